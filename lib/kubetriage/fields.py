@@ -1,0 +1,97 @@
+"""Total access to raw JSON objects from the API.
+
+Objects in the wild are older, newer or damaged: a field may be absent, null or of another type. These
+functions never raise; they return an empty value of the type that the caller asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Obj = Mapping[str, Any]
+"""One raw JSON object."""
+
+Step = str | int
+
+
+def dig(value: Any, *path: Step) -> Any:
+    """Follow keys and list indexes; None where the path ends early."""
+    for step in path:
+        if isinstance(step, str) and isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(step, int) and isinstance(value, list) and -len(value) <= step < len(value):
+            value = value[step]
+        else:
+            return None
+    return value
+
+
+def text(value: Any, *path: Step) -> str:
+    """Return the string at ``path``, or the empty string."""
+    found = dig(value, *path)
+    return found if isinstance(found, str) else ""
+
+
+def number(value: Any, *path: Step) -> int | None:
+    """Return the integer at ``path``; None when absent or not a whole number."""
+    found = dig(value, *path)
+    if isinstance(found, bool):
+        return None
+    if isinstance(found, int):
+        return found
+    if isinstance(found, float) and found.is_integer():
+        return int(found)
+    return None
+
+
+def flag(value: Any, *path: Step) -> bool | None:
+    """Return the boolean at ``path``; None when absent or not a boolean."""
+    found = dig(value, *path)
+    return found if isinstance(found, bool) else None
+
+
+def mapping(value: Any, *path: Step) -> Obj:
+    """Return the object at ``path``, or an empty one."""
+    found = dig(value, *path)
+    return found if isinstance(found, Mapping) else {}
+
+
+def objects(value: Any, *path: Step) -> list[Obj]:
+    """Return the objects of the list at ``path``; members of other types are left out."""
+    found = dig(value, *path)
+    return [o for o in found if isinstance(o, Mapping)] if isinstance(found, list) else []
+
+
+def texts(value: Any, *path: Step) -> list[str]:
+    """Return the strings of the list at ``path``; members of other types are left out."""
+    found = dig(value, *path)
+    return [s for s in found if isinstance(s, str)] if isinstance(found, list) else []
+
+
+def labels(value: Any, *path: Step) -> dict[str, str]:
+    """Return the string-to-string map at ``path`` (labels, selectors, annotations)."""
+    return {k: v for k, v in mapping(value, *path).items() if isinstance(k, str) and isinstance(v, str)}
+
+
+def name_of(obj: Any) -> str:
+    """Return ``metadata.name``."""
+    return text(obj, "metadata", "name")
+
+
+def namespace_of(obj: Any) -> str:
+    """Return ``metadata.namespace``."""
+    return text(obj, "metadata", "namespace")
+
+
+def uid_of(obj: Any) -> str:
+    """Return ``metadata.uid``."""
+    return text(obj, "metadata", "uid")
+
+
+def controller_of(obj: Any) -> Obj:
+    """Return the owner reference with ``controller: true``, or an empty object."""
+    for owner in objects(obj, "metadata", "ownerReferences"):
+        if owner.get("controller") is True:
+            return owner
+    return {}

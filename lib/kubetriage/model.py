@@ -1,0 +1,184 @@
+"""What a diagnosis is made of: findings, evidence, fixes and the gaps between them.
+
+Every value here is plain, immutable and free of I/O. Rules build it, renderers print it, and the JSON
+contract (``docs/schema/diagnosis.json``) is its public form.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+class Severity(str, enum.Enum):
+    """How much a finding matters to the user of the object."""
+
+    ERROR = "error"
+    """The object does not do its work because of this."""
+    WARNING = "warning"
+    """It works or will work, but worse than it should, or not for long."""
+    NOTE = "note"
+    """Worth knowing; nothing is broken now."""
+
+    @property
+    def rank(self) -> int:
+        """Position in an ordering from most to least severe."""
+        return ("error", "warning", "note").index(self.value)
+
+
+class Confidence(str, enum.Enum):
+    """How a finding is known."""
+
+    CONFIRMED = "confirmed"
+    """The API, the kubelet or the program itself says so in the evidence."""
+    LIKELY = "likely"
+    """The evidence fits this cause and the rivals that it could see are ruled out."""
+    POSSIBLE = "possible"
+    """It fits, but evidence that would decide it was not seen."""
+
+    @property
+    def rank(self) -> int:
+        """Position in an ordering from best to least known."""
+        return ("confirmed", "likely", "possible").index(self.value)
+
+    def lowered(self) -> Confidence:
+        """Return the next weaker confidence; ``possible`` stays as it is."""
+        return list(Confidence)[min(self.rank + 1, 2)]
+
+
+EvidenceSource = Literal["status", "spec", "event", "log", "metric", "config"]
+
+
+@dataclass(frozen=True)
+class Ref:
+    """The object that something is about."""
+
+    kind: str
+    """Kubernetes kind in CamelCase, for example ``Pod``."""
+    namespace: str
+    """Empty for cluster-scoped kinds."""
+    name: str
+    uid: str = ""
+    container: str = ""
+    """Container name where the finding is about one container, otherwise empty."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One observed fact and where it was observed."""
+
+    source: EvidenceSource
+    at: str
+    """Field path (``status.containerStatuses[app].state``), event reason, or container for a log line."""
+    value: str
+    """What stands there, in the cluster's or the program's own words."""
+    time: str = ""
+    """RFC 3339 time of the observation where one is known."""
+
+
+@dataclass(frozen=True)
+class RuledOut:
+    """A rival explanation and why it does not hold."""
+
+    cause: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Fix:
+    """One thing to do, naming real objects and values."""
+
+    text: str
+    patch: Mapping[str, Any] | None = None
+    """Strategic merge patch for the object named in ``text``, where a patch can express the fix."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A named cause with its proof and its cure."""
+
+    cause: str
+    """Stable code, see docs/causes."""
+    severity: Severity
+    confidence: Confidence
+    object: Ref
+    message: str
+    """What happened, in one or two sentences."""
+    evidence: tuple[Evidence, ...] = ()
+    ruled_out: tuple[RuledOut, ...] = ()
+    fix: tuple[Fix, ...] = ()
+    verify: tuple[str, ...] = ()
+    """kubectl command lines that show the evidence or prove the fix."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of this finding in the JSON contract, for example ``killedBy``."""
+
+
+@dataclass(frozen=True)
+class NotSeen:
+    """Something the diagnosis would have read, and why it could not."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that a plugin shows beside the diagnosis table."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    wide: bool = False
+    """Shown only with ``-o wide``."""
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Preformatted lines (a bar, a chain, a timeline) that a plugin shows."""
+
+    title: str
+    lines: tuple[str, ...]
+    wide: bool = False
+
+
+Section = Table | Lines
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The answer for one target."""
+
+    command: str
+    target: Ref
+    summary: str
+    """One sentence."""
+    findings: tuple[Finding, ...] = ()
+    """Ordered, the root cause first."""
+    not_seen: tuple[NotSeen, ...] = ()
+    header: tuple[tuple[str, str], ...] = ()
+    """Label and value pairs of the header line, for example ``("STATUS", "CrashLoopBackOff")``."""
+    lead: tuple[Section, ...] = ()
+    """Sections before the diagnosis table (the chain of svc-trace)."""
+    tail: tuple[Section, ...] = ()
+    """Sections after the diagnosis table (the budget of oom-budget)."""
+    manual: tuple[tuple[str, str, str], ...] = ()
+    """The manual path that this replaces: command, what it shows here, what it means (``--explain``)."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further top-level keys of this item in the JSON contract, for example ``budget``."""
+
+    @property
+    def healthy(self) -> bool:
+        """True when nothing but notes was found."""
+        return all(f.severity is Severity.NOTE for f in self.findings)
+
+    @property
+    def cause(self) -> str:
+        """Code of the first finding, or ``Healthy``."""
+        return self.findings[0].cause if self.findings else "Healthy"
+
+
+def ordered(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Sort by severity and keep the given order (root cause first) within one severity."""
+    return tuple(sorted(findings, key=lambda f: f.severity.rank))

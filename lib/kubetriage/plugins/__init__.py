@@ -1,0 +1,123 @@
+"""The plugins: what each one asks, reads and answers.
+
+A plugin is a value of :class:`Plugin` named ``PLUGIN`` in a module of this package, and one line in
+:data:`PLUGINS`. Modules are loaded by name so that one executable does not pay for the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from kubetriage.model import Diagnosis
+from kubetriage.snapshot import Need, Snapshot
+
+PLUGINS: tuple[str, ...] = ("why-crash",)
+"""Names of all executables, in the order of the documentation."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """A flag of one plugin, beside the shared ones."""
+
+    flag: str
+    """Long name with dashes, for example ``--threads``; its value is ``Request.options["threads"]``."""
+    help: str
+    kind: Literal["flag", "text", "integer", "number", "duration", "choice"] = "flag"
+    """``duration`` takes kubectl's ``5s``, ``1m`` or seconds and arrives as float seconds."""
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    metavar: str = ""
+    multiple: bool = False
+    """May be given several times; the value is a tuple."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One object that the user named."""
+
+    resource: str
+    """Plural resource name; ``url`` for a URL or host where the plugin accepts one."""
+    name: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked."""
+
+    targets: tuple[Target, ...] = ()
+    """Empty: all objects of the plugin's default resource in the namespace (a scan)."""
+    namespace: str = "default"
+    """Empty with ``all_namespaces``."""
+    all_namespaces: bool = False
+    selector: str = ""
+    field_selector: str = ""
+    container: str = ""
+    show_all: bool = False
+    """``--all``: healthy objects of a scan too."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Values of the plugin's own options by name without dashes, ``-`` as ``_``."""
+
+    @property
+    def is_scan(self) -> bool:
+        """The user named no object."""
+        return not self.targets
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a plugin says."""
+
+    diagnoses: tuple[Diagnosis, ...] = ()
+    errors: tuple[str, ...] = ()
+    """Targets that could not be answered, in kubectl's words without a prefix of ours; exit code 1."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """One RBAC rule that the plugin profits from."""
+
+    groups: tuple[str, ...]
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    why: str
+    """What the plugin cannot say without it."""
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One executable ``kubectl-NAME``."""
+
+    name: str
+    """Kebab-case, without the ``kubectl-`` prefix."""
+    summary: str
+    """At most 50 characters, no trailing period (krew's shortDescription)."""
+    description: str
+    usage: str
+    """Arguments as in a usage line, for example ``(POD | TYPE/NAME ...)``."""
+    examples: tuple[tuple[str, str], ...]
+    """Comment and command line, shown first in ``--help``."""
+    default_resource: str
+    """Plural name of the resource that a bare NAME means."""
+    resources: tuple[str, ...]
+    """Plural names of the resources that TYPE/NAME accepts."""
+    plan: Callable[[Snapshot, Request], Iterable[Need]]
+    """Say what to read next, given what is known. Asked again until it needs nothing new; the needs that stay
+    without an answer become the "not seen" lines."""
+    diagnose: Callable[[Snapshot, Request], Answer]
+    access: tuple[Access, ...]
+    options: tuple[Option, ...] = ()
+    accepts_urls: bool = False
+    scan_without_target: bool = True
+    """A call without arguments scans the namespace; otherwise it is a usage error."""
+
+
+def load(name: str) -> Plugin:
+    """Return the plugin called ``name``."""
+    module = importlib.import_module("kubetriage.plugins." + name.replace("-", "_"))
+    plugin = module.PLUGIN
+    assert isinstance(plugin, Plugin)
+    return plugin

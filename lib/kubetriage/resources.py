@@ -1,0 +1,124 @@
+"""The resources that the plugins read, with their API paths and the names that kubectl accepts for them.
+
+A static table instead of API discovery: it costs no request, works offline, and the set is small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One API resource."""
+
+    plural: str
+    """Name in URLs and dumps (``replicasets``)."""
+    kind: str
+    group: str
+    """API group, empty for the core group."""
+    versions: tuple[str, ...]
+    """Served versions, the preferred first; the others stand in old clusters and dumps."""
+    namespaced: bool = True
+    short: tuple[str, ...] = ()
+
+    @property
+    def api_version(self) -> str:
+        """``apiVersion`` of the preferred version."""
+        return f"{self.group}/{self.versions[0]}" if self.group else self.versions[0]
+
+    @property
+    def qualified(self) -> str:
+        """Name as the API server writes it in errors (``deployments.apps``)."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+_GATEWAY = "gateway.networking.k8s.io"
+
+RESOURCES: tuple[Resource, ...] = (
+    Resource("pods", "Pod", "", ("v1",), short=("po",)),
+    Resource("services", "Service", "", ("v1",), short=("svc",)),
+    Resource("endpoints", "Endpoints", "", ("v1",), short=("ep",)),
+    Resource("events", "Event", "", ("v1",), short=("ev",)),
+    Resource("configmaps", "ConfigMap", "", ("v1",), short=("cm",)),
+    Resource("secrets", "Secret", "", ("v1",)),
+    Resource("serviceaccounts", "ServiceAccount", "", ("v1",), short=("sa",)),
+    Resource("persistentvolumeclaims", "PersistentVolumeClaim", "", ("v1",), short=("pvc",)),
+    Resource("persistentvolumes", "PersistentVolume", "", ("v1",), False, ("pv",)),
+    Resource("resourcequotas", "ResourceQuota", "", ("v1",), short=("quota",)),
+    Resource("limitranges", "LimitRange", "", ("v1",), short=("limits",)),
+    Resource("replicationcontrollers", "ReplicationController", "", ("v1",), short=("rc",)),
+    Resource("nodes", "Node", "", ("v1",), False, ("no",)),
+    Resource("namespaces", "Namespace", "", ("v1",), False, ("ns",)),
+    Resource("deployments", "Deployment", "apps", ("v1",), short=("deploy",)),
+    Resource("replicasets", "ReplicaSet", "apps", ("v1",), short=("rs",)),
+    Resource("statefulsets", "StatefulSet", "apps", ("v1",), short=("sts",)),
+    Resource("daemonsets", "DaemonSet", "apps", ("v1",), short=("ds",)),
+    Resource("controllerrevisions", "ControllerRevision", "apps", ("v1",)),
+    Resource("jobs", "Job", "batch", ("v1",)),
+    Resource("cronjobs", "CronJob", "batch", ("v1", "v1beta1"), short=("cj",)),
+    Resource("endpointslices", "EndpointSlice", "discovery.k8s.io", ("v1", "v1beta1")),
+    Resource("ingresses", "Ingress", "networking.k8s.io", ("v1", "v1beta1"), short=("ing",)),
+    Resource("ingressclasses", "IngressClass", "networking.k8s.io", ("v1", "v1beta1"), False),
+    Resource("networkpolicies", "NetworkPolicy", "networking.k8s.io", ("v1",), short=("netpol",)),
+    Resource("gatewayclasses", "GatewayClass", _GATEWAY, ("v1", "v1beta1"), False, ("gc",)),
+    Resource("gateways", "Gateway", _GATEWAY, ("v1", "v1beta1"), short=("gtw",)),
+    Resource("httproutes", "HTTPRoute", _GATEWAY, ("v1", "v1beta1")),
+    Resource("grpcroutes", "GRPCRoute", _GATEWAY, ("v1", "v1alpha2")),
+    Resource("referencegrants", "ReferenceGrant", _GATEWAY, ("v1beta1", "v1"), short=("refgrant",)),
+    Resource("storageclasses", "StorageClass", "storage.k8s.io", ("v1",), False, ("sc",)),
+    Resource("volumeattachments", "VolumeAttachment", "storage.k8s.io", ("v1",), False),
+    Resource("csinodes", "CSINode", "storage.k8s.io", ("v1",), False),
+    Resource("priorityclasses", "PriorityClass", "scheduling.k8s.io", ("v1",), False, ("pc",)),
+    Resource("runtimeclasses", "RuntimeClass", "node.k8s.io", ("v1",), False),
+    Resource("poddisruptionbudgets", "PodDisruptionBudget", "policy", ("v1",), short=("pdb",)),
+    Resource("leases", "Lease", "coordination.k8s.io", ("v1",)),
+    Resource("horizontalpodautoscalers", "HorizontalPodAutoscaler", "autoscaling", ("v2", "v1"), short=("hpa",)),
+    Resource(
+        "validatingwebhookconfigurations",
+        "ValidatingWebhookConfiguration",
+        "admissionregistration.k8s.io",
+        ("v1",),
+        False,
+    ),
+    Resource(
+        "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", "admissionregistration.k8s.io", ("v1",), False
+    ),
+    Resource("apiservices", "APIService", "apiregistration.k8s.io", ("v1",), False),
+)
+
+BY_PLURAL = {r.plural: r for r in RESOURCES}
+BY_KIND = {r.kind: r for r in RESOURCES}
+_BY_NAME = {
+    name: r
+    for r in reversed(RESOURCES)
+    for name in (*r.short, r.kind.lower(), r.plural, *((f"{r.kind.lower()}.{r.group}", r.qualified) if r.group else ()))
+}
+
+
+def find_resource(name: str) -> Resource | None:
+    """Return the resource that kubectl means by ``name``.
+
+    Accepts what kubectl accepts: singular, plural, short name and ``NAME.GROUP`` or ``NAME.VERSION.GROUP``, in
+    any case. None when this suite does not read that resource.
+    """
+    key = name.lower()
+    found = _BY_NAME.get(key)
+    if found is None and key.count(".") > 1:
+        head, version, group = key.split(".", 2)
+        candidate = _BY_NAME.get(head)
+        if candidate and candidate.group == group and version in candidate.versions:
+            found = candidate
+    return found
+
+
+def api_path(resource: Resource, namespace: str = "", name: str = "", version: str = "") -> str:
+    """Return the URL path of an object or (without ``name``) of a list; all namespaces without ``namespace``."""
+    served = version or resource.versions[0]
+    parts = ["/apis", resource.group, served] if resource.group else ["/api", served]
+    if resource.namespaced and namespace:
+        parts += ["namespaces", namespace]
+    parts.append(resource.plural)
+    if name:
+        parts.append(name)
+    return "/".join(parts)

@@ -1,0 +1,383 @@
+"""What was read of a cluster, what was found absent, and what could not be seen.
+
+A reader (live or offline) fills a :class:`Snapshot` by answering :class:`Need` values; plans and rules ask the
+snapshot. "Absent" means that the cluster was asked and has no such thing. "Unseen" means that nobody knows:
+the read was denied, timed out, or the dump does not hold it. Rules must never treat the second as the first.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from kubetriage.fields import Obj, name_of, namespace_of, text, uid_of
+from kubetriage.resources import BY_PLURAL
+
+
+@dataclass(frozen=True)
+class Get:
+    """Need of one object."""
+
+    resource: str
+    """Plural name, a key of ``resources.BY_PLURAL``."""
+    namespace: str
+    """Empty for cluster-scoped resources."""
+    name: str
+
+    def __str__(self) -> str:
+        """Write it as kubectl's TYPE/NAME."""
+        place = f" in namespace {self.namespace}" if self.namespace else ""
+        return f"{self.resource}/{self.name}{place}"
+
+
+@dataclass(frozen=True)
+class List:
+    """Need of a list."""
+
+    resource: str
+    namespace: str = ""
+    """Empty: all namespaces (or a cluster-scoped resource)."""
+    labels: str = ""
+    """Label selector, as in a URL."""
+    fields: str = ""
+    """Field selector, as in a URL."""
+
+    def __str__(self) -> str:
+        """Name the list for people."""
+        place = f" in namespace {self.namespace}" if self.namespace else ""
+        chosen = " ".join(s for s in (self.labels, self.fields) if s)
+        return f"{self.resource}{place}" + (f" ({chosen})" if chosen else "")
+
+
+@dataclass(frozen=True)
+class Log:
+    """Need of the end of one container's log."""
+
+    namespace: str
+    pod: str
+    container: str
+    previous: bool = False
+    tail_lines: int = 400
+    limit_bytes: int = 512 * 1024
+
+    def __str__(self) -> str:
+        """Name the log for people."""
+        kind = "previous log" if self.previous else "log"
+        return f"{kind} of {self.pod}/{self.container} in namespace {self.namespace}"
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Need of the body of a plain GET (metrics, health, kubelet statistics)."""
+
+    path: str
+    """URL path with query, beginning with a slash."""
+    sample: int = 0
+    """0 for the first read, 1 for the same path read again one sampling interval later."""
+    keep: tuple[str, ...] = field(default=(), compare=False)
+    """For Prometheus text: keep only lines that begin with one of these while streaming; empty keeps all."""
+    timeout: float = field(default=0.0, compare=False)
+    """Own time limit of this read in seconds; 0 uses the request time-out."""
+
+    def __str__(self) -> str:
+        """Name the path for people."""
+        return self.path + (f" (sample {self.sample + 1})" if self.sample else "")
+
+
+Need = Get | List | Log | Raw
+
+
+class Reader(Protocol):
+    """Answers needs from a cluster, or from a dump of one."""
+
+    def open(self) -> Snapshot:
+        """Return a new snapshot with its clock set; an offline reader already adds all objects of the dump."""
+
+    def fetch(self, needs: Iterable[Need], snapshot: Snapshot) -> None:
+        """Answer each need in the snapshot, with data or with a :class:`Failure`."""
+
+
+class Why(str, enum.Enum):
+    """Why a read gave nothing."""
+
+    NOT_FOUND = "not found"
+    FORBIDDEN = "forbidden"
+    TIMEOUT = "timed out"
+    NOT_IN_DUMP = "not in the dump"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A read that gave nothing, in the server's words."""
+
+    why: Why
+    message: str = ""
+    """The API server's own message, or the error of the connection."""
+    status: int = 0
+    """HTTP status, 0 when there was none."""
+
+    def __str__(self) -> str:
+        """Say why in one line."""
+        return self.message or self.why.value
+
+
+class State(str, enum.Enum):
+    """What is known of a thing."""
+
+    FOUND = "found"
+    ABSENT = "absent"
+    UNSEEN = "unseen"
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """The answer to "is there such an object?"."""
+
+    state: State
+    obj: Obj = field(default_factory=dict)
+    why: str = ""
+    """For UNSEEN: why nobody knows."""
+    presumed: bool = False
+    """For ABSENT: concluded from a list that the dump's layout leaves out when it is empty; weaker than a read."""
+
+    @property
+    def found(self) -> bool:
+        """The object is there."""
+        return self.state is State.FOUND
+
+    @property
+    def absent(self) -> bool:
+        """The cluster was asked and has no such object."""
+        return self.state is State.ABSENT
+
+    @property
+    def unseen(self) -> bool:
+        """Nobody knows."""
+        return self.state is State.UNSEEN
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The answer to "which objects are there?"."""
+
+    items: tuple[Obj, ...]
+    complete: bool
+    """False: there may be more than ``items``, because the list could not be read."""
+    why: str = ""
+    """For an incomplete list: why."""
+    presumed: bool = False
+    """Complete only by the dump's layout, see :attr:`Lookup.presumed`."""
+
+
+@dataclass(frozen=True)
+class LogText:
+    """The answer to "what did the container write?"."""
+
+    text: str = ""
+    seen: bool = True
+    why: str = ""
+    """For an unseen log: why."""
+    absent: bool = False
+    """The API server says that there is no such log (instance gone, never started)."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """The response of a plain GET; a 500 with a body is an answer too (livez)."""
+
+    text: str
+    status: int = 200
+    seconds: float = 0.0
+    at: float = 0.0
+    """Seconds since the first sample of the same path."""
+
+
+@dataclass
+class Snapshot:
+    """Everything that one run knows of a cluster."""
+
+    now: datetime
+    """The clock of the observation: the present, or the time of the recording."""
+    source: str = "cluster"
+    """Where it comes from, in words for the user."""
+    presumes_absent: bool = False
+    """The dump's layout leaves empty lists out (``captured-at`` layout), so a missing list means "none"."""
+    _objects: dict[str, dict[tuple[str, str], Obj]] = field(default_factory=dict)
+    _lists: set[List] = field(default_factory=set)
+    _logs: dict[tuple[str, str, str, bool], str] = field(default_factory=dict)
+    _bodies: dict[Raw, Body] = field(default_factory=dict)
+    _failures: dict[Need, Failure] = field(default_factory=dict)
+    _log_failures: dict[tuple[str, str, str, bool], Failure] = field(default_factory=dict)
+
+    # Filling, by readers.
+
+    def add(self, resource: str, obj: Obj) -> None:
+        """Add one object."""
+        self._objects.setdefault(resource, {})[namespace_of(obj), name_of(obj)] = obj
+
+    def add_list(self, need: List, items: Iterable[Obj]) -> None:
+        """Add the whole answer to a list."""
+        self._lists.add(need)
+        self._objects.setdefault(need.resource, {})
+        for item in items:
+            self.add(need.resource, item)
+
+    def add_log(self, need: Log, content: str) -> None:
+        """Add the end of a log."""
+        self._logs[need.namespace, need.pod, need.container, need.previous] = content
+
+    def add_body(self, need: Raw, body: Body) -> None:
+        """Add the response of a plain GET."""
+        self._bodies[need] = body
+
+    def fail(self, need: Need, failure: Failure) -> None:
+        """Remember that a read gave nothing."""
+        self._failures[need] = failure
+        if isinstance(need, Log):
+            self._log_failures[need.namespace, need.pod, need.container, need.previous] = failure
+
+    # Asking, by plans and rules.
+
+    def get(self, resource: str, namespace: str, name: str) -> Lookup:
+        """Look one object up."""
+        obj = self._objects.get(resource, {}).get((namespace, name))
+        if obj is not None:
+            return Lookup(State.FOUND, obj)
+        failure = self._failures.get(Get(resource, namespace, name))
+        if failure is not None and failure.why is Why.NOT_FOUND:
+            return Lookup(State.ABSENT, why=str(failure))
+        if self._listed(resource, namespace):
+            return Lookup(State.ABSENT)
+        if failure is not None:
+            return Lookup(State.UNSEEN, why=str(failure))
+        listing_failure = self._list_failure(resource, namespace)
+        if listing_failure is not None:
+            return Lookup(State.UNSEEN, why=str(listing_failure))
+        if self.presumes_absent:
+            return Lookup(State.ABSENT, presumed=True)
+        return Lookup(State.UNSEEN, why=Why.NOT_IN_DUMP.value if self.source != "cluster" else "not read")
+
+    def list(self, resource: str, namespace: str = "", labels: str = "", fields: str = "") -> Listing:
+        """List what is known of a resource, in one namespace or (empty) in all.
+
+        With ``labels`` or ``fields`` the answer tells whether exactly that list, or the whole one, was read;
+        ``items`` are all that are known, so the caller filters them.
+        """
+        items = tuple(
+            obj
+            for (where, _), obj in self._objects.get(resource, {}).items()
+            if not namespace or where == namespace or not BY_PLURAL[resource].namespaced
+        )
+        if self._listed(resource, namespace) or List(resource, namespace, labels, fields) in self._lists:
+            return Listing(items, True)
+        failure = self._failures.get(List(resource, namespace, labels, fields)) or self._list_failure(
+            resource, namespace
+        )
+        if failure is not None:
+            return Listing(items, False, str(failure))
+        if self.presumes_absent:
+            return Listing(items, True, presumed=True)
+        return Listing(items, False, Why.NOT_IN_DUMP.value if self.source != "cluster" else "not read")
+
+    def events(self, namespace: str, uid: str, name: str = "", kind: str = "") -> Listing:
+        """List the events of one object, chosen by ``involvedObject.uid``.
+
+        Names are reused (StatefulSets), so the name decides only for events without a uid. Node events carry
+        the node's name as uid in some kubelet versions, so a uid equal to the name matches too.
+        """
+        listing = self.list("events", namespace, fields=f"involvedObject.uid={uid}")
+        chosen = []
+        for event in listing.items:
+            about = event.get("involvedObject") or event.get("regarding")
+            about_uid = text(about, "uid")
+            same_name = bool(name) and text(about, "name") == name and (not kind or text(about, "kind") == kind)
+            if (uid and about_uid == uid) or (same_name and about_uid in ("", name)):
+                chosen.append(event)
+        return Listing(tuple(chosen), listing.complete, listing.why, listing.presumed)
+
+    def log(self, namespace: str, pod: str, container: str, previous: bool = False) -> LogText:
+        """Return the end of a container's log."""
+        content = self._logs.get((namespace, pod, container, previous))
+        if content is not None:
+            return LogText(content)
+        failure = self._log_failures.get((namespace, pod, container, previous))
+        if failure is not None:
+            return LogText(seen=False, why=str(failure), absent=failure.why is Why.NOT_FOUND)
+        return LogText(seen=False, why="not read")
+
+    def body(self, path: str, sample: int = 0) -> Body | None:
+        """Return the response of a plain GET, or None when it was not seen."""
+        return self._bodies.get(Raw(path, sample))
+
+    def failure(self, need: Need) -> Failure | None:
+        """Return why a need was not met, or None."""
+        return self._failures.get(need)
+
+    @property
+    def failures(self) -> Iterator[tuple[Need, Failure]]:
+        """All needs that were not met."""
+        return iter(self._failures.items())
+
+    def knows(self, need: Need) -> bool:
+        """Tell whether a need was already answered, well or badly."""
+        if need in self._failures:
+            return True
+        if isinstance(need, Get):
+            return (need.namespace, need.name) in self._objects.get(need.resource, {}) or self._listed(
+                need.resource, need.namespace
+            )
+        if isinstance(need, List):
+            return need in self._lists or self._listed(need.resource, need.namespace)
+        if isinstance(need, Log):
+            return (need.namespace, need.pod, need.container, need.previous) in self._logs
+        return need in self._bodies
+
+    def unseen(self, needs: Iterable[Need]) -> Iterator[tuple[Need, str]]:
+        """Yield the needs that have no answer, each with the reason, in the given order."""
+        for need in dict.fromkeys(needs):
+            if isinstance(need, Get):
+                lookup = self.get(need.resource, need.namespace, need.name)
+                if lookup.unseen:
+                    yield need, lookup.why
+            elif isinstance(need, List):
+                listing = self.list(need.resource, need.namespace, need.labels, need.fields)
+                if not listing.complete:
+                    yield need, listing.why
+            elif isinstance(need, Log):
+                log = self.log(need.namespace, need.pod, need.container, need.previous)
+                if not log.seen and not log.absent:
+                    yield need, log.why
+            elif need not in self._bodies:
+                yield need, str(self._failures.get(need, "not read"))
+
+    def by_uid(self, resource: str, namespace: str, uid: str) -> Obj | None:
+        """Return the object with this uid, if it is known."""
+        for obj in self.list(resource, namespace).items:
+            if uid and uid_of(obj) == uid:
+                return obj
+        return None
+
+    @property
+    def version(self) -> tuple[int, int] | None:
+        """Kubernetes minor version of the API server, for example ``(1, 31)``; None when not seen."""
+        body = self.body("/version")
+        if body is None:
+            return None
+        try:
+            answer = json.loads(body.text)
+        except ValueError:
+            return None
+        match = re.match(r"v?(\d+)\.(\d+)", text(answer, "gitVersion"))
+        return (int(match[1]), int(match[2])) if match else None
+
+    def _listed(self, resource: str, namespace: str) -> bool:
+        return List(resource) in self._lists or (bool(namespace) and List(resource, namespace) in self._lists)
+
+    def _list_failure(self, resource: str, namespace: str) -> Failure | None:
+        return self._failures.get(List(resource, namespace)) or self._failures.get(List(resource))
