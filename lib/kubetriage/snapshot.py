@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -46,6 +46,11 @@ class List:
     """Label selector, as in a URL."""
     fields: str = ""
     """Field selector, as in a URL."""
+    cached: bool = field(default=False, compare=False)
+    """Ask with ``resourceVersion=0``: the API server answers from its watch cache, even while etcd is down."""
+    shape: Callable[[Obj], Obj | None] | None = field(default=None, compare=False)
+    """Called with each object as it arrives; what it returns is kept, None drops the object. A large scan keeps
+    only what it will look at again, so such a list does not prove that any other object is absent."""
 
     def __str__(self) -> str:
         """Name the list for people."""
@@ -89,7 +94,25 @@ class Raw:
         return self.path + (f" (sample {self.sample + 1})" if self.sample else "")
 
 
-Need = Get | List | Log | Raw
+@dataclass(frozen=True)
+class Dial:
+    """Need of one opt-in connection to a port of a pod, through the API server's port-forward."""
+
+    namespace: str
+    pod: str
+    port: int
+    path: str = ""
+    """Empty: connect only. Otherwise send an HTTP GET for this path; the response is the body."""
+    tls: bool = False
+    timeout: float = field(default=3.0, compare=False)
+    """Seconds for connection and answer."""
+
+    def __str__(self) -> str:
+        """Name the connection for people."""
+        return f"connection to port {self.port} of pod/{self.pod} in namespace {self.namespace}"
+
+
+Need = Get | List | Log | Raw | Dial
 
 
 class Reader(Protocol):
@@ -170,7 +193,7 @@ class Listing:
     complete: bool
     """False: there may be more than ``items``, because the list could not be read."""
     why: str = ""
-    """For an incomplete list: why."""
+    """For an incomplete list: why. For a complete one that the cluster does not serve (404): its words."""
     presumed: bool = False
     """Complete only by the dump's layout, see :attr:`Lookup.presumed`."""
 
@@ -209,9 +232,9 @@ class Snapshot:
     presumes_absent: bool = False
     """The dump's layout leaves empty lists out (``captured-at`` layout), so a missing list means "none"."""
     _objects: dict[str, dict[tuple[str, str], Obj]] = field(default_factory=dict)
-    _lists: set[List] = field(default_factory=set)
+    _lists: dict[List, int] = field(default_factory=dict)
     _logs: dict[tuple[str, str, str, bool], str] = field(default_factory=dict)
-    _bodies: dict[Raw, Body] = field(default_factory=dict)
+    _bodies: dict[Raw | Dial, Body] = field(default_factory=dict)
     _failures: dict[Need, Failure] = field(default_factory=dict)
     _log_failures: dict[tuple[str, str, str, bool], Failure] = field(default_factory=dict)
 
@@ -222,18 +245,23 @@ class Snapshot:
         self._objects.setdefault(resource, {})[namespace_of(obj), name_of(obj)] = obj
 
     def add_list(self, need: List, items: Iterable[Obj]) -> None:
-        """Add the whole answer to a list."""
-        self._lists.add(need)
+        """Add the whole answer to a list, shaped as the need says."""
+        dropped = 0
         self._objects.setdefault(need.resource, {})
         for item in items:
-            self.add(need.resource, item)
+            kept = need.shape(item) if need.shape else item
+            if kept is None:
+                dropped += 1
+            else:
+                self.add(need.resource, kept)
+        self._lists[need] = dropped
 
     def add_log(self, need: Log, content: str) -> None:
         """Add the end of a log."""
         self._logs[need.namespace, need.pod, need.container, need.previous] = content
 
-    def add_body(self, need: Raw, body: Body) -> None:
-        """Add the response of a plain GET."""
+    def add_body(self, need: Raw | Dial, body: Body) -> None:
+        """Add the response of a plain GET or of a connection."""
         self._bodies[need] = body
 
     def fail(self, need: Need, failure: Failure) -> None:
@@ -258,7 +286,8 @@ class Snapshot:
             return Lookup(State.UNSEEN, why=str(failure))
         listing_failure = self._list_failure(resource, namespace)
         if listing_failure is not None:
-            return Lookup(State.UNSEEN, why=str(listing_failure))
+            state = State.ABSENT if listing_failure.why is Why.NOT_FOUND else State.UNSEEN
+            return Lookup(state, why=str(listing_failure))
         if self.presumes_absent:
             return Lookup(State.ABSENT, presumed=True)
         return Lookup(State.UNSEEN, why=Why.NOT_IN_DUMP.value if self.source != "cluster" else "not read")
@@ -280,7 +309,7 @@ class Snapshot:
             resource, namespace
         )
         if failure is not None:
-            return Listing(items, False, str(failure))
+            return Listing(items, failure.why is Why.NOT_FOUND, str(failure))
         if self.presumes_absent:
             return Listing(items, True, presumed=True)
         return Listing(items, False, Why.NOT_IN_DUMP.value if self.source != "cluster" else "not read")
@@ -314,6 +343,14 @@ class Snapshot:
     def body(self, path: str, sample: int = 0) -> Body | None:
         """Return the response of a plain GET, or None when it was not seen."""
         return self._bodies.get(Raw(path, sample))
+
+    def dialled(self, need: Dial) -> Body | None:
+        """Return what answered on a port, or None when nothing did or nobody tried."""
+        return self._bodies.get(need)
+
+    def dropped(self, need: List) -> int:
+        """Return how many objects of a shaped list were dropped as they arrived."""
+        return self._lists.get(need, 0)
 
     def failure(self, need: Need) -> Failure | None:
         """Return why a need was not met, or None."""
@@ -377,7 +414,8 @@ class Snapshot:
         return (int(match[1]), int(match[2])) if match else None
 
     def _listed(self, resource: str, namespace: str) -> bool:
-        return List(resource) in self._lists or (bool(namespace) and List(resource, namespace) in self._lists)
+        wanted = {List(resource), List(resource, namespace)}
+        return any(need in wanted and need.shape is None for need in self._lists)
 
     def _list_failure(self, resource: str, namespace: str) -> Failure | None:
         return self._failures.get(List(resource, namespace)) or self._failures.get(List(resource))

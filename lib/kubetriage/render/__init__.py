@@ -1,0 +1,1 @@
+"""Turns diagnoses into text and documents; the only importer of tabulate."""

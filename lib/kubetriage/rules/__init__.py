@@ -1,0 +1,1 @@
+"""The rules: which facts mean which cause."""
