@@ -1,0 +1,90 @@
+"""Why a pod crashes, does not start, or never gets ready.
+
+A rule is a module with ``CODE``, ``TITLE``, a docstring that is its manual page, and
+
+* ``check(case: Case) -> Iterable[Finding]`` for pods,
+* ``check_controller(case: ControllerCase) -> Iterable[Finding]`` for what a controller says itself,
+* ``needs(case: Case) -> Iterable[Need]`` for reads beyond the pod, its events, logs, owners and node.
+
+The order of :data:`TIERS` is meaning: what stands in a tier explains what stands below it. Within a tier all
+findings stand, in the order of its modules. Once a container has an error from one tier, the tiers below are
+silent about that container; an error about the whole pod silences them altogether.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from types import ModuleType
+from typing import cast
+
+from kubetriage.model import Finding, Severity, ordered
+from kubetriage.pods import Pod
+from kubetriage.rules.crash.case import Case, ControllerCase, log_need, owner_needs
+from kubetriage.snapshot import Get, List, Need, Snapshot
+
+TIERS: tuple[tuple[ModuleType, ...], ...] = ()
+"""Causes of pods, the deepest first."""
+
+CONTROLLER_RULES: tuple[ModuleType, ...] = ()
+"""Causes that a controller reports itself, because it has no pod or has given up."""
+
+RECENT = timedelta(hours=1)
+"""A ready pod that crashed within this time is looked at in full; the default lifetime of events."""
+
+
+def diagnose_pod(snapshot: Snapshot, pod: Pod) -> tuple[Finding, ...]:
+    """Return all findings of one pod, the root cause first."""
+    case = Case(pod, snapshot)
+    found: list[Finding] = []
+    explained: set[str] = set()
+    for tier in TIERS:
+        settled = set(explained)
+        if "" in settled:
+            break
+        for rule in tier:
+            for finding in cast("Iterable[Finding]", rule.check(case)):
+                if finding.object.container in settled:
+                    continue
+                found.append(finding)
+                if finding.severity is Severity.ERROR:
+                    explained.add(finding.object.container)
+    return ordered(found)
+
+
+def diagnose_controller(case: ControllerCase) -> tuple[Finding, ...]:
+    """Return what a controller itself has to say."""
+    found: list[Finding] = []
+    for rule in CONTROLLER_RULES:
+        found.extend(cast("Iterable[Finding]", rule.check_controller(case)))
+    return ordered(found)
+
+
+def needs_full_look(snapshot: Snapshot, pod: Pod) -> bool:
+    """Tell whether events, logs and references of this pod are worth reading."""
+    return pod.is_troubled or pod.crashed_since(snapshot.now - RECENT)
+
+
+def pod_needs(snapshot: Snapshot, pod: Pod, *, events: bool = True) -> Iterator[Need]:
+    """Say what to read about one pod that is known.
+
+    With ``events`` False the caller has asked for the namespace's events at once (a scan).
+    """
+    case = Case(pod, snapshot)
+    if events:
+        yield List("events", pod.namespace, fields=f"involvedObject.uid={pod.uid}")
+    if not needs_full_look(snapshot, pod):
+        return
+    for container in pod.containers:
+        ended = container.termination is not None and container.termination.started is not None
+        unready = container.running and not container.ready and container.kind in ("app", "sidecar")
+        if ended or unready:
+            yield log_need(container)
+    yield from owner_needs(snapshot, pod.raw)
+    if pod.node:
+        yield Get("nodes", "", pod.node)
+    for tier in TIERS:
+        for rule in tier:
+            ask = getattr(rule, "needs", None)
+            if ask is not None:
+                yield from ask(case)

@@ -1,0 +1,177 @@
+"""What the rules of why-crash look at: one pod, or one controller, with everything that was read around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+
+from kubetriage.events import Events
+from kubetriage.fields import Obj, controller_of, name_of, namespace_of, text, uid_of
+from kubetriage.model import Fix, Ref
+from kubetriage.pods import Container, Pod
+from kubetriage.resources import BY_KIND, BY_PLURAL
+from kubetriage.snapshot import Get, Log, LogText, Lookup, Snapshot, State
+
+
+@dataclass(frozen=True)
+class Case:
+    """One pod with its surroundings."""
+
+    pod: Pod
+    snapshot: Snapshot
+
+    @property
+    def now(self) -> datetime:
+        """The clock of the observation."""
+        return self.snapshot.now
+
+    @cached_property
+    def events(self) -> Events:
+        """Events of this pod, oldest first; ``events.seen`` is False when they could not be read."""
+        return Events.of(self.snapshot.events(self.pod.namespace, self.pod.uid, self.pod.name, "Pod"))
+
+    @property
+    def containers(self) -> tuple[Container, ...]:
+        """All containers of the pod."""
+        return self.pod.containers
+
+    @property
+    def node(self) -> Lookup:
+        """The node that the pod was assigned to."""
+        if not self.pod.node:
+            return Lookup(State.ABSENT)
+        return self.snapshot.get("nodes", "", self.pod.node)
+
+    def log(self, container: Container) -> LogText:
+        """Return the log of the newest ended instance (of the running one when none ended)."""
+        return self.snapshot.log(self.pod.namespace, self.pod.name, container.name, container.log_is_previous)
+
+    def running_log(self, container: Container) -> LogText:
+        """Return the log of the instance that runs now."""
+        return self.snapshot.log(self.pod.namespace, self.pod.name, container.name)
+
+    @cached_property
+    def owners(self) -> tuple[Obj, ...]:
+        """The controllers above the pod that were read, nearest first (ReplicaSet, Deployment)."""
+        return owner_chain(self.snapshot, self.pod.raw)
+
+    @property
+    def workload(self) -> Ref:
+        """The object whose template a fix must change: the top controller that is known, else the pod itself."""
+        top = controller_ref(self.snapshot, self.pod.raw)
+        return top if top is not None else self.pod.ref
+
+    @cached_property
+    def siblings(self) -> tuple[Pod, ...]:
+        """Other pods of the same workload that were read."""
+        top = self.workload
+        if top.kind == "Pod":
+            return ()
+        return tuple(
+            Pod(raw)
+            for raw in self.snapshot.list("pods", self.pod.namespace).items
+            if uid_of(raw) != self.pod.uid and controller_ref(self.snapshot, raw) == top
+        )
+
+    def template_fix(self, words: str, spec: Obj | None = None) -> Fix:
+        """Make a fix in the pod template of the workload.
+
+        ``spec`` is a partial PodSpec (``{"containers": [{"name": "app", ...}]}``); it becomes a strategic merge
+        patch of the workload. A bare pod's spec is immutable, so it gets the words only.
+        """
+        return Fix(words, template_patch(self.workload.kind, spec) if spec else None)
+
+
+@dataclass(frozen=True)
+class ControllerCase:
+    """One controller (Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, CronJob) that the user asked about."""
+
+    raw: Obj
+    kind: str
+    snapshot: Snapshot
+    pods: tuple[Pod, ...] = field(default=())
+    """Its pods that were read, through any number of owners."""
+
+    @property
+    def now(self) -> datetime:
+        """The clock of the observation."""
+        return self.snapshot.now
+
+    @property
+    def ref(self) -> Ref:
+        """Reference to the controller."""
+        return Ref(self.kind, namespace_of(self.raw), name_of(self.raw), uid_of(self.raw))
+
+    @cached_property
+    def family(self) -> tuple[tuple[str, Obj], ...]:
+        """The controller and the controllers below it, each with its kind (a Deployment's ReplicaSets)."""
+        found = [(self.kind, self.raw)]
+        for plural in ("replicasets", "jobs"):
+            kind = BY_PLURAL[plural].kind
+            for obj in self.snapshot.list(plural, namespace_of(self.raw)).items:
+                if text(controller_of(obj), "uid") == uid_of(self.raw) and uid_of(self.raw):
+                    found.append((kind, obj))
+        return tuple(found)
+
+    def events_of(self, kind: str, obj: Obj) -> Events:
+        """Events of a member of the family."""
+        return Events.of(self.snapshot.events(namespace_of(obj), uid_of(obj), name_of(obj), kind))
+
+
+def owner_chain(snapshot: Snapshot, obj: Obj) -> tuple[Obj, ...]:
+    """Return the known controllers above ``obj``, nearest first; stops at a gap and at a cycle."""
+    chain: list[Obj] = []
+    seen = {uid_of(obj)}
+    current = obj
+    for _ in range(5):
+        owner = controller_of(current)
+        resource = BY_KIND.get(text(owner, "kind"))
+        if resource is None:
+            break
+        found = snapshot.get(resource.plural, namespace_of(obj), text(owner, "name"))
+        uid = uid_of(found.obj)
+        if not found.found or uid in seen or (text(owner, "uid") and uid != text(owner, "uid")):
+            break
+        seen.add(uid)
+        chain.append(found.obj)
+        current = found.obj
+    return tuple(chain)
+
+
+def controller_ref(snapshot: Snapshot, obj: Obj) -> Ref | None:
+    """Return the top controller of ``obj`` as far as it is known, by reference where the object was not read."""
+    namespace = namespace_of(obj)
+    chain = owner_chain(snapshot, obj)
+    owner = controller_of(chain[-1] if chain else obj)
+    if text(owner, "name"):
+        return Ref(text(owner, "kind"), namespace, text(owner, "name"), text(owner, "uid"))
+    if not chain:
+        return None
+    below = controller_of(chain[-2] if len(chain) > 1 else obj)
+    return Ref(text(below, "kind"), namespace, name_of(chain[-1]), uid_of(chain[-1]))
+
+
+def template_patch(kind: str, spec: Obj) -> Obj | None:
+    """Wrap a partial PodSpec into a strategic merge patch of a workload; None for a kind without a template."""
+    if kind == "CronJob":
+        return {"spec": {"jobTemplate": {"spec": {"template": {"spec": spec}}}}}
+    if kind in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController", "Job"):
+        return {"spec": {"template": {"spec": spec}}}
+    return None
+
+
+def log_need(container: Container) -> Log:
+    """Return the need of the newest ended instance's log."""
+    pod = container.pod
+    return Log(pod.namespace, pod.name, container.name, previous=container.log_is_previous)
+
+
+def owner_needs(snapshot: Snapshot, obj: Obj) -> Iterator[Get]:
+    """Ask for the next controller above ``obj`` that is not known yet."""
+    chain = owner_chain(snapshot, obj)
+    owner = controller_of(chain[-1] if chain else obj)
+    resource = BY_KIND.get(text(owner, "kind"))
+    if resource is not None and text(owner, "name") and len(chain) < 5:
+        yield Get(resource.plural, namespace_of(obj), text(owner, "name"))
