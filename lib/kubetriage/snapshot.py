@@ -104,6 +104,10 @@ class Dial:
     path: str = ""
     """Empty: connect only. Otherwise send an HTTP GET for this path; the response is the body."""
     tls: bool = False
+    sample: int = 0
+    """As in :class:`Raw`: 1 is the same request again one sampling interval after sample 0."""
+    keep: tuple[str, ...] = field(default=(), compare=False)
+    """As in :class:`Raw`: for Prometheus text, the beginnings of the lines to keep."""
     timeout: float = field(default=3.0, compare=False)
     """Seconds for connection and answer."""
 

@@ -113,6 +113,9 @@ class Plugin:
     accepts_urls: bool = False
     scan_without_target: bool = True
     """A call without arguments scans the namespace; otherwise it is a usage error."""
+    takes_targets: bool = True
+    """False: the plugin is about the cluster as a whole, so any TYPE, NAME, ``-l``, ``-A`` or ``-n`` makes no sense
+    and a TYPE or NAME is a usage error; a call without arguments is its one form (``scan_without_target``)."""
 
 
 def load(name: str) -> Plugin:
