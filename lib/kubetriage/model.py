@@ -92,7 +92,9 @@ class Fix:
 
     text: str
     patch: Mapping[str, Any] | None = None
-    """Strategic merge patch for the object named in ``text``, where a patch can express the fix."""
+    """Strategic merge patch of ``on``, where a patch can express the fix."""
+    on: Ref | None = None
+    """The object to patch."""
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,8 @@ class Case:
         ``spec`` is a partial PodSpec (``{"containers": [{"name": "app", ...}]}``); it becomes a strategic merge
         patch of the workload. A bare pod's spec is immutable, so it gets the words only.
         """
-        return Fix(words, template_patch(self.workload.kind, spec) if spec else None)
+        patch = template_patch(self.workload.kind, spec) if spec else None
+        return Fix(words, patch, self.workload if patch else None)
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,15 @@ def owner_chain(snapshot: Snapshot, obj: Obj) -> tuple[Obj, ...]:
         chain.append(found.obj)
         current = found.obj
     return tuple(chain)
+
+
+def owner_uids(snapshot: Snapshot, obj: Obj) -> set[str]:
+    """Return the uids of all controllers above ``obj``, the last one by reference where it was not read."""
+    chain = owner_chain(snapshot, obj)
+    uids = {uid_of(owner) for owner in chain}
+    for member in (obj, *chain):
+        uids.add(text(controller_of(member), "uid"))
+    return uids - {""}
 
 
 def controller_ref(snapshot: Snapshot, obj: Obj) -> Ref | None:

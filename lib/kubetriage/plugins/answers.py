@@ -1,0 +1,46 @@
+"""What every plugin says the same way: targets that are not there, and what was not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from kubetriage.model import NotSeen
+from kubetriage.plugins import Target
+from kubetriage.resources import BY_PLURAL
+from kubetriage.snapshot import Get, List, Need, Snapshot, Why
+
+_STATUS_REASON = {
+    Why.FORBIDDEN: "Forbidden",
+    Why.NOT_FOUND: "NotFound",
+    Why.TIMEOUT: "Timeout",
+    Why.FAILED: "InternalError",
+}
+
+
+def target_error(snapshot: Snapshot, target: Target, namespace: str) -> str:
+    """Say in kubectl's words why ``target`` cannot be answered."""
+    resource = BY_PLURAL[target.resource]
+    place = namespace if resource.namespaced else ""
+    failure = snapshot.failure(Get(target.resource, place, target.name)) or snapshot.failure(
+        List(target.resource, place)
+    )
+    if failure is None or failure.why is Why.NOT_IN_DUMP:
+        where = "" if snapshot.source == "cluster" else f" in {snapshot.source}"
+        return f'Error from server (NotFound): {resource.qualified} "{target.name}" not found{where}'
+    message = failure.message or f'{resource.qualified} "{target.name}" {failure.why.value}'
+    return f"Error from server ({_STATUS_REASON[failure.why]}): {message}"
+
+
+def not_seen(snapshot: Snapshot, needs: Iterable[Need], names: Mapping[str, str]) -> tuple[NotSeen, ...]:
+    """Turn the needs without an answer into lines for people.
+
+    ``names`` tells what a uid stands for (``{"8c1f...": "pod/api"}``), for events chosen by uid.
+    """
+    lines = []
+    for need, why in snapshot.unseen(needs):
+        what = str(need)
+        if isinstance(need, List) and need.fields.startswith("involvedObject.uid="):
+            uid = need.fields.partition("=")[2]
+            what = f"events of {names.get(uid, uid)}"
+        lines.append(NotSeen(what, why))
+    return tuple(dict.fromkeys(lines))

@@ -1,0 +1,279 @@
+"""``kubectl why-crash``: why a pod crashes, does not start, or never gets ready."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from kubetriage.fields import Obj, dig, labels, name_of, objects, text, texts, uid_of
+from kubetriage.model import Diagnosis, Finding
+from kubetriage.plugins import Access, Answer, Plugin, Request, Target
+from kubetriage.plugins.answers import not_seen, target_error
+from kubetriage.pods import Pod
+from kubetriage.resources import BY_PLURAL
+from kubetriage.rules import crash
+from kubetriage.rules.crash.case import ControllerCase, owner_uids
+from kubetriage.selectors import field_selector_matches, label_selector_matches
+from kubetriage.snapshot import Get, List, Need, Raw, Snapshot
+
+CONTROLLERS = ("deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs")
+EVENTS_PER_POD_AT_MOST = 5
+"""With more pods in need of a look in one namespace, its events are read in one list."""
+
+
+def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
+    """Say what to read: the pods, then what surrounds those that are not well."""
+    yield Raw("/version")
+    for target in request.targets:
+        yield Get(target.resource, request.namespace, target.name)
+        if target.resource in CONTROLLERS:
+            found = snapshot.get(target.resource, request.namespace, target.name)
+            if found.found:
+                yield from _controller_needs(snapshot, request, target, found.obj)
+    if request.is_scan:
+        yield _scan(snapshot, request)
+    pods = [p for p in _pods(snapshot, request) if request.is_scan is False or _wanted(snapshot, request, p)]
+    crowd = Counter(p.namespace for p in pods)
+    for namespace, count in crowd.items():
+        if count > EVENTS_PER_POD_AT_MOST:
+            yield List("events", namespace)
+    for pod in pods:
+        yield from crash.pod_needs(snapshot, pod, events=crowd[pod.namespace] <= EVENTS_PER_POD_AT_MOST)
+
+
+def _scan(snapshot: Snapshot, request: Request) -> List:
+    def keep(raw: Obj) -> Obj | None:
+        return raw if request.show_all or crash.needs_full_look(snapshot, Pod(raw)) else None
+
+    return List("pods", request.namespace, request.selector, request.field_selector, shape=keep)
+
+
+def _controller_needs(snapshot: Snapshot, request: Request, target: Target, obj: Obj) -> Iterator[Need]:
+    namespace = request.namespace
+    if target.resource == "deployments":
+        yield List("replicasets", namespace, selector_text(obj))
+    if target.resource == "cronjobs":
+        yield List("jobs", namespace)
+        yield List("pods", namespace)
+    else:
+        yield List("pods", namespace, selector_text(obj))
+    case = ControllerCase(obj, BY_PLURAL[target.resource].kind, snapshot)
+    for _, member in case.family:
+        yield List("events", namespace, fields=f"involvedObject.uid={uid_of(member)}")
+
+
+def selector_text(controller: Obj) -> str:
+    """Write ``spec.selector`` of a controller as a label selector for the API; empty when it has none."""
+    parts = [f"{k}={v}" for k, v in sorted(labels(controller, "spec", "selector", "matchLabels").items())]
+    for term in objects(controller, "spec", "selector", "matchExpressions"):
+        key, operator, values = text(term, "key"), text(term, "operator"), ",".join(texts(term, "values"))
+        written = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key}
+        parts.append(written.get(operator, f"!{key}"))
+    return ",".join(parts)
+
+
+def _pods(snapshot: Snapshot, request: Request) -> Iterator[Pod]:
+    """Yield the pods that the request is about, as far as they are known."""
+    if request.is_scan:
+        for raw in snapshot.list("pods", request.namespace, request.selector, request.field_selector).items:
+            pod = Pod(raw)
+            if label_selector_matches(request.selector, pod.labels) and field_selector_matches(
+                request.field_selector, raw
+            ):
+                yield pod
+        return
+    for target in request.targets:
+        found = snapshot.get(target.resource, request.namespace, target.name)
+        if not found.found:
+            continue
+        if target.resource == "pods":
+            yield Pod(found.obj)
+        else:
+            yield from _controlled(snapshot, request.namespace, found.obj)
+
+
+def _controlled(snapshot: Snapshot, namespace: str, controller: Obj) -> Iterator[Pod]:
+    uid = uid_of(controller)
+    for raw in snapshot.list("pods", namespace).items:
+        if uid and uid in owner_uids(snapshot, raw):
+            yield Pod(raw)
+
+
+def _wanted(snapshot: Snapshot, request: Request, pod: Pod) -> bool:
+    return request.show_all or crash.needs_full_look(snapshot, pod)
+
+
+def diagnose(snapshot: Snapshot, request: Request) -> Answer:
+    """Name the cause for each pod and controller that the request is about."""
+    diagnoses: list[Diagnosis] = []
+    errors: list[str] = []
+    if request.is_scan:
+        listing = snapshot.list("pods", request.namespace, request.selector, request.field_selector)
+        if not listing.complete and not listing.items:
+            return Answer((), (list_error(listing.why),))
+        found = [_diagnose_pod(snapshot, request, p) for p in _pods(snapshot, request)]
+        return Answer(tuple(d for d in found if request.show_all or not d.healthy))
+    for target in request.targets:
+        found_target = snapshot.get(target.resource, request.namespace, target.name)
+        if not found_target.found:
+            errors.append(target_error(snapshot, target, request.namespace))
+        elif target.resource == "pods":
+            pod = Pod(found_target.obj)
+            if request.container and pod.container(request.container) is None:
+                errors.append(_no_container(pod, request.container))
+            else:
+                diagnoses.append(_diagnose_pod(snapshot, request, pod))
+        else:
+            diagnoses.extend(_diagnose_controller(snapshot, request, target, found_target.obj))
+    return Answer(tuple(diagnoses), tuple(errors))
+
+
+def _no_container(pod: Pod, name: str) -> str:
+    have = ", ".join(c.name for c in pod.containers)
+    return f"error: container {name} is not valid for pod {pod.name} (its containers: {have})"
+
+
+def list_error(why: str) -> str:
+    """Say that a scan could not list at all; ``why`` is the server's message."""
+    return f"Error from server (Forbidden): {why}" if "forbidden" in why else f"error: {why}"
+
+
+def _diagnose_pod(snapshot: Snapshot, request: Request, pod: Pod) -> Diagnosis:
+    findings = crash.diagnose_pod(snapshot, pod)
+    if request.container:
+        findings = tuple(f for f in findings if f.object.container in ("", request.container))
+    gaps = not_seen(snapshot, crash.pod_needs(snapshot, pod), {pod.uid: f"pod/{pod.name}"})
+    now = snapshot.now
+    header = (
+        ("", pod.status_text()),
+        ("ready", pod.ready_text()),
+        ("restarts", pod.restarts_text(now)),
+        ("age", pod.age_text(now)),
+        ("node", pod.node or "<none>"),
+    )
+    return Diagnosis(
+        command=PLUGIN.name,
+        target=pod.ref,
+        summary=_summary(pod, findings),
+        findings=findings,
+        not_seen=gaps,
+        header=header,
+        manual=_manual(pod, findings),
+    )
+
+
+def _summary(pod: Pod, findings: tuple[Finding, ...]) -> str:
+    if findings:
+        return findings[0].message
+    if pod.phase == "Succeeded":
+        return "The pod finished; every container ended with exit code 0."
+    return f"Nothing to report: the pod is {pod.status_text()}, {pod.ready_text()} containers ready."
+
+
+def _diagnose_controller(snapshot: Snapshot, request: Request, target: Target, obj: Obj) -> Iterator[Diagnosis]:
+    kind = BY_PLURAL[target.resource].kind
+    pods = tuple(_controlled(snapshot, request.namespace, obj))
+    case = ControllerCase(obj, kind, snapshot, pods)
+    findings = crash.diagnose_controller(case)
+    if findings or not pods:
+        names = {uid_of(o): f"{k.lower()}/{name_of(o)}" for k, o in case.family}
+        ready = dig(obj, "status", "readyReplicas")
+        desired = dig(obj, "spec", "replicas")
+        yield Diagnosis(
+            command=PLUGIN.name,
+            target=case.ref,
+            summary=findings[0].message if findings else _no_pods(kind, obj),
+            findings=findings,
+            not_seen=not_seen(snapshot, _controller_needs(snapshot, request, target, obj), names),
+            header=(("", kind), ("pods", str(len(pods))))
+            + ((("ready", f"{ready or 0}/{desired}"),) if isinstance(desired, int) else ()),
+            manual=(
+                (
+                    f"kubectl -n {case.ref.namespace} describe {kind.lower()} {case.ref.name}",
+                    "; ".join(f.message for f in findings) or "no events that tell why",
+                    findings[0].cause if findings else "nothing is wrong with the controller",
+                ),
+            ),
+        )
+    for pod in pods:
+        if request.container and pod.container(request.container) is None:
+            continue
+        diagnosis = _diagnose_pod(snapshot, request, pod)
+        if request.show_all or not diagnosis.healthy or len(pods) == 1 or diagnosis.findings:
+            yield diagnosis
+    if pods and not findings and not any(crash.needs_full_look(snapshot, p) for p in pods) and len(pods) > 1:
+        yield Diagnosis(PLUGIN.name, case.ref, f"Nothing to report: all {len(pods)} pods are ready.")
+
+
+def _no_pods(kind: str, obj: Obj) -> str:
+    if dig(obj, "spec", "replicas") == 0:
+        return f"The {kind} is scaled to zero: no pods are wanted."
+    if kind == "CronJob" and dig(obj, "spec", "suspend") is True:
+        return "The CronJob is suspended: it starts no jobs."
+    return f"The {kind} has no pods, and none of its events tells of a failure."
+
+
+def _manual(pod: Pod, findings: tuple[Finding, ...]) -> tuple[tuple[str, str, str], ...]:
+    """Show the path by hand that this answer replaces."""
+    where = f"kubectl -n {pod.namespace}"
+    head = findings[0] if findings else None
+    cause = head.cause if head else "nothing wrong"
+    rows = [(f"{where} get pod {pod.name}", f"{pod.status_text()}, {pod.ready_text()} ready", "the symptom")]
+    by_source: dict[str, list[str]] = {}
+    for finding in findings:
+        for line in finding.evidence:
+            by_source.setdefault(line.source, []).append(f"{line.at}: {line.value}")
+    status = by_source.get("status", []) + by_source.get("spec", [])
+    if status:
+        rows.append((f"{where} describe pod {pod.name}", "; ".join(status[:3]), "what the kubelet recorded"))
+    crashed = next((c for c in pod.containers if head and c.name == head.object.container), None)
+    if crashed is not None and crashed.termination is not None:
+        flag = " --previous" if crashed.log_is_previous else ""
+        shown = "; ".join(by_source.get("log", [])[:2]) or "no line that names a cause"
+        rows.append((f"{where} logs {pod.name} -c {crashed.name}{flag}", shown, "the program's own last words"))
+    shown = "; ".join(by_source.get("event", [])[:2]) or "no event that decides"
+    rows.append((f"{where} get events --field-selector involvedObject.uid={pod.uid}", shown, f"together: {cause}"))
+    return tuple(rows)
+
+
+PLUGIN = Plugin(
+    name="why-crash",
+    summary="Name the cause of a crashing or unready pod",
+    description=(
+        "Says why a pod crashes, does not start, or never gets ready: the cause with its evidence, the rivals that "
+        "were ruled out, the fix with real names and values, and the command that verifies it. It reads what "
+        "'kubectl describe', 'kubectl logs --previous' and 'kubectl get events' would show, and what they point at."
+    ),
+    usage="(POD | TYPE/NAME | TYPE NAME) ...",
+    examples=(
+        ("Name the cause for one pod", "kubectl why-crash api-7d9c5b8f6-x2x4q"),
+        ("The pods of a deployment, or its own events when it has none", "kubectl why-crash deployment/api"),
+        ("Everything that is wrong in all namespaces", "kubectl why-crash -A"),
+        ("Pods by label, with all evidence", "kubectl why-crash -l app=api -o wide"),
+        ("The manual path that this replaces", "kubectl why-crash api-7d9c5b8f6-x2x4q --explain"),
+        ("Diagnose a dump from a colleague", "kubectl why-crash api-7d9c5b8f6-x2x4q --from ./dump"),
+    ),
+    default_resource="pods",
+    resources=("pods", *CONTROLLERS),
+    plan=plan,
+    diagnose=diagnose,
+    access=(
+        Access(("",), ("pods",), ("get", "list"), "the pod itself", required=True),
+        Access(("",), ("pods/log",), ("get",), "the program's own last words"),
+        Access(("",), ("events",), ("list",), "who killed it, and why it does not start"),
+        Access(
+            ("apps",), ("deployments", "replicasets", "statefulsets", "daemonsets"), ("get", "list"), "the owner to fix"
+        ),
+        Access(("batch",), ("jobs", "cronjobs"), ("get", "list"), "the job's limits"),
+        Access(
+            ("",),
+            ("configmaps", "secrets", "serviceaccounts", "persistentvolumeclaims"),
+            ("get", "list"),
+            "references that do not resolve, with the nearest name (Secret values are dropped as they arrive)",
+        ),
+        Access(("storage.k8s.io",), ("storageclasses",), ("get", "list"), "why a volume is not provisioned"),
+        Access(("",), ("nodes",), ("get", "list"), "the node's state, taints and free resources"),
+        Access(("",), ("services",), ("get", "list"), "the Service behind an address that the program cannot reach"),
+        Access(("discovery.k8s.io",), ("endpointslices",), ("list",), "whether that Service has ready endpoints"),
+    ),
+)

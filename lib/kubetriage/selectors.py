@@ -1,0 +1,88 @@
+"""Label and field selectors in the notation of the API's URLs.
+
+The API server does the selecting for the live reader; a dump holds whole lists, so the same choice is made here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from kubetriage.fields import Obj, dig
+
+_SET = re.compile(r"(!?)\s*([^\s!=,()]+)(?:\s+(in|notin)\s+\(([^)]*)\)|\s*(==|=|!=|>|<)\s*([^,]*))?\s*\Z")
+
+
+def parse_label_selector(selector: str) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Split a label selector into (key, operator, values); operators are ``in notin exists absent gt lt``.
+
+    Raises ValueError with the part that cannot be read, in the API server's words.
+    """
+    terms: list[tuple[str, str, tuple[str, ...]]] = []
+    for part in _split(selector):
+        match = _SET.match(part)
+        if match is None:
+            raise ValueError(f"unable to parse requirement: {part.strip()!r}")
+        negated, key, keyword, members, sign, value = match.groups()
+        if keyword:
+            terms.append((key, keyword, tuple(m.strip() for m in members.split(","))))
+        elif sign in ("=", "=="):
+            terms.append((key, "in", (value.strip(),)))
+        elif sign == "!=":
+            terms.append((key, "notin", (value.strip(),)))
+        elif sign:
+            terms.append((key, "gt" if sign == ">" else "lt", (value.strip(),)))
+        else:
+            terms.append((key, "absent" if negated else "exists", ()))
+    return terms
+
+
+def _split(selector: str) -> list[str]:
+    parts, depth, current = [], 0, ""
+    for character in selector:
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0:
+            parts.append(current)
+            current = ""
+        else:
+            current += character
+    parts.append(current)
+    return [p for p in parts if p.strip()]
+
+
+def label_selector_matches(selector: str, labels: Mapping[str, str]) -> bool:
+    """Tell whether ``labels`` satisfy a selector; an unreadable selector matches nothing."""
+    try:
+        terms = parse_label_selector(selector)
+    except ValueError:
+        return False
+    return all(_term_matches(key, operator, values, labels) for key, operator, values in terms)
+
+
+def _term_matches(key: str, operator: str, values: tuple[str, ...], labels: Mapping[str, str]) -> bool:
+    have = labels.get(key)
+    if operator == "in":
+        return have is not None and have in values
+    if operator == "notin":
+        return have is None or have not in values
+    if operator == "exists":
+        return have is not None
+    if operator == "absent":
+        return have is None
+    try:
+        return have is not None and (int(have) > int(values[0]) if operator == "gt" else int(have) < int(values[0]))
+    except ValueError:
+        return False
+
+
+def field_selector_matches(selector: str, obj: Obj) -> bool:
+    """Tell whether an object satisfies a field selector (``status.phase=Failed,spec.nodeName!=n1``)."""
+    for part in _split(selector):
+        match = re.match(r"\s*([^=!\s]+)\s*(==|=|!=)\s*(.*?)\s*\Z", part)
+        if match is None:
+            return False
+        found = dig(obj, *match[1].split("."))
+        have = "" if found is None else str(found)
+        if (have == match[3]) == (match[2] == "!="):
+            return False
+    return True
