@@ -48,6 +48,9 @@ class List:
     """Field selector, as in a URL."""
     cached: bool = field(default=False, compare=False)
     """Ask with ``resourceVersion=0``: the API server answers from its watch cache, even while etcd is down."""
+    timeout: float = field(default=0.0, compare=False)
+    """Own time limit of this read in seconds; 0 uses the request time-out. Events have no watch cache, so a list of
+    them hangs with etcd."""
     shape: Callable[[Obj], Obj | None] | None = field(default=None, compare=False)
     """Called with each object as it arrives; what it returns is kept, None drops the object. A large scan keeps
     only what it will look at again, so such a list does not prove that any other object is absent."""

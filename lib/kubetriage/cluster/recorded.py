@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,15 @@ from kubetriage.snapshot import Body, Failure, Get, List, Log, Need, Raw, Snapsh
 from kubetriage.times import parse_time
 
 _FAILURES = {401: Why.FORBIDDEN, 403: Why.FORBIDDEN, 404: Why.NOT_FOUND}
+_SERVER_ERROR = re.compile(r"Error from server \((\w+)\): ")
+"""How kubectl prints an answer that is a Status (cmd/util/helpers.go, all versions); the reason is captured."""
+_REASONS = {
+    "Forbidden": (Why.FORBIDDEN, 403),
+    "Unauthorized": (Why.FORBIDDEN, 401),
+    "NotFound": (Why.NOT_FOUND, 404),
+    "ServiceUnavailable": (Why.FAILED, 503),
+    "Timeout": (Why.TIMEOUT, 504),
+}
 
 
 class RecordedReader:
@@ -22,7 +32,7 @@ class RecordedReader:
 
     The layout is that of ``kubectl cluster-info dump --output-directory`` with ``captured-at``, logs as
     ``NAMESPACE/POD/CONTAINER[.previous].log`` and bodies of plain GETs under ``raw/`` (``.status`` beside a body
-    holds "code seconds", ``.2`` is the second sample).
+    holds "code seconds", ``.error`` what kubectl printed instead of a body, ``.2`` is the second sample).
     """
 
     def __init__(self, path: Path) -> None:
@@ -80,7 +90,7 @@ class RecordedReader:
 
     def _add_raw(self, snapshot: Snapshot) -> None:
         root = self._root / "raw"
-        for file in sorted(p for p in root.rglob("*") if p.is_file() and p.suffix != ".status"):
+        for file in sorted(p for p in root.rglob("*") if p.is_file() and p.suffix not in (".status", ".error")):
             path = "/" + file.relative_to(root).as_posix()
             need = Raw(path.removesuffix(".2"), 1) if path.endswith(".2") else Raw(path)
             status, seconds = 200, 0.0
@@ -90,7 +100,10 @@ class RecordedReader:
                 status = int(code) if code.strip().isdigit() else 200
                 seconds = _seconds(took)
             content = file.read_text(encoding="utf-8", errors="replace")
-            if status in _FAILURES:
+            error = file.with_name(file.name + ".error")
+            if error.is_file():
+                snapshot.fail(need, _printed_error(error.read_text(encoding="utf-8", errors="replace").strip()))
+            elif status in _FAILURES:
                 snapshot.fail(need, Failure(_FAILURES[status], content.strip()[:300], status))
             else:
                 snapshot.add_body(need, Body(content, status, seconds, at=12.0 * need.sample))
@@ -104,6 +117,12 @@ def _read_list(file: Path, namespace: str) -> Iterator[tuple[List, list[Obj]]]:
     except ValueError as error:
         raise DumpError(f"{file}: not JSON: {error}") from error
     yield List(file.stem, namespace), objects(document, "items")
+
+
+def _printed_error(line: str) -> Failure:
+    match = _SERVER_ERROR.match(line)
+    why, status = _REASONS.get(match[1], (Why.FAILED, 500)) if match else (Why.FAILED, 0)
+    return Failure(why, _SERVER_ERROR.sub("", line)[:500], status)
 
 
 def _seconds(value: str) -> float:
