@@ -6,9 +6,15 @@ A rule is a module with ``CODE``, ``TITLE``, a docstring that is its manual page
 * ``check_controller(case: ControllerCase) -> Iterable[Finding]`` for what a controller says itself,
 * ``needs(case: Case) -> Iterable[Need]`` for reads beyond the pod, its events, logs, owners and node.
 
+A rule about an instance that ended asks ``case.crash(container)``, which leaves out the ends that are as they
+should be; ``container.termination`` holds those too.
+
 The order of :data:`TIERS` is meaning: what stands in a tier explains what stands below it. Within a tier all
 findings stand, in the order of its modules. Once a container has an error from one tier, the tiers below are
 silent about that container; an error about the whole pod silences them altogether.
+
+A module of :data:`CONCLUSIONS` has ``conclude(case, findings) -> list[Finding]`` instead: it sees what all rules
+found and adds, orders or weakens.
 """
 
 from __future__ import annotations
@@ -23,8 +29,34 @@ from kubetriage.pods import Pod
 from kubetriage.rules.crash.case import Case, ControllerCase, log_need, owner_needs
 from kubetriage.snapshot import Get, List, Need, Snapshot
 
-TIERS: tuple[tuple[ModuleType, ...], ...] = ()
+TIERS: tuple[tuple[ModuleType, ...], ...] = (
+    # The node.
+    (),
+    # Deletion and eviction.
+    (),
+    # Scheduling.
+    (),
+    # Sandbox and volumes.
+    (),
+    # Image.
+    (),
+    # References and configuration.
+    (),
+    # Start errors.
+    (),
+    # Who ended the instance, where the kubelet or the runtime says it; probes.
+    (),
+    # The log names the cause.
+    (),
+    # A signal of which only the exit code tells.
+    (),
+    # The program ended by itself.
+    (),
+)
 """Causes of pods, the deepest first."""
+
+CONCLUSIONS: tuple[ModuleType, ...] = ()
+"""What follows from all findings of a pod together, in this order."""
 
 CONTROLLER_RULES: tuple[ModuleType, ...] = ()
 """Causes that a controller reports itself, because it has no pod or has given up."""
@@ -49,6 +81,8 @@ def diagnose_pod(snapshot: Snapshot, pod: Pod) -> tuple[Finding, ...]:
                 found.append(finding)
                 if finding.severity is Severity.ERROR:
                     explained.add(finding.object.container)
+    for conclusion in CONCLUSIONS:
+        found = cast("list[Finding]", conclusion.conclude(case, found))
     return ordered(found)
 
 

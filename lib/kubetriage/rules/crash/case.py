@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from kubetriage.events import Events
-from kubetriage.fields import Obj, controller_of, name_of, namespace_of, text, uid_of
+from kubetriage.fields import Obj, controller_of, name_of, namespace_of, number, text, uid_of
 from kubetriage.model import Fix, Ref
-from kubetriage.pods import Container, Pod
+from kubetriage.pods import Container, Pod, Termination
 from kubetriage.resources import BY_KIND, BY_PLURAL
 from kubetriage.snapshot import Get, Log, LogText, Lookup, Snapshot, State
+
+BACK_OFF_RESET = timedelta(minutes=10)
+"""The kubelet starts the back-off anew for a container whose last instance ran longer than this (kubelet.go:
+``HasExpiredFunc``, 600 s), whatever the cap of the back-off is."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,61 @@ class Case:
     def running_log(self, container: Container) -> LogText:
         """Return the log of the instance that runs now."""
         return self.snapshot.log(self.pod.namespace, self.pod.name, container.name)
+
+    def crash(self, container: Container) -> Termination | None:
+        """Return the newest ended instance if its end needs an explanation, else None.
+
+        None for an end that is as it should be: init containers and run-to-completion containers that
+        succeeded, anything that the pod's own deletion ended, sidecars stopped after the main containers,
+        containers ended because a restart rule of another one restarts all, debug containers.
+        """
+        end = container.termination
+        if end is None or container.kind == "ephemeral" or self.pod.phase == "Succeeded":
+            return None
+        if end.reason == "RestartingAllContainers":
+            return None
+        if end.exit_code == 0 and end.reason != "OOMKilled" and not self._restarts_after_success(container):
+            return None
+        if self._ended_by_deletion(end):
+            return None
+        if container.kind == "sidecar" and self._main_containers_ended_before(end):
+            return None
+        return end
+
+    def _restarts_after_success(self, container: Container) -> bool:
+        # A plain init container runs again only when the sandbox is new; its success is the end of it.
+        return container.kind != "init" and container.restart_policy == "Always" and not self.pod.finished
+
+    def _ended_by_deletion(self, end: Termination) -> bool:
+        deadline = self.pod.deletion
+        if deadline is None or end.finished is None:
+            return False
+        grace = number(self.pod.raw, "metadata", "deletionGracePeriodSeconds") or 0
+        # Times of the API have whole seconds.
+        return end.finished >= deadline - timedelta(seconds=grace + 1)
+
+    def _main_containers_ended_before(self, end: Termination) -> bool:
+        mains = [c.current_termination for c in self.containers if c.kind == "app"]
+        return bool(mains) and all(
+            m is not None and (m.finished is None or end.finished is None or m.finished <= end.finished) for m in mains
+        )
+
+    def outlived(self, container: Container) -> bool:
+        """Tell whether the running instance has left the crash of the one before behind it.
+
+        That is when it has run for ten minutes, after which the kubelet forgets the back-off, or clearly longer
+        than the crashed instance did; True as well for a container that never crashed and runs.
+        """
+        since, end = container.running_since, container.last_termination
+        if since is None:
+            return False
+        if end is None:
+            return True
+        age = self.now - since
+        if age >= BACK_OFF_RESET:
+            return True
+        life = end.lifetime
+        return life is not None and age >= 3 * life + timedelta(minutes=1)
 
     @cached_property
     def owners(self) -> tuple[Obj, ...]:
