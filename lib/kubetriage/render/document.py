@@ -1,0 +1,79 @@
+"""The JSON contract: diagnoses as a ``DiagnosisList`` document (``docs/schema/diagnosis.json``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from kubetriage.model import Diagnosis, Evidence, Finding, Ref
+from kubetriage.times import format_time
+
+API_VERSION = "kubetriage.dev/v1"
+
+
+def document(diagnoses: Sequence[Diagnosis], observed_at: datetime) -> dict[str, Any]:
+    """Return the whole answer as a document."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "DiagnosisList",
+        "observedAt": format_time(observed_at),
+        "items": [_item(d) for d in diagnoses],
+    }
+
+
+def as_json(content: Mapping[str, Any]) -> str:
+    """Write a document as kubectl writes JSON."""
+    import json
+
+    return json.dumps(content, indent=4, ensure_ascii=False)
+
+
+def as_yaml(content: Mapping[str, Any]) -> str:
+    """Write a document as YAML."""
+    import yaml
+
+    return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=1000).rstrip("\n")
+
+
+def _item(diagnosis: Diagnosis) -> dict[str, Any]:
+    return {
+        "command": diagnosis.command,
+        "target": _target(diagnosis.target),
+        "cause": diagnosis.cause,
+        "healthy": diagnosis.healthy,
+        "summary": diagnosis.summary,
+        "findings": [_finding(f) for f in diagnosis.findings],
+        "notSeen": [{"what": gap.what, "why": gap.why} for gap in diagnosis.not_seen],
+        **diagnosis.extra,
+    }
+
+
+def _target(ref: Ref) -> dict[str, str]:
+    return {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name, "uid": ref.uid}
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    ref = finding.object
+    return {
+        "cause": finding.cause,
+        "severity": finding.severity.value,
+        "confidence": finding.confidence.value,
+        "object": {
+            "kind": ref.kind,
+            "namespace": ref.namespace,
+            "name": ref.name,
+            **({"container": ref.container} if ref.container else {}),
+        },
+        "message": finding.message,
+        "evidence": [_evidence(e) for e in finding.evidence],
+        "ruledOut": [{"cause": r.cause, "why": r.why} for r in finding.ruled_out],
+        "fix": [{"text": f.text, **({"patch": f.patch} if f.patch is not None else {})} for f in finding.fix],
+        "verify": list(finding.verify),
+        **finding.details,
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, str]:
+    written = {"source": evidence.source, "at": evidence.at, "value": evidence.value}
+    return {**written, "time": evidence.time} if evidence.time else written

@@ -1,0 +1,94 @@
+"""Tables as kubectl prints them: no rules, two or three blanks between columns, wrapped only on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_GAP = 3
+"""Blanks between columns, as kubectl's tabwriter leaves them."""
+_NARROWEST = 12
+"""A wrapped column is not made narrower than this, even when the line then passes the terminal's width."""
+
+
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    width: int | None = None,
+    flexible: Sequence[int] = (),
+    headers: bool = True,
+) -> str:
+    """Draw a table.
+
+    ``flexible`` are the indexes of the columns that wrap when ``width`` (columns of the terminal, None for no
+    limit) is too small; all the others keep their natural width.
+    """
+    import tabulate as tabulate_module
+    from wcwidth import wcswidth
+
+    def natural(words: str) -> int:
+        return max((max(wcswidth(line), 0) for line in words.splitlines()), default=0)
+
+    shown = [[" ".join(cell.split("\n")) if width is None else cell for cell in row] for row in rows]
+    limits: list[int | None] = [None] * len(columns)
+    if width is not None and rows:
+        wide = [
+            max([natural(columns[i]) if headers else 0, *(natural(row[i]) for row in shown)])
+            for i in range(len(columns))
+        ]
+        room = width - _GAP * (len(columns) - 1) - sum(w for i, w in enumerate(wide) if i not in flexible)
+        limits = _share(wide, room, flexible)
+    tabulate_module.PRESERVE_WHITESPACE = False
+    style = tabulate_module.TableFormat(
+        lineabove=None,
+        linebelowheader=None,
+        linebetweenrows=None,
+        linebelow=None,
+        headerrow=tabulate_module.DataRow("", " " * _GAP, ""),
+        datarow=tabulate_module.DataRow("", " " * _GAP, ""),
+        padding=0,
+        with_header_hide=None,
+    )
+    drawn = tabulate_module.tabulate(
+        shown,
+        headers=list(columns) if headers else (),
+        tablefmt=style,
+        disable_numparse=True,
+        maxcolwidths=limits if any(limit is not None for limit in limits) else None,
+    )
+    return "\n".join(line.rstrip() for line in drawn.splitlines())
+
+
+def _share(natural: list[int], room: int, flexible: Sequence[int]) -> list[int | None]:
+    """Divide ``room`` between the flexible columns; a narrow one keeps its width, the wide ones share the rest."""
+    limits: list[int | None] = [None] * len(natural)
+    waiting = list(flexible)
+    while waiting:
+        fair = max(room // len(waiting), _NARROWEST)
+        fitting = [i for i in waiting if natural[i] <= fair]
+        if not fitting:
+            for i in waiting:
+                limits[i] = fair
+            break
+        for i in fitting:
+            room -= natural[i]
+            waiting.remove(i)
+    return limits
+
+
+def wrapped(words: str, width: int | None, indent: str = "", first: str | None = None) -> str:
+    """Wrap a sentence to the terminal, with ``first`` before the first line and ``indent`` before the others."""
+    start = indent if first is None else first
+    if width is None:
+        return start + " ".join(words.split("\n"))
+    from wcwidth import wcswidth
+
+    lines, line, used = [], start, max(wcswidth(start), 0)
+    empty = True
+    for word in words.split():
+        size = max(wcswidth(word), 0)
+        if not empty and used + 1 + size > width:
+            lines.append(line)
+            line, used, empty = indent, max(wcswidth(indent), 0), True
+        line, used = (line + word, used + size) if empty else (f"{line} {word}", used + 1 + size)
+        empty = False
+    return "\n".join([*lines, line])

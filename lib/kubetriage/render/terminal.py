@@ -1,0 +1,51 @@
+"""What the output may use: width, colour and characters, decided from explicit values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+ColorWhen = Literal["auto", "always", "never"]
+
+_ASCII = str.maketrans(
+    {
+        "█": "#", "▓": "=", "▒": "-", "░": ".", "▏": "|", "│": "|", "┃": "|", "─": "-", "└": "`", "├": "|",
+        "┌": "+", "┐": "+", "┘": "+", "┤": "|", "┬": "+", "┴": "+", "┼": "+", "→": ">", "←": "<", "↑": "^", "↓": "v",
+        "▲": "^", "▼": "v", "✓": "+", "✗": "x", "•": "*", "…": ".", "×": "x", "–": "-", "—": "-", "≤": "<", "≥": ">",
+        "▶": ">", "◀": "<", "●": "*", "○": "o", "‥": ".", "≈": "~", "µ": "u", "·": ".", "╳": "x", "╱": "/", "╲": "\\",
+    }
+)  # fmt: skip
+"""One character for one, so that drawings keep their shape."""
+
+_SGR = {"error": "31;1", "warning": "33", "note": "36", "dim": "2", "bold": "1", "ok": "32"}
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """The place that text is written to."""
+
+    width: int | None = None
+    """Columns of a terminal; None when the output is not one: nothing is wrapped then."""
+    color: bool = False
+    unicode: bool = True
+    """The output's encoding can carry box-drawing characters."""
+
+    def paint(self, words: str, style: str) -> str:
+        """Colour ``words`` where colour is on; colour never carries meaning alone."""
+        return f"\x1b[{_SGR[style]}m{words}\x1b[0m" if self.color and words else words
+
+    def plain(self, words: str) -> str:
+        """Replace what the output's encoding cannot carry."""
+        return words if self.unicode else words.translate(_ASCII).encode("ascii", "replace").decode("ascii")
+
+
+def wants_color(when: ColorWhen, environ: Mapping[str, str], is_terminal: bool) -> bool:
+    """Decide on colour: the flag, then NO_COLOR (no-color.org), then FORCE_COLOR, then the terminal."""
+    if when != "auto":
+        return when == "always"
+    if environ.get("NO_COLOR"):
+        return False
+    if environ.get("FORCE_COLOR") or environ.get("CLICOLOR_FORCE", "0") not in ("", "0"):
+        return True
+    return is_terminal and environ.get("TERM", "") != "dumb"
