@@ -6,12 +6,15 @@ from kubetriage.plugins import Answer, Plugin, Request
 from kubetriage.snapshot import Need, Reader, Snapshot
 
 
-def collect(plugin: Plugin, request: Request, reader: Reader) -> tuple[Snapshot, Answer]:
+def collect(
+    plugin: Plugin, request: Request, reader: Reader, snapshot: Snapshot | None = None
+) -> tuple[Snapshot, Answer]:
     """Read what the plugin's plan asks for, until it asks for nothing new, and diagnose.
 
-    Raises ClusterError when the reader cannot answer at all.
+    ``snapshot`` is one that the reader has opened already. Raises ClusterError when the reader cannot answer at
+    all.
     """
-    snapshot = reader.open()
+    snapshot = snapshot or reader.open()
     asked: set[Need] = set()
     while fresh := [n for n in dict.fromkeys(plugin.plan(snapshot, request)) if n not in asked]:
         asked.update(fresh)

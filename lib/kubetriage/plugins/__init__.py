@@ -73,6 +73,8 @@ class Answer:
     diagnoses: tuple[Diagnosis, ...] = ()
     errors: tuple[str, ...] = ()
     """Targets that could not be answered, in kubectl's words without a prefix of ours; exit code 1."""
+    checked: int = 0
+    """In a scan: how many objects were looked at, the well ones included."""
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,8 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
         if not listing.complete and not listing.items:
             return Answer((), (list_error(listing.why),))
         found = [_diagnose_pod(snapshot, request, p) for p in _pods(snapshot, request)]
-        return Answer(tuple(d for d in found if request.show_all or not d.healthy))
+        shown = tuple(d for d in found if request.show_all or not d.healthy)
+        return Answer(shown, checked=len(found) + snapshot.dropped(_scan(snapshot, request)))
     for target in request.targets:
         found_target = snapshot.get(target.resource, request.namespace, target.name)
         if not found_target.found:

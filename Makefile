@@ -1,0 +1,45 @@
+# Every target sets up what it needs in .venv; nothing has to be installed first but a Python 3.10 or newer.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+PY := $(VENV)/bin/python
+# The newest Python from 3.10 to 3.14 on PATH; override with make PYTHON=...
+PYTHON ?= $(shell for v in 3.14 3.13 3.12 3.11 3.10 3; do \
+	p=$$(command -v python$$v) && $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' \
+	2>/dev/null && echo $$p && break; done)
+
+.PHONY: help demo test lint format generate check-generated clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(VENV)/runtime: setup.cfg pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.10 or newer with venv on PATH" >&2; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/runtime
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/runtime ## Run the plugins on recorded clusters; needs no cluster and no kubectl
+	@$(PY) tests/demo.py
+
+test: $(VENV)/dev ## Run all tests
+	$(PY) -m pytest -q
+
+lint: $(VENV)/dev ## Check style, types and the import contracts
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	PYTHONPATH=lib $(VENV)/bin/lint-imports --no-cache
+
+format: $(VENV)/dev ## Format the code
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+clean: ## Remove what make built
+	rm -rf $(VENV) build dist lib/*.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,140 @@
+"""The flags that all plugins share, with kubectl's names and meanings."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+from kubetriage.plugins import Option, Plugin
+from kubetriage.times import parse_go_duration
+
+OUTPUTS = ("wide", "json", "yaml", "name")
+
+
+class Duration(click.ParamType):
+    """kubectl's duration: ``5s``, ``1m30s``, or a plain number of seconds; ``0`` is none."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return seconds."""
+        if isinstance(value, int | float):
+            return float(value)
+        if re.fullmatch(r"\d+", value):
+            return float(value)
+        span = parse_go_duration(value)
+        if span is None or span.total_seconds() < 0:
+            self.fail(f'time: invalid duration "{value}"', param, ctx)
+        return span.total_seconds()
+
+
+DURATION = Duration()
+
+
+def shared_options(plugin: Plugin) -> list[click.Option]:
+    """Return the options of what to look at and how to print it."""
+    options = []
+    if plugin.takes_targets:
+        options += [
+            click.Option(
+                ["-A", "--all-namespaces", "all_namespaces"],
+                is_flag=True,
+                help="Look at all namespaces.",
+            ),
+            click.Option(["-l", "--selector"], default="", metavar="SELECTOR", help="Choose objects by label."),
+            click.Option(["--field-selector"], default="", metavar="SELECTOR", help="Choose objects by field."),
+            click.Option(["--all", "show_all"], is_flag=True, help="In a scan, show what is well too."),
+        ]
+    if plugin.default_resource == "pods":
+        options.append(click.Option(["-c", "--container"], default="", help="Look at this container only."))
+    options += [
+        click.Option(
+            ["-o", "--output"],
+            type=click.Choice(OUTPUTS),
+            metavar="|".join(OUTPUTS),
+            help="Output format; a diagnosis table for people when omitted.",
+        ),
+        click.Option(["--no-headers"], is_flag=True, help="Print tables without headers."),
+        click.Option(["--explain"], is_flag=True, help="Show the path by hand that this answer replaces."),
+        click.Option(
+            ["--from", "dump"],
+            metavar="PATH",
+            help="Read a recorded cluster (a directory or file) instead of a live one.",
+        ),
+        click.Option(
+            ["--record"],
+            metavar="DIR",
+            help="Write what was read, redacted, so that --from DIR gives the same diagnosis.",
+        ),
+        click.Option(
+            ["--color"],
+            type=click.Choice(("auto", "always", "never")),
+            default="auto",
+            help="When to use colour; NO_COLOR turns it off.",
+        ),
+        click.Option(["--exit-code"], is_flag=True, help="Exit with 3 when something is wrong."),
+        click.Option(["-v", "--v", "verbosity"], type=int, default=0, metavar="N", help="Debug trail on stderr."),
+    ]
+    return options
+
+
+def connection_options() -> list[click.Option]:
+    """Return kubectl's global options of how to reach the cluster."""
+    return [
+        click.Option(["-n", "--namespace"], default=None, help="Namespace; that of the context when omitted."),
+        click.Option(["--context"], default=None, help="Context of the kubeconfig to use."),
+        click.Option(["--kubeconfig"], default=None, metavar="PATH", help="Kubeconfig to use."),
+        click.Option(["--cluster"], default=None, help="Cluster of the kubeconfig to use."),
+        click.Option(["--user"], default=None, help="User of the kubeconfig to use."),
+        click.Option(["--as", "as_user"], default=None, metavar="USER", help="User to impersonate."),
+        click.Option(["--as-group"], multiple=True, metavar="GROUP", help="Group to impersonate; may be repeated."),
+        click.Option(["--as-uid"], default=None, metavar="UID", help="UID to impersonate."),
+        click.Option(
+            ["--request-timeout"],
+            type=DURATION,
+            default=30.0,
+            show_default="30s",
+            metavar="DURATION",
+            help="Time for one request (5s, 1m, or seconds); 0 is no limit.",
+        ),
+        click.Option(["-s", "--server"], default=None, metavar="URL", help="Address of the API server."),
+        click.Option(["--token"], default=None, help="Bearer token."),
+        click.Option(["--certificate-authority"], default=None, metavar="PATH", help="Certificate of the authority."),
+        click.Option(["--client-certificate"], default=None, metavar="PATH", help="Client certificate."),
+        click.Option(["--client-key"], default=None, metavar="PATH", help="Client key."),
+        click.Option(["--tls-server-name"], default=None, help="Name to check the server's certificate against."),
+        click.Option(
+            ["--insecure-skip-tls-verify"], is_flag=True, help="Do not check the server's certificate (insecure)."
+        ),
+    ]
+
+
+def plugin_option(option: Option) -> click.Option:
+    """Turn a plugin's own flag into a click option."""
+    kinds: dict[str, Any] = {"integer": int, "number": float, "duration": DURATION, "text": str}
+    settings: dict[str, Any] = {"help": option.help, "multiple": option.multiple}
+    if option.metavar:
+        settings["metavar"] = option.metavar
+    if option.kind == "flag":
+        return click.Option([option.flag], is_flag=True, help=option.help, default=bool(option.default))
+    settings["type"] = click.Choice(option.choices) if option.kind == "choice" else kinds[option.kind]
+    default = () if option.multiple and option.default is None else option.default
+    return click.Option([option.flag], default=default, **settings)
+
+
+def normalized(args: list[str]) -> list[str]:
+    """Give ``-v`` without a number the level 6, and read ``-v=6`` as kubectl does."""
+    done: list[str] = []
+    for position, word in enumerate(args):
+        if word == "--":
+            return done + args[position:]
+        following = args[position + 1] if position + 1 < len(args) else ""
+        if word in ("-v", "--v") and not re.fullmatch(r"\d+", following):
+            done += ["-v", "6"]
+        elif match := re.fullmatch(r"(-[a-zA-Z])=(.*)", word, re.DOTALL):
+            done += [match[1], match[2]]
+        else:
+            done.append(word)
+    return done

@@ -1,0 +1,64 @@
+"""Reads TYPE/NAME, TYPE NAME and NAME arguments as kubectl does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from kubetriage.plugins import Plugin, Target
+from kubetriage.resources import BY_PLURAL, Resource, find_resource
+
+_MIXED = (
+    "there is no need to specify a resource type as a separate argument when passing arguments in resource/name form "
+    "(e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource resource/<resource_name>'"
+)
+
+
+def parse_targets(words: Sequence[str], plugin: Plugin) -> tuple[Target, ...]:
+    """Return what the arguments name; an empty tuple means a scan.
+
+    Raises click.UsageError with kubectl's words.
+    """
+    if not words:
+        return ()
+    if not plugin.takes_targets:
+        raise click.UsageError(f'unexpected argument "{words[0]}": {plugin.name} takes no object')
+    if plugin.accepts_urls and len(words) == 1 and _is_url(words[0]):
+        return (Target("url", words[0]),)
+    if any("/" in word for word in words):
+        if not all("/" in word for word in words):
+            raise click.UsageError(_MIXED)
+        return tuple(_slashed(word, plugin) for word in words)
+    kind = find_resource(words[0])
+    if kind is not None and kind.plural in plugin.resources:
+        if len(words) > 1:
+            return tuple(Target(kind.plural, name) for name in words[1:])
+        if kind.plural == plugin.default_resource and words[0].lower() != kind.short[:1]:
+            return ()
+        raise click.UsageError("resource(s) were provided, but no name was specified")
+    return tuple(Target(plugin.default_resource, word) for word in words)
+
+
+def _is_url(word: str) -> bool:
+    if "://" in word:
+        return True
+    host = word.split("/", 1)[0]
+    return ("." in host or ":" in host) and find_resource(host) is None
+
+
+def _slashed(word: str, plugin: Plugin) -> Target:
+    kind, _, name = word.partition("/")
+    if not kind or not name or "/" in name:
+        raise click.UsageError(f"arguments in resource/name form may not have more than one slash: {word!r}")
+    resource = find_resource(kind)
+    if resource is None:
+        raise click.UsageError(f'the server doesn\'t have a resource type "{kind}"')
+    return Target(_accepted(resource, plugin).plural, name)
+
+
+def _accepted(resource: Resource, plugin: Plugin) -> Resource:
+    if resource.plural not in plugin.resources:
+        takes = ", ".join(BY_PLURAL[r].kind.lower() for r in plugin.resources)
+        raise click.UsageError(f"{plugin.name} does not take {resource.plural}; it takes {takes}")
+    return resource
