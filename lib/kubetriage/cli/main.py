@@ -98,8 +98,7 @@ def usage_words(error: click.UsageError, plugin: Plugin) -> tuple[str, ...]:
 def build(plugin: Plugin) -> click.Command:
     """Return the click command of a plugin."""
 
-    @click.pass_context
-    def invoke(ctx: click.Context, **values: Any) -> int:
+    def invoke(**values: Any) -> int:
         return Run(plugin, values).execute()
 
     params: list[click.Parameter] = [click.Argument(["words"], nargs=-1, metavar=plugin.usage)]
@@ -143,10 +142,8 @@ class KubectlCommand(click.Command):
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help page."""
         formatter.write_text(self._plugin.description)
-        formatter.write_paragraph()
-        formatter.write("Examples:\n")
-        for comment, line in self._plugin.examples:
-            formatter.write(f"  # {comment}\n  {line}\n\n")
+        formatter.write("\nExamples:\n")
+        formatter.write("\n".join(f"  # {comment}\n  {line}\n" for comment, line in self._plugin.examples))
         own = {o.flag for o in self._plugin.options}
         shared = {o.name for o in shared_options(self._plugin)}
         groups: tuple[tuple[str, list[click.Parameter]], ...] = (
@@ -158,7 +155,8 @@ class KubectlCommand(click.Command):
             ),
         )
         for title, members in groups:
-            records = [r for p in members if (r := p.get_help_record(ctx)) is not None]
+            options = [p for p in members if isinstance(p, click.Option)]
+            records = [r for p in options if (r := p.get_help_record(ctx)) is not None]
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)

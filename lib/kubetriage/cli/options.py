@@ -13,7 +13,7 @@ from kubetriage.times import parse_go_duration
 OUTPUTS = ("wide", "json", "yaml", "name")
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.2
     """kubectl's duration: ``5s``, ``1m30s``, or a plain number of seconds; ``0`` is none."""
 
     name = "duration"

@@ -34,7 +34,7 @@ def parse_targets(words: Sequence[str], plugin: Plugin) -> tuple[Target, ...]:
     if kind is not None and kind.plural in plugin.resources:
         if len(words) > 1:
             return tuple(Target(kind.plural, name) for name in words[1:])
-        if kind.plural == plugin.default_resource and words[0].lower() != kind.short[:1]:
+        if kind.plural == plugin.default_resource:
             return ()
         raise click.UsageError("resource(s) were provided, but no name was specified")
     return tuple(Target(plugin.default_resource, word) for word in words)
