@@ -37,6 +37,12 @@ lint: $(VENV)/dev ## Check style, types and the import contracts
 	$(VENV)/bin/mypy
 	PYTHONPATH=lib $(VENV)/bin/lint-imports --no-cache
 
+generate: $(VENV)/dev ## Write the files that follow from the tables of plugins and rules
+	$(PY) docs/generate.py
+
+check-generated: $(VENV)/dev ## Fail when a generated file is stale
+	$(PY) docs/generate.py --check
+
 format: $(VENV)/dev ## Format the code
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .

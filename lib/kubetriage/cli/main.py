@@ -107,6 +107,16 @@ def build(plugin: Plugin) -> click.Command:
     params += connection_options()
     params.append(
         click.Option(
+            ["--explain-cause"],
+            metavar="CODE",
+            expose_value=False,
+            is_eager=True,
+            callback=_explain_cause,
+            help="Print the page of a cause: what it means, how it is told, how to fix it.",
+        )
+    )
+    params.append(
+        click.Option(
             ["--version"],
             is_flag=True,
             expose_value=False,
@@ -125,6 +135,20 @@ def build(plugin: Plugin) -> click.Command:
     )
 
 
+def _explain_cause(ctx: click.Context, _param: click.Parameter, code: str | None) -> None:
+    if not code:
+        return
+    from kubetriage.render.causes import cause_page
+
+    assert isinstance(ctx.command, KubectlCommand)
+    rules = [r for r in ctx.command.plugin.rules if r.CODE.lower() == code.lower()]
+    if not rules:
+        known = ", ".join(sorted(r.CODE for r in ctx.command.plugin.rules))
+        raise click.UsageError(f'no cause "{code}" in {ctx.command.plugin.name}; it knows {known}')
+    click.echo(cause_page(rules[0].CODE, [(ctx.command.plugin.name, r) for r in rules]), nl=False)
+    ctx.exit()
+
+
 def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     if wanted:
         click.echo(f"kubetriage {kubetriage.__version__}")
@@ -135,19 +159,19 @@ class KubectlCommand(click.Command):
     """A command whose help looks like kubectl's: what it does, examples first, then options and usage."""
 
     def __init__(self, *args: Any, plugin: Plugin, **settings: Any) -> None:
-        """Remember the plugin for its examples."""
+        """Remember the plugin for its examples and causes."""
         super().__init__(*args, **settings)
-        self._plugin = plugin
+        self.plugin = plugin
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help page."""
-        formatter.write_text(self._plugin.description)
+        formatter.write_text(self.plugin.description)
         formatter.write("\nExamples:\n")
-        formatter.write("\n".join(f"  # {comment}\n  {line}\n" for comment, line in self._plugin.examples))
-        own = {o.flag for o in self._plugin.options}
-        shared = {o.name for o in shared_options(self._plugin)}
+        formatter.write("\n".join(f"  # {comment}\n  {line}\n" for comment, line in self.plugin.examples))
+        own = {o.flag for o in self.plugin.options}
+        shared = {o.name for o in shared_options(self.plugin)}
         groups: tuple[tuple[str, list[click.Parameter]], ...] = (
-            (f"Options of {self._plugin.name}", [p for p in self.params if own & set(p.opts)]),
+            (f"Options of {self.plugin.name}", [p for p in self.params if own & set(p.opts)]),
             ("Options", [p for p in self.params if p.name in shared]),
             (
                 "Options of kubectl",
@@ -161,7 +185,7 @@ class KubectlCommand(click.Command):
                 with formatter.section(title):
                     formatter.write_dl(records)
         formatter.write_paragraph()
-        formatter.write(f"Usage:\n  kubectl {self._plugin.name} {self._plugin.usage} [flags]\n")
+        formatter.write(f"Usage:\n  kubectl {self.plugin.name} {self.plugin.usage} [flags]\n")
 
 
 @dataclass

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any, Literal
 
 from kubetriage.model import Diagnosis
@@ -112,6 +113,8 @@ class Plugin:
     diagnose: Callable[[Snapshot, Request], Answer]
     access: tuple[Access, ...]
     options: tuple[Option, ...] = ()
+    rules: tuple[ModuleType, ...] = ()
+    """All its rule modules (``CODE``, ``TITLE``, docstring), in the order of the documentation."""
     accepts_urls: bool = False
     scan_without_target: bool = True
     """A call without arguments scans the namespace; otherwise it is a usage error."""

@@ -258,6 +258,7 @@ PLUGIN = Plugin(
     resources=("pods", *CONTROLLERS),
     plan=plan,
     diagnose=diagnose,
+    rules=crash.all_rules(),
     access=(
         Access(("",), ("pods",), ("get", "list"), "the pod itself", required=True),
         Access(("",), ("pods/log",), ("get",), "the program's own last words"),

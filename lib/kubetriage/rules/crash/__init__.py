@@ -65,6 +65,11 @@ RECENT = timedelta(hours=1)
 """A ready pod that crashed within this time is looked at in full; the default lifetime of events."""
 
 
+def all_rules() -> tuple[ModuleType, ...]:
+    """Return every rule module once, in the order of the tiers, controllers' own last."""
+    return tuple(dict.fromkeys([*(rule for tier in TIERS for rule in tier), *CONTROLLER_RULES]))
+
+
 def diagnose_pod(snapshot: Snapshot, pod: Pod) -> tuple[Finding, ...]:
     """Return all findings of one pod, the root cause first."""
     case = Case(pod, snapshot)

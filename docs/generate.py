@@ -1,0 +1,131 @@
+"""Writes everything that follows from the tables of plugins and rules; ``--check`` only compares.
+
+Sources: lib/kubetriage/plugins and the docstrings of the rules. Results: the pages of causes, the help pages, the
+ClusterRole, the executables, their console_scripts in setup.cfg, and the tables in README.md.
+"""
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "lib"))
+
+import click  # noqa: E402
+
+from kubetriage.cli.main import build  # noqa: E402
+from kubetriage.plugins import PLUGINS, Plugin, load  # noqa: E402
+from kubetriage.render.causes import cause_page, read_page  # noqa: E402
+
+EXECUTABLE = ROOT / "docs" / "executable.py.in"
+
+
+def main() -> int:
+    """Write or compare all generated files."""
+    check = "--check" in sys.argv[1:]
+    plugins = [load(name) for name in PLUGINS]
+    wanted = generated(plugins)
+    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    known = set(wanted)
+    folders = {path.parent for path in wanted} - {ROOT}
+    orphans = sorted(p for folder in folders if folder.is_dir() for p in folder.iterdir() if p not in known)
+    if check:
+        for path in [*stale, *orphans]:
+            print(f"stale: {path.relative_to(ROOT)}; run make generate", file=sys.stderr)
+        return 1 if stale or orphans else 0
+    for path in orphans:
+        path.unlink()
+    for path, text in wanted.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        if path.parent.name == "kubectl-plugins":
+            path.chmod(0o755)
+    return 0
+
+
+def generated(plugins: list[Plugin]) -> dict[Path, str]:
+    """Return the content of every generated file."""
+    files: dict[Path, str] = {}
+    by_code: dict[str, list[tuple[str, ModuleType]]] = {}
+    for plugin in plugins:
+        for rule in plugin.rules:
+            by_code.setdefault(rule.CODE, []).append((plugin.name, rule))
+    for code, rules in by_code.items():
+        files[ROOT / "docs" / "causes" / f"{code}.md"] = cause_page(code, rules)
+    for plugin in plugins:
+        files[ROOT / "docs" / "commands" / f"{plugin.name}.md"] = help_page(plugin)
+        files[ROOT / "kubectl-plugins" / executable_name(plugin)] = EXECUTABLE.read_text(encoding="utf-8")
+    files[ROOT / "docs" / "rbac" / "clusterrole.yaml"] = cluster_role(plugins)
+    scripts = "".join(f"    {executable_name(p)} = kubetriage.cli.main:console\n" for p in plugins)
+    setup = ROOT / "setup.cfg"
+    files[setup] = re.sub(
+        r"(?<=console_scripts =\n)(?:    .*\n)+", lambda _: scripts, setup.read_text(encoding="utf-8")
+    )
+    readme = ROOT / "README.md"
+    text = between(readme.read_text(encoding="utf-8"), "causes", "\n".join(cause_table(p) for p in plugins))
+    files[readme] = between(text, "rbac", f"```yaml\n{cluster_role(plugins)}```")
+    return files
+
+
+def executable_name(plugin: Plugin) -> str:
+    """Return the file name under which kubectl finds the plugin."""
+    return f"kubectl-{plugin.name.replace('-', '_')}"
+
+
+def help_page(plugin: Plugin) -> str:
+    """Write the help text of a plugin as a page."""
+    command = build(plugin)
+    context = click.Context(command, info_name=f"kubectl {plugin.name}", terminal_width=100)
+    return f"# kubectl {plugin.name}\n\n```\n{command.get_help(context)}\n```\n"
+
+
+def cause_table(plugin: Plugin) -> str:
+    """Write the table of the causes that a plugin names."""
+    seen: dict[str, str] = {}
+    for rule in plugin.rules:
+        seen.setdefault(rule.CODE, read_page(rule)[0].replace("\n", " ").rstrip("."))
+    rows = "".join(f"| [{code}](docs/causes/{code}.md) | {summary} |\n" for code, summary in seen.items())
+    return f"### kubectl {plugin.name}\n\n| cause | meaning |\n| --- | --- |\n{rows}"
+
+
+def cluster_role(plugins: list[Plugin]) -> str:
+    """Write a ClusterRole with everything that the plugins profit from."""
+    lines = [
+        "apiVersion: rbac.authorization.k8s.io/v1",
+        "kind: ClusterRole",
+        "metadata:",
+        "  name: kubetriage",
+        "rules:",
+    ]
+    seen = set()
+    for plugin in plugins:
+        for access in plugin.access:
+            key = (access.groups, access.resources, access.verbs)
+            if key in seen:
+                continue
+            seen.add(key)
+            need = "required" if access.required else "optional"
+            lines.append(f"# {plugin.name} ({need}): {access.why}")
+            if access.resources and access.resources[0].startswith("/"):
+                lines.append(f"- nonResourceURLs: {_flow(access.resources)}")
+            else:
+                lines += [f"- apiGroups: {_flow(access.groups)}", f"  resources: {_flow(access.resources)}"]
+            lines.append(f"  verbs: {_flow(access.verbs)}")
+    return "\n".join(lines) + "\n"
+
+
+def _flow(words: tuple[str, ...]) -> str:
+    return "[" + ", ".join(f'"{word}"' for word in words) + "]"
+
+
+def between(text: str, marker: str, content: str) -> str:
+    """Replace what stands between the markers ``<!-- MARKER:begin -->`` and ``<!-- MARKER:end -->``."""
+    begin, end = f"<!-- {marker}:begin -->", f"<!-- {marker}:end -->"
+    head, rest = text.split(begin, 1)
+    tail = rest.split(end, 1)[1]
+    return f"{head}{begin}\n{content.rstrip()}\n{end}{tail}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

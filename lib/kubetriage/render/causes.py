@@ -1,0 +1,55 @@
+"""The manual page of a cause, from the docstring of its rule."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Sequence
+from types import ModuleType
+
+LABELS = ("Meaning", "Told by", "Fix", "Source")
+"""The labelled paragraphs that the docstring of every rule has."""
+
+_HEADINGS = {"Meaning": "What it means", "Told by": "How it is told", "Fix": "How to fix it", "Source": "Source"}
+_LABEL = re.compile(rf"^({'|'.join(LABELS)}):\s*", re.MULTILINE)
+
+
+def read_page(rule: ModuleType) -> tuple[str, dict[str, str]]:
+    """Split a rule's docstring into its first line and its labelled paragraphs.
+
+    Raises ValueError when a paragraph is missing.
+    """
+    doc = inspect.cleandoc(rule.__doc__ or "")
+    parts = _LABEL.split(doc)
+    paragraphs = {label: body.strip() for label, body in zip(parts[1::2], parts[2::2], strict=True)}
+    missing = [label for label in LABELS if not paragraphs.get(label)]
+    if missing:
+        raise ValueError(f"{rule.__name__}: the docstring lacks {', '.join(missing)}")
+    return parts[0].strip(), paragraphs
+
+
+def cause_page(code: str, rules: Sequence[tuple[str, ModuleType]]) -> str:
+    """Write the page of one cause code as Markdown; ``rules`` are (plugin name, rule) pairs that find it."""
+    lines = [f"# {code}", ""]
+    for name, rule in rules:
+        summary, paragraphs = read_page(rule)
+        if len(rules) > 1:
+            lines += [f"## In kubectl {name}", ""]
+        lines += [summary, ""]
+        for label in LABELS:
+            lines += [f"**{_HEADINGS[label]}.** {_paragraph(paragraphs[label])}", ""]
+    names = " and ".join(f"`kubectl {name}`" for name in dict.fromkeys(name for name, _ in rules))
+    lines.append(f"Found by {names}.")
+    return "\n".join(lines) + "\n"
+
+
+def _paragraph(body: str) -> str:
+    """Join the lines of a docstring paragraph; a line that begins a list item keeps its own line."""
+    joined: list[str] = []
+    for line in body.splitlines():
+        stripped = line.strip()
+        if joined and stripped and not stripped.startswith(("- ", "* ")) and joined[-1]:
+            joined[-1] += f" {stripped}"
+        else:
+            joined.append(stripped)
+    return "\n".join(joined)
