@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from kubetriage.fields import Obj, dig
 
-_SET = re.compile(r"(!?)\s*([^\s!=,()]+)(?:\s+(in|notin)\s+\(([^)]*)\)|\s*(==|=|!=|>|<)\s*([^,]*))?\s*\Z")
+_SET = re.compile(r"(!?)\s*([^\s!=<>,()]+)(?:\s+(in|notin)\s+\(([^)]*)\)|\s*(==|=|!=|>|<)\s*([^,=]*))?\s*\Z")
 
 
 def parse_label_selector(selector: str) -> list[tuple[str, str, tuple[str, ...]]]:

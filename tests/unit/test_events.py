@@ -1,0 +1,62 @@
+from datetime import datetime, timezone
+
+import pytest
+
+from kubetriage.events import read_event, read_events
+
+CORE = {
+    "metadata": {"creationTimestamp": "2026-01-01T10:00:00Z"},
+    "involvedObject": {"uid": "u", "fieldPath": "spec.containers{app}"},
+    "reason": "BackOff",
+    "message": "(combined from similar events): Back-off restarting",
+    "type": "Warning",
+    "count": 12,
+    "firstTimestamp": "2026-01-01T10:00:00Z",
+    "lastTimestamp": "2026-01-01T10:30:00Z",
+    "source": {"component": "kubelet"},
+    "eventTime": None,
+}
+NEW = {
+    "metadata": {"creationTimestamp": "2026-01-01T10:00:00Z"},
+    "involvedObject": {"uid": "u", "fieldPath": "spec.initContainers{init}"},
+    "reason": "BackOff",
+    "message": "Back-off restarting",
+    "type": "Warning",
+    "count": 0,
+    "firstTimestamp": None,
+    "lastTimestamp": None,
+    "source": {},
+    "eventTime": "2026-01-01T10:00:01.000001Z",
+    "series": {"count": 7, "lastObservedTime": "2026-01-01T10:31:00.000000Z"},
+    "reportingComponent": "kubelet",
+}
+V1 = {
+    "metadata": {"creationTimestamp": "2026-01-01T10:00:00Z"},
+    "regarding": {"uid": "u", "fieldPath": "spec.containers{app}"},
+    "reason": "BackOff",
+    "note": "Back-off restarting",
+    "type": "Warning",
+    "deprecatedCount": 3,
+    "deprecatedFirstTimestamp": "2026-01-01T10:00:00Z",
+    "deprecatedLastTimestamp": "2026-01-01T10:32:00Z",
+    "reportingController": "kubelet",
+}
+
+
+@pytest.mark.parametrize(
+    ("raw", "container", "count", "minute"), [(CORE, "app", 12, 30), (NEW, "init", 7, 31), (V1, "app", 3, 32)]
+)
+def test_reads_both_shapes_alike(raw, container, count, minute):
+    event = read_event(raw)
+    assert (event.container, event.count, event.warning, event.component) == (container, count, True, "kubelet")
+    assert event.message == "Back-off restarting"
+    assert event.last == datetime(2026, 1, 1, 10, minute, tzinfo=timezone.utc)
+
+
+def test_events_are_in_time_order_and_chosen_by_reason_and_container():
+    events = read_events([V1, CORE, NEW, {"reason": "Odd", "metadata": {}}])
+    assert [e.container for e in events.select("BackOff")] == ["app", "init", "app"]
+    last = events.last("BackOff", container="app")
+    assert last is not None
+    assert last.count == 3
+    assert events.last("BackOff", matching="no such") is None

@@ -1,0 +1,104 @@
+from datetime import datetime, timezone
+
+import pytest
+
+from kubetriage.snapshot import Body, Failure, Get, List, Log, Raw, Snapshot, State, Why
+
+NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+def obj(name, namespace="ns", uid=""):
+    return {"metadata": {"name": name, "namespace": namespace, "uid": uid or f"uid-{name}"}}
+
+
+def snapshot(**settings):
+    return Snapshot(NOW, **settings)
+
+
+def test_a_whole_list_proves_absence_and_a_chosen_one_does_not():
+    one = snapshot()
+    one.add_list(List("pods", "ns"), [obj("a")])
+    assert one.get("pods", "ns", "a").found
+    assert one.get("pods", "ns", "b").state is State.ABSENT
+    assert one.get("pods", "other", "b").state is State.UNSEEN
+    chosen = snapshot()
+    chosen.add_list(List("pods", "ns", "app=x"), [obj("a")])
+    assert chosen.get("pods", "ns", "b").unseen
+    shaped = snapshot()
+    shaped.add_list(
+        List("pods", "ns", shape=lambda o: o if o["metadata"]["name"] == "a" else None), [obj("a"), obj("b")]
+    )
+    assert shaped.get("pods", "ns", "b").unseen
+    assert shaped.dropped(List("pods", "ns")) == 1
+    assert shaped.knows(List("pods", "ns"))
+
+
+@pytest.mark.parametrize(
+    ("why", "state"),
+    [
+        (Why.NOT_FOUND, State.ABSENT),
+        (Why.FORBIDDEN, State.UNSEEN),
+        (Why.TIMEOUT, State.UNSEEN),
+        (Why.FAILED, State.UNSEEN),
+    ],
+)
+def test_a_failed_get_is_absent_only_when_the_server_says_so(why, state):
+    s = snapshot()
+    s.fail(Get("secrets", "ns", "x"), Failure(why, "words"))
+    assert s.get("secrets", "ns", "x").state is state
+    assert s.knows(Get("secrets", "ns", "x"))
+
+
+def test_a_denied_list_leaves_its_objects_unseen():
+    s = snapshot(presumes_absent=True)
+    s.fail(List("secrets", "ns"), Failure(Why.FORBIDDEN, "secrets is forbidden"))
+    assert s.get("secrets", "ns", "x").unseen
+    listing = s.list("secrets", "ns")
+    assert not listing.complete
+    assert listing.why == "secrets is forbidden"
+    assert [why for _, why in s.unseen([List("secrets", "ns"), Get("secrets", "ns", "x")])] == [
+        "secrets is forbidden"
+    ] * 2
+
+
+def test_a_type_that_is_not_served_has_no_objects():
+    s = snapshot()
+    s.fail(List("gateways"), Failure(Why.NOT_FOUND, "the server doesn't have a resource type"))
+    assert s.list("gateways", "ns").complete
+    assert s.get("gateways", "ns", "x").absent
+
+
+def test_a_layout_without_empty_lists_presumes_absence():
+    lookup = snapshot(presumes_absent=True).get("secrets", "ns", "x")
+    assert lookup.absent
+    assert lookup.presumed
+    assert snapshot().get("secrets", "ns", "x").unseen
+
+
+def test_events_are_chosen_by_uid_because_names_are_reused():
+    s = snapshot()
+    mine = {**obj("e1"), "involvedObject": {"uid": "new", "name": "db-0", "kind": "Pod"}}
+    old = {**obj("e2"), "involvedObject": {"uid": "old", "name": "db-0", "kind": "Pod"}}
+    anonymous = {**obj("e3"), "involvedObject": {"name": "db-0", "kind": "Pod"}}
+    s.add_list(List("events", "ns"), [mine, old, anonymous])
+    listing = s.events("ns", "new", "db-0", "Pod")
+    assert [e["metadata"]["name"] for e in listing.items] == ["e1", "e3"]
+    assert listing.complete
+
+
+def test_logs_and_bodies():
+    s = snapshot()
+    s.add_log(Log("ns", "p", "c", previous=True), "text")
+    s.fail(Log("ns", "p", "c"), Failure(Why.NOT_FOUND, "previous terminated container not found"))
+    assert s.log("ns", "p", "c", previous=True).text == "text"
+    gone = s.log("ns", "p", "c")
+    assert not gone.seen
+    assert gone.absent
+    assert not s.log("ns", "p", "other").seen
+    s.add_body(Raw("/version"), Body('{"gitVersion": "v1.31.4-gke.1"}'))
+    assert s.version == (1, 31)
+    assert s.body("/version", sample=1) is None
+    assert [str(n) for n, _ in s.unseen([Raw("/version"), Raw("/version", 1), Log("ns", "p", "other")])] == [
+        "/version (sample 2)",
+        "log of p/other in namespace ns",
+    ]
