@@ -253,14 +253,15 @@ class Snapshot:
 
     def add_list(self, need: List, items: Iterable[Obj]) -> None:
         """Add the whole answer to a list, shaped as the need says."""
-        dropped = 0
+        shaped = [need.shape(item) if need.shape else item for item in items]
+        kept = [item for item in shaped if item is not None]
+        self.add_shaped(need, kept, len(shaped) - len(kept))
+
+    def add_shaped(self, need: List, items: Iterable[Obj], dropped: int) -> None:
+        """Add a list whose shape was applied as its pages arrived; ``dropped`` objects are not among ``items``."""
         self._objects.setdefault(need.resource, {})
         for item in items:
-            kept = need.shape(item) if need.shape else item
-            if kept is None:
-                dropped += 1
-            else:
-                self.add(need.resource, kept)
+            self.add(need.resource, item)
         self._lists[need] = dropped
 
     def add_log(self, need: Log, content: str) -> None:

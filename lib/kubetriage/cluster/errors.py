@@ -2,6 +2,30 @@
 
 from __future__ import annotations
 
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+
+from kubetriage.snapshot import Failure, Why
+
+_REASONS = {
+    400: "BadRequest",
+    403: "Forbidden",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    409: "Conflict",
+    410: "Expired",
+    429: "TooManyRequests",
+    500: "InternalError",
+    503: "ServiceUnavailable",
+    504: "Timeout",
+}
+"""Reasons of a Status by HTTP code (apimachinery api/errors)."""
+
+_AUTHORITY_CODES = (2, 18, 19, 20, 21)
+"""OpenSSL verify codes that Go calls "signed by unknown authority" (openssl/x509_vfy.h)."""
+
 
 class ClusterError(Exception):
     """Nothing can be answered; ``str()`` is the whole line for stderr, as kubectl would print it."""
@@ -13,3 +37,99 @@ class DumpError(ClusterError):
     def __init__(self, message: str) -> None:
         """Put kubectl's prefix of local errors before the message."""
         super().__init__(f"error: {message}")
+
+
+class ConfigError(ClusterError):
+    """The kubeconfig or a connection flag is wrong."""
+
+
+class UnreachableError(ClusterError):
+    """The API server did not answer at all."""
+
+
+class UnauthorizedError(ClusterError):
+    """The API server does not know who asks."""
+
+    def __init__(self) -> None:
+        """Say it in kubectl's words."""
+        super().__init__("error: You must be logged in to the server (Unauthorized)")
+
+
+def failure_line(failure: Failure) -> str:
+    """Return the line that kubectl prints for a read that the API server refused or could not do."""
+    if failure.status == 401:
+        return str(UnauthorizedError())
+    if failure.status:
+        reason = _REASONS.get(failure.status, "UnknownError")
+        return f"Error from server ({reason}): {failure}"
+    if failure.why is Why.NOT_FOUND:
+        return (
+            f"error: {failure}"
+            if failure.message.startswith("the server")
+            else f"Error from server (NotFound): {failure}"
+        )
+    return f"Unable to connect to the server: {failure}"
+
+
+def refused(address: str) -> str:
+    """Return kubectl's line for a port on which nobody listens; ``address`` is HOST:PORT."""
+    return f"The connection to the server {address} was refused - did you specify the right host or port?"
+
+
+def connection_reason(error: BaseException, host: str, port: int) -> str:
+    """Say in the words of Go's network stack why a connection failed."""
+    address = f"{host}:{port}"
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return "tls: failed to verify certificate: x509: " + _certificate_reason(cause, host)
+        if isinstance(cause, ssl.SSLError):
+            if cause.reason == "WRONG_VERSION_NUMBER":
+                return "http: server gave HTTP response to HTTPS client"
+            if cause.reason == "UNEXPECTED_EOF_WHILE_READING":
+                return "EOF"
+            return "tls: " + (cause.reason or str(cause)).replace("_", " ").lower()
+        if isinstance(cause, socket.gaierror):
+            return f"dial tcp: lookup {host}: no such host"
+        if isinstance(cause, ConnectionRefusedError):
+            return f"dial tcp {address}: connect: connection refused"
+        if isinstance(cause, ConnectionResetError):
+            return f"read tcp {address}: connection reset by peer"
+        if isinstance(cause, OSError) and cause.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+            words = "no route to host" if cause.errno == errno.EHOSTUNREACH else "network is unreachable"
+            return f"dial tcp {address}: connect: {words}"
+        if type(cause).__name__ == "ConnectTimeoutError":
+            return f"dial tcp {address}: i/o timeout"
+        if type(cause).__name__ in ("ReadTimeoutError", "TimeoutError"):
+            return "net/http: request canceled (Client.Timeout exceeded while awaiting headers)"
+        if type(cause).__name__ in ("RemoteDisconnected", "IncompleteRead"):
+            return "unexpected EOF" if type(cause).__name__ == "IncompleteRead" else "EOF"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def was_refused(error: BaseException) -> bool:
+    """Tell whether nobody listened on the port."""
+    return any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it wraps, the innermost first: urllib3 nests them as causes and as arguments."""
+    seen: list[BaseException] = []
+    queue: list[BaseException] = [error]
+    while queue and len(seen) < 20:
+        current = queue.pop()
+        if current in seen:
+            continue
+        seen.append(current)
+        inner = [a for a in (*current.args, getattr(current, "reason", None)) if isinstance(a, BaseException)]
+        queue.extend(e for e in (current.__context__, current.__cause__, *inner) if e is not None)
+    return reversed(seen)
+
+
+def _certificate_reason(error: ssl.SSLCertVerificationError, host: str) -> str:
+    if error.verify_code in _AUTHORITY_CODES:
+        return "certificate signed by unknown authority"
+    if error.verify_code in (9, 10):
+        return f"certificate has expired or is not yet valid: {error.verify_message}"
+    if error.verify_code in (62, 64):
+        return f"certificate is not valid for {host}"
+    return error.verify_message

@@ -1,0 +1,262 @@
+"""Sends one GET and takes the answer; nothing else is ever sent to a cluster."""
+
+from __future__ import annotations
+
+import email.utils
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote, urlencode
+
+from kubetriage.cluster.connect import Session
+from kubetriage.cluster.errors import UnauthorizedError, UnreachableError, connection_reason, refused, was_refused
+from kubetriage.snapshot import Failure, Why
+
+T = TypeVar("T")
+
+MAX_BODY = 512 * 1024 * 1024
+"""Bytes of one answer; more is no answer that we could use."""
+_DROPPED_RETRIES = 3
+_STATUS_RETRIES = 10
+"""As many as client-go (rest/request.go)."""
+_CHUNK = 64 * 1024
+
+
+class NoAnswerError(Exception):
+    """A request that brought nothing usable."""
+
+    def __init__(self, failure: Failure, line: str) -> None:
+        """Hold what it means for one read, and the line that kubectl would end with."""
+        super().__init__(str(failure))
+        self.failure = failure
+        self.line = line
+
+
+@dataclass(frozen=True)
+class Reply(Generic[T]):
+    """An HTTP response."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: T
+    seconds: float
+
+
+@dataclass
+class Call:
+    """The clock of one job, which may make several requests."""
+
+    expires: float = float("inf")
+    """When (monotonic) the request under way must be answered."""
+    ends: float = float("inf")
+    """When (monotonic) the whole run must."""
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def begin(self, limit: float) -> None:
+        """Start the time of one request of ``limit`` seconds, 0 for no limit."""
+        self.expires = min(time.monotonic() + limit if limit else float("inf"), self.ends)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the request must be answered."""
+        return self.expires - time.monotonic()
+
+
+class Api:
+    """Sends GETs over a session's connections; safe for use by several threads."""
+
+    def __init__(self, session: Session, trace: Callable[[str], None] | None = None) -> None:
+        """``trace`` gets one line per request, without headers, for ``-v``."""
+        self._session = session
+        self._trace = trace
+        self._renewing = threading.Lock()
+        self._renewed = 0
+        self.reached = False
+        """The API server has answered something."""
+        self.on_headers: Callable[[str, Mapping[str, str]], None] | None = None
+        """Called with path and headers of each response."""
+
+    def get(
+        self,
+        path: str,
+        query: Iterable[tuple[str, str]],
+        take: Callable[[int, Iterator[bytes]], T],
+        call: Call,
+        *,
+        limit: float,
+        compressed: bool = False,
+        patient: bool = True,
+    ) -> Reply[T]:
+        """Send one GET and give its body to ``take(status, pieces)``.
+
+        ``limit`` is the time in seconds with all retries. Dropped connections are tried again, and so are 429 and
+        5xx with Retry-After, unless not ``patient``. Raises NoAnswerError.
+        """
+        parameters = urlencode(list(query))
+        target = path + (("&" if "?" in path else "?") + parameters if parameters else "")
+        call.begin(limit)
+        dropped = refusals = 0
+        while True:
+            generation = self._renewed
+            try:
+                reply = self._once(target, take, call, compressed)
+            except NoAnswerError as error:
+                dropped += 1
+                if error.failure.status or error.failure.why is Why.TIMEOUT or not isinstance(error, _DroppedError):
+                    raise
+                if dropped > _DROPPED_RETRIES or not self._pause(0.1 * 2**dropped, call):
+                    raise
+                continue
+            if reply.status == 401 and "/proxy/" not in path and self._renew(generation):
+                continue
+            wait = _retry_after(reply, patient)
+            refusals += 1
+            if wait is not None and refusals <= _STATUS_RETRIES and self._pause(wait, call):
+                continue
+            return reply
+
+    def _once(self, target: str, take: Callable[[int, Iterator[bytes]], T], call: Call, compressed: bool) -> Reply[T]:
+        import urllib3
+
+        left = call.left
+        if left <= 0:
+            raise self._timed_out()
+        seconds = None if left == float("inf") else left
+        headers = urllib3.HTTPHeaderDict()
+        for key, value in self._session.headers():
+            headers.add(key, value)
+        headers.add("Accept", "application/json, */*")
+        headers.add("Accept-Encoding", "gzip" if compressed else "identity")
+        begun = time.monotonic()
+        received = 0
+        response: Any = None
+
+        def pieces() -> Iterator[bytes]:
+            nonlocal received
+            for piece in response.stream(_CHUNK, decode_content=True):
+                received += len(piece)
+                if received > MAX_BODY:
+                    raise NoAnswerError(Failure(Why.FAILED, f"the answer is larger than {MAX_BODY >> 20} MiB"), "")
+                if call.left <= 0:
+                    raise self._timed_out()
+                yield piece
+
+        try:
+            response = self._session.pool().request(
+                "GET",
+                self._session.server + target,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=seconds, read=seconds),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+            if response.status != 401:
+                self.reached = True
+            if self.on_headers is not None:
+                self.on_headers(target, response.headers)
+            content = take(response.status, pieces())
+            # What take left unread is read no more: the connection is closed, not reused.
+            response.release_conn() if _is_read(response) else response.close()
+        except NoAnswerError:
+            self._note(target, "gave up", begun, received)
+            if response is not None:
+                response.close()
+            raise
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            self._note(target, type(error).__name__, begun, received)
+            if response is not None:
+                response.close()
+            raise self._explain(error) from error
+        self._note(target, str(response.status), begun, received)
+        return Reply(response.status, response.headers, content, time.monotonic() - begun)
+
+    def _explain(self, error: Exception) -> NoAnswerError:
+        import urllib3
+
+        host, port = self._session.address
+        reason = connection_reason(error, host, port)
+        if isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError):
+            return NoAnswerError(Failure(Why.TIMEOUT, reason), f"Unable to connect to the server: {reason}")
+        if isinstance(error, urllib3.exceptions.ProxyError):
+            reason = f"proxyconnect tcp: {reason}"
+        elif was_refused(error) and not self._session.proxy:
+            return NoAnswerError(Failure(Why.FAILED, reason), refused(f"{host}:{port}"))
+        line = f"Unable to connect to the server: {reason}"
+        failure = Failure(Why.FAILED, reason)
+        broken = isinstance(error, urllib3.exceptions.ProtocolError | ConnectionResetError | BrokenPipeError)
+        return _DroppedError(failure, line) if broken else NoAnswerError(failure, line)
+
+    def _timed_out(self) -> NoAnswerError:
+        words = "net/http: request canceled (Client.Timeout exceeded while reading body)"
+        return NoAnswerError(Failure(Why.TIMEOUT, words), f"Unable to connect to the server: {words}")
+
+    def _renew(self, generation: int) -> bool:
+        """Get new credentials once for all requests that were refused with the old ones."""
+        with self._renewing:
+            if self._renewed != generation:
+                return True
+            if self._renewed:
+                return False
+            if not self._session.renew():
+                return False
+            self._renewed += 1
+            return True
+
+    def _pause(self, seconds: float, call: Call) -> bool:
+        """Wait before the next try; False when the time limit comes first."""
+        return seconds < call.left and not call.cancelled.wait(seconds)
+
+    def _note(self, target: str, outcome: str, begun: float, received: int) -> None:
+        if self._trace is not None:
+            milliseconds = round((time.monotonic() - begun) * 1000)
+            self._trace(f"GET {self._session.server}{target} {outcome} in {milliseconds} ms, {received} bytes")
+
+
+class _DroppedError(NoAnswerError):
+    """The connection ended in the middle; the same request may succeed."""
+
+
+def unauthorized() -> NoAnswerError:
+    """Return what a 401 means."""
+    words = "You must be logged in to the server (Unauthorized)"
+    return NoAnswerError(Failure(Why.FAILED, words, 401), str(UnauthorizedError()))
+
+
+def end_of_run(words: str) -> UnreachableError:
+    """Return the error of a run that reached nobody before its time was over."""
+    return UnreachableError(f"Unable to connect to the server: {words}")
+
+
+def _is_read(response: Any) -> bool:
+    inner = getattr(response, "_fp", None)
+    return bool(getattr(inner, "closed", True)) or bool(inner is not None and inner.isclosed())
+
+
+def _retry_after(reply: Reply[Any], patient: bool) -> float | None:
+    """Return the seconds to wait before asking again; None when asking again makes no sense."""
+    if reply.status != 429 and reply.status < 500:
+        return None
+    value = reply.headers.get("Retry-After")
+    if not patient and reply.status != 429:
+        return None
+    if value is None:
+        return 1.0 if reply.status == 429 else None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return 1.0
+
+
+def quoted(segment: str) -> str:
+    """Write a name as one segment of a path, whatever it holds."""
+    return quote(segment, safe="")
+
+
+def quoted_path(path: str) -> str:
+    """Write a path with query so that it is one, keeping what is already quoted."""
+    return quote(path if path.startswith("/") else "/" + path, safe="/?&=:%,~+.-_@!$'()*;[]")

@@ -1,0 +1,419 @@
+"""Turns kubectl's connection flags into a session with an API server.
+
+The command line does::
+
+    session = connect(Connection(kubeconfig=..., context=..., namespace=...), os.environ)
+    reader = LiveReader(session)
+
+``session.namespace`` is the namespace that the user means when no ``-n`` was given.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import kubetriage
+from kubetriage.cluster.errors import ConfigError
+from kubetriage.cluster.kubeconfig import Kubeconfig, exec_credentials, load_kubeconfig
+from kubetriage.fields import flag, mapping, text, texts
+
+DEFAULT_TIMEOUT = 30.0
+"""Seconds for one request, where ``--request-timeout`` says nothing."""
+POOL_SIZE = 16
+"""Connections that are kept open to one API server."""
+
+_IN_CLUSTER_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_IN_CLUSTER_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """The connection flags of kubectl, as the user gave them; empty means not given."""
+
+    kubeconfig: str = ""
+    context: str = ""
+    cluster: str = ""
+    user: str = ""
+    namespace: str = ""
+    as_: str = ""
+    as_uid: str = ""
+    as_groups: tuple[str, ...] = ()
+    request_timeout: float = DEFAULT_TIMEOUT
+    """Seconds for one request; 0 for no limit."""
+    server: str = ""
+    token: str = ""
+    insecure_skip_tls_verify: bool = False
+    certificate_authority: str = ""
+    client_certificate: str = ""
+    client_key: str = ""
+    tls_server_name: str = ""
+
+
+class Session:
+    """An API server, who asks, and pooled connections; safe for use by several threads."""
+
+    def __init__(
+        self,
+        configuration: Any,
+        namespace: str,
+        timeout: float,
+        *,
+        impersonate: tuple[tuple[str, str], ...] = (),
+        proxy: str = "",
+        renew: Callable[[], Any] | None = None,
+        context: str = "",
+    ) -> None:
+        """Prepare the connections of a ``kubernetes.client.Configuration``; nothing is sent yet.
+
+        Raises ConfigError for certificates that cannot be read and for a proxy that cannot be used.
+        """
+        self.server: str = configuration.host.rstrip("/")
+        """Base URL."""
+        self.namespace = namespace
+        """The namespace of the flags, of the context, or ``default``."""
+        self.timeout = timeout
+        """Seconds for one request, 0 for no limit."""
+        self.context = context
+        """Name of the kubeconfig context, empty in a cluster."""
+        self.proxy = proxy
+        self.tls = _tls(configuration)
+        self.server_name: str = configuration.tls_server_name or ""
+        self._configuration = configuration
+        self._impersonate = impersonate
+        self._renew = renew
+        self._lock = threading.Lock()
+        self._pool: Any = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the API server."""
+        parts = urlsplit(self.server)
+        return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+    def headers(self) -> list[tuple[str, str]]:
+        """Return who asks: authorization and impersonation, one pair per group."""
+        with self._lock:
+            found = [
+                (setting["key"], setting["value"])
+                for setting in self._configuration.auth_settings().values()
+                if setting["in"] == "header" and setting["value"]
+            ]
+        return [("User-Agent", f"kubetriage/{kubetriage.__version__}"), *found, *self._impersonate]
+
+    def renew(self) -> bool:
+        """Get new credentials after the API server refused the old ones; False when there is no way to.
+
+        Raises ClusterError when the credential plugin fails.
+        """
+        if self._renew is None:
+            return False
+        fresh = self._renew()
+        with self._lock:
+            self._configuration = fresh
+            self.tls = _tls(fresh)
+            self._pool = None
+        return True
+
+    def pool(self) -> Any:
+        """Return the pooled connections (a ``urllib3.PoolManager``)."""
+        with self._lock:
+            if self._pool is None:
+                self._pool = self._open_pool()
+            return self._pool
+
+    def _open_pool(self) -> Any:
+        import urllib3
+
+        options: dict[str, Any] = {"num_pools": 2, "maxsize": POOL_SIZE, "block": False}
+        if self.tls is not None:
+            options["ssl_context"] = self.tls
+            options["cert_reqs"] = self.tls.verify_mode
+            if self.tls.verify_mode == ssl.CERT_NONE:
+                # The user asked for it with insecure-skip-tls-verify; kubectl does not warn either.
+                urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+            if self.server_name:
+                options["server_hostname"] = self.server_name
+        if not self.proxy:
+            return urllib3.PoolManager(**options)
+        parts = urlsplit(self.proxy)
+        if parts.scheme.startswith("socks"):
+            try:
+                from urllib3.contrib.socks import SOCKSProxyManager
+            except ImportError as error:
+                raise ConfigError(
+                    f"error: proxy {_without_user(self.proxy)} needs the Python package PySocks"
+                ) from error
+            # kubectl lets a SOCKS proxy resolve names.
+            url = self.proxy.replace("socks5://", "socks5h://", 1)
+            return SOCKSProxyManager(url, **options)
+        headers = None
+        if parts.username:
+            headers = urllib3.make_headers(proxy_basic_auth=f"{parts.username}:{parts.password or ''}")
+        return urllib3.ProxyManager(_without_user(self.proxy), proxy_headers=headers, **options)
+
+
+def connect(flags: Connection, env: Mapping[str, str]) -> Session:
+    """Choose the API server and the credentials as kubectl does.
+
+    ``$KUBECONFIG`` or ``~/.kube/config``, else the ServiceAccount of the pod this runs in, else localhost:8080.
+    Raises ClusterError with kubectl's words; nothing is sent to the API server yet.
+    """
+    config = load_kubeconfig(flags.kubeconfig, env)
+    if config.empty and not flags.server and _is_in_cluster(env):
+        return _in_cluster(flags, env)
+    return _from_kubeconfig(config, flags, env)
+
+
+def _is_in_cluster(env: Mapping[str, str]) -> bool:
+    return (
+        bool(env.get("KUBERNETES_SERVICE_HOST") and env.get("KUBERNETES_SERVICE_PORT")) and _IN_CLUSTER_TOKEN.is_file()
+    )
+
+
+def _in_cluster(flags: Connection, env: Mapping[str, str]) -> Session:
+    from kubernetes.client import Configuration
+    from kubernetes.config import ConfigException, load_incluster_config
+
+    configuration = Configuration()
+    try:
+        load_incluster_config(client_configuration=configuration)
+    except ConfigException as error:
+        raise ConfigError(f"error: {error}") from error
+    namespace = flags.namespace or env.get("POD_NAMESPACE", "")
+    if not namespace:
+        try:
+            namespace = _IN_CLUSTER_NAMESPACE.read_text(encoding="utf-8").strip()
+        except OSError:
+            namespace = "default"
+    impersonate = _impersonation({}, flags, "")
+    return Session(configuration, namespace, flags.request_timeout, impersonate=impersonate)
+
+
+def _from_kubeconfig(config: Kubeconfig, flags: Connection, env: Mapping[str, str]) -> Session:
+    name = flags.context or config.current
+    if name and name not in config.contexts:
+        raise ConfigError(f"Error in configuration: context was not found for specified context: {name}")
+    context = config.contexts.get(name, {})
+    cluster = _cluster(config, flags, text(context, "cluster"))
+    user_name = flags.user or text(context, "user")
+    if flags.user and flags.user not in config.users:
+        raise ConfigError(f'error: auth info "{flags.user}" does not exist')
+    user = _user(config.users.get(user_name, {}), flags)
+    impersonate = _impersonation(user, flags, user_name)
+    _check_files(cluster, user, flags.cluster or text(context, "cluster"), user_name)
+
+    def configure() -> Any:
+        return _configuration(cluster, _with_credentials(user, cluster, env, flags.request_timeout))
+
+    return Session(
+        configure(),
+        flags.namespace or text(context, "namespace") or "default",
+        flags.request_timeout,
+        impersonate=impersonate,
+        proxy=_proxy(text(cluster, "server"), text(cluster, "proxy-url"), env),
+        renew=configure if "exec" in user or "tokenFile" in user else None,
+        context=name,
+    )
+
+
+def _cluster(config: Kubeconfig, flags: Connection, named: str) -> dict[str, Any]:
+    if flags.cluster and flags.cluster not in config.clusters:
+        raise ConfigError(f'error: no server found for cluster "{flags.cluster}"')
+    cluster = dict(config.clusters.get(flags.cluster or named, {}))
+    if flags.insecure_skip_tls_verify:
+        cluster["insecure-skip-tls-verify"] = True
+        cluster.pop("certificate-authority", None)
+        cluster.pop("certificate-authority-data", None)
+    if flags.certificate_authority:
+        cluster["certificate-authority"] = os.path.abspath(flags.certificate_authority)
+        cluster.pop("certificate-authority-data", None)
+    if flags.tls_server_name:
+        cluster["tls-server-name"] = flags.tls_server_name
+    authority = text(cluster, "certificate-authority") or text(cluster, "certificate-authority-data")
+    if flag(cluster, "insecure-skip-tls-verify") and authority:
+        raise ConfigError("error: specifying a root certificates file with the insecure flag is not allowed")
+    secure = bool(authority) or flag(cluster, "insecure-skip-tls-verify")
+    cluster["server"] = _server_url(
+        flags.server or text(cluster, "server") or "http://localhost:8080", secure=bool(secure)
+    )
+    return cluster
+
+
+def _server_url(server: str, *, secure: bool) -> str:
+    """Return the base URL of what the user called the server; HOST:PORT is allowed."""
+    url = server if "://" in server else f"{'https' if secure else 'http'}://{server}"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigError(f'error: host must be a URL or a host:port pair: "{server}"')
+    # Credentials in the URL would reach logs; kubectl does not use them either.
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+
+
+def _user(user: Mapping[str, Any], flags: Connection) -> dict[str, Any]:
+    merged = dict(user)
+    if flags.client_certificate:
+        merged["client-certificate"] = os.path.abspath(flags.client_certificate)
+        merged.pop("client-certificate-data", None)
+    if flags.client_key:
+        merged["client-key"] = os.path.abspath(flags.client_key)
+        merged.pop("client-key-data", None)
+    if flags.token:
+        merged["token"] = flags.token
+        merged.pop("tokenFile", None)
+    if text(merged, "token") or text(merged, "tokenFile"):
+        # A request that has credentials does not run the plugin.
+        merged.pop("exec", None)
+        merged.pop("auth-provider", None)
+    return merged
+
+
+def _impersonation(user: Mapping[str, Any], flags: Connection, user_name: str) -> tuple[tuple[str, str], ...]:
+    name = flags.as_ or text(user, "as")
+    uid = flags.as_uid or text(user, "as-uid")
+    groups = flags.as_groups or tuple(texts(user, "as-groups"))
+    extra = mapping(user, "as-user-extra")
+    if not name:
+        if uid or groups or extra:
+            words = f"requesting uid, groups or user-extra for {user_name} without impersonating a user"
+            raise ConfigError(f"error: {words}")
+        return ()
+    headers = [("Impersonate-User", name)]
+    if uid:
+        headers.append(("Impersonate-Uid", uid))
+    headers += [("Impersonate-Group", group) for group in groups]
+    headers += [(f"Impersonate-Extra-{key}", value) for key in extra for value in texts(extra, key)]
+    return tuple(headers)
+
+
+def _check_files(cluster: Mapping[str, Any], user: Mapping[str, Any], cluster_name: str, user_name: str) -> None:
+    wanted = [
+        ("certificate-authority", cluster, "certificate-authority", cluster_name),
+        ("client-cert", user, "client-certificate", user_name),
+        ("client-key", user, "client-key", user_name),
+        ("tokenFile", user, "tokenFile", user_name),
+    ]
+    for label, entry, key, owner in wanted:
+        path = text(entry, key)
+        if not path or text(entry, f"{key}-data"):
+            continue
+        try:
+            with open(path, "rb"):
+                pass
+        except OSError as error:
+            words = (error.strerror or str(error)).lower()
+            raise ConfigError(
+                f"error: unable to read {label} {path} for {owner} due to open {path}: {words}"
+            ) from error
+
+
+def _with_credentials(
+    user: dict[str, Any], cluster: Mapping[str, Any], env: Mapping[str, str], limit: float
+) -> dict[str, Any]:
+    """Run the credential plugin of a user entry, if it has one."""
+    plugin = mapping(user, "exec")
+    if not plugin:
+        return user
+    rest = {k: v for k, v in user.items() if k != "exec"}
+    return {**rest, **exec_credentials(plugin, cluster, env, limit)}
+
+
+def _configuration(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> Any:
+    """Let the kubernetes package read one cluster and one user entry."""
+    from kubernetes.client import Configuration
+    from kubernetes.config import ConfigException, load_kube_config_from_dict
+
+    document = {
+        "clusters": [{"name": "it", "cluster": dict(cluster)}],
+        "users": [{"name": "it", "user": dict(user)}],
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        "current-context": "it",
+    }
+    configuration = Configuration()
+    try:
+        load_kube_config_from_dict(document, client_configuration=configuration, persist_config=False)
+    except (ConfigException, ValueError, OSError) as error:
+        raise ConfigError(f"error: {' '.join(str(error).split())}") from error
+    return configuration
+
+
+def _tls(configuration: Any) -> ssl.SSLContext | None:
+    if not configuration.host.startswith("https:"):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)
+    except (OSError, ValueError) as error:
+        raise ConfigError("error: unable to load root certificates: no certificate can be read") from error
+    # Python 3.13 became stricter about extensions of certificate authorities than Go and many clusters' own are.
+    context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if configuration.cert_file:
+        try:
+            context.load_cert_chain(configuration.cert_file, configuration.key_file or None)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", "") or ""
+            words = "private key does not match public key" if "MISMATCH" in reason else "cannot be read"
+            raise ConfigError(f"error: tls: client certificate: {words}") from error
+    return context
+
+
+def _proxy(server: str, configured: str, env: Mapping[str, str]) -> str:
+    """Return the URL of the proxy to use, or an empty string; Go's rules (net/http ProxyFromEnvironment)."""
+    if configured:
+        return configured
+    parts = urlsplit(server)
+    names = ("HTTPS_PROXY", "https_proxy") if parts.scheme == "https" else ("HTTP_PROXY", "http_proxy")
+    proxy = next((env[n] for n in names if env.get(n)), "")
+    host, port = (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
+    exempt = env.get("NO_PROXY") or env.get("no_proxy") or ""
+    if not proxy or _is_loopback(host) or any(_exempts(e.strip().lower(), host, port) for e in exempt.split(",")):
+        return ""
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _exempts(entry: str, host: str, port: int) -> bool:
+    """Tell whether one entry of NO_PROXY names the host: ``*``, IP, CIDR, domain, ``.domain``, with or without port."""
+    if not entry:
+        return False
+    if entry == "*":
+        return True
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        pass
+    name, _, wanted = entry.rpartition(":")
+    if name and wanted.isdigit():
+        if int(wanted) != port:
+            return False
+        entry = name
+    domain = entry.removeprefix("*")
+    if domain.startswith("."):
+        return host.endswith(domain)
+    return host == domain or host.endswith("." + domain)
+
+
+def _without_user(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
