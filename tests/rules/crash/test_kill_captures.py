@@ -1,6 +1,7 @@
 """Recorded clusters: who ended the container."""
 
 import pytest
+
 from support.offline import diagnosis, truth
 
 KILLS = (
