@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Sequence
@@ -53,8 +54,18 @@ def main(name: str, args: Sequence[str] | None = None) -> int:
 
 
 def console() -> int:
-    """Run the plugin that this executable is named after (``kubectl-why_crash`` is why-crash)."""
-    return main(Path(sys.argv[0]).stem.removeprefix("kubectl-").replace("_", "-"))
+    """Run the plugin that this executable is named after (``kubectl-why_crash`` is why-crash).
+
+    Under the name ``kubectl_complete-why_crash`` it answers kubectl's completion.
+    """
+    role, _, name = Path(sys.argv[0]).stem.partition("-")
+    name = name.replace("_", "-")
+    if role == "kubectl_complete":
+        from kubetriage.cli.completion import complete
+
+        click.echo(complete(load(name), sys.argv[1:]), nl=False)
+        return Exit.ANSWERED
+    return main(name)
 
 
 def _run(plugin: Plugin, args: list[str]) -> int:
@@ -150,9 +161,14 @@ def _explain_cause(ctx: click.Context, _param: click.Parameter, code: str | None
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        click.echo(f"kubetriage {kubetriage.__version__}")
-        ctx.exit()
+    if not wanted:
+        return
+    from importlib import metadata
+
+    click.echo(f"kubectl {ctx.command.name} {kubetriage.__version__}")
+    click.echo(f"kubernetes client {metadata.version('kubernetes')}")
+    click.echo(f"Python {platform.python_version()}")
+    ctx.exit()
 
 
 class KubectlCommand(click.Command):
