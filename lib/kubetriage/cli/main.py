@@ -260,7 +260,39 @@ class Run:
             recorded = RecordedReader(Path(self.values["dump"]))
             snapshot = recorded.open()
             return recorded, snapshot, _namespace_of_dump(snapshot, request)
-        raise ClusterError("error: no live reader")
+        from kubetriage.cluster.connect import Connection, connect
+        from kubetriage.cluster.live import LiveReader
+
+        v = self.values
+        session = connect(
+            Connection(
+                kubeconfig=v["kubeconfig"] or "",
+                context=v["context"] or "",
+                cluster=v["cluster"] or "",
+                user=v["user"] or "",
+                namespace=v["namespace"] or "",
+                as_=v["as_user"] or "",
+                as_uid=v["as_uid"] or "",
+                as_groups=tuple(v["as_group"]),
+                request_timeout=v["request_timeout"],
+                server=v["server"] or "",
+                token=v["token"] or "",
+                insecure_skip_tls_verify=v["insecure_skip_tls_verify"],
+                certificate_authority=v["certificate_authority"] or "",
+                client_certificate=v["client_certificate"] or "",
+                client_key=v["client_key"] or "",
+                tls_server_name=v["tls_server_name"] or "",
+            ),
+            os.environ,
+        )
+        interval = request.options.get("interval")
+        live = LiveReader(
+            session,
+            deadline=request.options.get("deadline"),
+            trace=_trace if v["verbosity"] else None,
+            **({} if interval is None else {"interval": interval}),
+        )
+        return live, live.open(), session.namespace
 
     def _print(self, request: Request, snapshot: Snapshot, answer: Answer) -> None:
         from kubetriage.render.sanitize import sanitized
@@ -300,6 +332,10 @@ class Run:
         width = shutil.get_terminal_size().columns if on_terminal else None
         encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
         return Terminal(width, wants_color(self.values["color"], os.environ, on_terminal), encoding.startswith("utf"))
+
+
+def _trace(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _in_namespace(request: Request, namespace: str) -> Request:
