@@ -1,0 +1,308 @@
+"""``kubectl plane-trace``: follow a control plane from etcd's disk to the kubelets and name the first broken link."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.model import Diagnosis, Finding, Lines, NotSeen, Section, Severity, Table
+from kubetriage.plugins import Access, Answer, Option, Plugin, Request
+from kubetriage.rules.plane import RULES, apf, apiserver, chain, etcd, findings, leases, webhooks
+from kubetriage.rules.plane.api_server_overloaded import yaml_lines
+from kubetriage.rules.plane.case import CLUSTER, EVENTS, NODES, OPENSHIFT_ETCD, PODS, Case
+from kubetriage.rules.plane.thresholds import LIMITS, Limits
+from kubetriage.rules.plane.timeline import Fossil, fossils
+from kubetriage.snapshot import Dial, List, Log, Need, Raw, Snapshot
+
+_SHOWN_FOSSILS = 20
+"""The newest fossils stand in the table; JSON has all."""
+
+
+def _case(snapshot: Snapshot, request: Request) -> Case:
+    return Case(snapshot, Limits.read(request.options), bool(request.options.get("etcd")))
+
+
+def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
+    """Ask what is cheap first; then, in one second round, what that showed and the second samples."""
+    first: list[Need] = [
+        apiserver.LIVEZ,
+        apiserver.READYZ,
+        Raw("/version", timeout=5.0),
+        apiserver.METRICS[0],
+        leases.SYSTEM_LEASES,
+        leases.NODE_LEASES,
+        NODES,
+        PODS,
+        *webhooks.CONFIGURATIONS,
+    ]
+    yield from first
+    if not all(snapshot.knows(need) or _presumed(snapshot, need) for need in first):
+        return
+    case = _case(snapshot, request)
+    if case.openshift:
+        yield OPENSHIFT_ETCD
+    for pod in case.of("etcd"):
+        for sample in (0, 1):
+            need = etcd.metrics_need(pod, sample, case.forward)
+            if need is not None:
+                yield need
+        yield etcd.log_need(pod)
+    if snapshot.body(apiserver.METRICS[0].path) is not None:
+        yield apiserver.METRICS[1]
+    else:
+        yield from apf.LEVELS
+    if case.etcd_check_fails and not case.livez.hung:
+        yield apiserver.ETCD_CHECK
+    for component in (leases.CONTROLLER_MANAGER, leases.SCHEDULER):
+        lease = case.leases.leader(component)
+        age = case.age(lease) if lease else None
+        if age is not None and age.total_seconds() > case.limits.controller_stale:
+            yield leases.quorum_read(component)
+    yield from webhooks.backends(case.webhooks)
+    if case.webhooks:
+        yield webhooks.FAILED_CREATES
+    yield EVENTS
+    if any(level.pressed for level in case.levels):
+        yield from apf.REQUESTS
+
+
+def _presumed(snapshot: Snapshot, need: Need) -> bool:
+    return snapshot.presumes_absent and isinstance(need, List)
+
+
+def diagnose(snapshot: Snapshot, request: Request) -> Answer:
+    """Name the first broken link and draw what follows from it."""
+    case = _case(snapshot, request)
+    found = chain.explain(findings(case), case)
+    links = chain.links(found, case)
+    timeline = fossils(case)
+    not_seen = (*chain.blind_spots(case), *_gaps(snapshot, request))
+    return Answer(
+        (
+            Diagnosis(
+                command="plane-trace",
+                target=CLUSTER,
+                summary=_summary(found, links),
+                findings=found,
+                not_seen=not_seen,
+                header=_header(case, links),
+                lead=(Lines("Chain", chain.drawing(links)), _link_table(links)),
+                tail=tuple(_tail(case, found, timeline)),
+                manual=_MANUAL,
+                extra={"links": [link.json() for link in links], "timeline": [f.json() for f in timeline]},
+            ),
+        )
+    )
+
+
+def _summary(found: tuple[Finding, ...], links: tuple[chain.Link, ...]) -> str:
+    causes = [f for f in found if f.severity is not Severity.NOTE and "consequenceOf" not in f.details]
+    if causes:
+        broken = [link.name for link in links if link.consequence_of]
+        return causes[0].message + (f" It breaks: {', '.join(broken)}." if broken else "")
+    unseen = [link.name for link in links if link.state == chain.UNSEEN]
+    if unseen:
+        return f"No broken link was seen; not seen: {', '.join(unseen)}."
+    return "Every link of the control plane is well."
+
+
+def _header(case: Case, links: tuple[chain.Link, ...]) -> tuple[tuple[str, str], ...]:
+    broken = sum(link.state in (chain.BROKEN, chain.FROZEN) for link in links)
+    degraded = sum(link.state == chain.DEGRADED for link in links)
+    state = f"{broken} broken" if broken else f"{degraded} degraded" if degraded else "ok"
+    rows = [("LINKS", f"{state} of {len(links)}" if state != "ok" else "ok")]
+    if case.members:
+        rows.append(("ETCD", f"{sum(m.window is not None for m in case.members)} of {len(case.members)} members read"))
+    window = max([w.seconds for w in (case.api, *(m.window for m in case.members)) if w], default=0.0)
+    rows.append(("WINDOW", f"{window:.0f}s" if window else "one sample"))
+    rows.append(("LISTS", "watch cache (resourceVersion=0)" if case.snapshot.source == "cluster" else "dump"))
+    return tuple(rows)
+
+
+def _link_table(links: tuple[chain.Link, ...]) -> Table:
+    rows = []
+    for link in links:
+        state = f"{link.state} (consequence)" if link.consequence_of and link.state != chain.FROZEN else link.state
+        rows.append((link.name, state, link.evidence, _since(link)))
+    return Table("Links", ("LINK", "STATE", "EVIDENCE", "SINCE"), tuple(rows))
+
+
+def _since(link: chain.Link) -> str:
+    if link.since:
+        return link.since
+    return f"before {link.since_at_latest}" if link.since_at_latest else "-"
+
+
+def _tail(case: Case, found: tuple[Finding, ...], timeline: tuple[Fossil, ...]) -> Iterator[Section]:
+    if timeline:
+        shown = timeline[-_SHOWN_FOSSILS:]
+        title = "Timeline" if len(shown) == len(timeline) else f"Timeline (newest {len(shown)} of {len(timeline)})"
+        yield _timeline(title, shown)
+    for finding in found:
+        manifests = finding.details.get("manifests")
+        if manifests:
+            lines: list[str] = []
+            for manifest in manifests:
+                lines += ["---", *yaml_lines(manifest)]
+            yield Lines("Manifest to isolate the flooding client", tuple(lines))
+    if case.levels:
+        rows = []
+        for level in case.levels:
+            rejected = f"{level.rejects:.0f} ({level.rejected_total:.0f} since start)"
+            cells = (level.nominal, level.limit, level.executing, level.waiting)
+            rows.append((level.name, *("-" if c is None else f"{c:.0f}" for c in cells), rejected))
+        columns = ("LEVEL", "NOMINAL SEATS", "SEATS NOW", "EXECUTING", "WAITING", "REJECTED")
+        yield Table("API Priority and Fairness", columns, tuple(rows), wide=True)
+    floods = apf.floods(case.requests)
+    if floods:
+        rows = [(f.level, f.user, f.verb, f.resource, str(f.requests), f"{f.share:.0%}") for f in floods[:10]]
+        yield Table(
+            "Requests seen waiting or executing", ("LEVEL", "USER", "VERB", "RESOURCE", "SEEN", "SEATS"), tuple(rows)
+        )
+
+
+def _timeline(title: str, shown: tuple[Fossil, ...]) -> Table:
+    rows = tuple((f.json()["time"], f.what, f.source) for f in shown)
+    return Table(title, ("TIME", "WHAT", "SOURCE"), rows)
+
+
+def _gaps(snapshot: Snapshot, request: Request) -> Iterator[NotSeen]:
+    """Say what the reads that failed would have told; those that one answer covers are one gap."""
+    said: set[str] = set()
+    for need, why in snapshot.unseen(plan(snapshot, request)):
+        what = _gap(need, snapshot)
+        if what and what not in said:
+            said.add(what)
+            yield NotSeen(what, why)
+
+
+def _gap(need: Need, snapshot: Snapshot) -> str:
+    if isinstance(need, Log):
+        return f"log of etcd member {need.pod}: slow fsyncs and elections of the past"
+    if isinstance(need, Dial) or (isinstance(need, Raw) and need.path.endswith("/proxy/metrics")):
+        if isinstance(need, Dial):
+            return f"metrics of etcd member {need.pod}: fsync, leader and database size"
+        member = need.path.rsplit("/", 3)[1]
+        late = need.sample and snapshot.body(need.path) is not None
+        return (
+            f"second sample of etcd member {member}: rates"
+            if late
+            else f"metrics of etcd member {member}: fsync, leader and size"
+        )
+    if isinstance(need, List):
+        return _LISTS.get(need.resource, str(need)).format(place=need.namespace)
+    if isinstance(need, Raw):
+        if need in (apiserver.LIVEZ, apiserver.READYZ) and snapshot.failure(need) is not None:
+            health = apiserver.read_health(snapshot, need)
+            return "" if health.hung else f"{health.path}: the API server's own health checks"
+        if need.path == "/metrics":
+            return (
+                "second sample of the API server's metrics: rates of errors and rejects"
+                if need.sample and snapshot.body("/metrics") is not None
+                else "the API server's metrics: load, requests to etcd, webhooks, certificates"
+            )
+        for prefix, words in _PATHS:
+            if need.path.startswith(prefix):
+                return words
+    return str(need)
+
+
+_PATHS = (
+    ("/debug/api_priority_and_fairness/dump_requests", "who sends the requests (dump_requests)"),
+    ("/debug/api_priority_and_fairness/dump_priority_levels", "seats and queues of the priority levels"),
+    ("/apis/coordination.k8s.io/", "a leader lease read through etcd's quorum: whether etcd still answers reads"),
+    ("/livez/etcd", "the reason of the failing etcd check"),
+    ("/version", "the API server's version: which grace period its nodes have"),
+)
+
+_LISTS = {
+    "leases": "leases of {place}: who still writes and who leads",
+    "nodes": "nodes: their Ready conditions and zones",
+    "pods": "pods of {place}: members of etcd and restarts of the control plane",
+    "events": "events: elections, restarts and failed webhook calls of the last hour",
+    "endpointslices": "endpointslices of {place}: whether anything stands behind its webhooks",
+    "validatingwebhookconfigurations": "validating webhooks",
+    "mutatingwebhookconfigurations": "mutating webhooks",
+}
+
+_MANUAL = (
+    ("kubectl get --raw '/livez?verbose'", "the API server's checks", "whether it reaches etcd"),
+    ("kubectl get leases -n kube-system", "ages of the leader leases", "whether controllers and scheduler lead"),
+    (
+        "kubectl get leases -n kube-node-lease --sort-by=.spec.renewTime",
+        "the newest renewal",
+        "whether anybody can write",
+    ),
+    (
+        "kubectl get --raw /metrics | grep flowcontrol_rejected",
+        "rejects since start",
+        "whether clients are turned away",
+    ),
+    ("kubectl -n kube-system logs -l component=etcd", "slow fdatasync, elections", "what the disk and the leader do"),
+)
+
+_URLS = ("/livez", "/livez/*", "/readyz", "/readyz/*", "/metrics", "/version")
+
+PLUGIN = Plugin(
+    name="plane-trace",
+    summary="Find the broken link of a control plane",
+    description=(
+        "Follow the control plane link by link (etcd's disk, quorum and space, the API server's health and load, the"
+        " controller-manager, the scheduler, admission webhooks, the kubelets' contact), name the first broken link as"
+        " the cause and the later ones as its consequences, with evidence, since when, and a timeline of what the"
+        " incident left behind.\n\n"
+        "Nothing is written: whether writes work is told from the ages of leases. Lists come from the"
+        " API server's watch"
+        " cache, so they answer even while etcd is down. Rates come from two samples."
+    ),
+    usage="",
+    examples=(
+        ("Trace the control plane", "kubectl plane-trace"),
+        ("Read etcd's metrics by port-forward where they listen on loopback (kubeadm)", "kubectl plane-trace --etcd"),
+        ("Measure for a minute", "kubectl plane-trace --interval 60s"),
+        ("Show seats and queues of every priority level", "kubectl plane-trace -o wide"),
+    ),
+    default_resource="nodes",
+    resources=(),
+    plan=plan,
+    diagnose=diagnose,
+    access=(
+        Access(("coordination.k8s.io",), ("leases",), ("get", "list"), "who still writes and who leads", required=True),
+        Access(
+            ("",),
+            ("nodes", "pods", "events"),
+            ("get", "list"),
+            "members of etcd, restarts, nodes without contact",
+            required=True,
+        ),
+        Access(("",), ("pods/log",), ("get",), "etcd's own words on its disk and leader"),
+        Access(("",), ("pods/proxy",), ("get",), "etcd's metrics where they listen on a routable address"),
+        Access(("",), ("pods/portforward",), ("get", "create"), "etcd's metrics on loopback (--etcd)"),
+        Access(
+            ("admissionregistration.k8s.io",),
+            ("validatingwebhookconfigurations", "mutatingwebhookconfigurations"),
+            ("list",),
+            "which webhooks must be asked",
+        ),
+        Access(("discovery.k8s.io",), ("endpointslices",), ("list",), "whether anything stands behind a webhook"),
+        Access((), _URLS, ("get",), "the API server's health, load and requests to etcd"),
+        Access((), ("/debug/api_priority_and_fairness/*",), ("get",), "who floods the API server"),
+    ),
+    options=(
+        Option("--interval", "time between the two samples", "duration", 10.0, metavar="DURATION"),
+        Option(
+            "--deadline",
+            "answer with what was seen after this time plus the interval",
+            "duration",
+            15.0,
+            metavar="DURATION",
+        ),
+        Option("--etcd", "read etcd's metrics by port-forward where they listen on loopback"),
+        *(
+            Option("--" + key.replace("_", "-"), f"{limit.help} ({limit.source})", limit.unit, default)
+            for key, default, limit in LIMITS
+        ),
+    ),
+    rules=RULES,
+    scan_without_target=True,
+    takes_targets=False,
+)

@@ -1,0 +1,51 @@
+"""Causes of a sick control plane, in the order of the chain: what breaks the rest comes first."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from kubetriage.model import Finding
+from kubetriage.rules.plane import (
+    api_server_overloaded,
+    api_server_unready,
+    certificate_expiring,
+    controllers_down,
+    etcd_down,
+    etcd_fragmented,
+    etcd_leader_flapping,
+    etcd_near_quota,
+    etcd_no_space,
+    etcd_quorum_lost,
+    etcd_slow_disk,
+    nodes_lost_contact,
+    scheduler_down,
+    webhook_blocking,
+)
+from kubetriage.rules.plane.case import Case
+
+RULES: tuple[ModuleType, ...] = (
+    # What everything waits for.
+    etcd_slow_disk,
+    # Whether etcd commits at all; a member down explains a lost quorum, so it is asked first.
+    etcd_down,
+    etcd_quorum_lost,
+    etcd_leader_flapping,
+    # Whether etcd accepts writes; full comes before nearly full, and that before loose.
+    etcd_no_space,
+    etcd_near_quota,
+    etcd_fragmented,
+    # The API server itself, then who presses on it.
+    api_server_unready,
+    certificate_expiring,
+    api_server_overloaded,
+    # Those who live by it.
+    controllers_down,
+    scheduler_down,
+    webhook_blocking,
+    nodes_lost_contact,
+)
+
+
+def findings(case: Case) -> list[Finding]:
+    """Ask every rule, in the order of the chain."""
+    return [finding for rule in RULES for finding in rule.check(case)]

@@ -1,0 +1,329 @@
+"""Everything that the control plane's rules look at, read once."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from kubetriage.events import Event, read_event
+from kubetriage.fields import Obj, labels, name_of, namespace_of, objects, text
+from kubetriage.model import Ref
+from kubetriage.prometheus import Window
+from kubetriage.rules.plane import apf, apiserver, etcd, webhooks
+from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, Lease, Leases, Quorum, read_quorum
+from kubetriage.rules.plane.thresholds import Limits, node_grace
+from kubetriage.snapshot import List, Snapshot
+from kubetriage.times import parse_time
+
+CLUSTER = Ref("Cluster", "", "control-plane")
+"""What a finding about no single object is about."""
+
+NODES = List("nodes", cached=True)
+EVENTS = List("events", "kube-system")
+
+_COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+_ETCD_NAMESPACES = ("kube-system", "openshift-etcd")
+_OPENSHIFT = "node.openshift.io/"
+
+
+def component(pod: Obj) -> str:
+    """Return which part of the control plane a pod is; empty for other pods.
+
+    kubeadm, RKE2, kind and minikube label ``component``, kops ``k8s-app``, OpenShift ``app``.
+    """
+    if etcd.is_etcd(pod):
+        return "etcd"
+    marks = labels(pod, "metadata", "labels")
+    for key in ("component", "k8s-app", "app"):
+        name = marks.get(key, "").removeprefix("openshift-")
+        if name in _COMPONENTS:
+            return name
+    return ""
+
+
+def control_plane_only(pod: Obj) -> Obj | None:
+    """Keep only pods of the control plane while a list arrives."""
+    return pod if component(pod) else None
+
+
+PODS = List("pods", "kube-system", cached=True, shape=control_plane_only)
+OPENSHIFT_ETCD = List("pods", "openshift-etcd", cached=True, shape=control_plane_only)
+
+
+class Writes(enum.Enum):
+    """Whether anybody in the cluster can still write, told from the ages of leases."""
+
+    FLOWING = "flowing"
+    SLOW = "slow"
+    """Leases are old, yet the API server completed a few renewals between the samples."""
+    FROZEN = "frozen"
+    UNKNOWN = "unknown"
+
+
+class Leading(enum.Enum):
+    """Whether a component that elects a leader has one."""
+
+    YES = "yes"
+    BACK = "back"
+    """Its lease was stale in the list, but it renewed or worked after that."""
+    LATE = "late"
+    """No renewal for longer than a lease lasts, not yet for a minute."""
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One control plane, as far as it was seen."""
+
+    snapshot: Snapshot
+    limits: Limits
+    forward: bool = False
+    """Port-forwards to etcd are allowed."""
+
+    @property
+    def now(self) -> datetime:
+        """The clock of the observation."""
+        return self.snapshot.now
+
+    @cached_property
+    def pods(self) -> tuple[Obj, ...]:
+        """Pods of the control plane; none on a managed cluster."""
+        found = [p for namespace in _ETCD_NAMESPACES for p in self.snapshot.list("pods", namespace).items]
+        return tuple(p for p in found if component(p) and namespace_of(p) in _ETCD_NAMESPACES)
+
+    @cached_property
+    def pods_seen(self) -> bool:
+        """Whether the pods of kube-system were listed."""
+        return self.snapshot.list("pods", "kube-system").complete
+
+    def of(self, name: str) -> tuple[Obj, ...]:
+        """Return the pods of one component."""
+        return tuple(p for p in self.pods if component(p) == name)
+
+    @cached_property
+    def openshift(self) -> bool:
+        """Whether nodes carry OpenShift's labels, so that etcd stands in a namespace of its own."""
+        return any(key.startswith(_OPENSHIFT) for node in self.nodes for key in labels(node, "metadata", "labels"))
+
+    @cached_property
+    def members(self) -> tuple[etcd.Member, ...]:
+        """The etcd members."""
+        return etcd.read_members(self.of("etcd"), self.snapshot, self.forward)
+
+    @cached_property
+    def livez(self) -> apiserver.Health:
+        """The API server's own word on whether it lives."""
+        return apiserver.read_health(self.snapshot, apiserver.LIVEZ)
+
+    @cached_property
+    def readyz(self) -> apiserver.Health:
+        """The API server's own word on whether it serves."""
+        return apiserver.read_health(self.snapshot, apiserver.READYZ)
+
+    @property
+    def etcd_check_fails(self) -> bool:
+        """Whether the API server's check of etcd fails, or the whole answer hangs."""
+        return self.livez.fails("etcd") or self.readyz.fails("etcd") or self.livez.hung
+
+    @property
+    def etcd_check(self) -> str:
+        """The API server's reason for a failing etcd check, where it may be read."""
+        body = self.snapshot.body(apiserver.ETCD_CHECK.path)
+        return body.text.strip()[:300] if body and body.status >= 500 else ""
+
+    @cached_property
+    def api(self) -> Window | None:
+        """The API server's metrics."""
+        return apiserver.read_metrics(self.snapshot)
+
+    @cached_property
+    def traffic(self) -> apiserver.EtcdTraffic | None:
+        """The API server's requests to etcd."""
+        return apiserver.etcd_traffic(self.api)
+
+    @cached_property
+    def levels(self) -> tuple[apf.Level, ...]:
+        """The priority levels."""
+        return apf.read_levels(self.api, self.snapshot)
+
+    @cached_property
+    def requests(self) -> tuple[apf.Request, ...]:
+        """Requests that were seen waiting or executing."""
+        return apf.read_requests(self.snapshot)
+
+    @cached_property
+    def leases(self) -> Leases:
+        """The leases."""
+        return Leases.read(self.snapshot)
+
+    @cached_property
+    def webhooks(self) -> tuple[webhooks.Webhook, ...]:
+        """The admission webhooks."""
+        return webhooks.read_webhooks(self.snapshot)
+
+    @cached_property
+    def nodes(self) -> tuple[Obj, ...]:
+        """The nodes, by name."""
+        return tuple(sorted(self.snapshot.list("nodes").items, key=name_of))
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """Events of kube-system, oldest first."""
+        read = [read_event(raw) for raw in self.snapshot.list("events", "kube-system").items]
+        return tuple(sorted(read, key=lambda e: e.last.timestamp() if e.last else 0.0))
+
+    @property
+    def grace(self) -> timedelta:
+        """How long a kubelet may be silent before the controller-manager gives its node up."""
+        return timedelta(seconds=node_grace(self.snapshot.version))
+
+    # What follows from several sources.
+
+    def quorum(self, name: str) -> Quorum:
+        """Return what a quorum read of a leader lease said."""
+        return read_quorum(self.snapshot, name)
+
+    def age(self, lease: Lease) -> timedelta | None:
+        """Return how old a lease certainly is.
+
+        Live, against the API server's clock. The clock of a dump is that of its last file, so there a lease is
+        judged against the newest lease of the same dump.
+        """
+        if lease.renewed is None:
+            return None
+        newest = self.leases.newest
+        if self.snapshot.source == "cluster" or newest is None or newest.renewed is None:
+            return self.now - lease.renewed
+        return newest.renewed - lease.renewed
+
+    @cached_property
+    def writes(self) -> Writes:
+        """Whether anybody still writes (a write probe that writes nothing)."""
+        last = self.leases.newest
+        if last is None or last.renewed is None:
+            return Writes.UNKNOWN
+        if (self.now - last.renewed).total_seconds() <= self.limits.writes_frozen:
+            return Writes.FLOWING
+        again = self.quorum(CONTROLLER_MANAGER).lease
+        if again is not None and again.renewed is not None and again.renewed > last.renewed:
+            return Writes.FLOWING
+        done = apiserver.lease_writes(self.api)
+        if done:
+            return Writes.SLOW if self.etcd_check_fails else Writes.FLOWING
+        return Writes.FROZEN
+
+    def leading(self, name: str) -> Leading:
+        """Tell whether the component with this leader lease has a leader."""
+        lease = self.leases.leader(name)
+        if lease is None or lease.renewed is None:
+            return Leading.UNKNOWN
+        age = self.age(lease)
+        if age is None or age.total_seconds() <= self.limits.controller_stale:
+            return Leading.YES
+        again = self.quorum(name).lease
+        if again is not None and again.renewed is not None and again.renewed > lease.renewed and again.holder:
+            return Leading.BACK
+        if self._elected_after(name, lease.renewed) or self._works(name):
+            return Leading.BACK
+        released = not lease.holder
+        return Leading.NO if released or age.total_seconds() > 4 * self.limits.controller_stale else Leading.LATE
+
+    def _elected_after(self, name: str, moment: datetime) -> bool:
+        return any(
+            e.reason == "LeaderElection"
+            and text(e.raw, "involvedObject", "name") == name
+            and e.last is not None
+            and e.last > moment + timedelta(seconds=1)
+            and e.message.endswith("became leader")
+            for e in self.events
+        )
+
+    def _works(self, name: str) -> bool:
+        """Tell whether the component renewed a lease and did its work between the two samples.
+
+        The flow schemas ``kube-controller-manager`` and ``kube-scheduler`` select these users; one that waits for
+        the leadership sends nothing but lease requests, and those fail while nobody can write.
+        """
+        elections = apiserver.served(self.api, "system-leader-election")
+        return bool(elections and apiserver.served(self.api, name) and apiserver.lease_writes(self.api))
+
+    @cached_property
+    def lost_nodes(self) -> tuple[str, ...]:
+        """Nodes whose kubelets do not reach the API server.
+
+        The controller-manager says so (Ready=Unknown), or, where it does not lead, the node's lease is older than
+        the grace period. A stale lease of a node that a living controller-manager keeps Ready is a wrong clock.
+        """
+        watched = self.leading(CONTROLLER_MANAGER) in (Leading.YES, Leading.BACK, Leading.LATE)
+        lost = []
+        for node in self.nodes:
+            lease = self.leases.nodes.get(name_of(node))
+            age = self.age(lease) if lease else None
+            stale = age is not None and age > self.grace
+            if ready_status(node) == "Unknown" or (stale and not watched):
+                lost.append(name_of(node))
+        return tuple(lost)
+
+    @cached_property
+    def skewed_nodes(self) -> tuple[tuple[str, timedelta], ...]:
+        """Nodes whose clocks are wrong, with how far their leases are off."""
+        watched = self.leading(CONTROLLER_MANAGER) is Leading.YES
+        skewed = []
+        for node in self.nodes:
+            lease = self.leases.nodes.get(name_of(node))
+            age = lease.age(self.now) if lease else None
+            if age is None or lease is None:
+                continue
+            behind = watched and ready_status(node) == "True" and self.writes is Writes.FLOWING
+            if lease in self.leases.ahead or (behind and age > self.grace + timedelta(seconds=30)):
+                skewed.append((name_of(node), -age))
+        return tuple(skewed)
+
+
+def ready_status(node: Obj) -> str:
+    """Return the status of a node's Ready condition."""
+    return next((text(c, "status") for c in objects(node, "status", "conditions") if text(c, "type") == "Ready"), "")
+
+
+def ready_since(node: Obj) -> datetime | None:
+    """Return when a node's Ready condition last changed."""
+    for condition in objects(node, "status", "conditions"):
+        if text(condition, "type") == "Ready":
+            return parse_time(text(condition, "lastTransitionTime"))
+    return None
+
+
+def restarts(pod: Obj) -> Iterator[tuple[str, int, datetime | None, int | None, str]]:
+    """Yield name, restart count, end of the last instance, its exit code and its reason per restarted container."""
+    for status in objects(pod, "status", "containerStatuses"):
+        count = status.get("restartCount")
+        if isinstance(count, int) and count > 0:
+            ended: Mapping[str, Any] = {}
+            for state in ("state", "lastState"):
+                candidate = status.get(state)
+                terminated = candidate.get("terminated") if isinstance(candidate, Mapping) else None
+                if isinstance(terminated, Mapping):
+                    ended = terminated
+                    break
+            code = ended.get("exitCode")
+            yield (
+                text(status, "name"),
+                count,
+                parse_time(text(ended, "finishedAt")),
+                code if isinstance(code, int) else None,
+                text(ended, "reason"),
+            )
+
+
+def waiting(pod: Obj) -> str:
+    """Return why a container of a pod waits (``CrashLoopBackOff``); empty when none does."""
+    for status in objects(pod, "status", "containerStatuses"):
+        reason = text(status, "state", "waiting", "reason")
+        if reason:
+            return reason
+    return ""

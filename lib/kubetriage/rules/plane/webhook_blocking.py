@@ -1,0 +1,134 @@
+"""An admission webhook that must be asked does not answer, so requests are rejected or slow.
+
+Meaning: with failurePolicy Fail every request that the webhook intercepts is rejected when the call fails, and waits
+up to timeoutSeconds when it is slow. One that intercepts pods stops all new pods; one that intercepts leases or nodes
+breaks controllers and kubelets.
+
+Told by: failed calls between two samples (`apiserver_admission_webhook_rejection_count` with
+error_type="calling_webhook_error"), events that quote "failed calling webhook", no ready endpoint behind its
+service, or a mean call time above 1 s. A webhook that answers "no" does its work and is not reported.
+
+Fix: bring its pods back; until then narrow it with a namespaceSelector or set failurePolicy Ignore, if its absence is
+less harmful than the outage.
+
+Source: apiserver/pkg/admission/plugin/webhook (errors, metrics); admissionregistration.k8s.io/v1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
+from kubetriage.rules.plane.case import Case
+from kubetriage.rules.plane.figures import count, metric, names, span
+from kubetriage.rules.plane.webhooks import Webhook, calls, configuration_path, failed_calls, ready_endpoints
+
+CODE = "WebhookBlocking"
+TITLE = "an admission webhook blocks requests"
+LINK = "admission webhooks"
+
+_RECENT = 600.0
+"""Seconds for which an event of a failed call speaks of the present: controllers back off up to minutes."""
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Judge each webhook that fails closed by its calls, its events and its backends."""
+    quoted: dict[str, list[Evidence]] = {}
+    for name, event in failed_calls(case.snapshot):
+        if event.last is None or (case.now - event.last).total_seconds() <= _RECENT:
+            quoted.setdefault(name, []).append(event.evidence())
+    for hook in case.webhooks:
+        seen = calls(case.api, hook.name)
+        ready = ready_endpoints(hook, case.snapshot)
+        failed = seen.failed if seen else 0.0
+        events = quoted.get(hook.name, [])
+        if hook.closed and (failed >= case.limits.webhook_errors or events or ready == 0):
+            yield _broken(hook, failed, events, ready)
+        elif seen and seen.mean is not None and seen.mean >= case.limits.webhook_slow:
+            yield _slow(hook, seen.mean, seen.count)
+
+
+def _broken(hook: Webhook, failed: float, events: list[Evidence], ready: int | None) -> Finding:
+    service = f"{hook.service[0]}/{hook.service[1]}" if hook.service else hook.url
+    evidence = []
+    if failed:
+        evidence.append(metric("apiserver_admission_webhook_rejection_count", f"{failed:.0f} failed calls", hook.name))
+    evidence += sorted(events, key=lambda e: e.time)[-2:]
+    if ready is not None:
+        evidence.append(Evidence("status", f"endpointslices of service {service}", f"{count(ready, 'ready endpoint')}"))
+    evidence.append(
+        Evidence("config", f"{hook.kind}/{hook.configuration}", f"failurePolicy Fail, timeoutSeconds {hook.timeout}")
+    )
+    because = f"its service {service} has no ready endpoint" if ready == 0 else "calls to it fail"
+    since = min((e.time for e in events if e.time), default="")
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.CONFIRMED if failed or events else Confidence.LIKELY,
+        Ref(hook.kind, "", hook.configuration),
+        f"Webhook {hook.name} rejects every request for {_targets(hook)}: {because}, and its failurePolicy is Fail.",
+        tuple(evidence),
+        (),
+        (
+            Fix(f"Bring back the pods behind {service}.")
+            if hook.service
+            else Fix(f"Bring back what answers at {service}, and the way from the API server to it."),
+            Fix(
+                f"Until then, if its absence does less harm: set failurePolicy: Ignore of webhook {hook.name} in"
+                f" {configuration_path(hook)}, or exclude kube-system with a namespaceSelector."
+            ),
+        ),
+        tuple(
+            command
+            for command in (
+                f"kubectl -n {hook.service[0]} get endpointslices -l kubernetes.io/service-name={hook.service[1]}"
+                if hook.service
+                else "",
+                "kubectl get events -A --field-selector reason=FailedCreate",
+            )
+            if command
+        ),
+        {"link": LINK, "resources": sorted(hook.resources), **({"since": since} if since else {})},
+    )
+
+
+def _slow(hook: Webhook, mean: float, number: float) -> Finding:
+    return Finding(
+        CODE,
+        Severity.WARNING,
+        Confidence.CONFIRMED,
+        Ref(hook.kind, "", hook.configuration),
+        f"Webhook {hook.name} takes {span(mean)} per call and delays every request for {_targets(hook)}"
+        f" (it may take up to {hook.timeout} s).",
+        (
+            metric(
+                "apiserver_admission_webhook_admission_duration_seconds",
+                f"mean {span(mean)} over {number:.0f}",
+                hook.name,
+            ),
+        ),
+        (),
+        (
+            Fix(
+                f"Give its pods more CPU or replicas, or lower timeoutSeconds (now {hook.timeout}) in"
+                f" {configuration_path(hook)}."
+            ),
+        ),
+        ("kubectl get --raw /metrics | grep apiserver_admission_webhook_admission_duration_seconds_sum",),
+        {"link": LINK, "resources": sorted(hook.resources)},
+    )
+
+
+def _targets(hook: Webhook) -> str:
+    operations = (
+        ""
+        if not hook.operations or "*" in hook.operations
+        else f" ({names(sorted(o.lower() for o in hook.operations))})"
+    )
+    return (names(sorted(hook.resources)) or "its resources") + operations
+
+
+def blocks(finding: Finding, *resources: str) -> bool:
+    """Tell whether a blocking webhook intercepts one of these resources."""
+    taken = finding.details.get("resources")
+    return isinstance(taken, list) and any(r in taken for r in (*resources, "*", "*/*"))
