@@ -172,18 +172,18 @@ _GO_MYSQL = re.compile(r"@(?:tcp|udp|unix)[46]?\(")
 _AUTHORIZATION = re.compile(
     r"(authorization[\"'\]\\]{0,6}[ \t]{0,4}(?:=>|[:=])[ \t]{0,4}[\[\"'\\]{0,6}"
     r"(?:(?:Bearer|Basic|Token|Negotiate|NTLM|ApiKey|Splunk|GenieKey|SSWS)[ \t]{1,4}))"
-    r"(?!\[redacted\])([^\s\"'\],;}\\]{1,16384})",
+    r"(?!\[{0,6}redacted\])([^\s\"'\],;}\\]{1,16384})",
     re.IGNORECASE,
 )
 _AUTHORIZATION_LONG = re.compile(
     r"(authorization[\"'\]\\]{0,6}[ \t]{0,4}(?:=>|[:=])[ \t]{0,4}[\[\"'\\]{0,6}(?:Digest|AWS4-HMAC-SHA256|Hawk|OAuth)"
-    r"[ \t]{1,4})(?!\[redacted\])([^\r\n]{1,4096})",
+    r"[ \t]{1,4})(?!\[{0,6}redacted\])([^\r\n]{1,4096})",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"(?<![A-Za-z])(bearer[ \t+]{1,4}|bearer%20)([A-Za-z0-9._~+/=-]{8,16384})", re.IGNORECASE)
 _BASIC = re.compile(r"(?<![A-Za-z])(basic[ \t+]{1,4})([A-Za-z0-9+/_-]{8,4096}={0,2})", re.IGNORECASE)
 _COOKIE = re.compile(
-    r"((?<![A-Za-z0-9])(?:set-)?cookie2?[\"'\]\\]{0,6}[ \t]{0,4}:[ \t]{0,4}[\[\"'\\]{0,6})(?!\[redacted\])"
+    r"((?<![A-Za-z0-9])(?:set-)?cookie2?[\"'\]\\]{0,6}[ \t]{0,4}:[ \t]{0,4}[\[\"'\\]{0,6})(?!\[{0,6}redacted\])"
     r"(?=[^\s=;\"']{1,256}=)((?:[^\r\n\"'\]\\]|(?<=\[redacted)\]){1,8192})",
     re.IGNORECASE,
 )
@@ -302,7 +302,7 @@ def secrecy(name: str) -> int:
 
 
 def _looks_secret(value: str) -> bool:
-    if len(value) < 6 or "://" in value or not any(c.isalpha() for c in value[:4096]):
+    if len(value) < 6 or "://" in value:
         return False
     if any(c.isdigit() for c in value[:4096]) or _SPECIAL.search(value):
         return True
