@@ -10,7 +10,7 @@ PYTHON ?= $(shell for v in 3.14 3.13 3.12 3.11 3.10 3; do \
 	p=$$(command -v python$$v) && $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' \
 	2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test lint format generate check-generated clean
+.PHONY: help demo test lint format generate check-generated package release clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -46,6 +46,14 @@ check-generated: $(VENV)/dev ## Fail when a generated file is stale
 format: $(VENV)/dev ## Format the code
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+package: $(VENV)/runtime ## Build the release archive and manifests for it in dist/
+	$(PY) krew-manifests/package.py
+
+release: $(VENV)/runtime ## Build release VERSION=x and fill version, uri and sha256 of the krew manifests
+	@test "$(VERSION)" = "$$($(PY) -c 'import kubetriage; print(kubetriage.__version__)')" || { \
+		echo "error: VERSION=$(VERSION) is not the version in lib/kubetriage/__init__.py" >&2; exit 1; }
+	$(PY) krew-manifests/package.py --release
 
 clean: ## Remove what make built
 	rm -rf $(VENV) build dist lib/*.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -1,10 +1,11 @@
 """Writes everything that follows from the tables of plugins and rules; ``--check`` only compares.
 
 Sources: lib/kubetriage/plugins and the docstrings of the rules. Results: the pages of causes, the help pages, the
-ClusterRole, the executables, their console_scripts in setup.cfg, and the tables in README.md.
+ClusterRole, the executables, their console_scripts in setup.cfg, the krew manifests, and the tables in README.md.
 """
 
 import re
+import runpy
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ sys.path.insert(0, str(ROOT / "lib"))
 
 import click  # noqa: E402
 
+import kubetriage  # noqa: E402
 from kubetriage.cli.main import build  # noqa: E402
 from kubetriage.plugins import PLUGINS, Plugin, load  # noqa: E402
 from kubetriage.render.causes import cause_page, read_page  # noqa: E402
@@ -29,7 +31,8 @@ def main() -> int:
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     known = set(wanted)
     folders = {path.parent for path in wanted} - {ROOT}
-    orphans = sorted(p for folder in folders if folder.is_dir() for p in folder.iterdir() if p not in known)
+    written = {ROOT / "docs" / "causes", ROOT / "docs" / "commands", ROOT / "kubectl-plugins"}
+    orphans = sorted(p for folder in folders & written if folder.is_dir() for p in folder.iterdir() if p not in known)
     if check:
         for path in [*stale, *orphans]:
             print(f"stale: {path.relative_to(ROOT)}; run make generate", file=sys.stderr)
@@ -55,7 +58,9 @@ def generated(plugins: list[Plugin]) -> dict[Path, str]:
         files[ROOT / "docs" / "causes" / f"{code}.md"] = cause_page(code, rules)
     for plugin in plugins:
         files[ROOT / "docs" / "commands" / f"{plugin.name}.md"] = help_page(plugin)
-        files[ROOT / "kubectl-plugins" / executable_name(plugin)] = EXECUTABLE.read_text(encoding="utf-8")
+        for name in (executable_name(plugin), executable_name(plugin).replace("kubectl-", "kubectl_complete-")):
+            files[ROOT / "kubectl-plugins" / name] = EXECUTABLE.read_text(encoding="utf-8")
+        files[ROOT / "krew-manifests" / f"{plugin.name}.yaml"] = krew_manifest(plugin)
     files[ROOT / "docs" / "rbac" / "clusterrole.yaml"] = cluster_role(plugins)
     scripts = "".join(f"    {executable_name(p)} = kubetriage.cli.main:console\n" for p in plugins)
     setup = ROOT / "setup.cfg"
@@ -66,6 +71,19 @@ def generated(plugins: list[Plugin]) -> dict[Path, str]:
     text = between(readme.read_text(encoding="utf-8"), "causes", "\n".join(cause_table(p) for p in plugins))
     files[readme] = between(text, "rbac", f"```yaml\n{cluster_role(plugins)}```")
     return files
+
+
+def krew_manifest(plugin: Plugin) -> str:
+    """Write a plugin's krew manifest; the checksum is that of the last release, zeros before the first."""
+    package = runpy.run_path(str(ROOT / "krew-manifests" / "package.py"))
+    committed = ROOT / "krew-manifests" / f"{plugin.name}.yaml"
+    text = committed.read_text(encoding="utf-8") if committed.exists() else ""
+    version = re.search(r"^  version: v(.*)$", text, re.MULTILINE)
+    digest = re.search(r"^    sha256: ([0-9a-f]{64})$", text, re.MULTILINE)
+    written: str = package["manifest"](
+        plugin, version[1] if version else kubetriage.__version__, digest[1] if digest else "0" * 64
+    )
+    return written
 
 
 def executable_name(plugin: Plugin) -> str:

@@ -111,9 +111,14 @@ class Container:
     """Empty before the kubelet reported anything."""
 
     @property
+    def spec_list(self) -> str:
+        """The list of a PodSpec that holds it (``containers``, ``initContainers``), for patches."""
+        return _SPEC_LIST[self.kind]
+
+    @property
     def spec_path(self) -> str:
         """Field path of the spec, for evidence."""
-        return f"spec.{_SPEC_LIST[self.kind]}[{self.name}]"
+        return f"spec.{self.spec_list}[{self.name}]"
 
     @property
     def path(self) -> str:

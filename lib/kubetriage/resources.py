@@ -66,6 +66,22 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("httproutes", "HTTPRoute", _GATEWAY, ("v1", "v1beta1")),
     Resource("grpcroutes", "GRPCRoute", _GATEWAY, ("v1", "v1alpha2")),
     Resource("referencegrants", "ReferenceGrant", _GATEWAY, ("v1beta1", "v1"), short=("refgrant",)),
+    Resource("adminnetworkpolicies", "AdminNetworkPolicy", "policy.networking.k8s.io", ("v1alpha1",), False, ("anp",)),
+    Resource(
+        "baselineadminnetworkpolicies",
+        "BaselineAdminNetworkPolicy",
+        "policy.networking.k8s.io",
+        ("v1alpha1",),
+        False,
+        ("banp",),
+    ),
+    Resource("clusternetworkpolicies", "ClusterNetworkPolicy", "policy.networking.k8s.io", ("v1alpha2",), False),
+    Resource("globalnetworkpolicies", "GlobalNetworkPolicy", "crd.projectcalico.org", ("v1",), False),
+    Resource("ciliumnetworkpolicies", "CiliumNetworkPolicy", "cilium.io", ("v2",), short=("cnp",)),
+    Resource(
+        "ciliumclusterwidenetworkpolicies", "CiliumClusterwideNetworkPolicy", "cilium.io", ("v2",), False, ("ccnp",)
+    ),
+    Resource("peerauthentications", "PeerAuthentication", "security.istio.io", ("v1", "v1beta1"), short=("pa",)),
     Resource("storageclasses", "StorageClass", "storage.k8s.io", ("v1",), False, ("sc",)),
     Resource("volumeattachments", "VolumeAttachment", "storage.k8s.io", ("v1",), False),
     Resource("csinodes", "CSINode", "storage.k8s.io", ("v1",), False),

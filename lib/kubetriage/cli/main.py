@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Sequence
@@ -53,8 +54,18 @@ def main(name: str, args: Sequence[str] | None = None) -> int:
 
 
 def console() -> int:
-    """Run the plugin that this executable is named after (``kubectl-why_crash`` is why-crash)."""
-    return main(Path(sys.argv[0]).stem.removeprefix("kubectl-").replace("_", "-"))
+    """Run the plugin that this executable is named after (``kubectl-why_crash`` is why-crash).
+
+    Under the name ``kubectl_complete-why_crash`` it answers kubectl's completion.
+    """
+    role, _, name = Path(sys.argv[0]).stem.partition("-")
+    name = name.replace("_", "-")
+    if role == "kubectl_complete":
+        from kubetriage.cli.completion import complete
+
+        click.echo(complete(load(name), sys.argv[1:]), nl=False)
+        return Exit.ANSWERED
+    return main(name)
 
 
 def _run(plugin: Plugin, args: list[str]) -> int:
@@ -150,9 +161,14 @@ def _explain_cause(ctx: click.Context, _param: click.Parameter, code: str | None
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        click.echo(f"kubetriage {kubetriage.__version__}")
-        ctx.exit()
+    if not wanted:
+        return
+    from importlib import metadata
+
+    click.echo(f"kubectl {ctx.command.name} {kubetriage.__version__}")
+    click.echo(f"kubernetes client {metadata.version('kubernetes')}")
+    click.echo(f"Python {platform.python_version()}")
+    ctx.exit()
 
 
 class KubectlCommand(click.Command):
@@ -244,7 +260,39 @@ class Run:
             recorded = RecordedReader(Path(self.values["dump"]))
             snapshot = recorded.open()
             return recorded, snapshot, _namespace_of_dump(snapshot, request)
-        raise ClusterError("error: no live reader")
+        from kubetriage.cluster.connect import Connection, connect
+        from kubetriage.cluster.live import LiveReader
+
+        v = self.values
+        session = connect(
+            Connection(
+                kubeconfig=v["kubeconfig"] or "",
+                context=v["context"] or "",
+                cluster=v["cluster"] or "",
+                user=v["user"] or "",
+                namespace=v["namespace"] or "",
+                as_=v["as_user"] or "",
+                as_uid=v["as_uid"] or "",
+                as_groups=tuple(v["as_group"]),
+                request_timeout=v["request_timeout"],
+                server=v["server"] or "",
+                token=v["token"] or "",
+                insecure_skip_tls_verify=v["insecure_skip_tls_verify"],
+                certificate_authority=v["certificate_authority"] or "",
+                client_certificate=v["client_certificate"] or "",
+                client_key=v["client_key"] or "",
+                tls_server_name=v["tls_server_name"] or "",
+            ),
+            os.environ,
+        )
+        interval = request.options.get("interval")
+        live = LiveReader(
+            session,
+            deadline=request.options.get("deadline"),
+            trace=_trace if v["verbosity"] else None,
+            **({} if interval is None else {"interval": interval}),
+        )
+        return live, live.open(), session.namespace
 
     def _print(self, request: Request, snapshot: Snapshot, answer: Answer) -> None:
         from kubetriage.render.sanitize import sanitized
@@ -284,6 +332,10 @@ class Run:
         width = shutil.get_terminal_size().columns if on_terminal else None
         encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
         return Terminal(width, wants_color(self.values["color"], os.environ, on_terminal), encoding.startswith("utf"))
+
+
+def _trace(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _in_namespace(request: Request, namespace: str) -> Request:

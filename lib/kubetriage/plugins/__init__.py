@@ -15,7 +15,7 @@ from typing import Any, Literal
 from kubetriage.model import Diagnosis
 from kubetriage.snapshot import Need, Snapshot
 
-PLUGINS: tuple[str, ...] = ("why-crash", "plane-trace")
+PLUGINS: tuple[str, ...] = ("why-crash", "svc-trace", "plane-trace")
 """Names of all executables, in the order of the documentation."""
 
 

@@ -26,6 +26,26 @@ from typing import cast
 
 from kubetriage.model import Finding, Severity, ordered
 from kubetriage.pods import Pod
+from kubetriage.rules.crash import (
+    aborted,
+    completed_but_restarted,
+    init_container_failed,
+    init_container_waiting,
+    killed_by_signal,
+    liveness_kills_slow_start,
+    liveness_probe_failed,
+    node_restarted,
+    oom_killed,
+    post_start_hook_failed,
+    pre_stop_hook_failed,
+    probe_errored,
+    readiness_probe_failed,
+    restarted_then_stable,
+    segfault,
+    startup_probe_failed,
+    terminated_by_signal,
+    unknown,
+)
 from kubetriage.rules.crash.case import Case, ControllerCase, log_need, owner_needs
 from kubetriage.snapshot import Get, List, Need, Snapshot
 
@@ -44,18 +64,29 @@ TIERS: tuple[tuple[ModuleType, ...], ...] = (
     (),
     # Start errors.
     (),
-    # Who ended the instance, where the kubelet or the runtime says it; probes.
-    (),
-    # The log names the cause.
+    # Who ended the instance, where the kubelet or the runtime says it; probes and hooks.
+    (
+        oom_killed,
+        node_restarted,
+        post_start_hook_failed,
+        startup_probe_failed,
+        liveness_kills_slow_start,
+        liveness_probe_failed,
+        probe_errored,
+        readiness_probe_failed,
+        init_container_waiting,
+        pre_stop_hook_failed,
+    ),
+    # The log names the cause, before a kill whose sender nobody names.
     (),
     # A signal of which only the exit code tells.
-    (),
+    (killed_by_signal, segfault, aborted, terminated_by_signal, completed_but_restarted),
     # The program ended by itself.
     (),
 )
 """Causes of pods, the deepest first."""
 
-CONCLUSIONS: tuple[ModuleType, ...] = ()
+CONCLUSIONS: tuple[ModuleType, ...] = (init_container_failed, restarted_then_stable, unknown)
 """What follows from all findings of a pod together, in this order."""
 
 CONTROLLER_RULES: tuple[ModuleType, ...] = ()

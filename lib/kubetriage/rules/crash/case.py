@@ -122,6 +122,21 @@ class Case:
         top = controller_ref(self.snapshot, self.pod.raw)
         return top if top is not None else self.pod.ref
 
+    @property
+    def workload_name(self) -> str:
+        """The workload as kubectl's TYPE/NAME (``deployment/api``)."""
+        top = self.workload
+        return f"{top.kind.lower()}/{top.name}"
+
+    def kubectl(self, words: str) -> str:
+        """Write a kubectl command line for the pod's namespace."""
+        return f"kubectl -n {self.pod.namespace} {words}"
+
+    def log_command(self, container: Container) -> str:
+        """Write the command that prints the log which :meth:`log` holds."""
+        previous = " --previous" if container.log_is_previous else ""
+        return self.kubectl(f"logs {self.pod.name} -c {container.name}{previous}")
+
     @cached_property
     def siblings(self) -> tuple[Pod, ...]:
         """Other pods of the same workload that were read."""

@@ -1,0 +1,214 @@
+"""Builds the release archive and the krew manifests that point at it.
+
+The archive holds the project, its dependencies with their licences, and byte code for the Pythons found at build
+time. The same input gives the same bytes: sorted names, no owner, one timestamp, no build paths.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "lib"))
+
+import kubetriage  # noqa: E402
+from kubetriage.plugins import PLUGINS, Plugin, load  # noqa: E402
+
+MINORS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+HOME = "https://github.com/kubetriage/kubetriage"
+LEFT_OUT = (
+    *(f"kubernetes/{part}" for part in ("aio", "client/api", "client/apis", "client/models", "e2e_test", "informer")),
+    *(f"kubernetes/{part}" for part in ("dynamic", "leaderelection", "test", "utils", "watch")),
+    "bin",
+    "_yaml",
+)
+"""Parts of dependencies that nothing here imports: this suite reads raw JSON, so the typed API (20 MB, and half of the
+time that ``import kubernetes`` takes) stays out."""
+LEAN = {
+    "kubernetes/__init__.py": '__project__ = "kubernetes"\n__version__ = "{version}"\n',
+    "kubernetes/client/__init__.py": (
+        '__version__ = "{version}"\n\n'
+        "from kubernetes.client.api_client import ApiClient\n"
+        "from kubernetes.client.configuration import Configuration\n"
+        "from kubernetes.client.exceptions import ApiException\n"
+    ),
+    "kubernetes/client/models/__init__.py": "",
+}
+"""What stands in for the packages' own ``__init__`` modules, which import every part that is left out."""
+
+
+def main() -> int:
+    """Build the archive, or rewrite the committed manifests for a release."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "dist", help="directory for the archive and its manifests")
+    parser.add_argument("--release", action="store_true", help="also rewrite the manifests in krew-manifests/")
+    options = parser.parse_args()
+    version = kubetriage.__version__
+    options.out.mkdir(parents=True, exist_ok=True)
+    tree = options.out / "tree"
+    build_tree(tree)
+    archive = options.out / f"kubetriage-v{version}.tar.gz"
+    archive.write_bytes(pack(tree, f"kubetriage-v{version}"))
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    (options.out / f"{archive.name}.sha256").write_text(f"{digest}  {archive.name}\n", encoding="utf-8")
+    for folder in [options.out / "krew-manifests", *([ROOT / "krew-manifests"] if options.release else [])]:
+        folder.mkdir(exist_ok=True)
+        for name in PLUGINS:
+            (folder / f"{name}.yaml").write_text(manifest(load(name), version, digest), encoding="utf-8")
+    print(f"{archive.name}: {archive.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
+    return 0
+
+
+def build_tree(tree: Path) -> None:
+    """Lay out what the archive holds."""
+    shutil.rmtree(tree, ignore_errors=True)
+    tree.mkdir(parents=True)
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for folder in ("lib", "kubectl-plugins", "docs/rbac"):
+        shutil.copytree(ROOT / folder, tree / folder, ignore=ignore)
+    for file in ("LICENSE", "README.md", "CHANGELOG.md"):
+        shutil.copy(ROOT / file, tree / file)
+    vendor(tree / "vendor")
+    for minor in MINORS:
+        compile_tree(tree, minor)
+
+
+def vendor(target: Path) -> None:
+    """Install the locked dependencies as pure Python."""
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--no-compile",
+    ]
+    platform = ["--python-version", "3.10", "--implementation", "cp", "--only-binary=:all:"]
+    for tag in ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "any"):
+        platform += ["--platform", tag]
+    lock = str(ROOT / "krew-manifests" / "vendor.txt")
+    subprocess.run([*pip, *platform, "--require-hashes", "--requirement", lock, "--target", str(target)], check=True)
+    # Compiled modules run on one platform only and every package here works without its own; RECORD and INSTALLER
+    # tell of an installation that this is not.
+    for pattern in ("*.so", "*.pyi", "*.c", "RECORD", "INSTALLER", "REQUESTED", "direct_url.json"):
+        for file in target.rglob(pattern):
+            file.unlink()
+    for part in LEFT_OUT:
+        shutil.rmtree(target / part, ignore_errors=True)
+    note = "# Shortened for the kubetriage release archive: only what reads a cluster without the typed API.\n"
+    version = next(target.glob("kubernetes-*.dist-info")).name.removeprefix("kubernetes-").removesuffix(".dist-info")
+    for name, content in LEAN.items():
+        (target / name).parent.mkdir(exist_ok=True)
+        (target / name).write_text(note + content.format(version=version), encoding="utf-8")
+    for file in target.rglob("*_test.py"):
+        file.unlink()
+    for info in target.glob("*.dist-info"):
+        if not any(re.match(r"(?i)(licen[cs]e|copying|notice)", file.name) for file in info.rglob("*")):
+            metadata = (info / "METADATA").read_text(encoding="utf-8")
+            if not re.search(r"^(License|License-Expression|Classifier: License)", metadata, re.MULTILINE):
+                raise SystemExit(f"error: {info.name} carries no licence")
+
+
+def compile_tree(tree: Path, minor: str) -> None:
+    """Add byte code for one Python, where it is on this machine.
+
+    Unchecked hashes: no file time to compare, so it stays valid wherever the archive is unpacked, also read-only.
+    """
+    python = shutil.which(f"python{minor}")
+    if python is None or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
+        print(f"no python{minor} here: the archive has no byte code for it", file=sys.stderr)
+        return
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    command = [python, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+    for folder in ("lib", "vendor"):
+        # -s takes the build directory out of the code objects; -p puts a neutral one there.
+        subprocess.run([*command, "-s", str(tree), "-p", "kubetriage", str(tree / folder)], check=True, env=environment)
+    # wcwidth's tables of single terminal programs: megabytes of byte code that a run hardly ever loads.
+    for cache in tree.glob("vendor/wcwidth/table_*_overrides/__pycache__"):
+        shutil.rmtree(cache)
+
+
+def pack(tree: Path, top: str) -> bytes:
+    """Return the tree as a reproducible .tar.gz with one top folder."""
+    stamp = int(os.environ.get("SOURCE_DATE_EPOCH", "1704067200"))
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for path in sorted(p for p in tree.rglob("*") if p.is_file()):
+            info = tarfile.TarInfo(f"{top}/{path.relative_to(tree).as_posix()}")
+            info.size = path.stat().st_size
+            info.mtime = stamp
+            info.mode = 0o755 if path.parent.name == "kubectl-plugins" else 0o644
+            with path.open("rb") as content:
+                tar.addfile(info, content)
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, compresslevel=9) as stream:
+        stream.write(raw.getvalue())
+    return packed.getvalue()
+
+
+def manifest(plugin: Plugin, version: str, digest: str) -> str:
+    """Write the krew manifest of one plugin; all plugins share the archive and differ in ``bin``."""
+    executable = plugin.name.replace("-", "_")
+    folder = f"kubetriage-v{version}/kubectl-plugins"
+    return f"""\
+apiVersion: krew.googlecontainertools.github.com/v1alpha2
+kind: Plugin
+metadata:
+  name: {plugin.name}
+spec:
+  version: v{version}
+  homepage: {HOME}
+  shortDescription: {plugin.summary}
+  description: |
+{_indented(plugin.description, 4)}
+  caveats: |
+{_indented(caveats(plugin), 4)}
+  platforms:
+  - selector:
+      matchExpressions:
+      - key: os
+        operator: In
+        values: [darwin, linux]
+    uri: {HOME}/releases/download/v{version}/kubetriage-v{version}.tar.gz
+    sha256: {digest}
+    bin: {folder}/kubectl-{executable}
+"""
+
+
+def caveats(plugin: Plugin) -> str:
+    """Say what the plugin needs beyond itself: Python, and the reads that RBAC must allow."""
+    required = sorted({r for a in plugin.access if a.required for r in a.resources})
+    optional = sorted({r for a in plugin.access if not a.required for r in a.resources} - set(required))
+    name = plugin.name.replace("-", "_")
+    return (
+        f"Needs python3 3.10 or newer on PATH. Reads only, never writes. RBAC: must read {', '.join(required)}; "
+        f"says more with {', '.join(optional)}; a ready ClusterRole is docs/rbac/clusterrole.yaml. "
+        f"For completion, link kubectl_complete-{name} from the plugin's folder into a directory on PATH."
+    )
+
+
+def _indented(words: str, blanks: int) -> str:
+    lines: list[str] = [""]
+    for word in words.split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > 100:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(" " * blanks + line for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,241 @@
+"""Who ended an instance of a container: the attribution of exit code 137 and of every other kill.
+
+An exit code says how a process ended, never who ended it. What the kubelet and the runtime said about the
+instance decides first, then its lifetime against the probes that could have killed it; the rivals are listed
+with what rules them out, or with why nothing does.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kubetriage.events import Event
+from kubetriage.fields import dig, text
+from kubetriage.model import Confidence, Evidence, RuledOut
+from kubetriage.pods import Container, Termination
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.probing import Probe, ProbeKind, happened_in, probe_events, probe_of
+from kubetriage.times import format_time, precise_duration
+
+
+class Killer(str, enum.Enum):
+    """What ended an instance."""
+
+    OOM = "OOMKilled"
+    LIVENESS = "LivenessProbeFailed"
+    STARTUP = "StartupProbeFailed"
+    POST_START = "PostStartHookFailed"
+    STOPPED = "Stopped"
+    """The kubelet stopped it: deletion, eviction, drain, a new sandbox, a changed definition, a resize."""
+    LOST = "Lost"
+    """Nobody saw the end: the runtime or the kubelet lost the container."""
+    UNKNOWN = "Unknown"
+    """Something sent SIGKILL or SIGTERM, and nothing says what."""
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Who ended an instance, and how that is known."""
+
+    killer: Killer
+    confidence: Confidence
+    evidence: tuple[Evidence, ...] = ()
+    ruled_out: tuple[RuledOut, ...] = ()
+    still_possible: tuple[RuledOut, ...] = ()
+    """Rivals that nothing visible rules out, each with why."""
+    event: Event | None = None
+    """The kubelet's own word, of this instance or of an earlier one."""
+
+
+# Texts of the Killing event in kuberuntime_manager.go and kuberuntime_container.go, 1.28 to 1.37; "will be
+# restarted" follows only where the restart policy says so.
+_KILLING: tuple[tuple[Killer, re.Pattern[str]], ...] = (
+    (Killer.LIVENESS, re.compile(r"failed liveness probe")),
+    (Killer.STARTUP, re.compile(r"failed startup probe")),
+    (Killer.POST_START, re.compile(r"FailedPostStartHook")),
+    (Killer.STOPPED, re.compile(r"Stopping container|definition changed|resize requires restart|will be killed")),
+)
+_PROBE_OF: dict[Killer, ProbeKind] = {Killer.LIVENESS: "liveness", Killer.STARTUP: "startup"}
+_KUBELET_BURST = 25
+"""The recorder lets 25 events per source and object through, then one in five minutes (client-go
+``EventAggregator``/``EventSourceObjectSpamFilter``): beyond that an event may be missing."""
+
+
+def attribute(case: Case, container: Container, end: Termination | None = None) -> Attribution | None:
+    """Say who ended an instance (default: the newest that ended); None when it ended by itself.
+
+    None also when exit code and events give no sign of a kill at all.
+    """
+    end = end or container.termination
+    if end is None:
+        return None
+    if end.reason == "OOMKilled":
+        return Attribution(Killer.OOM, Confidence.CONFIRMED, (end.evidence(),))
+    if end.reason == "ContainerStatusUnknown" or (end.reason == "Unknown" and end.exit_code == 255):
+        return Attribution(Killer.LOST, Confidence.CONFIRMED, (end.evidence(),))
+    told = _told_by_events(case, container, end)
+    if told is not None:
+        return told
+    if end.exit_code in (137, 143, 0):
+        told = _told_by_lifetime(case, container, end)
+        if told is not None:
+            return told
+    if end.exit_code in (137, 143):
+        return Attribution(
+            Killer.UNKNOWN,
+            Confidence.LIKELY if case.events.seen else Confidence.POSSIBLE,
+            (end.evidence(),),
+            tuple(_ruled_out(case, container, end)),
+            tuple(_still_possible(case, container, end)),
+        )
+    return None
+
+
+def _kills(case: Case, container: Container) -> list[tuple[Killer, Event]]:
+    found = []
+    for event in case.events.select("Killing", container=container.name):
+        killer = next((k for k, pattern in _KILLING if pattern.search(event.message)), None)
+        if killer is not None:
+            found.append((killer, event))
+    return found
+
+
+def _told_by_events(case: Case, container: Container, end: Termination) -> Attribution | None:
+    kills = _kills(case, container)
+    inside = [(k, e) for k, e in kills if happened_in(e, end.started, end.finished)]
+    if not inside and container.waiting_reason == "PostStartHookError":
+        message = container.waiting_message or "PostStartHookError"
+        evidence = (end.evidence(), container.fact("status", "state.waiting", message))
+        return Attribution(Killer.POST_START, Confidence.CONFIRMED, evidence)
+    if inside:
+        killer, event = inside[0]
+        return Attribution(
+            killer,
+            Confidence.CONFIRMED,
+            (end.evidence(), event.evidence()),
+            tuple(_not_oom(end)),
+            event=event,
+        )
+    # Events of a busy pod are dropped and folded: an earlier instance's kill speaks for this one when it ended
+    # in the same way at the same age.
+    for killer, event in reversed(kills):
+        kind = _PROBE_OF.get(killer)
+        probe = probe_of(container, kind) if kind else None
+        if killer is Killer.POST_START:
+            fits = dig(container.spec, "lifecycle", "postStart") is not None and _is_kill_code(end)
+        else:
+            fits = probe is not None and end.lifetime is not None and probe.fits(end.lifetime, end.exit_code, told=True)
+        if not fits:
+            continue
+        failing = kind is not None and any(
+            happened_in(p.event, end.started, end.finished) for p in probe_events(case, container, kind)
+        )
+        sure = failing or event.count > 1 or killer is Killer.POST_START
+        shown = [end.evidence(), event.evidence()]
+        if probe is not None and end.lifetime is not None:
+            shown.append(lifetime_evidence(probe, end))
+        return Attribution(
+            killer,
+            Confidence.CONFIRMED if sure else Confidence.LIKELY,
+            tuple(shown),
+            tuple(_not_oom(end)),
+            event=event,
+        )
+    return None
+
+
+def _is_kill_code(end: Termination) -> bool:
+    return end.exit_code in (0, 137, 143)
+
+
+def lifetime_evidence(probe: Probe, end: Termination) -> Evidence:
+    """Show the lifetime against the probe's window."""
+    lived = precise_duration(end.lifetime) if end.lifetime is not None else "unknown"
+    value = f"lived {lived}; a {probe.kind} probe that never passes ends it {probe.window_words(end.exit_code)}"
+    return Evidence("status", end.at, value, format_time(end.finished) if end.finished else "")
+
+
+def events_cover(case: Case, end: Termination) -> bool:
+    """Tell whether a kill of this instance by a probe would show in the events that are left.
+
+    Events live for an hour by default, and a busy source loses some.
+    """
+    kubelet = [e for e in case.events.items if e.component == "kubelet"]
+    if not case.events.seen or end.started is None or sum(e.count for e in kubelet) > _KUBELET_BURST:
+        return False
+    return any(e.first is not None and end.finished is not None and e.first <= end.finished for e in kubelet)
+
+
+def _told_by_lifetime(case: Case, container: Container, end: Termination) -> Attribution | None:
+    """Judge by lifetime alone, where no event speaks: never more than likely."""
+    life = end.lifetime
+    if life is None or events_cover(case, end):
+        return None
+    for killer, kind in ((Killer.STARTUP, "startup"), (Killer.LIVENESS, "liveness")):
+        probe = probe_of(container, _PROBE_OF[killer])
+        if probe is None or not probe.fits(life, end.exit_code):
+            continue
+        if kind == "liveness" and probe_of(container, "startup") is not None and container.started is None:
+            continue
+        before = container.last_termination if container.current_termination is not None else None
+        alike = before is not None and before.lifetime is not None and probe.fits(before.lifetime, before.exit_code)
+        # SIGKILL at exactly the window's end is telling; a SIGTERM that was obeyed less so, and a clean exit
+        # within a long grace period could as well be the program's own end.
+        telling = end.exit_code == 137 or (end.exit_code == 143 and (alike or container.restarts > 1))
+        confidence = Confidence.LIKELY if telling and (alike or container.restarts > 1) else Confidence.POSSIBLE
+        return Attribution(
+            killer,
+            confidence,
+            (end.evidence(), lifetime_evidence(probe, end), probe.evidence()),
+            tuple(_not_oom(end)),
+            (
+                RuledOut(
+                    "CompletedButRestarted" if end.exit_code == 0 else "KilledBySignal",
+                    "the events that would name the kubelet's kill " + _no_events(case),
+                ),
+            ),
+        )
+    return None
+
+
+def _no_events(case: Case) -> str:
+    return "have expired" if case.events.seen else f"could not be read ({case.events.why})"
+
+
+def _not_oom(end: Termination) -> Iterator[RuledOut]:
+    if end.exit_code == 137:
+        yield RuledOut("OOMKilled", f"the runtime saw no OOM kill: reason is {end.reason or 'empty'}, not OOMKilled")
+
+
+def _ruled_out(case: Case, container: Container, end: Termination) -> Iterator[RuledOut]:
+    yield from _not_oom(end)
+    for kind, code in (("liveness", "LivenessProbeFailed"), ("startup", "StartupProbeFailed")):
+        probe = probe_of(container, "liveness" if kind == "liveness" else "startup")
+        if probe is None:
+            yield RuledOut(code, f"the container has no {kind} probe")
+        elif events_cover(case, end):
+            yield RuledOut(code, "the kubelet's events of this time hold no Killing by a probe")
+        elif end.lifetime is not None and end.lifetime.total_seconds() < probe.earliest - 1:
+            lived = precise_duration(end.lifetime)
+            yield RuledOut(code, f"it lived {lived}; this probe cannot kill before {probe.earliest} s")
+    if not case.pod.deleting:
+        yield RuledOut("StuckTerminating", "metadata.deletionTimestamp is not set: the pod was not being deleted")
+    if not case.pod.reason:
+        yield RuledOut("Evicted", "status.reason is empty: the pod was neither evicted nor preempted")
+    if dig(container.spec, "lifecycle", "postStart") is None:
+        yield RuledOut("PostStartHookFailed", "the container has no postStart hook")
+
+
+def _still_possible(case: Case, container: Container, end: Termination) -> Iterator[RuledOut]:
+    for kind, code in (("liveness", "LivenessProbeFailed"), ("startup", "StartupProbeFailed")):
+        probe = probe_of(container, "liveness" if kind == "liveness" else "startup")
+        early = probe and end.lifetime is not None and end.lifetime.total_seconds() < probe.earliest - 1
+        if probe is not None and not events_cover(case, end) and not early:
+            yield RuledOut(code, f"it has a {kind} probe, and the events of that time {_no_events(case)}")
+    if end.exit_code == 137 and not text(container.spec, "resources", "limits", "memory"):
+        yield RuledOut("OOMKilled", "no memory limit: a kill by the node's own OOM killer can stay without a reason")
+    if end.exit_code == 137:
+        yield RuledOut("AppError", "a shell as PID 1 ends with 137 when its child was killed; so does exit(137)")

@@ -1,0 +1,122 @@
+"""An init container is still running, and the pod waits for it.
+
+Meaning: the main containers start only after every init container has ended with success, one after the other. An
+init container that waits for something (a database, another service, a migration lock) holds the whole pod.
+
+Told by: an init container in state running while the pod is not initialized. Native sidecars (restartPolicy Always)
+run for the pod's whole life and are left out, unless their startup probe has not passed, which is that probe's cause.
+The command and the last log line say what it waits for; a Service that it names is looked up.
+
+Fix: make what it waits for available; give the wait a time limit so that it fails with a message instead of blocking.
+
+Source: kubernetes kuberuntime_manager.go (computeInitContainerActions), KEP-753 (sidecars).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+from kubetriage.fields import texts
+from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.pods import Container
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.startup import last_line
+from kubetriage.snapshot import Get, Log, Need
+from kubetriage.times import human_duration
+
+CODE = "InitContainerWaiting"
+TITLE = "init container still runs"
+
+PATIENCE = timedelta(minutes=2)
+"""Younger than this it is work in progress, not yet a fault."""
+
+# What waiting scripts name: nslookup HOST, getent hosts HOST, nc -z HOST PORT, pg_isready -h HOST, URLs, HOST:PORT.
+_HOSTS = (
+    re.compile(r"(?:nslookup|getent\s+hosts|\bdig|\bhost)\s+(?:-\S+\s+)*([a-z0-9][-a-z0-9.]*)"),
+    re.compile(r"\bnc\s+(?:-\S+\s+)*(?:\d+\s+)?([a-z0-9][-a-z0-9.]*)\s+\d{2,5}"),
+    re.compile(r"(?:\s-h|--host)[= ]([a-z0-9][-a-z0-9.]*)"),
+    re.compile(r"[a-z]+://(?:[^@/\s]*@)?([a-z0-9][-a-z0-9.]*)"),
+    re.compile(r"(?<![\w./])([a-z][-a-z0-9.]*[a-z0-9]):\d{2,5}\b"),
+)
+
+
+def _waiting(case: Case) -> Container | None:
+    if case.pod.finished or case.pod.deleting:
+        return None
+    for container in case.containers:
+        # While an earlier crash is recent the crash speaks.
+        if container.kind == "init" and container.running and case.outlived(container):
+            return container
+    return None
+
+
+def services_named(container: Container) -> list[str]:
+    """Return the host names that the container's command mentions, the first one first."""
+    words = " ".join([*texts(container.spec, "command"), *texts(container.spec, "args")])
+    found = [m for pattern in _HOSTS for m in pattern.findall(words)]
+    return list(dict.fromkeys(h for h in found if h not in ("localhost",) and not h.replace(".", "").isdigit()))
+
+
+def _service(case: Case, host: str) -> tuple[str, str] | None:
+    """Return (namespace, name) of the Service that a cluster name means; None for names of the outside."""
+    parts = host.rstrip(".").split(".")
+    if len(parts) == 1:
+        return case.pod.namespace, parts[0]
+    if len(parts) == 2 or (len(parts) >= 3 and parts[2] == "svc"):
+        return parts[1], parts[0]
+    return None
+
+
+def needs(case: Case) -> Iterator[Need]:
+    """Ask for the running log and the Services that the command names."""
+    container = _waiting(case)
+    if container is None:
+        return
+    yield Log(case.pod.namespace, case.pod.name, container.name)
+    for host in services_named(container):
+        service = _service(case, host)
+        if service is not None:
+            yield Get("services", *service)
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find the init container that the pod waits for."""
+    container = _waiting(case)
+    if container is None or container.running_since is None:
+        return
+    age = case.now - container.running_since
+    line = last_line(case.running_log(container))
+    evidence = [
+        container.fact("status", "state.running.startedAt", f"running for {human_duration(age)}"),
+        *([Evidence("log", container.name, line)] if line else []),
+    ]
+    reasons, fixes = [], []
+    for host in services_named(container):
+        service = _service(case, host)
+        if service is None:
+            continue
+        found = case.snapshot.get("services", *service)
+        if found.absent and not found.presumed:
+            reasons.append(f"Service {service[1]} does not exist in namespace {service[0]}")
+            evidence.append(container.fact("spec", "command", f"names {host}"))
+            fixes.append(Fix(f"Create Service {service[1]} in namespace {service[0]}, or correct the name {host}."))
+    what = reasons[0] if reasons else f"its last log line is: {line}" if line else "its log is empty or was not seen"
+    fixes.append(
+        Fix(
+            f"Make available what init container {container.name} waits for, and give the wait a time limit in "
+            f"{case.workload_name}."
+        )
+    )
+    yield Finding(
+        CODE,
+        Severity.WARNING if age < PATIENCE else Severity.ERROR,
+        Confidence.CONFIRMED,
+        container.ref,
+        f"The pod waits for init container {container.name}, which has been running for {human_duration(age)}; {what}.",
+        tuple(evidence),
+        (),
+        tuple(fixes),
+        (case.kubectl(f"logs {case.pod.name} -c {container.name} --follow"),),
+    )

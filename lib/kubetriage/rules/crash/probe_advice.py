@@ -1,0 +1,169 @@
+"""What a probe's failure means for this container, and what to change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kubetriage.fields import number, objects, text
+from kubetriage.model import Evidence, Fix
+from kubetriage.pods import Container
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent
+from kubetriage.rules.crash.startup import last_line, listening
+from kubetriage.snapshot import LogText
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One failure explained."""
+
+    words: str
+    """What the probe met, as the end of a sentence."""
+    fixes: tuple[Fix, ...]
+    evidence: tuple[Evidence, ...] = ()
+    blame: str = ""
+    """Another container of the pod that is the reason."""
+
+
+def advise(case: Case, container: Container, probe: Probe, failure: ProbeEvent | None, log: LogText) -> Advice:
+    """Explain the newest failure of a probe; ``log`` is that of the instance it failed on."""
+    if failure is None:
+        return Advice("", (_look(case, container, probe),))
+    kind = failure.failure
+    if kind is Failure.REFUSED:
+        return _refused(case, container, probe, failure, log)
+    if kind is Failure.STATUS:
+        return _status(case, container, probe, failure)
+    if kind is Failure.TIMEOUT:
+        words = f"no answer within {probe.timeout} s"
+        fix = case.template_fix(
+            f"Find out why {probe.words} takes longer than timeoutSeconds {probe.timeout} (CPU throttling, a slow "
+            f"dependency inside the check, a lock); if that is normal, raise timeoutSeconds in {case.workload_name}.",
+            _probe_spec(container, probe, timeoutSeconds=max(5, probe.timeout * 3)),
+        )
+        return Advice(words, (fix,))
+    if kind is Failure.WANTS_PLAIN:
+        return Advice(
+            "the port speaks plain HTTP, the probe TLS",
+            (
+                case.template_fix(
+                    f"Set scheme HTTP in the {probe.field} of {case.workload_name}.",
+                    _probe_spec(container, probe, httpGet={"scheme": "HTTP"}),
+                ),
+            ),
+        )
+    if kind is Failure.WANTS_TLS:
+        return Advice(
+            "the port speaks TLS, the probe plain HTTP",
+            (
+                case.template_fix(
+                    f"Set scheme HTTPS in the {probe.field} of {case.workload_name}.",
+                    _probe_spec(container, probe, httpGet={"scheme": "HTTPS"}),
+                ),
+            ),
+        )
+    if kind is Failure.NO_GRPC_HEALTH:
+        fix = Fix("Register the grpc.health.v1.Health service in the server, or probe with tcpSocket instead.")
+        return Advice("the server does not implement grpc.health.v1.Health", (fix,))
+    if kind is Failure.UNROUTABLE:
+        fix = Fix(f"The node cannot reach the pod: check the network plugin on node {case.pod.node or '?'}.")
+        return Advice("the kubelet has no route to the pod", (fix,))
+    if probe.handler == "exec":
+        said = failure.output.splitlines()[0] if failure.output else ""
+        words = f"the command {probe.words.removeprefix('exec ')!r} failed" + (f": {said}" if said else ", no output")
+        run = case.kubectl(f"exec {case.pod.name} -c {container.name} -- {probe.words.removeprefix('exec ')}")
+        return Advice(words, (Fix(f"Run the check by hand while the container runs ({run}), and make it pass."),))
+    return Advice(failure.output.splitlines()[0] if failure.output else "", (_look(case, container, probe),))
+
+
+def _refused(case: Case, container: Container, probe: Probe, failure: ProbeEvent, log: LogText) -> Advice:
+    port = failure.port or probe.port
+    said = listening(log)
+    here = [s for s in said if s.port == port]
+    if here and all(s.loopback for s in here):
+        return Advice(
+            f"port {port} is refused: the program listens on {here[0].address} only, which the kubelet cannot reach",
+            (Fix(f"Let the program in container {container.name} listen on 0.0.0.0 (or [::]) port {port}."),),
+            (Evidence("log", container.name, here[0].line),),
+        )
+    declared = [p for p in (number(d, "containerPort") for d in _tcp_ports(container)) if p is not None]
+    for other in case.containers:
+        if other.name != container.name and port in [number(d, "containerPort") for d in _tcp_ports(other)]:
+            state = "is down" if not other.running else "runs"
+            return Advice(
+                f"port {port} is refused: it belongs to container {other.name}, which {state}",
+                (Fix(f"Look at container {other.name} first; the probe of {container.name} asks it."),),
+                (other.fact("status", "ready", other.ready),),
+                blame="" if other.running and other.ready else other.name,
+            )
+    elsewhere = next((s for s in said if s.port != port), None)
+    real = elsewhere.port if elsewhere and not here else declared[0] if len(declared) == 1 else None
+    if port not in declared and real is not None and real != port:
+        shown = (Evidence("log", container.name, elsewhere.line),) if elsewhere else ()
+        ports = ", ".join(str(p) for p in declared)
+        source = "its log names" if elsewhere else "the container declares"
+        fix = case.template_fix(
+            f"Point the {probe.field} of container {container.name} in {case.workload_name} at port {real} "
+            f"instead of {port}.",
+            _probe_spec(container, probe, **{probe.handler: {"port": real}}) if probe.handler else None,
+        )
+        return Advice(
+            f"nothing listens on port {port}; {source} {real if elsewhere else ports}",
+            (fix,),
+            (*shown, container.fact("spec", "ports", ports or "<none>")),
+        )
+    if real is not None and elsewhere is not None and real != port:
+        return Advice(
+            f"nothing listens on port {port}; its log says it listens on {real}",
+            (Fix(f"Let the program listen on {port}, or point probe and containerPort at {real}."),),
+            (Evidence("log", container.name, elsewhere.line),),
+        )
+    hint = last_line(log)
+    also = f" (last log line: {hint})" if hint else ""
+    return Advice(
+        f"nothing listens on port {port}{also}",
+        (
+            Fix(
+                f"Make the program listen on 0.0.0.0:{port} in time, or probe the port that it really serves "
+                f"({case.kubectl(f'exec {case.pod.name} -c {container.name} -- netstat -ltn')} shows it)."
+            ),
+        ),
+    )
+
+
+def _tcp_ports(container: Container) -> list[dict[str, object]]:
+    return [dict(p) for p in objects(container.spec, "ports") if text(p, "protocol") in ("", "TCP")]
+
+
+def _status(case: Case, container: Container, probe: Probe, failure: ProbeEvent) -> Advice:
+    path = text(probe.raw, "httpGet", "path") or "/"
+    code = failure.status
+    if code == 404:
+        fix = Fix(
+            f"Set the path of the {probe.field} in {case.workload_name} to one that the program serves, or add {path}."
+        )
+        return Advice(f"the program answers 404: it has no path {path}", (fix,))
+    if code in (401, 403):
+        fix = Fix(f"Exempt {path} from authentication, or give the {probe.field} the header that it needs.")
+        return Advice(f"the program answers {code}: {path} needs credentials", (fix,))
+    if code == 400:
+        fix = Fix(f"Check scheme (HTTP or HTTPS) and Host header of the {probe.field}: the server rejects the request.")
+        return Advice("the server answers 400 to the probe's request", (fix,))
+    if code >= 500:
+        fix = Fix(
+            f"The program itself reports that it is not well: read what {path} checks, and its log "
+            f"({case.kubectl(f'logs {case.pod.name} -c {container.name}')})."
+        )
+        return Advice(f"the program answers {code} on {path}", (fix,))
+    return Advice(f"the program answers {code} on {path}", (_look(case, container, probe),))
+
+
+def _look(case: Case, container: Container, probe: Probe) -> Fix:
+    return Fix(
+        f"Try the {probe.kind} check ({probe.words}) by hand in container {container.name} while it runs, and correct "
+        f"the probe or the program in {case.workload_name}."
+    )
+
+
+def _probe_spec(container: Container, probe: Probe, **fields: object) -> dict[str, object]:
+    return {container.spec_list: [{"name": container.name, probe.field: fields}]}

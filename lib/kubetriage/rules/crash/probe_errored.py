@@ -1,0 +1,90 @@
+"""A probe cannot be carried out at all, so its result never counts.
+
+Meaning: the kubelet throws an errored result away: it is neither a failure nor a success. A readiness probe that
+errors keeps the container unready for ever, a startup probe keeps it unstarted for ever without a restart, and a
+liveness probe never protects anything.
+
+Told by: Unhealthy events "probe errored" as the newest of that probe, or a probe whose named port the container does
+not declare. Told apart from a probe that fails (which counts) and from runtimes that report a missing binary as exit
+code 126 or 127, where it does count.
+
+Fix: use a command that exists in the image, a port name that the container declares, or a probe that needs neither
+(httpGet, tcpSocket, grpc).
+
+Source: kubernetes pkg/kubelet/prober/worker.go (doProbe returns early on error), prober.go, pkg/probe/util.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.fields import objects, text
+from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.pods import Container
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.probing import Probe, ProbeEvent, ProbeKind, happened_in, probe_events, probe_of
+
+CODE = "ProbeErrored"
+TITLE = "probe cannot be carried out"
+
+_KINDS: tuple[ProbeKind, ...] = ("startup", "readiness", "liveness")
+_EFFECT = {
+    "startup": "the container never counts as started, is never ready and is never restarted for it",
+    "readiness": "the container can never become ready",
+    "liveness": "the probe can never restart the container",
+}
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find probes that error."""
+    if case.pod.deleting:
+        return
+    for container in case.containers:
+        if not container.running:
+            continue
+        for kind in _KINDS:
+            probe = probe_of(container, kind)
+            if probe is None:
+                continue
+            told = [
+                p for p in probe_events(case, container, kind) if happened_in(p.event, container.running_since, None)
+            ]
+            # One error among failures (a runtime that restarted) is nothing: the newest decides.
+            if told and told[-1].errored:
+                yield _finding(case, container, probe, told[-1])
+            elif probe.unknown_port_name:
+                yield _finding(case, container, probe, None)
+
+
+def _finding(case: Case, container: Container, probe: Probe, told: ProbeEvent | None) -> Finding:
+    blocks = probe.kind != "liveness" and not container.ready
+    evidence: list[Evidence] = [told.event.evidence()] if told else []
+    evidence.append(probe.evidence())
+    if probe.unknown_port_name:
+        names = ", ".join(text(p, "name") or str(p.get("containerPort")) for p in objects(container.spec, "ports"))
+        why = f"port name {probe.unknown_port_name} is not declared (declared: {names or 'none'})"
+        evidence.append(container.fact("spec", "ports", names or "<none>"))
+        fix = Fix(
+            f"Declare a containerPort named {probe.unknown_port_name} in container {container.name} of "
+            f"{case.workload_name}, or name one that exists ({names or 'none does'}) in the {probe.field}."
+        )
+    else:
+        why = told.output.splitlines()[0] if told and told.output else "the kubelet gives no detail"
+        fix = Fix(
+            f"Replace the {probe.field} of container {container.name} in {case.workload_name}: {probe.words} cannot "
+            "run there. A distroless or scratch image has no shell: use httpGet, tcpSocket or grpc."
+            if probe.handler == "exec"
+            else f"Correct the {probe.field} of container {container.name} in {case.workload_name} ({probe.words})."
+        )
+    return Finding(
+        CODE,
+        Severity.ERROR if blocks else Severity.WARNING,
+        Confidence.CONFIRMED if told else Confidence.LIKELY,
+        container.ref,
+        f"The {probe.kind} probe ({probe.words}) of {container.name} cannot be carried out, so {_EFFECT[probe.kind]}: "
+        f"{why}.",
+        tuple(evidence),
+        (),
+        (fix,),
+        (case.kubectl(f"events --for pod/{case.pod.name} --types Warning"),),
+    )

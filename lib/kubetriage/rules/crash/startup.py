@@ -1,0 +1,166 @@
+"""How far a program came in its start, and how long a start takes: from its log and from its replicas."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from kubetriage.fields import Obj, dig, number, objects
+from kubetriage.model import Confidence, Evidence, Fix
+from kubetriage.pods import Container, Termination
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent
+from kubetriage.snapshot import LogText
+from kubetriage.times import parse_time
+
+
+@dataclass(frozen=True)
+class Listening:
+    """A log line in which a server says where it listens."""
+
+    line: str
+    address: str
+    """As written; empty when only a port stands there."""
+    port: int
+
+    @property
+    def loopback(self) -> bool:
+        """Only processes in the same pod reach it, so the kubelet's probe does not."""
+        return self.address in ("localhost", "[::1]", "::1") or self.address.startswith("127.")
+
+
+# Node ("Listening on port 3000"), Go ("listening on :8080"), Tomcat 8-11 ("Tomcat started on port(s): 8080"), Uvicorn
+# ("Uvicorn running on http://127.0.0.1:8000"), gunicorn ("Listening at: http://0.0.0.0:8000"), Kestrel ("Now listening
+# on: http://[::]:80"), Puma ("Listening on http://0.0.0.0:3000"), Flask ("Running on http://127.0.0.1:5000").
+_LISTENING = re.compile(
+    r"(?i)\b(?:listening|running|serving|started|bound|available)\b[^\n]{0,60}?"
+    r"(?:\b(?P<address>localhost|(?:\d{1,3}\.){3}\d{1,3}|\[[0-9a-f:]*\])?:|\bport(?:\(s\)|s)?\s*:?\s*|\bon\s+)"
+    r"(?P<port>\d{2,5})\b(?![.:]\d)"
+)
+# The words with which servers of all kinds say that they are up; any of them contradicts "still starting".
+_UP = re.compile(
+    r"(?i)\b(?:listening|serving|started|ready|running on|accepting connections|start-?up complete(?:d)?|initialized)\b"
+)
+# Words of failure: a start that fails and is tried again is not a slow start.
+_TROUBLE = re.compile(
+    r"(?i)\b(?:error|exception|fatal|panic|refused|timed out|timeout|failed|failure|cannot|unable|denied|retrying)\b"
+)
+
+
+def listening(log: LogText) -> list[Listening]:
+    """Return where the program says that it listens, in the order of the log."""
+    found = []
+    for line in log.text.splitlines():
+        match = _LISTENING.search(line)
+        if match and 0 < int(match["port"]) < 65536:
+            found.append(Listening(line.strip(), match["address"] or "", int(match["port"])))
+    return found
+
+
+def last_line(log: LogText) -> str:
+    """Return the last line that is not blank."""
+    return next((line.strip() for line in reversed(log.text.splitlines()) if line.strip()), "")
+
+
+def still_starting(log: LogText) -> bool:
+    """Tell whether a log shows a start under way: it says something, but neither that it is up nor of trouble."""
+    if not log.seen or not last_line(log):
+        return False
+    tail = "\n".join([line for line in log.text.splitlines() if line.strip()][-5:])
+    return not _UP.search(log.text) and not _TROUBLE.search(tail)
+
+
+def observed_starts(case: Case, container: Container) -> Iterator[tuple[timedelta, Evidence]]:
+    """Yield how long starts of this container took in ready replicas, as far as they show it."""
+    for sibling in case.siblings:
+        twin = sibling.container(container.name)
+        ready = parse_time(dig(sibling.condition("Ready"), "lastTransitionTime"))
+        if twin is None or twin.running_since is None or ready is None or not sibling.ready:
+            continue
+        # A later transition to Ready is a recovery, not a start: believe only the first minutes.
+        took = ready - twin.running_since
+        if timedelta() <= took <= timedelta(minutes=30) and twin.restarts == 0:
+            value = f"pod/{sibling.name} was ready {round(took.total_seconds())} s after its start"
+            yield took, Evidence("status", f"pod/{sibling.name} status.conditions[Ready]", value)
+
+
+@dataclass(frozen=True)
+class SlowStart:
+    """Why an instance is taken to have been killed while it was starting."""
+
+    words: str
+    confidence: Confidence
+    evidence: tuple[Evidence, ...]
+    needs: timedelta | None = None
+    """How long a start is known to take."""
+
+
+def slow_start(
+    case: Case, container: Container, end: Termination, probe: Probe, failure: ProbeEvent | None
+) -> SlowStart | None:
+    """Judge whether a liveness probe killed an instance that would have come up.
+
+    Needs that no probe of this instance can have passed, and something that shows a start under way: a known
+    start-up time beyond the probe's patience, or a log that speaks of neither being up nor of trouble while the
+    declared port was not served yet. A port that nothing in the pod declares is a wrong port, not a slow start.
+    """
+    life = end.lifetime
+    if life is None or not probe.never_passed_in(life):
+        return None
+    log = case.log(container)
+    port = failure.port if failure and failure.port else probe.port
+    declared = {number(p, "containerPort") for p in objects(container.spec, "ports")}
+    if failure is not None and failure.failure in (Failure.WANTS_TLS, Failure.WANTS_PLAIN, Failure.NO_GRPC_HEALTH):
+        return None
+    if failure is not None and failure.failure is Failure.STATUS and failure.status not in (500, 502, 503, 504):
+        return None
+    if declared and port is not None and port not in declared:
+        return None
+    if any(said.loopback or (said.port != port and port is not None) for said in listening(log)):
+        return None
+    starts = sorted(observed_starts(case, container), key=lambda s: s[0])
+    if starts and starts[-1][0].total_seconds() > probe.earliest:
+        took, shown = starts[-1]
+        words = f"another replica needed {round(took.total_seconds())} s to become ready"
+        return SlowStart(words, Confidence.LIKELY, (shown,), took)
+    waits = failure is None or failure.failure in (
+        Failure.REFUSED,
+        Failure.TIMEOUT,
+        Failure.RESET,
+        Failure.STATUS,
+        Failure.GRPC_STATUS,
+    )
+    if probe.handler in ("", "exec") or not waits or not still_starting(log):
+        return None
+    line = last_line(log)
+    return SlowStart(
+        f"its log shows it still starting: {line}",
+        Confidence.LIKELY if declared and failure is not None else Confidence.POSSIBLE,
+        (Evidence("log", container.name, line),),
+    )
+
+
+def startup_probe_fix(case: Case, container: Container, probe: Probe, needs: timedelta | None) -> Fix:
+    """Propose a startupProbe with the handler of ``probe`` and numbers from the observed start.
+
+    Without an observed time the budget is five minutes, or four times what the instance lived if that is more.
+    """
+    period = 10
+    lived = container.termination.lifetime if container.termination else None
+    if needs is not None:
+        budget = max(2 * needs.total_seconds(), 60.0)
+        why = f"twice the observed start of {round(needs.total_seconds())} s"
+    else:
+        budget = max(300.0, 4 * lived.total_seconds() if lived else 0.0)
+        why = "the start takes longer than it was ever allowed to live; tighten it once the real time is known"
+    threshold = math.ceil(budget / period)
+    handler: Obj = {probe.handler: dig(probe.raw, probe.handler)} if probe.handler else {}
+    spec = {**handler, "periodSeconds": period, "failureThreshold": threshold}
+    return case.template_fix(
+        f"Give container {container.name} of {case.workload_name} a startupProbe ({probe.words}, period {period} s, "
+        f"failureThreshold {threshold}): {threshold * period} s to start ({why}). The liveness probe begins after it.",
+        {container.spec_list: [{"name": container.name, "startupProbe": spec}]},
+    )

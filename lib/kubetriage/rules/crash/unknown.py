@@ -1,0 +1,131 @@
+"""Something is wrong with the pod, and what was seen does not say what.
+
+Meaning: the evidence that would decide is missing: events have expired or may not be read, the log is gone or denied,
+or the kubelet has reported nothing. This is said instead of a guess.
+
+Told by: a pod that is not well although no cause was found. The gaps are listed, and what the status does say.
+
+Fix: close the gap that is named (a permission, a time window), or look again while it happens.
+
+Source: kubernetes core/v1 PodStatus; the kubelet invents exit code 137 for ContainerStatusUnknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from kubetriage.fields import objects, text
+from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.pods import Container
+from kubetriage.rules.crash.case import Case
+from kubetriage.times import human_duration
+
+CODE = "Unknown"
+TITLE = "cause not seen"
+
+SETTLING = timedelta(seconds=60)
+"""A pod younger than this, or one that changed this recently, may simply still be starting."""
+
+
+def conclude(case: Case, findings: list[Finding]) -> list[Finding]:
+    """Add Unknown where a pod is not well and nothing explains it."""
+    if not case.pod.is_troubled or any(f.severity is not Severity.NOTE for f in findings):
+        return findings
+    if case.pod.deleting and case.pod.deletion is not None and case.now <= case.pod.deletion:
+        return findings
+    made = list(_lost(case)) or list(_ended(case)) or [_unexplained(case)]
+    return [*made, *findings]
+
+
+def _lost(case: Case) -> Iterator[Finding]:
+    for container in case.containers:
+        end = case.crash(container)
+        if end is not None and end.reason == "ContainerStatusUnknown":
+            yield Finding(
+                CODE,
+                Severity.ERROR,
+                Confidence.POSSIBLE,
+                container.ref,
+                f"The kubelet lost container {container.name}: exit code {end.exit_code} is made up, not a signal or "
+                "an OOM kill. The node was probably restarted or drained while the pod ended.",
+                (end.evidence(), *([Evidence("status", end.at, end.message)] if end.message else [])),
+                (),
+                (Fix(f"Look at what happened to node {case.pod.node or '?'} then; a controller replaces the pod."),),
+                (f"kubectl describe node {case.pod.node}",) if case.pod.node else (),
+            )
+
+
+def _gaps(case: Case, container: Container | None) -> list[str]:
+    gaps = []
+    if not case.events.seen:
+        gaps.append(f"events could not be read ({case.events.why})")
+    elif not case.events.items:
+        gaps.append("no events are left")
+    if container is not None and container.termination is not None:
+        log = case.log(container)
+        if not log.seen:
+            gaps.append(f"the log of {container.name} was not seen ({log.why})")
+        elif not log.text.strip():
+            gaps.append(f"the log of {container.name} is empty")
+    return gaps
+
+
+def _ended(case: Case) -> Iterator[Finding]:
+    for container in case.containers:
+        end = case.crash(container)
+        if end is None or (container.running and case.outlived(container)):
+            continue
+        gaps = "; ".join(_gaps(case, container)) or "status, events and log do not say why"
+        yield Finding(
+            CODE,
+            Severity.ERROR,
+            Confidence.POSSIBLE,
+            container.ref,
+            f"{container.name} ended with exit code {end.exit_code} ({end.reason or 'no reason'}), and the cause was "
+            f"not seen: {gaps}.",
+            (end.evidence(), *([Evidence("status", end.at, end.message)] if end.message else [])),
+            (),
+            (Fix("Close the gap, or look again right after the next crash."),),
+            (case.log_command(container), case.kubectl(f"events --for pod/{case.pod.name}")),
+        )
+
+
+def _unexplained(case: Case) -> Finding:
+    pod = case.pod
+    evidence = [pod.fact("status", "status.phase", f"{pod.phase or '<none>'} {pod.reason} {pod.message}".strip())]
+    bad = [c for c in objects(pod.raw, "status", "conditions") if text(c, "status") == "False"]
+    for condition in bad:
+        words = f"False: {text(condition, 'reason')} {text(condition, 'message')}".strip()
+        evidence.append(pod.fact("status", f"status.conditions[{text(condition, 'type')}]", words))
+    waits = [c for c in case.containers if c.waiting is not None]
+    for container in waits:
+        words = f"{container.waiting_reason} {container.waiting_message}".strip()
+        evidence.append(container.fact("status", "state.waiting", words or "<none>"))
+    gates = [text(g, "conditionType") for g in objects(pod.raw, "spec", "readinessGates")]
+    shut = [g for g in gates if text(pod.condition(g), "status") != "True"]
+    age = case.now - pod.created if pod.created is not None else None
+    if shut and all(c.ready for c in case.containers if c.kind == "app"):
+        words = (
+            f"All containers are ready, but readiness gate {shut[0]} is not True: the controller that sets it has not."
+        )
+        fix = Fix(f"Look at the controller that sets the pod condition {shut[0]}.")
+        return Finding(CODE, Severity.ERROR, Confidence.LIKELY, pod.ref, words, tuple(evidence), (), (fix,))
+    young = age is not None and age <= SETTLING
+    gaps = "; ".join(_gaps(case, None))
+    if young and age is not None:
+        words = f"The pod is {pod.status_text()} and only {human_duration(age)} old; nothing has failed so far."
+    else:
+        words = f"The pod is {pod.status_text()}, and what was seen does not say why"
+        words += f": {gaps}." if gaps else "."
+    return Finding(
+        CODE,
+        Severity.WARNING if young else Severity.ERROR,
+        Confidence.POSSIBLE,
+        pod.ref,
+        words,
+        tuple(evidence),
+        (),
+        (Fix("Look again in a minute." if young else "Close the gaps above, or look again while it happens."),),
+        (case.kubectl(f"describe pod {pod.name}"), case.kubectl(f"events --for pod/{pod.name}")),
+    )

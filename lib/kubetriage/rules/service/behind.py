@@ -1,0 +1,115 @@
+"""What the crash rules say of the pods behind a Service, summed over the pods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kubetriage.model import Confidence, Evidence, Finding, Severity
+from kubetriage.pods import Pod
+from kubetriage.rules.service.case import Backend, Fault, fault, plural
+
+_WORST_SHOWN = 3
+"""Causes that one finding spells out; the rest are counted in ``podCauses``."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One cause, and the pods behind the Service that have it."""
+
+    cause: str
+    finding: Finding | None
+    """What the crash rules say of the first of these pods; None when they cannot tell."""
+    pods: tuple[Pod, ...]
+
+    @property
+    def crashing(self) -> bool:
+        """These pods start and end again, rather than never start or never get ready."""
+        return any(crashes(p) for p in self.pods)
+
+
+def crashes(pod: Pod) -> bool:
+    """Tell whether a container of an unready pod ran, ended and is started again (or will be)."""
+    for container in pod.containers:
+        if container.kind == "ephemeral" or (container.ready and container.running):
+            continue
+        ended = container.termination
+        if ended is None or ended.started is None:
+            continue
+        if container.kind == "init" and ended.exit_code == 0:
+            continue
+        if container.waiting_reason == "CrashLoopBackOff" or container.restarts or ended.exit_code != 0:
+            return True
+    return False
+
+
+def unready(backend: Backend) -> tuple[Pod, ...]:
+    """Return the selected pods that are not ready and not on their way out."""
+    return tuple(p for p in backend.pods if not p.ready and not p.deleting)
+
+
+def troubles(backend: Backend) -> tuple[Trouble, ...]:
+    """Group the unready pods by what the crash rules say, the most frequent cause first."""
+    found: dict[str, tuple[Finding | None, list[Pod]]] = {}
+    for pod in unready(backend):
+        verdict = next((f for f in backend.world.crash(pod) if f.severity is not Severity.NOTE), None)
+        cause = verdict.cause if verdict else ""
+        found.setdefault(cause, (verdict, []))[1].append(pod)
+    groups = [Trouble(cause, verdict, tuple(pods)) for cause, (verdict, pods) in found.items()]
+    return tuple(sorted(groups, key=lambda t: -len(t.pods)))
+
+
+def pods_fault(code: str, backend: Backend, head: str, chosen: Iterable[Trouble], severity: Severity) -> Fault:
+    """Make the finding about unready pods: ``head`` says how many, the crash rules say why and what to do."""
+    groups = list(chosen)
+    lead = groups[0]
+    first = lead.pods[0]
+    why = lead.finding.message if lead.finding else _status(first)
+    evidence: list[Evidence] = []
+    for group in groups[:_WORST_SHOWN]:
+        pod = group.pods[0]
+        evidence.append(pod.fact("status", f"pod/{pod.name} STATUS", f"{pod.status_text()}, {pod.ready_text()} ready"))
+        evidence.extend(group.finding.evidence[:3] if group.finding else _conditions(pod))
+    workload = backend.workload(first)
+    return fault(
+        code,
+        backend.pods_place,
+        f"{head}: {why}",
+        severity=severity,
+        about=workload,
+        proof="proven",
+        confidence=Confidence.CONFIRMED,
+        evidence=evidence,
+        fix=lead.finding.fix if lead.finding else (),
+        verify=(
+            f"{backend.command} get pods -l {backend.selector_text}",
+            *(lead.finding.verify if lead.finding else (f"{backend.command} describe pod {first.name}",)),
+        ),
+        short=f"{head}: {_short_cause(lead)}",
+        details={"podCauses": {g.cause or "Unknown": len(g.pods) for g in groups}},
+    )
+
+
+def _short_cause(trouble: Trouble) -> str:
+    return trouble.cause or trouble.pods[0].status_text()
+
+
+def _status(pod: Pod) -> str:
+    condition = pod.condition("Ready")
+    words = str(condition.get("message") or condition.get("reason") or "")
+    return f"pod {pod.name} is {pod.status_text()}, {pod.ready_text()} ready" + (f" ({words})" if words else "")
+
+
+def _conditions(pod: Pod) -> list[Evidence]:
+    found = []
+    for kind in ("PodScheduled", "Ready"):
+        condition = pod.condition(kind)
+        if condition.get("status") == "False":
+            words = ": ".join(str(condition[k]) for k in ("reason", "message") if condition.get(k))
+            found.append(pod.fact("status", f"status.conditions[{kind}]", words or "False"))
+    return found
+
+
+def share(part: int, backend: Backend) -> str:
+    """Say how many of the pods behind a Service (``2 of 3 pods behind svc/web``)."""
+    return f"{part} of {plural(len(backend.pods), 'pod')} behind svc/{backend.name}"

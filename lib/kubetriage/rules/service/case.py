@@ -1,0 +1,414 @@
+"""What the rules of svc-trace look at: one way to a program, from the pods up to the outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, Literal
+
+from kubetriage.fields import Obj, flag, labels, name_of, objects, text, uid_of
+from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
+from kubetriage.pods import Pod
+from kubetriage.resources import BY_PLURAL
+from kubetriage.rules import crash
+from kubetriage.rules.crash.case import controller_ref
+from kubetriage.rules.service import endpoints as eps
+from kubetriage.rules.service.selectors import selects
+from kubetriage.snapshot import Listing, Lookup, Snapshot, State
+from kubetriage.times import parse_time
+
+HopName = Literal["Pod", "Service", "NetworkPolicy", "Ingress", "Route", "Gateway", "DNS"]
+Proof = Literal["proven", "observed", "inferred"]
+"""``proven``: an API object states it; ``observed``: an event, log or connection shows it; ``inferred``: neither."""
+
+WORKLOADS = ("deployments", "statefulsets", "daemonsets", "replicasets", "jobs")
+"""Kinds with a pod template that a Service may be meant for."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One row of the hop table: a hop and the object that is judged there."""
+
+    hop: HopName
+    ref: Ref
+    part: str = ""
+    """What of the object, for example a port; tells rows of one object apart."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the user wants the trace judged."""
+
+    client: Ref | None = None
+    symptom: str = ""
+    probe: bool = False
+
+
+class World:
+    """Indexes over a snapshot, so that a scan of many Services reads each list once."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        """Index nothing yet."""
+        self.snapshot = snapshot
+        self._pods: dict[tuple[str, str], tuple[Pod, ...]] = {}
+        self._slices: dict[str, dict[str, list[Obj]]] = {}
+        self._crash: dict[str, tuple[Finding, ...]] = {}
+        self._backends: dict[tuple[str, str], Backend] = {}
+        self._lists: dict[tuple[str, str], Listing] = {}
+
+    @property
+    def now(self) -> datetime:
+        """The clock of the observation."""
+        return self.snapshot.now
+
+    def list(self, resource: str, namespace: str = "") -> Listing:
+        """List what is known; the answer is remembered."""
+        key = (resource, namespace)
+        if key not in self._lists:
+            self._lists[key] = self.snapshot.list(resource, namespace)
+        return self._lists[key]
+
+    def pods(self, namespace: str) -> tuple[Pod, ...]:
+        """Return all pods of a namespace that are known."""
+        key = ("pods", namespace)
+        if key not in self._pods:
+            self._pods[key] = tuple(Pod(p) for p in self.list("pods", namespace).items)
+        return self._pods[key]
+
+    def slices(self, namespace: str, service: str) -> tuple[Obj, ...]:
+        """Return the slices of one Service."""
+        if namespace not in self._slices:
+            found: dict[str, list[Obj]] = {}
+            for raw in self.list("endpointslices", namespace).items:
+                owner = labels(raw, "metadata", "labels").get(eps.SERVICE_NAME_LABEL, "")
+                found.setdefault(owner, []).append(raw)
+            self._slices[namespace] = found
+        return tuple(self._slices[namespace].get(service, ()))
+
+    def crash(self, pod: Pod) -> tuple[Finding, ...]:
+        """Return the verdict of the crash rules on one pod."""
+        key = pod.uid or f"{pod.namespace}/{pod.name}"
+        if key not in self._crash:
+            self._crash[key] = crash.diagnose_pod(self.snapshot, pod)
+        return self._crash[key]
+
+    def backend(self, namespace: str, name: str) -> Backend:
+        """Return the view of one Service."""
+        key = (namespace, name)
+        if key not in self._backends:
+            self._backends[key] = Backend(self, namespace, name)
+        return self._backends[key]
+
+    def namespace_labels(self, namespace: str) -> dict[str, str] | None:
+        """Return the labels of a namespace; None when it was not seen."""
+        found = self.snapshot.get("namespaces", "", namespace)
+        return labels(found.obj, "metadata", "labels") if found.found else None
+
+    def lookup(self, resource: str, namespace: str, name: str) -> Lookup:
+        """Look an object up; a whole list without it proves its absence too."""
+        found = self.snapshot.get(resource, namespace, name)
+        if found.unseen:
+            listing = self.list(resource, namespace)
+            if listing.complete:
+                return Lookup(State.ABSENT, presumed=listing.presumed)
+        return found
+
+
+@dataclass(frozen=True)
+class EndpointView:
+    """The endpoints of one Service, and how well they are known."""
+
+    items: tuple[eps.Endpoint, ...]
+    source: Literal["slices", "endpoints", "pods", "none"]
+    """``endpoints`` is the legacy object, ``pods`` what the controller would make of the pods that were read."""
+    slices: int = 0
+    presumed: bool = False
+    why: str = ""
+    """Why the slices were not seen."""
+
+    @property
+    def read(self) -> bool:
+        """The cluster's own list was read, so an absent endpoint is absent."""
+        return self.source in ("slices", "endpoints")
+
+
+@dataclass(frozen=True, eq=False)
+class Backend:
+    """One Service with its pods and endpoints."""
+
+    world: World
+    namespace: str
+    name: str
+
+    @cached_property
+    def lookup(self) -> Lookup:
+        """The Service object."""
+        return self.world.lookup("services", self.namespace, self.name)
+
+    @property
+    def service(self) -> Obj:
+        """The Service, or an empty object."""
+        return self.lookup.obj
+
+    @property
+    def ref(self) -> Ref:
+        """Reference to the Service."""
+        return Ref("Service", self.namespace, self.name, uid_of(self.service))
+
+    @property
+    def type(self) -> str:
+        """``spec.type``."""
+        return text(self.service, "spec", "type") or "ClusterIP"
+
+    @property
+    def external_name(self) -> str:
+        """Target of an ExternalName Service; empty for the other types."""
+        return text(self.service, "spec", "externalName") if self.type == "ExternalName" else ""
+
+    @property
+    def is_external(self) -> bool:
+        """The Service is only a DNS alias."""
+        return self.type == "ExternalName"
+
+    @property
+    def headless(self) -> bool:
+        """``clusterIP: None``: clients reach the pods directly, on a port of their choice."""
+        return text(self.service, "spec", "clusterIP") == "None"
+
+    @property
+    def publishes_unready(self) -> bool:
+        """Pods that are not ready are published as ready."""
+        return flag(self.service, "spec", "publishNotReadyAddresses") is True
+
+    @cached_property
+    def ports(self) -> tuple[eps.ServicePort, ...]:
+        """The Service ports."""
+        return eps.service_ports(self.service)
+
+    @cached_property
+    def selector(self) -> dict[str, str]:
+        """``spec.selector``; empty when the endpoints are managed by hand."""
+        return {} if self.is_external else labels(self.service, "spec", "selector")
+
+    @property
+    def selector_text(self) -> str:
+        """The selector as a label selector of the API."""
+        return ",".join(f"{k}={v}" for k, v in sorted(self.selector.items()))
+
+    @cached_property
+    def pod_list(self) -> Listing:
+        """How well the selected pods are known."""
+        return self.world.snapshot.list("pods", self.namespace, self.selector_text)
+
+    @cached_property
+    def all_pods(self) -> tuple[Pod, ...]:
+        """Every selected pod, ended ones too."""
+        return tuple(p for p in self.world.pods(self.namespace) if selects(self.selector, p.labels))
+
+    @property
+    def namespaces_elsewhere(self) -> list[str]:
+        """Other namespaces with pods that the selector would fit, as far as they were read."""
+        found = (p.namespace for p in self.world.pods("") if selects(self.selector, p.labels))
+        return sorted({n for n in found if n != self.namespace})
+
+    @cached_property
+    def pods(self) -> tuple[Pod, ...]:
+        """The selected pods that could serve: not ended."""
+        return tuple(p for p in self.all_pods if not p.finished)
+
+    @cached_property
+    def ready_pods(self) -> tuple[Pod, ...]:
+        """The selected pods that are ready and not being deleted."""
+        return tuple(p for p in self.pods if p.ready and not p.deleting)
+
+    @cached_property
+    def slice_list(self) -> Listing:
+        """How well the slices are known."""
+        label = f"{eps.SERVICE_NAME_LABEL}={self.name}"
+        return self.world.snapshot.list("endpointslices", self.namespace, label)
+
+    @cached_property
+    def endpoints(self) -> EndpointView:
+        """The endpoints, from the best source that was read."""
+        listing = self.slice_list
+        slices = self.world.slices(self.namespace, self.name)
+        if slices or (listing.complete and not listing.presumed):
+            return EndpointView(eps.slice_endpoints(slices), "slices", len(slices))
+        legacy = self.world.snapshot.get("endpoints", self.namespace, self.name)
+        if legacy.found:
+            return EndpointView(eps.legacy_endpoints(legacy.obj), "endpoints", why=listing.why)
+        if listing.complete:
+            return EndpointView((), "slices", 0, presumed=True)
+        if self.pod_list.complete and self.selector:
+            derived = eps.derived_endpoints(self.service, (p.raw for p in self.pods))
+            return EndpointView(derived, "pods", why=listing.why)
+        return EndpointView((), "none", why=listing.why)
+
+    @cached_property
+    def counts(self) -> tuple[eps.PortCount, ...]:
+        """What serves each Service port."""
+        return tuple(
+            eps.count_port(self.endpoints.items, p, ports_matter=not self.headless or not self.selector)
+            for p in self.ports
+        )
+
+    def workload(self, pod: Pod) -> Ref:
+        """Return the top controller of a pod as far as it is known, else the pod."""
+        return controller_ref(self.world.snapshot, pod.raw) or pod.ref
+
+    @property
+    def pods_place(self) -> Place:
+        """The row of the pods."""
+        return Place("Pod", self.ref, "pods")
+
+    @property
+    def place(self) -> Place:
+        """The row of the Service and its selector."""
+        return Place("Service", self.ref)
+
+    @property
+    def policy_place(self) -> Place:
+        """The row of the NetworkPolicies around the pods."""
+        return Place("NetworkPolicy", self.ref, "policies")
+
+    @property
+    def address_place(self) -> Place:
+        """The row of the Service's external address."""
+        return Place("Service", self.ref, "address")
+
+    def port_place(self, port: eps.ServicePort) -> Place:
+        """Return the row of one Service port."""
+        return Place("Service", self.ref, f"{port.port}/{port.protocol}")
+
+    @property
+    def command(self) -> str:
+        """``kubectl`` with the namespace."""
+        return f"kubectl -n {self.namespace}"
+
+    def templates(self) -> tuple[tuple[Ref, Obj], ...]:
+        """Return the workloads of the namespace that were read, top controllers only."""
+        found = []
+        for plural in WORKLOADS:
+            for raw in self.world.list(plural, self.namespace).items:
+                if not objects(raw, "metadata", "ownerReferences"):
+                    kind = BY_PLURAL[plural].kind
+                    found.append((Ref(kind, self.namespace, name_of(raw), uid_of(raw)), raw))
+        return tuple(found)
+
+
+def template_labels(workload: Obj) -> dict[str, str]:
+    """Return the labels that the pods of a workload get."""
+    return labels(workload, "spec", "template", "metadata", "labels")
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One way to a program: what the user asked about, and everything on it."""
+
+    world: World
+    target: Ref
+    backends: tuple[Backend, ...]
+    options: Options = field(default_factory=Options)
+    entrances: tuple[Pod, ...] = ()
+    """Pods of the ingress controllers and Gateways on the way, as far as they were found."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot."""
+        return self.world.snapshot
+
+    @property
+    def now(self) -> datetime:
+        """The clock of the observation."""
+        return self.world.now
+
+    @cached_property
+    def services(self) -> tuple[Backend, ...]:
+        """The Services that exist."""
+        return tuple(b for b in self.backends if b.lookup.found)
+
+
+RowState = Literal["ok", "broken", "degraded", "not seen"]
+
+
+@dataclass(frozen=True)
+class Fault(Finding):
+    """A finding with the row that it belongs to."""
+
+    place: Place = field(default_factory=lambda: Place("Service", Ref("", "", "")))
+    proof: Proof = "proven"
+    state: RowState = "ok"
+    """What it makes of its row."""
+    short: str = ""
+    """The row's evidence; empty: the message."""
+
+    def finding(self) -> Finding:
+        """Return the plain finding; hop and proof level stay as keys of the JSON contract."""
+        keys = {"hop": self.place.hop, "proof": self.proof, **self.details}
+        return Finding(
+            self.cause,
+            self.severity,
+            self.confidence,
+            self.object,
+            self.message,
+            self.evidence,
+            self.ruled_out,
+            self.fix,
+            self.verify,
+            keys,
+        )
+
+
+def fault(
+    code: str,
+    place: Place,
+    message: str,
+    *,
+    severity: Severity = Severity.ERROR,
+    proof: Proof = "proven",
+    confidence: Confidence | None = None,
+    state: RowState | None = None,
+    about: Ref | None = None,
+    evidence: Iterable[Evidence] = (),
+    ruled_out: Iterable[RuledOut] = (),
+    fix: Iterable[Fix] = (),
+    verify: Iterable[str] = (),
+    short: str = "",
+    details: Mapping[str, Any] | None = None,
+) -> Fault:
+    """Make a finding of a place in the trace.
+
+    Without ``confidence`` what is inferred is likely and everything else confirmed; without ``state`` an error
+    breaks its row, a warning degrades it and a note leaves it as it is. ``about`` is the object where it is not
+    the one of the row.
+    """
+    states: dict[Severity, RowState] = {Severity.ERROR: "broken", Severity.WARNING: "degraded", Severity.NOTE: "ok"}
+    return Fault(
+        code,
+        severity,
+        confidence or (Confidence.LIKELY if proof == "inferred" else Confidence.CONFIRMED),
+        about or place.ref,
+        message,
+        tuple(evidence),
+        tuple(ruled_out),
+        tuple(fix),
+        tuple(verify),
+        details or {},
+        place,
+        proof,
+        state or states[severity],
+        short or message,
+    )
+
+
+def age_of(obj: Obj, now: datetime) -> timedelta | None:
+    """Return how long an object exists; None when it does not say."""
+    created = parse_time(text(obj, "metadata", "creationTimestamp"))
+    return now - created if created is not None else None
+
+
+def plural(count: int, noun: str) -> str:
+    """Write a count with its noun (``1 pod``, ``2 pods``)."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,162 @@
+"""What to read for a trace, asked again as more becomes known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from kubetriage.fields import objects, text
+from kubetriage.model import Ref
+from kubetriage.pods import Pod
+from kubetriage.resources import BY_PLURAL
+from kubetriage.rules import crash
+from kubetriage.rules.crash.case import owner_needs
+from kubetriage.rules.service import endpoints as eps
+from kubetriage.rules.service.around import OTHER_POLICY_APIS
+from kubetriage.rules.service.behind import unready
+from kubetriage.rules.service.case import WORKLOADS, Backend, Options, World, template_labels
+from kubetriage.rules.service.external_names import in_cluster_target
+from kubetriage.rules.service.no_local_endpoints import local_policies
+from kubetriage.rules.service.selectors import selects
+from kubetriage.snapshot import Dial, Get, List, Log, Need, Raw, Snapshot
+
+PODS_LOOKED_AT = 3
+"""Unready pods of one Service whose events and logs are read: pods of one workload fail alike."""
+GROUPS = Raw("/apis")
+"""The API groups that the cluster serves."""
+
+
+def served(snapshot: Snapshot, group: str) -> bool:
+    """Tell whether an API group is worth asking: it is served, or nobody knows."""
+    body = snapshot.body(GROUPS.path)
+    if body is None:
+        return snapshot.failure(GROUPS) is not None
+    try:
+        answer = json.loads(body.text)
+    except ValueError:
+        return True
+    return any(text(g, "name") == group for g in objects(answer, "groups"))
+
+
+def service_needs(world: World, namespace: str, name: str, options: Options) -> Iterator[Need]:
+    """Say what to read about one Service that the user asked about, or that something on the way leads to."""
+    snapshot = world.snapshot
+    yield Get("services", namespace, name)
+    yield List("endpointslices", namespace, f"{eps.SERVICE_NAME_LABEL}={name}")
+    yield List("networkpolicies", namespace)
+    backend = Backend(world, namespace, name)
+    if backend.lookup.absent:
+        yield List("services", namespace)
+        return
+    if not backend.lookup.found:
+        return
+    if backend.is_external:
+        target = in_cluster_target(backend.external_name)
+        if target is not None:
+            yield Get("services", *target)
+        return
+    if backend.slice_list.complete is False and snapshot.failure(
+        List("endpointslices", namespace, f"{eps.SERVICE_NAME_LABEL}={name}")
+    ):
+        yield Get("endpoints", namespace, name)
+    if backend.selector:
+        yield from _pod_needs(backend)
+    elif backend.slice_list.complete and not backend.endpoints.items:
+        yield List("endpointslices", namespace)
+    if local_policies(backend):
+        yield List("nodes", cached=True)
+    if backend.type == "LoadBalancer" and not objects(backend.service, "status", "loadBalancer", "ingress"):
+        yield List("events", namespace, fields=f"involvedObject.uid={backend.ref.uid}")
+    if world.list("networkpolicies", namespace).items:
+        yield Get("namespaces", "", namespace)
+    if options.probe:
+        yield from probe_needs(backend)
+
+
+def _pod_needs(backend: Backend) -> Iterator[Need]:
+    snapshot, namespace = backend.world.snapshot, backend.namespace
+    yield List("pods", namespace, backend.selector_text)
+    if not backend.pod_list.complete:
+        return
+    if not backend.pods:
+        yield List("pods", namespace)
+        for plural in WORKLOADS:
+            yield List(plural, namespace)
+        yield List("services", namespace)
+        for ref, obj in backend.templates():
+            if selects(backend.selector, template_labels(obj)):
+                yield List("events", namespace, fields=f"involvedObject.uid={ref.uid}")
+                yield from _members(backend, ref)
+    for pod in unready(backend)[:PODS_LOOKED_AT]:
+        yield from crash.pod_needs(snapshot, pod)
+    for pod in backend.pods[:PODS_LOOKED_AT]:
+        yield from owner_needs(snapshot, pod.raw)
+    yield from listener_needs(backend)
+
+
+def _members(backend: Backend, ref: Ref) -> Iterator[Need]:
+    if ref.kind != "Deployment":
+        return
+    for raw in backend.world.snapshot.list("replicasets", backend.namespace).items:
+        owners = objects(raw, "metadata", "ownerReferences")
+        if any(text(o, "uid") == ref.uid for o in owners):
+            yield List("events", backend.namespace, fields=f"involvedObject.uid={text(raw, 'metadata', 'uid')}")
+
+
+def listener_needs(backend: Backend) -> Iterator[Need]:
+    """Ask for the log of one ready pod where a target number is declared by none of them."""
+    if backend.headless or not backend.ready_pods:
+        return
+    for port in backend.ports:
+        if isinstance(port.target, int) and not any(
+            d.number == port.target for p in backend.pods for d in eps.declared_ports(p.raw)
+        ):
+            pod = backend.ready_pods[0]
+            for container in pod.containers:
+                if container.kind in ("app", "sidecar") and container.running:
+                    yield Log(pod.namespace, pod.name, container.name)
+
+
+def probe_needs(backend: Backend) -> Iterator[Need]:
+    """Ask for the opt-in connections: to one ready pod on each port, and through the Service."""
+    for port in backend.ports:
+        if port.protocol != "TCP":
+            continue
+        for pod in backend.ready_pods[:1]:
+            number = eps.find_port(pod.raw, port.target, port.protocol)
+            if number is not None:
+                yield Dial(pod.namespace, pod.name, number)
+        if backend.selector and not backend.headless:
+            yield Raw(service_proxy(backend, port))
+
+
+def service_proxy(backend: Backend, port: eps.ServicePort) -> str:
+    """Return the API server's path that sends a GET through a Service port."""
+    return f"/api/v1/namespaces/{backend.namespace}/services/{backend.name}:{port.port}/proxy/"
+
+
+def other_policy_needs(snapshot: Snapshot) -> Iterator[Need]:
+    """Ask for the policies of other APIs that the cluster serves."""
+    for plural in OTHER_POLICY_APIS:
+        if served(snapshot, BY_PLURAL[plural].group):
+            yield List(plural)
+
+
+def client_needs(client: Ref | None) -> Iterator[Need]:
+    """Ask for the client that the user named, its namespace and its policies."""
+    if client is None:
+        return
+    if client.kind == "Pod":
+        yield Get("pods", client.namespace, client.name)
+        namespace = client.namespace
+    else:
+        yield List("pods", client.name)
+        namespace = client.name
+    yield Get("namespaces", "", namespace)
+    yield List("networkpolicies", namespace)
+
+
+def pod_of(snapshot: Snapshot, namespace: str, name: str) -> Pod | None:
+    """Return a pod that was read, or None."""
+    found = snapshot.get("pods", namespace, name)
+    return Pod(found.obj) if found.found else None

@@ -1,0 +1,173 @@
+"""The Service has no endpoint, although nothing below it is at fault.
+
+Meaning: the pods (or the addresses written by hand) do not arrive in the EndpointSlices, so nothing is forwarded.
+
+Told by: the slices with the Service's label. Four faults look alike: no slice at all (no selector and none written
+by hand, or the controller does not run), a slice without endpoints (no pod with that label), ready pods that are
+missing from it (no pod IP, address family, node object gone, controller behind), and a hand-made slice whose port
+name is not the Service's. A missing pod IP is the kubelet's and network plugin's doing; a pod with an IP that is
+missing is the endpoint slice controller's.
+
+Fix: label the hand-made slice and name its port like the Service's, or repair the controller.
+
+Source: k8s.io/endpointslice reconciler.go and utils.go (ShouldPodBeInEndpoints); discovery/v1 well_known_labels.go.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from kubetriage.fields import dig, labels, name_of
+from kubetriage.model import Confidence, Evidence, Fix, Ref, Severity
+from kubetriage.rules.service import endpoints as eps
+from kubetriage.rules.service.case import Backend, Fault, Trace, age_of, fault, plural
+from kubetriage.times import parse_time
+
+CODE = "NoEndpoints"
+TITLE = "No endpoint behind the Service"
+
+_LAG = timedelta(seconds=15)
+"""A pod that became ready later than this may just not be in the slices yet."""
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge each Service that should have endpoints."""
+    for backend in trace.services:
+        if backend.is_external or not backend.endpoints.read:
+            continue
+        if not backend.selector:
+            yield from _by_hand(trace, backend)
+        elif not backend.pod_list.complete:
+            yield from _without_pods(backend)
+        elif backend.ready_pods:
+            yield from _missing(trace, backend)
+
+
+def _by_hand(trace: Trace, backend: Backend) -> Iterator[Fault]:
+    view = backend.endpoints
+    if not view.items:
+        age = age_of(backend.service, trace.now)
+        near = next(
+            (
+                s
+                for s in backend.world.list("endpointslices", backend.namespace).items
+                if eps.SERVICE_NAME_LABEL not in labels(s, "metadata", "labels") and name_of(s).startswith(backend.name)
+            ),
+            None,
+        )
+        label = f"{eps.SERVICE_NAME_LABEL}={backend.name}"
+        hint = ""
+        fix: tuple[Fix, ...] = ()
+        if near is not None:
+            hint = f" endpointslice/{name_of(near)} lacks the label {label}."
+            ref = Ref("EndpointSlice", backend.namespace, name_of(near))
+            patch = {"metadata": {"labels": {eps.SERVICE_NAME_LABEL: backend.name}}}
+            fix = (Fix(f"Label endpointslice/{name_of(near)} {label}", patch, ref),)
+        yield fault(
+            CODE,
+            backend.place,
+            f"svc/{backend.name} has no selector and no endpoints were written for it.{hint}",
+            confidence=Confidence.LIKELY if view.presumed else Confidence.CONFIRMED,
+            severity=Severity.WARNING if age is not None and age < _LAG else Severity.ERROR,
+            evidence=[Evidence("spec", f"service/{backend.name} spec.selector", "<none>")],
+            fix=fix,
+            verify=(f"{backend.command} get endpointslices -l {label}",),
+            short="no selector and no endpoints",
+        )
+        return
+    for count in backend.counts:
+        if count.without and not (count.ready or count.fallback or count.unready):
+            have = sorted({p.name or "<unnamed>" for e in count.without for p in e.ports}) or ["<none>"]
+            wanted = count.port.name or "<unnamed>"
+            yield fault(
+                CODE,
+                backend.port_place(count.port),
+                f"The endpoints of svc/{backend.name} carry the port {', '.join(have)}, but port {count.port.port} of "
+                f"the Service is named {wanted}: the names must be equal.",
+                evidence=[Evidence("spec", f"{count.without[0].source} ports[].name", ", ".join(have))],
+                fix=(Fix(f"Name the port of {count.without[0].source} {wanted}"),),
+                verify=(f"{backend.command} get {count.without[0].source} -o yaml",),
+                short=f"no endpoint port named {wanted}",
+            )
+
+
+def _without_pods(backend: Backend) -> Iterator[Fault]:
+    view = backend.endpoints
+    if view.source == "slices" and view.slices and not view.items:
+        yield fault(
+            CODE,
+            backend.place,
+            f"The EndpointSlice of svc/{backend.name} is empty: no pod that has an address and has not ended carries "
+            f"{backend.selector_text}. The pods could not be read, so which of the two is not known.",
+            evidence=[Evidence("status", "endpointslices endpoints", "<none>")],
+            verify=(f"{backend.command} get pods --show-labels",),
+            short="the EndpointSlice is empty",
+        )
+    elif view.items and not any(e.takes_traffic for e in view.items):
+        yield fault(
+            CODE,
+            backend.place,
+            f"None of the {plural(len(view.items), 'endpoint')} of svc/{backend.name} is ready; "
+            "the pods could not be read, so why is not known.",
+            evidence=[Evidence("status", f"{view.items[0].source} endpoints[].conditions.ready", "false")],
+            verify=(f"{backend.command} get pods -l {backend.selector_text}",),
+            short=f"0 of {plural(len(view.items), 'endpoint')} ready",
+        )
+
+
+def _missing(trace: Trace, backend: Backend) -> Iterator[Fault]:
+    view = backend.endpoints
+    serving = [e for e in view.items if e.takes_traffic or not e.ports]
+    uids = {e.uid for e in serving if e.uid}
+    names = {e.pod for e in serving if e.pod}
+    absent = [p for p in backend.ready_pods if p.uid not in uids and p.name not in names]
+    if not absent:
+        return
+    late = [p for p in absent if _just_ready(trace, p.condition("Ready"))]
+    every = len(absent) == len(backend.ready_pods) and not any(e.takes_traffic for e in view.items)
+    pod = absent[0]
+    if not eps.becomes_endpoint(pod.raw):
+        why = "it has no pod IP: its network was not set up (kubelet, network plugin)"
+    elif view.slices == 0:
+        why = "there is no EndpointSlice at all: the endpoint slice controller (kube-controller-manager) does not run"
+    elif not _family_fits(backend, pod.raw):
+        why = f"it has no address of the Service's family {', '.join(_families(backend))}"
+    elif trace.snapshot.get("nodes", "", pod.node).absent and not trace.snapshot.get("nodes", "", pod.node).presumed:
+        why = f"its node {pod.node} no longer exists"
+    else:
+        why = "the endpoint slice controller (kube-controller-manager) has not listed it"
+    weak = view.presumed or bool(late)
+    yield fault(
+        CODE,
+        backend.place,
+        f"{plural(len(absent), 'ready pod')} of svc/{backend.name} "
+        f"{'is' if len(absent) == 1 else 'are'} not among its endpoints, for example {pod.name}: {why}.",
+        severity=Severity.ERROR if every and not late else Severity.WARNING,
+        confidence=Confidence.LIKELY if weak else Confidence.CONFIRMED,
+        proof="inferred" if weak else "proven",
+        evidence=[
+            pod.fact("status", f"pod/{pod.name} status.podIP", dig(pod.raw, "status", "podIP") or "<none>"),
+            Evidence("status", "endpointslices endpoints", plural(len(view.items), "endpoint")),
+        ],
+        verify=(
+            f"{backend.command} get endpointslices -l {eps.SERVICE_NAME_LABEL}={backend.name} -o wide",
+            f"{backend.command} get pods -l {backend.selector_text} -o wide",
+        ),
+        short=f"{len(absent)} of {plural(len(backend.ready_pods), 'ready pod')} not among the endpoints",
+    )
+
+
+def _just_ready(trace: Trace, condition: object) -> bool:
+    since = parse_time(dig(condition, "lastTransitionTime"))
+    return since is not None and trace.now - since < _LAG
+
+
+def _families(backend: Backend) -> list[str]:
+    found = dig(backend.service, "spec", "ipFamilies")
+    return [f for f in found if isinstance(f, str)] if isinstance(found, list) else []
+
+
+def _family_fits(backend: Backend, pod: object) -> bool:
+    families = _families(backend)
+    addresses = [dig(i, "ip") for i in dig(pod, "status", "podIPs") or []] or [dig(pod, "status", "podIP")]
+    have = {"IPv6" if ":" in str(a) else "IPv4" for a in addresses if a}
+    return not families or bool(have & set(families))

@@ -1,0 +1,105 @@
+"""The selector takes in pods of several unlike workloads, so some requests land in the wrong program.
+
+Meaning: a share of the requests goes to pods that were never meant (a database, a job), and fails or answers with
+the wrong thing, at random.
+
+Told by: the workloads of the selected pods. They are taken for one application when their containers' names and
+ports are the same (stable and canary); pods of Jobs and pods that lack the Service's port are not.
+
+Fix: add the label to the selector that only the meant pods carry.
+
+Source: core/v1 ServiceSpec.selector selects by labels alone, whoever owns the pods.
+"""
+
+from collections.abc import Iterator
+
+from kubetriage.fields import objects, text
+from kubetriage.model import Evidence, Fix, Ref, Severity
+from kubetriage.pods import Pod
+from kubetriage.rules.service import endpoints as eps
+from kubetriage.rules.service.case import Backend, Fault, Trace, fault, plural
+
+CODE = "SelectorTooBroad"
+TITLE = "The selector takes in unlike workloads"
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge the owners of the selected pods."""
+    for backend in trace.services:
+        groups: dict[Ref, list[Pod]] = {}
+        for pod in backend.pods:
+            groups.setdefault(backend.workload(pod), []).append(pod)
+        if len(groups) < 2 or len(groups) == len(backend.pods) == sum(r.kind == "Pod" for r in groups):
+            # Bare pods have no workload to compare by; one of each is not two applications.
+            continue
+        ranked = sorted(groups.items(), key=lambda g: (-_fits(backend, g[1][0]), g[0].kind == "Job", -len(g[1])))
+        meant, foreign = ranked[0], [g for g in ranked[1:] if _unlike(ranked[0][1][0], g[1][0])]
+        if foreign:
+            yield _fault(backend, meant[0], meant[1], foreign)
+
+
+def _shape(pod: Pod) -> set[tuple[str, str]]:
+    return {(c.container, str(c)) for c in eps.declared_ports(pod.raw)} or {
+        (text(c, "name"), "") for c in objects(pod.raw, "spec", "containers")
+    }
+
+
+def _shape_text(pod: Pod) -> str:
+    return ", ".join(f"{container} {port}".strip() for container, port in sorted(_shape(pod)))
+
+
+def _unlike(one: Pod, other: Pod) -> bool:
+    images = {_repository(c.image) for c in one.containers if c.kind == "app"}
+    others = {_repository(c.image) for c in other.containers if c.kind == "app"}
+    return _shape(one) != _shape(other) and not images & others
+
+
+def _repository(image: str) -> str:
+    name = image.partition("@")[0]
+    head, slash, tail = name.rpartition("/")
+    return head + slash + tail.partition(":")[0]
+
+
+def _fits(backend: Backend, pod: Pod) -> int:
+    """Count the Service ports that the containers of a pod declare."""
+    declared = eps.declared_ports(pod.raw)
+    return sum(any(p.target in (d.name, d.number) for d in declared) for p in backend.ports)
+
+
+def _fault(backend: Backend, meant: Ref, meant_pods: list[Pod], foreign: list[tuple[Ref, list[Pod]]]) -> Fault:
+    strangers = [p for _, pods in foreign for p in pods]
+    names = ", ".join(f"{r.kind.lower()}/{r.name}" for r, _ in foreign)
+    ready = [p for p in strangers if p.ready]
+    own = meant_pods[0].labels
+    extra = next(
+        (
+            (k, v)
+            for k, v in sorted(own.items())
+            if k not in backend.selector
+            and not k.endswith(("-hash", "template-generation", "pod-name", "pod-index"))
+            and all(p.labels.get(k) == v for p in meant_pods)
+            and not any(p.labels.get(k) == v for p in strangers)
+        ),
+        None,
+    )
+    fix: tuple[Fix, ...] = ()
+    if extra is not None:
+        patch = {"spec": {"selector": {extra[0]: extra[1]}}}
+        fix = (Fix(f"Add {extra[0]}={extra[1]} to the selector of svc/{backend.name}", patch, backend.ref),)
+    total = len(backend.pods)
+    return fault(
+        CODE,
+        backend.place,
+        f"{len(strangers)} of {plural(total, 'pod')} that svc/{backend.name} selects belong to {names}, not to "
+        f"{meant.kind.lower()}/{meant.name}; "
+        + ("their share of the requests goes to another program." if ready else "none of them is ready now."),
+        severity=Severity.WARNING if ready else Severity.NOTE,
+        proof="inferred",
+        evidence=[
+            Evidence("spec", f"service/{backend.name} spec.selector", backend.selector_text),
+            *(Evidence("spec", f"pod/{p.name} containers", _shape_text(p)) for p in (meant_pods[0], strangers[0])),
+        ],
+        fix=fix,
+        verify=(f"{backend.command} get pods -l {backend.selector_text} --show-labels",),
+        short=f"{len(strangers)} of {plural(total, 'pod')} belong to {names}",
+    )

@@ -1,0 +1,50 @@
+"""The named targetPort is declared by no container of the selected pods.
+
+Meaning: the pods are listed as endpoints, but without this port: "ready endpoints" exist and nothing is reachable.
+When only some pods lack the name (a rollout that renamed it), the others serve.
+
+Told by: the name and protocol of ``spec.ports[].targetPort`` against ``ports[]`` of each pod's containers and
+native sidecars, as the endpoint slice controller resolves them; plain init containers do not count. Told apart from
+the same name under another protocol (ProtocolMismatch).
+
+Fix: use the name that the container declares, or its number, or name the container's port so.
+
+Source: k8s.io/endpointslice utils.go FindPort and getEndpointPorts: an unresolved port is dropped, the endpoint
+stays.
+"""
+
+from collections.abc import Iterator
+
+from kubetriage.model import Evidence, Severity
+from kubetriage.rules.service.case import Fault, Trace, fault, plural
+from kubetriage.rules.service.target_ports import named_ports, target_fix
+
+CODE = "TargetPortNameNotFound"
+TITLE = "The named targetPort is in no container"
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge each Service port with a named target."""
+    for named in named_ports(trace):
+        if named.other_protocol:
+            continue
+        backend, port, pods = named.backend, named.port, named.without
+        declared = ", ".join(f"{d.container} {d}" for d in named.declared) or "no port"
+        near = named.nearest
+        lacking = "none of the pods" if named.everywhere else f"{len(pods)} of {plural(len(backend.pods), 'pod')}"
+        verb = "has" if named.everywhere else "do not have"
+        yield fault(
+            CODE,
+            backend.port_place(port),
+            f"Port {port.port} of svc/{backend.name} leads to the port named {port.target}/{port.protocol}, which "
+            f"{lacking} {verb}; {pods[0].name} declares {declared}.",
+            severity=Severity.ERROR if named.everywhere else Severity.WARNING,
+            evidence=[
+                Evidence("spec", f"service/{backend.name} spec.ports[{port.port}].targetPort", str(port.target)),
+                Evidence("spec", f"pod/{pods[0].name} spec.containers[].ports", declared),
+            ],
+            fix=[target_fix(backend, port, near)] if near else (),
+            verify=(f"{backend.command} get endpointslices -l kubernetes.io/service-name={backend.name}",),
+            short=f"targetPort {port.target} is in {lacking}" if named.everywhere else f"{lacking} lack {port.target}",
+            details={"nearest": near.name or near.number} if near else {},
+        )
