@@ -29,6 +29,7 @@ from kubetriage.pods import Pod
 from kubetriage.rules.crash import (
     aborted,
     completed_but_restarted,
+    context,
     init_container_failed,
     init_container_waiting,
     killed_by_signal,
@@ -86,7 +87,7 @@ TIERS: tuple[tuple[ModuleType, ...], ...] = (
 )
 """Causes of pods, the deepest first."""
 
-CONCLUSIONS: tuple[ModuleType, ...] = (init_container_failed, restarted_then_stable, unknown)
+CONCLUSIONS: tuple[ModuleType, ...] = (init_container_failed, restarted_then_stable, unknown, context)
 """What follows from all findings of a pod together, in this order."""
 
 CONTROLLER_RULES: tuple[ModuleType, ...] = ()
@@ -153,8 +154,7 @@ def pod_needs(snapshot: Snapshot, pod: Pod, *, events: bool = True) -> Iterator[
     yield from owner_needs(snapshot, pod.raw)
     if pod.node:
         yield Get("nodes", "", pod.node)
-    for tier in TIERS:
-        for rule in tier:
-            ask = getattr(rule, "needs", None)
-            if ask is not None:
-                yield from ask(case)
+    for rule in (*(rule for tier in TIERS for rule in tier), *CONCLUSIONS):
+        ask = getattr(rule, "needs", None)
+        if ask is not None:
+            yield from ask(case)
