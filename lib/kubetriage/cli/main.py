@@ -285,11 +285,10 @@ class Run:
             ),
             os.environ,
         )
-        interval, deadline = request.options.get("interval"), request.options.get("deadline")
+        interval = request.options.get("interval")
         live = LiveReader(
             session,
-            # The samples are the interval apart; the deadline is for everything else.
-            deadline=deadline + (interval or 0.0) if deadline else None,
+            deadline=request.options.get("deadline"),
             trace=_trace if v["verbosity"] else None,
             **({} if interval is None else {"interval": interval}),
         )

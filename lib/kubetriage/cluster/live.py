@@ -223,11 +223,7 @@ class LiveReader:
         firsts = [self._sampled[f] for n in needs if (f := _first_sample(n)) in self._sampled]
         if firsts:
             until = min(max(firsts) + self._interval, self._ends)
-            while (left := until - time.monotonic()) > 0:
-                if self._progress is not None:
-                    whole = round(self._interval)
-                    self._progress("seconds to the second sample", max(whole - round(left), 0), whole)
-                time.sleep(min(left, 1.0))
+            time.sleep(max(0.0, until - time.monotonic()))
 
     # Answering one need, in a worker.
 

@@ -10,8 +10,8 @@ A rule about an instance that ended asks ``case.crash(container)``, which leaves
 should be; ``container.termination`` holds those too.
 
 The order of :data:`TIERS` is meaning: what stands in a tier explains what stands below it. Within a tier all
-findings stand, in the order of its modules. Once a container has an error from one tier, the tiers below are
-silent about that container; an error about the whole pod silences them altogether.
+findings stand, the better known first, then in the order of its modules. Once a container has an error from one
+tier, the tiers below are silent about that container; an error about the whole pod silences them altogether.
 
 A module of :data:`CONCLUSIONS` has ``conclude(case, findings) -> list[Finding]`` instead: it sees what all rules
 found and adds, orders or weakens.
@@ -28,24 +28,51 @@ from kubetriage.model import Finding, Severity, ordered
 from kubetriage.pods import Pod
 from kubetriage.rules.crash import (
     aborted,
+    command_not_executable,
+    command_not_found,
     completed_but_restarted,
-    context,
+    config_map_key_not_found,
+    config_map_not_found,
+    image_never_pull,
+    image_not_found,
+    image_pull_rate_limited,
+    image_pull_secret_not_found,
+    image_pull_unauthorized,
+    image_signature_invalid,
     init_container_failed,
     init_container_waiting,
+    invalid_image_name,
     killed_by_signal,
     liveness_kills_slow_start,
     liveness_probe_failed,
     node_restarted,
     oom_killed,
+    persistent_volume_claim_not_found,
+    persistent_volume_claim_pending,
     post_start_hook_failed,
     pre_stop_hook_failed,
     probe_errored,
     readiness_probe_failed,
+    registry_error,
+    registry_unreachable,
     restarted_then_stable,
+    run_as_non_root_violation,
+    scheduling_gated,
+    secret_key_not_found,
+    secret_not_found,
     segfault,
+    start_error,
     startup_probe_failed,
+    sysctl_forbidden,
     terminated_by_signal,
     unknown,
+    unschedulable_affinity,
+    unschedulable_host_port,
+    unschedulable_node_selector,
+    unschedulable_resources,
+    unschedulable_taint,
+    unschedulable_topology,
+    wrong_architecture,
 )
 from kubetriage.rules.crash.case import Case, ControllerCase, log_need, owner_needs
 from kubetriage.snapshot import Get, List, Need, Snapshot
@@ -54,17 +81,37 @@ TIERS: tuple[tuple[ModuleType, ...], ...] = (
     # The node.
     (),
     # Deletion and eviction.
-    (),
-    # Scheduling.
-    (),
+    (sysctl_forbidden,),
+    # Scheduling. A claim that is missing explains why the scheduler refuses.
+    (scheduling_gated, persistent_volume_claim_not_found),
+    (
+        persistent_volume_claim_pending,
+        unschedulable_resources,
+        unschedulable_node_selector,
+        unschedulable_affinity,
+        unschedulable_taint,
+        unschedulable_host_port,
+        unschedulable_topology,
+    ),
+    # References and configuration: missing objects explain volumes that do not mount.
+    (config_map_not_found, config_map_key_not_found, secret_not_found, secret_key_not_found),
     # Sandbox and volumes.
     (),
-    # Image.
-    (),
-    # References and configuration.
-    (),
-    # Start errors.
-    (),
+    # Image. A missing pull secret explains the refused pull.
+    (image_pull_secret_not_found,),
+    (
+        wrong_architecture,
+        invalid_image_name,
+        image_never_pull,
+        image_signature_invalid,
+        image_not_found,
+        image_pull_unauthorized,
+        image_pull_rate_limited,
+        registry_unreachable,
+        registry_error,
+    ),
+    # Start errors; the runtime's own words, or a shell's.
+    (run_as_non_root_violation, command_not_found, command_not_executable, start_error),
     # Who ended the instance, where the kubelet or the runtime says it; probes and hooks.
     (
         oom_killed,
@@ -87,7 +134,7 @@ TIERS: tuple[tuple[ModuleType, ...], ...] = (
 )
 """Causes of pods, the deepest first."""
 
-CONCLUSIONS: tuple[ModuleType, ...] = (init_container_failed, restarted_then_stable, unknown, context)
+CONCLUSIONS: tuple[ModuleType, ...] = (init_container_failed, restarted_then_stable, unknown)
 """What follows from all findings of a pod together, in this order."""
 
 CONTROLLER_RULES: tuple[ModuleType, ...] = ()
@@ -111,13 +158,14 @@ def diagnose_pod(snapshot: Snapshot, pod: Pod) -> tuple[Finding, ...]:
         settled = set(explained)
         if "" in settled:
             break
-        for rule in tier:
-            for finding in cast("Iterable[Finding]", rule.check(case)):
-                if finding.object.container in settled:
-                    continue
-                found.append(finding)
-                if finding.severity is Severity.ERROR:
-                    explained.add(finding.object.container)
+        told = [f for rule in tier for f in cast("Iterable[Finding]", rule.check(case))]
+        # Within a tier what the cluster says itself stands before what only fits.
+        for finding in sorted(told, key=lambda f: f.confidence.rank):
+            if finding.object.container in settled:
+                continue
+            found.append(finding)
+            if finding.severity is Severity.ERROR:
+                explained.add(finding.object.container)
     for conclusion in CONCLUSIONS:
         found = cast("list[Finding]", conclusion.conclude(case, found))
     return ordered(found)
@@ -154,7 +202,8 @@ def pod_needs(snapshot: Snapshot, pod: Pod, *, events: bool = True) -> Iterator[
     yield from owner_needs(snapshot, pod.raw)
     if pod.node:
         yield Get("nodes", "", pod.node)
-    for rule in (*(rule for tier in TIERS for rule in tier), *CONCLUSIONS):
-        ask = getattr(rule, "needs", None)
-        if ask is not None:
-            yield from ask(case)
+    for tier in TIERS:
+        for rule in tier:
+            ask = getattr(rule, "needs", None)
+            if ask is not None:
+                yield from ask(case)

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.crash.attribution import Killer, attribute
 from kubetriage.rules.crash.case import Case
+from kubetriage.times import precise_duration
 
 CODE = "Segfault"
 TITLE = "segmentation fault"
@@ -39,7 +40,7 @@ def check(case: Case) -> Iterator[Finding]:
         if verdict is not None and verdict.killer is not Killer.UNKNOWN:
             continue
         said = next((line.strip() for line in case.log(container).text.splitlines() if _SAID.search(line)), "")
-        lived = end.age_words()
+        lived = f" {precise_duration(end.lifetime)} after its start" if end.lifetime is not None else ""
         yield Finding(
             CODE,
             Severity.ERROR,

@@ -1,0 +1,27 @@
+"""The PersistentVolumeClaims of a pod."""
+
+from __future__ import annotations
+
+from kubetriage.fields import mapping, objects, text
+from kubetriage.pods import Pod
+
+
+def claim_names(pod: Pod) -> tuple[str, ...]:
+    """Return the claims that the pod uses, those of generic ephemeral volumes (``POD-VOLUME``) among them."""
+    found = []
+    for volume in objects(pod.raw, "spec", "volumes"):
+        name = text(volume, "persistentVolumeClaim", "claimName")
+        if not name and mapping(volume, "ephemeral"):
+            name = f"{pod.name}-{text(volume, 'name')}"
+        if name:
+            found.append(name)
+    return tuple(dict.fromkeys(found))
+
+
+def volume_of_claim(pod: Pod, claim: str) -> str:
+    """Return the name of the pod's volume that uses a claim, or empty."""
+    for volume in objects(pod.raw, "spec", "volumes"):
+        own = text(volume, "persistentVolumeClaim", "claimName")
+        if claim in (own, f"{pod.name}-{text(volume, 'name')}" if mapping(volume, "ephemeral") else ""):
+            return text(volume, "name")
+    return ""

@@ -1,0 +1,43 @@
+"""The registry answered with an error of its own, or the download broke.
+
+Meaning: the registry was reached and did not refuse the pull, but could not deliver: a server error, a broken
+layer, or another failure of the runtime while it fetched and unpacked the image.
+
+Told by: an HTTP status of 500 or more in the pull error (confirmed), or an error of the pull that names neither
+network, credentials, limits nor a missing image (possible: the runtime's words are shown as they stand).
+
+Fix: nothing is wrong with the pod. Retry, look at the registry's or the mirror's health, push the image again when
+one layer is broken.
+
+Source: RFC 9110 section 15.6; kubelet ErrImagePull.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.model import Confidence, Finding, Fix
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.images import Pull, pull_failures
+
+CODE = "RegistryError"
+TITLE = "The registry failed"
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Name pulls that the registry or the runtime broke."""
+    for failure in pull_failures(case, Pull.SERVER, Pull.OTHER):
+        registry = failure.parsed.registry
+        if failure.kind is Pull.SERVER:
+            yield failure.finding(
+                CODE,
+                f"{registry} failed to deliver {failure.image}: {failure.error}.",
+                [Fix(f"Check the health of {registry} or of the mirror in front of it; the kubelet keeps trying.")],
+            )
+        else:
+            yield failure.finding(
+                CODE,
+                f"The pull of {failure.image} from {registry} failed: {failure.error}.",
+                [Fix(f"Pull {failure.image} on {case.pod.node or 'the node'} by hand (crictl pull) to see it fail.")],
+                confidence=Confidence.POSSIBLE,
+            )

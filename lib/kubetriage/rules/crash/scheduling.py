@@ -1,0 +1,272 @@
+"""What the scheduler says about a pod that has no node."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from kubetriage.fields import Obj, labels, objects, text, texts
+from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.pods import Pod
+from kubetriage.rules.crash.case import Case
+from kubetriage.snapshot import List, Listing, Need
+
+
+class Block(enum.Enum):
+    """Why nodes do not take a pod."""
+
+    RESOURCES = "resources"
+    SELECTOR = "node selector"
+    AFFINITY = "pod affinity"
+    TOPOLOGY = "topology"
+    PORT = "host port"
+    TAINT = "taint"
+    CLAIM_ABSENT = "claim not found"
+    CLAIM = "claim"
+    OTHER = "other"
+
+
+# Reasons of the scheduler's filter plugins (kubernetes pkg/scheduler/framework/plugins), 1.28 to 1.36. The order is
+# that of a tie, too: what the pod asks for before what the nodes forbid.
+_REASONS: tuple[tuple[Block, re.Pattern[str]], ...] = (
+    (Block.CLAIM_ABSENT, re.compile(r'persistentvolumeclaim "[^"]+" not found')),
+    (
+        Block.CLAIM,
+        re.compile(
+            r"unbound immediate PersistentVolumeClaims|find available persistent volumes to bind|"
+            r"non-existent (?:persistentvolume|pv)|enough free storage|ReadWriteOncePod|"
+            r'persistentvolumeclaim "[^"]+" is being deleted'
+        ),
+    ),
+    # noderesources, nodevolumelimits, dynamicresources.
+    (Block.RESOURCES, re.compile(r"Insufficient |Too many pods|exceed max volume count|cannot allocate all claims")),
+    # podtopologyspread, volumebinding, volumezone. "volume node affinity conflict" until 1.33 or so.
+    (
+        Block.TOPOLOGY,
+        re.compile(
+            r"topology spread constraints|PersistentVolume's node affinity|volume node affinity conflict|"
+            r"no available volume zone"
+        ),
+    ),
+    # interpodaffinity.
+    (Block.AFFINITY, re.compile(r"pod (?:anti-)?affinity|pods (?:anti-)?affinity|affinity/anti-affinity")),
+    # nodeaffinity, nodename; "didn't satisfy plugin(s)" is how a PreFilter that chose nodes is told.
+    (
+        Block.SELECTOR,
+        re.compile(
+            r"node affinity/selector|node selector|node affinity|satisfy plugin\(s\) \[[^]]*NodeAffinity|"
+            r"requested (?:node ?name|host ?name)"
+        ),
+    ),
+    (Block.PORT, re.compile(r"free ports")),
+    # tainttoleration ("{key: value}" until 1.33 or so), nodeunschedulable.
+    (Block.TAINT, re.compile(r"untolerated taint|that the pod didn't tolerate|were unschedulable")),
+)
+
+_MESSAGE = re.compile(
+    r"(?P<available>\d+)/(?P<nodes>\d+) nodes are available: (?P<why>.*?)"
+    r"(?:\.? no new claims to deallocate,?| ?still not schedulable,?)?(?:[.,] ?preemption: .*)?\Z",
+    re.S,
+)
+# Counts stand before each reason; a reason may hold commas of its own ("{a: b}, that the pod didn't tolerate").
+_COUNTED = re.compile(r"(?P<count>\d+) (?P<reason>.+?)(?=, \d+ |\Z)", re.S)
+_TAINT = re.compile(r"taint \{(?P<key>[^:}]+)(?:: (?P<value>[^}]*))?\}")
+
+# Filters that run after NodeAffinity (default plugins, scheduler/apis/config/v1/default_plugins.go).
+_AFTER_SELECTOR = (Block.RESOURCES, Block.PORT, Block.TOPOLOGY, Block.AFFINITY, Block.CLAIM)
+
+CONTROL_PLANE_TAINTS = frozenset({"node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"})
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One reason of the scheduler and the number of nodes that it stands for."""
+
+    block: Block
+    words: str
+    nodes: int
+
+    def __str__(self) -> str:
+        """Write it as the scheduler does."""
+        return f"{self.nodes} {self.words}" if self.nodes else self.words
+
+
+def parse_reasons(message: str) -> tuple[Reason, ...]:
+    """Split a FailedScheduling message; empty when it is none."""
+    match = _MESSAGE.search(message)
+    if match is None:
+        return ()
+    why = match["why"].strip().rstrip(".,")
+    if not re.match(r"\d+ ", why):
+        return (Reason(_block(why), why, int(match["nodes"])),) if why else ()
+    return tuple(
+        Reason(_block(m["reason"]), m["reason"].strip().rstrip("."), int(m["count"])) for m in _COUNTED.finditer(why)
+    )
+
+
+def _block(words: str) -> Block:
+    return next((block for block, pattern in _REASONS if pattern.search(words)), Block.OTHER)
+
+
+@dataclass(frozen=True)
+class Unscheduled:
+    """The scheduler's verdict about a pod without a node."""
+
+    case: Case
+    message: str
+    reasons: tuple[Reason, ...]
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def head(self) -> Reason:
+        """The reason that covers most nodes.
+
+        Two kinds of nodes count only when there is nothing else: those that the pod's own node selector leaves out
+        while others passed it (the scheduler checks it before resources, ports and topology, so a node that fails
+        later has the labels), and control-plane nodes with their usual taint.
+        """
+        ranks = [block for block, _ in _REASONS]
+        return max(
+            self.reasons,
+            key=lambda r: (self._weight(r), -ranks.index(r.block) if r.block in ranks else -len(ranks)),
+        )
+
+    def _weight(self, reason: Reason) -> int:
+        if reason.block is Block.SELECTOR and any(r.block in _AFTER_SELECTOR for r in self.reasons):
+            return 0
+        if reason.block is Block.TAINT:
+            told = _TAINT.search(reason.words)
+            if told:
+                return 0 if told["key"] in CONTROL_PLANE_TAINTS else reason.nodes
+            spare = sum(1 for n in self.nodes.items if CONTROL_PLANE_TAINTS & {text(t, "key") for t in taints(n)})
+            return max(reason.nodes - spare, 0)
+        return reason.nodes
+
+    @property
+    def nodes(self) -> Listing:
+        """The nodes of the cluster."""
+        return self.case.snapshot.list("nodes")
+
+    @property
+    def total(self) -> int:
+        """Number of nodes that the scheduler looked at."""
+        match = _MESSAGE.search(self.message)
+        return int(match["nodes"]) if match else 0
+
+    def finding(
+        self,
+        cause: str,
+        message: str,
+        fix: tuple[Fix, ...],
+        evidence: tuple[Evidence, ...] = (),
+        confidence: Confidence = Confidence.CONFIRMED,
+        verify: tuple[str, ...] = (),
+    ) -> Finding:
+        """Make the finding; the other reasons of the scheduler follow the message."""
+        head = self.head
+        others = "; ".join(str(r) for r in self.reasons if r is not head)
+        pod = self.case.pod
+        return Finding(
+            cause=cause,
+            severity=Severity.ERROR,
+            confidence=confidence,
+            object=pod.ref,
+            message=f"{message} The other nodes: {others}." if others else message,
+            evidence=(*self.evidence, *evidence),
+            fix=fix,
+            verify=(f"kubectl -n {pod.namespace} describe pod {pod.name}", *verify),
+            details={"reasons": [{"words": r.words, "nodes": r.nodes} for r in self.reasons]},
+        )
+
+
+def unscheduled(case: Case, *blocks: Block) -> Unscheduled | None:
+    """Return what the scheduler says, if its main reason is one of ``blocks`` (all when empty)."""
+    pod = case.pod
+    if pod.node or pod.finished or pod.deleting:
+        return None
+    condition = pod.condition("PodScheduled")
+    if text(condition, "status") == "True" or text(condition, "reason") == "SchedulingGated":
+        return None
+    message = text(condition, "message")
+    evidence = []
+    if message:
+        since = text(condition, "lastTransitionTime")
+        evidence.append(pod.fact("status", "status.conditions[PodScheduled]", message, since))
+    # The condition outlives the events; an event is newer only when the condition is not written yet.
+    event = case.events.last("FailedScheduling")
+    if event is not None:
+        if not message or not evidence:
+            message = event.message
+            evidence.append(event.evidence())
+        else:
+            evidence = [replace(evidence[0], time=event.evidence().time or evidence[0].time)]
+    reasons = parse_reasons(message)
+    if not reasons:
+        return None
+    found = Unscheduled(case, message, reasons, tuple(evidence))
+    return found if not blocks or found.head.block in blocks else None
+
+
+def needs(case: Case) -> Iterator[Need]:
+    """Ask for the nodes, once the scheduler refused the pod."""
+    if unscheduled(case) is not None:
+        yield List("nodes", cached=True)
+
+
+def taints(node: Obj) -> list[Obj]:
+    """Return the taints of a node that keep pods away (NoSchedule and NoExecute)."""
+    return [t for t in objects(node, "spec", "taints") if text(t, "effect") in ("NoSchedule", "NoExecute")]
+
+
+def tolerated(pod: Pod, taint: Obj) -> bool:
+    """Tell whether the pod tolerates a taint (core/v1 Toleration.ToleratesTaint)."""
+    for toleration in objects(pod.raw, "spec", "tolerations"):
+        effect, key = text(toleration, "effect"), text(toleration, "key")
+        if effect and effect != text(taint, "effect"):
+            continue
+        if key and key != text(taint, "key"):
+            continue
+        operator = text(toleration, "operator") or "Equal"
+        if operator == "Exists" or (operator == "Equal" and text(toleration, "value") == text(taint, "value")):
+            return True
+    return False
+
+
+def taint_text(taint: Obj) -> str:
+    """Write a taint as kubectl does (``key=value:Effect``)."""
+    value = text(taint, "value")
+    return f"{text(taint, 'key')}{'=' + value if value else ''}:{text(taint, 'effect')}"
+
+
+Requirement = tuple[str, str, tuple[str, ...]]
+"""What a pod asks of a node's labels: key, operator, values."""
+
+
+def node_requirements(pod: Pod) -> list[Requirement]:
+    """Return what the pod asks of a node's labels, node selector and required affinity together."""
+    wanted: list[Requirement] = [(k, "In", (v,)) for k, v in sorted(labels(pod.raw, "spec", "nodeSelector").items())]
+    terms = objects(
+        pod.raw,
+        "spec",
+        "affinity",
+        "nodeAffinity",
+        "requiredDuringSchedulingIgnoredDuringExecution",
+        "nodeSelectorTerms",
+    )
+    for term in terms:
+        for rule in objects(term, "matchExpressions"):
+            wanted.append((text(rule, "key"), text(rule, "operator"), tuple(texts(rule, "values"))))
+    return wanted
+
+
+def node_labels(node: Obj) -> dict[str, str]:
+    """Return the labels of a node."""
+    return labels(node, "metadata", "labels")
+
+
+def some(nodes: list[str]) -> str:
+    """Write a few node names."""
+    shown = ", ".join(nodes[:3])
+    return shown if len(nodes) <= 3 else f"{shown} and {len(nodes) - 3} more"

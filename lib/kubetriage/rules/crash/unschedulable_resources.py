@@ -1,0 +1,176 @@
+"""No node has enough of a resource left for the pod's request.
+
+Meaning: the scheduler counts requests, not use: a node is full when the requests of its pods reach what it can
+allocate. The pod stays Pending until requests shrink, pods leave, or a node comes.
+
+Told by: ``Insufficient RESOURCE``, ``Too many pods`` or ``exceed max volume count`` in the condition PodScheduled or
+the ``FailedScheduling`` event; the nodes' allocatable amounts and the pods on them tell whether any node could ever
+hold the request.
+
+Fix: lower the request in the workload's pod template to what the containers use, add nodes, or free some.
+
+Source: scheduler plugins NodeResourcesFit, NodeVolumeLimits, DynamicResources.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from kubetriage.fields import Obj, dig, name_of, text
+from kubetriage.model import Evidence, Finding
+from kubetriage.pods import Pod
+from kubetriage.quantity import parse_quantity
+from kubetriage.rules.crash import scheduling
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.requests import amount_text, pod_request
+from kubetriage.rules.crash.scheduling import Block, Requirement, Unscheduled
+from kubetriage.snapshot import List, Need
+
+CODE = "UnschedulableResources"
+TITLE = "No node has room for the request"
+
+_INSUFFICIENT = re.compile(r"Insufficient (?P<resource>[^\s,.]+(?:\.[^\s,.]+)*)")
+CANDIDATES = 5
+"""Nodes whose pods are read to tell what is free; more would cost a list for each."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """What one node has of a resource."""
+
+    node: str
+    allocatable: Fraction
+    free: Fraction | None
+    """None: the pods on it were not seen."""
+    at_most: bool
+    """The pods of some namespaces may be missing, so less may be free."""
+
+
+def needs(case: Case) -> Iterator[Need]:
+    """Ask for the nodes, and for the pods on the few that could hold the request."""
+    yield from scheduling.needs(case)
+    found = scheduling.unscheduled(case, Block.RESOURCES)
+    resource = _resource(found)
+    if found is None or not resource:
+        return
+    wanted = pod_request(case.pod, resource)
+    for node in _candidates(found, resource):
+        if _allocatable(node, resource) >= wanted:
+            yield List("pods", fields=f"spec.nodeName={name_of(node)}")
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Compare the request with the nodes."""
+    found = scheduling.unscheduled(case, Block.RESOURCES)
+    if found is None:
+        return
+    resource = _resource(found)
+    if not resource:
+        yield found.finding(
+            CODE,
+            f"No node takes the pod: {found.head}.",
+            (case.template_fix(f"Use fewer volumes or devices in {case.workload_name}, or add nodes."),),
+        )
+        return
+    wanted = pod_request(case.pod, resource)
+    rooms = [_room(found, node, resource) for node in _candidates(found, resource)]
+    yield found.finding(
+        CODE,
+        _message(found, resource, wanted, rooms),
+        (case.template_fix(_words(case, resource, wanted, rooms)),),
+        tuple(_evidence(case, resource, rooms)),
+        verify=("kubectl describe nodes", "kubectl top nodes"),
+    )
+
+
+def _resource(found: Unscheduled | None) -> str:
+    if found is None:
+        return ""
+    if "Too many pods" in found.head.words:
+        return "pods"
+    match = _INSUFFICIENT.search(found.head.words)
+    return match["resource"] if match else ""
+
+
+def _allocatable(node: Obj, resource: str) -> Fraction:
+    return parse_quantity(dig(node, "status", "allocatable", resource)) or Fraction(0)
+
+
+def _candidates(found: Unscheduled, resource: str) -> list[Obj]:
+    """Return the largest nodes that nothing else keeps the pod from."""
+    pod = found.case.pod
+    usable = [
+        n
+        for n in found.nodes.items
+        if not any(not scheduling.tolerated(pod, t) for t in scheduling.taints(n))
+        and all(_meets(n, requirement) for requirement in scheduling.node_requirements(pod))
+    ]
+    chosen = usable or list(found.nodes.items)
+    return sorted(chosen, key=lambda n: (-_allocatable(n, resource), name_of(n)))[:CANDIDATES]
+
+
+def _meets(node: Obj, requirement: Requirement) -> bool:
+    """Tell whether a node's labels meet a plain requirement; operators other than In count as met."""
+    key, operator, values = requirement
+    return operator != "In" or scheduling.node_labels(node).get(key) in values
+
+
+def _room(found: Unscheduled, node: Obj, resource: str) -> Room:
+    name, total = name_of(node), _allocatable(node, resource)
+    listing = found.case.snapshot.list("pods", fields=f"spec.nodeName={name}")
+    if not listing.complete:
+        return Room(name, total, None, True)
+    here = [Pod(p) for p in listing.items if text(p, "spec", "nodeName") == name]
+    used = sum((pod_request(p, resource) for p in here if not p.finished), Fraction(0))
+    return Room(name, total, total - used, listing.presumed)
+
+
+def _message(found: Unscheduled, resource: str, wanted: Fraction, rooms: list[Room]) -> str:
+    count = f"{found.head.nodes} of {found.total} nodes" if found.total > 1 else "the only node"
+    if resource == "pods":
+        largest = max((r.allocatable for r in rooms), default=None)
+        limit = f" (at most {int(largest)} pods a node)" if largest else ""
+        return f"No node takes another pod: {count} holds as many as it may{limit}."
+    asks = f"The pod requests {amount_text(resource, wanted)}" + ("" if resource == "cpu" else f" of {resource}")
+    if not rooms:
+        return f"{asks}, and {count} lacks it."
+    biggest = max(rooms, key=lambda r: r.allocatable)
+    if biggest.allocatable < wanted:
+        have = amount_text(resource, biggest.allocatable)
+        return f"{asks}; the largest node, {biggest.node}, has {have} in all, so it can never be scheduled there."
+    seen = [r for r in rooms if r.free is not None]
+    if not seen:
+        return (
+            f"{asks}; {count} lacks it, though {biggest.node} has {amount_text(resource, biggest.allocatable)} in all."
+        )
+    best = max(seen, key=lambda r: r.free or Fraction(0))
+    free = max(best.free or Fraction(0), Fraction(0))
+    bound = "at most " if best.at_most else ""
+    return f"{asks}; the most that is free is {bound}{amount_text(resource, free)} on {best.node}."
+
+
+def _words(case: Case, resource: str, wanted: Fraction, rooms: list[Room]) -> str:
+    if resource == "pods":
+        return "Add nodes, remove pods, or raise maxPods of the kubelets."
+    room = max((r.free if r.free is not None else r.allocatable for r in rooms), default=None)
+    if room is None or room <= 0 or room >= wanted:
+        return f"Lower requests.{resource} in {case.workload_name}, or add a node with room for it."
+    return (
+        f"Lower requests.{resource} in {case.workload_name} from {amount_text(resource, wanted)} to at most "
+        f"{amount_text(resource, room)}, or add a node with room for it."
+    )
+
+
+def _evidence(case: Case, resource: str, rooms: list[Room]) -> Iterator[Evidence]:
+    if resource != "pods":
+        for container in case.containers:
+            asked = dig(container.spec, "resources", "requests", resource)
+            if asked is not None:
+                yield container.fact("spec", f"resources.requests.{resource}", asked)
+    for room in rooms:
+        free = "" if room.free is None else f", free {amount_text(resource, max(room.free, Fraction(0)))}"
+        value = f"allocatable {amount_text(resource, room.allocatable)}{free}"
+        yield Evidence("status", f"node/{room.node} {resource}", value)

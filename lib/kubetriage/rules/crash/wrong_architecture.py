@@ -1,0 +1,69 @@
+"""The image, or the program in it, is built for another processor than the node has.
+
+Meaning: the kernel cannot run the program (``exec format error``), or the registry has no image for the node's
+platform. Often an image built on an arm64 laptop runs on amd64 nodes, or the other way round.
+
+Told by: ``exec format error`` in the runtime's words or as the last line of the log (exit code 1 or 255), or ``no
+match for platform in manifest`` and its relatives in the pull error; the node's architecture is shown beside it. A
+script without a ``#!`` line gives the same kernel error and is CommandNotExecutable.
+
+Fix: build the image for the nodes' platform (docker buildx build --platform linux/amd64,linux/arm64), or choose nodes
+by the label kubernetes.io/arch.
+
+Source: execve(2) ENOEXEC; OCI image index platform matching; node.status.nodeInfo.architecture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.fields import name_of, text
+from kubetriage.model import Confidence, Evidence, Finding
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.images import Pull, pull_failures
+from kubetriage.rules.crash.starts import Start, start_failures
+
+CODE = "WrongArchitecture"
+TITLE = "Built for another processor"
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Name programs and images of another platform."""
+    platform = _platform(case)
+    evidence = (Evidence("status", f"node/{case.pod.node} nodeInfo", platform),) if platform else ()
+    node = f"{case.pod.node} ({platform})" if platform else case.pod.node or "the node"
+    build = platform or "the nodes' platform"
+    for pull in pull_failures(case, Pull.PLATFORM):
+        yield pull.finding(
+            CODE,
+            f"{pull.image} has no variant for {node}.",
+            [pull.image_fix(_words(case, pull.image, build))],
+            evidence=evidence,
+        )
+    for failure in start_failures(case, Start.FORMAT):
+        if failure.is_script:
+            continue
+        program = failure.program or "its program"
+        yield failure.finding(
+            CODE,
+            f"{node} cannot run {program} of container {failure.container.name} (exec format error): it is built for "
+            "another processor.",
+            case.template_fix(_words(case, failure.container.image, build)),
+            evidence=evidence,
+            # An empty or damaged file gives the same error; the image's own platform is not visible here.
+            confidence=Confidence.LIKELY,
+        )
+
+
+def _words(case: Case, image: str, platform: str) -> str:
+    build = f"Build {image} for {platform} (docker buildx build --platform ...)"
+    return f"{build}, or move {case.workload_name} to nodes that it fits."
+
+
+def _platform(case: Case) -> str:
+    info = case.node.obj
+    if not name_of(info):
+        return ""
+    system = text(info, "status", "nodeInfo", "operatingSystem") or "linux"
+    architecture = text(info, "status", "nodeInfo", "architecture")
+    return f"{system}/{architecture}" if architecture else ""
