@@ -1,0 +1,58 @@
+"""The kubelet is alive and says that its container runtime does not answer.
+
+Meaning: running containers go on, but nothing can be started, stopped or probed through the runtime; after 300
+seconds the pods are evicted, and their deletion cannot be carried out.
+
+Told by: Ready=False with 'container runtime is down' (no good status for 30s), 'container runtime not ready:
+RuntimeReady=false', or 'container runtime status check may not have completed yet', beside a fresh Lease. Told
+apart from a slow runtime (PLEG) and from lost contact.
+
+Fix: restart the runtime and read its journal.
+
+Source: pkg/kubelet/runtime.go and kubelet.go (updateRuntimeUp).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.fields import text
+from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.rules.node.case import NodeCase
+
+CODE = "ContainerRuntimeDown"
+TITLE = "The container runtime is down"
+
+
+def check(case: NodeCase) -> Iterator[Finding]:
+    """Match the kubelet's own word about its runtime."""
+    report = case.reported("runtime-down")
+    if report is None:
+        return
+    name, unit = case.runtime
+    version = text(case.node, "status", "nodeInfo", "containerRuntimeVersion")
+    evidence = [*case.contact_evidence()]
+    if version.endswith("://Unknown"):
+        evidence.append(Evidence("status", "status.nodeInfo.containerRuntimeVersion", version))
+    failed = case.events.last("ContainerGCFailed", "ImageGCFailed", "FailedCreatePodSandBox")
+    if failed is not None:
+        evidence.append(failed.evidence())
+    starting = report.words.startswith("container runtime status check")
+    yield Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.LIKELY if starting else Confidence.CONFIRMED,
+        case.ref,
+        f"{case.name} is NotReady by its own word: {report.words}. The kubelet lives, {name} does not answer it.",
+        evidence=tuple(evidence),
+        ruled_out=(RuledOut("KubeletUnreachable", "the kubelet itself posted this and renews its Lease"),)
+        if case.contact.beat.value == "fresh"
+        else (),
+        fix=(
+            Fix(
+                f"On {case.name} ({case.address}): sudo systemctl status {unit}; sudo journalctl -u {unit} -n 100; "
+                f"sudo systemctl restart {unit}; then sudo crictl info."
+            ),
+        ),
+        verify=(f"kubectl get node {case.name} -o jsonpath='{{.status.conditions[?(@.type==\"Ready\")].message}}'",),
+    )

@@ -1,0 +1,103 @@
+"""The control plane lost contact with one kubelet, and what was seen does not tell why.
+
+Meaning: NotReady by loss of contact, not by the node's own word: the machine may be off, cut off, frozen, or
+only its kubelet stopped. Its pods may run on. Conditions that turned Unknown with it (memory, disk, PID
+pressure) say nothing about pressure.
+
+Told by: Ready=Unknown with reason NodeStatusUnknown and a Lease older than the version's grace period (50s from
+1.32, 40s before). The heartbeat time of the status is not used: five to seven minutes are healthy there. Told
+apart from KubeletDown (the host answers), NodePartitioned (the machine is seen alive), NodeShutdown, and from
+whole zones.
+
+Fix: decide first: --probe-kubelet asks the API server to dial the kubelet; then the commands to run on the
+node.
+
+Source: pkg/controller/nodelifecycle/node_lifecycle_controller.go; kubernetes PR 126287 (grace period of 50s).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.rules.node.case import NodeCase
+from kubetriage.rules.node.contact import READINGS, Beat
+from kubetriage.times import human_duration
+
+CODE = "KubeletUnreachable"
+TITLE = "Contact with the kubelet is lost"
+
+EXHAUSTION = ("SystemOOM", "OOMKilling", "EvictionThresholdMet", "TaskHung", "KernelOops")
+BEFORE = timedelta(minutes=10)
+
+
+def check(case: NodeCase) -> Iterator[Finding]:
+    """Match a lost contact that nothing explains further."""
+    contact, scope, probe = case.contact, case.scope, case.probe
+    if not case.alone:
+        return
+    evidence = [*case.contact_evidence()]
+    reach = ""
+    if scope.kind == "pool":
+        reach = f" It shares {scope.label} with all {len(scope.members)} silent nodes: suspect a change of that kind."
+        evidence.append(Evidence("status", scope.label, f"silent: {', '.join(scope.members[:8])}"))
+    elif scope.kind == "together":
+        reach = (
+            f" {len(scope.members)} nodes fell silent within 20s ({', '.join(scope.members[:4])}): one common event."
+        )
+    cause = _exhaustion(case, evidence)
+    if case.proven_dead is not None:
+        reading = f"{case.proven_dead.detail}"
+    elif probe is None or probe.kind in ("tunnel", "forbidden", "error"):
+        reading = "whether the kubelet, the machine or the network failed was not seen"
+    else:
+        reading = f"dialling it, {READINGS[probe.kind]}"
+    gap = contact.changed - contact.renewed if contact.changed and contact.renewed and contact.skew is None else None
+    if gap is not None and gap > contact.grace + timedelta(seconds=40):
+        words = f"marked {human_duration(gap)} after the last renewal: the controller-manager was not watching then"
+        evidence.append(Evidence("status", "detection gap", words))
+    others = len(case.cluster.contacts) - _silent(case)
+    vanished = probe is not None and probe.kind in ("timeout", "no-route")
+    advice = Fix(
+        f"Decide what failed: kubectl node-triage {case.name} --probe-kubelet (needs nodes/proxy), the provider's "
+        f"console for {case.address}, then the commands below on the node."
+    )
+    yield Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.CONFIRMED if contact.beat in (Beat.STALE, Beat.LATE, Beat.ABSENT) else Confidence.LIKELY,
+        case.ref,
+        f"Contact with the kubelet of {case.name} is lost {case.silence()}; {reading}.{cause}{reach}",
+        evidence=tuple(evidence),
+        ruled_out=(
+            RuledOut("self-reported NotReady", "the node controller set Unknown; the kubelet said nothing"),
+            *((RuledOut("StatusFrozen", f"{others} other nodes renew their Leases"),) if others else ()),
+        ),
+        fix=(
+            Fix(f"Look at the machine {case.address} itself (console, power, network): nothing answers there.")
+            if vanished
+            else advice,
+            *case.fencing(),
+            *(() if case.proven_dead else (case.keep_hands_off(),)),
+            *case.faster_failover(),
+        ),
+        verify=(
+            f"kubectl -n kube-node-lease get lease {case.name} -o jsonpath='{{.spec.renewTime}}'",
+            f"kubectl describe node {case.name}",
+        ),
+    )
+
+
+def _silent(case: NodeCase) -> int:
+    return sum(1 for c in case.cluster.contacts.values() if c.silent or c.never)
+
+
+def _exhaustion(case: NodeCase, evidence: list[Evidence]) -> str:
+    """Look for signs of exhaustion in the last minutes before the silence."""
+    since = case.contact.since
+    event = case.events.last(*EXHAUSTION)
+    if since is None or event is None or event.last is None or not -BEFORE <= event.last - since <= BEFORE:
+        return ""
+    evidence.append(event.evidence())
+    return f" Just before, {event.reason} was reported: exhaustion is likely."

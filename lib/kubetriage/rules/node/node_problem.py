@@ -1,0 +1,105 @@
+"""A condition that is not the kubelet's own reports a problem; its type is the code.
+
+Meaning: for example KernelDeadlock or ReadonlyFilesystem. An agent on the node (Node Problem Detector, a cloud's
+monitoring agent, a CNI) found what the kubelet does not look for.
+
+Told by: the condition's status under its polarity. Types that end in Ready, Healthy, IsVoter or Up are good
+when True (EKS node monitoring agent, k3s); types that name a trouble are bad when True (Node Problem Detector);
+where a type tells neither, the condition is printed and not judged. This module yields one code for each such
+type, so it has none of its own.
+
+Fix: follow the agent's reason and message; drain the node when kernel or disk are damaged.
+
+Source: node-problem-detector config/*.json; AWS EKS node monitoring agent; kubernetes/node-problem-detector
+docs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from kubetriage.fields import Obj, objects, text
+from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.rules.node.case import NodeCase
+from kubetriage.rules.node.contact import KUBELET_CONDITIONS, condition_evidence
+from kubetriage.times import human_duration, parse_time
+
+TITLE = "A condition of Node Problem Detector or a cloud agent"
+
+CODES = (
+    "KernelDeadlock",
+    "ReadonlyFilesystem",
+    "XfsShutdown",
+    "CperHardwareErrorFatal",
+    "CorruptDockerOverlay2",
+    "DiskBadBlock",
+    "FrequentKubeletRestart",
+    "FrequentContainerdRestart",
+    "FrequentDockerRestart",
+    "FrequentUnregisterNetDevice",
+    "KubeletUnhealthy",
+    "ContainerRuntimeUnhealthy",
+    "NTPProblem",
+    "NetworkUnavailable",
+)
+"""Types of Node Problem Detector's own configuration and of the API; agents add others."""
+
+_GOOD = re.compile(r"(?<!Not)(Ready|Healthy|IsVoter|Up)\Z")
+# Words by which agents name a trouble: Node Problem Detector's config/*.json, AKS, GKE and OpenShift agents.
+_BAD = re.compile(
+    r"NotReady|Un(healthy|available|reachable|registered?|responsive)|Deadlock|Problem|Pressure|Read-?[Oo]nly|Frequent"
+    r"|Shutdown|Error|Fatal|Bad|Corrupt|Fail|Down\Z|Lost|Offline|Degraded|Expired|Full\Z|Hung|OOM|Oom|Leak|Throttl"
+    r"|Missing|Broken|Panic|Crash|Scheduled\Z|Exhaust"
+)
+
+
+def polarity(kind: str) -> bool | None:
+    """Return the status (True or False) that is good for this type; None when the type does not tell."""
+    if _BAD.search(kind):
+        return False
+    return True if _GOOD.search(kind) else None
+
+
+def check(case: NodeCase) -> Iterator[Finding]:
+    """Yield a finding for each bad condition, and a note for each that cannot be judged."""
+    for found in objects(case.node, "status", "conditions"):
+        kind, status = text(found, "type"), text(found, "status")
+        if not kind or kind in KUBELET_CONDITIONS or status not in ("True", "False"):
+            continue
+        good = polarity(kind)
+        if good is None:
+            if status == "True":
+                yield _finding(case, found, Severity.NOTE, Confidence.POSSIBLE, " Whether that is bad is not known.")
+        elif (status == "True") is not good:
+            severity = Severity.WARNING if case.contact.ready == "True" else Severity.ERROR
+            yield _finding(case, found, severity, Confidence.CONFIRMED, "")
+
+
+def _finding(case: NodeCase, found: Obj, severity: Severity, confidence: Confidence, more: str) -> Finding:
+    kind, reason = text(found, "type"), text(found, "reason")
+    beat, since = parse_time(found.get("lastHeartbeatTime")), parse_time(found.get("lastTransitionTime"))
+    span = f" for {human_duration(case.now - since)}" if since and since <= case.now else ""
+    evidence = [condition_evidence(found)]
+    if beat is not None:
+        ago = f"stamped {human_duration(case.now - beat)} ago"
+        evidence.append(Evidence("status", f"status.conditions[{kind}].lastHeartbeatTime", ago))
+    words = text(found, "message") or "no message"
+    return Finding(
+        kind,
+        severity,
+        confidence,
+        case.ref,
+        f"{case.name} has {kind}={text(found, 'status')}{span} ({reason}: {words}).{more}",
+        evidence=tuple(evidence),
+        fix=(
+            Fix(
+                f"Follow the agent's reason: sudo dmesg -T on {case.name} ({case.address}), and kubectl get events "
+                f"--field-selector involvedObject.kind=Node,involvedObject.name={case.name}. If kernel or disk are "
+                f"damaged: kubectl drain {case.name} --ignore-daemonsets --delete-emptydir-data, then replace it."
+            ),
+        )
+        if severity is not Severity.NOTE
+        else (),
+        verify=(f"kubectl get node {case.name} -o jsonpath='{{.status.conditions[?(@.type==\"{kind}\")]}}'",),
+    )
