@@ -17,7 +17,7 @@ import click  # noqa: E402
 
 import kubetriage  # noqa: E402
 from kubetriage.cli.main import build  # noqa: E402
-from kubetriage.plugins import PLUGINS, Plugin, load  # noqa: E402
+from kubetriage.plugins import PLUGINS, Plugin, codes, load  # noqa: E402
 from kubetriage.render.causes import cause_page, read_page  # noqa: E402
 
 EXECUTABLE = ROOT / "docs" / "executable.py.in"
@@ -53,7 +53,8 @@ def generated(plugins: list[Plugin]) -> dict[Path, str]:
     by_code: dict[str, list[tuple[str, ModuleType]]] = {}
     for plugin in plugins:
         for rule in plugin.rules:
-            by_code.setdefault(rule.CODE, []).append((plugin.name, rule))
+            for code in codes(rule):
+                by_code.setdefault(code, []).append((plugin.name, rule))
     for code, rules in by_code.items():
         files[ROOT / "docs" / "causes" / f"{code}.md"] = cause_page(code, rules)
     for plugin in plugins:
@@ -102,7 +103,8 @@ def cause_table(plugin: Plugin) -> str:
     """Write the table of the causes that a plugin names."""
     seen: dict[str, str] = {}
     for rule in plugin.rules:
-        seen.setdefault(rule.CODE, read_page(rule)[0].replace("\n", " ").rstrip("."))
+        for code in codes(rule):
+            seen.setdefault(code, read_page(rule)[0].replace("\n", " ").rstrip("."))
     rows = "".join(f"| [{code}](docs/causes/{code}.md) | {summary} |\n" for code, summary in seen.items())
     return f"### kubectl {plugin.name}\n\n| cause | meaning |\n| --- | --- |\n{rows}"
 

@@ -21,7 +21,7 @@ from kubetriage.cli.target import parse_targets
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.fields import name_of, namespace_of
 from kubetriage.model import Severity
-from kubetriage.plugins import Answer, Plugin, Request, load
+from kubetriage.plugins import Answer, Plugin, Request, codes, load
 from kubetriage.render.terminal import Terminal, wants_color
 from kubetriage.resources import BY_PLURAL
 from kubetriage.selectors import parse_label_selector
@@ -152,11 +152,12 @@ def _explain_cause(ctx: click.Context, _param: click.Parameter, code: str | None
     from kubetriage.render.causes import cause_page
 
     assert isinstance(ctx.command, KubectlCommand)
-    rules = [r for r in ctx.command.plugin.rules if r.CODE.lower() == code.lower()]
+    rules = [r for r in ctx.command.plugin.rules if code.lower() in [c.lower() for c in codes(r)]]
     if not rules:
-        known = ", ".join(sorted(r.CODE for r in ctx.command.plugin.rules))
+        known = ", ".join(sorted(c for r in ctx.command.plugin.rules for c in codes(r)))
         raise click.UsageError(f'no cause "{code}" in {ctx.command.plugin.name}; it knows {known}')
-    click.echo(cause_page(rules[0].CODE, [(ctx.command.plugin.name, r) for r in rules]), nl=False)
+    named = next(c for c in codes(rules[0]) if c.lower() == code.lower())
+    click.echo(cause_page(named, [(ctx.command.plugin.name, r) for r in rules]), nl=False)
     ctx.exit()
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from kubetriage.model import Diagnosis
 from kubetriage.snapshot import Need, Snapshot
 
-PLUGINS: tuple[str, ...] = ("why-crash", "svc-trace", "plane-trace")
+PLUGINS: tuple[str, ...] = ("why-crash", "svc-trace", "node-triage", "plane-trace")
 """Names of all executables, in the order of the documentation."""
 
 
@@ -121,6 +121,12 @@ class Plugin:
     takes_targets: bool = True
     """False: the plugin is about the cluster as a whole, so any TYPE, NAME, ``-l``, ``-A`` or ``-n`` makes no sense
     and a TYPE or NAME is a usage error; a call without arguments is its one form (``scan_without_target``)."""
+
+
+def codes(rule: ModuleType) -> tuple[str, ...]:
+    """Return the cause codes that a rule finds: ``CODES`` of a rule for a family of conditions, else its ``CODE``."""
+    many: tuple[str, ...] = getattr(rule, "CODES", ())
+    return many or (rule.CODE,)
 
 
 def load(name: str) -> Plugin:

@@ -7,10 +7,11 @@ exclude each other; a problem that an agent reports stands before the lost conta
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from types import ModuleType
 from typing import cast
 
-from kubetriage.model import Finding, ordered
+from kubetriage.model import Finding, RuledOut, ordered
 from kubetriage.rules.node import (
     all_nodes_lost,
     container_runtime_down,
@@ -67,6 +68,14 @@ UNREAD_RULES: tuple[ModuleType, ...] = (control_plane_unreachable,)
 """Rules for nodes of which nothing could be read."""
 
 
+_BUDGET = RuledOut("PodDisruptionBudget", "taint eviction deletes pods itself; budgets hold back drains only")
+
+
+def all_rules() -> tuple[ModuleType, ...]:
+    """Return all rule modules, in the order of the documentation."""
+    return (*UNREAD_RULES, *RULES)
+
+
 def diagnose_node(case: NodeCase) -> tuple[Finding, ...]:
     """Return all findings of one node, the root cause first."""
     found: list[Finding] = []
@@ -76,5 +85,11 @@ def diagnose_node(case: NodeCase) -> tuple[Finding, ...]:
                 continue
             if finding.cause in CONTACT and any(f.cause == node_shutdown.CODE for f in found):
                 continue
+            if case.contact.silent and case.stuck and finding.cause in (*CONTACT, kubelet_unreachable.CODE):
+                finding = replace(
+                    finding,
+                    message=finding.message + case.waiting_pods(),
+                    ruled_out=(*finding.ruled_out, _BUDGET),
+                )
             found.append(finding)
     return ordered(found)

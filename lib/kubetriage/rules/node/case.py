@@ -65,8 +65,9 @@ def read_cluster(snapshot: Snapshot, cut: Cutoffs | None = None) -> Cluster:
     nodes = snapshot.list("nodes").items
     leases = lease_listing(snapshot)
     by_name = {name_of(o): o for o in leases.items if namespace_of(o) == NODE_LEASES}
+    version = snapshot.version
     contacts = {
-        name_of(n): read_contact(n, lease_of(leases, by_name, name_of(n)), leases.items, snapshot.now, snapshot.version)
+        name_of(n): read_contact(n, lease_of(leases, by_name, name_of(n)), leases.items, snapshot.now, version)
         for n in nodes
     }
     others = [*snapshot.list("pods").items, *snapshot.list("events").items]
@@ -378,6 +379,18 @@ class NodeCase:
         except (ValueError, RecursionError):
             return False, None
         return renewed is not None, self.now - renewed if renewed else None
+
+    def waiting_pods(self) -> str:
+        """Say in a sentence which pods wait for this node; empty when none does."""
+        stuck = self.stuck
+        if not stuck:
+            return ""
+        held = [
+            f"{r.controller.partition('/')[0]} pod {r.pod.name}" for r in stuck if r.waits_for_node and r.controller
+        ]
+        kept = f"; no replacement before that for {', '.join(held[:2])}" if held else ""
+        more = f" and {len(held) - 2} more" if len(held) > 2 else ""
+        return f" {len(stuck)} pod{'s' * (len(stuck) > 1)} stuck Terminating until its kubelet confirms{kept}{more}."
 
     def keep_hands_off(self) -> Fix:
         """Warn against force deletion while the machine may still run the pods."""

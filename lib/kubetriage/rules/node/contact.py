@@ -7,6 +7,7 @@ every five minutes and a half more (kubelet_node_status.go), so an old ``lastHea
 from __future__ import annotations
 
 import enum
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -318,12 +319,21 @@ def kubelet_path(node: str, what: str) -> str:
     return f"/api/v1/nodes/{node}/proxy/{what}"
 
 
+def _status_message(body: str) -> str:
+    """Return the message of an API Status, where the body is one."""
+    try:
+        return text(json.loads(body), "message") if body.lstrip().startswith("{") else ""
+    except (ValueError, RecursionError):
+        return ""
+
+
 def read_probe(snapshot: Snapshot, node: str) -> Probe | None:
     """Return what the dial to the kubelet gave; None when nobody tried, or our own time limit ended it first."""
     need = Raw(kubelet_path(node, "healthz"))
     body, failure = snapshot.body(need.path), snapshot.failure(need)
     if body is not None:
-        return Probe(read_dial(body.text, body.status), body.text.strip()[:300] or f"HTTP {body.status}", need.path)
+        words = _status_message(body.text) or body.text.strip()[:300] or f"HTTP {body.status}"
+        return Probe(read_dial(words, body.status), words, need.path)
     if failure is None or failure.why in (Why.NOT_IN_DUMP, Why.TIMEOUT):
         return None
     if failure.why is Why.FORBIDDEN and failure.status != 401:

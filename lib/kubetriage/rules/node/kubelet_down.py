@@ -37,7 +37,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
         confidence = Confidence.CONFIRMED if alive else Confidence.LIKELY
     elif alive is not None and (probe is None or probe.kind in ("tunnel", "forbidden", "error")):
         how = f"the machine reached the API server after that ({alive.what})"
-        ruled = RuledOut("power loss", f"{alive.what}: {alive.detail}")
+        ruled = RuledOut("MachineOff", f"{alive.what}: {alive.detail}")
         agent = alive.what.startswith("agent")
         confidence = Confidence.LIKELY if agent else Confidence.POSSIBLE
     else:
@@ -53,7 +53,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
         case.ref,
         f"The kubelet of {case.name} stopped: silent {case.silence()}, and {how}. Its containers very likely run on.",
         evidence=tuple(evidence),
-        ruled_out=(ruled, RuledOut("machine off", "a machine that is off answers nothing")),
+        ruled_out=(ruled, RuledOut("MachineOff", "a machine that is off answers nothing")),
         fix=(
             Fix(
                 f"On {case.name} ({case.address}): sudo systemctl status kubelet; sudo journalctl -u kubelet"

@@ -71,7 +71,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
         f"Contact with the kubelet of {case.name} is lost {case.silence()}; {reading}.{cause}{reach}",
         evidence=tuple(evidence),
         ruled_out=(
-            RuledOut("self-reported NotReady", "the node controller set Unknown; the kubelet said nothing"),
+            RuledOut("KubeletNotReady", "the node controller set Unknown; the kubelet said nothing"),
             *((RuledOut("StatusFrozen", f"{others} other nodes renew their Leases"),) if others else ()),
         ),
         fix=(

@@ -57,7 +57,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
             RuledOut(
                 "KubeletDown", "the kubelet's port answers" if one_way else "the dial vanishes, it is not refused"
             ),
-            RuledOut("machine off", "something on it still answers"),
+            RuledOut("MachineOff", "something on it still answers"),
         ),
         fix=(Fix(f"On {case.name} ({case.address}): {advice}."), case.keep_hands_off(), *case.faster_failover()),
         verify=(

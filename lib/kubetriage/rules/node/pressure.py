@@ -59,7 +59,7 @@ def pressure(case: NodeCase, about: Pressure) -> Iterator[Finding]:
         case.ref,
         f"{case.name} reports {about.kind}{span}" + (f": {shown}." if shown else ".") + hold + lost + most,
         evidence=tuple(evidence),
-        ruled_out=(RuledOut("lost contact", "the kubelet set this itself; lost contact would make it Unknown"),),
+        ruled_out=(RuledOut("KubeletUnreachable", "the kubelet set this itself; lost contact would make it Unknown"),),
         fix=(
             Fix(about.advice),
             *(
