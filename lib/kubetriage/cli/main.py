@@ -307,7 +307,7 @@ class Run:
             click.echo(document.as_json(content) if output == "json" else document.as_yaml(content))
             return
         if request.is_scan and self.plugin.takes_targets and not diagnoses and not answer.errors:
-            click.echo(_nothing(request, answer), err=not answer.checked)
+            click.echo(_nothing(self.plugin, request, answer), err=not answer.checked)
             return
         if output == "name":
             for d in diagnoses:
@@ -356,9 +356,10 @@ def _namespace_of_dump(snapshot: Snapshot, request: Request) -> str:
     return places.pop() if len(places) == 1 else "default"
 
 
-def _nothing(request: Request, answer: Answer) -> str:
+def _nothing(plugin: Plugin, request: Request, answer: Answer) -> str:
     """Say that a scan has nothing to show; kubectl's words where there is nothing at all."""
-    where = "" if request.all_namespaces else f" in {request.namespace} namespace"
+    placed = BY_PLURAL[plugin.default_resource].namespaced
+    where = f" in {request.namespace} namespace" if placed and not request.all_namespaces else ""
     if not answer.checked:
         return f"No resources found{where}."
     return f"Nothing is wrong: {answer.checked} looked at{where}."

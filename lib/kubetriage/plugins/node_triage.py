@@ -224,7 +224,7 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     diagnoses = [_diagnosis(found[name], request, gaps) for name in order if name in found]
     if request.is_scan:
         diagnoses.sort(key=lambda d: (d.healthy, d.cause not in _GROUPED))
-    return Answer(tuple(diagnoses), errors)
+    return Answer(tuple(diagnoses), errors, checked=len(cluster.nodes))
 
 
 def _unread(snapshot: Snapshot, request: Request) -> Answer:
