@@ -1,11 +1,11 @@
-"""Tables as kubectl prints them: no rules, two or three blanks between columns, wrapped only on a terminal."""
+"""Tables as kubectl prints them: no rules, blanks between columns, wrapped only on a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-_GAP = 3
-"""Blanks between columns, as kubectl's tabwriter leaves them."""
+_GAP = 2
+"""Blanks between columns of tabulate's plain format."""
 _NARROWEST = 12
 """A wrapped column is not made narrower than this, even when the line then passes the terminal's width."""
 
@@ -37,21 +37,12 @@ def table(
         ]
         room = width - _GAP * (len(columns) - 1) - sum(w for i, w in enumerate(wide) if i not in flexible)
         limits = _share(wide, room, flexible)
-    tabulate_module.PRESERVE_WHITESPACE = False
-    style = tabulate_module.TableFormat(
-        lineabove=None,
-        linebelowheader=None,
-        linebetweenrows=None,
-        linebelow=None,
-        headerrow=tabulate_module.DataRow("", " " * _GAP, ""),
-        datarow=tabulate_module.DataRow("", " " * _GAP, ""),
-        padding=0,
-        with_header_hide=None,
-    )
+    # Headers would otherwise get two more blanks than their column needs.
+    tabulate_module.MIN_PADDING = 0
     drawn = tabulate_module.tabulate(
         shown,
         headers=list(columns) if headers else (),
-        tablefmt=style,
+        tablefmt="plain",
         disable_numparse=True,
         maxcolwidths=limits if any(limit is not None for limit in limits) else None,
     )

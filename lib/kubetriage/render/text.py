@@ -88,16 +88,12 @@ def _block(group: list[Diagnosis], terminal: Terminal, wide: bool, headers: bool
 def _header(diagnosis: Diagnosis, terminal: Terminal) -> str:
     target = diagnosis.target
     name = f"{target.kind.lower()}/{target.name}" if target.name else target.kind
-    parts = [terminal.paint(name, "bold")]
-    if target.namespace:
-        parts.append(f"namespace {target.namespace}")
-    for label, value in diagnosis.header:
-        parts.append(f"{label} {value}" if label else terminal.paint(value, "ok" if diagnosis.healthy else "error"))
-    return "   ".join(parts) if terminal.width is None or terminal.color else _fit("   ".join(parts), terminal.width)
-
-
-def _fit(line: str, width: int) -> str:
-    return line if len(line) <= width else wrapped(line, width, "  ", "")
+    status = next((value for label, value in diagnosis.header if not label), "")
+    parts = [name, *([f"namespace {target.namespace}"] if target.namespace else [])]
+    parts += [f"{label} {value}".strip() for label, value in diagnosis.header]
+    line = wrapped(" | ".join(parts), terminal.width, "  ", "").replace(" | ", "   ")
+    line = line.replace(name, terminal.paint(name, "bold"), 1)
+    return line.replace(status, terminal.paint(status, "ok" if diagnosis.healthy else "error"), 1) if status else line
 
 
 def _findings_table(findings: Sequence[Finding], terminal: Terminal, headers: bool) -> str:
@@ -166,7 +162,9 @@ def _proof(diagnosis: Diagnosis, terminal: Terminal, wide: bool) -> Iterator[str
 def _evidence(line: Evidence, terminal: Terminal, wide: bool) -> str:
     value = line.value if wide else _short(line.value)
     when = f"   {line.time}" if line.time else ""
-    return wrapped(f"{line.source} {line.at}: {value}{when}", terminal.width, "    ", "  ")
+    # A field path says by itself whether it is of the spec or of the status.
+    where = line.at if line.source in ("status", "spec") and "." in line.at else f"{line.source} {line.at}"
+    return wrapped(f"{where}: {value}{when}", terminal.width, "    ", "  ")
 
 
 def _short(words: str) -> str:
