@@ -10,7 +10,7 @@ PYTHON ?= $(shell for v in 3.14 3.13 3.12 3.11 3.10 3; do \
 	p=$$(command -v python$$v) && $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' \
 	2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test lint format generate check-generated package release clean
+.PHONY: help demo test lint format generate check-generated smoke standalone package release clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -46,6 +46,19 @@ check-generated: $(VENV)/dev ## Fail when a generated file is stale
 format: $(VENV)/dev ## Format the code
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+smoke: $(VENV)/runtime ## Run the plugins against the cluster of the current context
+	$(PY) tests/smoke.py
+
+standalone: $(VENV)/runtime ## Freeze one binary per plugin in dist/standalone/, for machines without Python
+	$(PY) -m pip install --quiet --disable-pip-version-check pyinstaller
+	for file in kubectl-plugins/kubectl-*; do \
+		$(PY) -m PyInstaller --noconfirm --log-level ERROR --onedir --strip --paths lib \
+			--collect-submodules kubetriage --copy-metadata kubernetes \
+			--exclude-module kubernetes.aio --exclude-module tkinter \
+			--name $$(basename $$file) --distpath dist/standalone --workpath build/standalone --specpath build \
+			$$file; \
+	done
 
 package: $(VENV)/runtime ## Build the release archive and manifests for it in dist/
 	$(PY) krew-manifests/package.py

@@ -80,7 +80,7 @@ def krew_manifest(plugin: Plugin) -> str:
     committed = ROOT / "krew-manifests" / f"{plugin.name}.yaml"
     text = committed.read_text(encoding="utf-8") if committed.exists() else ""
     version = re.search(r"^  version: v(.*)$", text, re.MULTILINE)
-    digest = re.search(r"^    sha256: ([0-9a-f]{64})$", text, re.MULTILINE)
+    digest = re.search(r"^    sha256: \"([0-9a-f]{64})\"$", text, re.MULTILINE)
     written: str = package["manifest"](
         plugin, version[1] if version else kubetriage.__version__, digest[1] if digest else "0" * 64
     )

@@ -183,7 +183,7 @@ spec:
         operator: In
         values: [darwin, linux]
     uri: {HOME}/releases/download/v{version}/kubetriage-v{version}.tar.gz
-    sha256: {digest}
+    sha256: "{digest}"
     bin: {folder}/kubectl-{executable}
 """
 

@@ -12,7 +12,8 @@ from kubetriage.plugins import Answer, Request, Target, load
 from kubetriage.resources import find_resource
 from kubetriage.snapshot import Snapshot
 
-CAPTURES = Path(__file__).parent.parent / "captures"
+ROOT = Path(__file__).parents[2]
+CAPTURES = ROOT / "tests" / "captures"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,124 @@
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kubetriage.plugins import PLUGINS
+from support.offline import ROOT
+
+pytestmark = pytest.mark.slow
+CAPTURE = ROOT / "tests" / "captures" / "oom-limit"
+
+
+def pythons():
+    found = {f"3.{minor}": shutil.which(f"python3.{minor}") for minor in range(10, 15)}
+    usable = {
+        version: path
+        for version, path in found.items()
+        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0
+    }
+    return usable or {"this": sys.executable}
+
+
+def run(python, executable, *args, **options):
+    # -I -S: nothing of the machine's site-packages, nothing of the environment.
+    command = [python, "-I", "-S", executable, *args]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
+
+
+@pytest.mark.parametrize("version", list(pythons()))
+def test_runs_on_every_python_without_any_installed_package(version, unpacked):
+    python = pythons()[version]
+    executable = unpacked / "kubectl-plugins" / "kubectl-why_crash"
+    done = run(python, executable, "api", "--from", str(CAPTURE), "-o", "yaml")
+    assert done.returncode == 0, done.stderr
+    assert "cause: OOMKilled" in done.stdout
+    done = run(python, executable, "api", "--context", "none", "--kubeconfig", "/nonexistent/kubeconfig")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_every_executable_answers_through_a_link(name, unpacked, tmp_path):
+    link = tmp_path / f"kubectl-{name.replace('-', '_')}"
+    link.symlink_to(unpacked / "kubectl-plugins" / link.name)
+    done = run(sys.executable, link, "--help")
+    assert done.returncode == 0, done.stderr
+    assert f"kubectl {name}" in done.stdout
+
+
+def test_an_old_python_is_refused_in_one_line(unpacked, tmp_path):
+    source = (unpacked / "kubectl-plugins" / "kubectl-why_crash").read_text()
+    # No older Python need be here: pretend that the oldest that will do is far away.
+    patched = tmp_path / "kubectl-why_crash"
+    patched.write_text(source.replace("(3, 10)", "(9, 0)").replace("(14, 13, 12, 11, 10)", "()"))
+    done = run(sys.executable, patched)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: kubectl-why_crash needs Python 3.10 or newer; this is ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_executable_parses_on_old_pythons():
+    """No syntax newer than Python 2.7 stands in the executable."""
+    source = (ROOT / "docs" / "executable.py.in").read_text()
+    assert not re.search(r"\bf[\"']|:=|->|\bprint \w|nonlocal", source)
+
+
+def test_two_builds_are_equal(archive, tmp_path):
+    environment = {**os.environ, "PYTHONHASHSEED": "12345"}
+    command = [sys.executable, ROOT / "krew-manifests" / "package.py", "--out", tmp_path]
+    subprocess.run(command, check=True, env=environment)
+    again = next(tmp_path.glob("*.tar.gz"))
+    assert hashlib.sha256(again.read_bytes()).digest() == hashlib.sha256(archive.read_bytes()).digest()
+
+
+def test_every_dependency_comes_with_its_licence(unpacked):
+    infos = list((unpacked / "vendor").glob("*.dist-info"))
+    assert {i.name.split("-")[0].lower() for i in infos} >= {"kubernetes", "click", "tabulate", "urllib3", "pyyaml"}
+    for info in infos:
+        texts = [f for f in info.rglob("*") if re.match(r"(?i)(licen[cs]e|copying|notice)", f.name)]
+        assert texts or "License" in (info / "METADATA").read_text()
+
+
+def test_the_archive_is_pure_and_has_byte_code_that_needs_no_file_times(unpacked):
+    assert not list(unpacked.rglob("*.so"))
+    compiled = list((unpacked / "lib").rglob("*.pyc"))
+    assert compiled
+    for file in compiled:
+        flags = int.from_bytes(file.read_bytes()[4:8], "little")
+        assert flags == 0b01  # PEP 552: hash-based, unchecked
+
+
+def test_a_read_only_copy_runs(unpacked, tmp_path):
+    copy = tmp_path / "store"
+    shutil.copytree(unpacked, copy)
+    for path in [*copy.rglob("*"), copy]:
+        path.chmod(0o555 if path.is_dir() or path.parent.name == "kubectl-plugins" else 0o444)
+    before = {p: p.stat().st_mtime_ns for p in copy.rglob("*")}
+    done = run(sys.executable, copy / "kubectl-plugins" / "kubectl-why_crash", "api", "--from", str(CAPTURE))
+    assert done.returncode == 0, done.stderr
+    assert {p: p.stat().st_mtime_ns for p in copy.rglob("*")} == before or os.geteuid() == 0
+
+
+def test_a_wheel_installs_the_commands(tmp_path):
+    environment = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    python = environment / "bin" / "python"
+    source = tmp_path / "source"
+    ignore = shutil.ignore_patterns(".git", ".venv", "*.egg-info", "__pycache__", "captures", "dist", "build")
+    shutil.copytree(ROOT, source, ignore=ignore)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", source], check=True)
+    for name in PLUGINS:
+        command = environment / "bin" / f"kubectl-{name.replace('-', '_')}"
+        done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True, cwd=tmp_path)
+        assert done.stdout.startswith(f"kubectl {name} ")
+    where = subprocess.run(
+        [python, "-c", "import kubetriage; print(kubetriage.__file__)"],
+        capture_output=True, text=True, check=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert Path(where.stdout.strip()).is_relative_to(environment)
