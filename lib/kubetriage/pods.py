@@ -23,7 +23,7 @@ from kubetriage.fields import (
     uid_of,
 )
 from kubetriage.model import Evidence, EvidenceSource, Ref
-from kubetriage.times import human_duration, parse_time
+from kubetriage.times import human_duration, parse_time, precise_duration
 
 ContainerKind = Literal["init", "sidecar", "app", "ephemeral"]
 """``sidecar`` is an init container with restartPolicy Always (KEP-753)."""
@@ -90,6 +90,13 @@ class Termination:
         if self.started is None or self.finished is None or self.finished < self.started:
             return None
         return self.finished - self.started
+
+    def age_words(self) -> str:
+        """Say at what age it ended, to follow a verb: `` 42s after its start``; empty when that is not known."""
+        if self.lifetime is None:
+            return ""
+        whole = precise_duration(self.lifetime)
+        return f" {whole} after its start" if self.lifetime >= timedelta(seconds=1) else " within a second of its start"
 
     def evidence(self) -> Evidence:
         """Quote exit code and reason."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from kubetriage.fields import Obj, dig
+from kubetriage.fields import Obj, dig, labels, objects, text, texts
 
 _SET = re.compile(r"(!?)\s*([^\s!=<>,()]+)(?:\s+(in|notin)\s+\(([^)]*)\)|\s*(==|=|!=|>|<)\s*([^,=]*))?\s*\Z")
 
@@ -86,3 +86,13 @@ def field_selector_matches(selector: str, obj: Obj) -> bool:
         if (have == match[3]) == (match[2] == "!="):
             return False
     return True
+
+
+def selector_text(controller: Obj) -> str:
+    """Write ``spec.selector`` of a controller as a label selector for the API; empty when it has none."""
+    parts = [f"{k}={v}" for k, v in sorted(labels(controller, "spec", "selector", "matchLabels").items())]
+    for term in objects(controller, "spec", "selector", "matchExpressions"):
+        key, operator, values = text(term, "key"), text(term, "operator"), ",".join(texts(term, "values"))
+        written = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key}
+        parts.append(written.get(operator, f"!{key}"))
+    return ",".join(parts)

@@ -26,7 +26,7 @@ def test_disk_stall_is_drawn_from_disk_to_controllers():
     assert got.cause == "EtcdSlowDisk"
     assert all(f.fix == () for f in got.findings[1:])
     drawn = got.lead[0].lines
-    assert [line.split(":")[0].strip(" X->") for line in drawn][: len(broken)] == broken
+    assert [line.split(":")[0].strip("✗└▶ ") for line in drawn] == [*broken, "kubelets' contact"]
 
 
 def test_healthy_plane_is_clean():

@@ -175,6 +175,11 @@ class FakeApi:
         self.clock = clock
         self.tls = tls
         self.generation = 0
+        self.connections = 0
+        """Connections that were opened."""
+        self.most_at_once = 0
+        """Requests that were under way at the same time, at most."""
+        self._under_way = 0
         self._client_certificates = client_certificates
         self._denied: set[str] = set()
         self._raw_reads: dict[str, int] = {}
@@ -521,6 +526,8 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
+        with self.api._lock:
+            self.api.connections += 1
         # In the connection's own thread, so that a slow handshake holds nobody up.
         if self.tls is not None:
             request = self.tls.wrap_socket(request, server_side=True)
@@ -556,6 +563,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         api = self.server.api
+        with api._lock:
+            api._under_way += 1
+            api.most_at_once = max(api.most_at_once, api._under_way)
+        try:
+            self._handle_one(api)
+        finally:
+            with api._lock:
+                api._under_way -= 1
+
+    def _handle_one(self, api: FakeApi) -> None:
         split = urlsplit(self.path)
         query = dict(parse_qsl(split.query, keep_blank_values=True))
         request = Request(self.command, split.path, query, list(self.headers.items()))
@@ -599,7 +616,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _authenticate(self, api: FakeApi) -> Answer | None:
         known = not api.token and not api._client_certificates
         if api.token:
-            known = self.headers.get("Authorization") == f"Bearer {api.token}"
+            scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+            known = scheme.lower() == "bearer" and token == api.token
         if api._client_certificates and isinstance(self.connection, ssl.SSLSocket):
             known = known or bool(self.connection.getpeercert())
         return None if known else _status(401, "Unauthorized", "Unauthorized")

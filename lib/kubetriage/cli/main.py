@@ -286,10 +286,11 @@ class Run:
             ),
             os.environ,
         )
-        interval = request.options.get("interval")
+        interval, deadline = request.options.get("interval"), request.options.get("deadline")
         live = LiveReader(
             session,
-            deadline=request.options.get("deadline"),
+            # The samples are the interval apart; the deadline is for everything else.
+            deadline=deadline + (interval or 0.0) if deadline else None,
             trace=_trace if v["verbosity"] else None,
             **({} if interval is None else {"interval": interval}),
         )

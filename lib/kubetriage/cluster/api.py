@@ -106,7 +106,7 @@ class Api:
                 dropped += 1
                 if error.failure.status or error.failure.why is Why.TIMEOUT or not isinstance(error, _DroppedError):
                     raise
-                if dropped > _DROPPED_RETRIES or not self._pause(0.1 * 2**dropped, call):
+                if dropped > _DROPPED_RETRIES or not self._pause(0.05 * 2**dropped, call):
                     raise
                 continue
             if reply.status == 401 and "/proxy/" not in path and self._renew(generation):
@@ -178,7 +178,9 @@ class Api:
 
         host, port = self._session.address
         reason = connection_reason(error, host, port)
-        if isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError):
+        # urllib3 counts a connection that could not be made among its time-outs.
+        never_made = isinstance(error, urllib3.exceptions.NewConnectionError)
+        if isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError) and not never_made:
             return NoAnswerError(Failure(Why.TIMEOUT, reason), f"Unable to connect to the server: {reason}")
         if isinstance(error, urllib3.exceptions.ProxyError):
             reason = f"proxyconnect tcp: {reason}"

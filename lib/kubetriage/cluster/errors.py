@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-from kubetriage.snapshot import Failure, Why
+from kubetriage.snapshot import Failure
 
 _REASONS = {
     400: "BadRequest",
@@ -59,15 +59,11 @@ def failure_line(failure: Failure) -> str:
     """Return the line that kubectl prints for a read that the API server refused or could not do."""
     if failure.status == 401:
         return str(UnauthorizedError())
+    if failure.message.startswith("the server doesn't have a resource type"):
+        return f"error: {failure}"
     if failure.status:
         reason = _REASONS.get(failure.status, "UnknownError")
         return f"Error from server ({reason}): {failure}"
-    if failure.why is Why.NOT_FOUND:
-        return (
-            f"error: {failure}"
-            if failure.message.startswith("the server")
-            else f"Error from server (NotFound): {failure}"
-        )
     return f"Unable to connect to the server: {failure}"
 
 

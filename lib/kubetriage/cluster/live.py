@@ -223,7 +223,11 @@ class LiveReader:
         firsts = [self._sampled[f] for n in needs if (f := _first_sample(n)) in self._sampled]
         if firsts:
             until = min(max(firsts) + self._interval, self._ends)
-            time.sleep(max(0.0, until - time.monotonic()))
+            while (left := until - time.monotonic()) > 0:
+                if self._progress is not None:
+                    whole = round(self._interval)
+                    self._progress("seconds to the second sample", max(whole - round(left), 0), whole)
+                time.sleep(min(left, 1.0))
 
     # Answering one need, in a worker.
 

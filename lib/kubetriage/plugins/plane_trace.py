@@ -8,11 +8,12 @@ from kubetriage.model import Diagnosis, Finding, Lines, NotSeen, Section, Severi
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request
 from kubetriage.rules.plane import RULES, apf, apiserver, chain, etcd, findings, leases, webhooks
 from kubetriage.rules.plane.api_server_overloaded import yaml_lines
-from kubetriage.rules.plane.case import CLUSTER, EVENTS, NODES, OPENSHIFT_ETCD, PODS, Case
+from kubetriage.rules.plane.case import CLUSTER, EVENTS, NODES, OPENSHIFT_ETCD, PODS, Case, Leading, Writes
 from kubetriage.rules.plane.thresholds import LIMITS, Limits
 from kubetriage.rules.plane.timeline import Fossil, fossils
 from kubetriage.snapshot import Dial, List, Log, Need, Raw, Snapshot
 
+_VERSION = Raw("/version", timeout=5.0)
 _SHOWN_FOSSILS = 20
 """The newest fossils stand in the table; JSON has all."""
 
@@ -26,7 +27,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     first: list[Need] = [
         apiserver.LIVEZ,
         apiserver.READYZ,
-        Raw("/version", timeout=5.0),
+        _VERSION,
         apiserver.METRICS[0],
         leases.SYSTEM_LEASES,
         leases.NODE_LEASES,
@@ -168,11 +169,21 @@ def _timeline(title: str, shown: tuple[Fossil, ...]) -> Table:
 def _gaps(snapshot: Snapshot, request: Request) -> Iterator[NotSeen]:
     """Say what the reads that failed would have told; those that one answer covers are one gap."""
     said: set[str] = set()
+    case = _case(snapshot, request)
     for need, why in snapshot.unseen(plan(snapshot, request)):
-        what = _gap(need, snapshot)
+        what = "" if _needless(need, case) else _gap(need, snapshot)
         if what and what not in said:
             said.add(what)
             yield NotSeen(what, why)
+
+
+def _needless(need: Need, case: Case) -> bool:
+    """Tell whether the answer does not hang on a read: its rivals answered, or nothing asks for it."""
+    if need == _VERSION:
+        return not case.lost_nodes
+    if need == leases.quorum_read(leases.CONTROLLER_MANAGER):
+        return case.leading(leases.CONTROLLER_MANAGER) is Leading.BACK and case.writes is Writes.FLOWING
+    return need == leases.quorum_read(leases.SCHEDULER)
 
 
 def _gap(need: Need, snapshot: Snapshot) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from kubetriage.fields import Obj, dig, labels, name_of, objects, text, texts, uid_of
+from kubetriage.fields import Obj, dig, name_of, uid_of
 from kubetriage.model import Diagnosis, Finding
 from kubetriage.plugins import Access, Answer, Plugin, Request, Target
 from kubetriage.plugins.answers import not_seen, target_error
@@ -13,7 +13,7 @@ from kubetriage.pods import Pod
 from kubetriage.resources import BY_PLURAL
 from kubetriage.rules import crash
 from kubetriage.rules.crash.case import ControllerCase, owner_uids
-from kubetriage.selectors import field_selector_matches, label_selector_matches
+from kubetriage.selectors import field_selector_matches, label_selector_matches, selector_text
 from kubetriage.snapshot import Get, List, Need, Raw, Snapshot
 
 CONTROLLERS = ("deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs")
@@ -60,16 +60,6 @@ def _controller_needs(snapshot: Snapshot, request: Request, target: Target, obj:
     case = ControllerCase(obj, BY_PLURAL[target.resource].kind, snapshot)
     for _, member in case.family:
         yield List("events", namespace, fields=f"involvedObject.uid={uid_of(member)}")
-
-
-def selector_text(controller: Obj) -> str:
-    """Write ``spec.selector`` of a controller as a label selector for the API; empty when it has none."""
-    parts = [f"{k}={v}" for k, v in sorted(labels(controller, "spec", "selector", "matchLabels").items())]
-    for term in objects(controller, "spec", "selector", "matchExpressions"):
-        key, operator, values = text(term, "key"), text(term, "operator"), ",".join(texts(term, "values"))
-        written = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key}
-        parts.append(written.get(operator, f"!{key}"))
-    return ",".join(parts)
 
 
 def _pods(snapshot: Snapshot, request: Request) -> Iterator[Pod]:

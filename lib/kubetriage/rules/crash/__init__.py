@@ -33,6 +33,7 @@ from kubetriage.rules.crash import (
     completed_but_restarted,
     config_map_key_not_found,
     config_map_not_found,
+    context,
     image_never_pull,
     image_not_found,
     image_pull_rate_limited,
@@ -134,7 +135,7 @@ TIERS: tuple[tuple[ModuleType, ...], ...] = (
 )
 """Causes of pods, the deepest first."""
 
-CONCLUSIONS: tuple[ModuleType, ...] = (init_container_failed, restarted_then_stable, unknown)
+CONCLUSIONS: tuple[ModuleType, ...] = (init_container_failed, restarted_then_stable, unknown, context)
 """What follows from all findings of a pod together, in this order."""
 
 CONTROLLER_RULES: tuple[ModuleType, ...] = ()
@@ -202,8 +203,7 @@ def pod_needs(snapshot: Snapshot, pod: Pod, *, events: bool = True) -> Iterator[
     yield from owner_needs(snapshot, pod.raw)
     if pod.node:
         yield Get("nodes", "", pod.node)
-    for tier in TIERS:
-        for rule in tier:
-            ask = getattr(rule, "needs", None)
-            if ask is not None:
-                yield from ask(case)
+    for rule in (*(rule for tier in TIERS for rule in tier), *CONCLUSIONS):
+        ask = getattr(rule, "needs", None)
+        if ask is not None:
+            yield from ask(case)

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kubetriage.logs import last_line
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.crash.attribution import Killer, attribute
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.startup import last_line
-from kubetriage.times import precise_duration
 
 CODE = "Aborted"
 TITLE = "aborted by the program itself"
@@ -34,8 +33,8 @@ def check(case: Case) -> Iterator[Finding]:
         if verdict is not None and verdict.killer is not Killer.UNKNOWN:
             continue
         log = case.log(container)
-        line = last_line(log)
-        lived = f" {precise_duration(end.lifetime)} after its start" if end.lifetime is not None else ""
+        line = last_line(log.text)
+        lived = end.age_words()
         words = f"; its last words: {line}" if line else ""
         yield Finding(
             CODE,

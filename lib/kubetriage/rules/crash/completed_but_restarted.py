@@ -19,11 +19,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.fields import texts
+from kubetriage.logs import last_line
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.crash.attribution import Attribution, Killer, attribute
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.startup import last_line
-from kubetriage.times import precise_duration
 
 CODE = "CompletedButRestarted"
 TITLE = "ends with success and is restarted"
@@ -41,8 +40,8 @@ def check(case: Case) -> Iterator[Finding]:
         if verdict is not None and not container.waiting_reason:
             # The kubelet stopped it once (a new sandbox, an in-place change), and it obeyed.
             continue
-        lived = f" {precise_duration(end.lifetime)} after its start" if end.lifetime is not None else ""
-        line = last_line(case.log(container))
+        lived = end.age_words()
+        line = last_line(case.log(container).text)
         evidence = [end.evidence(), case.pod.fact("spec", "spec.restartPolicy", container.restart_policy)]
         if line:
             evidence.append(Evidence("log", container.name, line))

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from kubetriage.logs import last_line
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.startup import last_line
 
 CODE = "InitContainerFailed"
 TITLE = "init container failed"
@@ -51,7 +51,7 @@ def conclude(case: Case, findings: list[Finding]) -> list[Finding]:
 def _finding(case: Case, container: Container, own: list[Finding]) -> Finding:
     end = case.crash(container)
     head = own[0] if own else None
-    line = last_line(case.log(container))
+    line = last_line(case.log(container).text)
     blocked = ", ".join(c.name for c in case.containers if c.kind == "app") or "the main containers"
     final = container.restart_policy == "Never"
     after = "the pod has failed for good" if final else f"{blocked} cannot start"

@@ -19,10 +19,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.fields import texts
+from kubetriage.logs import last_line
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.startup import last_line
 from kubetriage.snapshot import Get, Log, Need
 from kubetriage.times import human_duration
 
@@ -87,7 +87,7 @@ def check(case: Case) -> Iterator[Finding]:
     if container is None or container.running_since is None:
         return
     age = case.now - container.running_since
-    line = last_line(case.running_log(container))
+    line = last_line(case.running_log(container).text)
     evidence = [
         container.fact("status", "state.running.startedAt", f"running for {human_duration(age)}"),
         *([Evidence("log", container.name, line)] if line else []),

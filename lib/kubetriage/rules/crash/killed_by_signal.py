@@ -17,12 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.fields import texts
+from kubetriage.logs import last_line
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.rules.crash.attribution import Attribution, Killer, attribute
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.node_restarted import NEAR, node_events
-from kubetriage.rules.crash.startup import last_line
-from kubetriage.times import precise_duration
 
 CODE = "KilledBySignal"
 TITLE = "killed by SIGKILL, sender unknown"
@@ -37,7 +36,7 @@ def check(case: Case) -> Iterator[Finding]:
         verdict = attribute(case, container)
         if verdict is None or verdict.killer not in (Killer.UNKNOWN, Killer.STOPPED):
             continue
-        lived = f" {precise_duration(end.lifetime)} after its start" if end.lifetime is not None else ""
+        lived = end.age_words()
         yield Finding(
             CODE,
             Severity.ERROR,
@@ -74,7 +73,7 @@ def _shell(case: Case, name: str) -> Iterator[Evidence]:
     container = case.pod.container(name)
     if container is None:
         return
-    line = last_line(case.log(container))
+    line = last_line(case.log(container).text)
     # dash, bash and busybox ash print "Killed" (bash with the command after it) for a child that SIGKILL ended.
     if line == "Killed" or line.split()[-1:] == ["Killed"] or " Killed " in line:
         yield Evidence("log", name, line)

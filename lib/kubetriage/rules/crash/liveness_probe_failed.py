@@ -28,7 +28,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probe_advice import advise
 from kubetriage.rules.crash.probing import latest_failure, probe_of
 from kubetriage.rules.crash.startup import slow_start
-from kubetriage.times import precise_duration
 
 CODE = "LivenessProbeFailed"
 TITLE = "liveness probe failed"
@@ -55,7 +54,7 @@ def _killed(case: Case, container: Container) -> Finding | None:
     if slow_start(case, container, end, probe, failure) is not None:
         return None
     advice = advise(case, container, probe, failure, case.log(container))
-    lived = f" {precise_duration(end.lifetime)} after its start" if end.lifetime is not None else ""
+    lived = end.age_words()
     met = f": {advice.words}" if advice.words else ""
     sure = "The kubelet killed" if verdict.confidence is Confidence.CONFIRMED else "The kubelet probably killed"
     evidence = [*verdict.evidence, probe.evidence()]

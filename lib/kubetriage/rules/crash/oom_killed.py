@@ -111,7 +111,7 @@ def _finding(case: Case, container: Container, end: Termination, harmless: bool)
         ruled_out,
         tuple(fixes),
         (
-            case.kubectl(f"oom-budget pod/{case.pod.name}"),
+            f"kubectl oom-budget -n {case.pod.namespace} pod/{case.pod.name}",
             case.kubectl(f"top pod {case.pod.name} --containers"),
         ),
         {"killedBy": killed_by},

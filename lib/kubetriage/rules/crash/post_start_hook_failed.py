@@ -15,6 +15,7 @@ Source: kubernetes kuberuntime_container.go (startContainer), lifecycle/handlers
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from kubetriage.fields import dig, text, texts
@@ -63,7 +64,7 @@ def _failed(case: Case, container: Container, confidence: Confidence, seen: tupl
     if container.waiting_reason == "PostStartHookError" and container.waiting_message:
         evidence.append(container.fact("status", "state.waiting.message", container.waiting_message))
     evidence.append(container.fact("spec", "lifecycle.postStart", words))
-    by_hand = words.removeprefix("exec ")
+    by_hand = shlex.join(texts(container.spec, "lifecycle", "postStart", "exec", "command"))
     run = case.kubectl(f"exec {case.pod.name} -c {container.name} -- {by_hand}")
     fixes = [
         Fix(
@@ -83,9 +84,7 @@ def _failed(case: Case, container: Container, confidence: Confidence, seen: tupl
         tuple(fixes),
         (
             case.kubectl(f"events --for pod/{case.pod.name} --types Warning,Normal"),
-            case.kubectl(
-                f"get pod {case.pod.name} -o jsonpath='{{.status.containerStatuses[*].state.waiting.message}}'"
-            ),
+            case.kubectl(f"describe pod {case.pod.name}"),
         ),
     )
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
-from kubetriage.fields import number, objects, text
+from kubetriage import logs
+from kubetriage.fields import number, objects, text, texts
 from kubetriage.model import Evidence, Fix
 from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent
-from kubetriage.rules.crash.startup import last_line, listening
 from kubetriage.snapshot import LogText
 
 
@@ -71,18 +72,19 @@ def advise(case: Case, container: Container, probe: Probe, failure: ProbeEvent |
     if probe.handler == "exec":
         said = failure.output.splitlines()[0] if failure.output else ""
         words = f"the command {probe.words.removeprefix('exec ')!r} failed" + (f": {said}" if said else ", no output")
-        run = case.kubectl(f"exec {case.pod.name} -c {container.name} -- {probe.words.removeprefix('exec ')}")
+        command = shlex.join(texts(probe.raw, "exec", "command"))
+        run = case.kubectl(f"exec {case.pod.name} -c {container.name} -- {command}")
         return Advice(words, (Fix(f"Run the check by hand while the container runs ({run}), and make it pass."),))
     return Advice(failure.output.splitlines()[0] if failure.output else "", (_look(case, container, probe),))
 
 
 def _refused(case: Case, container: Container, probe: Probe, failure: ProbeEvent, log: LogText) -> Advice:
     port = failure.port or probe.port
-    said = listening(log)
+    said = logs.listening(log.text)
     here = [s for s in said if s.port == port]
     if here and all(s.loopback for s in here):
         return Advice(
-            f"port {port} is refused: the program listens on {here[0].address} only, which the kubelet cannot reach",
+            f"port {port} is refused: the program listens on {here[0].host} only, which the kubelet cannot reach",
             (Fix(f"Let the program in container {container.name} listen on 0.0.0.0 (or [::]) port {port}."),),
             (Evidence("log", container.name, here[0].line),),
         )
@@ -118,8 +120,8 @@ def _refused(case: Case, container: Container, probe: Probe, failure: ProbeEvent
             (Fix(f"Let the program listen on {port}, or point probe and containerPort at {real}."),),
             (Evidence("log", container.name, elsewhere.line),),
         )
-    hint = last_line(log)
-    also = f" (last log line: {hint})" if hint else ""
+    hint = logs.last_line(log.text)
+    also = f' (last log line: "{hint}")' if hint else ""
     return Advice(
         f"nothing listens on port {port}{also}",
         (

@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.crash.attribution import Killer, attribute
 from kubetriage.rules.crash.case import Case
-from kubetriage.times import precise_duration
 
 CODE = "Segfault"
 TITLE = "segmentation fault"
@@ -40,7 +39,7 @@ def check(case: Case) -> Iterator[Finding]:
         if verdict is not None and verdict.killer is not Killer.UNKNOWN:
             continue
         said = next((line.strip() for line in case.log(container).text.splitlines() if _SAID.search(line)), "")
-        lived = f" {precise_duration(end.lifetime)} after its start" if end.lifetime is not None else ""
+        lived = end.age_words()
         yield Finding(
             CODE,
             Severity.ERROR,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from kubetriage import logs
 from kubetriage.fields import Obj, dig, number, objects
 from kubetriage.model import Confidence, Evidence, Fix
 from kubetriage.pods import Container, Termination
@@ -16,61 +17,18 @@ from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent
 from kubetriage.snapshot import LogText
 from kubetriage.times import parse_time
 
-
-@dataclass(frozen=True)
-class Listening:
-    """A log line in which a server says where it listens."""
-
-    line: str
-    address: str
-    """As written; empty when only a port stands there."""
-    port: int
-
-    @property
-    def loopback(self) -> bool:
-        """Only processes in the same pod reach it, so the kubelet's probe does not."""
-        return self.address in ("localhost", "[::1]", "::1") or self.address.startswith("127.")
-
-
-# Node ("Listening on port 3000"), Go ("listening on :8080"), Tomcat 8-11 ("Tomcat started on port(s): 8080"), Uvicorn
-# ("Uvicorn running on http://127.0.0.1:8000"), gunicorn ("Listening at: http://0.0.0.0:8000"), Kestrel ("Now listening
-# on: http://[::]:80"), Puma ("Listening on http://0.0.0.0:3000"), Flask ("Running on http://127.0.0.1:5000").
-_LISTENING = re.compile(
-    r"(?i)\b(?:listening|running|serving|started|bound|available)\b[^\n]{0,60}?"
-    r"(?:\b(?P<address>localhost|(?:\d{1,3}\.){3}\d{1,3}|\[[0-9a-f:]*\])?:|\bport(?:\(s\)|s)?\s*:?\s*|\bon\s+)"
-    r"(?P<port>\d{2,5})\b(?![.:]\d)"
-)
 # The words with which servers of all kinds say that they are up; any of them contradicts "still starting".
 _UP = re.compile(
     r"(?i)\b(?:listening|serving|started|ready|running on|accepting connections|start-?up complete(?:d)?|initialized)\b"
 )
-# Words of failure: a start that fails and is tried again is not a slow start.
-_TROUBLE = re.compile(
-    r"(?i)\b(?:error|exception|fatal|panic|refused|timed out|timeout|failed|failure|cannot|unable|denied|retrying)\b"
-)
-
-
-def listening(log: LogText) -> list[Listening]:
-    """Return where the program says that it listens, in the order of the log."""
-    found = []
-    for line in log.text.splitlines():
-        match = _LISTENING.search(line)
-        if match and 0 < int(match["port"]) < 65536:
-            found.append(Listening(line.strip(), match["address"] or "", int(match["port"])))
-    return found
-
-
-def last_line(log: LogText) -> str:
-    """Return the last line that is not blank."""
-    return next((line.strip() for line in reversed(log.text.splitlines()) if line.strip()), "")
 
 
 def still_starting(log: LogText) -> bool:
     """Tell whether a log shows a start under way: it says something, but neither that it is up nor of trouble."""
-    if not log.seen or not last_line(log):
+    if not log.seen or not logs.last_line(log.text):
         return False
-    tail = "\n".join([line for line in log.text.splitlines() if line.strip()][-5:])
-    return not _UP.search(log.text) and not _TROUBLE.search(tail)
+    trouble = logs.last_error(log.text)
+    return not _UP.search(log.text) and (trouble is None or trouble.trailing > 0)
 
 
 def observed_starts(case: Case, container: Container) -> Iterator[tuple[timedelta, Evidence]]:
@@ -119,13 +77,20 @@ def slow_start(
         return None
     if declared and port is not None and port not in declared:
         return None
-    if any(said.loopback or (said.port != port and port is not None) for said in listening(log)):
+    took = logs.startup_seconds(log.text)
+    if took is not None:
+        if took < probe.earliest:
+            return None
+        words = f"its log says that the start took {took:g} s"
+        shown = Evidence("log", container.name, words)
+        return SlowStart(words, Confidence.LIKELY, (shown,), timedelta(seconds=took))
+    if any(said.loopback or (said.port != port and port is not None) for said in logs.listening(log.text)):
         return None
     starts = sorted(observed_starts(case, container), key=lambda s: s[0])
     if starts and starts[-1][0].total_seconds() > probe.earliest:
-        took, shown = starts[-1]
-        words = f"another replica needed {round(took.total_seconds())} s to become ready"
-        return SlowStart(words, Confidence.LIKELY, (shown,), took)
+        longest, shown = starts[-1]
+        words = f"another replica needed {round(longest.total_seconds())} s to become ready"
+        return SlowStart(words, Confidence.LIKELY, (shown,), longest)
     waits = failure is None or failure.failure in (
         Failure.REFUSED,
         Failure.TIMEOUT,
@@ -135,9 +100,9 @@ def slow_start(
     )
     if probe.handler in ("", "exec") or not waits or not still_starting(log):
         return None
-    line = last_line(log)
+    line = logs.last_line(log.text)
     return SlowStart(
-        f"its log shows it still starting: {line}",
+        f'its log shows it still starting ("{line}")',
         Confidence.LIKELY if declared and failure is not None else Confidence.POSSIBLE,
         (Evidence("log", container.name, line),),
     )

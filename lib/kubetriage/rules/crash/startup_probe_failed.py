@@ -19,13 +19,14 @@ import math
 from collections.abc import Iterator
 from datetime import timedelta
 
+from kubetriage import logs
 from kubetriage.model import Confidence, Finding, Fix, Severity
 from kubetriage.pods import Container
 from kubetriage.rules.crash.attribution import Killer, attribute, lifetime_evidence
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probe_advice import advise
 from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent, happened_in, latest_failure, probe_of
-from kubetriage.rules.crash.startup import listening, still_starting
+from kubetriage.rules.crash.startup import still_starting
 from kubetriage.snapshot import LogText
 from kubetriage.times import format_time, precise_duration
 
@@ -52,7 +53,7 @@ def _killed(case: Case, container: Container, probe: Probe) -> Finding | None:
     failure = latest_failure(case, container, "startup")
     log = case.log(container)
     advice = advise(case, container, probe, failure, log)
-    lived = f" {precise_duration(end.lifetime)} after its start" if end.lifetime is not None else ""
+    lived = end.age_words()
     met = f": {advice.words}" if advice.words else ""
     sure = "The kubelet killed" if verdict.confidence is Confidence.CONFIRMED else "The kubelet probably killed"
     evidence = [*verdict.evidence, probe.evidence()]
@@ -82,7 +83,7 @@ def _more_time(
 ) -> tuple[Fix, ...]:
     """Propose a larger budget where the start is under way, not where the probe asks the wrong thing."""
     waits = failure is None or failure.failure in (Failure.REFUSED, Failure.TIMEOUT, Failure.GRPC_STATUS)
-    if not waits or listening(log) or not still_starting(log):
+    if not waits or logs.listening(log.text) or not still_starting(log):
         return ()
     threshold = max(30, math.ceil(300 / probe.period))
     return (

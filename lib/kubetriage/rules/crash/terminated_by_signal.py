@@ -23,7 +23,6 @@ from kubetriage.pods import Termination
 from kubetriage.rules.crash.attribution import Attribution, Killer, attribute
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.signals import signal_meaning, signal_name
-from kubetriage.times import precise_duration
 
 CODE = "TerminatedBySignal"
 TITLE = "ended by a signal"
@@ -45,7 +44,7 @@ def check(case: Case) -> Iterator[Finding]:
             continue
         name = signal_name(end.signal)
         meaning = signal_meaning(end.signal)
-        lived = f" {precise_duration(end.lifetime)} after its start" if end.lifetime is not None else ""
+        lived = end.age_words()
         yield Finding(
             CODE,
             Severity.ERROR,

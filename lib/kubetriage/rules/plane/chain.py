@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from kubetriage.fields import text
-from kubetriage.model import Finding, NotSeen, RuledOut, Severity
+from kubetriage.model import Finding, NotSeen, Severity
 from kubetriage.quantity import format_bytes
 from kubetriage.rules.plane import (
     api_server_overloaded,
@@ -185,7 +185,6 @@ def explain(found: Iterable[Finding], case: Case) -> tuple[Finding, ...]:
             replace(
                 effect,
                 message=f"{effect.message.rstrip('.')}; this follows from {root.cause}.",
-                ruled_out=(*effect.ruled_out, RuledOut("a fault of its own", f"{root.cause} explains it")),
                 fix=(),
                 details={**effect.details, "consequenceOf": root.cause},
             )
@@ -380,20 +379,16 @@ _QUIET: dict[str, Callable[[Case], tuple[str, str]]] = {
 def drawing(chain: tuple[Link, ...]) -> tuple[str, ...]:
     """Draw the chain from the cause down; a whole chain is one line."""
     if all(link.state in (OK, UNSEEN) for link in chain):
-        return (" -> ".join(link.name + ("?" if link.state == UNSEEN else "") for link in chain),)
+        return (" ▶ ".join(link.name + ("?" if link.state == UNSEEN else "") for link in chain),)
     lines = []
-    depth = 0
-    for link in chain:
-        if link.state == OK:
-            continue
-        if link.consequence_of:
-            lines.append(f"{'   ' * depth}-> {link.name}: {link.state}, follows from {link.consequence_of}")
-            depth = min(depth, 1)
-        elif link.state == UNSEEN:
-            lines.append(f"?  {link.name}: not seen")
-        else:
-            lines.append(f"{'X' if link.state == BROKEN else '!'}  {link.name}: {link.state} ({link.cause})")
-            depth = 1
+    for cause in dict.fromkeys(link.cause for link in chain if link.cause and not link.consequence_of):
+        lines += [
+            f"✗ {link.name}: {link.state} ({cause})"
+            for link in chain
+            if link.cause == cause and not link.consequence_of
+        ]
+        lines += [f"└▶ {link.name}: {link.state}" for link in chain if link.consequence_of == cause]
+    lines += [f"? {link.name}: not seen" for link in chain if link.state == UNSEEN]
     return tuple(lines)
 
 
