@@ -422,6 +422,7 @@ def test_a_defect_in_a_shape_ends_the_run(serve: Serve, read: Read) -> None:
 def test_values_of_secrets_never_enter_the_snapshot(serve: Serve, read: Read) -> None:
     api = serve()
     value = base64.b64encode(b"hunter2").decode()
+    certificate = base64.b64encode(b"-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----").decode()
     applied = {"kubectl.kubernetes.io/last-applied-configuration": f'{{"data":{{"p":"{value}"}}}}', "keep": "me"}
     managed = [{"manager": "kubectl", "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:data": {"f:p": {}}}}]
     meta = {"namespace": "a", "annotations": applied, "managedFields": managed}
@@ -436,7 +437,7 @@ def test_values_of_secrets_never_enter_the_snapshot(serve: Serve, read: Read) ->
             "kind": "Secret",
             "metadata": {"namespace": "a", "name": "web"},
             "type": "kubernetes.io/tls",
-            "data": {"tls.crt": "Q0VSVA==", "tls.key": value},
+            "data": {"tls.crt": certificate, "tls.key": value},
         },
     )
     snapshot = fetch(read(api), List("secrets", "a"))
@@ -448,7 +449,7 @@ def test_values_of_secrets_never_enter_the_snapshot(serve: Serve, read: Read) ->
         assert db["type"] == "Opaque"
         assert db["metadata"]["annotations"] == {"keep": "me"}
         assert db["metadata"]["managedFields"] == [{"manager": "kubectl", "time": "2026-01-01T00:00:00Z"}]
-        assert web["data"] == {"tls.crt": "Q0VSVA==", "tls.key": ""}
+        assert web["data"] == {"tls.crt": certificate, "tls.key": ""}
 
 
 # Logs.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kubetriage.cluster.errors import DumpError
+from kubetriage.cluster.secrets import strip
 from kubetriage.fields import Obj, dig, objects
 from kubetriage.resources import BY_PLURAL
 from kubetriage.snapshot import Body, Failure, Get, List, Log, Need, Raw, Snapshot, Why
@@ -116,7 +117,7 @@ def _read_list(file: Path, namespace: str) -> Iterator[tuple[List, list[Obj]]]:
         document: Any = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DumpError(f"{file}: not JSON: {error}") from error
-    yield List(file.stem, namespace), objects(document, "items")
+    yield List(file.stem, namespace), [strip(file.stem, item, blanked=True) for item in objects(document, "items")]
 
 
 def _printed_error(line: str) -> Failure:

@@ -3,9 +3,7 @@
 import pytest
 
 from kubetriage.rules.service.selectors import (
-    edit_distance,
     matches_labels,
-    nearest_name,
     selector_edit,
     selects,
 )
@@ -38,13 +36,6 @@ def test_match_expressions(operator, values, expected):
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "distance"), [("web", "wbe", 1), ("web", "web", 0), ("", "abc", 3), ("kitten", "sitting", 3)]
-)
-def test_edit_distance(one, other, distance):
-    assert edit_distance(one, other) == distance
-
-
-@pytest.mark.parametrize(
     ("selector", "labels", "change"),
     [
         ({"app": "wbe"}, {"app": "web", "pod-template-hash": "77"}, "app=wbe -> app=web"),
@@ -71,17 +62,3 @@ def test_the_patch_removes_a_renamed_key():
     edit = selector_edit({"app": "web"}, {"name": "web"})
     assert edit is not None
     assert edit.patch == {"app": None, "name": "web"}
-
-
-@pytest.mark.parametrize(
-    ("wanted", "names", "near"),
-    [
-        ("webb", ["web", "db"], "web"),
-        ("web-svc", ["web", "cart"], "web"),
-        ("web", ["wea", "wed"], ""),
-        ("frontend", ["backend", "db"], ""),
-        ("web", [], ""),
-    ],
-)
-def test_nearest_name(wanted, names, near):
-    assert nearest_name(wanted, names) == near

@@ -7,15 +7,13 @@ selects everything, absent selects nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kubetriage.fields import labels as labels_at
 from kubetriage.fields import objects, text, texts
-
-_LONGEST = 63 + 1 + 253
-"""Longest label key or value that the API accepts; longer text is not compared letter by letter."""
+from kubetriage.nearest import edit_distance
 
 
 def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
@@ -55,47 +53,6 @@ def selector_text(selector: Any) -> str:
         key, operator, values = text(rule, "key"), text(rule, "operator"), ",".join(texts(rule, "values"))
         parts.append({"Exists": key, "DoesNotExist": f"!{key}"}.get(operator, f"{key} {operator.lower()} ({values})"))
     return ",".join(parts) or "<any>"
-
-
-def edit_distance(one: str, other: str) -> int:
-    """Return the Damerau-Levenshtein distance: inserted, deleted, changed and swapped neighbouring letters."""
-    if one == other:
-        return 0
-    if len(one) > _LONGEST or len(other) > _LONGEST:
-        return max(len(one), len(other))
-    before: list[int] = []
-    above = list(range(len(other) + 1))
-    for i, a in enumerate(one, 1):
-        row = [i]
-        for j, b in enumerate(other, 1):
-            cost = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (a != b))
-            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
-                cost = min(cost, before[j - 2] + 1)
-            row.append(cost)
-        before, above = above, row
-    return above[-1]
-
-
-def nearest_name(wanted: str, names: Iterable[str]) -> str:
-    """Return the one name that is close enough to be meant, or empty.
-
-    Close: at most a third of the letters differ, or one name holds the other as a whole word
-    (``web`` and ``web-svc``). Two equally close names give none: neither is to be suggested.
-    """
-    ranked = sorted((_name_distance(wanted, n), n) for n in set(names) if n and n != wanted)
-    if not ranked or ranked[0][0] > max(1, len(wanted) // 3):
-        return ""
-    if len(ranked) > 1 and ranked[1][0] == ranked[0][0]:
-        return ""
-    return ranked[0][1]
-
-
-def _name_distance(wanted: str, name: str) -> int:
-    words, others = wanted.split("-"), name.split("-")
-    shorter, longer = sorted((words, others), key=len)
-    if shorter == longer[: len(shorter)] or shorter == longer[-len(shorter) :]:
-        return len(longer) - len(shorter)
-    return edit_distance(wanted, name)
 
 
 @dataclass(frozen=True)

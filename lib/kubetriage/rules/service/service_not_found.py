@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 from kubetriage.fields import name_of, namespace_of
 from kubetriage.model import Confidence, Evidence
+from kubetriage.nearest import nearest
 from kubetriage.rules.service.case import Backend, Fault, Trace, fault
-from kubetriage.rules.service.selectors import nearest_name
 
 CODE = "ServiceNotFound"
 TITLE = "The Service does not exist"
@@ -41,7 +41,7 @@ def check(trace: Trace) -> Iterator[Fault]:
 def hint(backend: Backend) -> str:
     """Say which Service may be meant; empty when none is near."""
     here = [name_of(s) for s in backend.world.list("services", backend.namespace).items]
-    near = nearest_name(backend.name, here)
+    near = nearest(backend.name, here)
     if near:
         return f" Nearest there: svc/{near}."
     spaces = sorted(
