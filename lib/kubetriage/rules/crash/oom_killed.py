@@ -35,7 +35,9 @@ def check(case: Case) -> Iterator[Finding]:
         end = container.termination
         if end is None or end.reason != "OOMKilled":
             continue
-        counted_as_success = container.kind == "init" and end.exit_code == 0 and container.current_termination is end
+        counted_as_success = (
+            container.kind == "init" and end.exit_code == 0 and container.current_termination is not None
+        )
         # A killed child hides even in a pod that succeeded.
         hidden = case.pod.phase == "Succeeded" and container.kind != "ephemeral"
         if case.crash(container) is None and not hidden:
