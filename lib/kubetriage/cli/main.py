@@ -71,8 +71,11 @@ def console() -> int:
 def _run(plugin: Plugin, args: list[str]) -> int:
     command = build(plugin)
     try:
-        outcome = command.main(normalized(args), prog_name=f"kubectl {plugin.name}", standalone_mode=False)
+        with command.make_context(f"kubectl {plugin.name}", normalized(args)) as context:
+            outcome = command.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as request:
+        return request.exit_code
     except click.UsageError as error:
         for line in usage_words(error, plugin):
             click.echo(line, err=True)
@@ -80,8 +83,6 @@ def _run(plugin: Plugin, args: list[str]) -> int:
     except click.ClickException as error:
         click.echo(f"error: {error.format_message()}", err=True)
         return Exit.ERROR
-    except click.exceptions.Abort:
-        return Exit.INTERRUPTED
     except ClusterError as error:
         click.echo(str(error), err=True)
         return Exit.ERROR
@@ -241,7 +242,7 @@ class Run:
             parse_label_selector(selector)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
-        names = [o.flag.removeprefix("--").replace("-", "_") for o in plugin.options]
+        own = {o.flag.removeprefix("--").replace("-", "_"): o.default for o in plugin.options}
         return Request(
             targets=targets,
             namespace="" if everywhere else v["namespace"] or "",
@@ -250,7 +251,7 @@ class Run:
             field_selector=fields,
             container=v.get("container") or "",
             show_all=bool(v.get("show_all")),
-            options={name: v[name] for name in names},
+            options={name: default if v[name] is None else v[name] for name, default in own.items()},
         )
 
     def _reader(self, request: Request) -> tuple[Reader, Snapshot, str]:

@@ -121,6 +121,8 @@ def plugin_option(option: Option) -> click.Option:
         return click.Option([option.flag], is_flag=True, help=option.help, default=bool(option.default))
     settings["type"] = click.Choice(option.choices) if option.kind == "choice" else kinds[option.kind]
     default = () if option.multiple and option.default is None else option.default
+    if option.kind == "choice" and not option.multiple and default not in option.choices:
+        default = None
     return click.Option([option.flag], default=default, **settings)
 
 

@@ -8,6 +8,8 @@ _GAP = 2
 """Blanks between columns of tabulate's plain format."""
 _NARROWEST = 12
 """A wrapped column is not made narrower than this, even when the line then passes the terminal's width."""
+_LONGEST_WORD = 28
+"""Longer words are broken rather than given the room of the other columns."""
 
 
 def table(
@@ -36,7 +38,11 @@ def table(
             for i in range(len(columns))
         ]
         room = width - _GAP * (len(columns) - 1) - sum(w for i, w in enumerate(wide) if i not in flexible)
-        limits = _share(wide, room, flexible)
+        longest = [
+            max((natural(word) for row in [columns, *shown] for word in row[i].split()), default=0)
+            for i in range(len(columns))
+        ]
+        limits = _share(wide, longest, room, flexible)
     # Headers would otherwise get two more blanks than their column needs.
     tabulate_module.MIN_PADDING = 0
     drawn = tabulate_module.tabulate(
@@ -45,24 +51,31 @@ def table(
         tablefmt="plain",
         disable_numparse=True,
         maxcolwidths=limits if any(limit is not None for limit in limits) else None,
+        break_on_hyphens=False,
     )
     return "\n".join(line.rstrip() for line in drawn.splitlines())
 
 
-def _share(natural: list[int], room: int, flexible: Sequence[int]) -> list[int | None]:
-    """Divide ``room`` between the flexible columns; a narrow one keeps its width, the wide ones share the rest."""
+def _share(natural: list[int], words: list[int], room: int, flexible: Sequence[int]) -> list[int | None]:
+    """Divide ``room`` between the flexible columns.
+
+    Each gets the width of its longest word first, so that times and names stay whole; what is left goes where the
+    text is longest.
+    """
     limits: list[int | None] = [None] * len(natural)
-    waiting = list(flexible)
-    while waiting:
-        fair = max(room // len(waiting), _NARROWEST)
-        fitting = [i for i in waiting if natural[i] <= fair]
-        if not fitting:
-            for i in waiting:
-                limits[i] = fair
-            break
-        for i in fitting:
-            room -= natural[i]
-            waiting.remove(i)
+    least = {i: min(max(words[i], _NARROWEST), natural[i], _LONGEST_WORD) for i in flexible}
+    left = room - sum(least.values())
+    while left < 0 and max(least.values()) > _NARROWEST:
+        least[max(least, key=lambda i: least[i])] -= 1
+        left += 1
+    wanting = {i: natural[i] - least[i] for i in flexible}
+    while left > 0 and any(wanting.values()):
+        most = max(wanting, key=lambda i: wanting[i] / least[i])
+        least[most] += 1
+        wanting[most] -= 1
+        left -= 1
+    for i in flexible:
+        limits[i] = least[i]
     return limits
 
 

@@ -91,7 +91,14 @@ def _header(diagnosis: Diagnosis, terminal: Terminal) -> str:
     status = next((value for label, value in diagnosis.header if not label), "")
     parts = [name, *([f"namespace {target.namespace}"] if target.namespace else [])]
     parts += [f"{label} {value}".strip() for label, value in diagnosis.header]
-    line = wrapped(" | ".join(parts), terminal.width, "  ", "").replace(" | ", "   ")
+    lines = [""]
+    for part in parts:
+        longer = f"{lines[-1]}   {part}" if lines[-1] else part
+        if terminal.width is not None and len(longer) > terminal.width and lines[-1]:
+            lines.append(f"  {part}")
+        else:
+            lines[-1] = longer
+    line = "\n".join(lines)
     line = line.replace(name, terminal.paint(name, "bold"), 1)
     return line.replace(status, terminal.paint(status, "ok" if diagnosis.healthy else "error"), 1) if status else line
 

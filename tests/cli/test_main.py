@@ -1,0 +1,237 @@
+"""The executables as a user meets them, on recorded clusters."""
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+
+import jsonschema
+import pytest
+import yaml
+
+from kubetriage.plugins import PLUGINS
+from support.offline import CAPTURES, ROOT, truths
+
+SCHEMA = json.loads((ROOT / "docs" / "schema" / "diagnosis.json").read_text())
+
+
+def run(name, *args, env=None, **options):
+    executable = ROOT / "kubectl-plugins" / f"kubectl-{name.replace('-', '_')}"
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **(env or {})}
+    command = [sys.executable, executable, *map(str, args)]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, check=False, cwd=ROOT, timeout=60, **options
+    )
+
+
+def arguments(truth):
+    target = [truth.target] if truth.target and truth.command != "plane-trace" else []
+    return [*target, "--from", CAPTURES / truth.scenario]
+
+
+CASES = [t for name in PLUGINS for t in truths(name)]
+
+
+@pytest.mark.parametrize("truth", CASES, ids=lambda t: f"{t.command}-{t.scenario}")
+def test_every_capture_gives_its_cause_in_the_contract(truth):
+    done = run(truth.command, *arguments(truth), "-o", "json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    jsonschema.validate(document, SCHEMA)
+    item = document["items"][0]
+    assert item["cause"] in truth.causes
+    if truth.container and item["findings"]:
+        assert item["findings"][0]["object"].get("container", "") == truth.container
+    assert item["healthy"] is (not any(f["severity"] != "note" for f in item["findings"]))
+    for finding in item["findings"]:
+        assert finding["evidence"], finding
+        if finding["severity"] == "error":
+            assert finding["verify"], finding
+            assert finding["fix"] or finding is not item["findings"][0], finding
+
+
+def test_yaml_and_json_say_the_same():
+    args = ("api", "--from", CAPTURES / "oom-limit")
+    assert yaml.safe_load(run("why-crash", *args, "-o", "yaml").stdout) == json.loads(
+        run("why-crash", *args, "-o", "json").stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--bogus"], "error: unknown flag: --bogus\nSee 'kubectl why-crash --help' for usage.\n"),
+        (["-x"], "error: unknown shorthand flag: 'x' in -x\nSee 'kubectl why-crash --help' for usage.\n"),
+        (["-n"], "error: flag needs an argument: 'n' in -n\nSee 'kubectl why-crash --help' for usage.\n"),
+        (["--namespace"], "error: flag needs an argument: --namespace\nSee 'kubectl why-crash --help' for usage.\n"),
+        (["foo/x"], 'error: the server doesn\'t have a resource type "foo"\n'),
+        (["pod/x", "-A"], "error: a resource cannot be retrieved by name across all namespaces\n"),
+        (["x", "-l", "a=b"], "error: name cannot be provided when a selector is specified\n"),
+        (["-l", "=="], "error: unable to parse requirement: '=='\n"),
+        (["deployment"], "error: resource(s) were provided, but no name was specified\n"),
+        (["node/x"], "error: why-crash does not take nodes; it takes pod, deployment, "),
+        (["pod/x", "y"], "error: there is no need to specify a resource type as a separate argument"),
+        (["x", "--request-timeout", "soon"], 'error: invalid argument for "--request-timeout" flag: time: invalid'),
+        (["x", "--from", "/nonexistent"], 'error: the path "/nonexistent" does not exist\n'),
+        (["x", "--from", "tests/captures/healthy"], 'Error from server (NotFound): pods "x" not found'),
+        (["api", "-c", "zz", "--from", "tests/captures/healthy"], "error: container zz is not valid for pod api"),
+        (["--explain-cause", "Nope"], 'error: no cause "Nope" in why-crash; it knows'),
+    ],
+)
+def test_errors_are_one_in_kubectls_words(args, words):
+    done = run("why-crash", *args)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(words)
+    assert "Traceback" not in done.stderr
+
+
+def test_no_cluster_is_one_line():
+    done = run("why-crash", "x", env={"KUBECONFIG": "/nonexistent"})
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["pod/api"], ["pods/api"], ["po/api"], ["pod", "api"], ["api"], ["pods", "api"], ["Pod/api"]]
+)
+def test_a_pod_is_named_as_in_kubectl(words):
+    done = run("why-crash", *words, "--from", CAPTURES / "oom-limit", "-o", "name")
+    assert (done.returncode, done.stdout) == (0, "pod/api\n"), done.stderr
+
+
+def test_exit_codes():
+    broken, well = CAPTURES / "oom-limit", CAPTURES / "healthy"
+    assert run("why-crash", "api", "--from", broken).returncode == 0
+    assert run("why-crash", "api", "--from", broken, "--exit-code").returncode == 3
+    assert run("why-crash", "api", "--from", well, "--exit-code").returncode == 0
+    assert run("why-crash", "api", "nope", "--from", broken, "--exit-code").returncode == 1
+
+
+def test_one_missing_target_does_not_hide_the_others():
+    done = run("why-crash", "api", "nope", "--from", CAPTURES / "oom-limit")
+    assert done.returncode == 1
+    assert "OOMKilled" in done.stdout
+    assert 'pods "nope" not found' in done.stderr
+
+
+def test_a_closed_pipe_is_silent():
+    executable = ROOT / "kubectl-plugins" / "kubectl-why_crash"
+    script = f"'{sys.executable}' '{executable}' api --from '{CAPTURES / 'oom-limit'}' -o json; echo rc $? >&2"
+    done = subprocess.run(
+        ["bash", "-c", f"( {script} ) | true"], capture_output=True, text=True, cwd=ROOT, check=False, timeout=60
+    )
+    assert "Traceback" not in done.stderr
+    assert "rc 141" in done.stderr or "rc 0" in done.stderr
+
+
+def test_a_scan_shows_only_what_is_wrong():
+    done = run("why-crash", "--from", CAPTURES / "healthy")
+    assert done.returncode == 0
+    assert done.stdout.startswith("Nothing is wrong")
+    done = run("why-crash", "--all", "--from", CAPTURES / "healthy")
+    assert "Nothing to report" in done.stdout
+    done = run("why-crash", "-n", "no-such-namespace", "--from", CAPTURES / "healthy")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "No resources found in no-such-namespace namespace.\n"
+    done = run("why-crash", "-A", "--from", CAPTURES / "oom-limit", "-o", "name")
+    assert done.stdout == "pod/api\n"
+    done = run("why-crash", "-l", "no=such", "--from", CAPTURES / "oom-limit")
+    assert done.stderr == "No resources found in oom-limit namespace.\n"
+
+
+def test_explain_shows_each_command_of_the_path_by_hand():
+    done = run("why-crash", "api", "--from", CAPTURES / "oom-limit", "--explain")
+    for command in ("describe pod api", "logs api -c app", "get events --field-selector involvedObject.uid="):
+        assert f"$ kubectl -n oom-limit {command}" in done.stdout
+
+
+def test_explain_cause_prints_its_page():
+    done = run("why-crash", "--explain-cause", "oomkilled")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("# OOMKilled\n")
+    assert "How to fix it" in done.stdout
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_help_begins_with_what_it_does_and_examples(name):
+    done = run(name, "--help")
+    assert done.returncode == 0
+    assert done.stdout.index("Examples:") < done.stdout.index("Options")
+    assert f"Usage:\n  kubectl {name} " in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert run(name, "-h").stdout == done.stdout
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["--bogus"]])
+def test_help_touches_no_third_party_package_but_click(name, args):
+    code = (
+        "import sys\n"
+        "from kubetriage.cli.main import main\n"
+        f"main({name!r}, {args!r})\n"
+        "heavy = {'kubernetes', 'urllib3', 'yaml', 'tabulate', 'wcwidth', 'requests'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT / "lib")}
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def on_terminal(columns, name, *args, **environment):
+    """Run on a pseudo-terminal of that width and return what it shows."""
+    master, slave = pty.openpty()
+    executable = ROOT / "kubectl-plugins" / f"kubectl-{name.replace('-', '_')}"
+    env = {"PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": str(columns), "LANG": "C.UTF-8", **environment}
+    with subprocess.Popen(
+        [sys.executable, executable, *map(str, args)], stdout=slave, stderr=slave, env=env, cwd=ROOT
+    ) as process:
+        os.close(slave)
+        shown = b""
+        while True:
+            ready, _, _ = select.select([master], [], [], 30)
+            try:
+                piece = os.read(master, 65536) if ready else b""
+            except OSError:
+                break
+            if not piece:
+                break
+            shown += piece
+    os.close(master)
+    assert process.returncode == 0
+    return shown.decode().replace("\r\n", "\n")
+
+
+def test_a_terminal_gets_colour_and_its_width():
+    shown = on_terminal(80, "why-crash", "api", "--from", CAPTURES / "oom-limit")
+    assert "\x1b[31;1mOOMKilled" in shown
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    table = plain.split("Verify")[0]
+    assert max(map(len, table.splitlines())) <= 80
+    assert "\x1b" not in on_terminal(80, "why-crash", "api", "--from", CAPTURES / "oom-limit", NO_COLOR="1")
+    assert "\x1b" not in on_terminal(80, "why-crash", "api", "--color", "never", "--from", CAPTURES / "oom-limit")
+
+
+def test_a_pipe_gets_plain_text_with_one_line_for_each_finding():
+    done = run("why-crash", "api", "--from", CAPTURES / "oom-limit")
+    assert "\x1b" not in done.stdout
+    lines = done.stdout.splitlines()
+    header = next(i for i, line in enumerate(lines) if line.startswith("CAUSE"))
+    assert lines[header + 1].startswith("OOMKilled")
+    assert lines[header + 2] == ""
+    bare = run("why-crash", "api", "--from", CAPTURES / "oom-limit", "--no-headers")
+    assert "WHAT HAPPENED" not in bare.stdout
+
+
+def test_ascii_output_where_the_encoding_carries_no_more():
+    env = {"PYTHONIOENCODING": "ascii"}
+    for name in PLUGINS:
+        truth = truths(name)[0]
+        done = run(name, *arguments(truth), env=env)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.isascii()
