@@ -126,11 +126,15 @@ TIERS: tuple[tuple[ModuleType, ...], ...] = (
         init_container_waiting,
         pre_stop_hook_failed,
     ),
-    # The log names the cause, before a kill whose sender nobody names.
+    # A runtime that is out of memory may have itself killed (OnOutOfMemoryError="kill -9 %p") or aborted.
     (),
-    # A signal of which only the exit code tells.
-    (killed_by_signal, segfault, aborted, terminated_by_signal, completed_but_restarted),
-    # The program ended by itself.
+    # A signal of which only the exit code tells: what the log says came before it did not end the program.
+    (killed_by_signal, segfault, terminated_by_signal),
+    # The log names the cause.
+    (),
+    # The program's own end, in general.
+    (aborted, completed_but_restarted),
+    # The program ended by itself with an error.
     (),
 )
 """Causes of pods, the deepest first."""
@@ -146,8 +150,9 @@ RECENT = timedelta(hours=1)
 
 
 def all_rules() -> tuple[ModuleType, ...]:
-    """Return every rule module once, in the order of the tiers, controllers' own last."""
-    return tuple(dict.fromkeys([*(rule for tier in TIERS for rule in tier), *CONTROLLER_RULES]))
+    """Return every rule module once, in the order of the tiers, conclusions and controllers' own last."""
+    concluded = [rule for rule in CONCLUSIONS if hasattr(rule, "CODE")]
+    return tuple(dict.fromkeys([*(rule for tier in TIERS for rule in tier), *concluded, *CONTROLLER_RULES]))
 
 
 def diagnose_pod(snapshot: Snapshot, pod: Pod) -> tuple[Finding, ...]:
