@@ -596,17 +596,19 @@ def test_webhook_without_backend_blocks_when_it_must_be_asked():
     assert plane.causes() == []
 
 
-_FAILED_CALL = 'apiserver_admission_webhook_rejection_count{{error_type="{}",name="check.example.com",operation="CREATE",type="validating"}} 3'
+def failed_call(kind):
+    labels = f'error_type="{kind}",name="check.example.com",operation="CREATE",type="validating"'
+    return f"apiserver_admission_webhook_rejection_count{{{labels}}} 3"
 
 
 def test_failed_calls_count_and_rejections_by_the_webhook_do_not():
     plane = Plane()
     plane.webhooks = [webhook()]
     plane.slices = {"policy": [endpoints(True)]}
-    plane.metrics(_FAILED_CALL.format("calling_webhook_error"))
+    plane.metrics(failed_call("calling_webhook_error"))
     finding = plane.diagnosis().findings[0]
     assert (finding.cause, finding.confidence.value) == ("WebhookBlocking", "confirmed")
-    plane.metrics(_FAILED_CALL.format("no_error"))
+    plane.metrics(failed_call("no_error"))
     assert plane.causes() == []
 
 
