@@ -1,0 +1,483 @@
+"""Each cause of node-triage on a small cluster where it holds, and beside one where it does not."""
+
+from typing import Any
+
+import pytest
+
+from kubetriage.model import Confidence, Severity
+from kubetriage.plugins import codes
+from kubetriage.rules.node import RULES, node_problem
+from kubetriage.rules.node.contact import kubelet_path
+from kubetriage.snapshot import Body, Failure, List, Raw, Why
+from support.nodes import (
+    LEADERS,
+    LOST,
+    causes,
+    condition,
+    leader,
+    lease,
+    lost,
+    node,
+    pod,
+    taint,
+    tolerate,
+    triage,
+    world,
+)
+from support.objects import at
+
+OTHERS = [node(f"w{i}", zone="b") for i in range(4)]
+BEATS = [lease(f"w{i}", -5) for i in range(4)]
+HEALTHZ = kubelet_path("n1", "healthz")
+
+
+def beside(raw: dict[str, Any], renewed: float | None = -6, *, rv: int | None = None, leaders=LEADERS, more=(), **rest):
+    """Put node n1 into a cluster of healthy ones."""
+    own = [] if renewed is None else [lease("n1", renewed, rv=rv)]
+    return world([raw, *OTHERS], [*own, *BEATS, *leaders, *more], **rest)
+
+
+def gone(*, more=(), since=-152.0, raw=None, **rest):
+    """Put a lost node n1 into a cluster of healthy ones."""
+    return beside(raw or lost(since=since, zone="a"), since, rv=10, more=more, **rest)
+
+
+def finding(snapshot, name="n1", **options):
+    return triage(snapshot, name, **options).diagnoses[0].findings[0]
+
+
+def dialled(words: str, status: int = 503) -> dict[str, Body]:
+    return {HEALTHZ: Body(words, status)}
+
+
+def said(message: str):
+    return node(ready=("False", "KubeletNotReady", message), changed=-60)
+
+
+def event(reason: str, seconds: float, component: str = "kubelet", host: str = "n1", message: str = "x"):
+    return {
+        "metadata": {"name": f"e-{reason}-{seconds}", "namespace": "default"},
+        "involvedObject": {"kind": "Node", "name": "n1", "uid": "n1"},
+        "reason": reason,
+        "message": message,
+        "type": "Warning",
+        "firstTimestamp": at(seconds),
+        "lastTimestamp": at(seconds),
+        "source": {"component": component, "host": host},
+        "reportingComponent": component,
+    }
+
+
+REFUSED = "error trying to reach service: dial tcp 10.0.0.1:10250: connect: connection refused"
+TIMEOUT = "error trying to reach service: dial tcp 10.0.0.1:10250: i/o timeout"
+AGENT = condition("KernelDeadlock", "False", "KernelHasNoDeadlock", "kernel has no deadlock", beat=-20)
+HELD = lease("app-lock", -2, namespace="shop", holderIdentity="web-1_5af", leaseDurationSeconds=15)
+PLEG = "PLEG is not healthy: pleg was last seen active 3m2.1s ago; threshold is 3m0s"
+CNI = (
+    "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin "
+    "returns error: cni plugin not initialized"
+)
+NEVER = ("Unknown", "NodeStatusNeverUpdated", "Kubelet never posted node status.")
+OFF = taint("node.cloudprovider.kubernetes.io/shutdown", "NoSchedule", -30)
+
+
+CASES = [
+    pytest.param(beside(node()), [], id="healthy"),
+    pytest.param(beside(node(unschedulable=True)), ["Cordoned"], id="cordoned"),
+    pytest.param(gone(), ["KubeletUnreachable"], id="lost, nothing else seen"),
+    pytest.param(gone(bodies=dialled(TIMEOUT)), ["KubeletUnreachable"], id="lost, packets vanish"),
+    pytest.param(gone(bodies=dialled("No agent available")), ["KubeletUnreachable"], id="lost, tunnel fails"),
+    pytest.param(gone(bodies=dialled(REFUSED)), ["KubeletDown"], id="refused"),
+    pytest.param(gone(bodies=dialled("ok", 200)), ["NodePartitioned"], id="answers: one way is cut"),
+    pytest.param(
+        gone(bodies=dialled(TIMEOUT), more=[HELD], pods=[pod()]), ["NodePartitioned"], id="vanish, a pod renews"
+    ),
+    pytest.param(gone(more=[HELD], pods=[pod()]), ["KubeletDown"], id="not dialled, a pod renews its lease"),
+    pytest.param(
+        gone(more=[HELD], pods=[pod("web-1", "w1")]), ["KubeletUnreachable"], id="the pod that renews is elsewhere"
+    ),
+    pytest.param(gone(raw=lost(since=-152, conditions=[AGENT])), ["KubeletDown"], id="the agent still stamps"),
+    pytest.param(
+        gone(raw=lost(since=-152, conditions=[{**AGENT, "lastHeartbeatTime": at(-200)}])),
+        ["KubeletUnreachable"],
+        id="the agent stamped before the loss",
+    ),
+    pytest.param(
+        gone(events=[event("OOMKilling", -60, "kernel-monitor")]),
+        ["KubeletDown"],
+        id="an event from the host",
+    ),
+    pytest.param(
+        gone(events=[event("NodeNotReady", -60, "node-controller", "")]),
+        ["KubeletUnreachable"],
+        id="an event of the node controller proves nothing",
+    ),
+    pytest.param(
+        gone(raw=lost(since=-152, taints=[OFF])), ["NodeShutdown"], id="the cloud says that it is powered off"
+    ),
+    pytest.param(gone(events=[event("Shutdown", -160)]), ["NodeShutdown"], id="a shutdown began before"),
+    pytest.param(
+        gone(events=[event("Shutdown", -2000), event("Starting", -1900)]),
+        ["KubeletUnreachable"],
+        id="an old shutdown explains nothing",
+    ),
+    pytest.param(beside(said("container runtime is down")), ["ContainerRuntimeDown"], id="runtime down"),
+    pytest.param(
+        beside(said(PLEG)),
+        ["ContainerRuntimeSlow"],
+        id="PLEG",
+    ),
+    pytest.param(
+        beside(said(f"[container runtime is down, {PLEG}]")),
+        ["ContainerRuntimeDown"],
+        id="down explains slow",
+    ),
+    pytest.param(
+        beside(said(CNI)),
+        ["NetworkPluginNotReady"],
+        id="CNI",
+    ),
+    pytest.param(beside(said("node is shutting down")), ["NodeShutdown"], id="shutting down"),
+    pytest.param(beside(said("CSINode is not yet initialized")), ["KubeletNotReady"], id="CSINode"),
+    pytest.param(beside(said("something new")), ["KubeletNotReady"], id="unknown self-report"),
+    pytest.param(
+        beside(node(ready=NEVER, version=""), None),
+        ["NodeNeverReady"],
+        id="never joined",
+    ),
+    pytest.param(beside(node(ready=(), version="", created=-600), None), ["NodeNeverReady"], id="no status at all"),
+    pytest.param(
+        beside(node(conditions=[condition("DiskPressure", "True", "KubeletHasDiskPressure", "x")])),
+        ["DiskPressure"],
+        id="disk",
+    ),
+    pytest.param(
+        beside(node(conditions=[condition("PIDPressure", "True", "KubeletHasInsufficientPID", "x")])),
+        ["PIDPressure"],
+        id="pids",
+    ),
+    pytest.param(
+        gone(raw=lost(since=-152, conditions=[condition("MemoryPressure", *LOST)])),
+        ["KubeletUnreachable"],
+        id="Unknown pressure is no pressure",
+    ),
+    pytest.param(
+        beside(node("n1", LOST, changed=-300, rv=100), -4, rv=9000),
+        ["StatusFrozen"],
+        id="Ready stays Unknown",
+    ),
+    pytest.param(beside(node("n1", LOST, changed=-20, rv=100), -4, rv=9000), [], id="contact came back this moment"),
+    pytest.param(beside(node(), -110, leaders=[leader(renewed=-112)]), ["StatusFrozen"], id="nobody marks it"),
+    pytest.param(world([node()], [lease("n1", -90), leader(renewed=-90)]), ["StatusFrozen"], id="nobody writes at all"),
+    pytest.param(beside(node(), leaders=[leader(renewed=-60)]), ["StatusFrozen"], id="unwatched, but in contact"),
+]
+
+
+@pytest.mark.parametrize(("snapshot", "expected"), CASES)
+def test_the_causes_of_one_node(snapshot, expected):
+    assert causes(snapshot) == expected
+
+
+def test_every_rule_is_reached_by_these_cases():
+    reached = {code for case in CASES for code in case.values[1]}
+    told_below = {"AllNodesLost", "ZoneOutage", "MemoryPressure"}
+    assert {code for rule in RULES if rule is not node_problem for code in codes(rule)} == reached | told_below
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "severity"),
+    [
+        ("KernelDeadlock", "True", Severity.WARNING),
+        ("KernelDeadlock", "False", None),
+        ("ReadonlyFilesystem", "True", Severity.WARNING),
+        ("XfsShutdown", "True", Severity.WARNING),
+        ("FrequentKubeletRestart", "True", Severity.WARNING),
+        ("KubeletUnhealthy", "True", Severity.WARNING),
+        ("KubeletUnhealthy", "False", None),
+        ("NTPProblem", "True", Severity.WARNING),
+        ("NetworkUnavailable", "True", Severity.WARNING),
+        ("NetworkUnavailable", "False", None),
+        # The polarity trap: agents of EKS and k3s say True when all is well.
+        ("KernelReady", "True", None),
+        ("KernelReady", "False", Severity.WARNING),
+        ("ContainerRuntimeReady", "True", None),
+        ("AcceleratedHardwareReady", "False", Severity.WARNING),
+        ("EtcdIsVoter", "True", None),
+        ("StorageHealthy", "True", None),
+        # Neither: printed, not judged.
+        ("SELinuxEnabled", "True", Severity.NOTE),
+        ("SELinuxEnabled", "False", None),
+        ("KernelDeadlock", "Unknown", None),
+    ],
+)
+def test_the_polarity_of_conditions(kind, status, severity):
+    raw = node(conditions=[condition(kind, status, "Reason", "message")])
+    got = triage(beside(raw), "n1").diagnoses[0].findings
+    assert [(f.cause, f.severity) for f in got] == ([(kind, severity)] if severity else [])
+
+
+def test_a_clean_detector_yields_nothing():
+    clean = [
+        condition(kind, "False", f"No{kind}", "all is well")
+        for kind in node_problem.CODES
+        if kind not in ("KubeletUnhealthy", "ContainerRuntimeUnhealthy")
+    ]
+    assert causes(beside(node(conditions=clean))) == []
+
+
+def test_a_detected_problem_stands_before_the_lost_contact_that_it_may_explain():
+    deadlock = condition("KernelDeadlock", "True", "DockerHung", "task docker:7 blocked", changed=-300, beat=-200)
+    assert causes(gone(raw=lost(since=-152, conditions=[deadlock]))) == ["KernelDeadlock", "KubeletUnreachable"]
+
+
+# Only a machine that is proven to be off is fenced.
+
+
+def fixes(snapshot, **options) -> str:
+    return " ".join(f.text for f in finding(snapshot, **options).fix)
+
+
+@pytest.mark.parametrize(
+    "snapshot",
+    [
+        gone(),
+        gone(bodies=dialled(TIMEOUT)),
+        gone(bodies=dialled(REFUSED)),
+        gone(bodies=dialled("ok", 200)),
+        gone(bodies=dialled(TIMEOUT), more=[HELD], pods=[pod()]),
+        gone(raw=lost(since=-152, taints=[OFF], conditions=[AGENT])),
+    ],
+    ids=["unknown", "timeout", "refused", "one-way", "partition", "powered off, yet its agent stamps"],
+)
+def test_no_force_and_no_fence_without_proof(snapshot):
+    words = fixes(snapshot)
+    assert "kubectl taint" not in words
+    assert "kubectl delete pod" not in words
+    assert "--force" not in words
+
+
+def test_a_machine_that_the_cloud_calls_off_may_be_fenced():
+    words = fixes(gone(raw=lost(since=-152, taints=[OFF])))
+    assert "kubectl taint nodes n1 node.kubernetes.io/out-of-service=nodeshutdown:NoExecute" in words
+    assert "Do not force-delete" not in words
+
+
+def test_a_fenced_machine_is_not_fenced_again():
+    marks = [OFF, taint("out-of-service", added=-20, value="nodeshutdown")]
+    assert "kubectl taint" not in fixes(gone(raw=lost(since=-152, taints=marks)))
+
+
+# Witnesses.
+
+
+def says(snapshot) -> dict[str, str]:
+    return {w["what"]: w["says"] for w in triage(snapshot, "n1").diagnoses[0].extra["witnesses"]}
+
+
+def test_witnesses_for_and_against():
+    attached = {
+        "metadata": {"name": "csi-1"},
+        "spec": {"nodeName": "n1", "source": {"persistentVolumeName": "pv-1"}},
+        "status": {"attached": True},
+    }
+    got = says(
+        gone(
+            raw=lost(since=-152, conditions=[AGENT]),
+            more=[HELD],
+            pods=[pod()],
+            volumeattachments=[attached],
+            bodies=dialled(REFUSED),
+            events=[event("Rebooted", -4000)],
+        )
+    )
+    assert got == {
+        "Lease kube-node-lease/n1": "silent",
+        "status, last posted": "open",
+        "agent, condition KernelDeadlock": "alive",
+        "Lease shop/app-lock": "alive",
+        "event Rebooted": "open",
+        "volumes attached": "open",
+        "kubelet port, dialled": "alive",
+    }
+
+
+def test_a_dead_machine_has_only_silent_witnesses():
+    stale = {**HELD, "spec": {**HELD["spec"], "renewTime": at(-200)}}
+    old = {**AGENT, "lastHeartbeatTime": at(-500)}
+    raw = lost(since=-452, conditions=[old])
+    got = says(gone(raw=raw, since=-452, more=[stale], pods=[pod()], bodies=dialled(TIMEOUT)))
+    assert set(got.values()) == {"silent", "open"}
+
+
+# Frozen: the three ways that one read through etcd can end.
+
+MANAGER = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager"
+
+
+def frozen(body=None, failure=None):
+    leases = [lease("n1", -90), leader(renewed=-90)]
+    snapshot = world([node()], leases, bodies={MANAGER: body} if body else {})
+    if failure:
+        snapshot.fail(Raw(MANAGER), failure)
+    return finding(snapshot)
+
+
+def manager(seconds: float) -> Body:
+    return Body(f'{{"spec": {{"renewTime": "{at(seconds)}"}}}}')
+
+
+def test_a_hanging_quorum_read_means_no_etcd():
+    got = frozen(failure=Failure(Why.TIMEOUT, "timed out"))
+    assert "etcd is down or has no quorum" in got.message
+    assert [r.cause for r in got.ruled_out] == ["EtcdNoSpace"]
+
+
+def test_an_equally_old_quorum_read_means_that_only_writes_fail():
+    assert "only writes fail" in frozen(manager(-90)).message
+
+
+def test_a_fresh_quorum_read_means_a_lagging_cache():
+    got = frozen(manager(-2))
+    assert "watch cache lags" in got.message
+    assert got.severity is Severity.WARNING
+
+
+def test_an_untried_quorum_read_blames_nothing():
+    got = frozen(failure=Failure(Why.FORBIDDEN, "no", 403))
+    assert "etcd" not in got.message
+
+
+# What was not seen lowers what is said.
+
+
+def test_denied_leases_leave_the_word_of_the_node_controller_and_say_so():
+    snapshot = world(
+        [lost(since=-152), *OTHERS],
+        failures={List("leases"): Failure(Why.FORBIDDEN, 'leases is forbidden: User "jo"', 403)},
+    )
+    for namespace in ("kube-node-lease", "kube-system"):
+        snapshot.fail(List("leases", namespace), Failure(Why.FORBIDDEN, "leases is forbidden", 403))
+    got = triage(snapshot, "n1").diagnoses[0]
+    assert got.cause == "KubeletUnreachable"
+    assert got.findings[0].confidence is Confidence.LIKELY
+    assert any(n.what.startswith("leases") for n in got.not_seen)
+
+
+def test_denied_leases_freeze_nothing():
+    snapshot = world([node(), *OTHERS], failures={List("leases"): Failure(Why.FORBIDDEN, "forbidden", 403)})
+    assert causes(snapshot) == []
+    assert any(n.what.startswith("leases") for n in triage(snapshot, "n1").diagnoses[0].not_seen)
+
+
+def test_denied_nodes_are_an_error_in_kubectls_words():
+    words = 'nodes is forbidden: User "jo" cannot list resource "nodes" in API group "" at the cluster scope'
+    snapshot = world([], failures={List("nodes"): Failure(Why.FORBIDDEN, words, 403)})
+    assert triage(snapshot).errors == (f"Error from server (Forbidden): {words}",)
+
+
+def test_nodes_that_cannot_be_read_are_the_control_planes_fault():
+    snapshot = world([], failures={List("nodes"): Failure(Why.TIMEOUT, "net/http: request canceled")})
+    got = triage(snapshot, "n1")
+    assert not got.errors
+    assert got.diagnoses[0].cause == "ControlPlaneUnreachable"
+    assert got.diagnoses[0].target.name == "n1"
+    assert triage(snapshot).diagnoses[0].cause == "ControlPlaneUnreachable"
+
+
+def test_the_unasked_probe_is_named():
+    got = triage(gone(), "n1").diagnoses[0]
+    assert any("--probe-kubelet" in n.why for n in got.not_seen)
+
+
+def test_the_gap_of_detection_tells_that_nobody_watched():
+    raw = node("n1", LOST, changed=-100, rv=5000, taints=[taint("unreachable", added=-100)])
+    got = finding(beside(raw, -1090, rv=10))
+    assert any("was not watching" in e.value for e in got.evidence)
+    normal = finding(gone())
+    assert not any("was not watching" in e.value for e in normal.evidence)
+
+
+def test_exhaustion_just_before_is_named():
+    got = finding(gone(events=[event("SystemOOM", -155)]))
+    assert "SystemOOM" in got.message
+
+
+# Advice.
+
+
+def test_shorter_tolerations_come_as_a_patch_that_keeps_the_others():
+    gpu = {"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}
+    tolerations = [gpu, tolerate("not-ready"), tolerate("unreachable")]
+    got = finding(gone(pods=[pod(owner=("ReplicaSet", "web-5d8c"), tolerations=tolerations)]))
+    patches = [f for f in got.fix if f.patch]
+    assert len(patches) == 1
+    assert "Deployment shop/web " in patches[0].text
+    assert "Cost" in patches[0].text
+    wanted = patches[0].patch["spec"]["template"]["spec"]["tolerations"]
+    assert wanted[0] == gpu
+    assert [(t["key"], t["tolerationSeconds"]) for t in wanted[1:]] == [
+        ("node.kubernetes.io/unreachable", 30),
+        ("node.kubernetes.io/not-ready", 30),
+    ]
+
+
+@pytest.mark.parametrize("owner", [("StatefulSet", "db"), ("DaemonSet", "agent"), None])
+def test_no_shorter_tolerations_for_what_does_not_move(owner):
+    assert not [f for f in finding(gone(pods=[pod(owner=owner)])).fix if f.patch]
+
+
+def test_all_nodes_lost_pauses_evictions():
+    names = [f"n{i}" for i in range(1, 5)]
+    nodes = [lost(n, since=-90, taints=[taint("unreachable", "NoSchedule", -38)]) for n in names]
+    snapshot = world(nodes, [*(lease(n, -90, rv=1) for n in names), *LEADERS], [pod()])
+    got = triage(snapshot, "n1").diagnoses[0]
+    assert got.cause == "AllNodesLost"
+    assert got.findings[0].confidence is Confidence.CONFIRMED
+    assert [r["fate"] for r in got.extra["timetable"]] == ["paused"]
+    assert "master disruption" in got.extra["timetable"][0]["what"]
+
+
+def test_a_large_loss_is_told_for_ten_nodes_and_all_on_demand():
+    names = [f"n{i:03}" for i in range(60)]
+    snapshot = world([lost(n) for n in names], [*(lease(n, -90, rv=1) for n in names), *LEADERS])
+    assert len(triage(snapshot).diagnoses) == 10
+    assert len(triage(snapshot, show_all=True).diagnoses) == 60
+    assert len(triage(snapshot).diagnoses[0].extra["scope"]["members"]) == 60
+
+
+def test_ready_told_as_kubectl_tells_it():
+    header = dict(triage(beside(node(unschedulable=True)), "n1").diagnoses[0].header)
+    assert header[""] == "Ready,SchedulingDisabled"
+
+
+def test_thresholds_in_percent_are_counted_out():
+    raw = node(conditions=[condition("DiskPressure", "True", "KubeletHasDiskPressure", "x")])
+    bodies = {
+        kubelet_path("n1", "configz"): Body('{"kubeletconfig": {"evictionHard": {"nodefs.available": "10%"}}}'),
+        kubelet_path("n1", "stats/summary"): Body(
+            '{"node": {"fs": {"availableBytes": 1073741824, "capacityBytes": 107374182400}},'
+            ' "pods": [{"podRef": {"namespace": "shop", "name": "log-1"},'
+            ' "ephemeral-storage": {"usedBytes": 2147483648}}]}'
+        ),
+    }
+    got = finding(beside(raw, bodies=bodies))
+    assert "nodefs.available 1Gi, evicts below 10% (10Gi)" in got.message
+    assert "shop/log-1 2Gi" in got.message
+
+
+def test_pressure_that_eased_is_told():
+    raw = node(conditions=[condition("MemoryPressure", "True", "KubeletHasInsufficientMemory", "x")])
+    bodies = {
+        kubelet_path("n1", "configz"): Body('{"kubeletconfig": {"evictionHard": {"memory.available": "100Mi"}}}'),
+        kubelet_path("n1", "stats/summary"): Body('{"node": {"memory": {"availableBytes": 1073741824}}}'),
+    }
+    assert "eased" in finding(beside(raw, bodies=bodies)).message
+
+
+def test_a_zone_that_is_out_names_its_nodes_and_rules_out_their_kubelets():
+    nodes = [lost(f"a{i}", zone="a") for i in range(3)] + OTHERS
+    snapshot = world(nodes, [*(lease(f"a{i}", -90, rv=1) for i in range(3)), *BEATS, *LEADERS])
+    got = finding(snapshot, "a1")
+    assert got.cause == "ZoneOutage"
+    assert "r1/a" in got.message
+    assert {r.cause for r in got.ruled_out} == {"KubeletDown", "AllNodesLost"}
