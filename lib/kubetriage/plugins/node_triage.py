@@ -352,8 +352,8 @@ def _tail(case: NodeCase) -> Iterator[Section]:
         tuple(w.row() for w in case.witnesses),
         wide=not doubtful,
     )
-    rows = tuple(_timetable_rows([r for r in case.timetable if r.fate != "stays"]))
-    if rows and (doubtful or any(r.fate not in ("stays", "never") for r in case.timetable)):
+    rows = tuple(_timetable_rows(case.timetable))
+    if rows and (doubtful or any(r.fate != "never" for r in case.timetable)):
         yield Table("WHAT HAPPENS TO ITS PODS", ("POD", "CONTROLLER", "WHAT HAPPENS", "WHEN"), rows)
     acting = case.remediations
     if acting:

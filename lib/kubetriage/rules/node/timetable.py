@@ -18,7 +18,7 @@ from kubetriage.rules.node.contact import OUT_OF_SERVICE, taint
 from kubetriage.selectors import label_selector_matches
 from kubetriage.times import format_time, parse_go_duration, parse_time, precise_duration
 
-Fate = Literal["terminating", "overdue", "due", "paused", "stays", "never"]
+Fate = Literal["terminating", "overdue", "due", "paused", "never"]
 
 SLACK = timedelta(seconds=10)
 """A deletion this late is overdue: the controller's queue and an API write take seconds."""
@@ -153,7 +153,7 @@ def is_static(pod: Pod) -> bool:
 
 
 def timetable(pods: Sequence[Pod], around: Surroundings) -> tuple[Row, ...]:
-    """Say for each unfinished pod what happens and when, the nearest first."""
+    """Say for each pod that does not simply run on what happens and when, the nearest first."""
     rows = [row for pod in pods if (row := _row(pod, around)) is not None]
     order = get_args(Fate)
     rows.sort(key=lambda r: (order.index(r.fate), r.at.timestamp() if r.at else 0.0, r.pod.namespace, r.pod.name))
@@ -175,7 +175,7 @@ def _row(pod: Pod, around: Surroundings) -> Row | None:
     eviction = evict(objects(pod.raw, "spec", "tolerations"), taints, bound, around.acquired)
     if eviction.kind == "none":
         if around.ready == "True":
-            return Row(pod, controller, "stays", "stays: no taint evicts it", "-", eviction=eviction)
+            return None
         if kind == "DaemonSet":
             return Row(pod, controller, "never", _daemon(), "never", eviction=eviction)
         return Row(pod, controller, "paused", f"eviction paused: {around.pause}", "paused", eviction=eviction)
