@@ -246,3 +246,19 @@ def test_odd_objects_never_raise(spec, stat, extra):
     )
     assert isinstance(crash_causes(raw, started()), list)
     assert isinstance(Pod(raw).containers[0], Container)
+
+
+def test_a_server_that_hangs_later_each_time_is_still_the_probes_when_events_are_dropped():
+    # Healthy for a minute, then killed: the lifetime fits no window from the start, and the newest Killing event
+    # fell to the recorder's limit.
+    spec = {"livenessProbe": LIVENESS}
+    old = killing("Container app failed liveness probe, will be restarted", -400, count=6)
+    noise = event("BackOff", "Back-off restarting failed container app", container="app", last=-10, count=30)
+    verdict = killed(137, "Error", old, noise, lived=100.0, spec=spec)
+    assert (verdict.killer, verdict.confidence) == (Killer.LIVENESS, Confidence.LIKELY)
+    failing = event(
+        "Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 500", container="app", last=-95
+    )
+    assert killed(137, "Error", old, noise, failing, lived=100.0, spec=spec).confidence is Confidence.CONFIRMED
+    # An instance that ended before the probe could have killed it is another matter.
+    assert killed(137, "Error", old, noise, lived=3.0, spec=spec).killer is Killer.UNKNOWN

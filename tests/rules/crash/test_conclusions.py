@@ -364,3 +364,17 @@ def test_a_second_container_gets_its_own_rhythm():
 def test_an_event_never_silences_a_finding():
     raw = crashing()
     assert crash_causes(raw, DEPLOYMENT, event("BackOff", "Back-off restarting failed container"))[0][0] == "Segfault"
+
+
+@pytest.mark.parametrize(("edited", "expected"), [(-100, True), (-2000, False)])
+def test_a_config_map_edited_after_the_pod_was_made_is_told(edited, expected):
+    raw = pod(
+        containers=[container(envFrom=[{"configMapRef": {"name": "settings"}}])],
+        statuses=[status(state=back_off(), last=terminated(139, "Error", -64, -60))],
+        created=-900,
+    )
+    settings = obj(
+        "ConfigMap", "settings", metadata={"managedFields": [{"manager": "kubectl-edit", "time": at(edited)}]}, data={}
+    )
+    lines = shown(raw, settings, logs={"app": ""})
+    assert ("configmaps/settings" in lines) is expected

@@ -348,3 +348,18 @@ def test_a_missing_binary_that_the_runtime_reports_as_exit_126_counts_and_kills(
     raw = looping(livenessProbe={"exec": {"command": ["/probe"]}, "periodSeconds": 5, "failureThreshold": 3})
     got = crash_causes(raw, DEPLOYMENT, unhealthy("Liveness", met), kill(), logs={"app": "serving"})
     assert got[0] == ("LivenessProbeFailed", "app")
+
+
+def test_an_instance_that_passed_its_first_probes_did_not_start_slowly():
+    # Killed 30 s after the start, when the first three probes would have killed it by 16 s.
+    raw = looping(lived=31)
+    got = crash_causes(
+        raw, DEPLOYMENT, unhealthy("Liveness", REFUSED), kill(last=-61), logs={"app": "importing batch 9"}
+    )
+    assert got[0][0] == "LivenessProbeFailed"
+
+
+def test_with_a_startup_probe_that_passed_no_start_is_slow():
+    raw = looping(startupProbe={**HTTP, "failureThreshold": 30})
+    got = crash_causes(raw, DEPLOYMENT, unhealthy("Liveness", REFUSED), kill(), logs={"app": "loading"})
+    assert got[0][0] == "LivenessProbeFailed"

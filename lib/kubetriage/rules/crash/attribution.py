@@ -119,23 +119,31 @@ def _told_by_events(case: Case, container: Container, end: Termination) -> Attri
             tuple(_not_oom(end)),
             event=event,
         )
-    # Events of a busy pod are dropped and folded: an earlier instance's kill speaks for this one when it ended
-    # in the same way at the same age.
+    # Events of a busy pod are dropped and folded: an earlier instance's kill speaks for this one when it ended at
+    # the age at which the probe kills from the start, or when it was failing again, or when the recorder is known
+    # to drop and the age at least allows it.
     for killer, event in reversed(kills):
         kind = _PROBE_OF.get(killer)
         probe = probe_of(container, kind) if kind else None
+        failing = kind is not None and any(
+            happened_in(p.event, end.started, end.finished) for p in probe_events(case, container, kind)
+        )
         if killer is Killer.POST_START:
             fits = dig(container.spec, "lifecycle", "postStart") is not None and _is_kill_code(end)
         else:
             fits = probe is not None and end.lifetime is not None and probe.fits(end.lifetime, end.exit_code, told=True)
-        if not fits:
-            continue
-        failing = kind is not None and any(
-            happened_in(p.event, end.started, end.finished) for p in probe_events(case, container, kind)
+        allowed = (
+            probe is not None
+            and end.lifetime is not None
+            and end.lifetime.total_seconds() >= probe.earliest - 1
+            and (failing or not events_cover(case, end))
+            and _is_kill_code(end)
         )
-        sure = failing or event.count > 1 or killer is Killer.POST_START
+        if not fits and not allowed:
+            continue
+        sure = failing or (fits and event.count > 1) or killer is Killer.POST_START
         shown = [end.evidence(), event.evidence()]
-        if probe is not None and end.lifetime is not None:
+        if probe is not None and fits:
             shown.append(lifetime_evidence(probe, end))
         return Attribution(
             killer,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -16,6 +16,7 @@ from kubetriage.fields import Obj, dig, labels, mapping, name_of, number, object
 from kubetriage.model import Evidence, Finding, Severity
 from kubetriage.pods import Container, Pod
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.references import references
 from kubetriage.selectors import label_selector_matches, selector_text
 from kubetriage.snapshot import Get, List, Need
 from kubetriage.times import format_time, human_duration, parse_go_duration, parse_time, precise_duration
@@ -24,6 +25,8 @@ LONGEST_BACK_OFF = timedelta(minutes=5)
 """Cap of the kubelet's back-off. Nodes can only shorten it (``crashLoopBackOff.maxContainerRestartPeriod``, alpha in
 1.32 and on by default as beta in 1.35)."""
 REVISION = "deployment.kubernetes.io/revision"
+MOST_OBJECTS = 20
+"""ConfigMaps and Secrets of one pod that are looked at for late edits."""
 MOST_CHANGES = 6
 """Changes between two revisions that are shown; a rewrite is no clue."""
 
@@ -35,6 +38,9 @@ def needs(case: Case) -> Iterator[Need]:
     """Ask for the replicas and for the revisions of the workload of a pod that is not well."""
     if not case.pod.is_troubled or case.pod.finished:
         return
+    if any(case.crash(c) is not None for c in case.containers):
+        for resource, name in _configuration(case):
+            yield Get(resource, case.pod.namespace, name)
     controller = _selecting(case)
     if controller is None:
         return
@@ -65,7 +71,7 @@ def conclude(case: Case, findings: list[Finding]) -> list[Finding]:
         done.add(container.name)
         more = list(rhythm(case, container))
         if shared is None:
-            shared = (*siblings(case, container), *changes(case))
+            shared = (*siblings(case, container), *changes(case), *config_edits(case))
             more.extend(shared)
         known = {(e.at, e.value) for e in finding.evidence}
         extra = tuple(e for e in more if (e.at, e.value) not in known)
@@ -307,12 +313,16 @@ def edited_after(obj: Obj, moment: datetime) -> tuple[datetime, str] | None:
     return newest if newest is not None and newest[0] > moment else None
 
 
-def config_edits(case: Case, names: Iterable[tuple[str, str]]) -> Iterator[Evidence]:
-    """Say which ConfigMaps and Secrets were edited after the pod was made."""
+def _configuration(case: Case) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((r.resource, r.name) for r in references(case.pod)))[:MOST_OBJECTS]
+
+
+def config_edits(case: Case) -> Iterator[Evidence]:
+    """Say which ConfigMaps and Secrets that the pod uses were edited after it was made."""
     created = case.pod.created
     if created is None:
         return
-    for resource, name in names:
+    for resource, name in _configuration(case):
         found = case.snapshot.get(resource, case.pod.namespace, name)
         edit = edited_after(found.obj, created) if found.found else None
         if edit is not None:
@@ -320,9 +330,3 @@ def config_edits(case: Case, names: Iterable[tuple[str, str]]) -> Iterator[Evide
             age = human_duration(case.now - when)
             words = f"edited {age} ago by {manager or 'an unknown manager'}, after the pod was created"
             yield Evidence("config", f"{resource}/{name}", words, format_time(when))
-
-
-def config_needs(case: Case, names: Iterable[tuple[str, str]]) -> Iterator[Need]:
-    """Ask for the objects whose edits :func:`config_edits` tells."""
-    for resource, name in names:
-        yield Get(resource, case.pod.namespace, name)

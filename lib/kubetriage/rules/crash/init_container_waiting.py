@@ -98,8 +98,9 @@ def check(case: Case) -> Iterator[Finding]:
         if service is None:
             continue
         found = case.snapshot.get("services", *service)
-        if found.absent and not found.presumed:
-            reasons.append(f"Service {service[1]} does not exist in namespace {service[0]}")
+        if found.absent:
+            verb = "is not in the dump of" if found.presumed else "does not exist in"
+            reasons.append(f"Service {service[1]} {verb} namespace {service[0]}")
             evidence.append(container.fact("spec", "command", f"names {host}"))
             fixes.append(Fix(f"Create Service {service[1]} in namespace {service[0]}, or correct the name {host}."))
     what = reasons[0] if reasons else f"its last log line is: {line}" if line else "its log is empty or was not seen"

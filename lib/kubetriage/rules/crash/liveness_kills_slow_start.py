@@ -40,7 +40,7 @@ def check(case: Case) -> Iterator[Finding]:
         if verdict is None or verdict.killer is not Killer.LIVENESS:
             continue
         failure = latest_failure(case, container, "liveness")
-        slow = slow_start(case, container, end, probe, failure)
+        slow = slow_start(case, container, end, probe, failure, verdict.event)
         if slow is None:
             continue
         port = failure.port if failure is not None and failure.port else probe.port

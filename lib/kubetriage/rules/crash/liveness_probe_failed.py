@@ -51,7 +51,7 @@ def _killed(case: Case, container: Container) -> Finding | None:
         # The event names a probe that the spec no longer has: only an edited dump shows this.
         return None
     failure = latest_failure(case, container, "liveness")
-    if slow_start(case, container, end, probe, failure) is not None:
+    if slow_start(case, container, end, probe, failure, verdict.event) is not None:
         return None
     advice = advise(case, container, probe, failure, case.log(container))
     lived = end.age_words()

@@ -135,9 +135,16 @@ class Probe:
             return self.earliest - SLACK <= seconds <= self.latest + 2 + SLACK
         return self.earliest - SLACK <= seconds <= self.latest + self.grace + SLACK
 
-    def never_passed_in(self, life: timedelta) -> bool:
-        """Tell whether an instance that this probe killed can have been killed by its first probes."""
-        return life.total_seconds() <= self.latest + self.grace + MINIMUM_GRACE + SLACK
+    def never_passed_in(self, life: timedelta, exit_code: int | None, decided: timedelta | None) -> bool:
+        """Tell whether an instance that this probe killed can have been killed by its first probes.
+
+        ``decided`` is its age when the kubelet decided, where an event tells it. SIGKILL came a whole grace period
+        after that; otherwise the program ended within it, nobody knows when.
+        """
+        if decided is not None:
+            return decided.total_seconds() <= self.latest + SLACK
+        longest = self.latest + self.grace + (MINIMUM_GRACE if exit_code == 137 else 0) + SLACK
+        return life.total_seconds() <= longest
 
     def window_words(self, exit_code: int | None) -> str:
         """Explain the arithmetic."""

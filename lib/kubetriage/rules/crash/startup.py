@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from kubetriage import logs
+from kubetriage.events import Event
 from kubetriage.fields import Obj, dig, number, objects
 from kubetriage.model import Confidence, Evidence, Fix
 from kubetriage.pods import Container, Termination
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent
+from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent, happened_in, probe_of
 from kubetriage.snapshot import LogText
 from kubetriage.times import parse_time
 
@@ -57,7 +58,12 @@ class SlowStart:
 
 
 def slow_start(
-    case: Case, container: Container, end: Termination, probe: Probe, failure: ProbeEvent | None
+    case: Case,
+    container: Container,
+    end: Termination,
+    probe: Probe,
+    failure: ProbeEvent | None,
+    kill: Event | None = None,
 ) -> SlowStart | None:
     """Judge whether a liveness probe killed an instance that would have come up.
 
@@ -66,7 +72,13 @@ def slow_start(
     declared port was not served yet. A port that nothing in the pod declares is a wrong port, not a slow start.
     """
     life = end.lifetime
-    if life is None or not probe.never_passed_in(life):
+    if life is None or probe_of(container, "startup") is not None:
+        return None
+    decided = None
+    if kill is not None and kill.last is not None and end.started is not None:
+        # The Killing event of another instance tells nothing about this one's age.
+        decided = kill.last - end.started if happened_in(kill, end.started, end.finished) else None
+    if not probe.never_passed_in(life, end.exit_code, decided):
         return None
     log = case.log(container)
     port = failure.port if failure and failure.port else probe.port
