@@ -139,6 +139,11 @@ def _lines(content: str) -> list[_Line]:
     return out
 
 
+def bodies(content: str) -> tuple[str, ...]:
+    """Return the lines of a log as the numbers in :class:`LastError` and :class:`Address` count them."""
+    return tuple(line.body for line in _lines(content))
+
+
 def _json(row: str) -> Obj:
     try:
         value = json.loads(row)

@@ -28,12 +28,19 @@ from kubetriage.model import Finding, Severity, ordered
 from kubetriage.pods import Pod
 from kubetriage.rules.crash import (
     aborted,
+    address_in_use,
+    app_config_missing,
+    app_error,
+    certificate_invalid,
     command_not_executable,
     command_not_found,
     completed_but_restarted,
     config_map_key_not_found,
     config_map_not_found,
     context,
+    dependency_auth_failed,
+    dependency_unreachable,
+    disk_full,
     image_never_pull,
     image_not_found,
     image_pull_rate_limited,
@@ -48,16 +55,20 @@ from kubetriage.rules.crash import (
     liveness_probe_failed,
     node_restarted,
     oom_killed,
+    permission_denied,
     persistent_volume_claim_not_found,
     persistent_volume_claim_pending,
     post_start_hook_failed,
     pre_stop_hook_failed,
     probe_errored,
+    rbac_forbidden,
+    read_only_filesystem,
     readiness_probe_failed,
     registry_error,
     registry_unreachable,
     restarted_then_stable,
     run_as_non_root_violation,
+    runtime_out_of_memory,
     scheduling_gated,
     secret_key_not_found,
     secret_not_found,
@@ -136,6 +147,22 @@ TIERS: tuple[tuple[ModuleType, ...], ...] = (
     (aborted, completed_but_restarted),
     # The program ended by itself with an error.
     (),
+    # The log names the cause, before a kill whose sender nobody names.
+    # One line, one cause: each of these has a tier of its own.
+    (runtime_out_of_memory,),
+    (address_in_use,),
+    (disk_full,),
+    (read_only_filesystem,),
+    (rbac_forbidden,),
+    (certificate_invalid,),
+    (dependency_auth_failed,),
+    (dependency_unreachable,),
+    (permission_denied,),
+    (app_config_missing,),
+    # A signal of which only the exit code tells.
+    (killed_by_signal, segfault, aborted, terminated_by_signal, completed_but_restarted),
+    # The program ended by itself.
+    (app_error,),
 )
 """Causes of pods, the deepest first."""
 

@@ -1,0 +1,322 @@
+"""What the crashed instance of a container said before it ended by itself, and how much that proves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from kubetriage.fields import Obj, objects, text
+from kubetriage.logs import Address, LastError, addresses, bodies, last_error, last_line
+from kubetriage.model import Confidence, Evidence, EvidenceSource, Finding, Fix, RuledOut, Severity
+from kubetriage.pods import Container, Termination
+from kubetriage.redact import clean
+from kubetriage.rules.crash.case import Case
+from kubetriage.times import parse_time
+
+_NOT_ITS_OWN_END = frozenset(
+    ("OOMKilled", "StartError", "ContainerCannotRun", "ContainerStatusUnknown", "Unknown", "Completed")
+)
+"""Reasons that name another cause than the program's own exit."""
+_OWN_SIGNALS = (132, 133, 134)
+"""Exit codes by which runtimes end themselves: V8's and Swift's traps, abort() of .NET, V8, Rust and glibc."""
+_SHORT = 200
+_NEAR = 40
+"""Lines before a closing error in which its cause is looked for."""
+# A closing message that names no cause of its own; what it gave up on stands before it.
+_CLOSING = re.compile(
+    r"gave? up|giving up|attempts?\b|retr(?:y|ies)|start(?:ing|ed|up)?\b.{0,40}fail|fail.{0,40}\bstart"
+    r"|unable to start|could not"
+    r" (?:start|connect|initiali[sz]e|reach)|cannot (?:start|connect)|can't connect|unable to connect"
+    r"|failed to (?:connect|initiali[sz]e|run)"
+    r"|timed? ?out|not (?:ready|available|reachable)|unavailable|connection (?:failed|error|lost)"
+    r"|fatal error, exiting|exit(?:ing|ed)?\b"
+    r"|caches? (?:to )?sync|leader election|terminated unexpectedly|abort|shutting down|migrat\w* fail|unhealthy",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=16)
+def _read(content: str) -> tuple[LastError | None, tuple[Address, ...], tuple[str, ...]]:
+    """Read a log once for all rules."""
+    return last_error(content), addresses(content), bodies(content)
+
+
+@dataclass(frozen=True)
+class Said:
+    """A line of the crashed instance that names a cause."""
+
+    line: str
+    confidence: Confidence
+    match: re.Match[str]
+
+
+@dataclass(frozen=True)
+class LastWords:
+    """The output of one container's crashed instance."""
+
+    case: Case
+    container: Container
+    end: Termination
+    text: str
+    """Its log, or the termination message where the log says nothing; empty when neither was seen."""
+    source: EvidenceSource
+    seen: bool
+    """False: there may have been output, but nobody could read it."""
+    why: str
+    """Why the log was not seen."""
+
+    @property
+    def error(self) -> LastError | None:
+        """The error that it ended with."""
+        return _read(self.text)[0]
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The addresses that it says it could not use."""
+        return _read(self.text)[1]
+
+    @property
+    def language(self) -> str:
+        """Language of the last error."""
+        return self.error.language if self.error else ""
+
+    @property
+    def confidence(self) -> Confidence:
+        """How surely the last error is why the program ended."""
+        error = self.error
+        if error is None:
+            return Confidence.POSSIBLE
+        if error.weight == "fatal" and error.trailing <= 50:
+            return Confidence.CONFIRMED
+        return Confidence.LIKELY if error.trailing <= 5 else Confidence.POSSIBLE
+
+    def find(self, pattern: re.Pattern[str], unless: re.Pattern[str] | None = None) -> Said | None:
+        """Find a line in the last error that matches; before it, when it only says that the program gave up."""
+        error = self.error
+        if error is None:
+            return None
+        for line in (error.summary, *error.lines):
+            match = pattern.search(line)
+            if match is not None and not (unless and unless.search(line)):
+                return Said(line, self.confidence, match)
+        for line in self._before():
+            match = pattern.search(line)
+            if match is not None and not (unless and unless.search(line)):
+                return Said(line.strip(), max(self.confidence, Confidence.LIKELY, key=lambda c: c.rank), match)
+        return None
+
+    def _before(self) -> list[str]:
+        """Return the lines before a closing error, the nearest first."""
+        error = self.error
+        if error is None or not closes(error):
+            return []
+        rows = _read(self.text)[2]
+        return [row[:4096] for row in reversed(rows[max(error.at - _NEAR, 0) : error.at])]
+
+    def failed_addresses(self) -> list[tuple[Address, Confidence]]:
+        """Return the addresses that the last error is about, the surest first."""
+        error = self.error
+        if error is None:
+            return []
+        inside = [(a, self.confidence) for a in self.addresses if error.at <= a.at < max(error.end, error.at + 1)]
+        if inside or not closes(error):
+            return inside
+        weaker = max(self.confidence, Confidence.LIKELY, key=lambda c: c.rank)
+        return [(a, weaker) for a in reversed(self.addresses) if error.at - _NEAR <= a.at < error.at]
+
+    def quote(self, *lines: str) -> tuple[Evidence, ...]:
+        """Quote lines of the output; without arguments those of the last error."""
+        error = self.error
+        wanted = list(lines)
+        if not wanted and error is not None:
+            rows = [row for row in error.lines if row.strip()]
+            wanted = [error.summary, *[r for r in rows[:3] + rows[-3:] if r.strip() not in error.summary]]
+        at = f"{self.end.at}.message" if self.source == "status" else self.container.name
+        when = error.time if error is not None else ""
+        # Secrets over more than one line (private keys) are only seen when the lines stand together.
+        shown = clean("\n".join(wanted)).split("\n")
+        rows = [row.strip()[:600] for row in dict.fromkeys(shown) if row.strip()]
+        return tuple(Evidence(self.source, at, row, when if parse_time(when) else "") for row in rows[:6])
+
+    def finding(
+        self,
+        cause: str,
+        confidence: Confidence,
+        message: str,
+        *,
+        quoted: Iterable[str] = (),
+        evidence: Iterable[Evidence] = (),
+        ruled_out: Iterable[RuledOut] = (),
+        fix: Iterable[Fix] = (),
+        verify: Iterable[str] = (),
+        details: Mapping[str, Any] | None = None,
+    ) -> Finding:
+        """Make a finding about this container that quotes the exit and the output."""
+        return Finding(
+            cause,
+            Severity.ERROR,
+            confidence,
+            self.container.ref,
+            message,
+            (self.end.evidence(), *self.quote(*quoted), *evidence),
+            tuple(ruled_out),
+            tuple(fix),
+            (*verify, self.case.log_command(self.container)),
+            dict(details or {}),
+        )
+
+
+def closes(error: LastError) -> bool:
+    """Tell whether an error only says that the program gives up."""
+    return bool(_CLOSING.search(error.summary))
+
+
+def last_words(case: Case, *, shells: bool = False) -> Iterator[LastWords]:
+    """Yield the output of each container that ended by itself with an error.
+
+    Exit codes 126 and 127 are a shell's or a runtime's; they are left out unless ``shells``.
+    """
+    for container in case.containers:
+        end = case.crash(container)
+        if end is not None and ended_by_itself(end) and (shells or end.exit_code not in (126, 127)):
+            yield words_of(case, container, end)
+
+
+def ended_by_itself(end: Termination) -> bool:
+    """Tell whether the exit code is one that the program chose."""
+    code = end.exit_code
+    if code is None or code == 0 or end.started is None or end.reason in _NOT_ITS_OWN_END:
+        return False
+    return not 128 < code <= 192 or code in _OWN_SIGNALS
+
+
+def words_of(case: Case, container: Container, end: Termination) -> LastWords:
+    """Return what one crashed instance said: its log, else its termination message."""
+    log = case.log(container)
+    if log.seen and last_line(log.text):
+        return LastWords(case, container, end, log.text, "log", True, "")
+    if end.message.strip():
+        return LastWords(case, container, end, end.message, "status", True, log.why)
+    return LastWords(case, container, end, "", "log", log.seen, log.why)
+
+
+def dies_of_an_error(case: Case, container: Container, end: Termination) -> bool:
+    """Tell whether the output ends with an error that the program itself calls fatal (an uncaught exception)."""
+    error = words_of(case, container, end).error
+    return error is not None and error.weight == "fatal"
+
+
+def short(line: str) -> str:
+    """Return one line for a message."""
+    shown = clean(line).replace("\n", " ").strip().rstrip(".")
+    return shown if len(shown) <= _SHORT else shown[: _SHORT - 1] + "…"
+
+
+# -- The container's surroundings in its spec ---------------------------------------------------------------------
+
+_PATH = re.compile(
+    r"['\"`‘«](?P<quoted>/[^'\"`’»\n]{1,400})['\"`’»]"
+    r"|(?<![\w/.:@-])(?P<bare>/[\w.@%+=~-]{1,200}(?:/[\w.@%+=~-]{1,200}){0,30}/?)"
+)
+
+
+def path_near(line: str, at: int) -> str:
+    """Return the file path that a reason at position ``at`` of a line is about: the last before it, else the next."""
+    before, after = "", ""
+    for match in _PATH.finditer(line[:4096]):
+        path = (match["quoted"] or match["bare"]).rstrip(":.,)")
+        if match.start() < at:
+            before = path
+        elif not after:
+            after = path
+    return before or after
+
+
+def mount_of(container: Container, path: str) -> tuple[Obj, Obj] | None:
+    """Return the volumeMount that holds a path and its volume, or None for the container's own file system."""
+    best: tuple[Obj, Obj] | None = None
+    longest = 0
+    volumes = {text(v, "name"): v for v in objects(container.pod.raw, "spec", "volumes")}
+    for mount in objects(container.spec, "volumeMounts"):
+        where = text(mount, "mountPath").rstrip("/") or "/"
+        if (path == where or path.startswith(where.rstrip("/") + "/")) and len(where) > longest:
+            best, longest = (mount, volumes.get(text(mount, "name"), {})), len(where)
+    return best
+
+
+def volume_words(volume: Obj) -> str:
+    """Name a volume and what is behind it."""
+    name = text(volume, "name")
+    for key, kind, field in (
+        ("persistentVolumeClaim", "PersistentVolumeClaim", "claimName"),
+        ("configMap", "ConfigMap", "name"),
+        ("secret", "Secret", "secretName"),
+        ("hostPath", "hostPath", "path"),
+        ("csi", "CSI driver", "driver"),
+        ("nfs", "NFS server", "server"),
+    ):
+        if key in volume:
+            return f"volume {name} ({kind} {text(volume, key, field)})"
+    for key in ("emptyDir", "projected", "downwardAPI", "image", "ephemeral"):
+        if key in volume:
+            return f"volume {name} ({key})"
+    return f"volume {name}"
+
+
+def container_part(container: Container, part: Obj, **more: Any) -> Obj:
+    """Make a partial PodSpec that changes one container, and further fields of the PodSpec."""
+    key = {"app": "containers", "ephemeral": "ephemeralContainers"}.get(container.kind, "initContainers")
+    return {**more, key: [{"name": container.name, **part}]}
+
+
+def security(container: Container, field: str) -> tuple[Any, str]:
+    """Return a field of the security context in force and its path: the container's, else the pod's."""
+    own = container.spec.get("securityContext")
+    if isinstance(own, Mapping) and own.get(field) is not None:
+        return own[field], f"{container.spec_path}.securityContext.{field}"
+    shared = container.pod.raw.get("spec")
+    shared = shared.get("securityContext") if isinstance(shared, Mapping) else None
+    if isinstance(shared, Mapping) and shared.get(field) is not None:
+        return shared[field], f"spec.securityContext.{field}"
+    return None, ""
+
+
+def variable_state(container: Container, name: str) -> tuple[Evidence, str]:
+    """Say how an environment variable reaches a container: evidence and words for the fix."""
+    at = f"{container.spec_path}.env"
+    for entry in objects(container.spec, "env"):
+        if text(entry, "name") != name:
+            continue
+        for key, kind in (("secretKeyRef", "Secret"), ("configMapKeyRef", "ConfigMap")):
+            ref = entry.get("valueFrom")
+            ref = ref.get(key) if isinstance(ref, Mapping) else None
+            if isinstance(ref, Mapping):
+                where = f"key {text(ref, 'key')} of {kind} {text(ref, 'name')}"
+                optional = ", which is optional" if ref.get("optional") is True else ""
+                return Evidence("spec", f"{at}[{name}]", f"from {where}{optional}"), f"comes from {where}{optional}"
+        if "valueFrom" in entry:
+            return Evidence("spec", f"{at}[{name}]", "from a field of the pod"), "comes from a field of the pod"
+        empty = not text(entry, "value")
+        words = "is declared with an empty value" if empty else "is declared with a value"
+        return Evidence("spec", f"{at}[{name}]", "empty value" if empty else "a literal value"), words
+    sources = env_sources(container)
+    if sources:
+        return Evidence("spec", f"{container.spec_path}.envFrom", ", ".join(sources)), (
+            f"is not in env; only {' and '.join(sources)} could hold it"
+        )
+    names = [text(e, "name") for e in objects(container.spec, "env")]
+    shown = ", ".join(names[:12]) if names else "no variables"
+    return Evidence("spec", at, f"{name} is not among: {shown}"), "is not declared in the pod"
+
+
+def env_sources(container: Container) -> list[str]:
+    """Name the ConfigMaps and Secrets of ``envFrom``."""
+    found = []
+    for source in objects(container.spec, "envFrom"):
+        for key, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):
+            if text(source, key, "name"):
+                found.append(f"{kind} {text(source, key, 'name')}")
+    return found
