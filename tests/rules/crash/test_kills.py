@@ -305,3 +305,13 @@ def test_containers_that_a_restart_rule_of_another_one_ended_are_not_to_blame():
     got = crash_causes(raw, previous={"worker": "", "app": ""})
     assert got[0] == ("Segfault", "worker")
     assert "app" not in {c for _, c in got}
+
+
+@pytest.mark.parametrize(
+    ("version", "said"), [("v1.36.2", "singleProcessOOMKill"), ("v1.27.9", "one process"), ("", "")]
+)
+def test_a_child_that_was_killed_alone_is_explained_by_the_nodes_version(version, said):
+    node = obj("Node", "node-1", status={"nodeInfo": {"kubeletVersion": version}})
+    lines = {e.at: e.value for e in find(ended(1, "OOMKilled", spec=LIMIT), node)[0].evidence}
+    assert said in lines.get("node/node-1 kubeletVersion", "")
+    assert ("node/node-1 kubeletVersion" in lines) is bool(said)

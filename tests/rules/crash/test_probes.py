@@ -226,6 +226,11 @@ def test_a_startup_probe_with_attempts_left_is_a_warning_with_the_time_of_the_ki
     assert at(8) in finding.message
 
 
+def test_a_start_that_has_not_failed_a_probe_yet_is_a_note():
+    raw = pod(containers=[container(startupProbe=HTTP)], statuses=[status(state=running(-8), started=False)])
+    assert [f.severity for f in crash_findings(raw, logs={"app": "indexing"})] == [Severity.NOTE]
+
+
 def test_a_started_container_has_no_startup_problem():
     raw = pod(
         containers=[container(startupProbe=HTTP)],
@@ -271,7 +276,7 @@ def test_readiness_without_events_is_told_by_the_status_alone():
 
 def test_readiness_that_has_hardly_begun_is_no_failure():
     finding = unready(since=-2)[0]
-    assert (finding.cause, finding.severity) == ("ReadinessProbeFailed", Severity.WARNING)
+    assert (finding.cause, finding.severity) == ("ReadinessProbeFailed", Severity.NOTE)
 
 
 def test_a_ready_container_with_an_old_unhealthy_event_is_well():

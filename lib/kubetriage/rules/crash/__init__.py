@@ -214,7 +214,10 @@ def diagnose_controller(case: ControllerCase) -> tuple[Finding, ...]:
 
 def needs_full_look(snapshot: Snapshot, pod: Pod) -> bool:
     """Tell whether events, logs and references of this pod are worth reading."""
-    return pod.is_troubled or pod.crashed_since(snapshot.now - RECENT)
+    if pod.is_troubled or pod.crashed_since(snapshot.now - RECENT):
+        return True
+    case = Case(pod, snapshot)
+    return any(restarted_then_stable.recurring(case, c) for c in pod.containers if c.kind in ("app", "sidecar"))
 
 
 def pod_needs(snapshot: Snapshot, pod: Pod, *, events: bool = True) -> Iterator[Need]:

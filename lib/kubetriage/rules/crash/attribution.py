@@ -56,7 +56,7 @@ _KILLING: tuple[tuple[Killer, re.Pattern[str]], ...] = (
     (Killer.LIVENESS, re.compile(r"failed liveness probe")),
     (Killer.STARTUP, re.compile(r"failed startup probe")),
     (Killer.POST_START, re.compile(r"FailedPostStartHook")),
-    (Killer.STOPPED, re.compile(r"Stopping container|definition changed|resize requires restart|will be killed")),
+    (Killer.STOPPED, re.compile(r"Stopping container|definition changed|resize requires restart|in unknown state")),
 )
 _PROBE_OF: dict[Killer, ProbeKind] = {Killer.LIVENESS: "liveness", Killer.STARTUP: "startup"}
 _KUBELET_BURST = 25

@@ -63,7 +63,7 @@ def check(case: Case) -> Iterator[Finding]:
             ),
             (startup_probe_fix(case, container, probe, slow.needs),),
             (
-                case.kubectl(f"events --for pod/{case.pod.name} --types Warning,Normal"),
+                case.kubectl(f"events --for pod/{case.pod.name}"),
                 case.log_command(container),
             ),
         )

@@ -71,7 +71,7 @@ def _killed(case: Case, container: Container) -> Finding | None:
         verdict.ruled_out + verdict.still_possible,
         advice.fixes,
         (
-            case.kubectl(f"events --for pod/{case.pod.name} --types Warning,Normal"),
+            case.kubectl(f"events --for pod/{case.pod.name}"),
             case.log_command(container),
         ),
     )

@@ -17,6 +17,7 @@ Source: containerd internal/cri/server/events.go (TaskOOM), kubelet memory.oom.g
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from kubetriage.fields import text
@@ -75,6 +76,8 @@ def _finding(case: Case, container: Container, end: Termination, harmless: bool)
     asked = text(container.spec, "resources", "limits", "memory")
     if own is not None and asked and asked != own[0]:
         evidence.append(container.fact("spec", "resources.limits.memory", f"{asked} (not in force yet)"))
+    if end.exit_code != 137:
+        evidence.extend(_group_kill(case))
     twin = container.last_termination if container.current_termination is not None else None
     if twin is not None and twin.reason == CODE:
         evidence.append(twin.evidence())
@@ -118,6 +121,20 @@ def _finding(case: Case, container: Container, end: Termination, harmless: bool)
         ),
         {"killedBy": killed_by},
     )
+
+
+def _group_kill(case: Case) -> Iterator[Evidence]:
+    """Explain how a child alone can be killed on this node."""
+    version = text(case.node.obj, "status", "nodeInfo", "kubeletVersion")
+    match = re.match(r"v?1\.(\d+)", version)
+    if match is None:
+        return
+    # Since 1.28 the kubelet sets memory.oom.group on cgroup v2; 1.32 added singleProcessOOMKill to turn it off.
+    if int(match[1]) >= 28:
+        words = f"{version}: one process alone is killed on cgroup v1 or with singleProcessOOMKill; else all are"
+    else:
+        words = f"{version}: the kernel kills one process, not the whole container"
+    yield Evidence("status", f"node/{case.pod.node} kubeletVersion", words)
 
 
 def _words(container: Container, end: Termination, where: str) -> tuple[str, Confidence, tuple[RuledOut, ...]]:

@@ -83,7 +83,7 @@ def _failed(case: Case, container: Container, confidence: Confidence, seen: tupl
         (),
         tuple(fixes),
         (
-            case.kubectl(f"events --for pod/{case.pod.name} --types Warning,Normal"),
+            case.kubectl(f"events --for pod/{case.pod.name}"),
             case.kubectl(f"describe pod {case.pod.name}"),
         ),
     )

@@ -79,7 +79,7 @@ def _finding(case: Case, container: Container, probe: Probe, failure: ProbeEvent
         words = f"{runs}: its readiness probe ({probe.words}) fails: {advice.words}."
     return Finding(
         CODE,
-        Severity.WARNING if early or advice.blame else Severity.ERROR,
+        Severity.NOTE if early else Severity.WARNING if advice.blame else Severity.ERROR,
         Confidence.POSSIBLE if early else Confidence.CONFIRMED if failure is not None else Confidence.LIKELY,
         container.ref,
         words,

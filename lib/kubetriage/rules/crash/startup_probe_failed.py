@@ -72,7 +72,7 @@ def _killed(case: Case, container: Container, probe: Probe) -> Finding | None:
         verdict.ruled_out + verdict.still_possible,
         (*_more_time(case, container, probe, failure, log), *advice.fixes),
         (
-            case.kubectl(f"events --for pod/{case.pod.name} --types Warning,Normal"),
+            case.kubectl(f"events --for pod/{case.pod.name}"),
             case.log_command(container),
         ),
     )
@@ -110,7 +110,8 @@ def _pending(case: Case, container: Container, probe: Probe) -> Finding | None:
     seen = (failure.event.evidence(),) if failure is not None else ()
     return Finding(
         CODE,
-        Severity.WARNING,
+        # Without a failure it is a start like any other.
+        Severity.WARNING if failure is not None or case.now >= deadline else Severity.NOTE,
         Confidence.CONFIRMED,
         container.ref,
         f"{container.name} has not passed its startup probe ({probe.words}) in {precise_duration(case.now - since)}"

@@ -58,7 +58,7 @@ def check(case: Case) -> Iterator[Finding]:
             (Fix(_next_step(end.signal, case.workload_name, container.name)),),
             (
                 case.log_command(container),
-                case.kubectl(f"events --for pod/{case.pod.name} --types Warning,Normal"),
+                case.kubectl(f"events --for pod/{case.pod.name}"),
             ),
         )
 

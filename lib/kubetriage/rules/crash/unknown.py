@@ -24,13 +24,15 @@ from kubetriage.times import human_duration
 CODE = "Unknown"
 TITLE = "cause not seen"
 
+UNDER_WAY = ("StartupProbeFailed", "ReadinessProbeFailed")
+"""Notes of these say that the pod is on its way: nothing is left to explain."""
 SETTLING = timedelta(seconds=60)
 """A pod younger than this, or one that changed this recently, may simply still be starting."""
 
 
 def conclude(case: Case, findings: list[Finding]) -> list[Finding]:
     """Add Unknown where a pod is not well and nothing explains it."""
-    if not case.pod.is_troubled or any(f.severity is not Severity.NOTE for f in findings):
+    if not case.pod.is_troubled or any(f.severity is not Severity.NOTE or f.cause in UNDER_WAY for f in findings):
         return findings
     if case.pod.deleting and case.pod.deletion is not None and case.now <= case.pod.deletion:
         return findings
@@ -120,7 +122,7 @@ def _unexplained(case: Case) -> Finding:
         words += f": {gaps}." if gaps else "."
     return Finding(
         CODE,
-        Severity.WARNING if young else Severity.ERROR,
+        Severity.NOTE if young else Severity.ERROR,
         Confidence.POSSIBLE,
         pod.ref,
         words,
