@@ -1,8 +1,25 @@
 """plane-trace on the recorded control planes."""
 
-import pytest
+import json
 
-from support.offline import diagnosis, truths
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from kubetriage.cli.collect import collect
+from kubetriage.cluster.recorded import RecordedReader
+from kubetriage.fields import namespace_of
+from kubetriage.plugins import Request, load
+from kubetriage.render.document import document
+from kubetriage.snapshot import Body, Failure, List, Log, Raw, Snapshot, Why
+from support.offline import CAPTURES, diagnosis, truths
+from support.plane import NOW
+
+FIELDS = (
+    "containers", "command", "name", "conditions", "type", "status", "containerStatuses", "restartCount", "lastState",
+    "terminated", "renewTime", "holderIdentity", "clientConfig", "service", "rules", "resources", "failurePolicy",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("truth", truths("plane-trace"), ids=lambda t: t.scenario)
@@ -50,3 +67,114 @@ def test_timeline_is_in_order():
         times = [f["time"] for f in diagnosis("plane-trace", capture=truth.scenario).extra["timeline"]]
         assert times == sorted(times)
         assert len(times) > 5
+
+
+class Without:
+    """A recording that lacks some needs, as for a user who may not read them."""
+
+    def __init__(self, capture, *hidden):
+        self._reader = RecordedReader(CAPTURES / capture)
+        self._hidden = hidden
+
+    def open(self):
+        full = self._reader.open()
+        snapshot = Snapshot(now=full.now, source=full.source)
+        for resource in ("nodes", "pods", "leases", "events"):
+            if resource not in self._hidden:
+                for namespace in ("", "kube-system", "kube-node-lease"):
+                    items = [o for o in full.list(resource).items if not namespace or namespace_of(o) == namespace]
+                    snapshot.add_list(List(resource, namespace), items)
+        self._full = full
+        return snapshot
+
+    def fetch(self, needs, snapshot):
+        for need in needs:
+            denied = any(word in str(need) for word in self._hidden)
+            body = self._full.body(need.path, need.sample) if isinstance(need, Raw) else None
+            log = self._full.log(need.namespace, need.pod, need.container) if isinstance(need, Log) else None
+            if body is not None and not denied:
+                snapshot.add_body(need, body)
+            elif log is not None and log.seen and not denied:
+                snapshot.add_log(need, log.text)
+            else:
+                snapshot.fail(need, Failure(Why.FORBIDDEN, "forbidden", 403))
+
+
+def answer_without(capture, *hidden):
+    got = collect(load("plane-trace"), Request(), Without(capture, *hidden))[1].diagnoses[0]
+    Draft202012Validator(SCHEMA).validate(document([got], NOW))
+    return got
+
+
+SCHEMA = json.loads((CAPTURES.parent.parent / "docs" / "schema" / "diagnosis.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("capture", "hidden", "cause"),
+    [
+        ("cp-etcd-disk-stall", (), "EtcdSlowDisk"),
+        ("cp-etcd-disk-stall", ("log of",), "EtcdSlowDisk"),
+        ("cp-etcd-disk-stall", ("proxy",), "EtcdSlowDisk"),
+        ("cp-etcd-disk-stall", ("proxy", "log of"), "EtcdSlowDisk"),
+        ("cp-etcd-disk-stall", ("proxy", "log of", "/metrics"), "ApiServerUnready"),
+        ("cp-etcd-disk-stall", ("pods", "log of", "/metrics"), "ApiServerUnready"),
+        ("cp-etcd-disk-stall", ("pods", "log of", "/metrics", "leases"), "ApiServerUnready"),
+        ("cp-controllers-down", ("proxy",), "ControllersDown"),
+        ("cp-controllers-down", ("proxy", "log of"), "ControllersDown"),
+        ("cp-controllers-down", ("pods", "nodes", "events", "proxy", "/metrics", "livez", "readyz"), "ControllersDown"),
+        ("cp-healthy", ("log of",), "Healthy"),
+        ("cp-healthy", ("proxy",), "Healthy"),
+        ("cp-healthy", ("proxy", "log of"), "Healthy"),
+        ("cp-healthy", ("livez", "readyz", "nodes"), "Healthy"),
+        ("cp-healthy", ("pods", "nodes", "leases", "events", "livez", "readyz", "metrics", "log of"), "Healthy"),
+    ],
+)
+def test_verdict_with_less_access(capture, hidden, cause):
+    got = answer_without(capture, *hidden)
+    assert got.cause == cause
+    if hidden:
+        assert got.not_seen
+
+
+def test_without_any_access_nothing_is_called_well():
+    got = answer_without(
+        "cp-healthy", "pods", "nodes", "leases", "events", "livez", "readyz", "metrics", "log of", "debug"
+    )
+    assert {x["state"] for x in got.extra["links"]} == {"not seen"}
+    assert "No broken link was seen" in got.summary
+
+
+def test_one_sample_is_enough_for_an_answer():
+    got = answer_without("cp-etcd-disk-stall", "sample 2")
+    assert got.cause in ("EtcdSlowDisk", "ApiServerUnready")
+    assert any("second sample" in gap.what for gap in got.not_seen)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(("nodes", "pods", "leases", "events", "validatingwebhookconfigurations")), _JSON),
+    st.text(max_size=200),
+)
+def test_odd_objects_and_bodies_never_raise(specs, words):
+    snapshot = Snapshot(now=NOW)
+    for resource, spec in specs.items():
+        marks = {"name": "x", "namespace": "kube-system", "labels": {"component": "etcd"}}
+        snapshot.add_list(List(resource), [{"metadata": marks, "spec": spec, "status": spec, "webhooks": spec}])
+    plugin = load("plane-trace")
+    asked = set()
+    while fresh := [n for n in plugin.plan(snapshot, Request()) if n not in asked]:
+        asked.update(fresh)
+        for need in fresh:
+            if isinstance(need, Raw):
+                snapshot.add_body(need, Body(words))
+            elif isinstance(need, Log):
+                snapshot.add_log(need, words)
+    got = plugin.diagnose(snapshot, Request()).diagnoses[0]
+    Draft202012Validator(SCHEMA).validate(document([got], NOW))

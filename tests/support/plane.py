@@ -74,6 +74,7 @@ class Plane:
         """Members whose metrics listener refuses connections."""
         self.logs: dict[str, list[str]] = {}
         self.api = (self.api_lines(), self.api_lines())
+        self.api_log: list[str] = []
         self.quorum: Body | Failure | None = None
         self.raw: dict[Raw, Body | Failure] = {}
         self.dials: dict[Dial, Body] = {}
@@ -112,7 +113,7 @@ class Plane:
         snapshot = Snapshot(self.now, source=self.source)
         snapshot.add_list(List("nodes"), [self._node(n, z) for n, z in self.node_zones.items()])
         snapshot.add_list(List("pods", "kube-system"), [self._pod(m, i) for i, m in enumerate(self.members, 1)])
-        for component in ("kube-controller-manager", "kube-scheduler"):
+        for component in ("kube-apiserver", "kube-controller-manager", "kube-scheduler"):
             snapshot.add("pods", self._plain_pod(component))
         snapshot.add_list(
             leases.NODE_LEASES,
@@ -139,6 +140,8 @@ class Plane:
             self._put(snapshot, leases.quorum_read(leases.CONTROLLER_MANAGER), self.quorum)
         for raw, answer in self.raw.items():
             self._put(snapshot, raw, answer)
+        if self.api_log:
+            snapshot.add_log(Log("kube-system", "kube-apiserver-cp-1", "kube-apiserver"), "\n".join(self.api_log))
         for dial, body in self.dials.items():
             snapshot.add_body(dial, body)
         return snapshot

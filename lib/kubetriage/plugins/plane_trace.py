@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Diagnosis, Finding, Lines, NotSeen, Section, Severity, Table
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request
-from kubetriage.rules.plane import RULES, apf, apiserver, chain, etcd, findings, leases, webhooks
+from kubetriage.rules.plane import RULES, apf, apilog, apiserver, chain, etcd, findings, leases, webhooks
 from kubetriage.rules.plane.api_server_overloaded import yaml_lines
 from kubetriage.rules.plane.case import CLUSTER, EVENTS, NODES, OPENSHIFT_ETCD, PODS, Case, Leading, Writes
 from kubetriage.rules.plane.thresholds import LIMITS, Limits
@@ -58,6 +58,9 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
         age = case.age(lease) if lease else None
         if age is not None and age.total_seconds() > case.limits.controller_stale:
             yield leases.quorum_read(component)
+            yield leases.quorum_read(component, 1)
+    if case.etcd_check_fails or case.writes is not Writes.FLOWING:
+        yield from apilog.log_needs(case.of("kube-apiserver"))
     yield from webhooks.backends(case.webhooks)
     if case.webhooks:
         yield webhooks.FAILED_CREATES
@@ -183,10 +186,12 @@ def _needless(need: Need, case: Case) -> bool:
         return not case.lost_nodes
     if need == leases.quorum_read(leases.CONTROLLER_MANAGER):
         return case.leading(leases.CONTROLLER_MANAGER) is Leading.BACK and case.writes is Writes.FLOWING
-    return need == leases.quorum_read(leases.SCHEDULER)
+    return isinstance(need, Raw) and need.path.startswith("/apis/coordination.k8s.io/")
 
 
 def _gap(need: Need, snapshot: Snapshot) -> str:
+    if isinstance(need, Log) and need in apilog.log_needs(_case(snapshot, Request()).of("kube-apiserver")):
+        return f"log of API server {need.pod}: its words on etcd"
     if isinstance(need, Log):
         return f"log of etcd member {need.pod}: slow fsyncs and elections of the past"
     if isinstance(need, Dial) or (isinstance(need, Raw) and need.path.endswith("/proxy/metrics")):

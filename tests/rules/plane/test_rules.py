@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from kubetriage.rules.plane.api_server_overloaded import isolation, yaml_lines
+from kubetriage.rules.plane.leases import quorum_read
 from kubetriage.rules.plane.thresholds import LIMITS, Limits
 from kubetriage.snapshot import Body, Dial, Failure, Why
 from kubetriage.times import format_time
@@ -201,6 +202,43 @@ def test_leader_changes_in_the_log(elections, newest, flaps):
     assert ("EtcdLeaderFlapping" in plane.causes()) == flaps
 
 
+def test_refused_listeners_of_a_working_etcd_are_a_firewall():
+    plane = Plane()
+    plane.refused = set(plane.members)
+    assert plane.causes() == []
+
+
+def test_refused_listener_of_a_connected_member_is_not_a_dead_member():
+    plane = Plane()
+    plane.refused = {"etcd-cp-2"}
+    peers = {f'etcd_network_active_peers{{Remote="{n}"}}': 1.0 for n in ("b", "c")}
+    plane.gauges = {"etcd-cp-1": peers}
+    assert plane.causes() == []
+    plane.gauges = {"etcd-cp-1": {**peers, 'etcd_network_active_peers{Remote="b"}': 0.0}}
+    assert plane.causes() == ["EtcdDown"]
+
+
+def klog(at, words):
+    return f"W{at:%m%d %H:%M:%S.%f}   23104 x.go:1] {words}"
+
+
+def test_api_servers_log_proves_a_dead_etcd():
+    plane = Plane(listen="http://127.0.0.1:2381")
+    plane.livez = health("etcd")
+    plane.frozen()
+    plane.logs = {m: [zap(ago(300), "compact tree index")] for m in plane.members}
+    words = (
+        "[core] [Channel #1 SubChannel #2] grpc: addrConn.createTransport failed to connect to {Addr: "
+        '"127.0.0.1:2379", ServerName: "127.0.0.1:2379", }. Err: connection error: desc = "transport: Error while '
+        'dialing: dial tcp 127.0.0.1:2379: connect: connection refused"'
+    )
+    plane.api_log = [klog(ago(5), words)]
+    got = plane.diagnosis()
+    assert (got.cause, got.findings[0].confidence.value) == ("EtcdDown", "confirmed")
+    plane.api_log = [klog(ago(500), words)]
+    assert plane.diagnosis().findings[0].confidence.value == "likely"
+
+
 # Space.
 
 
@@ -237,6 +275,24 @@ def test_no_space_is_told_from_outside_when_only_writes_fail():
     assert plane.causes()[0] == "ApiServerUnready"
 
 
+def test_api_servers_log_proves_no_space():
+    plane = Plane(members=0)
+    plane.frozen()
+    plane.api_log = [
+        klog(ago(5), 'err="rpc error: code = ResourceExhausted desc = etcdserver: mvcc: database space exceeded"')
+    ]
+    got = plane.diagnosis()
+    assert (got.cause, got.findings[0].confidence.value) == ("EtcdNoSpace", "confirmed")
+
+
+def test_full_database_with_failing_lease_writes_is_no_space_before_leases_grow_old():
+    plane = Plane()
+    plane.gauges = {m: {"etcd_mvcc_db_total_size_in_bytes": 0.985 * 2**31} for m in plane.members}
+    assert plane.causes()[0] == "EtcdNearQuota"
+    plane.metrics('etcd_request_errors_total{operation="update",resource="leases"} 9')
+    assert plane.causes()[0] == "EtcdNoSpace"
+
+
 @pytest.mark.parametrize(("share", "severity"), [(0.5, None), (0.85, "warning"), (0.97, "error")])
 def test_quota(share, severity):
     plane = Plane()
@@ -246,7 +302,7 @@ def test_quota(share, severity):
     assert found.get("EtcdNearQuota") == severity
 
 
-@pytest.mark.parametrize(("used", "fragmented"), [(0.2, True), (0.6, False)])
+@pytest.mark.parametrize(("used", "fragmented"), [(0.01, True), (0.2, True), (0.6, False)])
 def test_fragmentation(used, fragmented):
     plane = Plane()
     plane.gauges = {
@@ -401,6 +457,15 @@ def test_full_level_with_a_queue_is_pressed_and_a_busy_one_is_not():
     assert plane.causes() == ["ApiServerOverloaded"]
 
 
+def test_long_waits_are_pressure():
+    name = "apiserver_flowcontrol_request_wait_duration_seconds"
+    plane = Plane()
+    plane.metrics(*histogram(name, [0.01] * 9, (0.1, 1.0), 'priority_level="workload-low"'))
+    assert plane.causes() == []
+    plane.metrics(*histogram(name, [3.0] * 9, (0.1, 1.0), 'priority_level="workload-low"'))
+    assert plane.causes() == ["ApiServerOverloaded"]
+
+
 def test_flooder_is_named_and_isolated():
     plane = Plane()
     plane.metrics(rejected("workload-low", 40))
@@ -515,6 +580,17 @@ def test_election_after_the_list_clears_it_and_one_before_does_not():
     assert plane.causes() == ["ControllersDown"]
 
 
+def test_clock_of_a_leader_that_is_behind_is_told_by_a_lease_that_moves():
+    plane = Plane()
+    plane.leader_age["kube-controller-manager"] = 112.0
+    plane.raw[quorum_read("kube-controller-manager", 0)] = quorum(112)
+    plane.raw[quorum_read("kube-controller-manager", 1)] = quorum(102)
+    assert plane.causes() == []
+    assert "behind" in links(plane)["controller-manager"]["evidence"]
+    plane.raw[quorum_read("kube-controller-manager", 1)] = quorum(112)
+    assert plane.causes() == ["ControllersDown"]
+
+
 def test_missing_lease_is_not_a_dead_controller():
     plane = Plane()
     plane.leader_age = {"kube-scheduler": 1.0}
@@ -551,6 +627,18 @@ def test_controllers_that_died_long_before_the_disk_are_not_its_consequence():
     assert "consequenceOf" not in links(plane)["controller-manager"]
     plane.leader_age["kube-controller-manager"] = 80.0
     assert links(plane)["controller-manager"]["consequenceOf"] == "EtcdSlowDisk"
+
+
+def test_slow_requests_to_an_unseen_etcd_are_not_blamed_for_dead_controllers():
+    plane = Plane(members=0)
+    total = 'etcd_request_duration_seconds_{}{{operation="get",resource="pods"}} {}'
+    plane.leader_age["kube-controller-manager"] = 112.0
+    for mean, blamed in ((0.3, False), (2.0, True)):
+        plane.api = (
+            plane.api_lines(total.format("count", 100), total.format("sum", 1)),
+            plane.api_lines(total.format("count", 150), total.format("sum", 1 + 50 * mean)),
+        )
+        assert ("consequenceOf" in links(plane)["controller-manager"]) == blamed
 
 
 def test_merely_slowish_disk_is_not_blamed_for_dead_controllers():
@@ -627,6 +715,16 @@ def test_event_of_a_failed_call(age, blocks):
         }
     ]
     assert plane.causes() == (["WebhookBlocking"] if blocks else [])
+
+
+def test_api_servers_log_of_a_failed_call():
+    plane = Plane()
+    plane.webhooks = [webhook()]
+    plane.slices = {"policy": [endpoints(True)]}
+    plane.api_log = [
+        klog(ago(30), 'Failed calling webhook, failing closed check.example.com: failed calling webhook "check')
+    ]
+    assert plane.causes() == ["WebhookBlocking"]
 
 
 @pytest.mark.parametrize(("seconds", "slow"), [(0.05, False), (4.0, True)])

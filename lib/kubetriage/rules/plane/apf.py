@@ -16,6 +16,8 @@ REQUESTS = tuple(Raw(f"{_REQUESTS}{n}", timeout=5.0) for n in range(1, 6))
 
 SYSTEM_LEVELS = ("leader-election", "node-high", "system", "workload-high")
 """Levels on which the cluster itself depends (apis/flowcontrol/bootstrap/default.go)."""
+LONG_WAIT = 0.5
+"""Mean seconds in a queue that clients notice: half of the latency objective of a request for one object."""
 DEFAULT_SEATS = 600
 """--max-requests-inflight 400 plus --max-mutating-requests-inflight 200 (server/config.go)."""
 
@@ -50,9 +52,14 @@ class Level:
         return bool(seats and self.executing is not None and self.executing >= seats and (self.waiting or 0) > 0)
 
     @property
+    def queued(self) -> bool:
+        """Requests waited long in the queue between the samples."""
+        return self.waits is not None and self.waits[1] >= LONG_WAIT
+
+    @property
     def pressed(self) -> bool:
-        """Requests were rejected between the samples, or wait for a seat now."""
-        return self.name != "exempt" and (self.rejects > 0 or self.full)
+        """Requests were rejected between the samples, waited long, or wait for a seat now."""
+        return self.name != "exempt" and (self.rejects > 0 or self.full or self.queued)
 
 
 @dataclass(frozen=True)
@@ -72,11 +79,11 @@ class Request:
 def read_levels(window: Window | None, snapshot: Snapshot) -> tuple[Level, ...]:
     """Read all levels from the metrics, or from dump_priority_levels where they were not seen."""
     if window is not None and "apiserver_flowcontrol_nominal_limit_seats" in window.latest:
-        return _from_metrics(window)
+        return _from_metrics(window, snapshot)
     return _from_dump(snapshot)
 
 
-def _from_metrics(window: Window) -> tuple[Level, ...]:
+def _from_metrics(window: Window, snapshot: Snapshot) -> tuple[Level, ...]:
     latest = window.latest
     nominal = latest.by("apiserver_flowcontrol_nominal_limit_seats", "priority_level")
     limits = latest.by("apiserver_flowcontrol_current_limit_seats", "priority_level")
@@ -84,6 +91,8 @@ def _from_metrics(window: Window) -> tuple[Level, ...]:
     waiting = latest.by("apiserver_flowcontrol_current_inqueue_requests", "priority_level")
     # Absent is zero: the counter comes into being with the first reject.
     total = latest.by("apiserver_flowcontrol_rejected_requests_total", "priority_level")
+    dumped = {level.name: level.waiting or 0.0 for level in _from_dump(snapshot)}
+    queued = Counter(r.level for r in read_requests(snapshot) if r.waiting)
     levels = []
     for name in sorted(nominal):
         rejected = window.increase_by("apiserver_flowcontrol_rejected_requests_total", "reason", priority_level=name)
@@ -94,7 +103,7 @@ def _from_metrics(window: Window) -> tuple[Level, ...]:
                 nominal[name],
                 limits.get(name),
                 executing.get(name, 0.0),
-                waiting.get(name, 0.0),
+                max(waiting.get(name, 0.0), dumped.get(name, 0.0), queued[name] / len(REQUESTS)),
                 rejected,
                 total.get(name, 0.0),
                 (waits.count, waits.mean) if waits and waits.mean is not None else None,

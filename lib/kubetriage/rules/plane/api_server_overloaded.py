@@ -68,6 +68,8 @@ def _pressed(pressed: list[apf.Level], case: Case) -> Finding:
     what = (
         f"{count(worst.rejects, 'request')} of priority level {worst.name} rejected in the window"
         if worst.rejects
+        else f"requests of priority level {worst.name} wait {span(worst.waits[1])} for a seat"
+        if worst.queued and worst.waits
         else f"all seats of priority level {worst.name} are taken and {count(worst.waiting or 0, 'request')} wait"
     )
     effect = {

@@ -13,7 +13,7 @@ from kubetriage.events import Event, read_event
 from kubetriage.fields import Obj, labels, name_of, namespace_of, objects, text
 from kubetriage.model import Ref
 from kubetriage.prometheus import Window
-from kubetriage.rules.plane import apf, apiserver, etcd, webhooks
+from kubetriage.rules.plane import apf, apilog, apiserver, etcd, webhooks
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, Lease, Leases, Quorum, read_quorum
 from kubetriage.rules.plane.thresholds import Limits, node_grace
 from kubetriage.snapshot import List, Snapshot
@@ -124,6 +124,16 @@ class Case:
     def readyz(self) -> apiserver.Health:
         """The API server's own word on whether it serves."""
         return apiserver.read_health(self.snapshot, apiserver.READYZ)
+
+    @cached_property
+    def remarks(self) -> tuple[apilog.Remark, ...]:
+        """What the API servers' logs say of etcd and webhooks."""
+        return apilog.read_remarks(self.snapshot, self.of("kube-apiserver"))
+
+    def lately(self, kind: str, seconds: float) -> tuple[apilog.Remark, ...]:
+        """Return the remarks of one kind of the last so many seconds."""
+        limit = timedelta(seconds=seconds)
+        return tuple(r for r in self.remarks if r.kind == kind and self.now - r.at <= limit)
 
     @property
     def etcd_check_fails(self) -> bool:
@@ -280,7 +290,7 @@ class Case:
             if age is None or lease is None:
                 continue
             behind = watched and ready_status(node) == "True" and self.writes is Writes.FLOWING
-            if lease in self.leases.ahead or (behind and age > self.grace + timedelta(seconds=30)):
+            if lease in self.leases.skewed_ahead or (behind and age > self.grace + timedelta(seconds=30)):
                 skewed.append((name_of(node), -age))
         return tuple(skewed)
 

@@ -328,6 +328,10 @@ def _leader(case: Case, component: str) -> tuple[str, str]:
             return UNSEEN, f"no lease {component} in kube-system (no leader election, or a managed control plane)"
         return UNSEEN, "leases of kube-system not seen"
     if state is Leading.BACK:
+        again = case.quorum(component).lease
+        behind = case.now - again.renewed if again and again.renewed else timedelta()
+        if behind.total_seconds() > case.limits.controller_stale:
+            return OK, f"{lease.holder.split('_')[0]} leads and renews; its clock is {human_duration(behind)} behind"
         return OK, f"leads again; its lease had not been renewed since {format_time(lease.renewed)}"
     age = max((case.now - lease.renewed).total_seconds(), 0.0)
     return OK, f"{lease.holder.split('_')[0]} leads, renewed {human_duration(timedelta(seconds=age))} ago"

@@ -21,7 +21,7 @@ from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, RuledOut, 
 from kubetriage.rules.plane.case import CLUSTER, Case, Writes
 from kubetriage.rules.plane.etcd import Member, recent
 from kubetriage.rules.plane.figures import ago, count, names
-from kubetriage.rules.plane.thresholds import RECENT_LOG
+from kubetriage.rules.plane.thresholds import RECENT_LOG, SILENT_LOG
 from kubetriage.times import format_time
 
 CODE = "EtcdDown"
@@ -35,7 +35,7 @@ def check(case: Case) -> Iterator[Finding]:
     if not down:
         return
     if len(down) == len(case.members):
-        if case.etcd_check_fails or case.writes is Writes.FROZEN or all(m.refused for m in down):
+        if case.writes is not Writes.FLOWING and (case.etcd_check_fails or case.writes is Writes.FROZEN):
             yield _all_down(down, case)
     elif len(down) * 2 < len(case.members):
         yield from (_member_down(m, case) for m in down)
@@ -46,15 +46,21 @@ def gone(member: Member, case: Case) -> bool:
     if member.window is not None:
         return False
     if member.refused:
-        return True
+        return not any(_all_peers(m, case) for m in case.members)
     if member.log is None or not case.etcd_check_fails or member.log.last is None:
         return False
-    # While etcd's clients hang, a living member logs elections or slow requests every second or two.
-    return (case.now - member.log.last).total_seconds() > RECENT_LOG or member.log.closed is not None
+    return (case.now - member.log.last).total_seconds() > SILENT_LOG or member.log.closed is not None
+
+
+def _all_peers(member: Member, case: Case) -> bool:
+    """Tell whether a member is connected with all others: then none of them is down, only its metrics are."""
+    peers = member.window.latest.value("etcd_network_active_peers") if member.window else None
+    return peers is not None and peers >= len(case.members) - 1
 
 
 def _all_down(down: list[Member], case: Case) -> Finding:
-    refused = all(m.refused for m in down)
+    dialled = case.lately("refused", RECENT_LOG)
+    refused = all(m.refused for m in down) or bool(dialled)
     last = [m.log.last for m in down if m.log and m.log.last]
     details: dict[str, object] = {"link": LINK, "members": [m.name for m in down]}
     if last:
@@ -94,6 +100,8 @@ def _evidence(down: list[Member], case: Case) -> Iterator[Evidence]:
         elif member.log and member.log.last:
             state = "stopped" if member.log.closed else "silent"
             yield Evidence("log", member.name, f"{state}: no line since", format_time(member.log.last))
+    for remark in case.lately("refused", RECENT_LOG)[-1:]:
+        yield Evidence("log", "kube-apiserver", remark.words, format_time(remark.at))
     if case.etcd_check:
         yield Evidence("status", "/livez/etcd", case.etcd_check)
 

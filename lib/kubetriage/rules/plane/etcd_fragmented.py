@@ -2,7 +2,7 @@
 
 Meaning: the file counts against the quota at its full size, so a fragmented database runs full without being full.
 
-Told by: bytes in use below half of the file size, with more than 100 MiB in use.
+Told by: bytes in use below half of the file size, with more than 100 MiB to win.
 
 Fix: defragment the members one by one, the leader last; a member does not answer while it runs.
 
@@ -29,7 +29,7 @@ def check(case: Case) -> Iterator[Finding]:
     loose = []
     for member in case.members:
         size, in_use, _ = member.database or (0.0, None, None)
-        if in_use is not None and size and in_use > FRAGMENTED_BYTES and in_use / size < case.limits.fragmentation:
+        if in_use is not None and size - in_use > FRAGMENTED_BYTES and in_use / size < case.limits.fragmentation:
             loose.append((member, size, in_use))
     if not loose:
         return

@@ -34,11 +34,15 @@ LINK = "etcd space"
 def check(case: Case) -> Iterator[Finding]:
     """Look for the alarm, then for what it does."""
     evidence = [e for m in case.members for e in _alarm(m, case)]
+    evidence += [
+        Evidence("log", "kube-apiserver", r.words, format_time(r.at)) for r in case.lately("full", RECENT_LOG)[-1:]
+    ]
     since = min((e.time for e in evidence if e.time), default="")
     if evidence:
         yield _finding(case, Confidence.CONFIRMED, evidence, since)
-    elif case.writes is Writes.FROZEN:
-        full = [m for m in case.members if (ratio := used(m)) is not None and ratio >= 0.99]
+    elif case.writes is Writes.FROZEN or (case.traffic and case.traffic.lease_write_errors):
+        # The alarm is raised when the next write would pass the quota, a little before the file reaches it.
+        full = [m for m in case.members if (ratio := used(m)) is not None and ratio >= case.limits.quota_alert]
         if full:
             yield _finding(case, Confidence.LIKELY, [_size(m) for m in full], "")
         else:

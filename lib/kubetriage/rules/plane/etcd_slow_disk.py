@@ -33,6 +33,10 @@ TITLE = "etcd's disk is slow"
 LINK = "etcd disk"
 
 
+_STALLED = 1.0
+"""Seconds of a mean etcd request from which on lease renewals, which have 10 s for several tries, are at risk."""
+
+
 def check(case: Case) -> Iterator[Finding]:
     """Judge each member's fsyncs, or the API server's etcd requests where no member was seen."""
     slow = [m for m in case.members if _level(m, case)]
@@ -67,7 +71,9 @@ def _level(member: Member, case: Case) -> int:
 def disruptive(case: Case) -> bool:
     """Tell whether the disk is slow enough to delay heartbeats on a majority of members, or on the leader."""
     late = [m for m in case.members if _delays(m, case)]
-    return any(m.is_leader for m in late) or len(late) * 2 > len(case.members) or not case.members
+    if not any(m.window or m.log for m in case.members):
+        return bool(case.traffic and case.traffic.mean is not None and case.traffic.mean >= _STALLED)
+    return any(m.is_leader for m in late) or len(late) * 2 > len(case.members)
 
 
 def _delays(member: Member, case: Case) -> bool:
@@ -166,7 +172,7 @@ def _from_outside(case: Case) -> Iterator[Finding]:
         return
     yield Finding(
         CODE,
-        Severity.ERROR if traffic.mean >= 1 else Severity.WARNING,
+        Severity.ERROR if traffic.mean >= _STALLED else Severity.WARNING,
         Confidence.POSSIBLE,
         CLUSTER,
         f"etcd answers slowly: the API server waits {span(traffic.mean)} for a request"

@@ -18,9 +18,12 @@ CONTROLLER_MANAGER = "kube-controller-manager"
 SCHEDULER = "kube-scheduler"
 
 
-def quorum_read(name: str) -> Raw:
-    """Return the read of one leader lease without resourceVersion: it is answered by a quorum of etcd, or hangs."""
-    return Raw(f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{name}", timeout=5.0)
+def quorum_read(name: str, sample: int = 0) -> Raw:
+    """Return the read of one leader lease without resourceVersion: it is answered by a quorum of etcd, or hangs.
+
+    The second sample tells a leader whose clock is behind from one that is gone: the lease moves, or it does not.
+    """
+    return Raw(f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{name}", sample, timeout=5.0)
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,12 @@ class Quorum:
 
 
 def read_quorum(snapshot: Snapshot, name: str) -> Quorum:
-    """Read the answer of :func:`quorum_read`."""
-    need = quorum_read(name)
-    return _quorum(snapshot.body(need.path), snapshot.failure(need))
+    """Read the answer of :func:`quorum_read`, the newer one where both are lease objects."""
+    answers = []
+    for sample in (1, 0):
+        need = quorum_read(name, sample)
+        answers.append(_quorum(snapshot.body(need.path, sample), snapshot.failure(need)))
+    return next((a for a in answers if a.lease is not None), answers[1])
 
 
 def _quorum(body: Body | None, failure: Failure | None) -> Quorum:
@@ -122,6 +128,13 @@ class Leases:
     def ahead(self) -> tuple[Lease, ...]:
         """Leases renewed in the future: their writers' clocks are ahead of the API server's."""
         return tuple(x for x in self.items if (age := x.age(self.now)) and age.total_seconds() < -CLOCK_SKEW)
+
+    @property
+    def skewed_ahead(self) -> tuple[Lease, ...]:
+        """Those of them that are ahead of the control plane's own leases too: the list itself may have come late."""
+        own = [x.renewed for x in self.items if x.namespace == "kube-system" and x.renewed]
+        limit = max(own, default=self.now) + timedelta(seconds=CLOCK_SKEW)
+        return tuple(x for x in self.ahead if x.renewed and x.renewed > limit)
 
     @property
     def newest(self) -> Lease | None:

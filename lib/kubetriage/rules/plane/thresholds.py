@@ -126,7 +126,7 @@ LIMITS: tuple[tuple[str, float, Limit], ...] = tuple((f.name, f.default, f.metad
 """Name, default and meaning of each threshold."""
 
 FRAGMENTED_BYTES = 100 * 2**20
-"""A smaller database is not worth a defragmentation (etcd-mixin etcdDatabaseHighFragmentationRatio)."""
+"""Less is not worth a defragmentation (etcd-mixin etcdDatabaseHighFragmentationRatio asks for as much in use)."""
 DEFAULT_QUOTA_BYTES = 2 * 2**30
 """etcd's quota where none is set (storage/quota.go)."""
 LARGEST_QUOTA_BYTES = 8 * 2**30
@@ -135,6 +135,9 @@ FEW_SAMPLES = 100
 """Below this a 99th percentile is a single observation; counts are shown instead."""
 CLOCK_SKEW = 5.0
 """Seconds by which a renewal may lie in the future before the writer's clock is called ahead."""
+SILENT_LOG = 20.0
+"""Seconds without a line after which a member whose clients hang does not run: while it does, it logs an election or a
+retried read every second or two (v3_server.go, raft.go)."""
 RECENT_LOG = 60.0
 """Seconds for which a log line speaks of the present."""
 

@@ -22,6 +22,7 @@ from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.rules.plane.case import Case
 from kubetriage.rules.plane.figures import count, metric, names, span
 from kubetriage.rules.plane.webhooks import Webhook, calls, configuration_path, failed_calls, ready_endpoints
+from kubetriage.times import format_time
 
 CODE = "WebhookBlocking"
 TITLE = "an admission webhook blocks requests"
@@ -37,6 +38,9 @@ def check(case: Case) -> Iterator[Finding]:
     for name, event in failed_calls(case.snapshot):
         if event.last is None or (case.now - event.last).total_seconds() <= _RECENT:
             quoted.setdefault(name, []).append(event.evidence())
+    for remark in case.lately("webhook", _RECENT):
+        words = Evidence("log", "kube-apiserver", remark.words, format_time(remark.at))
+        quoted.setdefault(remark.about, []).append(words)
     for hook in case.webhooks:
         seen = calls(case.api, hook.name)
         ready = ready_endpoints(hook, case.snapshot)

@@ -93,7 +93,7 @@ def ready_endpoints(webhook: Webhook, snapshot: Snapshot) -> int | None:
     namespace, name = webhook.service
     listing = snapshot.list("endpointslices", namespace)
     mine = [s for s in listing.items if text(s, "metadata", "labels", "kubernetes.io/service-name") == name]
-    if not mine and (not listing.complete or listing.presumed):
+    if not mine and not listing.complete:
         return None
     return sum(flag(e, "conditions", "ready") is not False for s in mine for e in objects(s, "endpoints"))
 
