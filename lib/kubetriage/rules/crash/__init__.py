@@ -138,18 +138,10 @@ TIERS: tuple[tuple[ModuleType, ...], ...] = (
         pre_stop_hook_failed,
     ),
     # A runtime that is out of memory may have itself killed (OnOutOfMemoryError="kill -9 %p") or aborted.
-    (),
+    (runtime_out_of_memory,),
     # A signal of which only the exit code tells: what the log says came before it did not end the program.
     (killed_by_signal, segfault, terminated_by_signal),
-    # The log names the cause.
-    (),
-    # The program's own end, in general.
-    (aborted, completed_but_restarted),
-    # The program ended by itself with an error.
-    (),
-    # The log names the cause, before a kill whose sender nobody names.
-    # One line, one cause: each of these has a tier of its own.
-    (runtime_out_of_memory,),
+    # The log names the cause; one line, one cause, so each has a tier of its own.
     (address_in_use,),
     (disk_full,),
     (read_only_filesystem,),
@@ -159,9 +151,9 @@ TIERS: tuple[tuple[ModuleType, ...], ...] = (
     (dependency_unreachable,),
     (permission_denied,),
     (app_config_missing,),
-    # A signal of which only the exit code tells.
-    (killed_by_signal, segfault, aborted, terminated_by_signal, completed_but_restarted),
-    # The program ended by itself.
+    # The program's own end, in general.
+    (aborted, completed_but_restarted),
+    # The program ended by itself with an error.
     (app_error,),
 )
 """Causes of pods, the deepest first."""

@@ -18,6 +18,7 @@ from kubetriage.logs import last_line
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.crash.attribution import Killer, attribute
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.last_words import dies_of_an_exception
 
 CODE = "Aborted"
 TITLE = "aborted by the program itself"
@@ -32,6 +33,8 @@ def check(case: Case) -> Iterator[Finding]:
         verdict = attribute(case, container)
         if verdict is not None and verdict.killer is not Killer.UNKNOWN:
             continue
+        if dies_of_an_exception(case, container, end):
+            continue  # .NET and others end an uncaught exception with abort(): that is AppError
         log = case.log(container)
         line = last_line(log.text)
         lived = end.age_words()

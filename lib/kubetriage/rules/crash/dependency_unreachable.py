@@ -105,7 +105,13 @@ def _finding(case: Case, words: LastWords, address: Address, confidence: Confide
         said = f"{name} ended because {place} {_WORDS[address.kind]}; {verdict.words}."
     ruled = [RuledOut("ServiceNotFound", f"not ruled out: {verdict.unseen}")] if verdict.unseen else []
     error = words.error
-    quoted = (address.line, *((error.summary,) if error and error.summary not in address.line else ()))
+    quoted = [address.line]
+    if error is not None:
+        # The frame or message that holds the address, where the error itself does not.
+        if address.host and address.host not in address.line:
+            quoted += [row for row in error.lines if address.host in row][:1]
+        if error.summary not in address.line:
+            quoted.append(error.summary)
     return words.finding(
         CODE,
         confidence,

@@ -22,6 +22,8 @@ _NOT_ITS_OWN_END = frozenset(
 """Reasons that name another cause than the program's own exit."""
 _OWN_SIGNALS = (132, 133, 134)
 """Exit codes by which runtimes end themselves: V8's and Swift's traps, abort() of .NET, V8, Rust and glibc."""
+_ABORTING = frozenset(("dotnet", "go", "rust", "python", "node"))
+"""Languages whose runtime can end an uncaught exception or panic with abort() (exit code 134)."""
 _SHORT = 200
 _NEAR = 40
 """Lines before a closing error in which its cause is looked for."""
@@ -36,6 +38,10 @@ _CLOSING = re.compile(
     r"|caches? (?:to )?sync|leader election|terminated unexpectedly|abort|shutting down|migrat\w* fail|unhealthy",
     re.IGNORECASE,
 )
+
+
+# The underlining of Python and Node, headers without content, braces.
+_DECORATION = re.compile(r"[\s~^|*=+-]*\Z|Traceback \(most recent call last\):\Z|\s*[\]})\[{(]+,?\Z|Stack trace:\Z")
 
 
 @lru_cache(maxsize=16)
@@ -132,8 +138,9 @@ class LastWords:
         error = self.error
         wanted = list(lines)
         if not wanted and error is not None:
-            rows = [row for row in error.lines if row.strip()]
-            wanted = [error.summary, *[r for r in rows[:3] + rows[-3:] if r.strip() not in error.summary]]
+            rows = [row for row in error.lines if row.strip() and not _DECORATION.match(row)]
+            wanted = [error.summary, *[r for r in rows[:2] + rows[-4:] if r.strip() not in error.summary]]
+            wanted = [error.summary, *[r for r in wanted[1:] if error.summary not in r]]
         at = f"{self.end.at}.message" if self.source == "status" else self.container.name
         when = error.time if error is not None else ""
         # Secrets over more than one line (private keys) are only seen when the lines stand together.
@@ -174,14 +181,18 @@ def closes(error: LastError) -> bool:
     return bool(_CLOSING.search(error.summary))
 
 
-def last_words(case: Case, *, shells: bool = False) -> Iterator[LastWords]:
+def last_words(case: Case, *, shells: bool = False, kills: bool = False) -> Iterator[LastWords]:
     """Yield the output of each container that ended by itself with an error.
 
-    Exit codes 126 and 127 are a shell's or a runtime's; they are left out unless ``shells``.
+    Exit codes 126 and 127 are a shell's or a runtime's; they are left out unless ``shells``. With ``kills`` an end
+    by SIGKILL or SIGTERM counts too, which a runtime can send to itself.
     """
     for container in case.containers:
         end = case.crash(container)
-        if end is not None and ended_by_itself(end) and (shells or end.exit_code not in (126, 127)):
+        if end is None or (end.exit_code in (126, 127) and not shells):
+            continue
+        killed = kills and end.exit_code in (137, 143) and end.reason == "Error"
+        if killed or ended_by_itself(end):
             yield words_of(case, container, end)
 
 
@@ -203,10 +214,10 @@ def words_of(case: Case, container: Container, end: Termination) -> LastWords:
     return LastWords(case, container, end, "", "log", log.seen, log.why)
 
 
-def dies_of_an_error(case: Case, container: Container, end: Termination) -> bool:
-    """Tell whether the output ends with an error that the program itself calls fatal (an uncaught exception)."""
+def dies_of_an_exception(case: Case, container: Container, end: Termination) -> bool:
+    """Tell whether the output ends with an exception or panic of a runtime that aborts on those."""
     error = words_of(case, container, end).error
-    return error is not None and error.weight == "fatal"
+    return error is not None and error.weight == "fatal" and error.language in _ABORTING
 
 
 def short(line: str) -> str:

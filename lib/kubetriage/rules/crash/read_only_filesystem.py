@@ -39,6 +39,10 @@ TITLE = "read-only file system"
 READ_ONLY = re.compile(
     r"read-only file ?system|\bEROFS\b|ReadOnlyFileSystemException|errno 30\b|os error 30\b", re.IGNORECASE
 )
+# Directories that hold more of an image than what a program writes; a mount over them hides it.
+_BROAD = frozenset(
+    ("/var", "/var/lib", "/etc", "/usr", "/usr/share", "/opt", "/home", "/root", "/app", "/srv", "/lib", "/bin")
+)
 _ALWAYS = ("configMap", "secret", "projected", "downwardAPI")
 
 
@@ -83,7 +87,13 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
         evidence.append(Evidence("spec", root_at, "true"))
         said_why = "its root file system is read-only (readOnlyRootFilesystem)"
         directory = posixpath.dirname(path.rstrip("/")) if path else ""
-        if directory not in ("", "/"):
+        if directory in _BROAD:
+            fix = Fix(
+                f"Mount an emptyDir at a directory of its own and let {name} write {posixpath.basename(path)} "
+                f"there; one over "
+                f"{directory} would hide what the image has in it. Keep the root read-only."
+            )
+        elif directory not in ("", "/"):
             volume_name = re.sub(r"[^a-z0-9]+", "-", directory.lower()).strip("-")[:50] or "writable"
             fix = case.template_fix(
                 f"Mount an emptyDir at {directory} in container {name} of {case.workload_name} and keep the "

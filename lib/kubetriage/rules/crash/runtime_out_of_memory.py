@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from kubetriage.fields import Obj, text, texts
-from kubetriage.model import Evidence, Finding, Fix, RuledOut
+from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
 from kubetriage.quantity import parse_quantity
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import LastWords, Said, container_part, last_words, short
@@ -47,10 +48,17 @@ _MIB = 1024 * 1024
 
 def check(case: Case) -> Iterator[Finding]:
     """Find containers whose runtime gave up for lack of memory."""
-    for words in last_words(case):
+    for words in last_words(case, kills=True):
         said = words.find(_PATTERN)
-        if said is not None:
-            yield _finding(case, words, said)
+        error = words.error
+        if said is None or error is None:
+            continue
+        if words.end.exit_code in (137, 143):
+            # The JVM runs -XX:OnOutOfMemoryError="kill -9 %p" right after it said so.
+            if error.language != "java" or error.trailing > 5:
+                continue
+            said = replace(said, confidence=Confidence.LIKELY)
+        yield _finding(case, words, said)
 
 
 def _given(words: LastWords) -> list[str]:
