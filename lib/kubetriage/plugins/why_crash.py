@@ -9,14 +9,13 @@ from kubetriage.fields import Obj, dig, name_of, uid_of
 from kubetriage.model import Diagnosis, Finding
 from kubetriage.plugins import Access, Answer, Plugin, Request, Target
 from kubetriage.plugins.answers import not_seen, target_error
+from kubetriage.plugins.selection import CONTROLLERS, controlled_pods, pod_lists, selected_pods
 from kubetriage.pods import Pod
 from kubetriage.resources import BY_PLURAL
 from kubetriage.rules import crash
-from kubetriage.rules.crash.case import ControllerCase, owner_uids
-from kubetriage.selectors import field_selector_matches, label_selector_matches, selector_text
+from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.snapshot import Get, List, Need, Raw, Snapshot
 
-CONTROLLERS = ("deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs")
 EVENTS_PER_POD_AT_MOST = 5
 """With more pods in need of a look in one namespace, its events are read in one list."""
 
@@ -32,7 +31,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
                 yield from _controller_needs(snapshot, request, target, found.obj)
     if request.is_scan:
         yield _scan(snapshot, request)
-    pods = [p for p in _pods(snapshot, request) if request.is_scan is False or _wanted(snapshot, request, p)]
+    pods = [p for p in selected_pods(snapshot, request) if request.is_scan is False or _wanted(snapshot, request, p)]
     crowd = Counter(p.namespace for p in pods)
     for namespace, count in crowd.items():
         if count > EVENTS_PER_POD_AT_MOST:
@@ -50,43 +49,10 @@ def _scan(snapshot: Snapshot, request: Request) -> List:
 
 def _controller_needs(snapshot: Snapshot, request: Request, target: Target, obj: Obj) -> Iterator[Need]:
     namespace = request.namespace
-    if target.resource == "deployments":
-        yield List("replicasets", namespace, selector_text(obj))
-    if target.resource == "cronjobs":
-        yield List("jobs", namespace)
-        yield List("pods", namespace)
-    else:
-        yield List("pods", namespace, selector_text(obj))
+    yield from pod_lists(namespace, target.resource, obj)
     case = ControllerCase(obj, BY_PLURAL[target.resource].kind, snapshot)
     for _, member in case.family:
         yield List("events", namespace, fields=f"involvedObject.uid={uid_of(member)}")
-
-
-def _pods(snapshot: Snapshot, request: Request) -> Iterator[Pod]:
-    """Yield the pods that the request is about, as far as they are known."""
-    if request.is_scan:
-        for raw in snapshot.list("pods", request.namespace, request.selector, request.field_selector).items:
-            pod = Pod(raw)
-            if label_selector_matches(request.selector, pod.labels) and field_selector_matches(
-                request.field_selector, raw
-            ):
-                yield pod
-        return
-    for target in request.targets:
-        found = snapshot.get(target.resource, request.namespace, target.name)
-        if not found.found:
-            continue
-        if target.resource == "pods":
-            yield Pod(found.obj)
-        else:
-            yield from _controlled(snapshot, request.namespace, found.obj)
-
-
-def _controlled(snapshot: Snapshot, namespace: str, controller: Obj) -> Iterator[Pod]:
-    uid = uid_of(controller)
-    for raw in snapshot.list("pods", namespace).items:
-        if uid and uid in owner_uids(snapshot, raw):
-            yield Pod(raw)
 
 
 def _wanted(snapshot: Snapshot, request: Request, pod: Pod) -> bool:
@@ -101,7 +67,7 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
         listing = snapshot.list("pods", request.namespace, request.selector, request.field_selector)
         if not listing.complete and not listing.items:
             return Answer((), (list_error(listing.why),))
-        found = [_diagnose_pod(snapshot, request, p) for p in _pods(snapshot, request)]
+        found = [_diagnose_pod(snapshot, request, p) for p in selected_pods(snapshot, request)]
         shown = tuple(d for d in found if request.show_all or not d.healthy)
         return Answer(shown, checked=len(found) + snapshot.dropped(_scan(snapshot, request)))
     for target in request.targets:
@@ -163,7 +129,7 @@ def _summary(pod: Pod, findings: tuple[Finding, ...]) -> str:
 
 def _diagnose_controller(snapshot: Snapshot, request: Request, target: Target, obj: Obj) -> Iterator[Diagnosis]:
     kind = BY_PLURAL[target.resource].kind
-    pods = tuple(_controlled(snapshot, request.namespace, obj))
+    pods = tuple(controlled_pods(snapshot, request.namespace, obj))
     case = ControllerCase(obj, kind, snapshot, pods)
     findings = crash.diagnose_controller(case)
     if findings or not pods:

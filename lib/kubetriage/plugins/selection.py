@@ -1,0 +1,63 @@
+"""Which pods a request is about, and what to list to find them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.fields import Obj, uid_of
+from kubetriage.plugins import Request
+from kubetriage.pods import Pod
+from kubetriage.rules.crash.case import owner_uids
+from kubetriage.selectors import field_selector_matches, label_selector_matches, selector_text
+from kubetriage.snapshot import Get, List, Need, Snapshot
+
+CONTROLLERS = ("deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs")
+"""Plural names of the workloads that stand for their pods."""
+
+
+def target_needs(snapshot: Snapshot, request: Request) -> Iterator[Need]:
+    """Ask for the named objects, and for the pods of those that are controllers."""
+    for target in request.targets:
+        yield Get(target.resource, request.namespace, target.name)
+        found = snapshot.get(target.resource, request.namespace, target.name)
+        if target.resource in CONTROLLERS and found.found:
+            yield from pod_lists(request.namespace, target.resource, found.obj)
+
+
+def pod_lists(namespace: str, resource: str, controller: Obj) -> Iterator[List]:
+    """Ask for the pods of a controller, and for the objects between it and them."""
+    if resource == "deployments":
+        yield List("replicasets", namespace, selector_text(controller))
+    if resource == "cronjobs":
+        yield List("jobs", namespace)
+        yield List("pods", namespace)
+    else:
+        yield List("pods", namespace, selector_text(controller))
+
+
+def selected_pods(snapshot: Snapshot, request: Request) -> Iterator[Pod]:
+    """Yield the pods that the request is about, as far as they are known."""
+    if request.is_scan:
+        for raw in snapshot.list("pods", request.namespace, request.selector, request.field_selector).items:
+            pod = Pod(raw)
+            if label_selector_matches(request.selector, pod.labels) and field_selector_matches(
+                request.field_selector, raw
+            ):
+                yield pod
+        return
+    for target in request.targets:
+        found = snapshot.get(target.resource, request.namespace, target.name)
+        if not found.found:
+            continue
+        if target.resource == "pods":
+            yield Pod(found.obj)
+        else:
+            yield from controlled_pods(snapshot, request.namespace, found.obj)
+
+
+def controlled_pods(snapshot: Snapshot, namespace: str, controller: Obj) -> Iterator[Pod]:
+    """Yield the known pods below a controller, through any number of owners."""
+    uid = uid_of(controller)
+    for raw in snapshot.list("pods", namespace).items:
+        if uid and uid in owner_uids(snapshot, raw):
+            yield Pod(raw)
