@@ -262,6 +262,14 @@ class Run:
             recorded = RecordedReader(Path(self.values["dump"]))
             snapshot = recorded.open()
             return recorded, snapshot, _namespace_of_dump(snapshot, request)
+        if any(
+            o.kind == "manifest" and request.options.get(o.flag.removeprefix("--").replace("-", "_"))
+            for o in self.plugin.options
+        ):
+            from kubetriage.cluster.manifest import NoCluster
+
+            nobody = NoCluster()
+            return nobody, nobody.open(), "default"
         from kubetriage.cluster.connect import Connection, connect
         from kubetriage.cluster.live import LiveReader
 

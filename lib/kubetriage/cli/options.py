@@ -33,6 +33,35 @@ class Duration(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # gen
 DURATION = Duration()
 
 
+class FileText(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.2
+    """The text of a file, or of stdin for ``-``."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the file."""
+        try:
+            with click.open_file(value, encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except OSError as error:
+            self.fail(f"{value}: {error.strerror}", param, ctx)
+
+
+class Manifest(FileText):
+    """The documents of a YAML or JSON file, or of stdin for ``-``."""
+
+    name = "manifest"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
+        """Read and parse the file."""
+        from kubetriage.cluster.manifest import parse_manifest
+
+        try:
+            return parse_manifest(super().convert(value, param, ctx))
+        except ValueError as error:
+            self.fail(f"{value}: {error}", param, ctx)
+
+
 def shared_options(plugin: Plugin) -> list[click.Option]:
     """Return the options of what to look at and how to print it."""
     options = []
@@ -113,7 +142,14 @@ def connection_options() -> list[click.Option]:
 
 def plugin_option(option: Option) -> click.Option:
     """Turn a plugin's own flag into a click option."""
-    kinds: dict[str, Any] = {"integer": int, "number": float, "duration": DURATION, "text": str}
+    kinds: dict[str, Any] = {
+        "integer": int,
+        "number": float,
+        "duration": DURATION,
+        "text": str,
+        "file": FileText(),
+        "manifest": Manifest(),
+    }
     settings: dict[str, Any] = {"help": option.help, "multiple": option.multiple}
     if option.metavar:
         settings["metavar"] = option.metavar
@@ -123,7 +159,7 @@ def plugin_option(option: Option) -> click.Option:
     default = () if option.multiple and option.default is None else option.default
     if option.kind == "choice" and not option.multiple and default not in option.choices:
         default = None
-    return click.Option([option.flag], default=default, **settings)
+    return click.Option([*([option.short] if option.short else []), option.flag], default=default, **settings)
 
 
 def normalized(args: list[str]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from kubetriage.model import Diagnosis
 from kubetriage.snapshot import Need, Snapshot
 
-PLUGINS: tuple[str, ...] = ("why-crash", "svc-trace", "node-triage", "plane-trace")
+PLUGINS: tuple[str, ...] = ("why-crash", "oom-budget", "svc-trace", "node-triage", "plane-trace")
 """Names of all executables, in the order of the documentation."""
 
 
@@ -26,13 +26,17 @@ class Option:
     flag: str
     """Long name with dashes, for example ``--threads``; its value is ``Request.options["threads"]``."""
     help: str
-    kind: Literal["flag", "text", "integer", "number", "duration", "choice"] = "flag"
-    """``duration`` takes kubectl's ``5s``, ``1m`` or seconds and arrives as float seconds."""
+    kind: Literal["flag", "text", "integer", "number", "duration", "choice", "file", "manifest"] = "flag"
+    """``duration`` takes kubectl's ``5s``, ``1m`` or seconds and arrives as float seconds. ``file`` and ``manifest``
+    take a path or ``-`` for stdin; the first arrives as the file's text, the second as the list of its YAML or JSON
+    documents. With a manifest nothing is read from a cluster."""
     default: Any = None
     choices: tuple[str, ...] = ()
     metavar: str = ""
     multiple: bool = False
     """May be given several times; the value is a tuple."""
+    short: str = ""
+    """One-letter form with its dash, for example ``-f``."""
 
 
 @dataclass(frozen=True)

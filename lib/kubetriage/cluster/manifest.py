@@ -1,0 +1,35 @@
+"""Reads manifests, and stands in for a cluster where only a manifest is asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from typing import Any
+
+from kubetriage.snapshot import Failure, Need, Snapshot, Why
+
+
+def parse_manifest(text: str) -> list[Any]:
+    """Return the documents of a YAML or JSON manifest, empty ones left out.
+
+    Raises ValueError with the parser's words when the text is neither.
+    """
+    import yaml
+
+    try:
+        return [document for document in yaml.safe_load_all(text) if document is not None]
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+class NoCluster:
+    """A reader that asks nobody."""
+
+    def open(self) -> Snapshot:
+        """Return an empty snapshot of this moment."""
+        return Snapshot(now=datetime.now(timezone.utc), source="the manifest")
+
+    def fetch(self, needs: Iterable[Need], snapshot: Snapshot) -> None:
+        """Mark everything as not read."""
+        for need in needs:
+            snapshot.fail(need, Failure(Why.NOT_IN_DUMP, "no cluster was asked"))
