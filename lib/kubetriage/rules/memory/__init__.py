@@ -1,0 +1,45 @@
+"""Where a container's memory goes, and who killed it.
+
+A rule is a module with ``CODE``, ``TITLE``, a docstring that is its manual page, and ``check(case)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import ModuleType
+from typing import cast
+
+from kubetriage.model import Finding
+from kubetriage.rules.memory import (
+    budget_exceeds_limit,
+    child_oom_killed,
+    headroom_too_small,
+    heap_exceeds_limit,
+    no_memory_limit,
+    oom_killed,
+    overcommit_risk,
+    runtime_out_of_memory,
+)
+from kubetriage.rules.memory.case import Case
+
+RULES: tuple[ModuleType, ...] = (
+    # What happened goes before what may happen.
+    oom_killed,
+    runtime_out_of_memory,
+    child_oom_killed,
+    # Why the budget does not close, the worst first.
+    heap_exceeds_limit,
+    budget_exceeds_limit,
+    headroom_too_small,
+    # Who else suffers.
+    no_memory_limit,
+    overcommit_risk,
+)
+
+
+def diagnose_container(case: Case) -> list[Finding]:
+    """Return all findings of one container, in the order of the rules."""
+    found: list[Finding] = []
+    for rule in RULES:
+        found.extend(cast("Iterable[Finding]", rule.check(case)))
+    return found

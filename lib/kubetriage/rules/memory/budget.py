@@ -1,0 +1,328 @@
+"""The budget of one container: areas of memory, what they may take, what they take, and how to make them fit.
+
+Three columns that are never mixed. *Ceiling*: what flags and defaults allow. *Expected*: what such a process
+commits when it works. *Observed*: what somebody measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, runtime_checkable
+
+from kubetriage.rules.memory.flags import Lint
+from kubetriage.rules.memory.hotspot import MIB
+
+Kind = Literal["flag", "environment", "default", "measured", "assumed", "unknown"]
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A number of bytes and how it is known."""
+
+    size: int | None
+    """None: unbounded in the ceiling column, unknown elsewhere."""
+    kind: Kind
+    source: str = ""
+    """The flag as it stands, the JDK default's name, who measured it, or why it is unknown."""
+
+    def __str__(self) -> str:
+        """Write the source for people."""
+        return f"{self.kind}: {self.source}" if self.source else self.kind
+
+
+UNKNOWN = Amount(None, "unknown")
+
+
+@dataclass(frozen=True)
+class Area:
+    """One area of a process's memory."""
+
+    name: str
+    ceiling: Amount
+    expected: Amount
+    observed: Amount = UNKNOWN
+    flag: str = ""
+    """Name of the flag that caps it (``MaxMetaspaceSize``), for proposals."""
+    least: int = 0
+    """A cap below this would hurt the program; proposals stay above."""
+    unbounded: bool = False
+    """Nothing caps it; the ceiling column then counts what is expected."""
+
+    @property
+    def counted(self) -> int:
+        """Bytes that it adds to the sum of ceilings."""
+        if self.ceiling.size is not None:
+            return self.ceiling.size
+        return (self.expected.size or 0) if self.unbounded else 0
+
+
+class Model(Protocol):
+    """How a runtime divides its memory."""
+
+    @property
+    def label(self) -> str:
+        """Runtime, version and collector, for people (``HotSpot 17, G1``)."""
+
+    @property
+    def heap_area(self) -> str:
+        """Name of the area that a proposal for this limit changes; empty when there is none."""
+
+    def areas(self, memory: int | None) -> tuple[Area, ...]:
+        """Return the areas under a limit of ``memory`` bytes (None: the runtime sees no limit)."""
+
+    def with_heap(self, size: int) -> Model:
+        """Return the model with the main area set to ``size`` bytes by a flag."""
+
+    def heap_flag(self, size: int) -> str:
+        """Write the flag that sets the main area."""
+
+    def heap_step(self) -> int:
+        """Bytes in which the main area can be chosen."""
+
+
+@runtime_checkable
+class CappedModel(Model, Protocol):
+    """A runtime that has flags for its smaller areas too."""
+
+    def with_cap(self, flag: str, size: int) -> CappedModel:
+        """Return the model with one more cap."""
+
+    def cap_flag(self, flag: str, size: int) -> str:
+        """Write the flag that caps an area."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit or request and where it was read."""
+
+    size: int | None
+    source: str
+    """Field path, or why there is none."""
+    level: Literal["container", "pod", "none", "what-if"] = "none"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One change that makes the budget close."""
+
+    kind: Literal["heap", "limit", "caps"]
+    text: str
+    flags: tuple[str, ...] = ()
+    """Flags to set; they replace flags of the same name."""
+    limit: int | None = None
+    """The limit with this change, in bytes."""
+    margin: int = 0
+    """Bytes that are left between ceilings and limit."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The budget of one container."""
+
+    container: str
+    runtime: str
+    limit: Limit
+    request: Limit
+    model: Model | None
+    areas: tuple[Area, ...]
+    wanted_margin: int
+    """Bytes that should stay free, see ``--margin``."""
+    total_observed: Amount = UNKNOWN
+    """Working set of the container, the number that metrics APIs agree on."""
+    other_observed: tuple[tuple[str, Amount], ...] = ()
+    """Further measured numbers, each under its own name (``rssBytes``, ``VmRSS``); none is the working set."""
+    lints: tuple[Lint, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    """What was assumed, in words."""
+    unseen: tuple[str, ...] = ()
+    """What may change the budget and could not be seen."""
+    decisive_assumption: bool = False
+    """The ceilings pass the limit only because of an assumed number."""
+
+    @property
+    def ceiling(self) -> int | None:
+        """Sum of what the areas may take; None without any model."""
+        return sum(a.counted for a in self.areas) if self.areas else None
+
+    @property
+    def expected(self) -> int | None:
+        """Sum of what the areas are expected to take; None when a part of it is unknown."""
+        if not self.areas or any(a.expected.size is None for a in self.areas):
+            return None
+        return sum(a.expected.size or 0 for a in self.areas)
+
+    @property
+    def solvable(self) -> bool:
+        """Every area has a figure, so the sum of the ceilings means something."""
+        return solvable(self.areas)
+
+    @property
+    def margin(self) -> int | None:
+        """Limit less ceilings; negative when it does not close.
+
+        None without limit or model, and where an area without a figure could still pass the limit.
+        """
+        if self.limit.size is None or self.ceiling is None:
+            return None
+        left = self.limit.size - self.ceiling
+        return left if left < 0 or self.solvable else None
+
+    @property
+    def unbounded(self) -> tuple[str, ...]:
+        """Names of areas that nothing caps."""
+        return tuple(a.name for a in self.areas if a.unbounded and a.ceiling.size is None)
+
+    @property
+    def heap(self) -> Area | None:
+        """The main area, where the model has one."""
+        if self.model is None or not self.model.heap_area:
+            return None
+        return next((a for a in self.areas if a.name == self.model.heap_area), None)
+
+    @property
+    def blamed(self) -> Area | None:
+        """The area whose ceiling alone passes the limit: the main one, else the largest such."""
+        limit = self.limit.size
+        if limit is None:
+            return None
+        over = [a for a in self.areas if a.counted > limit]
+        heap = self.heap
+        if heap is not None and heap in over:
+            return heap
+        return max(over, key=lambda a: a.counted, default=None)
+
+
+def solvable(areas: tuple[Area, ...]) -> bool:
+    """Tell whether every area has a figure at all; what is unknown cannot be added up."""
+    return bool(areas) and all(a.ceiling.size is not None or a.expected.size is not None for a in areas)
+
+
+def total(model: Model, memory: int | None) -> int:
+    """Return the sum of the ceilings under a limit."""
+    return sum(a.counted for a in model.areas(memory))
+
+
+def mebibytes(size: int, *, up: bool = False) -> str:
+    """Write bytes as whole MiB, rounded down (for a heap) or up (for a limit)."""
+    count = -(-size // MIB) if up else size // MIB
+    return f"{count} MiB"
+
+
+def exact(size: int) -> str:
+    """Write bytes as a quantity without rounding, in the largest binary unit that is exact (``4501Mi``)."""
+    for suffix, unit in (("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10)):
+        if size and size % unit == 0:
+            return f"{size // unit}{suffix}"
+    return str(size)
+
+
+_LARGEST_LIMIT_MIB = 2**24
+"""16 TiB: a limit beyond is no proposal."""
+
+
+def propose(model: Model, limit: int | None, margin: Callable[[int], int]) -> tuple[Proposal, ...]:
+    """Solve the budget three ways, each exactly: one step more (or one MiB of limit less) does not close.
+
+    ``margin`` gives the bytes to keep free under a limit.
+    """
+    found: list[Proposal] = []
+    if limit is not None:
+        found.extend(_largest_heap(model, limit, margin(limit)))
+    found.extend(_smallest_limit(model, margin))
+    if limit is not None:
+        found.extend(_caps(model, limit, margin))
+    return tuple(found)
+
+
+def _largest_heap(model: Model, limit: int, margin: int) -> Iterator[Proposal]:
+    step = model.heap_step()
+    if not model.heap_area or step <= 0:
+        return
+
+    def closes(count: int) -> bool:
+        return total(model.with_heap(count * step), limit) + margin <= limit
+
+    if not closes(1) or not solvable(model.with_heap(step).areas(limit)):
+        return
+    count = _last_true(closes, 1, max(limit // step, 1))
+    size = count * step
+    chosen = model.with_heap(size)
+    flag = model.heap_flag(size)
+    left = limit - total(chosen, limit)
+    yield Proposal("heap", f"largest {model.heap_area} for this limit: {flag}", (flag,), limit, left)
+
+
+def _smallest_limit(model: Model, margin: Callable[[int], int]) -> Iterator[Proposal]:
+    def closes(count: int) -> bool:
+        size = count * MIB
+        return total(model, size) + margin(size) <= size
+
+    if not solvable(model.areas(MIB * 1024)):
+        return
+    high = 64
+    while not closes(high):
+        high *= 2
+        if high > _LARGEST_LIMIT_MIB:
+            return  # the ceilings grow as fast as the limit: a percentage of it, twice
+    best = _first_true(closes, 1, high)
+    size = best * MIB
+    left = size - total(model, size)
+    yield Proposal("limit", f"smallest limit for these flags: {best}Mi", (), size, left)
+
+
+def _caps(model: Model, limit: int, margin: Callable[[int], int]) -> Iterator[Proposal]:
+    if not isinstance(model, CappedModel) or not solvable(model.areas(limit)):
+        return
+    over = total(model, limit) + margin(limit) - limit
+    if over <= 0:
+        return
+    by_slack = sorted(
+        (a for a in model.areas(limit) if a.flag and a.counted - a.least >= MIB), key=lambda a: a.least - a.counted
+    )
+    # The largest slack first, so that as few caps as possible do; the last one is cut no further than needed.
+    chosen: CappedModel = model
+    flags: list[str] = []
+    for area in by_slack:
+        size = (area.counted - min(area.counted - area.least, over)) // MIB * MIB
+        chosen = chosen.with_cap(area.flag, size)
+        flags.append(model.cap_flag(area.flag, size))
+        over = total(chosen, limit) + margin(limit) - limit
+        if over <= 0:
+            text = "caps that make it close: " + " ".join(flags)
+            yield Proposal("caps", text, tuple(flags), limit, limit - total(chosen, limit))
+            return
+    # Not under this limit: the same caps with the limit that they need.
+    if flags:
+        for proposal in _smallest_limit(chosen, margin):
+            text = f"caps, and the limit that they need: {' '.join(flags)}, {(proposal.limit or 0) // MIB}Mi"
+            yield Proposal("caps", text, tuple(flags), proposal.limit, proposal.margin)
+
+
+def _last_true(test: Callable[[int], bool], low: int, high: int) -> int:
+    """Return the largest count from ``low`` (true) to ``high`` for which ``test`` holds and the next one fails."""
+    if test(high):
+        return high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if test(middle) else (low, middle)
+    return low
+
+
+_WINDOW = 64
+"""Sizes are rounded up to regions of at most 32 MiB, so a smaller limit that closes can only stand this near."""
+
+
+def _first_true(test: Callable[[int], bool], low: int, high: int) -> int:
+    """Return the smallest count for which ``test`` holds; ``high`` does."""
+    bottom = low
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if test(middle) else (middle, high)
+    smaller = (n for n in range(max(bottom, high - _WINDOW), high) if test(n))
+    return next(smaller, high)
+
+
+def with_observed(areas: tuple[Area, ...], measured: Mapping[str, Amount]) -> tuple[Area, ...]:
+    """Fill the observed column by area name."""
+    return tuple(replace(a, observed=measured[a.name]) if a.name in measured else a for a in areas)

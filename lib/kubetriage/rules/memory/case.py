@@ -1,0 +1,611 @@
+"""What the rules of oom-budget look at: one container with its pod, node, usage, budget and deaths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Literal
+
+from kubetriage.events import Event, Events
+from kubetriage.fields import mapping, objects, text
+from kubetriage.model import Confidence, Evidence, Fix, Ref
+from kubetriage.pods import Container, Pod, Termination
+from kubetriage.quantity import parse_bytes, parse_millis
+from kubetriage.rules.crash import case as crash
+from kubetriage.rules.memory import jvm, node, process, runtimes, usage
+from kubetriage.rules.memory.budget import Amount, Area, Budget, Limit, Model, Proposal, propose, with_observed
+from kubetriage.rules.memory.flags import (
+    JVM_VARIABLES,
+    JvmFlags,
+    Lint,
+    Option,
+    Setting,
+    collect_options,
+    lint_together,
+    resolve,
+    split_options,
+)
+from kubetriage.rules.memory.hotspot import ASSUMED_JDK, MODELLED, supports_containers
+from kubetriage.rules.memory.wishes import Wishes
+from kubetriage.snapshot import Get, List, Log, Lookup, Need, Snapshot, State
+
+KilledBy = Literal["container", "pod", "node"]
+
+_NEAR = timedelta(seconds=60)
+"""A node event this near to a death may be about it: the kubelet reads the kernel log within seconds, and status
+times are whole seconds."""
+ASSUMED_THREADS = 60
+"""VM threads (about 20), and a modest pool."""
+_TOMCAT_THREADS = 220
+"""Tomcat's default 200 connector threads and about 20 of the VM."""
+_FEWEST_THREADS = 25
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One OOM kill that the container's status records."""
+
+    end: Termination
+    killed_by: KilledBy
+    confidence: Confidence
+    because: str
+    """What tells whose limit it was."""
+    evidence: tuple[Evidence, ...]
+    event: Event | None
+    """The node's event about it, where there is one."""
+    main_process: bool
+    """PID 1 itself was killed (exit code 137); otherwise only a child was."""
+    resident_at_death: int | None = None
+    """anon-rss and shmem-rss of the victim from the kernel's line, in bytes."""
+
+
+# "Killed process 4711 (java) total-vm:5213128kB, anon-rss:4190212kB, file-rss:0kB, shmem-rss:0kB": mm/oom_kill.c
+# __oom_kill_process, as node-problem-detector's kernel-monitor.json quotes it.
+_KILLED_PROCESS = re.compile(
+    r"Killed process (\d+) \((.+?)\)[^\n]*?anon-rss:(\d+)kB(?:, file-rss:(\d+)kB)?(?:, shmem-rss:(\d+)kB)?"
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One container."""
+
+    container: Container
+    snapshot: Snapshot
+    wishes: Wishes = field(default_factory=Wishes)
+    shallow: bool = False
+    """Judge by the pod alone (a scan): logs, usage and node were not asked for."""
+
+    @property
+    def pod(self) -> Pod:
+        """The pod."""
+        return self.container.pod
+
+    @property
+    def ref(self) -> Ref:
+        """The pod with this container."""
+        return self.container.ref
+
+    @property
+    def now(self) -> datetime:
+        """The clock of the observation."""
+        return self.snapshot.now
+
+    @cached_property
+    def node(self) -> Lookup:
+        """The node that the pod runs on."""
+        return self.snapshot.get("nodes", "", self.pod.node) if self.pod.node else Lookup(State.ABSENT)
+
+    @cached_property
+    def node_events(self) -> Events:
+        """Events about the node; its name stands in for the uid in events of kubelet and node-problem-detector."""
+        return Events.of(self.snapshot.events("default", self.pod.node, self.pod.node, "Node"))
+
+    @cached_property
+    def usage(self) -> usage.Usage:
+        """What was measured."""
+        return usage.read_usage(self.snapshot, self.container)
+
+    def _config_map(self, name: str) -> Lookup:
+        return self.snapshot.get("configmaps", self.pod.namespace, name)
+
+    @cached_property
+    def process(self) -> process.Process:
+        """Environment and command line."""
+        return process.read_process(self.container, self._config_map)
+
+    @cached_property
+    def log(self) -> str:
+        """The log of the newest ended instance; that of the running one where none ended."""
+        pod, c = self.pod, self.container
+        return self.snapshot.log(pod.namespace, pod.name, c.name, c.log_is_previous).text
+
+    @cached_property
+    def running_log(self) -> str:
+        """The log of the instance that runs, or empty."""
+        pod, c = self.pod, self.container
+        return self.snapshot.log(pod.namespace, pod.name, c.name).text if c.running else ""
+
+    @cached_property
+    def detected(self) -> runtimes.Detected:
+        """The runtime."""
+        found = runtimes.detect(self.process, self.container.image, f"{self.log}\n{self.running_log}")
+        wanted = self.wishes.runtime
+        if wanted and wanted != found.runtime:
+            chosen = next(r for r in runtimes.RUNTIMES if r == wanted)
+            keeps = wanted in ("hotspot", "openj9", "azul-prime") and found.version is not None
+            version = found.version if keeps and found.runtime in ("hotspot", "openj9", "azul-prime") else None
+            found = runtimes.Detected(chosen, "--runtime", True, version, found.version_evidence if version else "")
+        return found
+
+    @cached_property
+    def limit(self) -> Limit:
+        """The limit in force."""
+        if self.wishes.limit is not None:
+            return Limit(self.wishes.limit, "--what-if", "what-if")
+        return node.limit_of(self.container)
+
+    @cached_property
+    def request(self) -> Limit:
+        """The memory request."""
+        if self.wishes.request is not None:
+            return Limit(self.wishes.request, "--what-if", "what-if")
+        return node.request_of(self.container)
+
+    @cached_property
+    def budget(self) -> Budget:
+        """The budget."""
+        return _Builder(self).build()
+
+    @cached_property
+    def proposals(self) -> tuple[Proposal, ...]:
+        """What makes the budget close."""
+        model = self.budget.model
+        return propose(model, self.limit.size, self.wishes.margin.kept()) if model is not None else ()
+
+    @cached_property
+    def kills(self) -> tuple[Kill, ...]:
+        """OOM kills in the container's status, the newest first."""
+        ends = (self.container.current_termination, self.container.last_termination)
+        return tuple(self._kill(e) for e in ends if e is not None and e.reason == "OOMKilled")
+
+    def _kill(self, end: Termination) -> Kill:
+        event = self._event_near(end)
+        main = end.exit_code == 137
+        evidence = [end.evidence()]
+        if event is not None:
+            evidence.append(event.evidence())
+        killed_by, confidence, because = self._killer(event)
+        resident = None
+        match = _KILLED_PROCESS.search(event.message) if event is not None else None
+        if match:
+            resident = (int(match[3]) + int(match[5] or 0)) * 1024
+        return Kill(end, killed_by, confidence, because, tuple(evidence), event, main, resident)
+
+    def _event_near(self, end: Termination) -> Event | None:
+        if end.finished is None or self.pod.node == "":
+            return None
+        near = [
+            e
+            for e in self.node_events.select("SystemOOM", "OOMKilling")
+            if e.last is not None and e.first is not None and e.first - _NEAR <= end.finished <= e.last + _NEAR
+        ]
+        return near[-1] if near else None
+
+    def _killer(self, event: Event | None) -> tuple[KilledBy, Confidence, str]:
+        own, whole = node.limit_of(self.container), node.pod_limit(self.pod)
+        system = event is not None and event.reason == "SystemOOM"
+        if own.size is None:
+            if system:
+                return "node", Confidence.CONFIRMED, "it has no limit, and the node reported SystemOOM at that time"
+            return "node", Confidence.LIKELY, "neither the container nor the pod has a memory limit that it could meet"
+        if own.level == "pod":
+            if system:
+                return "node", Confidence.LIKELY, "the node reported SystemOOM at that time"
+            return "pod", Confidence.LIKELY, "the container has no limit of its own, the pod has one"
+        if system:
+            return (
+                "node",
+                Confidence.LIKELY,
+                "the node reported SystemOOM at that time, which a container limit does not",
+            )
+        if whole.size is not None and whole.size <= own.size:
+            return "pod", Confidence.LIKELY, "the pod-level limit is not above the container's"
+        if whole.size is not None:
+            others = [c for c in self.pod.containers if c.kind in ("app", "sidecar") and c.name != self.container.name]
+            if others:
+                return "container", Confidence.LIKELY, "it has a limit of its own; the pod-level limit is a rival"
+        return "container", Confidence.CONFIRMED, "the kernel kills at the container's own limit"
+
+    @cached_property
+    def workload(self) -> Ref:
+        """The object whose template a fix must change."""
+        return crash.Case(self.pod, self.snapshot).workload
+
+    def template_fix(self, words: str, spec: dict[str, object] | None) -> Fix:
+        """Make a fix of this container in the template of its workload; ``spec`` is a partial container."""
+        around = crash.Case(self.pod, self.snapshot)
+        if spec is None:
+            return around.template_fix(words)
+        place = "initContainers" if self.container.kind in ("init", "sidecar") else "containers"
+        return around.template_fix(words, {place: [{"name": self.container.name, **spec}]})
+
+    @property
+    def touched_at_start(self) -> tuple[int, str] | None:
+        """Bytes of heap that the JVM touches while it starts (AlwaysPreTouch with -Xms), and the flag; else None."""
+        model = self.budget.model.model if isinstance(self.budget.model, Extended) else self.budget.model
+        if not isinstance(model, jvm.JvmModel) or not model.flags.switch("AlwaysPreTouch"):
+            return None
+        size = model.flags.size("InitialHeapSize")
+        return (size, model.flags.source("InitialHeapSize")) if size is not None else None
+
+    @property
+    def kill_level(self) -> KilledBy:
+        """Whose limit a kill in this container meets, as far as limits tell."""
+        return self._killer(None)[0]
+
+    @property
+    def budget_confidence(self) -> Confidence:
+        """How well the sums are known: less where the runtime, its flags or decisive numbers are assumed."""
+        if self.budget.decisive_assumption or self.detected.runtime == "unknown":
+            return Confidence.POSSIBLE
+        guessed = not self.detected.sure or not self.process.argv or self.process.env_unseen
+        return Confidence.LIKELY if guessed or self.budget.unseen else Confidence.CONFIRMED
+
+    @property
+    def verify_budget(self) -> tuple[str, ...]:
+        """Commands that show what the budget rests on."""
+        pod = self.pod
+        if not pod.uid:
+            return ()
+        commands = [f"kubectl -n {pod.namespace} top pod {pod.name} --containers"]
+        if self.detected.runtime == "hotspot" and self.container.running:
+            commands.append(f"kubectl -n {pod.namespace} exec {pod.name} -c {self.container.name} -- jcmd 1 VM.flags")
+        return tuple(commands)
+
+    @property
+    def recent_kill(self) -> Kill | None:
+        """The newest OOM kill, or None."""
+        return self.kills[0] if self.kills else None
+
+
+def wanted_variable(name: str) -> bool:
+    """Tell whether a variable may say something about memory (then its ConfigMap is read)."""
+    return bool(
+        re.fullmatch(
+            r"_?JAVA\w*|JDK_JAVA_OPTIONS|\w*_(JAVA_)?OPTS|BPL_JVM_\w+|CATALINA_OPTS|SERVER_JVMFLAGS|NODE_OPTIONS|GOMEMLIMIT"
+            r"|GOGC|(DOTNET|COMPlus)_\w+|WEB_CONCURRENCY|GUNICORN_CMD_ARGS|MALLOC_ARENA_MAX|MAX_HEAP_SIZE|SOLR_HEAP",
+            name,
+        )
+    )
+
+
+def container_needs(snapshot: Snapshot, container: Container, *, usage_too: bool = True) -> Iterator[Need]:
+    """Say what to read about one container beside its pod."""
+    pod = container.pod
+    yield from process.config_map_needs(container, wanted_variable)
+    if not pod.uid or container.kind == "ephemeral":
+        return
+    if container.running or container.termination is not None:
+        yield Log(pod.namespace, pod.name, container.name, container.log_is_previous)
+        if container.log_is_previous:
+            yield Log(pod.namespace, pod.name, container.name)
+    if pod.node:
+        yield Get("nodes", "", pod.node)
+        if any(e.reason == "OOMKilled" for e in (container.current_termination, container.last_termination) if e):
+            yield List("events", "default", fields=f"involvedObject.uid={pod.node}")
+    yield from crash.owner_needs(snapshot, pod.raw)
+    if usage_too:
+        yield from usage.usage_needs(snapshot, pod)
+
+
+# "Picked up JAVA_TOOL_OPTIONS: -Xmx1g" (JVM) and "NOTE: Picked up JDK_JAVA_OPTIONS: -Xmx1g" (launcher, 9 and later).
+_PICKED_UP = re.compile(
+    r"^(?:NOTE: )?Picked up (JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_JAVA_OPTIONS): ?(.*)$", re.MULTILINE
+)
+
+
+class _Builder:
+    """Builds the budget of one case."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.assumptions: list[str] = []
+        self.unseen: list[str] = list(case.process.unseen) + list(case.process.env_unseen)
+        self.lints: list[Lint] = []
+        self.assumed_threads = False
+
+    def build(self) -> Budget:
+        """Return the budget."""
+        case = self.case
+        model = self._model()
+        extra = tuple(_volumes(case.container))
+        if model is not None and extra:
+            model = Extended(model, extra)
+        areas = model.areas(case.limit.size) if model is not None else extra
+        areas = with_observed(areas, self._observed_areas())
+        budget = Budget(
+            container=case.container.name,
+            runtime=model.label if model is not None else "unknown",
+            limit=case.limit,
+            request=case.request,
+            model=model,
+            areas=areas,
+            wanted_margin=case.wishes.margin.of(case.limit.size) if case.limit.size is not None else 0,
+            total_observed=self._observed_total(),
+            other_observed=tuple(self._observed_others()),
+            lints=tuple(dict.fromkeys(self.lints)),
+            assumptions=tuple(self.assumptions),
+            unseen=tuple(dict.fromkeys(self.unseen)),
+        )
+        return replace(budget, decisive_assumption=self._decisive(budget))
+
+    def _decisive(self, budget: Budget) -> bool:
+        """Tell whether the ceilings pass the limit only because of the assumed number of threads."""
+        model = budget.model.model if isinstance(budget.model, Extended) else budget.model
+        if not self.assumed_threads or not isinstance(model, jvm.JvmModel) or (budget.margin or 0) >= 0:
+            return False
+        fewer = replace(model, threads=jvm.Count(_FEWEST_THREADS, True, ""))
+        rest = sum(a.counted for a in budget.areas) - sum(a.counted for a in model.areas(budget.limit.size))
+        total = rest + sum(a.counted for a in fewer.areas(budget.limit.size))
+        return budget.limit.size is not None and total <= budget.limit.size
+
+    def _model(self) -> Model | None:
+        case, found = self.case, self.case.detected
+        main = case.wishes.main
+        if found.runtime == "unknown":
+            return None
+        if not found.sure:
+            self.assumptions.append(f"the runtime, from {found.evidence}")
+        if found.runtime == "hotspot":
+            return self._hotspot()
+        other = self._other(found)
+        if isinstance(other, runtimes.FixedModel | runtimes.NodeModel) and main is not None and other.heap_area:
+            return other.with_heap(main)
+        return other
+
+    def _other(self, found: runtimes.Detected) -> Model:
+        case = self.case
+        if found.runtime == "node":
+            model, lints = runtimes.node_model(case.process, found.version)
+            if found.version is None:
+                self.assumptions.append(f"Node.js {runtimes.ASSUMED_NODE}, as nothing tells the version")
+            self.lints += lints
+            return model
+        if found.runtime == "go":
+            go, lints = runtimes.go_model(case.process)
+            self.lints += lints
+            return go
+        if found.runtime == "dotnet":
+            dotnet, lints = runtimes.dotnet_model(case.process)
+            self.lints += lints
+            return dotnet
+        if found.runtime in ("python", "ruby", "php", "nginx"):
+            return runtimes.worker_model(found.runtime, case.process)
+        options, unseen, lints = collect_options(case.process, found.version)
+        self.unseen += unseen
+        self.lints += lints
+        words = [(o.text, o.source) for o in options]
+        for name in ("OPENJ9_JAVA_OPTIONS", "IBM_JAVA_OPTIONS"):
+            value = case.process.value(name)
+            words += [(w, f"env {name}") for w in split_options(value or "") or ()]
+        if found.runtime == "openj9":
+            return runtimes.openj9_model(found.version, words, case.limit.size)
+        if found.runtime == "native-image":
+            return runtimes.native_image_model(words)
+        return runtimes.azul_prime_model(words)
+
+    def _hotspot(self) -> Model:
+        case, wishes, found = self.case, self.case.wishes, self.case.detected
+        jdk = wishes.jdk or found.version
+        if jdk is None:
+            self.assumptions.append(f"JDK {ASSUMED_JDK}, as nothing tells the version (--jdk says it)")
+            jdk = ASSUMED_JDK
+        elif jdk not in MODELLED:
+            self.assumptions.append(
+                f"that JDK {jdk} behaves like JDK {min(max(jdk, MODELLED.start), MODELLED.stop - 1)}"
+            )
+            jdk = min(max(jdk, MODELLED.start), MODELLED.stop - 1)
+        elif wishes.jdk is None and not found.version_evidence.startswith("its log"):
+            self.assumptions.append(f"JDK {jdk}, from {found.version_evidence}")
+        options, unseen, lints = collect_options(case.process, jdk)
+        options, unseen = self._with_log(options, unseen)
+        flags = resolve(options, jdk)
+        flags = _overridden(flags, wishes)
+        self.unseen += [*unseen, *flags.unseen]
+        self.lints += [*lints, *flags.lints]
+        if flags.agents:
+            self.unseen.append("what the agents take: " + ", ".join(flags.agents))
+        # Image and tag may say 8 or 11 without the update that decides whether container limits are read.
+        if supports_containers(jdk, found.update, 2) is None and case.limit.size is not None:
+            least = "8u372" if jdk == 8 else "11.0.16"
+            self.unseen.append(f"the update of JDK {jdk}: before {least} it does not read limits of cgroup v2")
+        model = jvm.JvmModel(
+            flags=flags,
+            jdk=jdk,
+            cpus=self._cpus(),
+            arch=text(case.node.obj, "status", "nodeInfo", "architecture") or "amd64",
+            threads=self._threads(),
+            classes=self._classes(),
+            node_memory=node.node_memory(case.node.obj),
+            forced_collector=wishes.collector,
+        )
+        if model.machine(case.limit.size).memory > 0:
+            machine = model.machine(case.limit.size)
+            self.lints += lint_together(flags, jdk, machine, model.collector(case.limit.size))
+        return model
+
+    def _with_log(self, options: list[Option], unseen: list[str]) -> tuple[list[Option], list[str]]:
+        """Put in the variables that the JVM says it picked up and that the pod does not show (ENV of the image)."""
+        case = self.case
+        picked = {m[1]: m[2] for m in _PICKED_UP.finditer(f"{case.log}\n{case.running_log}")}
+        before: list[Option] = []
+        after: list[Option] = []
+        for name in JVM_VARIABLES:
+            variable = case.process.environment.get(name)
+            if name not in picked or (variable is not None and variable.value is not None):
+                continue
+            words = split_options(picked[name]) or picked[name].split()
+            found = [Option(w, f"env {name}, as its log says") for w in words]
+            unseen = [u for u in unseen if name not in u]
+            if name == "_JAVA_OPTIONS":
+                after += found
+            else:
+                before += found
+        return [*before, *options, *after], unseen
+
+    def _cpus(self) -> int | None:
+        case = self.case
+        if case.wishes.cpus is not None:
+            return case.wishes.cpus
+        for resources in (mapping(case.container.status, "resources"), mapping(case.container.spec, "resources")):
+            millis = parse_millis(mapping(resources, "limits").get("cpu"))
+            if millis:
+                return -(-millis // 1000)
+        cpus = node.node_cpus(case.node.obj)
+        if cpus is None:
+            self.assumptions.append("at least two CPUs (a server class machine), as the node was not seen")
+        return cpus
+
+    def _threads(self) -> jvm.Count:
+        case, wishes = self.case, self.case.wishes
+        if wishes.threads is not None:
+            return jvm.Count(wishes.threads, True, "as stated")
+        if wishes.nmt is not None and wishes.nmt.threads is not None:
+            return jvm.Count(wishes.nmt.threads, True, "NMT")
+        if wishes.process is not None and wishes.process.threads is not None:
+            return jvm.Count(wishes.process.threads, True, "/proc/PID/status")
+        if case.usage.threads is not None:
+            return jvm.Count(case.usage.threads[0], True, case.usage.threads[1])
+        planned = case.process.value("BPL_JVM_THREAD_COUNT")
+        if planned is not None and planned.isascii() and planned.isdigit():
+            return jvm.Count(int(planned[:6]), True, "BPL_JVM_THREAD_COUNT")
+        self.assumed_threads = True
+        tomcat = "tomcat" in case.container.image or case.process.program == "catalina.sh"
+        number = _TOMCAT_THREADS if tomcat else ASSUMED_THREADS
+        self.assumptions.append(f"{number} threads (--threads says how many)")
+        return jvm.Count(number, False, "assumed")
+
+    def _classes(self) -> jvm.Count:
+        case, wishes = self.case, self.case.wishes
+        if wishes.classes is not None:
+            return jvm.Count(wishes.classes, True, f"{wishes.classes} classes as stated")
+        if wishes.nmt is not None and wishes.nmt.classes is not None:
+            return jvm.Count(wishes.nmt.classes, True, f"{wishes.nmt.classes} classes (NMT)")
+        planned = case.process.value("BPL_JVM_LOADED_CLASS_COUNT")
+        if planned is not None and planned.isascii() and planned.isdigit():
+            return jvm.Count(int(planned[:7]), True, f"{planned} classes (BPL_JVM_LOADED_CLASS_COUNT)")
+        self.assumptions.append(f"{jvm.ASSUMED_CLASSES} loaded classes (--classes says how many)")
+        return jvm.Count(jvm.ASSUMED_CLASSES, False, f"{jvm.ASSUMED_CLASSES} classes assumed")
+
+    def _observed_areas(self) -> dict[str, Amount]:
+        nmt = self.case.wishes.nmt
+        if nmt is None:
+            return {}
+        return {name: Amount(size, "measured", "NMT committed") for name, size in nmt.areas.items()}
+
+    def _observed_total(self) -> Amount:
+        sample = self.case.usage.working_set
+        if sample is None:
+            return Amount(None, "unknown", "no working set was read")
+        return Amount(sample.size, "measured", f"{sample.name}, {sample.source}")
+
+    def _observed_others(self) -> Iterator[tuple[str, Amount]]:
+        case = self.case
+        for sample in (case.usage.rss, case.usage.swap):
+            if sample is not None and (sample.name != "swap" or sample.size):
+                yield sample.name, Amount(sample.size, "measured", sample.source)
+        nmt, proc = case.wishes.nmt, case.wishes.process
+        if nmt is not None:
+            yield "NMT committed", Amount(nmt.committed, "measured", "jcmd VM.native_memory")
+        if proc is not None:
+            for name, size in (
+                ("VmRSS", proc.rss),
+                ("VmHWM", proc.peak),
+                ("RssAnon", proc.anonymous),
+                ("RssFile", proc.files),
+                ("RssShmem", proc.shared),
+            ):
+                if size is not None:
+                    yield name, Amount(size, "measured", "/proc/PID/status")
+
+
+def _overridden(flags: JvmFlags, wishes: Wishes) -> JvmFlags:
+    settings = dict(flags.settings)
+    for name, value, written in wishes.flags:
+        if value == -1:
+            settings.pop(name, None)
+        else:
+            settings[name] = Setting(value, Option(written, "--what-if"))
+    return replace(flags, settings=settings)
+
+
+def _volumes(container: Container) -> Iterator[Area]:
+    """Yield an area for each memory-backed volume that the container mounts: tmpfs is charged to who writes."""
+    mounted = {text(m, "name") for m in objects(container.spec, "volumeMounts")}
+    for volume in objects(container.pod.raw, "spec", "volumes"):
+        name = text(volume, "name")
+        if name not in mounted or text(volume, "emptyDir", "medium") != "Memory":
+            continue
+        size = parse_bytes(mapping(volume, "emptyDir").get("sizeLimit"))
+        unknown = Amount(None, "unknown", "depends on what is written")
+        if size is not None:
+            yield Area(f"tmpfs {name}", Amount(size, "flag", f"spec.volumes[{name}].emptyDir.sizeLimit"), unknown)
+        else:
+            ceiling = Amount(None, "default", f"volume {name} (medium Memory) has no sizeLimit")
+            yield Area(f"tmpfs {name}", ceiling, unknown, unbounded=True)
+
+
+@dataclass(frozen=True)
+class Extended:
+    """A model with areas that do not belong to its runtime (memory-backed volumes)."""
+
+    model: Model
+    more: tuple[Area, ...]
+
+    @property
+    def label(self) -> str:
+        """Name of the runtime."""
+        return self.model.label
+
+    @property
+    def heap_area(self) -> str:
+        """Main area of the runtime."""
+        return self.model.heap_area
+
+    def areas(self, memory: int | None) -> tuple[Area, ...]:
+        """Return the runtime's areas and the others."""
+        return (*self.model.areas(memory), *self.more)
+
+    def with_heap(self, size: int) -> Model:
+        """Set the runtime's main area."""
+        return replace(self, model=self.model.with_heap(size))
+
+    def heap_flag(self, size: int) -> str:
+        """Write the runtime's flag."""
+        return self.model.heap_flag(size)
+
+    def heap_step(self) -> int:
+        """Return the runtime's step."""
+        return self.model.heap_step()
+
+    def with_cap(self, flag: str, size: int) -> Extended:
+        """Cap an area of the runtime, which must have flags for its areas."""
+        assert isinstance(self.model, jvm.JvmModel)
+        return replace(self, model=self.model.with_cap(flag, size))
+
+    def cap_flag(self, flag: str, size: int) -> str:
+        """Write a cap of the runtime, which must have flags for its areas."""
+        assert isinstance(self.model, jvm.JvmModel)
+        return self.model.cap_flag(flag, size)
+
+
+def sample_before(case: Case, moment: datetime | None) -> tuple[int, timedelta] | None:
+    """Return the last working set from before ``moment`` and the blind gap between them, where one is known."""
+    sample = case.usage.working_set
+    if sample is None or sample.time is None or moment is None or sample.time > moment:
+        return None
+    return sample.size, moment - sample.time

@@ -1,0 +1,312 @@
+"""How a budget is shown: tables, the bar drawn to scale, and its form in the JSON contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from kubetriage.model import Lines, Section, Table
+from kubetriage.rules.memory import node
+from kubetriage.rules.memory.budget import Amount, Area, Budget, exact, mebibytes
+from kubetriage.rules.memory.case import Case
+from kubetriage.rules.memory.hotspot import MIB
+
+_BAR_WIDTH = 60
+_SHADES = "█▓▒░"
+
+
+def sections(case: Case) -> tuple[Section, ...]:
+    """Return what is shown below the diagnosis of one container."""
+    budget = case.budget
+    found: list[Section] = [budget_table(budget)]
+    bar = bar_lines(budget)
+    if bar is not None:
+        found.append(bar)
+    if case.proposals:
+        found.append(proposals_table(case))
+    if budget.lints:
+        rows = tuple((lint.kind, lint.option, lint.source, lint.message) for lint in budget.lints)
+        found.append(Table("Flags that do not do what they say", ("KIND", "FLAG", "FROM", "WHY"), rows))
+    measured = reconciliation(case)
+    if measured is not None:
+        found.append(measured)
+    if budget.assumptions:
+        found.append(Lines("Assumed", tuple(f"  {a}" for a in budget.assumptions)))
+    if budget.unseen:
+        found.append(Lines("May hold more options, and cannot be seen", tuple(f"  {u}" for u in budget.unseen)))
+    return tuple(found)
+
+
+def _cell(amount: Amount, *, unbounded: bool = False) -> str:
+    if amount.size is not None:
+        return mebibytes(amount.size) if amount.size >= MIB or amount.size == 0 else exact(amount.size)
+    return "unbounded" if unbounded else "unknown"
+
+
+def budget_table(budget: Budget) -> Table:
+    """Return the areas with their three columns."""
+    rows = [_row(a) for a in budget.areas]
+    observed = budget.total_observed
+    ceiling, expected = budget.ceiling, budget.expected
+    note = ""
+    if budget.unbounded:
+        note = f"{', '.join(budget.unbounded)} without a cap counted as expected"
+    elif budget.areas and not budget.solvable:
+        note = "at least: an area without any figure is not in it"
+    total = (
+        "total",
+        mebibytes(ceiling) if ceiling is not None else "unknown",
+        mebibytes(expected) if expected is not None else "unknown",
+        _cell(observed),
+        "; ".join(x for x in (note, f"observed: {observed.source}") if x),
+    )
+    rows.append(total)
+    for name, amount in budget.other_observed:
+        rows.append(("", "", "", _cell(amount), f"{name}, {amount.source}"))
+    limit = budget.limit
+    rows.append(("limit", mebibytes(limit.size) if limit.size is not None else "none", "", "", limit.source))
+    if limit.size is not None and (ceiling is not None or observed.size is not None):
+        rows.append(("margin", *_margins(budget), ""))
+    title = f"Memory of container {budget.container} ({budget.runtime})"
+    return Table(
+        title, ("AREA", "CEILING", "EXPECTED", "OBSERVED", "SOURCE (CEILING / EXPECTED / OBSERVED)"), tuple(rows)
+    )
+
+
+def _row(area: Area) -> tuple[str, ...]:
+    source = f"{area.ceiling} / {area.expected.kind}"
+    if area.observed.size is not None:
+        source += f" / {area.observed}"
+    ceiling = _cell(area.ceiling, unbounded=area.unbounded)
+    observed = _cell(area.observed) if area.observed.size is not None else "-"
+    return area.name, ceiling, _cell(area.expected), observed, source
+
+
+def _margins(budget: Budget) -> tuple[str, str, str]:
+    limit = budget.limit.size or 0
+
+    def left(total: int | None) -> str:
+        if total is None:
+            return "unknown"
+        free = limit - total
+        share = f" ({free / limit:.1%})" if limit else ""
+        return (f"-{mebibytes(-free, up=True)}" if free < 0 else mebibytes(free)) + share
+
+    return (
+        left(budget.ceiling) if budget.margin is not None else "unknown",
+        left(budget.expected),
+        left(budget.total_observed.size),
+    )
+
+
+def bar_lines(budget: Budget) -> Lines | None:
+    """Draw limit, request, areas and observed to one scale; None where there is nothing to compare."""
+    limit, request, observed = budget.limit.size, budget.request.size, budget.total_observed.size
+    ceilings = [(a.name, a.counted) for a in budget.areas if a.counted]
+    expected = [(a.name, a.expected.size or 0) for a in budget.areas if a.expected.size]
+    sums = (sum(n for _, n in ceilings), sum(n for _, n in expected), limit or 0, request or 0, observed or 0)
+    scale = max(sums)
+    if scale <= 0 or not (ceilings or observed is not None):
+        return None
+    mark = round(limit / scale * _BAR_WIDTH) if limit is not None else None
+    shades = {
+        name: _SHADES[i % len(_SHADES)] for i, name in enumerate(dict.fromkeys(n for n, _ in [*ceilings, *expected]))
+    }
+    lines = []
+    for label, parts in (("ceiling", ceilings), ("expected", expected)):
+        if parts:
+            lines.append(_bar(label, parts, scale, mark, shades))
+    if observed is not None:
+        lines.append(_bar("observed", [("observed", observed)], scale, mark, {"observed": "█"}))
+    if request is not None:
+        lines.append(_bar("request", [("request", request)], scale, mark, {"request": "─"}))
+    if limit is not None:
+        lines.append(_bar("limit", [("limit", limit)], scale, mark, {"limit": "─"}))
+    if shades:
+        lines.append(f"  {'':9}" + "  ".join(f"{shade} {name}" for name, shade in shades.items()))
+    return Lines("To scale", tuple(lines))
+
+
+def _bar(label: str, parts: list[tuple[str, int]], scale: int, mark: int | None, shades: dict[str, str]) -> str:
+    drawn, filled, position = "", 0, 0
+    for name, size in parts:
+        filled += size
+        end = round(filled / scale * _BAR_WIDTH)
+        drawn += shades[name] * (end - position)
+        position = end
+    drawn = drawn.ljust(_BAR_WIDTH)
+    if mark is not None:
+        drawn = f"{drawn[:mark]}│{drawn[mark:]}"
+    return f"  {label:9}{drawn} {mebibytes(filled)}"
+
+
+def proposals_table(case: Case) -> Table:
+    """Return the ways to make the budget close."""
+    rows = []
+    for p in case.proposals:
+        rows.append((p.kind, p.text, exact(p.limit) if p.limit is not None else "", mebibytes(p.margin)))
+    over = case.budget.margin is not None and case.budget.margin < 0
+    title = "What closes the budget" if over else "What fits exactly"
+    return Table(title, ("CHANGE", "VALUE", "LIMIT", "MARGIN"), tuple(rows))
+
+
+def reconciliation(case: Case) -> Table | None:
+    """Compare native memory tracking or a process's status with what was measured from outside."""
+    nmt, proc = case.wishes.nmt, case.wishes.process
+    if nmt is None and proc is None:
+        return None
+    rows: list[tuple[str, str, str]] = []
+    if nmt is not None:
+        rows.append(
+            ("NMT committed", mebibytes(nmt.committed), "what the JVM itself asked for; not all of it is resident")
+        )
+        rows.append(("NMT reserved", mebibytes(nmt.reserved), "address space only"))
+        ceiling = case.budget.ceiling
+        if ceiling is not None:
+            rows.append(("ceilings of the budget", mebibytes(ceiling), "what flags and defaults allow"))
+    working_set = case.usage.working_set
+    if working_set is not None:
+        rows.append(
+            (
+                "working set",
+                mebibytes(working_set.size),
+                f"whole container, with active file cache; {working_set.source}",
+            )
+        )
+    if case.usage.rss is not None:
+        rows.append(("rssBytes", mebibytes(case.usage.rss.size), f"anonymous memory only; {case.usage.rss.source}"))
+    if proc is not None and proc.rss is not None:
+        rows.append(("VmRSS", mebibytes(proc.rss), "one process, with mapped files; not rssBytes"))
+    rows += _unexplained(case)
+    return Table("Measured from inside and outside", ("NUMBER", "VALUE", "WHAT IT IS"), tuple(rows))
+
+
+def _unexplained(case: Case) -> Iterator[tuple[str, str, str]]:
+    nmt, proc = case.wishes.nmt, case.wishes.process
+    if nmt is None:
+        if proc is not None and proc.anonymous is not None and case.usage.rss is not None:
+            rest = case.usage.rss.size - proc.anonymous
+            words = (
+                "rssBytes less RssAnon: other processes of the container" if rest >= 0 else "sampled at another time"
+            )
+            yield "unexplained", _signed(rest), words
+        return
+    inside: tuple[str, int] | None = None
+    if proc is not None and proc.rss is not None:
+        inside = "VmRSS", proc.rss
+    elif case.usage.rss is not None:
+        inside = "rssBytes", case.usage.rss.size
+    if inside is None:
+        yield "unexplained", "unknown", "needs VmRSS (--proc) or the kubelet's rssBytes"
+        return
+    rest = inside[1] - nmt.committed
+    if rest >= 0:
+        yield (
+            "unexplained",
+            mebibytes(rest),
+            f"{inside[0]} less NMT committed: malloc slack, JNI libraries, mapped files",
+        )
+    else:
+        words = f"{inside[0]} less NMT committed: committed pages that were never touched"
+        yield "unexplained", _signed(rest), words
+
+
+def _signed(size: int) -> str:
+    return f"-{mebibytes(-size)}" if size < 0 else mebibytes(size)
+
+
+def node_table(case: Case, order: list[node.Candidate] | None, why_not: str) -> Table:
+    """Return the node's view of the pod."""
+    pod, capacity = case.pod, node.node_memory(case.node.obj)
+    request, limit = case.budget.request.size, case.budget.limit.size
+    rows = [("QoS class", node.qos_class(pod), "decides oom_score_adj, not the eviction order")]
+    effective = node.effective_request(pod)
+    rows.append(("effective request of the pod", exact(effective.size), effective.words))
+    for term in effective.terms:
+        rows.append((f"  {term.name}", exact(term.size), "" if term.counts else "compared, not added"))
+    if request is not None and limit is not None:
+        gap = limit - request
+        rows.append((f"limit less request of {case.container.name}", exact(gap), "what the scheduler does not reserve"))
+    score = node.oom_score_adj(case.container, capacity)
+    if score is not None:
+        rows.append(
+            (f"oom_score_adj of {case.container.name}", f"about {score}", "the kernel kills the highest score first")
+        )
+    else:
+        why = case.node.why or "the node was not seen"
+        rows.append((f"oom_score_adj of {case.container.name}", "unknown", f"needs the node's capacity: {why}"))
+    if order is None:
+        rows.append(("place in the eviction order", "unknown", why_not))
+    else:
+        rows += _place(pod.uid, pod.node, order)
+    return Table("The node's view", ("WHAT", "VALUE", "WHY"), tuple(rows))
+
+
+def _place(uid: str, node_name: str, order: list[node.Candidate]) -> Iterator[tuple[str, str, str]]:
+    place = next((i for i, c in enumerate(order, 1) if c.pod.uid == uid), None)
+    if place is None:
+        yield "place in the eviction order", "never", "critical and static pods are not evicted"
+        return
+    own = order[place - 1]
+    if own.excess is None:
+        yield "usage less request", "unknown", "the kubelet has no statistics of the pod; such pods go first"
+    else:
+        words = "above its request: goes before all that are not" if own.excess > 0 else "within its request"
+        yield "usage less request", _signed(own.excess), words
+    before = ", ".join(f"{c.pod.namespace}/{c.pod.name}" for c in order[: place - 1][:3])
+    more = f" and {place - 4} more" if place > 4 else ""
+    yield (
+        "place in the eviction order",
+        f"{place} of {len(order)} on {node_name}",
+        f"after {before}{more}" if before else "the first to be evicted under memory pressure",
+    )
+
+
+def as_json(case: Case) -> dict[str, Any]:
+    """Return the budget for the JSON contract; null stands for unknown, or for unbounded in ``ceilingBytes``."""
+    budget = case.budget
+    effective = node.effective_request(case.pod)
+    return {
+        "container": budget.container,
+        "runtime": budget.runtime,
+        "limitBytes": budget.limit.size,
+        "limitSource": budget.limit.source,
+        "requestBytes": budget.request.size,
+        "requestSource": budget.request.source,
+        "areas": [
+            {
+                "area": a.name,
+                "ceilingBytes": a.ceiling.size,
+                "expectedBytes": a.expected.size,
+                "observedBytes": a.observed.size,
+                "source": str(a.ceiling),
+                "expectedSource": str(a.expected),
+                "observedSource": str(a.observed),
+                "unbounded": a.unbounded and a.ceiling.size is None,
+            }
+            for a in budget.areas
+        ],
+        "ceilingBytes": budget.ceiling,
+        "expectedBytes": budget.expected,
+        "observedBytes": budget.total_observed.size,
+        "observedSource": budget.total_observed.source,
+        "otherObserved": [{"name": n, "bytes": a.size, "source": a.source} for n, a in budget.other_observed],
+        "marginBytes": budget.margin,
+        "wantedMarginBytes": budget.wanted_margin,
+        "proposals": [
+            {
+                "kind": p.kind,
+                "text": p.text,
+                "flags": list(p.flags),
+                "limitBytes": p.limit,
+                "marginBytes": p.margin,
+            }
+            for p in case.proposals
+        ],
+        "flags": [{"kind": x.kind, "flag": x.option, "source": x.source, "why": x.message} for x in budget.lints],
+        "assumed": list(budget.assumptions),
+        "unseen": list(budget.unseen),
+        "qosClass": node.qos_class(case.pod),
+        "oomScoreAdj": node.oom_score_adj(case.container, node.node_memory(case.node.obj)),
+        "podRequestBytes": effective.size,
+    }

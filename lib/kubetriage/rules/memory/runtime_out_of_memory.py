@@ -1,0 +1,175 @@
+"""The language runtime met its own limit, with room left in the container.
+
+Meaning: the runtime refused memory by a limit of its own (Java heap, metaspace, direct buffers, V8's heap, PHP's
+memory_limit). The kernel did not kill; a higher container limit alone changes nothing while the flag stays.
+
+Told by: the runtime's own words in the log of the instance (``java.lang.OutOfMemoryError: Java heap space``,
+``JavaScript heap out of memory``, ``MemoryError``), with exit code 3 (ExitOnOutOfMemoryError), 134
+(CrashOnOutOfMemoryError, V8) or another, and a reason that is not OOMKilled.
+
+Fix: find the leak, or raise the runtime's limit as far as the container's budget allows; the budget says how far.
+
+Source: HotSpot ``debug.cpp`` report_java_out_of_memory, ``java.nio.Bits``; V8 ``FatalProcessOutOfMemory``; CPython
+``PyErr_NoMemory``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.rules.memory import jvm
+from kubetriage.rules.memory.budget import exact, mebibytes
+from kubetriage.rules.memory.case import Case
+from kubetriage.rules.memory.remedy import proposal_fixes
+
+CODE = "RuntimeOutOfMemory"
+TITLE = "the runtime's own memory limit"
+
+
+@dataclass(frozen=True)
+class _Words:
+    """How one runtime says that its memory is exhausted."""
+
+    pattern: re.Pattern[str]
+    runtime: str
+    area: str
+    """Area of the budget, or empty."""
+    what: str
+
+
+_WORDS: tuple[_Words, ...] = (
+    # HotSpot 8 to 25: the message of the Error names the area.
+    _Words(
+        re.compile(
+            r"java\.lang\.OutOfMemoryError: (?:Java heap space|GC overhead limit exceeded|Requested array size.*)"
+        ),
+        "JVM",
+        jvm.HEAP,
+        "the Java heap is full",
+    ),
+    _Words(re.compile(r"java\.lang\.OutOfMemoryError: Metaspace"), "JVM", jvm.METASPACE, "metaspace is full"),
+    _Words(
+        re.compile(r"java\.lang\.OutOfMemoryError: Compressed class space"),
+        "JVM",
+        jvm.METASPACE,
+        "the compressed class space is full",
+    ),
+    # java.nio.Bits: "Cannot reserve ..." from 17, "Direct buffer memory" before.
+    _Words(
+        re.compile(
+            r"Cannot reserve \d+ bytes of direct buffer memory \(allocated: \d+, limit: \d+\)"
+            r"|OutOfMemoryError: Direct buffer memory"
+        ),
+        "JVM",
+        jvm.DIRECT,
+        "direct buffers have reached MaxDirectMemorySize",
+    ),
+    _Words(
+        re.compile(r"java\.lang\.OutOfMemoryError: unable to create (?:new )?native thread.*"),
+        "JVM",
+        jvm.STACKS,
+        "the kernel refused another thread (pids limit, or no memory for its stack)",
+    ),
+    # ExitOnOutOfMemoryError and CrashOnOutOfMemoryError print this to stdout; the reason follows on 17 and later.
+    _Words(
+        re.compile(r"(?:Terminating|Aborting) due to java\.lang\.OutOfMemoryError.*"),
+        "JVM",
+        "",
+        "the JVM ended itself at an OutOfMemoryError",
+    ),
+    _Words(re.compile(r"java\.lang\.OutOfMemoryError.*"), "JVM", "", "the JVM threw an OutOfMemoryError"),
+    _Words(
+        re.compile(r"FATAL ERROR: .*JavaScript heap out of memory"),
+        "Node.js",
+        "old generation",
+        "V8's heap limit is reached",
+    ),
+    _Words(re.compile(r"^MemoryError\b.*", re.MULTILINE), "Python", "", "Python could not allocate memory"),
+    _Words(
+        re.compile(r"fatal error: (?:runtime: out of memory|cannot allocate memory)"),
+        "Go",
+        "",
+        "the Go runtime got no memory",
+    ),
+    _Words(
+        re.compile(r"System\.OutOfMemoryException.*|^Out of memory\.$", re.MULTILINE),
+        ".NET",
+        "GC heap",
+        "the GC heap's hard limit is reached",
+    ),
+    _Words(re.compile(r"failed to allocate memory \(NoMemoryError\)"), "Ruby", "", "Ruby could not allocate memory"),
+    _Words(
+        re.compile(r"Allowed memory size of \d+ bytes exhausted.*"), "PHP", "", "a request has reached memory_limit"
+    ),
+    _Words(re.compile(r"memory allocation of \d+ bytes failed"), "Rust", "", "an allocation failed"),
+)
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Report the runtime's own words, of the newest ended instance or of the running one."""
+    if case.recent_kill is not None:
+        return  # the kernel was faster; the log may still hold words of an earlier instance
+    end = case.container.termination
+    for log, ended in ((case.log, end is not None), (case.running_log, False)):
+        found = next(((w, m) for w in _WORDS if (m := w.pattern.search(log))), None)
+        if found is not None:
+            yield _finding(case, *found, ended=ended)
+            return
+
+
+def _finding(case: Case, words: _Words, match: re.Match[str], *, ended: bool) -> Finding:
+    end, name = case.container.termination, case.container.name
+    line = _line(match)
+    evidence = [Evidence("log", name, line)]
+    if ended and end is not None:
+        evidence.append(end.evidence())
+    area = next((a for a in case.budget.areas if a.name == words.area), None)
+    message = f"{words.runtime} in container {name} ran out of memory by its own limit: {words.what}"
+    if area is not None and area.ceiling.size is not None:
+        evidence.append(Evidence("config", area.name, f"{mebibytes(area.ceiling.size)}: {area.ceiling.source}"))
+        message += f" at {mebibytes(area.ceiling.size)}"
+    limit = case.budget.limit.size
+    if limit is not None:
+        message += f", while the container may use {exact(limit)}"
+    crashed = ended and end is not None and end.exit_code not in (0, None)
+    return Finding(
+        cause=CODE,
+        severity=Severity.ERROR if crashed and not case.container.ready else Severity.WARNING,
+        confidence=Confidence.CONFIRMED,
+        object=case.ref,
+        message=message + ".",
+        evidence=tuple(evidence),
+        ruled_out=(RuledOut("OOMKilled", f"the runtime recorded reason {end.reason or 'none'}, not OOMKilled"),)
+        if end is not None
+        else (),
+        fix=tuple(_fixes(case, words)),
+        verify=(
+            f"kubectl -n {case.pod.namespace} logs {case.pod.name} -c {name}"
+            + (" --previous" if case.container.log_is_previous and ended else ""),
+        ),
+        details={"killedBy": "runtime"},
+    )
+
+
+def _line(match: re.Match[str]) -> str:
+    """Return the whole line around a match, cut to a readable length."""
+    text = match.string
+    start = text.rfind("\n", 0, match.start()) + 1
+    stop = text.find("\n", match.end())
+    return text[start : stop if stop >= 0 else len(text)].strip()[:300]
+
+
+def _fixes(case: Case, words: _Words) -> Iterator[Fix]:
+    heap = case.budget.heap
+    if heap is not None and words.area == heap.name and heap.ceiling.size is not None:
+        larger = [
+            p for p in case.proposals if p.kind == "heap" and case.budget.margin is not None and case.budget.margin > 0
+        ]
+        if larger:
+            yield from proposal_fixes(case, "heap")
+        yield Fix("Look for a leak first: a heap dump or profile of the live objects tells whether it ever is enough.")
+        return
+    yield Fix(f"Raise the runtime's own limit for it, or find what fills it: {words.what}.")

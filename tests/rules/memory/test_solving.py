@@ -1,0 +1,127 @@
+"""The case that the plugin starts from: 4 GiB, 75 % of it heap, two areas capped at 256 MiB, 200 threads."""
+
+import pytest
+
+from kubetriage.rules.memory.budget import propose, total
+from kubetriage.rules.memory.hotspot import GIB, MIB
+from kubetriage.rules.memory.wishes import Margin, Wishes, parse_margin
+from support.budgets import ORDERS, case, deployment, java, live, planned
+
+SERVER = [
+    # JDK, collector, sum of the ceilings, margin, in MiB
+    (17, "", 4185, -89),
+    (21, "", 4129, -33),
+    (25, "", 4125, -29),
+    (17, "Parallel", 4152, -56),
+    (17, "Serial", 4034, 62),
+]
+
+
+def orders(jdk, gc, **more):
+    return case(live(java()), wishes=Wishes(jdk=jdk, threads=200, collector=gc, **more))
+
+
+@pytest.mark.parametrize(("jdk", "gc", "ceiling", "margin"), SERVER)
+def test_sums(jdk, gc, ceiling, margin):
+    budget = orders(jdk, gc).budget
+    assert budget.ceiling == ceiling * MIB
+    assert budget.margin == margin * MIB
+    assert budget.expected < budget.limit.size
+
+
+@pytest.mark.parametrize(("jdk", "gc", "ceiling", "margin"), SERVER)
+def test_json_of_a_manifest(jdk, gc, ceiling, margin):
+    got = planned([deployment(java())], jdk=jdk, gc=gc, threads=200)
+    budget = got.extra["budget"]
+    assert budget["ceilingBytes"] == ceiling * MIB
+    assert budget["marginBytes"] == margin * MIB
+    assert budget["limitBytes"] == 4 * GIB
+    assert got.cause == ("BudgetExceedsLimit" if margin < 0 else "Healthy")
+
+
+@pytest.mark.parametrize(("jdk", "gc", "ceiling", "margin"), SERVER[:4])
+def test_each_proposal_closes_it_and_one_mebibyte_less_does_not(jdk, gc, ceiling, margin):
+    asked = orders(jdk, gc)
+    model, limit = asked.budget.model, asked.limit.size
+    by_kind = {p.kind: p for p in asked.proposals}
+    assert set(by_kind) == {"heap", "limit", "caps"}
+
+    heap = int(by_kind["heap"].flags[0].removeprefix("-Xmx").removesuffix("m")) * MIB
+    assert total(model.with_heap(heap), limit) <= limit
+    assert total(model.with_heap(heap + MIB), limit) > limit  # the JVM rounds it up by two
+    assert by_kind["heap"].margin == limit - total(model.with_heap(heap), limit)
+
+    smallest = by_kind["limit"].limit
+    assert total(model, smallest) <= smallest
+    assert total(model, smallest - MIB) > smallest - MIB
+
+    (cap,) = by_kind["caps"].flags
+    name, _, size = cap.removeprefix("-XX:").partition("=")
+    bytes_ = int(size.removesuffix("m")) * MIB
+    assert total(model.with_cap(name, bytes_), limit) <= limit
+    assert total(model.with_cap(name, bytes_ + MIB), limit) > limit
+
+
+@pytest.mark.parametrize("kind", ["heap", "caps"])
+def test_the_proposed_flags_make_the_manifest_healthy(kind):
+    got = planned([deployment(java())], jdk=17, threads=200)
+    (fix,) = (f for f in got.findings[0].fix if any(flag in f.text for flag in flags_of(got, kind)))
+    patched = fix.patch["spec"]["template"]["spec"]["containers"][0]
+    after = planned([deployment({**java(), **patched})], jdk=17, threads=200)
+    assert after.healthy
+    assert after.extra["budget"]["marginBytes"] >= 0
+    assert "BudgetExceedsLimit" not in [f.cause for f in after.findings]
+
+
+def flags_of(diagnosis, kind):
+    return next(p["flags"] for p in diagnosis.extra["budget"]["proposals"] if p["kind"] == kind)
+
+
+def test_the_proposed_limit_makes_the_manifest_healthy_and_one_mebibyte_less_does_not():
+    limit = next(p.limit for p in orders(17, "").proposals if p.kind == "limit")
+    for size, healthy in ((limit, True), (limit - MIB, False)):
+        got = planned([deployment(java(limit=f"{size // MIB}Mi"))], jdk=17, threads=200)
+        assert got.healthy is healthy
+        assert (got.extra["budget"]["marginBytes"] >= 0) is healthy
+
+
+def test_a_stated_margin_is_kept():
+    margin = parse_margin("5%")
+    asked = orders(17, "", margin=margin)
+    for proposal in asked.proposals:
+        assert proposal.margin >= margin.of(proposal.limit)
+    assert asked.proposals[0].margin < margin.of(4 * GIB) + 4 * MIB
+
+
+def test_no_limit_closes_when_shares_of_it_add_up_to_more_than_all():
+    model = case(live(java("java", "-XX:MaxRAMPercentage=75", "-jar", "a.jar"))).budget.model
+    kinds = [p.kind for p in propose(model, 4 * GIB, lambda _: 0)]
+    assert "limit" not in kinds
+    assert "heap" in kinds
+
+
+def test_caps_that_need_a_larger_limit_say_which():
+    words = ("java", "-XX:MaxRAMPercentage=75", "-XX:MaxDirectMemorySize=1g", "-cp", "/app", "Leak")
+    asked = case(live(java(*words, limit="160Mi")))
+    (caps,) = (p for p in asked.proposals if p.kind == "caps")
+    assert caps.limit > 160 * MIB
+    smallest = next(p.limit for p in asked.proposals if p.kind == "limit")
+    assert caps.limit < smallest
+
+
+@pytest.mark.parametrize(("words", "of_4gi"), [("5%", 214748365), ("64Mi", 64 * MIB), ("0", 0), ("2.5%", 107374183)])
+def test_margins(words, of_4gi):
+    assert parse_margin(words).of(4 * GIB) == of_4gi
+
+
+@pytest.mark.parametrize("words", ["lots", "-1Mi", "100%", "5 %", ""])
+def test_what_is_no_margin(words):
+    assert parse_margin(words) is None
+
+
+def test_default_margin_is_not_kept():
+    assert Margin(percent=10).kept()(4 * GIB) == 0
+
+
+def test_orders_is_the_case():
+    assert ORDERS[0] == "java"
