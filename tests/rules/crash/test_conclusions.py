@@ -252,20 +252,20 @@ def well(name, node="node-1", labels=None, owner=DEPLOYMENT):
 
 def test_the_next_start_is_the_end_plus_the_back_off_in_the_message():
     lines = shown(crashing(), DEPLOYMENT)
-    assert at(240) in lines["status.containerStatuses[app].state.waiting.message"]
+    assert at(240) in lines["status.containerStatuses[app].restartCount"]
 
 
 def test_the_message_is_trusted_and_not_the_restart_count():
     # A probe kill lags behind: three restarts and still 20 s.
     raw = crashing(restarts=3, state=back_off(delay="20s"), last=terminated(139, "Error", -14, -10))
-    assert at(10) in shown(raw, DEPLOYMENT)["status.containerStatuses[app].state.waiting.message"]
+    assert at(10) in shown(raw, DEPLOYMENT)["status.containerStatuses[app].restartCount"]
 
 
 def test_without_a_message_only_the_latest_time_is_told():
     # 1.35 and newer leave the terminated state current while the back-off runs.
     raw = crashing(state=terminated(139, "Error", -64, -60), last=terminated(139, "Error", -364, -360))
     lines = shown(raw, DEPLOYMENT)
-    assert at(240) in lines["status.containerStatuses[app].state.terminated.finishedAt"]
+    assert at(240) in lines["status.containerStatuses[app].restartCount"]
     assert "both visible instances lived 4s" in lines["status.containerStatuses[app].restartCount"]
 
 

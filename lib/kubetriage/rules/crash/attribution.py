@@ -18,7 +18,7 @@ from kubetriage.model import Confidence, Evidence, RuledOut
 from kubetriage.pods import Container, Termination
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probing import Probe, ProbeKind, happened_in, probe_events, probe_of
-from kubetriage.times import format_time, precise_duration
+from kubetriage.times import precise_duration
 
 
 class Killer(str, enum.Enum):
@@ -162,8 +162,9 @@ def _is_kill_code(end: Termination) -> bool:
 def lifetime_evidence(probe: Probe, end: Termination) -> Evidence:
     """Show the lifetime against the probe's window."""
     lived = precise_duration(end.lifetime) if end.lifetime is not None else "unknown"
-    value = f"lived {lived}; a {probe.kind} probe that never passes ends it {probe.window_words(end.exit_code)}"
-    return Evidence("status", end.at, value, format_time(end.finished) if end.finished else "")
+    said = probe.evidence()
+    value = f"{said.value}; lived {lived}: a probe that never passes ends it {probe.window_words(end.exit_code)}"
+    return Evidence(said.source, said.at, value)
 
 
 def events_cover(case: Case, end: Termination) -> bool:
@@ -197,7 +198,7 @@ def _told_by_lifetime(case: Case, container: Container, end: Termination) -> Att
         return Attribution(
             killer,
             confidence,
-            (end.evidence(), lifetime_evidence(probe, end), probe.evidence()),
+            (end.evidence(), lifetime_evidence(probe, end)),
             tuple(_not_oom(end)),
             (
                 RuledOut(

@@ -100,18 +100,17 @@ def rhythm(case: Case, container: Container) -> Iterator[Evidence]:
             words.append(f"the newest instance lived {lived}")
     if before is not None and (before.exit_code, before.reason) != (end.exit_code, end.reason):
         words.append(f"the one before ended otherwise: exit code {before.exit_code}, reason {before.reason}")
-    if words:
-        yield container.fact("status", "restartCount", ", ".join(words))
     following = next_start(case, container)
-    if following is not None:
-        yield following
+    shown = "; ".join(w for w in (", ".join(words), following) if w)
+    if shown:
+        yield container.fact("status", "restartCount", shown)
 
 
-def next_start(case: Case, container: Container) -> Evidence | None:
+def next_start(case: Case, container: Container) -> str:
     """Say when the kubelet starts the container again: finishedAt plus the back-off in its message."""
     end = container.termination
     if end is None or end.finished is None or container.running or case.pod.finished or case.pod.deleting:
-        return None
+        return ""
     told = _BACK_OFF.search(container.waiting_message)
     delay = parse_go_duration(told[1]) if told else None
     if delay is not None:
@@ -119,13 +118,12 @@ def next_start(case: Case, container: Container) -> Evidence | None:
         when = f"next start at {format_time(due)}"
         left = due - case.now
         when += f" (in {human_duration(left)})" if left > timedelta() else " (due)"
-        return container.fact("status", "state.waiting.message", f"back-off {precise_duration(delay)}: {when}")
+        return f"back-off {precise_duration(delay)}, {when}"
     if container.current_termination is not None and container.restart_policy != "Never" and container.restarts:
         latest = end.finished + LONGEST_BACK_OFF
         if latest > case.now:
-            words = f"next start at {format_time(latest)} at the latest (the back-off is capped at 5m)"
-            return container.fact("status", "state.terminated.finishedAt", words)
-    return None
+            return f"next start at {format_time(latest)} at the latest (the back-off is capped at 5m)"
+    return ""
 
 
 def _alike(case: Case, container: Container) -> tuple[list[Pod], list[Pod]] | None:

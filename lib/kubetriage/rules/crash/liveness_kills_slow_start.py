@@ -46,7 +46,8 @@ def check(case: Case) -> Iterator[Finding]:
         port = failure.port if failure is not None and failure.port else probe.port
         served = f" before it served port {port}" if port is not None else " before it was up"
         seen = (failure.event.evidence(),) if failure is not None else ()
-        evidence = (*verdict.evidence, *seen, *slow.evidence, lifetime_evidence(probe, end), probe.evidence())
+        told = [e for e in verdict.evidence if e.source != "spec"]
+        evidence = (*told, *seen, *slow.evidence, lifetime_evidence(probe, end))
         confidence = max(verdict.confidence, slow.confidence, key=lambda c: c.rank)
         yield Finding(
             CODE,

@@ -57,7 +57,9 @@ def _killed(case: Case, container: Container) -> Finding | None:
     lived = end.age_words()
     met = f": {advice.words}" if advice.words else ""
     sure = "The kubelet killed" if verdict.confidence is Confidence.CONFIRMED else "The kubelet probably killed"
-    evidence = [*verdict.evidence, probe.evidence()]
+    evidence = list(verdict.evidence)
+    if not any(e.at == probe.evidence().at for e in evidence):
+        evidence.append(probe.evidence())
     if failure is not None:
         evidence.insert(1, failure.event.evidence())
     return Finding(

@@ -56,11 +56,10 @@ def _killed(case: Case, container: Container, probe: Probe) -> Finding | None:
     lived = end.age_words()
     met = f": {advice.words}" if advice.words else ""
     sure = "The kubelet killed" if verdict.confidence is Confidence.CONFIRMED else "The kubelet probably killed"
-    evidence = [*verdict.evidence, probe.evidence()]
+    evidence = [e for e in verdict.evidence if e.source != "spec"]
+    evidence.append(lifetime_evidence(probe, end) if end.lifetime is not None else probe.evidence())
     if failure is not None:
         evidence.insert(1, failure.event.evidence())
-    if end.lifetime is not None:
-        evidence.append(lifetime_evidence(probe, end))
     return Finding(
         CODE,
         Severity.ERROR,
