@@ -176,6 +176,13 @@ def obj(
     return {"apiVersion": resource.api_version, "kind": kind, "metadata": meta, **fields}
 
 
+def ready_node(name: str = "node-1", **more_status: Any) -> dict[str, Any]:
+    """Make a node that is well; keyword arguments replace fields of its status."""
+    condition = {"type": "Ready", "status": "True", "reason": "KubeletReady", "lastTransitionTime": at(-86400)}
+    info = {"architecture": "amd64", "operatingSystem": "linux"}
+    return obj("Node", name, spec={}, status={"conditions": [condition], "nodeInfo": info, **more_status})
+
+
 def event(
     reason: str,
     message: str,
@@ -228,14 +235,20 @@ def cluster(
     denied: Iterable[str] = (),
     version: str = "v1.36.2",
     now: datetime = NOW,
+    gone_nodes: Iterable[str] = (),
 ) -> Snapshot:
-    """Make the snapshot of a cluster in which exactly ``objects`` exist.
+    """Make the snapshot of a cluster in which exactly ``objects`` exist, and ready nodes under the pods.
+
+    A node under a pod that is neither among ``objects`` nor in ``gone_nodes`` is added.
 
     ``logs`` and ``previous`` map container names of the pod ``pod_name`` to what ``kubectl logs`` prints
     without and with ``--previous``. ``denied`` holds plural resource names (and ``pods/log``) that may not be read.
     """
     refused = set(denied)
     made = Snapshot(now)
+    under = {o["spec"].get("nodeName") for o in objects if o["kind"] == "Pod"} - {None, "", *gone_nodes}
+    named = {o["metadata"]["name"] for o in objects if o["kind"] == "Node"}
+    objects = (*objects, *(ready_node(name) for name in sorted(under - named)))
     for resource in RESOURCES:
         need = List(resource.plural)
         if resource.plural in refused:

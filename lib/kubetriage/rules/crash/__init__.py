@@ -41,6 +41,7 @@ from kubetriage.rules.crash import (
     dependency_auth_failed,
     dependency_unreachable,
     disk_full,
+    evicted,
     image_never_pull,
     image_not_found,
     image_pull_rate_limited,
@@ -53,13 +54,18 @@ from kubetriage.rules.crash import (
     killed_by_signal,
     liveness_kills_slow_start,
     liveness_probe_failed,
+    node_admission_rejected,
+    node_not_ready,
     node_restarted,
+    node_shutdown,
     oom_killed,
     permission_denied,
     persistent_volume_claim_not_found,
     persistent_volume_claim_pending,
+    pod_deadline_exceeded,
     post_start_hook_failed,
     pre_stop_hook_failed,
+    preempted,
     probe_errored,
     rbac_forbidden,
     read_only_filesystem,
@@ -69,12 +75,14 @@ from kubetriage.rules.crash import (
     restarted_then_stable,
     run_as_non_root_violation,
     runtime_out_of_memory,
+    sandbox_create_failed,
     scheduling_gated,
     secret_key_not_found,
     secret_not_found,
     segfault,
     start_error,
     startup_probe_failed,
+    stuck_terminating,
     sysctl_forbidden,
     terminated_by_signal,
     unknown,
@@ -84,16 +92,25 @@ from kubetriage.rules.crash import (
     unschedulable_resources,
     unschedulable_taint,
     unschedulable_topology,
+    volume_attach_failed,
+    volume_mount_error,
     wrong_architecture,
 )
 from kubetriage.rules.crash.case import Case, ControllerCase, log_need, owner_needs
 from kubetriage.snapshot import Get, List, Need, Snapshot
 
 TIERS: tuple[tuple[ModuleType, ...], ...] = (
-    # The node.
-    (),
-    # Deletion and eviction.
-    (sysctl_forbidden,),
+    # The node: what its pods' status says is old; a deletion that it cannot confirm.
+    (stuck_terminating, node_not_ready),
+    # Ended from outside.
+    (
+        evicted,
+        preempted,
+        node_shutdown,
+        node_admission_rejected,
+        sysctl_forbidden,
+        pod_deadline_exceeded,
+    ),
     # Scheduling. A claim that is missing explains why the scheduler refuses.
     (scheduling_gated, persistent_volume_claim_not_found),
     (
@@ -107,8 +124,9 @@ TIERS: tuple[tuple[ModuleType, ...], ...] = (
     ),
     # References and configuration: missing objects explain volumes that do not mount.
     (config_map_not_found, config_map_key_not_found, secret_not_found, secret_key_not_found),
-    # Sandbox and volumes.
-    (),
+    # Volumes, then the sandbox: the kubelet takes them in this order.
+    (volume_attach_failed, volume_mount_error),
+    (sandbox_create_failed,),
     # Image. A missing pull secret explains the refused pull.
     (image_pull_secret_not_found,),
     (

@@ -1,0 +1,162 @@
+"""The pod's sandbox (its network namespace and pause container) cannot be made.
+
+Meaning: before any container of the pod can start, the runtime makes a sandbox and the network plugin gives it an
+address. One of them fails on this node.
+
+Told by: ``FailedCreatePodSandBox`` (the runtime's and the network plugin's own words) or ``NetworkNotReady`` events
+newer than anything that succeeded.
+
+Fix: depends on the words: free addresses or enlarge the range, restart the network plugin's pod on the node, install
+the runtime handler that the RuntimeClass names, make the pause image available.
+
+Source: kubelet kuberuntime_sandbox.go; containerd and CRI-O sandbox set-up; CNI plugins.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from kubetriage.events import Event
+from kubetriage.fields import name_of, text
+from kubetriage.model import Confidence, Evidence, Finding, Severity
+from kubetriage.nearest import nearest
+from kubetriage.rules.crash.case import Case
+from kubetriage.snapshot import List, Need
+
+CODE = "SandboxCreateFailed"
+TITLE = "The pod's sandbox cannot be made"
+
+_REASONS = ("FailedCreatePodSandBox", "NetworkNotReady")
+_SUCCESS = ("Created", "Started", "Pulled", "Pulling")
+
+# kubelet runtimeclass; containerd sandbox_run.go; CRI-O server/sandbox_run.go.
+_CLASS = re.compile(r'RuntimeClass(?:\.node\.k8s\.io)? "(?P<name>[^"]+)" not found')
+_HANDLER = re.compile(
+    r'no runtime for "(?P<name>[^"]+)" is configured|failed to find runtime handler "?(?P<crio>[^"\s]+)"?'
+)
+# CNI host-local, AWS VPC CNI, Calico, Cilium, Azure: all say that no address is left.
+_ADDRESSES = re.compile(
+    r"no IP addresses available|failed to assign an IP address|no (?:more )?(?:available |free )?(?:IPs?|addresses)\b|"
+    r"range is full|IPAM.*exhausted|insufficient (?:free )?(?:IP|address)|no more IPs",
+    re.I,
+)
+# containerd images for the sandbox, CRI-O pause_image.
+_PAUSE = re.compile(r'(?:get sandbox image|pause image) "?(?P<image>[^":\s]+(?::[^"\s:]+)?)"?', re.I)
+_CNI_MISSING = re.compile(
+    r"cni plugin not initialized|no networks found in|no valid networks found|cni config uninitialized|"
+    r'failed to find plugin "(?P<plugin>[^"]+)"|NetworkPluginNotReady|network plugin is not ready|'
+    r"network is not ready",
+    re.I,
+)
+_NETWORK = re.compile(r'setup network|plugin type="?(?P<plugin>[\w.-]+)|failed to set ?up (?:pod|sandbox)|CNI', re.I)
+
+
+def needs(case: Case) -> Iterator[Need]:
+    """Ask for the RuntimeClasses when one is missing."""
+    event = _event(case)
+    if event is not None and _CLASS.search(event.message):
+        yield List("runtimeclasses")
+
+
+def _event(case: Case) -> Event | None:
+    """Return the newest failure, unless something of the pod succeeded after it."""
+    pod = case.pod
+    if not pod.node or pod.finished or any(c.running for c in case.containers):
+        return None
+    event = case.events.last(*_REASONS)
+    done = case.events.last(*_SUCCESS)
+    if event is None or (done is not None and done.last and event.last and done.last >= event.last):
+        return None
+    return event
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Say which part of the set-up fails."""
+    event = _event(case)
+    if event is None:
+        return
+    message, words, more = _say(case, event.message)
+    yield Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.CONFIRMED,
+        case.pod.ref,
+        message,
+        (event.evidence(), *more),
+        fix=(case.template_fix(words),),
+        verify=(
+            f"kubectl get pods -A -o wide --field-selector spec.nodeName={case.pod.node}",
+            f"kubectl describe node {case.pod.node}",
+        ),
+    )
+
+
+def _say(case: Case, said: str) -> tuple[str, str, tuple[Evidence, ...]]:
+    node = case.pod.node
+    missing = _CLASS.search(said)
+    if missing:
+        names = [name_of(c) for c in case.snapshot.list("runtimeclasses").items]
+        close = nearest(missing["name"], names) or (names[0] if len(names) == 1 else "")
+        there = f" {close} exists." if close else ""
+        patch = f"Name {close}" if close else "Name an existing RuntimeClass"
+        return (
+            f"RuntimeClass {missing['name']} does not exist.{there}",
+            f"{patch} in runtimeClassName of {case.workload_name}, or create {missing['name']}.",
+            (case.pod.fact("spec", "spec.runtimeClassName", missing["name"]),),
+        )
+    handler = _HANDLER.search(said)
+    if handler:
+        name = handler["name"] or handler["crio"]
+        own = text(case.pod.raw, "spec", "runtimeClassName")
+        return (
+            f"The runtime of {node} has no handler {name}, which RuntimeClass {own or '(default)'} asks for.",
+            f"Configure handler {name} on {node}, or keep the pod to nodes that have it (RuntimeClass scheduling).",
+            (case.pod.fact("spec", "spec.runtimeClassName", own or "<none>"),),
+        )
+    if _ADDRESSES.search(said):
+        return (
+            f"The network plugin has no free address for the pod on {node}.",
+            f"Free addresses (finished pods, leaked allocations), enlarge the range of {node}, or add nodes.",
+            (),
+        )
+    pause = _PAUSE.search(said)
+    if pause:
+        return (
+            f"{node} cannot get the sandbox image {pause['image']}, which every pod needs.",
+            f"Make {pause['image']} available to {node} (registry, mirror, credentials of the runtime).",
+            (),
+        )
+    plain = _short(said)
+    absent = _CNI_MISSING.search(said)
+    if absent:
+        return (
+            f"The network of {node} is not ready: {plain}",
+            f"Check that the network plugin's pod runs on {node} and has written its configuration.",
+            (),
+        )
+    network = _NETWORK.search(said)
+    if network:
+        plugin = network["plugin"] or "the network plugin"
+        return (
+            f"{plugin} cannot connect the pod on {node}: {plain}",
+            f"Look at the log of {plugin} on {node}; restart its pod there.",
+            (),
+        )
+    return (
+        f"{node} cannot make the pod's sandbox: {plain}",
+        f"Act on the runtime's words; look at {node} (kubectl node-triage {node}).",
+        (),
+    )
+
+
+# The layers before the words that matter: kubelet, CRI, containerd or CRI-O.
+_WRAPPING = re.compile(
+    r"\A(?:Failed to create pod sandbox: |rpc error: code = \w+ desc = |"
+    r"failed to setup network for sandbox \"[^\"]*\": |failed to create pod network sandbox \S+: )+"
+)
+
+
+def _short(said: str) -> str:
+    plain = " ".join(_WRAPPING.sub("", said).split())
+    return plain if len(plain) <= 240 else plain[:237] + "..."

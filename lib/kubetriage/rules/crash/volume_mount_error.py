@@ -1,0 +1,153 @@
+"""A volume cannot be mounted, so no container of the pod starts (or one of them cannot).
+
+Meaning: the kubelet or the storage driver failed to make a volume available on the node, or the runtime could not
+mount it into the container: a host path of another type, a server that does not answer, a driver that is not on the
+node, a subPath that is no directory.
+
+Told by: the ``FailedMount`` events that still stand while the pod waits for its volumes, or the runtime's words
+about a mount in StartError, CreateContainerError or CreateContainerConfigError. Mount failures from before the
+volumes were mounted are over and prove nothing. Missing ConfigMaps and Secrets are causes of their own.
+
+Fix: depends on the words, which are shown.
+
+Source: kubelet volumemanager, volume/util/operationexecutor; hostpath type check; runc rootfs_linux.go; kubelet
+subpath.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from kubetriage.events import Event
+from kubetriage.fields import Obj, objects, text
+from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.references import current_mount_failures, volumes_pending
+from kubetriage.rules.crash.starts import Start, StartFailure, start_failures
+
+CODE = "VolumeMountError"
+TITLE = "A volume cannot be mounted"
+
+_VOLUME = re.compile(r'\w+\.?\w* failed for volume "(?P<volume>[^"]+)" : (?P<why>.*)', re.S)
+# volumemanager: the summary after two minutes; the reason stands in another event.
+_SUMMARY = re.compile(r"Unable to attach or mount volumes: unmounted volumes=\[(?P<volumes>[^]]*)\]")
+_HOST_PATH = re.compile(r"hostPath type check failed: (?P<path>\S+) is not (?P<type>[^\n]+)")
+_DRIVER = re.compile(r"driver name (?P<driver>\S+) not found in the list of registered CSI drivers")
+# The kubelet forgot a pod that is ending, or has not synced yet: passes by itself.
+_PASSING = re.compile(r"not registered|failed to sync (?:configmap|secret) cache")
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Name volumes that are not there yet, then containers whose mounts failed."""
+    if volumes_pending(case) and not case.pod.deleting:
+        yield from _pending(case)
+    for failure in start_failures(case, Start.MOUNT):
+        yield _at_start(failure)
+
+
+def _pending(case: Case) -> Iterator[Finding]:
+    told: set[str] = set()
+    summary: Event | None = None
+    for event in (*current_mount_failures(case), *reversed(case.events.select("FailedMapVolume"))):
+        match = _VOLUME.search(event.message)
+        if match is None:
+            summary = summary or (event if _SUMMARY.search(event.message) else None)
+        elif match["volume"] not in told and not _PASSING.search(match["why"]):
+            told.add(match["volume"])
+            yield _finding(case, event, match["volume"], " ".join(match["why"].split()))
+    if summary is not None and not told:
+        match = _SUMMARY.search(summary.message)
+        names = match["volumes"].replace(" ", ", ") if match else ""
+        yield Finding(
+            CODE,
+            Severity.ERROR,
+            Confidence.POSSIBLE,
+            case.pod.ref,
+            f"Volume {names} was not attached or mounted in time; the event with the reason is gone.",
+            (summary.evidence(),),
+            fix=(Fix(f"Look at the storage driver on {case.pod.node}, and at the claims of the volumes {names}."),),
+            verify=(case.kubectl(f"describe pod {case.pod.name}"),),
+        )
+
+
+def _finding(case: Case, event: Event, volume: str, why: str) -> Finding:
+    source = _source(case, volume)
+    message, words = _say(case, volume, why, source)
+    kind = next((k for k in source if k != "name"), "")
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.CONFIRMED,
+        case.pod.ref,
+        message,
+        (event.evidence(), *((Evidence("spec", f"spec.volumes[{volume}]", _plain(kind, source)),) if kind else ())),
+        fix=(case.template_fix(words),),
+        verify=(case.kubectl(f"describe pod {case.pod.name}"),),
+        details={"volume": volume},
+    )
+
+
+def _source(case: Case, volume: str) -> Obj:
+    return next((v for v in objects(case.pod.raw, "spec", "volumes") if text(v, "name") == volume), {})
+
+
+def _plain(kind: str, source: Obj) -> str:
+    inner = source.get(kind)
+    pairs = inner.items() if isinstance(inner, dict) else ()
+    return f"{kind} " + ", ".join(f"{k} {v}" for k, v in pairs if isinstance(v, str | int) and k != "defaultMode")
+
+
+def _say(case: Case, volume: str, why: str, source: Obj) -> tuple[str, str]:
+    node, where = case.pod.node, case.workload_name
+    host = _HOST_PATH.search(why)
+    if host:
+        wanted = text(source, "hostPath", "type")
+        return (
+            f"Volume {volume} needs {host['path']} on {node} to be {host['type'].strip()}, and it is not.",
+            f"Create it on {node}, or use type {wanted}OrCreate (Directory, File) or another path in {where}.",
+        )
+    driver = _DRIVER.search(why)
+    if driver:
+        return (
+            f"The CSI driver {driver['driver']} of volume {volume} does not run on {node}.",
+            f"Check the driver's DaemonSet pod on {node}: kubectl get csinode {node}.",
+        )
+    server = text(source, "nfs", "server")
+    if server:
+        path = text(source, "nfs", "path")
+        return (
+            f"NFS volume {volume} ({server}:{path}) cannot be mounted on {node}: {why}",
+            f"Check that {server} exports {path} to {node} and answers there.",
+        )
+    claim = text(source, "persistentVolumeClaim", "claimName")
+    what = f"Volume {volume} (claim {claim})" if claim else f"Volume {volume}"
+    return (
+        f"{what} cannot be mounted on {node}: {why}",
+        f"Act on the words of the kubelet or driver about volume {volume}; the driver's log on {node} tells more.",
+    )
+
+
+def _at_start(failure: StartFailure) -> Finding:
+    container, where = failure.container, failure.case.workload_name
+    mounts = {text(m, "mountPath"): m for m in objects(container.spec, "volumeMounts")}
+    hit = next((m for p, m in mounts.items() if p and p in failure.words), {})
+    name = text(hit, "name")
+    shown = f"volume {name} at {text(hit, 'mountPath')}" if name else "a volume"
+    sub = text(hit, "subPath")
+    message = f"Container {container.name} cannot start: {shown} cannot be mounted: {failure.words}"
+    words = f"Check {shown} of container {container.name} in {where}."
+    if re.search(r"not a directory|directory onto a file|is a directory", failure.words):
+        message = (
+            f"Container {container.name} cannot start: {shown} would mount a directory onto a file, or a file onto a "
+            "directory."
+        )
+        words = (
+            f"Make subPath {sub} name a key or file that exists (a missing one becomes a directory), or change "
+            f"mountPath in {where}."
+            if sub
+            else f"Mount the single file with subPath, or choose a mountPath that is a directory, in {where}."
+        )
+    elif "subPath" in failure.words:
+        words = f"Check subPath {sub} of container {container.name} in {where}; it must not leave the volume."
+    return failure.finding(CODE, message, failure.case.template_fix(words))

@@ -1,0 +1,327 @@
+
+"""Why a pod has no node: words of schedulers from 1.28 to 1.36, and what the nodes say."""
+
+import pytest
+
+from kubetriage.model import Confidence
+from kubetriage.pods import Pod
+from kubetriage.rules import crash
+from kubetriage.rules.crash.scheduling import Block, parse_reasons
+from support.objects import at, cluster, container, crash_causes, crash_findings, event, obj, pod
+from support.offline import diagnosis
+
+TAIL_136 = (
+    " no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
+)
+TAIL_128 = " preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod.."
+
+
+def pending(why, total=3, tail=TAIL_136, **more):
+    message = f"0/{total} nodes are available: {why}.{tail}" if why else ""
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    return pod(node="", phase="Pending", conditions=[{**condition, "lastTransitionTime": at(-60)}], **more)
+
+
+def node(name, *, cpu="4", memory="8Gi", pods="110", labels=None, taints=(), **spec):
+    return obj(
+        "Node",
+        name,
+        metadata={"labels": {"kubernetes.io/hostname": name, **(labels or {})}},
+        spec={"taints": list(taints), **spec},
+        status={"allocatable": {"cpu": cpu, "memory": memory, "pods": pods}},
+    )
+
+
+WORDS = [
+    ("3 Insufficient cpu", "UnschedulableResources"),
+    ("1 Insufficient memory, 2 Insufficient cpu", "UnschedulableResources"),
+    ("3 Insufficient nvidia.com/gpu", "UnschedulableResources"),
+    ("3 Too many pods", "UnschedulableResources"),
+    ("3 node(s) exceed max volume count", "UnschedulableResources"),
+    ("3 node(s) didn't match Pod's node affinity/selector", "UnschedulableNodeSelector"),
+    ("3 node(s) didn't match node selector", "UnschedulableNodeSelector"),
+    ("3 node(s) didn't satisfy plugin(s) [NodeAffinity]", "UnschedulableNodeSelector"),
+    ("3 node(s) didn't match pod affinity rules", "UnschedulableAffinity"),
+    ("3 node(s) didn't match pod anti-affinity rules", "UnschedulableAffinity"),
+    ("3 node(s) didn't satisfy existing pods anti-affinity rules", "UnschedulableAffinity"),
+    ("3 node(s) had untolerated taint(s)", "UnschedulableTaint"),
+    ("3 node(s) had untolerated taint {dedicated: gpu}", "UnschedulableTaint"),
+    ("3 node(s) had taint {dedicated: gpu}, that the pod didn't tolerate", "UnschedulableTaint"),
+    ("3 node(s) were unschedulable", "UnschedulableTaint"),
+    ("3 node(s) didn't have free ports for the requested pod ports", "UnschedulableHostPort"),
+    ("3 node(s) didn't match pod topology spread constraints", "UnschedulableTopology"),
+    ("3 node(s) didn't match PersistentVolume's node affinity", "UnschedulableTopology"),
+    ("3 node(s) had volume node affinity conflict", "UnschedulableTopology"),
+    ('persistentvolumeclaim "data" not found', "PersistentVolumeClaimNotFound"),
+    ('persistentvolumeclaim "data" not found. not found', "PersistentVolumeClaimNotFound"),
+    ("pod has unbound immediate PersistentVolumeClaims", "PersistentVolumeClaimPending"),
+    ("3 pod has unbound immediate PersistentVolumeClaims", "PersistentVolumeClaimPending"),
+    ("3 node(s) didn't find available persistent volumes to bind", "PersistentVolumeClaimPending"),
+]
+
+
+@pytest.mark.parametrize(("why", "cause"), WORDS)
+@pytest.mark.parametrize("tail", [TAIL_136, TAIL_128, ""])
+@pytest.mark.parametrize("denied", [(), ("nodes",), ("nodes", "events", "persistentvolumeclaims")])
+def test_every_wording(why, cause, tail, denied):
+    (found,) = crash_findings(pending(why, tail=tail), denied=denied)
+    assert (found.cause, found.object.container) == (cause, "")
+    assert found.confidence is Confidence.CONFIRMED
+
+
+@pytest.mark.parametrize(("why", "cause"), WORDS)
+def test_the_event_alone_is_enough(why, cause):
+    target = pod(node="", phase="Pending")
+    said = event("FailedScheduling", f"0/3 nodes are available: {why}.{TAIL_136}", component="default-scheduler")
+    assert crash_causes(target, said) == [(cause, "")]
+
+
+@pytest.mark.parametrize(
+    ("why", "blocks"),
+    [
+        (
+            "1 Too many pods, 9 node(s) didn't satisfy plugin(s) [NodeAffinity]",
+            [(1, Block.RESOURCES), (9, Block.SELECTOR)],
+        ),
+        (
+            "1 node(s) had taint {a: b}, that the pod didn't tolerate, 2 Insufficient cpu",
+            [(1, Block.TAINT), (2, Block.RESOURCES)],
+        ),
+        ("1 node(s) had untolerated taint {a: }, 2 Insufficient memory", [(1, Block.TAINT), (2, Block.RESOURCES)]),
+    ],
+)
+def test_counts(why, blocks):
+    assert [(r.nodes, r.block) for r in parse_reasons(f"0/10 nodes are available: {why}.{TAIL_136}")] == blocks
+
+
+@pytest.mark.parametrize("message", ["", "no nodes", "0/x nodes", "1 node(s) had taint"])
+def test_other_messages_have_no_reasons(message):
+    assert parse_reasons(message) == ()
+
+
+@pytest.mark.parametrize(
+    ("why", "cause"),
+    [
+        ("1 Insufficient cpu, 2 node(s) had untolerated taint {dedicated: db}", "UnschedulableTaint"),
+        (
+            "1 Insufficient cpu, 2 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }",
+            "UnschedulableResources",
+        ),
+        ("1 Insufficient cpu, 9 node(s) didn't match Pod's node affinity/selector", "UnschedulableResources"),
+        (
+            "1 node(s) had untolerated taint(s), 2 node(s) didn't match Pod's node affinity/selector",
+            "UnschedulableNodeSelector",
+        ),
+    ],
+)
+def test_the_head_of_mixed_reasons(why, cause):
+    (found,) = crash_findings(pending(why, total=10))
+    assert found.cause == cause
+    assert sum(r["nodes"] for r in found.details["reasons"]) in (3, 10)
+
+
+def test_control_plane_taints_are_recognised_from_the_nodes():
+    master = [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
+    nodes = [node("m-1", taints=master), node("m-2", taints=master), node("w-1")]
+    (found,) = crash_findings(pending("1 Insufficient cpu, 2 node(s) had untolerated taint(s)"), *nodes)
+    assert found.cause == "UnschedulableResources"
+
+
+def big(memory="16Gi"):
+    return [container(resources={"requests": {"memory": memory}})]
+
+
+def test_a_request_that_no_node_can_ever_hold():
+    (found,) = crash_findings(
+        pending("3 Insufficient memory", containers=big()), node("w-1"), node("w-2", memory="12Gi")
+    )
+    assert "w-2" in found.message
+    assert "12Gi" in found.message
+    assert "never" in found.message
+
+
+def test_what_is_free_on_the_best_node():
+    def used(where, name):
+        return pod(name, containers=big("5Gi"), node=where)
+
+    target = pending("2 Insufficient memory", total=2, containers=big("6Gi"))
+    (found,) = crash_findings(target, node("w-1"), node("w-2"), used("w-1", "a"), used("w-2", "b"), used("w-2", "c"))
+    assert "3Gi on w-1" in found.message
+    assert "to at most 3Gi" in found.fix[0].text
+
+
+def test_pods_of_a_node_are_read_only_when_it_could_hold_the_request():
+    target = pending("2 Insufficient memory", total=2, containers=big("10Gi"))
+    made = cluster(target, node("w-1"), node("w-2", memory="12Gi"))
+    asked = [n.fields for n in crash.pod_needs(made, Pod(target)) if getattr(n, "resource", "") == "pods"]
+    assert asked == ["spec.nodeName=w-2"]
+
+
+def test_the_nearest_label_value():
+    (found,) = crash_findings(
+        pending("2 node(s) didn't match Pod's node affinity/selector", total=2, nodeSelector={"disktype": "ssd"}),
+        node("w-1", labels={"disktype": "ssd2"}),
+        node("w-2", labels={"disktype": "ssd2"}),
+    )
+    assert "disktype=ssd2" in found.message
+
+
+def test_the_nearest_label_key():
+    (found,) = crash_findings(
+        pending("1 node(s) didn't match Pod's node affinity/selector", total=1, nodeSelector={"disk-type": "ssd"}),
+        node("w-1", labels={"disktype": "ssd"}),
+    )
+    assert "label disktype" in found.message
+
+
+def affinity(key, operator, *values):
+    rule = {"key": key, "operator": operator, "values": list(values)}
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [rule]}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+
+
+def test_required_node_affinity_is_compared_too():
+    target = pending(
+        "1 node(s) didn't match Pod's node affinity/selector",
+        total=1,
+        affinity=affinity("topology.kubernetes.io/zone", "In", "eu-1c"),
+    )
+    (found,) = crash_findings(target, node("w-1", labels={"topology.kubernetes.io/zone": "eu-1a"}))
+    assert "eu-1c" in found.message
+    assert "eu-1a" in found.message
+
+
+def test_taints_are_named_and_tolerated_ones_are_not():
+    dedicated = {"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}
+    other = {"key": "team", "value": "a", "effect": "NoSchedule"}
+    target = pending(
+        "2 node(s) had untolerated taint(s)",
+        total=2,
+        tolerations=[{"key": "team", "operator": "Exists"}],
+        owner=obj("ReplicaSet", "api-1"),
+    )
+    (found,) = crash_findings(
+        target, node("w-1", taints=[dedicated, other]), node("w-2", taints=[dedicated]), obj("ReplicaSet", "api-1")
+    )
+    assert "dedicated=gpu:NoSchedule" in found.message
+    assert "team=a" not in found.message
+    added = found.fix[0].patch["spec"]["template"]["spec"]["tolerations"]
+    assert added == [
+        {"key": "team", "operator": "Exists"},
+        {"key": "dedicated", "operator": "Equal", "value": "gpu", "effect": "NoSchedule"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "word"),
+    [("node.kubernetes.io/unreachable", "node-triage"), ("node.kubernetes.io/unschedulable", "uncordon")],
+)
+def test_taints_of_the_control_plane_have_another_fix(key, word):
+    made = node("w-1", taints=[{"key": key, "effect": "NoSchedule"}])
+    (found,) = crash_findings(pending("1 node(s) had untolerated taint(s)", total=1), made)
+    assert word in found.fix[0].text
+    assert found.fix[0].patch is None
+
+
+def test_the_holder_of_a_host_port():
+    ports = [container(ports=[{"containerPort": 80, "hostPort": 8080}])]
+    other = pod("web", containers=ports, node="w-1")
+    (found,) = crash_findings(pending("1 node(s) didn't have free ports", total=1, containers=ports), other)
+    assert "8080" in found.message
+    assert "web" in found.message
+
+
+def claim(name, phase="Pending", **spec):
+    return obj("PersistentVolumeClaim", name, spec=spec, status={"phase": phase})
+
+
+def using(name):
+    return {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": name}}]}
+
+
+def test_the_nearest_claim():
+    (found,) = crash_findings(pending('persistentvolumeclaim "data" not found', **using("data")), claim("data-1"))
+    assert (found.cause, found.details["reference"]["nearest"]) == ("PersistentVolumeClaimNotFound", "data-1")
+
+
+UNBOUND = "pod has unbound immediate PersistentVolumeClaims"
+
+
+def test_a_storage_class_that_does_not_exist():
+    standard = obj("StorageClass", "standard", provisioner="x")
+    (found,) = crash_findings(pending(UNBOUND, **using("data")), claim("data", storageClassName="standrad"), standard)
+    assert found.cause == "PersistentVolumeClaimPending"
+    assert "standrad does not exist" in found.message
+    assert "standard" in found.fix[0].text
+
+
+def test_no_default_class():
+    (found,) = crash_findings(pending(UNBOUND, **using("data")), claim("data"), obj("StorageClass", "fast"))
+    assert "no class is the default" in found.message
+
+
+def test_the_provisioners_own_words():
+    data = claim("data", storageClassName="fast")
+    said = event("ProvisioningFailed", "failed to provision volume: quota of project p exceeded", data)
+    fast = obj("StorageClass", "fast", provisioner="csi.example")
+    (found,) = crash_findings(pending(UNBOUND, **using("data")), data, said, fast)
+    assert "quota of project p exceeded" in found.message
+    assert "csi.example" in found.fix[0].text
+
+
+def test_a_claim_that_waits_for_its_first_consumer_is_not_the_cause():
+    data = claim("data", storageClassName="wait")
+    wait = obj("StorageClass", "wait", provisioner="x", volumeBindingMode="WaitForFirstConsumer")
+    assert crash_causes(pending("3 Insufficient cpu", **using("data")), data, wait) == [("UnschedulableResources", "")]
+
+
+def test_the_place_of_a_volume():
+    volume = obj(
+        "PersistentVolume",
+        "pv-1",
+        spec={
+            "nodeAffinity": {
+                "required": {
+                    "nodeSelectorTerms": [
+                        {
+                            "matchExpressions": [
+                                {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["z-2"]}
+                            ]
+                        }
+                    ]
+                }
+            }
+        },
+    )
+    target = pending("3 node(s) had volume node affinity conflict", **using("data"))
+    (found,) = crash_findings(target, volume, claim("data", "Bound", volumeName="pv-1"))
+    assert found.cause == "UnschedulableTopology"
+    assert "z-2" in found.message
+
+
+def test_gates():
+    condition = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "SchedulingGated",
+        "message": "Scheduling is blocked",
+    }
+    target = pod(
+        node="", phase="Pending", conditions=[condition], schedulingGates=[{"name": "kueue.x-k8s.io/admission"}]
+    )
+    (found,) = crash_findings(target)
+    assert found.cause == "SchedulingGated"
+    assert "kueue.x-k8s.io/admission" in found.message
+
+
+def test_a_placed_pod_is_not_unschedulable():
+    old = event("FailedScheduling", f"0/3 nodes are available: 3 Insufficient cpu.{TAIL_136}", last=-300)
+    fine = pod(node="w-1", ready=True)
+    assert crash_causes(fine, old) == []
+
+
+@pytest.mark.parametrize("scenario", ["unsched-memory", "unsched-nodeselector", "unsched-pvc"])
+def test_recorded(scenario):
+    found = diagnosis("why-crash", "pod/api", capture=scenario).findings
+    assert len(found) == 1
+    assert found[0].confidence is Confidence.CONFIRMED
