@@ -1,4 +1,3 @@
-
 """References that do not resolve: all at once, with the nearest existing name or key."""
 
 import pytest

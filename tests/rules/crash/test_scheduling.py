@@ -1,4 +1,3 @@
-
 """Why a pod has no node: words of schedulers from 1.28 to 1.36, and what the nodes say."""
 
 import pytest

@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from kubetriage.fields import Obj, objects, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.rules.crash.case import Case
-from kubetriage.snapshot import Lookup
 from kubetriage.times import human_duration, parse_time
 
 CODE = "NodeNotReady"
@@ -32,7 +31,9 @@ def check(case: Case) -> Iterator[Finding]:
         return
     found = case.node
     if found.absent:
-        yield _gone(case, found)
+        # A dump without any node list is not a cluster without nodes.
+        if not found.presumed:
+            yield _gone(case)
         return
     ready = node_ready(found.obj)
     state = text(ready, "status")
@@ -80,12 +81,12 @@ def node_ready(node: Obj) -> Obj:
     return next((c for c in objects(node, "status", "conditions") if text(c, "type") == "Ready"), {})
 
 
-def _gone(case: Case, found: Lookup) -> Finding:
+def _gone(case: Case) -> Finding:
     pod = case.pod
     return Finding(
         CODE,
         Severity.ERROR,
-        Confidence.LIKELY if found.presumed else Confidence.CONFIRMED,
+        Confidence.CONFIRMED,
         pod.ref,
         f"Node {pod.node} does not exist any more; the pod's status is what its kubelet wrote last.",
         (pod.fact("spec", "spec.nodeName", pod.node), Evidence("status", f"node/{pod.node}", "not found")),
