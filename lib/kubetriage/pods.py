@@ -221,6 +221,19 @@ class Container:
         # A plain init container that succeeds is not run again; "Always" means OnFailure for it.
         return "OnFailure" if self.kind == "init" and policy == "Always" else policy
 
+    def restart_rule(self, exit_code: int | None) -> tuple[int, str] | None:
+        """Return position and action of the ``restartPolicyRules`` member that decides about an exit code.
+
+        The first that matches decides, before the restart policy (KEP-5307, beta in 1.35); None when none does.
+        """
+        for position, rule in enumerate(objects(self.spec, "restartPolicyRules")):
+            values = dig(rule, "exitCodes", "values")
+            listed = isinstance(values, list) and exit_code in values
+            operator = text(rule, "exitCodes", "operator")
+            if exit_code is not None and ((operator == "In" and listed) or (operator == "NotIn" and not listed)):
+                return position, text(rule, "action")
+        return None
+
     def environment(self) -> dict[str, str]:
         """Return the literal values of ``env`` (references are left out)."""
         return {text(e, "name"): text(e, "value") for e in objects(self.spec, "env") if "valueFrom" not in e}

@@ -220,7 +220,10 @@ PLUGIN = Plugin(
         Access(("",), ("pods/log",), ("get",), "the program's own last words"),
         Access(("",), ("events",), ("list",), "who killed it, and why it does not start"),
         Access(
-            ("apps",), ("deployments", "replicasets", "statefulsets", "daemonsets"), ("get", "list"), "the owner to fix"
+            ("apps",),
+            ("deployments", "replicasets", "statefulsets", "daemonsets", "controllerrevisions"),
+            ("get", "list"),
+            "the owner to fix, and what its last revision changed",
         ),
         Access(("batch",), ("jobs", "cronjobs"), ("get", "list"), "the job's limits"),
         Access(

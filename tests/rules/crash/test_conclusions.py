@@ -377,3 +377,9 @@ def test_a_config_map_edited_after_the_pod_was_made_is_told(edited, expected):
     )
     lines = shown(raw, settings, logs={"app": ""})
     assert ("configmaps/settings" in lines) is expected
+
+
+def test_an_init_container_that_cannot_reach_a_service_names_it_from_its_log():
+    raw = with_init(running(-600))
+    log = {"migrate": "dial tcp: lookup orders-db on 10.96.0.10:53: no such host\nretrying in 5s"}
+    assert "Service orders-db does not exist in namespace shop" in crash_findings(raw, logs=log)[0].message

@@ -315,3 +315,23 @@ def test_a_child_that_was_killed_alone_is_explained_by_the_nodes_version(version
     lines = {e.at: e.value for e in find(ended(1, "OOMKilled", spec=LIMIT), node)[0].evidence}
     assert said in lines.get("node/node-1 kubeletVersion", "")
     assert ("node/node-1 kubeletVersion" in lines) is bool(said)
+
+
+@pytest.mark.parametrize(
+    ("code", "rules", "expected"),
+    [
+        (0, [{"action": "Restart", "exitCodes": {"operator": "In", "values": [0]}}], "CompletedButRestarted"),
+        (139, [{"action": "Restart", "exitCodes": {"operator": "NotIn", "values": [0]}}], "Segfault"),
+        (139, [{"action": "Restart", "exitCodes": "odd"}, {}], "Segfault"),
+    ],
+)
+def test_restart_rules_of_a_container(code, rules, expected):
+    raw = pod(
+        containers=[container(restartPolicy="Never", restartPolicyRules=rules)],
+        statuses=[status(state=back_off(), last=terminated(code, "Error", -64, -60))],
+        owner=DEPLOYMENT,
+    )
+    finding = find(raw, logs={"app": ""})[0]
+    assert finding.cause == expected
+    told = any("restartPolicyRules[0]" in e.value for e in finding.evidence)
+    assert told is (rules[0]["exitCodes"] != "odd")

@@ -78,7 +78,9 @@ class Case:
 
     def _restarts_after_success(self, container: Container) -> bool:
         # A plain init container runs again only when the sandbox is new; its success is the end of it.
-        return container.kind != "init" and container.restart_policy == "Always" and not self.pod.finished
+        rule = container.restart_rule(0)
+        again = rule[1] if rule is not None else container.restart_policy == "Always"
+        return container.kind != "init" and bool(again) and not self.pod.finished
 
     def _ended_by_deletion(self, end: Termination) -> bool:
         deadline = self.pod.deletion

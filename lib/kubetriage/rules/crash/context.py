@@ -100,6 +100,9 @@ def rhythm(case: Case, container: Container) -> Iterator[Evidence]:
             words.append(f"the newest instance lived {lived}")
     if before is not None and (before.exit_code, before.reason) != (end.exit_code, end.reason):
         words.append(f"the one before ended otherwise: exit code {before.exit_code}, reason {before.reason}")
+    rule = container.restart_rule(end.exit_code)
+    if rule is not None:
+        words.append(f"restartPolicyRules[{rule[0]}] decides about exit code {end.exit_code}: {rule[1]}")
     following = next_start(case, container)
     shown = "; ".join(w for w in (", ".join(words), following) if w)
     if shown:

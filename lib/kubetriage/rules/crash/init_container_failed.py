@@ -60,11 +60,10 @@ def _finding(case: Case, container: Container, own: list[Finding]) -> Finding:
         what = f"Init container {container.name} failed with {code}, so {after}"
     else:
         what = f"Init container {container.name} does not start, so {after}"
-    if head is not None and head.cause in GENERIC and head.message:
-        what += f": {head.message}"
-    elif head is None and line:
-        what += f"; its last words: {line}"
     evidence = list(head.evidence) if head is not None and head.cause in GENERIC else []
+    words = next((e.value for e in evidence if e.source == "log"), line)
+    if words and (head is None or head.cause in GENERIC):
+        what += f"; its last words: {words}"
     if end is not None and end.evidence() not in evidence:
         evidence.insert(0, end.evidence())
     if not any(e.source == "log" for e in evidence) and line:
@@ -77,9 +76,8 @@ def _finding(case: Case, container: Container, own: list[Finding]) -> Finding:
         what if what.endswith(".") else what + ".",
         tuple(evidence),
         head.ruled_out if head is not None and head.cause in GENERIC else (),
-        (
-            *(head.fix if head is not None and head.cause in GENERIC else ()),
-            Fix(f"Fix what makes init container {container.name} of {case.workload_name} fail; its own log says why."),
-        ),
+        head.fix
+        if head is not None and head.cause in GENERIC
+        else (Fix(f"Fix what makes init container {container.name} of {case.workload_name} fail."),),
         (case.log_command(container),),
     )

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.fields import texts
-from kubetriage.logs import last_line
+from kubetriage.logs import addresses, last_line
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case
@@ -29,6 +29,7 @@ from kubetriage.times import human_duration
 CODE = "InitContainerWaiting"
 TITLE = "init container still runs"
 
+MOST_HOSTS = 5
 PATIENCE = timedelta(minutes=2)
 """Younger than this it is work in progress, not yet a fault."""
 
@@ -40,6 +41,8 @@ _HOSTS = (
     re.compile(r"[a-z]+://(?:[^@/\s]*@)?([a-z0-9][-a-z0-9.]*)"),
     re.compile(r"(?<![\w./])([a-z][-a-z0-9.]*[a-z0-9]):\d{2,5}\b"),
 )
+# Names of Services; an IP address is none.
+_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\.?\Z")
 
 
 def _waiting(case: Case) -> Container | None:
@@ -59,8 +62,16 @@ def services_named(container: Container) -> list[str]:
     return list(dict.fromkeys(h for h in found if h not in ("localhost",) and not h.replace(".", "").isdigit()))
 
 
+def _hosts(case: Case, container: Container) -> list[str]:
+    """Return the hosts that the log says cannot be reached, then those that the command mentions."""
+    failing = [a.host for a in addresses(case.running_log(container).text) if a.host]
+    return list(dict.fromkeys([*reversed(failing), *services_named(container)]))[:MOST_HOSTS]
+
+
 def _service(case: Case, host: str) -> tuple[str, str] | None:
     """Return (namespace, name) of the Service that a cluster name means; None for names of the outside."""
+    if not _NAME.match(host):
+        return None
     parts = host.rstrip(".").split(".")
     if len(parts) == 1:
         return case.pod.namespace, parts[0]
@@ -75,7 +86,7 @@ def needs(case: Case) -> Iterator[Need]:
     if container is None:
         return
     yield Log(case.pod.namespace, case.pod.name, container.name)
-    for host in services_named(container):
+    for host in _hosts(case, container):
         service = _service(case, host)
         if service is not None:
             yield Get("services", *service)
@@ -93,7 +104,7 @@ def check(case: Case) -> Iterator[Finding]:
         *([Evidence("log", container.name, line)] if line else []),
     ]
     reasons, fixes = [], []
-    for host in services_named(container):
+    for host in _hosts(case, container):
         service = _service(case, host)
         if service is None:
             continue
@@ -101,7 +112,7 @@ def check(case: Case) -> Iterator[Finding]:
         if found.absent:
             verb = "is not in the dump of" if found.presumed else "does not exist in"
             reasons.append(f"Service {service[1]} {verb} namespace {service[0]}")
-            evidence.append(container.fact("spec", "command", f"names {host}"))
+            evidence.append(container.fact("spec", "command", f"waits for {host}"))
             fixes.append(Fix(f"Create Service {service[1]} in namespace {service[0]}, or correct the name {host}."))
     what = reasons[0] if reasons else f"its last log line is: {line}" if line else "its log is empty or was not seen"
     fixes.append(

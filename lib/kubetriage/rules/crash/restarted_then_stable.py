@@ -20,7 +20,7 @@ from datetime import timedelta
 from kubetriage.model import Confidence, Finding, Fix, Severity
 from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case
-from kubetriage.times import human_duration, precise_duration
+from kubetriage.times import human_duration
 
 CODE = "RestartedThenStable"
 TITLE = "crashed before, runs well now"
@@ -76,7 +76,7 @@ def _finding(case: Case, container: Container, about: list[Finding]) -> Finding:
     since = container.running_since
     age = human_duration(case.now - since) if since is not None else "some time"
     code = f"exit code {end.exit_code}" if end is not None else "a crash"
-    lived = f" after {precise_duration(end.lifetime)}" if end is not None and end.lifetime is not None else ""
+    lived = end.age_words() if end is not None else ""
     times = "once" if container.restarts == 1 else f"{container.restarts} times"
     why = f" ({about[0].cause})" if about else ""
     return Finding(
