@@ -98,8 +98,8 @@ def test_a_hanging_quorum_read_says_that_etcd_does_not_answer(serve, ask):
     plane(api, leader_age=90, node_age=95)
     api.fault("/leases/kube-controller-manager", delay=30)
     begun = time.monotonic()
-    got = ask(api, deadline=7.0)
-    assert time.monotonic() - begun < 9
+    got = ask(api, deadline=3.0)
+    assert time.monotonic() - begun < 5
     assert got.cause == "ApiServerUnready"
     assert "does not answer" in got.findings[0].message
 
@@ -126,20 +126,29 @@ def test_hung_reads_cost_their_own_time_only(serve, ask):
     api = serve("cp-etcd-disk-stall")
     api.fault(r"/events|/pods/[^/]*/log|/proxy/metrics", delay=60)
     begun = time.monotonic()
-    got = ask(api, deadline=6.0, interval=0.2)
-    assert time.monotonic() - begun < 8
+    got = ask(api, deadline=3.0, interval=0.2)
+    assert time.monotonic() - begun < 5
     assert got.findings
     assert got.cause in ("EtcdSlowDisk", "ApiServerUnready")
     assert any("etcd member" in gap.what for gap in got.not_seen)
     assert any("events" in gap.what for gap in got.not_seen)
 
 
+def test_hanging_logs_and_events_do_not_cost_the_second_samples(serve, ask):
+    api = serve("cp-etcd-disk-stall")
+    api.fault(r"/events|/pods/[^/]*/log", delay=60)
+    got = ask(api, deadline=3.0, interval=0.3)
+    assert (got.cause, got.findings[0].confidence.value) == ("EtcdSlowDisk", "confirmed")
+    assert {e.source for e in got.findings[0].evidence} == {"metric"}
+    assert any("log of etcd member" in gap.what for gap in got.not_seen)
+
+
 def test_everything_hangs_but_livez(serve, ask):
     api = serve("cp-etcd-disk-stall")
     api.fault(r"^/(api|metrics|version|debug)", delay=60)
     begun = time.monotonic()
-    got = ask(api, deadline=5.0)
-    assert time.monotonic() - begun < 7
+    got = ask(api, deadline=3.0)
+    assert time.monotonic() - begun < 5
     assert got.cause == "ApiServerUnready"
     assert link(got, "etcd disk")["state"] == "not seen"
     assert link(got, "controller-manager")["state"] == "not seen"

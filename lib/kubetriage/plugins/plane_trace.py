@@ -23,7 +23,7 @@ def _case(snapshot: Snapshot, request: Request) -> Case:
 
 
 def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
-    """Ask what is cheap first; then, in one second round, what that showed and the second samples."""
+    """Ask what is cheap first, then the second samples, then what may hang while etcd is down: logs and events."""
     first: list[Need] = [
         apiserver.LIVEZ,
         apiserver.READYZ,
@@ -41,24 +41,28 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     case = _case(snapshot, request)
     if case.openshift:
         yield OPENSHIFT_ETCD
+    samples: list[Need] = []
     for pod in case.of("etcd"):
         for sample in (0, 1):
             need = etcd.metrics_need(pod, sample, case.forward)
             if need is not None:
-                yield need
-        yield etcd.log_need(pod)
+                samples.append(need)
     if snapshot.body(apiserver.METRICS[0].path) is not None:
-        yield apiserver.METRICS[1]
+        samples.append(apiserver.METRICS[1])
     else:
-        yield from apf.LEVELS
+        samples += apf.LEVELS
     if case.etcd_check_fails and not case.livez.hung:
         yield apiserver.ETCD_CHECK
     for component in (leases.CONTROLLER_MANAGER, leases.SCHEDULER):
         lease = case.leases.leader(component)
         age = case.age(lease) if lease else None
         if age is not None and age.total_seconds() > case.limits.controller_stale:
-            yield leases.quorum_read(component)
-            yield leases.quorum_read(component, 1)
+            samples += [leases.quorum_read(component), leases.quorum_read(component, 1)]
+    yield from samples
+    if not all(snapshot.knows(need) for need in samples):
+        return
+    for pod in case.of("etcd"):
+        yield etcd.log_need(pod)
     if case.etcd_check_fails or case.writes is not Writes.FLOWING:
         yield from apilog.log_needs(case.of("kube-apiserver"))
     yield from webhooks.backends(case.webhooks)

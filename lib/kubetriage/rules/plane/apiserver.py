@@ -30,7 +30,7 @@ KEEP = (
 LIVEZ = Raw("/livez?verbose", timeout=5.0)
 READYZ = Raw("/readyz?verbose", timeout=5.0)
 ETCD_CHECK = Raw("/livez/etcd", timeout=5.0)
-METRICS = (Raw("/metrics", 0, keep=KEEP, timeout=10.0), Raw("/metrics", 1, keep=KEEP, timeout=10.0))
+METRICS = (Raw("/metrics", 0, keep=KEEP, timeout=6.0), Raw("/metrics", 1, keep=KEEP, timeout=6.0))
 
 # apiserver/pkg/server/healthz/healthz.go: "[-]NAME failed: reason withheld" (1.16 and later).
 _FAILED = re.compile(r"^\[-\](\S+) failed(?:: (.*))?$")

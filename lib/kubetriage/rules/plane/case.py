@@ -22,8 +22,16 @@ from kubetriage.times import parse_time
 CLUSTER = Ref("Cluster", "", "control-plane")
 """What a finding about no single object is about."""
 
-NODES = List("nodes", cached=True)
-EVENTS = List("events", "kube-system")
+
+def readiness_only(node: Obj) -> Obj:
+    """Keep a node's name, labels and Ready condition: a list of thousands of nodes is mostly images."""
+    ready = [c for c in objects(node, "status", "conditions") if text(c, "type") == "Ready"]
+    kept = {"name": name_of(node), "labels": labels(node, "metadata", "labels")}
+    return {"metadata": kept, "status": {"conditions": ready}}
+
+
+NODES = List("nodes", cached=True, shape=readiness_only, timeout=8.0)
+EVENTS = List("events", "kube-system", timeout=5.0)
 
 _COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _ETCD_NAMESPACES = ("kube-system", "openshift-etcd")
@@ -50,8 +58,8 @@ def control_plane_only(pod: Obj) -> Obj | None:
     return pod if component(pod) else None
 
 
-PODS = List("pods", "kube-system", cached=True, shape=control_plane_only)
-OPENSHIFT_ETCD = List("pods", "openshift-etcd", cached=True, shape=control_plane_only)
+PODS = List("pods", "kube-system", cached=True, shape=control_plane_only, timeout=5.0)
+OPENSHIFT_ETCD = List("pods", "openshift-etcd", cached=True, shape=control_plane_only, timeout=5.0)
 
 
 class Writes(enum.Enum):

@@ -109,7 +109,7 @@ def metrics_need(pod: Obj, sample: int, forward: bool) -> Raw | Dial | None:
     if address is not None and address.routable:
         scheme = "https:" if address.tls else ""
         path = f"/api/v1/namespaces/{where}/pods/{scheme}{name}:{address.port}/proxy/metrics"
-        return Raw(path, sample, keep=KEEP, timeout=10.0)
+        return Raw(path, sample, keep=KEEP, timeout=8.0)
     if not forward:
         return None
     port, tls = (address.port, address.tls) if address else (_KUBEADM_METRICS_PORT, False)

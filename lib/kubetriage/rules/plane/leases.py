@@ -12,8 +12,8 @@ from kubetriage.rules.plane.thresholds import CLOCK_SKEW
 from kubetriage.snapshot import Body, Failure, List, Raw, Snapshot, Why
 from kubetriage.times import parse_time
 
-NODE_LEASES = List("leases", "kube-node-lease", cached=True)
-SYSTEM_LEASES = List("leases", "kube-system", cached=True)
+NODE_LEASES = List("leases", "kube-node-lease", cached=True, timeout=5.0)
+SYSTEM_LEASES = List("leases", "kube-system", cached=True, timeout=5.0)
 CONTROLLER_MANAGER = "kube-controller-manager"
 SCHEDULER = "kube-scheduler"
 

@@ -12,10 +12,10 @@ from kubetriage.prometheus import Window
 from kubetriage.snapshot import List, Snapshot
 
 CONFIGURATIONS = (
-    List("validatingwebhookconfigurations", cached=True),
-    List("mutatingwebhookconfigurations", cached=True),
+    List("validatingwebhookconfigurations", cached=True, timeout=5.0),
+    List("mutatingwebhookconfigurations", cached=True, timeout=5.0),
 )
-FAILED_CREATES = List("events", fields="reason=FailedCreate")
+FAILED_CREATES = List("events", fields="reason=FailedCreate", timeout=5.0)
 """Controllers report a create that a webhook rejected or that could not be admitted as FailedCreate."""
 
 _DURATION = "apiserver_admission_webhook_admission_duration_seconds"
@@ -80,7 +80,7 @@ def _webhook(raw: Obj, configuration: str, kind: str) -> Webhook:
 def backends(webhooks: Iterable[Webhook]) -> tuple[List, ...]:
     """Return the lists that tell whether anything stands behind the webhooks that fail closed."""
     places = {w.service[0] for w in webhooks if w.closed and w.service}
-    return tuple(List("endpointslices", place, cached=True) for place in sorted(places))
+    return tuple(List("endpointslices", place, cached=True, timeout=5.0) for place in sorted(places))
 
 
 def ready_endpoints(webhook: Webhook, snapshot: Snapshot) -> int | None:
