@@ -39,7 +39,7 @@ def table(
         ]
         room = width - _GAP * (len(columns) - 1) - sum(w for i, w in enumerate(wide) if i not in flexible)
         longest = [
-            max((natural(word) for row in [columns, *shown] for word in row[i].split()), default=0)
+            max([natural(columns[i]) if headers else 0, *(natural(word) for row in shown for word in row[i].split())])
             for i in range(len(columns))
         ]
         limits = _share(wide, longest, room, flexible)
