@@ -167,6 +167,8 @@ class Diagnosis:
     """Sections after the diagnosis table (the budget of oom-budget)."""
     manual: tuple[tuple[str, str, str], ...] = ()
     """The manual path that this replaces: command, what it shows here, what it means (``--explain``)."""
+    context: str = ""
+    """Kubeconfig context of the cluster, when several were asked."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further top-level keys of this item in the JSON contract, for example ``budget``."""
 

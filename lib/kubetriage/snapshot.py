@@ -238,6 +238,8 @@ class Snapshot:
     """Where it comes from, in words for the user."""
     presumes_absent: bool = False
     """The dump's layout leaves empty lists out (``captured-at`` layout), so a missing list means "none"."""
+    interrupted: bool = False
+    """The user ended the reading early; what was not read by then is unseen."""
     _objects: dict[str, dict[tuple[str, str], Obj]] = field(default_factory=dict)
     _lists: dict[List, int] = field(default_factory=dict)
     _logs: dict[tuple[str, str, str, bool], str] = field(default_factory=dict)

@@ -114,6 +114,12 @@ def connection_options() -> list[click.Option]:
     return [
         click.Option(["-n", "--namespace"], default=None, help="Namespace; that of the context when omitted."),
         click.Option(["--context"], default=None, help="Context of the kubeconfig to use."),
+        click.Option(
+            ["--contexts"],
+            default=None,
+            metavar="PATTERNS",
+            help="Ask several clusters at once: contexts by name or glob, separated by commas (prod-*,test).",
+        ),
         click.Option(["--kubeconfig"], default=None, metavar="PATH", help="Kubeconfig to use."),
         click.Option(["--cluster"], default=None, help="Cluster of the kubeconfig to use."),
         click.Option(["--user"], default=None, help="User of the kubeconfig to use."),

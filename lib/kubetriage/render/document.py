@@ -39,6 +39,7 @@ def as_yaml(content: Mapping[str, Any]) -> str:
 def _item(diagnosis: Diagnosis) -> dict[str, Any]:
     return {
         "command": diagnosis.command,
+        **({"context": diagnosis.context} if diagnosis.context else {}),
         "target": _target(diagnosis.target),
         "cause": diagnosis.cause,
         "healthy": diagnosis.healthy,

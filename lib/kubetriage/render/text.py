@@ -55,7 +55,12 @@ def _groups(diagnoses: Sequence[Diagnosis]) -> Iterator[list[Diagnosis]]:
 
 def _alike(one: Diagnosis, other: Diagnosis) -> bool:
     def verdict(d: Diagnosis) -> object:
-        return (d.target.kind, d.target.namespace, [(f.cause, f.object.container, f.confidence) for f in d.findings])
+        return (
+            d.context,
+            d.target.kind,
+            d.target.namespace,
+            [(f.cause, f.object.container, f.confidence) for f in d.findings],
+        )
 
     return bool(one.findings) and not one.lead and not one.tail and verdict(one) == verdict(other)
 
@@ -89,7 +94,8 @@ def _header(diagnosis: Diagnosis, terminal: Terminal) -> str:
     target = diagnosis.target
     name = f"{target.kind.lower()}/{target.name}" if target.name else target.kind
     status = next((value for label, value in diagnosis.header if not label), "")
-    parts = [name, *([f"namespace {target.namespace}"] if target.namespace else [])]
+    parts = [name, *([f"context {diagnosis.context}"] if diagnosis.context else [])]
+    parts += [f"namespace {target.namespace}"] if target.namespace else []
     parts += [f"{label} {value}".strip() for label, value in diagnosis.header]
     lines = [""]
     for part in parts:
@@ -206,7 +212,9 @@ def _flexible(section: Table) -> tuple[int, ...]:
 
 
 def _overview(diagnoses: Sequence[Diagnosis], terminal: Terminal, headers: bool, namespaces: bool) -> str:
-    columns = [*(["NAMESPACE"] if namespaces else []), "NAME", "CAUSE", "CONTAINER", "WHAT HAPPENED"]
+    contexts = any(d.context for d in diagnoses)
+    columns = [*(["CONTEXT"] if contexts else []), *(["NAMESPACE"] if namespaces else [])]
+    columns += ["NAME", "CAUSE", "CONTAINER", "WHAT HAPPENED"]
     rows = []
     for d in diagnoses:
         head = d.findings[0] if d.findings else None
@@ -214,7 +222,8 @@ def _overview(diagnoses: Sequence[Diagnosis], terminal: Terminal, headers: bool,
         if head is not None and head.confidence is not Confidence.CONFIRMED:
             cause += f"\n({head.confidence.value})"
         cells = [d.target.name, cause, head.object.container if head else "", head.message if head else d.summary]
-        rows.append([d.target.namespace, *cells] if namespaces else cells)
+        places = [*([d.context] if contexts else []), *([d.target.namespace] if namespaces else [])]
+        rows.append([*places, *cells])
     if not rows:
         return ""
     flexible = (len(columns) - 1, len(columns) - 4)

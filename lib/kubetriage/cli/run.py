@@ -1,0 +1,324 @@
+"""One invocation with its parsed options: ask one cluster or several, print, and choose the exit code."""
+
+from __future__ import annotations
+
+import enum
+import os
+import queue
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kubetriage.cli.collect import collect
+from kubetriage.cli.progress import Progress
+from kubetriage.cli.target import parse_targets
+from kubetriage.cluster.errors import ClusterError
+from kubetriage.fields import name_of, namespace_of
+from kubetriage.model import Diagnosis, Severity
+from kubetriage.plugins import Answer, Plugin, Request
+from kubetriage.render.terminal import Terminal, wants_color
+from kubetriage.resources import BY_PLURAL
+from kubetriage.selectors import parse_label_selector
+from kubetriage.snapshot import Reader, Snapshot
+
+CLUSTERS_AT_ONCE = 8
+
+
+class Exit(enum.IntEnum):
+    """Exit codes."""
+
+    ANSWERED = 0
+    """The question was answered, whatever the answer."""
+    ERROR = 1
+    """No answer: usage, connection, not found, forbidden (kubectl has only this code for errors)."""
+    FOUND = 3
+    """With ``--exit-code``: something with severity error was found."""
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one cluster answered, or why it did not."""
+
+    context: str
+    request: Request
+    snapshot: Snapshot | None = None
+    answer: Answer = field(default_factory=Answer)
+    error: str = ""
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Lines for stderr."""
+        return (self.error,) if self.error else self.answer.errors
+
+
+@dataclass
+class Run:
+    """One invocation."""
+
+    plugin: Plugin
+    values: dict[str, Any]
+
+    def execute(self) -> int:
+        """Answer the question and print it."""
+        request = self._request()
+        patterns = self.values["contexts"]
+        if not patterns:
+            outcome = self._ask(request, self.values["context"] or "")
+            self._print([outcome])
+            return self._exit_code([outcome])
+        if self.values["context"] or self.values["dump"] or self.values["record"]:
+            raise click.UsageError("--contexts cannot be used with --context, --from or --record")
+        outcomes = self._ask_all(request, self._contexts(patterns))
+        if self._is_document:
+            done = list(outcomes)
+            done.sort(key=lambda o: o.context)
+            self._print(done)
+            return self._exit_code(done)
+        done = []
+        for outcome in outcomes:
+            self._print([outcome], first=not done)
+            done.append(outcome)
+        return self._exit_code(done)
+
+    # Asking.
+
+    def _request(self) -> Request:
+        v, plugin = self.values, self.plugin
+        targets = parse_targets(v["words"], plugin)
+        everywhere = bool(v.get("all_namespaces"))
+        selector, fields = v.get("selector") or "", v.get("field_selector") or ""
+        if targets and everywhere:
+            raise click.UsageError("a resource cannot be retrieved by name across all namespaces")
+        if targets and (selector or fields):
+            raise click.UsageError("name cannot be provided when a selector is specified")
+        if not (targets or selector or fields or everywhere or plugin.scan_without_target):
+            raise click.UsageError(f"name or selector required: kubectl {plugin.name} {plugin.usage}")
+        try:
+            parse_label_selector(selector)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+        own = {o.flag.removeprefix("--").replace("-", "_"): o.default for o in plugin.options}
+        return Request(
+            targets=targets,
+            namespace="" if everywhere else v["namespace"] or "",
+            all_namespaces=everywhere,
+            selector=selector,
+            field_selector=fields,
+            container=v.get("container") or "",
+            show_all=bool(v.get("show_all")),
+            options={name: default if v[name] is None else v[name] for name, default in own.items()},
+        )
+
+    def _ask(self, request: Request, context: str, progress: Progress | None = None) -> Outcome:
+        with progress or Progress(sys.stderr, sys.stderr.isatty()) as shown:
+            reader, snapshot, namespace = self._reader(request, context, shown)
+            if not (request.namespace or request.all_namespaces):
+                request = replace(request, namespace=namespace)
+            snapshot, answer = collect(self.plugin, request, reader, snapshot)
+        return Outcome(context, request, snapshot, answer)
+
+    def _contexts(self, patterns: str) -> list[str]:
+        from fnmatch import fnmatchcase
+
+        from kubetriage.cluster.kubeconfig import load_kubeconfig
+
+        known = load_kubeconfig(self.values["kubeconfig"] or "", os.environ).contexts
+        chosen: dict[str, None] = {}
+        for pattern in (p.strip() for p in patterns.split(",")):
+            found = [name for name in known if fnmatchcase(name, pattern)]
+            if pattern and not found:
+                raise click.UsageError(f'no context matches "{pattern}"')
+            chosen.update(dict.fromkeys(found))
+        return list(chosen)
+
+    def _ask_all(self, request: Request, contexts: Sequence[str]) -> Iterator[Outcome]:
+        """Ask several clusters at once; yield each answer as it comes, so that a dead cluster holds nobody back."""
+        waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+        answered: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
+        for context in contexts:
+            waiting.put(context)
+
+        def work() -> None:
+            while True:
+                try:
+                    context = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    answered.put(self._ask(request, context, Progress(sys.stderr, False)))
+                except ClusterError as error:
+                    answered.put(Outcome(context, request, error=str(error)))
+                except BaseException as error:  # handed to the thread that prints
+                    answered.put(error)
+
+        for _ in range(min(CLUSTERS_AT_ONCE, len(contexts))):
+            threading.Thread(target=work, daemon=True).start()
+        for _ in contexts:
+            outcome = answered.get()
+            if isinstance(outcome, BaseException):
+                raise outcome
+            yield outcome
+
+    def _reader(self, request: Request, context: str, progress: Progress) -> tuple[Reader, Snapshot, str]:
+        """Return the reader, its opened snapshot, and the namespace to use where the user gave none."""
+        if self.values["dump"]:
+            from kubetriage.cluster.recorded import RecordedReader
+
+            recorded = RecordedReader(Path(self.values["dump"]))
+            snapshot = recorded.open()
+            return recorded, snapshot, _namespace_of_dump(snapshot, request)
+        if any(
+            o.kind == "manifest" and request.options.get(o.flag.removeprefix("--").replace("-", "_"))
+            for o in self.plugin.options
+        ):
+            from kubetriage.cluster.manifest import NoCluster
+
+            nobody = NoCluster()
+            return nobody, nobody.open(), "default"
+        from kubetriage.cluster.connect import Connection, connect
+        from kubetriage.cluster.live import LiveReader
+
+        v = self.values
+        session = connect(
+            Connection(
+                kubeconfig=v["kubeconfig"] or "",
+                context=context,
+                cluster=v["cluster"] or "",
+                user=v["user"] or "",
+                namespace=v["namespace"] or "",
+                as_=v["as_user"] or "",
+                as_uid=v["as_uid"] or "",
+                as_groups=tuple(v["as_group"]),
+                request_timeout=v["request_timeout"],
+                server=v["server"] or "",
+                token=v["token"] or "",
+                insecure_skip_tls_verify=v["insecure_skip_tls_verify"],
+                certificate_authority=v["certificate_authority"] or "",
+                client_certificate=v["client_certificate"] or "",
+                client_key=v["client_key"] or "",
+                tls_server_name=v["tls_server_name"] or "",
+            ),
+            os.environ,
+        )
+        interval, deadline = request.options.get("interval"), request.options.get("deadline")
+        live = LiveReader(
+            session,
+            # The samples are the interval apart; the deadline is for everything else.
+            deadline=deadline + (interval or 0.0) if deadline else None,
+            trace=_tracer(context if v["contexts"] else "") if v["verbosity"] else None,
+            progress=progress.tell,
+            **({} if interval is None else {"interval": interval}),
+        )
+        return live, live.open(), session.namespace
+
+    # Printing.
+
+    @property
+    def _is_document(self) -> bool:
+        return self.values["output"] in ("json", "yaml")
+
+    def _print(self, outcomes: Sequence[Outcome], first: bool = True) -> None:
+        from kubetriage.render.sanitize import sanitized
+
+        several = bool(self.values["contexts"])
+        diagnoses: list[Diagnosis] = []
+        for outcome in outcomes:
+            named = (replace(d, context=outcome.context) if several else d for d in outcome.answer.diagnoses)
+            diagnoses += [sanitized(d) for d in named]
+        if self._is_document:
+            self._print_document(outcomes, diagnoses)
+        else:
+            for outcome in outcomes:
+                self._print_text(outcome, diagnoses, first)
+        for outcome in outcomes:
+            for line in outcome.errors:
+                where = f"context {outcome.context}: " if several else ""
+                click.echo(sanitized(where + line), err=True)
+
+    def _print_document(self, outcomes: Sequence[Outcome], diagnoses: Sequence[Diagnosis]) -> None:
+        from kubetriage.render import document
+
+        seen = [o.snapshot.now for o in outcomes if o.snapshot is not None]
+        if not seen:
+            return
+        content = document.document(diagnoses, max(seen))
+        click.echo(document.as_json(content) if self.values["output"] == "json" else document.as_yaml(content))
+
+    def _print_text(self, outcome: Outcome, diagnoses: Sequence[Diagnosis], first: bool) -> None:
+        request, answer = outcome.request, outcome.answer
+        several = bool(self.values["contexts"])
+        if request.is_scan and self.plugin.takes_targets and not diagnoses and not outcome.errors:
+            words = _nothing(self.plugin, request, answer)
+            where = f"context {outcome.context}: " if several else ""
+            click.echo(where + words, err=not answer.checked)
+            return
+        if self.values["output"] == "name":
+            for d in diagnoses:
+                click.echo(f"{d.target.kind.lower()}/{d.target.name}")
+            return
+        if not diagnoses:
+            return
+        from kubetriage.render.text import render_text
+
+        text = render_text(
+            diagnoses,
+            self._terminal(),
+            wide=self.values["output"] == "wide",
+            headers=not self.values["no_headers"],
+            explain=self.values["explain"],
+            scan=request.is_scan and (len(diagnoses) > 1 or several),
+            namespaces=request.all_namespaces,
+        )
+        if not first:
+            click.echo("")
+        click.echo(text)
+
+    def _terminal(self) -> Terminal:
+        on_terminal = sys.stdout.isatty()
+        width = shutil.get_terminal_size().columns if on_terminal else None
+        encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
+        return Terminal(width, wants_color(self.values["color"], os.environ, on_terminal), encoding.startswith("utf"))
+
+    def _exit_code(self, outcomes: Sequence[Outcome]) -> int:
+        if any(o.snapshot is not None and o.snapshot.interrupted for o in outcomes):
+            return Exit.INTERRUPTED
+        if any(o.errors for o in outcomes):
+            return Exit.ERROR
+        findings = (f for o in outcomes for d in o.answer.diagnoses for f in d.findings)
+        broken = any(f.severity is Severity.ERROR for f in findings)
+        return Exit.FOUND if broken and self.values["exit_code"] else Exit.ANSWERED
+
+
+def _tracer(context: str) -> Callable[[str], None]:
+    def trace(line: str) -> None:
+        click.echo(f"{context} {line}" if context else line, err=True)
+
+    return trace
+
+
+def _namespace_of_dump(snapshot: Snapshot, request: Request) -> str:
+    """Choose the namespace of a dump where the user gave none: the only one that holds the named objects."""
+    places = set[str]()
+    for target in request.targets:
+        if target.resource in BY_PLURAL:
+            places |= {namespace_of(o) for o in snapshot.list(target.resource).items if name_of(o) == target.name}
+    if not request.targets:
+        places = {namespace_of(o) for o in snapshot.list("pods").items} - {"kube-system"}
+    return places.pop() if len(places) == 1 else "default"
+
+
+def _nothing(plugin: Plugin, request: Request, answer: Answer) -> str:
+    """Say that a scan has nothing to show; kubectl's words where there is nothing at all."""
+    placed = BY_PLURAL[plugin.default_resource].namespaced
+    where = f" in {request.namespace} namespace" if placed and not request.all_namespaces else ""
+    if not answer.checked:
+        return f"No resources found{where}."
+    return f"Nothing is wrong: {answer.checked} looked at{where}."
