@@ -368,3 +368,35 @@ def test_with_a_startup_probe_that_passed_no_start_is_slow():
     raw = looping(startupProbe={**HTTP, "failureThreshold": 30})
     got = crash_causes(raw, DEPLOYMENT, unhealthy("Liveness", REFUSED), kill(), logs={"app": "loading"})
     assert got[0][0] == "LivenessProbeFailed"
+
+
+def errored(words, kind="Readiness", last=-3):
+    return unhealthy(kind, words, last=last, verdict="errored and resulted in unknown state")
+
+
+def test_a_probe_that_errored_while_its_container_ended_is_no_finding():
+    words = "rpc error: code = Unknown desc = command error: cannot register an exec PID: container is stopping"
+    raw = pod(
+        containers=[container(readinessProbe={"exec": {"command": ["/ok"]}})],
+        statuses=[status(state=running(-900), started=True)],
+    )
+    assert crash_causes(raw, errored(words)) == [("ReadinessProbeFailed", "app")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "last", "expected"), [("Readiness", -3, 0), ("Liveness", -3, 1), ("Liveness", -900, 0)]
+)
+def test_a_ready_container_is_warned_of_a_liveness_probe_that_errors_now_only(kind, last, expected):
+    spec = {f"{kind.lower()}Probe": {"exec": {"command": ["/ok"]}}}
+    raw = pod(containers=[container(**spec)], statuses=[status(state=running(-1800), ready=True)], ready=True)
+    got = crash_causes(raw, errored('rpc error: exec: "/ok": not found', kind, last))
+    assert len(got) == expected
+
+
+def test_a_time_out_that_the_runtime_reports_as_an_error_is_told_as_one():
+    findings = unready(
+        errored('command timed out: "/slow-check" timed out after 1s'),
+        readinessProbe={"exec": {"command": ["/slow-check"]}},
+    )
+    assert findings[0].cause == "ProbeErrored"
+    assert "timeoutSeconds" in findings[0].fix[0].text

@@ -17,12 +17,13 @@ Source: kubernetes pkg/kubelet/prober/worker.go (doProbe returns early on error)
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from kubetriage.fields import objects, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.probing import Probe, ProbeEvent, ProbeKind, happened_in, probe_events, probe_of
+from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent, ProbeKind, happened_in, probe_events, probe_of
 
 CODE = "ProbeErrored"
 TITLE = "probe cannot be carried out"
@@ -50,10 +51,22 @@ def check(case: Case) -> Iterator[Finding]:
                 p for p in probe_events(case, container, kind) if happened_in(p.event, container.running_since, None)
             ]
             # One error among failures (a runtime that restarted) is nothing: the newest decides.
-            if told and told[-1].errored:
-                yield _finding(case, container, probe, told[-1])
-            elif probe.unknown_port_name:
+            errs = told[-1] if told and told[-1].errored and not told[-1].passing else None
+            if errs is not None and _stands(case, container, probe, errs):
+                yield _finding(case, container, probe, errs)
+            elif probe.unknown_port_name and (kind == "liveness" or not container.ready):
                 yield _finding(case, container, probe, None)
+
+
+def _stands(case: Case, container: Container, probe: Probe, told: ProbeEvent) -> bool:
+    """Tell whether the error goes on: a readiness or startup probe that passed since is well again."""
+    if probe.kind == "startup":
+        return container.started is False
+    if probe.kind == "readiness":
+        return not container.ready and container.started is not False
+    # A busy recorder lets one event through in five minutes.
+    age = case.now - told.event.last if told.event.last is not None else timedelta.max
+    return age <= max(timedelta(seconds=3 * (probe.period + probe.timeout)), timedelta(minutes=6))
 
 
 def _finding(case: Case, container: Container, probe: Probe, told: ProbeEvent | None) -> Finding:
@@ -70,12 +83,19 @@ def _finding(case: Case, container: Container, probe: Probe, told: ProbeEvent | 
         )
     else:
         why = told.output.splitlines()[0] if told and told.output else "the kubelet gives no detail"
-        fix = Fix(
-            f"Replace the {probe.field} of container {container.name} in {case.workload_name}: {probe.words} cannot "
-            "run there. A distroless or scratch image has no shell: use httpGet, tcpSocket or grpc."
-            if probe.handler == "exec"
-            else f"Correct the {probe.field} of container {container.name} in {case.workload_name} ({probe.words})."
-        )
+        name, where = container.name, case.workload_name
+        if told is not None and told.failure is Failure.TIMEOUT:
+            fix = Fix(
+                f"Make the check of the {probe.field} of container {name} faster than {probe.timeout} s, or raise "
+                f"timeoutSeconds in {where}; on this runtime a time-out is an error and does not count."
+            )
+        elif probe.handler == "exec":
+            fix = Fix(
+                f"Replace the {probe.field} of container {name} in {where}: {probe.words} cannot run there. A "
+                "distroless or scratch image has no shell: use httpGet, tcpSocket or grpc."
+            )
+        else:
+            fix = Fix(f"Correct the {probe.field} of container {name} in {where} ({probe.words}).")
     return Finding(
         CODE,
         Severity.ERROR if blocks else Severity.WARNING,

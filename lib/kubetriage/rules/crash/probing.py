@@ -192,6 +192,11 @@ class ProbeEvent:
     port: int | None = None
     """Port of a refused connection."""
 
+    @property
+    def passing(self) -> bool:
+        """It errored because its container was ending, which says nothing about the probe."""
+        return self.errored and _PASSING.search(self.output) is not None
+
 
 # prober.go recordContainerEvent; "errored" alone up to 1.33, "errored and resulted in unknown state" after.
 _UNHEALTHY = re.compile(
@@ -227,6 +232,12 @@ _KINDS: tuple[tuple[Failure, re.Pattern[str]], ...] = (
     ),
     (Failure.RESET, re.compile(r"connection reset by peer|: EOF\b|unexpected EOF")),
     (Failure.UNROUTABLE, re.compile(r"no route to host|network is unreachable")),
+)
+
+# What an exec probe meets while its container ends: CRI-O ("container is stopping"), containerd ("cannot exec in a
+# stopped state", "task not found in running state"), gRPC (Canceled).
+_PASSING = re.compile(
+    r"(?i)is stopping|stopped|not running|code = Canceled|context canceled|not found in (?:pod|running)"
 )
 
 

@@ -53,6 +53,7 @@ def check(case: Case) -> Iterator[Finding]:
         told = [
             p for p in probe_events(case, container, "readiness") if happened_in(p.event, container.running_since, None)
         ]
+        told = [p for p in told if not p.passing]
         if told and told[-1].errored:
             continue
         if probe.unknown_port_name:
