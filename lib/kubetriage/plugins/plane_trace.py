@@ -9,7 +9,7 @@ from kubetriage.plugins import Access, Answer, Option, Plugin, Request
 from kubetriage.rules.plane import RULES, apf, apilog, apiserver, chain, etcd, findings, leases, webhooks
 from kubetriage.rules.plane.api_server_overloaded import yaml_lines
 from kubetriage.rules.plane.case import CLUSTER, EVENTS, NODES, OPENSHIFT_ETCD, PODS, Case, Leading, Writes
-from kubetriage.rules.plane.thresholds import LIMITS, Limits
+from kubetriage.rules.plane.thresholds import LIMITS, Limits, written
 from kubetriage.rules.plane.timeline import Fossil, fossils
 from kubetriage.snapshot import Dial, List, Log, Need, Raw, Snapshot
 
@@ -95,7 +95,7 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
                 header=_header(case, links),
                 lead=(Lines("Chain", chain.drawing(links)), _link_table(links)),
                 tail=tuple(_tail(case, found, timeline)),
-                manual=_MANUAL,
+                manual=_manual(links),
                 extra={"links": [link.json() for link in links], "timeline": [f.json() for f in timeline]},
             ),
         )
@@ -244,21 +244,22 @@ _LISTS = {
     "mutatingwebhookconfigurations": "mutating webhooks",
 }
 
-_MANUAL = (
-    ("kubectl get --raw '/livez?verbose'", "the API server's checks", "whether it reaches etcd"),
-    ("kubectl get leases -n kube-system", "ages of the leader leases", "whether controllers and scheduler lead"),
-    (
-        "kubectl get leases -n kube-node-lease --sort-by=.spec.renewTime",
-        "the newest renewal",
-        "whether anybody can write",
-    ),
-    (
-        "kubectl get --raw /metrics | grep flowcontrol_rejected",
-        "rejects since start",
-        "whether clients are turned away",
-    ),
-    ("kubectl -n kube-system logs -l component=etcd", "slow fdatasync, elections", "what the disk and the leader do"),
+_BY_HAND = (
+    ("kubectl get --raw '/livez?verbose'", chain.HEALTH, "whether the API server reaches etcd"),
+    ("kubectl -n kube-system logs -l component=etcd", chain.DISK, "what the disk does"),
+    ("kubectl get --raw .../pods/etcd-NODE:2381/proxy/metrics, twice", chain.QUORUM, "whether etcd commits"),
+    ("kubectl get --raw /metrics | grep apiserver_flowcontrol, twice", chain.LOAD, "whether clients are turned away"),
+    ("kubectl -n kube-system get lease kube-controller-manager -o yaml", chain.CONTROLLERS, "whether controllers run"),
+    ("kubectl -n kube-system get lease kube-scheduler -o yaml", chain.SCHEDULING, "whether pods are scheduled"),
+    ("kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations", chain.WEBHOOKS, "who must be asked"),
+    ("kubectl -n kube-node-lease get leases --sort-by=.spec.renewTime", chain.KUBELETS, "whether anybody can write"),
 )
+
+
+def _manual(links: tuple[chain.Link, ...]) -> tuple[tuple[str, str, str], ...]:
+    shown = {link.name: link.evidence for link in links}
+    return tuple((command, shown[link], meaning) for command, link, meaning in _BY_HAND)
+
 
 _URLS = ("/livez", "/livez/*", "/readyz", "/readyz/*", "/metrics", "/version")
 
@@ -308,17 +309,22 @@ PLUGIN = Plugin(
         Access((), ("/debug/api_priority_and_fairness/*",), ("get",), "who floods the API server"),
     ),
     options=(
-        Option("--interval", "time between the two samples", "duration", 10.0, metavar="DURATION"),
+        Option("--interval", "time between the two samples (10s)", "duration", 10.0, metavar="DURATION"),
         Option(
             "--deadline",
-            "answer with what was seen after this time plus the interval",
+            "answer with what was seen after this time plus the interval (15s)",
             "duration",
             15.0,
             metavar="DURATION",
         ),
         Option("--etcd", "read etcd's metrics by port-forward where they listen on loopback"),
         *(
-            Option("--" + key.replace("_", "-"), f"{limit.help} ({limit.source})", limit.unit, default)
+            Option(
+                "--" + key.replace("_", "-"),
+                f"{limit.help} ({written(default, limit)}; {limit.source})",
+                limit.unit,
+                default,
+            )
             for key, default, limit in LIMITS
         ),
     ),

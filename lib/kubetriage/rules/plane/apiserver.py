@@ -119,10 +119,12 @@ def etcd_traffic(window: Window | None) -> EtcdTraffic | None:
     total = window.increase("etcd_request_duration_seconds_sum") or 0.0
     errors = window.increase_by("etcd_request_errors_total", "operation")
     writes = sum(n for operation, n in errors.items() if operation in ("create", "update", "delete"))
-    leases = sum(
-        window.increase_by("etcd_request_errors_total", "operation", resource="leases").get(o, 0.0)
-        for o in ("create", "update")
-    )
+    leases = 0.0
+    for operation in ("create", "update"):
+        # The label "type" (leases.coordination.k8s.io) gave way to "group" and "resource" in 1.34.
+        for label in ("resource", "type"):
+            grown = window.increase_by("etcd_request_errors_total", label, operation=operation)
+            leases += sum(n for what, n in grown.items() if what.partition(".")[0] == "leases")
     return EtcdTraffic(
         count, total / count if count else None, sum(errors.values()), writes, sum(errors.values()) - writes, leases
     )

@@ -123,6 +123,9 @@ def _evidence(member: Member, case: Case) -> Iterator[Evidence]:
         yield metric(FSYNC, distribution(member.fsync, case.limits.fsync_alert), member.name)
     if member.commit is not None and member.commit.mean is not None:
         yield metric(COMMIT, distribution(member.commit, case.limits.commit_alert), member.name)
+    failed = member.window.increase("etcd_server_proposals_failed_total") if member.window else None
+    if failed:
+        yield metric("etcd_server_proposals_failed_total", f"grew by {failed:.0f}", member.name)
     slow = member.log.slow_fsyncs if member.log else ()
     if slow:
         longest = max(slow, key=lambda s: s.seconds)

@@ -145,3 +145,12 @@ RECENT_LOG = 60.0
 def node_grace(version: tuple[int, int] | None) -> float:
     """Seconds after which the controller-manager gives a silent node up: 50 from 1.32, 40 before (PR #126287)."""
     return 40.0 if version is not None and version < (1, 32) else 50.0
+
+
+def written(value: float, limit: Limit) -> str:
+    """Write a threshold in the unit that its flag takes."""
+    if limit.unit != "duration":
+        return f"{value:g}"
+    if value < 1:
+        return f"{value * 1000:g}ms"
+    return f"{value / 3600:g}h" if value >= 3600 else f"{value:g}s"
