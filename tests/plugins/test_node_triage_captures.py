@@ -97,7 +97,11 @@ def test_a_controller_manager_that_is_silent_freezes_the_ready_column():
     got = diagnosis("node-triage", capture="cp-controllers-down")
     assert got.cause == "StatusFrozen"
     assert got.healthy
+    assert got.target.kind == "Cluster"
     assert got.lead[0].title == "READY COLUMN NOT UPDATED"
+    named = diagnosis("node-triage", "node/node-1", capture="cp-controllers-down")
+    assert named.cause == "StatusFrozen"
+    assert named.healthy
 
 
 def test_a_node_that_is_not_there_is_an_error_in_kubectls_words():

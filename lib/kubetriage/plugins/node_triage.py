@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from kubetriage.fields import Obj, dig, flag, labels, mapping, objects, text
-from kubetriage.model import Diagnosis, Finding, Lines, NotSeen, Ref, Section, Table
+from kubetriage.model import Diagnosis, Finding, Lines, NotSeen, Ref, Section, Severity, Table
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request
 from kubetriage.plugins.answers import target_error
 from kubetriage.rules import node as rules
@@ -76,8 +76,13 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     cluster = read_cluster(snapshot, _cutoffs(request))
     if cluster.whole.kind == "frozen":
         yield Raw(MANAGER_LEASE, timeout=5.0)
-    chosen = [c for c in cases(snapshot, _shown(snapshot, request, cluster), cluster) if _troubled(c)]
-    yield from _details(snapshot, request, chosen)
+    found = list(cases(snapshot, _shown(snapshot, request, cluster), cluster))
+    yield from _details(snapshot, request, [c for c in found if _troubled(c)])
+    if not request.is_scan:
+        for case in found:
+            if not _troubled(case):
+                # A reboot that it has survived is all that a healthy node has to tell.
+                yield List("events", "default", fields=event_selector(case.name), timeout=ASIDE_SECONDS)
 
 
 def _failed(snapshot: Snapshot, need: Need) -> bool:
@@ -95,7 +100,7 @@ def _troubled(case: NodeCase) -> bool:
         or any(
             text(condition(case.node, k), "status") == "True" for k in ("MemoryPressure", "DiskPressure", "PIDPressure")
         )
-        or any(f.severity.value != "note" for f in rules.node_problem.check(case))
+        or any(f.severity is not Severity.NOTE for f in rules.node_problem.check(case))
     )
 
 
@@ -194,18 +199,15 @@ def _shown(snapshot: Snapshot, request: Request, cluster: Cluster) -> list[str]:
     kept = []
     for name in chosen:
         case = NodeCase(cluster.nodes[name], cluster, snapshot)
-        if not any(f.severity.value != "note" or f.cause == status_frozen.CODE for f in rules.diagnose_node(case)):
+        if cluster.whole.kind != "frozen" and not _troubled(case):
             continue
         scope = case.scope
         if scope.kind in ("frozen", "cluster", "zone"):
             told[scope.kind, scope.label] = told.get((scope.kind, scope.label), 0) + 1
             if told[scope.kind, scope.label] > GROUP_SHOWN:
                 continue
-        elif cluster.whole.kind == "controllers" and not _troubled(case):
-            # The banner says it once for all nodes that are well.
-            told["controllers", ""] = told.get(("controllers", ""), 0) + 1
-            if told["controllers", ""] > 1:
-                continue
+        if all(f.severity is Severity.NOTE for f in rules.diagnose_node(case)):
+            continue
         kept.append(name)
     return kept
 
@@ -219,11 +221,12 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     missing = [t for t in request.targets if t.name not in cluster.nodes]
     errors = tuple(target_error(snapshot, t, "") for t in missing)
     gaps = list(snapshot.unseen(plan(snapshot, request)))
-    found = {c.name: c for c in cases(snapshot, _shown(snapshot, request, cluster), cluster)}
-    order = _shown(snapshot, request, cluster)
-    diagnoses = [_diagnosis(found[name], request, gaps) for name in order if name in found]
+    found = cases(snapshot, _shown(snapshot, request, cluster), cluster)
+    diagnoses = [_diagnosis(case, request, gaps) for case in found]
     if request.is_scan:
         diagnoses.sort(key=lambda d: (d.healthy, d.cause not in _GROUPED))
+        if cluster.whole.kind == "controllers":
+            diagnoses.append(_unwatched(cluster))
     return Answer(tuple(diagnoses), errors, checked=len(cluster.nodes))
 
 
@@ -244,11 +247,7 @@ def _unread(snapshot: Snapshot, request: Request) -> Answer:
                 findings[0].message,
                 findings,
                 (NotSeen("nodes and their Leases", str(failure)),),
-                extra={
-                    "witnesses": [],
-                    "timetable": [],
-                    "scope": {"kind": "none", "label": "", "members": [], "total": 0},
-                },
+                extra={"witnesses": [], "timetable": [], "scope": _NOWHERE},
             )
         )
     return Answer(tuple(diagnoses))
@@ -309,13 +308,33 @@ def _summary(case: NodeCase, findings: tuple[Finding, ...]) -> str:
     return f"Nothing to report: {case.name} is {status_text(case.node)}, {age}.{more}"
 
 
-def _lead(case: NodeCase) -> Iterator[Section]:
-    whole, plane = case.cluster.whole, case.plane
+def _unwatched(cluster: Cluster) -> Diagnosis:
+    finding = status_frozen.unwatched(cluster)
+    extent = {**_NOWHERE, "kind": "controllers", "members": list(cluster.whole.members), "total": cluster.whole.total}
+    return Diagnosis(
+        PLUGIN.name,
+        finding.object,
+        finding.message,
+        (finding,),
+        lead=tuple(_banner(cluster)),
+        extra={"witnesses": [], "timetable": [], "scope": extent},
+    )
+
+
+_NOWHERE: dict[str, Any] = {"kind": "none", "label": "", "members": [], "total": 0}
+
+
+def _banner(cluster: Cluster) -> Iterator[Section]:
+    whole, plane = cluster.whole, cluster.plane
     if whole.kind in ("frozen", "controllers") and whole.since is not None:
         who = "nobody in the cluster writes" if whole.kind == "frozen" else "no controller-manager runs"
         doubt = "Ready may be untrue for any node" if whole.kind == "frozen" else "a lost node would stay Ready"
         since = f"{format_time(whole.since)} ({human_duration(plane.now - whole.since)} ago)"
         yield Lines("READY COLUMN NOT UPDATED", (f"Not updated since {since}: {who}; {doubt}.",))
+
+
+def _lead(case: NodeCase) -> Iterator[Section]:
+    yield from _banner(case.cluster)
     scope = case.scope
     if scope.kind in ("zone", "cluster"):
         yield _zones(case)

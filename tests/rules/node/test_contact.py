@@ -8,6 +8,7 @@ from kubetriage.rules.node.contact import (
     parse_self_report,
     read_contact,
     read_dial,
+    write_order,
 )
 from kubetriage.snapshot import Lookup, State
 from support.nodes import LOST, lease, lost, node
@@ -86,7 +87,7 @@ def test_the_grace_period_follows_the_version(version, seconds):
 def contact(raw, renewed, others=(), version=(1, 36), rv=None):
     own = lease("n1", renewed, rv=rv) if renewed is not None else None
     found = Lookup(State.FOUND, own) if own else Lookup(State.ABSENT)
-    return read_contact(raw, found, [*([own] if own else []), *others], NOW, version)
+    return read_contact(raw, found, write_order([*([own] if own else []), *others]), NOW, version)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 from types import ModuleType
 from typing import cast
 
@@ -33,6 +34,7 @@ from kubetriage.rules.node import (
     zone_outage,
 )
 from kubetriage.rules.node.case import NodeCase
+from kubetriage.times import human_duration
 
 RULES: tuple[ModuleType, ...] = (
     # Is what the cluster shows current at all?
@@ -64,6 +66,19 @@ RULES: tuple[ModuleType, ...] = (
 CONTACT = frozenset(m.CODE for m in (node_shutdown, all_nodes_lost, zone_outage, kubelet_down, node_partitioned))
 """Codes that explain a lost contact, so that KubeletUnreachable adds nothing."""
 
+OWN_WORD = frozenset(
+    m.CODE
+    for m in (
+        status_frozen,
+        container_runtime_down,
+        container_runtime_slow,
+        network_plugin_not_ready,
+        kubelet_not_ready,
+    )
+)
+"""Codes of a living kubelet's trouble, which a boot just before explains."""
+RECENT_BOOT = timedelta(minutes=15)
+
 UNREAD_RULES: tuple[ModuleType, ...] = (control_plane_unreachable,)
 """Rules for nodes of which nothing could be read."""
 
@@ -91,5 +106,16 @@ def diagnose_node(case: NodeCase) -> tuple[Finding, ...]:
                     message=finding.message + case.waiting_pods(),
                     ruled_out=(*finding.ruled_out, _BUDGET),
                 )
+            if finding.cause in OWN_WORD:
+                finding = _after_boot(case, finding)
             found.append(finding)
     return ordered(found)
+
+
+def _after_boot(case: NodeCase, finding: Finding) -> Finding:
+    """Add that the machine booted just before, where the event says so."""
+    booted = case.events.last("Rebooted")
+    if booted is None or booted.last is None or case.now - booted.last > RECENT_BOOT:
+        return finding
+    message = f"{finding.message} The machine booted {human_duration(case.now - booted.last)} ago."
+    return replace(finding, message=message, evidence=(*finding.evidence, booted.evidence()))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from kubetriage.events import Events
-from kubetriage.fields import Obj, dig, labels, name_of, namespace_of, objects, text, uid_of
+from kubetriage.fields import Obj, controller_of, dig, labels, name_of, namespace_of, objects, text, uid_of
 from kubetriage.model import Evidence, Fix, Ref
 from kubetriage.pods import Pod
 from kubetriage.quantity import format_bytes, parse_quantity
@@ -22,10 +22,12 @@ from kubetriage.rules.node.contact import (
     condition,
     condition_evidence,
     kubelet_path,
+    kubelet_version,
     parse_self_report,
     read_contact,
     read_probe,
     read_witnesses,
+    write_order,
 )
 from kubetriage.rules.node.scope import Cluster, Cutoffs, Plane, Scope, judge, read_plane, written
 from kubetriage.rules.node.timetable import Remediation, Row, Surroundings, jobs_by_uid, remediations, timetable
@@ -55,9 +57,10 @@ def lease_of(leases: Listing, by_name: Mapping[str, Obj], name: str) -> Lookup:
     found = by_name.get(name)
     if found is not None:
         return Lookup(State.FOUND, found)
-    if leases.complete:
+    # A dump without a single Lease of a node left them out.
+    if leases.complete and not (leases.presumed and not by_name):
         return Lookup(State.ABSENT, presumed=leases.presumed)
-    return Lookup(State.UNSEEN, why=leases.why)
+    return Lookup(State.UNSEEN, why=leases.why or "the dump holds no Leases of nodes")
 
 
 def read_cluster(snapshot: Snapshot, cut: Cutoffs | None = None) -> Cluster:
@@ -65,14 +68,14 @@ def read_cluster(snapshot: Snapshot, cut: Cutoffs | None = None) -> Cluster:
     nodes = snapshot.list("nodes").items
     leases = lease_listing(snapshot)
     by_name = {name_of(o): o for o in leases.items if namespace_of(o) == NODE_LEASES}
-    version = snapshot.version
+    version, order = snapshot.version, write_order(leases.items)
     contacts = {
-        name_of(n): read_contact(n, lease_of(leases, by_name, name_of(n)), leases.items, snapshot.now, version)
-        for n in nodes
+        name_of(n): read_contact(n, lease_of(leases, by_name, name_of(n)), order, snapshot.now, version) for n in nodes
     }
     others = [*snapshot.list("pods").items, *snapshot.list("events").items]
     plane = read_plane(leases.items, written(nodes, others), snapshot.now)
-    return judge(nodes, contacts, plane, cut)
+    elections = tuple(o for o in leases.items if namespace_of(o) != NODE_LEASES)
+    return replace(judge(nodes, contacts, plane, cut), elections=elections)
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,8 @@ class NodeCase:
     snapshot: Snapshot
     pods: Sequence[Pod] = ()
     """Pods bound to this node."""
+    siblings: Mapping[str, Sequence[Obj]] = field(default_factory=dict)
+    """Pods of any node by the uid of their controller."""
     events: Events = field(default_factory=lambda: Events((), False, "not read"))
 
     @property
@@ -187,7 +192,7 @@ class NodeCase:
             self.node,
             self.contact,
             self.now,
-            leases=lease_listing(self.snapshot).items,
+            elections=self.cluster.elections,
             pods=[p.raw for p in self.pods],
             attachments=self.snapshot.list("volumeattachments").items,
             events=self.events,
@@ -219,7 +224,17 @@ class NodeCase:
             found.append(condition_evidence(ready))
         if self.probe is not None:
             found.append(Evidence("status", f"GET {self.probe.at}", self.probe.words))
+        found.extend(self._unsupported_version())
         return tuple(found)
+
+    def _unsupported_version(self) -> Iterator[Evidence]:
+        """Quote a kubelet that the control plane's version does not support (kubernetes.io/releases/version-skew)."""
+        kubelet, plane = kubelet_version(self.node), self.snapshot.version
+        if kubelet is None or plane is None or kubelet[0] != plane[0] or 0 <= plane[1] - kubelet[1] <= 3:
+            return
+        side = "newer than" if kubelet[1] > plane[1] else "more than three minor versions older than"
+        words = f"{kubelet[0]}.{kubelet[1]}, {side} the control plane's {plane[0]}.{plane[1]}: not supported together"
+        yield Evidence("status", "status.nodeInfo.kubeletVersion", words)
 
     def witness_evidence(self, witness: Witness) -> Evidence:
         """Quote a witness."""
@@ -304,7 +319,8 @@ class NodeCase:
     def timetable(self) -> tuple[Row, ...]:
         """What happens to each pod, and when."""
         namespaces = {p.namespace for p in self.pods}
-        siblings = [raw for raw in self.snapshot.list("pods").items if namespace_of(raw) in namespaces]
+        owners = {text(p.controller, "uid") for p in self.pods}
+        siblings = [raw for owner in owners for raw in self.siblings.get(owner, ())]
         seen = all(self.snapshot.list("pods", n).complete for n in namespaces)
         jobs = [j for n in namespaces for j in self.snapshot.list("jobs", n).items]
         jobs_seen = all(self.snapshot.list("jobs", n).complete for n in namespaces)
@@ -385,12 +401,11 @@ class NodeCase:
         stuck = self.stuck
         if not stuck:
             return ""
-        held = [
-            f"{r.controller.partition('/')[0]} pod {r.pod.name}" for r in stuck if r.waits_for_node and r.controller
-        ]
-        kept = f"; no replacement before that for {', '.join(held[:2])}" if held else ""
+        held = [f"{text(r.pod.controller, 'kind')} pod {r.pod.name}" for r in stuck if r.waits_for_node]
         more = f" and {len(held) - 2} more" if len(held) > 2 else ""
-        return f" {len(stuck)} pod{'s' * (len(stuck) > 1)} stuck Terminating until its kubelet confirms{kept}{more}."
+        kept = f", with no replacement for {', '.join(held[:2])}{more} before that" if held else ""
+        count = f"{len(stuck)} pods are" if len(stuck) > 1 else "1 pod is"
+        return f" {count} stuck Terminating until it answers{kept}."
 
     def keep_hands_off(self) -> Fix:
         """Warn against force deletion while the machine may still run the pods."""
@@ -493,13 +508,16 @@ def event_selector(node: str) -> str:
     return f"involvedObject.kind=Node,involvedObject.name={node}"
 
 
-def cases(snapshot: Snapshot, names: Iterable[str], cluster: Cluster) -> Iterator[NodeCase]:
-    """Build the cases of these nodes."""
+def cases(snapshot: Snapshot, names: Sequence[str], cluster: Cluster) -> Iterator[NodeCase]:
+    """Build the cases of these nodes, in the given order."""
     wanted = set(names)
     by_node: dict[str, list[Pod]] = {}
-    for raw in snapshot.list("pods").items:
+    siblings: dict[str, list[Obj]] = {}
+    for raw in snapshot.list("pods").items if wanted else ():
+        if owner := text(controller_of(raw), "uid"):
+            siblings.setdefault(owner, []).append(raw)
         if (place := text(raw, "spec", "nodeName")) in wanted:
             by_node.setdefault(place, []).append(Pod(raw))
-    for name, node in cluster.nodes.items():
-        if name in wanted:
-            yield NodeCase(node, cluster, snapshot, by_node.get(name, ()), node_events(snapshot, node))
+    for name in names:
+        if node := cluster.nodes.get(name):
+            yield NodeCase(node, cluster, snapshot, by_node.get(name, ()), siblings, node_events(snapshot, node))

@@ -104,8 +104,8 @@ class Contact:
 
     @property
     def lost(self) -> bool:
-        """The node controller lost contact and no renewal came since."""
-        return self.ready == "Unknown" and not self.never and not self.renewed_after_mark
+        """The node controller lost contact, and the kubelet does not renew its Lease."""
+        return self.ready == "Unknown" and not self.never and not self.unmoving
 
     @property
     def silent(self) -> bool:
@@ -125,7 +125,9 @@ class Contact:
     @property
     def unmoving(self) -> bool:
         """The Lease is renewed, yet Ready stays Unknown: contact is back or status writes are rejected."""
-        return self.ready == "Unknown" and not self.never and self.renewed_after_mark
+        if self.ready != "Unknown" or self.never or not self.renewed_after_mark:
+            return False
+        return self.beat in (Beat.FRESH, Beat.LATE)
 
     @property
     def since(self) -> datetime | None:
@@ -150,12 +152,26 @@ def resource_version(obj: Obj) -> int | None:
     return int(value) if value.isdecimal() else None
 
 
+Written = tuple[int, datetime]
+"""Order of writing and time of renewal of one Lease."""
+
+
+def write_order(leases: Iterable[Obj]) -> tuple[Written, ...]:
+    """Return all Leases in the order in which they were written."""
+    found = []
+    for lease in leases:
+        version, renewed = resource_version(lease), parse_time(dig(lease, "spec", "renewTime"))
+        if version is not None and renewed is not None:
+            found.append((version, renewed))
+    return tuple(sorted(found))
+
+
 def read_contact(
-    node: Obj, lease: Lookup, leases: Sequence[Obj], now: datetime, version: tuple[int, int] | None
+    node: Obj, lease: Lookup, order: Sequence[Written], now: datetime, version: tuple[int, int] | None
 ) -> Contact:
     """Judge one node's contact.
 
-    ``leases`` are all Leases that were seen; their order of writing shows a wrong clock on the node.
+    ``order`` is that of all Leases that were seen (:func:`write_order`); it shows a wrong clock on the node.
     ``version`` is the control plane's, which sets the grace period; the kubelet's stands in when it is unknown.
     """
     ready = condition(node, "Ready")
@@ -182,7 +198,7 @@ def read_contact(
         if age < -SKEW:
             skew = -age
             beat = Beat.STALE if unknown and not after_mark else Beat.FRESH
-        elif beat is not Beat.FRESH and _written_lately(lease.obj, leases, now):
+        elif beat is not Beat.FRESH and _written_lately(lease.obj, order, now):
             skew, beat = -age, Beat.FRESH
         elif unknown and not after_mark and changed is not None and renewed is not None and renewed > changed:
             # Marked by the controller's clock before the time that the kubelet wrote: the kubelet's is ahead.
@@ -205,7 +221,7 @@ def read_contact(
     )
 
 
-def _written_lately(lease: Obj, leases: Sequence[Obj], now: datetime) -> bool:
+def _written_lately(lease: Obj, order: Sequence[Written], now: datetime) -> bool:
     """Tell whether the Lease was written after others that were themselves renewed just now.
 
     One lying clock must not decide, so two such witnesses are asked for where there are enough Leases.
@@ -213,13 +229,15 @@ def _written_lately(lease: Obj, leases: Sequence[Obj], now: datetime) -> bool:
     own, mine = resource_version(lease), parse_time(dig(lease, "spec", "renewTime"))
     if own is None or mine is None:
         return False
-    witnesses = 0
-    for other in leases:
-        version, renewed = resource_version(other), parse_time(dig(other, "spec", "renewTime"))
-        if version is None or renewed is None or version >= own:
-            continue
-        witnesses += -SKEW <= now - renewed <= TWO_MISSES and renewed - mine > SKEW
-    return witnesses >= (1 if len(leases) <= 3 else 2)
+    wanted = 1 if len(order) <= 3 else 2
+    for version, renewed in order:
+        if version >= own:
+            break
+        if -SKEW <= now - renewed <= TWO_MISSES and renewed - mine > SKEW:
+            wanted -= 1
+            if not wanted:
+                return True
+    return False
 
 
 Report = Literal[
@@ -380,16 +398,16 @@ def read_witnesses(
     contact: Contact,
     now: datetime,
     *,
-    leases: Iterable[Obj] = (),
+    elections: Iterable[Obj] = (),
     pods: Iterable[Obj] = (),
     attachments: Iterable[Obj] = (),
     events: Events | None = None,
     probe: Probe | None = None,
 ) -> tuple[Witness, ...]:
-    """Let everybody speak who knows something of this machine."""
+    """Let everybody speak who knows something of this machine; ``elections`` are all Leases but those of nodes."""
     found = [_lease_witness(contact), _status_witness(node, now)]
     found.extend(_detector_witness(node, contact, now))
-    found.extend(_held_leases(contact, now, leases, pods))
+    found.extend(_held_leases(contact, now, elections, pods))
     found.extend(_event_witnesses(contact, now, events))
     for key, words in (
         (SHUTDOWN_TAINT, "the cloud says that the machine is powered off"),
@@ -473,8 +491,10 @@ def _held_leases(contact: Contact, now: datetime, leases: Iterable[Obj], pods: I
     names = {name_of(p) for p in pods if text(p, "spec", "nodeName") == contact.name} | {contact.name}
     for lease in leases:
         holder = text(lease, "spec", "holderIdentity")
+        if holder.partition("_")[0] not in names:
+            continue
         renewed = parse_time(dig(lease, "spec", "renewTime"))
-        if namespace_of(lease) == NODE_LEASES or not renewed or holder.partition("_")[0] not in names:
+        if renewed is None:
             continue
         duration = timedelta(seconds=min(max(number(lease, "spec", "leaseDurationSeconds") or 15, 1), 3600))
         what = f"Lease {namespace_of(lease)}/{name_of(lease)}"

@@ -28,11 +28,11 @@ TITLE = "The kubelet stopped, the machine lives"
 
 def check(case: NodeCase) -> Iterator[Finding]:
     """Match a dead kubelet on a machine that is proven to live."""
-    probe, alive = case.probe, case.machine_alive
     if not case.alone or case.proven_dead:
         return
+    probe, alive = case.probe, case.machine_alive
     if probe is not None and probe.kind == "refused":
-        how = f"its host refuses connections to the kubelet's port ({probe.words.rpartition('dial tcp ')[2][:80]})"
+        how = "its host refuses connections to the kubelet's port"
         ruled = RuledOut("NodePartitioned", "the host answered the API server's dial")
         confidence = Confidence.CONFIRMED if alive else Confidence.LIKELY
     elif alive is not None and (probe is None or probe.kind in ("tunnel", "forbidden", "error")):

@@ -26,9 +26,9 @@ TITLE = "The node lives, cut off from the API server"
 
 def check(case: NodeCase) -> Iterator[Finding]:
     """Match a living machine that the kubelet's heartbeat does not leave."""
-    probe, alive = case.probe, case.machine_alive
-    if not case.alone or case.proven_dead or probe is None:
+    if not case.alone or case.proven_dead or case.probe is None:
         return
+    probe, alive = case.probe, case.machine_alive
     one_way = probe.kind in ("answers", "tls", "rejected")
     if not one_way and not (alive is not None and probe.kind in ("timeout", "no-route")):
         return

@@ -182,6 +182,8 @@ class Cluster:
     """Zones that are out, by zone."""
     rest: Scope
     """What the silent nodes outside of such zones have in common."""
+    elections: tuple[Obj, ...] = ()
+    """All Leases but those of nodes: leader elections and identities."""
 
     def scope_of(self, name: str) -> Scope:
         """Return the scope of one node's silence."""

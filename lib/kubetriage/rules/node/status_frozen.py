@@ -23,8 +23,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.fields import text
-from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
 from kubetriage.rules.node.case import MANAGER_LEASE, NodeCase
+from kubetriage.rules.node.scope import Cluster, Plane
 from kubetriage.times import format_time, human_duration
 
 CODE = "StatusFrozen"
@@ -50,12 +51,16 @@ def check(case: NodeCase) -> Iterator[Finding]:
 
 def manager_evidence(case: NodeCase) -> tuple[Evidence, ...]:
     """Quote the Lease of the controller-manager."""
-    age = case.plane.manager_age
+    return _manager(case.plane)
+
+
+def _manager(plane: Plane) -> tuple[Evidence, ...]:
+    age = plane.manager_age
     if age is None:
         return ()
     where = "Lease kube-system/kube-controller-manager spec.renewTime"
     words = f"renewed {human_duration(age)} ago (renewed every 2s by the leader)"
-    return (Evidence("status", where, words, text(case.plane.manager, "spec", "renewTime")),)
+    return (Evidence("status", where, words, text(plane.manager, "spec", "renewTime")),)
 
 
 def _cluster(case: NodeCase) -> Finding:
@@ -148,6 +153,26 @@ def _unmoving(case: NodeCase) -> Iterator[Finding]:
             ),
         ),
         verify=(f"kubectl get node {case.name} -o jsonpath='{{.status.conditions[?(@.type==\"Ready\")]}}'",),
+    )
+
+
+CLUSTER = Ref("Cluster", "", "control-plane")
+
+
+def unwatched(cluster: Cluster) -> Finding:
+    """Say once for all nodes that are in contact that no node controller watches them."""
+    plane = cluster.plane
+    age = human_duration(plane.manager_age) if plane.manager_age is not None else "?"
+    return Finding(
+        CODE,
+        Severity.NOTE,
+        Confidence.CONFIRMED,
+        CLUSTER,
+        f"The controller-manager's Lease is {age} old: a node lost now would stay Ready and its pods would not be "
+        "evicted. Nodes with a fresh Lease are in contact.",
+        evidence=_manager(plane),
+        fix=(PLANE,),
+        verify=("kubectl -n kube-system get lease kube-controller-manager -o yaml",),
     )
 
 
