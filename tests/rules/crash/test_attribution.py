@@ -262,3 +262,13 @@ def test_a_server_that_hangs_later_each_time_is_still_the_probes_when_events_are
     assert killed(137, "Error", old, noise, failing, lived=100.0, spec=spec).confidence is Confidence.CONFIRMED
     # An instance that ended before the probe could have killed it is another matter.
     assert killed(137, "Error", old, noise, lived=3.0, spec=spec).killer is Killer.UNKNOWN
+
+
+@pytest.mark.parametrize(("count", "last", "expected"), [(3, -92, Killer.LIVENESS), (1, -92, Killer.UNKNOWN)])
+def test_enough_failures_right_before_a_kill_speak_where_its_event_was_dropped(count, last, expected):
+    noise = event("BackOff", "Back-off restarting failed container app", container="app", last=-10, count=30)
+    words = "Liveness probe failed: HTTP probe failed with statuscode: 500"
+    failing = event("Unhealthy", words, container="app", last=last, count=count)
+    verdict = killed(137, "Error", noise, failing, lived=4000.0, spec={"livenessProbe": LIVENESS})
+    assert verdict.killer is expected
+    assert verdict.confidence is not Confidence.CONFIRMED

@@ -11,6 +11,7 @@ import enum
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from kubetriage.events import Event
 from kubetriage.fields import dig, text
@@ -80,7 +81,7 @@ def attribute(case: Case, container: Container, end: Termination | None = None) 
     if told is not None:
         return told
     if end.exit_code in (137, 143, 0):
-        told = _told_by_lifetime(case, container, end)
+        told = _told_by_lifetime(case, container, end) or _told_by_failures(case, container, end)
         if told is not None:
             return told
     if end.exit_code in (137, 143):
@@ -207,6 +208,30 @@ def _told_by_lifetime(case: Case, container: Container, end: Termination) -> Att
                 ),
             ),
         )
+    return None
+
+
+def _told_by_failures(case: Case, container: Container, end: Termination) -> Attribution | None:
+    """Judge by failures of a probe right before a kill whose own event the recorder may have dropped."""
+    if end.exit_code not in (137, 143) or events_cover(case, end) or end.finished is None:
+        return None
+    for killer, kind in ((Killer.STARTUP, "startup"), (Killer.LIVENESS, "liveness")):
+        probe = probe_of(container, _PROBE_OF[killer])
+        if probe is None:
+            continue
+        reach = timedelta(seconds=probe.period + probe.timeout + probe.grace + 2)
+        for failure in probe_events(case, container, _PROBE_OF[killer]):
+            last = failure.event.last
+            if failure.errored or last is None or not happened_in(failure.event, end.started, end.finished):
+                continue
+            if end.finished - last <= reach and failure.event.count >= probe.threshold:
+                return Attribution(
+                    killer,
+                    Confidence.LIKELY,
+                    (end.evidence(), failure.event.evidence(), probe.evidence()),
+                    tuple(_not_oom(end)),
+                    (RuledOut("KilledBySignal", f"the {kind} probe's Killing event itself is not among the events"),),
+                )
     return None
 
 

@@ -18,9 +18,16 @@ from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent, happened_
 from kubetriage.snapshot import LogText
 from kubetriage.times import parse_time
 
-# The words with which servers of all kinds say that they are up; any of them contradicts "still starting".
+# How servers say that they are up when they name no address: .NET ("Application started."), Node ("Server started"),
+# nginx and Apache ("resuming normal operations"), PostgreSQL ("ready to accept connections"), Redis ("Ready to
+# accept connections"), Kafka ("started (kafka.server.KafkaServer)"), and plain scripts ("serving", "listening").
+# "Tomcat initialized" and "HikariPool-1 - Start completed" are steps on the way.
 _UP = re.compile(
-    r"(?i)\b(?:listening|serving|started|ready|running on|accepting connections|start-?up complete(?:d)?|initialized)\b"
+    r"(?i)\b(?:listening|serving|running on|up and running|accepting connections|resuming normal operations"
+    r"|start-?up completed?)\b"
+    r"|\b(?:server|application|app|service|api|listener|daemon)\b[^\n]{0,40}\bstarted\b"
+    r"|\bstarted\b[^\n]{0,40}\b\w*(?:server|application|listener|http)"
+    r"|(?<!not )(?<!until )\bready (?:to|for|in)\b|\b(?:is|now) ready\b"
 )
 
 
