@@ -114,7 +114,7 @@ class Finding:
     verify: tuple[str, ...] = ()
     """kubectl command lines that show the evidence or prove the fix."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """Further keys of this finding in the JSON contract, for example ``killedBy``."""
+    """What else is known of this cause, by its own names: ``details`` of the JSON contract (``killedBy`` beside it)."""
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,8 @@ def _target(ref: Ref) -> dict[str, str]:
 
 def _finding(finding: Finding) -> dict[str, Any]:
     ref = finding.object
+    details = dict(finding.details)
+    killed_by = {"killedBy": details.pop("killedBy")} if "killedBy" in details else {}
     return {
         "cause": finding.cause,
         "severity": finding.severity.value,
@@ -71,7 +73,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "ruledOut": [{"cause": r.cause, "why": r.why} for r in finding.ruled_out],
         "fix": [{"text": f.text, **({"patch": f.patch} if f.patch is not None else {})} for f in finding.fix],
         "verify": list(finding.verify),
-        **finding.details,
+        **killed_by,
+        **({"details": details} if details else {}),
     }
 
 
