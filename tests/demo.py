@@ -10,6 +10,7 @@ DEMOS = (
     ("why-crash", ("api",), "secret-missing-env"),
     ("why-crash", ("api",), "liveness-slow-start"),
     ("why-crash", ("api",), "healthy"),
+    ("plane-trace", (), "cp-etcd-disk-stall"),
 )
 
 

@@ -384,6 +384,23 @@ def test_quorum_read_splits_frozen_leases(answer, cause, confidence):
     assert [(f.cause, f.confidence.value) for f in found] == ([(cause, confidence)] if cause else [])
 
 
+@pytest.mark.parametrize(("age", "frozen"), [(10, False), (80, True)])
+def test_a_new_event_is_a_write(age, frozen):
+    plane = Plane(members=0)
+    plane.frozen(90)
+    plane.leader_age = {}
+    plane.events = [
+        {
+            "metadata": {"namespace": "kube-system", "name": "e"},
+            "involvedObject": {"kind": "Pod", "name": "p"},
+            "reason": "Pulled",
+            "message": "pulled",
+            "lastTimestamp": format_time(ago(age)),
+        }
+    ]
+    assert ("ApiServerUnready" in plane.causes()) == frozen
+
+
 def test_clock_ahead_does_not_hide_frozen_writes():
     plane = Plane(members=0)
     plane.frozen(90)

@@ -13,9 +13,10 @@ from kubetriage.events import Event, read_event
 from kubetriage.fields import Obj, labels, name_of, namespace_of, objects, text
 from kubetriage.model import Ref
 from kubetriage.prometheus import Window
+from kubetriage.rules.node.contact import condition, grace_period
 from kubetriage.rules.plane import apf, apilog, apiserver, etcd, webhooks
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, Lease, Leases, Quorum, read_quorum
-from kubetriage.rules.plane.thresholds import Limits, node_grace
+from kubetriage.rules.plane.thresholds import Limits
 from kubetriage.snapshot import List, Snapshot
 from kubetriage.times import parse_time
 
@@ -25,7 +26,7 @@ CLUSTER = Ref("Cluster", "", "control-plane")
 
 def readiness_only(node: Obj) -> Obj:
     """Keep a node's name, labels and Ready condition: a list of thousands of nodes is mostly images."""
-    ready = [c for c in objects(node, "status", "conditions") if text(c, "type") == "Ready"]
+    ready = [c for c in (condition(node, "Ready"),) if c]
     kept = {"name": name_of(node), "labels": labels(node, "metadata", "labels")}
     return {"metadata": kept, "status": {"conditions": ready}}
 
@@ -198,7 +199,7 @@ class Case:
     @property
     def grace(self) -> timedelta:
         """How long a kubelet may be silent before the controller-manager gives its node up."""
-        return timedelta(seconds=node_grace(self.snapshot.version))
+        return grace_period(self.snapshot.version)
 
     # What follows from several sources.
 
@@ -229,6 +230,9 @@ class Case:
             return Writes.FLOWING
         again = self.quorum(CONTROLLER_MANAGER).lease
         if again is not None and again.renewed is not None and again.renewed > last.renewed:
+            return Writes.FLOWING
+        limit = timedelta(seconds=self.limits.writes_frozen)
+        if any(e.last and last.renewed < e.last and timedelta() <= self.now - e.last <= limit for e in self.events):
             return Writes.FLOWING
         done = apiserver.lease_writes(self.api)
         if done:
@@ -305,15 +309,12 @@ class Case:
 
 def ready_status(node: Obj) -> str:
     """Return the status of a node's Ready condition."""
-    return next((text(c, "status") for c in objects(node, "status", "conditions") if text(c, "type") == "Ready"), "")
+    return text(condition(node, "Ready"), "status")
 
 
 def ready_since(node: Obj) -> datetime | None:
     """Return when a node's Ready condition last changed."""
-    for condition in objects(node, "status", "conditions"):
-        if text(condition, "type") == "Ready":
-            return parse_time(text(condition, "lastTransitionTime"))
-    return None
+    return parse_time(text(condition(node, "Ready"), "lastTransitionTime"))
 
 
 def restarts(pod: Obj) -> Iterator[tuple[str, int, datetime | None, int | None, str]]:

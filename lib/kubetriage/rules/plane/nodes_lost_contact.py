@@ -18,8 +18,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from kubetriage.fields import labels, name_of
+from kubetriage.fields import name_of
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
+from kubetriage.rules.node.scope import zone_of
 from kubetriage.rules.plane.case import CLUSTER, Case, Leading, Writes, ready_since, ready_status
 from kubetriage.rules.plane.figures import count, names
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER
@@ -76,9 +77,7 @@ def check(case: Case) -> Iterator[Finding]:
 def _zones(case: Case, lost: set[str]) -> list[tuple[str, tuple[str, ...], int]]:
     members: dict[str, list[str]] = defaultdict(list)
     for node in case.nodes:
-        marks = labels(node, "metadata", "labels")
-        zone = marks.get("topology.kubernetes.io/zone") or marks.get("failure-domain.beta.kubernetes.io/zone", "")
-        members[zone].append(name_of(node))
+        members[zone_of(node)].append(name_of(node))
     found = []
     if len(members) > 1:
         for zone, nodes in sorted(members.items()):

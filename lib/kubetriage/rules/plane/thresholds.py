@@ -142,11 +142,6 @@ RECENT_LOG = 60.0
 """Seconds for which a log line speaks of the present."""
 
 
-def node_grace(version: tuple[int, int] | None) -> float:
-    """Seconds after which the controller-manager gives a silent node up: 50 from 1.32, 40 before (PR #126287)."""
-    return 40.0 if version is not None and version < (1, 32) else 50.0
-
-
 def written(value: float, limit: Limit) -> str:
     """Write a threshold in the unit that its flag takes."""
     if limit.unit != "duration":
