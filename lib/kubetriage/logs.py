@@ -60,7 +60,8 @@ class Address:
     host: str
     """Name or IP address without brackets; empty when the line names none."""
     port: int | None
-    kind: Literal["refused", "timeout", "unresolved", "reset", "unreachable", "unauthorized"]
+    kind: Literal["refused", "timeout", "unresolved", "reset", "unreachable", "unauthorized", "failed"]
+    """``failed``: only that it failed is said, not why."""
     line: str
     """The line that says so."""
     at: int
@@ -250,7 +251,8 @@ _WEAK = re.compile(
     r"|unexpected|does not exist"
     r"|doesn't exist|not set|is required|must be|not permitted|forbidden|unauthorized|timed? ?out|undefined"
     r"|no space left|expired"
-    r"|not allowed|already in use|corrupt(?:ed)?|mismatch|unsupported|illegal|bad|unreachable|exceeded|assertion)\b",
+    r"|not allowed|already in use|corrupt(?:ed)?|mismatch|does not match|unsupported|illegal|bad|unreachable|exceeded"
+    r"|assertion)\b",
     re.IGNORECASE,
 )
 _NOT_WEAK = re.compile(
@@ -1128,14 +1130,16 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
     (
         "unresolved",
         re.compile(
-            r"no such host|Name or service not known|name resolution|ENOTFOUND|EAI_AGAIN|EAI_NONAME|UnknownHost"
-            r"|could not translate"
-            r" host|nodename nor servname|getaddrinfo (?:for \S+ )?failed|host not found|Name does not resolve"
-            r"|No address associated"
-            r"|lookup address information|could ?n[o']t resolve|server misbehaving"
-            r"|Unknown (?:MySQL )?server host|host is known"
-            r"|bad address|unable to resolve|failed to resolve|cannot resolve|NXDOMAIN|NameResolutionError|<unresolved>"
-            r"|No resolvable bootstrap|Unknown host",
+            r"no such host|Name or service not known|name resolution|(?-i:ENOTFOUND|EAI_AGAIN|EAI_NONAME"
+            r"|NXDOMAIN)|UnknownHost"
+            r"|could not translate host|nodename nor servname|getaddrinfo (?:for \S+ )?failed|host not found"
+            r"|Name does not resolve|No address associated|lookup address information|server misbehaving"
+            r"|Unknown (?:MySQL )?server host|host is known|bad address|NameResolutionError|<unresolved>|Unknown host"
+            r"|No resolvable bootstrap"
+            # Much else is "resolved" too: placeholders, modules, services of a container.
+            r"|(?:could ?n[o']t|can(?:no|')t|unable to|failed to) resolve (?:the )?(?:host|server|address"
+            r"|domain|name\b|ip\b|dns\b"
+            r"|'[\w.-]{1,253}' [\[(]|['\"]?[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}['\"]?(?::\d| \())",
             re.IGNORECASE,
         ),
     ),
@@ -1160,7 +1164,7 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
     (
         "refused",
         re.compile(
-            r"connection refused|ECONNREFUSED|actively refused|\(111\b|Errno 111|Error 111|Connect call failed"
+            r"connection refused|(?-i:ECONNREFUSED)|actively refused|\(111\b|Errno 111|Error 111|Connect call failed"
             r"|Connection to \S{1,300}"
             r" refused|could not be established\. (?:Broker|Node) may not be available|Connection refused",
             re.IGNORECASE,
@@ -1169,14 +1173,14 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
     (
         "unreachable",
         re.compile(
-            r"no route to host|EHOSTUNREACH|network is unreachable|ENETUNREACH|host is (?:unreachable|down)",
+            r"no route to host|(?-i:EHOSTUNREACH|ENETUNREACH)|network is unreachable|host is (?:unreachable|down)",
             re.IGNORECASE,
         ),
     ),
     (
         "timeout",
         re.compile(
-            r"connection timed out|connect(?:ion)? timed? ?out|ETIMEDOUT|i/o timeout|operation timed out"
+            r"connection timed out|connect(?:ion)? timed? ?out|(?-i:ETIMEDOUT)|i/o timeout|operation timed out"
             r"|timeout expired"
             r"|ConnectTimeout|SocketTimeoutException|timed out (?:connecting|while connecting"
             r"|trying to connect)|connect ETIMEDOUT"
@@ -1189,9 +1193,18 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
     (
         "reset",
         re.compile(
-            r"connection reset|ECONNRESET|socket hang up|server closed the connection unexpectedly"
+            r"connection reset|(?-i:ECONNRESET)|socket hang up|server closed the connection unexpectedly"
             r"|forcibly closed|Lost connection to MySQL"
-            r"|code = Unavailable|StatusCode\.UNAVAILABLE|UNAVAILABLE: |Broken pipe|EPIPE",
+            r"|code = Unavailable|StatusCode\.UNAVAILABLE|UNAVAILABLE: |Broken pipe|(?-i:EPIPE)",
+            re.IGNORECASE,
+        ),
+    ),
+    # Only that it failed: the words of clients that keep the reason to themselves.
+    (
+        "failed",
+        re.compile(
+            r"(?:could not|couldn't|cannot|can't|unable to|failed to|not possible to) "
+            r"(?:connect\b|establish (?:a |the )?connection|reach\b)",
             re.IGNORECASE,
         ),
     ),
@@ -1354,9 +1367,12 @@ def addresses(content: str) -> tuple[Address, ...]:
             found.pop(next(iter(found)))
     named = {(a.host, a.kind) for a in found.values() if a.port is not None}
     kinds = {a.kind for a in found.values() if a.host}
+    # Where another line says why, the one that only says that it failed is left out.
+    better = [a for a in found.values() if a.kind not in ("failed", "unauthorized")]
     return tuple(
         a
         for a in found.values()
+        if not (a.kind == "failed" and any(abs(b.at - a.at) <= _FAR and a.host in (b.host, "") for b in better))
         if a.port is not None or ((a.host, a.kind) not in named and (a.host or a.kind not in kinds))
     )
 

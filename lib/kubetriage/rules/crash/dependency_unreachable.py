@@ -26,7 +26,7 @@ from kubetriage.logs import Address
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
 from kubetriage.nearest import nearest
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.last_words import LastWords, container_part, last_words, short
+from kubetriage.rules.crash.last_words import LastWords, environment_fix, last_words, short
 from kubetriage.snapshot import Get, List, Need
 from kubetriage.times import parse_time
 
@@ -39,6 +39,7 @@ _WORDS = {
     "unresolved": "could not be resolved",
     "reset": "was cut",
     "unreachable": "has no route",
+    "failed": "failed",
 }
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -321,9 +322,11 @@ def _rename(case: Case, words: LastWords, address: Address, good: str) -> Fix:
         return Fix(f"Set the address in {name}'s configuration to {good}.")
     variable, _, value = setting
     renamed = re.sub(rf"(?<![\w.-]){re.escape(address.host)}(?![\w.-])", lambda _: good, value)
-    return case.template_fix(
+    return environment_fix(
+        words,
         f"Set {variable} of container {name} in {case.workload_name} to use {good} instead of {address.host}.",
-        container_part(words.container, {"env": [{"name": variable, "value": renamed}]}),
+        variable,
+        renamed,
     )
 
 
@@ -432,9 +435,11 @@ def _reported(case: Case, words: LastWords, address: Address, port: int) -> Fix:
     if setting is None or str(address.port) not in setting[2]:
         return Fix(f"Set the port in {words.container.name}'s configuration to {port} instead of {address.port}.")
     value = re.sub(rf"(?<!\d){address.port}(?!\d)", str(port), setting[2])
-    return case.template_fix(
+    return environment_fix(
+        words,
         f"Set {setting[0]} of container {words.container.name} in {case.workload_name} to use port {port}.",
-        container_part(words.container, {"env": [{"name": setting[0], "value": value}]}),
+        setting[0],
+        value,
     )
 
 

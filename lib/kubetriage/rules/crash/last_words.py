@@ -103,7 +103,10 @@ class LastWords:
         """Find a line in the last error that matches; before it, when it only says that the program gave up."""
         error = self.error
         if error is None:
-            return None
+            # Nothing looks like an error; the last words before the exit still may name the cause.
+            line = last_line(self.text)
+            match = pattern.search(line)
+            return Said(line, Confidence.LIKELY, match) if match and not (unless and unless.search(line)) else None
         for line in (error.summary, *error.lines):
             match = pattern.search(line)
             if match is not None and not (unless and unless.search(line)):
@@ -275,6 +278,15 @@ def volume_words(volume: Obj) -> str:
         if key in volume:
             return f"volume {name} ({key})"
     return f"volume {name}"
+
+
+def environment_fix(words: LastWords, advice: str, variable: str, value: str) -> Fix:
+    """Make a fix that sets a variable of the container; words only where its value holds a secret.
+
+    What is shown is redacted, so a patch with a secret in it would set the redacted text.
+    """
+    spec = container_part(words.container, {"env": [{"name": variable, "value": value}]})
+    return words.case.template_fix(advice, spec if clean(value) == value else None)
 
 
 def container_part(container: Container, part: Obj, **more: Any) -> Obj:

@@ -20,11 +20,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from kubetriage.fields import Obj, text, texts
+from kubetriage.fields import text, texts
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
 from kubetriage.quantity import parse_quantity
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.last_words import LastWords, Said, container_part, last_words, short
+from kubetriage.rules.crash.last_words import LastWords, Said, environment_fix, last_words, short
 
 CODE = "RuntimeOutOfMemory"
 TITLE = "the runtime's own memory limit"
@@ -133,9 +133,11 @@ def _advice(case: Case, words: LastWords, said: Said, kind: str, mib: int, flags
             )
         return (
             "the Java heap was full; the JVM takes a quarter of the container's memory unless told otherwise",
-            case.template_fix(
+            environment_fix(
+                words,
                 f"Set JAVA_TOOL_OPTIONS of {where} to -XX:MaxRAMPercentage=75.",
-                _env(words, "JAVA_TOOL_OPTIONS", "-XX:MaxRAMPercentage=75"),
+                "JAVA_TOOL_OPTIONS",
+                _added(words, "JAVA_TOOL_OPTIONS", "-XX:MaxRAMPercentage=75"),
             ),
         )
     if kind == "node":
@@ -151,11 +153,13 @@ def _advice(case: Case, words: LastWords, said: Said, kind: str, mib: int, flags
             )
         return (
             f"the V8 heap was full{was}",
-            case.template_fix(
+            environment_fix(
+                words,
                 f"Set NODE_OPTIONS of {where} to --max-old-space-size={size}, three quarters of its limit; "
                 f"raise the limit "
                 f"as well if it needs more.",
-                _env(words, "NODE_OPTIONS", f"--max-old-space-size={size}"),
+                "NODE_OPTIONS",
+                _added(words, "NODE_OPTIONS", f"--max-old-space-size={size}"),
             ),
         )
     if kind == "php":
@@ -169,6 +173,5 @@ def _advice(case: Case, words: LastWords, said: Said, kind: str, mib: int, flags
     )
 
 
-def _env(words: LastWords, name: str, value: str) -> Obj:
-    before = words.container.environment().get(name, "")
-    return container_part(words.container, {"env": [{"name": name, "value": f"{before} {value}".strip()}]})
+def _added(words: LastWords, name: str, value: str) -> str:
+    return f"{words.container.environment().get(name, '')} {value}".strip()
