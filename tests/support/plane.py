@@ -57,6 +57,8 @@ class Plane:
         self.listen = listen
         self.node_zones = {f"node-{n}": f"z{n % 3}" for n in range(1, nodes + 1)}
         self.node_ready: dict[str, str] = {}
+        self.marked = 300.0
+        """Seconds since the Ready conditions last changed."""
         self.node_lease: dict[str, float] = {}
         """Age of a node's lease in seconds where it is not 3."""
         self.leader_age = {"kube-controller-manager": 1.0, "kube-scheduler": 1.0}
@@ -216,7 +218,7 @@ class Plane:
         ready = {
             "type": "Ready",
             "status": self.node_ready.get(name, "True"),
-            "lastTransitionTime": format_time(ago(300)),
+            "lastTransitionTime": format_time(ago(self.marked)),
         }
         return {
             "metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": zone}},

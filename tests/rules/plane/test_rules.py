@@ -384,7 +384,19 @@ def test_quorum_read_splits_frozen_leases(answer, cause, confidence):
     assert [(f.cause, f.confidence.value) for f in found] == ([(cause, confidence)] if cause else [])
 
 
-@pytest.mark.parametrize(("age", "frozen"), [(10, False), (80, True)])
+@pytest.mark.parametrize(("nodes", "frozen"), [(1, False), (5, True)])
+def test_without_leader_leases_several_silent_kubelets_are_needed(nodes, frozen):
+    plane = Plane(members=0, nodes=nodes)
+    plane.frozen(90)
+    plane.leader_age = {}
+    assert ("ApiServerUnready" in plane.causes()) == frozen
+    # Who marks nodes can write.
+    plane.node_ready["node-1"] = "Unknown"
+    plane.marked = 40.0
+    assert "ApiServerUnready" not in plane.causes()
+
+
+@pytest.mark.parametrize(("age", "frozen"), [(10, False), (100, True)])
 def test_a_new_event_is_a_write(age, frozen):
     plane = Plane(members=0)
     plane.frozen(90)

@@ -14,6 +14,7 @@ from kubetriage.fields import Obj, labels, name_of, namespace_of, objects, text
 from kubetriage.model import Ref
 from kubetriage.prometheus import Window
 from kubetriage.rules.node.contact import condition, grace_period
+from kubetriage.rules.node.scope import written
 from kubetriage.rules.plane import apf, apilog, apiserver, etcd, webhooks
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, Lease, Leases, Quorum, read_quorum
 from kubetriage.rules.plane.thresholds import Limits
@@ -25,16 +26,18 @@ CLUSTER = Ref("Cluster", "", "control-plane")
 
 
 def readiness_only(node: Obj) -> Obj:
-    """Keep a node's name, labels and Ready condition: a list of thousands of nodes is mostly images."""
+    """Keep a node's name, labels, taints and Ready condition: a list of thousands of nodes is mostly images."""
     ready = [c for c in (condition(node, "Ready"),) if c]
     kept = {"name": name_of(node), "labels": labels(node, "metadata", "labels")}
-    return {"metadata": kept, "status": {"conditions": ready}}
+    return {"metadata": kept, "spec": {"taints": objects(node, "spec", "taints")}, "status": {"conditions": ready}}
 
 
 NODES = List("nodes", cached=True, shape=readiness_only, timeout=8.0)
 EVENTS = List("events", "kube-system", timeout=5.0)
 
 _COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+_SEVERAL = 3
+"""Nodes that do not fall silent in the same moment by chance."""
 _ETCD_NAMESPACES = ("kube-system", "openshift-etcd")
 _OPENSHIFT = "node.openshift.io/"
 
@@ -231,9 +234,14 @@ class Case:
         again = self.quorum(CONTROLLER_MANAGER).lease
         if again is not None and again.renewed is not None and again.renewed > last.renewed:
             return Writes.FLOWING
+        others = [t for t in (*written(self.nodes), *(e.last for e in self.events if e.last)) if t > last.renewed]
         limit = timedelta(seconds=self.limits.writes_frozen)
-        if any(e.last and last.renewed < e.last and timedelta() <= self.now - e.last <= limit for e in self.events):
+        if any(timedelta() <= self.now - t <= limit for t in others):
             return Writes.FLOWING
+        # Kubelets may be silent by themselves: without a lease of the control plane's own, only several of them that
+        # nobody marked since tell that nobody can write.
+        if not self.leases.own and (others or len(self.leases.nodes) < _SEVERAL):
+            return Writes.UNKNOWN
         done = apiserver.lease_writes(self.api)
         if done:
             return Writes.SLOW if self.etcd_check_fails else Writes.FLOWING

@@ -125,6 +125,11 @@ class Leases:
         return tuple(x for x in self.items if x.identity)
 
     @property
+    def own(self) -> tuple[Lease, ...]:
+        """Leases that the control plane itself renews."""
+        return tuple(x for x in self.items if x.namespace == "kube-system" and x.renewed)
+
+    @property
     def ahead(self) -> tuple[Lease, ...]:
         """Leases renewed in the future: their writers' clocks are ahead of the API server's."""
         return tuple(x for x in self.items if (age := x.age(self.now)) and age.total_seconds() < -CLOCK_SKEW)
@@ -132,8 +137,7 @@ class Leases:
     @property
     def skewed_ahead(self) -> tuple[Lease, ...]:
         """Those of them that are ahead of the control plane's own leases too: the list itself may have come late."""
-        own = [x.renewed for x in self.items if x.namespace == "kube-system" and x.renewed]
-        limit = max(own, default=self.now) + timedelta(seconds=CLOCK_SKEW)
+        limit = max((x.renewed for x in self.own if x.renewed), default=self.now) + timedelta(seconds=CLOCK_SKEW)
         return tuple(x for x in self.ahead if x.renewed and x.renewed > limit)
 
     @property

@@ -31,6 +31,10 @@ TITLE = "kubelets have lost contact"
 LINK = "kubelets' contact"
 
 
+_SEVERAL = 3
+"""Nodes that do not fail together by chance; with fewer it may be the kubelets themselves."""
+
+
 def check(case: Case) -> Iterator[Finding]:
     """Tell the whole cluster, a zone and single nodes apart."""
     lost = case.lost_nodes
@@ -38,12 +42,12 @@ def check(case: Case) -> Iterator[Finding]:
         return
     total = len(case.nodes)
     if len(lost) >= case.limits.nodes_lost * total:
+        where = "the way from the kubelets to it is broken" if total >= _SEVERAL else "their kubelets, or the way to it"
         yield _finding(
             case,
             lost,
             Severity.ERROR,
-            f"{len(lost)} of {count(total, 'node')} lost contact with the API server, which itself can write:"
-            " the way from the kubelets to it is broken.",
+            f"{len(lost)} of {count(total, 'node')} lost contact with the API server, which itself can write: {where}.",
             (
                 Fix(
                     "Try the API server's address from a node (curl -k https://ADDRESS:6443/livez): load balancer,"
