@@ -53,6 +53,7 @@ def _controller_needs(snapshot: Snapshot, request: Request, target: Target, obj:
     case = ControllerCase(obj, BY_PLURAL[target.resource].kind, snapshot)
     for _, member in case.family:
         yield List("events", namespace, fields=f"involvedObject.uid={uid_of(member)}")
+    yield from crash.controller_needs(case)
 
 
 def _wanted(snapshot: Snapshot, request: Request, pod: Pod) -> bool:

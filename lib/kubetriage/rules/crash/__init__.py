@@ -3,7 +3,8 @@
 A rule is a module with ``CODE``, ``TITLE``, a docstring that is its manual page, and
 
 * ``check(case: Case) -> Iterable[Finding]`` for pods,
-* ``check_controller(case: ControllerCase) -> Iterable[Finding]`` for what a controller says itself,
+* ``check_controller(case: ControllerCase) -> Iterable[Finding]`` for what a controller says itself, with
+  ``controller_needs(case: ControllerCase) -> Iterable[Need]`` for reads beyond its events,
 * ``needs(case: Case) -> Iterable[Need]`` for reads beyond the pod, its events, logs, owners and node.
 
 A rule about an instance that ended asks ``case.crash(container)``, which leaves out the ends that are as they
@@ -29,6 +30,7 @@ from kubetriage.pods import Pod
 from kubetriage.rules.crash import (
     aborted,
     address_in_use,
+    admission_denied,
     app_config_missing,
     app_error,
     certificate_invalid,
@@ -51,7 +53,10 @@ from kubetriage.rules.crash import (
     init_container_failed,
     init_container_waiting,
     invalid_image_name,
+    job_backoff_limit_exceeded,
+    job_deadline_exceeded,
     killed_by_signal,
+    limit_range_violation,
     liveness_kills_slow_start,
     liveness_probe_failed,
     node_admission_rejected,
@@ -67,6 +72,7 @@ from kubetriage.rules.crash import (
     pre_stop_hook_failed,
     preempted,
     probe_errored,
+    quota_exceeded,
     rbac_forbidden,
     read_only_filesystem,
     readiness_probe_failed,
@@ -80,6 +86,7 @@ from kubetriage.rules.crash import (
     secret_key_not_found,
     secret_not_found,
     segfault,
+    service_account_not_found,
     start_error,
     startup_probe_failed,
     stuck_terminating,
@@ -123,7 +130,13 @@ TIERS: tuple[tuple[ModuleType, ...], ...] = (
         unschedulable_topology,
     ),
     # References and configuration: missing objects explain volumes that do not mount.
-    (config_map_not_found, config_map_key_not_found, secret_not_found, secret_key_not_found),
+    (
+        config_map_not_found,
+        config_map_key_not_found,
+        secret_not_found,
+        secret_key_not_found,
+        service_account_not_found,
+    ),
     # Volumes, then the sandbox: the kubelet takes them in this order.
     (volume_attach_failed, volume_mount_error),
     (sandbox_create_failed,),
@@ -179,7 +192,16 @@ TIERS: tuple[tuple[ModuleType, ...], ...] = (
 CONCLUSIONS: tuple[ModuleType, ...] = (init_container_failed, restarted_then_stable, unknown, context)
 """What follows from all findings of a pod together, in this order."""
 
-CONTROLLER_RULES: tuple[ModuleType, ...] = ()
+CONTROLLER_RULES: tuple[ModuleType, ...] = (
+    # No pod at all: who refuses to create it.
+    service_account_not_found,
+    quota_exceeded,
+    limit_range_violation,
+    admission_denied,
+    # Given up.
+    job_backoff_limit_exceeded,
+    job_deadline_exceeded,
+)
 """Causes that a controller reports itself, because it has no pod or has given up."""
 
 RECENT = timedelta(hours=1)
@@ -220,6 +242,14 @@ def diagnose_controller(case: ControllerCase) -> tuple[Finding, ...]:
     for rule in CONTROLLER_RULES:
         found.extend(cast("Iterable[Finding]", rule.check_controller(case)))
     return ordered(found)
+
+
+def controller_needs(case: ControllerCase) -> Iterator[Need]:
+    """Say what to read about a controller beyond itself, the controllers below it, and their events."""
+    for rule in CONTROLLER_RULES:
+        ask = getattr(rule, "controller_needs", None)
+        if ask is not None:
+            yield from ask(case)
 
 
 def needs_full_look(snapshot: Snapshot, pod: Pod) -> bool:

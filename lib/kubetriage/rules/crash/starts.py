@@ -102,7 +102,7 @@ _SHELL: tuple[tuple[Start, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern))
     for kind, pattern in (
         (Start.INTERPRETER, r"(?P<what>[^\s:]+(?:\^M|\r)?): bad interpreter"),
-        (Start.INTERPRETER, r"env: .?(?P<what>[^\s'’:]+?\r?)['’]?: No such file"),
+        (Start.INTERPRETER, r"env: (?:can't execute )?['‘]?(?P<what>[^\s'’:]+\r?)['’]?: No such file"),
         (Start.INTERPRETER, r"(?P<what>[^\s:]+): cannot execute: required file not found"),
         (Start.LIBRARY, r"error while loading shared libraries: (?P<what>[^\s:]+)"),
         (Start.LIBRARY, r"Error loading shared library (?P<what>[^\s:]+)"),
@@ -119,7 +119,7 @@ _SHELL: tuple[tuple[Start, re.Pattern[str]], ...] = tuple(
 # runc and crun write these into the container's own output when execve fails after the container was made; the
 # file itself was found before, so "no such file" is about its interpreter. "standard_init_linux.go" until runc 1.0.
 _INIT = re.compile(
-    r"\A(?:exec (?P<what>[^:]+)|standard_init_linux\.go:\d+: exec user process caused:?): \"?"
+    r"\A(?:exec (?P<what>[^:]+)|standard_init_linux\.go:\d+: exec user process caused):? \"?"
     r"(?P<why>exec format error|no such file or directory|permission denied)\"?\s*\Z",
     re.I,
 )

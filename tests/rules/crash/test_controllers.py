@@ -1,0 +1,245 @@
+# ruff: noqa: E501  (the API server's words stand on one line)
+"""Controllers that cannot create their pods, and Jobs that gave up."""
+
+import pytest
+
+from kubetriage.model import Confidence
+from kubetriage.pods import Pod
+from kubetriage.rules import crash
+from kubetriage.rules.crash.case import ControllerCase
+from support.objects import at, cluster, event, obj, pod, status, terminated
+from support.offline import diagnosis
+
+
+def deployment(replicas=2, have=0, conditions=(), **template):
+    spec = {"containers": [{"name": "app", "image": "x"}], **template}
+    top = obj("Deployment", "api", spec={"replicas": replicas, "template": {"spec": spec}}, status={})
+    below = obj(
+        "ReplicaSet",
+        "api-1",
+        owner=top,
+        spec={"replicas": replicas, "template": {"spec": spec}},
+        status={"replicas": have, "conditions": list(conditions)},
+    )
+    return top, below
+
+
+def refused(message, *objects, kind="ReplicaSet", **more):
+    top, below = deployment(**more)
+    about = below if kind == "ReplicaSet" else top
+    said = event("FailedCreate", f"Error creating: {message}", about, component="replicaset-controller")
+    return findings(top, below, said, *objects)
+
+
+def findings(top, *objects, pods=(), **more):
+    made = cluster(top, *objects, *pods, **more)
+    return crash.diagnose_controller(ControllerCase(top, top["kind"], made, tuple(Pod(p) for p in pods)))
+
+
+QUOTA = 'pods "api-1-x" is forbidden: exceeded quota: q, requested: limits.memory=1Gi,pods=1, used: limits.memory=4Gi,pods=3, limited: limits.memory=4Gi,pods=3'
+MUST = 'pods "api-1-x" is forbidden: failed quota: q: must specify limits.cpu for: app; limits.memory for: app'
+REFUSALS = [
+    (QUOTA, "QuotaExceeded", "limits.memory: 4Gi of 4Gi used"),
+    (MUST, "QuotaExceeded", "limits.cpu, limits.memory"),
+    (
+        'pods "api-1-x" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi',
+        "LimitRangeViolation",
+        "memory limit 2Gi (maximum per Container 1Gi)",
+    ),
+    (
+        'pods "api-1-x" is forbidden: [minimum cpu usage per Container is 100m, but request is 10m, maximum memory usage per Pod is 1Gi, but limit is 4Gi]',
+        "LimitRangeViolation",
+        "cpu request 10m",
+    ),
+    (
+        'pods "api-1-x" is forbidden: cpu max limit to request ratio per Container is 2, but provided ratio is 8.000000',
+        "LimitRangeViolation",
+        "ratio",
+    ),
+    (
+        'pods "api-1-x" is forbidden: error looking up service account shop/builder: serviceaccount "builder" not found',
+        "ServiceAccountNotFound",
+        "builder",
+    ),
+    (
+        'pods "api-1-x" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false (container "app" must set securityContext.allowPrivilegeEscalation=false)',
+        "AdmissionDenied",
+        "level restricted",
+    ),
+    ('admission webhook "policy.example" denied the request: no owner label', "AdmissionDenied", "no owner label"),
+    (
+        'Internal error occurred: failed calling webhook "inject.example": failed to call webhook: Post "https://x.svc": dial tcp 10.0.0.1:443: connect: connection refused',
+        "AdmissionDenied",
+        "does not answer",
+    ),
+    (
+        "pods \"api-1-x\" is forbidden: ValidatingAdmissionPolicy 'images' with binding 'images' denied request: image must come from registry.example",
+        "AdmissionDenied",
+        "images",
+    ),
+    ('pods "api-1-x" is forbidden: no PriorityClass with name hihg was found', "AdmissionDenied", "high exists"),
+    ('pods "api-1-x" is forbidden: pod rejected: RuntimeClass "kata" not found', "AdmissionDenied", "kata"),
+    (
+        'pods "api-1-x" is forbidden: unable to validate against any security context constraint: [provider "x": Forbidden]',
+        "AdmissionDenied",
+        "constraint",
+    ),
+    (
+        'pods "api-1-x" is forbidden: unable to create new content in namespace shop because it is being terminated',
+        "AdmissionDenied",
+        "terminated",
+    ),
+]
+
+
+@pytest.mark.parametrize(("message", "cause", "word"), REFUSALS)
+def test_refusals(message, cause, word):
+    (found,) = refused(message, obj("PriorityClass", "high"))
+    assert (found.cause, found.object.kind, found.object.name) == (cause, "Deployment", "api")
+    assert word in found.message
+
+
+@pytest.mark.parametrize(("message", "cause", "word"), REFUSALS)
+def test_the_condition_outlives_the_events(message, cause, word):
+    condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
+    top, below = deployment(conditions=[condition])
+    (found,) = findings(top, below, obj("PriorityClass", "high"), denied=["events"])
+    assert found.cause == cause
+    assert word in found.message
+
+
+@pytest.mark.parametrize(
+    "lead",
+    [
+        "Error creating: ",
+        "create Pod api-0 in StatefulSet api failed error: ",
+        "(combined from similar events): Error creating: ",
+    ],
+)
+def test_other_controllers_and_folded_events(lead):
+    top = obj("StatefulSet", "api", spec={"replicas": 1, "template": {"spec": {}}}, status={"replicas": 0})
+    said = event("FailedCreate", lead + QUOTA, top)
+    assert [f.cause for f in findings(top, said)] == ["QuotaExceeded"]
+
+
+def test_a_job_that_may_not_create_its_pod():
+    top = obj("Job", "report", spec={"template": {"spec": {}}}, status={})
+    assert [f.cause for f in findings(top, event("FailedCreate", f"Error creating: {QUOTA}", top))] == ["QuotaExceeded"]
+
+
+def test_an_old_refusal_is_over():
+    top, below = deployment(have=2)
+    said = event("FailedCreate", f"Error creating: {QUOTA}", below, last=-600)
+    assert findings(top, below, said) == ()
+    top, below = deployment(have=1)
+    made = event("SuccessfulCreate", "Created pod: api-1-x", below, last=-30, warning=False)
+    assert findings(top, below, said, made) == ()
+
+
+def test_the_quotas_own_numbers_are_evidence():
+    quota = obj("ResourceQuota", "q", status={"hard": {"pods": "3"}, "used": {"pods": "3"}})
+    (found,) = refused(QUOTA, quota)
+    assert "used 3 of 3" in [e.value for e in found.evidence]
+
+
+def test_the_nearest_service_account_with_a_patch():
+    message = REFUSALS[5][0]
+    (found,) = refused(message, obj("ServiceAccount", "builders"))
+    assert found.fix[0].patch == {"spec": {"template": {"spec": {"serviceAccountName": "builders"}}}}
+
+
+def test_a_token_that_the_kubelet_does_not_get():
+    why = 'failed to fetch token: serviceaccounts "builder" not found'
+    said = event("FailedMount", f'MountVolume.SetUp failed for volume "kube-api-access-x" : {why}')
+    target = pod(
+        phase="Pending",
+        statuses=[status(state={"waiting": {"reason": "ContainerCreating"}})],
+        serviceAccountName="builder",
+        volumes=[{"name": "kube-api-access-x", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}],
+    )
+    made = cluster(target, said, obj("ServiceAccount", "default"))
+    (found,) = crash.diagnose_pod(made, Pod(target))
+    assert found.cause == "ServiceAccountNotFound"
+
+
+def job(reason, message="", **fields):
+    condition = {
+        "type": "Failed",
+        "status": "True",
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": at(-30),
+    }
+    spec = {"backoffLimit": 1, "template": {"spec": {}}, **fields.pop("spec", {})}
+    return obj("Job", "report", spec=spec, status={"conditions": [condition], "failed": 2}, **fields)
+
+
+@pytest.mark.parametrize(
+    "reason", ["BackoffLimitExceeded", "PodFailurePolicy", "FailedIndexes", "MaxFailedIndexesExceeded"]
+)
+def test_a_job_that_gave_up_names_the_newest_failure(reason):
+    top = job(reason, "words of the controller")
+    pods = [
+        pod(
+            f"report-{n}",
+            owner=top,
+            phase="Failed",
+            statuses=[status("work", terminated(n, "Error", -100 * n, -90 * n))],
+        )
+        for n in (1, 2)
+    ]
+    (found,) = findings(top, pods=pods, logs={"work": "cannot open input.csv\n"}, pod_name="report-1")
+    assert (found.cause, found.object.kind, found.object.container) == ("JobBackoffLimitExceeded", "Job", "work")
+    assert "report-1" in found.message
+    assert "cannot open input.csv" in found.message
+
+
+def test_a_job_whose_pods_are_gone():
+    (found,) = findings(job("BackoffLimitExceeded"))
+    assert (found.cause, found.confidence, found.object.container) == (
+        "JobBackoffLimitExceeded",
+        Confidence.CONFIRMED,
+        "",
+    )
+
+
+def test_a_job_out_of_time():
+    (found,) = findings(job("DeadlineExceeded", spec={"activeDeadlineSeconds": 60}))
+    assert found.cause == "JobDeadlineExceeded"
+    assert "60 s" in found.message
+
+
+def test_only_the_newest_job_of_a_cron_job_counts():
+    top = obj("CronJob", "nightly", spec={})
+    old = job("BackoffLimitExceeded", owner=top)
+    new = obj(
+        "Job",
+        "report-2",
+        owner=top,
+        metadata={"creationTimestamp": at(-60)},
+        status={"conditions": [{"type": "Complete", "status": "True"}]},
+    )
+    assert findings(top, old, new) == ()
+    assert [f.cause for f in findings(top, old)] == ["JobBackoffLimitExceeded"]
+
+
+def test_a_job_that_completed_is_no_finding():
+    top = obj("Job", "report", spec={}, status={"conditions": [{"type": "Complete", "status": "True"}], "succeeded": 1})
+    assert findings(top) == ()
+
+
+def test_asks_only_for_what_the_refusal_is_about():
+    top, below = deployment()
+    said = event("FailedCreate", f"Error creating: {QUOTA}", below)
+    made = cluster(top, below, said)
+    asked = {
+        (n.resource, getattr(n, "name", "")) for n in crash.controller_needs(ControllerCase(top, "Deployment", made))
+    }
+    assert asked == {("resourcequotas", "q")}
+
+
+def test_recorded():
+    found = diagnosis("why-crash", "deploy/api", capture="quota-blocked").findings
+    assert [(f.cause, f.object.kind) for f in found] == [("QuotaExceeded", "Deployment")]
+    first = diagnosis("why-crash", "job/report", capture="job-backoff").findings[0]
+    assert (first.cause, first.object.container) == ("JobBackoffLimitExceeded", "app")

@@ -1,0 +1,274 @@
+# ruff: noqa: E501  (the words of runtimes and kubelets stand on one line)
+"""Processes that could not be started: containerd, CRI-O, cri-dockerd, shells."""
+
+import pytest
+
+from kubetriage.model import Confidence
+from support.objects import (
+    at,
+    back_off,
+    container,
+    crash_causes,
+    crash_findings,
+    event,
+    obj,
+    pod,
+    status,
+    terminated,
+    waiting,
+)
+
+RUNC = "OCI runtime create failed: runc create failed: unable to start container process: "
+CONTAINERD = f"failed to create containerd task: failed to create shim task: {RUNC}"
+CONTAINERD_2 = f"failed to create containerd task: failed to create shim task: {RUNC}error during container init: "
+DOCKER = f"failed to create shim task: {RUNC}"
+CRI_O = 'container create failed: time="2026-11-24T11:00:00Z" level=error msg="runc create failed: unable to start container process: '
+
+
+def containerd(words, **spec):
+    """StartError ends the instance, and the back-off runs."""
+    end = terminated(128, "StartError", "1970-01-01T00:00:00Z", -60, f"{CONTAINERD}{words}: unknown")
+    return pod(containers=[container(**spec)], statuses=[status(state=back_off(), last=end)])
+
+
+def containerd_first(words, **spec):
+    """The first try: RunContainerError, no back-off yet."""
+    end = terminated(128, "StartError", "1970-01-01T00:00:00Z", -5, f"{CONTAINERD_2}{words}: unknown")
+    state = waiting("RunContainerError", f"{CONTAINERD_2}{words}: unknown")
+    return pod(containers=[container(**spec)], statuses=[status(state=state, last=end)])
+
+
+def terminated_now(words, **spec):
+    """1.35 and newer leave the terminated state current."""
+    end = terminated(128, "StartError", "1970-01-01T00:00:00Z", -5, f"{CONTAINERD}{words}: unknown")
+    return pod(containers=[container(**spec)], statuses=[status(state=end, restarts=2)])
+
+
+def cri_o(words, **spec):
+    """CRI-O fails to create; there is no ended instance."""
+    escaped = words.replace('"', '\\"')
+    state = waiting("CreateContainerError", f'{CRI_O}{escaped}"')
+    return pod(containers=[container(**spec)], statuses=[status(state=state)], phase="Pending")
+
+
+def cri_dockerd(words, **spec):
+    """ContainerCannotRun, with the shell's codes."""
+    code = 126 if "permission denied" in words or "format" in words else 127
+    end = terminated(code, "ContainerCannotRun", -60, -60, f"{DOCKER}{words}: unknown")
+    return pod(containers=[container(**spec)], statuses=[status(state=back_off(), last=end)])
+
+
+WORDS = [
+    ('exec: "/app/server": stat /app/server: no such file or directory', "/app/server", "CommandNotFound"),
+    ('exec: "server": executable file not found in $PATH', "server", "CommandNotFound"),
+    ('exec: "/app/run": permission denied', "/app/run", "CommandNotExecutable"),
+    ('exec: "/etc": is a directory', "/etc", "CommandNotExecutable"),
+    ("exec /app/server: exec format error", "/app/server", "WrongArchitecture"),
+    ("exec /app/start.sh: exec format error", "/app/start.sh", "CommandNotExecutable"),
+    ('chdir to cwd ("/work") set in config.json failed: permission denied', "", "StartError"),
+    ("container init was OOM-killed (memory limit too low?)", "", "StartError"),
+    (
+        'error mounting "/var/lib/kubelet/x" to rootfs at "/etc/app.conf": mount x: not a directory: Are you trying to mount '
+        "a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type",
+        "",
+        "VolumeMountError",
+    ),
+]
+
+
+@pytest.mark.parametrize(("words", "program", "cause"), WORDS)
+@pytest.mark.parametrize("teller", [containerd, containerd_first, terminated_now, cri_o, cri_dockerd])
+@pytest.mark.parametrize("denied", [(), ("events", "pods/log", "nodes")])
+def test_every_runtime_tells_the_same(teller, words, program, cause, denied):
+    found = crash_findings(teller(words, command=[program or "x"]), denied=denied)
+    assert [(f.cause, f.object.container) for f in found] == [(cause, "app")]
+    assert program in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (
+            "container create failed: executable file `x` not found in $PATH: No such file or directory",
+            "CommandNotFound",
+        ),
+        ("container create failed: open executable: Operation not permitted", "CommandNotExecutable"),
+        ("container create failed: exec format error", "WrongArchitecture"),
+        ("Error: no command specified", "CommandNotFound"),
+        ("context deadline exceeded", "StartError"),
+        ('failed to reserve container name "app_api": name "app_api" is reserved for "0a"', "StartError"),
+    ],
+)
+def test_crun_and_other_create_errors(words, cause):
+    target = pod(statuses=[status(state=waiting("CreateContainerError", words))], phase="Pending")
+    assert crash_causes(target) == [(cause, "app")]
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (
+            'container has runAsNonRoot and image will run as root (pod: "api_shop(1)", container: app)',
+            "RunAsNonRootViolation",
+        ),
+        (
+            'container has runAsNonRoot and image has non-numeric user (nginx), cannot verify user is non-root (pod: "a")',
+            "RunAsNonRootViolation",
+        ),
+        ('container\'s runAsUser breaks non-root policy (pod: "a", container: app)', "RunAsNonRootViolation"),
+        ('failed to prepare subPath for volumeMount "v" of container "app"', "VolumeMountError"),
+        ('environment variable key "K" not found in file "F"', "StartError"),
+    ],
+)
+def test_configuration_errors_that_are_no_missing_object(words, cause):
+    target = pod(statuses=[status(state=waiting("CreateContainerConfigError", words))], phase="Pending")
+    (found,) = crash_findings(target)
+    assert (found.cause, found.object.container) == (cause, "app")
+
+
+def test_non_root_with_a_patch_of_the_owner():
+    words = 'container has runAsNonRoot and image will run as root (pod: "api_shop(1)", container: app)'
+    owner = obj("ReplicaSet", "api-1")
+    target = pod(
+        containers=[container(securityContext={"runAsNonRoot": True})],
+        statuses=[status(state=waiting("CreateContainerConfigError", words))],
+        owner=owner,
+    )
+    (found,) = crash_findings(target, owner)
+    assert found.fix[0].patch["spec"]["template"]["spec"]["containers"][0]["securityContext"] == {"runAsUser": 1000}
+    assert "true" in [e.value for e in found.evidence]
+
+
+def ended(code, log, *, seen=True, **spec):
+    end = terminated(code, "Error", -61, -60)
+    target = pod(containers=[container(**spec)], statuses=[status(state=back_off(), last=end)])
+    return crash_findings(target, logs={"app": log} if seen else {}, denied=() if seen else ("pods/log",))
+
+
+SHELL = [
+    (127, "sh: 1: run-server: not found", "run-server", "CommandNotFound"),
+    (127, "sh: run-server: not found", "run-server", "CommandNotFound"),
+    (127, "bash: line 1: run-server: command not found", "run-server", "CommandNotFound"),
+    (127, "/entrypoint.sh: line 3: exec: run-server: not found", "run-server", "CommandNotFound"),
+    (127, "/bin/bash: line 1: /app/run: No such file or directory", "/app/run", "CommandNotFound"),
+    (127, "zsh:1: command not found: run-server", "run-server", "CommandNotFound"),
+    (127, "[FATAL tini (7)] exec run-server failed: No such file or directory", "run-server", "CommandNotFound"),
+    (127, "/usr/bin/env: 'python3\\r': No such file or directory", "python3", "CommandNotFound"),
+    (127, "env: can't execute 'python3\r': No such file or directory", "python3", "CommandNotFound"),
+    (
+        127,
+        "app: error while loading shared libraries: libpq.so.5: cannot open shared object file",
+        "libpq.so.5",
+        "CommandNotFound",
+    ),
+    (126, "bash: ./run.sh: /bin/sh^M: bad interpreter: No such file or directory", "/bin/sh", "CommandNotFound"),
+    (126, "sh: 1: ./run: Permission denied", "./run", "CommandNotExecutable"),
+    (126, "bash: line 1: ./run: Is a directory", "./run", "CommandNotExecutable"),
+    (126, "bash: line 1: ./run: cannot execute binary file: Exec format error", "./run", "WrongArchitecture"),
+    (1, "exec /app/server: exec format error", "/app/server", "WrongArchitecture"),
+    (255, "exec /app/server: exec format error", "/app/server", "WrongArchitecture"),
+    (1, "exec /entrypoint.sh: no such file or directory", "/entrypoint.sh", "CommandNotFound"),
+    (1, "standard_init_linux.go:228: exec user process caused: exec format error", "", "WrongArchitecture"),
+    (1, 'standard_init_linux.go:211: exec user process caused "no such file or directory"', "", "CommandNotFound"),
+    (1, "exec /app/run: permission denied", "/app/run", "CommandNotExecutable"),
+]
+
+
+@pytest.mark.parametrize(("code", "line", "program", "cause"), SHELL)
+def test_the_shells_own_last_line(code, line, program, cause):
+    (found,) = ended(code, f"starting\n{line}\n")
+    assert (found.cause, found.object.container) == (cause, "app")
+    assert program in found.message
+    assert found.evidence[1].source == "log"
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        (1, "bind: permission denied"),
+        (1, "open /data/x: no such file or directory"),
+        (1, "sh: 1: run-server: not found"),
+        (1, "cannot exec /app/server: exec format error in child"),
+        (127, "ERROR the upstream answered 127"),
+    ],
+)
+def test_words_of_a_running_program_are_no_start_failure(code, line):
+    causes = {f.cause for f in ended(code, f"{line}\n")}
+    assert not causes & {"CommandNotFound", "CommandNotExecutable", "WrongArchitecture", "StartError"}
+
+
+@pytest.mark.parametrize(("seen", "confidence"), [(True, Confidence.LIKELY), (False, Confidence.POSSIBLE)])
+def test_the_exit_code_alone(seen, confidence):
+    found = ended(127, "", seen=seen)[0]
+    assert (found.cause, found.confidence) == ("CommandNotFound", confidence)
+
+
+def test_a_mount_that_hides_the_program():
+    (found,) = crash_findings(
+        containerd(WORDS[0][0], command=["/app/server"], volumeMounts=[{"name": "work", "mountPath": "/app"}])
+    )
+    assert "volume work at /app" in found.message
+
+
+def test_a_whole_line_as_one_word():
+    words = 'exec: "run-server --port 80": executable file not found in $PATH'
+    (found,) = crash_findings(containerd(words, command=["run-server --port 80"]))
+    assert "one program" in found.message
+
+
+def test_an_image_without_a_shell():
+    (found,) = crash_findings(containerd('exec: "sh": executable file not found in $PATH', command=["sh", "-c", "x"]))
+    assert "shell" in found.message
+
+
+def test_a_script_of_a_config_map():
+    target = pod(
+        containers=[container(command=["/scripts/run.sh"], volumeMounts=[{"name": "s", "mountPath": "/scripts"}])],
+        statuses=[
+            status(
+                state=back_off(),
+                last=terminated(
+                    128,
+                    "StartError",
+                    "1970-01-01T00:00:00Z",
+                    -60,
+                    f'{CONTAINERD}exec: "/scripts/run.sh": permission denied',
+                ),
+            )
+        ],
+        volumes=[{"name": "s", "configMap": {"name": "scripts"}}],
+    )
+    (found,) = crash_findings(target, obj("ConfigMap", "scripts", data={"run.sh": ""}))
+    assert found.cause == "CommandNotExecutable"
+    assert "defaultMode" in found.fix[0].text
+
+
+def test_the_nodes_platform_is_evidence():
+    (found,) = crash_findings(containerd("exec /app/server: exec format error"))
+    assert "linux/amd64" in [e.value for e in found.evidence]
+
+
+def test_a_container_that_runs_now_did_start():
+    end = terminated(128, "StartError", "1970-01-01T00:00:00Z", -600, f'{CONTAINERD}exec: "x": permission denied')
+    target = pod(statuses=[status(state={"running": {"startedAt": at(-590)}}, last=end, ready=True)], ready=True)
+    assert all(f.severity.value == "note" for f in crash_findings(target))
+
+
+def test_the_event_fills_in_for_a_status_without_words():
+    target = pod(statuses=[status(state=waiting("RunContainerError"))], phase="Pending")
+    said = event(
+        "Failed", f'Error: {CONTAINERD}exec: "x": executable file not found in $PATH: unknown', container="app"
+    )
+    assert crash_causes(target, said) == [("CommandNotFound", "app")]
+
+
+def test_sysctl():
+    message = 'Pod was rejected: forbidden sysctl: "kernel.shm_rmid_forced" not allowlisted'
+    target = pod(
+        phase="Failed",
+        more_status={"reason": "SysctlForbidden", "message": message},
+        securityContext={"sysctls": [{"name": "kernel.shm_rmid_forced", "value": "0"}]},
+    )
+    (found,) = crash_findings(target)
+    assert (found.cause, found.object.container) == ("SysctlForbidden", "")
+    assert "kernel.shm_rmid_forced" in found.message
