@@ -91,11 +91,22 @@ def test_an_init_container_at_work_is_a_warning_at_most():
     assert "copying" in finding.message
 
 
-def test_a_service_that_exists_is_not_called_missing():
+@pytest.mark.parametrize(("ready", "said"), [(True, False), (None, False), (False, True)])
+def test_a_service_that_exists_is_judged_by_its_endpoints(ready, said):
     spec = {"command": ["sh", "-c", "until nc -z db 5432; do sleep 1; done"]}
     raw = with_init(running(-600), spec=spec)
     service = obj("Service", "db", spec={"ports": [{"port": 5432}]})
-    assert "does not exist" not in crash_findings(raw, service)[0].message
+    endpoints = obj(
+        "EndpointSlice",
+        "db-x1",
+        metadata={"labels": {"kubernetes.io/service-name": "db"}},
+        endpoints=[{"addresses": ["10.0.0.9"], "conditions": {} if ready is None else {"ready": ready}}],
+    )
+    message = crash_findings(raw, service, endpoints)[0].message
+    assert "does not exist" not in message
+    assert ("no ready endpoint" in message) is said
+    denied = crash_findings(raw, service, denied=("endpointslices",))[0].message
+    assert "no ready endpoint" not in denied
 
 
 def test_services_that_may_not_be_read_are_not_called_missing():

@@ -125,8 +125,16 @@ def next_start(case: Case, container: Container) -> str:
     if container.current_termination is not None and container.restart_policy != "Never" and container.restarts:
         latest = end.finished + LONGEST_BACK_OFF
         if latest > case.now:
-            return f"next start at {format_time(latest)} at the latest (the back-off is capped at 5m)"
+            return f"next start at {format_time(latest)} at the latest ({_cap_words(case)})"
     return ""
+
+
+def _cap_words(case: Case) -> str:
+    version = re.match(r"v?1\.(\d+)", text(case.node.obj, "status", "nodeInfo", "kubeletVersion"))
+    minor = int(version[1]) if version else (case.snapshot.version or (1, 0))[1]
+    if minor >= 35:
+        return "the back-off is capped at 5m, or at the node's crashLoopBackOff.maxContainerRestartPeriod"
+    return "the back-off is capped at 5m"
 
 
 def _alike(case: Case, container: Container) -> tuple[list[Pod], list[Pod]] | None:

@@ -18,12 +18,13 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.fields import texts
+from kubetriage.fields import flag, labels, objects, texts
 from kubetriage.logs import addresses, last_line
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case
-from kubetriage.snapshot import Get, Log, Need
+from kubetriage.rules.crash.dependency_unreachable import SERVICE_NAME
+from kubetriage.snapshot import Get, List, Log, Need
 from kubetriage.times import human_duration
 
 CODE = "InitContainerWaiting"
@@ -80,6 +81,14 @@ def _service(case: Case, host: str) -> tuple[str, str] | None:
     return None
 
 
+def _has_no_ready_endpoint(case: Case, namespace: str, name: str) -> bool:
+    """Tell whether the endpoints of a Service were seen and none is ready."""
+    listing = case.snapshot.list("endpointslices", namespace, labels=f"{SERVICE_NAME}={name}")
+    slices = [s for s in listing.items if labels(s, "metadata", "labels").get(SERVICE_NAME) == name]
+    ready = any(flag(e, "conditions", "ready") is not False for s in slices for e in objects(s, "endpoints"))
+    return listing.complete and not listing.presumed and not ready
+
+
 def needs(case: Case) -> Iterator[Need]:
     """Ask for the running log and the Services that the command names."""
     container = _waiting(case)
@@ -90,6 +99,8 @@ def needs(case: Case) -> Iterator[Need]:
         service = _service(case, host)
         if service is not None:
             yield Get("services", *service)
+            if case.snapshot.get("services", *service).found:
+                yield List("endpointslices", service[0], labels=f"{SERVICE_NAME}={service[1]}")
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -114,6 +125,10 @@ def check(case: Case) -> Iterator[Finding]:
             reasons.append(f"Service {service[1]} {verb} namespace {service[0]}")
             evidence.append(container.fact("spec", "command", f"waits for {host}"))
             fixes.append(Fix(f"Create Service {service[1]} in namespace {service[0]}, or correct the name {host}."))
+        elif found.found and _has_no_ready_endpoint(case, *service):
+            reasons.append(f"Service {service[1]} in namespace {service[0]} has no ready endpoint")
+            evidence.append(Evidence("status", f"endpointslices of service/{service[1]}", "no endpoint is ready"))
+            fixes.append(Fix(f"Find out why no pod of Service {service[1]} is ready (kubectl svc-trace {service[1]})."))
     what = reasons[0] if reasons else f"its last log line is: {line}" if line else "its log is empty or was not seen"
     fixes.append(
         Fix(

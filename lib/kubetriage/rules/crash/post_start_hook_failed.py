@@ -68,8 +68,8 @@ def _failed(case: Case, container: Container, confidence: Confidence, seen: tupl
     run = case.kubectl(f"exec {case.pod.name} -c {container.name} -- {by_hand}")
     fixes = [
         Fix(
-            f"Make the postStart hook of container {container.name} in {case.workload_name} succeed ({words}); its "
-            "output is in no log and no event, so try it by hand while the container runs"
+            f"Make the postStart hook of container {container.name} in {case.workload_name} succeed; its output is in "
+            "no log and no event, so try it while the container runs"
             + (f": {run}" if words.startswith("exec ") else ".")
         )
     ]

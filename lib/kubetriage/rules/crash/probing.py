@@ -103,20 +103,20 @@ class Probe:
 
     @property
     def words(self) -> str:
-        """What it does, short: ``GET http :8080/healthz``."""
+        """What it does, short: ``GET http://:8080/healthz``."""
         if self.handler == "exec":
             return "exec " + " ".join(texts(self.raw, "exec", "command"))
         port = text(self.raw, self.handler, "port") or str(self.port or "?")
         if self.handler == "httpGet":
             scheme = (text(self.raw, "httpGet", "scheme") or "HTTP").lower()
-            return f"GET {scheme} :{port}{text(self.raw, 'httpGet', 'path') or '/'}"
+            return f"GET {scheme}://:{port}{text(self.raw, 'httpGet', 'path') or '/'}"
         return f"{'gRPC' if self.handler == 'grpc' else 'connect'} :{port}"
 
     def evidence(self) -> Evidence:
         """Quote the probe's numbers."""
         value = (
             f"{self.words}; delay {self.delay} s, period {self.period} s, timeout {self.timeout} s, "
-            f"{self.threshold} failures, grace {self.grace} s"
+            f"{self.threshold} failures" + (f", grace {self.grace} s" if self.kind != "readiness" else "")
         )
         return self.container.fact("spec", self.field, value)
 
