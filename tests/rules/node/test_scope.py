@@ -8,6 +8,7 @@ from kubetriage.model import Confidence
 from kubetriage.rules.node.case import read_cluster
 from kubetriage.rules.node.scope import Cutoffs
 from support.nodes import LEADERS, leader, lease, lost, node, pod, taint, world
+from support.objects import NOW
 
 NAMES = [f"n{i}" for i in range(1, 7)]
 ZONES = {"n1": "z1", "n2": "z1", "n3": "z2", "n4": "z2", "n5": "z3", "n6": "z3"}
@@ -83,6 +84,20 @@ def test_marks_later_than_the_last_renewal_prove_that_somebody_writes():
 def test_another_write_of_late_proves_that_writes_work():
     snapshot = world([node(n) for n in NAMES], [lease(n, -90) for n in NAMES], [pod(bound=-5)])
     assert read_cluster(snapshot).whole.kind == "cluster"
+
+
+def test_an_old_mark_proves_no_write_of_late():
+    nodes = [lost("n1", since=-900), *(node(n) for n in NAMES[1:])]
+    snapshot = world(nodes, [lease("n1", -900, rv=1), *(lease(n, -90) for n in NAMES[1:])])
+    assert read_cluster(snapshot).whole.kind == "frozen"
+
+
+def test_an_older_loss_of_one_node_does_not_date_that_of_all():
+    nodes = [lost("n1", since=-900), *(lost(n, since=-90) for n in NAMES[1:])]
+    leases = [lease("n1", -900, rv=1), *(lease(n, -90, rv=2) for n in NAMES[1:]), *LEADERS]
+    whole = read_cluster(world(nodes, leases)).whole
+    assert whole.kind == "cluster"
+    assert whole.since == NOW - timedelta(seconds=90)
 
 
 def test_one_wrong_clock_does_not_hide_a_frozen_cluster():

@@ -237,19 +237,19 @@ def _names(found: Iterable[Contact]) -> tuple[str, ...]:
 
 
 def _since(found: Iterable[Contact]) -> datetime | None:
-    return min((c.since for c in found if c.since), default=None)
+    """Return when the middle one fell silent: an older loss of one node must not date that of all."""
+    times = sorted(c.since for c in found if c.since)
+    return times[len(times) // 2] if times else None
 
 
 def _whole(joined: Sequence[Contact], silent: Sequence[Contact], plane: Plane, cut: Cutoffs) -> Scope:
     names, total = _names(joined), len(joined)
     age, manager_age = plane.renewal_age, plane.manager_age
-    marked_after = any(c.lost and c.changed and c.renewed and c.changed > c.renewed for c in joined)
     if age is not None and age > cut.frozen:
         if plane.leaders_seen:
             return Scope("frozen", members=names, total=total, since=plane.newest_renewal)
-        wrote = plane.newest_write is not None and plane.now - plane.newest_write <= cut.frozen
         late = all(c.beat is Beat.STALE or c.lost for c in joined)
-        if not marked_after and not wrote and (total > 1 or late):
+        if not _wrote_without_kubelets(joined, plane, cut) and (total > 1 or late):
             basis = "judged by the nodes' Leases alone: no leader Lease of the control plane was seen"
             confidence = Confidence.LIKELY if total > 1 else Confidence.POSSIBLE
             return Scope("frozen", "", names, total, confidence, plane.newest_renewal, basis)
@@ -263,6 +263,15 @@ def _whole(joined: Sequence[Contact], silent: Sequence[Contact], plane: Plane, c
         basis = "" if sure else "the controller-manager's Lease was not seen; its marks on the nodes show that it wrote"
         return Scope("cluster", "", _names(silent), total, confidence, _since(silent), basis)
     return Scope("none")
+
+
+def _wrote_without_kubelets(joined: Sequence[Contact], plane: Plane, cut: Cutoffs) -> bool:
+    """Tell whether something was written while no kubelet renewed: a mark on a node, or anything much later."""
+    newest, write = plane.newest_renewal, plane.newest_write
+    if newest is None:
+        return False
+    marked = any(c.lost and c.changed and c.changed > newest for c in joined)
+    return marked or (write is not None and write - newest > cut.frozen)
 
 
 def _zones(nodes: Mapping[str, Obj], joined: Sequence[Contact], cut: Cutoffs) -> dict[str, Scope]:
