@@ -125,6 +125,25 @@ def test_the_kubelet_is_dialled_only_on_demand(lost_node: FakeApi, read: Read) -
     assert "packets vanish" in got.summary
 
 
+def test_a_dial_that_does_not_come_back_is_a_dial_into_the_void(
+    lost_node: FakeApi, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kubetriage.plugins.node_triage.ASIDE_SECONDS", 0.5)
+    lost_node.fault("proxy/healthz", delay=30)
+    got = ask(read(lost_node), "n1", probe_kubelet=True).diagnoses[0]
+    assert ("kubelet port, dialled", "silent") in [(w["what"], w["says"]) for w in got.extra["witnesses"]]
+
+
+def test_a_slow_api_server_makes_its_dial_tell_nothing(
+    lost_node: FakeApi, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kubetriage.plugins.node_triage.ASIDE_SECONDS", 0.5)
+    lost_node.fault("proxy/healthz|/volumeattachments", delay=30)
+    got = ask(read(lost_node), "n1", probe_kubelet=True).diagnoses[0]
+    assert "kubelet port, dialled" not in [w["what"] for w in got.extra["witnesses"]]
+    assert any(n.what == "healthz of the kubelet on n1" for n in got.not_seen)
+
+
 def test_a_denied_dial_is_said_to_be_denied(lost_node: FakeApi, read: Read) -> None:
     lost_node.deny("nodes/proxy")
     got = ask(read(lost_node), "n1", probe_kubelet=True).diagnoses[0]

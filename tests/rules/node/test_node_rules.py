@@ -1,11 +1,12 @@
 """Each cause of node-triage on a small cluster where it holds, and beside one where it does not."""
 
+import json
 from typing import Any
 
 import pytest
 
 from kubetriage.model import Confidence, Severity
-from kubetriage.plugins import codes
+from kubetriage.plugins import Request, codes, load
 from kubetriage.rules.node import RULES, node_problem
 from kubetriage.rules.node.contact import kubelet_path
 from kubetriage.snapshot import Body, Failure, List, Raw, Why
@@ -77,6 +78,7 @@ CNI = (
     "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin "
     "returns error: cni plugin not initialized"
 )
+UNKNOWN = {"type": "Ready", "status": "Unknown"}
 NEVER = ("Unknown", "NodeStatusNeverUpdated", "Kubelet never posted node status.")
 OFF = taint("node.cloudprovider.kubernetes.io/shutdown", "NoSchedule", -30)
 
@@ -481,3 +483,49 @@ def test_a_zone_that_is_out_names_its_nodes_and_rules_out_their_kubelets():
     assert got.cause == "ZoneOutage"
     assert "r1/a" in got.message
     assert {r.cause for r in got.ruled_out} == {"KubeletDown", "AllNodesLost"}
+
+
+def test_a_selector_chooses_among_the_nodes_but_all_are_judged():
+    nodes = [lost(f"a{i}", zone="a", labels={"pool": "x" if i else "y"}) for i in range(3)] + OTHERS
+    snapshot = world(nodes, [*(lease(f"a{i}", -90, rv=1) for i in range(3)), *BEATS, *LEADERS])
+    request = Request(selector="pool=x", options={})
+    got = load("node-triage").diagnose(snapshot, request)
+    assert [(d.target.name, d.cause) for d in got.diagnoses] == [("a1", "ZoneOutage"), ("a2", "ZoneOutage")]
+
+
+def test_named_nodes_keep_the_order_of_the_call():
+    assert [d.target.name for d in triage(beside(node()), "w2", "n1", "w0").diagnoses] == ["w2", "n1", "w0"]
+
+
+@pytest.mark.parametrize(
+    ("kubelet", "quoted"), [("v1.37.0", True), ("v1.36.9", False), ("v1.33.0", False), ("v1.32.0", True)]
+)
+def test_a_kubelet_that_the_control_plane_does_not_support_is_quoted(kubelet, quoted):
+    evidence = finding(gone(raw=lost(since=-152, version=kubelet))).evidence
+    assert any(e.at == "status.nodeInfo.kubeletVersion" for e in evidence) is quoted
+
+
+def test_a_boot_just_before_is_told_with_the_kubelets_own_word():
+    raw = said(CNI)
+    assert "booted 40s ago" in finding(beside(raw, events=[event("Rebooted", -40)])).message
+    assert "booted" not in finding(beside(raw, events=[event("Rebooted", -4000)])).message
+
+
+def test_a_healthy_node_tells_of_its_boot_and_its_clock():
+    assert "booted again 40s ago" in triage(beside(node(), events=[event("Rebooted", -40)]), "n1").diagnoses[0].summary
+    assert "ahead of" in triage(beside(node(), 120), "n1").diagnoses[0].summary
+
+
+def test_controllers_that_are_down_are_told_once():
+    snapshot = world([node(f"n{i}") for i in range(5)], [*(lease(f"n{i}", -5) for i in range(5)), leader(renewed=-60)])
+    got = triage(snapshot)
+    assert [(d.target.kind, d.cause, d.healthy) for d in got.diagnoses] == [("Cluster", "StatusFrozen", True)]
+
+
+def test_remediation_is_read_from_the_cluster():
+    path = "/apis/cluster.x-k8s.io/v1beta1/machinehealthchecks"
+    check = {"metadata": {"name": "mhc"}, "spec": {"unhealthyConditions": [{**UNKNOWN, "timeout": "5m"}]}}
+    raw = lost(since=-152, annotations={"cluster.x-k8s.io/machine": "m-1"})
+    got = triage(gone(raw=raw, bodies={path: Body(json.dumps({"items": [check]}))}), "n1").diagnoses[0]
+    (table,) = [t for t in got.tail if t.title == "WILL ACT ON THIS NODE"]
+    assert table.rows == (("MachineHealthCheck mhc", table.rows[0][1], at(-100 + 300)),)

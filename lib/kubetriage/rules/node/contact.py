@@ -346,14 +346,22 @@ def _status_message(body: str) -> str:
 
 
 def read_probe(snapshot: Snapshot, node: str) -> Probe | None:
-    """Return what the dial to the kubelet gave; None when nobody tried, or our own time limit ended it first."""
+    """Return what the dial to the kubelet gave; None when nobody tried, or the API server itself is too slow to tell.
+
+    The API server dials for up to 30 s, so packets that vanish end in our own, shorter time limit.
+    """
     need = Raw(kubelet_path(node, "healthz"))
     body, failure = snapshot.body(need.path), snapshot.failure(need)
     if body is not None:
         words = _status_message(body.text) or body.text.strip()[:300] or f"HTTP {body.status}"
         return Probe(read_dial(words, body.status), words, need.path)
-    if failure is None or failure.why in (Why.NOT_IN_DUMP, Why.TIMEOUT):
+    if failure is None or failure.why is Why.NOT_IN_DUMP:
         return None
+    if failure.why is Why.TIMEOUT and failure.status == 0:
+        slow = any(
+            f.why is Why.TIMEOUT for n, f in snapshot.failures if not (isinstance(n, Raw) and "/proxy/" in n.path)
+        )
+        return None if slow else Probe("timeout", f"no answer: {failure}", need.path)
     if failure.why is Why.FORBIDDEN and failure.status != 401:
         return Probe(read_dial(failure.message, 403), str(failure), need.path)
     return Probe(read_dial(failure.message, failure.status or 503), str(failure), need.path)
