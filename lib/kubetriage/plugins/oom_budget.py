@@ -71,7 +71,7 @@ def _scan(snapshot: Snapshot, request: Request) -> List:
 
 def _worth_showing(pod: Pod, request: Request, now: datetime) -> bool:
     """Tell from the pod alone whether a scan has anything to say about it."""
-    if _kill_time(pod) is not None:
+    if _kill_time(pod) is not None or _evicted_for_memory(pod):
         return True
     if pod.finished:
         return False
@@ -107,6 +107,11 @@ def _containers(pod: Pod, request: Request) -> list[Container]:
         if c.kind in ("app", "sidecar")
         or (c.kind == "init" and c.termination is not None and (c.termination.exit_code or _oom_killed(c)))
     ]
+
+
+def _evicted_for_memory(pod: Pod) -> bool:
+    """Tell whether the kubelet evicted the pod for memory (its message outlives the events)."""
+    return pod.reason == "Evicted" and "low on resource: memory" in pod.message
 
 
 def _handed_over(pod: Pod) -> bool:
@@ -218,10 +223,10 @@ def _diagnose_pod(
 
 def _findings(snapshot: Snapshot, pod: Pod, cases: list[Case], request: Request) -> tuple[Finding, ...]:
     found: list[Finding] = []
-    if _handed_over(pod):
+    if _evicted_for_memory(pod) or (_handed_over(pod) and not request.is_scan):
         ours = {rule.CODE for rule in memory.RULES}
         found += [
-            _handed(f)
+            _handed(pod, f)
             for f in crash.diagnose_pod(snapshot, pod)
             if f.cause not in ours and f.object.container in ("", request.container or f.object.container)
         ]
@@ -231,8 +236,8 @@ def _findings(snapshot: Snapshot, pod: Pod, cases: list[Case], request: Request)
     return ordered(found)
 
 
-def _handed(finding: Finding) -> Finding:
-    if finding.cause == "Evicted":
+def _handed(pod: Pod, finding: Finding) -> Finding:
+    if finding.cause == "Evicted" and _evicted_for_memory(pod):
         return replace(finding, details={**finding.details, "killedBy": "eviction"})
     return finding
 
@@ -392,6 +397,8 @@ def _rank(pod: Pod, diagnosis: Diagnosis) -> tuple[int, float]:
     causes = [f.cause for f in diagnosis.findings]
     if _kill_time(pod) is not None:
         return (0, _kill_key(pod))
+    if _evicted_for_memory(pod):
+        return (0, 0.0)
     if "RuntimeOutOfMemory" in causes or "ChildOOMKilled" in causes:
         return (0, 0.0)
     if "HeapExceedsLimit" in causes or "BudgetExceedsLimit" in causes:

@@ -28,7 +28,7 @@ from kubetriage.rules.memory.flags import (
     resolve,
     split_options,
 )
-from kubetriage.rules.memory.hotspot import ASSUMED_JDK, MODELLED, supports_containers
+from kubetriage.rules.memory.hotspot import ASSUMED_JDK, MIB, MODELLED, supports_containers
 from kubetriage.rules.memory.wishes import Wishes
 from kubetriage.snapshot import Get, List, Log, Lookup, Need, Snapshot, State
 
@@ -163,8 +163,10 @@ class Case:
     @cached_property
     def proposals(self) -> tuple[Proposal, ...]:
         """What makes the budget close."""
-        model = self.budget.model
-        return propose(model, self.limit.size, self.wishes.margin.kept()) if model is not None else ()
+        model, limit = self.budget.model, self.limit.size
+        if model is None or (limit is None and _follows_limit(model)):
+            return ()  # without a limit now, a share of a new one would shrink the heap unasked
+        return propose(model, limit, self.wishes.margin.kept())
 
     @cached_property
     def kills(self) -> tuple[Kill, ...]:
@@ -323,9 +325,12 @@ class _Builder:
         case = self.case
         model = self._model()
         extra = tuple(_volumes(case.container))
+        seen = case.limit.size if case.limit.size is not None else node.node_memory(case.node.obj)
+        if isinstance(model, jvm.JvmModel):
+            seen = case.limit.size  # it knows the node's memory itself
+        areas = model.areas(seen) if model is not None else extra
         if model is not None and extra:
-            model = Extended(model, extra)
-        areas = model.areas(case.limit.size) if model is not None else extra
+            model, areas = Extended(model, extra), (*areas, *extra)
         areas = with_observed(areas, self._observed_areas())
         budget = Budget(
             container=case.container.name,
@@ -510,7 +515,8 @@ class _Builder:
     def _observed_total(self) -> Amount:
         sample = self.case.usage.working_set
         if sample is None:
-            return Amount(None, "unknown", "no working set was read")
+            running = self.case.container.running
+            return Amount(None, "unknown", "no working set was read" if running else "no instance runs now")
         return Amount(sample.size, "measured", f"{sample.name}, {sample.source}")
 
     def _observed_others(self) -> Iterator[tuple[str, Amount]]:
@@ -557,6 +563,12 @@ def _volumes(container: Container) -> Iterator[Area]:
         else:
             ceiling = Amount(None, "default", f"volume {name} (medium Memory) has no sizeLimit")
             yield Area(f"tmpfs {name}", ceiling, unknown, unbounded=True)
+
+
+def _follows_limit(model: Model) -> bool:
+    """Tell whether the main area is a share of the limit."""
+    heaps = [[a.ceiling.size for a in model.areas(size * MIB) if a.name == model.heap_area] for size in (2048, 8192)]
+    return heaps[0] != heaps[1]
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 Meaning: a worker died (gunicorn, php-fpm, a forked job) and its parent went on, so no status, restart or event shows
 it; requests fail or hang instead.
 
-Told by: cAdvisor's ``container_oom_events_total`` above zero for a container whose statuses record no OOM kill. Only
-possible where the kernel kills single processes: cgroup v1, ``singleProcessOOMKill``, or kubelets before 1.28.
+Told by: cAdvisor's ``container_oom_events_total`` above zero for a container whose statuses record no OOM kill
+(confirmed). Without that counter: the parent's own words that a child died of signal 9, likely where the cgroup's
+peak has touched the limit, else possible. The kernel kills single processes only with cgroup v1, with
+``singleProcessOOMKill``, or under kubelets before 1.28.
 
 Fix: fewer workers, or a limit that holds all of them; look at the parent's log for the worker that vanished.
 
@@ -13,34 +15,65 @@ Source: cAdvisor ``container_oom_events_total``; kubelet memory.oom.group since 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.rules.memory.budget import mebibytes
 from kubetriage.rules.memory.case import Case
 
 CODE = "ChildOOMKilled"
 TITLE = "a child was killed for memory, PID 1 lives"
 
 
+# What parents print when a child dies of SIGKILL.
+_PARENT_WORDS = re.compile(
+    r"Worker \(pid:\d+\) was sent SIGKILL! Perhaps out of memory\?"  # gunicorn 20 and later
+    r"|exited prematurely: signal 9 \(SIGKILL\)"  # celery (billiard)
+    r"|\[pool [^\]]+\] child \d+ exited on signal 9"  # php-fpm
+    r"|(?:worker )?process \d+ exited on signal 9\b"  # nginx
+    r"|died, killed by signal 9 :\("  # uWSGI
+    r"|^(?:[\w./-]+: line \d+: +\d+ )?Killed(?: +\S.*)?$",  # bash and busybox sh
+    re.MULTILINE,
+)
+_AT_LIMIT = 0.99
+"""Peak usage over limit: page-wise charges end a little below."""
+
+
 def check(case: Case) -> Iterator[Finding]:
-    """Report OOM events that no status tells of."""
-    events = case.usage.oom_events
-    if events is None or events[0] <= 0 or case.kills or not case.container.running:
+    """Report OOM events that no status tells of, or what the parent says of its children."""
+    if case.kills or not case.container.running or case.shallow:
         return
-    count, source = events
-    times = "once" if count == 1 else f"{count} times"
-    # The counter belongs to the container's cgroup, so it counts this instance only; an earlier one had its own.
-    yield Finding(
+    events = case.usage.oom_events
+    if events is not None and events[0] > 0:
+        count, source = events
+        times = "once" if count == 1 else f"{count} times"
+        # The counter belongs to the cgroup of the instance that runs; an earlier one had its own.
+        yield _finding(case, Confidence.CONFIRMED, f" {times}", Evidence("metric", source, str(count)))
+        return
+    match = _PARENT_WORDS.search(case.running_log)
+    if match is None:
+        return
+    said = Evidence("log", case.container.name, match[0].strip())
+    peak, limit = case.usage.peak, case.limit.size
+    if limit is not None and peak is not None and peak.size >= limit * _AT_LIMIT:
+        touched = Evidence("metric", peak.source, f"{mebibytes(peak.size)}, the limit is {mebibytes(limit)}")
+        yield _finding(case, Confidence.LIKELY, "", said, touched)
+    elif limit is not None and peak is None:
+        yield _finding(case, Confidence.POSSIBLE, "", said)
+
+
+def _finding(case: Case, confidence: Confidence, times: str, *evidence: Evidence) -> Finding:
+    name = case.container.name
+    verb = {Confidence.CONFIRMED: "killed", Confidence.LIKELY: "very likely killed"}.get(confidence, "may have killed")
+    return Finding(
         cause=CODE,
-        severity=Severity.ERROR,
-        confidence=Confidence.CONFIRMED,
+        severity=Severity.WARNING if confidence is Confidence.POSSIBLE else Severity.ERROR,
+        confidence=confidence,
         object=case.ref,
-        message=f"The kernel killed a child process of container {case.container.name} {times} for memory; "
-        "PID 1 survived, so nothing was restarted.",
-        evidence=(
-            Evidence("metric", source, str(count)),
-            case.container.fact("status", "restartCount", case.container.restarts),
-        ),
+        message=f"The kernel {verb} a child process of container {name}{times} for memory; PID 1 survived, so nothing "
+        "was restarted.",
+        evidence=(*evidence, case.container.fact("status", "restartCount", case.container.restarts)),
         ruled_out=(RuledOut("OOMKilled", "no instance of the container ended with reason OOMKilled"),),
         fix=(
             Fix(
@@ -48,6 +81,6 @@ def check(case: Case) -> Iterator[Finding]:
                 "tells which worker vanished."
             ),
         ),
-        verify=(f"kubectl -n {case.pod.namespace} logs {case.pod.name} -c {case.container.name} --tail=200",),
+        verify=(f"kubectl -n {case.pod.namespace} logs {case.pod.name} -c {name} --tail=200",),
         details={"killedBy": case.kill_level},
     )

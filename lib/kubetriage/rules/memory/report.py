@@ -48,17 +48,20 @@ def budget_table(budget: Budget) -> Table:
     rows = [_row(a) for a in budget.areas]
     observed = budget.total_observed
     ceiling, expected = budget.ceiling, budget.expected
-    note = ""
-    if budget.unbounded:
-        note = f"{', '.join(budget.unbounded)} without a cap counted as expected"
-    elif budget.areas and not budget.solvable:
-        note = "at least: an area without any figure is not in it"
+    notes = []
+    counted = [a.name for a in budget.areas if a.unbounded and a.ceiling.size is None and a.expected.size is not None]
+    if counted:
+        notes.append(f"{', '.join(counted)} without a cap counted as expected")
+    known = ceiling is not None and (budget.solvable or ceiling > 0)
+    if budget.areas and not budget.solvable and known:
+        notes.append("at least: an area without any figure is not in it")
+    notes.append(f"observed: {observed.source}")
     total = (
         "total",
-        mebibytes(ceiling) if ceiling is not None else "unknown",
+        mebibytes(ceiling) if ceiling is not None and known else "unknown",
         mebibytes(expected) if expected is not None else "unknown",
         _cell(observed),
-        "; ".join(x for x in (note, f"observed: {observed.source}") if x),
+        "; ".join(notes),
     )
     rows.append(total)
     for name, amount in budget.other_observed:

@@ -108,6 +108,10 @@ _WORDS: tuple[_Words, ...] = (
 )
 
 
+# "129 ms: Mark-Compact 23.9 (40.8) -> 23.9 (56.5) MB": V8 heap.cc, "Mark-sweep" before Node 18.
+_V8_USED = re.compile(r"Mark-(?:Compact|sweep)[^\n]*? -> ([\d.]+) \([\d.]+\) MB")
+
+
 def check(case: Case) -> Iterator[Finding]:
     """Report the runtime's own words, of the newest ended instance or of the running one."""
     if case.recent_kill is not None:
@@ -128,7 +132,12 @@ def _finding(case: Case, words: _Words, match: re.Match[str], *, ended: bool) ->
         evidence.append(end.evidence())
     area = next((a for a in case.budget.areas if a.name == words.area), None)
     message = f"{words.runtime} in container {name} ran out of memory by its own limit: {words.what}"
-    if area is not None and area.ceiling.size is not None:
+    used = _V8_USED.findall(match.string) if words.runtime == "Node.js" else ()
+    if used:
+        # V8 says itself how much was in use; its flags may stand where nobody sees them.
+        evidence.append(Evidence("log", name, f"heap in use after the last collection: {used[-1]} MB"))
+        message += f" with {used[-1]} MB in use"
+    elif area is not None and area.ceiling.size is not None:
         evidence.append(Evidence("config", area.name, f"{mebibytes(area.ceiling.size)}: {area.ceiling.source}"))
         message += f" at {mebibytes(area.ceiling.size)}"
     limit = case.budget.limit.size
@@ -162,14 +171,20 @@ def _line(match: re.Match[str]) -> str:
     return text[start : stop if stop >= 0 else len(text)].strip()[:300]
 
 
+_OPTION_OF = {
+    jvm.METASPACE: "-XX:MaxMetaspaceSize",
+    jvm.DIRECT: "-XX:MaxDirectMemorySize",
+    "GC heap": "DOTNET_GCHeapHardLimit",
+}
+
+
 def _fixes(case: Case, words: _Words) -> Iterator[Fix]:
-    heap = case.budget.heap
-    if heap is not None and words.area == heap.name and heap.ceiling.size is not None:
-        larger = [
-            p for p in case.proposals if p.kind == "heap" and case.budget.margin is not None and case.budget.margin > 0
-        ]
-        if larger:
+    heap, margin = case.budget.heap, case.budget.margin
+    option = _OPTION_OF.get(words.area, "")
+    if heap is not None and words.area == heap.name and case.budget.model is not None:
+        if margin is not None and margin > 0:
             yield from proposal_fixes(case, "heap")
-        yield Fix("Look for a leak first: a heap dump or profile of the live objects tells whether it ever is enough.")
-        return
-    yield Fix(f"Raise the runtime's own limit for it, or find what fills it: {words.what}.")
+        option = "-Xmx" if heap.name == jvm.HEAP else case.budget.model.heap_flag(0).partition("=")[0]
+    room = "" if margin is None or margin <= 0 else f"; the limit leaves {mebibytes(margin)} for it"
+    what = f"Raise {option}" if option else "Raise the runtime's own limit"
+    yield Fix(f"{what} if the program needs that much{room}. A profile of what lives there tells whether it is a leak.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from kubetriage.rules.memory.budget import Amount, Area, Kind, Model
@@ -161,36 +162,52 @@ def _detect(process: Process, image: str, log: str) -> Detected:
     if process.script:
         words.append(process.script)
     for word in words:
-        for pattern, runtime in _PROGRAMS:
-            if re.fullmatch(pattern, word):
-                if runtime == "hotspot" and by_image and by_image.runtime in ("openj9", "azul-prime"):
-                    runtime = by_image.runtime
-                return Detected(runtime, f"{process.where}: {word}", True)
+        runtime = _by_program(word)
+        if runtime is not None:
+            return Detected(_flavour(runtime, by_image), f"{process.where}: {word}", True)
     if process.program.endswith(".jar") or "-jar" in process.argv:
-        return Detected("hotspot", f"{process.where}: a .jar", True)
-    for fingerprint, runtime, words_for_people in _FINGERPRINTS:
-        if log and fingerprint.search(log):
-            if runtime == "hotspot" and by_image and by_image.runtime in ("openj9", "azul-prime"):
-                runtime = by_image.runtime
-            return Detected(runtime, words_for_people, True)
+        return Detected(_flavour("hotspot", by_image), f"{process.where}: a .jar", True)
+    for fingerprint, runtime, words_for_people in _FINGERPRINTS if log.strip() else ():
+        if fingerprint.search(log):
+            return Detected(_flavour(runtime, by_image), words_for_people, True)
     # Variables of other kinds of programs are often set for all containers of a team, so a named runtime image wins.
     if by_image is not None:
         return by_image
     for name in process.environment:
-        for variable, runtime in _VARIABLES:
-            if re.fullmatch(variable, name):
-                return Detected(runtime, f"variable {name}", False)
+        runtime = _by_variable(name)
+        if runtime is not None:
+            return Detected(runtime, f"variable {name}", False)
     return Detected("unknown", "", False)
 
 
+def _flavour(runtime: Runtime, by_image: Detected | None) -> Runtime:
+    """Take the JVM that the image is made of, where the evidence only says that it is a JVM."""
+    if runtime == "hotspot" and by_image is not None and by_image.runtime in ("openj9", "azul-prime"):
+        return by_image.runtime
+    return runtime
+
+
+def _first_match(patterns: tuple[tuple[str, Runtime], ...], word: str) -> Runtime | None:
+    return next((runtime for pattern, runtime in patterns if re.fullmatch(pattern, word)), None)
+
+
+@lru_cache(maxsize=4096)
+def _by_program(word: str) -> Runtime | None:
+    return _first_match(_PROGRAMS, word)
+
+
+@lru_cache(maxsize=4096)
+def _by_variable(name: str) -> Runtime | None:
+    return _first_match(_VARIABLES, name)
+
+
+@lru_cache(maxsize=4096)
 def _by_image(image: str) -> Detected | None:
     path, segment, _ = image_parts(image)
-    for pattern, runtime in _IMAGES:
-        if re.fullmatch(pattern, segment):
-            if segment in ("runtime", "sdk") and "dotnet" not in path:
-                continue
-            return Detected(runtime, f"image {path}", False)
-    return None
+    if segment in ("runtime", "sdk") and "dotnet" not in path:
+        return None
+    runtime = _first_match(_IMAGES, segment)
+    return Detected(runtime, f"image {path}", False) if runtime is not None else None
 
 
 def _with_jdk(found: Detected, process: Process, image: str, log: str) -> Detected:

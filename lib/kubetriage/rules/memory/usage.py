@@ -20,7 +20,7 @@ from kubetriage.quantity import UNLIMITED_BYTES, parse_bytes
 from kubetriage.snapshot import Need, Raw, Snapshot
 from kubetriage.times import parse_time
 
-_CADVISOR_KEPT = ("container_oom_events_total", "container_threads")
+_CADVISOR_KEPT = ("container_oom_events_total", "container_threads", "container_memory_max_usage_bytes")
 _WORKING_SET = "container_memory_working_set_bytes"
 
 
@@ -88,6 +88,8 @@ class Usage:
     """Number of threads and where it comes from."""
     oom_events: tuple[int, str] | None = None
     """``container_oom_events_total`` of the container and where it comes from."""
+    peak: Sample | None = None
+    """Largest usage of the cgroup so far, page cache included."""
 
 
 def read_usage(snapshot: Snapshot, container: Container) -> Usage:
@@ -102,14 +104,15 @@ def read_usage(snapshot: Snapshot, container: Container) -> Usage:
     working_set = working_set or _sample(memory, "workingSetBytes", "working set", moment)
     working_set = working_set or _from_resource_metrics(snapshot, container)
     pod_memory = mapping(entry, "memory")
-    threads, events = _from_cadvisor(snapshot, container)
+    cadvised = _from_cadvisor(snapshot, container)
     return Usage(
         working_set=working_set,
         rss=rss,
         swap=_sample(mapping(row, "swap"), "swapUsageBytes", "swap", moment),
         pod_working_set=_sample(pod_memory, "workingSetBytes", "working set", parse_time(pod_memory.get("time"))),
-        threads=threads,
-        oom_events=events,
+        threads=cadvised.threads,
+        oom_events=cadvised.oom_events,
+        peak=cadvised.peak,
     )
 
 
@@ -184,26 +187,30 @@ def _from_resource_metrics(snapshot: Snapshot, container: Container) -> Sample |
     return Sample(int(value), "working set", "kubelet /metrics/resource") if value else None
 
 
-def _from_cadvisor(snapshot: Snapshot, container: Container) -> tuple[tuple[int, str] | None, tuple[int, str] | None]:
+def _from_cadvisor(snapshot: Snapshot, container: Container) -> Usage:
     pod = container.pod
     body = snapshot.body(cadvisor(pod.node).path) if pod.node else None
     if body is None or body.status >= 400:
-        return None, None
+        return Usage()
     metrics = Metrics.read(text_lines(body.text), _CADVISOR_KEPT)
+    alone = sum(c.kind != "ephemeral" for c in pod.containers) == 1 and container.running
+
+    def value(name: str) -> tuple[float, bool] | None:
+        """Return the container's value, or the pod's where it has no other; and whether it is the pod's."""
+        own = metrics.value(name, container=container.name, namespace=pod.namespace, pod=pod.name)
+        if own is not None:
+            return own, False
+        # cAdvisor gives the pod's cgroup container=""; without series of its own the only container is that.
+        whole = metrics.value(name, container="", namespace=pod.namespace, pod=pod.name) if alone else None
+        return None if whole is None else (whole, True)
+
     threads: tuple[int, str] | None = None
-    events: tuple[int, str] | None = None
-    place = {"namespace": pod.namespace, "pod": pod.name}
-    # cAdvisor names the series of a container by its name; the pod's own series has container="".
-    own = metrics.value("container_threads", container=container.name, **place)
-    if own:
-        threads = int(own), "cAdvisor container_threads"
-    elif sum(c.running for c in pod.containers) == 1 and container.running:
-        whole = metrics.value("container_threads", container="", **place)
-        if whole is not None and whole > 1:
-            threads = int(whole) - 1, "cAdvisor container_threads of the pod, less the sandbox's"
-    count = metrics.value("container_oom_events_total", container=container.name, **place)
-    if count is None and sum(c.kind != "ephemeral" for c in pod.containers) == 1:
-        count = metrics.value("container_oom_events_total", container="", **place)
-    if count is not None:
-        events = int(count), f'container_oom_events_total{{pod="{pod.name}"}}'
-    return threads, events
+    found = value("container_threads")
+    if found is not None and found[0] > found[1]:
+        whole = " of the pod, less the sandbox's" if found[1] else ""
+        threads = int(found[0]) - found[1], f"cAdvisor container_threads{whole}"
+    found = value("container_oom_events_total")
+    events = None if found is None else (int(found[0]), f'container_oom_events_total{{pod="{pod.name}"}}')
+    found = value("container_memory_max_usage_bytes")
+    peak = None if not found or found[0] <= 0 else Sample(int(found[0]), "peak usage", "cAdvisor max_usage_bytes")
+    return Usage(threads=threads, oom_events=events, peak=peak)
