@@ -350,6 +350,10 @@ class Snapshot:
             return LogText(seen=False, why=str(failure), absent=failure.why is Why.NOT_FOUND)
         return LogText(seen=False, why="not read")
 
+    def logged(self, namespace: str, container: str) -> tuple[str, ...]:
+        """Return the names of the pods of a namespace that have a known log of a container with this name."""
+        return tuple(sorted({pod for where, pod, what, _ in self._logs if (where, what) == (namespace, container)}))
+
     def body(self, path: str, sample: int = 0) -> Body | None:
         """Return the response of a plain GET, or None when it was not seen."""
         return self._bodies.get(Raw(path, sample))

@@ -176,8 +176,8 @@ class Plane:
                     snapshot.add_body(need, Body(words, 503))
                 else:
                     snapshot.add_body(need, Body("\n".join(self.member_lines(member, i, sample)), at=10.0 * sample))
-            if member in self.logs:
-                snapshot.add_log(Log("kube-system", member, "etcd"), "\n".join(self.logs[member]))
+        for member, lines in self.logs.items():
+            snapshot.add_log(Log("kube-system", member, "etcd"), "\n".join(lines))
 
     def member_lines(self, member: str, i: int, sample: int) -> list[str]:
         """Write a member's metrics."""

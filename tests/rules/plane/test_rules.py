@@ -180,6 +180,15 @@ def test_silent_logs_with_a_failing_check_are_down_and_talking_ones_are_without_
     assert (got.cause, got.findings[0].confidence.value) == ("EtcdQuorumLost", "likely")
 
 
+def test_saved_logs_speak_for_members_whose_pods_could_not_be_listed():
+    plane = Plane(members=0)
+    plane.livez = health("etcd")
+    plane.frozen()
+    lines = [zap(ago(40), "received signal; shutting down"), zap(ago(39), "closed etcd server")]
+    plane.logs = {f"etcd-cp-{n}": lines for n in (1, 2, 3)}
+    assert plane.causes()[0] == "EtcdDown"
+
+
 def test_unread_metrics_are_not_a_dead_etcd():
     plane = Plane(listen="http://127.0.0.1:2381")
     assert plane.causes() == []

@@ -124,8 +124,14 @@ class Case:
 
     @cached_property
     def members(self) -> tuple[etcd.Member, ...]:
-        """The etcd members."""
-        return etcd.read_members(self.of("etcd"), self.snapshot, self.forward)
+        """The etcd members.
+
+        While etcd hangs the list of pods may be missing although logs were saved, so a log makes a member too.
+        """
+        pods = self.of("etcd")
+        if not pods:
+            pods = tuple(_logged_member(name) for name in self.snapshot.logged("kube-system", "etcd"))
+        return etcd.read_members(pods, self.snapshot, self.forward)
 
     @cached_property
     def livez(self) -> apiserver.Health:
@@ -313,6 +319,10 @@ class Case:
             if lease in self.leases.skewed_ahead or (behind and age > self.grace + timedelta(seconds=30)):
                 skewed.append((name_of(node), -age))
         return tuple(skewed)
+
+
+def _logged_member(name: str) -> Obj:
+    return {"metadata": {"name": name, "namespace": "kube-system"}, "spec": {"containers": [{"name": "etcd"}]}}
 
 
 def ready_status(node: Obj) -> str:

@@ -242,6 +242,8 @@ def _short(finding: Finding) -> str:
 
 
 def _disk(case: Case) -> tuple[str, str]:
+    if any(m.has_leader is False for m in case.members) and not any(m.has_leader for m in case.members):
+        return UNSEEN, "without a leader nothing is written, so fsyncs tell nothing"
     measured = [(m.name, m.fsync) for m in case.members if m.fsync is not None and m.fsync.mean is not None]
     if measured:
         name, worst = max(measured, key=lambda pair: pair[1].mean or 0.0)
@@ -386,11 +388,9 @@ def drawing(chain: tuple[Link, ...]) -> tuple[str, ...]:
         return (" ▶ ".join(link.name + ("?" if link.state == UNSEEN else "") for link in chain),)
     lines = []
     for cause in dict.fromkeys(link.cause for link in chain if link.cause and not link.consequence_of):
-        lines += [
-            f"✗ {link.name}: {link.state} ({cause})"
-            for link in chain
-            if link.cause == cause and not link.consequence_of
-        ]
+        for link in chain:
+            if link.cause == cause and not link.consequence_of:
+                lines.append(f"{'✗' if link.state == BROKEN else '!'} {link.name}: {link.state} ({cause})")
         lines += [f"└▶ {link.name}: {link.state}" for link in chain if link.consequence_of == cause]
     lines += [f"? {link.name}: not seen" for link in chain if link.state == UNSEEN]
     return tuple(lines)
