@@ -429,7 +429,8 @@ class Snapshot:
 
     def _listed(self, resource: str, namespace: str) -> bool:
         wanted = {List(resource), List(resource, namespace)}
-        return any(need in wanted and need.shape is None for need in self._lists)
+        # A shape that dropped nothing left a whole list, if of smaller objects.
+        return any(need in wanted and (need.shape is None or not gone) for need, gone in self._lists.items())
 
     def _list_failure(self, resource: str, namespace: str) -> Failure | None:
         return self._failures.get(List(resource, namespace)) or self._failures.get(List(resource))

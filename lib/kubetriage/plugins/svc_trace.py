@@ -3,19 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from kubetriage.model import Diagnosis, Lines, NotSeen, Severity, Table
+from kubetriage.fields import Obj, labels, mapping, name_of, namespace_of, objects, uid_of
+from kubetriage.model import Diagnosis, Lines, NotSeen, Section, Severity, Table
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import not_seen, target_error
+from kubetriage.pods import Pod
+from kubetriage.rules import crash
 from kubetriage.rules.service import RULES
-from kubetriage.rules.service.case import Options, Trace, World
+from kubetriage.rules.service.behind import unready
+from kubetriage.rules.service.case import WORKLOADS, Backend, Options, Trace, World
 from kubetriage.rules.service.clients import client_ref
-from kubetriage.rules.service.needs import GROUPS, client_needs, other_policy_needs, service_needs
+from kubetriage.rules.service.entrances import CONTROLLER_SELECTOR, Entrance
+from kubetriage.rules.service.gateway import GROUP, ROUTE_KINDS, Route
+from kubetriage.rules.service.ingress import Ingress
+from kubetriage.rules.service.needs import (
+    GROUPS,
+    client_needs,
+    dns_needs,
+    entrance_needs,
+    gateway_needs,
+    mesh_needs,
+    other_policy_needs,
+    route_needs,
+    served,
+    service_needs,
+    upward_needs,
+    without_managed_fields,
+)
+from kubetriage.rules.service.no_local_endpoints import local_policies
 from kubetriage.rules.service.symptoms import SYMPTOMS, fits
 from kubetriage.rules.service.trace import Verdict, chain, judge
-from kubetriage.snapshot import Need, Raw, Snapshot
+from kubetriage.rules.service.ways import (
+    address_trace,
+    all_routes,
+    gateway_trace,
+    ingress_trace,
+    pod_trace,
+    read_address,
+    route_trace,
+    service_trace,
+    services_for,
+)
+from kubetriage.selectors import field_selector_matches, label_selector_matches
+from kubetriage.snapshot import Get, List, Need, Snapshot
 
-_STATE_SYMPTOMS = tuple(SYMPTOMS)
+SCAN_PODS = 20
+"""Unready pods that a scan looks at in detail, one of each Service: the reads of a scan stay bounded."""
+_UPPER_HOPS = ("Ingress", "Route", "Gateway")
 
 
 def options_of(request: Request) -> Options:
@@ -29,18 +65,207 @@ def options_of(request: Request) -> Options:
 
 
 def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
-    """Say what to read: the target, then what it leads to, down to the pods."""
+    """Say what to read: the target, then what it leads to, down to the pods and up to the entrances."""
     yield GROUPS
     world, options = World(snapshot), options_of(request)
+    if request.is_scan:
+        yield from _scan_needs(world, request)
     for target in request.targets:
         yield from _target_needs(world, request, target, options)
+        yield from _quiet_needs(world, request, target, options)
     yield from client_needs(options.client)
     yield from other_policy_needs(snapshot)
 
 
 def _target_needs(world: World, request: Request, target: Target, options: Options) -> Iterator[Need]:
+    """Say what the verdict on one target rests on."""
+    snapshot, namespace = world.snapshot, request.namespace
+    if target.resource == "url":
+        yield from _address_needs(world, target.name, options)
+        return
+    if target.resource != "services":
+        yield Get(target.resource, namespace, target.name)
+    found = snapshot.get(target.resource, namespace, target.name)
     if target.resource == "services":
-        yield from service_needs(world, request.namespace, target.name, options)
+        yield from service_needs(world, namespace, target.name, options)
+        yield from upward_needs(world, namespace)
+    elif not found.found:
+        return
+    elif target.resource == "pods":
+        yield List("services", namespace)
+        yield from upward_needs(world, namespace)
+        for backend in services_for(world, Pod(found.obj)):
+            yield from service_needs(world, namespace, backend.name, options)
+    elif target.resource == "gateways" and served(snapshot, GROUP):
+        for plural in ROUTE_KINDS:
+            yield List(plural)
+    trace = _trace(world, request, target, options)
+    if trace is not None:
+        yield from _way_needs(world, trace, options)
+
+
+def _way_needs(world: World, trace: Trace, options: Options) -> Iterator[Need]:
+    for entrance in trace.ingresses:
+        yield from entrance_needs(world, entrance, options)
+    for route in trace.routes:
+        yield from route_needs(world, route, options)
+    for entry in trace.gateways:
+        yield from gateway_needs(entry)
+    for backend in trace.backends:
+        yield from service_needs(world, backend.namespace, backend.name, options)
+
+
+def _address_needs(world: World, words: str, options: Options) -> Iterator[Need]:
+    address = read_address(words)
+    if address.in_cluster is not None:
+        yield from service_needs(world, *address.in_cluster, options)
+        yield from upward_needs(world, address.in_cluster[0])
+    else:
+        yield List("ingresses", shape=without_managed_fields)
+        if served(world.snapshot, GROUP):
+            for plural in (*ROUTE_KINDS, "gateways"):
+                yield List(plural)
+    trace = address_trace(world, address, options)
+    if trace is not None:
+        yield from _way_needs(world, trace, options)
+
+
+def _quiet_needs(world: World, request: Request, target: Target, options: Options) -> Iterator[Need]:
+    """Say what may add to the verdict, and is not missed without."""
+    yield from dns_needs()
+    trace = _trace(world, request, target, options)
+    if trace is not None:
+        yield from mesh_needs(trace.backends)
+
+
+def _trace(world: World, request: Request, target: Target, options: Options) -> Trace | None:
+    """Return the ways that a target stands for; None when it is not there."""
+    namespace = request.namespace
+    if target.resource == "services":
+        trace = service_trace(world, namespace, target.name, options)
+        return None if trace.backends[0].lookup.unseen else trace
+    if target.resource == "url":
+        return address_trace(world, read_address(target.name), options)
+    found = world.snapshot.get(target.resource, namespace, target.name)
+    if not found.found:
+        return None
+    if target.resource == "ingresses":
+        return ingress_trace(world, Ingress(found.obj), options)
+    if target.resource in ROUTE_KINDS:
+        return route_trace(world, Route(found.obj, ROUTE_KINDS[target.resource]), options)
+    if target.resource == "gateways":
+        return gateway_trace(world, namespace, target.name, options)
+    return pod_trace(world, Pod(found.obj), options)
+
+
+# A scan.
+
+
+def _scan_needs(world: World, request: Request) -> Iterator[Need]:
+    """Ask for a bounded number of lists; details only about what they show to be wrong."""
+    snapshot, namespace = world.snapshot, request.namespace
+    for plural in ("services", "endpointslices", "networkpolicies", "ingresses"):
+        yield List(plural, namespace, shape=without_managed_fields)
+    yield List("pods", namespace, shape=_scanned_pod)
+    yield List("ingressclasses")
+    if served(snapshot, GROUP):
+        for plural in (*ROUTE_KINDS, "gateways", "referencegrants"):
+            yield List(plural, namespace, shape=without_managed_fields)
+        yield List("gatewayclasses")
+    backends = _scanned(world, request)
+    empty = [b for b in backends if b.selector and b.pod_list.complete and not b.pods]
+    if empty:
+        for plural in WORKLOADS:
+            yield List(plural, namespace, shape=without_managed_fields)
+    if any(local_policies(b) for b in backends):
+        yield List("nodes", cached=True, shape=_scanned_node)
+    entrances = _scanned_entrances(world, request)
+    if any(e.secrets for e in entrances):
+        yield List("secrets", namespace, fields="type=kubernetes.io/tls")
+        for entrance in entrances:
+            for use in entrance.secrets:
+                if use.lookup.unseen:
+                    yield Get("secrets", use.ref.namespace, use.ref.name)
+    if any(not e.ingress.addresses for e in entrances):
+        yield List("pods", "", CONTROLLER_SELECTOR)
+    troubled = [p for b in backends for p in unready(b)[:1]]
+    pending = [b for b in backends if _is_pending(b)]
+    if troubled or pending or empty:
+        yield List("events", namespace)
+    for pod in troubled[:SCAN_PODS]:
+        yield from crash.pod_needs(snapshot, pod, events=False)
+
+
+def _is_pending(backend: Backend) -> bool:
+    return backend.type == "LoadBalancer" and not objects(backend.service, "status", "loadBalancer", "ingress")
+
+
+def _scanned_pod(raw: Obj) -> Obj:
+    """Keep of a pod that is well only what Services and policies look at."""
+    if Pod(raw).is_troubled:
+        return without_managed_fields(raw)
+    spec = {
+        k: v
+        for k, v in mapping(raw, "spec").items()
+        if k in ("nodeName", "hostNetwork", "hostname", "subdomain", "restartPolicy")
+    }
+    kept = ("name", "image", "ports", "readinessProbe", "livenessProbe", "startupProbe", "restartPolicy", "args", "env")
+    for part in ("containers", "initContainers"):
+        spec[part] = [{k: v for k, v in c.items() if k in kept} for c in objects(raw, "spec", part)]
+    return {**without_managed_fields(raw), "spec": spec}
+
+
+def _scanned_node(raw: Obj) -> Obj:
+    return {"metadata": {"name": name_of(raw), "labels": labels(raw, "metadata", "labels")}}
+
+
+def _scanned(world: World, request: Request) -> list[Backend]:
+    found = []
+    for raw in world.list("services", request.namespace).items:
+        if label_selector_matches(request.selector, labels(raw, "metadata", "labels")) and field_selector_matches(
+            request.field_selector, raw
+        ):
+            found.append(world.backend(namespace_of(raw), name_of(raw)))
+    return found
+
+
+def _scanned_entrances(world: World, request: Request) -> list[Entrance]:
+    chosen = (
+        raw
+        for raw in world.list("ingresses", request.namespace).items
+        if label_selector_matches(request.selector, labels(raw, "metadata", "labels"))
+    )
+    return [Entrance(world, Ingress(raw)) for raw in chosen]
+
+
+def _scan(world: World, request: Request, options: Options) -> Answer:
+    """Answer for each Service below its entrances, and for each entrance above its Services."""
+    listing = world.list("services", request.namespace)
+    if not listing.complete and not listing.items:
+        reason = "Forbidden" if "forbidden" in listing.why else "InternalError"
+        return Answer((), (f"Error from server ({reason}): {listing.why}",))
+    gaps = not_seen(world.snapshot, [n for n in _scan_needs(world, request) if isinstance(n, List)], {})
+    diagnoses = []
+    for backend in _scanned(world, request):
+        trace = Trace(world, backend.ref, (backend,), options)
+        diagnoses.append(_diagnosis(trace, gaps, judge(trace)))
+    for entrance in _scanned_entrances(world, request):
+        diagnoses.append(_upper(ingress_trace(world, entrance.ingress, options), gaps))
+    for route in all_routes(world, request.namespace):
+        if label_selector_matches(request.selector, labels(route.raw, "metadata", "labels")):
+            diagnoses.append(_upper(route_trace(world, route, options), gaps))
+    shown = tuple(d for d in diagnoses if request.show_all or not d.healthy)
+    return Answer(shown, checked=len(diagnoses))
+
+
+def _upper(trace: Trace, gaps: tuple[NotSeen, ...]) -> Diagnosis:
+    """Answer for an entrance of a scan; what is below it stands under its Services."""
+    verdict = judge(trace)
+    own = tuple(f for f in verdict.faults if f.place.hop in _UPPER_HOPS)
+    return _diagnosis(trace, gaps, replace(verdict, faults=own))
+
+
+# Answers.
 
 
 def diagnose(snapshot: Snapshot, request: Request) -> Answer:
@@ -49,54 +274,54 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     if request.options.get("client") and options.client is None:
         words = f"error: --client takes pod/NAME or namespace/NAME, not {request.options['client']!r}"
         return Answer((), (words,))
+    if request.is_scan:
+        return _scan(world, request, options)
     diagnoses: list[Diagnosis] = []
     errors: list[str] = []
     for target in request.targets:
         trace = _trace(world, request, target, options)
-        if trace is None:
-            errors.append(target_error(snapshot, target, request.namespace))
+        if trace is not None:
+            diagnoses.append(_diagnosis(trace, _gaps(world, request, target, options), judge(trace)))
+        elif target.resource == "url":
+            errors.append(_unserved(world, target.name))
         else:
-            diagnoses.append(_diagnosis(trace, _gaps(world, request, target, options)))
+            errors.append(target_error(snapshot, target, request.namespace))
     return Answer(tuple(diagnoses), tuple(errors))
 
 
-def _trace(world: World, request: Request, target: Target, options: Options) -> Trace | None:
-    backend = world.backend(request.namespace, target.name)
-    if backend.lookup.unseen:
-        return None
-    return Trace(world, backend.ref, (backend,), options)
+def _unserved(world: World, words: str) -> str:
+    address = read_address(words)
+    listing = world.list("ingresses")
+    if not listing.complete:
+        return f"error: cannot tell what serves {words}: {listing.why}"
+    hosts = sorted(
+        {h for raw in listing.items for h in Ingress(raw).hosts} | {h for r in all_routes(world) for h in r.hostnames}
+    )
+    known = f"; hosts that are served: {', '.join(hosts[:5])}" if hosts else ""
+    return f"error: no Ingress or Route serves {address.host}{address.path}{known}"
 
 
 def _gaps(world: World, request: Request, target: Target, options: Options) -> tuple[NotSeen, ...]:
-    needs = [n for n in _target_needs(world, request, target, options) if not isinstance(n, Raw)]
-    return not_seen(world.snapshot, needs, {})
+    needs = [n for n in _target_needs(world, request, target, options) if isinstance(n, Get | List)]
+    names = {uid_of(raw): f"pod/{name_of(raw)}" for raw in world.list("pods", request.namespace).items}
+    return not_seen(world.snapshot, needs, names)
 
 
-def _diagnosis(trace: Trace, gaps: tuple[NotSeen, ...]) -> Diagnosis:
-    verdict = judge(trace)
-    findings = tuple(f.finding() for f in verdict.faults)
-    head = verdict.faults[0] if verdict.faults else None
-    state = "ok"
-    if head is not None and head.severity is not Severity.NOTE:
-        state = head.cause
-    tail = []
+def _diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Diagnosis:
+    head = next((f for f in verdict.faults if f.severity is not Severity.NOTE), None)
     symptom = trace.options.symptom
-    if symptom:
-        tail.append(Lines("Symptom", tuple(_symptom_lines(symptom, verdict))))
+    tail: list[Section] = [Lines("Symptom", tuple(_symptom_lines(symptom, verdict)))] if symptom else []
+    rows = tuple((str(r.number), r.place.hop, r.object, r.state_text, r.evidence) for r in verdict.rows)
     return Diagnosis(
-        command="svc-trace",
+        command=PLUGIN.name,
         target=trace.target,
         summary=_summary(trace, verdict),
-        findings=findings,
+        findings=tuple(f.finding() for f in verdict.faults),
         not_seen=gaps,
-        header=(("", state),),
+        header=(("", head.cause if head is not None else "ok"),),
         lead=(
             Lines("", chain(trace, verdict)),
-            Table(
-                "",
-                ("#", "HOP", "OBJECT", "STATE", "EVIDENCE"),
-                tuple((str(r.number), r.place.hop, r.object, r.state_text, r.evidence) for r in verdict.rows),
-            ),
+            Table("", ("#", "HOP", "OBJECT", "STATE", "EVIDENCE"), rows),
         ),
         tail=tuple(tail),
         manual=tuple(_manual(trace, verdict)),
@@ -108,8 +333,10 @@ def _summary(trace: Trace, verdict: Verdict) -> str:
     head = next((f for f in verdict.faults if f.severity is not Severity.NOTE), None)
     if head is not None:
         return head.message if head.proof != "inferred" else f"Nothing is proven broken; likely: {head.message}"
-    dark = [r for r in verdict.rows if r.state == "not seen"]
     name = f"{trace.target.kind.lower()}/{trace.target.name}"
+    if trace.target.kind == "Pod" and not trace.backends:
+        return f"No Service selects {name}, so nothing leads to it."
+    dark = [r for r in verdict.rows if r.state == "not seen"]
     if dark:
         rows = ", ".join(str(r.number) for r in dark)
         return f"No fault seen on the way to {name}; not seen: row{'s' if len(dark) > 1 else ''} {rows}."
@@ -119,28 +346,33 @@ def _summary(trace: Trace, verdict: Verdict) -> str:
 def _symptom_lines(symptom: str, verdict: Verdict) -> Iterator[str]:
     yield f"{symptom}: {SYMPTOMS[symptom].excludes}"
     problems = [f for f in verdict.faults if f.severity is not Severity.NOTE]
-    if problems and not any(fits(symptom, f.cause) for f in problems):
-        yield "Nothing that was seen explains it; the faults above show otherwise."
-    elif not problems:
-        yield "Nothing that was seen explains it."
+    if not any(fits(symptom, f.cause) for f in problems):
+        yield "Nothing that was seen explains it" + ("; the faults above show otherwise." if problems else ".")
+
+
+_BY_HAND = {
+    "Pod": "get pods -l {selector} -o wide",
+    "Service": "describe service {name}",
+    "NetworkPolicy": "get networkpolicies -o yaml",
+    "Ingress": "describe ingress {name}",
+    "Secret": "get secret {name} -o jsonpath='{{.data.tls\\.crt}}' | base64 -d | openssl x509 -noout -text",
+    "Gateway": "describe gateway {name}",
+    "HTTPRoute": "describe httproute {name}",
+    "GRPCRoute": "describe grpcroute {name}",
+}
 
 
 def _manual(trace: Trace, verdict: Verdict) -> Iterator[tuple[str, str, str]]:
-    commands = {
-        "Pod": "get pods -l {selector} -o wide",
-        "Service": "describe service {name}",
-        "NetworkPolicy": "get networkpolicies -o yaml",
-    }
+    """Show the path by hand that this answer replaces."""
     for row in verdict.rows:
         ref = row.place.ref
         backend = next((b for b in trace.backends if b.ref == ref), None)
-        words = commands.get(row.place.hop)
-        if words is None or backend is None:
-            continue
+        words = _BY_HAND.get(row.place.hop if ref.kind == "Service" else ref.kind, "")
         if row.place.hop == "Service" and "/" in row.place.part:
             words = "get endpointslices -l kubernetes.io/service-name={name} -o yaml"
-        command = words.format(name=ref.name, selector=backend.selector_text)
-        yield f"kubectl -n {ref.namespace} {command}", row.evidence, f"row {row.number}: {row.state_text}"
+        command = words.format(name=ref.name, selector=backend.selector_text if backend is not None else "")
+        if command:
+            yield f"kubectl -n {ref.namespace} {command}", row.evidence, f"row {row.number}: {row.state_text}"
 
 
 PLUGIN = Plugin(
@@ -150,23 +382,51 @@ PLUGIN = Plugin(
         "Walks from the pods over the Service and NetworkPolicies to the Ingress or Gateway, one row per hop, and "
         "names the first hop with proof of a fault, then the other faults, the fix and the commands that verify it. "
         "It reads what 'kubectl describe' of each object and 'kubectl get endpointslices' would show, resolves every "
-        "port in every pod as the endpoint controller does, and evaluates NetworkPolicies for the pod's port."
+        "port in every pod as the endpoint controller does, evaluates NetworkPolicies for the pod's port, and reads "
+        "certificates. Nothing is connected to unless --probe is given."
     ),
     usage="(SERVICE | TYPE/NAME | URL) ...",
     examples=(
         ("Trace a Service", "kubectl svc-trace web"),
-        ("May this pod reach it?", "kubectl svc-trace web --client pod/shop-7d9c5b8f6-x2x4q"),
-        ("Only causes of what the client sees come first", "kubectl svc-trace web --symptom timeout"),
+        ("Trace an Ingress or a Route down to its pods", "kubectl svc-trace ingress/web"),
+        ("What serves this URL, and where does it break?", "kubectl svc-trace https://shop.example.com/cart"),
+        ("Which ways should end at this pod?", "kubectl svc-trace pod/web-7dd5758ddc-n67sh"),
+        ("May this client reach it?", "kubectl svc-trace web --client pod/shop-7d9c5b8f6-x2x4q"),
+        ("Causes of what the client sees come first", "kubectl svc-trace web --symptom timeout"),
+        ("Everything that is broken in all namespaces", "kubectl svc-trace -A"),
         ("Diagnose a dump from a colleague", "kubectl svc-trace web --from ./dump"),
     ),
     default_resource="services",
-    resources=("services",),
+    resources=("services", "ingresses", "httproutes", "grpcroutes", "gateways", "pods"),
     plan=plan,
     diagnose=diagnose,
     rules=RULES,
+    accepts_urls=True,
     access=(
         Access(("",), ("services",), ("get", "list"), "the Service itself", required=True),
         Access(("discovery.k8s.io",), ("endpointslices",), ("list",), "the endpoints of each Service port"),
+        Access(("",), ("endpoints",), ("get",), "endpoints of clusters whose EndpointSlices may not be read"),
+        Access(("",), ("pods",), ("get", "list"), "why endpoints are missing or not ready"),
+        Access(("",), ("pods/log", "events"), ("get", "list"), "why pods behind the Service crash or are not ready"),
+        Access(
+            ("apps",),
+            ("deployments", "statefulsets", "daemonsets", "replicasets"),
+            ("get", "list"),
+            "a workload that is scaled to zero or nearly matches",
+        ),
+        Access(("networking.k8s.io",), ("networkpolicies",), ("list",), "whether packets may pass"),
+        Access(("networking.k8s.io",), ("ingresses",), ("get", "list"), "the way from outside, and who else claims it"),
+        Access(("networking.k8s.io",), ("ingressclasses",), ("get", "list"), "whether the class exists"),
+        Access(("",), ("secrets",), ("get",), "certificates of TLS hosts (keys are dropped as they arrive)"),
+        Access(
+            (GROUP,),
+            ("gatewayclasses", "gateways", "httproutes", "grpcroutes", "referencegrants"),
+            ("get", "list"),
+            "the way through a Gateway",
+        ),
+        Access(("",), ("namespaces", "nodes"), ("get", "list"), "namespace selectors and Local traffic policies"),
+        Access(("",), ("pods/portforward",), ("create", "get"), "--probe: connect to a pod's port"),
+        Access(("",), ("services/proxy",), ("get",), "--probe: connect through the Service"),
     ),
     options=(
         Option(

@@ -10,8 +10,20 @@ from __future__ import annotations
 from types import ModuleType
 
 from kubetriage.rules.service import (
+    backend_port_not_found,
+    backend_service_not_found,
+    dns_not_ready,
     external_name_invalid,
+    gateway_class_not_found,
+    gateway_not_accepted,
+    gateway_not_found,
+    gateway_not_programmed,
+    host_path_conflict,
+    ingress_class_not_found,
+    ingress_class_not_set,
+    ingress_controller_not_found,
     load_balancer_pending,
+    mesh_mtls_mismatch,
     network_policy_blocks,
     network_policy_restricts,
     no_endpoints,
@@ -21,12 +33,22 @@ from kubetriage.rules.service import (
     pods_not_ready,
     pods_terminating,
     protocol_mismatch,
+    reference_not_granted,
+    route_hostname_mismatch,
+    route_not_accepted,
     selector_mismatch,
     selector_too_broad,
     service_not_found,
     some_pods_not_ready,
     target_port_mismatch,
     target_port_name_not_found,
+    tls_certificate_expired,
+    tls_certificate_expiring_soon,
+    tls_certificate_not_yet_valid,
+    tls_host_mismatch,
+    tls_key_mismatch,
+    tls_secret_invalid,
+    tls_secret_not_found,
 )
 
 RULES: tuple[ModuleType, ...] = (
@@ -51,7 +73,32 @@ RULES: tuple[ModuleType, ...] = (
     # The way from the client to the pod.
     network_policy_blocks,
     network_policy_restricts,
-    # From outside.
+    mesh_mtls_mismatch,
+    # The rules of Ingresses and Routes: their backends, then who else claims their hosts.
+    backend_service_not_found,
+    backend_port_not_found,
+    reference_not_granted,
+    host_path_conflict,
+    route_hostname_mismatch,
+    route_not_accepted,
+    # Who serves them.
+    ingress_class_not_found,
+    ingress_class_not_set,
+    ingress_controller_not_found,
+    gateway_not_found,
+    gateway_class_not_found,
+    gateway_not_accepted,
+    gateway_not_programmed,
+    # Certificates.
+    tls_secret_not_found,
+    tls_secret_invalid,
+    tls_key_mismatch,
+    tls_certificate_expired,
+    tls_certificate_not_yet_valid,
+    tls_host_mismatch,
+    tls_certificate_expiring_soon,
+    # From outside, and by name.
     load_balancer_pending,
+    dns_not_ready,
 )
 """All rules, bottom-up."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kubetriage.fields import Obj, flag, labels, name_of, objects, text, uid_of
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
@@ -18,6 +18,11 @@ from kubetriage.rules.service import endpoints as eps
 from kubetriage.rules.service.selectors import selects
 from kubetriage.snapshot import Listing, Lookup, Snapshot, State
 from kubetriage.times import parse_time
+
+if TYPE_CHECKING:
+    from kubetriage.rules.service.entrances import Entrance
+    from kubetriage.rules.service.routes import Entry, Path
+    from kubetriage.rules.service.tls import SecretUse
 
 HopName = Literal["Pod", "Service", "NetworkPolicy", "Ingress", "Route", "Gateway", "DNS"]
 Proof = Literal["proven", "observed", "inferred"]
@@ -311,8 +316,12 @@ class Trace:
     target: Ref
     backends: tuple[Backend, ...]
     options: Options = field(default_factory=Options)
-    entrances: tuple[Pod, ...] = ()
-    """Pods of the ingress controllers and Gateways on the way, as far as they were found."""
+    ingresses: tuple[Entrance, ...] = ()
+    """The Ingresses on the way."""
+    routes: tuple[Path, ...] = ()
+    """The HTTPRoutes and GRPCRoutes on the way."""
+    gateways: tuple[Entry, ...] = ()
+    """The Gateways on the way."""
 
     @property
     def snapshot(self) -> Snapshot:
@@ -328,6 +337,27 @@ class Trace:
     def services(self) -> tuple[Backend, ...]:
         """The Services that exist."""
         return tuple(b for b in self.backends if b.lookup.found)
+
+    @cached_property
+    def entrances(self) -> tuple[Pod, ...]:
+        """Pods of the ingress controllers on the way, as far as they were found."""
+        found = {p.uid: p for e in self.ingresses for p in e.controller_pods if p.ready}
+        return tuple(found.values())[:3]
+
+    @cached_property
+    def secrets(self) -> tuple[SecretUse, ...]:
+        """The TLS Secrets on the way."""
+        return tuple(u for e in self.ingresses for u in e.secrets) + tuple(u for g in self.gateways for u in g.secrets)
+
+    @property
+    def dns(self) -> Backend:
+        """The Service of the cluster's DNS."""
+        return self.world.backend("kube-system", "kube-dns")
+
+    @property
+    def dns_place(self) -> Place:
+        """The row of the cluster's DNS."""
+        return Place("DNS", self.dns.ref)
 
 
 RowState = Literal["ok", "broken", "degraded", "not seen"]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from kubetriage.fields import objects, text
+from kubetriage.fields import Obj, mapping, objects, text
 from kubetriage.model import Ref
-from kubetriage.pods import Pod
 from kubetriage.resources import BY_PLURAL
 from kubetriage.rules import crash
 from kubetriage.rules.crash.case import owner_needs
@@ -15,9 +14,15 @@ from kubetriage.rules.service import endpoints as eps
 from kubetriage.rules.service.around import OTHER_POLICY_APIS
 from kubetriage.rules.service.behind import unready
 from kubetriage.rules.service.case import WORKLOADS, Backend, Options, World, template_labels
+from kubetriage.rules.service.clients import DNS_NAMESPACE
+from kubetriage.rules.service.entrances import CONTROLLER_SELECTOR, Entrance
 from kubetriage.rules.service.external_names import in_cluster_target
+from kubetriage.rules.service.gateway import GROUP, ROUTE_KINDS
+from kubetriage.rules.service.mesh_mtls_mismatch import in_mesh
 from kubetriage.rules.service.no_local_endpoints import local_policies
+from kubetriage.rules.service.routes import Entry, Path
 from kubetriage.rules.service.selectors import selects
+from kubetriage.rules.service.tls import SecretUse
 from kubetriage.snapshot import Dial, Get, List, Log, Need, Raw, Snapshot
 
 PODS_LOOKED_AT = 3
@@ -156,7 +161,86 @@ def client_needs(client: Ref | None) -> Iterator[Need]:
     yield List("networkpolicies", namespace)
 
 
-def pod_of(snapshot: Snapshot, namespace: str, name: str) -> Pod | None:
-    """Return a pod that was read, or None."""
-    found = snapshot.get("pods", namespace, name)
-    return Pod(found.obj) if found.found else None
+def entrance_needs(world: World, entrance: Entrance, options: Options, *, alone: bool = True) -> Iterator[Need]:
+    """Say what to read about one Ingress that is known; with ``alone`` also its backends."""
+    ingress = entrance.ingress
+    yield List("ingressclasses")
+    yield List("ingresses", shape=without_managed_fields)
+    for use in entrance.secrets:
+        yield from secret_needs(use)
+    backends = [b for p in entrance.paths if (b := entrance.backend(p)) is not None]
+    if alone:
+        for backend in backends:
+            yield from service_needs(world, backend.namespace, backend.name, options)
+    policies = any(world.list("networkpolicies", b.namespace).items for b in backends)
+    if not ingress.addresses or policies:
+        yield List("pods", "", CONTROLLER_SELECTOR)
+
+
+def secret_needs(use: SecretUse) -> Iterator[Need]:
+    """Ask for a TLS Secret; where it is missing, for those that may be meant."""
+    yield Get("secrets", use.ref.namespace, use.ref.name)
+    if use.lookup.absent:
+        yield List("secrets", use.ref.namespace, fields="type=kubernetes.io/tls")
+        yield List("secrets", "", fields=f"metadata.name={use.ref.name}")
+
+
+def route_needs(world: World, path: Path, options: Options, *, alone: bool = True) -> Iterator[Need]:
+    """Say what to read about one Route that is known; with ``alone`` also its backends."""
+    for _, entry in path.parents:
+        yield from gateway_needs(entry)
+        if any(x.namespaces_from == "Selector" for x in entry.gateway.listeners):
+            yield Get("namespaces", "", path.route.namespace)
+    for ref in path.backends:
+        if ref.namespace != path.route.namespace:
+            yield List("referencegrants", ref.namespace)
+        if alone and ref.is_service:
+            yield from service_needs(world, ref.namespace, ref.name, options)
+
+
+def gateway_needs(entry: Entry) -> Iterator[Need]:
+    """Say what to read about one Gateway."""
+    yield Get("gateways", entry.namespace, entry.name)
+    if entry.lookup.absent:
+        yield List("gateways")
+    if not entry.lookup.found:
+        return
+    yield Get("gatewayclasses", "", entry.gateway.class_name)
+    if entry.class_lookup.absent:
+        yield List("gatewayclasses")
+    for use in entry.secrets:
+        yield from secret_needs(use)
+        if use.ref.namespace != entry.namespace:
+            yield List("referencegrants", use.ref.namespace)
+
+
+def upward_needs(world: World, namespace: str) -> Iterator[Need]:
+    """Ask for the Ingresses and Routes that may lead to the Services of a namespace."""
+    yield List("ingresses", namespace)
+    if not served(world.snapshot, GROUP):
+        return
+    spaces = [namespace]
+    yield List("referencegrants", namespace)
+    for grant in world.list("referencegrants", namespace).items:
+        spaces += [text(f, "namespace") for f in objects(grant, "spec", "from") if text(f, "kind").endswith("Route")]
+    for space in dict.fromkeys(s for s in spaces if s):
+        for plural in ROUTE_KINDS:
+            yield List(plural, space)
+
+
+def dns_needs() -> Iterator[Need]:
+    """Ask for the endpoints of the cluster's DNS."""
+    yield Get("services", DNS_NAMESPACE, "kube-dns")
+    yield List("endpointslices", DNS_NAMESPACE, f"{eps.SERVICE_NAME_LABEL}=kube-dns")
+
+
+def mesh_needs(backends: Iterable[Backend]) -> Iterator[Need]:
+    """Ask for the mesh's policies where a pod on the way is in the mesh."""
+    if any(in_mesh(p) for b in backends for p in b.pods):
+        yield List("peerauthentications")
+
+
+def without_managed_fields(raw: Obj) -> Obj:
+    """Leave out what no rule looks at, so that a long list stays small."""
+    metadata = {k: v for k, v in mapping(raw, "metadata").items() if k != "managedFields"}
+    return {**raw, "metadata": metadata}

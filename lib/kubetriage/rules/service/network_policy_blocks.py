@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from kubetriage.fields import Obj, name_of, objects
 from kubetriage.model import Confidence, Evidence, Fix, Ref, Severity
-from kubetriage.rules.service.around import PortAdmission, admissions, others, policies_of
+from kubetriage.rules.service.around import PortAdmission, admissions, others
 from kubetriage.rules.service.case import Backend, Fault, Trace, fault
 from kubetriage.rules.service.clients import Crossing, crossings
 
@@ -117,5 +117,4 @@ def _blocked(backend: Backend, crossing: Crossing) -> Fault:
         fix=fix,
         verify=(f"kubectl -n {namespace} describe networkpolicy {' '.join(crossing.decision.policies[:3])}",),
         short=f"blocked if enforced: {names}: {crossing.decision.why}",
-        details={"policies": [name_of(p) for p in policies_of(backend)]} if not crossing.decision.policies else {},
     )

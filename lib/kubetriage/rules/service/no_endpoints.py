@@ -91,11 +91,12 @@ def _by_hand(trace: Trace, backend: Backend) -> Iterator[Fault]:
 
 
 def _without_pods(backend: Backend) -> Iterator[Fault]:
+    # Nobody knows whether the pods or the selector are at fault; the row of the pods is the lower one.
     view = backend.endpoints
     if view.source == "slices" and view.slices and not view.items:
         yield fault(
             CODE,
-            backend.place,
+            backend.pods_place,
             f"The EndpointSlice of svc/{backend.name} is empty: no pod that has an address and has not ended carries "
             f"{backend.selector_text}. The pods could not be read, so which of the two is not known.",
             evidence=[Evidence("status", "endpointslices endpoints", "<none>")],
@@ -105,7 +106,7 @@ def _without_pods(backend: Backend) -> Iterator[Fault]:
     elif view.items and not any(e.takes_traffic for e in view.items):
         yield fault(
             CODE,
-            backend.place,
+            backend.pods_place,
             f"None of the {plural(len(view.items), 'endpoint')} of svc/{backend.name} is ready; "
             "the pods could not be read, so why is not known.",
             evidence=[Evidence("status", f"{view.items[0].source} endpoints[].conditions.ready", "false")],
@@ -120,6 +121,9 @@ def _missing(trace: Trace, backend: Backend) -> Iterator[Fault]:
     uids = {e.uid for e in serving if e.uid}
     names = {e.pod for e in serving if e.pod}
     absent = [p for p in backend.ready_pods if p.uid not in uids and p.name not in names]
+    if view.source == "endpoints":
+        # The legacy object leaves out a pod in which no port resolves; that is another cause's business.
+        absent = [p for p in absent if any(eps.find_port(p.raw, x.target, x.protocol) for x in backend.ports)]
     if not absent:
         return
     late = [p for p in absent if _just_ready(trace, p.condition("Ready"))]

@@ -74,7 +74,7 @@ def _mismatch(backend: Backend, templates: tuple[tuple[Ref, Obj], ...]) -> Fault
         verb = "carries" if near.pods == 1 or not near.pods else "carry"
         tail = f"{who} {verb} {own}"
         evidence.append(Evidence("spec", f"{near.name} pod labels", carries))
-        details["nearest"] = {"object": near.name, "edit": str(near.edit)}
+        details.update(nearest=near.name, edit=str(near.edit))
         fix.append(_fix(backend, near))
     elif best:
         tail = "equally near: " + "; ".join(f"{c.name} ({c.edit})" for c in best[:3])

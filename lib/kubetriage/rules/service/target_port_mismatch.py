@@ -120,7 +120,7 @@ def _fault(
             f"{backend.command} get pod {pod} -o jsonpath='{{.spec.containers[*].ports}}'",
         ),
         short=f"targetPort {port.target}: {start}{instead}",
-        details={"nearest": want.name or want.number} if want else {},
+        details={"nearest": str(want.name or want.number)} if want else {},
     )
 
 

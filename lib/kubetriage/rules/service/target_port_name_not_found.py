@@ -46,5 +46,5 @@ def check(trace: Trace) -> Iterator[Fault]:
             fix=[target_fix(backend, port, near)] if near else (),
             verify=(f"{backend.command} get endpointslices -l kubernetes.io/service-name={backend.name}",),
             short=f"targetPort {port.target} is in {lacking}" if named.everywhere else f"{lacking} lack {port.target}",
-            details={"nearest": near.name or near.number} if near else {},
+            details={"nearest": str(near.name or near.number)} if near else {},
         )

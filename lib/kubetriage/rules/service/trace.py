@@ -11,7 +11,12 @@ from kubetriage.model import Confidence, Severity
 from kubetriage.rules.service import RULES
 from kubetriage.rules.service.around import admissions, others, policies_of
 from kubetriage.rules.service.case import Backend, Fault, Place, Proof, Trace, plural
+from kubetriage.rules.service.endpoints import ServicePort
+from kubetriage.rules.service.entrances import Entrance
+from kubetriage.rules.service.routes import Entry, Path
 from kubetriage.rules.service.symptoms import SYMPTOMS
+from kubetriage.rules.service.tls import SecretUse
+from kubetriage.times import format_time
 
 
 @dataclass(frozen=True)
@@ -131,21 +136,135 @@ def _rows(drafts: list[Draft], faults: list[Fault]) -> tuple[Row, ...]:
 
 
 def _drafts(trace: Trace) -> Iterator[Draft]:
+    users = tuple(e.place for e in trace.ingresses) + tuple(r.place for r in trace.routes)
     for backend in trace.backends:
-        yield from _backend_drafts(backend)
+        yield from _backend_drafts(backend, users)
+    for entrance in trace.ingresses:
+        yield from _ingress_drafts(entrance)
+    for route in trace.routes:
+        yield _route_draft(trace, route)
+    for entry in trace.gateways:
+        yield from _gateway_drafts(entry)
     for backend in trace.services:
         if backend.type == "LoadBalancer":
             given = objects(backend.service, "status", "loadBalancer", "ingress")
             shown = ", ".join(text(i, "ip") or text(i, "hostname") for i in given)
             yield Draft(backend.address_place, f"svc/{backend.name} address", shown or "<none>")
+    yield from _dns_drafts(trace)
 
 
-def _backend_drafts(backend: Backend) -> Iterator[Draft]:
+def _dns_drafts(trace: Trace) -> Iterator[Draft]:
+    dns = trace.dns
+    name = f"svc/{dns.name} in {dns.namespace}"
+    if dns.lookup.found and dns.endpoints.read:
+        ready = sum(e.takes_traffic for e in dns.endpoints.items)
+        yield Draft(trace.dns_place, name, f"{ready}/{plural(len(dns.endpoints.items), 'endpoint')} ready")
+    elif trace.options.symptom in ("nxdomain", "timeout"):
+        why = dns.lookup.why if dns.lookup.unseen else dns.endpoints.why
+        yield Draft(trace.dns_place, name, "", f"not seen: {why or 'it was not found'}")
+
+
+def _rows_of(backend: Backend) -> tuple[Place, ...]:
+    return (backend.pods_place, backend.place, *(backend.port_place(p) for p in backend.ports))
+
+
+def _ingress_drafts(entrance: Entrance) -> Iterator[Draft]:
+    ingress = entrance.ingress
+    leads = []
+    for path in entrance.paths:
+        where = "default" if path.kind == "Default" else f"{path.host or '*'}{path.path}"
+        target = path.backend
+        to = f"svc/{target.service}:{target.port_text}" if target.service else target.resource or "<none>"
+        leads.append(f"{where} to {to}")
+    said = "; ".join(leads[:3]) + (f"; {len(leads) - 3} more" if len(leads) > 3 else "")
+    backends = [b for p in entrance.paths if (b := entrance.backend(p)) is not None]
+    unseen = next((b for b in backends if b.lookup.unseen), None)
+    gap = f"svc/{unseen.name} not seen: {unseen.lookup.why}" if unseen is not None else ""
+    needs = tuple(dict.fromkeys(p for b in backends if b.lookup.found for p in _rows_of(b)))
+    yield Draft(entrance.place, entrance.name, said or "no rules", gap, needs)
+    yield _class_draft(entrance)
+    for use in entrance.secrets:
+        yield _secret_draft(use)
+    shown = ", ".join(ingress.addresses)
+    yield Draft(
+        entrance.address_place,
+        f"{entrance.name} address",
+        shown or "none published (normal without a load balancer)",
+        "",
+        (entrance.class_place,) if not shown else (),
+    )
+
+
+def _class_draft(entrance: Entrance) -> Draft:
+    ingress, place = entrance.ingress, entrance.class_place
+    named = ingress.any_class
+    listing = entrance.world.list("ingressclasses")
+    if not listing.complete and not entrance.class_object:
+        return Draft(place, f"ingressclass/{named or '<none>'}", "", f"IngressClasses not seen: {listing.why}")
+    shown = f"ingressclass/{named}" if named else "no class"
+    if entrance.class_source == "annotation" and not entrance.class_object:
+        return Draft(place, shown, "named by the legacy annotation, which needs no IngressClass object")
+    if not entrance.class_object:
+        return Draft(place, shown, "served by the cloud provider" if named else "watched without a class")
+    said = f"controller {entrance.controller}"
+    pods = entrance.controller_pods
+    if pods:
+        said += f", {sum(p.ready for p in pods)}/{plural(len(pods), 'pod')} ready"
+    elif ingress.addresses:
+        said += "; an address is published, so a controller took it up"
+    return Draft(place, shown, said)
+
+
+def _secret_draft(use: SecretUse) -> Draft:
+    if use.lookup.unseen:
+        return Draft(use.place, use.name, "", f"TLS not checked: {use.lookup.why}")
+    leaf = use.leaf
+    if leaf is None:
+        gap = "" if use.parsed[1] or not use.lookup.found else "the certificate was not seen"
+        return Draft(use.place, use.name, "", gap)
+    key = {"match": "its key matches", "": "key match not seen"}.get(use.key, "")
+    said = f"for {', '.join(leaf.names[:4]) or leaf.common_name}, until {format_time(leaf.not_after)}"
+    return Draft(use.place, use.name, f"{said}; {key}" if key else said)
+
+
+def _route_draft(trace: Trace, route: Path) -> Draft:
+    hosts = ", ".join(route.route.hostnames[:3]) or "*"
+    leads = ", ".join(f"svc/{b.name}:{b.port}" if b.is_service else f"{b.kind}/{b.name}" for b in route.backends[:3])
+    found = [trace.world.backend(b.namespace, b.name) for b in route.backends if b.is_service]
+    unseen = next((b for b in found if b.lookup.unseen), None)
+    gap = f"svc/{unseen.name} not seen: {unseen.lookup.why}" if unseen is not None else ""
+    if any(route.is_granted(b) is None for b in route.backends):
+        gap = gap or "ReferenceGrants not seen"
+    needs = [p for b in found if b.lookup.found for p in _rows_of(b)]
+    needs += [p for _, entry in route.parents for p in (entry.class_place, entry.place)]
+    return Draft(route.place, route.shown, f"{hosts} to {leads or '<none>'}", gap, tuple(dict.fromkeys(needs)))
+
+
+def _gateway_drafts(entry: Entry) -> Iterator[Draft]:
+    if not entry.lookup.found:
+        gap = f"not seen: {entry.lookup.why}" if entry.lookup.unseen else ""
+        yield Draft(entry.place, entry.shown, "not found", gap)
+        return
+    gateway = entry.gateway
+    listeners = ", ".join(f"{x.name} {x.hostname or '*'}:{x.port}/{x.protocol}" for x in gateway.listeners[:3])
+    addresses = ", ".join(gateway.addresses)
+    status = text(gateway.condition("Programmed"), "status") or "<none>"
+    said = f"{listeners}; Programmed {status}" + (f"; {addresses}" if addresses else "")
+    yield Draft(entry.place, entry.shown, said, "", (entry.class_place,))
+    found = entry.class_lookup
+    gap = f"not seen: {found.why}" if found.unseen else ""
+    controller = text(found.obj, "spec", "controllerName")
+    yield Draft(entry.class_place, f"gatewayclass/{gateway.class_name}", f"controller {controller}", gap)
+    for use in entry.secrets:
+        yield _secret_draft(use)
+
+
+def _backend_drafts(backend: Backend, users: tuple[Place, ...]) -> Iterator[Draft]:
     lookup, place = backend.lookup, backend.place
     name = f"svc/{backend.name}"
     if not lookup.found:
         gap = f"not seen: {lookup.why}" if lookup.unseen else ""
-        yield Draft(place, name, "not found", gap)
+        yield Draft(place, name, "not found", gap, users)
         return
     if backend.is_external:
         yield Draft(place, name, f"ExternalName {backend.external_name}, a DNS alias only")
@@ -164,9 +283,9 @@ def _backend_drafts(backend: Backend) -> Iterator[Draft]:
         said += {"endpoints": " (legacy Endpoints; slices not seen)", "pods": " (derived from the pods)"}.get(
             view.source, ""
         )
-        gap = f"endpoints not seen: {view.why}" if view.source in ("none", "pods") else ""
-        if view.source == "pods" and count.ready:
-            gap = f"endpoints not seen: {view.why}; from the pods: {said}"
+        gap = ""
+        if view.source in ("none", "pods"):
+            gap = f"endpoints not seen: {view.why}" + (f"; from the pods: {said}" if view.source == "pods" else "")
         needs = (backend.pods_place, place) if not count.ready else ()
         yield Draft(backend.port_place(count.port), f"{name}:{count.port.port}", said, gap, needs)
     yield _policy_draft(backend)
@@ -230,12 +349,73 @@ def _policy_draft(backend: Backend) -> Draft:
 
 
 def chain(trace: Trace, verdict: Verdict) -> tuple[str, ...]:
-    """Draw the way to each Service, with a mark under the first broken hop."""
-    lines: list[str] = []
+    """Draw each way to a Service, with a mark under the first broken hop."""
     broken = verdict.first_broken
+    lines: list[str] = []
+    marked = False
+    for start in _ways(trace):
+        line, mark = _drawn(start, broken if not marked else None)
+        lines.append(line)
+        if mark:
+            lines.append(mark)
+            marked = True
+    return tuple(dict.fromkeys(lines))
+
+
+Part = tuple[str, tuple[Place, ...]]
+"""One element of a drawn chain, and the rows that it stands for."""
+
+
+def _ways(trace: Trace) -> Iterator[list[Part]]:
+    used = set()
+    for entrance in trace.ingresses:
+        own = (entrance.place, entrance.class_place, entrance.address_place, *(u.place for u in entrance.secrets))
+        for path in entrance.paths:
+            backend = entrance.backend(path)
+            if backend is not None and backend in trace.backends:
+                used.add(backend)
+                port = path.backend.find(backend.ports)
+                yield [(entrance.name, own), *_backend_parts(backend, port, path.backend.port_text)]
+    for route in trace.routes:
+        gateways = [
+            (entry.shown, (entry.place, entry.class_place, *(u.place for u in entry.secrets)))
+            for _, entry in route.parents
+        ]
+        for ref in route.backends:
+            backend = trace.world.backend(ref.namespace, ref.name)
+            if ref.is_service and backend in trace.backends:
+                used.add(backend)
+                port = next((p for p in backend.ports if p.port == ref.port), None)
+                parts = [(route.shown, (route.place,)), *_backend_parts(backend, port, str(ref.port or ""))]
+                yield [*gateways[:1], *parts]
+        if not route.backends:
+            yield [*gateways[:1], (route.shown, (route.place,))]
     for backend in trace.backends:
-        lines.extend(_chain_of(backend, broken))
-    return tuple(lines)
+        if backend not in used:
+            for port in backend.ports or (None,):
+                yield _backend_parts(backend, port, "")
+    if not trace.backends and not trace.routes:
+        for entry in trace.gateways:
+            yield [(entry.shown, (entry.place, entry.class_place, *(u.place for u in entry.secrets)))]
+
+
+def _backend_parts(backend: Backend, port: ServicePort | None, wanted: str) -> list[Part]:
+    number = wanted if port is None else str(port.port)
+    service = f"svc/{backend.name}" + (f":{number}" if number else "")
+    own = (backend.place, backend.address_place, backend.policy_place)
+    parts: list[Part] = [(service, (*own, *((backend.port_place(port),) if port is not None else ())))]
+    if backend.is_external:
+        parts.append((backend.external_name or "<none>", ()))
+    elif backend.lookup.found:
+        count = next((c for c in backend.counts if c.port == port), None)
+        leads = "/".join(map(str, count.numbers)) if count is not None else ""
+        where = f":{leads or port.target}" if port is not None else ""
+        if not backend.selector:
+            shown = plural(len(backend.endpoints.items), "endpoint")
+        else:
+            shown = _ready_of(backend) if backend.pod_list.complete else "pods not seen"
+        parts.append((shown + where, (backend.pods_place,)))
+    return parts
 
 
 def _ready_of(backend: Backend) -> str:
@@ -243,29 +423,12 @@ def _ready_of(backend: Backend) -> str:
     return f"{len(backend.ready_pods)}/{plural(count, 'pod')}" if count else "0 pods"
 
 
-def _chain_of(backend: Backend, broken: Row | None) -> list[str]:
-    ports = backend.counts or ()
-    port = next((c for c in ports if broken is not None and broken.place == backend.port_place(c.port)), None)
-    port = port or next(iter(ports), None)
-    parts: list[tuple[str, tuple[Place, ...]]] = []
-    service = f"svc/{backend.name}" + (f":{port.port.port}" if port is not None else "")
-    places = (backend.place, backend.address_place, backend.policy_place)
-    parts.append((service, (*places, *((backend.port_place(port.port),) if port is not None else ()))))
-    if backend.is_external:
-        parts.append((backend.external_name or "<none>", ()))
-    elif backend.lookup.found:
-        leads = "/".join(map(str, port.numbers)) if port is not None else ""
-        where = f":{leads or port.port.target}" if port is not None else ""
-        if backend.selector:
-            count = _ready_of(backend) if backend.pod_list.complete else "pods not seen"
-        else:
-            count = plural(len(backend.endpoints.items), "address").replace("addresss", "addresses")
-        parts.append((count + where, (backend.pods_place,)))
+def _drawn(parts: list[Part], broken: Row | None) -> tuple[str, str]:
     line, mark = "", ""
     for i, (shown, owned) in enumerate(parts):
         if i:
             line += " → "
         if broken is not None and broken.place in owned and not mark:
-            mark = " " * len(line) + "^ " + f"row {broken.number}: {broken.evidence}"
+            mark = " " * len(line) + f"^ row {broken.number}: {broken.evidence}"
         line += shown
-    return [line, mark] if mark else [line]
+    return line, mark

@@ -1,0 +1,96 @@
+"""An Ingress or Route leads to a Service that does not exist.
+
+Meaning: requests for that host and path get 503 (ingress controllers) or 500 (Gateways), whatever runs behind.
+
+Told by: the backend's Service name against the Services of its namespace; an Ingress can only use Services of its
+own namespace. A Service of nearly that name, or of that name elsewhere, is offered. Not told when Services may not
+be read.
+
+Fix: name the right Service in the backend, or create it in the Ingress's namespace.
+
+Source: networking.k8s.io/v1 IngressServiceBackend.name; Gateway API ResolvedRefs reason BackendNotFound.
+"""
+
+from collections.abc import Iterator
+
+from kubetriage.fields import name_of, text
+from kubetriage.model import Confidence, Evidence, Fix
+from kubetriage.nearest import nearest
+from kubetriage.rules.service.case import Backend, Fault, Trace, fault
+from kubetriage.rules.service.routes import Path, controller_says
+from kubetriage.rules.service.service_not_found import hint
+
+CODE = "BackendServiceNotFound"
+TITLE = "The backend Service does not exist"
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge the backends of each Ingress and Route."""
+    for entrance in trace.ingresses:
+        seen = set()
+        for path in entrance.paths:
+            backend = entrance.backend(path)
+            if backend is None or not backend.lookup.absent or backend.name in seen:
+                continue
+            seen.add(backend.name)
+            here = [name_of(s) for s in trace.world.list("services", backend.namespace).items]
+            near = nearest(backend.name, here)
+            where = f"{path.host or '*'}{path.path}" if path.kind != "Default" else "the default backend"
+            yield fault(
+                CODE,
+                entrance.place,
+                f"{entrance.name} sends {where} to svc/{backend.name}, which does not exist in namespace "
+                f"{backend.namespace}.{hint(backend)}",
+                confidence=Confidence.LIKELY if backend.lookup.presumed and not here else Confidence.CONFIRMED,
+                evidence=[
+                    Evidence("spec", f"{entrance.name} {path.backend.at}.service.name", backend.name),
+                    Evidence("status", f"services in {backend.namespace}", ", ".join(sorted(here)[:6]) or "<none>"),
+                ],
+                fix=[Fix(f"Set {path.backend.at}.service.name of {entrance.name} to {near}")] if near else (),
+                verify=(f"{backend.command} get services",),
+                short=f"backend svc/{backend.name} does not exist" + (f"; nearest: svc/{near}" if near else ""),
+                details={"nearest": near} if near else {},
+            )
+    for route in trace.routes:
+        for ref in route.backends:
+            if not ref.is_service:
+                continue
+            backend = trace.world.backend(ref.namespace, ref.name)
+            if not backend.lookup.absent:
+                if backend.lookup.unseen:
+                    yield from _controllers_word(route, backend)
+                continue
+            here = [name_of(s) for s in trace.world.list("services", backend.namespace).items]
+            near = nearest(backend.name, here)
+            yield fault(
+                CODE,
+                route.place,
+                f"{route.shown} sends to svc/{backend.name}, which does not exist in namespace {backend.namespace}."
+                f"{hint(backend)}",
+                confidence=Confidence.LIKELY if backend.lookup.presumed and not here else Confidence.CONFIRMED,
+                evidence=[
+                    Evidence("spec", f"{route.shown} {ref.at}.name", backend.name),
+                    Evidence("status", f"services in {backend.namespace}", ", ".join(sorted(here)[:6]) or "<none>"),
+                ],
+                fix=[Fix(f"Set {ref.at}.name of {route.shown} to {near}")] if near else (),
+                verify=(f"{backend.command} get services",),
+                short=f"backend svc/{backend.name} does not exist" + (f"; nearest: svc/{near}" if near else ""),
+                details={"nearest": near} if near else {},
+            )
+
+
+def _controllers_word(route: Path, backend: Backend) -> Iterator[Fault]:
+    """Take the controller's word where Services may not be read."""
+    for parent, _ in route.parents:
+        said = controller_says(route.route.parent_status(parent), "ResolvedRefs")
+        if text(said, "status") == "False" and text(said, "reason") == "BackendNotFound":
+            message = text(said, "message") or "a backend was not found"
+            yield fault(
+                CODE,
+                route.place,
+                f"The controller cannot find a backend of {route.shown}: {message}.",
+                evidence=[Evidence("status", f"{route.shown} status.parents[{parent.name}] ResolvedRefs", message)],
+                verify=(f"{backend.command} get services",),
+                short=f"the controller says BackendNotFound: {message}",
+            )
+            return

@@ -1,0 +1,103 @@
+"""The Gateway is not configured in the data plane, often because no controller has processed it.
+
+Meaning: it has no working listener; whatever its Routes say is not served.
+
+Told by: condition Programmed of the Gateway (or of the listener that the Route uses) is False, or still Unknown
+with the API server's "Waiting for controller": then no controller of its class runs. Told apart from a Gateway that
+its controller refuses (GatewayNotAccepted).
+
+Fix: start the controller of the class, or repair what the reason names (address, certificate, listener conflict).
+
+Source: Gateway API v1 GatewayConditionProgrammed; the CRD's default conditions (reason Pending, message "Waiting
+for controller").
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from kubetriage.fields import Obj, objects, text
+from kubetriage.model import Evidence, Severity
+from kubetriage.rules.service.case import Fault, Trace, age_of, fault
+from kubetriage.rules.service.gateway import condition
+from kubetriage.rules.service.routes import Entry
+from kubetriage.times import human_duration
+
+CODE = "GatewayNotProgrammed"
+TITLE = "The Gateway is not programmed"
+
+_PATIENCE = timedelta(minutes=1)
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge each Gateway of an existing class."""
+    for entry in trace.gateways:
+        if not entry.lookup.found or entry.class_lookup.absent:
+            continue
+        accepted, programmed = entry.gateway.condition("Accepted"), entry.gateway.condition("Programmed")
+        if text(accepted, "status") == "False":
+            continue
+        status = text(programmed, "status")
+        if status == "True":
+            yield from _listeners(entry)
+        elif status == "False":
+            reason, message = text(programmed, "reason"), text(programmed, "message")
+            words = f"is not programmed: {reason}" + (f", {message}" if message else "")
+            yield _fault(entry, words, programmed, Severity.ERROR, f"Programmed False: {reason}")
+        elif text(accepted, "status") != "True" or not (programmed or entry.gateway.addresses):
+            yield _waiting(trace, entry, programmed or accepted)
+
+
+def _waiting(trace: Trace, entry: Entry, found: Obj) -> Fault:
+    age = age_of(entry.gateway.raw, trace.now)
+    waited = human_duration(age) if age is not None else "an unknown time"
+    theirs = condition(objects(entry.class_lookup.obj, "status", "conditions"), "Accepted")
+    controller = text(entry.class_lookup.obj, "spec", "controllerName") or "its class"
+    if text(theirs, "status") not in ("True", "False") and entry.class_lookup.found:
+        words = (
+            f"has waited {waited} for a controller; none has accepted gatewayclass/{entry.gateway.class_name} either"
+        )
+    else:
+        words = f"has waited {waited} for a controller"
+    words += f" ({controller})"
+    young = age is not None and age < _PATIENCE
+    return _fault(
+        entry, words, found, Severity.NOTE if young else Severity.ERROR, f"no controller has processed it for {waited}"
+    )
+
+
+def _listeners(entry: Entry) -> Iterator[Fault]:
+    for listener in entry.gateway.listeners:
+        conflicted = listener.condition("Conflicted")
+        for found, bad in (
+            (listener.condition("Programmed"), "False"),
+            (listener.condition("Accepted"), "False"),
+            (conflicted, "True"),
+            (listener.condition("ResolvedRefs"), "False"),
+        ):
+            if text(found, "status") != bad:
+                continue
+            kind, reason = text(found, "type"), text(found, "reason")
+            words = f"has a listener {listener.name} with {kind} {bad}: {reason}, {text(found, 'message')}".rstrip(", ")
+            # A Gateway with other listeners that work is not lost with one.
+            lone = len(entry.gateway.listeners) == 1
+            severity = Severity.ERROR if lone else Severity.WARNING
+            yield _fault(entry, words, found, severity, f"listener {listener.name}: {kind} {bad}, {reason}")
+            break
+
+
+def _fault(entry: Entry, words: str, found: Obj, severity: Severity, short: str) -> Fault:
+    kind = text(found, "type") or "Programmed"
+    value = f"{text(found, 'status') or '<none>'}, {text(found, 'reason')}: {text(found, 'message')}"
+    return fault(
+        CODE,
+        entry.place,
+        f"{entry.shown} {words}.",
+        severity=severity,
+        evidence=[Evidence("status", f"{entry.shown} status.conditions[{kind}]", value)],
+        verify=(
+            f"{entry.command} describe gateway {entry.name}",
+            f"kubectl describe gatewayclass {entry.gateway.class_name}",
+        ),
+        short=short,
+        details={"reason": text(found, "reason")},
+    )

@@ -1,0 +1,102 @@
+"""Two Ingresses of one class claim the same host and path, and only one of them is served.
+
+Meaning: the loser's backend gets no request on that path; which one wins may change when either is recreated.
+
+Told by: host and path of all Ingresses of the same class in all namespaces. The oldest wins (ingress-nginx and
+most controllers); canaries share on purpose. Also told: an exact duplicate inside one Ingress.
+
+Fix: give one of them another host or path, or delete the stale one.
+
+Source: ingress-nginx internal/ingress/controller ("is already defined in ingress"); networking.k8s.io/v1 leaves
+conflicts to the controller.
+"""
+
+from collections.abc import Iterator
+
+from kubetriage.model import Evidence, Severity
+from kubetriage.rules.service.case import Fault, Trace, fault
+from kubetriage.rules.service.entrances import Entrance
+from kubetriage.rules.service.ingress import Ingress, IngressPath
+
+CODE = "HostPathConflict"
+TITLE = "Another Ingress claims the same host and path"
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge each Ingress against all others that were read."""
+    others = [Ingress(o) for o in trace.world.list("ingresses").items] if trace.ingresses else []
+    for entrance in trace.ingresses:
+        mine = entrance.ingress
+        if mine.is_canary:
+            continue
+        lost: dict[tuple[str, str], list[IngressPath]] = {}
+        won: dict[tuple[str, str], list[IngressPath]] = {}
+        for other in others:
+            if (other.namespace, other.name) == (mine.namespace, mine.name) or other.is_canary:
+                continue
+            if not _same_class(entrance, other):
+                continue
+            for path in _shared(mine, other):
+                key = (other.namespace, other.name)
+                (lost if _age(other) < _age(mine) else won).setdefault(key, []).append(path)
+        for winner, paths in lost.items():
+            yield _lost(entrance, winner, paths)
+        for loser, paths in won.items():
+            yield _won(entrance, loser, paths)
+
+
+def _age(ingress: Ingress) -> tuple[str, str, str]:
+    return (ingress.created, ingress.namespace, ingress.name)
+
+
+def _same_class(entrance: Entrance, other: Ingress) -> bool:
+    return entrance.ingress.any_class == other.any_class
+
+
+def _shared(one: Ingress, other: Ingress) -> Iterator[IngressPath]:
+    theirs = {_key(p) for p in other.paths if p.kind != "Default"}
+    for path in one.paths:
+        if path.kind != "Default" and _key(path) in theirs:
+            yield path
+
+
+def _key(path: IngressPath) -> tuple[str, str, bool]:
+    return (path.host.lower(), path.path.rstrip("/") or "/", path.kind == "Exact")
+
+
+def _where(paths: list[IngressPath]) -> str:
+    return ", ".join(f"{p.host or '*'}{p.path}" for p in paths[:3])
+
+
+def _lost(entrance: Entrance, winner: tuple[str, str], paths: list[IngressPath]) -> Fault:
+    every = len(paths) == len([p for p in entrance.ingress.paths if p.kind != "Default"])
+    return fault(
+        CODE,
+        entrance.place,
+        f"{_where(paths)} is also claimed by ingress/{winner[1]} in namespace {winner[0]}, which is older and wins; "
+        f"{entrance.name} gets no request there.",
+        severity=Severity.ERROR if every else Severity.WARNING,
+        proof="inferred",
+        evidence=[
+            Evidence("spec", f"{entrance.name} metadata.creationTimestamp", entrance.ingress.created),
+            Evidence("spec", f"ingress/{winner[1]} in {winner[0]}", _where(paths)),
+        ],
+        verify=(f"kubectl -n {winner[0]} get ingress {winner[1]} -o yaml", "kubectl get ingress -A"),
+        short=f"{_where(paths)} belongs to ingress/{winner[1]} in {winner[0]}, which is older",
+        details={"winner": {"namespace": winner[0], "name": winner[1]}},
+    )
+
+
+def _won(entrance: Entrance, loser: tuple[str, str], paths: list[IngressPath]) -> Fault:
+    return fault(
+        CODE,
+        entrance.place,
+        f"{_where(paths)} is also claimed by ingress/{loser[1]} in namespace {loser[0]}; {entrance.name} is older and "
+        "wins.",
+        severity=Severity.NOTE,
+        proof="inferred",
+        evidence=[Evidence("spec", f"ingress/{loser[1]} in {loser[0]}", _where(paths))],
+        verify=(f"kubectl -n {loser[0]} get ingress {loser[1]} -o yaml",),
+        short=f"also claimed by ingress/{loser[1]} in {loser[0]}, which is younger",
+        details={"winner": {"namespace": entrance.ingress.namespace, "name": entrance.ingress.name}},
+    )

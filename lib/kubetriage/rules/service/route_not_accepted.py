@@ -1,0 +1,95 @@
+"""No listener of the Gateway takes the Route, or no controller has looked at it.
+
+Meaning: the Route has no effect; requests for it get 404 from the Gateway.
+
+Told by: what both specs must lead to (section name, port, route kinds, namespaces by the labels of the namespace)
+and what ``status.parents`` says. Where both are there and differ, that is said too. Told apart from hostnames that
+do not meet (RouteHostnameMismatch).
+
+Fix: widen ``allowedRoutes`` of the listener, or attach to the listener that allows it.
+
+Source: Gateway API v1 RouteConditionAccepted (NotAllowedByListeners, NoMatchingParent, UnsupportedValue).
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from kubetriage.fields import objects, text
+from kubetriage.model import Confidence, Evidence, Severity
+from kubetriage.rules.service.case import Fault, Trace, age_of, fault
+from kubetriage.rules.service.gateway import ParentRef, is_stale
+from kubetriage.rules.service.routes import Entry, Path, controller_says
+
+CODE = "RouteNotAccepted"
+TITLE = "No listener takes the Route"
+
+_HOSTNAME = "NoMatchingListenerHostname"
+_PATIENCE = timedelta(minutes=1)
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge each parent of each Route."""
+    for route in trace.routes:
+        for parent, entry in route.parents:
+            if entry.lookup.found:
+                yield from _judge(trace, route, parent, entry)
+
+
+def _judge(trace: Trace, route: Path, parent: ParentRef, entry: Entry) -> Iterator[Fault]:
+    predicted = route.attachment(parent, entry)
+    statuses = route.route.parent_status(parent)
+    said = controller_says(statuses, "Accepted")
+    status, reason = text(said, "status"), text(said, "reason")
+    conditions = [c for s in statuses for c in objects(s, "conditions")]
+    stale = is_stale(route.route.raw, conditions)
+    if status == "False" and reason != _HOSTNAME and not stale:
+        agrees = predicted.reason == reason
+        why = predicted.why if agrees else text(said, "message")
+        extra = "" if agrees or predicted.reason == "Unknown" else f" By the specs it would be {predicted.reason}."
+        yield _fault(route, parent, f"{reason}: {why}.{extra}", reason, predicted.reason)
+    elif predicted.reason in ("NoMatchingParent", "NotAllowedByListeners"):
+        doubted = status == "True" and not stale
+        words = f"{predicted.reason}: {predicted.why}."
+        if doubted:
+            words += " The controller says Accepted all the same."
+        yield _fault(route, parent, words, reason, predicted.reason, doubted=doubted)
+    elif not statuses and predicted.reason == "Accepted":
+        programmed = text(entry.gateway.condition("Programmed"), "status") == "True"
+        age = age_of(route.route.raw, trace.now)
+        if programmed and (age is None or age > _PATIENCE):
+            words = f"no controller has written to its status, although {entry.shown} is programmed."
+            yield _fault(route, parent, words, "", predicted.reason)
+    elif stale:
+        yield fault(
+            CODE,
+            route.place,
+            f"The status of {route.shown} is about an older generation of its spec; the controller is behind.",
+            severity=Severity.NOTE,
+            evidence=[Evidence("status", f"{route.shown} status.parents[].conditions[].observedGeneration", "older")],
+            verify=(f"{route.command} get {route.shown} -o yaml",),
+            short="status is about an older generation",
+        )
+
+
+def _fault(route: Path, parent: ParentRef, words: str, reason: str, predicted: str, *, doubted: bool = False) -> Fault:
+    where = f"gateway/{parent.name}" + (f" listener {parent.section}" if parent.section else "")
+    return fault(
+        CODE,
+        route.place,
+        f"{route.shown} is not attached to {where}: {words}",
+        severity=Severity.WARNING if doubted else Severity.ERROR,
+        proof="inferred" if doubted else "proven",
+        confidence=Confidence.LIKELY if doubted else Confidence.CONFIRMED,
+        evidence=[
+            Evidence("status", f"{route.shown} status.parents[{parent.name}] Accepted", reason or "<no entry>"),
+            Evidence(
+                "spec", f"{route.shown} {parent.at}", f"{parent.namespace}/{parent.name} {parent.section}".strip()
+            ),
+        ],
+        verify=(
+            f"{route.command} get {route.shown} -o yaml",
+            f"kubectl -n {parent.namespace} get gateway {parent.name} -o yaml",
+        ),
+        short=f"not attached to {where}: {words}",
+        details={"reason": reason, "predicted": predicted},
+    )
