@@ -335,3 +335,11 @@ def test_restart_rules_of_a_container(code, rules, expected):
     assert finding.cause == expected
     told = any("restartPolicyRules[0]" in e.value for e in finding.evidence)
     assert told is (rules[0]["exitCodes"] != "odd")
+
+
+def test_a_stop_for_a_new_sandbox_says_so():
+    stop = event("Killing", "Stopping container app", container="app", last=-61, warning=False)
+    sandbox = event("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.", last=-62, warning=False)
+    finding = find(ended(143, "Error"), stop, sandbox)[0]
+    assert finding.cause == "TerminatedBySignal"
+    assert any("sandbox changed" in e.value for e in finding.evidence)

@@ -113,10 +113,11 @@ def _told_by_events(case: Case, container: Container, end: Termination) -> Attri
         return Attribution(Killer.POST_START, Confidence.CONFIRMED, evidence)
     if inside:
         killer, event = inside[0]
+        why = _sandbox_changed(case, end) if killer is Killer.STOPPED else ()
         return Attribution(
             killer,
             Confidence.CONFIRMED,
-            (end.evidence(), event.evidence()),
+            (end.evidence(), event.evidence(), *why),
             tuple(_not_oom(end)),
             event=event,
         )
@@ -154,6 +155,14 @@ def _told_by_events(case: Case, container: Container, end: Termination) -> Attri
             event=event,
         )
     return None
+
+
+def _sandbox_changed(case: Case, end: Termination) -> tuple[Evidence, ...]:
+    """Quote the change of the pod's sandbox that made the kubelet stop everything in it."""
+    for event in reversed(case.events.select("SandboxChanged")):
+        if event.last and end.finished and abs(event.last - end.finished) <= timedelta(minutes=2):
+            return (event.evidence(),)
+    return ()
 
 
 def _is_kill_code(end: Termination) -> bool:

@@ -111,7 +111,7 @@ class Case:
         if age >= BACK_OFF_RESET:
             return True
         life = end.lifetime
-        return life is not None and age >= 3 * life + timedelta(minutes=1)
+        return life is not None and age >= 2 * life + timedelta(seconds=30)
 
     @cached_property
     def owners(self) -> tuple[Obj, ...]:

@@ -93,6 +93,11 @@ def _ended(case: Case) -> Iterator[Finding]:
         )
 
 
+def _done(case: Case, container: Container) -> bool:
+    end = container.current_termination
+    return end is not None and end.exit_code == 0 and case.crash(container) is None
+
+
 def _unexplained(case: Case) -> Finding:
     pod = case.pod
     evidence = [pod.fact("status", "status.phase", f"{pod.phase or '<none>'} {pod.reason} {pod.message}".strip())]
@@ -113,6 +118,13 @@ def _unexplained(case: Case) -> Finding:
         )
         fix = Fix(f"Look at the controller that sets the pod condition {shut[0]}.")
         return Finding(CODE, Severity.ERROR, Confidence.LIKELY, pod.ref, words, tuple(evidence), (), (fix,))
+    done = [c.name for c in case.containers if c.kind == "app" and _done(case, c)]
+    still = [c.name for c in case.containers if c.kind == "app" and c.running and c.ready]
+    if done and still and len(done) + len(still) == sum(1 for c in case.containers if c.kind == "app"):
+        words = f"{', '.join(done)} finished with success; the pod goes on until {', '.join(still)} ends, too."
+        helper = ", ".join(still)
+        fix = Fix(f"If {helper} only serves {', '.join(done)}, make it an init container with restartPolicy Always.")
+        return Finding(CODE, Severity.NOTE, Confidence.CONFIRMED, pod.ref, words, tuple(evidence), (), (fix,))
     young = age is not None and age <= SETTLING
     gaps = "; ".join(_gaps(case, None))
     if young and age is not None:
