@@ -375,6 +375,26 @@ class Snapshot:
         """All needs that were not met."""
         return iter(self._failures.items())
 
+    @property
+    def objects(self) -> Iterator[tuple[str, Obj]]:
+        """All objects, each with its resource."""
+        return ((resource, obj) for resource, place in self._objects.items() for obj in place.values())
+
+    @property
+    def lists(self) -> Iterator[tuple[List, int]]:
+        """All lists that were read, each with the number of objects that its shape dropped."""
+        return iter(self._lists.items())
+
+    @property
+    def logs(self) -> Iterator[tuple[Log, str]]:
+        """All logs that were read."""
+        return ((Log(*key), content) for key, content in self._logs.items())
+
+    @property
+    def bodies(self) -> Iterator[tuple[Raw | Dial, Body]]:
+        """All responses of plain GETs and of connections."""
+        return iter(self._bodies.items())
+
     def knows(self, need: Need) -> bool:
         """Tell whether a need was already answered, well or badly."""
         if need in self._failures:

@@ -132,6 +132,8 @@ class Answer:
     body: bytes | Iterable[bytes]
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    """How long the recorded server took; waited for when the fake one is paced."""
 
 
 Objects = dict[tuple[str, str], dict[str, Any]]
@@ -150,13 +152,14 @@ class FakeApi:
         client_certificates: bool = False,
         latency: float = 0.0,
         clock: datetime | None = None,
+        paced: bool = False,
         port: int = 0,
     ) -> None:
         """Prepare a server; ``with`` starts and stops it.
 
         ``token`` and ``client_certificates`` make credentials necessary; ``certificate`` is ``server``, ``expired``
         or ``other``; ``latency`` delays each answer by so many seconds; ``clock`` is the Date header (default: the
-        capture's ``captured-at``, else the present).
+        capture's ``captured-at``, else the present); ``paced`` takes as long for plain GETs as the recorded server did.
         """
         self.store: dict[str, Objects] = {}
         self.logs: dict[tuple[str, str, str, bool], bytes] = {}
@@ -173,6 +176,7 @@ class FakeApi:
         self.token = token
         self.latency = latency
         self.clock = clock
+        self.paced = paced
         self.tls = tls
         self.generation = 0
         self.connections = 0
@@ -296,8 +300,8 @@ class FakeApi:
             if file.with_name(file.name + ".error").is_file():
                 continue
             beside = file.with_name(file.name + ".status")
-            status = int(beside.read_text().split()[0]) if beside.is_file() else 200
-            answer = Answer(status, file.read_bytes(), "text/plain; charset=utf-8")
+            status, took = beside.read_text().split()[:2] if beside.is_file() else ("200", "0")
+            answer = Answer(int(status), file.read_bytes(), "text/plain; charset=utf-8", seconds=float(took))
             if path.endswith(".2"):
                 second[path.removesuffix(".2")] = answer
             else:
@@ -320,7 +324,10 @@ class FakeApi:
             with self._lock:
                 turn = self._raw_reads.get(target, 0)
                 self._raw_reads[target] = turn + 1
-            return plain[min(turn, len(plain) - 1)]
+            chosen = plain[min(turn, len(plain) - 1)]
+            if self.paced:
+                time.sleep(chosen.seconds)
+            return chosen
         if request.path == "/version":
             return _json({"major": "1", "minor": "36", "gitVersion": "v1.36.2", "platform": "linux/amd64"})
         found = self._discovery(parts)

@@ -123,6 +123,10 @@ class Run:
             if not (request.namespace or request.all_namespaces):
                 request = replace(request, namespace=namespace)
             snapshot, answer = collect(self.plugin, request, reader, snapshot)
+        if self.values["record"]:
+            from kubetriage.cluster.record import record
+
+            record(snapshot, Path(self.values["record"]))
         return Outcome(context, request, snapshot, answer)
 
     def _contexts(self, patterns: str) -> list[str]:

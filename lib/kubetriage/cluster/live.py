@@ -26,6 +26,7 @@ from typing import Any
 from kubetriage.cluster.api import Api, Call, NoAnswerError, Reply, end_of_run, quoted, quoted_path, unauthorized
 from kubetriage.cluster.connect import POOL_SIZE, Session
 from kubetriage.cluster.errors import ClusterError
+from kubetriage.cluster.logtext import last_bytes
 from kubetriage.cluster.secrets import strip
 from kubetriage.fields import Obj, number, text
 from kubetriage.resources import BY_PLURAL, Resource, api_path
@@ -118,7 +119,7 @@ class LiveReader:
         self._ends = time.monotonic() + self._deadline if self._deadline else float("inf")
         self._clock = None
         self._sampled.clear()
-        return Snapshot(now=datetime.now(timezone.utc))
+        return Snapshot(now=datetime.now(timezone.utc).replace(microsecond=0))
 
     def fetch(self, needs: Iterable[Need], snapshot: Snapshot) -> None:
         """Answer each need, all at once as far as the workers go; second samples after the interval, together.
@@ -334,7 +335,7 @@ class LiveReader:
             query.append(("previous", "true"))
 
         def tail(status: int, pieces: Iterator[bytes]) -> bytes:
-            return _tail(pieces, need.limit_bytes) if status == 200 else b"".join(pieces)
+            return last_bytes(pieces, need.limit_bytes) if status == 200 else b"".join(pieces)
 
         reply = self._api.get(path, query, tail, call, limit=self._session.timeout)
         if reply.status == 401:
@@ -481,25 +482,6 @@ def _failure(reply: Reply[bytes]) -> Failure:
         words = " ".join(reply.content[:300].decode("utf-8", "replace").split()) or f"HTTP status {reply.status}"
     why = _WHY.get(reply.status, Why.FORBIDDEN if reply.status == 401 else Why.FAILED)
     return Failure(why, words, reply.status)
-
-
-def _tail(pieces: Iterator[bytes], most: int) -> bytes:
-    """Return the last ``most`` bytes, from the beginning of a line where that leaves something."""
-    kept = bytearray()
-    cut = False
-    for piece in pieces:
-        kept += piece
-        if len(kept) > 2 * most:
-            del kept[:-most]
-            cut = True
-    if len(kept) > most:
-        del kept[:-most]
-        cut = True
-    if cut:
-        end_of_line = kept.find(b"\n")
-        if 0 <= end_of_line < len(kept) - 1:
-            del kept[: end_of_line + 1]
-    return bytes(kept)
 
 
 def _kept_lines(pieces: Iterator[bytes], beginnings: tuple[str, ...]) -> bytes:

@@ -1,18 +1,31 @@
-"""Reads a recorded state of a cluster from a directory, into the same snapshot as the live reader."""
+"""Reads a recorded state of a cluster into the same snapshot as the live reader.
+
+Understood are: what ``--record`` writes, the layout with ``captured-at`` that it is built on, ``kubectl cluster-info
+dump --output-directory``, an OpenShift must-gather, a troubleshoot.sh support bundle, archives of these, and any tree
+or file of YAML or JSON objects. Only where the layout says that a list is whole does its silence mean absence.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from kubetriage.cluster.coverage import COVERAGE, restore
+from kubetriage.cluster.documents import MAX_FILE, api_objects, parse_documents
 from kubetriage.cluster.errors import DumpError
+from kubetriage.cluster.logtext import tail_of
 from kubetriage.cluster.secrets import strip
-from kubetriage.fields import Obj, dig, objects
-from kubetriage.resources import BY_PLURAL
+from kubetriage.cluster.unpack import is_archive, unpack
+from kubetriage.fields import Obj, dig, name_of, namespace_of, objects, text
+from kubetriage.resources import BY_PLURAL, Resource
 from kubetriage.snapshot import Body, Failure, Get, List, Log, Need, Raw, Snapshot, Why
 from kubetriage.times import parse_time
 
@@ -26,98 +39,353 @@ _REASONS = {
     "ServiceUnavailable": (Why.FAILED, 503),
     "Timeout": (Why.TIMEOUT, 504),
 }
+_OTHER_NAMES = {
+    # kubectl cluster-info dump (cmd/clusterinfo/clusterinfo_dump.go).
+    "replication-controllers": "replicationcontrollers",
+    # troubleshoot.sh (pkg/constants, pkg/collect/cluster_resources.go).
+    "ingress": "ingresses",
+    "ingress-classes": "ingressclasses",
+    "limitranges": "limitranges",
+    "network-policy": "networkpolicies",
+    "pod-disruption-budgets": "poddisruptionbudgets",
+    "pvcs": "persistentvolumeclaims",
+    "pvs": "persistentvolumes",
+    "resource-quota": "resourcequotas",
+    "service-accounts": "serviceaccounts",
+    "storage-classes": "storageclasses",
+    "volume-attachments": "volumeattachments",
+}
+_TIMES = frozenset(
+    {
+        "completionTime",
+        "creationTimestamp",
+        "eventTime",
+        "finishedAt",
+        "firstTimestamp",
+        "lastHeartbeatTime",
+        "lastObservedTime",
+        "lastTimestamp",
+        "lastTransitionTime",
+        "lastUpdateTime",
+        "renewTime",
+        "startTime",
+        "startedAt",
+        "time",
+    }
+)
+"""Fields of the API that hold a moment that had passed when the object was read."""
+_LOG_BEGIN = re.compile(r"==== START logs for container (\S+) of pod (\S+)/(\S+) ====\n")
+"""How ``kubectl cluster-info dump`` separates the containers in ``logs.txt`` (all versions)."""
+_MUST_GATHER_TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? ([+-]\d{4})")
+"""Lines of the file ``timestamp`` of ``oc adm must-gather``: Go's time.Time, start and end."""
+
+_LogKey = tuple[str, str, str, bool]
 
 
 class RecordedReader:
-    """Answers needs from a dump directory.
+    """Answers needs from a dump: a directory, an archive, or a file of objects.
 
-    The layout is that of ``kubectl cluster-info dump --output-directory`` with ``captured-at``, logs as
-    ``NAMESPACE/POD/CONTAINER[.previous].log`` and bodies of plain GETs under ``raw/`` (``.status`` beside a body
-    holds "code seconds", ``.error`` what kubectl printed instead of a body, ``.2`` is the second sample).
+    :meth:`open` reads objects and bodies of plain GETs; logs are read when they are asked for.
     """
 
     def __init__(self, path: Path) -> None:
         """Remember where the dump is; nothing is read yet."""
-        self._root = path
+        self._path = path
+        self._logs: dict[_LogKey, Path] = {}
+        self._sections: dict[_LogKey, str] = {}
 
     def open(self) -> Snapshot:
-        """Read the whole dump.
+        """Read all objects of the dump.
 
         Raises DumpError when ``path`` does not exist or holds nothing that can be read.
         """
-        if not self._root.is_dir():
-            raise DumpError(f'the path "{self._root}" does not exist')
-        stamp = self._root / "captured-at"
-        now = parse_time(stamp.read_text(encoding="utf-8").strip()) if stamp.is_file() else None
-        lists = list(self._lists())
-        snapshot = Snapshot(
-            now=now or _newest(item for _, items in lists for item in items),
-            source=str(self._root),
-            presumes_absent=now is not None,
-        )
-        for need, items in lists:
-            snapshot.add_list(need, items)
-        self._add_logs(snapshot)
-        self._add_raw(snapshot)
-        return snapshot
+        root = self._path
+        if not root.exists():
+            raise DumpError(f'the path "{root}" does not exist')
+        if root.is_file() and is_archive(root):
+            root = Path(tempfile.mkdtemp(prefix="kubetriage-"))
+            # Logs are read from it later, so it lives as long as this reader.
+            weakref.finalize(self, shutil.rmtree, root, ignore_errors=True)
+            unpack(self._path, root)
+        root = _inner(root)
+        if root.is_dir() and (root / COVERAGE).is_file():
+            return restore(root)
+        if root.is_dir() and (root / "captured-at").is_file():
+            return self._open_capture(root)
+        return self._open_tree(root)
 
     def fetch(self, needs: Iterable[Need], snapshot: Snapshot) -> None:
-        """Mark what the dump does not hold as not seen; an empty list is left out of this layout."""
+        """Read the logs that are asked for, and mark what the dump does not hold as not seen."""
         for need in needs:
-            if snapshot.knows(need) or (snapshot.presumes_absent and isinstance(need, Get | List)):
+            if snapshot.knows(need):
+                continue
+            if isinstance(need, Log) and self._add_log(need, snapshot):
+                continue
+            if snapshot.presumes_absent and isinstance(need, Get | List):
                 continue
             snapshot.fail(need, Failure(Why.NOT_IN_DUMP, "not in the dump"))
 
-    def _lists(self) -> Iterator[tuple[List, list[Obj]]]:
-        for file in sorted(self._root.glob("*.json")):
-            yield from _read_list(file, "")
-        for folder in sorted(p for p in self._root.iterdir() if p.is_dir() and p.name != "raw"):
-            for file in sorted(folder.glob("*.json")):
-                yield from _read_list(file, folder.name)
+    def _add_log(self, need: Log, snapshot: Snapshot) -> bool:
+        key = (need.namespace, need.pod, need.container, need.previous)
+        if key in self._sections:
+            content = tail_of(iter([self._sections[key].encode()]), need.tail_lines, need.limit_bytes)
+        elif key in self._logs:
+            with self._logs[key].open("rb") as stream:
+                content = tail_of(iter(lambda: stream.read(1024 * 1024), b""), need.tail_lines, need.limit_bytes)
+        else:
+            return False
+        snapshot.add_log(need, _without_times(content.decode("utf-8", "replace")))
+        return True
 
-    def _add_logs(self, snapshot: Snapshot) -> None:
-        for file in sorted(self._root.glob("*/*/*.log")):
-            if file.parts[-3] != "raw":
-                self._add_log(snapshot, file, file.parts[-3], file.parts[-2], file.stem)
-        for file in sorted(self._root.glob("*/*.log")):
-            stem = file.stem.removesuffix(".previous")
-            pod, _, container = stem.rpartition(".")
-            self._add_log(snapshot, file, file.parts[-2], pod or stem, container + file.stem[len(stem) :])
+    # The layout with captured-at.
 
-    def _add_log(self, snapshot: Snapshot, file: Path, namespace: str, pod: str, stem: str) -> None:
-        container = stem.removesuffix(".previous")
-        content = file.read_text(encoding="utf-8", errors="replace")
-        snapshot.add_log(Log(namespace, pod, container, previous=container != stem), content)
+    def _open_capture(self, root: Path) -> Snapshot:
+        now = parse_time((root / "captured-at").read_text(encoding="utf-8", errors="replace").strip())
+        lists = list(_capture_lists(root))
+        snapshot = Snapshot(
+            now=now or _newest((item for _, items in lists for item in items), [root]),
+            source=str(self._path),
+            presumes_absent=now is not None,
+        )
+        for need, items in lists:
+            snapshot.add_list(need, [strip(need.resource, item, blanked=True) for item in items])
+        for file in _files(root):
+            parts = file.relative_to(root).parts
+            if parts[0] == "raw":
+                if file.suffix not in (".status", ".error"):
+                    path = "/" + "/".join(parts[1:])
+                    body = Raw(path.removesuffix(".2"), 1) if path.endswith(".2") else Raw(path)
+                    _add_body(body, file, snapshot)
+            elif file.suffix == ".log" and len(parts) == 3:
+                container = file.stem.removesuffix(".previous")
+                self._logs[parts[0], parts[1], container, container != file.stem] = file
+            elif file.suffix == ".log" and len(parts) == 2:
+                stem = file.stem.removesuffix(".previous")
+                pod, _, container = stem.rpartition(".")
+                self._logs[parts[0], pod or stem, container, stem != file.stem] = file
+        return snapshot
 
-    def _add_raw(self, snapshot: Snapshot) -> None:
-        root = self._root / "raw"
-        for file in sorted(p for p in root.rglob("*") if p.is_file() and p.suffix not in (".status", ".error")):
-            path = "/" + file.relative_to(root).as_posix()
-            need = Raw(path.removesuffix(".2"), 1) if path.endswith(".2") else Raw(path)
-            status, seconds = 200, 0.0
-            beside = file.with_name(file.name + ".status")
-            if beside.is_file():
-                code, _, took = beside.read_text(encoding="utf-8").partition(" ")
-                status = int(code) if code.strip().isdigit() else 200
-                seconds = _seconds(took)
-            content = file.read_text(encoding="utf-8", errors="replace")
-            error = file.with_name(file.name + ".error")
-            if error.is_file():
-                snapshot.fail(need, _printed_error(error.read_text(encoding="utf-8", errors="replace").strip()))
-            elif status in _FAILURES:
-                snapshot.fail(need, Failure(_FAILURES[status], content.strip()[:300], status))
-            else:
-                snapshot.add_body(need, Body(content, status, seconds, at=12.0 * need.sample))
+    # Everything else.
+
+    def _open_tree(self, root: Path) -> Snapshot:
+        # The clock is known when everything was read.
+        snapshot = Snapshot(now=datetime.now(timezone.utc), source=str(self._path))
+        files = list(_files(root)) if root.is_dir() else [root]
+        problems: list[str] = []
+        seen = 0
+        logs: list[tuple[tuple[str, ...], Path]] = []
+        for file in files:
+            parts = file.relative_to(root).parts if root.is_dir() else (file.name,)
+            if file.suffix in (".json", ".yaml", ".yml") or not root.is_dir():
+                try:
+                    seen += self._add_documents(file, parts, snapshot)
+                except DumpError as error:
+                    problems.append(str(error))
+            elif file.suffix == ".log" or file.name == "logs.txt":
+                logs.append((parts, file))
+        if not seen and not logs:
+            raise DumpError(
+                problems[0].removeprefix("error: ") if problems else f"{self._path}: holds no objects of the API"
+            )
+        for parts, file in logs:
+            self._place_log(parts, file, snapshot)
+        stamp = _must_gather_time(root)
+        snapshot.now = stamp or _newest((obj for _, obj in snapshot.objects), files)
+        return snapshot
+
+    def _add_documents(self, file: Path, parts: tuple[str, ...], snapshot: Snapshot) -> int:
+        """Add the objects of one file; return how many it had."""
+        if file.stat().st_size > MAX_FILE:
+            raise DumpError(f"{file}: larger than {MAX_FILE >> 30} GiB")
+        place = _list_place(parts)
+        resource = place[0] if place else None
+        documents = parse_documents(file.read_bytes(), str(file))
+        if parts[-2:] == ("cluster-info", "cluster_version.json") and documents:
+            snapshot.add_body(Raw("/version"), Body(json.dumps(dig(documents[0], "info") or {})))
+        if file.stem.endswith("-errors") and "cluster-resources" in parts:
+            _add_bundle_errors(file.stem.removesuffix("-errors"), documents, snapshot)
+            return 0
+        count = 0
+        whole = place is not None
+        for document in documents:
+            for found, obj in api_objects(document, resource):
+                count += 1
+                where = namespace_of(obj)
+                if place and (found is not place[0] or (place[1] and where != place[1])):
+                    whole = False
+                if not found.namespaced and where:
+                    continue
+                snapshot.add(found.plural, strip(found.plural, obj, blanked=True))
+        if place and whole and any(_is_list(d) for d in documents):
+            snapshot.add_shaped(List(place[0].plural, place[1]), (), 0)
+        return count
+
+    def _place_log(self, parts: tuple[str, ...], file: Path, snapshot: Snapshot) -> None:
+        if file.name == "logs.txt":
+            for key, content in _sections(file):
+                self._sections[key] = content
+            return
+        # must-gather: namespaces/NS/pods/POD/CONTAINER/CONTAINER/logs/current.log
+        if len(parts) >= 7 and parts[-2] == "logs" and parts[-3] == parts[-4] and parts[-6] == "pods":
+            key = (parts[-7], parts[-5], parts[-3], parts[-1].startswith("previous"))
+            # previous.insecure.log is a second way to the same log.
+            if key not in self._logs or parts[-1] == "previous.log":
+                self._logs[key] = file
+            return
+        if len(parts) < 2:
+            return
+        pod = parts[-2]
+        namespace = parts[-3] if len(parts) > 2 else ""
+        known = {namespace_of(o): o for o in snapshot.list("pods").items if name_of(o) == pod}
+        if namespace not in known and len(known) == 1:
+            # The collector "logs" of a support bundle leaves the namespace out of its paths.
+            namespace = next(iter(known))
+        for suffix in (".previous", "-previous"):
+            container = file.stem.removesuffix(suffix)
+            if container != file.stem and file.stem not in _containers(known.get(namespace, {})):
+                self._logs.setdefault((namespace, pod, container, True), file)
+                return
+        self._logs.setdefault((namespace, pod, file.stem, False), file)
 
 
-def _read_list(file: Path, namespace: str) -> Iterator[tuple[List, list[Obj]]]:
-    if file.stem not in BY_PLURAL:
+def _inner(root: Path) -> Path:
+    """Descend through folders that hold nothing but one folder, as archives and must-gathers begin."""
+    while root.is_dir():
+        inside = [p for p in root.iterdir() if p.is_dir() and not p.is_symlink()]
+        if len(inside) != 1 or any(
+            p.suffix in (".json", ".yaml", ".yml") or p.name == "captured-at" for p in root.iterdir()
+        ):
+            return root
+        if inside[0].name in ("cluster-resources", "namespaces", "cluster-scoped-resources", "raw"):
+            return root
+        below = [p.name for p in inside[0].iterdir()]
+        if not ({"captured-at", COVERAGE, "cluster-resources", "namespaces", "cluster-scoped-resources"} & set(below)):
+            # Perhaps the only namespace of a dump; its name is needed.
+            if all((inside[0] / n).is_dir() for n in below) and len(below) == 1:
+                root = inside[0]
+                continue
+            return root
+        root = inside[0]
+    return root
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """Yield the regular files of a tree; symbolic links only where they stay inside it."""
+    real = root.resolve()
+    for folder, folders, names in os.walk(root):
+        folders.sort()
+        for name in sorted(names):
+            file = Path(folder, name)
+            if file.is_symlink() and not file.resolve().is_relative_to(real):
+                continue
+            if file.is_file():
+                yield file
+
+
+def _capture_lists(root: Path) -> Iterator[tuple[List, list[Obj]]]:
+    for file in _files(root):
+        parts = file.relative_to(root).parts
+        if file.suffix != ".json" or len(parts) > 2 or parts[0] == "raw" or file.stem not in BY_PLURAL:
+            continue
+        documents = parse_documents(file.read_bytes(), str(file))
+        if not documents:
+            raise DumpError(f"{file}: empty")
+        yield List(file.stem, parts[0] if len(parts) == 2 else ""), objects(documents[0], "items")
+
+
+def _list_place(parts: tuple[str, ...]) -> tuple[Resource, str] | None:
+    """Return resource and namespace (empty: the whole cluster) of a file that a known layout makes a whole list."""
+    stem = parts[-1].rpartition(".")[0]
+    resource = BY_PLURAL.get(_OTHER_NAMES.get(stem, stem))
+    if "cluster-resources" in parts:
+        # Support bundle: cluster-resources/pods/NAMESPACE.json, cluster-resources/nodes.json
+        below = parts[parts.index("cluster-resources") + 1 :]
+        if len(below) == 2:
+            resource = BY_PLURAL.get(_OTHER_NAMES.get(below[0], below[0]))
+            return (resource, stem) if resource is not None and resource.namespaced else None
+        return (resource, "") if resource is not None and len(below) == 1 and not resource.namespaced else None
+    if resource is None:
+        return None
+    if len(parts) >= 4 and parts[-4] == "namespaces":
+        # must-gather: namespaces/NAMESPACE/GROUP/pods.yaml
+        return (resource, parts[-3]) if resource.namespaced else None
+    if len(parts) == 1:
+        return None if resource.namespaced else (resource, "")
+    # cluster-info dump: NAMESPACE/pods.json
+    return (resource, parts[0]) if len(parts) == 2 and resource.namespaced else None
+
+
+def _is_list(document: Any) -> bool:
+    return isinstance(document, list) or (isinstance(document, Mapping) and "items" in document)
+
+
+def _add_bundle_errors(name: str, documents: list[Any], snapshot: Snapshot) -> None:
+    """Take what troubleshoot.sh says it could not read: a map of namespace to message, or a list of messages."""
+    resource = BY_PLURAL.get(_OTHER_NAMES.get(name, name))
+    if resource is None or not documents:
         return
-    try:
-        document: Any = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DumpError(f"{file}: not JSON: {error}") from error
-    yield List(file.stem, namespace), [strip(file.stem, item, blanked=True) for item in objects(document, "items")]
+    said = documents[0]
+    pairs = said.items() if isinstance(said, Mapping) else [("", m) for m in said] if isinstance(said, list) else []
+    for namespace, message in pairs:
+        if isinstance(namespace, str) and isinstance(message, str) and message:
+            why = Why.FORBIDDEN if "forbidden" in message else Why.FAILED
+            snapshot.fail(List(resource.plural, namespace), Failure(why, message, 403 if why is Why.FORBIDDEN else 0))
+
+
+def _sections(file: Path) -> Iterator[tuple[_LogKey, str]]:
+    """Split ``logs.txt`` of a cluster-info dump into its containers."""
+    content = file.read_bytes().decode("utf-8", "replace")
+    for match in _LOG_BEGIN.finditer(content):
+        container, namespace, pod = match.groups()
+        end = content.find(f"==== END logs for container {container} of pod {namespace}/{pod} ====", match.end())
+        yield (namespace, pod, container, False), content[match.end() : end if end >= 0 else len(content)]
+
+
+_TIMED_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ")
+"""The kubelet's time before each line of a log that was read with timestamps."""
+
+
+def _without_times(content: str) -> str:
+    """Take the kubelet's times away where every line has one: must-gathers read logs with them."""
+    lines = content.split("\n")
+    if not all(_TIMED_LINE.match(line) for line in lines if line) or not any(lines):
+        return content
+    return "\n".join(_TIMED_LINE.sub("", line, count=1) for line in lines)
+
+
+def _containers(pod: Obj) -> set[str]:
+    kinds = ("initContainers", "containers", "ephemeralContainers")
+    return {text(c, "name") for kind in kinds for c in objects(pod, "spec", kind)}
+
+
+def _must_gather_time(root: Path) -> datetime | None:
+    """Return the end of a must-gather."""
+    for file in (root / "timestamp", root.parent / "timestamp"):
+        if file.is_file():
+            found = _MUST_GATHER_TIME.findall(file.read_text(encoding="utf-8", errors="replace"))
+            if found:
+                day, offset = found[-1]
+                return parse_time(day.replace(" ", "T") + offset)
+    return None
+
+
+def _add_body(need: Raw, file: Path, snapshot: Snapshot) -> None:
+    """Read one body with what stands beside it."""
+    status, seconds = 200, 0.0
+    beside = file.with_name(file.name + ".status")
+    if beside.is_file():
+        code, _, took = beside.read_text(encoding="utf-8", errors="replace").partition(" ")
+        status = int(code) if code.strip().isdigit() else 200
+        seconds = _seconds(took)
+    error = file.with_name(file.name + ".error")
+    if error.is_file():
+        snapshot.fail(need, _printed_error(error.read_text(encoding="utf-8", errors="replace").strip()))
+        return
+    content = file.read_text(encoding="utf-8", errors="replace")
+    if status in _FAILURES:
+        snapshot.fail(need, Failure(_FAILURES[status], content.strip()[:300], status))
+    else:
+        snapshot.add_body(need, Body(content, status, seconds, at=12.0 * need.sample))
 
 
 def _printed_error(line: str) -> Failure:
@@ -133,14 +401,25 @@ def _seconds(value: str) -> float:
         return 0.0
 
 
-def _newest(items: Iterable[Obj]) -> datetime:
-    """Return the newest timestamp in the data: the dump was made just after it."""
-    newest: datetime | None = None
+def _newest(items: Iterable[Obj], files: Iterable[Path]) -> datetime:
+    """Return the newest time in the data, for the dump was made just after it; without any, the files' own."""
+    newest = ""
     for item in items:
-        for path in (("lastTimestamp",), ("eventTime",), ("metadata", "creationTimestamp")):
-            moment = parse_time(dig(item, *path))
-            if moment is not None and (newest is None or moment > newest):
-                newest = moment
-    if newest is None:
-        raise DumpError("the dump holds no timestamp, so nothing tells when it was made")
-    return newest
+        pending: list[Any] = [item]
+        while pending:
+            value = pending.pop()
+            if isinstance(value, Mapping):
+                for key, inner in value.items():
+                    if key in _TIMES and isinstance(inner, str):
+                        # RFC 3339 in UTC sorts as text; whatever does not parse is not taken.
+                        if inner > newest and parse_time(inner) is not None:
+                            newest = inner
+                    elif isinstance(inner, Mapping | list):
+                        pending.append(inner)
+            elif isinstance(value, list):
+                pending += [v for v in value if isinstance(v, Mapping | list)]
+    found = parse_time(newest)
+    if found is not None:
+        return found
+    written = max((f.stat().st_mtime for f in files), default=0.0)
+    return datetime.fromtimestamp(int(written), timezone.utc)

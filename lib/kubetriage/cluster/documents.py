@@ -1,0 +1,147 @@
+"""Parses files of YAML or JSON objects, whatever they hold, in bounded time and memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from kubetriage.cluster.errors import DumpError
+from kubetriage.fields import Obj, text
+from kubetriage.resources import BY_KIND, Resource
+
+MAX_FILE = 1024 * 1024 * 1024
+"""Bytes of one file of objects."""
+_MAX_DEPTH = 200
+"""Levels of nesting; CustomResourceDefinitions reach about forty."""
+_PLAIN_TAGS = ("bool", "float", "int", "merge", "null")
+
+
+def parse_documents(content: bytes, name: str) -> list[Any]:
+    """Return all documents of a JSON or YAML file; empty ones are left out.
+
+    Raises DumpError with ``name`` when it is neither, too deep, or grows by aliases.
+    """
+    head = content[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
+    try:
+        documents = _json(content) if head[:1] in (b"{", b"[") else None
+        if documents is None:
+            documents = _yaml(content)
+    except RecursionError as error:
+        raise DumpError(f"{name}: nested too deeply") from error
+    except ValueError as error:
+        raise DumpError(f"{name}: neither JSON nor YAML: {' '.join(str(error).split())[:200]}") from error
+    documents = [d for d in documents if d is not None]
+    _check_size(documents, len(content), name)
+    return documents
+
+
+def _json(content: bytes) -> list[Any] | None:
+    """Return one or several concatenated JSON values, or None when it is not JSON (YAML's flow style)."""
+    decoded = content.decode("utf-8-sig", "replace")
+    decoder = json.JSONDecoder()
+    documents, at = [], 0
+    try:
+        while at < len(decoded):
+            document, at = decoder.raw_decode(decoded, at)
+            documents.append(document)
+            while at < len(decoded) and decoded[at] in " \t\r\n":
+                at += 1
+    except ValueError:
+        # A YAML parser would take very long to find out that a large broken JSON file is no YAML either.
+        if len(content) > 1024 * 1024:
+            raise
+        return None
+    return documents
+
+
+def _yaml(content: bytes) -> list[Any]:
+    import yaml
+
+    try:
+        return list(yaml.load_all(content.decode("utf-8", "replace"), Loader=_loader()))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark else ""
+        raise ValueError(where + (getattr(error, "problem", None) or str(error))) from error
+
+
+@cache
+def _loader() -> Any:
+    """Return a safe YAML loader that reads plain words as Kubernetes' does (YAML 1.2: ``on`` is a string)."""
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(base):  # type: ignore[misc]
+        yaml_implicit_resolvers = {  # noqa: RUF012
+            first: [
+                (tag, pattern)
+                for tag, pattern in resolvers
+                if tag.rpartition(":")[2] in _PLAIN_TAGS and not (tag.endswith(":bool") and first in "yYnNoO")
+            ]
+            for first, resolvers in base.yaml_implicit_resolvers.items()
+        }
+
+    return Loader
+
+
+def _check_size(documents: list[Any], length: int, name: str) -> None:
+    """Refuse a document that has more members than its text has characters: aliases of aliases, or a cycle."""
+    left = length + 1000
+    level: list[Any] = list(documents)
+    for _ in range(_MAX_DEPTH):
+        left -= len(level)
+        if left < 0:
+            raise DumpError(f"{name}: grows too large by aliases")
+        following: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                following.extend(v for v in value.values() if isinstance(v, dict | list))
+            elif isinstance(value, list):
+                following.extend(v for v in value if isinstance(v, dict | list))
+        if not following:
+            return
+        level = following
+    raise DumpError(f"{name}: nested too deeply")
+
+
+def api_objects(document: Any, assumed: Resource | None = None) -> Iterator[tuple[Resource, dict[str, Any]]]:
+    """Yield the objects of known resources in a document: an object, a List of any kind, or an array of them.
+
+    Items of a typed list, and of ``assumed`` where nothing says what they are, get their kind.
+    """
+    if isinstance(document, list):
+        for item in document:
+            yield from _one(item, assumed)
+        return
+    if not isinstance(document, Mapping):
+        return
+    kind = text(document, "kind")
+    items = document.get("items")
+    if (kind.endswith("List") or not kind) and (isinstance(items, list) or "items" in document):
+        inner = resource_of({"kind": kind.removesuffix("List"), "apiVersion": document.get("apiVersion")}) or assumed
+        for item in items if isinstance(items, list) else []:
+            yield from _one(item, inner)
+        return
+    yield from _one(document, assumed)
+
+
+def _one(item: Any, assumed: Resource | None) -> Iterator[tuple[Resource, dict[str, Any]]]:
+    if not isinstance(item, dict):
+        return
+    if not item.get("kind") and assumed is not None:
+        item["kind"] = assumed.kind
+        item.setdefault("apiVersion", assumed.api_version)
+    resource = resource_of(item)
+    if resource is not None and text(item, "metadata", "name"):
+        yield resource, item
+
+
+def resource_of(obj: Obj) -> Resource | None:
+    """Return the resource of an object by kind and API group; None for what this suite does not read."""
+    resource = BY_KIND.get(text(obj, "kind"))
+    if resource is None:
+        return None
+    return resource if text(obj, "apiVersion").rpartition("/")[0] == resource.group else None

@@ -1,0 +1,448 @@
+"""Dumps of every layout."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kubetriage.cluster.errors import DumpError
+from kubetriage.cluster.recorded import RecordedReader
+from kubetriage.snapshot import Get, List, Log, Need, Raw, Snapshot, Why
+from kubetriage.times import format_time, parse_time
+from support.offline import CAPTURES
+
+NS = "java-npe"
+CAPTURE = CAPTURES / NS
+POD = json.loads((CAPTURE / NS / "pods.json").read_text())["items"][0]
+LOG = (CAPTURE / NS / "api" / "app.log").read_text()
+PREVIOUS = (CAPTURE / NS / "api" / "app.previous.log").read_text()
+
+
+def read(path: Path, *needs: Need) -> Snapshot:
+    reader = RecordedReader(path)
+    snapshot = reader.open()
+    reader.fetch(needs, snapshot)
+    return snapshot
+
+
+def put(root: Path, files: dict[str, Any]) -> Path:
+    """Write files; what is no text becomes JSON or (by name) YAML."""
+    for name, content in files.items():
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not isinstance(content, str):
+            content = yaml.safe_dump(content) if name.endswith((".yaml", ".yml")) else json.dumps(content)
+        file.write_text(content)
+    return root
+
+
+def items(plural: str, namespace: str = NS) -> list[dict[str, Any]]:
+    file = CAPTURE / namespace / f"{plural}.json" if namespace else CAPTURE / f"{plural}.json"
+    found: list[dict[str, Any]] = json.loads(file.read_text())["items"]
+    return found
+
+
+def typed(kind: str, plural: str, namespace: str = NS) -> dict[str, Any]:
+    """A list as the API has it: the items say not what they are."""
+    bare = [{k: v for k, v in i.items() if k not in ("kind", "apiVersion")} for i in items(plural, namespace)]
+    return {"kind": kind, "apiVersion": "v1", "metadata": {}, "items": bare}
+
+
+# The captures' layout.
+
+
+def test_a_printed_error_is_a_failure_in_the_servers_words() -> None:
+    need = Raw("/api/v1/nodes/node-1/proxy/healthz")
+    snapshot = read(CAPTURES / "node-kubelet-stopped", need)
+    failure = snapshot.failure(need)
+    assert snapshot.body(need.path) is None
+    assert failure is not None
+    assert (failure.why, failure.status) == (Why.FAILED, 503)
+    assert failure.message == "error trying to reach service: dial tcp 10.250.0.1:10250: connect: connection refused"
+
+
+def test_bodies_of_a_capture() -> None:
+    health, first, second = Raw("/api/v1/nodes/node-1/proxy/healthz"), Raw("/metrics"), Raw("/metrics", 1)
+    assert read(CAPTURES / "node-healthy", health).body(health.path).text == "ok"  # type: ignore[union-attr]
+    snapshot = read(CAPTURES / "cp-healthy", first, second, Raw("/nope"))
+    one, two = snapshot.body("/metrics"), snapshot.body("/metrics", 1)
+    assert one is not None
+    assert two is not None
+    assert one.text != two.text
+    assert two.at == 12.0
+    assert snapshot.failure(Raw("/nope")).why is Why.NOT_IN_DUMP  # type: ignore[union-attr]
+
+
+def test_silence_of_a_capture_is_presumed_absence() -> None:
+    needs = [Get("secrets", NS, "x"), List("services", NS), Log(NS, "api", "nope")]
+    snapshot = read(CAPTURE, *needs)
+    assert snapshot.get("secrets", NS, "x").presumed
+    assert snapshot.list("services", NS).presumed
+    assert not snapshot.log(NS, "api", "nope").seen
+    assert [n for n, _ in snapshot.unseen(needs)] == [needs[2]]
+
+
+def test_logs_end_as_the_live_reader_reads_them(tmp_path: Path) -> None:
+    lines = [f"line {i}" for i in range(1000)]
+    put(tmp_path, {"captured-at": "2026-01-01T00:00:00Z", "a/p/c.log": "\n".join(lines) + "\n"})
+    assert read(tmp_path, Log("a", "p", "c", tail_lines=3)).log("a", "p", "c").text == "line 997\nline 998\nline 999\n"
+    assert read(tmp_path, Log("a", "p", "c", limit_bytes=20)).log("a", "p", "c").text == "line 998\nline 999\n"
+
+
+# kubectl cluster-info dump.
+
+
+@pytest.fixture
+def cluster_info(tmp_path: Path) -> Path:
+    def logs(content: str) -> str:
+        mark = f"logs for container app of pod {NS}/api ===="
+        return f"==== START {mark}\n{content}\n==== END {mark}\n"
+
+    return put(
+        tmp_path / "dump",
+        {
+            "nodes.json": typed("NodeList", "nodes", ""),
+            f"{NS}/pods.json": typed("PodList", "pods"),
+            f"{NS}/events.json": typed("EventList", "events"),
+            f"{NS}/replication-controllers.json": {
+                "kind": "ReplicationControllerList",
+                "apiVersion": "v1",
+                "items": [],
+            },
+            f"{NS}/services.json": {"kind": "ServiceList", "apiVersion": "v1", "metadata": {}, "items": None},
+            f"{NS}/api/logs.txt": logs(LOG) + logs("other").replace("container app", "container side"),
+        },
+    )
+
+
+def test_cluster_info_dump(cluster_info: Path) -> None:
+    needs: list[Need] = [
+        Get("pods", NS, "api"),
+        List("events", NS),
+        List("services", NS),
+        List("replicationcontrollers", NS),
+        List("nodes"),
+        Log(NS, "api", "app"),
+        Log(NS, "api", "side"),
+    ]
+    snapshot = read(cluster_info, *needs, Get("configmaps", NS, "x"), List("pods"))
+    assert list(snapshot.unseen(needs)) == []
+    pod = snapshot.get("pods", NS, "api").obj
+    assert (pod["kind"], pod["apiVersion"]) == ("Pod", "v1")
+    assert pod["status"] == POD["status"]
+    assert snapshot.get("pods", NS, "other").absent
+    assert not snapshot.get("pods", NS, "other").presumed
+    assert snapshot.log(NS, "api", "app").text == LOG + "\n"
+    assert snapshot.log(NS, "api", "side").text == "other\n"
+    assert snapshot.get("configmaps", NS, "x").unseen
+    assert not snapshot.list("pods").complete
+    times = [parse_time(e["lastTimestamp"]) for e in items("events")]
+    assert snapshot.now >= max(t for t in times if t is not None)
+
+
+def test_cluster_info_dump_in_yaml(tmp_path: Path) -> None:
+    put(tmp_path, {f"{NS}/pods.yaml": typed("PodList", "pods"), f"{NS}/events.yaml": typed("EventList", "events")})
+    snapshot = read(tmp_path)
+    assert snapshot.list("pods", NS).complete
+    assert snapshot.get("pods", NS, "api").obj["status"] == POD["status"]
+
+
+# OpenShift must-gather.
+
+
+@pytest.fixture
+def must_gather(tmp_path: Path) -> Path:
+    image = "registry-example-com-must-gather-sha256-abc"
+    inside = f"{image}/namespaces/{NS}"
+    timed = "".join(f"2026-11-23T22:16:31.{i:09}Z {line}\n" for i, line in enumerate(PREVIOUS.splitlines()))
+    return put(
+        tmp_path / "must-gather.local.123",
+        {
+            "timestamp": "2026-11-23 22:10:00.1 +0000 UTC m=+0.1\n2026-11-23 22:20:05.123456789 +0000 UTC m=+600.1\n",
+            f"{image}/version": "4.20",
+            f"{image}/event-filter.html": "<html>",
+            f"{image}/cluster-scoped-resources/core/nodes/node-1.yaml": items("nodes", "")[0],
+            f"{inside}/{NS}.yaml": {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NS}},
+            f"{inside}/core/pods.yaml": typed("PodList", "pods"),
+            f"{inside}/core/events.yaml": typed("EventList", "events"),
+            f"{inside}/core/configmaps.yaml": {"apiVersion": "v1", "kind": "ConfigMapList", "items": []},
+            f"{inside}/core/secrets.yaml": {
+                "apiVersion": "v1",
+                "kind": "SecretList",
+                "items": [{"metadata": {"name": "s", "namespace": NS}, "data": {"p": "aHVudGVyMg=="}}],
+            },
+            f"{inside}/apps/deployments.yaml": {"apiVersion": "apps/v1", "kind": "DeploymentList", "items": []},
+            f"{inside}/pods/api/api.yaml": POD,
+            f"{inside}/pods/api/app/app/logs/current.log": timed.replace("Starting", "Current"),
+            f"{inside}/pods/api/app/app/logs/previous.log": timed,
+            f"{inside}/pods/api/app/app/logs/previous.insecure.log": "",
+        },
+    )
+
+
+def test_must_gather(must_gather: Path) -> None:
+    needs: list[Need] = [
+        Get("pods", NS, "api"),
+        List("events", NS),
+        List("configmaps", NS),
+        List("deployments", NS),
+        Get("nodes", "", "node-1"),
+        Log(NS, "api", "app"),
+        Log(NS, "api", "app", previous=True),
+    ]
+    snapshot = read(must_gather, *needs)
+    assert list(snapshot.unseen(needs)) == []
+    assert snapshot.log(NS, "api", "app", previous=True).text == PREVIOUS
+    assert "Current" in snapshot.log(NS, "api", "app").text
+    assert snapshot.get("configmaps", NS, "gone").absent
+    assert snapshot.get("secrets", NS, "s").obj["data"] == {"p": ""}
+    assert format_time(snapshot.now) == "2026-11-23T22:20:05Z"
+    assert snapshot.get("nodes", "", "node-2").unseen, "nothing says that all nodes were inspected"
+
+
+# troubleshoot.sh support bundle.
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    inside = "cluster-resources"
+    return put(
+        tmp_path / "support-bundle-2026-11-23T22_16_40",
+        {
+            "version.yaml": {"apiVersion": "troubleshoot.sh/v1beta2", "kind": "SupportBundle", "spec": {}},
+            "analysis.json": [{"name": "x", "severity": "warn"}],
+            "cluster-info/cluster_version.json": {"info": {"gitVersion": "v1.34.2"}, "string": "v1.34.2"},
+            f"{inside}/nodes.json": typed("NodeList", "nodes", ""),
+            f"{inside}/pods/{NS}.json": typed("PodList", "pods"),
+            f"{inside}/events/{NS}.json": [
+                {k: v for k, v in e.items() if k not in ("kind", "apiVersion")} for e in items("events")
+            ],
+            f"{inside}/pvcs/{NS}.json": {"kind": "PersistentVolumeClaimList", "apiVersion": "v1", "items": []},
+            f"{inside}/pods-errors.json": {"secret-place": 'pods is forbidden: User "x" cannot list resource "pods"'},
+            f"{inside}/storage-classes-errors.json": ["forbidden"],
+            f"{inside}/pods/logs/{NS}/api/app.log": LOG,
+            f"{inside}/pods/logs/{NS}/api/app-previous.log": PREVIOUS,
+            "my-logs/api/other.log": "from the logs collector\n",
+        },
+    )
+
+
+def check_bundle(snapshot: Snapshot) -> None:
+    assert snapshot.list("pods", NS).complete
+    assert snapshot.list("events", NS).complete
+    assert {e["kind"] for e in snapshot.list("events", NS).items} == {"Event"}
+    assert snapshot.get("persistentvolumeclaims", NS, "x").absent
+    assert snapshot.list("nodes").complete
+    assert snapshot.version == (1, 34)
+    assert snapshot.log(NS, "api", "app").text == LOG
+    assert snapshot.log(NS, "api", "app", previous=True).text == PREVIOUS
+    assert snapshot.log(NS, "api", "other").text == "from the logs collector\n"
+    denied = snapshot.list("pods", "secret-place")
+    assert not denied.complete
+    assert "forbidden" in denied.why
+    assert not snapshot.list("storageclasses").complete
+
+
+BUNDLE_LOGS = (Log(NS, "api", "app"), Log(NS, "api", "app", previous=True), Log(NS, "api", "other"))
+
+
+def test_support_bundle(bundle: Path) -> None:
+    check_bundle(read(bundle, *BUNDLE_LOGS))
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w", "w:xz"])
+def test_archived_support_bundle(bundle: Path, tmp_path: Path, mode: str) -> None:
+    archive = tmp_path / "bundle.tar"
+    with tarfile.open(archive, mode) as tar:
+        tar.add(bundle, bundle.name)
+    check_bundle(read(archive, *BUNDLE_LOGS))
+
+
+def test_zipped_support_bundle(bundle: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "bundle.zip"
+    with zipfile.ZipFile(archive, "w") as out:
+        for file in bundle.rglob("*"):
+            out.write(file, file.relative_to(bundle.parent))
+    check_bundle(read(archive, *BUNDLE_LOGS))
+
+
+def test_archived_capture(tmp_path: Path) -> None:
+    archive = tmp_path / "c.tgz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(CAPTURE, "x/y")
+    snapshot = read(archive, Log(NS, "api", "app", previous=True))
+    assert snapshot.presumes_absent
+    assert format_time(snapshot.now) == (CAPTURE / "captured-at").read_text().strip()
+    assert snapshot.log(NS, "api", "app", previous=True).text == PREVIOUS
+
+
+# Files and trees of objects.
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda objects: json.dumps(objects[0]) + "\n" + json.dumps({"kind": "List", "items": objects[1:]}),
+        lambda objects: json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}),
+        lambda objects: yaml.safe_dump_all(objects),
+        lambda objects: "---\n# nothing\n---\n" + yaml.safe_dump({"kind": "List", "items": objects}) + "---\n",
+        lambda objects: "﻿" + json.dumps(objects),
+    ],
+    ids=["json stream", "list", "yaml stream", "yaml list", "array"],
+)
+def test_single_file(tmp_path: Path, write: Callable[[list[dict[str, Any]]], str]) -> None:
+    file = tmp_path / "objects"
+    file.write_text(write([POD, *items("events")]))
+    snapshot = read(file)
+    assert snapshot.get("pods", NS, "api").obj == POD
+    assert len(snapshot.list("events", NS).items) == len(items("events"))
+    assert not snapshot.list("events", NS).complete
+    assert snapshot.get("pods", NS, "other").unseen
+    assert snapshot.now.year == 2026
+
+
+def test_tree_of_files(tmp_path: Path) -> None:
+    put(tmp_path, {"deep/er/pod.yaml": POD, "x.yml": items("events")[0], "README.md": "no", "values.yaml": {"a": 1}})
+    snapshot = read(tmp_path)
+    assert snapshot.get("pods", NS, "api").found
+    assert len(snapshot.list("events").items) == 1
+    assert not snapshot.list("pods", NS).complete
+
+
+def test_words_of_yaml_stay_what_kubernetes_means(tmp_path: Path) -> None:
+    file = tmp_path / "pod.yaml"
+    file.write_text(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: on\n  namespace: no\n"
+        "  creationTimestamp: 2026-01-01T00:00:00Z\ndata: {a: yes, b: 2026-01-01, c: 1_000, d: true}\n"
+    )
+    config = read(file).get("configmaps", "no", "on").obj
+    assert config["data"] == {"a": "yes", "b": "2026-01-01", "c": 1000, "d": True}
+    assert config["metadata"]["creationTimestamp"] == "2026-01-01T00:00:00Z"
+
+
+def test_clock_of_files_without_times_is_theirs(tmp_path: Path) -> None:
+    file = put(tmp_path, {"a.json": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}}}) / "a.json"
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+    assert read(file).now.timestamp() == 1_700_000_000
+
+
+def test_secrets_of_a_file_lose_their_values(tmp_path: Path) -> None:
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "s", "namespace": "a"},
+        "stringData": {"p": "hunter2"},
+    }
+    file = put(tmp_path, {"s.yaml": secret}) / "s.yaml"
+    assert read(file).get("secrets", "a", "s").obj["data"] == {"p": ""}
+
+
+# Hostile dumps.
+
+
+def laughs() -> Iterator[Any]:
+    yield "billion laughs", "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60))
+    yield "cycle", "&a [*a]"
+    yield "cyclic map", "&a {x: *a}"
+    yield "deep json", "[" * 100_000 + "]" * 100_000
+    yield "deep yaml", "- " * 5_000 + "x"
+    yield "deep flow", "{a: " * 5_000
+    yield "no objects", "hello: world"
+    yield "broken", "{"
+    yield "large broken", '{"a": "' + "x" * 2_000_000
+    yield "nothing", ""
+    yield "python", "!!python/object/apply:os.system ['touch /tmp/owned']"
+    yield "binary", "\0\1\2"
+
+
+@pytest.mark.parametrize("content", [pytest.param(c, id=n) for n, c in laughs()])
+def test_hostile_files_end_in_one_line(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "f.yaml"
+    file.write_text(content)
+    for path in (file, tmp_path):
+        with pytest.raises(DumpError) as caught:
+            RecordedReader(path).open()
+        assert str(caught.value).startswith("error: ")
+        assert "\n" not in str(caught.value)
+
+
+def test_missing_path(tmp_path: Path) -> None:
+    with pytest.raises(DumpError, match="does not exist"):
+        RecordedReader(tmp_path / "nope").open()
+
+
+def test_one_broken_file_does_not_hide_the_others(tmp_path: Path) -> None:
+    put(tmp_path, {"a/pods.json": "{", "b/pod.yaml": POD})
+    assert read(tmp_path).get("pods", NS, "api").found
+
+
+def test_links_lead_nowhere_else(tmp_path: Path) -> None:
+    outside = put(tmp_path / "outside", {"pod.json": POD, "c.log": "secret\n"})
+    inside = put(tmp_path / "dump", {"captured-at": "2026-01-01T00:00:00Z", "a/p/real.log": "yes\n"})
+    (inside / "a" / "pods.json").symlink_to(outside / "pod.json")
+    (inside / "a" / "p" / "c.log").symlink_to(outside / "c.log")
+    (inside / "a" / "p" / "alias.log").symlink_to("real.log")
+    (inside / "b").symlink_to(outside)
+    snapshot = read(inside, Log("a", "p", "c"), Log("a", "p", "alias"))
+    assert not list(snapshot.objects)
+    assert not snapshot.log("a", "p", "c").seen
+    assert snapshot.log("a", "p", "alias").text == "yes\n"
+
+
+def test_archives_write_nowhere_else(tmp_path: Path) -> None:
+    archive = tmp_path / "evil.tar"
+    with tarfile.open(archive, "w") as tar:
+
+        def add(name: str, content: bytes = b"", kind: bytes = tarfile.REGTYPE, link: str = "") -> None:
+            member = tarfile.TarInfo(name)
+            member.size, member.type, member.linkname = len(content), kind, link
+            tar.addfile(member, io.BytesIO(content))
+
+        add("d/pod.json", json.dumps(POD).encode())
+        add("../escaped.json", b"{}")
+        add("/tmp/absolute-escaped.json", b"{}")
+        add("d/up", kind=tarfile.SYMTYPE, link="../../..")
+        add("d/up/through-link.json", b"{}")
+        add("d/passwd.log", kind=tarfile.SYMTYPE, link="/etc/passwd")
+        add("d/hard.log", kind=tarfile.LNKTYPE, link="../../etc/passwd")
+        add("d/fifo.json", kind=tarfile.FIFOTYPE)
+        add("d/device.json", kind=tarfile.CHRTYPE)
+        add("d/good.log", b"good\n")
+        add("d/alias.log", kind=tarfile.SYMTYPE, link="good.log")
+    before = set(tmp_path.parent.rglob("*escaped*"))
+    reader = RecordedReader(archive)
+    snapshot = reader.open()
+    assert snapshot.get("pods", NS, "api").found
+    assert set(tmp_path.parent.rglob("*escaped*")) == before
+    assert not Path("/tmp/absolute-escaped.json").exists()
+    contents = [p.read_bytes() for p in reader._logs.values()]
+    assert sorted(contents) == [b"good\n", b"good\n"]
+
+
+def test_archive_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kubetriage.cluster.unpack.MAX_TOTAL", 1_000_000)
+    archive = tmp_path / "bomb.tgz"
+    with tarfile.open(archive, "w:gz") as tar:
+        member = tarfile.TarInfo("a.json")
+        member.size = 5_000_000
+        tar.addfile(member, io.BytesIO(b"0" * 5_000_000))
+    with pytest.raises(DumpError, match="unpacks to more than"):
+        RecordedReader(archive).open()
+
+
+def test_broken_archive(bundle: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "b.tgz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(bundle, "b")
+    archive.write_bytes(archive.read_bytes()[:-200])
+    with pytest.raises(DumpError, match="the archive cannot be read"):
+        RecordedReader(archive).open()
