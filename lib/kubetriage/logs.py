@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from kubetriage.fields import Obj, dig, text
+from kubetriage.patterns import lazy
 from kubetriage.redact import strip_controls
 from kubetriage.times import parse_time
 
@@ -95,12 +96,10 @@ class _Line:
 # -- Lines ------------------------------------------------------------------------------------------------------
 
 # CRI log format: RFC 3339 time, stream, F(ull) or P(artial); kubectl --timestamps writes the time alone.
-_CRI = re.compile(
-    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) (?:(?:stdout|stderr) ([FP])(?: |\Z))"
-)
-_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) ?")
-_PREFIX = re.compile(r"\[pod/[^\]/]{1,253}/[^\]]{1,63}\] ")  # kubectl logs --prefix
-_OWN_TIME = re.compile(
+_CRI = lazy(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) (?:(?:stdout|stderr) ([FP])(?: |\Z))")
+_STAMP = lazy(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) ?")
+_PREFIX = lazy(r"\[pod/[^\]/]{1,253}/[^\]]{1,63}\] ")  # kubectl logs --prefix
+_OWN_TIME = lazy(
     r"[\[\"{(]{0,2}(?:\"?(?:time|ts|timestamp|@timestamp|@t)\"?[=:] ?\"?)?"
     r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)"
 )
@@ -203,32 +202,32 @@ def _weight_of_level(level: Any) -> Weight | Literal[""]:
 # The level of a text line stands near its beginning: after a time, a process, a thread or a logger, in upper case,
 # in brackets, or first with a colon (logback, log4j, java.util.logging, Python logging, gunicorn, uvicorn, zap
 # console, zerolog, logrus on a terminal, Serilog, tracing, env_logger, Ruby Logger, PostgreSQL, MySQL, Envoy).
-_LEVEL = re.compile(
+_LEVEL = lazy(
     r"(?:\A|[\s\[|:<(.,-])\[?"
     r"(FATAL|CRITICAL|CRIT|EMERG|ALERT|PANIC|SEVERE|ERROR|ERR|FTL|FATA|ERRO|WARNING|WARN|WRN|INFO|INF|NOTICE"
     r"|DEBUG|DBG|TRACE|LOG)"
     r"(?:\[\d{1,6}\])?(?=[\s\]|:>),]|-|\Z)\]?[:|]?"
 )
-_LOWER_LEVEL = re.compile(
+_LOWER_LEVEL = lazy(
     r"(?:\A|[\s\]])(?:\[(?:\w{1,20}:)?(fatal|critical|crit|emerg|alert|panic|error|err|warning|warn|info|notice"
     r"|debug|trace)\]:?"
     r"|(?<![^\s\]])(fatal|critical|crit|error|fail|warn|info|dbug|trce):(?=[ \[A-Z]|\Z))"
 )
-_KLOG = re.compile(r"([IWEF])\d{4} \d\d:\d\d:\d\d\.\d{1,6}\s{1,8}\d{1,10} ([\w./-]{1,100}:\d{1,6})\] ?")
+_KLOG = lazy(r"([IWEF])\d{4} \d\d:\d\d:\d\d\.\d{1,6}\s{1,8}\d{1,10} ([\w./-]{1,100}:\d{1,6})\] ?")
 # What may follow the level before the message: process, thread, logger, source position.
-_AFTER_LEVEL = re.compile(
+_AFTER_LEVEL = lazy(
     r"\s*(?:\d{1,7}\s+---\s+)?(?:\[[^\]]{0,80}\]\s*){0,4}"
     r"(?:[A-Za-z_$][\w.$/<>-]{0,120}(?:\s*\[\d{1,6}\])?\s*(?:: | - |:(?=\s)))?"
     r"(?:[\w./-]{1,100}\.(?:go|rs|py|c|cc|cpp|js|ts):\d{1,6}:?\s)?[\s:|>)\]-]*"
 )
-_LOG_LINE = re.compile(
+_LOG_LINE = lazy(
     r"[\[({\"]{0,2}(?:\d{4}[-/]\d\d[-/]\d\d|\d\d:\d\d:\d\d|[IWEF]\d{4} |time=|ts=|level=|INFO|WARN|DEBUG|ERROR)"
 )
-_LOGFMT_LEVEL = re.compile(r"(?:\A|\s)(?:level|lvl|severity|@level)=\"?([A-Za-z]{3,11})\"?(?=\s|\Z)")
-_LOGFMT_FIELD = re.compile(r"(?<!\S)([\w.@-]{1,64})=(\"(?:[^\"\\]|\\.){0,8192}\"?|\S{0,8192})")
+_LOGFMT_LEVEL = lazy(r"(?:\A|\s)(?:level|lvl|severity|@level)=\"?([A-Za-z]{3,11})\"?(?=\s|\Z)")
+_LOGFMT_FIELD = lazy(r"(?<!\S)([\w.@-]{1,64})=(\"(?:[^\"\\]|\\.){0,8192}\"?|\S{0,8192})")
 
 # Wrappers that only repeat that a child failed; the child's own words are the error.
-_WRAPPER = re.compile(
+_WRAPPER = lazy(
     r"npm (?:ERR!|error)\s*(?:code|errno|path|command|Exit status|A complete log|This is probably|Failed at"
     r"|Lifecycle|$)|npm error|npm ERR!"
     r"|error Command failed|ELIFECYCLE|exit status \d+$|exited? with (?:code|status) \d+|make(?:\[\d+\])?: \*\*\* "
@@ -237,14 +236,14 @@ _WRAPPER = re.compile(
     r"|command terminated with|\(node:\d+\) \[DEP|Process exited|Backing off|non-zero (?:code|exit|status)"
     r"|Use `node --trace|Some errors have detailed explanations|A listener indicated an asynchronous",
 )
-_SHUTDOWN = re.compile(
+_SHUTDOWN = lazy(
     r"shut(?:ting)?[ -]?down|stopping|stopped|exiting|terminat(?:ing|ed)|aborting|closing|closed|bye\b"
     r"|giving up|will exit|"
     r"graceful|worker failed to boot|destroy(?:ing|ed)",
     re.IGNORECASE,
 )
 # Words of failure in plain text, in the order of how often programs use them. Zero counts do not match.
-_WEAK = re.compile(
+_WEAK = lazy(
     r"\b(?:errors?|exception|failed|failure|fatal|cannot|can't|can not|could not|couldn't|unable to|denied"
     r"|refused|not found"
     r"|no such|invalid|missing|abort(?:ed|ing)?|unrecognized|unknown (?:option|flag|command|argument)"
@@ -255,7 +254,7 @@ _WEAK = re.compile(
     r"|assertion)\b",
     re.IGNORECASE,
 )
-_NOT_WEAK = re.compile(
+_NOT_WEAK = lazy(
     r"\b(?:no|0|zero|without) (?:errors?|failures?|warnings?)\b|\berrors?[=:] ?(?:0|nil|null|none|false)\b"
     r"|\bfailed[=:] ?0\b"
     r"|\b0 failed\b|\berror[_ -]?(?:log|handler|page|reporting)s?\b",
@@ -264,54 +263,48 @@ _NOT_WEAK = re.compile(
 
 # -- Stack traces -----------------------------------------------------------------------------------------------
 
-_FRAME = re.compile(r"\s+at (?=\S)|\s+\.\.\. \d+ (?:more|common frames omitted)|\s*--- End of |\s+#\d+ |\s+- locked ")
-_JAVA_FRAME = re.compile(
+_FRAME = lazy(r"\s+at (?=\S)|\s+\.\.\. \d+ (?:more|common frames omitted)|\s*--- End of |\s+#\d+ |\s+- locked ")
+_JAVA_FRAME = lazy(
     r"\s+at (?:[\w.$@/-]{1,200}/{1,2})?[\w$.<>-]{1,300}\((?:[\w$.-]{1,200}\.(?:java|kt|scala|groovy"
     r"|clj)(?::\d{1,7})?|Native Method|Unknown Source|<generated>)\)"
 )
-_NODE_FRAME = re.compile(
+_NODE_FRAME = lazy(
     r"\s+at (?:.{0,300}\()?(?:file://|node:|/|[A-Za-z]:\\|internal/|<anonymous>|webpack|eval at).{0,400}"
 )
 _CLASS = r"(?:[A-Za-z_$][\w$]{0,80}\.){1,12}[A-Za-z_$][\w$]{0,120}"
-_JAVA_HEAD = re.compile(
+_JAVA_HEAD = lazy(
     rf"(?:Exception in thread \"[^\"]{{0,120}}\" |Caused by: |Suppressed: |Wrapped by: )?({_CLASS})(?:: (.*))?\Z"
 )
-_JAVA_ANYWHERE = re.compile(
+_JAVA_ANYWHERE = lazy(
     r"(?<![\w.$])((?:[a-z_][\w$]{0,60}\.){1,12}[A-Z][\w$]{0,120}(?:Exception|Error|Throwable|Failure))(?:: (.*))?\Z"
 )
-_CAUSED_BY = re.compile(r"(\s*)(?:Caused by|Wrapped by): (.*)")
-_DOTNET_INNER = re.compile(r"\s*--->\s*(?:\(Inner Exception #\d+\) )?(.*)")
-_DOTNET_HEAD = re.compile(
+_CAUSED_BY = lazy(r"(\s*)(?:Caused by|Wrapped by): (.*)")
+_DOTNET_INNER = lazy(r"\s*--->\s*(?:\(Inner Exception #\d+\) )?(.*)")
+_DOTNET_HEAD = lazy(
     r"(?:Unhandled [Ee]xception[.:]\s*)?((?:[A-Z]\w{0,60}\.){1,10}[A-Z]\w{0,120}(?:Exception"
     r"|Error))(?: \(0x[0-9A-Fa-f]+\))?(?: \(\d+\))?(?:: (.*))?\Z"
 )
-_ERROR_HEAD = re.compile(
+_ERROR_HEAD = lazy(
     r"(?:Uncaught )?((?:[A-Z][\w$]{0,60}(?:Error|Exception|Failure|Rejection|Warning)|Error"
     r"|Exception))(?: \[([A-Z][A-Z0-9_]{2,60})\])?(?:: (.*))?\Z"
 )
-_NODE_CAUSE = re.compile(r"\s*\[?cause\]?: (.*)")
-_NODE_FIELD = re.compile(
-    r"\s+(?:errno|code|syscall|address|port|hostname|path|dest|spawnargs|type|\[\w+\]): |\s*[\]}],?\Z"
-)
-_PY_EXCEPTION = re.compile(r"((?:[A-Za-z_]\w{0,80}\.){0,8}[A-Za-z_]\w{0,80})(?:: (.*))?\Z")
-_PY_CHAIN = re.compile(r"(?:During handling of the above exception|The above exception was the direct cause)")
+_NODE_CAUSE = lazy(r"\s*\[?cause\]?: (.*)")
+_NODE_FIELD = lazy(r"\s+(?:errno|code|syscall|address|port|hostname|path|dest|spawnargs|type|\[\w+\]): |\s*[\]}],?\Z")
+_PY_EXCEPTION = lazy(r"((?:[A-Za-z_]\w{0,80}\.){0,8}[A-Za-z_]\w{0,80})(?:: (.*))?\Z")
+_PY_CHAIN = lazy(r"(?:During handling of the above exception|The above exception was the direct cause)")
 # pydantic, marshmallow: the fields follow on lines of their own.
-_PY_LIST = re.compile(r"\d+ validation errors? for ")
-_RUBY_HEAD = re.compile(r"(?:\S{1,400}:\d{1,7}:in [`'](?:.{0,200})': )(.{0,4000}?)(?: \(([A-Z][\w:]{0,120})\))?\Z")
-_RUBY_ABORT = re.compile(r"(?:rails|rake) aborted!\Z")
-_RUST_PANIC = re.compile(
-    r"thread '[^']{0,80}' (?:\(\d+\) )?panicked at (?:'(.{0,4000})', )?(\S{1,400}?:\d+:\d+)?(:?)\s*\Z"
-)
-_GO_PANIC = re.compile(r"(?:panic: |fatal error: |runtime: out of memory|unexpected fault address|SIG[A-Z]{3,6}: )")
-_PHP = re.compile(
-    r"(?:\[[^\]]{1,60}\] )?(?:PHP )?(Fatal error|Parse error|Catchable fatal error|Core error): {1,4}(.*)"
-)
-_PERL = re.compile(
+_PY_LIST = lazy(r"\d+ validation errors? for ")
+_RUBY_HEAD = lazy(r"(?:\S{1,400}:\d{1,7}:in [`'](?:.{0,200})': )(.{0,4000}?)(?: \(([A-Z][\w:]{0,120})\))?\Z")
+_RUBY_ABORT = lazy(r"(?:rails|rake) aborted!\Z")
+_RUST_PANIC = lazy(r"thread '[^']{0,80}' (?:\(\d+\) )?panicked at (?:'(.{0,4000})', )?(\S{1,400}?:\d+:\d+)?(:?)\s*\Z")
+_GO_PANIC = lazy(r"(?:panic: |fatal error: |runtime: out of memory|unexpected fault address|SIG[A-Z]{3,6}: )")
+_PHP = lazy(r"(?:\[[^\]]{1,60}\] )?(?:PHP )?(Fatal error|Parse error|Catchable fatal error|Core error): {1,4}(.*)")
+_PERL = lazy(
     r".{1,2000} at \S{1,300} line \d{1,7}(?:, <\w{1,20}> (?:line|chunk) \d{1,9})?\.\Z|Can't locate \S+ in @INC"
 )
-_ELIXIR = re.compile(r"\*\* \((\w[\w.]{0,100})\) (.*)")
+_ELIXIR = lazy(r"\*\* \((\w[\w.]{0,100})\) (.*)")
 # POSIX shells, busybox and coreutils: NAME: [line] N: WHAT: REASON (strerror).
-_SHELL = re.compile(
+_SHELL = lazy(
     r"(?:-?(?:ba|da|a|k|z)?sh|[\w./-]{1,100}\.sh|/\S{1,200}|[a-z][\w.-]{0,40}): (?:line )?(?:\d{1,6}: )?.{0,2000}?"
     r"(?:: |^)(?:not found|command not found|No such file or directory|Permission denied|Read-only file system"
     r"|Is a directory|Not a directory|Operation not permitted|No space left on device|bad substitution|unbound variable"
@@ -320,8 +313,8 @@ _SHELL = re.compile(
     r"|cannot execute.{0,100}|unexpected operator|numeric argument required|Device or resource busy|File exists"
     r"|Connection refused)\Z"
 )
-_SPRING = re.compile(r"APPLICATION FAILED TO START\Z")
-_JVM_FATAL = re.compile(
+_SPRING = lazy(r"APPLICATION FAILED TO START\Z")
+_JVM_FATAL = lazy(
     r"Error: (?:Could not find or load main class|Unable to (?:access|initialize)|LinkageError"
     r"|Main method not found|A JNI error)"
     r"|Error occurred during initialization of (?:VM|boot layer)|Unrecognized VM option"
@@ -331,13 +324,11 @@ _JVM_FATAL = re.compile(
     r"|Exception: java\.lang\.\w+ thrown from the UncaughtExceptionHandler"
     r"|Invalid (?:maximum|initial) heap size|Conflicting collector|Unsupported major\.minor"
 )
-_NODE_FATAL = re.compile(
+_NODE_FATAL = lazy(
     r"FATAL ERROR: |\[UnhandledPromiseRejection: |\(node:\d+\) UnhandledPromiseRejectionWarning: |#\s+Fatal error in "
 )
-_NGINX = re.compile(
-    r"(?:\d{4}/\d\d/\d\d \d\d:\d\d:\d\d |nginx: )\[(emerg|alert|crit|error)\] (?:\d+#\d+: )?(?:\*\d+ )?(.*)"
-)
-_GO_LOG = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d{6})? (?:[\w./-]{1,100}\.go:\d+: )?(.*)")
+_NGINX = lazy(r"(?:\d{4}/\d\d/\d\d \d\d:\d\d:\d\d |nginx: )\[(emerg|alert|crit|error)\] (?:\d+#\d+: )?(?:\*\d+ )?(.*)")
+_GO_LOG = lazy(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d{6})? (?:[\w./-]{1,100}\.go:\d+: )?(.*)")
 
 
 def _cut(summary: str) -> str:
@@ -816,7 +807,7 @@ def _stack(log: _Log, at: int, body: str) -> LastError | None:
     return replace(found, at=first) if first != at else found
 
 
-_CLASS_ONLY = re.compile(rf"{_CLASS}\Z")
+_CLASS_ONLY = lazy(rf"{_CLASS}\Z")
 
 
 def causes_follow(log: _Log, at: int) -> bool:
@@ -1149,7 +1140,7 @@ def last_line(content: str) -> str:
 _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
     (
         "unresolved",
-        re.compile(
+        lazy(
             r"no such host|Name or service not known|name resolution|(?-i:ENOTFOUND|EAI_AGAIN|EAI_NONAME"
             r"|NXDOMAIN)|UnknownHost"
             r"|could not translate host|nodename nor servname|getaddrinfo (?:for \S+ )?failed|host not found"
@@ -1165,7 +1156,7 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
     ),
     (
         "unauthorized",
-        re.compile(
+        lazy(
             r"password authentication failed|Access denied for user|\bNOAUTH\b|WRONGPASS"
             r"|invalid username-password|ACCESS_REFUSED"
             r"|authentication (?:failed|failure|error|required|unsuccessful)|SaslAuthentication|login failed"
@@ -1183,7 +1174,7 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
     ),
     (
         "refused",
-        re.compile(
+        lazy(
             r"connection refused|(?-i:ECONNREFUSED)|actively refused|\(111\b|Errno 111|Error 111|Connect call failed"
             r"|Connection to \S{1,300}"
             r" refused|could not be established\. (?:Broker|Node) may not be available|Connection refused",
@@ -1192,14 +1183,14 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
     ),
     (
         "unreachable",
-        re.compile(
+        lazy(
             r"no route to host|(?-i:EHOSTUNREACH|ENETUNREACH)|network is unreachable|host is (?:unreachable|down)",
             re.IGNORECASE,
         ),
     ),
     (
         "timeout",
-        re.compile(
+        lazy(
             r"connection timed out|connect(?:ion)? timed? ?out|(?-i:ETIMEDOUT)|i/o timeout|operation timed out"
             r"|timeout expired"
             r"|ConnectTimeout|SocketTimeoutException|timed out (?:connecting|while connecting"
@@ -1212,7 +1203,7 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
     ),
     (
         "reset",
-        re.compile(
+        lazy(
             r"connection reset|(?-i:ECONNRESET)|socket hang up|server closed the connection unexpectedly"
             r"|forcibly closed|Lost connection to MySQL"
             r"|code = Unavailable|StatusCode\.UNAVAILABLE|UNAVAILABLE: |Broken pipe|(?-i:EPIPE)",
@@ -1222,7 +1213,7 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
     # Only that it failed: the words of clients that keep the reason to themselves.
     (
         "failed",
-        re.compile(
+        lazy(
             r"(?:could not|couldn't|cannot|can't|unable to|failed to|not possible to) "
             r"(?:connect\b|establish (?:a |the )?connection|reach\b)",
             re.IGNORECASE,
@@ -1235,64 +1226,64 @@ _HOST = rf"(?:{_V6}|{_NAME})"
 # Forms that name both sides of a sentence; each gives host and perhaps port. The most telling first.
 _FORMS: tuple[re.Pattern[str], ...] = (
     # Go: dial tcp: lookup HOST on RESOLVER:53: no such host (the resolver is not the address that failed)
-    re.compile(r"\blookup (?P<host>[\w.-]{1,253})(?= on |: |\Z)"),
-    re.compile(rf"\bdial (?:tcp|udp)[46]? (?P<host>{_HOST}):(?P<port>\d{{1,5}})"),
+    lazy(r"\blookup (?P<host>[\w.-]{1,253})(?= on |: |\Z)"),
+    lazy(rf"\bdial (?:tcp|udp)[46]? (?P<host>{_HOST}):(?P<port>\d{{1,5}})"),
     # Node: connect ECONNREFUSED 10.0.0.1:5432, connect ECONNREFUSED ::1:5432, getaddrinfo ENOTFOUND db [db:5432]
-    re.compile(
+    lazy(
         r"\b(?:connect|read|write) E[A-Z]{3,14} (?P<host>[0-9A-Fa-f:.]{2,45}?"
         r"|[\w.-]{1,253}):(?P<port>\d{1,5})(?!\S*:\d)"
     ),
-    re.compile(r"\b(?:getaddrinfo|query\w{0,8}) E[A-Z_]{3,14} (?P<host>[\w.-]{1,253})(?::(?P<port>\d{1,5}))?"),
+    lazy(r"\b(?:getaddrinfo|query\w{0,8}) E[A-Z_]{3,14} (?P<host>[\w.-]{1,253})(?::(?P<port>\d{1,5}))?"),
     # libpq: connection to server at "db" (10.0.0.1), port 5432 failed; host "db" (..) ... port 5432
-    re.compile(r"server at \"(?P<host>[^\"\s]{1,253})\"(?: \([^)]{1,60}\))?, port (?P<port>\d{1,5})"),
-    re.compile(r"host name \"(?P<host>[^\"\s]{1,253})\" to address"),
-    re.compile(r"on host \"(?P<host>[^\"\s]{1,253})\".{0,200}?port (?P<port>\d{1,5})", re.DOTALL),
+    lazy(r"server at \"(?P<host>[^\"\s]{1,253})\"(?: \([^)]{1,60}\))?, port (?P<port>\d{1,5})"),
+    lazy(r"host name \"(?P<host>[^\"\s]{1,253})\" to address"),
+    lazy(r"on host \"(?P<host>[^\"\s]{1,253})\".{0,200}?port (?P<port>\d{1,5})", re.DOTALL),
     # MySQL: Can't connect to MySQL server on 'db:3306' (111), Unknown MySQL server host 'db'
-    re.compile(r"server (?:host|on) '(?P<host>[\w.:-]{1,253}?)(?::(?P<port>\d{1,5}))?'"),
+    lazy(r"server (?:host|on) '(?P<host>[\w.:-]{1,253}?)(?::(?P<port>\d{1,5}))?'"),
     # urllib3: HTTPConnectionPool(host='api', port=8080)
-    re.compile(r"host='(?P<host>[^'\s]{1,253})',? port=(?P<port>\d{1,5})"),
+    lazy(r"host='(?P<host>[^'\s]{1,253})',? port=(?P<port>\d{1,5})"),
     # aiohttp, redis-py: Cannot connect to host api:8080, connecting to redis:6379
-    re.compile(
+    lazy(
         rf"(?:to host|connecting to|connect to|connection to|Failed to connect to|Connect to"
         rf"|reach) (?:\w{{2,12}}://)?(?P<host>{_HOST}):(?P<port>\d{{1,5}})\b",
         re.IGNORECASE,
     ),
     # curl: Failed to connect to api port 80; Could not resolve host: db
-    re.compile(r"connect to (?P<host>[\w.-]{1,253}) port (?P<port>\d{1,5})"),
-    re.compile(r"resolve host:? '?(?P<host>[\w.-]{1,253})"),
+    lazy(r"connect to (?P<host>[\w.-]{1,253}) port (?P<port>\d{1,5})"),
+    lazy(r"resolve host:? '?(?P<host>[\w.-]{1,253})"),
     # Ruby: connect(2) for "db" port 5432
-    re.compile(r"for \"(?P<host>[^\"\s]{1,253})\" port (?P<port>\d{1,5})"),
+    lazy(r"for \"(?P<host>[^\"\s]{1,253})\" port (?P<port>\d{1,5})"),
     # Java: UnknownHostException: db; Connection to db:5432 refused; kafka/10.0.0.1:9092; /10.0.0.1:5432
-    re.compile(
+    lazy(
         r"UnknownHostException: (?:Failed to resolve '?)?(?P<host>[\w.-]{1,253})(?::(?P<port>\d{1,5}))?(?=[:\s'\")]|\Z)"
     ),
-    re.compile(
+    lazy(
         r"(?<![\w./])(?P<host>[A-Za-z][\w.-]{0,252})/(?:<unresolved>|\d{1,3}(?:\.\d{1,3}){3}"
         r"|\[?[0-9a-f:]{2,45}\]?):(?P<port>\d{1,5})"
     ),
-    re.compile(r"(?<=[\s(:])/(?P<host>\d{1,3}(?:\.\d{1,3}){3}):(?P<port>\d{1,5})"),
+    lazy(r"(?<=[\s(:])/(?P<host>\d{1,3}(?:\.\d{1,3}){3}):(?P<port>\d{1,5})"),
     # .NET: Connection refused (db:5432)
-    re.compile(rf"\((?P<host>{_HOST}):(?P<port>\d{{1,5}})\)"),
+    lazy(rf"\((?P<host>{_HOST}):(?P<port>\d{{1,5}})\)"),
     # nginx, HAProxy, PHP, Go net/http resolver
-    re.compile(
+    lazy(
         r"(?:upstream|resolve|getaddrinfo for|bad address|address of|Failed to resolve"
         r"|server) ['\"](?P<host>[\w.-]{1,253})(?::(?P<port>\d{1,5}))?['\"]",
         re.IGNORECASE,
     ),
-    re.compile(r"getaddrinfo for (?P<host>[\w.-]{1,253}) failed"),
+    lazy(r"getaddrinfo for (?P<host>[\w.-]{1,253}) failed"),
     # Python: ('10.0.0.1', 5432), busybox nc: db (10.0.0.1:5432)
-    re.compile(r"\(['\"](?P<host>[\w.:-]{1,253})['\"], (?P<port>\d{1,5})"),
-    re.compile(r"(?:remote host|nc:) \(?(?P<host>[\w.-]{1,253})\)?(?= |:|\Z)"),
+    lazy(r"\(['\"](?P<host>[\w.:-]{1,253})['\"], (?P<port>\d{1,5})"),
+    lazy(r"(?:remote host|nc:) \(?(?P<host>[\w.-]{1,253})\)?(?= |:|\Z)"),
 )
-_URL = re.compile(
+_URL = lazy(
     rf"(?:jdbc:)?(?P<scheme>[a-z][a-z0-9+]{{1,20}})(?::\w{{2,12}})?://(?:[^\s/@\"'<>]{{0,512}}@)?(?P<host>{_HOST})(?::(?P<port>\d{{1,5}}))?",
     re.IGNORECASE,
 )
-_HOST_PORT = re.compile(
+_HOST_PORT = lazy(
     rf"(?<![\w./:@\[-])(?P<host>{_V6}|(?:\d{{1,3}}\.){{3}}\d{{1,3}}|{_NAME}):(?P<port>\d{{2,5}})(?!\w|:\S|\.\d)"
 )
-_NODE_OBJECT = re.compile(r"\s*(?P<key>address|hostname|host|port): '?(?P<value>[\w.:-]{1,253})'?,?\Z")
-_SOURCE_FILE = re.compile(
+_NODE_OBJECT = lazy(r"\s*(?P<key>address|hostname|host|port): '?(?P<value>[\w.:-]{1,253})'?,?\Z")
+_SOURCE_FILE = lazy(
     r"\.(?:go|py|js|ts|mjs|cjs|jsx|tsx|java|kt|kts|scala|groovy|rb|rs|php|cs|fs|c|h|cc|cpp|hpp|pl|pm|sh|json"
     r"|ya?ml|conf|xml|ex|exs|erl|lua|sql|html|jar)\Z",
     re.IGNORECASE,
@@ -1448,12 +1439,12 @@ def _address_near(log: _Log, at: int) -> tuple[str, int | None] | None:
 _NUMBER = r"(\d{1,7}(?:\.\d{1,6})?)"
 _STARTED: tuple[tuple[re.Pattern[str], float], ...] = (
     # Spring Boot: Started App in 42.3 seconds (process running for 43.1); 2.x: (JVM running for 43.1)
-    (re.compile(rf"Started \S{{1,200}} in [\d.]{{1,12}} seconds \((?:process|JVM) running for {_NUMBER}\)"), 1.0),
-    (re.compile(rf"Started \S{{1,200}} in {_NUMBER} seconds"), 1.0),
+    (lazy(rf"Started \S{{1,200}} in [\d.]{{1,12}} seconds \((?:process|JVM) running for {_NUMBER}\)"), 1.0),
+    (lazy(rf"Started \S{{1,200}} in {_NUMBER} seconds"), 1.0),
     # Quarkus: (powered by Quarkus 3) started in 1.234s; Helidon, Vert.x
-    (re.compile(rf"started in {_NUMBER} ?s(?:econds)?\b", re.IGNORECASE), 1.0),
+    (lazy(rf"started in {_NUMBER} ?s(?:econds)?\b", re.IGNORECASE), 1.0),
     (
-        re.compile(
+        lazy(
             rf"(?:started|startup|start-up|ready|booted|initialized)(?: completed)? in \[?{_NUMBER}\]? ?(?:ms\b"
             rf"|milliseconds)",
             re.IGNORECASE,
@@ -1461,9 +1452,9 @@ _STARTED: tuple[tuple[re.Pattern[str], float], ...] = (
         0.001,
     ),
     # Jetty: Started Server@1b2c3d{...} @1234ms
-    (re.compile(rf"Started .{{1,200}} @{_NUMBER}ms"), 0.001),
+    (lazy(rf"Started .{{1,200}} @{_NUMBER}ms"), 0.001),
     (
-        re.compile(
+        lazy(
             rf"(?:startup|start-up|ready|booted|initialized|loaded)(?: completed)?(?: in"
             rf"| after) {_NUMBER} ?s(?:econds)?\b",
             re.IGNORECASE,
@@ -1471,7 +1462,7 @@ _STARTED: tuple[tuple[re.Pattern[str], float], ...] = (
         1.0,
     ),
 )
-_READY = re.compile(
+_READY = lazy(
     r"\blisten(?:ing|s)\b|ready to (?:accept|serve|handle)|server (?:is )?(?:started|running|ready)"
     r"|application startup complete"
     r"|started (?:on|server|http)|now serving|serving on|accepting connections|startup complete",
@@ -1503,7 +1494,7 @@ def startup_seconds(content: str) -> float | None:
     return None
 
 
-_LISTENS = re.compile(
+_LISTENS = lazy(
     r"\blisten(?:ing|s|er)?\b|\bserving\b|\bbound to\b|running (?:on|at)\b|started (?:on|server on|at)\b"
     r"|server (?:is )?(?:started|running|up)"
     r"|(?:tomcat|netty|jetty|undertow|server|application) (?:started|initialized|available)"
@@ -1511,7 +1502,7 @@ _LISTENS = re.compile(
     r"server (?:on|at)\b|\bserve on\b|accepting connections|available at|ready (?:on|at)\b|endpoint",
     re.IGNORECASE,
 )
-_LISTEN_ADDRESS = re.compile(
+_LISTEN_ADDRESS = lazy(
     rf"(?:(?:https?|tcp|grpc|ws|ssl|unix)://)(?P<url>{_HOST}|\*):(?P<urlport>\d{{1,5}})"
     rf"|(?<![\w.\]:/-])(?P<host>{_V6}|(?:\d{{1,3}}\.){{3}}\d{{1,3}}|localhost|\*"
     rf"|::)?:(?P<port>\d{{2,5}})(?![\w:.]*:?\d)"
@@ -1523,7 +1514,7 @@ _LISTEN_ADDRESS = re.compile(
 _LISTEN_KEYS = (
     "listen", "serv", "bound to", "running", "started", "initialized", "available", "accepting", "ready", "endpoint",
 )  # fmt: skip
-_NOT_LISTENING = re.compile(r"failed|error|refused|cannot|could not|unable|already in use|in use", re.IGNORECASE)
+_NOT_LISTENING = lazy(r"failed|error|refused|cannot|could not|unable|already in use|in use", re.IGNORECASE)
 
 
 def listening(content: str) -> tuple[Listener, ...]:

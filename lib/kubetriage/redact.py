@@ -12,6 +12,8 @@ from __future__ import annotations
 import base64
 import re
 
+from kubetriage.patterns import lazy
+
 MARK = "[redacted]"
 """What stands in place of a secret."""
 
@@ -19,18 +21,18 @@ MARK = "[redacted]"
 
 # ECMA-48 control sequences, 7-bit (ESC) and 8-bit (C1) forms: CSI; OSC, DCS, SOS, PM and APC strings, which end
 # with BEL or ST (an unterminated one ends with its line, so that it cannot hide the rest); other escapes.
-_ESCAPES = re.compile(
+_ESCAPES = lazy(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x1b\x07\x9c\n]*(?:\x1b\\|[\x07\x9c])?"
     r"|\x1b[ -/]*[0-~]?"
 )
 # C0 without newline, DEL, C1; soft hyphen; Arabic letter mark; Mongolian vowel separator; zero-width and bidi
 # marks, embeddings, overrides and isolates; invisible operators; BOM; interlinear marks; tag characters.
-_INVISIBLE = re.compile(
+_INVISIBLE = lazy(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f]+"
 )
-_SURROGATES = re.compile("[\ud800-\udfff]")
+_SURROGATES = lazy("[\ud800-\udfff]")
 
 
 def strip_controls(text: str) -> str:
@@ -52,17 +54,17 @@ def clean(text: str) -> str:
 
 # -- Private keys -----------------------------------------------------------------------------------------------
 
-_BEGIN_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_END_KEY = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_BEGIN_KEY = lazy(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_END_KEY = lazy(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 # A line of a PEM body, perhaps after a log prefix; encrypted keys begin with RFC 1421 headers.
-_KEY_BODY = re.compile(
+_KEY_BODY = lazy(
     r"(?:.{0,80}[\s\"'+])?(?:[A-Za-z0-9+/]{16,}={0,2}|[A-Za-z0-9+/]{1,64}={1,2})(?:\\[nr]){0,2}[\s\"',+]*\Z"
 )
-_KEY_HEADER = re.compile(r".{0,80}(?:Proc-Type|DEK-Info|Comment|Version): .{0,200}\Z")
-_KEY_REST = re.compile(r"(?:\\[nr]|[A-Za-z0-9+/=\s:,.-])*")
+_KEY_HEADER = lazy(r".{0,80}(?:Proc-Type|DEK-Info|Comment|Version): .{0,200}\Z")
+_KEY_REST = lazy(r"(?:\\[nr]|[A-Za-z0-9+/=\s:,.-])*")
 _KEY_LINES = 500
 # The base64 text of an ASN.1 SEQUENCE of more than 255 bytes: a DER key (or certificate) without its frame.
-_DER = re.compile(r"(?<![A-Za-z0-9+/])MI[IGHJK][A-Za-z0-9+/]{60,}={0,2}")
+_DER = lazy(r"(?<![A-Za-z0-9+/])MI[IGHJK][A-Za-z0-9+/]{60,}={0,2}")
 
 
 def _redact_keys(text: str) -> str:
@@ -132,7 +134,7 @@ def _is_key_line(line: str) -> bool:
 # -- Tokens that show by their form -----------------------------------------------------------------------------
 
 # Prefixes published by the issuers for secret scanning. A look-behind keeps each long run to one attempt.
-_TOKENS = re.compile(
+_TOKENS = lazy(
     r"(?:(?<![A-Za-z0-9_-])|(?<=%[0-9A-Fa-f]{2}))(?:"
     r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){0,3}"  # JWS and JWE compact form
     r"|(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}"  # AWS
@@ -159,30 +161,28 @@ _TOKENS = re.compile(
 _SCHEME = r"((?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://)"
 # RFC 3986 userinfo up to the last @ before the path. The second form takes an unescaped slash in the password,
 # unless what follows the colon is a port.
-_USERINFO = re.compile(_SCHEME + r"([^\s:/@\"'<>\\]{0,128}):([^\s/?#\"'<>]{1,2048})@")
-_USERINFO_SLASH = re.compile(
-    _SCHEME + r"([^\s:/@\"'<>\\]{0,128}):(?!\d{1,5}[/?#])(?!\[redacted\]@)([^\s\"'<>]{1,512})@"
-)
-_USER_ONLY = re.compile(_SCHEME + r"(?=[^\s:/@]{0,256}\d)([^\s:/@\"'<>]{16,256})@")
-_ORACLE = re.compile(r"(jdbc:oracle:[a-z0-9]{1,8}:[^\s/@\"']{1,128})/([^\s@\"']{1,256})@", re.IGNORECASE)
-_GO_MYSQL = re.compile(r"@(?:tcp|udp|unix)[46]?\(")
+_USERINFO = lazy(_SCHEME + r"([^\s:/@\"'<>\\]{0,128}):([^\s/?#\"'<>]{1,2048})@")
+_USERINFO_SLASH = lazy(_SCHEME + r"([^\s:/@\"'<>\\]{0,128}):(?!\d{1,5}[/?#])(?!\[redacted\]@)([^\s\"'<>]{1,512})@")
+_USER_ONLY = lazy(_SCHEME + r"(?=[^\s:/@]{0,256}\d)([^\s:/@\"'<>]{16,256})@")
+_ORACLE = lazy(r"(jdbc:oracle:[a-z0-9]{1,8}:[^\s/@\"']{1,128})/([^\s@\"']{1,256})@", re.IGNORECASE)
+_GO_MYSQL = lazy(r"@(?:tcp|udp|unix)[46]?\(")
 
 # -- Headers ----------------------------------------------------------------------------------------------------
 
-_AUTHORIZATION = re.compile(
+_AUTHORIZATION = lazy(
     r"(authorization[\"'\]\\]{0,6}[ \t]{0,4}(?:=>|[:=])[ \t]{0,4}[\[\"'\\]{0,6}"
     r"(?:(?:Bearer|Basic|Token|Negotiate|NTLM|ApiKey|Splunk|GenieKey|SSWS)[ \t]{1,4}))"
     r"(?!\[{0,6}redacted\])([^\s\"'\],;}\\]{1,16384})",
     re.IGNORECASE,
 )
-_AUTHORIZATION_LONG = re.compile(
+_AUTHORIZATION_LONG = lazy(
     r"(authorization[\"'\]\\]{0,6}[ \t]{0,4}(?:=>|[:=])[ \t]{0,4}[\[\"'\\]{0,6}(?:Digest|AWS4-HMAC-SHA256|Hawk|OAuth)"
     r"[ \t]{1,4})(?!\[{0,6}redacted\])([^\r\n]{1,4096})",
     re.IGNORECASE,
 )
-_BEARER = re.compile(r"(?<![A-Za-z])(bearer[ \t+]{1,4}|bearer%20)([A-Za-z0-9._~+/=-]{8,16384})", re.IGNORECASE)
-_BASIC = re.compile(r"(?<![A-Za-z])(basic[ \t+]{1,4})([A-Za-z0-9+/_-]{8,4096}={0,2})", re.IGNORECASE)
-_COOKIE = re.compile(
+_BEARER = lazy(r"(?<![A-Za-z])(bearer[ \t+]{1,4}|bearer%20)([A-Za-z0-9._~+/=-]{8,16384})", re.IGNORECASE)
+_BASIC = lazy(r"(?<![A-Za-z])(basic[ \t+]{1,4})([A-Za-z0-9+/_-]{8,4096}={0,2})", re.IGNORECASE)
+_COOKIE = lazy(
     r"((?<![A-Za-z0-9])(?:set-)?cookie2?[\"'\]\\]{0,6}[ \t]{0,4}:[ \t]{0,4}[\[\"'\\]{0,6})(?!\[{0,6}redacted\])"
     r"(?=[^\s=;\"']{1,256}=)((?:[^\r\n\"'\]\\]|(?<=\[redacted)\]){1,8192})",
     re.IGNORECASE,
@@ -190,15 +190,15 @@ _COOKIE = re.compile(
 
 # -- Command lines ----------------------------------------------------------------------------------------------
 
-_CURL_USER = re.compile(r"((?<!\S)(?:-u|--user|--proxy-user)[ =]{1,2}[\"']?[^\s:\"']{1,128}:)([^\s\"']{1,256})")
-_SHORT_PASSWORD = re.compile(
+_CURL_USER = lazy(r"((?<!\S)(?:-u|--user|--proxy-user)[ =]{1,2}[\"']?[^\s:\"']{1,128}:)([^\s\"']{1,256})")
+_SHORT_PASSWORD = lazy(
     r"(\b(?:docker login|podman login|helm registry login|sshpass|mysql\w{0,8}|mariadb\w{0,8}|redis-cli|mongo\w{0,8})"
     r"(?:[ ][^\n|;&]{0,160}?)?[ ]-(?:pw|p|a)[ ]?[\"']?)([^\s\"']{1,256})"
 )
 
 # -- Names and values -------------------------------------------------------------------------------------------
 
-_CANDIDATE = re.compile(
+_CANDIDATE = lazy(
     r"(?:pass|pwd|psw|secret|token|jwt|key|cred|cookie|auth|bearer|sess|sid|sig|csrf|xsrf|otp|pin)"
     r"[\w.$-]{0,48}(?![\w.$-])"
     r"(?P<close>[\"'`\]\\]{0,8})"
@@ -206,28 +206,28 @@ _CANDIDATE = re.compile(
     re.IGNORECASE,
 )
 # ``--password VALUE`` and its form in an argument list: ``"--password", "VALUE"``.
-_FLAG = re.compile(r"(?<![\w-])--?([\w.-]{2,64})(\\{0,4}[\"'],[ \t\n]{0,40}|[ \t]{1,4}(?!-))")
+_FLAG = lazy(r"(?<![\w-])--?([\w.-]{2,64})(\\{0,4}[\"'],[ \t\n]{0,40}|[ \t]{1,4}(?!-))")
 # Prose: ``password "VALUE"``, ``password is VALUE``, ``IDENTIFIED BY 'VALUE'``.
-_PROSE = re.compile(
+_PROSE = lazy(
     r"(?P<lead>(?:\b(?:password|passwd|passphrase|passcode|pwd)(?: (?:is|was|of|to))?|identified by(?: password)?) )"
     r"(?P<quote>[\"'`])(?P<value>[^\"'`\n]{1,256})(?P=quote)",
     re.IGNORECASE,
 )
-_PROSE_IS = re.compile(
+_PROSE_IS = lazy(
     r"(\b(?:password|passwd|passphrase|passcode|pwd|token|secret) (?:is|was) )([^\s\"'`]{4,256})", re.IGNORECASE
 )
-_XML = re.compile(r"<([A-Za-z][\w:.-]{1,64})(?:\s[^<>]{0,200})?>([^<]{1,4096})</")
-_XML_ADD = re.compile(r"((?:key|name)=\"([\w:.-]{2,128})\"\s{1,8}value=\")([^\"<\n]{1,4096})\"", re.IGNORECASE)
+_XML = lazy(r"<([A-Za-z][\w:.-]{1,64})(?:\s[^<>]{0,200})?>([^<]{1,4096})</")
+_XML_ADD = lazy(r"((?:key|name)=\"([\w:.-]{2,128})\"\s{1,8}value=\")([^\"<\n]{1,4096})\"", re.IGNORECASE)
 # A name and its value as two fields (env of a pod): JSON and Python, then YAML.
-_PAIR = re.compile(
+_PAIR = lazy(
     r"([\"'](?:name|key|Name|Key)[\"']\s{0,20}:\s{0,20}[\"'])([\w.-]{2,128})([\"']\s{0,20},\s{0,20}"
     r"[\"'](?:value|Value)[\"']\s{0,20}:\s{0,20})"
 )
-_PAIR_YAML = re.compile(
+_PAIR_YAML = lazy(
     r"((?:name|key):[ \t]{1,4}[\"']?)([\w.-]{2,128})([\"']?[ \t]{0,20}\n[ \t]{0,80}value:[ \t]{1,4})(?=\S)"
 )
-_GO_PAIR = re.compile(r"(\bName:)([\w.-]{2,128})([ ,]{1,2}Value:)(?=\S)")
-_BLOCK_SCALAR = re.compile(r"[|>][+-]?[0-9]?[+-]?[ \t]*\n")
+_GO_PAIR = lazy(r"(\bName:)([\w.-]{2,128})([ ,]{1,2}Value:)(?=\S)")
+_BLOCK_SCALAR = lazy(r"[|>][+-]?[0-9]?[+-]?[ \t]*\n")
 
 
 def _set(words: str) -> frozenset[str]:
@@ -259,20 +259,20 @@ _HARMLESS_ENDS = _set(
     "go py js ts mjs cjs jsx tsx java kt scala rb rs php cs c h cc cpp pl sh json yaml yml txt properties conf cfg ini "
     "pem crt xml md html sql lock log info map list set spec template mounts host port"
 )
-_HARMLESS_VALUES = re.compile(
+_HARMLESS_VALUES = lazy(
     r"(?:null|none|nil|true|false|yes|no|undefined|required|missing|empty|not|is|was|for|flag|option|or|and|must|cannot|n/a"
     r"|<[a-z ]{1,20}>|\$\{[^}]*\}.*"
     r"|\$[A-Z_][A-Z0-9_]*|\$\([A-Za-z_]\w*\)|\{\{.*|%[sdvqr]|[*xX•.?-]{2,}|\{|\(|\[redacted.*)\Z",
     re.IGNORECASE,
 )
-_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_SPLIT = re.compile(r"[\W_]+")
-_NAME_TAIL = re.compile(r"[\w.$-]*\Z")
-_SPECIAL = re.compile(r"[^\w./:,-]")
-_OBJECT_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*/[a-z0-9][a-z0-9.-]*\Z")
-_OPENER = re.compile(r"(?:&?[\w.]{0,24}\()?[bBuUrRfF]{0,2}(\\{0,7})([\"'`])")
-_FIELD_AHEAD = re.compile(r"[ \t][\w.-]{1,64}=")
-_STOP = re.compile(r"\s|[\"'`](?=[\s,;)\]}>:]|\Z)|[;&](?=[\w.\s$-]{1,64}=|\s|\Z)|,(?=\s|[\"'\w.$-]{1,64}[=:])")
+_CASE = lazy(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_SPLIT = lazy(r"[\W_]+")
+_NAME_TAIL = lazy(r"[\w.$-]*\Z")
+_SPECIAL = lazy(r"[^\w./:,-]")
+_OBJECT_NAME = lazy(r"[a-z0-9][a-z0-9.-]*/[a-z0-9][a-z0-9.-]*\Z")
+_OPENER = lazy(r"(?:&?[\w.]{0,24}\()?[bBuUrRfF]{0,2}(\\{0,7})([\"'`])")
+_FIELD_AHEAD = lazy(r"[ \t][\w.-]{1,64}=")
+_STOP = lazy(r"\s|[\"'`](?=[\s,;)\]}>:]|\Z)|[;&](?=[\w.\s$-]{1,64}=|\s|\Z)|,(?=\s|[\"'\w.$-]{1,64}[=:])")
 
 
 def _words(name: str) -> list[str]:

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 from kubetriage.fields import flag, number, objects
 from kubetriage.model import Evidence, Finding, Fix
+from kubetriage.patterns import lazy
 from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import LastWords, Said, last_words
@@ -27,12 +28,12 @@ CODE = "AddressInUse"
 TITLE = "port already in use"
 
 # strerror(EADDRINUSE), Node's name, Spring Boot's analyzer, Windows sockets, Errno 98 of Python and nginx.
-_IN_USE = re.compile(
+_IN_USE = lazy(
     r"address (?:is )?already in use|\bEADDRINUSE\b|address in use|only one usage of each socket address"
     r"|port \d{1,5} (?:was|is) already in use|errno 98\b|os error 98\b|\(98: ",
     re.IGNORECASE,
 )
-_PORT = re.compile(
+_PORT = lazy(
     r"(?:[\w.*\]]|::):(?P<a>\d{1,5})(?!\d)|(?:^|\s):{1,3}(?P<b>\d{1,5})(?!\d)|\bport\D{0,4}(?P<c>\d{1,5})(?!\d)"
     r"|', (?P<d>\d{1,5})\)",
     re.IGNORECASE,

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from kubetriage.fields import mapping, objects, text
 from kubetriage.model import Evidence, Finding, Fix
 from kubetriage.nearest import nearest
+from kubetriage.patterns import lazy
 from kubetriage.redact import secrecy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import (
@@ -46,7 +47,7 @@ _MISSING = (
 )
 # Each with the variable or property that it names, where it names one.
 _SETTINGS: tuple[re.Pattern[str], ...] = tuple(
-    re.compile(pattern, re.IGNORECASE)
+    lazy(pattern, re.IGNORECASE)
     for pattern in (
         # env for Go, envconfig, clap, many programs: environment variable "X" is not set
         rf"(?:env(?:ironment)?[ _-]?var(?:iable)?s?|env var)s?:? {_V % 'a1'}:? {_MISSING}",
@@ -88,27 +89,27 @@ _SETTINGS: tuple[re.Pattern[str], ...] = tuple(
     )
 )
 # A file that is configuration by its name or place; modules, libraries and data are not.
-_FILE = re.compile(
+_FILE = lazy(
     r"['\"`(]?(?P<file>(?:/|\./|~/)?(?:[\w.@%+-]{1,100}/){0,20}[\w.@%+-]{1,100}\.(?:ya?ml|json|toml|conf|cfg"
     r"|cnf|ini|properties|env|hcl"
     r"|config|xml)|/(?:etc|config|conf|configs|run/secrets|var/run/secrets)/[\w.@%+/-]{1,200})['\"`)]?"
 )
-_FILE_MISSING = re.compile(
+_FILE_MISSING = lazy(
     r"no such file or directory|\bENOENT\b|not found|does not exist|doesn't exist|cannot find|can't find"
     r"|could not find|is missing"
     r"|FileNotFound|NoSuchFile|\(2: |cannot open|failed to open|missing",
     re.IGNORECASE,
 )
-_NO_CONFIG_FILE = re.compile(
+_NO_CONFIG_FILE = lazy(
     r"config(?:uration)? file ['\"`]?(?P<file>[\w./@%+-]{1,200}?)['\"`]? (?:is |was |does )?(?:not (?:found"
     r"|exist)|missing|\"?Not Found)"
     r"|Config File \"(?P<viper>[\w./-]{1,100})\" Not Found in",
     re.IGNORECASE,
 )
-_NOT_CONFIG = re.compile(
+_NOT_CONFIG = lazy(
     r"Cannot find module|MODULE_NOT_FOUND|cannot open shared object|package\.json|node_modules|\.dll\b", re.IGNORECASE
 )
-_ANY_FILE = re.compile(rf"(?:{_FILE_MISSING.pattern})", re.IGNORECASE)
+_ANY_FILE = lazy(rf"(?:{_FILE_MISSING.pattern})", re.IGNORECASE)
 
 
 def needs(case: Case) -> Iterator[Need]:

@@ -17,7 +17,6 @@ exit(-1)).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -25,6 +24,7 @@ from kubetriage.fields import objects, text
 from kubetriage.logs import last_line
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
 from kubetriage.nearest import nearest
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import LastWords, last_words, short, variable_state
 from kubetriage.times import precise_duration
@@ -55,9 +55,7 @@ _CONVENTIONS = {
     255: ("a PHP fatal error, or exit(-1)", ("php",)),
 }
 # A lookup by a name in the spelling of environment variables: os.environ['X'], ENV.fetch("X").
-_QUOTED = re.compile(
-    r"KeyError: ['\"](?P<name>[A-Z][A-Z0-9_]{2,80})['\"]|key not found: :?\"(?P<key>[A-Z][A-Z0-9_]{2,80})\""
-)
+_QUOTED = lazy(r"KeyError: ['\"](?P<name>[A-Z][A-Z0-9_]{2,80})['\"]|key not found: :?\"(?P<key>[A-Z][A-Z0-9_]{2,80})\"")
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterator
 
 from kubetriage.model import Finding, Fix
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import LastWords, Said, last_words, path_near, short
 
@@ -28,7 +29,7 @@ TITLE = "certificate not accepted"
 _PROBLEMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "expired",
-        re.compile(
+        lazy(
             r"certificate (?:has expired|is not yet valid|expired)|CERT_HAS_EXPIRED|CERT_NOT_YET_VALID"
             r"|CertificateExpiredException"
             r"|CertificateNotYetValid|invalid peer certificate: (?:Expired|NotValidYet)|\bNotTimeValid\b"
@@ -38,7 +39,7 @@ _PROBLEMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "mismatch",
-        re.compile(
+        lazy(
             r"certificate is (?:not )?valid for|doesn't contain any IP SANs|legacy Common Name"
             r"|hostname mismatch|IP address mismatch"
             r"|No subject alternative (?:DNS )?names?|No name matching|ERR_TLS_CERT_ALTNAME_INVALID"
@@ -49,7 +50,7 @@ _PROBLEMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "unreadable",
-        re.compile(
+        lazy(
             r"private key does not match public key|failed to find any PEM data|key values mismatch"
             r"|PEM_read_bio|PEM routines"
             r"|bad decrypt|Keystore was tampered|keystore password was incorrect|cannot load certificate"
@@ -60,7 +61,7 @@ _PROBLEMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "untrusted",
-        re.compile(
+        lazy(
             r"signed by unknown authority|unknown (?:certificate )?authority|PKIX path"
             r"|unable to find valid certification path"
             r"|CERTIFICATE_VERIFY_FAILED|certificate verify failed|self[- ]signed certificate"
@@ -74,7 +75,7 @@ _PROBLEMS: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
 )
-_ANY = re.compile("|".join(pattern.pattern for _, pattern in _PROBLEMS), re.IGNORECASE)
+_ANY = lazy("|".join(pattern.pattern for _, pattern in _PROBLEMS), re.IGNORECASE)
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from kubetriage.fields import objects, text
 from kubetriage.logs import Address
 from kubetriage.model import Confidence, Evidence, Finding, Fix
+from kubetriage.patterns import lazy
 from kubetriage.pods import Container
 from kubetriage.redact import secrecy
 from kubetriage.rules.crash.case import Case
@@ -29,7 +30,7 @@ CODE = "DependencyAuthFailed"
 TITLE = "credentials rejected"
 
 # The user that the server names: for user "app", for user 'app'@'10.0.0.1', role "app".
-_USER = re.compile(r"(?:for user|user|role) ['\"`](?P<user>[\w.@-]{1,128})['\"`]", re.IGNORECASE)
+_USER = lazy(r"(?:for user|user|role) ['\"`](?P<user>[\w.@-]{1,128})['\"`]", re.IGNORECASE)
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ from kubetriage.fields import Obj, dig, flag, name_of, namespace_of, number, obj
 from kubetriage.logs import Address
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
 from kubetriage.nearest import nearest
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import LastWords, environment_fix, last_words, short
 from kubetriage.snapshot import Get, List, Need
@@ -41,7 +42,7 @@ _WORDS = {
     "unreachable": "has no route",
     "failed": "failed",
 }
-_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
+_LABEL = lazy(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 SERVICE_NAME = "kubernetes.io/service-name"
 """Label of an EndpointSlice that names its Service."""
 

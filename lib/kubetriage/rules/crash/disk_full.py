@@ -20,6 +20,7 @@ from collections.abc import Iterator
 
 from kubetriage.fields import text
 from kubetriage.model import Evidence, Finding, Fix
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import (
     LastWords,
@@ -36,14 +37,14 @@ CODE = "DiskFull"
 TITLE = "no space left on a volume"
 
 # strerror(ENOSPC, EDQUOT) of glibc and musl, Node's and Java's names, Windows' words, databases' own.
-_FULL = re.compile(
+_FULL = lazy(
     r"no space left on device|\bENOSPC\b|disk quota exceeded|\bEDQUOT\b|not enough (?:disk )?space|errno 28\b"
     r"|os error 28\b"
     r"|database or disk is full|insufficient disk space|disk is full|filesystem is full|could not extend file",
     re.IGNORECASE,
 )
-_WATCHES = re.compile(r"inotify|file watchers|\bwatch\b", re.IGNORECASE)
-_SHM = re.compile(r"dev/shm|shared memory|shm_open|sem_open|could not resize shared memory", re.IGNORECASE)
+_WATCHES = lazy(r"inotify|file watchers|\bwatch\b", re.IGNORECASE)
+_SHM = lazy(r"dev/shm|shared memory|shm_open|sem_open|could not resize shared memory", re.IGNORECASE)
 
 
 def check(case: Case) -> Iterator[Finding]:

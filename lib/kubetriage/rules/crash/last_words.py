@@ -11,6 +11,7 @@ from typing import Any
 from kubetriage.fields import Obj, objects, text
 from kubetriage.logs import Address, LastError, addresses, bodies, last_error, last_line
 from kubetriage.model import Confidence, Evidence, EvidenceSource, Finding, Fix, RuledOut, Severity
+from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Termination
 from kubetriage.redact import clean
 from kubetriage.rules.crash.case import Case
@@ -28,7 +29,7 @@ _SHORT = 200
 _NEAR = 40
 """Lines before a closing error in which its cause is looked for."""
 # A closing message that names no cause of its own; what it gave up on stands before it.
-_CLOSING = re.compile(
+_CLOSING = lazy(
     r"gave? up|giving up|attempts?\b|retr(?:y|ies)|start(?:ing|ed|up)?\b.{0,40}fail|fail.{0,40}\bstart"
     r"|unable to start|could not"
     r" (?:start|connect|initiali[sz]e|reach)|cannot (?:start|connect)|can't connect|unable to connect"
@@ -41,7 +42,7 @@ _CLOSING = re.compile(
 
 
 # The underlining of Python and Node, headers without content, braces.
-_DECORATION = re.compile(r"[\s~^|*=+-]*\Z|Traceback \(most recent call last\):\Z|\s*[\]})\[{(]+,?\Z|Stack trace:\Z")
+_DECORATION = lazy(r"[\s~^|*=+-]*\Z|Traceback \(most recent call last\):\Z|\s*[\]})\[{(]+,?\Z|Stack trace:\Z")
 
 
 @lru_cache(maxsize=16)
@@ -231,7 +232,7 @@ def short(line: str) -> str:
 
 # -- The container's surroundings in its spec ---------------------------------------------------------------------
 
-_PATH = re.compile(
+_PATH = lazy(
     r"['\"`‘«](?P<quoted>/[^'\"`’»\n]{1,400})['\"`’»]"
     r"|(?<![\w/.:@-])(?P<bare>/[\w.@%+=~-]{1,200}(?:/[\w.@%+=~-]{1,200}){0,30}/?)"
 )

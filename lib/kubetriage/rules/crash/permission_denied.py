@@ -22,6 +22,7 @@ from collections.abc import Iterator
 
 from kubetriage.fields import mapping, text, texts
 from kubetriage.model import Evidence, Finding, Fix, RuledOut
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import (
     LastWords,
@@ -39,33 +40,33 @@ CODE = "PermissionDenied"
 TITLE = "access refused by the operating system"
 
 # strerror(EACCES, EPERM), Node's names, the JDK's and .NET's exceptions, Python's and Rust's numbers.
-_DENIED = re.compile(
+_DENIED = lazy(
     r"permission denied|\bEACCES\b|\bEPERM\b|operation not permitted|AccessDeniedException: /"
     r"|UnauthorizedAccessException"
     r"|errno 13\b|os error 13\b|\(13: ",
     re.IGNORECASE,
 )
 # The same words from something that is not the operating system: SQL grants, ssh, gRPC status, a remote file store.
-_OTHERS = re.compile(
+_OTHERS = lazy(
     r"permission denied (?:for|to|on) (?:relation|table|schema|database|sequence|function|view|create|set|role"
     r"|user|language"
     r"|topic|queue)|\(publickey|PermissionDenied desc|PERMISSION_DENIED|(?:topic|group) authorization",
     re.IGNORECASE,
 )
-_BIND = re.compile(r"\bbind\b|\blisten\b|could not bind|BindException", re.IGNORECASE)
-_PORT = re.compile(r"(?:[\w.*\]]|::|\s):(\d{1,5})(?!\d)|\bport\D{0,3}(\d{1,5})", re.IGNORECASE)
+_BIND = lazy(r"\bbind\b|\blisten\b|could not bind|BindException", re.IGNORECASE)
+_PORT = lazy(r"(?:[\w.*\]]|::|\s):(\d{1,5})(?!\d)|\bport\D{0,3}(\d{1,5})", re.IGNORECASE)
 _CALLS: tuple[tuple[re.Pattern[str], str, str], ...] = (
-    (re.compile(r"\bchown|chgrp|changing owner", re.IGNORECASE), "CHOWN", "change owners"),
+    (lazy(r"\bchown|chgrp|changing owner", re.IGNORECASE), "CHOWN", "change owners"),
     (
-        re.compile(r"setuid|setgid|setgroups|initgroups|\bsu(?:do)?:|su-exec|gosu", re.IGNORECASE),
+        lazy(r"setuid|setgid|setgroups|initgroups|\bsu(?:do)?:|su-exec|gosu", re.IGNORECASE),
         "SETUID",
         "change its user",
     ),
-    (re.compile(r"mlock|memory lock", re.IGNORECASE), "IPC_LOCK", "lock memory"),
-    (re.compile(r"ptrace", re.IGNORECASE), "SYS_PTRACE", "trace processes"),
-    (re.compile(r"iptables|netlink|nft|ip link|tun", re.IGNORECASE), "NET_ADMIN", "change the network"),
-    (re.compile(r"raw socket|\bping\b|icmp", re.IGNORECASE), "NET_RAW", "use raw sockets"),
-    (re.compile(r"\bmount\b|sethostname|unshare|bpf", re.IGNORECASE), "SYS_ADMIN", "make that system call"),
+    (lazy(r"mlock|memory lock", re.IGNORECASE), "IPC_LOCK", "lock memory"),
+    (lazy(r"ptrace", re.IGNORECASE), "SYS_PTRACE", "trace processes"),
+    (lazy(r"iptables|netlink|nft|ip link|tun", re.IGNORECASE), "NET_ADMIN", "change the network"),
+    (lazy(r"raw socket|\bping\b|icmp", re.IGNORECASE), "NET_RAW", "use raw sockets"),
+    (lazy(r"\bmount\b|sethostname|unshare|bpf", re.IGNORECASE), "SYS_ADMIN", "make that system call"),
 )
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from kubetriage.fields import text
 from kubetriage.logs import bodies
 from kubetriage.model import Confidence, Evidence, Finding, Fix
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import LastWords, last_words
 
@@ -29,7 +30,7 @@ TITLE = "permission missing in the Kubernetes API"
 
 # The quotes arrive escaped where a JSON or klog line holds the message.
 _Q = r"\\{0,3}[\"']"
-_FORBIDDEN = re.compile(
+_FORBIDDEN = lazy(
     rf"(?:[\w./:{{}}-]{{1,120}} )?(?:{_Q}[^\"'\\]{{1,253}}{_Q} )?is forbidden: User "
     rf"{_Q}(?P<user>[^\"'\\]{{1,400}}){_Q} cannot "
     rf"(?P<verb>[a-z]{{2,20}}) (?:resource {_Q}(?P<resource>[\w./-]{{1,120}}){_Q} in API group "
@@ -37,7 +38,7 @@ _FORBIDDEN = re.compile(
     rf"(?: in the namespace {_Q}(?P<namespace>[\w.-]{{1,63}}){_Q}| at the cluster scope)?"
     rf"|path {_Q}(?P<path>[^\"'\\]{{1,400}}){_Q})"
 )
-_ACCOUNT = re.compile(r"system:serviceaccount:([a-z0-9.-]{1,63}):([a-z0-9.-]{1,253})\Z")
+_ACCOUNT = lazy(r"system:serviceaccount:([a-z0-9.-]{1,63}):([a-z0-9.-]{1,253})\Z")
 _READ = ("get", "list", "watch")
 
 

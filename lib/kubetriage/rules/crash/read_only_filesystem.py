@@ -20,6 +20,7 @@ from collections.abc import Iterator
 
 from kubetriage.fields import flag, text
 from kubetriage.model import Evidence, Finding, Fix
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import (
     LastWords,
@@ -36,7 +37,7 @@ CODE = "ReadOnlyFilesystem"
 TITLE = "read-only file system"
 
 # strerror(EROFS) of glibc and musl, Node's name, the JDK's class, Rust and Python numbers.
-READ_ONLY = re.compile(
+READ_ONLY = lazy(
     r"read-only file ?system|\bEROFS\b|ReadOnlyFileSystemException|errno 30\b|os error 30\b", re.IGNORECASE
 )
 # Directories that hold more of an image than what a program writes; a mount over them hides it.

@@ -16,12 +16,12 @@ MemoryError, Go runtime malloc.go, PHP Zend/zend_alloc.c.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from kubetriage.fields import text, texts
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
+from kubetriage.patterns import lazy
 from kubetriage.quantity import parse_quantity
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import LastWords, Said, environment_fix, last_words, short
@@ -29,7 +29,7 @@ from kubetriage.rules.crash.last_words import LastWords, Said, environment_fix, 
 CODE = "RuntimeOutOfMemory"
 TITLE = "the runtime's own memory limit"
 
-_PATTERN = re.compile(
+_PATTERN = lazy(
     r"java\.lang\.OutOfMemoryError(?:: (?P<java>[A-Za-z' ]{3,60}))?"
     r"|insufficient memory for the Java Runtime"
     r"|(?P<node>JavaScript heap out of memory|FatalProcessOutOfMemory|Array buffer allocation failed"
@@ -41,8 +41,8 @@ _PATTERN = re.compile(
     r"|(?P<ruby>NoMemoryError|failed to allocate memory)"
     r"|(?P<other>memory allocation of \d+ bytes failed|std::bad_alloc|eheap_alloc: Cannot allocate)"
 )
-_JVM_FLAGS = re.compile(r"-Xmx\S+|-XX:(?:MaxRAMPercentage|MaxMetaspaceSize|MaxDirectMemorySize|MaxHeapSize)=\S+")
-_NODE_FLAG = re.compile(r"--max[-_]old[-_]space[-_]size=\d+")
+_JVM_FLAGS = lazy(r"-Xmx\S+|-XX:(?:MaxRAMPercentage|MaxMetaspaceSize|MaxDirectMemorySize|MaxHeapSize)=\S+")
+_NODE_FLAG = lazy(r"--max[-_]old[-_]space[-_]size=\d+")
 _MIB = 1024 * 1024
 
 
