@@ -96,6 +96,7 @@ def _troubled(case: NodeCase) -> bool:
     return (
         case.contact.ready != "True"
         or case.contact.silent
+        or case.contact.fading
         or any(text(t, "effect") == "NoExecute" for t in taints)
         or any(
             text(condition(case.node, k), "status") == "True" for k in ("MemoryPressure", "DiskPressure", "PIDPressure")

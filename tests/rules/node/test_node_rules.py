@@ -169,6 +169,8 @@ CASES = [
         id="Ready stays Unknown",
     ),
     pytest.param(beside(node("n1", LOST, changed=-20, rv=100), -4, rv=9000), [], id="contact came back this moment"),
+    pytest.param(beside(node(), -45), ["KubeletUnreachable"], id="late, not yet lost"),
+    pytest.param(beside(node(), -28), [], id="two renewals missed"),
     pytest.param(beside(node(), -110, leaders=[leader(renewed=-112)]), ["StatusFrozen"], id="nobody marks it"),
     pytest.param(world([node()], [lease("n1", -90), leader(renewed=-90)]), ["StatusFrozen"], id="nobody writes at all"),
     pytest.param(beside(node(), leaders=[leader(renewed=-60)]), ["StatusFrozen"], id="unwatched, but in contact"),
@@ -529,3 +531,86 @@ def test_remediation_is_read_from_the_cluster():
     got = triage(gone(raw=raw, bodies={path: Body(json.dumps({"items": [check]}))}), "n1").diagnoses[0]
     (table,) = [t for t in got.tail if t.title == "WILL ACT ON THIS NODE"]
     assert table.rows == (("MachineHealthCheck mhc", table.rows[0][1], at(-100 + 300)),)
+
+
+def test_a_late_kubelet_is_a_warning_with_the_time_that_is_left():
+    got = finding(beside(node(), -45))
+    assert (got.severity, got.confidence) == (Severity.WARNING, Confidence.POSSIBLE)
+    assert at(5) in got.message
+
+
+def test_what_silent_nodes_share_is_told():
+    gpu = {"karpenter.sh/nodepool": "gpu"}
+    pool = [lost("g0", since=-90, labels=gpu), lost("g1", since=-150, labels=gpu)]
+    snapshot = world([*pool, *OTHERS], [lease("g0", -90, rv=1), lease("g1", -150, rv=1), *BEATS, *LEADERS])
+    got = triage(snapshot, "g0").diagnoses[0]
+    assert got.cause == "KubeletUnreachable"
+    assert "karpenter.sh/nodepool=gpu" in got.summary
+    assert got.extra["scope"]["kind"] == "pool"
+    together = [lost("g0", since=-90, zone="x"), lost("g1", since=-95, zone="y")]
+    snapshot = world([*together, *OTHERS], [lease("g0", -90, rv=1), lease("g1", -95, rv=1), *BEATS, *LEADERS])
+    got = triage(snapshot, "g0").diagnoses[0]
+    assert "one common event" in got.summary
+    assert got.extra["scope"]["kind"] == "together"
+
+
+def test_an_unmarked_node_is_put_to_the_controllers_only_when_they_are_silent_too():
+    silent = finding(beside(node(), -110, leaders=[leader(renewed=-112)]))
+    assert silent.confidence is Confidence.CONFIRMED
+    alive = finding(beside(node(), -110))
+    assert alive.confidence is Confidence.POSSIBLE
+    assert "clock" in alive.message
+    unseen = finding(beside(node(), -110, leaders=[]))
+    assert unseen.confidence is Confidence.POSSIBLE
+    assert "not seen" in unseen.message
+
+
+def test_a_lease_without_a_status_is_another_trouble_than_a_machine_that_never_came():
+    got = finding(beside(node(ready=NEVER, version=""), -5))
+    assert got.cause == "NodeNeverReady"
+    assert "never posted its status" in got.message
+
+
+def test_a_node_that_is_just_joining_is_a_note():
+    got = triage(beside(node(ready=(), version="", created=-20), None), "n1").diagnoses[0]
+    assert got.cause == "NodeNeverReady"
+    assert got.healthy
+
+
+def test_the_network_plugins_own_pod_is_named():
+    agent = pod("cni-x", owner=("DaemonSet", "cni"), namespace="kube-system")
+    agent["spec"]["hostNetwork"] = True
+    agent["status"]["containerStatuses"] = [{"name": "app", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]
+    got = finding(beside(said(CNI), pods=[agent]))
+    assert "kube-system/cni-x here is CrashLoopBackOff" in got.message
+    assert "kubectl -n kube-system logs cni-x" in got.fix[0].text
+
+
+def test_the_gap_between_the_taints_is_quoted():
+    marks = [taint("unreachable", "NoSchedule", -100), taint("unreachable", added=-90)]
+    got = finding(gone(raw=lost(since=-152, taints=marks)))
+    assert any("came 10s after NoSchedule" in e.value for e in got.evidence)
+
+
+def test_processes_are_counted_where_pids_run_out():
+    raw = node(conditions=[condition("PIDPressure", "True", "KubeletHasInsufficientPID", "x")])
+    stats = {
+        "node": {"rlimit": {"maxpid": 32768, "curproc": 32000}},
+        "pods": [{"podRef": {"namespace": "shop", "name": "fork-1"}, "process_stats": {"process_count": 30000}}],
+    }
+    bodies = {
+        kubelet_path("n1", "configz"): Body('{"kubeletconfig": {"evictionHard": {"pid.available": "1k"}}}'),
+        kubelet_path("n1", "stats/summary"): Body(json.dumps(stats)),
+    }
+    got = finding(beside(raw, bodies=bodies))
+    assert "pid.available 768 process ids, evicts below 1k" in got.message
+    assert "shop/fork-1 30000" in got.message
+
+
+@pytest.mark.parametrize("text", ["not json", "[]", '{"kubeletconfig": 5}', "[" * 10000])
+def test_unreadable_figures_are_no_figures(text):
+    raw = node(conditions=[condition("DiskPressure", "True", "KubeletHasDiskPressure", "x")])
+    bodies = {kubelet_path("n1", what): Body(text) for what in ("configz", "stats/summary")}
+    got = finding(beside(raw, bodies=bodies))
+    assert got.cause == "DiskPressure"
+    assert not [e for e in got.evidence if e.source == "metric"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -31,7 +31,7 @@ from kubetriage.rules.node.contact import (
 )
 from kubetriage.rules.node.scope import Cluster, Cutoffs, Plane, Scope, judge, read_plane, written
 from kubetriage.rules.node.timetable import Remediation, Row, Surroundings, jobs_by_uid, remediations, timetable
-from kubetriage.snapshot import Listing, Lookup, Raw, Snapshot, State
+from kubetriage.snapshot import Listing, Lookup, Raw, Snapshot, State, Why
 from kubetriage.times import format_time, human_duration, parse_time
 
 MANAGER_LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager"
@@ -224,8 +224,24 @@ class NodeCase:
             found.append(condition_evidence(ready))
         if self.probe is not None:
             found.append(Evidence("status", f"GET {self.probe.at}", self.probe.words))
+        found.extend(self._taint_gap())
         found.extend(self._unsupported_version())
         return tuple(found)
+
+    def _taint_gap(self) -> Iterator[Evidence]:
+        """Quote how much later than NoSchedule the NoExecute taint came: it waited, or a new controller set it anew."""
+        added = {
+            text(t, "effect"): parse_time(t.get("timeAdded"))
+            for t in objects(self.node, "spec", "taints")
+            if text(t, "key") in _LOSS
+        }
+        first, second = added.get("NoSchedule"), added.get("NoExecute")
+        if first and second and second - first >= timedelta(seconds=5):
+            words = (
+                f"NoExecute came {human_duration(second - first)} after NoSchedule: queued (one node in 10s), or set "
+                "anew by a restarted controller-manager or after a time when no node was ready"
+            )
+            yield Evidence("spec", "spec.taints", words, format_time(second))
 
     def _unsupported_version(self) -> Iterator[Evidence]:
         """Quote a kubelet that the control plane's version does not support (kubernetes.io/releases/version-skew)."""
@@ -303,7 +319,7 @@ class NodeCase:
                 found.append(Stat(signal, thresholds.get(signal, "?"), available, capacity, unit))
         return tuple(found)
 
-    def consumers(self, *path: str) -> str:
+    def consumers(self, path: Sequence[str], write: Callable[[int], str] = format_bytes) -> str:
         """Name the three pods that use most by a path of their statistics (``memory workingSetBytes``)."""
         used = []
         for pod in objects(self.stats, "pods"):
@@ -311,7 +327,7 @@ class NodeCase:
             if amount:
                 used.append((amount, f"{text(pod, 'podRef', 'namespace')}/{text(pod, 'podRef', 'name')}"))
         used.sort(reverse=True)
-        return ", ".join(f"{name} {format_bytes(amount)}" for amount, name in used[:3])
+        return ", ".join(f"{name} {write(amount)}" for amount, name in used[:3])
 
     # What happens to its pods.
 
@@ -388,7 +404,7 @@ class NodeCase:
         body = self.snapshot.body(MANAGER_LEASE)
         if body is None or body.status != 200:
             failure = self.snapshot.failure(need)
-            hung = failure is not None and failure.status in (0, 500, 503, 504) and "dump" not in failure.why.value
+            hung = failure is not None and failure.why in (Why.TIMEOUT, Why.FAILED)
             return hung or (body is not None and body.status >= 500), None
         try:
             renewed = parse_time(dig(json.loads(body.text), "spec", "renewTime"))

@@ -25,6 +25,7 @@ KUBELET_CONDITIONS = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 """Conditions that the node controller sets to Unknown; their Unknown says nothing about pressure."""
 TWO_MISSES = timedelta(seconds=20)
 """The kubelet renews every 10 s (lease duration 40 s * 0.25); two renewals missed is late."""
+THREE_MISSES = timedelta(seconds=30)
 SKEW = timedelta(seconds=5)
 """A renewal this far in the future of the API server's clock is a wrong clock, not jitter."""
 MARKING = timedelta(seconds=15)
@@ -111,6 +112,11 @@ class Contact:
     def silent(self) -> bool:
         """No renewal within the grace period, whatever the Ready column says."""
         return self.lost or (self.beat is Beat.STALE and not self.never)
+
+    @property
+    def fading(self) -> bool:
+        """Three renewals are missed, the grace period is not over."""
+        return self.beat is Beat.LATE and self.ready == "True" and self.age is not None and self.age > THREE_MISSES
 
     @property
     def unmarked(self) -> bool:

@@ -5,8 +5,8 @@ only its kubelet stopped. Its pods may run on. Conditions that turned Unknown wi
 pressure) say nothing about pressure.
 
 Told by: Ready=Unknown with reason NodeStatusUnknown and a Lease older than the version's grace period (50s from
-1.32, 40s before). The heartbeat time of the status is not used: five to seven minutes are healthy there. Told
-apart from KubeletDown (the host answers), NodePartitioned (the machine is seen alive), NodeShutdown, and from
+1.32, 40s before); a warning from 30s on. The heartbeat time of the status is not used: five to seven minutes are
+healthy there. Told apart from KubeletDown (the host answers), NodePartitioned (the machine is seen alive), NodeShutdown, and from
 whole zones.
 
 Fix: decide first: --probe-kubelet asks the API server to dial the kubelet; then the commands to run on the
@@ -23,7 +23,7 @@ from datetime import timedelta
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.contact import READINGS, Beat
-from kubetriage.times import human_duration
+from kubetriage.times import format_time, human_duration
 
 CODE = "KubeletUnreachable"
 TITLE = "Contact with the kubelet is lost"
@@ -35,6 +35,8 @@ BEFORE = timedelta(minutes=10)
 def check(case: NodeCase) -> Iterator[Finding]:
     """Match a lost contact that nothing explains further."""
     contact, scope, probe = case.contact, case.scope, case.probe
+    if contact.fading and case.cluster.whole.kind != "frozen":
+        yield _fading(case)
     if not case.alone:
         return
     evidence = [*case.contact_evidence()]
@@ -86,6 +88,23 @@ def check(case: NodeCase) -> Iterator[Finding]:
             f"kubectl -n kube-node-lease get lease {case.name} -o jsonpath='{{.spec.renewTime}}'",
             f"kubectl describe node {case.name}",
         ),
+    )
+
+
+def _fading(case: NodeCase) -> Finding:
+    contact = case.contact
+    assert contact.renewed is not None
+    due = contact.renewed + contact.grace
+    return Finding(
+        CODE,
+        Severity.WARNING,
+        Confidence.POSSIBLE,
+        case.ref,
+        f"The kubelet of {case.name} is late: its Lease is {human_duration(case.now - contact.renewed)} old, 10s is "
+        f"normal. Unless it renews, the node turns NotReady at {format_time(due)}.",
+        evidence=case.contact_evidence(),
+        fix=(Fix(f"Look again in a minute; if it lasts, kubectl node-triage {case.name} --probe-kubelet."),),
+        verify=(f"kubectl -n kube-node-lease get lease {case.name} -o jsonpath='{{.spec.renewTime}}'",),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kubetriage.fields import text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.quantity import format_bytes
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.contact import condition, condition_evidence, kubelet_path
 from kubetriage.times import human_duration, parse_time
@@ -48,7 +49,7 @@ def pressure(case: NodeCase, about: Pressure) -> Iterator[Finding]:
         evidence.append(event.evidence())
     evicted = [p for p in case.pods if p.reason == "Evicted" and about.resource.split()[0] in p.message]
     evidence += [Evidence("status", f"pod {p.namespace}/{p.name} status.message", p.message) for p in evicted[:3]]
-    consumers = case.consumers(*about.use) if about.resource != "process ids" else ""
+    consumers = case.consumers(about.use, str if about.resource == "process ids" else format_bytes)
     hold = " The pressure has eased; the kubelet holds the condition for 5m." if over else ""
     lost = f" It has evicted {len(evicted)} pods here." if evicted else ""
     most = f" Most is used by {consumers}." if consumers else ""
