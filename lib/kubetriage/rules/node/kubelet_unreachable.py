@@ -6,8 +6,8 @@ pressure) say nothing about pressure.
 
 Told by: Ready=Unknown with reason NodeStatusUnknown and a Lease older than the version's grace period (50s from
 1.32, 40s before); a warning from 30s on. The heartbeat time of the status is not used: five to seven minutes are
-healthy there. Told apart from KubeletDown (the host answers), NodePartitioned (the machine is seen alive), NodeShutdown, and from
-whole zones.
+healthy there. Told apart from KubeletDown (the host answers), NodePartitioned (the machine is seen alive),
+NodeShutdown, and from whole zones.
 
 Fix: decide first: --probe-kubelet asks the API server to dial the kubelet; then the commands to run on the
 node.
