@@ -77,5 +77,7 @@ def format_bytes(count: int) -> str:
         return "-" + format_bytes(-count)
     for suffix, size in (("Ti", 2**40), ("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10)):
         if count >= size:
-            return f"{count // size}{suffix}" if count % size == 0 else f"{count / size:.1f}{suffix}"
+            # A count beyond a float's range is nonsense that somebody wrote into an object, not a size.
+            whole = count % size == 0 or count >= 2**1000
+            return f"{count // size}{suffix}" if whole else f"{count / size:.1f}{suffix}"
     return f"{count}"

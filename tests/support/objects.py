@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from kubetriage.fields import name_of, text
 from kubetriage.model import Finding
 from kubetriage.pods import Pod
 from kubetriage.resources import BY_KIND, RESOURCES
@@ -246,8 +247,8 @@ def cluster(
     """
     refused = set(denied)
     made = Snapshot(now)
-    under = {o["spec"].get("nodeName") for o in objects if o["kind"] == "Pod"} - {None, "", *gone_nodes}
-    named = {o["metadata"]["name"] for o in objects if o["kind"] == "Node"}
+    under = {text(o, "spec", "nodeName") for o in objects if o["kind"] == "Pod"} - {"", *gone_nodes}
+    named = {name_of(o) for o in objects if o["kind"] == "Node"}
     objects = (*objects, *(ready_node(name) for name in sorted(under - named)))
     for resource in RESOURCES:
         need = List(resource.plural)
