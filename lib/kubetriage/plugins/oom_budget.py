@@ -104,7 +104,7 @@ def _containers(pod: Pod, request: Request) -> list[Container]:
     return [
         c
         for c in pod.containers
-        if c.kind in ("app", "sidecar")
+        if (c.kind in ("app", "sidecar") and c.name)
         or (c.kind == "init" and c.termination is not None and (c.termination.exit_code or _oom_killed(c)))
     ]
 
