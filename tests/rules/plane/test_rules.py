@@ -870,3 +870,48 @@ def test_timeline_orders_elections_restarts_and_nodes():
     assert times == sorted(times)
     assert format_time(NOW - timedelta(seconds=400)) in times
     assert format_time(ago(300)) in times
+
+
+def test_refusals_without_flow_control():
+    plane = Plane()
+    plane.metrics('apiserver_request_total{code="429",resource="pods",verb="LIST"} 30')
+    assert plane.causes() == ["ApiServerOverloaded"]
+
+
+def test_unready_without_a_list_of_checks():
+    plane = Plane()
+    plane.livez = Body("", 503)
+    finding = plane.diagnosis().findings[0]
+    assert (finding.cause, finding.details["checks"]) == ("ApiServerUnready", [])
+    assert "503" in finding.message
+
+
+def test_api_server_that_reconnects_after_an_outage_is_told_so():
+    plane = Plane()
+    plane.livez = health("etcd")
+    assert "about a minute" in plane.diagnosis().findings[0].message
+
+
+def test_overloaded_election_level_explains_dead_controllers():
+    plane = Plane()
+    plane.metrics(rejected("leader-election", 40))
+    plane.leader_age["kube-controller-manager"] = 112.0
+    assert plane.causes() == ["ApiServerOverloaded", "ControllersDown"]
+    assert links(plane)["controller-manager"]["consequenceOf"] == "ApiServerOverloaded"
+
+
+def test_full_etcd_is_not_explained_by_its_consequences():
+    plane = Plane()
+    plane.gauges = {m: {'etcd_debugging_server_alarms{alarm_type="NOSPACE"}': 1.0} for m in plane.members}
+    plane.frozen()
+    got = plane.diagnosis()
+    assert [f.cause for f in got.findings if "consequenceOf" not in f.details] == ["EtcdNoSpace"]
+
+
+def test_nodes_blocked_by_a_webhook_on_leases():
+    plane = Plane(nodes=4)
+    lose(plane, *(f"node-{n}" for n in range(1, 5)))
+    rule = {"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"]}
+    plane.webhooks = [webhook(rules=[rule])]
+    plane.slices = {"policy": [endpoints(False)]}
+    assert links(plane)["kubelets' contact"]["consequenceOf"] == "WebhookBlocking"

@@ -33,6 +33,7 @@ TITLE = "etcd's disk is slow"
 LINK = "etcd disk"
 
 
+_MOST_EVIDENCE = 9
 _STALLED = 1.0
 """Seconds of a mean etcd request from which on lease renewals, which have 10 s for several tries, are at risk."""
 
@@ -108,7 +109,7 @@ def _finding(slow: list[Member], case: Case) -> Finding:
         Confidence.CONFIRMED,
         pods[0] if len(pods) == 1 else CLUSTER,
         f"etcd's disk is slow: {took}{effect}.",
-        tuple(evidence[:8]),
+        tuple(evidence[:_MOST_EVIDENCE]),
         (RuledOut("EtcdQuorumLost", "every member that was read sees a leader"),)
         if all(m.has_leader for m in slow)
         else (),
@@ -133,6 +134,8 @@ def _evidence(member: Member, case: Case) -> Iterator[Evidence]:
         yield Evidence(
             "log", member.name, f"slow fdatasync, {times}, longest {span(longest.seconds)}", format_time(slow[-1].at)
         )
+    if member.log and member.log.slow_applies:
+        yield Evidence("log", member.name, f"apply request took too long, {count(member.log.slow_applies, 'time')}")
     late = member.log.late_heartbeats if member.log else ()
     if late:
         yield Evidence(

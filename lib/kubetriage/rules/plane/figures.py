@@ -50,11 +50,6 @@ def ago(moment: datetime, now: datetime) -> str:
     return f"{format_time(moment)} ({human_duration(now - moment)} ago)"
 
 
-def clock(moment: datetime) -> str:
-    """Write the time of day of a time."""
-    return format_time(moment)[11:]
-
-
 def count(number: float, singular: str, plural: str = "") -> str:
     """Write a number with its noun."""
     return f"{number:.0f} {singular if number == 1 else plural or singular + 's'}"

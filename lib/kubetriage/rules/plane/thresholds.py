@@ -23,11 +23,6 @@ class Limit:
     source: str
     """Where the default comes from."""
 
-    @classmethod
-    def of(cls, name: str) -> Limit:
-        """Return the meaning of one field of :class:`Limits`."""
-        return next(limit for key, _, limit in LIMITS if key == name)
-
 
 def _limit(default: float, unit: Unit, help_text: str, source: str) -> Any:
     return field(default=default, metadata={"limit": Limit(unit, help_text, source)})

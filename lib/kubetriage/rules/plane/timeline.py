@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from kubetriage.fields import name_of, namespace_of
+from kubetriage.fields import name_of, text
 from kubetriage.rules.plane.case import Case, ready_since, ready_status, restarts
 from kubetriage.rules.plane.figures import count, names, span
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, SCHEDULER
@@ -72,6 +72,8 @@ def _logs(case: Case) -> Iterator[Fossil]:
             number = count(len(log.slow_fsyncs), "slow fdatasync", "slow fdatasyncs")
             yield Fossil(log.slow_fsyncs[0].at, f"{member.name}: {number} begin, longest {span(longest)}", "etcd log")
             yield Fossil(log.slow_fsyncs[-1].at, f"{member.name}: last slow fdatasync", "etcd log")
+        for at, drift in log.clock_drift[-1:]:
+            yield Fossil(at, f"{member.name}: clocks of members differ by {drift}", "etcd log")
         for at in log.lost[-3:]:
             yield Fossil(at, f"{member.name} lost its leader", "etcd log")
         for at in log.elected[-3:]:
@@ -96,8 +98,7 @@ def _events(case: Case) -> Iterator[Fossil]:
     for event in case.events:
         if event.last is None:
             continue
-        about = event.raw.get("involvedObject")
-        name = about.get("name", "") if isinstance(about, dict) else ""
+        name = text(event.raw, "involvedObject", "name")
         if event.reason == "LeaderElection":
             holder, _, rest = event.message.partition(" ")
             yield Fossil(event.last, f"{name}: {holder.split('_')[0]} {rest}", "event LeaderElection")
@@ -112,7 +113,7 @@ def _starts(case: Case) -> Iterator[Fossil]:
         yield from _start("the API server", start)
     for member in case.members:
         if member.window is not None and (start := member.window.latest.value("process_start_time_seconds")):
-            yield from _start(f"etcd member {member.name}" if namespace_of(member.pod) else member.name, start)
+            yield from _start(f"etcd member {member.name}", start)
 
 
 def _start(what: str, seconds: float) -> Iterator[Fossil]:
