@@ -10,10 +10,10 @@ from __future__ import annotations
 import enum
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from kubetriage.fields import Obj, name_of, namespace_of, text, uid_of
 from kubetriage.resources import BY_PLURAL
@@ -241,6 +241,7 @@ class Snapshot:
     interrupted: bool = False
     """The user ended the reading early; what was not read by then is unseen."""
     _objects: dict[str, dict[tuple[str, str], Obj]] = field(default_factory=dict)
+    _event_index: Mapping[str, Sequence[Obj]] | None = None
     _lists: dict[List, int] = field(default_factory=dict)
     _logs: dict[tuple[str, str, str, bool], str] = field(default_factory=dict)
     _bodies: dict[Raw | Dial, Body] = field(default_factory=dict)
@@ -252,6 +253,8 @@ class Snapshot:
     def add(self, resource: str, obj: Obj) -> None:
         """Add one object."""
         self._objects.setdefault(resource, {})[namespace_of(obj), name_of(obj)] = obj
+        if resource == "events":
+            self._event_index = None
 
     def add_list(self, need: List, items: Iterable[Obj]) -> None:
         """Add the whole answer to a list, shaped as the need says."""
@@ -313,6 +316,12 @@ class Snapshot:
             for (where, _), obj in self._objects.get(resource, {}).items()
             if not namespace or where == namespace or not BY_PLURAL[resource].namespaced
         )
+        return self._listing(items, resource, namespace, labels, fields)
+
+    def _listing(
+        self, items: tuple[Obj, ...], resource: str, namespace: str, labels: str = "", fields: str = ""
+    ) -> Listing:
+        """Say with ``items`` whether the list that would hold them was read."""
         if self._listed(resource, namespace) or List(resource, namespace, labels, fields) in self._lists:
             return Listing(items, True)
         failure = self._failures.get(List(resource, namespace, labels, fields)) or self._list_failure(
@@ -330,15 +339,30 @@ class Snapshot:
         Names are reused (StatefulSets), so the name decides only for events without a uid. Node events carry
         the node's name as uid in some kubelet versions, so a uid equal to the name matches too.
         """
-        listing = self.list("events", namespace, fields=f"involvedObject.uid={uid}")
-        chosen = []
-        for event in listing.items:
-            about = event.get("involvedObject") or event.get("regarding")
-            about_uid = text(about, "uid")
-            same_name = bool(name) and text(about, "name") == name and (not kind or text(about, "kind") == kind)
-            if (uid and about_uid == uid) or (same_name and about_uid in ("", name)):
-                chosen.append(event)
-        return Listing(tuple(chosen), listing.complete, listing.why, listing.presumed)
+        chosen = [*self._events_about.get(uid, ())] if uid else []
+        if name:
+            for event in self._events_about.get(f"/{name}", ()):
+                about = event.get("involvedObject") or event.get("regarding")
+                taken = bool(uid) and text(about, "uid") == uid
+                if not taken and (not kind or text(about, "kind") == kind):
+                    chosen.append(event)
+        if namespace:
+            chosen = [e for e in chosen if namespace_of(e) == namespace]
+        return self._listing(tuple(chosen), "events", namespace, fields=f"involvedObject.uid={uid}")
+
+    @property
+    def _events_about(self) -> Mapping[str, Sequence[Obj]]:
+        """Events by the uid of their object, and by ``/NAME`` those without a uid of its own."""
+        if self._event_index is None:
+            index: dict[str, Any] = {}
+            for event in self._objects.get("events", {}).values():
+                about = event.get("involvedObject") or event.get("regarding")
+                uid, name = text(about, "uid"), text(about, "name")
+                index.setdefault(uid, []).append(event)
+                if uid in ("", name):
+                    index.setdefault(f"/{name}", []).append(event)
+            self._event_index = index
+        return self._event_index
 
     def log(self, namespace: str, pod: str, container: str, previous: bool = False) -> LogText:
         """Return the end of a container's log."""

@@ -75,6 +75,24 @@ def test_a_layout_without_empty_lists_presumes_absence():
     assert snapshot().get("secrets", "ns", "x").unseen
 
 
+def test_node_events_carry_the_name_for_a_uid_and_are_told_once():
+    s = Snapshot(NOW)
+
+    def event(name, uid):
+        about = {"kind": "Node", "name": "node-1", "uid": uid}
+        return {"metadata": {"name": name, "namespace": "default"}, "involvedObject": about}
+
+    s.add_list(
+        List("events", "default"), [event("a", "node-1"), event("b", ""), event("c", "uid-1"), event("d", "old")]
+    )
+    for uid, expected in (("uid-1", ["a", "b", "c"]), ("node-1", ["a", "b"]), ("", ["a", "b"])):
+        found = s.events("default", uid, "node-1", "Node").items
+        assert sorted(e["metadata"]["name"] for e in found) == expected
+    s.add("events", event("e", "uid-1"))
+    assert len(s.events("default", "uid-1", "node-1", "Node").items) == 4
+    assert s.events("other", "uid-1", "node-1", "Node").items == ()
+
+
 def test_events_are_chosen_by_uid_because_names_are_reused():
     s = snapshot()
     mine = {**obj("e1"), "involvedObject": {"uid": "new", "name": "db-0", "kind": "Pod"}}
