@@ -1,11 +1,14 @@
 """node-triage over HTTP: on the recorded clusters, in a dying one, with little access, and on a large one."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kubetriage.cli.collect import collect
+from kubetriage.cluster.record import record
+from kubetriage.cluster.recorded import RecordedReader
 from kubetriage.model import Diagnosis
 from kubetriage.plugins import Answer, Request, Target, load
 from support.fake_api import FakeApi
@@ -175,3 +178,14 @@ def test_many_lost_nodes_cost_one_list_of_pods(serve: Serve, read: Read) -> None
     assert {d.cause for d in got.diagnoses} == {"AllNodesLost"}
     assert len(got.diagnoses) == 10
     assert len(api.asked("/pods$")) == 1
+
+
+def test_a_recorded_run_gives_the_same_answer(lost_node: FakeApi, read: Read, tmp_path: Path) -> None:
+    request = Request((Target("nodes", "n1"),), options={})
+    lost_node.deny("volumeattachments")
+    snapshot, live = collect(PLUGIN, request, read(lost_node))
+    record(snapshot, tmp_path / "dump")
+    _, recorded = collect(PLUGIN, request, RecordedReader(tmp_path / "dump"))
+    assert [seen(d) for d in recorded.diagnoses] == [seen(d) for d in live.diagnoses]
+    assert recorded.diagnoses[0].extra == live.diagnoses[0].extra
+    assert recorded.diagnoses[0].not_seen == live.diagnoses[0].not_seen

@@ -98,11 +98,14 @@ def _troubled(case: NodeCase) -> bool:
         or case.contact.silent
         or case.contact.fading
         or any(text(t, "effect") == "NoExecute" for t in taints)
-        or any(
-            text(condition(case.node, k), "status") == "True" for k in ("MemoryPressure", "DiskPressure", "PIDPressure")
-        )
+        or _pressed(case)
         or any(f.severity is not Severity.NOTE for f in rules.node_problem.check(case))
     )
+
+
+def _pressed(case: NodeCase) -> bool:
+    kinds = ("MemoryPressure", "DiskPressure", "PIDPressure")
+    return any(text(condition(case.node, k), "status") == "True" for k in kinds)
 
 
 def _details(snapshot: Snapshot, request: Request, chosen: Sequence[NodeCase]) -> Iterator[Need]:
@@ -115,10 +118,9 @@ def _details(snapshot: Snapshot, request: Request, chosen: Sequence[NodeCase]) -
     for path in dict.fromkeys(p for c in chosen for key, p in MACHINE_CHECKS.items() if key in c.annotations):
         yield Raw(path, timeout=ASIDE_SECONDS)
     for case in chosen:
-        pressed = case.contact.ready == "True" or case.contact.ready == "False"
         if request.options.get("probe_kubelet"):
             yield Raw(kubelet_path(case.name, "healthz"), timeout=ASIDE_SECONDS)
-        if _reads_figures(snapshot, request) and pressed and not case.contact.silent:
+        if _reads_figures(snapshot, request) and _pressed(case):
             yield Raw(kubelet_path(case.name, "configz"), timeout=ASIDE_SECONDS)
             yield Raw(kubelet_path(case.name, "stats/summary"), timeout=ASIDE_SECONDS)
     if all(snapshot.knows(n) for n in _pod_needs(names)):
@@ -553,7 +555,7 @@ PLUGIN = Plugin(
         "being alive; and what happens to each of its pods, and when. Nodes, Leases and pods are read from the API "
         "server's watch cache (resourceVersion=0), which answers even while etcd is down."
     ),
-    usage="(NODE | node/NAME) ...",
+    usage="[NODE | node/NAME ...]",
     examples=(
         ("Every node that is not well", "kubectl node-triage"),
         ("One node, with all evidence", "kubectl node-triage worker-3 -o wide"),
@@ -571,10 +573,20 @@ PLUGIN = Plugin(
             "--probe-kubelet",
             "Let the API server dial the kubelet of nodes in trouble, and read its thresholds and free space",
         ),
-        Option("--deadline", "Answer within this time, with what was seen by then", "duration", 15.0),
-        Option("--frozen-after", "No Lease of the cluster renewed for this long: writes fail", "duration", 30.0),
-        Option("--cluster-share", "Share of silent nodes from which the whole cluster is lost", "number", 0.8),
-        Option("--together-within", "Nodes whose last renewals are this close have one common cause", "duration", 20.0),
+        Option("--deadline", "Answer within this time, with what was seen by then (default 15s)", "duration", 15.0),
+        Option(
+            "--frozen-after",
+            "No Lease renewed for this long: writes fail (default 30s)",
+            "duration",
+            30.0,
+        ),
+        Option("--cluster-share", "Share of silent nodes that makes a lost cluster (default 0.8)", "number", 0.8),
+        Option(
+            "--together-within",
+            "Last renewals this close have one cause (default 20s)",
+            "duration",
+            20.0,
+        ),
     ),
     access=(
         Access(("",), ("nodes",), ("get", "list"), "the node itself, and the others beside it", required=True),

@@ -448,9 +448,10 @@ def read_witnesses(
             "timeout": "silent",
             "no-route": "silent",
         }
-        found.append(
-            Witness("kubelet port, dialled", votes.get(probe.kind, "open"), timedelta(), READINGS[probe.kind], now)
-        )
+        words = READINGS[probe.kind]
+        if probe.kind == "answers" and not contact.silent:
+            words = "the kubelet runs and the API server reaches it"
+        found.append(Witness("kubelet port, dialled", votes.get(probe.kind, "open"), timedelta(), words, now))
     return tuple(found)
 
 

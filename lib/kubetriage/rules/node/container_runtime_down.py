@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from kubetriage.fields import text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.node.case import NodeCase
+from kubetriage.rules.node.contact import kubelet_path
+from kubetriage.snapshot import Raw
 
 CODE = "ContainerRuntimeDown"
 TITLE = "The container runtime is down"
@@ -34,6 +36,9 @@ def check(case: NodeCase) -> Iterator[Finding]:
     evidence = [*case.contact_evidence()]
     if version.endswith("://Unknown"):
         evidence.append(Evidence("status", "status.nodeInfo.containerRuntimeVersion", version))
+    refused = case.snapshot.failure(Raw(kubelet_path(case.name, "stats/summary")))
+    if refused is not None and "dial unix" in refused.message:
+        evidence.append(Evidence("status", kubelet_path(case.name, "stats/summary"), refused.message))
     failed = case.events.last("ContainerGCFailed", "ImageGCFailed", "FailedCreatePodSandBox")
     if failed is not None:
         evidence.append(failed.evidence())
