@@ -66,7 +66,9 @@ class Address:
     line: str
     """The line that says so."""
     at: int
-    """Number of that line in the text, from 0."""
+    """Number of that line in the text, from 0; the last one where several say so."""
+    times: tuple[int, ...] = ()
+    """Numbers of all lines that say so, bounded to the last fifty."""
 
 
 @dataclass(frozen=True)
@@ -289,7 +291,8 @@ _ERROR_HEAD = lazy(
     r"|Exception))(?: \[([A-Z][A-Z0-9_]{2,60})\])?(?:: (.*))?\Z"
 )
 _NODE_CAUSE = lazy(r"\s*\[?cause\]?: (.*)")
-_NODE_FIELD = lazy(r"\s+(?:errno|code|syscall|address|port|hostname|path|dest|spawnargs|type|\[\w+\]): |\s*[\]}],?\Z")
+# A field of an object that Node prints after the frames, and what closes it.
+_NODE_FIELD = lazy(r"\s+(?:['\"]?[\w$ -]{1,60}['\"]?|\[[\w ()]{1,60}\]): |\s*[\]})]{1,3},?\Z|\s+['\"\[{]")
 _PY_EXCEPTION = lazy(r"((?:[A-Za-z_]\w{0,80}\.){0,8}[A-Za-z_]\w{0,80})(?:: (.*))?\Z")
 _PY_CHAIN = lazy(r"(?:During handling of the above exception|The above exception was the direct cause)")
 # pydantic, marshmallow: the fields follow on lines of their own.
@@ -460,11 +463,10 @@ def _python(log: _Log, at: int) -> LastError | None:
                 or _PY_CHAIN.match(extra)
             ):
                 break
-            if not extra.startswith(" ") and match and match[2] and not _PY_LIST.match(match[2]):
-                break
             more += 1
         details = [log.body(i).strip() for i in range(end, more)]
-        if match and not match[2] and details:
+        own = [log.body(i).startswith(" ") for i in range(end, more)]
+        if match and not match[2] and details and all(own):
             summary = f"{name}: {details[0]}"
         elif details and (shown.rstrip().endswith((":", "failed")) or (match and _PY_LIST.match(match[2] or ""))):
             summary = " ".join([shown, *details[:3]])
@@ -1061,6 +1063,11 @@ def _first_text(entry: Obj, *keys: str) -> str:
     return ""
 
 
+def _goes_on(row: str) -> bool:
+    """Tell whether a line can belong to the message of the line before it."""
+    return bool(row.strip()) and not _LOG_LINE.match(row) and not row.startswith("{") and not _may_begin(row.strip())
+
+
 def _plain(log: _Log, at: int, body: str) -> LastError | None:
     """Read plain words: shells, Perl, an exception without frames, or any line that tells of a failure."""
     if _level_of(body) == "other":
@@ -1076,7 +1083,11 @@ def _plain(log: _Log, at: int, body: str) -> LastError | None:
         return log.error(at, at + 1, "perl", "error", words)
     head = _head(words) if not words.startswith(" ") else None
     if head is not None:
-        return log.error(at, at + 1, _language_of(words), "error", words, head[0])
+        # An exception whose frames are missing may have a message of several lines.
+        end = at + 1
+        while end < len(log.lines) and end - at < 8 and _goes_on(log.body(end)):
+            end += 1
+        return log.error(at, end, _language_of(words), "error", words, head[0])
     if re.match(r"(?:[\w./-]{1,60}: )?(?:fatal|FATAL|Fatal|panic|PANIC)\b", words):
         return log.error(at, at + 1, "go" if go else "text", "fatal", words)
     if re.match(r"(?:[\w./-]{1,60}: )?(?:error|ERROR|Error)\b[:\s]", words):
@@ -1385,8 +1396,9 @@ def addresses(content: str) -> tuple[Address, ...]:
             continue
         address = _address_in(row) or _address_near(log, at)
         host, port = address or ("", None)
-        found.pop((host, port, kind), None)
-        found[host, port, kind] = Address(host, port, kind, row.strip()[:2000], at)
+        before = found.pop((host, port, kind), None)
+        times = (*(before.times if before else ())[-49:], at)
+        found[host, port, kind] = Address(host, port, kind, row.strip()[:2000], at, times)
         if len(found) > 200:
             found.pop(next(iter(found)))
     named = {(a.host, a.kind) for a in found.values() if a.port is not None}

@@ -131,11 +131,14 @@ class LastWords:
         error = self.error
         if error is None:
             return []
-        inside = [(a, self.confidence) for a in self.addresses if error.at <= a.at < max(error.end, error.at + 1)]
+        block = range(error.at, max(error.end, error.at + 1))
+        inside = [(a, self.confidence) for a in self.addresses if any(at in block for at in a.times)]
         if inside or not closes(error):
             return inside
         weaker = max(self.confidence, Confidence.LIKELY, key=lambda c: c.rank)
-        return [(a, weaker) for a in reversed(self.addresses) if error.at - _NEAR <= a.at < error.at]
+        return [
+            (a, weaker) for a in reversed(self.addresses) if any(error.at - _NEAR <= at < error.at for at in a.times)
+        ]
 
     def quote(self, *lines: str) -> tuple[Evidence, ...]:
         """Quote lines of the output; without arguments those of the last error."""
