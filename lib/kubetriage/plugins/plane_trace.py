@@ -51,6 +51,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
         samples.append(apiserver.METRICS[1])
     else:
         samples += apf.LEVELS
+    samples += apf.LOOKS
     if case.etcd_check_fails and not case.livez.hung:
         yield apiserver.ETCD_CHECK
     for component in (leases.CONTROLLER_MANAGER, leases.SCHEDULER):
@@ -70,7 +71,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
         yield webhooks.FAILED_CREATES
     yield EVENTS
     if any(level.pressed for level in case.levels):
-        yield from apf.REQUESTS
+        yield from apf.MORE_LOOKS
 
 
 def _presumed(snapshot: Snapshot, need: Need) -> bool:
@@ -190,6 +191,8 @@ def _needless(need: Need, case: Case) -> bool:
         return not case.lost_nodes
     if need == leases.quorum_read(leases.CONTROLLER_MANAGER):
         return case.leading(leases.CONTROLLER_MANAGER) is Leading.BACK and case.writes is Writes.FLOWING
+    if need in apf.REQUESTS:
+        return not any(level.pressed for level in case.levels)
     return isinstance(need, Raw) and need.path.startswith("/apis/coordination.k8s.io/")
 
 

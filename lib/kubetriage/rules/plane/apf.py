@@ -11,8 +11,11 @@ from kubetriage.snapshot import Raw, Snapshot
 
 LEVELS = tuple(Raw("/debug/api_priority_and_fairness/dump_priority_levels", n, timeout=5.0) for n in (0, 1))
 _REQUESTS = "/debug/api_priority_and_fairness/dump_requests?includeRequestDetails="
-REQUESTS = tuple(Raw(f"{_REQUESTS}{n}", timeout=5.0) for n in range(1, 6))
-"""Several looks at who is waiting and executing. Any value asks for the details, so the number makes them distinct."""
+LOOKS = (Raw(f"{_REQUESTS}1", 0, timeout=5.0), Raw(f"{_REQUESTS}1", 1, timeout=5.0))
+"""Two looks at who is waiting and executing, an interval apart."""
+MORE_LOOKS = tuple(Raw(f"{_REQUESTS}{n}", timeout=5.0) for n in range(2, 6))
+"""Further looks under pressure. Any value asks for the details, so the number makes them distinct."""
+REQUESTS = LOOKS + MORE_LOOKS
 
 SYSTEM_LEVELS = ("leader-election", "node-high", "system", "workload-high")
 """Levels on which the cluster itself depends (apis/flowcontrol/bootstrap/default.go)."""
@@ -93,6 +96,7 @@ def _from_metrics(window: Window, snapshot: Snapshot) -> tuple[Level, ...]:
     total = latest.by("apiserver_flowcontrol_rejected_requests_total", "priority_level")
     dumped = {level.name: level.waiting or 0.0 for level in _from_dump(snapshot)}
     queued = Counter(r.level for r in read_requests(snapshot) if r.waiting)
+    looks = sum(snapshot.body(need.path, need.sample) is not None for need in REQUESTS)
     levels = []
     for name in sorted(nominal):
         rejected = window.increase_by("apiserver_flowcontrol_rejected_requests_total", "reason", priority_level=name)
@@ -103,7 +107,7 @@ def _from_metrics(window: Window, snapshot: Snapshot) -> tuple[Level, ...]:
                 nominal[name],
                 limits.get(name),
                 executing.get(name, 0.0),
-                max(waiting.get(name, 0.0), dumped.get(name, 0.0), queued[name] / len(REQUESTS)),
+                max(waiting.get(name, 0.0), dumped.get(name, 0.0), queued[name] / max(looks, 1)),
                 rejected,
                 total.get(name, 0.0),
                 (waits.count, waits.mean) if waits and waits.mean is not None else None,
@@ -139,7 +143,7 @@ def read_requests(snapshot: Snapshot) -> tuple[Request, ...]:
     """
     found: list[Request] = []
     for need in REQUESTS:
-        body = snapshot.body(need.path)
+        body = snapshot.body(need.path, need.sample)
         if body is None or body.status >= 400:
             continue
         header: dict[str, int] = {}
