@@ -364,9 +364,11 @@ class Pod:
 
         False for a pod that finished well and for one that is ready with no instance that ended lately or badly.
         """
+        if self.deleting:
+            return True
         if self.phase == "Succeeded":
             return False
-        if self.phase != "Running" or self.deleting or not self.ready:
+        if self.phase != "Running" or not self.ready:
             return True
         return any(
             c.waiting is not None or (c.current_termination is not None and c.current_termination.exit_code != 0)

@@ -4,6 +4,7 @@
 import pytest
 
 from kubetriage.model import Confidence, Severity
+from kubetriage.pods import Pod
 from support.objects import at, container, crash_causes, crash_findings, event, obj, pod, ready_node, status, terminated
 from support.offline import answer, diagnosis
 
@@ -399,3 +400,15 @@ class TestVolumes:
             "SuccessfulAttachVolume", 'AttachVolume.Attach succeeded for volume "pvc-1"', last=-30, warning=False
         )
         assert "VolumeAttachFailed" not in {c for c, _ in crash_causes(creating(CLAIM), said, done)}
+
+
+def test_a_succeeded_pod_that_a_finalizer_holds_is_looked_at():
+    target = pod(deletion=-120, phase="Succeeded", statuses=[DONE], metadata={"finalizers": ["example.com/cleanup"]})
+    assert Pod(target).is_troubled
+    assert crash_causes(target) == [("StuckTerminating", "")]
+
+
+def test_a_node_name_that_never_existed():
+    (found,) = crash_findings(pod(phase="Pending", node="ghost"), gone_nodes=["ghost"])
+    assert found.cause == "NodeNotReady"
+    assert "nobody starts" in found.message

@@ -146,7 +146,7 @@ def test_what_is_free_on_the_best_node():
     target = pending("2 Insufficient memory", total=2, containers=big("6Gi"))
     (found,) = crash_findings(target, node("w-1"), node("w-2"), used("w-1", "a"), used("w-2", "b"), used("w-2", "c"))
     assert "3Gi on w-1" in found.message
-    assert "to at most 3Gi" in found.fix[0].text
+    assert "to at most 3072Mi" in found.fix[0].text
 
 
 def test_pods_of_a_node_are_read_only_when_it_could_hold_the_request():
@@ -324,3 +324,13 @@ def test_recorded(scenario):
     found = diagnosis("why-crash", "pod/api", capture=scenario).findings
     assert len(found) == 1
     assert found[0].confidence is Confidence.CONFIRMED
+
+
+def test_a_driver_that_makes_no_volume_while_the_scheduler_waits():
+    data = claim("data", storageClassName="wait")
+    wait = obj("StorageClass", "wait", provisioner="csi.example", volumeBindingMode="WaitForFirstConsumer")
+    words = "Waiting for a volume to be created either by the external provisioner 'csi.example' or manually"
+    said = event("ExternalProvisioning", words, data, warning=False)
+    (found,) = crash_findings(pod(node="", phase="Pending", **using("data")), data, wait, said)
+    assert (found.cause, found.confidence) == ("PersistentVolumeClaimPending", Confidence.LIKELY)
+    assert "csi.example" in found.message

@@ -38,7 +38,8 @@ def failed_jobs(case: ControllerCase, *reasons: str) -> Iterator[tuple[Obj, Obj]
         jobs = sorted(jobs, key=lambda j: text(j, "metadata", "creationTimestamp"))[-1:]
     for job in jobs:
         for condition in objects(job, "status", "conditions"):
-            if text(condition, "type") == "Failed" and text(condition, "status") == "True":
+            # FailureTarget stands first, while the pods are still being ended (1.31 and newer).
+            if text(condition, "type") in ("Failed", "FailureTarget") and text(condition, "status") == "True":
                 if text(condition, "reason") in reasons:
                     yield job, condition
                 break

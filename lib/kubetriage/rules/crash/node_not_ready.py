@@ -88,7 +88,9 @@ def _gone(case: Case) -> Finding:
         Severity.ERROR,
         Confidence.CONFIRMED,
         pod.ref,
-        f"Node {pod.node} does not exist any more; the pod's status is what its kubelet wrote last.",
+        f"Node {pod.node} does not exist any more; the pod's status is what its kubelet wrote last."
+        if any(c.status for c in case.containers)
+        else f"Node {pod.node} does not exist, so nobody starts the pod.",
         (pod.fact("spec", "spec.nodeName", pod.node), Evidence("status", f"node/{pod.node}", "not found")),
         fix=(Fix(f"The pod is removed by itself, or now: {case.kubectl(f'delete pod {pod.name} --force')}."),),
         verify=(f"kubectl get node {pod.node}",),

@@ -16,6 +16,7 @@ Source: scheduler plugin VolumeBinding; persistentvolume controller pv_controlle
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from kubetriage.events import Event, Events
 from kubetriage.fields import Obj, dig, labels, name_of, text, texts, uid_of
@@ -32,6 +33,8 @@ CODE = "PersistentVolumeClaimPending"
 TITLE = "A PersistentVolumeClaim has no volume"
 
 _DEFAULT = "storageclass.kubernetes.io/is-default-class"
+PROVISIONING = timedelta(seconds=60)
+"""Time that a healthy storage driver takes at most to make a volume."""
 _NO_PROVISIONER = "kubernetes.io/no-provisioner"
 
 
@@ -78,7 +81,9 @@ def check(case: Case) -> Iterator[Finding]:
         events = Events.of(case.snapshot.events(case.pod.namespace, uid_of(claim), name_of(claim), CLAIM))
         failure = events.last("ProvisioningFailed", "FailedBinding")
         class_missing = bool(_class_name(claim)) and case.snapshot.get("storageclasses", "", _class_name(claim)).absent
-        if blamed or failure is not None or class_missing:
+        # The scheduler says nothing while it waits for the volume of a claim that it gave a node.
+        waits = found is None and events.last("ExternalProvisioning") is not None and _waited(case)
+        if blamed or failure is not None or class_missing or waits:
             told = True
             yield _finding(case, claim, found, events)
     if blamed and found is not None and not told:
@@ -93,10 +98,15 @@ def check(case: Case) -> Iterator[Finding]:
 CLAIM = "PersistentVolumeClaim"
 
 
+def _waited(case: Case) -> bool:
+    return case.pod.created is not None and case.now - case.pod.created > PROVISIONING
+
+
 def _finding(case: Case, claim: Obj, found: Unscheduled | None, events: Events) -> Finding:
     name, phase = name_of(claim), text(claim, "status", "phase") or "Pending"
     why, fix, more = _why(case, claim, events)
-    newest = events.last("ProvisioningFailed", "FailedBinding") or events.last("ExternalProvisioning")
+    failure = events.last("ProvisioningFailed", "FailedBinding")
+    newest = failure or events.last("ExternalProvisioning")
     evidence = [
         *(found.evidence if found else ()),
         Evidence("status", f"persistentvolumeclaim/{name} status.phase", phase),
@@ -108,7 +118,7 @@ def _finding(case: Case, claim: Obj, found: Unscheduled | None, events: Events) 
     return Finding(
         cause=CODE,
         severity=Severity.ERROR,
-        confidence=Confidence.CONFIRMED if found or newest else Confidence.LIKELY,
+        confidence=Confidence.CONFIRMED if found or failure else Confidence.LIKELY,
         object=pod.ref,
         message=f"PersistentVolumeClaim {name} is {phase}: {why}",
         evidence=tuple(evidence),

@@ -38,7 +38,9 @@ _WORDS: tuple[tuple[Refused, re.Pattern[str]], ...] = (
     (Refused.SERVICE_ACCOUNT, re.compile(r'error looking up service account|serviceaccount "[^"]+" not found')),
 )
 # statefulset: "create Pod web-0 in StatefulSet web failed error: ..."; the others "Error creating: ...".
-_LEAD = re.compile(r"\A(?:Error creating: |create Pod \S+ in StatefulSet \S+ failed error: |Error creating pod: )")
+_LEAD = re.compile(
+    r"\A(?:Error creating: |create Pod \S+ in StatefulSet \S+ failed error: |Error creating (?:pod|job): )"
+)
 _POD = re.compile(r'\Apods? "(?P<name>[^"]*)" is (?:forbidden|invalid): |\AInternal error occurred: ')
 
 

@@ -25,7 +25,7 @@ from kubetriage.pods import Pod
 from kubetriage.quantity import parse_quantity
 from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.requests import amount_text, pod_request
+from kubetriage.rules.crash.requests import BYTES, amount_text, pod_request
 from kubetriage.rules.crash.scheduling import Block, Requirement, Unscheduled
 from kubetriage.snapshot import List, Need
 
@@ -160,8 +160,13 @@ def _words(case: Case, resource: str, wanted: Fraction, rooms: list[Room]) -> st
         return f"Lower requests.{resource} in {case.workload_name}, or add a node with room for it."
     return (
         f"Lower requests.{resource} in {case.workload_name} from {amount_text(resource, wanted)} to at most "
-        f"{amount_text(resource, room)}, or add a node with room for it."
+        f"{_below(resource, room)}, or add a node with room for it."
     )
+
+
+def _below(resource: str, room: Fraction) -> str:
+    """Write an amount that surely fits: bytes are rounded down to MiB."""
+    return f"{int(room) // 2**20}Mi" if resource in BYTES else amount_text(resource, room)
 
 
 def _evidence(case: Case, resource: str, rooms: list[Room]) -> Iterator[Evidence]:
