@@ -99,8 +99,8 @@ def events_expired(pods, events):
 
 
 WEAKER = {
-    # Without events the sender is judged by lifetime, or the hook is not known to have failed.
-    ("events_expired", "poststart-fail"): ("PostStartHookFailed", "KilledBySignal", "Unknown"),
+    # Without events the sender is judged by lifetime.
+    ("events_expired", "poststart-fail"): ("PostStartHookFailed", "KilledBySignal"),
     ("events_expired", "liveness-slow-start"): ("LivenessKillsSlowStart", "LivenessProbeFailed"),
 }
 

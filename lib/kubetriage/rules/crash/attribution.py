@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from kubetriage.events import Event
-from kubetriage.fields import dig, text
+from kubetriage.fields import dig, number, text
 from kubetriage.model import Confidence, Evidence, RuledOut
 from kubetriage.pods import Container, Termination
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.probing import Probe, ProbeKind, happened_in, probe_events, probe_of
+from kubetriage.rules.crash.probing import MINIMUM_GRACE, Probe, ProbeKind, happened_in, probe_events, probe_of
 from kubetriage.times import precise_duration
 
 
@@ -81,7 +81,11 @@ def attribute(case: Case, container: Container, end: Termination | None = None) 
     if told is not None:
         return told
     if end.exit_code in (137, 143, 0):
-        told = _told_by_lifetime(case, container, end) or _told_by_failures(case, container, end)
+        told = (
+            _told_by_lifetime(case, container, end)
+            or _told_by_failures(case, container, end)
+            or _told_by_hook(case, container, end)
+        )
         if told is not None:
             return told
     if end.exit_code in (137, 143):
@@ -244,8 +248,25 @@ def _told_by_failures(case: Case, container: Container, end: Termination) -> Att
     return None
 
 
+def _told_by_hook(case: Case, container: Container, end: Termination) -> Attribution | None:
+    """Judge a SIGKILL one grace period after the start: a postStart hook that failed at once fits, no more."""
+    hook = dig(container.spec, "lifecycle", "postStart")
+    if hook is None or end.exit_code != 137 or end.lifetime is None or events_cover(case, end):
+        return None
+    given = number(case.pod.raw, "spec", "terminationGracePeriodSeconds")
+    grace = max(30 if given is None else given, MINIMUM_GRACE)
+    if not grace - 1 <= end.lifetime.total_seconds() <= grace + MINIMUM_GRACE + 1:
+        return None
+    lived = precise_duration(end.lifetime)
+    shown = container.fact(
+        "spec", "lifecycle.postStart", f"lived {lived}; a hook that fails at once ends it {grace} s on"
+    )
+    rival = RuledOut("KilledBySignal", f"the events that would name the kubelet's kill {_no_events(case)}")
+    return Attribution(Killer.POST_START, Confidence.POSSIBLE, (end.evidence(), shown), tuple(_not_oom(end)), (rival,))
+
+
 def _no_events(case: Case) -> str:
-    return "have expired" if case.events.seen else f"could not be read ({case.events.why})"
+    return "have expired or were dropped" if case.events.seen else f"could not be read ({case.events.why})"
 
 
 def _not_oom(end: Termination) -> Iterator[RuledOut]:
@@ -278,6 +299,10 @@ def _still_possible(case: Case, container: Container, end: Termination) -> Itera
         early = probe and end.lifetime is not None and end.lifetime.total_seconds() < probe.earliest - 1
         if probe is not None and not events_cover(case, end) and not early:
             yield RuledOut(code, f"it has a {kind} probe, and the events of that time {_no_events(case)}")
+    if dig(container.spec, "lifecycle", "postStart") is not None and not events_cover(case, end):
+        yield RuledOut(
+            "PostStartHookFailed", f"it has a postStart hook, and the events of that time {_no_events(case)}"
+        )
     if end.exit_code == 137 and not text(container.spec, "resources", "limits", "memory"):
         yield RuledOut("OOMKilled", "no memory limit: a kill by the node's own OOM killer can stay without a reason")
     if end.exit_code == 137:

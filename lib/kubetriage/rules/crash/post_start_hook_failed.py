@@ -78,7 +78,8 @@ def _failed(case: Case, container: Container, confidence: Confidence, seen: tupl
         Severity.ERROR,
         confidence,
         container.ref,
-        f"The kubelet killed {container.name} because its postStart hook failed ({words}).",
+        f"The kubelet {'probably ' if confidence is Confidence.POSSIBLE else ''}killed {container.name} because its "
+        f"postStart hook failed ({words}).",
         tuple(dict.fromkeys(evidence)),
         (),
         tuple(fixes),
