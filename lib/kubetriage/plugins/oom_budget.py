@@ -205,7 +205,7 @@ def _diagnose_pod(
     tail: list[Section] = list(report.sections(shown))
     if len(cases) > 1:
         tail.append(_overview(cases))
-    if pod.uid and not shallow:
+    if not shallow:
         order, why = _order(snapshot, pod) if node_view else (None, "asked for single pods only")
         tail.append(report.node_table(shown, order, why))
     return Diagnosis(

@@ -100,13 +100,23 @@ def test_no_limit_closes_when_shares_of_it_add_up_to_more_than_all():
     assert "heap" in kinds
 
 
-def test_caps_that_need_a_larger_limit_say_which():
+def test_where_nothing_fits_the_limit_the_heap_of_today_is_kept():
     words = ("java", "-XX:MaxRAMPercentage=75", "-XX:MaxDirectMemorySize=1g", "-cp", "/app", "Leak")
     asked = case(live(java(*words, limit="160Mi")))
-    (caps,) = (p for p in asked.proposals if p.kind == "caps")
-    assert caps.limit > 160 * MIB
-    smallest = next(p.limit for p in asked.proposals if p.kind == "limit")
-    assert caps.limit < smallest
+    same, free = asked.proposals
+    assert (same.kind, free.kind) == ("limit", "limit")
+    assert same.flags == ("-Xmx80m",)
+    assert 160 * MIB < same.limit < free.limit
+    model = asked.budget.model.with_heap(80 * MIB)
+    assert total(model, same.limit) <= same.limit
+    assert total(model, same.limit - MIB) > same.limit - MIB
+
+
+def test_an_area_without_a_cap_gets_none_below_what_is_expected():
+    words = ("java", "-Xmx300m", "-XX:ReservedCodeCacheSize=240m", "-XX:MaxDirectMemorySize=16m", "A")
+    asked = case(live(java(*words, limit="600Mi")))
+    caps = next(p for p in asked.proposals if p.kind == "caps")
+    assert not any("Metaspace" in flag for flag in caps.flags)
 
 
 @pytest.mark.parametrize(("words", "of_4gi"), [("5%", 214748365), ("64Mi", 64 * MIB), ("0", 0), ("2.5%", 107374183)])

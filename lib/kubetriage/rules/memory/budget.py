@@ -226,13 +226,24 @@ def propose(model: Model, limit: int | None, margin: Callable[[int], int]) -> tu
 
     ``margin`` gives the bytes to keep free under a limit.
     """
-    found: list[Proposal] = []
-    if limit is not None:
-        found.extend(_largest_heap(model, limit, margin(limit)))
-    found.extend(_smallest_limit(model, margin))
-    if limit is not None:
-        found.extend(_caps(model, limit, margin))
-    return tuple(found)
+    if limit is None:
+        return tuple(_smallest_limit(model, margin))
+    heaps, caps = list(_largest_heap(model, limit, margin(limit))), list(_caps(model, limit, margin))
+    pinned = [] if heaps or caps else list(_same_heap(model, limit, margin))
+    return (*heaps, *pinned, *_smallest_limit(model, margin), *caps)
+
+
+def _same_heap(model: Model, limit: int, margin: Callable[[int], int]) -> Iterator[Proposal]:
+    """Keep the main area as it is under this limit, where it is a share that would grow with a larger one."""
+    size = next((a.ceiling.size for a in model.areas(limit) if a.name == model.heap_area), None)
+    if not size:
+        return
+    flag = model.heap_flag(size)
+    for found in _smallest_limit(model.with_heap(size), margin):
+        free = list(_smallest_limit(model, margin))
+        if found.limit is not None and found.limit > limit and (not free or found.limit < (free[0].limit or 0)):
+            text = f"smallest limit with the {model.heap_area} of today: {flag} and {found.limit // MIB}Mi"
+            yield Proposal("limit", text, (flag,), found.limit, found.margin)
 
 
 def _largest_heap(model: Model, limit: int, margin: int) -> Iterator[Proposal]:
@@ -277,9 +288,8 @@ def _caps(model: Model, limit: int, margin: Callable[[int], int]) -> Iterator[Pr
     over = total(model, limit) + margin(limit) - limit
     if over <= 0:
         return
-    by_slack = sorted(
-        (a for a in model.areas(limit) if a.flag and a.counted - a.least >= MIB), key=lambda a: a.least - a.counted
-    )
+    capped = [a for a in model.areas(limit) if a.flag and a.ceiling.size is not None]
+    by_slack = sorted((a for a in capped if a.counted - a.least >= MIB), key=lambda a: a.least - a.counted)
     # The largest slack first, so that as few caps as possible do; the last one is cut no further than needed.
     chosen: CappedModel = model
     flags: list[str] = []
@@ -292,11 +302,6 @@ def _caps(model: Model, limit: int, margin: Callable[[int], int]) -> Iterator[Pr
             text = "caps that make it close: " + " ".join(flags)
             yield Proposal("caps", text, tuple(flags), limit, limit - total(chosen, limit))
             return
-    # Not under this limit: the same caps with the limit that they need.
-    if flags:
-        for proposal in _smallest_limit(chosen, margin):
-            text = f"caps, and the limit that they need: {' '.join(flags)}, {(proposal.limit or 0) // MIB}Mi"
-            yield Proposal("caps", text, tuple(flags), proposal.limit, proposal.margin)
 
 
 def _last_true(test: Callable[[int], bool], low: int, high: int) -> int:

@@ -241,8 +241,8 @@ class Case:
         model = self.budget.model.model if isinstance(self.budget.model, Extended) else self.budget.model
         if not isinstance(model, jvm.JvmModel) or not model.flags.switch("AlwaysPreTouch"):
             return None
-        size = model.flags.size("InitialHeapSize")
-        return (size, model.flags.source("InitialHeapSize")) if size is not None else None
+        initial = model.initial_heap(self.limit.size)
+        return (initial.size, initial.source) if initial.size is not None else None
 
     @property
     def kill_level(self) -> KilledBy:
@@ -424,10 +424,7 @@ class _Builder:
         self.lints += [*lints, *flags.lints]
         if flags.agents:
             self.unseen.append("what the agents take: " + ", ".join(flags.agents))
-        # Image and tag may say 8 or 11 without the update that decides whether container limits are read.
-        if supports_containers(jdk, found.update, 2) is None and case.limit.size is not None:
-            least = "8u372" if jdk == 8 else "11.0.16"
-            self.unseen.append(f"the update of JDK {jdk}: before {least} it does not read limits of cgroup v2")
+        self._container_support(jdk)
         model = jvm.JvmModel(
             flags=flags,
             jdk=jdk,
@@ -442,6 +439,22 @@ class _Builder:
             machine = model.machine(case.limit.size)
             self.lints += lint_together(flags, jdk, machine, model.collector(case.limit.size))
         return model
+
+    def _container_support(self, jdk: int) -> None:
+        """Say where a JVM may not read its container's limit: then it sizes itself by the node."""
+        found = self.case.detected
+        if self.case.limit.size is None or jdk >= 15:
+            return
+        least = {8: "8u372", 11: "11.0.16"}.get(jdk, "15")
+        supported = supports_containers(jdk, found.update if found.version == jdk else None, 2)
+        if supported is None:
+            self.unseen.append(f"the update of JDK {jdk}: before {least} it does not read limits of cgroup v2")
+        elif not supported:
+            name = f"8u{found.update}" if jdk == 8 else f"11.0.{found.update}" if jdk == 11 else str(jdk)
+            words = (
+                f"it does not read limits of cgroup v2 ({least} does): there its heap is a share of the node's memory"
+            )
+            self.lints.append(Lint(f"JDK {name}", found.version_evidence, "trap", words))
 
     def _with_log(self, options: list[Option], unseen: list[str]) -> tuple[list[Option], list[str]]:
         """Put in the variables that the JVM says it picked up and that the pod does not show (ENV of the image)."""
@@ -515,6 +528,8 @@ class _Builder:
     def _observed_total(self) -> Amount:
         sample = self.case.usage.working_set
         if sample is None:
+            if not self.case.pod.uid:
+                return Amount(None, "unknown", "nothing runs yet")
             running = self.case.container.running
             return Amount(None, "unknown", "no working set was read" if running else "no instance runs now")
         return Amount(sample.size, "measured", f"{sample.name}, {sample.source}")

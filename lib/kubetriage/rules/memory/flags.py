@@ -171,10 +171,14 @@ WRAPPER_VARIABLES: tuple[tuple[str, str], ...] = (
 )
 """Variables that only start scripts read, and which ones do."""
 WRAPPER_SIZES: tuple[tuple[str, str, str], ...] = (
-    ("MAX_HEAP_SIZE", "-Xmx", "Cassandra's cassandra-env.sh"),
-    ("SOLR_HEAP", "-Xmx", "Solr's start script"),
+    ("MAX_HEAP_SIZE", "-Xmx{}", "Cassandra's cassandra-env.sh"),
+    ("SOLR_HEAP", "-Xmx{}", "Solr's start script"),
+    ("JAVA_MAX_MEM_RATIO", "-XX:MaxRAMPercentage={}", "run-java.sh of Red Hat's images"),
+    ("GC_MAX_METASPACE_SIZE", "-XX:MaxMetaspaceSize={}m", "run-java.sh of Red Hat's images"),
 )
 """Variables whose value becomes one option."""
+_KEYCLOAK_HEAP = "-XX:MaxRAMPercentage=70 -XX:MinRAMPercentage=70 -XX:InitialRAMPercentage=50"
+# What kc.sh passes where JAVA_OPTS_KC_HEAP is not set.
 BUILDPACK_VARIABLES = (
     "BPL_JVM_HEAD_ROOM",
     "BPL_JVM_HEADROOM",
@@ -323,10 +327,13 @@ def _from_wrappers(process: Process, unseen: list[str], lints: list[Lint]) -> It
             continue
         unseen.append(f"whether the image's start script reads {name} (only {reader} do)")
         yield from _from_variable(process, name, unseen)
-    for name, option, _ in WRAPPER_SIZES:
+    if process.script == "kc.sh" and "JAVA_OPTS_KC_HEAP" not in process.environment:
+        yield from (Option(word, "default of kc.sh") for word in _KEYCLOAK_HEAP.split())
+    for name, option, reader in WRAPPER_SIZES:
         variable = process.environment.get(name)
         if variable is not None and variable.value and not direct:
-            yield Option(option + variable.value, variable.source)
+            unseen.append(f"whether the image's start script reads {name} (only {reader} does)")
+            yield Option(option.format(variable.value), variable.source)
     if any(n in process.environment for n in BUILDPACK_VARIABLES):
         unseen.append("the flags that the buildpack's memory calculator computes at start (BPL_JVM_*)")
 

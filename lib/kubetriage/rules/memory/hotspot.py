@@ -105,9 +105,13 @@ def max_heap(
     return align_up(heap, heap_alignment(gc, heap))
 
 
-def initial_heap(memory: int, gc: str, heap: int, percentage: float | None = None) -> int:
-    """Return the initial heap that ergonomics chooses without ``-Xms``: 1/64, at least 8 MiB, at most the heap."""
-    wanted = int(memory * (DEFAULT_INITIAL_PERCENTAGE if percentage is None else percentage) / 100)
+def initial_heap(memory: int, gc: str, heap: int, percentage: float | None = None, jdk: int = ASSUMED_JDK) -> int:
+    """Return the initial heap that ergonomics chooses without ``-Xms``: 1/64, at least 8 MiB, at most the heap.
+
+    From JDK 26 the default percentage is 0 (JDK-8371986), so that the 8 MiB stand.
+    """
+    default = DEFAULT_INITIAL_PERCENTAGE if jdk < 26 else 0.0
+    wanted = int(memory * (default if percentage is None else percentage) / 100)
     return min(heap, align_up(max(wanted, 8 * MIB), heap_alignment(gc, heap)))
 
 

@@ -119,6 +119,20 @@ class JvmModel:
                 ceiling = Amount(size, "default", f"JDK {self.jdk} ergonomics for {machine.memory // MIB} MiB")
         return Area(HEAP, ceiling, Amount(ceiling.size, "assumed", "a heap grows to its maximum under load"))
 
+    def initial_heap(self, memory: int | None) -> Amount:
+        """Return the heap that the JVM starts with."""
+        given, heap = self.flags.size("InitialHeapSize"), self.heap(memory).ceiling.size
+        if given is not None:
+            return Amount(given, *_flag(self.flags, "InitialHeapSize"))
+        machine = self.machine(memory)
+        if heap is None or machine.memory <= 0:
+            return Amount(None, "unknown", "depends on the heap")
+        percentage = self.flags.number("InitialRAMPercentage")
+        size = hotspot.initial_heap(machine.memory, self.collector(memory), heap, percentage, self.jdk)
+        if percentage is not None:
+            return Amount(size, *_flag(self.flags, "InitialRAMPercentage"))
+        return Amount(size, "default", f"InitialRAMPercentage of JDK {self.jdk}")
+
     def _metaspace(self) -> Area:
         estimate = _METASPACE_BASE + _METASPACE_PER_CLASS * self.classes.number
         given = self.flags.size("MaxMetaspaceSize")

@@ -99,12 +99,12 @@ def effective_request(pod: Pod) -> EffectiveRequest:
     running = sum(_request(pod, c) for c in pod.containers if c.kind == "app")
     for c in pod.containers:
         if c.kind == "app":
-            terms.append(Term(f"container {c.name}", _request(pod, c), True))
+            terms.append(Term(f"container {c.name}{_resize(pod, c)}", _request(pod, c), True))
     beside = largest_init = 0
     for c in pod.containers:
         if c.kind == "sidecar":
             beside += _request(pod, c)
-            terms.append(Term(f"sidecar {c.name}", _request(pod, c), True))
+            terms.append(Term(f"sidecar {c.name}{_resize(pod, c)}", _request(pod, c), True))
             use = beside
         elif c.kind == "init":
             use = _request(pod, c) + beside
@@ -128,18 +128,35 @@ def effective_request(pod: Pod) -> EffectiveRequest:
     return EffectiveRequest(effective, tuple(terms), f"{words} = {format_bytes(effective)}")
 
 
-def _request(pod: Pod, container: Container) -> int:
-    """Return a container's term: while a resize is open, the larger of wish, allocation and what is in force."""
+def _requests(container: Container) -> tuple[int, int | None, int | None]:
+    """Return what the spec asks for, what the kubelet allocated, and what is in force."""
     declared = memory_of(mapping(container.spec, "resources"), "requests")
     if declared is None:
         declared = memory_of(mapping(container.spec, "resources"), "limits")
     allocated = parse_bytes(dig(container.status, "allocatedResources", "memory"))
-    actuated = memory_of(mapping(container.status, "resources"), "requests")
-    values = [v for v in (allocated, actuated) if v is not None]
-    resize = pod.condition("PodResizePending")
-    if not values or text(resize, "reason") != "Infeasible":
-        values.append(declared or 0)
-    return max(values)
+    return declared or 0, allocated, memory_of(mapping(container.status, "resources"), "requests")
+
+
+def _request(pod: Pod, container: Container) -> int:
+    """Return a container's term: while a resize is open, the largest of wish, allocation and what is in force."""
+    declared, *others = _requests(container)
+    known = [v for v in others if v is not None]
+    if known and text(pod.condition("PodResizePending"), "reason") == "Infeasible":
+        return max(known)
+    return max([declared, *known])
+
+
+def _resize(pod: Pod, container: Container) -> str:
+    """Explain the term of a container whose resize is not finished; empty otherwise."""
+    declared, allocated, actuated = _requests(container)
+    known = [v for v in (allocated, actuated) if v is not None]
+    if all(v == declared for v in known):
+        return ""
+    reason = text(pod.condition("PodResizePending"), "reason")
+    parts = [f"spec {format_bytes(declared)}"]
+    parts += [f"allocated {format_bytes(allocated)}"] if allocated is not None else []
+    parts += [f"in force {format_bytes(actuated)}"] if actuated is not None else []
+    return f" (resize {reason or 'in progress'}: {', '.join(parts)})"
 
 
 def qos_class(pod: Pod) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from kubetriage.fields import objects, text, texts
 from kubetriage.model import Fix
-from kubetriage.rules.memory.budget import Proposal
+from kubetriage.rules.memory.budget import Proposal, mebibytes
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.flags import split_options
 from kubetriage.rules.memory.hotspot import MIB
@@ -96,7 +96,13 @@ def proposal_fix(case: Case, proposal: Proposal) -> Fix:
         resources = {"resources": {"limits": {"memory": size}}}
     if not proposal.flags:
         verb = "Set" if now is None else "Raise" if now < (proposal.limit or 0) else "Lower"
-        return case.template_fix(f"{verb} the memory limit of container {name} in {owner} to {size}.", resources)
+        words = f"{verb} the memory limit of container {name} in {owner} to {size}."
+        if case.workload.kind == "Pod" and case.pod.uid:
+            command = f"kubectl -n {case.pod.namespace} patch pod {case.pod.name} --subresource resize"
+            words += (
+                f" A bare pod is resized in place: {command} (kubectl 1.32 and later); a JVM that runs keeps its heap."
+            )
+        return case.template_fix(words, resources)
     words = f"Run container {name} of {owner} with {flags}" + (f" and a memory limit of {size}." if resources else ".")
     patch = flags_patch(case, proposal.flags)
     return case.template_fix(words, None if patch is None else {**patch, **resources})
@@ -107,11 +113,14 @@ def closing_fixes(case: Case) -> Iterator[Fix]:
     blamed, heap = case.budget.blamed, case.budget.heap
     by_caps = blamed is not None and heap is not None and blamed.name != heap.name
     yield from proposal_fixes(case, *(("caps", "heap", "limit") if by_caps else ("heap", "limit", "caps")))
+    if by_caps and blamed is not None and blamed.flag:
+        yield Fix(
+            f"Or lower {blamed.flag} of container {case.container.name}, which allows {mebibytes(blamed.counted)}, "
+            "if the program gets by with less."
+        )
 
 
 def proposal_fixes(case: Case, *kinds: str) -> Iterator[Fix]:
     """Yield the fixes of the proposals of these kinds, in the given order."""
     for kind in kinds:
-        for proposal in case.proposals:
-            if proposal.kind == kind:
-                yield proposal_fix(case, proposal)
+        yield from (proposal_fix(case, p) for p in case.proposals if p.kind == kind)

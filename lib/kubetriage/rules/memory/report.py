@@ -10,6 +10,7 @@ from kubetriage.rules.memory import node
 from kubetriage.rules.memory.budget import Amount, Area, Budget, exact, mebibytes
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.hotspot import MIB
+from kubetriage.rules.memory.remedy import proposal_fix
 
 _BAR_WIDTH = 60
 _SHADES = "█▓▒░"
@@ -231,6 +232,8 @@ def node_table(case: Case, order: list[node.Candidate] | None, why_not: str) -> 
         gap = limit - request
         rows.append((f"limit less request of {case.container.name}", exact(gap), "what the scheduler does not reserve"))
     score = node.oom_score_adj(case.container, capacity)
+    if not pod.uid and score is None:
+        return Table("The node's view", ("WHAT", "VALUE", "WHY"), tuple(rows))
     if score is not None:
         rows.append(
             (f"oom_score_adj of {case.container.name}", f"about {score}", "the kernel kills the highest score first")
@@ -238,7 +241,9 @@ def node_table(case: Case, order: list[node.Candidate] | None, why_not: str) -> 
     else:
         why = case.node.why or "the node was not seen"
         rows.append((f"oom_score_adj of {case.container.name}", "unknown", f"needs the node's capacity: {why}"))
-    if order is None:
+    if not pod.uid:
+        pass  # it stands in no order yet
+    elif order is None:
         rows.append(("place in the eviction order", "unknown", why_not))
     else:
         rows += _place(pod.uid, pod.node, order)
@@ -303,6 +308,7 @@ def as_json(case: Case) -> dict[str, Any]:
                 "flags": list(p.flags),
                 "limitBytes": p.limit,
                 "marginBytes": p.margin,
+                "patch": proposal_fix(case, p).patch,
             }
             for p in case.proposals
         ],
