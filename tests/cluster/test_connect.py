@@ -337,7 +337,9 @@ def test_empty_files_mean_nothing(tmp_path: Path) -> None:
     ("flags", "words"),
     [
         ({"context": "nope"}, "Error in configuration: context was not found for specified context: nope"),
+        ({"context": "nope", "namespace": "a"}, 'error: context "nope" does not exist'),
         ({"cluster": "nope"}, 'error: no server found for cluster "nope"'),
+        ({"cluster": "nope", "namespace": "a"}, 'error: cluster "nope" does not exist'),
         ({"user": "nope"}, 'error: auth info "nope" does not exist'),
         ({"server": "://"}, 'error: host must be a URL or a host:port pair: "://"'),
         ({"server": "http://h:port"}, 'error: host must be a URL or a host:port pair: "http://h:port"'),

@@ -10,17 +10,16 @@ from typing import Any
 
 import pytest
 
-from kubetriage.cli.collect import collect
 from kubetriage.cluster.errors import DumpError
 from kubetriage.cluster.record import record, redacted
 from kubetriage.cluster.recorded import RecordedReader
-from kubetriage.plugins import PLUGINS, Request, load
+from kubetriage.plugins import PLUGINS
 from kubetriage.render.document import document
 from kubetriage.render.sanitize import sanitized
 from kubetriage.snapshot import Body, Dial, Failure, Get, List, Log, Need, Raw, Reader, Snapshot, Why
 from kubetriage.times import parse_time
-from support.live import Read, Serve
-from support.offline import CAPTURES, target, truth
+from support.live import Read, Serve, ask, comparable
+from support.offline import CAPTURES, truth
 
 NOW = parse_time("2026-01-02T03:04:05Z")
 assert NOW is not None
@@ -39,53 +38,36 @@ def is_route(words: str) -> bool:
     return words.startswith(("ingress/", "httproute/"))
 
 
-def ask(scenario: str, reader: Reader) -> tuple[Snapshot, Any]:
-    """Let the scenario's plugin answer; return what it saw and its document."""
-    known = truth(scenario)
-    plugin = load(known.command)
-    options = {o.flag.removeprefix("--").replace("-", "_"): o.default for o in plugin.options}
-    targets = (target(known.target),) if "/" in known.target else ()
-    asked = Request(targets=targets, namespace=known.namespace or "default", options=options)
-    snapshot, answer = collect(plugin, asked, reader)
+def answered(scenario: str, reader: Reader) -> tuple[Snapshot, Any]:
+    """Return what a reader saw, and the document and errors that the scenario's plugin made of it."""
+    snapshot, answer = ask(scenario, reader)
     return snapshot, (document([sanitized(d) for d in answer.diagnoses], snapshot.now), answer.errors)
 
 
 @pytest.mark.parametrize("scenario", questions())
 def test_recording_gives_the_same_answer(scenario: str, serve: Serve, read: Read, tmp_path: Path) -> None:
-    live, answer = ask(scenario, read(serve(scenario), interval=0))
+    live, answer = answered(scenario, read(serve(scenario), interval=0))
     record(live, tmp_path / "dump")
-    again, same = ask(scenario, RecordedReader(tmp_path / "dump"))
+    again, same = answered(scenario, RecordedReader(tmp_path / "dump"))
     assert same == answer
     assert not [f for _, f in again.failures if f.why is Why.NOT_IN_DUMP]
 
 
 @pytest.mark.parametrize("scenario", questions("why-crash", "svc-trace"))
 def test_live_reading_gives_the_answer_of_the_capture(scenario: str, serve: Serve, read: Read) -> None:
-    _, live = ask(scenario, read(serve(scenario)))
-    _, recorded = ask(scenario, RecordedReader(CAPTURES / scenario))
-    assert without_gaps(live) == without_gaps(recorded)
-
-
-def without_gaps(answer: Any) -> Any:
-    """Drop what was not seen: a dump cannot say why, a server can.
-
-    And what a dump tells without being asked: pods of nodes that are too small anyway.
-    """
-    shown, errors = answer
-    items = json.loads(json.dumps([{k: v for k, v in item.items() if k != "notSeen"} for item in shown["items"]]))
-    for finding in (f for item in items for f in item["findings"]):
-        for evidence in finding["evidence"]:
-            evidence["value"] = evidence["value"].partition(", free ")[0]
-    return items, errors
+    _, live = answered(scenario, read(serve(scenario)))
+    _, recorded = answered(scenario, RecordedReader(CAPTURES / scenario))
+    assert comparable(live[0]["items"]) == comparable(recorded[0]["items"])
+    assert live[1] == recorded[1]
 
 
 @pytest.mark.parametrize("denied", ["events", "pods/log", "nodes", "pods"])
 def test_what_was_denied_stays_denied(serve: Serve, read: Read, tmp_path: Path, denied: str) -> None:
     api = serve("java-npe")
     api.deny(denied)
-    live, answer = ask("java-npe", read(api))
+    live, answer = answered("java-npe", read(api))
     record(live, tmp_path / "dump")
-    again, same = ask("java-npe", RecordedReader(tmp_path / "dump"))
+    again, same = answered("java-npe", RecordedReader(tmp_path / "dump"))
     assert same == answer
     assert dict(again.failures) == dict(live.failures)
 

@@ -200,6 +200,9 @@ def _in_cluster(flags: Connection, env: Mapping[str, str]) -> Session:
 def _from_kubeconfig(config: Kubeconfig, flags: Connection, env: Mapping[str, str]) -> Session:
     name = flags.context or config.current
     if name and name not in config.contexts:
+        if flags.context and flags.namespace:
+            # With a namespace given, kubectl finds out at another place.
+            raise ConfigError(f'error: context "{name}" does not exist')
         raise ConfigError(f"Error in configuration: context was not found for specified context: {name}")
     context = config.contexts.get(name, {})
     cluster = _cluster(config, flags, text(context, "cluster"))
@@ -226,7 +229,9 @@ def _from_kubeconfig(config: Kubeconfig, flags: Connection, env: Mapping[str, st
 
 def _cluster(config: Kubeconfig, flags: Connection, named: str) -> dict[str, Any]:
     if flags.cluster and flags.cluster not in config.clusters:
-        raise ConfigError(f'error: no server found for cluster "{flags.cluster}"')
+        name = f'cluster "{flags.cluster}"'
+        words = f"{name} does not exist" if flags.namespace else f"no server found for {name}"
+        raise ConfigError(f"error: {words}")
     cluster = dict(config.clusters.get(flags.cluster or named, {}))
     if flags.insecure_skip_tls_verify:
         cluster["insecure-skip-tls-verify"] = True
