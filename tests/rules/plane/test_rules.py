@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from kubetriage.rules.plane.api_server_overloaded import isolation, yaml_lines
+from kubetriage.rules.plane.apiserver import METRICS
 from kubetriage.rules.plane.leases import quorum_read
 from kubetriage.rules.plane.thresholds import LIMITS, Limits
 from kubetriage.snapshot import Body, Dial, Failure, Why
@@ -186,7 +187,8 @@ def test_saved_logs_speak_for_members_whose_pods_could_not_be_listed():
     plane.frozen()
     lines = [zap(ago(40), "received signal; shutting down"), zap(ago(39), "closed etcd server")]
     plane.logs = {f"etcd-cp-{n}": lines for n in (1, 2, 3)}
-    assert plane.causes()[0] == "EtcdDown"
+    got = plane.diagnosis()
+    assert (got.cause, got.findings[0].confidence.value) == ("EtcdDown", "likely")
 
 
 def test_unread_metrics_are_not_a_dead_etcd():
@@ -214,7 +216,9 @@ def test_leader_changes_in_the_log(elections, newest, flaps):
 def test_refused_listeners_of_a_working_etcd_are_a_firewall():
     plane = Plane()
     plane.refused = set(plane.members)
-    assert plane.causes() == []
+    got = plane.diagnosis()
+    assert got.findings == ()
+    assert len([gap for gap in got.not_seen if "refused" in gap.why]) == 3
 
 
 def test_refused_listener_of_a_connected_member_is_not_a_dead_member():
@@ -245,7 +249,7 @@ def test_api_servers_log_proves_a_dead_etcd():
     got = plane.diagnosis()
     assert (got.cause, got.findings[0].confidence.value) == ("EtcdDown", "confirmed")
     plane.api_log = [klog(ago(500), words)]
-    assert plane.diagnosis().findings[0].confidence.value == "likely"
+    assert plane.diagnosis().findings[0].confidence.value == "possible"
 
 
 # Space.
@@ -876,6 +880,15 @@ def test_refusals_without_flow_control():
     plane = Plane()
     plane.metrics('apiserver_request_total{code="429",resource="pods",verb="LIST"} 30')
     assert plane.causes() == ["ApiServerOverloaded"]
+
+
+def test_failing_metrics_are_a_gap():
+    plane = Plane()
+    plane.api = ([], [])
+    plane.raw[METRICS[0]] = plane.raw[METRICS[1]] = Body("internal error", 500)
+    got = plane.diagnosis()
+    assert any("internal error" in gap.why for gap in got.not_seen)
+    assert links(plane)["API server load"]["state"] == "not seen"
 
 
 def test_unready_without_a_list_of_checks():

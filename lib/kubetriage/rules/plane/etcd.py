@@ -275,7 +275,9 @@ class Member:
     seconds: float
     """How long the answer of its metrics took."""
     refused: str
-    """The error of the connection to it when it did not answer, in the API server's words."""
+    """The error of the connection to it when nothing listens there, in the API server's words."""
+    error: str
+    """The answer that came instead of metrics, the one above included; empty for none."""
     log: EtcdLog | None
     """None: not seen."""
 
@@ -331,7 +333,7 @@ def read_members(pods: Iterable[Obj], snapshot: Snapshot, forward: bool) -> tupl
 
 
 def _member(pod: Obj, snapshot: Snapshot, forward: bool) -> Member:
-    window, seconds, refused = None, 0.0, ""
+    window, seconds, refused, error = None, 0.0, "", ""
     need, again = metrics_need(pod, 0, forward), metrics_need(pod, 1, forward)
     if need is not None and again is not None:
         bodies = [
@@ -346,6 +348,7 @@ def _member(pod: Obj, snapshot: Snapshot, forward: bool) -> Member:
         else:
             words = [b.text for b in bodies if b] + [str(f) for n in (need, again) if (f := snapshot.failure(n))]
             refused = next((w.strip()[:300] for w in words if _REFUSED.search(w)), "")
+            error = next((f"HTTP {b.status} {b.text.strip()[:300]}".strip() for b in bodies if b), "")
     wanted = log_need(pod)
     log = snapshot.log(wanted.namespace, wanted.pod, wanted.container)
     return Member(
@@ -356,6 +359,7 @@ def _member(pod: Obj, snapshot: Snapshot, forward: bool) -> Member:
         window,
         seconds,
         refused,
+        error,
         read_log(log.text) if log.seen else None,
     )
 

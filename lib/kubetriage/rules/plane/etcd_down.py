@@ -61,6 +61,7 @@ def _all_peers(member: Member, case: Case) -> bool:
 def _all_down(down: list[Member], case: Case) -> Finding:
     dialled = case.lately("refused", RECENT_LOG)
     refused = all(m.refused for m in down) or bool(dialled)
+    stopped = all(m.log is not None and m.log.closed for m in down)
     last = [m.log.last for m in down if m.log and m.log.last]
     details: dict[str, object] = {"link": LINK, "members": [m.name for m in down]}
     if last:
@@ -69,10 +70,12 @@ def _all_down(down: list[Member], case: Case) -> Finding:
     return Finding(
         CODE,
         Severity.ERROR,
-        Confidence.CONFIRMED if refused else Confidence.LIKELY,
+        # A healthy member without clients is silent too: cut off from the API server it looks like a dead one.
+        Confidence.CONFIRMED if refused else Confidence.LIKELY if stopped else Confidence.POSSIBLE,
         CLUSTER,
-        f"etcd is down: none of {count(len(down), 'member')} answers{silent}."
-        " Nothing can be written; the status of nodes and pods is frozen.",
+        f"etcd is down{'' if refused or stopped else ', or cut off from the API server'}: none of"
+        f" {count(len(down), 'member')} answers{silent}. Nothing can be written; the status of nodes and"
+        " pods is frozen.",
         tuple(_evidence(down, case)),
         ()
         if refused
