@@ -214,19 +214,21 @@ def _flexible(section: Table) -> tuple[int, ...]:
 def _overview(diagnoses: Sequence[Diagnosis], terminal: Terminal, headers: bool, namespaces: bool) -> str:
     contexts = any(d.context for d in diagnoses)
     columns = [*(["CONTEXT"] if contexts else []), *(["NAMESPACE"] if namespaces else [])]
-    columns += ["NAME", "CAUSE", "CONTAINER", "WHAT HAPPENED"]
+    containers = any(f.object.container for d in diagnoses for f in d.findings[:1])
+    columns += ["NAME", "CAUSE", *(["CONTAINER"] if containers else []), "WHAT HAPPENED"]
     rows = []
     for d in diagnoses:
         head = d.findings[0] if d.findings else None
         cause = d.cause
         if head is not None and head.confidence is not Confidence.CONFIRMED:
             cause += f"\n({head.confidence.value})"
-        cells = [d.target.name, cause, head.object.container if head else "", head.message if head else d.summary]
+        container = [head.object.container if head else ""] if containers else []
+        cells = [d.target.name, cause, *container, head.message if head else d.summary]
         places = [*([d.context] if contexts else []), *([d.target.namespace] if namespaces else [])]
         rows.append([*places, *cells])
     if not rows:
         return ""
-    flexible = (len(columns) - 1, len(columns) - 4)
+    flexible = (len(columns) - 1, columns.index("NAME"))
     lines = [table(columns, rows, terminal.width, flexible, headers)]
     gaps = list(dict.fromkeys(g for d in diagnoses for g in d.not_seen))
     if gaps:
