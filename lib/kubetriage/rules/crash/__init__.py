@@ -241,7 +241,7 @@ def diagnose_controller(case: ControllerCase) -> tuple[Finding, ...]:
     found: list[Finding] = []
     for rule in CONTROLLER_RULES:
         found.extend(cast("Iterable[Finding]", rule.check_controller(case)))
-    return ordered(found)
+    return ordered(found or list(unknown.check_controller(case)))
 
 
 def controller_needs(case: ControllerCase) -> Iterator[Need]:

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from kubetriage.events import Events
-from kubetriage.fields import Obj, controller_of, name_of, namespace_of, number, text, uid_of
+from kubetriage.fields import Obj, controller_of, dig, name_of, namespace_of, number, text, uid_of
 from kubetriage.model import Fix, Ref
 from kubetriage.pods import Container, Pod, Termination
 from kubetriage.resources import BY_KIND, BY_PLURAL
 from kubetriage.snapshot import Get, Log, LogText, Lookup, Snapshot, State
+from kubetriage.times import parse_time
 
 BACK_OFF_RESET = timedelta(minutes=10)
 """The kubelet starts the back-off anew for a container whose last instance ran longer than this (kubelet.go:
@@ -175,6 +176,11 @@ class ControllerCase:
     def now(self) -> datetime:
         """The clock of the observation."""
         return self.snapshot.now
+
+    @property
+    def created(self) -> datetime | None:
+        """``metadata.creationTimestamp``."""
+        return parse_time(dig(self.raw, "metadata", "creationTimestamp"))
 
     @property
     def ref(self) -> Ref:

@@ -138,8 +138,8 @@ def _newest(case: ControllerCase, kind: str, obj: Obj) -> Refusal | None:
         if not said:
             said = text(condition, "message")
             evidence.append(Evidence("status", at, said, when))
-    if not said or (kind == "Deployment" and event is None):
-        # A Deployment repeats its ReplicaSet's condition, which is read itself.
+    # A Deployment repeats the condition of its ReplicaSet; it speaks only where that could not be read.
+    if not said or (kind == "Deployment" and len(case.family) > 1):
         return None
     words = _LEAD.sub("", said).strip()
     plain = _POD.sub("", words)

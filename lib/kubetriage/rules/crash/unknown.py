@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.fields import objects, text
+from kubetriage.fields import Obj, flag, mapping, name_of, number, objects, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.pods import Container
-from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.case import Case, ControllerCase
 from kubetriage.times import human_duration
 
 CODE = "Unknown"
@@ -38,6 +38,51 @@ def conclude(case: Case, findings: list[Finding]) -> list[Finding]:
         return findings
     made = list(_lost(case)) or list(_ended(case)) or [_unexplained(case)]
     return [*made, *findings]
+
+
+def check_controller(case: ControllerCase) -> Iterator[Finding]:
+    """Say that pods are wanted and none is there; asked only where no other rule has an explanation."""
+    wanted, have = _counts(case)
+    age = case.now - case.created if case.created is not None else None
+    if case.pods or not wanted or have >= wanted or (age is not None and age <= SETTLING):
+        return
+    pods = case.snapshot.list("pods", case.ref.namespace)
+    gaps = [f"events of {k.lower()}/{name_of(o)} could not be read" for k, o in case.family if not _told(case, k, o)]
+    if not pods.complete:
+        gaps.insert(0, f"its pods could not be listed ({pods.why})")
+    said = "; ".join(gaps) or "no event or condition says why"
+    evidence = [Evidence("status", "status", f"{have} of {wanted} pods")]
+    for condition in objects(case.raw, "status", "conditions"):
+        words = f"{text(condition, 'status')}: {text(condition, 'reason')} {text(condition, 'message')}".strip()
+        at = f"status.conditions[{text(condition, 'type')}]"
+        evidence.append(Evidence("status", at, words, text(condition, "lastTransitionTime")))
+    paused = " It is paused." if flag(case.raw, "spec", "paused") else ""
+    where = f"{case.kind.lower()} {case.ref.name}"
+    yield Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.POSSIBLE,
+        case.ref,
+        f"{case.kind} {case.ref.name} wants {wanted} pod{'s' if wanted != 1 else ''} and has {have}: {said}.{paused}",
+        tuple(evidence),
+        fix=(Fix("Close the gap that is named, or look again while it tries to create a pod."),),
+        verify=(f"kubectl -n {case.ref.namespace} describe {where}",),
+    )
+
+
+def _counts(case: ControllerCase) -> tuple[int, int]:
+    """Return how many pods are wanted to be ready and how many are; 0 wanted for Jobs, which end."""
+    if case.kind in ("Deployment", "ReplicaSet", "StatefulSet"):
+        replicas = number(case.raw, "spec", "replicas")
+        return (1 if replicas is None else replicas), number(case.raw, "status", "readyReplicas") or 0
+    if case.kind == "DaemonSet":
+        status = mapping(case.raw, "status")
+        return number(status, "desiredNumberScheduled") or 0, number(status, "numberReady") or 0
+    return 0, 0
+
+
+def _told(case: ControllerCase, kind: str, obj: Obj) -> bool:
+    return case.events_of(kind, obj).seen
 
 
 def _lost(case: Case) -> Iterator[Finding]:
