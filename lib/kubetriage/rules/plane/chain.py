@@ -28,6 +28,7 @@ from kubetriage.rules.plane import (
     scheduler_down,
     webhook_blocking,
 )
+from kubetriage.rules.plane.apiserver import METRICS
 from kubetriage.rules.plane.case import Case, Leading, Writes
 from kubetriage.rules.plane.etcd_slow_disk import disruptive
 from kubetriage.rules.plane.figures import count, distribution, names, span
@@ -406,6 +407,12 @@ def blind_spots(case: Case) -> tuple[NotSeen, ...]:
                 "no etcd pod in kube-system: managed, external or no etcd; judged from the API server's own metrics",
             )
         )
+    for member in case.members:
+        if member.error and not etcd_down.gone(member, case):
+            spots.append(NotSeen(f"metrics of etcd member {member.name}: fsync, leader and size", member.error))
+    body = case.snapshot.body(METRICS[0].path)
+    if case.api is None and body is not None:
+        spots.append(NotSeen("the API server's metrics", f"HTTP {body.status} {body.text.strip()[:300]}".strip()))
     hidden = [
         m.name for m in case.members if m.window is None and not m.refused and not (m.address and m.address.routable)
     ]
