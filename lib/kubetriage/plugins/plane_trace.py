@@ -84,7 +84,7 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     found = chain.explain(findings(case), case)
     links = chain.links(found, case)
     timeline = fossils(case)
-    not_seen = (*chain.blind_spots(case), *_gaps(snapshot, request))
+    not_seen = (*chain.blind_spots(case, found), *_gaps(snapshot, request))
     return Answer(
         (
             Diagnosis(

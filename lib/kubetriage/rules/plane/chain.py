@@ -397,7 +397,7 @@ def drawing(chain: tuple[Link, ...]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def blind_spots(case: Case) -> tuple[NotSeen, ...]:
+def blind_spots(case: Case, found: tuple[Finding, ...]) -> tuple[NotSeen, ...]:
     """Return what the kind of cluster hides, beside reads that failed."""
     spots = []
     if not case.members and case.pods_seen:
@@ -408,7 +408,7 @@ def blind_spots(case: Case) -> tuple[NotSeen, ...]:
             )
         )
     for member in case.members:
-        if member.error and not etcd_down.gone(member, case):
+        if member.error and not any(member.name in f.details.get("members", ()) for f in found):
             spots.append(NotSeen(f"metrics of etcd member {member.name}: fsync, leader and size", member.error))
     body = case.snapshot.body(METRICS[0].path)
     if case.api is None and body is not None:
