@@ -84,7 +84,7 @@ def _ingress_fault(entrance: Entrance, path: IngressPath, backend: Backend) -> F
             Evidence("spec", f"{entrance.name} {ref.at}.service.port", wanted),
             Evidence("spec", f"service/{backend.name} spec.ports", have),
         ],
-        fix=[Fix(f"Set {ref.at}.service.port of {entrance.name} to {how}")] if how else (),
+        fix=[Fix(f"Set {ref.at}.service.port of {entrance.name} to {how or have}")],
         verify=(
             f"{entrance.command} describe ingress {entrance.ingress.name}",
             f"{backend.command} get service {backend.name}",

@@ -35,6 +35,7 @@ def check(trace: Trace) -> Iterator[Fault]:
             seen.add(backend.name)
             here = [name_of(s) for s in trace.world.list("services", backend.namespace).items]
             near = nearest(backend.name, here)
+            missing = f"Create Service {backend.name} in namespace {backend.namespace}, or name another backend"
             where = f"{path.host or '*'}{path.path}" if path.kind != "Default" else "the default backend"
             yield fault(
                 CODE,
@@ -46,7 +47,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                     Evidence("spec", f"{entrance.name} {path.backend.at}.service.name", backend.name),
                     Evidence("status", f"services in {backend.namespace}", ", ".join(sorted(here)[:6]) or "<none>"),
                 ],
-                fix=[Fix(f"Set {path.backend.at}.service.name of {entrance.name} to {near}")] if near else (),
+                fix=[Fix(f"Set {path.backend.at}.service.name of {entrance.name} to {near}" if near else missing)],
                 verify=(f"{backend.command} get services",),
                 short=f"backend svc/{backend.name} does not exist" + (f"; nearest: svc/{near}" if near else ""),
                 details={"nearest": near} if near else {},
@@ -62,6 +63,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                 continue
             here = [name_of(s) for s in trace.world.list("services", backend.namespace).items]
             near = nearest(backend.name, here)
+            missing = f"Create Service {backend.name} in namespace {backend.namespace}, or name another backend"
             yield fault(
                 CODE,
                 route.place,
@@ -72,7 +74,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                     Evidence("spec", f"{route.shown} {ref.at}.name", backend.name),
                     Evidence("status", f"services in {backend.namespace}", ", ".join(sorted(here)[:6]) or "<none>"),
                 ],
-                fix=[Fix(f"Set {ref.at}.name of {route.shown} to {near}")] if near else (),
+                fix=[Fix(f"Set {ref.at}.name of {route.shown} to {near}" if near else missing)],
                 verify=(f"{backend.command} get services",),
                 short=f"backend svc/{backend.name} does not exist" + (f"; nearest: svc/{near}" if near else ""),
                 details={"nearest": near} if near else {},
@@ -90,6 +92,7 @@ def _controllers_word(route: Path, backend: Backend) -> Iterator[Fault]:
                 route.place,
                 f"The controller cannot find a backend of {route.shown}: {message}.",
                 evidence=[Evidence("status", f"{route.shown} status.parents[{parent.name}] ResolvedRefs", message)],
+                fix=[Fix(f"Name existing Services in the backendRefs of {route.shown}")],
                 verify=(f"{backend.command} get services",),
                 short=f"the controller says BackendNotFound: {message}",
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kubetriage.model import Confidence, Evidence, Finding, Severity
+from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.pods import Pod
 from kubetriage.rules.service.case import Backend, Fault, fault, plural
 
@@ -80,7 +80,8 @@ def pods_fault(code: str, backend: Backend, head: str, chosen: Iterable[Trouble]
         proof="proven",
         confidence=Confidence.CONFIRMED,
         evidence=evidence,
-        fix=lead.finding.fix if lead.finding else (),
+        fix=(lead.finding.fix if lead.finding else ())
+        or (Fix(f"Repair the pods of {workload.kind.lower()}/{workload.name} first; kubectl why-crash tells more"),),
         verify=(
             f"{backend.command} get pods -l {backend.selector_text}",
             *(lead.finding.verify if lead.finding else (f"{backend.command} describe pod {first.name}",)),

@@ -12,7 +12,7 @@ Source: kubernetes cluster/addons/dns; kubelet clusterDNS.
 
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence
+from kubetriage.model import Evidence, Fix
 from kubetriage.rules.service.case import Fault, Trace, fault, plural
 
 CODE = "DNSNotReady"
@@ -32,6 +32,7 @@ def check(trace: Trace) -> Iterator[Fault]:
         trace.dns_place,
         f"The cluster's DNS (svc/{dns.name} in {dns.namespace}) has no ready endpoint: names do not resolve.",
         evidence=[Evidence("status", f"endpoints of svc/{dns.name}", plural(len(items), "endpoint") + ", 0 ready")],
+        fix=[Fix(f"Repair the DNS pods (k8s-app=kube-dns in namespace {dns.namespace}); kubectl why-crash tells why")],
         verify=(
             f"kubectl -n {dns.namespace} get pods -l k8s-app=kube-dns -o wide",
             f"kubectl -n {dns.namespace} get endpointslices -l kubernetes.io/service-name={dns.name}",

@@ -15,7 +15,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Severity
+from kubetriage.model import Confidence, Evidence, Fix, Severity
 from kubetriage.rules.service.case import Fault, Trace, fault
 from kubetriage.rules.service.external_names import follow, in_cluster_target
 
@@ -56,6 +56,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                 severity=severity,
                 confidence=confidence,
                 evidence=[Evidence("spec", f"service/{backend.name} spec.externalName", value or "<none>")],
+                fix=[Fix(f"Set spec.externalName of svc/{backend.name} to a host name that resolves")],
                 verify=(f"{backend.command} get service {backend.name} -o yaml",),
                 short=f"externalName {why}",
             )

@@ -40,7 +40,11 @@ def check(trace: Trace) -> Iterator[Fault]:
                 Evidence("spec", f"{entry.shown} spec.gatewayClassName", wanted),
                 Evidence("status", "gatewayclasses", ", ".join(have) or "<none>"),
             ],
-            fix=[Fix(f"Set spec.gatewayClassName of {entry.shown} to {near}", patch, entry.ref)] if near else (),
+            fix=[
+                Fix(f"Set spec.gatewayClassName of {entry.shown} to {near}", patch, entry.ref)
+                if near
+                else Fix(f"Install the controller that brings GatewayClass {wanted}, or name an existing class")
+            ],
             verify=("kubectl get gatewayclasses",),
             short=f"gatewayclass/{wanted} does not exist; {tail}",
             details={"nearest": near} if near else {},

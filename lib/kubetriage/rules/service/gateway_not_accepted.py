@@ -14,7 +14,7 @@ UnsupportedAddress), GatewayClassConditionStatusAccepted.
 from collections.abc import Iterator
 
 from kubetriage.fields import objects, text
-from kubetriage.model import Evidence
+from kubetriage.model import Evidence, Fix
 from kubetriage.rules.service.case import Fault, Trace, fault
 from kubetriage.rules.service.gateway import condition
 
@@ -43,6 +43,11 @@ def check(trace: Trace) -> Iterator[Fault]:
                         f"{shown} status.conditions[Accepted]",
                         f"False, {reason}: {message}",
                         text(found, "lastTransitionTime"),
+                    )
+                ],
+                fix=[
+                    Fix(
+                        f"Correct what the controller names in {shown}: {reason}" + (f" ({message})" if message else "")
                     )
                 ],
                 verify=(f"{entry.command} describe gateway {entry.name}",),

@@ -32,7 +32,7 @@ def check(trace: Trace) -> Iterator[Fault]:
             elsewhere = sorted({namespace_of(g) for g in known if name_of(g) == entry.name})
             near = nearest(entry.name, here)
             hint = ""
-            fix: tuple[Fix, ...] = ()
+            fix: tuple[Fix, ...] = (Fix(f"Name an existing Gateway and its namespace in {parent.at} of {route.shown}"),)
             if near:
                 hint = f" Nearest there: gateway/{near}."
                 fix = (Fix(f"Set {parent.at}.name of {route.shown} to {near}"),)

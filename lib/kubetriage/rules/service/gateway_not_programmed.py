@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.fields import Obj, objects, text
-from kubetriage.model import Evidence, Severity
+from kubetriage.model import Evidence, Fix, Severity
 from kubetriage.rules.service.case import Fault, Trace, age_of, fault
 from kubetriage.rules.service.gateway import condition
 from kubetriage.rules.service.routes import Entry
@@ -86,6 +86,12 @@ def _listeners(entry: Entry) -> Iterator[Fault]:
 
 
 def _fault(entry: Entry, words: str, found: Obj, severity: Severity, short: str) -> Fault:
+    reason = text(found, "reason")
+    controller = text(entry.class_lookup.obj, "spec", "controllerName")
+    if reason in ("", "Pending", "Waiting"):
+        fix = f"Start the controller {controller or 'of the class'} that serves gatewayclass/{entry.gateway.class_name}"
+    else:
+        fix = f"Correct what the controller names in {entry.shown}: {reason}"
     kind = text(found, "type") or "Programmed"
     value = f"{text(found, 'status') or '<none>'}, {text(found, 'reason')}: {text(found, 'message')}"
     return fault(
@@ -94,6 +100,7 @@ def _fault(entry: Entry, words: str, found: Obj, severity: Severity, short: str)
         f"{entry.shown} {words}.",
         severity=severity,
         evidence=[Evidence("status", f"{entry.shown} status.conditions[{kind}]", value)],
+        fix=[Fix(fix)],
         verify=(
             f"{entry.command} describe gateway {entry.name}",
             f"kubectl describe gatewayclass {entry.gateway.class_name}",

@@ -13,7 +13,7 @@ conflicts to the controller.
 
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence, Severity
+from kubetriage.model import Evidence, Fix, Severity
 from kubetriage.rules.service.case import Fault, Trace, fault
 from kubetriage.rules.service.entrances import Entrance
 from kubetriage.rules.service.ingress import Ingress, IngressPath
@@ -81,6 +81,7 @@ def _lost(entrance: Entrance, winner: tuple[str, str], paths: list[IngressPath])
             Evidence("spec", f"{entrance.name} metadata.creationTimestamp", entrance.ingress.created),
             Evidence("spec", f"ingress/{winner[1]} in {winner[0]}", _where(paths)),
         ],
+        fix=[Fix(f"Give {entrance.name} another host or path, or delete ingress/{winner[1]} in namespace {winner[0]}")],
         verify=(f"kubectl -n {winner[0]} get ingress {winner[1]} -o yaml", "kubectl get ingress -A"),
         short=f"{_where(paths)} belongs to ingress/{winner[1]} in {winner[0]}, which is older",
         details={"winner": {"namespace": winner[0], "name": winner[1]}},

@@ -45,7 +45,11 @@ def check(trace: Trace) -> Iterator[Fault]:
                 Evidence("spec", f"{entrance.name} spec.ingressClassName", wanted),
                 Evidence("status", "ingressclasses", ", ".join(have) or "<none>"),
             ],
-            fix=[Fix(f"Set spec.ingressClassName of {entrance.name} to {near}", patch, entrance.ref)] if near else (),
+            fix=[
+                Fix(f"Set spec.ingressClassName of {entrance.name} to {near}", patch, entrance.ref)
+                if near
+                else Fix(f"Install the controller that brings IngressClass {wanted}, or name an existing class")
+            ],
             verify=("kubectl get ingressclasses", f"{entrance.command} get ingress {entrance.ingress.name}"),
             short=f"ingressclass/{wanted} does not exist{tail}",
             details={"nearest": near} if near else {},

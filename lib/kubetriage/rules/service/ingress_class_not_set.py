@@ -57,7 +57,11 @@ def check(trace: Trace) -> Iterator[Fault]:
                 Evidence("spec", f"{entrance.name} spec.ingressClassName", "<none>"),
                 Evidence("status", "ingressclasses", ", ".join(names) or "<none>"),
             ],
-            fix=[Fix(f"Set spec.ingressClassName of {entrance.name} to {right}", patch, entrance.ref)] if right else (),
+            fix=[
+                Fix(f"Set spec.ingressClassName of {entrance.name} to {right}", patch, entrance.ref)
+                if right
+                else Fix(f"Set spec.ingressClassName of {entrance.name} to the class that should serve it")
+            ],
             verify=("kubectl get ingressclasses", f"{entrance.command} get ingress {entrance.ingress.name}"),
             short=f"no class, and {why}",
         )

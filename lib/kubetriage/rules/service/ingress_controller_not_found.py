@@ -15,7 +15,7 @@ Source: networking.k8s.io/v1 IngressClassSpec.controller.
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.model import Confidence, Evidence, Severity
+from kubetriage.model import Confidence, Evidence, Fix, Severity
 from kubetriage.rules.service.case import Fault, Trace, age_of, fault, plural
 from kubetriage.rules.service.entrances import PROVIDER_CONTROLLERS
 from kubetriage.times import human_duration
@@ -49,6 +49,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                 proof="proven",
                 about=pods[0].ref,
                 evidence=[p.fact("status", f"pod/{p.name} STATUS", p.status_text()) for p in pods[:3]],
+                fix=[Fix(f"Repair pod/{pods[0].name} in namespace {pods[0].namespace}; kubectl why-crash tells why")],
                 verify=(f"kubectl -n {pods[0].namespace} describe pod {pods[0].name}",),
                 short=f"controller {entrance.controller}: 0/{plural(len(pods), 'pod')} ready",
             )
@@ -67,6 +68,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                 Evidence("spec", f"{name} spec.controller", entrance.controller),
                 Evidence("status", f"{entrance.name} status.loadBalancer.ingress", "<none>"),
             ],
+            fix=[Fix(f"Start the controller {entrance.controller}, or use the class of one that runs")],
             verify=(
                 f"kubectl get pods -A -o yaml | grep -n {entrance.controller}",
                 f"{entrance.command} describe ingress {entrance.ingress.name}",

@@ -79,14 +79,16 @@ def _pending(trace: Trace, backend: Backend) -> Fault:
         proof="observed" if proven else "inferred",
         confidence=Confidence.CONFIRMED if proven else Confidence.LIKELY,
         evidence=evidence,
-        fix=(
-            (Fix("Install a load balancer controller, or use type NodePort or an Ingress"),)
-            if not proven and not events.select(*_BEGUN)
-            else ()
-        ),
+        fix=[Fix(_fix(proven or bool(events.select(*_BEGUN)), why))],
         verify=(
             f"{backend.command} describe service {backend.name}",
             f"{backend.command} get service {backend.name} -w",
         ),
         short=f"no external address for {waited}: {why}",
     )
+
+
+def _fix(known: bool, why: str) -> str:
+    if known:
+        return f"Repair what the load balancer's controller names: {why}"
+    return "Install a load balancer controller, or use type NodePort or an Ingress"

@@ -14,7 +14,7 @@ the workload's port).
 from collections.abc import Iterator
 
 from kubetriage.fields import Obj, labels, mapping, name_of, namespace_of, text
-from kubetriage.model import Confidence, Evidence
+from kubetriage.model import Confidence, Evidence, Fix
 from kubetriage.pods import Pod
 from kubetriage.rules.service import endpoints as eps
 from kubetriage.rules.service.case import Backend, Fault, Trace, fault
@@ -57,6 +57,12 @@ def check(trace: Trace) -> Iterator[Fault]:
                     evidence=[
                         Evidence("spec", f"peerauthentication {where} mtls.mode", mode),
                         Evidence("spec", f"pod/{plain[0].name} spec.containers", "no istio-proxy"),
+                    ],
+                    fix=[
+                        Fix(
+                            f"Inject the proxy into pod/{plain[0].name}'s workload, or set the mode of that port to "
+                            f"PERMISSIVE in peerauthentication {where}"
+                        )
                     ],
                     verify=(f"kubectl -n {namespace_of(policy)} get peerauthentication {name_of(policy)} -o yaml",),
                     short=f"mTLS STRICT ({where}), pod/{plain[0].name} is outside the mesh",

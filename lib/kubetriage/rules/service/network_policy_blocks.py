@@ -97,7 +97,7 @@ def _ingress_text(policy: Obj) -> str:
 def _blocked(backend: Backend, crossing: Crossing) -> Fault:
     names = ", ".join(f"networkpolicy/{n}" for n in crossing.decision.policies)
     namespace = crossing.isolated.namespace
-    fix: tuple[Fix, ...] = ()
+    fix: tuple[Fix, ...] = (Fix(f"Allow it in a NetworkPolicy that selects pod/{crossing.isolated.name}"),)
     if crossing.decision.rule is not None and crossing.decision.policies:
         ref = Ref("NetworkPolicy", namespace, crossing.decision.policies[0])
         words = f"Add to spec.{crossing.direction} of networkpolicy/{ref.name}: {dict(crossing.decision.rule)}"

@@ -56,7 +56,7 @@ def _by_hand(trace: Trace, backend: Backend) -> Iterator[Fault]:
         )
         label = f"{eps.SERVICE_NAME_LABEL}={backend.name}"
         hint = ""
-        fix: tuple[Fix, ...] = ()
+        fix: tuple[Fix, ...] = (Fix(f"Write an EndpointSlice with the label {label}, or give the Service a selector"),)
         if near is not None:
             hint = f" endpointslice/{name_of(near)} lacks the label {label}."
             ref = Ref("EndpointSlice", backend.namespace, name_of(near))
@@ -100,6 +100,7 @@ def _without_pods(backend: Backend) -> Iterator[Fault]:
             f"The EndpointSlice of svc/{backend.name} is empty: no pod that has an address and has not ended carries "
             f"{backend.selector_text}. The pods could not be read, so which of the two is not known.",
             evidence=[Evidence("status", "endpointslices endpoints", "<none>")],
+            fix=[Fix(f"Bring up pods with {backend.selector_text}, or correct the selector")],
             verify=(f"{backend.command} get pods --show-labels",),
             short="the EndpointSlice is empty",
         )
@@ -110,6 +111,7 @@ def _without_pods(backend: Backend) -> Iterator[Fault]:
             f"None of the {plural(len(view.items), 'endpoint')} of svc/{backend.name} is ready; "
             "the pods could not be read, so why is not known.",
             evidence=[Evidence("status", f"{view.items[0].source} endpoints[].conditions.ready", "false")],
+            fix=[Fix("Repair the pods first; kubectl why-crash tells why they are not ready")],
             verify=(f"{backend.command} get pods -l {backend.selector_text}",),
             short=f"0 of {plural(len(view.items), 'endpoint')} ready",
         )
@@ -152,6 +154,7 @@ def _missing(trace: Trace, backend: Backend) -> Iterator[Fault]:
             pod.fact("status", f"pod/{pod.name} status.podIP", dig(pod.raw, "status", "podIP") or "<none>"),
             Evidence("status", "endpointslices endpoints", plural(len(view.items), "endpoint")),
         ],
+        fix=[Fix(f"Repair the cause: {why}")],
         verify=(
             f"{backend.command} get endpointslices -l {eps.SERVICE_NAME_LABEL}={backend.name} -o wide",
             f"{backend.command} get pods -l {backend.selector_text} -o wide",

@@ -42,7 +42,8 @@ def _of_workload(trace: Trace, backend: Backend, ref: Ref, obj: Obj) -> Fault:
     name = f"{ref.kind.lower()}/{ref.name}"
     replicas = number(obj, "spec", "replicas")
     evidence = [Evidence("spec", f"{name} spec.replicas", str(replicas))] if replicas is not None else []
-    fix: tuple[Fix, ...] = ()
+    fix: tuple[Fix, ...]
+    fix = (Fix(f"Find out why {name} has no running pods; its events tell"),)
     verify = [f"{backend.command} get {name}", f"{backend.command} get pods -l {backend.selector_text}"]
     if backend.all_pods:
         message = f"Every pod that svc/{backend.name} selects has ended; {name} runs none now."
@@ -54,7 +55,7 @@ def _of_workload(trace: Trace, backend: Backend, ref: Ref, obj: Obj) -> Fault:
         if found:
             message = f"{name} has no pods for svc/{backend.name}: {found[0].message}"
             evidence.extend(found[0].evidence)
-            fix = found[0].fix
+            fix = found[0].fix or fix
         else:
             message = f"{name} has no pods for svc/{backend.name}, and nothing that was read says why."
             verify.append(f"{backend.command} describe {name}")
@@ -91,6 +92,7 @@ def _of_namespace(backend: Backend) -> Fault:
         about=backend.ref,
         confidence=_confidence(backend),
         evidence=[Evidence("spec", f"service/{backend.name} spec.selector", backend.selector_text)],
+        fix=[Fix(f"Deploy the program into namespace {backend.namespace}, or use the Service where its pods run")],
         verify=(f"kubectl get pods -A -l {backend.selector_text}",),
         short="no pods in the namespace",
     )

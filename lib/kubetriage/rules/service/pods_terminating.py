@@ -13,7 +13,7 @@ Source: KEP-1669 (ProxyTerminatingEndpoints); kubernetes pkg/proxy/topology.go C
 
 from collections.abc import Iterator
 
-from kubetriage.model import Severity
+from kubetriage.model import Fix, Severity
 from kubetriage.rules.service.case import Fault, Trace, fault, plural
 
 CODE = "PodsTerminating"
@@ -38,6 +38,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                 p.fact("status", f"pod/{p.name} metadata.deletionTimestamp", p.deletion or "set")
                 for p in backend.pods[:3]
             ],
+            fix=[Fix("Find out who deletes them (a drained node, a deleted workload) and bring up replacements")],
             verify=(f"{backend.command} get pods -l {backend.selector_text}",),
             short=f"all {count} terminating" + (", still serving" if serving else ""),
         )

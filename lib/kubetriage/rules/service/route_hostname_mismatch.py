@@ -13,7 +13,7 @@ Source: Gateway API v1 HTTPRouteSpec.hostnames, RouteReasonNoMatchingListenerHos
 from collections.abc import Iterator
 
 from kubetriage.fields import text
-from kubetriage.model import Evidence
+from kubetriage.model import Evidence, Fix
 from kubetriage.rules.service.case import Fault, Trace, fault
 from kubetriage.rules.service.routes import controller_says
 
@@ -41,6 +41,9 @@ def check(trace: Trace) -> Iterator[Fault]:
                 evidence=[
                     Evidence("spec", f"{route.shown} spec.hostnames", hosts),
                     Evidence("spec", f"{entry.shown} spec.listeners[].hostname", listeners),
+                ],
+                fix=[
+                    Fix(f"Give {route.shown} a host that {entry.shown} takes ({listeners}), or a listener for {hosts}")
                 ],
                 verify=(
                     f"{route.command} get {route.shown} -o yaml",

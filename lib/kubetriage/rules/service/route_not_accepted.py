@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.fields import objects, text
-from kubetriage.model import Confidence, Evidence, Severity
+from kubetriage.model import Confidence, Evidence, Fix, Severity
 from kubetriage.rules.service.case import Fault, Trace, age_of, fault
 from kubetriage.rules.service.gateway import ParentRef, is_stale
 from kubetriage.rules.service.routes import Entry, Path, controller_says
@@ -73,6 +73,14 @@ def _judge(trace: Trace, route: Path, parent: ParentRef, entry: Entry) -> Iterat
 
 def _fault(route: Path, parent: ParentRef, words: str, reason: str, predicted: str, *, doubted: bool = False) -> Fault:
     where = f"gateway/{parent.name}" + (f" listener {parent.section}" if parent.section else "")
+    fixes = {
+        "NotAllowedByListeners": f"Let allowedRoutes of {where} take {route.route.kind} from namespace "
+        f"{route.route.namespace}",
+        "NoMatchingParent": f"Set sectionName and port of {parent.at} in {route.shown} to a listener of "
+        f"gateway/{parent.name}",
+        "Accepted": f"Look at the controller of gateway/{parent.name}: it does not process {route.shown}",
+    }
+    fix = fixes.get(predicted, f"Correct what the controller names in {route.shown}: {reason}")
     return fault(
         CODE,
         route.place,
@@ -86,6 +94,7 @@ def _fault(route: Path, parent: ParentRef, words: str, reason: str, predicted: s
                 "spec", f"{route.shown} {parent.at}", f"{parent.namespace}/{parent.name} {parent.section}".strip()
             ),
         ],
+        fix=[Fix(fix)],
         verify=(
             f"{route.command} get {route.shown} -o yaml",
             f"kubectl -n {parent.namespace} get gateway {parent.name} -o yaml",

@@ -80,6 +80,8 @@ def _mismatch(backend: Backend, templates: tuple[tuple[Ref, Obj], ...]) -> Fault
         tail = "equally near: " + "; ".join(f"{c.name} ({c.edit})" for c in best[:3])
     else:
         tail = _elsewhere(backend)
+    if not fix:
+        fix.append(Fix(f"Set the selector of svc/{backend.name} to labels of the pods that it is meant for"))
     return fault(
         CODE,
         backend.place,

@@ -13,7 +13,7 @@ Source: core/v1 Service; DNS names are <service>.<namespace>.svc (kubernetes/dns
 from collections.abc import Iterator
 
 from kubetriage.fields import name_of, namespace_of
-from kubetriage.model import Confidence, Evidence
+from kubetriage.model import Confidence, Evidence, Fix
 from kubetriage.nearest import nearest
 from kubetriage.rules.service.case import Backend, Fault, Trace, fault
 
@@ -33,6 +33,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                 f"There is no Service {backend.name} in namespace {backend.namespace}.{hint(backend)}",
                 confidence=Confidence.LIKELY if backend.lookup.presumed else Confidence.CONFIRMED,
                 evidence=[Evidence("status", f"services/{backend.name}", backend.lookup.why or "not in the list")],
+                fix=[Fix(f"Use the right name or namespace, or create Service {backend.name} in {backend.namespace}")],
                 verify=(f"{backend.command} get services",),
                 short="not found",
             )

@@ -14,7 +14,7 @@ prevent that port from being exposed".
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Severity
+from kubetriage.model import Confidence, Evidence, Fix, Severity
 from kubetriage.rules.service import endpoints as eps
 from kubetriage.rules.service import listeners
 from kubetriage.rules.service.case import Backend, Fault, Trace, fault
@@ -114,7 +114,9 @@ def _fault(
             Evidence("spec", f"service/{backend.name} spec.ports[{port.port}].targetPort", str(port.target)),
             line,
         ],
-        fix=[target_fix(backend, port, want)] if want else (),
+        fix=[
+            target_fix(backend, port, want) if want else Fix("Set targetPort to the port that the program listens on")
+        ],
         verify=(
             f"{backend.command} port-forward pod/{pod} {port.target}",
             f"{backend.command} get pod {pod} -o jsonpath='{{.spec.containers[*].ports}}'",
@@ -133,6 +135,7 @@ def _loopback(backend: Backend, port: eps.ServicePort, heard: listeners.Heard) -
         proof="observed",
         confidence=Confidence.LIKELY,
         evidence=[heard.evidence],
+        fix=[Fix(f"Let the program listen on 0.0.0.0:{heard.port} (or [::]) instead of {heard.host}")],
         verify=(f"{backend.command} logs {heard.pod} -c {heard.container}",),
         short=f"listens on {heard.host}:{heard.port} only",
     )

@@ -15,7 +15,7 @@ stays.
 
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence, Severity
+from kubetriage.model import Evidence, Fix, Severity
 from kubetriage.rules.service.case import Fault, Trace, fault, plural
 from kubetriage.rules.service.target_ports import named_ports, target_fix
 
@@ -43,7 +43,11 @@ def check(trace: Trace) -> Iterator[Fault]:
                 Evidence("spec", f"service/{backend.name} spec.ports[{port.port}].targetPort", str(port.target)),
                 Evidence("spec", f"pod/{pods[0].name} spec.containers[].ports", declared),
             ],
-            fix=[target_fix(backend, port, near)] if near else (),
+            fix=[
+                target_fix(backend, port, near)
+                if near
+                else Fix(f"Name the container's port {port.target} ({port.protocol}), or set targetPort to its number")
+            ],
             verify=(f"{backend.command} get endpointslices -l kubernetes.io/service-name={backend.name}",),
             short=f"targetPort {port.target} is in {lacking}" if named.everywhere else f"{lacking} lack {port.target}",
             details={"nearest": str(near.name or near.number)} if near else {},
