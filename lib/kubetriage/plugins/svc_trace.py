@@ -221,7 +221,7 @@ def _scanned_node(raw: Obj) -> Obj:
 
 def _scanned(world: World, request: Request) -> list[Backend]:
     found = []
-    for raw in world.list("services", request.namespace).items:
+    for raw in world.listing("services", request.namespace).items:
         if label_selector_matches(request.selector, labels(raw, "metadata", "labels")) and field_selector_matches(
             request.field_selector, raw
         ):
@@ -232,7 +232,7 @@ def _scanned(world: World, request: Request) -> list[Backend]:
 def _scanned_entrances(world: World, request: Request) -> list[Entrance]:
     chosen = (
         raw
-        for raw in world.list("ingresses", request.namespace).items
+        for raw in world.listing("ingresses", request.namespace).items
         if label_selector_matches(request.selector, labels(raw, "metadata", "labels"))
     )
     return [Entrance(world, Ingress(raw)) for raw in chosen]
@@ -240,7 +240,7 @@ def _scanned_entrances(world: World, request: Request) -> list[Entrance]:
 
 def _scan(world: World, request: Request, options: Options) -> Answer:
     """Answer for each Service below its entrances, and for each entrance above its Services."""
-    listing = world.list("services", request.namespace)
+    listing = world.listing("services", request.namespace)
     if not listing.complete and not listing.items:
         reason = "Forbidden" if "forbidden" in listing.why else "InternalError"
         return Answer((), (f"Error from server ({reason}): {listing.why}",))
@@ -291,7 +291,7 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
 
 def _unserved(world: World, words: str) -> str:
     address = read_address(words)
-    listing = world.list("ingresses")
+    listing = world.listing("ingresses")
     if not listing.complete:
         return f"error: cannot tell what serves {words}: {listing.why}"
     hosts = sorted(
@@ -303,7 +303,7 @@ def _unserved(world: World, words: str) -> str:
 
 def _gaps(world: World, request: Request, target: Target, options: Options) -> tuple[NotSeen, ...]:
     needs = [n for n in _target_needs(world, request, target, options) if isinstance(n, Get | List)]
-    names = {uid_of(raw): f"pod/{name_of(raw)}" for raw in world.list("pods", request.namespace).items}
+    names = {uid_of(raw): f"pod/{name_of(raw)}" for raw in world.listing("pods", request.namespace).items}
     return not_seen(world.snapshot, needs, names)
 
 

@@ -36,7 +36,7 @@ class PortAdmission:
 
 def policies_of(backend: Backend) -> tuple[Obj, ...]:
     """Return the NetworkPolicies of the Service's namespace that were read."""
-    return backend.world.list("networkpolicies", backend.namespace).items
+    return backend.world.listing("networkpolicies", backend.namespace).items
 
 
 def admissions(backend: Backend) -> Iterator[PortAdmission]:
@@ -59,7 +59,7 @@ def others(backend: Backend) -> tuple[str, ...]:
     """Return the policies of other APIs that were seen and may apply (``CiliumNetworkPolicy/deny``)."""
     found = []
     for plural, kind in OTHER_POLICY_APIS.items():
-        for raw in backend.world.list(plural).items:
+        for raw in backend.world.listing(plural).items:
             if namespace_of(raw) in ("", backend.namespace):
                 found.append(f"{kind}/{name_of(raw)}")
     return tuple(found)

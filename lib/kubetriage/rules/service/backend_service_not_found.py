@@ -33,7 +33,7 @@ def check(trace: Trace) -> Iterator[Fault]:
             if backend is None or not backend.lookup.absent or backend.name in seen:
                 continue
             seen.add(backend.name)
-            here = [name_of(s) for s in trace.world.list("services", backend.namespace).items]
+            here = [name_of(s) for s in trace.world.listing("services", backend.namespace).items]
             near = nearest(backend.name, here)
             missing = f"Create Service {backend.name} in namespace {backend.namespace}, or name another backend"
             where = f"{path.host or '*'}{path.path}" if path.kind != "Default" else "the default backend"
@@ -61,7 +61,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                 if backend.lookup.unseen:
                     yield from _controllers_word(route, backend)
                 continue
-            here = [name_of(s) for s in trace.world.list("services", backend.namespace).items]
+            here = [name_of(s) for s in trace.world.listing("services", backend.namespace).items]
             near = nearest(backend.name, here)
             missing = f"Create Service {backend.name} in namespace {backend.namespace}, or name another backend"
             yield fault(

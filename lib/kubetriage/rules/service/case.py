@@ -15,6 +15,7 @@ from kubetriage.resources import BY_PLURAL
 from kubetriage.rules import crash
 from kubetriage.rules.crash.case import controller_ref
 from kubetriage.rules.service import endpoints as eps
+from kubetriage.rules.service.ingress import Ingress
 from kubetriage.rules.service.selectors import selects
 from kubetriage.snapshot import Listing, Lookup, Snapshot, State
 from kubetriage.times import parse_time
@@ -62,13 +63,17 @@ class World:
         self._crash: dict[str, tuple[Finding, ...]] = {}
         self._backends: dict[tuple[str, str], Backend] = {}
         self._lists: dict[tuple[str, str], Listing] = {}
+        self._postings: dict[str, dict[tuple[str, str], list[Pod]]] = {}
+        self._claims: dict[tuple[str, str, bool], list[Ingress]] | None = None
+        self.controllers: dict[str, tuple[Pod, ...]] = {}
+        """Pods of an ingress controller, by its ``spec.controller``."""
 
     @property
     def now(self) -> datetime:
         """The clock of the observation."""
         return self.snapshot.now
 
-    def list(self, resource: str, namespace: str = "") -> Listing:
+    def listing(self, resource: str, namespace: str = "") -> Listing:
         """List what is known; the answer is remembered."""
         key = (resource, namespace)
         if key not in self._lists:
@@ -79,14 +84,39 @@ class World:
         """Return all pods of a namespace that are known."""
         key = ("pods", namespace)
         if key not in self._pods:
-            self._pods[key] = tuple(Pod(p) for p in self.list("pods", namespace).items)
+            self._pods[key] = tuple(Pod(p) for p in self.listing("pods", namespace).items)
         return self._pods[key]
+
+    def selected(self, namespace: str, selector: Mapping[str, str]) -> tuple[Pod, ...]:
+        """Return the pods of a namespace that a Service selector selects, as far as they are known."""
+        if not selector:
+            return ()
+        if namespace not in self._postings:
+            found: dict[tuple[str, str], list[Pod]] = {}
+            for pod in self.pods(namespace):
+                for pair in pod.labels.items():
+                    found.setdefault(pair, []).append(pod)
+            self._postings[namespace] = found
+        postings = self._postings[namespace]
+        fewest = min((postings.get(pair, []) for pair in selector.items()), key=len)
+        return tuple(p for p in fewest if selects(selector, p.labels))
+
+    def claims(self) -> dict[tuple[str, str, bool], list[Ingress]]:
+        """Return the Ingresses that claim each (host, path, exact), as far as they were read."""
+        if self._claims is None:
+            self._claims = {}
+            for raw in self.listing("ingresses").items:
+                ingress = Ingress(raw)
+                for path in ingress.paths:
+                    if path.kind != "Default":
+                        self._claims.setdefault(path.claim, []).append(ingress)
+        return self._claims
 
     def slices(self, namespace: str, service: str) -> tuple[Obj, ...]:
         """Return the slices of one Service."""
         if namespace not in self._slices:
             found: dict[str, list[Obj]] = {}
-            for raw in self.list("endpointslices", namespace).items:
+            for raw in self.listing("endpointslices", namespace).items:
                 owner = labels(raw, "metadata", "labels").get(eps.SERVICE_NAME_LABEL, "")
                 found.setdefault(owner, []).append(raw)
             self._slices[namespace] = found
@@ -115,7 +145,7 @@ class World:
         """Look an object up; a whole list without it proves its absence too."""
         found = self.snapshot.get(resource, namespace, name)
         if found.unseen:
-            listing = self.list(resource, namespace)
+            listing = self.listing(resource, namespace)
             if listing.complete:
                 return Lookup(State.ABSENT, presumed=listing.presumed)
         return found
@@ -205,17 +235,18 @@ class Backend:
     @cached_property
     def pod_list(self) -> Listing:
         """How well the selected pods are known."""
-        return self.world.snapshot.list("pods", self.namespace, self.selector_text)
+        whole = self.world.listing("pods", self.namespace)
+        return whole if whole.complete else self.world.snapshot.list("pods", self.namespace, self.selector_text)
 
     @cached_property
     def all_pods(self) -> tuple[Pod, ...]:
         """Every selected pod, ended ones too."""
-        return tuple(p for p in self.world.pods(self.namespace) if selects(self.selector, p.labels))
+        return self.world.selected(self.namespace, self.selector)
 
     @property
     def namespaces_elsewhere(self) -> list[str]:
         """Other namespaces with pods that the selector would fit, as far as they were read."""
-        found = (p.namespace for p in self.world.pods("") if selects(self.selector, p.labels))
+        found = (p.namespace for p in self.world.selected("", self.selector))
         return sorted({n for n in found if n != self.namespace})
 
     @cached_property
@@ -231,8 +262,9 @@ class Backend:
     @cached_property
     def slice_list(self) -> Listing:
         """How well the slices are known."""
+        whole = self.world.listing("endpointslices", self.namespace)
         label = f"{eps.SERVICE_NAME_LABEL}={self.name}"
-        return self.world.snapshot.list("endpointslices", self.namespace, label)
+        return whole if whole.complete else self.world.snapshot.list("endpointslices", self.namespace, label)
 
     @cached_property
     def endpoints(self) -> EndpointView:
@@ -296,7 +328,7 @@ class Backend:
         """Return the workloads of the namespace that were read, top controllers only."""
         found = []
         for plural in WORKLOADS:
-            for raw in self.world.list(plural, self.namespace).items:
+            for raw in self.world.listing(plural, self.namespace).items:
                 if not objects(raw, "metadata", "ownerReferences"):
                     kind = BY_PLURAL[plural].kind
                     found.append((Ref(kind, self.namespace, name_of(raw), uid_of(raw)), raw))

@@ -59,7 +59,7 @@ def crossings(trace: Trace, backend: Backend) -> Iterator[Crossing]:
     seen: set[tuple[object, ...]] = set()
     for source in sources:
         peer = peer_of(backend, source)
-        outgoing = trace.world.list("networkpolicies", source.namespace).items
+        outgoing = trace.world.listing("networkpolicies", source.namespace).items
         for port in backend.ports:
             for pod in backend.pods:
                 number = eps.find_port(pod.raw, port.target, port.protocol)

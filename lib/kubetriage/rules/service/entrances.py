@@ -105,7 +105,7 @@ class Entrance:
     @cached_property
     def classes(self) -> tuple[Obj, ...]:
         """All IngressClasses that were read."""
-        return self.world.list("ingressclasses").items
+        return self.world.listing("ingressclasses").items
 
     @property
     def class_source(self) -> ClassSource:
@@ -139,7 +139,10 @@ class Entrance:
         """Pods that look like the controller of the class, as far as pods were read."""
         if not self.controller:
             return ()
-        return tuple(p for p in self.world.pods("") if is_controller(p, self.controller))
+        known = self.world.controllers
+        if self.controller not in known:
+            known[self.controller] = tuple(p for p in self.world.pods("") if is_controller(p, self.controller))
+        return known[self.controller]
 
     @cached_property
     def secrets(self) -> tuple[SecretUse, ...]:

@@ -26,7 +26,7 @@ def check(trace: Trace) -> Iterator[Fault]:
         if not entry.lookup.found or not entry.class_lookup.absent:
             continue
         wanted = entry.gateway.class_name
-        have = sorted(name_of(c) for c in trace.world.list("gatewayclasses").items)
+        have = sorted(name_of(c) for c in trace.world.listing("gatewayclasses").items)
         near = nearest(wanted, have) or (have[0] if len(have) == 1 else "")
         tail = f"the cluster has {', '.join(have[:5])}" if have else "the cluster has none"
         patch = {"spec": {"gatewayClassName": near}}

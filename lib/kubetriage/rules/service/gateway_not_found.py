@@ -27,7 +27,7 @@ def check(trace: Trace) -> Iterator[Fault]:
         for parent, entry in route.parents:
             if not entry.lookup.absent:
                 continue
-            known = trace.world.list("gateways").items
+            known = trace.world.listing("gateways").items
             here = [name_of(g) for g in known if namespace_of(g) == entry.namespace]
             elsewhere = sorted({namespace_of(g) for g in known if name_of(g) == entry.name})
             near = nearest(entry.name, here)

@@ -24,20 +24,19 @@ TITLE = "Another Ingress claims the same host and path"
 
 def check(trace: Trace) -> Iterator[Fault]:
     """Judge each Ingress against all others that were read."""
-    others = [Ingress(o) for o in trace.world.list("ingresses").items] if trace.ingresses else []
     for entrance in trace.ingresses:
         mine = entrance.ingress
         if mine.is_canary:
             continue
         lost: dict[tuple[str, str], list[IngressPath]] = {}
         won: dict[tuple[str, str], list[IngressPath]] = {}
-        for other in others:
-            if (other.namespace, other.name) == (mine.namespace, mine.name) or other.is_canary:
+        for path in mine.paths:
+            if path.kind == "Default":
                 continue
-            if not _same_class(entrance, other):
-                continue
-            for path in _shared(mine, other):
+            for other in trace.world.claims().get(path.claim, ()):
                 key = (other.namespace, other.name)
+                if key == (mine.namespace, mine.name) or other.is_canary or other.any_class != mine.any_class:
+                    continue
                 (lost if _age(other) < _age(mine) else won).setdefault(key, []).append(path)
         for winner, paths in lost.items():
             yield _lost(entrance, winner, paths)
@@ -47,21 +46,6 @@ def check(trace: Trace) -> Iterator[Fault]:
 
 def _age(ingress: Ingress) -> tuple[str, str, str]:
     return (ingress.created, ingress.namespace, ingress.name)
-
-
-def _same_class(entrance: Entrance, other: Ingress) -> bool:
-    return entrance.ingress.any_class == other.any_class
-
-
-def _shared(one: Ingress, other: Ingress) -> Iterator[IngressPath]:
-    theirs = {_key(p) for p in other.paths if p.kind != "Default"}
-    for path in one.paths:
-        if path.kind != "Default" and _key(path) in theirs:
-            yield path
-
-
-def _key(path: IngressPath) -> tuple[str, str, bool]:
-    return (path.host.lower(), path.path.rstrip("/") or "/", path.kind == "Exact")
 
 
 def _where(paths: list[IngressPath]) -> str:

@@ -63,6 +63,11 @@ class IngressPath:
     """``Exact``, ``Prefix``, ``ImplementationSpecific``, or ``Default`` for the default backend."""
     backend: IngressBackend
 
+    @property
+    def claim(self) -> tuple[str, str, bool]:
+        """What two paths must share to be in each other's way: host, path, exact or not."""
+        return (self.host.lower(), self.path.rstrip("/") or "/", self.kind == "Exact")
+
     def serves(self, host: str, path: str) -> bool:
         """Tell whether a request matches."""
         return self.kind == "Default" or (host_matches(self.host, host) and path_matches(self.path, self.kind, path))

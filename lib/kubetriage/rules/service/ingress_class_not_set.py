@@ -24,7 +24,7 @@ TITLE = "The Ingress has no class"
 def check(trace: Trace) -> Iterator[Fault]:
     """Judge each Ingress without a class."""
     for entrance in trace.ingresses:
-        listing = trace.world.list("ingressclasses")
+        listing = trace.world.listing("ingressclasses")
         if entrance.class_source != "none" or not listing.complete:
             continue
         defaults = [name_of(c) for c in entrance.default_classes]

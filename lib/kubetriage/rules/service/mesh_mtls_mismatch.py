@@ -72,7 +72,7 @@ def check(trace: Trace) -> Iterator[Fault]:
 
 def mode_in_force(trace: Trace, backend: Backend, pod: Pod, port: int | None) -> tuple[Obj, str]:
     """Return the PeerAuthentication that decides for a pod's port, and its mode; PERMISSIVE when none does."""
-    policies = trace.world.list("peerauthentications").items
+    policies = trace.world.listing("peerauthentications").items
     own = [p for p in policies if namespace_of(p) == backend.namespace]
     workload = [p for p in own if selects(labels(p, "spec", "selector", "matchLabels"), pod.labels)]
     for policy in workload:

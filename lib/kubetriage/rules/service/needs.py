@@ -72,7 +72,7 @@ def service_needs(world: World, namespace: str, name: str, options: Options) -> 
         yield List("nodes", cached=True)
     if backend.type == "LoadBalancer" and not objects(backend.service, "status", "loadBalancer", "ingress"):
         yield List("events", namespace, fields=f"involvedObject.uid={backend.ref.uid}")
-    if world.list("networkpolicies", namespace).items:
+    if world.listing("networkpolicies", namespace).items:
         yield Get("namespaces", "", namespace)
     if options.probe:
         yield from probe_needs(backend)
@@ -172,7 +172,7 @@ def entrance_needs(world: World, entrance: Entrance, options: Options, *, alone:
     if alone:
         for backend in backends:
             yield from service_needs(world, backend.namespace, backend.name, options)
-    policies = any(world.list("networkpolicies", b.namespace).items for b in backends)
+    policies = any(world.listing("networkpolicies", b.namespace).items for b in backends)
     if not ingress.addresses or policies:
         yield List("pods", "", CONTROLLER_SELECTOR)
 
@@ -221,7 +221,7 @@ def upward_needs(world: World, namespace: str) -> Iterator[Need]:
         return
     spaces = [namespace]
     yield List("referencegrants", namespace)
-    for grant in world.list("referencegrants", namespace).items:
+    for grant in world.listing("referencegrants", namespace).items:
         spaces += [text(f, "namespace") for f in objects(grant, "spec", "from") if text(f, "kind").endswith("Route")]
     for space in dict.fromkeys(s for s in spaces if s):
         for plural in ROUTE_KINDS:

@@ -49,7 +49,7 @@ def _by_hand(trace: Trace, backend: Backend) -> Iterator[Fault]:
         near = next(
             (
                 s
-                for s in backend.world.list("endpointslices", backend.namespace).items
+                for s in backend.world.listing("endpointslices", backend.namespace).items
                 if eps.SERVICE_NAME_LABEL not in labels(s, "metadata", "labels") and name_of(s).startswith(backend.name)
             ),
             None,

@@ -44,7 +44,7 @@ def check(trace: Trace) -> Iterator[Fault]:
         serving = {e.node for e in backend.endpoints.items if e.takes_traffic}
         if not policies or not serving:
             continue
-        nodes = backend.world.list("nodes")
+        nodes = backend.world.listing("nodes")
         if not nodes.complete:
             continue
         without = [n for n in nodes.items if name_of(n) not in serving]

@@ -74,10 +74,10 @@ def _of_workload(trace: Trace, backend: Backend, ref: Ref, obj: Obj) -> Fault:
 
 def _namespace_is_empty(backend: Backend) -> bool:
     return (
-        backend.world.list("pods", backend.namespace).complete
+        backend.world.listing("pods", backend.namespace).complete
         and not any(p for p in backend.world.pods(backend.namespace) if not p.finished)
         and not backend.templates()
-        and backend.world.list("deployments", backend.namespace).complete
+        and backend.world.listing("deployments", backend.namespace).complete
     )
 
 

@@ -38,13 +38,13 @@ def check(trace: Trace) -> Iterator[Fault]:
                     route.ref,
                     ref.at,
                     (ref.kind, ref.namespace, ref.name),
-                    presumed=trace.world.list("referencegrants", ref.namespace).presumed,
+                    presumed=trace.world.listing("referencegrants", ref.namespace).presumed,
                 )
     for entry in trace.gateways:
         for use in entry.secrets:
             if use.ref.namespace == entry.namespace:
                 continue
-            grants = trace.world.list("referencegrants", use.ref.namespace)
+            grants = trace.world.listing("referencegrants", use.ref.namespace)
             if grants.complete and not granted(
                 grants.items, "Gateway", entry.namespace, "Secret", use.ref.namespace, use.ref.name
             ):

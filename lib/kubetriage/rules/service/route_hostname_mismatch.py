@@ -42,9 +42,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                     Evidence("spec", f"{route.shown} spec.hostnames", hosts),
                     Evidence("spec", f"{entry.shown} spec.listeners[].hostname", listeners),
                 ],
-                fix=[
-                    Fix(f"Give {route.shown} a host that {entry.shown} takes ({listeners}), or a listener for {hosts}")
-                ],
+                fix=[Fix(f"Give {route.shown} a host of {listeners}, or {entry.shown} a listener for {hosts}")],
                 verify=(
                     f"{route.command} get {route.shown} -o yaml",
                     f"{entry.command} get gateway {entry.name} -o yaml",

@@ -133,7 +133,7 @@ class Path:
         """Tell whether a backend may be used from here; None when the ReferenceGrants were not seen."""
         if ref.namespace == self.route.namespace:
             return True
-        listing = self.world.list("referencegrants", ref.namespace)
+        listing = self.world.listing("referencegrants", ref.namespace)
         if granted(listing.items, self.route.kind, self.route.namespace, ref.kind, ref.namespace, ref.name):
             return True
         return False if listing.complete else None

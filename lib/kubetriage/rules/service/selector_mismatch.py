@@ -138,13 +138,13 @@ def _others_use_selector(backend: Backend, near: Candidate) -> bool:
     """Tell whether other Services and NetworkPolicies spell it as this Service does, and none as the pods do."""
     wanted = {**near.labels, **backend.selector}
     spelled = theirs = 0
-    for other in backend.world.list("services", backend.namespace).items:
+    for other in backend.world.listing("services", backend.namespace).items:
         if uid_of(other) == backend.ref.uid or name_of(other) == backend.name:
             continue
         selector = labels(other, "spec", "selector")
         theirs += selects(selector, near.labels)
         spelled += selects(selector, wanted) and not selects(selector, near.labels)
-    for policy in backend.world.list("networkpolicies", backend.namespace).items:
+    for policy in backend.world.listing("networkpolicies", backend.namespace).items:
         chosen = dig(policy, "spec", "podSelector")
         if not chosen:
             continue

@@ -41,14 +41,14 @@ def check(trace: Trace) -> Iterator[Fault]:
 
 def hint(backend: Backend) -> str:
     """Say which Service may be meant; empty when none is near."""
-    here = [name_of(s) for s in backend.world.list("services", backend.namespace).items]
+    here = [name_of(s) for s in backend.world.listing("services", backend.namespace).items]
     near = nearest(backend.name, here)
     if near:
         return f" Nearest there: svc/{near}."
     spaces = sorted(
         {
             namespace_of(s)
-            for s in backend.world.list("services").items
+            for s in backend.world.listing("services").items
             if name_of(s) == backend.name and namespace_of(s) != backend.namespace
         }
     )

@@ -114,9 +114,7 @@ def _fault(
             Evidence("spec", f"service/{backend.name} spec.ports[{port.port}].targetPort", str(port.target)),
             line,
         ],
-        fix=[
-            target_fix(backend, port, want) if want else Fix("Set targetPort to the port that the program listens on")
-        ],
+        fix=[target_fix(backend, port, want) if want else Fix("Set targetPort to where the program listens")],
         verify=(
             f"{backend.command} port-forward pod/{pod} {port.target}",
             f"{backend.command} get pod {pod} -o jsonpath='{{.spec.containers[*].ports}}'",

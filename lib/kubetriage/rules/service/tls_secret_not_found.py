@@ -29,7 +29,7 @@ def check(trace: Trace) -> Iterator[Fault]:
         if not use.lookup.absent:
             continue
         namespace, name = use.ref.namespace, use.ref.name
-        known = trace.world.list("secrets").items
+        known = trace.world.listing("secrets").items
         tls = [name_of(s) for s in known if namespace_of(s) == namespace and text(s, "type") == "kubernetes.io/tls"]
         elsewhere = sorted({namespace_of(s) for s in known if name_of(s) == name and namespace_of(s) != namespace})
         near = nearest(name, tls)

@@ -198,7 +198,7 @@ def _ingress_drafts(entrance: Entrance) -> Iterator[Draft]:
 def _class_draft(entrance: Entrance) -> Draft:
     ingress, place = entrance.ingress, entrance.class_place
     named = ingress.any_class
-    listing = entrance.world.list("ingressclasses")
+    listing = entrance.world.listing("ingressclasses")
     if not listing.complete and not entrance.class_object:
         return Draft(place, f"ingressclass/{named or '<none>'}", "", f"IngressClasses not seen: {listing.why}")
     shown = f"ingressclass/{named}" if named else "no class"
@@ -326,7 +326,7 @@ def _service_draft(backend: Backend) -> Draft:
 
 def _policy_draft(backend: Backend) -> Draft:
     place = backend.policy_place
-    listing = backend.world.list("networkpolicies", backend.namespace)
+    listing = backend.world.listing("networkpolicies", backend.namespace)
     if not listing.complete:
         return Draft(place, "networkpolicies", "", f"not seen: {listing.why}")
     if not backend.pods and policies_of(backend):

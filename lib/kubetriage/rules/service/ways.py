@@ -46,7 +46,7 @@ def read_address(words: str) -> Address:
 def all_routes(world: World, namespace: str = "") -> Iterator[Route]:
     """Yield the HTTPRoutes and GRPCRoutes that were read."""
     for plural, kind in ROUTE_KINDS.items():
-        for raw in world.list(plural, namespace).items:
+        for raw in world.listing(plural, namespace).items:
             yield Route(raw, kind)
 
 
@@ -58,7 +58,7 @@ def gateways_of(routes: Iterable[Path]) -> tuple[Entry, ...]:
 
 def entrances_to(world: World, backend: Backend) -> tuple[Entrance, ...]:
     """Return the Ingresses that lead to a Service, for the paths that do."""
-    found = (Ingress(raw) for raw in world.list("ingresses", backend.namespace).items)
+    found = (Ingress(raw) for raw in world.listing("ingresses", backend.namespace).items)
     return tuple(Entrance(world, i, only=backend.name) for i in found if backend.name in i.services)
 
 
@@ -118,7 +118,7 @@ def pod_trace(world: World, pod: Pod, options: Options) -> Trace:
 
 def services_for(world: World, pod: Pod) -> tuple[Backend, ...]:
     """Return the Services that select a pod; without any, those that select nothing and come near to it."""
-    known = world.list("services", pod.namespace).items
+    known = world.listing("services", pod.namespace).items
     exact = [s for s in known if selects(labels(s, "spec", "selector"), pod.labels)]
     near = []
     if not exact:
@@ -134,7 +134,7 @@ def address_trace(world: World, address: Address, options: Options) -> Trace | N
     """Trace the Ingress or Route that serves a URL; None when none of those that were read does."""
     if address.in_cluster is not None:
         return service_trace(world, *address.in_cluster, options)
-    ingresses = [Ingress(raw) for raw in world.list("ingresses").items]
+    ingresses = [Ingress(raw) for raw in world.listing("ingresses").items]
     best = best_path(((i, p) for i in ingresses for p in i.paths if p.kind != "Default"), address.host, address.path)
     if best is not None:
         return ingress_trace(world, best[0], options, address)
