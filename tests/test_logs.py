@@ -413,6 +413,42 @@ MIDDLE_WARNING = """\
 2026-11-23 22:15:22 INFO shutting down
 2026-11-23 22:15:22 INFO bye
 """
+CELERY = """\
+[2026-11-23 22:15:22,123: ERROR/MainProcess] consumer: Cannot connect to amqp://guest:**@rabbitmq:5672//: [Errno 111] Connection refused.
+"""
+DOTNET_FRAMEWORK = """\
+Unhandled Exception: System.TypeInitializationException: The type initializer for 'Npgsql.PoolManager' threw an exception. ---> System.InvalidOperationException: Host can't be null
+   at Npgsql.NpgsqlConnectionStringBuilder.Validate()
+   --- End of inner exception stack trace ---
+   at Shop.Program.Main()
+"""
+SERILOG_TEXT = """\
+[22:15:22 INF] Starting host
+[22:15:23 FTL] Host terminated unexpectedly
+System.Net.Sockets.SocketException (00000005, 0xFFFDFFFF): Name or service not known
+   at System.Net.Dns.GetHostEntryOrAddressesCore(String hostName, Boolean justAddresses)
+"""
+CPP = """\
+terminate called after throwing an instance of 'std::runtime_error'
+  what():  cannot open model.bin
+"""
+UVICORN = """\
+INFO:     Waiting for application startup.
+ERROR:    Traceback (most recent call last):
+  File "/app/main.py", line 12, in lifespan
+    await db.connect()
+asyncpg.exceptions.InvalidPasswordError: password authentication failed for user "app"
+
+ERROR:    Application startup failed. Exiting.
+"""
+NEST = """\
+[Nest] 17  - 11/23/2026, 10:15:22 PM     LOG [NestFactory] Starting Nest application...
+[Nest] 17  - 11/23/2026, 10:15:22 PM   ERROR [ExceptionHandler] Nest can't resolve dependencies of the AppService (?).
+Error: Nest can't resolve dependencies of the AppService (?).
+    at Injector.lookupComponentInParentModules (/app/node_modules/@nestjs/core/injector/injector.js:247:19)
+error Command failed with exit code 1.
+info Visit https://yarnpkg.com/en/docs/cli/run for documentation about this command.
+"""
 
 CASES = [
     (JAVA_SPRING_CHAIN, "java", "java.net.UnknownHostException", "java.net.UnknownHostException: orders-db"),
@@ -482,6 +518,12 @@ CASES = [
     (ENVOY, "text", "", "bad listener"),
     (MONOLOG, "text", "Error", "Uncaught Error: no kernel"),
     (MIDDLE_WARNING, "text", "", "cannot bind"),
+    (CELERY, "text", "", "Cannot connect to amqp://"),
+    (DOTNET_FRAMEWORK, "dotnet", "System.InvalidOperationException", "Host can't be null"),
+    (SERILOG_TEXT, "dotnet", "System.Net.Sockets.SocketException", "Name or service not known"),
+    (CPP, "cpp", "std::runtime_error", "std::runtime_error: cannot open model.bin"),
+    (UVICORN, "python", "InvalidPasswordError", "password authentication failed"),
+    (NEST, "node", "Error", "Nest can't resolve dependencies"),
 ]
 
 

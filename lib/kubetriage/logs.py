@@ -36,7 +36,7 @@ class LastError:
 
     language: str
     """``java``, ``python``, ``node``, ``go``, ``dotnet``, ``ruby``, ``rust``, ``php``, ``perl``, ``elixir``,
-    ``shell``, ``nginx``; the form of the line for logs without a language: ``json``, ``logfmt``, ``text``."""
+    ``cpp``, ``shell``, ``nginx``; the form of the line for logs without a language: ``json``, ``logfmt``, ``text``."""
     weight: Weight
     summary: str
     """The line that says what went wrong: the end of a chain of causes where there is one."""
@@ -208,7 +208,7 @@ _LEVEL = lazy(
     r"(?:\A|[\s\[|:<(.,-])\[?"
     r"(FATAL|CRITICAL|CRIT|EMERG|ALERT|PANIC|SEVERE|ERROR|ERR|FTL|FATA|ERRO|WARNING|WARN|WRN|INFO|INF|NOTICE"
     r"|DEBUG|DBG|TRACE|LOG)"
-    r"(?:\[\d{1,6}\])?(?=[\s\]|:>),]|-|\Z)\]?[:|]?"
+    r"(?:\[\d{1,6}\])?(?=[\s\]|:>),]|-|\Z|/\w)(?:/[\w-]{1,60})?\]?[:|]?"
 )
 _LOWER_LEVEL = lazy(
     r"(?:\A|[\s\]])(?:\[(?:\w{1,20}:)?(fatal|critical|crit|emerg|alert|panic|error|err|warning|warn|info|notice"
@@ -284,7 +284,7 @@ _CAUSED_BY = lazy(r"(\s*)(?:Caused by|Wrapped by): (.*)")
 _DOTNET_INNER = lazy(r"\s*--->\s*(?:\(Inner Exception #\d+\) )?(.*)")
 _DOTNET_HEAD = lazy(
     r"(?:Unhandled [Ee]xception[.:]\s*)?((?:[A-Z]\w{0,60}\.){1,10}[A-Z]\w{0,120}(?:Exception"
-    r"|Error))(?: \(0x[0-9A-Fa-f]+\))?(?: \(\d+\))?(?:: (.*))?\Z"
+    r"|Error))(?: \([0-9A-Fa-fx, ]{1,40}\)){0,2}(?:: (.*))?\Z"
 )
 _ERROR_HEAD = lazy(
     r"(?:Uncaught )?((?:[A-Z][\w$]{0,60}(?:Error|Exception|Failure|Rejection|Warning)|Error"
@@ -330,6 +330,7 @@ _JVM_FATAL = lazy(
 _NODE_FATAL = lazy(
     r"FATAL ERROR: |\[UnhandledPromiseRejection: |\(node:\d+\) UnhandledPromiseRejectionWarning: |#\s+Fatal error in "
 )
+_CPP_THROWN = lazy(r"terminate called after throwing an instance of '([^']{1,200})'")
 _NGINX = lazy(r"(?:\d{4}/\d\d/\d\d \d\d:\d\d:\d\d |nginx: )\[(emerg|alert|crit|error)\] (?:\d+#\d+: )?(?:\*\d+ )?(.*)")
 _GO_LOG = lazy(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d{6})? (?:[\w./-]{1,100}\.go:\d+: )?(.*)")
 
@@ -387,7 +388,8 @@ def _errors(log: _Log) -> Iterator[LastError]:
 # One of these stands in every line with which an error can begin. Nearly all lines of a log have none, and looking
 # for plain words costs a twentieth of what the patterns do.
 _ERROR_KEYS = (
-    "err", "exception", "fail", "fatal", "panic", "traceback", "abort", "cannot", "can't", "can not", "could",
+    "err", "exception", "fail", "fatal", "panic", "traceback",
+    "terminate", "abort", "cannot", "can't", "can not", "could",
     "unable", "denied", "refused", "not ", "n't", "no such", "invalid", "missing", "unrecogni", "unknown",
     "unexpected", "required", "must be", "forbidden", "unauthorized", "timed", "timeout", "undefined", "space left",
     "expired", "in use", "corrupt", "mismatch", "unsupported", "illegal", "bad", "unreachable", "exceeded",
@@ -659,6 +661,13 @@ def _runtime(log: _Log, at: int, body: str) -> LastError | None:
                 summary = f"{body} ({cause.removeprefix('Caused by: ')})"
         name = re.search(r"java\.lang\.\w+", summary)
         return log.error(at, end, "java", "fatal", summary, name[0] if name else "")
+    thrown = _CPP_THROWN.match(body)
+    if thrown is not None:
+        what = log.body(at + 1).strip()
+        told = what.removeprefix("what():").strip() if what.startswith("what():") else ""
+        return log.error(
+            at, at + 2 if told else at + 1, "cpp", "fatal", f"{thrown[1]}: {told}" if told else body, thrown[1]
+        )
     if _NODE_FATAL.match(body):
         end = at + 1
         while end < len(log.lines) and not _LOG_LINE.match(log.body(end)) and end - at < 80:
@@ -715,6 +724,12 @@ def _stack(log: _Log, at: int, body: str) -> LastError | None:
         return None
     if head is None:
         # A log line whose exception begins on the next line.
+        level = _level_of(body)
+        if level in ("fatal", "error") and not _FRAME.match(log.body(at + 1)) and _head(log.body(at + 1)):
+            beneath = _stack(log, at + 1, log.body(at + 1))
+            if beneath is not None:
+                weight: Weight = "fatal" if "fatal" in (level, beneath.weight) else "error"
+                return replace(beneath, at=at, weight=weight, lines=(body[:2000], *beneath.lines)[:_MAX_BLOCK])
         if near == at + 1 and not _FRAME.match(body) and _level_of(body) in ("fatal", "error"):
             head = ("", body)
         else:
@@ -784,6 +799,10 @@ def _stack(log: _Log, at: int, body: str) -> LastError | None:
             break
         end += 1
     root_name, root, _ = causes[-1] if causes else (name, summary, at)
+    if " ---> " in root:
+        # .NET Framework writes the whole chain on one line.
+        inner_most = root.rpartition(" ---> ")[2].strip()
+        root_name, root = _head(inner_most) or ("", inner_most)
     if not language:
         language = "java" if _CLASS_ONLY.match(root_name) else "node"
     if language == "node" and not causes:
@@ -996,9 +1015,9 @@ def _json_error(log: _Log, at: int, body: str) -> LastError | None:
         "msg",
         "message",
         "@m",
+        "RenderedMessage",
         "@mt",
         "MessageTemplate",
-        "RenderedMessage",
         "Message",
         "event",
         "textPayload",

@@ -28,7 +28,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import (
     LastWords,
     Said,
-    container_part,
     last_words,
     mount_of,
     short,
@@ -171,20 +170,7 @@ def _setting(case: Case, words: LastWords, said: Said) -> Finding:
                 f"Declare {setting} in {where}; {close} is declared there, one of the two names is probably a slip."
             )
         elif secrecy(setting):
-            fix = case.template_fix(
-                f"Declare {setting} in {where}, from a Secret (the patch names {name}-secrets; use yours).",
-                container_part(
-                    container,
-                    {
-                        "env": [
-                            {
-                                "name": setting,
-                                "valueFrom": {"secretKeyRef": {"name": f"{name}-secrets", "key": setting}},
-                            }
-                        ]
-                    },
-                ),
-            )
+            fix = Fix(f"Declare {setting} in {where}, from a key of a Secret (valueFrom.secretKeyRef).")
         else:
             fix = Fix(f"Declare {setting} in {where}, or add it to a ConfigMap or Secret that envFrom names.")
     what = f"the setting {setting}" if setting else "a setting"
