@@ -352,6 +352,52 @@ def test_sidecars_and_the_chosen_container():
     assert ask(cluster(target), Target("pods", "api"), container="nope").errors
 
 
+def workload(*pods_of):
+    owner = obj("Deployment", "orders")
+    replicaset = obj("ReplicaSet", "orders-1", owner=owner)
+    made = [live(java(), name=f"orders-1-{i}", owner=replicaset, last=last) for i, last in enumerate(pods_of)]
+    return cluster(owner, replicaset, *made), made
+
+
+def test_the_pod_that_uses_most_stands_for_its_workload():
+    made, pods_made = workload(None, None, None)
+    for target, size in zip(pods_made, (100, 300, 200), strict=True):
+        measured(made, target, {"app": size * MIB})
+    (got,) = ask(made, Target("deployments", "orders")).diagnoses
+    assert got.target.name == "orders-1-1"
+    (table,) = (s for s in got.tail if s.title == "All pods of deployments/orders")
+    assert [(row[0], row[4]) for row in table.rows] == [
+        ("orders-1-1", "300 MiB"),
+        ("orders-1-2", "200 MiB"),
+        ("orders-1-0", "100 MiB"),
+    ]
+    assert len(ask(made, Target("deployments", "orders"), show_all=True).diagnoses) == 3
+
+
+def test_killed_pods_stand_for_their_workload():
+    made, _ = workload(None, terminated(137, "OOMKilled", -900, -800), terminated(137, "OOMKilled", -90, -80))
+    got = ask(made, Target("deployments", "orders")).diagnoses
+    assert [d.target.name for d in got] == ["orders-1-2", "orders-1-1"]
+
+
+def test_questions_are_about_the_default_container():
+    target = pod(containers=[java(), {**java(limit="1Gi"), "name": "side"}], statuses=[])
+    got = planned([target], threads=200, jdk=17)
+    assert got.extra["budget"]["container"] == "app"
+    assert got.extra["budget"]["ceilingBytes"] == 4185 * MIB
+    (table,) = (s for s in got.tail if s.title == "All containers")
+    assert [row[0] for row in table.rows] == ["app", "side"]
+
+
+def test_a_scan_says_that_usage_was_not_seen():
+    (got,) = scan(live(container(), name="unbounded")).diagnoses
+    assert [g.what for g in got.not_seen] == ["usage from metrics.k8s.io"]
+
+
+def test_a_manifest_and_a_name_contradict():
+    assert ask(Snapshot(NOW), Target("pods", "api"), options={"plan": [deployment(java())]}).errors
+
+
 def test_a_workload_stands_for_its_pods_and_without_pods_for_its_template():
     owner = obj("Deployment", "orders", spec={"template": {"spec": {"containers": [java()]}}})
     replicaset = obj("ReplicaSet", "orders-1", owner=owner)

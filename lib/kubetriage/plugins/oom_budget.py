@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 
 from kubetriage.fields import Obj, dig, mapping, name_of, namespace_of, objects, text
 from kubetriage.model import Diagnosis, Finding, NotSeen, Section, Severity, Table, ordered
-from kubetriage.plugins import Access, Answer, Option, Plugin, Request
+from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import target_error
 from kubetriage.plugins.selection import CONTROLLERS, controlled_pods, selected_pods, target_needs
 from kubetriage.pods import Container, Pod
+from kubetriage.resources import BY_PLURAL
 from kubetriage.rules import crash, memory
 from kubetriage.rules.memory import node, report, usage
 from kubetriage.rules.memory.budget import exact, mebibytes
@@ -21,9 +22,12 @@ from kubetriage.rules.memory.procstatus import parse_status
 from kubetriage.rules.memory.runtimes import RUNTIMES
 from kubetriage.rules.memory.wishes import COLLECTORS, KEYS, WhatIfError, Wishes, apply_what_if, parse_margin
 from kubetriage.snapshot import Get, List, Need, Raw, Snapshot
+from kubetriage.times import human_duration
 
 _DETAILED_AT_MOST = 20
 """Pods of a scan whose logs and owners are read; the others are judged by the list."""
+_KILLED_AT_MOST = 3
+"""Killed pods of one workload that get an answer of their own."""
 _NODE_VIEW_AT_MOST = 3
 """Named pods for which the other pods of their node are listed."""
 
@@ -42,11 +46,44 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
                 if _oom_killed(container) is not None:
                     yield from container_needs(snapshot, container, usage_too=False)
         return
-    pods = list(selected_pods(snapshot, request))
+    if any(t.resource != "pods" for t in request.targets):
+        yield usage.list_metrics(request.namespace)
+    pods = [p for target in request.targets for p in _chosen(snapshot, request, target)]
     for pod in pods:
         yield from _pod_needs(snapshot, request, pod)
     if len(pods) <= _NODE_VIEW_AT_MOST:
         yield from (_node_pods(p.node) for p in pods if p.node)
+
+
+def _own_pods(snapshot: Snapshot, request: Request, target: Target) -> list[Pod]:
+    """Return the known pods of a target."""
+    found = snapshot.get(target.resource, request.namespace, target.name)
+    if not found.found:
+        return []
+    if target.resource == "pods":
+        return [Pod(found.obj)]
+    return list(controlled_pods(snapshot, request.namespace, found.obj))
+
+
+def _chosen(snapshot: Snapshot, request: Request, target: Target) -> list[Pod]:
+    """Return the pods of a target that get an answer of their own.
+
+    The pods of a workload share one template, so those that were killed stand for it, else the one that uses most.
+    """
+    pods = _own_pods(snapshot, request, target)
+    if request.show_all or len(pods) < 2:
+        return pods
+    ended = [p for p in pods if _kill_time(p) is not None or _evicted_for_memory(p) or _handed_over(p)]
+    if ended:
+        return sorted(ended, key=_kill_key)[:_KILLED_AT_MOST]
+    live = [p for p in pods if not p.finished] or pods
+    return [max(live, key=lambda p: (_used(snapshot, p) or 0, p.name))]
+
+
+def _used(snapshot: Snapshot, pod: Pod) -> int | None:
+    """Return the working set of a pod's containers together; None when none of them was measured."""
+    sizes = [s.size for c in pod.containers if (s := usage.read_usage(snapshot, c).working_set) is not None]
+    return sum(sizes) if sizes else None
 
 
 def _pod_needs(snapshot: Snapshot, request: Request, pod: Pod) -> Iterator[Need]:
@@ -76,7 +113,7 @@ def _worth_showing(pod: Pod, request: Request, now: datetime) -> bool:
     if pod.finished:
         return False
     alone = Snapshot(now)
-    cases = (Case(c, alone, shallow=True) for c in _containers(pod, request) if c.kind in ("app", "sidecar"))
+    cases = (Case(c, alone) for c in _containers(pod, request) if c.kind in ("app", "sidecar"))
     return any(case.limit.size is None or (case.budget.margin or 0) < 0 for case in cases)
 
 
@@ -133,36 +170,48 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     except ValueError as error:
         return Answer(errors=(f"error: {error}",))
     manifests = request.options.get("plan")
+    if manifests and request.targets:
+        return Answer(errors=("error: --plan is about a manifest; leave out TYPE and NAME",))
     if manifests:
         return _diagnose_manifests(snapshot, request, wishes, manifests)
     if request.is_scan:
         return _diagnose_scan(snapshot, request, wishes)
     diagnoses: list[Diagnosis] = []
     errors: list[str] = []
-    pods = list(selected_pods(snapshot, request))
-    for target in request.targets:
+    chosen = [(t, _chosen(snapshot, request, t)) for t in request.targets]
+    node_view = sum(len(pods) for _, pods in chosen) <= _NODE_VIEW_AT_MOST
+    for target, pods in chosen:
         found = snapshot.get(target.resource, request.namespace, target.name)
         if not found.found:
             errors.append(target_error(snapshot, target, request.namespace))
             continue
-        own = (
-            [Pod(found.obj)]
-            if target.resource == "pods"
-            else list(controlled_pods(snapshot, request.namespace, found.obj))
-        )
-        if not own:
-            template = _template_pod(found.obj)
-            if template is None:
-                errors.append(f'error: {target.resource} "{target.name}" has no pods')
-                continue
-            own = [template]
-        for pod in own:
+        template = None if pods else _template_pod(found.obj, BY_PLURAL[target.resource].kind)
+        shown = pods or ([template] if template is not None else [])
+        if not shown:
+            errors.append(f'error: {target.resource} "{target.name}" has no pods')
+        everyone = _own_pods(snapshot, request, target)
+        for pod in shown:
             if request.container and pod.container(request.container) is None:
                 have = ", ".join(c.name for c in pod.containers)
                 errors.append(f"error: container {request.container} is not valid for pod {pod.name} (it has: {have})")
                 continue
-            diagnoses.append(_diagnose_pod(snapshot, request, wishes, pod, node_view=len(pods) <= _NODE_VIEW_AT_MOST))
+            diagnosis = _diagnose_pod(snapshot, request, wishes, pod, node_view=node_view)
+            if len(everyone) > len(shown) and pod is shown[0]:
+                diagnosis = replace(diagnosis, tail=(*diagnosis.tail, _replicas(snapshot, target, everyone)))
+            diagnoses.append(diagnosis)
     return Answer(tuple(diagnoses), tuple(errors))
+
+
+def _replicas(snapshot: Snapshot, target: Target, pods: list[Pod]) -> Table:
+    """List all pods of a workload: who was killed when, and who uses how much."""
+    rows = []
+    for pod in sorted(pods, key=lambda p: (_kill_key(p), -(_used(snapshot, p) or 0), p.name)):
+        killed, used = _kill_time(pod), _used(snapshot, pod)
+        ago = f"{human_duration(snapshot.now - killed)} ago" if killed is not None else ""
+        size = mebibytes(used) if used is not None else "unknown"
+        rows.append((pod.name, pod.status_text(), pod.restarts_text(snapshot.now), ago, size, pod.node))
+    columns = ("POD", "STATUS", "RESTARTS", "LAST OOM KILL", "WORKING SET", "NODE")
+    return Table(f"All pods of {target.resource}/{target.name}", columns, tuple(rows))
 
 
 def _wishes(request: Request) -> Wishes:
@@ -197,11 +246,14 @@ def _wishes(request: Request) -> Wishes:
 def _diagnose_pod(
     snapshot: Snapshot, request: Request, wishes: Wishes, pod: Pod, *, node_view: bool = False, shallow: bool = False
 ) -> Diagnosis:
-    cases = [Case(c, snapshot, wishes, shallow) for c in _containers(pod, request)]
+    subject = request.container or _default_container(pod)
+    others = Wishes(margin=wishes.margin)
+    cases = [Case(c, snapshot, wishes if c.name == subject else others) for c in _containers(pod, request)]
     if not cases:
         return Diagnosis(PLUGIN.name, pod.ref, "The pod has no containers that run.", header=_header(snapshot, pod))
     findings = _findings(snapshot, pod, cases, request)
-    shown = _shown(cases, findings)
+    asked = next((c for c in cases if c.container.name == subject and wishes != others), None)
+    shown = asked or _shown(cases, findings)
     tail: list[Section] = list(report.sections(shown))
     if len(cases) > 1:
         tail.append(_overview(cases))
@@ -213,12 +265,20 @@ def _diagnose_pod(
         target=pod.ref,
         summary=findings[0].message if findings else _well(shown),
         findings=findings,
-        not_seen=_gaps(snapshot, request, pod, cases) if not shallow else (),
+        not_seen=_gaps(snapshot, request, pod, cases),
         header=_header(snapshot, pod),
         tail=tuple(tail),
         manual=_manual(pod, shown, findings),
         extra={"budget": report.as_json(shown)},
     )
+
+
+def _default_container(pod: Pod) -> str:
+    """Return the container that options without ``-c`` are about: kubectl's default container."""
+    named = text(pod.raw, "metadata", "annotations", "kubectl.kubernetes.io/default-container")
+    if named and pod.container(named) is not None:
+        return named
+    return next((c.name for c in pod.containers if c.kind == "app"), "")
 
 
 def _findings(snapshot: Snapshot, pod: Pod, cases: list[Case], request: Request) -> tuple[Finding, ...]:
@@ -324,7 +384,15 @@ def _gaps(snapshot: Snapshot, request: Request, pod: Pod, cases: list[Case]) -> 
     """Say what was not seen; one usage source is enough, so the others count only when none answered."""
     measured = all(c.usage.working_set is not None for c in cases if c.container.running)
     lines: list[NotSeen] = []
-    needs = [*_pod_needs(snapshot, request, pod), *([_node_pods(pod.node)] if pod.node else [])]
+    needs: list[Need] = []
+    if not request.is_scan:
+        needs += _pod_needs(snapshot, request, pod)
+        needs += [_node_pods(pod.node)] if pod.node else []
+    else:
+        needs.append(usage.list_metrics(request.namespace))
+        for case in cases:
+            if case.kills:
+                needs += container_needs(snapshot, case.container, usage_too=False)
     for need, why in snapshot.unseen(needs):
         what = str(need)
         if isinstance(need, Raw):
@@ -407,20 +475,8 @@ def _rank(pod: Pod, diagnosis: Diagnosis) -> tuple[int, float]:
     return (2, 0.0) if "NoMemoryLimit" in causes else (3, 0.0)
 
 
-_TEMPLATES = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job")
-
-
-@dataclass(frozen=True)
-class _Manifest:
-    """One object of a manifest with the pod that it would make."""
-
-    pod: Pod
-    raw: Obj = field(default_factory=dict)
-
-
-def _template_pod(raw: Obj) -> Pod | None:
+def _template_pod(raw: Obj, kind: str) -> Pod | None:
     """Return the pod that a workload's template makes; None for kinds without one."""
-    kind = text(raw, "kind")
     template: Obj = mapping(raw, "spec", "template")
     if kind == "Pod":
         template = raw
@@ -428,7 +484,7 @@ def _template_pod(raw: Obj) -> Pod | None:
         template = mapping(raw, "spec", "jobTemplate", "spec", "template")
     if not objects(template, "spec", "containers"):
         return None
-    owner = {"kind": kind or "Deployment", "name": name_of(raw), "uid": "", "controller": True}
+    owner = {"kind": kind, "name": name_of(raw), "uid": "", "controller": True}
     meta = {
         "name": name_of(raw),
         "namespace": namespace_of(raw) or "default",
@@ -450,7 +506,7 @@ def _diagnose_manifests(snapshot: Snapshot, request: Request, wishes: Wishes, do
             snapshot.add("configmaps", placed)
     diagnoses = []
     for raw in found:
-        pod = _template_pod(raw)
+        pod = _template_pod(raw, text(raw, "kind"))
         if pod is None:
             continue
         if request.container and pod.container(request.container) is None:

@@ -76,8 +76,6 @@ class Case:
     container: Container
     snapshot: Snapshot
     wishes: Wishes = field(default_factory=Wishes)
-    shallow: bool = False
-    """Judge by the pod alone (a scan): logs, usage and node were not asked for."""
 
     @property
     def pod(self) -> Pod:

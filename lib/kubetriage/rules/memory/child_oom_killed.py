@@ -42,7 +42,7 @@ _AT_LIMIT = 0.99
 
 def check(case: Case) -> Iterator[Finding]:
     """Report OOM events that no status tells of, or what the parent says of its children."""
-    if case.kills or not case.container.running or case.shallow:
+    if case.kills or not case.container.running:
         return
     events = case.usage.oom_events
     if events is not None and events[0] > 0:

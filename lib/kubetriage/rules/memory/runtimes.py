@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Literal
 
 from kubetriage.rules.memory.budget import Amount, Area, Kind, Model
-from kubetriage.rules.memory.flags import Lint, parse_size, split_options
+from kubetriage.rules.memory.flags import Lint, Option, parse_size, split_options
 from kubetriage.rules.memory.hotspot import GIB, MIB
 from kubetriage.rules.memory.process import Process, base_name
 
@@ -414,20 +414,20 @@ def node_model(process: Process, major: int | None) -> tuple[NodeModel, list[Lin
             name, value = match[1].replace("_", "-"), match[2]
             if value is None:
                 value = words[position + 1] if position + 1 < len(words) else ""
-            model = _node_option(model, name, value, f"{word} ({source})", kind, lints)
+            model = _node_option(model, name, value, Option(word, source), kind, lints)
     return model, lints
 
 
-def _node_option(model: NodeModel, name: str, value: str, source: str, kind: Kind, lints: list[Lint]) -> NodeModel:
-    whole = re.fullmatch(r"\d{1,9}", value, re.ASCII)
+def _node_option(model: NodeModel, name: str, value: str, option: Option, kind: Kind, lints: list[Lint]) -> NodeModel:
+    source = f"{option.text} ({option.source})"
     if name == "max-old-space-size-percentage":
         number = re.fullmatch(r"\d{1,3}(\.\d+)?", value, re.ASCII)
         if number is None or not 0 < float(value) <= 100:
-            lints.append(Lint(source, "", "refused", "must be above 0 and at most 100"))
+            lints.append(Lint(option.text, option.source, "refused", "must be above 0 and at most 100"))
             return model
         return replace(model, percentage=float(value), old_source=source, old_kind=kind)
-    if whole is None:
-        lints.append(Lint(source, "", "refused", "takes a whole number of MiB without a unit"))
+    if not re.fullmatch(r"\d{1,9}", value, re.ASCII):
+        lints.append(Lint(option.text, option.source, "refused", "takes a whole number of MiB without a unit"))
         return model
     size = int(value) * MIB
     if name == "max-semi-space-size":
