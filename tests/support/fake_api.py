@@ -42,6 +42,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from kubetriage.resources import RESOURCES, Resource
 from kubetriage.times import parse_time
 from support import tls as certs
+from support.fake_forward import forward
 from support.kubeconfig import kubeconfig as write_kubeconfig
 
 _BY_NAME = {(r.group, r.plural): r for r in RESOURCES}
@@ -171,8 +172,8 @@ class FakeApi:
         """Served versions by resource, where they differ from the preferred one; () for not served."""
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
-        self.ports: dict[tuple[str, str, int], Callable[[bytes], bytes] | None] = {}
-        """What answers on pods' ports through port-forward: bytes to bytes; None listens and says nothing."""
+        self.ports: dict[tuple[str, str, int], Callable[[socket.socket], None]] = {}
+        """What serves one connection to a port of a pod (namespace, pod, port) through port-forward."""
         self.token = token
         self.latency = latency
         self.clock = clock
@@ -334,6 +335,15 @@ class FakeApi:
         if found is not None:
             return found
         return self._resource(parts, request.query)
+
+    def upgrade_refusal(self, path: str) -> Answer | None:
+        """Return why a port-forward is not begun; None when it is."""
+        parts = [unquote(p) for p in path.strip("/").split("/")]
+        denied = self._refusal(parts)
+        where = _locate(parts)
+        if denied is not None or where is None or where[3] != "portforward":
+            return denied or _status(404, "NotFound", "the server could not find the requested resource")
+        return None if where[1:3] in self.store.get("pods", {}) else _not_found(where[0], where[2])
 
     def _refusal(self, parts: list[str]) -> Answer | None:
         if not self._denied:
@@ -603,11 +613,12 @@ class _Handler(BaseHTTPRequestHandler):
             reason = fault.reason or _REASON_OF.get(fault.status, "InternalError")
             answer = _status(fault.status, reason, fault.message or f"injected {reason}")
         if answer is None and self.headers.get("Upgrade", "").lower() == "websocket":
-            from support.fake_forward import forward
-
-            request.status = forward(self, api)
-            self.close_connection = True
-            return
+            answer = api.upgrade_refusal(split.path)
+            if answer is None:
+                request.status = 101
+                self.close_connection = True
+                forward(self, api)
+                return
         if answer is None:
             answer = api.answer(request, self.path)
         self._send(answer, fault, request)

@@ -80,8 +80,10 @@ class _Channel:
                 **options,
             )
         except websocket.WebSocketBadStatusException as error:
+            self._socket.shutdown()
             raise _refusal(error.status_code, error.resp_body) from error
         except (websocket.WebSocketException, OSError) as error:
+            self._socket.shutdown()
             raise _failed(error, session) from error
 
     def send(self, data: bytes) -> None:
@@ -127,8 +129,10 @@ class _Channel:
             raise
 
     def close(self) -> None:
+        # Say goodbye but do not wait for an answer, as close() would.
         with contextlib.suppress(Exception):
-            self._socket.close(timeout=0)
+            self._socket.send_close()
+        self._socket.shutdown()
 
 
 def _in_clear(channel: _Channel, request: bytes) -> bytes:

@@ -1,0 +1,105 @@
+"""Nothing but GET can leave this program, whatever the flags."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import kubetriage
+
+LIB = Path(kubetriage.__file__).parent
+SENDERS = frozenset(
+    {
+        "aiohttp",
+        "ftplib",
+        "http.client",
+        "http.server",
+        "httpx",
+        "kubernetes",
+        "requests",
+        "smtplib",
+        "socket",
+        "subprocess",
+        "telnetlib",
+        "urllib.request",
+        "urllib3",
+        "websocket",
+        "xmlrpc",
+    }
+)
+"""Packages that can send something or start something that does."""
+ALLOWED = {
+    # Completion asks kubectl for names, with get and config.
+    "cli/completion.py": {"subprocess"},
+    # The one GET; urllib3.HTTPHeaderDict, Timeout and the exceptions.
+    "cluster/api.py": {"urllib3"},
+    # kubernetes reads the kubeconfig; the pool is urllib3's.
+    "cluster/connect.py": {"kubernetes", "urllib3"},
+    # socket.gaierror only.
+    "cluster/errors.py": {"socket"},
+    # The opt-in port-forward; http.client parses an answer.
+    "cluster/forward.py": {"http.client", "websocket"},
+    # The user's credential plugin.
+    "cluster/kubeconfig.py": {"subprocess"},
+}
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for file in sorted(LIB.rglob("*.py")):
+        yield file.relative_to(LIB).as_posix(), ast.parse(file.read_text())
+
+
+def imported(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {s for s in SENDERS if any(n == s or n.startswith(s + ".") for n in names)}
+
+
+def calls(tree: ast.Module, *names: str) -> list[ast.Call]:
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in names
+    ]
+
+
+def test_only_known_modules_can_send() -> None:
+    found = {name: senders for name, tree in modules() if (senders := imported(tree))}
+    assert found == ALLOWED
+
+
+def test_the_only_request_is_a_get() -> None:
+    sent = [
+        (name, call) for name, tree in modules() for call in calls(tree, "request", "urlopen", "request_encode_body")
+    ]
+    assert [name for name, _ in sent] == ["cluster/api.py"]
+    method = sent[0][1].args[0]
+    assert isinstance(method, ast.Constant)
+    assert method.value == "GET"
+    assert not {"body", "fields", "json"} & {k.arg for k in sent[0][1].keywords}
+
+
+def test_the_kubernetes_package_reads_the_configuration_and_nothing_else() -> None:
+    taken = set()
+    for _, tree in modules():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "kubernetes":
+                taken |= {alias.name for alias in node.names}
+            if isinstance(node, ast.Import):
+                assert not any(alias.name.split(".")[0] == "kubernetes" for alias in node.names)
+    assert taken == {"ConfigException", "Configuration", "load_incluster_config", "load_kube_config_from_dict"}
+
+
+def test_port_forward_is_only_reached_by_a_dial() -> None:
+    users = [
+        name
+        for name, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "kubetriage.cluster.forward"
+    ]
+    assert users == ["cluster/live.py"]
