@@ -7,7 +7,7 @@ from kubetriage.pods import Pod
 from kubetriage.rules import crash
 from kubetriage.rules.crash.context import edited_after, template_changes
 from kubetriage.rules.crash.init_container_waiting import services_named
-from kubetriage.snapshot import List
+from kubetriage.snapshot import Get, List
 from kubetriage.times import parse_time
 from support.objects import (
     at,
@@ -409,3 +409,28 @@ def test_a_task_that_waits_for_its_helper_is_told_and_not_called_broken():
     assert finding.severity is Severity.NOTE
     assert "proxy" in finding.message
     assert "task" in finding.message
+
+
+def test_replicas_of_one_zone_point_at_the_zone():
+    nodes = [
+        obj("Node", name, metadata={"labels": {"topology.kubernetes.io/zone": zone}})
+        for name, zone in (("n1", "eu-1a"), ("n2", "eu-1a"), ("n3", "eu-1b"))
+    ]
+    broken = crashing(node="n1")
+    lines = shown(broken, crashing("api-2", node="n2"), well("api-3", node="n3"), DEPLOYMENT, *nodes)
+    assert "only zone eu-1a" in lines["pods of deployment/api"]
+    made = cluster(broken, crashing("api-2", node="n2"), well("api-3", node="n3"), DEPLOYMENT)
+    assert {n.name for n in crash.pod_needs(made, Pod(broken)) if isinstance(n, Get) and n.resource == "nodes"} == {
+        "n1",
+        "n2",
+        "n3",
+    }
+
+
+def test_a_changed_secret_value_is_not_shown():
+    old = {"containers": [container(env=[{"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "MODE", "value": "a"}])]}
+    new = {"containers": [container(env=[{"name": "DB_PASSWORD", "value": "hunter3"}, {"name": "MODE", "value": "b"}])]}
+    told = " ".join(template_changes(old, new))
+    assert "DB_PASSWORD" in told
+    assert "hunter" not in told
+    assert "a -> b" in told

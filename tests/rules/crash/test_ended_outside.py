@@ -49,7 +49,7 @@ def test_every_form_of_eviction(message, details, denied):
 @pytest.mark.parametrize("message", [m for m, d in EVICTIONS if "limit" in d])
 def test_a_limit_of_the_pods_own_is_no_node_pressure(message):
     (found,) = crash_findings(failed("Evicted", message))
-    assert "node pressure" in [r.cause for r in found.ruled_out]
+    assert "DiskPressure" in [r.cause for r in found.ruled_out]
     assert "ran low" not in found.message
 
 

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from kubetriage.fields import Obj, dig, labels, mapping, name_of, number, objects, text, uid_of
 from kubetriage.model import Evidence, Finding, Severity
 from kubetriage.pods import Container, Pod
+from kubetriage.redact import secrecy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.references import references
 from kubetriage.selectors import label_selector_matches, selector_text
@@ -46,11 +47,21 @@ def needs(case: Case) -> Iterator[Need]:
         return
     selector = selector_text(controller)
     yield List("pods", case.pod.namespace, selector)
+    yield from _node_needs(case)
     kind = case.workload.kind
     if kind == "Deployment":
         yield List("replicasets", case.pod.namespace, selector)
     elif kind in ("StatefulSet", "DaemonSet"):
         yield List("controllerrevisions", case.pod.namespace, selector)
+
+
+def _node_needs(case: Case) -> Iterator[Need]:
+    """Ask for the nodes of the replicas where some are well: one zone may be the difference."""
+    crashed = next((c for c in case.containers if case.crash(c) is not None), None)
+    split = _alike(case, crashed) if crashed is not None else None
+    if split is not None and split[1] and len(split[0]) > 1:
+        for name in sorted({p.node for pods in split for p in pods if p.node})[:MOST_OBJECTS]:
+            yield Get("nodes", "", name)
 
 
 def _selecting(case: Case) -> Obj | None:
@@ -280,7 +291,11 @@ def _container_changes(name: str, old: Obj, new: Obj) -> Iterator[str]:
         elif variable not in before:
             yield f"{name}: env {variable} added"
         elif before[variable] != after[variable]:
-            yield f"{name}: env {variable} {_value(before[variable])} -> {_value(after[variable])}"
+            # A literal value may be a secret; its name often tells, its place in a sentence hides it from redaction.
+            literal = "value" in before[variable] or "value" in after[variable]
+            shown = "changed" if literal and secrecy(variable) else None
+            words = shown or f"{_value(before[variable])} -> {_value(after[variable])}"
+            yield f"{name}: env {variable} {words}"
     for field in (
         "image",
         "command",

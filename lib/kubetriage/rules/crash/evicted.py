@@ -134,7 +134,7 @@ def _read(case: Case, said: str) -> _Told:
     )
 
 
-_OWN_LIMIT = (RuledOut("node pressure", "the pod passed a limit of its own; the node had no part in it"),)
+_OWN_LIMIT = (RuledOut("DiskPressure", "the pod passed a limit of its own; the node had no part in it"),)
 
 
 def _empty_dir(case: Case, volume: str, limit: str) -> _Told:
