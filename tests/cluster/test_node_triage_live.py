@@ -89,7 +89,9 @@ def test_without_etcd_the_watch_cache_tells_that_all_is_frozen(serve: Serve, rea
 
 
 def test_without_space_reads_work_and_writes_do_not(serve: Serve, read: Read) -> None:
-    got = ask(read(dying(serve, -90)))
+    api = dying(serve, -90)
+    got = ask(read(api, interval=0.1))
+    assert len(api.asked("leases/kube-controller-manager")) == 2
     assert {d.cause for d in got.diagnoses} == {"StatusFrozen"}
     assert "only writes fail" in got.diagnoses[0].summary
 

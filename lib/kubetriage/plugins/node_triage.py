@@ -20,6 +20,7 @@ from kubetriage.rules.node.case import (
     cases,
     event_selector,
     read_cluster,
+    stale_through_etcd,
 )
 from kubetriage.rules.node.commands import commands
 from kubetriage.rules.node.contact import NODE_LEASES, condition, kubelet_path, kubelet_version
@@ -76,6 +77,8 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     cluster = read_cluster(snapshot, _cutoffs(request))
     if cluster.whole.kind == "frozen":
         yield Raw(MANAGER_LEASE, timeout=5.0)
+        if stale_through_etcd(snapshot, _cutoffs(request).frozen):
+            yield Raw(MANAGER_LEASE, sample=1, timeout=5.0)
     found = list(cases(snapshot, _shown(snapshot, request, cluster), cluster))
     yield from _details(snapshot, request, [c for c in found if _troubled(c)])
     if not request.is_scan:
@@ -574,6 +577,7 @@ PLUGIN = Plugin(
             "Let the API server dial the kubelet of nodes in trouble, and read its thresholds and free space",
         ),
         Option("--deadline", "Answer within this time, with what was seen by then (default 15s)", "duration", 15.0),
+        Option("--interval", "Time between two reads that prove that nobody writes (default 3s)", "duration", 3.0),
         Option(
             "--frozen-after",
             "No Lease renewed for this long: writes fail (default 30s)",

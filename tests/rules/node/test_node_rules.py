@@ -614,3 +614,24 @@ def test_unreadable_figures_are_no_figures(text):
     got = finding(beside(raw, bodies=bodies))
     assert got.cause == "DiskPressure"
     assert not [e for e in got.evidence if e.source == "metric"]
+
+
+def test_an_api_server_whose_clock_is_ahead_freezes_nothing():
+    snapshot = world([node(), node("n2")], [lease("n1", -95), lease("n2", -92), leader(renewed=-90)])
+    snapshot.add_body(Raw(MANAGER), manager(-90))
+    assert causes(snapshot) == ["StatusFrozen"]
+    snapshot.add_body(Raw(MANAGER, 1), manager(-87))
+    assert causes(snapshot) == []
+
+
+def test_two_equal_reads_prove_that_nobody_writes():
+    snapshot = world([node(), node("n2")], [lease("n1", -95), lease("n2", -92), leader(renewed=-90)])
+    for sample in (0, 1):
+        snapshot.add_body(Raw(MANAGER, sample), manager(-90))
+    assert causes(snapshot) == ["StatusFrozen"]
+
+
+@pytest.mark.parametrize(("namespace", "cause"), [("shop", "KubeletDown"), ("other", "KubeletUnreachable")])
+def test_a_name_that_recurs_speaks_only_for_its_own_namespace(namespace, cause):
+    held = lease("lock", -2, namespace=namespace, holderIdentity="db-0_5af", leaseDurationSeconds=15)
+    assert causes(gone(more=[held], pods=[pod("db-0", owner=("StatefulSet", "db"))])) == [cause]

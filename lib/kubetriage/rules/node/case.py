@@ -63,17 +63,44 @@ def lease_of(leases: Listing, by_name: Mapping[str, Obj], name: str) -> Lookup:
     return Lookup(State.UNSEEN, why=leases.why or "the dump holds no Leases of nodes")
 
 
+def _renewal(snapshot: Snapshot, sample: int = 0) -> datetime | None:
+    """Return the renewal of the controller-manager's Lease that a read through etcd gave."""
+    body = snapshot.body(MANAGER_LEASE, sample)
+    if body is None or body.status != 200:
+        return None
+    try:
+        return parse_time(dig(json.loads(body.text), "spec", "renewTime"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def stale_through_etcd(snapshot: Snapshot, limit: timedelta) -> bool:
+    """Tell whether the Lease is old even as etcd has it: only a second read tells stopped writes from a wrong clock."""
+    renewed = _renewal(snapshot)
+    return renewed is not None and snapshot.now - renewed > limit
+
+
+def _clock(snapshot: Snapshot, limit: timedelta) -> datetime:
+    """Return the clock to judge by: that of the observation, or the Leases' own.
+
+    A Lease that is old and yet renewed between two reads shows that the API server's clock is ahead of all others.
+    """
+    first, second = _renewal(snapshot), _renewal(snapshot, 1)
+    if first and second and second > first and snapshot.now - second > limit:
+        return second
+    return snapshot.now
+
+
 def read_cluster(snapshot: Snapshot, cut: Cutoffs | None = None) -> Cluster:
     """Judge the contact of all nodes that were seen."""
+    now = _clock(snapshot, (cut or Cutoffs()).frozen)
     nodes = snapshot.list("nodes").items
     leases = lease_listing(snapshot)
     by_name = {name_of(o): o for o in leases.items if namespace_of(o) == NODE_LEASES}
     version, order = snapshot.version, write_order(leases.items)
-    contacts = {
-        name_of(n): read_contact(n, lease_of(leases, by_name, name_of(n)), order, snapshot.now, version) for n in nodes
-    }
+    contacts = {name_of(n): read_contact(n, lease_of(leases, by_name, name_of(n)), order, now, version) for n in nodes}
     others = [*snapshot.list("pods").items, *snapshot.list("events").items]
-    plane = read_plane(leases.items, written(nodes, others), snapshot.now)
+    plane = read_plane(leases.items, written(nodes, others), now)
     elections = tuple(o for o in leases.items if namespace_of(o) != NODE_LEASES)
     return replace(judge(nodes, contacts, plane, cut), elections=elections)
 
@@ -150,8 +177,8 @@ class NodeCase:
 
     @property
     def now(self) -> datetime:
-        """The clock of the observation."""
-        return self.snapshot.now
+        """The clock to judge by."""
+        return self.plane.now
 
     @property
     def contact(self) -> Contact:
@@ -400,17 +427,12 @@ class NodeCase:
 
     def quorum_age(self) -> tuple[bool, timedelta | None]:
         """Return whether the read through etcd was tried, and the age of the Lease that it gave (None: it hung)."""
-        need = Raw(MANAGER_LEASE)
-        body = self.snapshot.body(MANAGER_LEASE)
-        if body is None or body.status != 200:
-            failure = self.snapshot.failure(need)
-            hung = failure is not None and failure.why in (Why.TIMEOUT, Why.FAILED)
-            return hung or (body is not None and body.status >= 500), None
-        try:
-            renewed = parse_time(dig(json.loads(body.text), "spec", "renewTime"))
-        except (ValueError, RecursionError):
-            return False, None
-        return renewed is not None, self.now - renewed if renewed else None
+        renewed = _renewal(self.snapshot)
+        if renewed is not None:
+            return True, self.now - renewed
+        body, failure = self.snapshot.body(MANAGER_LEASE), self.snapshot.failure(Raw(MANAGER_LEASE))
+        hung = failure is not None and failure.why in (Why.TIMEOUT, Why.FAILED)
+        return hung or (body is not None and body.status >= 500), None
 
     def waiting_pods(self) -> str:
         """Say in a sentence which pods wait for this node; empty when none does."""

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from kubetriage.events import Events
-from kubetriage.fields import Obj, dig, name_of, namespace_of, number, objects, text
+from kubetriage.fields import Obj, controller_of, dig, name_of, namespace_of, number, objects, text
 from kubetriage.model import Evidence
 from kubetriage.snapshot import Lookup, Raw, Snapshot, Why
 from kubetriage.times import format_time, human_duration, parse_time
@@ -503,15 +503,21 @@ def _detector_witness(node: Obj, contact: Contact, now: datetime) -> Iterable[Wi
 
 def _held_leases(contact: Contact, now: datetime, leases: Iterable[Obj], pods: Iterable[Obj]) -> Iterable[Witness]:
     """Leader election goes on without the kubelet: its holder is named after the pod or the host."""
-    names = {name_of(p) for p in pods if text(p, "spec", "nodeName") == contact.name} | {contact.name}
+    here = [p for p in pods if text(p, "spec", "nodeName") == contact.name]
+    # Names like db-0 recur in other namespaces; a generated one does not.
+    unique = {name_of(p) for p in here if text(controller_of(p), "kind") in ("ReplicaSet", "DaemonSet")} | {
+        contact.name
+    }
+    placed = {(namespace_of(p), name_of(p)) for p in here}
     for lease in leases:
         holder = text(lease, "spec", "holderIdentity")
-        if holder.partition("_")[0] not in names:
+        name = holder.partition("_")[0]
+        if name not in unique and (namespace_of(lease), name) not in placed:
             continue
         renewed = parse_time(dig(lease, "spec", "renewTime"))
         if renewed is None:
             continue
-        duration = timedelta(seconds=min(max(number(lease, "spec", "leaseDurationSeconds") or 15, 1), 3600))
+        duration = timedelta(seconds=min(max(number(lease, "spec", "leaseDurationSeconds") or 15, 1), 180))
         what = f"Lease {namespace_of(lease)}/{name_of(lease)}"
         age = now - renewed
         fresh = -SKEW <= age <= duration
