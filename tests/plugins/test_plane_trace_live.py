@@ -202,3 +202,16 @@ def test_streaming_three_megabytes_is_cheap(serve, tmp_path):
     spent = time.process_time() - begun
     assert len(body.text) < 200_000
     assert spent < 0.3
+
+
+def test_waiting_for_the_second_sample_is_told(serve, tmp_path):
+    api = serve(clock=NOW)
+    plane(api)
+    told: list[tuple[str, int, int | None]] = []
+    reader = LiveReader(
+        open_session(api, tmp_path), interval=1.5, progress=lambda what, come, total: told.append((what, come, total))
+    )
+    collect(load("plane-trace"), Request(), reader)
+    waits = [(come, total) for what, come, total in told if "second sample" in what]
+    assert waits
+    assert all(0 <= come <= 2 == total for come, total in waits)
