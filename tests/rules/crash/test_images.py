@@ -77,6 +77,10 @@ ERRORS = [
     (Pull.DENIED, "denied: Your authorization token has expired. Reauthenticate and try again."),
     (Pull.ABSENT, "name unknown: The repository with name 'api' does not exist in the registry with id '123'"),
     (Pull.EITHER, 'denied: Permission "artifactregistry.repositories.downloadArtifacts" denied on resource "projects/p" (or it may not exist)'),
+    (
+        Pull.EITHER,
+        containerd("failed to authorize: failed to fetch anonymous token: unexpected status from GET request to https://ghcr.io/token?scope=repository: 403 Forbidden"),
+    ),
     (Pull.EITHER, "unauthorized: access to the requested resource is not authorized"),
     (Pull.RATE, "pull QPS exceeded"),
     (Pull.SIGNATURE, "Source image rejected: A signature was required, but no signature exists"),

@@ -95,6 +95,7 @@ def test_every_runtime_tells_the_same(teller, words, program, cause, denied):
         ("container create failed: open executable: Operation not permitted", "CommandNotExecutable"),
         ("container create failed: exec format error", "WrongArchitecture"),
         ("Error: no command specified", "CommandNotFound"),
+        ("CreateContainer failed: the file top was not found: unknown", "CommandNotFound"),
         ("context deadline exceeded", "StartError"),
         ('failed to reserve container name "app_api": name "app_api" is reserved for "0a"', "StartError"),
     ],

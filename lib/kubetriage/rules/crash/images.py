@@ -99,13 +99,15 @@ _WORDS: tuple[tuple[Pull, re.Pattern[str]], ...] = (
     ),
     # An HTTP status line of the registry ("503 Service Unavailable", "registry 502 (Bad Gateway)").
     (Pull.SERVER, re.compile(r"\b5\d\d [A-Z(]|(?:status(?: code)?|registry):? 5\d\d\b")),
-    # docker.io (containerd, docker), gitlab and harbor behind docker, Artifact Registry, ghcr.io, quay.io.
+    # docker.io (containerd, docker), gitlab and harbor behind docker, Artifact Registry, ghcr.io (it refuses even
+    # the anonymous token), quay.io.
     (
         Pull.EITHER,
         re.compile(
             r"does not exist or may require|does not exist or no pull access|\(or it may not exist\)|"
             r"insufficient_scope|requested access to the resource is denied|"
-            r"access to the requested resource is not authorized|denied: denied",
+            r"access to the requested resource is not authorized|denied: denied|error from registry: denied|"
+            r"fetch anonymous token: .*\b40[13]\b",
             re.I,
         ),
     ),

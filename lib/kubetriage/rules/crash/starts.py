@@ -83,18 +83,21 @@ _RUNTIME: tuple[tuple[Start, re.Pattern[str]], ...] = (
             re.I,
         ),
     ),
-    # Go exec.LookPath, runc's stat of the program, crun find_executable, hcsshim (Windows), containerd WithProcessArgs.
+    # Go exec.LookPath, runc's stat of the program, crun find_executable, Kata's agent, hcsshim (Windows), containerd
+    # WithProcessArgs.
     (
         Start.NOT_FOUND,
         re.compile(
             r"executable file (?:`[^`]*` )?not found|exec:? [^:]*: (?:stat [^:]*: )?no such file or directory|"
-            r"cannot find the file specified|no command specified|executable file not found",
+            r"cannot find the file specified|no command specified|the file \S+ was not found",
             re.I,
         ),
     ),
 )
 _PROGRAM = re.compile(
-    r"exec:? \\?\"(?P<quoted>[^\"\\]+)\\?\"|executable file `(?P<tick>[^`]+)`|exec (?P<bare>/[^:\s]+):"
+    r"exec:? \\?\"(?P<quoted>[^\"\\]+)\\?\"|"
+    r"(?:executable file `|the file )(?P<tick>[^`\s]+)`?(?: not| was not)|"
+    r"exec (?P<bare>/[^:\s]+):"
 )
 
 # Lines that end a log after 126 or 127, of dash, bash, busybox ash, zsh, env, tini, ld.so and musl.
