@@ -85,6 +85,15 @@ LEAKS = [
     '{"key":"-----BEGIN PRIVATE KEY-----\\nMIIEhunter2X\\n-----END PRIVATE KEY-----\\n", "a":1}',
     "-----BEGIN PRIVATE KEY-----\nabcdefabcdefabcdefabhunter2X\nabcdefabcdefabcdefhunter2X\nthen text",
     "abcdefabcdefabcdefabhunter2X\nabcdefabcdefabcdefhunter2X\n-----END PRIVATE KEY-----\nthen text",
+    "PGPASSWORD=hunter2X",
+    "DBPASS=hunter2X",
+    "authtoken: hunter2X",
+    "client-key-data: hunter2X",
+    ".dockerconfigjson: hunter2X",
+    "requirepass hunter2X",
+    "machine github.com login app password hunter2X",
+    "kubectl create secret generic x --from-literal=password=hunter2X",
+    "java -Dspring.datasource.password=hunter2X -jar app.jar",
     "pass\x1b[31mword=hunt\x1b[0mer2X",
     "pass\u200bword=hunter2X",
 ]
@@ -163,6 +172,10 @@ def test_planted_secrets_never_survive(text: str) -> None:
 @pytest.mark.parametrize("around", ["{}", "got {} from vault", "https://{}@host/x", '{{"a":"{}"}}', "x={}&y=1", "({})"])
 def test_tokens_are_known_by_their_form(token: str, around: str) -> None:
     assert token not in clean(around.format(token))
+
+
+def test_a_registry_login_is_known_by_its_form() -> None:
+    assert "dXNlcjpwYXNz" not in clean('{"auths":{"ghcr.io":{"auth":"dXNlcjpwYXNz"}}}')
 
 
 @pytest.mark.parametrize("text", UNTOUCHED)

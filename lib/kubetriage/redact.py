@@ -199,7 +199,7 @@ _SHORT_PASSWORD = lazy(
 # -- Names and values -------------------------------------------------------------------------------------------
 
 _CANDIDATE = lazy(
-    r"(?:pass|pwd|psw|secret|token|jwt|key|cred|cookie|auth|bearer|sess|sid|sig|csrf|xsrf|otp|pin)"
+    r"(?:pass|pwd|psw|dockerc|secret|token|jwt|key|cred|cookie|auth|bearer|sess|sid|sig|csrf|xsrf|otp|pin)"
     r"[\w.$-]{0,48}(?![\w.$-])"
     r"(?P<close>[\"'`\]\\]{0,8})"
     r"(?P<sep>[ \t]{0,8}(?:=>|:=|={1,3}|:)[ \t]{0,8}(?:string\(\d{1,7}\)[ \t]?)?)",
@@ -216,6 +216,8 @@ _PROSE = lazy(
 _PROSE_IS = lazy(
     r"(\b(?:password|passwd|passphrase|passcode|pwd|token|secret) (?:is|was) )([^\s\"'`]{4,256})", re.IGNORECASE
 )
+# redis.conf, .netrc
+_DIRECTIVE = lazy(r"(\b(?:requirepass|masterauth|login [^\s]{1,128} password)[ ]{1,4})([^\s\"']{1,256})")
 _XML = lazy(r"<([A-Za-z][\w:.-]{1,64})(?:\s[^<>]{0,200})?>([^<]{1,4096})</")
 _XML_ADD = lazy(r"((?:key|name)=\"([\w:.-]{2,128})\"\s{1,8}value=\")([^\"<\n]{1,4096})\"", re.IGNORECASE)
 # A name and its value as two fields (env of a pod): JSON and Python, then YAML.
@@ -236,13 +238,16 @@ def _set(words: str) -> frozenset[str]:
 
 _STRONG_WORDS = _set(
     "pass passwd password passwords passphrase passcode pwd pswd psw secret secrets token tokens jwt apikey apikeys "
-    "accesskey secretkey privatekey cookie cookies csrf xsrf otp authtoken sessiontoken bearer"
+    "accesskey secretkey privatekey cookie cookies csrf xsrf otp authtoken sessiontoken bearer dockerconfigjson "
+    "dockercfg "
+    "requirepass masterauth"
 )
 _WEAK_WORDS = _set(
     "auth authorization session sessionid sid sess credential credentials creds cred sig signature pin key keys"
 )
 _KEY_KINDS = _set(
-    "api access private secret encryption decryption encrypt crypt crypto signing sign master storage account shared "
+    "api client access private secret encryption decryption encrypt crypt crypto signing sign master storage "
+    "account shared "
     "auth app license licence subscription hmac aes session deploy ssh service webhook fernet consumer primary "
     "secondary instrumentation integration jwt rsa admin root cipher"
 )
@@ -275,6 +280,20 @@ _FIELD_AHEAD = lazy(r"[ \t][\w.-]{1,64}=")
 _STOP = lazy(r"\s|[\"'`](?=[\s,;)\]}>:]|\Z)|[;&](?=[\w.\s$-]{1,64}=|\s|\Z)|,(?=\s|[\"'\w.$-]{1,64}[=:])")
 
 
+_STRONG_ENDS = (
+    "password", "passwd", "passphrase", "passcode", "pwd", "secret", "token", "apikey", "secretkey", "accesskey",
+    "privatekey", "authkey", "cookie",
+)  # fmt: skip
+"""Of words written together: ``PGPASSWORD``, ``authtoken``."""
+_NO_PASSWORDS = _set("compass bypass encompass trespass surpass overpass underpass multipass onepass hapass")
+
+
+def _strong(word: str) -> bool:
+    if word in _STRONG_WORDS or word.endswith(_STRONG_ENDS):
+        return True
+    return word.endswith("pass") and word not in _NO_PASSWORDS
+
+
 def _words(name: str) -> list[str]:
     return [w.rstrip("0123456789") or w for w in _SPLIT.split(_CASE.sub("_", name).lower()) if w]
 
@@ -285,12 +304,23 @@ def secrecy(name: str) -> int:
     2: always (``DB_PASSWORD``); 1: when the value looks like one (``AUTH``, ``TOKEN_FOO``); 0: no.
     """
     words = _words(name[-160:])
-    while len(words) > 1 and words[-1] in ("base64", "b64", "value", "hash", "text", "plain", "encoded", "new", "old"):
+    while len(words) > 1 and words[-1] in (
+        "base64",
+        "b64",
+        "value",
+        "data",
+        "hash",
+        "text",
+        "plain",
+        "encoded",
+        "new",
+        "old",
+    ):
         words.pop()
     if not words:
         return 0
     last, before = words[-1], words[-2] if len(words) > 1 else ""
-    if last in _STRONG_WORDS or (last in ("key", "keys") and before in _KEY_KINDS):
+    if _strong(last) or (last in ("key", "keys") and before in _KEY_KINDS):
         return 2
     if last == "id" and before in ("secret", "session", "sess"):
         return 2
@@ -298,7 +328,7 @@ def secrecy(name: str) -> int:
         return 1 if last not in ("key", "keys") or len(words) > 1 else 0
     if last in _HARMLESS_ENDS:
         return 0
-    return 1 if any(w in _STRONG_WORDS for w in words) else 0
+    return 1 if any(_strong(w) for w in words) else 0
 
 
 def _looks_secret(value: str) -> bool:
@@ -321,6 +351,8 @@ def _withheld(name: str, value: str, needs_looks: bool = False) -> bool:
         return False  # a count: max_tokens=4096
     if word in ("secret", "secrets") and _OBJECT_NAME.match(value):
         return False  # an object reference of klog: secret="shop/db-credentials"
+    if word == "auth" and _is_basic(value):
+        return True  # .docker/config.json
     return _looks_secret(value) if degree == 1 or needs_looks else True
 
 
@@ -489,6 +521,7 @@ def _redact_once(text: str) -> str:
     text = _CURL_USER.sub(lambda m: m[0] if m[2].isdigit() else m[1] + MARK, text)
     text = _SHORT_PASSWORD.sub(lambda m: m[0] if re.match(r"[\d:.]+\Z", m[2]) else m[1] + MARK, text)
     text = _PROSE.sub(lambda m: f"{m['lead']}{m['quote']}{MARK}{m['quote']}", text)
+    text = _DIRECTIVE.sub(rf"\1{MARK}", text)
     text = _PROSE_IS.sub(lambda m: m[1] + MARK if _looks_secret(m[2]) else m[0], text)
     text = _XML.sub(lambda m: m[0].replace(m[2], MARK) if _withheld(m[1], m[2].strip()) else m[0], text)
     text = _XML_ADD.sub(lambda m: f'{m[1]}{MARK}"' if _withheld(m[2], m[3]) else m[0], text)
