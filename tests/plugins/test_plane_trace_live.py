@@ -215,3 +215,29 @@ def test_waiting_for_the_second_sample_is_told(serve, tmp_path):
     waits = [(come, total) for what, come, total in told if "second sample" in what]
     assert waits
     assert all(0 <= come <= 2 == total for come, total in waits)
+
+
+def test_etcd_on_loopback_is_read_by_port_forward_when_asked(serve, ask):
+    api = serve("cp-etcd-disk-stall")
+    stalled = Plane()
+    stalled.fsyncs = dict.fromkeys(stalled.members, [1.3] * 20)
+    reads: dict[str, int] = {}
+
+    def listen(member, i):
+        def respond(connection):
+            connection.recv(4096)
+            sample = reads[member] = reads.get(member, -1) + 1
+            body = "\n".join(stalled.member_lines(member, i, min(sample, 1))).encode()
+            connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body)
+
+        return respond
+
+    for (_, name), pod in api.store["pods"].items():
+        if name.startswith("etcd"):
+            pod["spec"]["containers"][0]["command"] = ["etcd", "--listen-metrics-urls=http://127.0.0.1:2381"]
+            pod["status"].pop("podIP", None)
+            api.ports["kube-system", name, 2381] = listen(name, int(name[-1]))
+    got = ask(api, etcd=True)
+    assert (got.cause, got.findings[0].confidence.value) == ("EtcdSlowDisk", "confirmed")
+    assert "mean 1.3 s over 20" in got.findings[0].evidence[0].value
+    assert set(reads.values()) == {1}
