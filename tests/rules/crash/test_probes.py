@@ -400,3 +400,14 @@ def test_a_time_out_that_the_runtime_reports_as_an_error_is_told_as_one():
     )
     assert findings[0].cause == "ProbeErrored"
     assert "timeoutSeconds" in findings[0].fix[0].text
+
+
+@pytest.mark.parametrize(
+    ("log", "ports", "expected"), [("", PORTS, True), ("serving", PORTS, False), ("", [{"containerPort": 9}], False)]
+)
+def test_a_silent_log_leaves_the_slow_start_open_as_a_rival(log, ports, expected):
+    raw = looping(ports=ports)
+    finding = crash_findings(raw, DEPLOYMENT, unhealthy("Liveness", REFUSED), kill(), logs={"app": log})[0]
+    assert finding.cause == "LivenessProbeFailed"
+    assert ("LivenessKillsSlowStart" in {r.cause for r in finding.ruled_out}) is expected
+    assert any("startupProbe" in fix.text for fix in finding.fix) is expected

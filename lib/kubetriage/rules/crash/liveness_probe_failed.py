@@ -21,13 +21,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.model import Confidence, Finding, Severity
+from kubetriage.logs import last_line
+from kubetriage.model import Confidence, Evidence, Finding, Severity
 from kubetriage.pods import Container
 from kubetriage.rules.crash.attribution import Killer, attribute
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probe_advice import advise
 from kubetriage.rules.crash.probing import latest_failure, probe_of
-from kubetriage.rules.crash.startup import slow_start
+from kubetriage.rules.crash.startup import could_be_slow, slow_start, startup_probe_fix
 
 CODE = "LivenessProbeFailed"
 TITLE = "liveness probe failed"
@@ -53,7 +54,11 @@ def _killed(case: Case, container: Container) -> Finding | None:
     failure = latest_failure(case, container, "liveness")
     if slow_start(case, container, end, probe, failure, verdict.event) is not None:
         return None
-    advice = advise(case, container, probe, failure, case.log(container))
+    log = case.log(container)
+    advice = advise(case, container, probe, failure, log)
+    rival = could_be_slow(container, end, probe, failure, verdict.event, log)
+    slow_fix = (startup_probe_fix(case, container, probe, None, "If the start is only slow: give"),) if rival else ()
+    line = last_line(log.text)
     lived = end.age_words()
     met = f": {advice.words}" if advice.words else ""
     sure = "The kubelet killed" if verdict.confidence is Confidence.CONFIRMED else "The kubelet probably killed"
@@ -69,9 +74,9 @@ def _killed(case: Case, container: Container) -> Finding | None:
         container.ref,
         f"{sure} {container.name}{lived} because its liveness probe ({probe.words}) failed "
         f"{probe.threshold} times{met}.",
-        tuple(dict.fromkeys([*evidence, *advice.evidence])),
-        verdict.ruled_out + verdict.still_possible,
-        advice.fixes,
+        tuple(dict.fromkeys([*evidence, *advice.evidence, *([Evidence("log", container.name, line)] if line else [])])),
+        (*verdict.ruled_out, *verdict.still_possible, *([rival] if rival else [])),
+        (*advice.fixes, *slow_fix),
         (
             case.kubectl(f"events --for pod/{case.pod.name}"),
             case.log_command(container),

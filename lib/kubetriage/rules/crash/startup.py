@@ -11,7 +11,7 @@ from datetime import timedelta
 from kubetriage import logs
 from kubetriage.events import Event
 from kubetriage.fields import Obj, dig, number, objects
-from kubetriage.model import Confidence, Evidence, Fix
+from kubetriage.model import Confidence, Evidence, Fix, RuledOut
 from kubetriage.pods import Container, Termination
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent, happened_in, probe_of
@@ -78,14 +78,7 @@ def slow_start(
     start-up time beyond the probe's patience, or a log that speaks of neither being up nor of trouble while the
     declared port was not served yet. A port that nothing in the pod declares is a wrong port, not a slow start.
     """
-    life = end.lifetime
-    if life is None or probe_of(container, "startup") is not None:
-        return None
-    decided = None
-    if kill is not None and kill.last is not None and end.started is not None:
-        # The Killing event of another instance tells nothing about this one's age.
-        decided = kill.last - end.started if happened_in(kill, end.started, end.finished) else None
-    if not probe.never_passed_in(life, end.exit_code, decided):
+    if not _killed_at_once(container, end, probe, kill):
         return None
     log = case.log(container)
     port = failure.port if failure and failure.port else probe.port
@@ -127,7 +120,40 @@ def slow_start(
     )
 
 
-def startup_probe_fix(case: Case, container: Container, probe: Probe, needs: timedelta | None) -> Fix:
+def _killed_at_once(container: Container, end: Termination, probe: Probe, kill: Event | None) -> bool:
+    """Tell whether the first probes of an instance can be those that killed it."""
+    if end.lifetime is None or probe_of(container, "startup") is not None:
+        return False
+    decided = None
+    if kill is not None and kill.last is not None and end.started is not None:
+        # The Killing event of another instance tells nothing about this one's age.
+        decided = kill.last - end.started if happened_in(kill, end.started, end.finished) else None
+    return probe.never_passed_in(end.lifetime, end.exit_code, decided)
+
+
+def could_be_slow(
+    container: Container,
+    end: Termination,
+    probe: Probe,
+    failure: ProbeEvent | None,
+    kill: Event | None,
+    log: LogText,
+) -> RuledOut | None:
+    """Return the slow start as a rival that a silent log leaves open; None where something speaks against it."""
+    waits = failure is None or failure.failure in (Failure.REFUSED, Failure.TIMEOUT, Failure.RESET)
+    declared = {number(p, "containerPort") for p in objects(container.spec, "ports")}
+    port = failure.port if failure and failure.port else probe.port
+    if not waits or probe.handler in ("", "exec") or (declared and port not in declared) or logs.last_line(log.text):
+        return None
+    if not _killed_at_once(container, end, probe, kill):
+        return None
+    why = "its log is empty" if log.seen else f"its log was not seen ({log.why})"
+    return RuledOut("LivenessKillsSlowStart", f"not ruled out: {why}, so it may just not have been up yet")
+
+
+def startup_probe_fix(
+    case: Case, container: Container, probe: Probe, needs: timedelta | None, words: str = "Give"
+) -> Fix:
     """Propose a startupProbe with the handler of ``probe`` and numbers from the observed start.
 
     Without an observed time the budget is five minutes, or four times what the instance lived if that is more.
@@ -144,7 +170,7 @@ def startup_probe_fix(case: Case, container: Container, probe: Probe, needs: tim
     handler: Obj = {probe.handler: dig(probe.raw, probe.handler)} if probe.handler else {}
     spec = {**handler, "periodSeconds": period, "failureThreshold": threshold}
     return case.template_fix(
-        f"Give container {container.name} of {case.workload_name} a startupProbe ({probe.words}, period {period} s, "
+        f"{words} container {container.name} of {case.workload_name} a startupProbe ({probe.words}, period {period} s, "
         f"failureThreshold {threshold}): {threshold * period} s to start ({why}). The liveness probe begins after it.",
         {container.spec_list: [{"name": container.name, "startupProbe": spec}]},
     )
