@@ -86,6 +86,7 @@ def test_without_etcd_the_watch_cache_tells_that_all_is_frozen(serve: Serve, rea
     assert time.monotonic() - begun < 4
     assert [d.cause for d in got.diagnoses] == ["StatusFrozen"] * 3
     assert "etcd is down or has no quorum" in got.diagnoses[0].summary
+    assert not api.asked("/events")
 
 
 def test_without_space_reads_work_and_writes_do_not(serve: Serve, read: Read) -> None:

@@ -31,9 +31,11 @@ from kubetriage.selectors import field_selector_matches, label_selector_matches
 from kubetriage.snapshot import Failure, Get, List, Need, Raw, Snapshot, Why
 from kubetriage.times import format_time, human_duration, parse_time
 
-LIST_SECONDS = 8.0
-"""Time limit of a cached list; such an answer comes from memory."""
-ASIDE_SECONDS = 4.0
+FIRST_SECONDS = 8.0
+"""Time limit of the lists without which nothing can be said; their answer comes from the API server's memory."""
+LIST_SECONDS = 5.0
+"""Time limit of further cached lists."""
+ASIDE_SECONDS = 3.0
 """Time limit of what the verdict can do without: events, health checks, the dial of a kubelet."""
 PODS_PER_NODE_AT_MOST = 5
 """With more nodes in trouble their pods are read in one list."""
@@ -66,24 +68,24 @@ def _lean_lease(raw: Obj) -> Obj:
 def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     """Say what to read: nodes and Leases, then what surrounds the nodes that are not well."""
     yield Raw("/version", timeout=ASIDE_SECONDS)
-    yield List("nodes", cached=True, timeout=LIST_SECONDS, shape=_lean_node)
-    yield List("leases", cached=True, timeout=LIST_SECONDS, shape=_lean_lease)
+    yield List("nodes", cached=True, timeout=FIRST_SECONDS, shape=_lean_node)
+    yield List("leases", cached=True, timeout=FIRST_SECONDS, shape=_lean_lease)
     if _failed(snapshot, List("leases")):
         for namespace in (NODE_LEASES, "kube-system"):
-            yield List("leases", namespace, cached=True, timeout=LIST_SECONDS, shape=_lean_lease)
+            yield List("leases", namespace, cached=True, timeout=FIRST_SECONDS, shape=_lean_lease)
     if _failed(snapshot, List("nodes")):
         for target in request.targets:
             yield Get("nodes", "", target.name)
     cluster = read_cluster(snapshot, _cutoffs(request))
     if cluster.whole.kind == "frozen":
-        yield Raw(MANAGER_LEASE, timeout=5.0)
+        yield Raw(MANAGER_LEASE, timeout=LIST_SECONDS)
         if stale_through_etcd(snapshot, _cutoffs(request).frozen):
-            yield Raw(MANAGER_LEASE, sample=1, timeout=5.0)
+            yield Raw(MANAGER_LEASE, sample=1, timeout=LIST_SECONDS)
     found = list(cases(snapshot, _shown(snapshot, request, cluster), cluster))
     yield from _details(snapshot, request, [c for c in found if _troubled(c)])
     if not request.is_scan:
         for case in found:
-            if not _troubled(case):
+            if not _troubled(case) and cluster.whole.kind != "frozen":
                 # A reboot that it has survived is all that a healthy node has to tell.
                 yield List("events", "default", fields=event_selector(case.name), timeout=ASIDE_SECONDS)
 
@@ -117,9 +119,12 @@ def _details(snapshot: Snapshot, request: Request, chosen: Sequence[NodeCase]) -
         return
     yield from _pod_needs(names)
     yield List("volumeattachments", cached=True, timeout=ASIDE_SECONDS, shape=_on_nodes(names))
-    yield Raw(NODE_CHECKS, timeout=ASIDE_SECONDS)
-    for path in dict.fromkeys(p for c in chosen for key, p in MACHINE_CHECKS.items() if key in c.annotations):
-        yield Raw(path, timeout=ASIDE_SECONDS)
+    # What is not in a watch cache hangs while nobody can write, and would tell nothing of it.
+    frozen = chosen[0].cluster.whole.kind == "frozen"
+    if not frozen:
+        yield Raw(NODE_CHECKS, timeout=ASIDE_SECONDS)
+        for path in dict.fromkeys(p for c in chosen for key, p in MACHINE_CHECKS.items() if key in c.annotations):
+            yield Raw(path, timeout=ASIDE_SECONDS)
     for case in chosen:
         if request.options.get("probe_kubelet"):
             yield Raw(kubelet_path(case.name, "healthz"), timeout=ASIDE_SECONDS)
@@ -128,6 +133,8 @@ def _details(snapshot: Snapshot, request: Request, chosen: Sequence[NodeCase]) -
             yield Raw(kubelet_path(case.name, "stats/summary"), timeout=ASIDE_SECONDS)
     if all(snapshot.knows(n) for n in _pod_needs(names)):
         yield from _surroundings(chosen)
+        for case in () if frozen else chosen[:GROUP_SHOWN]:
+            yield List("events", "default", fields=event_selector(case.name), timeout=ASIDE_SECONDS)
 
 
 def _reads_figures(snapshot: Snapshot, request: Request) -> bool:
@@ -155,7 +162,7 @@ def _on_nodes(names: Sequence[str]) -> Any:
 
 
 def _surroundings(chosen: Sequence[NodeCase]) -> Iterator[Need]:
-    """Ask for what tells how pods are replaced, and last for events, which have no watch cache."""
+    """Ask for what tells how pods are replaced."""
     names = frozenset(c.name for c in chosen)
     replaced, jobs, claims = set(), set(), set()
     for case in chosen:
@@ -173,8 +180,6 @@ def _surroundings(chosen: Sequence[NodeCase]) -> Iterator[Need]:
         yield List("jobs", namespace, cached=True, timeout=ASIDE_SECONDS)
     for namespace in sorted(claims):
         yield List("persistentvolumeclaims", namespace, cached=True, timeout=ASIDE_SECONDS)
-    for case in chosen[:GROUP_SHOWN]:
-        yield List("events", "default", fields=event_selector(case.name), timeout=ASIDE_SECONDS)
 
 
 def _lean_sibling(raw: Obj, nodes: frozenset[str]) -> Obj:
@@ -480,7 +485,9 @@ def _gap(case: NodeCase, need: Need, why: str) -> NotSeen | None:
                 return None
             what = need.path.rpartition("/proxy/")[2]
             return NotSeen(f"{what} of the kubelet on {case.name}", why)
-        return NotSeen(need.path, why)
+        if need.path == MANAGER_LEASE:
+            return NotSeen("the controller-manager's Lease, read through etcd", why)
+        return NotSeen("health checks of machine controllers", f"{why}; what will act on the node may be missing")
     if isinstance(need, List):
         if need.resource == "events":
             if need.fields != event_selector(case.name):
