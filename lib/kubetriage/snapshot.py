@@ -13,10 +13,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 from kubetriage.fields import Obj, name_of, namespace_of, text, uid_of
 from kubetriage.resources import BY_PLURAL
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -242,6 +244,7 @@ class Snapshot:
     """The user ended the reading early; what was not read by then is unseen."""
     _objects: dict[str, dict[tuple[str, str], Obj]] = field(default_factory=dict)
     _event_index: Mapping[str, Sequence[Obj]] | None = None
+    _derived: dict[object, Any] = field(default_factory=dict)
     _lists: dict[List, int] = field(default_factory=dict)
     _logs: dict[tuple[str, str, str, bool], str] = field(default_factory=dict)
     _bodies: dict[Raw | Dial, Body] = field(default_factory=dict)
@@ -253,6 +256,7 @@ class Snapshot:
     def add(self, resource: str, obj: Obj) -> None:
         """Add one object."""
         self._objects.setdefault(resource, {})[namespace_of(obj), name_of(obj)] = obj
+        self._derived.clear()
         if resource == "events":
             self._event_index = None
 
@@ -363,6 +367,16 @@ class Snapshot:
                     index.setdefault(f"/{name}", []).append(event)
             self._event_index = index
         return self._event_index
+
+    def derived(self, make: Callable[[Snapshot], T]) -> T:
+        """Return ``make(self)``, computed once for what is known now.
+
+        For indexes over whole lists that a rule asks for each of thousands of pods. ``make`` must be a function of
+        a module: it is the key.
+        """
+        if make not in self._derived:
+            self._derived[make] = make(self)
+        return cast("T", self._derived[make])
 
     def log(self, namespace: str, pod: str, container: str, previous: bool = False) -> LogText:
         """Return the end of a container's log."""

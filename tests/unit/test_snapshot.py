@@ -120,3 +120,17 @@ def test_logs_and_bodies():
         "/version (sample 2)",
         "log of p/other in namespace ns",
     ]
+
+
+def _names(snapshot):
+    return [pod["metadata"]["name"] for pod in snapshot.list("pods").items]
+
+
+def test_what_follows_from_the_whole_is_made_once_until_something_is_added():
+    made = Snapshot(NOW)
+    made.add("pods", {"metadata": {"namespace": "a", "name": "p"}})
+    first = made.derived(_names)
+    assert first == ["p"]
+    assert made.derived(_names) is first
+    made.add("pods", {"metadata": {"namespace": "a", "name": "q"}})
+    assert made.derived(_names) == ["p", "q"]

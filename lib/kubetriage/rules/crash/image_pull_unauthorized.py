@@ -51,7 +51,7 @@ def _finding(failure: PullFailure) -> Finding:
     case, image = failure.case, failure.parsed
     names = pull_secret_names(case.pod)
     late = _secrets_since(case) if not names else ()
-    others = [pod.name for pod, _ in failure.others if pod.node]
+    others = [name for name, _ in failure.others]
     evidence = [
         Evidence("spec", "spec.imagePullSecrets", ", ".join(names) or "<none>"),
     ]

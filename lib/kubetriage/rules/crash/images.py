@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from kubetriage.fields import objects, text, texts
+from kubetriage.fields import name_of, namespace_of, objects, text, texts
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.pods import Container, Pod
 from kubetriage.rules.crash.case import Case
+from kubetriage.snapshot import Snapshot
 
 
 class Pull(enum.Enum):
@@ -210,17 +211,11 @@ class PullFailure:
         )
 
     @property
-    def others(self) -> tuple[tuple[Pod, str], ...]:
-        """Other pods of the namespace that run an image of the same repository, with that image."""
-        found = []
-        for raw in self.case.snapshot.list("pods", self.container.pod.namespace).items:
-            pod = Pod(raw)
-            if pod.uid == self.container.pod.uid:
-                continue
-            for c in pod.containers:
-                if c.image and text(c.status, "imageID") and parse_image(c.image).path == self.parsed.path:
-                    found.append((pod, c.image))
-        return tuple(found)
+    def others(self) -> tuple[tuple[str, str], ...]:
+        """Names of other pods of the namespace that run an image of the same repository, each with that image."""
+        pod = self.container.pod
+        pulled = self.case.snapshot.derived(_pulled).get((pod.namespace, self.parsed.path), ())
+        return tuple((name, image) for name, image in pulled if name != pod.name)
 
     @property
     def known_versions(self) -> tuple[str, ...]:
@@ -237,6 +232,17 @@ class PullFailure:
         if not image or self.container.kind == "ephemeral" or self.image != self.container.image:
             return self.case.template_fix(words)
         return self.case.template_fix(words, {key: [{"name": self.container.name, "image": image}]})
+
+
+def _pulled(snapshot: Snapshot) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """Return (pod, image) of containers whose image is there, by namespace and repository."""
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for raw in snapshot.list("pods").items:
+        for c in Pod(raw).containers:
+            if c.image and text(c.status, "imageID"):
+                key = (namespace_of(raw), parse_image(c.image).path)
+                found.setdefault(key, []).append((name_of(raw), c.image))
+    return found
 
 
 def pull_failures(case: Case, *kinds: Pull) -> Iterator[PullFailure]:

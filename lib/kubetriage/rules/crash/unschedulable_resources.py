@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from kubetriage.fields import Obj, dig, name_of, text
+from kubetriage.fields import Obj, dig, name_of
 from kubetriage.model import Evidence, Finding
 from kubetriage.pods import Pod
 from kubetriage.quantity import parse_quantity
@@ -27,7 +27,7 @@ from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.requests import BYTES, amount_text, pod_request
 from kubetriage.rules.crash.scheduling import Block, Requirement, Unscheduled
-from kubetriage.snapshot import List, Need
+from kubetriage.snapshot import List, Need, Snapshot
 
 CODE = "UnschedulableResources"
 TITLE = "No node has room for the request"
@@ -123,9 +123,19 @@ def _room(found: Unscheduled, node: Obj, resource: str) -> Room:
     listing = found.case.snapshot.list("pods", fields=f"spec.nodeName={name}")
     if not listing.complete:
         return Room(name, total, None, True)
-    here = [Pod(p) for p in listing.items if text(p, "spec", "nodeName") == name]
-    used = sum((pod_request(p, resource) for p in here if not p.finished), Fraction(0))
+    here = found.case.snapshot.derived(_pods_by_node).get(name, ())
+    used = sum((pod_request(p, resource) for p in here), Fraction(0))
     return Room(name, total, total - used, listing.presumed)
+
+
+def _pods_by_node(snapshot: Snapshot) -> dict[str, list[Pod]]:
+    """Return the pods that take up room, by node."""
+    found: dict[str, list[Pod]] = {}
+    for raw in snapshot.list("pods").items:
+        pod = Pod(raw)
+        if pod.node and not pod.finished:
+            found.setdefault(pod.node, []).append(pod)
+    return found
 
 
 def _message(found: Unscheduled, resource: str, wanted: Fraction, rooms: list[Room]) -> str:
