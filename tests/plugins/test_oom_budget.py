@@ -315,6 +315,17 @@ def test_a_scan_ranks_kills_then_budgets_then_what_is_unbounded():
     assert got.checked == 6
 
 
+def test_one_pod_of_a_scan_stands_for_all_of_its_controller():
+    owner = obj("ReplicaSet", "web-1")
+    killed = terminated(137, "OOMKilled", -90, -80)
+    members = [live(container(resources=resources("64Mi")), name=f"web-{i}", owner=owner) for i in range(3)]
+    members[1]["status"]["containerStatuses"][0]["lastState"] = killed
+    (got,) = scan(owner, *members).diagnoses
+    assert got.target.name == "web-1"
+    assert "1 of 3 pods of replicaset/web-1" in got.findings[0].message
+    assert len(scan(owner, *members, show_all=True).diagnoses) == 3
+
+
 def test_a_scan_shows_the_well_ones_only_when_asked():
     fine = live(container(resources=resources("64Mi")), name="fine")
     assert scan(fine).diagnoses == ()

@@ -451,13 +451,40 @@ def _diagnose_scan(snapshot: Snapshot, request: Request, wishes: Wishes) -> Answ
         return Answer((), (f"Error from server (Forbidden): {listing.why}" if refused else f"error: {listing.why}",))
     pods = list(selected_pods(snapshot, request))
     ranked: list[tuple[tuple[int, float], Diagnosis]] = []
-    for pod in pods:
-        diagnosis = _diagnose_pod(snapshot, request, wishes, pod, shallow=True)
+    for group in [[p] for p in pods] if request.show_all else _groups(pods):
+        pod = group[0]
+        diagnosis = _alike(_diagnose_pod(snapshot, request, wishes, pod, shallow=True), group)
         if request.show_all or not diagnosis.healthy:
             ranked.append((_rank(pod, diagnosis), diagnosis))
     ranked.sort(key=lambda entry: entry[0])
     checked = len(pods) + snapshot.dropped(_scan(snapshot, request))
     return Answer(tuple(d for _, d in ranked), checked=checked)
+
+
+def _groups(pods: Iterable[Pod]) -> list[list[Pod]]:
+    """Put the pods of one controller together: they share a template, so one of them stands for all.
+
+    The newest kill goes first; pods that ended otherwise do not stand for the others.
+    """
+    found: dict[str, list[Pod]] = {}
+    for pod in pods:
+        owner = text(pod.controller, "uid")
+        ended = pod.finished and _kill_time(pod) is None
+        found.setdefault(owner if owner and not ended else f"{pod.namespace}/{pod.name}", []).append(pod)
+    return [sorted(group, key=lambda p: (_kill_key(p), p.name)) for group in found.values()]
+
+
+def _alike(diagnosis: Diagnosis, group: list[Pod]) -> Diagnosis:
+    """Say in the head finding for how many pods of the controller it stands."""
+    killed = sum(_kill_time(p) is not None for p in group)
+    count = killed or len(group)
+    if len(group) < 2 or not diagnosis.findings:
+        return diagnosis
+    owner = group[0].controller
+    head = diagnosis.findings[0]
+    words = f" ({count} of {len(group)} pods of {text(owner, 'kind').lower()}/{text(owner, 'name')})"
+    changed = replace(head, message=head.message + words)
+    return replace(diagnosis, findings=(changed, *diagnosis.findings[1:]), summary=changed.message)
 
 
 def _rank(pod: Pod, diagnosis: Diagnosis) -> tuple[int, float]:

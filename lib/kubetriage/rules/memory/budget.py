@@ -289,7 +289,11 @@ def _caps(model: Model, limit: int, margin: Callable[[int], int]) -> Iterator[Pr
     if over <= 0:
         return
     capped = [a for a in model.areas(limit) if a.flag and a.ceiling.size is not None]
-    by_slack = sorted((a for a in capped if a.counted - a.least >= MIB), key=lambda a: a.least - a.counted)
+    # Stacks last: a program that recurses deeply dies of smaller ones, whatever the number of threads.
+    by_slack = sorted(
+        (a for a in capped if a.counted - a.least >= MIB),
+        key=lambda a: (a.flag == "ThreadStackSize", a.least - a.counted),
+    )
     # The largest slack first, so that as few caps as possible do; the last one is cut no further than needed.
     chosen: CappedModel = model
     flags: list[str] = []
@@ -314,8 +318,8 @@ def _last_true(test: Callable[[int], bool], low: int, high: int) -> int:
     return low
 
 
-_WINDOW = 64
-"""Sizes are rounded up to regions of at most 32 MiB, so a smaller limit that closes can only stand this near."""
+_WINDOW = 32
+"""Heaps are rounded up to regions of at most 32 MiB, so a smaller limit that closes can only stand this near."""
 
 
 def _first_true(test: Callable[[int], bool], low: int, high: int) -> int:

@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from kubetriage.rules.memory.hotspot import (
@@ -222,7 +223,7 @@ class JvmFlags:
         setting = self.settings.get(name)
         return f"{setting.option.text} ({setting.option.source})" if setting is not None else ""
 
-    @property
+    @cached_property
     def collector(self) -> str:
         """The collector that a flag chooses, or empty."""
         return next((gc for f, gc in COLLECTORS.items() if self.switch(f)), "")
