@@ -259,7 +259,7 @@ def _diagnose_pod(
         tail.append(_overview(cases))
     if not shallow:
         order, why = _order(snapshot, pod) if node_view else (None, "asked for single pods only")
-        tail.append(report.node_table(shown, order, why))
+        tail.append(report.node_table(shown, order, why, _used(snapshot, pod)))
     return Diagnosis(
         command=PLUGIN.name,
         target=pod.ref,

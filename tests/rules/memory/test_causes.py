@@ -182,6 +182,18 @@ def test_an_oom_error_in_a_process_that_lives_on_is_a_warning():
     assert (found.cause, found.severity) == ("RuntimeOutOfMemory", Severity.WARNING)
 
 
+EXITING = ("java", "-XX:+ExitOnOutOfMemoryError", "-jar", "a.jar")
+
+
+def test_flag_and_exit_code_tell_it_where_the_log_cannot_be_read():
+    ended = live(java(*EXITING), back_off(), terminated(3, "Error", -100, -90))
+    found = first(ended, denied=["pods/log"], logs={"app": ""})
+    assert (found.cause, found.confidence) == ("RuntimeOutOfMemory", Confidence.LIKELY)
+    assert "RuntimeOutOfMemory" not in causes(ended, logs={"app": "bye"})
+    other = live(java("java", "-jar", "a.jar"), back_off(), terminated(3, "Error", -100, -90))
+    assert "RuntimeOutOfMemory" not in causes(other, denied=["pods/log"], logs={"app": ""})
+
+
 # ChildOOMKilled
 
 

@@ -234,6 +234,18 @@ class Case:
         return around.template_fix(words, {place: [{"name": self.container.name, **spec}]})
 
     @property
+    def log_seen(self) -> bool:
+        """The log of the newest ended instance was read, or is known not to be there."""
+        pod, c = self.pod, self.container
+        return self.snapshot.log(pod.namespace, pod.name, c.name, c.log_is_previous).seen
+
+    def jvm_flag(self, name: str) -> str:
+        """Quote a switch of the JVM that is on, and where it stands; empty where it is not."""
+        model = self.budget.model.model if isinstance(self.budget.model, Extended) else self.budget.model
+        on = isinstance(model, jvm.JvmModel) and model.flags.switch(name)
+        return model.flags.source(name) if on and isinstance(model, jvm.JvmModel) else ""
+
+    @property
     def touched_at_start(self) -> tuple[int, str] | None:
         """Bytes of heap that the JVM touches while it starts (AlwaysPreTouch with -Xms), and the flag; else None."""
         model = self.budget.model.model if isinstance(self.budget.model, Extended) else self.budget.model

@@ -219,8 +219,8 @@ def _signed(size: int) -> str:
     return f"-{mebibytes(-size)}" if size < 0 else mebibytes(size)
 
 
-def node_table(case: Case, order: list[node.Candidate] | None, why_not: str) -> Table:
-    """Return the node's view of the pod."""
+def node_table(case: Case, order: list[node.Candidate] | None, why_not: str, used: int | None) -> Table:
+    """Return the node's view of the pod; ``used`` is the working set of its containers together, where known."""
     pod, capacity = case.pod, node.node_memory(case.node.obj)
     request, limit = case.budget.request.size, case.budget.limit.size
     rows = [("QoS class", node.qos_class(pod), "decides oom_score_adj, not the eviction order")]
@@ -244,6 +244,10 @@ def node_table(case: Case, order: list[node.Candidate] | None, why_not: str) -> 
     if not pod.uid:
         pass  # it stands in no order yet
     elif order is None:
+        if used is not None:
+            over = used - effective.size
+            words = "above its request: memory pressure evicts it before all that are not" if over > 0 else "within it"
+            rows.append(("usage less request", _signed(over), words))
         rows.append(("place in the eviction order", "unknown", why_not))
     else:
         rows += _place(pod.uid, pod.node, order)

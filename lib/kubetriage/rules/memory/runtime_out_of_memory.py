@@ -122,6 +122,36 @@ def check(case: Case) -> Iterator[Finding]:
         if found is not None:
             yield _finding(case, *found, ended=ended)
             return
+    yield from _by_exit_code(case)
+
+
+_EXITS = {3: "ExitOnOutOfMemoryError", 134: "CrashOnOutOfMemoryError"}
+
+
+def _by_exit_code(case: Case) -> Iterator[Finding]:
+    """Conclude from a flag and its exit code where nobody could read the log; the JVM would have said it there."""
+    end, name = case.container.termination, case.container.name
+    if end is None or end.exit_code is None or case.log_seen:
+        return
+    flag = _EXITS.get(end.exit_code, "")
+    given = case.jvm_flag(flag) if flag else ""
+    if not given:
+        return
+    yield Finding(
+        cause=CODE,
+        severity=Severity.WARNING if case.container.ready else Severity.ERROR,
+        confidence=Confidence.LIKELY if end.exit_code == 3 else Confidence.POSSIBLE,
+        object=case.ref,
+        message=f"The JVM in container {name} ended with exit code {end.exit_code}, as {flag} makes it do at an "
+        "OutOfMemoryError; its log was not seen.",
+        evidence=(end.evidence(), Evidence("config", flag, given)),
+        ruled_out=(RuledOut("OOMKilled", f"the runtime recorded reason {end.reason or 'none'}, not OOMKilled"),),
+        fix=(
+            Fix("Read the log: the message of the error names the area (heap, metaspace, direct buffers) to look at."),
+        ),
+        verify=(f"kubectl -n {case.pod.namespace} logs {case.pod.name} -c {name} --previous",),
+        details={"killedBy": "runtime"},
+    )
 
 
 def _finding(case: Case, words: _Words, match: re.Match[str], *, ended: bool) -> Finding:
