@@ -221,6 +221,18 @@ class Container:
         # A plain init container that succeeds is not run again; "Always" means OnFailure for it.
         return "OnFailure" if self.kind == "init" and policy == "Always" else policy
 
+    @property
+    def memory_limit(self) -> tuple[str, Evidence] | None:
+        """The memory limit in force and where it stands; None when it has none of its own.
+
+        ``status.resources`` is what the node enforces; after an in-place resize the spec may differ (KEP-1287).
+        """
+        for source, owner in (("status", self.status), ("spec", self.spec)):
+            limit = text(owner, "resources", "limits", "memory")
+            if limit:
+                return limit, self.fact("status" if source == "status" else "spec", "resources.limits.memory", limit)
+        return None
+
     def restart_rule(self, exit_code: int | None) -> tuple[int, str] | None:
         """Return position and action of the ``restartPolicyRules`` member that decides about an exit code.
 

@@ -217,7 +217,7 @@ def _told_by_lifetime(case: Case, container: Container, end: Termination) -> Att
             (
                 RuledOut(
                     "CompletedButRestarted" if end.exit_code == 0 else "KilledBySignal",
-                    "the events that would name the kubelet's kill " + _no_events(case),
+                    f"not ruled out: the events that would name the kubelet's kill {_no_events(case)}",
                 ),
             ),
         )
@@ -243,7 +243,11 @@ def _told_by_failures(case: Case, container: Container, end: Termination) -> Att
                     Confidence.LIKELY,
                     (end.evidence(), failure.event.evidence(), probe.evidence()),
                     tuple(_not_oom(end)),
-                    (RuledOut("KilledBySignal", f"the {kind} probe's Killing event itself is not among the events"),),
+                    (
+                        RuledOut(
+                            "KilledBySignal", f"not ruled out: the {kind} probe's Killing event is not among the events"
+                        ),
+                    ),
                 )
     return None
 
@@ -261,7 +265,9 @@ def _told_by_hook(case: Case, container: Container, end: Termination) -> Attribu
     shown = container.fact(
         "spec", "lifecycle.postStart", f"lived {lived}; a hook that fails at once ends it {grace} s on"
     )
-    rival = RuledOut("KilledBySignal", f"the events that would name the kubelet's kill {_no_events(case)}")
+    rival = RuledOut(
+        "KilledBySignal", f"not ruled out: the events that would name the kubelet's kill {_no_events(case)}"
+    )
     return Attribution(Killer.POST_START, Confidence.POSSIBLE, (end.evidence(), shown), tuple(_not_oom(end)), (rival,))
 
 
@@ -275,7 +281,8 @@ def _not_oom(end: Termination) -> Iterator[RuledOut]:
 
 
 def _ruled_out(case: Case, container: Container, end: Termination) -> Iterator[RuledOut]:
-    yield from _not_oom(end)
+    if container.memory_limit or text(case.pod.raw, "spec", "resources", "limits", "memory"):
+        yield from _not_oom(end)
     for kind, code in (("liveness", "LivenessProbeFailed"), ("startup", "StartupProbeFailed")):
         probe = probe_of(container, "liveness" if kind == "liveness" else "startup")
         if probe is None:
@@ -298,12 +305,21 @@ def _still_possible(case: Case, container: Container, end: Termination) -> Itera
         probe = probe_of(container, "liveness" if kind == "liveness" else "startup")
         early = probe and end.lifetime is not None and end.lifetime.total_seconds() < probe.earliest - 1
         if probe is not None and not events_cover(case, end) and not early:
-            yield RuledOut(code, f"it has a {kind} probe, and the events of that time {_no_events(case)}")
+            yield RuledOut(
+                code, f"not ruled out: it has a {kind} probe, and the events of that time {_no_events(case)}"
+            )
     if dig(container.spec, "lifecycle", "postStart") is not None and not events_cover(case, end):
         yield RuledOut(
-            "PostStartHookFailed", f"it has a postStart hook, and the events of that time {_no_events(case)}"
+            "PostStartHookFailed",
+            f"not ruled out: it has a postStart hook, and the events of that time {_no_events(case)}",
         )
-    if end.exit_code == 137 and not text(container.spec, "resources", "limits", "memory"):
-        yield RuledOut("OOMKilled", "no memory limit: a kill by the node's own OOM killer can stay without a reason")
+    limited = container.memory_limit or text(case.pod.raw, "spec", "resources", "limits", "memory")
+    if end.exit_code == 137 and not limited:
+        yield RuledOut(
+            "OOMKilled",
+            "not ruled out: no memory limit, and a kill by the node's own OOM killer can stay without a reason",
+        )
     if end.exit_code == 137:
-        yield RuledOut("AppError", "a shell as PID 1 ends with 137 when its child was killed; so does exit(137)")
+        yield RuledOut(
+            "AppError", "not ruled out: a shell as PID 1 ends with 137 when its child was killed; so does exit(137)"
+        )

@@ -114,6 +114,8 @@ def rhythm(case: Case, container: Container) -> Iterator[Evidence]:
     rule = container.restart_rule(end.exit_code)
     if rule is not None:
         words.append(f"restartPolicyRules[{rule[0]}] decides about exit code {end.exit_code}: {rule[1]}")
+    if container.kind != "app" and (held := [c.name for c in case.containers if c.waiting_reason == "PodInitializing"]):
+        words.append(f"{', '.join(held)} cannot start before it")
     following = next_start(case, container)
     shown = "; ".join(w for w in (", ".join(words), following) if w)
     if shown:

@@ -46,19 +46,8 @@ def check(case: Case) -> Iterator[Finding]:
         yield _finding(case, container, end, counted_as_success or hidden)
 
 
-def memory_limit(container: Container) -> tuple[str, Evidence] | None:
-    """Return the container's memory limit in force and where it stands; None when it has none."""
-    enforced = text(container.status, "resources", "limits", "memory")
-    if enforced:
-        return enforced, container.fact("status", "resources.limits.memory", enforced)
-    asked = text(container.spec, "resources", "limits", "memory")
-    if asked:
-        return asked, container.fact("spec", "resources.limits.memory", asked)
-    return None
-
-
 def _finding(case: Case, container: Container, end: Termination, harmless: bool) -> Finding:
-    own = memory_limit(container)
+    own = container.memory_limit
     shared = text(case.pod.raw, "spec", "resources", "limits", "memory")
     own_bytes, pod_bytes = parse_bytes(own[0]) if own else None, parse_bytes(shared)
     by_pod = pod_bytes is not None and (own_bytes is None or pod_bytes <= own_bytes)
@@ -89,10 +78,10 @@ def _finding(case: Case, container: Container, end: Termination, harmless: bool)
             if by_pod
             else {container.spec_list: [{"name": container.name, "resources": {"limits": {"memory": larger}}}]}
         )
-        whose = "pod" if by_pod else f"container {container.name}"
+        whose = "the pod" if by_pod else f"container {container.name}"
         fixes.append(
             case.template_fix(
-                f"Lower the memory use of {container.name}, or raise the {whose}'s memory limit in "
+                f"Lower the memory use of {container.name}, or raise {whose}'s memory limit in "
                 f"{case.workload_name} above {format_bytes(limit)} (to {larger} while you measure); "
                 f"'kubectl oom-budget pod/{case.pod.name}' adds up what it needs.",
                 spec,
