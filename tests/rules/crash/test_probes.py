@@ -411,3 +411,15 @@ def test_a_silent_log_leaves_the_slow_start_open_as_a_rival(log, ports, expected
     assert finding.cause == "LivenessProbeFailed"
     assert ("LivenessKillsSlowStart" in {r.cause for r in finding.ruled_out}) is expected
     assert any("startupProbe" in fix.text for fix in finding.fix) is expected
+
+
+def test_an_instance_that_stays_unready_after_a_crash_is_told_behind_the_crash():
+    raw = pod(
+        containers=[container(readinessProbe=HTTP)],
+        statuses=[status(state=running(-200), last=terminated(139, "Error", -4000, -210), started=True)],
+    )
+    findings = crash_findings(raw, unhealthy("Readiness", REFUSED, last=-5), previous={"app": ""})
+    assert [(f.cause, f.severity) for f in findings] == [
+        ("Segfault", Severity.ERROR),
+        ("ReadinessProbeFailed", Severity.WARNING),
+    ]

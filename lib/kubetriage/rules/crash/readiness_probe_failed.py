@@ -34,7 +34,11 @@ def applies(case: Case, container: Container) -> bool:
     """Tell whether only the readiness probe keeps a container from being ready."""
     if case.pod.deleting or not container.running or container.ready or container.started is False:
         return False
-    return probe_of(container, "readiness") is not None and case.outlived(container)
+    probe = probe_of(container, "readiness")
+    if probe is None or container.running_since is None:
+        return False
+    # Shortly after a crash the next instance is not ready because it starts, not because the probe is wrong.
+    return case.outlived(container) or case.now - container.running_since >= timedelta(seconds=60 + probe.latest)
 
 
 def needs(case: Case) -> Iterator[Need]:
@@ -80,7 +84,11 @@ def _finding(case: Case, container: Container, probe: Probe, failure: ProbeEvent
         words = f"{runs}: its readiness probe ({probe.words}) fails: {advice.words}."
     return Finding(
         CODE,
-        Severity.NOTE if early else Severity.WARNING if advice.blame else Severity.ERROR,
+        Severity.NOTE
+        if early
+        else Severity.ERROR
+        if case.outlived(container) and not advice.blame
+        else Severity.WARNING,
         Confidence.POSSIBLE if early else Confidence.CONFIRMED if failure is not None else Confidence.LIKELY,
         container.ref,
         words,
