@@ -18,6 +18,7 @@ from kubetriage.rules.service.clients import client_ref
 from kubetriage.rules.service.entrances import CONTROLLER_SELECTOR, Entrance
 from kubetriage.rules.service.gateway import GROUP, ROUTE_KINDS, Route
 from kubetriage.rules.service.ingress import Ingress
+from kubetriage.rules.service.listeners import tried
 from kubetriage.rules.service.needs import (
     GROUPS,
     client_needs,
@@ -276,6 +277,9 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
         return Answer((), (words,))
     if request.is_scan:
         return _scan(world, request, options)
+    client = options.client
+    if client is not None and client.kind == "Pod" and snapshot.get("pods", client.namespace, client.name).absent:
+        return Answer((), (target_error(snapshot, Target("pods", client.name), client.namespace),))
     diagnoses: list[Diagnosis] = []
     errors: list[str] = []
     for target in request.targets:
@@ -302,7 +306,8 @@ def _unserved(world: World, words: str) -> str:
 
 
 def _gaps(world: World, request: Request, target: Target, options: Options) -> tuple[NotSeen, ...]:
-    needs = [n for n in _target_needs(world, request, target, options) if isinstance(n, Get | List)]
+    asked = [*_target_needs(world, request, target, options), *client_needs(options.client)]
+    needs = [n for n in asked if isinstance(n, Get | List)]
     names = {uid_of(raw): f"pod/{name_of(raw)}" for raw in world.listing("pods", request.namespace).items}
     return not_seen(world.snapshot, needs, names)
 
@@ -311,6 +316,9 @@ def _diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Dia
     head = next((f for f in verdict.faults if f.severity is not Severity.NOTE), None)
     symptom = trace.options.symptom
     tail: list[Section] = [Lines("Symptom", tuple(_symptom_lines(symptom, verdict)))] if symptom else []
+    made = [t for b in trace.services for t in tried(trace, b)] if trace.options.probe else []
+    if made:
+        tail.append(Lines("Probe", tuple(f"{t.what}: {'ok' if t.answered else 'failed'}, {t.said}" for t in made)))
     rows = tuple((str(r.number), r.place.hop, r.object, r.state_text, r.evidence) for r in verdict.rows)
     return Diagnosis(
         command=PLUGIN.name,

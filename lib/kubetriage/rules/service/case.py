@@ -15,7 +15,7 @@ from kubetriage.resources import BY_PLURAL
 from kubetriage.rules import crash
 from kubetriage.rules.crash.case import controller_ref
 from kubetriage.rules.service import endpoints as eps
-from kubetriage.rules.service.ingress import Ingress
+from kubetriage.rules.service.ingress import Ingress, IngressPath
 from kubetriage.rules.service.selectors import selects
 from kubetriage.snapshot import Listing, Lookup, Snapshot, State
 from kubetriage.times import parse_time
@@ -64,7 +64,7 @@ class World:
         self._backends: dict[tuple[str, str], Backend] = {}
         self._lists: dict[tuple[str, str], Listing] = {}
         self._postings: dict[str, dict[tuple[str, str], list[Pod]]] = {}
-        self._claims: dict[tuple[str, str, bool], list[Ingress]] | None = None
+        self._claims: dict[str, list[tuple[Ingress, IngressPath]]] | None = None
         self.controllers: dict[str, tuple[Pod, ...]] = {}
         """Pods of an ingress controller, by its ``spec.controller``."""
 
@@ -101,16 +101,16 @@ class World:
         fewest = min((postings.get(pair, []) for pair in selector.items()), key=len)
         return tuple(p for p in fewest if selects(selector, p.labels))
 
-    def claims(self) -> dict[tuple[str, str, bool], list[Ingress]]:
-        """Return the Ingresses that claim each (host, path, exact), as far as they were read."""
+    def claims(self, host: str) -> list[tuple[Ingress, IngressPath]]:
+        """Return every path that an Ingress claims on a host, as far as Ingresses were read."""
         if self._claims is None:
             self._claims = {}
             for raw in self.listing("ingresses").items:
                 ingress = Ingress(raw)
                 for path in ingress.paths:
                     if path.kind != "Default":
-                        self._claims.setdefault(path.claim, []).append(ingress)
-        return self._claims
+                        self._claims.setdefault(path.host.lower(), []).append((ingress, path))
+        return self._claims.get(host.lower(), [])
 
     def slices(self, namespace: str, service: str) -> tuple[Obj, ...]:
         """Return the slices of one Service."""

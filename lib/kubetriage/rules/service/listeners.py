@@ -1,22 +1,31 @@
 """Where the programs behind a Service listen, as far as that shows without a command inside the container.
 
-Evidence in falling order: a connection that was tried (``--probe``), Unhealthy events ("connection refused" on
-ip:port), and the program's own start-up line.
+Evidence in falling order: a connection that was tried (``--probe``), the program's own start-up line, and the
+arguments and environment that it was started with.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kubetriage import logs
-from kubetriage.events import Events
+from kubetriage.fields import texts
 from kubetriage.model import Evidence
+from kubetriage.pods import Container, Pod
 from kubetriage.rules.service.case import Backend, Trace
-from kubetriage.snapshot import Dial
+from kubetriage.rules.service.endpoints import ServicePort, find_port
+from kubetriage.snapshot import Dial, Raw
 
-_REFUSED = re.compile(r"(?:\[[^\]]+\]|[\d.]+):(\d{1,5}):? connect: connection refused")
-"""How Go's dialer words it in kubelet probe events (net.OpError), all versions."""
+_ARGUMENT = re.compile(
+    # The usual flags of servers, with an address or a bare port: --port 8080, -p 8080, --listen=:8080,
+    # --bind 0.0.0.0:8000, --server.port=8081 (Spring), --http-port 8080.
+    r"(?:^|\s)--?(?:p|port|http[-_.]port|listen(?:[-_.]address|[-_.]addr)?|bind|addr(?:ess)?|server\.port)[=\s]+"
+    r"(?P<host>\[[0-9a-fA-F:]+\]|[\w.*-]*)(?P<colon>:?)(?P<port>\d{2,5})\b"
+)
+_PORT_VARIABLES = ("PORT", "HTTP_PORT", "SERVER_PORT", "LISTEN_PORT")
+"""Environment variables that frameworks and platforms take the listening port from."""
 
 
 @dataclass(frozen=True)
@@ -34,33 +43,104 @@ class Heard:
 
 
 def listening(trace: Trace, backend: Backend) -> tuple[Heard, ...]:
-    """Return where the programs of the selected pods say that they listen, in the logs that were read."""
-    found = []
+    """Return where the programs of the selected pods say, or are told, to listen; logs as far as they were read."""
+    found: list[Heard] = []
     for pod in backend.pods:
         for container in pod.containers:
             log = trace.snapshot.log(pod.namespace, pod.name, container.name)
-            if container.kind in ("app", "sidecar") and log.seen:
+            if container.kind not in ("app", "sidecar"):
+                continue
+            found.extend(_configured(pod, container))
+            if log.seen:
                 for said in logs.listening(log.text):
                     line = Evidence("log", container.name, said.line)
                     found.append(Heard(said.host, said.port, said.loopback, pod.name, container.name, line))
     return tuple(found)
 
 
-def refused(trace: Trace, backend: Backend, port: int) -> Evidence | None:
-    """Return the proof that nothing listens on a port of the pods; None when there is none."""
-    for pod in backend.pods:
-        dial = Dial(pod.namespace, pod.name, port)
-        failure = trace.snapshot.failure(dial)
-        if failure is not None and "refused" in str(failure):
-            return Evidence("status", f"port-forward to pod/{pod.name} port {port}", str(failure))
-        if trace.snapshot.dialled(dial) is not None:
-            return None
-        if pod.ready:
-            # An old event does not speak for a pod whose probes pass now.
+def _configured(pod: Pod, container: Container) -> Iterator[Heard]:
+    words = " ".join(texts(container.spec, "command") + texts(container.spec, "args"))
+    for match in _ARGUMENT.finditer(words[:4000]):
+        host = match["host"].strip("[]") if match["colon"] else ""
+        if match["host"] and not match["colon"]:
             continue
-        events = Events.of(trace.snapshot.events(pod.namespace, pod.uid, pod.name, "Pod"))
-        for event in events.select("Unhealthy"):
-            match = _REFUSED.search(event.message)
-            if match is not None and int(match[1]) == port:
-                return event.evidence()
+        line = container.fact("spec", "args", match[0].strip())
+        loopback = host in ("localhost", "::1") or host.startswith("127.")
+        yield Heard(host, int(match["port"]), loopback, pod.name, container.name, line)
+    for name, value in container.environment().items():
+        if name in _PORT_VARIABLES and value.isdigit() and 0 < int(value) < 65536:
+            line = container.fact("spec", f"env[{name}]", value)
+            yield Heard("", int(value), False, pod.name, container.name, line)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One connection of ``--probe``."""
+
+    what: str
+    port: ServicePort
+    answered: bool
+    said: str
+    """The answer or the error, in the server's words."""
+
+    @property
+    def refused(self) -> bool:
+        """Nothing listens there."""
+        return not self.answered and "refused" in self.said
+
+    @property
+    def evidence(self) -> Evidence:
+        """Quote it."""
+        return Evidence("status", self.what, self.said)
+
+
+def tried(trace: Trace, backend: Backend) -> Iterator[Tried]:
+    """Yield the connections that ``--probe`` made, each pod port first, then the same through the Service."""
+    snapshot = trace.snapshot
+    for port in backend.ports:
+        for pod in backend.ready_pods[:1]:
+            number = find_port(pod.raw, port.target, port.protocol)
+            dial = Dial(pod.namespace, pod.name, number or 0)
+            body, failure = snapshot.dialled(dial), snapshot.failure(dial)
+            what = f"port-forward to pod/{pod.name} port {number}"
+            if body is not None:
+                yield Tried(what, port, True, "connected")
+            elif failure is not None:
+                yield Tried(what, port, False, str(failure))
+        path = service_proxy(backend, port)
+        body, failure = snapshot.body(path), snapshot.failure(Raw(path))
+        what = f"GET through svc/{backend.name}:{port.port}"
+        if body is not None:
+            # The API server says 503 and why in a Status when it cannot reach the pod; a program may say 503 too.
+            unreached = body.status in (502, 503) and ("dial tcp" in body.text or "no endpoints" in body.text)
+            yield Tried(what, port, not unreached, f"{body.status} {body.text.strip()[:200]}".strip())
+        elif failure is not None:
+            # Any HTTP status but those is the program's own answer.
+            own = failure.status not in (0, 502, 503)
+            yield Tried(what, port, own, f"{failure.status or ''} {failure}".strip())
+
+
+def service_proxy(backend: Backend, port: ServicePort) -> str:
+    """Return the API server's path that sends a GET through a Service port."""
+    return f"/api/v1/namespaces/{backend.namespace}/services/{backend.name}:{port.port}/proxy/"
+
+
+def refused(trace: Trace, backend: Backend, port: ServicePort) -> Evidence | None:
+    """Return the proof that nothing listens on the pod port of a Service port; None when there is none."""
+    known = [t for t in tried(trace, backend) if t.port == port]
+    failed = next((t for t in known if t.refused), None)
+    if failed is not None:
+        return failed.evidence
+    if any(t.answered for t in known):
+        return None
     return None
+
+
+def on_loopback(trace: Trace, backend: Backend, port: ServicePort) -> Tried | None:
+    """Return the refusal through the Service where the same port answers inside the pod.
+
+    A port-forward connects to the pod's loopback address, the Service to its own address.
+    """
+    known = [t for t in tried(trace, backend) if t.port == port]
+    inside = any(t.answered and t.what.startswith("port-forward") for t in known)
+    return next((t for t in known if inside and t.refused), None)

@@ -18,6 +18,7 @@ from kubetriage.rules.service.clients import DNS_NAMESPACE
 from kubetriage.rules.service.entrances import CONTROLLER_SELECTOR, Entrance
 from kubetriage.rules.service.external_names import in_cluster_target
 from kubetriage.rules.service.gateway import GROUP, ROUTE_KINDS
+from kubetriage.rules.service.listeners import service_proxy
 from kubetriage.rules.service.mesh_mtls_mismatch import in_mesh
 from kubetriage.rules.service.no_local_endpoints import local_policies
 from kubetriage.rules.service.routes import Entry, Path
@@ -133,11 +134,6 @@ def probe_needs(backend: Backend) -> Iterator[Need]:
                 yield Dial(pod.namespace, pod.name, number)
         if backend.selector and not backend.headless:
             yield Raw(service_proxy(backend, port))
-
-
-def service_proxy(backend: Backend, port: eps.ServicePort) -> str:
-    """Return the API server's path that sends a GET through a Service port."""
-    return f"/api/v1/namespaces/{backend.namespace}/services/{backend.name}:{port.port}/proxy/"
 
 
 def other_policy_needs(snapshot: Snapshot) -> Iterator[Need]:

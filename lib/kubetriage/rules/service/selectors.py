@@ -152,4 +152,4 @@ def selector_edit(selector: Mapping[str, str], labels: Mapping[str, str]) -> Edi
 def _alike(change: Change) -> bool:
     longest = max(len(change.value), len(change.new_value))
     words, others = set(change.value.split("-")), set(change.new_value.split("-"))
-    return edit_distance(change.value, change.new_value) <= max(2, longest // 3) or bool(words & others)
+    return edit_distance(change.value, change.new_value) <= max(1, longest // 3) or bool(words & others)

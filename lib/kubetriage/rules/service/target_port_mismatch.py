@@ -37,12 +37,23 @@ def check(trace: Trace) -> Iterator[Fault]:
 def _judge(trace: Trace, backend: Backend, port: eps.ServicePort, target: int) -> Iterator[Fault]:
     heard = listeners.listening(trace, backend)
     loopback = [h for h in heard if h.port == target and h.loopback]
+    answered = {t.answered for t in listeners.tried(trace, backend) if t.port == port and "through" in t.what}
+    if answered == {True}:
+        return
     if loopback and not any(h.port == target and not h.loopback for h in heard):
         yield _loopback(backend, port, loopback[0])
         return
-    if any(h.port == target and not h.loopback for h in heard):
+    inside = listeners.on_loopback(trace, backend, port)
+    if inside is not None:
+        yield _loopback(
+            backend,
+            port,
+            listeners.Heard("127.0.0.1", target, True, backend.pods[0].name, "", inside.evidence),
+        )
         return
-    refused = listeners.refused(trace, backend, target)
+    refused = listeners.refused(trace, backend, port)
+    if refused is None and any(h.port == target and not h.loopback for h in heard):
+        return
     declared = {p.name: [d for d in eps.declared_ports(p.raw) if d.kind != "init"] for p in backend.pods}
     probed = {p.name: {n for _, _, n in eps.probed_ports(p.raw)} for p in backend.pods}
     if any(d.number == target for ports in declared.values() for d in ports) or any(
@@ -130,10 +141,10 @@ def _loopback(backend: Backend, port: eps.ServicePort, heard: listeners.Heard) -
         backend.port_place(port),
         f"The program behind svc/{backend.name} listens on {heard.host}:{heard.port} only; the Service connects to the "
         "pod's own address and is refused.",
-        proof="observed",
+        proof="inferred" if heard.evidence.source == "spec" else "observed",
         confidence=Confidence.LIKELY,
         evidence=[heard.evidence],
         fix=[Fix(f"Let the program listen on 0.0.0.0:{heard.port} (or [::]) instead of {heard.host}")],
-        verify=(f"{backend.command} logs {heard.pod} -c {heard.container}",),
+        verify=(f"{backend.command} logs {heard.pod}" + (f" -c {heard.container}" if heard.container else ""),),
         short=f"listens on {heard.host}:{heard.port} only",
     )
