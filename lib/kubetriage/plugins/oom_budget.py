@@ -329,13 +329,15 @@ def _well(case: Case) -> str:
         )
     used = budget.total_observed.size
     seen = f"; it uses {mebibytes(used)}" if used is not None else ""
-    limit = exact(budget.limit.size) if budget.limit.size is not None else "no limit"
+    limit = f"limit {exact(budget.limit.size)}" if budget.limit.size is not None else "no limit"
     if not budget.areas:
         return (
             f"No OOM kill seen. The runtime of container {name} is not known, so what it may take is unknown "
-            f"(limit {limit}{seen}); --runtime tells it."
+            f"({limit}{seen}); --runtime tells it."
         )
-    return f"No OOM kill seen. What container {name} ({budget.runtime}) may take is not bounded (limit {limit}{seen})."
+    known = f"of it {mebibytes(budget.ceiling)} are known" if budget.ceiling else "nothing bounds it but the limit"
+    what = f"What container {name} ({budget.runtime}) may take cannot be added up"
+    return f"No OOM kill seen. {what}: {known} ({limit}{seen})."
 
 
 def _overview(cases: Iterable[Case]) -> Table:

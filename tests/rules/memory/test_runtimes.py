@@ -155,6 +155,7 @@ def test_a_gomemlimit_of_the_whole_limit_is_a_trap():
     asked = case(live(spec))
     assert [x.kind for x in asked.budget.lints] == ["trap"]
     assert asked.budget.margin < 0
+    assert [p.kind for p in asked.proposals] == ["heap"]  # no limit closes it: the variable follows the limit
 
 
 def test_go_without_a_limit_of_its_own_is_unbounded_and_no_sum_is_made_up():

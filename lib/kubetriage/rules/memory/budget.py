@@ -289,10 +289,10 @@ def _caps(model: Model, limit: int, margin: Callable[[int], int]) -> Iterator[Pr
     if over <= 0:
         return
     capped = [a for a in model.areas(limit) if a.flag and a.ceiling.size is not None]
-    # Stacks last: a program that recurses deeply dies of smaller ones, whatever the number of threads.
+    # Stacks last, unless they are the trouble: a program that recurses deeply dies of smaller ones.
     by_slack = sorted(
         (a for a in capped if a.counted - a.least >= MIB),
-        key=lambda a: (a.flag == "ThreadStackSize", a.least - a.counted),
+        key=lambda a: (a.flag == "ThreadStackSize" and a.counted <= limit, a.least - a.counted),
     )
     # The largest slack first, so that as few caps as possible do; the last one is cut no further than needed.
     chosen: CappedModel = model

@@ -391,7 +391,7 @@ class _Builder:
             self.lints += lints
             return model
         if found.runtime == "go":
-            go, lints = runtimes.go_model(case.process)
+            go, lints = runtimes.go_model(case.process, case.limit.size)
             self.lints += lints
             return go
         if found.runtime == "dotnet":

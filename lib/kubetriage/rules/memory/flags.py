@@ -326,14 +326,14 @@ def _from_wrappers(process: Process, unseen: list[str], lints: list[Lint]) -> It
                 )
             )
             continue
-        unseen.append(f"whether the image's start script reads {name} (only {reader} do)")
+        unseen.append(f"whether the image's start script reads {name}, which is meant for {reader}")
         yield from _from_variable(process, name, unseen)
     if process.script == "kc.sh" and "JAVA_OPTS_KC_HEAP" not in process.environment:
         yield from (Option(word, "default of kc.sh") for word in _KEYCLOAK_HEAP.split())
     for name, option, reader in WRAPPER_SIZES:
         variable = process.environment.get(name)
         if variable is not None and variable.value and not direct:
-            unseen.append(f"whether the image's start script reads {name} (only {reader} does)")
+            unseen.append(f"whether the image's start script reads {name}, which is meant for {reader}")
             yield Option(option.format(variable.value), variable.source)
     if any(n in process.environment for n in BUILDPACK_VARIABLES):
         unseen.append("the flags that the buildpack's memory calculator computes at start (BPL_JVM_*)")

@@ -49,7 +49,8 @@ def check(case: Case) -> Iterator[Finding]:
         words += f"; it uses {mebibytes(used.size)} now, so memory pressure on the node evicts it first"
     wanted = used.size if used.size is not None else case.budget.expected
     spec: dict[str, object] | None = None
-    advice = f"Raise the memory request of container {case.container.name} to what it uses"
+    does = "uses" if used.size is not None else "is expected to use"
+    advice = f"Raise the memory request of container {case.container.name} to what it {does}"
     if wanted is not None and request < wanted <= limit:
         size = f"{-(-wanted // MIB)}Mi"
         spec = {"resources": {"requests": {"memory": size}}}
@@ -67,5 +68,5 @@ def check(case: Case) -> Iterator[Finding]:
         message=words + ".",
         evidence=tuple(evidence),
         fix=(case.template_fix(advice + ".", spec),),
-        verify=(f"kubectl -n {case.pod.namespace} top pod {case.pod.name} --containers",),
+        verify=case.verify_budget,
     )

@@ -272,14 +272,14 @@ class FixedModel:
         elif memory is None:
             ceiling = Amount(None, "unknown", "a share of memory that was not seen")
         else:
-            ceiling = Amount(self._share(memory), "default", self.source)
+            ceiling = Amount(self._share(memory), self.kind, self.source)
         expected = (
             Amount(ceiling.size, "assumed", "grows to its maximum under load")
             if ceiling.size is not None
             else Amount(None, "unknown", "depends on the program")
         )
         found = [Area(self.main, ceiling, expected, unbounded=ceiling.size is None), *self.rest]
-        if self.soft and memory is not None and self.given is not None:
+        if self.soft and memory is not None and ceiling.size is not None:
             room = Amount(int(memory * self.soft), "assumed", f"a soft limit is passed: {self.soft:.0%} stay free")
             found.append(Area("room beside a soft limit", room, Amount(0, "assumed", "passed only at times")))
         return tuple(found)
@@ -441,12 +441,16 @@ _GO_SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB|TiB)?\Z", re.ASCII)
 _GO_UNIT = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, None: 1}
 
 
-def go_model(process: Process) -> tuple[FixedModel, list[Lint]]:
-    """Go: ``GOMEMLIMIT`` is a goal for heap, stacks and runtime; without it nothing bounds the heap."""
+def go_model(process: Process, limit: int | None = None) -> tuple[FixedModel, list[Lint]]:
+    """Go: ``GOMEMLIMIT`` is a goal for heap, stacks and runtime; without it nothing bounds the heap.
+
+    Where it is filled from ``limits.memory`` it follows the limit.
+    """
     lints: list[Lint] = []
     variable = process.environment.get("GOMEMLIMIT")
     gogc = process.value("GOGC") or "100"
-    size = None
+    size: int | None = None
+    share: dict[str, float | int] = {}
     outside = Area(
         "cgo and mmap",
         Amount(None, "unknown", "GOMEMLIMIT does not count them"),
@@ -464,14 +468,17 @@ def go_model(process: Process) -> tuple[FixedModel, list[Lint]]:
                 int(match[1]) * _GO_UNIT[match[2]],
                 f"{variable.source}: GOMEMLIMIT={variable.value}, a soft limit",
             )
-            if "limits.memory" in variable.source:
+            if "limits.memory" in variable.source and limit:
+                share, size = {"fraction": (size or 0) / limit}, None
                 lints.append(
                     Lint(
                         "GOMEMLIMIT", variable.source, "trap", "100 % of the limit leaves no room: keep 5 to 10 % free"
                     )
                 )
     return (
-        FixedModel("Go", "Go runtime", {}, size, source, "environment", (outside,), "GOMEMLIMIT={}MiB", MIB, soft=0.1),
+        FixedModel(
+            "Go", "Go runtime", share, size, source, "environment", (outside,), "GOMEMLIMIT={}MiB", MIB, soft=0.1
+        ),
         lints,
     )
 
