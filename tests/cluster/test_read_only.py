@@ -34,8 +34,10 @@ ALLOWED = {
     "cli/completion.py": {"subprocess"},
     # The one GET; urllib3.HTTPHeaderDict, Timeout and the exceptions.
     "cluster/api.py": {"urllib3"},
-    # kubernetes reads the kubeconfig; the pool is urllib3's.
-    "cluster/connect.py": {"kubernetes", "urllib3"},
+    # The pool of connections.
+    "cluster/connect.py": {"urllib3"},
+    # kubernetes reads credentials.
+    "cluster/credentials.py": {"kubernetes"},
     # socket.gaierror only.
     "cluster/errors.py": {"socket"},
     # The opt-in port-forward; http.client parses an answer.

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import kubetriage
+from kubetriage.cluster.credentials import Credentials, pod_credentials, read_credentials
 from kubetriage.cluster.errors import ConfigError
 from kubetriage.cluster.kubeconfig import Kubeconfig, exec_credentials, load_kubeconfig
 from kubetriage.fields import flag, mapping, text, texts
@@ -62,20 +63,17 @@ class Session:
 
     def __init__(
         self,
-        configuration: Any,
+        credentials: Credentials,
         namespace: str,
         timeout: float,
         *,
         impersonate: tuple[tuple[str, str], ...] = (),
         proxy: str = "",
-        renew: Callable[[], Any] | None = None,
+        renew: Callable[[], Credentials] | None = None,
         context: str = "",
     ) -> None:
-        """Prepare the connections of a ``kubernetes.client.Configuration``; nothing is sent yet.
-
-        Raises ConfigError for certificates that cannot be read and for a proxy that cannot be used.
-        """
-        self.server: str = configuration.host.rstrip("/")
+        """Prepare the connections; nothing is sent yet. Raises ConfigError for certificates that cannot be read."""
+        self.server = credentials.server
         """Base URL."""
         self.namespace = namespace
         """The namespace of the flags, of the context, or ``default``."""
@@ -84,9 +82,9 @@ class Session:
         self.context = context
         """Name of the kubeconfig context, empty in a cluster."""
         self.proxy = proxy
-        self.tls = _tls(configuration)
-        self.server_name: str = configuration.tls_server_name or ""
-        self._configuration = configuration
+        self.tls = credentials.tls()
+        self.server_name = credentials.server_name
+        self._credentials = credentials
         self._impersonate = impersonate
         self._renew = renew
         self._lock = threading.Lock()
@@ -101,12 +99,10 @@ class Session:
     def headers(self) -> list[tuple[str, str]]:
         """Return who asks: authorization and impersonation, one pair per group."""
         with self._lock:
-            found = [
-                (setting["key"], setting["value"])
-                for setting in self._configuration.auth_settings().values()
-                if setting["in"] == "header" and setting["value"]
-            ]
-        return [("User-Agent", f"kubetriage/{kubetriage.__version__}"), *found, *self._impersonate]
+            known = self._credentials
+            value = known.current() if known.current else known.authorization
+        authorization = [("Authorization", value)] if value else []
+        return [("User-Agent", f"kubetriage/{kubetriage.__version__}"), *authorization, *self._impersonate]
 
     def renew(self) -> bool:
         """Get new credentials after the API server refused the old ones; False when there is no way to.
@@ -117,8 +113,8 @@ class Session:
             return False
         fresh = self._renew()
         with self._lock:
-            self._configuration = fresh
-            self.tls = _tls(fresh)
+            self._credentials = fresh
+            self.tls = fresh.tls()
             self._pool = None
         return True
 
@@ -179,14 +175,6 @@ def _is_in_cluster(env: Mapping[str, str]) -> bool:
 
 
 def _in_cluster(flags: Connection, env: Mapping[str, str]) -> Session:
-    from kubernetes.client import Configuration
-    from kubernetes.config import ConfigException, load_incluster_config
-
-    configuration = Configuration()
-    try:
-        load_incluster_config(client_configuration=configuration)
-    except ConfigException as error:
-        raise ConfigError(f"error: {error}") from error
     namespace = flags.namespace or env.get("POD_NAMESPACE", "")
     if not namespace:
         try:
@@ -194,7 +182,7 @@ def _in_cluster(flags: Connection, env: Mapping[str, str]) -> Session:
         except OSError:
             namespace = "default"
     impersonate = _impersonation({}, flags, "")
-    return Session(configuration, namespace, flags.request_timeout, impersonate=impersonate)
+    return Session(pod_credentials(), namespace, flags.request_timeout, impersonate=impersonate)
 
 
 def _from_kubeconfig(config: Kubeconfig, flags: Connection, env: Mapping[str, str]) -> Session:
@@ -213,16 +201,16 @@ def _from_kubeconfig(config: Kubeconfig, flags: Connection, env: Mapping[str, st
     impersonate = _impersonation(user, flags, user_name)
     _check_files(cluster, user, flags.cluster or text(context, "cluster"), user_name)
 
-    def configure() -> Any:
-        return _configuration(cluster, _with_credentials(user, cluster, env, flags.request_timeout))
+    def credentials() -> Credentials:
+        return read_credentials(cluster, _with_credentials(user, cluster, env, flags.request_timeout))
 
     return Session(
-        configure(),
+        credentials(),
         flags.namespace or text(context, "namespace") or "default",
         flags.request_timeout,
         impersonate=impersonate,
         proxy=_proxy(text(cluster, "server"), text(cluster, "proxy-url"), env),
-        renew=configure if "exec" in user or "tokenFile" in user else None,
+        renew=credentials if "exec" in user or "tokenFile" in user else None,
         context=name,
     )
 
@@ -332,47 +320,6 @@ def _with_credentials(
         return user
     rest = {k: v for k, v in user.items() if k != "exec"}
     return {**rest, **exec_credentials(plugin, cluster, env, limit)}
-
-
-def _configuration(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> Any:
-    """Let the kubernetes package read one cluster and one user entry."""
-    from kubernetes.client import Configuration
-    from kubernetes.config import ConfigException, load_kube_config_from_dict
-
-    document = {
-        "clusters": [{"name": "it", "cluster": dict(cluster)}],
-        "users": [{"name": "it", "user": dict(user)}],
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-        "current-context": "it",
-    }
-    configuration = Configuration()
-    try:
-        load_kube_config_from_dict(document, client_configuration=configuration, persist_config=False)
-    except (ConfigException, ValueError, OSError) as error:
-        raise ConfigError(f"error: {' '.join(str(error).split())}") from error
-    return configuration
-
-
-def _tls(configuration: Any) -> ssl.SSLContext | None:
-    if not configuration.host.startswith("https:"):
-        return None
-    try:
-        context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)
-    except (OSError, ValueError) as error:
-        raise ConfigError("error: unable to load root certificates: no certificate can be read") from error
-    # Python 3.13 became stricter about extensions of certificate authorities than Go and many clusters' own are.
-    context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
-    if not configuration.verify_ssl:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if configuration.cert_file:
-        try:
-            context.load_cert_chain(configuration.cert_file, configuration.key_file or None)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", "") or ""
-            words = "private key does not match public key" if "MISMATCH" in reason else "cannot be read"
-            raise ConfigError(f"error: tls: client certificate: {words}") from error
-    return context
 
 
 def _proxy(server: str, configured: str, env: Mapping[str, str]) -> str:
