@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from kubetriage.fields import name_of, text
 from kubetriage.model import Evidence, Finding
 from kubetriage.nearest import nearest
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.rules.crash.refusals import Refusal, Refused, refusals
 from kubetriage.snapshot import Get, List, Need
@@ -28,18 +29,18 @@ from kubetriage.snapshot import Get, List, Need
 CODE = "AdmissionDenied"
 TITLE = "Admission refused the pod"
 
-_SECURITY = re.compile(r'violates PodSecurity "(?P<level>[^":]+)(?::[^"]*)?":\s*(?P<why>.*)', re.S)
-_WEBHOOK = re.compile(
+_SECURITY = lazy(r'violates PodSecurity "(?P<level>[^":]+)(?::[^"]*)?":\s*(?P<why>.*)', re.S)
+_WEBHOOK = lazy(
     r'admission webhook "(?P<hook>[^"]+)" denied the request(?: without explanation)?:?\s*(?P<why>.*)', re.S
 )
-_UNCALLED = re.compile(r'failed calling webhook "(?P<hook>[^"]+)":\s*(?P<why>.*)', re.S)
-_POLICY = re.compile(
+_UNCALLED = lazy(r'failed calling webhook "(?P<hook>[^"]+)":\s*(?P<why>.*)', re.S)
+_POLICY = lazy(
     r"ValidatingAdmissionPolicy '(?P<policy>[^']+)'(?: with binding '(?P<binding>[^']+)')? denied request: (?P<why>.*)",
     re.S,
 )
-_PRIORITY = re.compile(r"no PriorityClass with name (?P<name>\S+) was found")
-_RUNTIME = re.compile(r'RuntimeClass "(?P<name>[^"]+)" not found')
-_CONSTRAINT = re.compile(r"unable to validate against any security context constraint")
+_PRIORITY = lazy(r"no PriorityClass with name (?P<name>\S+) was found")
+_RUNTIME = lazy(r'RuntimeClass "(?P<name>[^"]+)" not found')
+_CONSTRAINT = lazy(r"unable to validate against any security context constraint")
 
 
 def controller_needs(case: ControllerCase) -> Iterator[Need]:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 
 from kubetriage.fields import dig, objects, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.patterns import lazy
 from kubetriage.quantity import format_mebibytes, parse_bytes
 from kubetriage.rules.crash.case import Case
 
@@ -29,19 +30,19 @@ CODE = "Evicted"
 TITLE = "Evicted"
 
 # helpers.go of kubelet eviction, 1.28 to 1.36; "which exceeds its request of" until 1.25.
-_EMPTY_DIR = re.compile(r'EmptyDir volume "(?P<volume>[^"]+)" exceeds the limit "(?P<limit>[^"]+)"')
-_CONTAINER = re.compile(r'Container (?P<container>\S+) exceeded its local ephemeral storage limit "(?P<limit>[^"]+)"')
-_POD = re.compile(r"ephemeral local storage usage exceeds the total limit of containers (?P<limit>[^\s]+?)\.?\s*\Z")
-_LOW = re.compile(
+_EMPTY_DIR = lazy(r'EmptyDir volume "(?P<volume>[^"]+)" exceeds the limit "(?P<limit>[^"]+)"')
+_CONTAINER = lazy(r'Container (?P<container>\S+) exceeded its local ephemeral storage limit "(?P<limit>[^"]+)"')
+_POD = lazy(r"ephemeral local storage usage exceeds the total limit of containers (?P<limit>[^\s]+?)\.?\s*\Z")
+_LOW = lazy(
     r"low on resource: (?P<resource>[\w-]+)\."
     r"(?:.*?Threshold quantity: (?P<threshold>[^,\s]+), available: (?P<available>[^.\s]+)\.)?",
     re.S,
 )
-_USING = re.compile(
+_USING = lazy(
     r"Container (?P<container>\S+) was using (?P<used>[^,\s]+), "
     r"(?:request is (?P<request>[^,\s]+)|which exceeds its request of (?P<old>[^.,\s]+))"
 )
-_CONDITION = re.compile(r"The node had condition: \[(?P<conditions>[^]]*)\]")
+_CONDITION = lazy(r"The node had condition: \[(?P<conditions>[^]]*)\]")
 
 _API = {
     "EvictionByEvictionAPI": "through the Eviction API (kubectl drain, an autoscaler)",

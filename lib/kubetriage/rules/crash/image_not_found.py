@@ -22,6 +22,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, RuledOut
 from kubetriage.nearest import nearest
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.images import Pull, PullFailure, pull_failures
 
@@ -29,7 +30,7 @@ CODE = "ImageNotFound"
 TITLE = "The registry has no such image"
 
 # OCI NAME_UNKNOWN; ECR, Artifact Registry and GitLab say it in words.
-_NO_REPOSITORY = re.compile(r"name[ _]unknown|repository (?:with name |\")?\S+ (?:does not exist|not found)", re.I)
+_NO_REPOSITORY = lazy(r"name[ _]unknown|repository (?:with name |\")?\S+ (?:does not exist|not found)", re.I)
 
 
 def check(case: Case) -> Iterator[Finding]:

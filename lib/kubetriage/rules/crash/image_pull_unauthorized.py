@@ -16,11 +16,11 @@ Source: OCI distribution specification, error codes UNAUTHORIZED and DENIED; Ser
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from kubetriage.fields import objects, text
 from kubetriage.model import Confidence, Evidence, Finding, RuledOut
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.image_not_found import is_official
 from kubetriage.rules.crash.images import Pull, PullFailure, pull_failures
@@ -30,7 +30,7 @@ from kubetriage.snapshot import Get, Need
 CODE = "ImagePullUnauthorized"
 TITLE = "The registry refused the pull"
 
-_STATUS = re.compile(r"40[13] (?:Unauthorized|Forbidden)|authorization token has expired|no basic auth credentials")
+_STATUS = lazy(r"40[13] (?:Unauthorized|Forbidden)|authorization token has expired|no basic auth credentials")
 
 
 def needs(case: Case) -> Iterable[Need]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from kubetriage.fields import name_of, namespace_of, objects, text, texts
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Pod
 from kubetriage.rules.crash.case import Case
 from kubetriage.snapshot import Snapshot
@@ -64,7 +65,7 @@ _WORDS: tuple[tuple[Pull, re.Pattern[str]], ...] = (
     # containerd images/image.go; docker distribution/pull_v2.go; containers/image manifest list choice (CRI-O).
     (
         Pull.PLATFORM,
-        re.compile(
+        lazy(
             r"no match for platform in manifest|no matching manifest for \S+|"
             r"no image found in (?:manifest list|image index) for architecture"
         ),
@@ -72,25 +73,23 @@ _WORDS: tuple[tuple[Pull, re.Pattern[str]], ...] = (
     # RFC 6585; docker.io "toomanyrequests"; ECR "Rate exceeded"; gRPC registries; kubelet registryPullQPS.
     (
         Pull.RATE,
-        re.compile(
-            r"\b429\b|too\s?many\s?requests|pull rate limit|rate exceeded|pull QPS exceeded|RESOURCE_EXHAUSTED", re.I
-        ),
+        lazy(r"\b429\b|too\s?many\s?requests|pull rate limit|rate exceeded|pull QPS exceeded|RESOURCE_EXHAUSTED", re.I),
     ),
-    (Pull.SPACE, re.compile(r"no space left on device|disk quota exceeded", re.I)),
+    (Pull.SPACE, lazy(r"no space left on device|disk quota exceeded", re.I)),
     # CRI errors of 1.31 (images/image_manager.go evalCRIPullErr); containers/image policy ("Source image rejected").
     (
         Pull.SIGNATURE,
-        re.compile(r"signature (?:validation|verification)|signature was required|Source image rejected", re.I),
+        lazy(r"signature (?:validation|verification)|signature was required|Source image rejected", re.I),
     ),
     # Go crypto/x509, crypto/tls and net/http.
     (
         Pull.TLS,
-        re.compile(r"x509: |tls: |server gave HTTP response to HTTPS client|certificate (?:has|signed)"),
+        lazy(r"x509: |tls: |server gave HTTP response to HTTPS client|certificate (?:has|signed)"),
     ),
     # Go net and net/http; the kubelet's RegistryUnavailable.
     (
         Pull.NETWORK,
-        re.compile(
+        lazy(
             r"dial (?:tcp|udp)|no such host|server misbehaving|i/o timeout|connection (?:refused|reset)|"
             r"no route to host|network is unreachable|proxyconnect|context deadline exceeded|Client\.Timeout|"
             r"request canceled while waiting for connection|TLS handshake timeout|unexpected EOF|"
@@ -99,12 +98,12 @@ _WORDS: tuple[tuple[Pull, re.Pattern[str]], ...] = (
         ),
     ),
     # An HTTP status line of the registry ("503 Service Unavailable", "registry 502 (Bad Gateway)").
-    (Pull.SERVER, re.compile(r"\b5\d\d [A-Z(]|(?:status(?: code)?|registry):? 5\d\d\b")),
+    (Pull.SERVER, lazy(r"\b5\d\d [A-Z(]|(?:status(?: code)?|registry):? 5\d\d\b")),
     # docker.io (containerd, docker), gitlab and harbor behind docker, Artifact Registry, ghcr.io (it refuses even
     # the anonymous token), quay.io.
     (
         Pull.EITHER,
-        re.compile(
+        lazy(
             r"does not exist or may require|does not exist or no pull access|\(or it may not exist\)|"
             r"insufficient_scope|requested access to the resource is denied|"
             r"access to the requested resource is not authorized|denied: denied|error from registry: denied|"
@@ -115,20 +114,20 @@ _WORDS: tuple[tuple[Pull, re.Pattern[str]], ...] = (
     # OCI distribution error codes UNAUTHORIZED and DENIED; docker's "no basic auth credentials"; ECR's expiry.
     (
         Pull.DENIED,
-        re.compile(
+        lazy(
             r"\b40[13]\b|unauthorized|authentication required|no basic auth credentials|authorization token|"
             r"incorrect username or password|access denied|forbidden|\bdenied\b|invalid (?:username|credential)",
             re.I,
         ),
     ),
     # containerd errdefs.ErrNotFound; OCI MANIFEST_UNKNOWN, NAME_UNKNOWN; ECR "repository ... does not exist".
-    (Pull.ABSENT, re.compile(r"not found|manifest unknown|name[ _]unknown|does not exist|\b404\b", re.I)),
+    (Pull.ABSENT, lazy(r"not found|manifest unknown|name[ _]unknown|does not exist|\b404\b", re.I)),
 )
 
-_BACK_OFF = re.compile(r'Back-off pulling image "(?P<image>[^"]*)"(?::\s*(?P<error>.*))?', re.S)
-_FAILED = re.compile(r'Failed to pull image "(?P<image>[^"]*)":\s*(?P<error>.*)', re.S)
-_QUOTED_OR_URL = re.compile(r'"[^"]*"|https?://\S+')
-_WRAPPINGS = re.compile(
+_BACK_OFF = lazy(r'Back-off pulling image "(?P<image>[^"]*)"(?::\s*(?P<error>.*))?', re.S)
+_FAILED = lazy(r'Failed to pull image "(?P<image>[^"]*)":\s*(?P<error>.*)', re.S)
+_QUOTED_OR_URL = lazy(r'"[^"]*"|https?://\S+')
+_WRAPPINGS = lazy(
     r"(?:Err\w+: )?(?:rpc error: code = \w+ desc = )?(?:Error response from daemon: )?"
     r'(?:(?:initializing source|failed to (?:pull and unpack|resolve|copy|fetch|do)) [^:"]*(?:"[^"]*")?:? )*',
 )

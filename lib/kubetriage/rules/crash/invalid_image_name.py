@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Finding, Severity
+from kubetriage.patterns import lazy
 from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.images import Pull, brief, pull_failures
@@ -23,10 +24,10 @@ CODE = "InvalidImageName"
 TITLE = "The image name is not valid"
 
 # containers/image shortnames (CRI-O); appears as ImageInspectError or ErrImagePull.
-_SHORT_NAME = re.compile(r"short-name .* did not resolve|short name mode is enforcing", re.S)
-_REASON = re.compile(r"invalid reference format(?:: (?P<why>.+))?", re.S)
+_SHORT_NAME = lazy(r"short-name .* did not resolve|short name mode is enforcing", re.S)
+_REASON = lazy(r"invalid reference format(?:: (?P<why>.+))?", re.S)
 # distribution/reference: path components are lower case; the tag follows the last colon.
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+_TAG = lazy(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -13,11 +13,11 @@ Source: apiserver admission plugin LimitRanger.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from kubetriage.fields import name_of
 from kubetriage.model import Confidence, Evidence, Finding
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.rules.crash.refusals import Refused, refusals
 from kubetriage.snapshot import List, Need
@@ -25,7 +25,7 @@ from kubetriage.snapshot import List, Need
 CODE = "LimitRangeViolation"
 TITLE = "A LimitRange forbids the pod's resources"
 
-_RANGE = re.compile(
+_RANGE = lazy(
     r"(?P<edge>maximum|minimum) (?P<resource>\S+) usage per (?P<per>\w+) is (?P<limit>[^,]+), but "
     r"(?P<what>limit|request) is (?P<asked>[^,\]]+)"
 )

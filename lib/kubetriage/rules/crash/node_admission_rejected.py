@@ -15,11 +15,11 @@ Source: kubelet pkg/kubelet/lifecycle/predicate.go, cm/devicemanager, cm/topolog
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from kubetriage.fields import text
 from kubetriage.model import Confidence, Finding, Severity
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.scheduling import node_requirements
 
@@ -50,9 +50,9 @@ _REASONS = frozenset(
         "UnknownReason",
     }
 )
-_REJECTED = re.compile(r"\APod was rejected|Predicate \S+ failed")
+_REJECTED = lazy(r"\APod was rejected|Predicate \S+ failed")
 _OTHERS = ("Evicted", "SysctlForbidden", "NodeShutdown", "Preempting", "DeadlineExceeded")
-_AMOUNTS = re.compile(
+_AMOUNTS = lazy(
     r"resource: (?P<resource>\S+), requested: (?P<asked>\d+), used: (?P<used>\d+), capacity: (?P<capacity>\d+)"
 )
 

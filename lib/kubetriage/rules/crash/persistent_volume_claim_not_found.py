@@ -13,12 +13,12 @@ Source: scheduler plugin VolumeBinding; core/v1 PersistentVolumeClaimVolumeSourc
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from kubetriage.fields import mapping, name_of, namespace_of, text
 from kubetriage.model import Confidence, Evidence, Finding, Severity
 from kubetriage.nearest import nearest
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.claims import claim_names, volume_of_claim
@@ -28,7 +28,7 @@ CODE = "PersistentVolumeClaimNotFound"
 TITLE = "A PersistentVolumeClaim does not exist"
 
 # volumebinding; the kubelet writes it into FailedMount for pods that were bound by hand.
-_WORDS = re.compile(r'persistentvolumeclaim "(?P<name>[^"]+)" not found')
+_WORDS = lazy(r'persistentvolumeclaim "(?P<name>[^"]+)" not found')
 
 
 def waiting_for_storage(case: Case) -> bool:

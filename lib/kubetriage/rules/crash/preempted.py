@@ -13,18 +13,18 @@ Source: scheduler plugin DefaultPreemption; kubelet pkg/kubelet/preemption.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from kubetriage.fields import name_of, namespace_of, number, text, uid_of
 from kubetriage.model import Confidence, Evidence, Finding, Severity
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
 
 CODE = "Preempted"
 TITLE = "Preempted by a more important pod"
 
 # preemption.go: "by pod UID on node N" since 1.28 or so, "by NAMESPACE/NAME on node N" before.
-_BY = re.compile(r"by (?:pod )?(?P<who>\S+) on node (?P<node>\S+)")
+_BY = lazy(r"by (?:pod )?(?P<who>\S+) on node (?P<node>\S+)")
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 from kubetriage.fields import labels, objects, text
 from kubetriage.model import Evidence, Finding
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.rules.crash.refusals import Refusal, Refused, refusals
 from kubetriage.snapshot import Get, Need
@@ -25,11 +26,11 @@ from kubetriage.snapshot import Get, Need
 CODE = "QuotaExceeded"
 TITLE = "A quota leaves no room for the pod"
 
-_EXCEEDED = re.compile(
+_EXCEEDED = lazy(
     r"exceeded quota: (?P<quota>[^,]+), requested: (?P<asked>.+?), used: (?P<used>.+?), limited: (?P<limit>.+?)\s*\Z",
     re.S,
 )
-_MUST = re.compile(r"failed quota: (?P<quota>[^:]+): must specify (?P<what>.+?)\s*\Z", re.S)
+_MUST = lazy(r"failed quota: (?P<quota>[^:]+): must specify (?P<what>.+?)\s*\Z", re.S)
 
 
 def controller_needs(case: ControllerCase) -> Iterator[Need]:

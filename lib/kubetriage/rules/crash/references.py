@@ -15,6 +15,7 @@ from kubetriage.events import Event
 from kubetriage.fields import Obj, flag, mapping, name_of, namespace_of, objects, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.nearest import nearest
+from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Pod
 from kubetriage.resources import BY_PLURAL
 from kubetriage.rules.crash.case import Case
@@ -27,12 +28,12 @@ _GIVEN_BY_CLUSTER = frozenset({"kube-root-ca.crt", "openshift-service-ca.crt"})
 """ConfigMaps that a controller puts into every namespace; never what somebody meant."""
 
 # apimachinery NewNotFound ("secrets" is the resource as CSI's nodePublishSecretRef prints it).
-_NOT_FOUND = re.compile(r'\b(?P<kind>configmap|secret)s? "(?P<name>[^"]+)" not found')
+_NOT_FOUND = lazy(r'\b(?P<kind>configmap|secret)s? "(?P<name>[^"]+)" not found')
 # kubelet_pods.go makeEnvironmentVariables.
-_NO_KEY = re.compile(r"couldn't find key (?P<key>\S+) in (?P<kind>ConfigMap|Secret) [^\s/]+/(?P<name>[^\s,]+)")
+_NO_KEY = lazy(r"couldn't find key (?P<key>\S+) in (?P<kind>ConfigMap|Secret) [^\s/]+/(?P<name>[^\s,]+)")
 # volume/configmap, volume/secret, volume/projected MakePayload: names the key, not the object.
-_NO_VOLUME_KEY = re.compile(r"references non-existent (?P<kind>config|secret) key: (?P<key>[^\s,\]]+)")
-_FOR_VOLUME = re.compile(r'for volume "(?P<volume>[^"]+)"')
+_NO_VOLUME_KEY = lazy(r"references non-existent (?P<kind>config|secret) key: (?P<key>[^\s,\]]+)")
+_FOR_VOLUME = lazy(r'for volume "(?P<volume>[^"]+)"')
 
 _PLURAL = {"configmap": "configmaps", "config": "configmaps", "secret": "secrets"}
 

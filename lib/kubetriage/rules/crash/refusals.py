@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from kubetriage.events import Events
 from kubetriage.fields import Obj, name_of, number, objects, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import ControllerCase, template_patch
 
 
@@ -25,23 +26,21 @@ class Refused(enum.Enum):
 # apiserver admission plugins, 1.28 to 1.36.
 _WORDS: tuple[tuple[Refused, re.Pattern[str]], ...] = (
     # plugin/pkg/admission/resourcequota/controller.go.
-    (Refused.QUOTA, re.compile(r"exceeded quota: |failed quota: ")),
+    (Refused.QUOTA, lazy(r"exceeded quota: |failed quota: ")),
     # plugin/pkg/admission/limitranger/admission.go; the last when its defaults contradict the pod's own requests.
     (
         Refused.LIMIT_RANGE,
-        re.compile(
+        lazy(
             r"(?:maximum|minimum) \S+ usage per (?:Container|Pod|PersistentVolumeClaim) is|"
             r"max limit to request ratio per|must be less than or equal to \S+ limit"
         ),
     ),
     # plugin/pkg/admission/serviceaccount/admission.go.
-    (Refused.SERVICE_ACCOUNT, re.compile(r'error looking up service account|serviceaccount "[^"]+" not found')),
+    (Refused.SERVICE_ACCOUNT, lazy(r'error looking up service account|serviceaccount "[^"]+" not found')),
 )
 # statefulset: "create Pod web-0 in StatefulSet web failed error: ..."; the others "Error creating: ...".
-_LEAD = re.compile(
-    r"\A(?:Error creating: |create Pod \S+ in StatefulSet \S+ failed error: |Error creating (?:pod|job): )"
-)
-_POD = re.compile(r'\Apods? "(?P<name>[^"]*)" is (?:forbidden|invalid): |\AInternal error occurred: ')
+_LEAD = lazy(r"\A(?:Error creating: |create Pod \S+ in StatefulSet \S+ failed error: |Error creating (?:pod|job): )")
+_POD = lazy(r'\Apods? "(?P<name>[^"]*)" is (?:forbidden|invalid): |\AInternal error occurred: ')
 
 
 @dataclass(frozen=True)

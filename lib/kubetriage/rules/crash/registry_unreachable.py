@@ -14,18 +14,18 @@ Source: Go net, net/http, crypto/x509; kubelet RegistryUnavailable (CRI error).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from kubetriage.model import Finding
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.images import Pull, PullFailure, pull_failures
 
 CODE = "RegistryUnreachable"
 TITLE = "The node cannot reach the registry"
 
-_LOOKUP = re.compile(r"lookup (?P<host>[^\s:]+)(?: on (?P<server>[^\s]+?))?: ")
-_DIAL = re.compile(r"dial (?:tcp|udp) (?P<address>\[[0-9a-f:]+\]:\d+|[^\s:]+:\d+): ")
+_LOOKUP = lazy(r"lookup (?P<host>[^\s:]+)(?: on (?P<server>[^\s]+?))?: ")
+_DIAL = lazy(r"dial (?:tcp|udp) (?P<address>\[[0-9a-f:]+\]:\d+|[^\s:]+:\d+): ")
 
 
 def check(case: Case) -> Iterator[Finding]:

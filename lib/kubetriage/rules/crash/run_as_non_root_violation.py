@@ -14,18 +14,18 @@ Source: kubelet kuberuntime verifyRunAsNonRoot; core/v1 SecurityContext.runAsNon
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from kubetriage.fields import dig
 from kubetriage.model import Evidence, Finding
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.starts import Start, StartFailure, start_failures
 
 CODE = "RunAsNonRootViolation"
 TITLE = "runAsNonRoot forbids the image's user"
 
-_USER = re.compile(r"non-numeric user \((?P<user>[^)]*)\)")
+_USER = lazy(r"non-numeric user \((?P<user>[^)]*)\)")
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from kubetriage.events import Event
 from kubetriage.fields import name_of, text
 from kubetriage.model import Confidence, Evidence, Finding, Severity
 from kubetriage.nearest import nearest
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
 from kubetriage.snapshot import List, Need
 
@@ -31,25 +32,23 @@ _REASONS = ("FailedCreatePodSandBox", "NetworkNotReady")
 _SUCCESS = ("Created", "Started", "Pulled", "Pulling")
 
 # kubelet runtimeclass; containerd sandbox_run.go; CRI-O server/sandbox_run.go.
-_CLASS = re.compile(r'RuntimeClass(?:\.node\.k8s\.io)? "(?P<name>[^"]+)" not found')
-_HANDLER = re.compile(
-    r'no runtime for "(?P<name>[^"]+)" is configured|failed to find runtime handler "?(?P<crio>[^"\s]+)"?'
-)
+_CLASS = lazy(r'RuntimeClass(?:\.node\.k8s\.io)? "(?P<name>[^"]+)" not found')
+_HANDLER = lazy(r'no runtime for "(?P<name>[^"]+)" is configured|failed to find runtime handler "?(?P<crio>[^"\s]+)"?')
 # CNI host-local, AWS VPC CNI, Calico, Cilium, Azure: all say that no address is left.
-_ADDRESSES = re.compile(
+_ADDRESSES = lazy(
     r"no IP addresses available|failed to assign an IP address|no (?:more )?(?:available |free )?(?:IPs?|addresses)\b|"
     r"range is full|IPAM.*exhausted|insufficient (?:free )?(?:IP|address)|no more IPs",
     re.I,
 )
 # containerd images for the sandbox, CRI-O pause_image.
-_PAUSE = re.compile(r'(?:get sandbox image|pause image) "?(?P<image>[^":\s]+(?::[^"\s:]+)?)"?', re.I)
-_CNI_MISSING = re.compile(
+_PAUSE = lazy(r'(?:get sandbox image|pause image) "?(?P<image>[^":\s]+(?::[^"\s:]+)?)"?', re.I)
+_CNI_MISSING = lazy(
     r"cni plugin not initialized|no networks found in|no valid networks found|cni config uninitialized|"
     r'failed to find plugin "(?P<plugin>[^"]+)"|NetworkPluginNotReady|network plugin is not ready|'
     r"network is not ready",
     re.I,
 )
-_NETWORK = re.compile(r'setup network|plugin type="?(?P<plugin>[\w.-]+)|failed to set ?up (?:pod|sandbox)|CNI', re.I)
+_NETWORK = lazy(r'setup network|plugin type="?(?P<plugin>[\w.-]+)|failed to set ?up (?:pod|sandbox)|CNI', re.I)
 
 
 def needs(case: Case) -> Iterator[Need]:
@@ -151,7 +150,7 @@ def _say(case: Case, said: str) -> tuple[str, str, tuple[Evidence, ...]]:
 
 
 # The layers before the words that matter: kubelet, CRI, containerd or CRI-O.
-_WRAPPING = re.compile(
+_WRAPPING = lazy(
     r"\A(?:Failed to create pod sandbox: |rpc error: code = \w+ desc = |"
     r"failed to setup network for sandbox \"[^\"]*\": |failed to create pod network sandbox \S+: )+"
 )

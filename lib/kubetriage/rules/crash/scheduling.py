@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from kubetriage.fields import Obj, labels, objects, text, texts
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.patterns import lazy
 from kubetriage.pods import Pod
 from kubetriage.rules.crash.case import Case
 from kubetriage.snapshot import List, Listing, Need
@@ -31,48 +32,48 @@ class Block(enum.Enum):
 # Reasons of the scheduler's filter plugins (kubernetes pkg/scheduler/framework/plugins), 1.28 to 1.36. The order is
 # that of a tie, too: what the pod asks for before what the nodes forbid.
 _REASONS: tuple[tuple[Block, re.Pattern[str]], ...] = (
-    (Block.CLAIM_ABSENT, re.compile(r'persistentvolumeclaim "[^"]+" not found')),
+    (Block.CLAIM_ABSENT, lazy(r'persistentvolumeclaim "[^"]+" not found')),
     (
         Block.CLAIM,
-        re.compile(
+        lazy(
             r"unbound immediate PersistentVolumeClaims|find available persistent volumes to bind|"
             r"non-existent (?:persistentvolume|pv)|enough free storage|ReadWriteOncePod|"
             r'persistentvolumeclaim "[^"]+" is being deleted'
         ),
     ),
     # noderesources, nodevolumelimits, dynamicresources.
-    (Block.RESOURCES, re.compile(r"Insufficient |Too many pods|exceed max volume count|cannot allocate all claims")),
+    (Block.RESOURCES, lazy(r"Insufficient |Too many pods|exceed max volume count|cannot allocate all claims")),
     # podtopologyspread, volumebinding, volumezone. "volume node affinity conflict" until 1.33 or so.
     (
         Block.TOPOLOGY,
-        re.compile(
+        lazy(
             r"topology spread constraints|PersistentVolume's node affinity|volume node affinity conflict|"
             r"no available volume zone"
         ),
     ),
     # interpodaffinity.
-    (Block.AFFINITY, re.compile(r"pod (?:anti-)?affinity|pods (?:anti-)?affinity|affinity/anti-affinity")),
+    (Block.AFFINITY, lazy(r"pod (?:anti-)?affinity|pods (?:anti-)?affinity|affinity/anti-affinity")),
     # nodeaffinity, nodename; "didn't satisfy plugin(s)" is how a PreFilter that chose nodes is told.
     (
         Block.SELECTOR,
-        re.compile(
+        lazy(
             r"node affinity/selector|node selector|node affinity|satisfy plugin\(s\) \[[^]]*NodeAffinity|"
             r"requested (?:node ?name|host ?name)"
         ),
     ),
-    (Block.PORT, re.compile(r"free ports")),
+    (Block.PORT, lazy(r"free ports")),
     # tainttoleration ("{key: value}" until 1.33 or so), nodeunschedulable.
-    (Block.TAINT, re.compile(r"untolerated taint|that the pod didn't tolerate|were unschedulable")),
+    (Block.TAINT, lazy(r"untolerated taint|that the pod didn't tolerate|were unschedulable")),
 )
 
-_MESSAGE = re.compile(
+_MESSAGE = lazy(
     r"(?P<available>\d+)/(?P<nodes>\d+) nodes are available: (?P<why>.*?)"
     r"(?:\.? no new claims to deallocate,?| ?still not schedulable,?)?(?:[.,] ?preemption: .*)?\Z",
     re.S,
 )
 # Counts stand before each reason; a reason may hold commas of its own ("{a: b}, that the pod didn't tolerate").
-_COUNTED = re.compile(r"(?P<count>\d+) (?P<reason>.+?)(?=, \d+ |\Z)", re.S)
-_TAINT = re.compile(r"taint \{(?P<key>[^:}]+)(?:: (?P<value>[^}]*))?\}")
+_COUNTED = lazy(r"(?P<count>\d+) (?P<reason>.+?)(?=, \d+ |\Z)", re.S)
+_TAINT = lazy(r"taint \{(?P<key>[^:}]+)(?:: (?P<value>[^}]*))?\}")
 
 # Filters that run after NodeAffinity (default plugins, scheduler/apis/config/v1/default_plugins.go).
 _AFTER_SELECTOR = (Block.RESOURCES, Block.PORT, Block.TOPOLOGY, Block.AFFINITY, Block.CLAIM)

@@ -13,12 +13,12 @@ Source: apiserver admission plugin ServiceAccount; kubelet token manager (TokenR
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from kubetriage.fields import name_of, namespace_of, text
 from kubetriage.model import Confidence, Evidence, Finding, Severity
 from kubetriage.nearest import nearest
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case, ControllerCase
 from kubetriage.rules.crash.pull_secrets import service_account
 from kubetriage.rules.crash.references import current_mount_failures, volumes_pending
@@ -28,8 +28,8 @@ from kubetriage.snapshot import Get, List, Need, Snapshot
 CODE = "ServiceAccountNotFound"
 TITLE = "The ServiceAccount does not exist"
 
-_REFUSED = re.compile(r'serviceaccount "(?P<name>[^"]+)" not found|service account [^/\s]+/(?P<path>[^:\s]+)')
-_TOKEN = re.compile(r'failed to fetch token: .*serviceaccounts? "(?P<name>[^"]+)" not found')
+_REFUSED = lazy(r'serviceaccount "(?P<name>[^"]+)" not found|service account [^/\s]+/(?P<path>[^:\s]+)')
+_TOKEN = lazy(r'failed to fetch token: .*serviceaccounts? "(?P<name>[^"]+)" not found')
 
 
 def controller_needs(case: ControllerCase) -> Iterator[Need]:

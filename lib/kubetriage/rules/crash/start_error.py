@@ -13,11 +13,11 @@ Source: kubelet kuberuntime ErrRunContainer, ErrCreateContainer, ErrCreateContai
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from kubetriage.fields import text
 from kubetriage.model import Finding
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.starts import Start, StartFailure, start_failures
 
@@ -25,9 +25,9 @@ CODE = "StartError"
 TITLE = "The runtime could not start the container"
 
 # runc init: the directory of workingDir cannot be entered.
-_DIRECTORY = re.compile(r'chdir to cwd \("(?P<path>[^"]*)"\)')
+_DIRECTORY = lazy(r'chdir to cwd \("(?P<path>[^"]*)"\)')
 # runc 1.1: the first process died at the memory limit before it became the program.
-_MEMORY = re.compile(r"OOM-killed \(memory limit too low\?\)")
+_MEMORY = lazy(r"OOM-killed \(memory limit too low\?\)")
 
 
 def check(case: Case) -> Iterator[Finding]:

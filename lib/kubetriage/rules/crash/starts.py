@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from kubetriage.events import Event
 from kubetriage.fields import objects, text, texts
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Termination
 from kubetriage.rules.crash.case import Case
 
@@ -46,26 +47,26 @@ WAITING = frozenset(
 """Waiting reasons of a container that the runtime did not make or start (kubelet kuberuntime, images)."""
 
 # The runtimes' wrappings, outermost first, as containerd 1.6 to 2.x, CRI-O and cri-dockerd write them.
-_WRAPPINGS = re.compile(
+_WRAPPINGS = lazy(
     r"(?:rpc error: code = \w+ desc = |Error response from daemon: |Error: |failed to start container \"[^\"]*\": |"
     r"failed to create containerd task: |failed to create shim(?: task)?: |failed to create task for container: |"
     r"container create failed: |time=\"[^\"]*\" level=error msg=\"|OCI runtime (?:create|start) failed: |"
     r"(?:runc|crun) create failed: |container_linux\.go:\d+: |unable to start container process: |"
     r"starting container process caused:? \"?)+"
 )
-_ENDING = re.compile(r"(?::\s*unknown)?\"?\s*\Z")
+_ENDING = lazy(r"(?::\s*unknown)?\"?\s*\Z")
 
 # Order decides: mounts come first, because their errors end in "no such file or directory" as well.
 _RUNTIME: tuple[tuple[Start, re.Pattern[str]], ...] = (
     # kubelet kuberuntime_container.go verifyRunAsNonRoot.
     (
         Start.NON_ROOT,
-        re.compile(r"has runAsNonRoot and image (?:will run as root|has non-numeric user)|breaks non-root policy"),
+        lazy(r"has runAsNonRoot and image (?:will run as root|has non-numeric user)|breaks non-root policy"),
     ),
     # runc rootfs_linux.go, crun linux.c; kubelet subpath.
     (
         Start.MOUNT,
-        re.compile(
+        lazy(
             r"error mounting|mounting \S+ to rootfs|failed to mount|to rootfs at|failed to prepare subPath|"
             r"Are you trying to mount a directory onto a file|mount source path|cannot mount|"
             r"mount `[^`]*` to|error during container init: .*mount",
@@ -73,11 +74,11 @@ _RUNTIME: tuple[tuple[Start, re.Pattern[str]], ...] = (
         ),
     ),
     # execve ENOEXEC.
-    (Start.FORMAT, re.compile(r"exec format error", re.I)),
+    (Start.FORMAT, lazy(r"exec format error", re.I)),
     # execve EACCES, EISDIR.
     (
         Start.NOT_EXECUTABLE,
-        re.compile(
+        lazy(
             r"exec:? [^:]*: permission denied|is a directory|"
             r"open executable: (?:Permission denied|Operation not permitted)",
             re.I,
@@ -87,14 +88,14 @@ _RUNTIME: tuple[tuple[Start, re.Pattern[str]], ...] = (
     # WithProcessArgs.
     (
         Start.NOT_FOUND,
-        re.compile(
+        lazy(
             r"executable file (?:`[^`]*` )?not found|exec:? [^:]*: (?:stat [^:]*: )?no such file or directory|"
             r"cannot find the file specified|no command specified|the file \S+ was not found",
             re.I,
         ),
     ),
 )
-_PROGRAM = re.compile(
+_PROGRAM = lazy(
     r"exec:? \\?\"(?P<quoted>[^\"\\]+)\\?\"|"
     r"(?:executable file `|the file )(?P<tick>[^`\s]+)`?(?: not| was not)|"
     r"exec (?P<bare>/[^:\s]+):"
@@ -102,7 +103,7 @@ _PROGRAM = re.compile(
 
 # Lines that end a log after 126 or 127, of dash, bash, busybox ash, zsh, env, tini, ld.so and musl.
 _SHELL: tuple[tuple[Start, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile(pattern))
+    (kind, lazy(pattern))
     for kind, pattern in (
         (Start.INTERPRETER, r"(?P<what>[^\s:]+(?:\^M|\r)?): bad interpreter"),
         (Start.INTERPRETER, r"env: (?:can't execute )?['‘]?(?P<what>[^\s'’:]+\r?)['’]?: No such file"),
@@ -121,7 +122,7 @@ _SHELL: tuple[tuple[Start, re.Pattern[str]], ...] = tuple(
 
 # runc and crun write these into the container's own output when execve fails after the container was made; the
 # file itself was found before, so "no such file" is about its interpreter. "standard_init_linux.go" until runc 1.0.
-_INIT = re.compile(
+_INIT = lazy(
     r"\A(?:exec (?P<what>[^:]+)|standard_init_linux\.go:\d+: exec user process caused):? \"?"
     r"(?P<why>exec format error|no such file or directory|permission denied)\"?\s*\Z",
     re.I,
@@ -131,7 +132,7 @@ _INIT_KIND = {
     "no such file or directory": Start.INTERPRETER,
     "permission denied": Start.NOT_EXECUTABLE,
 }
-_SCRIPT = re.compile(r"\.(?:sh|bash|py|rb|pl|js|php)\Z")
+_SCRIPT = lazy(r"\.(?:sh|bash|py|rb|pl|js|php)\Z")
 LAST_LINES = 8
 """A shell's complaint stands at the end of the log; a trap or wrapper may add a few lines."""
 

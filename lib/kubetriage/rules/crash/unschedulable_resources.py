@@ -14,13 +14,13 @@ Source: scheduler plugins NodeResourcesFit, NodeVolumeLimits, DynamicResources.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 from kubetriage.fields import Obj, dig, name_of
 from kubetriage.model import Evidence, Finding
+from kubetriage.patterns import lazy
 from kubetriage.pods import Pod
 from kubetriage.quantity import parse_quantity
 from kubetriage.rules.crash import scheduling
@@ -32,7 +32,7 @@ from kubetriage.snapshot import List, Need, Snapshot
 CODE = "UnschedulableResources"
 TITLE = "No node has room for the request"
 
-_INSUFFICIENT = re.compile(r"Insufficient (?P<resource>[^\s,.]+(?:\.[^\s,.]+)*)")
+_INSUFFICIENT = lazy(r"Insufficient (?P<resource>[^\s,.]+(?:\.[^\s,.]+)*)")
 CANDIDATES = 5
 """Nodes whose pods are read to tell what is free; more would cost a list for each."""
 

@@ -13,11 +13,11 @@ Source: scheduler plugins TaintToleration, NodeUnschedulable; well-known taints 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from kubetriage.fields import flag, name_of, text
 from kubetriage.model import Evidence, Finding, Fix
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.scheduling import Block, Unscheduled
@@ -28,7 +28,7 @@ TITLE = "The nodes are tainted or cordoned"
 needs = scheduling.needs
 
 # "{key: value}" of schedulers that name the taint themselves.
-_NAMED = re.compile(r"taint \{(?P<taint>[^}]*)\}")
+_NAMED = lazy(r"taint \{(?P<taint>[^}]*)\}")
 _LOST = ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")
 _PRESSURE = (
     "node.kubernetes.io/memory-pressure",

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from kubetriage.events import Event
 from kubetriage.fields import flag, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.patterns import lazy
 from kubetriage.pods import Pod
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.claims import claim_names
@@ -31,9 +32,9 @@ from kubetriage.snapshot import Get, List, Need
 CODE = "VolumeAttachFailed"
 TITLE = "A volume cannot be attached"
 
-_MULTI = re.compile(r'Multi-Attach error for volume "(?P<volume>[^"]+)"')
-_USED_BY = re.compile(r"already used by pod\(s\) (?P<pods>.+?)\s*\Z", re.S)
-_FAILED = re.compile(r'AttachVolume\.Attach failed for volume "(?P<volume>[^"]+)" : (?P<why>.*)', re.S)
+_MULTI = lazy(r'Multi-Attach error for volume "(?P<volume>[^"]+)"')
+_USED_BY = lazy(r"already used by pod\(s\) (?P<pods>.+?)\s*\Z", re.S)
+_FAILED = lazy(r'AttachVolume\.Attach failed for volume "(?P<volume>[^"]+)" : (?P<why>.*)', re.S)
 
 
 def needs(case: Case) -> Iterator[Need]:

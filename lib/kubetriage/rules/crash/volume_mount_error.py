@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from kubetriage.events import Event
 from kubetriage.fields import Obj, objects, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.references import current_mount_failures, volumes_pending
 from kubetriage.rules.crash.starts import Start, StartFailure, start_failures
@@ -29,13 +30,13 @@ from kubetriage.rules.crash.starts import Start, StartFailure, start_failures
 CODE = "VolumeMountError"
 TITLE = "A volume cannot be mounted"
 
-_VOLUME = re.compile(r'\w+\.?\w* failed for volume "(?P<volume>[^"]+)" : (?P<why>.*)', re.S)
+_VOLUME = lazy(r'\w+\.?\w* failed for volume "(?P<volume>[^"]+)" : (?P<why>.*)', re.S)
 # volumemanager: the summary after two minutes; the reason stands in another event.
-_SUMMARY = re.compile(r"Unable to attach or mount volumes: unmounted volumes=\[(?P<volumes>[^]]*)\]")
-_HOST_PATH = re.compile(r"hostPath type check failed: (?P<path>\S+) is not (?P<type>[^\n]+)")
-_DRIVER = re.compile(r"driver name (?P<driver>\S+) not found in the list of registered CSI drivers")
+_SUMMARY = lazy(r"Unable to attach or mount volumes: unmounted volumes=\[(?P<volumes>[^]]*)\]")
+_HOST_PATH = lazy(r"hostPath type check failed: (?P<path>\S+) is not (?P<type>[^\n]+)")
+_DRIVER = lazy(r"driver name (?P<driver>\S+) not found in the list of registered CSI drivers")
 # The kubelet forgot a pod that is ending, or has not synced yet: passes by itself.
-_PASSING = re.compile(r"not registered|failed to sync (?:configmap|secret) cache")
+_PASSING = lazy(r"not registered|failed to sync (?:configmap|secret) cache")
 
 
 def check(case: Case) -> Iterator[Finding]:
