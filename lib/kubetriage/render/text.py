@@ -151,13 +151,14 @@ def _proof(diagnosis: Diagnosis, terminal: Terminal, wide: bool) -> Iterator[str
             yield terminal.paint("Ruled out", "bold")
             for rival in finding.ruled_out:
                 yield wrapped(f"{rival.cause}: {rival.why}", terminal.width, "    ", "  ")
-        if wide and finding.fix:
+        # The table holds the first fix; the others follow here, and with -o wide the commands that apply them.
+        if (wide and finding.fix) or len(finding.fix) > 1:
             yield ""
-            yield terminal.paint("Fix", "bold")
-            for fix in finding.fix:
+            yield terminal.paint("Fix" if wide else "Fix, further", "bold")
+            for fix in finding.fix if wide else finding.fix[1:]:
                 yield wrapped(fix.text, terminal.width, "    ", "  ")
                 command = patch_command(fix)
-                if command:
+                if wide and command:
                     yield f"    {command}"
     if diagnosis.not_seen:
         yield ""
