@@ -10,6 +10,8 @@ DEMOS = (
     ("why-crash", ("api",), "secret-missing-env"),
     ("why-crash", ("api",), "liveness-slow-start"),
     ("why-crash", ("api",), "healthy"),
+    ("svc-trace", ("web", "-n", "svc-selector-typo"), "svc-selector-typo"),
+    ("svc-trace", ("ingress/web", "-n", "ing-tls-san"), "ing-tls-san"),
     ("plane-trace", (), "cp-etcd-disk-stall"),
 )
 

@@ -23,6 +23,7 @@ from kubetriage.rules.service.needs import (
     GROUPS,
     client_needs,
     dns_needs,
+    elsewhere_needs,
     entrance_needs,
     gateway_needs,
     mesh_needs,
@@ -137,6 +138,7 @@ def _quiet_needs(world: World, request: Request, target: Target, options: Option
     trace = _trace(world, request, target, options)
     if trace is not None:
         yield from mesh_needs(trace.backends)
+        yield from elsewhere_needs(trace.backends)
 
 
 def _trace(world: World, request: Request, target: Target, options: Options) -> Trace | None:

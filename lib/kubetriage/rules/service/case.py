@@ -372,8 +372,9 @@ class Trace:
 
     @cached_property
     def entrances(self) -> tuple[Pod, ...]:
-        """Pods of the ingress controllers on the way, as far as they were found."""
+        """Pods of the ingress controllers and Gateways on the way, as far as they were found."""
         found = {p.uid: p for e in self.ingresses for p in e.controller_pods if p.ready}
+        found.update((p.uid, p) for g in self.gateways for p in g.pods if p.ready)
         return tuple(found.values())[:3]
 
     @cached_property

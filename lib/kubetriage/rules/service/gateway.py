@@ -13,6 +13,8 @@ from kubetriage.fields import Obj, dig, mapping, name_of, namespace_of, number, 
 from kubetriage.model import Ref
 
 GROUP = "gateway.networking.k8s.io"
+GATEWAY_NAME_LABEL = "gateway.networking.k8s.io/gateway-name"
+"""Implementations put it on the pods that they run for a Gateway (GEP-1762)."""
 ROUTE_KINDS = {"httproutes": "HTTPRoute", "grpcroutes": "GRPCRoute"}
 _PROTOCOL_KINDS = {"HTTP": ("HTTPRoute", "GRPCRoute"), "HTTPS": ("HTTPRoute", "GRPCRoute")}
 """Route kinds that a listener takes unless allowedRoutes.kinds says otherwise (SupportedKinds of the spec)."""

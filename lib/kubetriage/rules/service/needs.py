@@ -17,7 +17,7 @@ from kubetriage.rules.service.case import WORKLOADS, Backend, Options, World, te
 from kubetriage.rules.service.clients import DNS_NAMESPACE
 from kubetriage.rules.service.entrances import CONTROLLER_SELECTOR, Entrance
 from kubetriage.rules.service.external_names import in_cluster_target
-from kubetriage.rules.service.gateway import GROUP, ROUTE_KINDS
+from kubetriage.rules.service.gateway import GATEWAY_NAME_LABEL, GROUP, ROUTE_KINDS
 from kubetriage.rules.service.listeners import service_proxy
 from kubetriage.rules.service.mesh_mtls_mismatch import in_mesh
 from kubetriage.rules.service.no_local_endpoints import local_policies
@@ -187,6 +187,8 @@ def route_needs(world: World, path: Path, options: Options, *, alone: bool = Tru
         yield from gateway_needs(entry)
         if any(x.namespaces_from == "Selector" for x in entry.gateway.listeners):
             yield Get("namespaces", "", path.route.namespace)
+    if any(world.listing("networkpolicies", b.namespace).items for b in path.backends):
+        yield List("pods", "", GATEWAY_NAME_LABEL)
     for ref in path.backends:
         if ref.namespace != path.route.namespace:
             yield List("referencegrants", ref.namespace)
@@ -234,6 +236,15 @@ def mesh_needs(backends: Iterable[Backend]) -> Iterator[Need]:
     """Ask for the mesh's policies where a pod on the way is in the mesh."""
     if any(in_mesh(p) for b in backends for p in b.pods):
         yield List("peerauthentications")
+
+
+def elsewhere_needs(backends: Iterable[Backend]) -> Iterator[Need]:
+    """Ask whether what is missing here stands in another namespace; few users may read that."""
+    for backend in backends:
+        if backend.lookup.absent:
+            yield List("services", "", fields=f"metadata.name={backend.name}")
+        elif backend.selector and backend.pod_list.complete and not backend.all_pods:
+            yield List("pods", "", backend.selector_text)
 
 
 def without_managed_fields(raw: Obj) -> Obj:

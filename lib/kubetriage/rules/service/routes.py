@@ -7,8 +7,18 @@ from functools import cached_property
 
 from kubetriage.fields import Obj, text
 from kubetriage.model import Ref
+from kubetriage.pods import Pod
 from kubetriage.rules.service.case import Place, World
-from kubetriage.rules.service.gateway import Gateway, Listener, ParentRef, Route, RouteBackend, granted, hostnames_meet
+from kubetriage.rules.service.gateway import (
+    GATEWAY_NAME_LABEL,
+    Gateway,
+    Listener,
+    ParentRef,
+    Route,
+    RouteBackend,
+    granted,
+    hostnames_meet,
+)
 from kubetriage.rules.service.selectors import matches_labels
 from kubetriage.rules.service.tls import SecretUse
 from kubetriage.snapshot import Lookup
@@ -73,6 +83,11 @@ class Entry:
     def class_lookup(self) -> Lookup:
         """Its GatewayClass."""
         return self.world.lookup("gatewayclasses", "", self.gateway.class_name)
+
+    @cached_property
+    def pods(self) -> tuple[Pod, ...]:
+        """The pods that carry its traffic, as far as they were found."""
+        return self.world.selected(self.namespace, {GATEWAY_NAME_LABEL: self.name})
 
     @cached_property
     def secrets(self) -> tuple[SecretUse, ...]:

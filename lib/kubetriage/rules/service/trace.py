@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from kubetriage.fields import name_of, objects, text
-from kubetriage.model import Confidence, Severity
+from kubetriage.model import Confidence, RuledOut, Severity
 from kubetriage.rules.service import RULES
 from kubetriage.rules.service.around import admissions, others, policies_of
 from kubetriage.rules.service.case import Backend, Fault, Place, Proof, Trace, plural
@@ -93,7 +93,24 @@ def judge(trace: Trace) -> Verdict:
     position = {d.place: i for i, d in enumerate(drafts)}
     rows = _rows(drafts, faults)
     faults.sort(key=lambda f: (_rank(trace, f), position.get(f.place, len(drafts))))
+    if faults and faults[0].severity is not Severity.NOTE:
+        faults[0] = replace(faults[0], ruled_out=(*faults[0].ruled_out, *_ruled_out(faults[0], rows)))
     return Verdict(rows, tuple(faults))
+
+
+_RIVALS = {"Pod": "PodsNotReady", "Service": "SelectorMismatch", "NetworkPolicy": "NetworkPolicyBlocks"}
+
+
+def _ruled_out(head: Fault, rows: tuple[Row, ...]) -> tuple[RuledOut, ...]:
+    """Say which hops around the headline are in order."""
+    found: dict[str, RuledOut] = {}
+    for row in rows:
+        rival = _RIVALS.get(row.place.hop, "")
+        if row.place.hop == "Service" and row.place.part:
+            rival = "NoEndpoints" if "/" in row.place.part else ""
+        if rival and row.state == "ok" and row.place != head.place and rival != head.cause:
+            found.setdefault(rival, RuledOut(rival, f"row {row.number}: {row.evidence}"))
+    return tuple(found.values())
 
 
 def _rank(trace: Trace, found: Fault) -> tuple[int, int]:
@@ -283,6 +300,8 @@ def _backend_drafts(backend: Backend, users: tuple[Place, ...]) -> Iterator[Draf
         said += {"endpoints": " (legacy Endpoints; slices not seen)", "pods": " (derived from the pods)"}.get(
             view.source, ""
         )
+        if count.port.node_port:
+            said += f"; node port {count.port.node_port}"
         gap = ""
         if view.source in ("none", "pods"):
             gap = f"endpoints not seen: {view.why}" + (f"; from the pods: {said}" if view.source == "pods" else "")
