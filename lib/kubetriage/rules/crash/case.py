@@ -140,17 +140,11 @@ class Case:
         previous = " --previous" if container.log_is_previous else ""
         return self.kubectl(f"logs {self.pod.name} -c {container.name}{previous}")
 
-    @cached_property
-    def siblings(self) -> tuple[Pod, ...]:
-        """Other pods of the same workload that were read."""
+    @property
+    def replicas(self) -> tuple[Pod, ...]:
+        """The pods of the same workload that were read, this one with them; none for a bare pod."""
         top = self.workload
-        if top.kind == "Pod":
-            return ()
-        return tuple(
-            Pod(raw)
-            for raw in self.snapshot.list("pods", self.pod.namespace).items
-            if uid_of(raw) != self.pod.uid and controller_ref(self.snapshot, raw) == top
-        )
+        return () if top.kind == "Pod" else self.snapshot.derived(_by_workload).get(top, ())
 
     def template_fix(self, words: str, spec: Obj | None = None) -> Fix:
         """Make a fix in the pod template of the workload.
@@ -201,6 +195,16 @@ class ControllerCase:
     def events_of(self, kind: str, obj: Obj) -> Events:
         """Events of a member of the family."""
         return Events.of(self.snapshot.events(namespace_of(obj), uid_of(obj), name_of(obj), kind))
+
+
+def _by_workload(snapshot: Snapshot) -> dict[Ref, tuple[Pod, ...]]:
+    """Sort all known pods by the workload that they belong to."""
+    found: dict[Ref, list[Pod]] = {}
+    for raw in snapshot.list("pods").items:
+        top = controller_ref(snapshot, raw)
+        if top is not None:
+            found.setdefault(top, []).append(Pod(raw))
+    return {top: tuple(pods) for top, pods in found.items()}
 
 
 def owner_chain(snapshot: Snapshot, obj: Obj) -> tuple[Obj, ...]:

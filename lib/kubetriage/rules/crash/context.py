@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from kubetriage.fields import Obj, dig, labels, mapping, name_of, number, objects, text, uid_of
@@ -18,8 +18,8 @@ from kubetriage.pods import Container, Pod
 from kubetriage.redact import secrecy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.references import references
-from kubetriage.selectors import label_selector_matches, selector_text
-from kubetriage.snapshot import Get, List, Need
+from kubetriage.selectors import selector_text
+from kubetriage.snapshot import Get, List, Need, Snapshot
 from kubetriage.times import format_time, human_duration, parse_go_duration, parse_time, precise_duration
 
 LONGEST_BACK_OFF = timedelta(minutes=5)
@@ -28,6 +28,7 @@ LONGEST_BACK_OFF = timedelta(minutes=5)
 REVISION = "deployment.kubernetes.io/revision"
 MOST_OBJECTS = 20
 """ConfigMaps and Secrets of one pod that are looked at for late edits."""
+MOST_NAMES = 5
 MOST_CHANGES = 6
 """Changes between two revisions that are shown; a rewrite is no clue."""
 
@@ -59,8 +60,8 @@ def _node_needs(case: Case) -> Iterator[Need]:
     """Ask for the nodes of the replicas where some are well: one zone may be the difference."""
     crashed = next((c for c in case.containers if case.crash(c) is not None), None)
     split = _alike(case, crashed) if crashed is not None else None
-    if split is not None and split[1] and len(split[0]) > 1:
-        for name in sorted({p.node for pods in split for p in pods if p.node})[:MOST_OBJECTS]:
+    if split is not None and split.well and len(split.same) > 1:
+        for name in sorted({p.node for p in (*split.same, *split.well) if p.node})[:MOST_OBJECTS]:
             yield Get("nodes", "", name)
 
 
@@ -150,42 +151,61 @@ def _cap_words(case: Case) -> str:
     return "the back-off is capped at 5m"
 
 
-def _alike(case: Case, container: Container) -> tuple[list[Pod], list[Pod]] | None:
+@dataclass(frozen=True)
+class _Split:
+    """The replicas of a workload, by whether they are in the same trouble."""
+
+    same: tuple[Pod, ...]
+    well: tuple[Pod, ...]
+    words: str
+    """What the two have apart; empty with fewer than two of them."""
+
+
+def _splits(_: Snapshot) -> dict[tuple[object, ...], _Split]:
+    """Hold the splits that were made, for the other pods in the same trouble."""
+    return {}
+
+
+def _alike(case: Case, container: Container) -> _Split | None:
     """Split the replicas into those in the same trouble and those that are well; None when they were not all seen."""
     controller = _selecting(case)
     if controller is None:
         return None
-    selector = selector_text(controller)
-    if not case.snapshot.list("pods", case.pod.namespace, selector).complete:
+    if not case.snapshot.list("pods", case.pod.namespace, selector_text(controller)).complete:
         return None
+    end = container.termination
+    key = (case.workload, container.name, end is not None, end.exit_code if end else None, container.waiting_reason)
+    memo = case.snapshot.derived(_splits)
+    if key not in memo:
+        memo[key] = _split(case, container)
+    return memo[key]
+
+
+def _split(case: Case, container: Container) -> _Split:
     mine = container.termination
-    same, well = [case.pod], []
-    for other in case.siblings:
-        if other.finished or other.deleting or not label_selector_matches(selector, other.labels):
+    same, well = [], []
+    for replica in case.replicas:
+        if replica.uid == case.pod.uid:
+            same.append(replica)
             continue
-        twin = other.container(container.name)
+        if replica.finished or replica.deleting:
+            continue
+        twin = replica.container(container.name)
         theirs = twin.termination if twin is not None else None
         crashed = theirs is not None and mine is not None and theirs.exit_code == mine.exit_code
         waits = twin is not None and bool(twin.waiting_reason) and twin.waiting_reason == container.waiting_reason
-        if other.ready:
-            well.append(other)
+        if replica.ready:
+            well.append(replica)
         elif crashed or waits or (mine is None and twin is not None and twin.running and not twin.ready):
-            same.append(other)
-    return same, well
+            same.append(replica)
+    return _Split(tuple(same), tuple(well), _compared(case, same, well))
 
 
-def siblings(case: Case, container: Container) -> Iterator[Evidence]:
-    """Say whether all replicas are in the same trouble, or those of one node, zone or revision."""
-    split = _alike(case, container)
-    if split is None:
-        return
-    same, well = split
+def _compared(case: Case, same: list[Pod], well: list[Pod]) -> str:
     if len(same) + len(well) < 2:
-        return
-    at = f"pods of {case.workload_name}"
+        return ""
     if not well:
-        yield Evidence("status", at, f"all {len(same)} replicas are in the same state{_places(same)}")
-        return
+        return f"all {len(same)} replicas are in the same state{_places(same)}"
     words = f"{len(same)} of {len(same) + len(well)} replicas are in this state, {len(well)} ready"
     for label, values in (
         ("revision", _revision_of),
@@ -194,10 +214,21 @@ def siblings(case: Case, container: Container) -> Iterator[Evidence]:
     ):
         bad, good = {values(p) for p in same}, {values(p) for p in well}
         if "" not in bad | good and len(bad) == 1 and bad.isdisjoint(good):
-            words += f"; only {label} {next(iter(bad))}" + (f" (well: {', '.join(sorted(good))})" if good else "")
-    if _node_of(case.pod) in {_node_of(p) for p in well}:
+            others = sorted(good)
+            shown = ", ".join(others[:MOST_NAMES]) + (", ..." if len(others) > MOST_NAMES else "")
+            words += f"; only {label} {next(iter(bad))} (well: {shown})"
+    return words
+
+
+def siblings(case: Case, container: Container) -> Iterator[Evidence]:
+    """Say whether all replicas are in the same trouble, or those of one node, zone or revision."""
+    split = _alike(case, container)
+    if split is None or not split.words:
+        return
+    words = split.words
+    if any(p.node == case.pod.node for p in split.well):
         words += f"; node {case.pod.node} runs a ready one too, so it is not the node"
-    yield Evidence("status", at, words)
+    yield Evidence("status", f"pods of {case.workload_name}", words)
 
 
 def _places(pods: list[Pod]) -> str:

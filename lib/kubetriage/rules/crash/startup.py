@@ -11,11 +11,11 @@ from datetime import timedelta
 from kubetriage import logs
 from kubetriage.events import Event
 from kubetriage.fields import Obj, dig, number, objects
-from kubetriage.model import Confidence, Evidence, Fix, RuledOut
-from kubetriage.pods import Container, Termination
+from kubetriage.model import Confidence, Evidence, Fix, Ref, RuledOut
+from kubetriage.pods import Container, Pod, Termination
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent, happened_in, probe_of
-from kubetriage.snapshot import LogText
+from kubetriage.snapshot import LogText, Snapshot
 from kubetriage.times import parse_time
 
 # How servers say that they are up when they name no address: .NET ("Application started."), Node ("Server started"),
@@ -39,18 +39,30 @@ def still_starting(log: LogText) -> bool:
     return not _UP.search(log.text) and (trouble is None or trouble.trailing > 0)
 
 
-def observed_starts(case: Case, container: Container) -> Iterator[tuple[timedelta, Evidence]]:
-    """Yield how long starts of this container took in ready replicas, as far as they show it."""
-    for sibling in case.siblings:
-        twin = sibling.container(container.name)
-        ready = parse_time(dig(sibling.condition("Ready"), "lastTransitionTime"))
-        if twin is None or twin.running_since is None or ready is None or not sibling.ready:
+def observed_starts(case: Case, container: Container) -> tuple[tuple[timedelta, Evidence], ...]:
+    """Return how long starts of this container took in ready replicas, as far as they show it."""
+    memo, key = case.snapshot.derived(_known_starts), (case.workload, container.name)
+    if key not in memo:
+        memo[key] = tuple(_starts(case.replicas, container.name))
+    return memo[key]
+
+
+def _known_starts(_: Snapshot) -> dict[tuple[Ref, str], tuple[tuple[timedelta, Evidence], ...]]:
+    """Hold what :func:`observed_starts` found, for the other pods of the workload."""
+    return {}
+
+
+def _starts(replicas: tuple[Pod, ...], name: str) -> Iterator[tuple[timedelta, Evidence]]:
+    for replica in replicas:
+        twin = replica.container(name) if replica.ready else None
+        if twin is None or twin.running_since is None or twin.restarts:
             continue
+        ready = parse_time(replica.condition("Ready").get("lastTransitionTime"))
         # A later transition to Ready is a recovery, not a start: believe only the first minutes.
-        took = ready - twin.running_since
-        if timedelta() <= took <= timedelta(minutes=30) and twin.restarts == 0:
-            value = f"pod/{sibling.name} was ready {round(took.total_seconds())} s after its start"
-            yield took, Evidence("status", f"pod/{sibling.name} status.conditions[Ready]", value)
+        if ready is not None and timedelta() <= ready - twin.running_since <= timedelta(minutes=30):
+            took = ready - twin.running_since
+            value = f"pod/{replica.name} was ready {round(took.total_seconds())} s after its start"
+            yield took, Evidence("status", f"pod/{replica.name} status.conditions[Ready]", value)
 
 
 @dataclass(frozen=True)
