@@ -222,6 +222,21 @@ def test_taints_of_the_control_plane_have_another_fix(key, word):
     assert found.fix[0].patch is None
 
 
+@pytest.mark.parametrize(
+    ("why", "words", "fix"),
+    [
+        ("node(s) had untolerated taint {dedicated: gpu}", "dedicated=gpu", "Tolerate"),
+        ("node(s) had untolerated taint {node.kubernetes.io/not-ready: }", "node.kubernetes.io/not-ready", "Repair"),
+        ("node(s) were unschedulable", "cordoned", "uncordon"),
+        ("node(s) had untolerated taint(s)", "taint", "Tolerate"),
+    ],
+)
+def test_taints_by_the_schedulers_words_alone(why, words, fix):
+    (found,) = crash_findings(pending(f"3 {why}"), denied=["nodes"])
+    assert words in found.message
+    assert fix in found.fix[0].text
+
+
 def test_the_holder_of_a_host_port():
     ports = [container(ports=[{"containerPort": 80, "hostPort": 8080}])]
     other = pod("web", containers=ports, node="w-1")

@@ -97,6 +97,7 @@ def test_every_runtime_tells_the_same(teller, words, program, cause, denied):
         ("Error: no command specified", "CommandNotFound"),
         ("CreateContainer failed: the file top was not found: unknown", "CommandNotFound"),
         ("context deadline exceeded", "StartError"),
+        ("failed to create containerd container: write /var/lib/x: no space left on device", "DiskFull"),
         ('failed to reserve container name "app_api": name "app_api" is reserved for "0a"', "StartError"),
     ],
 )

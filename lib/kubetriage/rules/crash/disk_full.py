@@ -3,8 +3,9 @@
 Meaning: a write failed with ENOSPC (or EDQUOT, a quota). Restarting does not free space; the next start fails at the
 same place unless the program cleans up.
 
-Told by: "No space left on device" or its equivalent in the last error of the crashed instance. The path in the
-message is looked up among the mounts. Told apart from eviction for ephemeral storage (the kubelet ends the pod then),
+Told by: "No space left on device" or its equivalent in the last error of the crashed instance, or in the runtime's
+words about an image that it cannot unpack or a container that it cannot make (then the node's disk is full). The
+path in a program's message is looked up among the mounts. Told apart from eviction for ephemeral storage (the kubelet ends the pod then),
 from the 64 MiB of /dev/shm, and from the kernel's limit on inotify watches, which has the same errno.
 
 Fix: grow the PersistentVolumeClaim or the emptyDir's sizeLimit, or remove what fills it; for /dev/shm mount an
@@ -22,6 +23,7 @@ from kubetriage.fields import text
 from kubetriage.model import Evidence, Finding, Fix
 from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.images import Pull, pull_failures
 from kubetriage.rules.crash.last_words import (
     LastWords,
     Said,
@@ -32,6 +34,7 @@ from kubetriage.rules.crash.last_words import (
     short,
     volume_words,
 )
+from kubetriage.rules.crash.starts import Start, start_failures
 
 CODE = "DiskFull"
 TITLE = "no space left on a volume"
@@ -48,7 +51,17 @@ _SHM = lazy(r"dev/shm|shared memory|shm_open|sem_open|could not resize shared me
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find containers whose last error is a full disk."""
+    """Find nodes without room for an image or a container, and containers whose last error is a full disk."""
+    node = case.pod.node or "the node"
+    fix = Fix(
+        f"Free disk space on {node} (unused images, logs, finished pods), or enlarge its disk; kubectl node-triage "
+        f"{node} shows more."
+    )
+    for pull in pull_failures(case, Pull.SPACE):
+        yield pull.finding(CODE, f"{node} has no disk space left to unpack image {pull.image}.", [fix])
+    for start in start_failures(case, Start.SPACE):
+        message = f"{node} has no disk space left to make container {start.container.name}: {start.words}."
+        yield start.finding(CODE, message, fix)
     for words in last_words(case):
         said = words.find(_FULL)
         if said is not None:

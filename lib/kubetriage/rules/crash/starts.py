@@ -31,6 +31,7 @@ class Start(enum.Enum):
     FORMAT = "exec format"
     MOUNT = "mount"
     NON_ROOT = "runAsNonRoot"
+    SPACE = "no disk space"
     OTHER = "other"
 
 
@@ -63,6 +64,8 @@ _RUNTIME: tuple[tuple[Start, re.Pattern[str]], ...] = (
         Start.NON_ROOT,
         lazy(r"has runAsNonRoot and image (?:will run as root|has non-numeric user)|breaks non-root policy"),
     ),
+    # ENOSPC, EDQUOT.
+    (Start.SPACE, lazy(r"no space left on device|disk quota exceeded", re.I)),
     # runc rootfs_linux.go, crun linux.c; kubelet subpath.
     (
         Start.MOUNT,

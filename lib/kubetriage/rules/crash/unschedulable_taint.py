@@ -47,21 +47,31 @@ def check(case: Case) -> Iterator[Finding]:
     evidence = [Evidence("spec", f"node/{', '.join(nodes[:3])} taint", taint) for taint, nodes in by_taint.items()]
     total = f"{found.head.nodes} of {found.total} nodes" if found.total > 1 else "The only node"
     if not by_taint:
-        named = _NAMED.search(found.head.words)
-        taint = f" {named['taint'].rstrip(': ')}" if named else ""
-        verb = "are" if found.total > 1 else "is"
-        cordoned = "unschedulable" in found.head.words
-        message = f"{total} {verb} " + (
-            "cordoned." if cordoned else f"tainted{taint}, and the pod does not tolerate it."
-        )
-        words = "kubectl uncordon the node" if cordoned else f"Add a toleration to {case.workload_name}"
-        yield found.finding(CODE, message, (case.template_fix(words + ", or use another node."),))
+        yield _unseen(found, total)
         return
     parts = [f"{taint} ({scheduling.some(nodes)})" for taint, nodes in by_taint.items()]
     meaning = _meaning(list(by_taint))
     message = f"{total} {'have' if found.total > 1 else 'has'} a taint that the pod does not tolerate: "
     message += "; ".join(parts[:3]) + "." + (f" {meaning}" if meaning else "")
     yield found.finding(CODE, message, (_fix(case, by_taint),), tuple(evidence), verify=("kubectl describe nodes",))
+
+
+def _unseen(found: Unscheduled, total: str) -> Finding:
+    """Say what the scheduler's words alone tell: the taint in older versions, only that there is one in newer."""
+    case, many = found.case, found.total > 1
+    if "unschedulable" in found.head.words:
+        message = f"{total} {'are' if many else 'is'} cordoned."
+        return found.finding(CODE, message, (Fix("Make a node schedulable again: kubectl uncordon NODE."),))
+    named = _NAMED.search(found.head.words)
+    key, _, value = named["taint"].partition(":") if named else ("", "", "")
+    value = value.strip()
+    taint = f" {key}{'=' + value if value else ''}" if key else ""
+    meaning = _meaning([key])
+    message = f"{total} {'have' if many else 'has'} taint{taint}, and the pod does not tolerate it. {meaning}".strip()
+    words = f"Tolerate it in {case.workload_name} if its pods belong there, or use other nodes."
+    if key in _LOST or key in _PRESSURE:
+        words = "Repair the nodes; the taint goes when they are well (kubectl node-triage)."
+    return found.finding(CODE, message, (case.template_fix(words),), verify=("kubectl describe nodes",))
 
 
 def _untolerated(found: Unscheduled) -> dict[str, list[str]]:
