@@ -4,9 +4,9 @@ Meaning: a write failed with ENOSPC (or EDQUOT, a quota). Restarting does not fr
 same place unless the program cleans up.
 
 Told by: "No space left on device" or its equivalent in the last error of the crashed instance, or in the runtime's
-words about an image that it cannot unpack or a container that it cannot make (then the node's disk is full). The
-path in a program's message is looked up among the mounts. Told apart from eviction for ephemeral storage (the kubelet ends the pod then),
-from the 64 MiB of /dev/shm, and from the kernel's limit on inotify watches, which has the same errno.
+words about an image that it cannot unpack or a container that it cannot make (then the node's disk is full). The path
+in a program's message is looked up among the mounts. Told apart from eviction for ephemeral storage (the kubelet ends
+the pod then), from the 64 MiB of /dev/shm, and from the kernel's limit on inotify watches, which has the same errno.
 
 Fix: grow the PersistentVolumeClaim or the emptyDir's sizeLimit, or remove what fills it; for /dev/shm mount an
 emptyDir with medium Memory; for inotify raise fs.inotify limits on the node.
