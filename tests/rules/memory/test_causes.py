@@ -285,6 +285,11 @@ def test_only_assumed_threads_make_it_possible_not_more():
     assert known.confidence is Confidence.CONFIRMED
 
 
+def test_sums_that_pass_the_limit_only_with_assumed_numbers_are_likely():
+    found = first(live(java("java", "-jar", "a.jar", limit="512Mi")), node(cpu="2"))
+    assert (found.cause, found.confidence) == ("BudgetExceedsLimit", Confidence.LIKELY)
+
+
 def test_flags_that_may_be_hidden_weaken_the_sums():
     hidden = [{"secretRef": {"name": "options"}}]
     found = first(live(java(envFrom=hidden)), wishes=Wishes(threads=200))

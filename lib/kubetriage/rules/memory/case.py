@@ -265,7 +265,10 @@ class Case:
         if self.budget.decisive_assumption or self.detected.runtime == "unknown":
             return Confidence.POSSIBLE
         guessed = not self.detected.sure or not self.process.argv or self.process.env_unseen
-        return Confidence.LIKELY if guessed or self.budget.unseen else Confidence.CONFIRMED
+        # What flags, defaults and measurements allow, without any assumed number.
+        hard = sum(a.ceiling.size or 0 for a in self.budget.areas if a.ceiling.kind != "assumed")
+        decided = self.limit.size is None or hard > self.limit.size or not self.budget.assumptions
+        return Confidence.CONFIRMED if decided and not guessed and not self.budget.unseen else Confidence.LIKELY
 
     @property
     def verify_budget(self) -> tuple[str, ...]:
