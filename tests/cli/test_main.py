@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from kubetriage.plugins import PLUGINS
+from support.fake_api import FakeApi
 from support.offline import CAPTURES, ROOT, truths
 
 SCHEMA = json.loads((ROOT / "docs" / "schema" / "diagnosis.json").read_text())
@@ -155,6 +156,16 @@ def test_explain_cause_prints_its_page():
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("# OOMKilled\n")
     assert "How to fix it" in done.stdout
+
+
+def test_version_names_the_server_only_where_a_context_was_given(tmp_path):
+    with FakeApi(CAPTURES / "healthy", tls=True) as api:
+        env = {"KUBECONFIG": str(api.kubeconfig(tmp_path))}
+        context = yaml.safe_load((tmp_path / "kubeconfig").read_text())["current-context"]
+        short = run("why-crash", "--version", env=env)
+        long = run("why-crash", "--version", "--context", context, env=env)
+    assert re.fullmatch(r"kubectl why-crash \S+\nkubernetes client \S+\nPython \S+\n", short.stdout)
+    assert long.stdout == f"{short.stdout}server v1.36.2\n", long.stderr
 
 
 @pytest.mark.parametrize("name", PLUGINS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 import click
 
-import kubetriage
 from kubetriage.cli.options import connection_options, normalized, plugin_option, shared_options
 from kubetriage.cli.run import Exit, Run
 from kubetriage.cluster.errors import ClusterError
@@ -106,12 +104,9 @@ def build(plugin: Plugin) -> click.Command:
     )
     params.append(
         click.Option(
-            ["--version"],
+            ["--version", "version"],
             is_flag=True,
-            expose_value=False,
-            is_eager=True,
-            callback=_print_version,
-            help="Print the version.",
+            help="Print the versions of the plugin, the client library and Python; with --context the server's too.",
         )
     )
     return KubectlCommand(
@@ -136,17 +131,6 @@ def _explain_cause(ctx: click.Context, _param: click.Parameter, code: str | None
         raise click.UsageError(f'no cause "{code}" in {ctx.command.plugin.name}; it knows {known}')
     named = next(c for c in codes(rules[0]) if c.lower() == code.lower())
     click.echo(cause_page(named, [(ctx.command.plugin.name, r) for r in rules]), nl=False)
-    ctx.exit()
-
-
-def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
-    if not wanted:
-        return
-    from importlib import metadata
-
-    click.echo(f"kubectl {ctx.command.name} {kubetriage.__version__}")
-    click.echo(f"kubernetes client {metadata.version('kubernetes')}")
-    click.echo(f"Python {platform.python_version()}")
     ctx.exit()
 
 

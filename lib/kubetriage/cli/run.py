@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 import os
 import queue
 import shutil
@@ -15,17 +16,18 @@ from typing import Any
 
 import click
 
+import kubetriage
 from kubetriage.cli.collect import collect
 from kubetriage.cli.progress import Progress
 from kubetriage.cli.target import parse_targets
 from kubetriage.cluster.errors import ClusterError
-from kubetriage.fields import name_of, namespace_of
+from kubetriage.fields import name_of, namespace_of, text
 from kubetriage.model import Diagnosis, Severity
 from kubetriage.plugins import Answer, Plugin, Request
 from kubetriage.render.terminal import Terminal, wants_color
 from kubetriage.resources import BY_PLURAL
 from kubetriage.selectors import parse_label_selector
-from kubetriage.snapshot import Reader, Snapshot
+from kubetriage.snapshot import Raw, Reader, Snapshot
 
 CLUSTERS_AT_ONCE = 8
 
@@ -68,6 +70,8 @@ class Run:
 
     def execute(self) -> int:
         """Answer the question and print it."""
+        if self.values["version"]:
+            return self._print_versions()
         request = self._request()
         patterns = self.values["contexts"]
         if not patterns:
@@ -87,6 +91,28 @@ class Run:
             self._print([outcome], first=not done)
             done.append(outcome)
         return self._exit_code(done)
+
+    def _print_versions(self) -> int:
+        import platform
+        from importlib import metadata
+
+        click.echo(f"kubectl {self.plugin.name} {kubetriage.__version__}")
+        click.echo(f"kubernetes client {metadata.version('kubernetes')}")
+        click.echo(f"Python {platform.python_version()}")
+        if self.values["context"]:
+            with Progress(sys.stderr, False) as silent:
+                reader, snapshot, _ = self._reader(Request(), self.values["context"], silent)
+                need = Raw("/version")
+                reader.fetch([need], snapshot)
+            body = snapshot.body(need.path)
+            if body is None:
+                raise ClusterError(f"Unable to connect to the server: {snapshot.failure(need)}")
+            try:
+                version = text(json.loads(body.text), "gitVersion")
+            except ValueError:
+                version = ""
+            click.echo(f"server {version or 'unknown'}")
+        return Exit.ANSWERED
 
     # Asking.
 

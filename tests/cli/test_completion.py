@@ -1,0 +1,96 @@
+"""kubectl's own completion protocol, through the real kubectl and the fake API server."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from support.fake_api import FakeApi
+from support.offline import CAPTURES, ROOT
+
+KUBECTL = shutil.which("kubectl")
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """A PATH with the executables and a kubeconfig of a cluster that answers."""
+    folder = tmp_path_factory.mktemp("complete")
+    with FakeApi(CAPTURES / "deploy-crash", tls=True) as api:
+        yield {
+            "PATH": f"{ROOT / 'kubectl-plugins'}:{os.environ['PATH']}",
+            "HOME": str(folder),
+            "KUBECONFIG": str(api.kubeconfig(folder)),
+        }
+
+
+def complete(environment, *words):
+    """Return the candidates that ``kubectl __complete`` prints, and its directive."""
+    done = subprocess.run(
+        [KUBECTL, "__complete", *words], capture_output=True, text=True, env=environment, check=False, timeout=60
+    )
+    lines = done.stdout.splitlines()
+    assert lines, done.stderr
+    assert lines[-1].startswith(":"), done.stdout
+    return [line.partition("\t")[0] for line in lines[:-1]], int(lines[-1][1:])
+
+
+NAMESPACE = "deploy-crash"
+requires_kubectl = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not on PATH; see CONTRIBUTING.md")
+
+
+@requires_kubectl
+@pytest.mark.kubectl
+@pytest.mark.parametrize(
+    ("words", "begins"),
+    [
+        (["why-crash", "-n", NAMESPACE, ""], "api-"),
+        (["why-crash", "-n", NAMESPACE, "ap"], "api-"),
+        (["why-crash", "-n", NAMESPACE, "pod/ap"], "pod/api-"),
+        (["why-crash", "-n", NAMESPACE, "deploy/"], "deploy/api"),
+        (["why-crash", "-n", NAMESPACE, "deployment", ""], "api"),
+        (["why-crash", "-n", "dep"], "deploy-crash"),
+        (["node-triage", ""], "node-1"),
+        (["node-triage", "node/"], "node/node-1"),
+        (["why-crash", "-n", NAMESPACE, "deploy/api", "-c", ""], "app"),
+        (["why-crash", "-o", ""], "wide"),
+        (["why-crash", "--output=j"], "--output=json"),
+        (["why-crash", "--cont"], "--container"),
+    ],
+)
+def test_completes_through_kubectl(environment, words, begins):
+    found, directive = complete(environment, *words)
+    assert any(c.startswith(begins) for c in found), found
+    assert directive == 4
+
+
+@requires_kubectl
+@pytest.mark.kubectl
+def test_files_follow_flags_that_name_files(environment):
+    assert complete(environment, "why-crash", "--from", "") == ([], 0)
+
+
+@requires_kubectl
+@pytest.mark.kubectl
+def test_a_dead_cluster_completes_nothing_without_an_error(environment, tmp_path):
+    dead = tmp_path / "kubeconfig"
+    dead.write_text("apiVersion: v1\nkind: Config\n")
+    found, directive = complete({**environment, "KUBECONFIG": str(dead)}, "why-crash", "")
+    assert (found, directive) == ([], 4)
+
+
+def test_flags_are_answered_without_third_party_packages_but_click():
+    code = (
+        "import sys\n"
+        "from kubetriage.cli.completion import complete\n"
+        "from kubetriage.plugins import load\n"
+        "print(complete(load('why-crash'), ['--na']))\n"
+        "heavy = {'kubernetes', 'urllib3', 'yaml', 'tabulate', 'requests'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT / "lib")}
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--namespace\t" in done.stdout
