@@ -119,7 +119,7 @@ class Case:
         """The controllers above the pod that were read, nearest first (ReplicaSet, Deployment)."""
         return owner_chain(self.snapshot, self.pod.raw)
 
-    @property
+    @cached_property
     def workload(self) -> Ref:
         """The object whose template a fix must change: the top controller that is known, else the pod itself."""
         top = controller_ref(self.snapshot, self.pod.raw)
