@@ -237,6 +237,7 @@ def test_truncated_answer_is_tried_again(serve: Serve, read: Read) -> None:
         {"body": b'{"kind": "Pod", "metadata"'},
         {"body": b"[]"},
         {"body": b"{}"},
+        {"body": b'{"kind": "Pod", "metadata": {"namespace": "java-npe", "name": "another"}}'},
         {"body": b"\xff\xfe\x00"},
         {"body": b"[" * 200_000},
         {"body": b'{"metadata": {"name": ' + b"1" * 10_000 + b"}}"},

@@ -27,15 +27,7 @@ assert NOW is not None
 
 def questions(*commands: str) -> list[Any]:
     known = [truth(p.parent.name) for p in sorted(CAPTURES.glob("*/truth.json"))]
-    return [
-        pytest.param(t.scenario, id=t.scenario)
-        for t in known
-        if t.command in (commands or PLUGINS) and not is_route(t.target)
-    ]
-
-
-def is_route(words: str) -> bool:
-    return words.startswith(("ingress/", "httproute/"))
+    return [pytest.param(t.scenario, id=t.scenario) for t in known if t.command in (commands or PLUGINS)]
 
 
 def answered(scenario: str, reader: Reader) -> tuple[Snapshot, Any]:

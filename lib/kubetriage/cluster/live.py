@@ -28,7 +28,7 @@ from kubetriage.cluster.connect import POOL_SIZE, Session
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.cluster.logtext import last_bytes
 from kubetriage.cluster.secrets import strip
-from kubetriage.fields import Obj, number, text
+from kubetriage.fields import Obj, name_of, namespace_of, number, text
 from kubetriage.resources import BY_PLURAL, Resource, api_path
 from kubetriage.snapshot import Body, Dial, Failure, Get, List, Log, Need, Raw, Snapshot, Why
 
@@ -254,8 +254,8 @@ class LiveReader:
                 return _failure(reply)
             self._served[resource.plural] = version
             obj = _object(reply.content)
-            if not text(obj, "metadata", "name"):
-                return Failure(Why.FAILED, "the answer is not an object of the API", reply.status)
+            if (namespace_of(obj), name_of(obj)) != (need.namespace if resource.namespaced else "", need.name):
+                return Failure(Why.FAILED, "the answer is not the object that was asked for", reply.status)
             return strip(resource.plural, obj)
         return Failure(Why.NOT_FOUND, _UNSERVED.format(resource.plural), 404)
 
