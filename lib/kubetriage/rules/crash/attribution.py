@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from kubetriage.events import Event
@@ -148,7 +148,8 @@ def _told_by_events(case: Case, container: Container, end: Termination) -> Attri
         if not fits and not allowed:
             continue
         sure = failing or (fits and event.count > 1) or killer is Killer.POST_START
-        shown = [end.evidence(), event.evidence()]
+        said = event.evidence()
+        shown = [end.evidence(), replace(said, at=f"{said.at} of an earlier instance")]
         if probe is not None and fits:
             shown.append(lifetime_evidence(probe, end))
         return Attribution(
