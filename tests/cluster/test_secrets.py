@@ -28,7 +28,8 @@ def secret(crt: bytes, key: bytes, kind: str = "kubernetes.io/tls"):
         (CERTIFICATE, key_pem(KEY), {"certificate": "read", "key": "match"}),
         (CERTIFICATE, key_pem(OTHER), {"certificate": "read", "key": "mismatch"}),
         (CERTIFICATE, b"garbage", {"certificate": "read", "key": "unreadable"}),
-        (CERTIFICATE, b"", {"certificate": "read", "key": "empty"}),
+        (CERTIFICATE, b"", {"certificate": "read", "key": "unknown"}),
+        (b"", b"", {"certificate": "unknown", "key": "unknown"}),
         (b"", key_pem(KEY), {"certificate": "empty", "key": "unknown"}),
         (b"garbage", key_pem(KEY), {"certificate": "unreadable", "key": "unknown"}),
     ],
@@ -53,12 +54,7 @@ def test_no_byte_of_the_key_stays_even_when_it_is_pasted_beside_the_certificate(
     assert decoded.strip() == CERTIFICATE.strip()
 
 
-def test_a_blanked_key_of_a_dump_is_not_known():
-    raw = secret(CERTIFICATE, b"")
-    assert strip_secret(raw, blanked=True)[TLS_VERDICT] == {"certificate": "read", "key": "unknown"}
-
-
 def test_a_key_that_is_not_base64_is_unreadable():
     raw = secret(CERTIFICATE, b"")
     raw["data"]["tls.key"] = "%"
-    assert strip_secret(raw)[TLS_VERDICT]["key"] in ("unreadable", "empty")
+    assert strip_secret(raw)[TLS_VERDICT]["key"] in ("unreadable", "unknown")

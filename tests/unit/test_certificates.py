@@ -128,7 +128,7 @@ def test_keys_of_different_kinds_mismatch():
 @pytest.mark.parametrize(
     ("key", "verdict"),
     [
-        (b"", "empty"),
+        (b"", "unknown"),
         (b"not a key", "unreadable"),
         (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", "unreadable"),
         (key_pem(KEYS["p256"], password=b"secret"), "encrypted"),

@@ -92,7 +92,7 @@ def restore(root: Path) -> Snapshot:
     for entry in objects(coverage, "objects"):
         plural = text(entry, "resource")
         for obj in objects(_document(root, text(entry, "file")), "items") if plural in BY_PLURAL else ():
-            snapshot.add(plural, strip(plural, obj, blanked=True))
+            snapshot.add(plural, strip(plural, obj))
     for entry, need in _needs(coverage, "lists"):
         if isinstance(need, List):
             snapshot.add_shaped(need, (), number(entry, "dropped") or 0)

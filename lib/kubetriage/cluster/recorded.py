@@ -148,7 +148,7 @@ class RecordedReader:
             presumes_absent=now is not None,
         )
         for need, items in lists:
-            snapshot.add_list(need, [strip(need.resource, item, blanked=True) for item in items])
+            snapshot.add_list(need, [strip(need.resource, item) for item in items])
         for file in _files(root):
             parts = file.relative_to(root).parts
             if parts[0] == "raw":
@@ -215,7 +215,7 @@ class RecordedReader:
                     whole = False
                 if not found.namespaced and where:
                     continue
-                snapshot.add(found.plural, strip(found.plural, obj, blanked=True))
+                snapshot.add(found.plural, strip(found.plural, obj))
         if place and whole and any(_is_list(d) for d in documents):
             snapshot.add_shaped(List(place[0].plural, place[1]), (), 0)
         return count

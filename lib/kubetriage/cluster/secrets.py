@@ -14,19 +14,18 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _CERTIFICATES = re.compile(rb"-----BEGIN (TRUSTED )?CERTIFICATE-----.*?-----END (TRUSTED )?CERTIFICATE-----", re.DOTALL)
 TLS_VERDICT = "tlsVerdict"
 """Key that :func:`strip_secret` adds at the top of a Secret that holds ``tls.crt`` and ``tls.key``: a map with
-``key``, what became of comparing the two (``match``, ``mismatch``, ``unreadable``, ``encrypted``, ``empty``,
-``unknown``), and ``certificate`` (``read``, ``empty``,
-``unreadable``, ``unknown``). It is not part of the Kubernetes API."""
+``key``, what became of comparing the two (``match``, ``mismatch``, ``unreadable``, ``encrypted``, ``unknown``), and
+``certificate`` (``read``, ``empty``, ``unreadable``, ``unknown``). It is not part of the Kubernetes API."""
 
 
-def strip_secret(obj: Obj, *, blanked: bool = False) -> dict[str, Any]:
+def strip_secret(obj: Obj) -> dict[str, Any]:
     """Return a Secret with metadata, type and the names of its keys, but without values.
 
     ``data`` keeps its keys with empty values; ``stringData`` (manifests only) is folded into it. The CERTIFICATE
     blocks of ``tls.crt`` are kept: every client of the service sees them anyway. The key beside it is compared with
     them here, and only the verdict stays, see :data:`TLS_VERDICT`. Every Secret of every reader passes here, one
-    that was stripped before included. ``blanked`` is for dumps, whose makers empty the values: an empty one is then
-    not known, instead of empty.
+    that was stripped before included. An empty key is not known rather than empty: that is what makers of dumps
+    leave of it.
     """
     kept: dict[str, Any] = {k: v for k, v in obj.items() if k in ("apiVersion", "kind", "type", "immutable")}
     kept["metadata"] = strip_metadata(mapping(obj, "metadata"))
@@ -34,13 +33,13 @@ def strip_secret(obj: Obj, *, blanked: bool = False) -> dict[str, Any]:
     for part in ("data", "stringData"):
         data.update(dict.fromkeys(mapping(obj, part), ""))
     if "tls.crt" in data and "tls.key" in data:
-        kept[TLS_VERDICT], data["tls.crt"] = _judge_pair(obj, blanked)
+        kept[TLS_VERDICT], data["tls.crt"] = _judge_pair(obj)
     if data or isinstance(obj.get("data"), Mapping):
         kept["data"] = data
     return kept
 
 
-def _judge_pair(obj: Obj, blanked: bool) -> tuple[dict[str, str], str]:
+def _judge_pair(obj: Obj) -> tuple[dict[str, str], str]:
     """Return the verdict on ``tls.crt`` and ``tls.key``, and what may be kept of ``tls.crt``."""
     from kubetriage.cluster.tls_keys import compare_key
 
@@ -52,8 +51,8 @@ def _judge_pair(obj: Obj, blanked: bool) -> tuple[dict[str, str], str]:
     else:
         state = "read" if blocks else "empty" if content == b"" else "unreadable"
         verdict = {"certificate": state, "key": compare_key(blocks, key) if key is not None else "unreadable"}
-        if blanked:
-            verdict = {k: "unknown" if v == "empty" else v for k, v in verdict.items()}
+        if key == b"":
+            verdict = {"certificate": "unknown" if state == "empty" else state, "key": "unknown"}
     return verdict, base64.b64encode(blocks).decode("ascii")
 
 
@@ -82,10 +81,10 @@ def strip_metadata(metadata: Obj) -> dict[str, Any]:
     return kept
 
 
-def strip(plural: str, obj: Obj, *, blanked: bool = False) -> Obj:
-    """Return an object of a resource as it may enter a snapshot; ``blanked`` as in :func:`strip_secret`."""
+def strip(plural: str, obj: Obj) -> Obj:
+    """Return an object of a resource as it may enter a snapshot."""
     if plural == "secrets":
-        return strip_secret(obj, blanked=blanked)
+        return strip_secret(obj)
     if plural == "configmaps" and "managedFields" in mapping(obj, "metadata"):
         metadata = dict(mapping(obj, "metadata"))
         metadata["managedFields"] = strip_metadata(metadata)["managedFields"]

@@ -26,8 +26,8 @@ from kubetriage.certificates import (
     read_pem,
 )
 
-KeyVerdict = Literal["match", "mismatch", "unreadable", "encrypted", "empty", "unknown"]
-"""``unknown``: a kind of key that is not compared, or no readable certificate to compare with."""
+KeyVerdict = Literal["match", "mismatch", "unreadable", "encrypted", "unknown"]
+"""``unknown``: a kind of key that is not compared, no key, or no readable certificate to compare with."""
 
 # Domain parameters (SEC 2): p, b, order n, base point; a is always p - 3.
 _CURVES: dict[bytes, tuple[int, int, int, int]] = {
@@ -67,7 +67,7 @@ _CURVES: dict[bytes, tuple[int, int, int, int]] = {
 def compare_key(certificate: bytes, key: bytes) -> KeyVerdict:
     """Tell whether a PEM private key belongs to the first certificate of a PEM file."""
     if not key.strip():
-        return "empty"
+        return "unknown"
     try:
         public = _public_of(key)
     except _EncryptedError:

@@ -16,7 +16,7 @@ from kubetriage.rules.service.behind import unready
 from kubetriage.rules.service.case import WORKLOADS, Backend, Options, Trace, World
 from kubetriage.rules.service.clients import client_ref
 from kubetriage.rules.service.entrances import CONTROLLER_SELECTOR, Entrance
-from kubetriage.rules.service.gateway import GROUP, ROUTE_KINDS, Route
+from kubetriage.rules.service.gateway import GATEWAY_NAME_LABEL, GROUP, ROUTE_KINDS, Route
 from kubetriage.rules.service.ingress import Ingress
 from kubetriage.rules.service.listeners import tried
 from kubetriage.rules.service.needs import (
@@ -309,9 +309,22 @@ def _unserved(world: World, words: str) -> str:
 
 def _gaps(world: World, request: Request, target: Target, options: Options) -> tuple[NotSeen, ...]:
     asked = [*_target_needs(world, request, target, options), *client_needs(options.client)]
-    needs = [n for n in asked if isinstance(n, Get | List)]
+    # That a namesake stands in another namespace is a hint; few users may look there.
+    needs = [n for n in asked if isinstance(n, Get) or (isinstance(n, List) and not n.fields.startswith("metadata."))]
     names = {uid_of(raw): f"pod/{name_of(raw)}" for raw in world.listing("pods", request.namespace).items}
-    return not_seen(world.snapshot, needs, names)
+    return _in_words(not_seen(world.snapshot, needs, names))
+
+
+_WORDS = {
+    str(List("ingresses")): "ingresses of other namespaces (who else claims the host)",
+    str(List("pods", "", CONTROLLER_SELECTOR)): "pods of ingress controllers (whether one runs, and may pass)",
+    str(List("pods", "", GATEWAY_NAME_LABEL)): "pods of Gateways (whether they may pass)",
+}
+
+
+def _in_words(gaps: tuple[NotSeen, ...]) -> tuple[NotSeen, ...]:
+    """Name the lists that only a selector tells apart by what they are for."""
+    return tuple(NotSeen(_WORDS.get(g.what, g.what), g.why) for g in gaps)
 
 
 def _diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Diagnosis:

@@ -23,7 +23,6 @@ TITLE = "The TLS Secret cannot be used"
 _KEYS = {
     "unreadable": "tls.key is no PEM private key",
     "encrypted": "tls.key is encrypted",
-    "empty": "tls.key is empty",
 }
 
 
