@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from kubetriage.fields import objects, text, texts
 from kubetriage.model import Fix
+from kubetriage.redact import clean
 from kubetriage.rules.memory.budget import Proposal, mebibytes
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.flags import split_options
@@ -50,9 +51,27 @@ def rewritten(words: Sequence[str], flags: Sequence[str]) -> list[str] | None:
 
 
 def flags_patch(case: Case, flags: Sequence[str]) -> dict[str, object] | None:
-    """Return the partial container that sets ``flags``; None where it cannot be said from outside."""
-    if not flags:
-        return None
+    """Return the partial container that sets ``flags``; None where it cannot be said from outside.
+
+    None also where the patch would repeat a secret: it is redacted before it is shown, and applying that would
+    destroy the original.
+    """
+    patch = _flags_patch(case, flags) if flags else None
+    return patch if patch is not None and all(clean(word) == word for word in _words_of(patch)) else None
+
+
+def _words_of(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for member in value:
+            yield from _words_of(member)
+    elif isinstance(value, dict):
+        for member in value.values():
+            yield from _words_of(member)
+
+
+def _flags_patch(case: Case, flags: Sequence[str]) -> dict[str, object] | None:
     runtime, process = case.detected.runtime, case.process
     if runtime in ("go", "dotnet"):
         return {"env": [{"name": n, "value": v} for n, _, v in (f.partition("=") for f in flags)]}
