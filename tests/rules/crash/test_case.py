@@ -3,7 +3,7 @@
 import pytest
 
 from kubetriage.pods import Pod
-from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.case import Case, owner_needs
 from support.objects import (
     NOW,
     back_off,
@@ -11,6 +11,7 @@ from support.objects import (
     container,
     crash_causes,
     pod,
+    ready_node,
     running,
     status,
     terminated,
@@ -103,3 +104,27 @@ def test_the_builders_make_a_pod_that_the_rules_can_read():
     assert Pod(raw).status_text() == "Running"
     assert Pod(raw).age_text(NOW) == "15m"
     assert crash_causes(raw) == []
+
+
+def test_a_static_pod_is_its_own_workload():
+    target = pod("etcd-node-1", metadata={"annotations": {"kubernetes.io/config.mirror": "0a"}}, owner=ready_node())
+    case = Case(Pod(target), cluster(target))
+    assert case.workload_name == "pod/etcd-node-1"
+    assert "manifest" in case.template_fix("Raise it.").text
+    assert not any(n.resource == "nodes" for n in owner_needs(case.snapshot, target))
+
+
+@pytest.mark.parametrize(
+    ("spec", "fixed"),
+    [
+        ({"containers": [{"name": "app", "image": "x:2"}]}, False),
+        ({"containers": [{"name": "app", "resources": {}}]}, True),
+        ({"volumes": []}, True),
+        (None, False),
+    ],
+)
+def test_a_bare_pods_spec_is_fixed_but_for_images(spec, fixed):
+    target = pod()
+    fix = Case(Pod(target), cluster(target)).template_fix("Change it.", spec)
+    assert ("create it" in fix.text) is fixed
+    assert fix.patch is None

@@ -8,12 +8,15 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from kubetriage.events import Events
-from kubetriage.fields import Obj, controller_of, dig, name_of, namespace_of, number, text, uid_of
+from kubetriage.fields import Obj, controller_of, dig, labels, name_of, namespace_of, number, objects, text, uid_of
 from kubetriage.model import Fix, Ref
 from kubetriage.pods import Container, Pod, Termination
 from kubetriage.resources import BY_KIND, BY_PLURAL
 from kubetriage.snapshot import Get, Log, LogText, Lookup, Snapshot, State
 from kubetriage.times import parse_time
+
+_MIRROR = "kubernetes.io/config.mirror"
+"""Annotation of the API's copy of a static pod."""
 
 BACK_OFF_RESET = timedelta(minutes=10)
 """The kubelet starts the back-off anew for a container whose last instance ran longer than this (kubelet.go:
@@ -150,9 +153,14 @@ class Case:
         """Make a fix in the pod template of the workload.
 
         ``spec`` is a partial PodSpec (``{"containers": [{"name": "app", ...}]}``); it becomes a strategic merge
-        patch of the workload. A bare pod's spec is immutable, so it gets the words only.
+        patch of the workload. A bare pod's spec is immutable (but for images), so it gets the words only.
         """
         patch = template_patch(self.workload.kind, spec) if spec else None
+        if self.workload.kind == "Pod":
+            if _MIRROR in labels(self.pod.raw, "metadata", "annotations"):
+                words += f" It is a static pod: its manifest lies on node {self.pod.node} (staticPodPath)."
+            elif spec and not _images_only(spec):
+                words += " The spec of a bare pod is fixed: delete the pod and create it with the change."
         return Fix(words, patch, self.workload if patch else None)
 
 
@@ -188,7 +196,7 @@ class ControllerCase:
         for plural in ("replicasets", "jobs"):
             kind = BY_PLURAL[plural].kind
             for obj in self.snapshot.list(plural, namespace_of(self.raw)).items:
-                if text(controller_of(obj), "uid") == uid_of(self.raw) and uid_of(self.raw):
+                if text(_owner(obj), "uid") == uid_of(self.raw) and uid_of(self.raw):
                     found.append((kind, obj))
         return tuple(found)
 
@@ -207,13 +215,19 @@ def _by_workload(snapshot: Snapshot) -> dict[Ref, tuple[Pod, ...]]:
     return {top: tuple(pods) for top, pods in found.items()}
 
 
+def _owner(obj: Obj) -> Obj:
+    """Return the owner reference of the managing controller; the node that owns a static pod's mirror is none."""
+    owner = controller_of(obj)
+    return {} if text(owner, "kind") == "Node" else owner
+
+
 def owner_chain(snapshot: Snapshot, obj: Obj) -> tuple[Obj, ...]:
     """Return the known controllers above ``obj``, nearest first; stops at a gap and at a cycle."""
     chain: list[Obj] = []
     seen = {uid_of(obj)}
     current = obj
     for _ in range(5):
-        owner = controller_of(current)
+        owner = _owner(current)
         resource = BY_KIND.get(text(owner, "kind"))
         if resource is None:
             break
@@ -232,7 +246,7 @@ def owner_uids(snapshot: Snapshot, obj: Obj) -> set[str]:
     chain = owner_chain(snapshot, obj)
     uids = {uid_of(owner) for owner in chain}
     for member in (obj, *chain):
-        uids.add(text(controller_of(member), "uid"))
+        uids.add(text(_owner(member), "uid"))
     return uids - {""}
 
 
@@ -240,12 +254,12 @@ def controller_ref(snapshot: Snapshot, obj: Obj) -> Ref | None:
     """Return the top controller of ``obj`` as far as it is known, by reference where the object was not read."""
     namespace = namespace_of(obj)
     chain = owner_chain(snapshot, obj)
-    owner = controller_of(chain[-1] if chain else obj)
+    owner = _owner(chain[-1] if chain else obj)
     if text(owner, "name"):
         return Ref(text(owner, "kind"), namespace, text(owner, "name"), text(owner, "uid"))
     if not chain:
         return None
-    below = controller_of(chain[-2] if len(chain) > 1 else obj)
+    below = _owner(chain[-2] if len(chain) > 1 else obj)
     return Ref(text(below, "kind"), namespace, name_of(chain[-1]), uid_of(chain[-1]))
 
 
@@ -258,6 +272,12 @@ def template_patch(kind: str, spec: Obj) -> Obj | None:
     return None
 
 
+def _images_only(spec: Obj) -> bool:
+    """Tell whether a partial PodSpec changes nothing but images, which the API allows on a pod that exists."""
+    lists = ("containers", "initContainers")
+    return all(k in lists for k in spec) and all(set(c) <= {"name", "image"} for k in lists for c in objects(spec, k))
+
+
 def log_need(container: Container) -> Log:
     """Return the need of the newest ended instance's log."""
     pod = container.pod
@@ -267,7 +287,7 @@ def log_need(container: Container) -> Log:
 def owner_needs(snapshot: Snapshot, obj: Obj) -> Iterator[Get]:
     """Ask for the next controller above ``obj`` that is not known yet."""
     chain = owner_chain(snapshot, obj)
-    owner = controller_of(chain[-1] if chain else obj)
+    owner = _owner(chain[-1] if chain else obj)
     resource = BY_KIND.get(text(owner, "kind"))
     if resource is not None and text(owner, "name") and len(chain) < 5:
         yield Get(resource.plural, namespace_of(obj), text(owner, "name"))
