@@ -12,7 +12,7 @@ from kubetriage.plugins.answers import not_seen, target_error
 from kubetriage.pods import Pod
 from kubetriage.rules import crash
 from kubetriage.rules.service import RULES
-from kubetriage.rules.service.behind import unready
+from kubetriage.rules.service.behind import representatives
 from kubetriage.rules.service.case import WORKLOADS, Backend, Options, Trace, World
 from kubetriage.rules.service.clients import client_ref
 from kubetriage.rules.service.entrances import CONTROLLER_SELECTOR, Entrance
@@ -191,7 +191,7 @@ def _scan_needs(world: World, request: Request) -> Iterator[Need]:
                     yield Get("secrets", use.ref.namespace, use.ref.name)
     if any(not e.ingress.addresses for e in entrances):
         yield List("pods", "", CONTROLLER_SELECTOR)
-    troubled = [p for b in backends for p in unready(b)[:1]]
+    troubled = [p for b in backends for p in representatives(b)[:1]]
     pending = [b for b in backends if _is_pending(b)]
     if troubled or pending or empty:
         yield List("events", namespace)

@@ -791,3 +791,29 @@ def test_every_code_is_in_the_table_of_causes_and_has_a_test_here():
     for table in (INGRESS, GATEWAY):
         tested |= {c for _, expected in table.values() for c in expected}
     assert {r.CODE for r in load("svc-trace").rules} - tested == {"DNSNotReady", "MeshMTLSMismatch"}
+
+
+def test_alike_pods_are_read_once_and_counted_together():
+    from kubetriage.plugins import Request
+    from kubetriage.snapshot import List
+    from support.offline import target
+
+    svc = service()
+    down = [
+        pod(f"web-{i}", ready=False, waiting="CrashLoopBackOff", restarts=3, ip=f"10.0.0.{i}", owner=RS)
+        for i in range(1, 9)
+    ]
+    known = cluster(*behind(svc, *down))
+    (first, *_) = problems(trace(known))
+    assert sum(first.details["podCauses"].values()) == 8
+    assert len(first.details["podCauses"]) == 1
+    request = Request((target("svc/web"),), NS, options={"client": "", "symptom": "", "probe": False})
+    events = {n for n in load("svc-trace").plan(known, request) if isinstance(n, List) and n.resource == "events"}
+    assert len(events) == 1
+
+
+def test_the_missing_rule_is_a_patch():
+    rule = policy(ingress=[{"from": [{"podSelector": {"matchLabels": {"app": "x"}}}]}])
+    (first, *_) = problems(trace(cluster(*healthy_web(), CLIENT, rule), client="pod/shop-1"))
+    patched = policy(ingress=first.fix[0].patch["spec"]["ingress"])
+    assert causes(trace(cluster(*healthy_web(), CLIENT, patched), client="pod/shop-1")) == []

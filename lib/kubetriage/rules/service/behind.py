@@ -9,6 +9,8 @@ from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.pods import Pod
 from kubetriage.rules.service.case import Backend, Fault, fault, plural
 
+PODS_LOOKED_AT = 3
+"""Unready pods of one Service whose events and logs are read."""
 _WORST_SHOWN = 3
 """Causes that one finding spells out; the rest are counted in ``podCauses``."""
 
@@ -48,15 +50,37 @@ def unready(backend: Backend) -> tuple[Pod, ...]:
     return tuple(p for p in backend.pods if not p.ready and not p.deleting)
 
 
+def representatives(backend: Backend) -> tuple[Pod, ...]:
+    """Return the unready pods that stand for all of them: one of each workload and status, the first few."""
+    found: dict[object, Pod] = {}
+    for pod in unready(backend):
+        found.setdefault(_signature(backend, pod), pod)
+    return tuple(found.values())[:PODS_LOOKED_AT]
+
+
+def _signature(backend: Backend, pod: Pod) -> object:
+    return (backend.workload(pod), pod.status_text(), pod.ready_text())
+
+
 def troubles(backend: Backend) -> tuple[Trouble, ...]:
-    """Group the unready pods by what the crash rules say, the most frequent cause first."""
+    """Group the unready pods by what the crash rules say, the most frequent cause first.
+
+    Of pods that are alike only one is read in full; its verdict counts for the others, unless theirs is certain.
+    """
+    alike = {_signature(backend, p): _verdict(backend, p) for p in representatives(backend)}
     found: dict[str, tuple[Finding | None, list[Pod]]] = {}
     for pod in unready(backend):
-        verdict = next((f for f in backend.world.crash(pod) if f.severity is not Severity.NOTE), None)
+        verdict = _verdict(backend, pod)
+        if verdict is None or verdict.confidence is not Confidence.CONFIRMED:
+            verdict = alike.get(_signature(backend, pod), verdict) or verdict
         cause = verdict.cause if verdict else ""
         found.setdefault(cause, (verdict, []))[1].append(pod)
     groups = [Trouble(cause, verdict, tuple(pods)) for cause, (verdict, pods) in found.items()]
     return tuple(sorted(groups, key=lambda t: -len(t.pods)))
+
+
+def _verdict(backend: Backend, pod: Pod) -> Finding | None:
+    return next((f for f in backend.world.crash(pod) if f.severity is not Severity.NOTE), None)
 
 
 def pods_fault(code: str, backend: Backend, head: str, chosen: Iterable[Trouble], severity: Severity) -> Fault:

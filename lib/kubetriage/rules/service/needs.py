@@ -12,7 +12,7 @@ from kubetriage.rules import crash
 from kubetriage.rules.crash.case import owner_needs
 from kubetriage.rules.service import endpoints as eps
 from kubetriage.rules.service.around import OTHER_POLICY_APIS
-from kubetriage.rules.service.behind import unready
+from kubetriage.rules.service.behind import PODS_LOOKED_AT, representatives
 from kubetriage.rules.service.case import WORKLOADS, Backend, Options, World, template_labels
 from kubetriage.rules.service.clients import DNS_NAMESPACE
 from kubetriage.rules.service.entrances import CONTROLLER_SELECTOR, Entrance
@@ -26,8 +26,6 @@ from kubetriage.rules.service.selectors import selects
 from kubetriage.rules.service.tls import SecretUse
 from kubetriage.snapshot import Dial, Get, List, Log, Need, Raw, Snapshot
 
-PODS_LOOKED_AT = 3
-"""Unready pods of one Service whose events and logs are read: pods of one workload fail alike."""
 GROUPS = Raw("/apis")
 """The API groups that the cluster serves."""
 
@@ -93,7 +91,7 @@ def _pod_needs(backend: Backend) -> Iterator[Need]:
             if selects(backend.selector, template_labels(obj)):
                 yield List("events", namespace, fields=f"involvedObject.uid={ref.uid}")
                 yield from _members(backend, ref)
-    for pod in unready(backend)[:PODS_LOOKED_AT]:
+    for pod in representatives(backend):
         yield from crash.pod_needs(snapshot, pod)
     for pod in backend.pods[:PODS_LOOKED_AT]:
         yield from owner_needs(snapshot, pod.raw)

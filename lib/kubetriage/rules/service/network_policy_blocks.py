@@ -11,6 +11,7 @@ Fix: add the missing rule to a policy that selects the pods; allow the pod's por
 Source: networking.k8s.io/v1 NetworkPolicy: isolated pods accept only the union of the rules.
 """
 
+import json
 from collections.abc import Iterator
 
 from kubetriage.fields import Obj, name_of, objects
@@ -97,11 +98,15 @@ def _ingress_text(policy: Obj) -> str:
 def _blocked(backend: Backend, crossing: Crossing) -> Fault:
     names = ", ".join(f"networkpolicy/{n}" for n in crossing.decision.policies)
     namespace = crossing.isolated.namespace
+    policies = backend.world.listing("networkpolicies", namespace).items
     fix: tuple[Fix, ...] = (Fix(f"Allow it in a NetworkPolicy that selects pod/{crossing.isolated.name}"),)
     if crossing.decision.rule is not None and crossing.decision.policies:
         ref = Ref("NetworkPolicy", namespace, crossing.decision.policies[0])
-        words = f"Add to spec.{crossing.direction} of networkpolicy/{ref.name}: {dict(crossing.decision.rule)}"
-        fix = (Fix(words, None, ref),)
+        rule = dict(crossing.decision.rule)
+        old = next((p for p in policies if name_of(p) == ref.name), {})
+        patch = {"spec": {crossing.direction: [*objects(old, "spec", crossing.direction), rule]}}
+        words = f"Add to spec.{crossing.direction} of networkpolicy/{ref.name}: {json.dumps(rule)}"
+        fix = (Fix(words, patch, ref),)
     return fault(
         CODE,
         backend.policy_place,

@@ -325,8 +325,9 @@ def _pods_draft(backend: Backend) -> Draft:
 
 def _service_draft(backend: Backend) -> Draft:
     if backend.selector:
-        count = plural(len(backend.pods), "pod") if backend.pod_list.complete else "pods not seen"
-        said = f"{backend.selector_text} selects {count}"
+        said = f"{backend.selector_text} selects {plural(len(backend.pods), 'pod')}"
+        if not backend.pod_list.complete:
+            said = f"selector {backend.selector_text}; pods not seen"
     else:
         said = f"no selector; {plural(len(backend.endpoints.items), 'endpoint')} written by hand"
     if backend.headless:
