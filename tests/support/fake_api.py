@@ -277,6 +277,9 @@ class FakeApi:
             place = self.store.setdefault(resource.plural, {})
             for item in json.loads(file.read_text())["items"]:
                 meta = item["metadata"]
+                if (item.get("data") or {}).get("tls.key") == "":
+                    # The captures' makers blanked the key. This is one of a kind that nobody compares.
+                    item["data"]["tls.key"] = base64.b64encode(certs.incomparable_key()).decode()
                 place[meta.get("namespace", "") if resource.namespaced else "", meta["name"]] = item
         gateway = [r.plural for r in RESOURCES if r.group == "gateway.networking.k8s.io"]
         if not any(p in self.store for p in gateway):

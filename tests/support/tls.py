@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed448
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
@@ -126,6 +126,14 @@ def certificates() -> Certificates:
         folder / "other.key",
         folder / "client.crt",
         folder / "client.key",
+    )
+
+
+@functools.cache
+def incomparable_key() -> bytes:
+    """Return a private key (PEM) of a kind that TLS servers of clusters do not use."""
+    return ed448.Ed448PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
