@@ -208,6 +208,13 @@ def test_the_service_account_got_its_secret_after_the_pod():
     assert "Recreate" in found.fix[0].text
 
 
+def test_logins_of_ecr_expire():
+    image = "1.dkr.ecr.eu-west-1.amazonaws.com/api:1"
+    (found,) = crash_findings(stuck(back_off("denied: Your authorization token has expired.", image), image=image))
+    assert found.cause == "ImagePullUnauthorized"
+    assert "12 hours" in found.fix[0].text
+
+
 class TestPullSecrets:
     refused = staticmethod(
         lambda: stuck(back_off(containerd("401 Unauthorized")), imagePullSecrets=[{"name": "regcred"}])

@@ -74,6 +74,8 @@ def _finding(failure: PullFailure) -> Finding:
             f"--docker-server={image.registry} --docker-username=... --docker-password=...) and name it in "
             f"imagePullSecrets of {case.workload_name}."
         )
+    if ".dkr.ecr." in image.registry:
+        words += " A login of ECR lasts 12 hours; nodes with a role that may read the repository need none."
     if failure.kind is Pull.EITHER:
         if others:
             evidence.append(Evidence("status", f"pod/{others[0]}", f"runs an image of {image.path}"))
