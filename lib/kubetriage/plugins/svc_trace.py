@@ -10,6 +10,7 @@ from kubetriage.model import Diagnosis, Lines, NotSeen, Section, Severity, Table
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import not_seen, target_error
 from kubetriage.pods import Pod
+from kubetriage.resources import BY_PLURAL
 from kubetriage.rules import crash
 from kubetriage.rules.service import RULES
 from kubetriage.rules.service.behind import representatives
@@ -312,6 +313,9 @@ def _gaps(world: World, request: Request, target: Target, options: Options) -> t
     # That a namesake stands in another namespace is a hint; few users may look there.
     needs = [n for n in asked if isinstance(n, Get) or (isinstance(n, List) and not n.fields.startswith("metadata."))]
     names = {uid_of(raw): f"pod/{name_of(raw)}" for raw in world.listing("pods", request.namespace).items}
+    if world.snapshot.source != "cluster" and not any(world.listing(p).items for p in (*ROUTE_KINDS, "gateways")):
+        # A dump does not say whether the Gateway API is served; without one of its objects it hardly is.
+        needs = [n for n in needs if BY_PLURAL[n.resource].group != GROUP]
     return _in_words(not_seen(world.snapshot, needs, names))
 
 

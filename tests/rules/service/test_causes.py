@@ -817,3 +817,37 @@ def test_the_missing_rule_is_a_patch():
     (first, *_) = problems(trace(cluster(*healthy_web(), CLIENT, rule), client="pod/shop-1"))
     patched = policy(ingress=first.fix[0].patch["spec"]["ingress"])
     assert causes(trace(cluster(*healthy_web(), CLIENT, patched), client="pod/shop-1")) == []
+
+
+def test_a_family_without_endpoints_is_a_warning():
+    svc = service(ipFamilies=["IPv4", "IPv6"])
+    (first, *_) = problems(trace(cluster(*behind(svc, pod("web-1")))))
+    assert (first.cause, first.severity) == ("NoEndpoints", Severity.WARNING)
+    six = slice_of(svc, pod("web-1", ip="fd00::1"), family="IPv6", ports=[{"port": 8080}])
+    assert causes(trace(cluster(*behind(svc, pod("web-1")), six))) == []
+
+
+def test_what_policies_leave_open_is_not_judged():
+    block = policy(ingress=[{"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}])
+    found = trace(cluster(*healthy_web(), CLIENT, block), client="pod/shop-1")
+    row = next(h for h in found.extra["hops"] if h["hop"] == "NetworkPolicy")
+    assert "NetworkPolicyBlocks" not in causes(found)
+    assert row["state"] in ("not seen", "degraded")
+
+
+def test_a_job_with_the_same_labels_is_not_meant():
+    helper = pod("web-init", ip="10.0.0.2", owner=("Job", "web-init"))
+    assert causes(trace(cluster(*behind(service(), pod("web-1", owner=RS), helper)))) == ["SelectorTooBroad"]
+
+
+def test_strangers_without_the_named_port_are_the_selectors_fault():
+    svc = service(ports=[{"name": "http", "port": 80, "targetPort": "http"}])
+    mine, stranger = (
+        pod("web-1", owner=RS),
+        pod("db-1", container(("pg", 5432)), ip="10.0.0.2", owner=("StatefulSet", "db")),
+    )
+    slices = [
+        slice_of(svc, mine, ports=[{"name": "http", "port": 8080}]),
+        slice_of(svc, stranger, ports=None, name="web-y"),
+    ]
+    assert causes(trace(cluster(svc, mine, stranger, *slices))) == ["SelectorTooBroad", "TargetPortNameNotFound"]

@@ -406,6 +406,8 @@ class Fault(Finding):
     """What it makes of its row."""
     short: str = ""
     """The row's evidence; empty: the message."""
+    urgent: bool = True
+    """False: it works today, so it never comes before what may be broken now."""
 
     def finding(self) -> Finding:
         """Return the plain finding; hop and proof level stay as keys of the JSON contract."""
@@ -439,6 +441,7 @@ def fault(
     fix: Iterable[Fix] = (),
     verify: Iterable[str] = (),
     short: str = "",
+    urgent: bool = True,
     details: Mapping[str, Any] | None = None,
 ) -> Fault:
     """Make a finding of a place in the trace.
@@ -463,6 +466,7 @@ def fault(
         proof,
         state or states[severity],
         short or message,
+        urgent,
     )
 
 

@@ -63,7 +63,6 @@ def check(trace: Trace) -> Iterator[Fault]:
             severity=Severity.NOTE if young else Severity.WARNING,
             proof="inferred",
             confidence=Confidence.POSSIBLE,
-            state="ok" if young else "not seen",
             evidence=[
                 Evidence("spec", f"{name} spec.controller", entrance.controller),
                 Evidence("status", f"{entrance.name} status.loadBalancer.ingress", "<none>"),

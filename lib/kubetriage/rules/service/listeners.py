@@ -122,7 +122,9 @@ def tried(trace: Trace, backend: Backend) -> Iterator[Tried]:
 
 def service_proxy(backend: Backend, port: ServicePort) -> str:
     """Return the API server's path that sends a GET through a Service port."""
-    return f"/api/v1/namespaces/{backend.namespace}/services/{backend.name}:{port.port}/proxy/"
+    secure = port.app_protocol == "https" or port.name.startswith("https") or port.port == 443
+    name = f"{'https:' if secure else ''}{backend.name}:{port.port}"
+    return f"/api/v1/namespaces/{backend.namespace}/services/{name}/proxy/"
 
 
 def refused(trace: Trace, backend: Backend, port: ServicePort) -> Evidence | None:

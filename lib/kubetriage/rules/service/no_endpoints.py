@@ -40,6 +40,7 @@ def check(trace: Trace) -> Iterator[Fault]:
             yield from _without_pods(backend)
         elif backend.ready_pods:
             yield from _missing(trace, backend)
+            yield from _family(backend)
 
 
 def _by_hand(trace: Trace, backend: Backend) -> Iterator[Fault]:
@@ -160,6 +161,31 @@ def _missing(trace: Trace, backend: Backend) -> Iterator[Fault]:
             f"{backend.command} get pods -l {backend.selector_text} -o wide",
         ),
         short=f"{len(absent)} of {plural(len(backend.ready_pods), 'ready pod')} not among the endpoints",
+    )
+
+
+def _family(backend: Backend) -> Iterator[Fault]:
+    """Judge a dual-stack Service, one family of which nothing serves."""
+    view = backend.endpoints
+    have = {e.family for e in view.items if e.takes_traffic}
+    missing = [f for f in _families(backend) if f not in have]
+    if view.source != "slices" or not have or not missing:
+        return
+    family, pod = missing[0], backend.ready_pods[0]
+    addresses = ", ".join(str(dig(i, "ip")) for i in dig(pod.raw, "status", "podIPs") or []) or "<none>"
+    yield fault(
+        CODE,
+        backend.place,
+        f"svc/{backend.name} has an {family} address and no {family} endpoint: clients that try {family} first are "
+        "refused or wait.",
+        severity=Severity.WARNING,
+        evidence=[
+            Evidence("spec", f"service/{backend.name} spec.ipFamilies", ", ".join(_families(backend))),
+            pod.fact("status", f"pod/{pod.name} status.podIPs", addresses),
+        ],
+        fix=[Fix(f"Give the pods an {family} address, or set ipFamilyPolicy of svc/{backend.name} to SingleStack")],
+        verify=(f"{backend.command} get endpointslices -l {eps.SERVICE_NAME_LABEL}={backend.name}",),
+        short=f"no {family} endpoint",
     )
 
 

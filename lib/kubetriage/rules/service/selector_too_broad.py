@@ -33,9 +33,10 @@ def check(trace: Trace) -> Iterator[Fault]:
             # Bare pods have no workload to compare by; one of each is not two applications.
             continue
         ranked = sorted(groups.items(), key=lambda g: (-_fits(backend, g[1][0]), g[0].kind == "Job", -len(g[1])))
-        meant, foreign = ranked[0], [g for g in ranked[1:] if _unlike(ranked[0][1][0], g[1][0])]
+        (meant, own), rest = ranked[0], ranked[1:]
+        foreign = [g for g in rest if _unlike(backend, (meant, own[0]), (g[0], g[1][0]))]
         if foreign:
-            yield _fault(backend, meant[0], meant[1], foreign)
+            yield _fault(backend, meant, own, foreign)
 
 
 def _shape(pod: Pod) -> set[tuple[str, str]]:
@@ -48,10 +49,20 @@ def _shape_text(pod: Pod) -> str:
     return ", ".join(f"{container} {port}".strip() for container, port in sorted(_shape(pod)))
 
 
-def _unlike(one: Pod, other: Pod) -> bool:
-    images = {_repository(c.image) for c in one.containers if c.kind == "app"}
-    others = {_repository(c.image) for c in other.containers if c.kind == "app"}
-    return _shape(one) != _shape(other) and not images & others
+def _unlike(backend: Backend, meant: tuple[Ref, Pod], other: tuple[Ref, Pod]) -> bool:
+    """Tell whether two workloads are different programs; a canary has the same containers and ports."""
+    if _shape(meant[1]) == _shape(other[1]):
+        return other[0].kind == "Job" != meant[0].kind
+    if _lacks(backend, meant[1], other[1]):
+        return True
+    names = {c.name for c in meant[1].containers} & {c.name for c in other[1].containers}
+    images = {_repository(c.image) for c in meant[1].containers} & {_repository(c.image) for c in other[1].containers}
+    return not names and not images
+
+
+def _lacks(backend: Backend, meant: Pod, other: Pod) -> bool:
+    """Tell whether a pod declares ports, but not the Service's, which the meant pods declare."""
+    return bool(eps.declared_ports(other.raw)) and _fits(backend, other) < _fits(backend, meant)
 
 
 def _repository(image: str) -> str:
@@ -94,7 +105,7 @@ def _fault(backend: Backend, meant: Ref, meant_pods: list[Pod], foreign: list[tu
         f"{meant.kind.lower()}/{meant.name}; "
         + ("their share of the requests goes to another program." if ready else "none of them is ready now."),
         severity=Severity.WARNING if ready else Severity.NOTE,
-        proof="inferred",
+        proof="proven" if all(_lacks(backend, meant_pods[0], p) for p in strangers) else "inferred",
         evidence=[
             Evidence("spec", f"service/{backend.name} spec.selector", backend.selector_text),
             *(Evidence("spec", f"pod/{p.name} containers", _shape_text(p)) for p in (meant_pods[0], strangers[0])),

@@ -120,7 +120,6 @@ def _fault(
         severity=severity,
         proof="observed" if observed else "inferred",
         confidence=Confidence.POSSIBLE if possible else None,
-        state="ok" if possible else None,
         evidence=[
             Evidence("spec", f"service/{backend.name} spec.ports[{port.port}].targetPort", str(port.target)),
             line,

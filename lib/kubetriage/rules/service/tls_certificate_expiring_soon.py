@@ -35,7 +35,7 @@ def check(trace: Trace) -> Iterator[Fault]:
             use.place,
             f"The certificate of {use.name} ends in {human_duration(left)}, on {format_time(leaf.not_after)}.",
             severity=Severity.WARNING,
-            state="ok",
+            urgent=False,
             evidence=[Evidence("config", f"{use.name} tls.crt notAfter", format_time(leaf.not_after))],
             fix=[Fix(f"Renew the certificate in {use.name} of namespace {use.ref.namespace}")],
             verify=(use.get_command,),

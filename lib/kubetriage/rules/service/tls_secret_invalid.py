@@ -59,5 +59,5 @@ def _fault(use: SecretUse, words: str, at: str, value: str, severity: Severity) 
         fix=[Fix(f"Replace it: kubectl -n {namespace} create secret tls {name} --cert=tls.crt --key=tls.key")],
         verify=(f"kubectl -n {namespace} describe secret {name}",),
         short=f"{use.name} {words}",
-        state="ok" if severity is Severity.WARNING else None,
+        urgent=severity is Severity.ERROR,
     )

@@ -11,6 +11,7 @@ from kubetriage.model import Confidence, RuledOut, Severity
 from kubetriage.rules.service import RULES
 from kubetriage.rules.service.around import admissions, others, policies_of
 from kubetriage.rules.service.case import Backend, Fault, Place, Proof, Trace, plural
+from kubetriage.rules.service.clients import crossings
 from kubetriage.rules.service.endpoints import ServicePort
 from kubetriage.rules.service.entrances import Entrance
 from kubetriage.rules.service.routes import Entry, Path
@@ -120,12 +121,13 @@ def _rank(trace: Trace, found: Fault) -> tuple[int, int]:
     symptom = SYMPTOMS.get(trace.options.symptom)
     fits = 0 if symptom is None or found.cause in symptom.causes else 1
     proven = found.proof != "inferred" and found.confidence is Confidence.CONFIRMED
+    if not found.urgent:
+        return fits, 4
     if proven and found.state in ("broken", "degraded"):
         return fits, 0 if found.state == "broken" else 1
     if found.confidence is Confidence.LIKELY and found.state in ("broken", "degraded"):
         return fits, 2 if found.severity is Severity.ERROR else 3
-    # What works now but not for long, and mere suspicions.
-    return fits, 4 if found.confidence is not Confidence.POSSIBLE else 5
+    return fits, 5  # a mere suspicion
 
 
 def _rows(drafts: list[Draft], faults: list[Fault]) -> tuple[Row, ...]:
@@ -155,7 +157,7 @@ def _rows(drafts: list[Draft], faults: list[Fault]) -> tuple[Row, ...]:
 def _drafts(trace: Trace) -> Iterator[Draft]:
     users = tuple(e.place for e in trace.ingresses) + tuple(r.place for r in trace.routes)
     for backend in trace.backends:
-        yield from _backend_drafts(backend, users)
+        yield from _backend_drafts(trace, backend, users)
     for entrance in trace.ingresses:
         yield from _ingress_drafts(entrance)
     for route in trace.routes:
@@ -276,7 +278,7 @@ def _gateway_drafts(entry: Entry) -> Iterator[Draft]:
         yield _secret_draft(use)
 
 
-def _backend_drafts(backend: Backend, users: tuple[Place, ...]) -> Iterator[Draft]:
+def _backend_drafts(trace: Trace, backend: Backend, users: tuple[Place, ...]) -> Iterator[Draft]:
     lookup, place = backend.lookup, backend.place
     name = f"svc/{backend.name}"
     if not lookup.found:
@@ -307,7 +309,7 @@ def _backend_drafts(backend: Backend, users: tuple[Place, ...]) -> Iterator[Draf
             gap = f"endpoints not seen: {view.why}" + (f"; from the pods: {said}" if view.source == "pods" else "")
         needs = (backend.pods_place, place) if not count.ready else ()
         yield Draft(backend.port_place(count.port), f"{name}:{count.port.port}", said, gap, needs)
-    yield _policy_draft(backend)
+    yield _policy_draft(trace, backend)
 
 
 def _pods_draft(backend: Backend) -> Draft:
@@ -336,15 +338,10 @@ def _service_draft(backend: Backend) -> Draft:
         said += "; clients stick to one pod (sessionAffinity ClientIP)"
     if backend.publishes_unready:
         said += "; publishes pods that are not ready"
-    families = [f for f in backend.service.get("spec", {}).get("ipFamilies") or () if isinstance(f, str)]
-    have = {e.family for e in backend.endpoints.items}
-    missing = [f for f in families if f not in have]
-    if len(families) > 1 and missing and have:
-        said += f"; no {' or '.join(missing)} endpoint"
     return Draft(backend.place, f"svc/{backend.name}", said)
 
 
-def _policy_draft(backend: Backend) -> Draft:
+def _policy_draft(trace: Trace, backend: Backend) -> Draft:
     place = backend.policy_place
     listing = backend.world.listing("networkpolicies", backend.namespace)
     if not listing.complete:
@@ -362,6 +359,9 @@ def _policy_draft(backend: Backend) -> Draft:
             + ("everyone" if all(a.admission.everyone for a in found) else "some peers")
         )
         said += " on " + ", ".join(sorted({f"{a.number}/{a.port.protocol}" for a in found}))
+    doubtful = next((c for c in crossings(trace, backend) if not c.allowed and not c.blocked), None)
+    if doubtful is not None:
+        return Draft(place, "networkpolicies", said, f"{doubtful.words}: cannot be told, {doubtful.decision.why}")
     unknown = others(backend)
     if unknown:
         return Draft(place, "networkpolicies", said, f"{said}; not evaluated: {', '.join(unknown[:3])}")
