@@ -412,3 +412,19 @@ def test_a_node_name_that_never_existed():
     (found,) = crash_findings(pod(phase="Pending", node="ghost"), gone_nodes=["ghost"])
     assert found.cause == "NodeNotReady"
     assert "nobody starts" in found.message
+
+
+def test_a_driver_that_refuses_to_attach():
+    claim = obj("PersistentVolumeClaim", "data", spec={"volumeName": "pvc-1"}, status={"phase": "Bound"})
+    said = event("FailedAttachVolume", 'AttachVolume.Attach failed for volume "pvc-1" : rpc error: disk not found')
+    (found,) = crash_findings(creating(CLAIM), said, claim)
+    assert found.cause == "VolumeAttachFailed"
+    assert "claim data" in found.message
+    assert "disk not found" in found.message
+
+
+def test_a_holder_that_is_not_visible():
+    said = event("FailedAttachVolume", 'Multi-Attach error for volume "pvc-1" Volume is already exclusively attached')
+    claim = obj("PersistentVolumeClaim", "data", spec={"volumeName": "pvc-1"}, status={"phase": "Bound"})
+    (found,) = crash_findings(creating(CLAIM), said, claim, denied=["pods", "volumeattachments"])
+    assert (found.cause, found.confidence) == ("VolumeAttachFailed", Confidence.CONFIRMED)

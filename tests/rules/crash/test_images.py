@@ -322,3 +322,29 @@ def test_a_debug_container_does_not_break_the_pod():
         },
     )
     assert [(f.cause, f.severity) for f in crash_findings(target)] == [("ImageNotFound", Severity.WARNING)]
+
+
+@pytest.mark.parametrize(
+    ("error", "word", "fix"),
+    [
+        ("x509: certificate signed by unknown authority", "does not trust", "CA certificate"),
+        ("x509: certificate has expired or is not yet valid: current time", "does not trust", "Renew"),
+        ("x509: certificate is valid for a.example, not registry.example", "does not trust", "host name"),
+        ("http: server gave HTTP response to HTTPS client", "plain HTTP", "insecure"),
+        ("dial tcp: lookup registry.example on 10.0.0.10:53: no such host", "resolve registry.example", "DNS"),
+        ("dial tcp: lookup auth.example: no such host", "which serves registry.example", "auth.example"),
+        ("dial tcp 10.1.2.3:443: connect: connection refused", "10.1.2.3:443: connection refused", "10.1.2.3:443"),
+        ("context deadline exceeded", "no answer", "proxy"),
+    ],
+)
+def test_what_keeps_the_node_from_the_registry(error, word, fix):
+    words = containerd(f'failed to do request: Head "https://registry.example/v2/": {error}')
+    (found,) = crash_findings(stuck(back_off(words)))
+    assert found.cause == "RegistryUnreachable"
+    assert word in found.message
+    assert fix in found.fix[0].text
+
+
+def test_a_repository_that_does_not_exist():
+    (found,) = crash_findings(stuck(back_off("name unknown: repository name not known to registry")))
+    assert "has no repository team/api" in found.message

@@ -5,6 +5,7 @@ import pytest
 from kubetriage.model import Confidence
 from kubetriage.pods import Pod
 from kubetriage.rules import crash
+from kubetriage.rules.crash.requests import amount_text, pod_request
 from kubetriage.rules.crash.scheduling import Block, parse_reasons
 from support.objects import at, cluster, container, crash_causes, crash_findings, event, obj, pod
 from support.offline import diagnosis
@@ -349,3 +350,116 @@ def test_a_driver_that_makes_no_volume_while_the_scheduler_waits():
     (found,) = crash_findings(pod(node="", phase="Pending", **using("data")), data, wait, said)
     assert (found.cause, found.confidence) == ("PersistentVolumeClaimPending", Confidence.LIKELY)
     assert "csi.example" in found.message
+
+
+@pytest.mark.parametrize(
+    ("fields", "amount"),
+    [
+        (
+            {"containers": [{"resources": {"requests": {"cpu": "1"}}}, {"resources": {"limits": {"cpu": "500m"}}}]},
+            "1500m CPU",
+        ),
+        (
+            {
+                "containers": [{"resources": {"requests": {"cpu": "1"}}}],
+                "initContainers": [
+                    {"restartPolicy": "Always", "resources": {"requests": {"cpu": "1"}}},
+                    {"resources": {"requests": {"cpu": "3"}}},
+                ],
+            },
+            "4 CPU",
+        ),
+        ({"containers": [{"resources": {"requests": {"cpu": "1"}}}], "overhead": {"cpu": "1"}}, "2 CPU"),
+        ({"containers": [], "resources": {"requests": {"cpu": "2"}}}, "2 CPU"),
+        ({"containers": []}, "0 CPU"),
+    ],
+)
+def test_the_request_is_added_up_as_the_scheduler_does(fields, amount):
+    assert amount_text("cpu", pod_request(Pod({"spec": fields}), "cpu")) == amount
+
+
+def test_a_gpu_is_counted_in_pieces():
+    target = pending(
+        "1 Insufficient nvidia.com/gpu", total=1, containers=[container(resources={"limits": {"nvidia.com/gpu": "2"}})]
+    )
+    (found,) = crash_findings(target, obj("Node", "w-1", spec={}, status={"allocatable": {"nvidia.com/gpu": "1"}}))
+    assert "2 of nvidia.com/gpu" in found.message
+
+
+@pytest.mark.parametrize(
+    ("fields", "phase", "reason", "word"),
+    [
+        ({"storageClassName": "fast"}, "Lost", "", "gone"),
+        ({"storageClassName": "local"}, "Pending", "", "no-provisioner"),
+        (
+            {"storageClassName": "fast", "accessModes": ["ReadWriteMany"]},
+            "Pending",
+            "FailedBinding",
+            "no persistent volumes",
+        ),
+        ({"storageClassName": "fast"}, "Pending", "", "has not made"),
+    ],
+)
+def test_what_is_wrong_with_a_claim(fields, phase, reason, word):
+    data = claim("data", phase, **fields)
+    classes = [
+        obj("StorageClass", "fast", provisioner="csi.example"),
+        obj("StorageClass", "local", provisioner="kubernetes.io/no-provisioner"),
+    ]
+    said = [event(reason, "no persistent volumes available for this claim", data)] if reason else []
+    (found,) = crash_findings(pending(UNBOUND, **using("data")), data, *classes, *said)
+    assert found.cause == "PersistentVolumeClaimPending"
+    assert word in found.message
+
+
+def test_a_claim_that_is_being_deleted():
+    data = {**claim("data", "Bound"), "metadata": {**claim("data")["metadata"], "deletionTimestamp": at(-60)}}
+    why = 'persistentvolumeclaim "data" is being deleted'
+    (found,) = crash_findings(pending(why, **using("data")), data)
+    assert "being deleted" in found.message
+
+
+def test_the_claim_of_an_ephemeral_volume():
+    volumes = [{"name": "scratch", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}}]
+    (found,) = crash_findings(pending('persistentvolumeclaim "api-scratch" not found', volumes=volumes))
+    assert "volume scratch" in found.message
+
+
+ANTI = {
+    "podAntiAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": [
+            {
+                "labelSelector": {
+                    "matchLabels": {"app": "api"},
+                    "matchExpressions": [{"key": "tier", "operator": "In", "values": ["a"]}],
+                },
+                "topologyKey": "kubernetes.io/hostname",
+            }
+        ]
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("didn't match pod anti-affinity rules", "app=api, tier In (a) by kubernetes.io/hostname"),
+        ("didn't satisfy existing pods anti-affinity rules", "shuns"),
+    ],
+)
+def test_the_rule_of_anti_affinity(words, expected):
+    (found,) = crash_findings(pending(f"3 node(s) {words}", affinity=ANTI))
+    assert expected in found.message
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("didn't match pod topology spread constraints", "maxSkew 1"),
+        ("didn't match pod topology spread constraints (missing required label)", "lack the label zone"),
+    ],
+)
+def test_the_spread_constraint(words, expected):
+    rule = {"topologyKey": "zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
+    (found,) = crash_findings(pending(f"3 node(s) {words}", topologySpreadConstraints=[rule]))
+    assert expected in found.message
