@@ -249,24 +249,28 @@ def _scan(world: World, request: Request, options: Options) -> Answer:
         reason = "Forbidden" if "forbidden" in listing.why else "InternalError"
         return Answer((), (f"Error from server ({reason}): {listing.why}",))
     gaps = not_seen(world.snapshot, [n for n in _scan_needs(world, request) if isinstance(n, List)], {})
-    diagnoses = []
+    shown: list[Diagnosis] = []
+    checked = 0
+    for trace, hops in _scan_traces(world, request, options):
+        checked += 1
+        verdict = judge(trace)
+        if hops:
+            # What is below an entrance stands under its Services.
+            verdict = replace(verdict, faults=tuple(f for f in verdict.faults if f.place.hop in hops))
+        if request.show_all or any(f.severity is not Severity.NOTE for f in verdict.faults):
+            shown.append(_diagnosis(trace, gaps, verdict))
+    return Answer(tuple(shown), checked=checked)
+
+
+def _scan_traces(world: World, request: Request, options: Options) -> Iterator[tuple[Trace, tuple[str, ...]]]:
+    """Yield each trace of a scan, and the hops that it answers for; all when there are none."""
     for backend in _scanned(world, request):
-        trace = Trace(world, backend.ref, (backend,), options)
-        diagnoses.append(_diagnosis(trace, gaps, judge(trace)))
+        yield Trace(world, backend.ref, (backend,), options), ()
     for entrance in _scanned_entrances(world, request):
-        diagnoses.append(_upper(ingress_trace(world, entrance.ingress, options), gaps))
+        yield ingress_trace(world, entrance.ingress, options), _UPPER_HOPS
     for route in all_routes(world, request.namespace):
         if label_selector_matches(request.selector, labels(route.raw, "metadata", "labels")):
-            diagnoses.append(_upper(route_trace(world, route, options), gaps))
-    shown = tuple(d for d in diagnoses if request.show_all or not d.healthy)
-    return Answer(shown, checked=len(diagnoses))
-
-
-def _upper(trace: Trace, gaps: tuple[NotSeen, ...]) -> Diagnosis:
-    """Answer for an entrance of a scan; what is below it stands under its Services."""
-    verdict = judge(trace)
-    own = tuple(f for f in verdict.faults if f.place.hop in _UPPER_HOPS)
-    return _diagnosis(trace, gaps, replace(verdict, faults=own))
+            yield route_trace(world, route, options), _UPPER_HOPS
 
 
 # Answers.
