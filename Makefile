@@ -10,7 +10,7 @@ PYTHON ?= $(shell for v in 3.14 3.13 3.12 3.11 3.10 3; do \
 	p=$$(command -v python$$v) && $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' \
 	2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test lint format generate check-generated smoke standalone package release clean
+.PHONY: help demo test lint snapshots format generate check-generated smoke standalone package release clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -42,6 +42,9 @@ generate: $(VENV)/dev ## Write the files that follow from the tables of plugins 
 
 check-generated: $(VENV)/dev ## Fail when a generated file is stale
 	$(PY) docs/generate.py --check
+
+snapshots: $(VENV)/dev ## Write the reviewed answers of tests/render/snapshots anew; read the diff
+	KUBETRIAGE_WRITE_SNAPSHOTS=1 $(PY) -m pytest -q tests/render/test_snapshots.py
 
 format: $(VENV)/dev ## Format the code
 	$(VENV)/bin/ruff check --fix .

@@ -201,7 +201,10 @@ def _section(section: Section, terminal: Terminal, wide: bool, headers: bool) ->
     if section.title:
         yield terminal.paint(section.title, "bold")
     if isinstance(section, Lines):
-        yield from section.lines
+        for line in section.lines:
+            too_long = terminal.width is not None and len(line) > terminal.width
+            start = line[: len(line) - len(line.lstrip())]
+            yield wrapped(line, terminal.width, start + "  ", start) if too_long else line
     elif isinstance(section, Table):
         yield table(section.columns, section.rows, terminal.width, _flexible(section), headers)
 
