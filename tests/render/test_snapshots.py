@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-from support.offline import answer, truth
 
 from kubetriage.render.sanitize import sanitized
 from kubetriage.render.terminal import Terminal
 from kubetriage.render.text import render_text
+from support.offline import answer, truth
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 CASES = [
