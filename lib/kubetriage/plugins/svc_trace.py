@@ -220,7 +220,8 @@ def _scanned_pod(raw: Obj) -> Obj:
 
 
 def _scanned_node(raw: Obj) -> Obj:
-    return {"metadata": {"name": name_of(raw), "labels": labels(raw, "metadata", "labels")}}
+    kept = {"name": name_of(raw), "labels": labels(raw, "metadata", "labels")}
+    return {"metadata": kept, "spec": {"taints": objects(raw, "spec", "taints")}}
 
 
 def _scanned(world: World, request: Request) -> list[Backend]:

@@ -188,6 +188,14 @@ HEALTHY = {
         slice_of(service(), pod("web-1"), ports=[{"name": "http", "port": 8080}]),
         slice_of(service(), pod("web-2", ip="10.0.0.2"), ports=[{"name": "http", "port": 9090}], name="web-y"),
     ],
+    "local policy, and a control plane node": [
+        *behind(LOCAL, pod("web-1")),
+        node("n1"),
+        {
+            **node("cp"),
+            "spec": {"taints": [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]},
+        },
+    ],
     "local policy with a pod on every node": [*behind(LOCAL, pod("web-1")), node("n1")],
     "load balancer with an address": [
         *behind({**LB, "status": {"loadBalancer": {"ingress": [{"hostname": "lb.example.com"}]}}}, pod("web-1"))
@@ -457,6 +465,7 @@ INGRESS = {
     "BackendPortNotFound number": (web(backend=to(number=8081)), ["BackendPortNotFound"]),
     "BackendPortNotFound name": (web(backend=to(name="http")), ["BackendPortNotFound"]),
     "resource backend": (web(backend={"resource": {"kind": "Bucket", "name": "static"}}), []),
+    "action of the AWS controller": (web(backend=to("ssl-redirect", name="use-annotation")), []),
     "IngressClassNotFound": (web(cls="traefik", address=""), ["IngressClassNotFound"]),
     "IngressClassNotSet": (web(cls="", address=""), ["IngressClassNotSet"]),
     "classless but served": (web(cls=""), []),

@@ -19,6 +19,8 @@ from kubetriage.rules.service.ingress import (
 )
 from kubetriage.rules.service.tls import SecretUse
 
+ANNOTATION_PORT = "use-annotation"
+"""Port name with which the AWS Load Balancer Controller marks a backend that an annotation defines (a redirect)."""
 PROVIDER_CLASSES = ("gce", "gce-internal")
 """Classes that GKE serves without an IngressClass object (cloud.google.com/kubernetes-engine, ingress docs)."""
 CONTROLLER_LABELS: dict[str, str] = {
@@ -97,8 +99,8 @@ class Entrance:
         return found
 
     def backend(self, path: IngressPath) -> Backend | None:
-        """Return the Service of a path; None for a resource backend."""
-        if not path.backend.service:
+        """Return the Service of a path; None for a resource backend and for an action that only looks like one."""
+        if not path.backend.service or path.backend.port_name == ANNOTATION_PORT:
             return None
         return self.world.backend(self.ingress.namespace, path.backend.service)
 

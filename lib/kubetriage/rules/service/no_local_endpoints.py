@@ -47,10 +47,16 @@ def check(trace: Trace) -> Iterator[Fault]:
         nodes = backend.world.listing("nodes")
         if not nodes.complete:
             continue
-        without = [n for n in nodes.items if name_of(n) not in serving]
+        without = [n for n in nodes.items if name_of(n) not in serving and not _is_control_plane(n)]
         if without:
             for policy in policies:
                 yield from _judge(trace, backend, policy, serving, without, len(nodes.items))
+
+
+def _is_control_plane(node: Obj) -> bool:
+    """Tell whether ordinary pods, and so clients, are kept off a node."""
+    keys = {text(t, "key") for t in objects(node, "spec", "taints") if text(t, "effect") in ("NoSchedule", "NoExecute")}
+    return bool(keys & {"node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"})
 
 
 def _judge(
