@@ -6,12 +6,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 DEMOS = (
-    ("why-crash", ("api",), "oom-limit"),
     ("why-crash", ("api",), "secret-missing-env"),
     ("why-crash", ("api",), "liveness-slow-start"),
+    ("why-crash", ("deployment/api",), "quota-blocked"),
     ("why-crash", ("api",), "healthy"),
-    ("svc-trace", ("web", "-n", "svc-selector-typo"), "svc-selector-typo"),
-    ("svc-trace", ("ingress/web", "-n", "ing-tls-san"), "ing-tls-san"),
+    ("oom-budget", ("orders",), "jvm-xmx-over-limit"),
+    ("svc-trace", ("web",), "svc-selector-typo"),
+    ("svc-trace", ("ingress/web",), "ing-tls-san"),
+    ("node-triage", ("node-1",), "node-kubelet-stopped-6m"),
     ("plane-trace", (), "cp-etcd-disk-stall"),
 )
 

@@ -118,9 +118,8 @@ def proposal_fix(case: Case, proposal: Proposal) -> Fix:
         words = f"{verb} the memory limit of container {name} in {owner} to {size}."
         if case.workload.kind == "Pod" and case.pod.uid:
             command = f"kubectl -n {case.pod.namespace} patch pod {case.pod.name} --subresource resize"
-            words += (
-                f" A bare pod is resized in place: {command} (kubectl 1.32 and later); a JVM that runs keeps its heap."
-            )
+            words += f" It is a bare pod: {command} (kubectl 1.32 and later), or delete it and create it so."
+            return Fix(words)
         return case.template_fix(words, resources)
     words = f"Run container {name} of {owner} with {flags}" + (f" and a memory limit of {size}." if resources else ".")
     patch = flags_patch(case, proposal.flags)

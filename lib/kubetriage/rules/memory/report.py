@@ -7,19 +7,20 @@ from typing import Any
 
 from kubetriage.model import Lines, Section, Table
 from kubetriage.rules.memory import node
-from kubetriage.rules.memory.budget import Amount, Area, Budget, exact, mebibytes
+from kubetriage.rules.memory.budget import Amount, Budget, exact, mebibytes
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.hotspot import MIB
 from kubetriage.rules.memory.remedy import proposal_fix
 
-_BAR_WIDTH = 60
-_SHADES = "█▓▒░"
+_BAR_WIDTH = 56
+"""With label and figure it fits 80 columns."""
+_SHADES = "█▓▒░▚▞▤▥"
 
 
 def sections(case: Case) -> tuple[Section, ...]:
     """Return what is shown below the diagnosis of one container."""
     budget = case.budget
-    found: list[Section] = [budget_table(budget)]
+    found: list[Section] = [budget_table(budget), sources_table(budget)]
     bar = bar_lines(budget)
     if bar is not None:
         found.append(bar)
@@ -45,45 +46,65 @@ def _cell(amount: Amount, *, unbounded: bool = False) -> str:
 
 
 def budget_table(budget: Budget) -> Table:
-    """Return the areas with their three columns."""
-    rows = [_row(a) for a in budget.areas]
-    observed = budget.total_observed
+    """Return the areas with their three columns; each figure says in a word how it is known."""
+    rows = [
+        (
+            area.name,
+            _known(area.ceiling, unbounded=area.unbounded),
+            _known(area.expected),
+            _known(area.observed) if area.observed.size is not None else "-",
+        )
+        for area in budget.areas
+    ]
     ceiling, expected = budget.ceiling, budget.expected
+    rows.append(
+        (
+            "total",
+            mebibytes(ceiling) if ceiling is not None and _is_sum(budget) else "unknown",
+            mebibytes(expected) if expected is not None else "unknown",
+            _known(budget.total_observed),
+        )
+    )
+    limit = budget.limit
+    rows.append(("limit", mebibytes(limit.size) if limit.size is not None else "none", "", ""))
+    if limit.size is not None and (ceiling is not None or budget.total_observed.size is not None):
+        rows.append(("margin", *_margins(budget)))
+    title = f"Memory of container {budget.container} ({budget.runtime})"
+    return Table(title, ("AREA", "CEILING", "EXPECTED", "OBSERVED"), tuple(rows))
+
+
+def sources_table(budget: Budget) -> Table:
+    """Return where the figures of the budget come from, in full."""
+    rows = []
+    for area in budget.areas:
+        rows.append((area.name, "ceiling", str(area.ceiling)))
+        if area.expected.source and area.expected != area.ceiling:
+            rows.append(("", "expected", str(area.expected)))
+        if area.observed.size is not None:
+            rows.append(("", "observed", str(area.observed)))
     notes = []
     counted = [a.name for a in budget.areas if a.unbounded and a.ceiling.size is None and a.expected.size is not None]
     if counted:
         notes.append(f"{', '.join(counted)} without a cap counted as expected")
-    known = ceiling is not None and (budget.solvable or ceiling > 0)
-    if budget.areas and not budget.solvable and known:
+    if budget.areas and not budget.solvable and _is_sum(budget):
         notes.append("at least: an area without any figure is not in it")
-    notes.append(f"observed: {observed.source}")
-    total = (
-        "total",
-        mebibytes(ceiling) if ceiling is not None and known else "unknown",
-        mebibytes(expected) if expected is not None else "unknown",
-        _cell(observed),
-        "; ".join(notes),
-    )
-    rows.append(total)
+    if notes:
+        rows.append(("total", "ceiling", "; ".join(notes)))
+    rows.append(("total", "observed", budget.total_observed.source))
     for name, amount in budget.other_observed:
-        rows.append(("", "", "", _cell(amount), f"{name}, {amount.source}"))
-    limit = budget.limit
-    rows.append(("limit", mebibytes(limit.size) if limit.size is not None else "none", "", "", limit.source))
-    if limit.size is not None and (ceiling is not None or observed.size is not None):
-        rows.append(("margin", *_margins(budget), ""))
-    title = f"Memory of container {budget.container} ({budget.runtime})"
-    return Table(
-        title, ("AREA", "CEILING", "EXPECTED", "OBSERVED", "SOURCE (CEILING / EXPECTED / OBSERVED)"), tuple(rows)
-    )
+        rows.append(("", f"{name} {_cell(amount)}", amount.source))
+    rows.append(("limit", "", budget.limit.source))
+    return Table("Where the figures come from", ("AREA", "FIGURE", "SOURCE"), tuple(rows), wide=True)
 
 
-def _row(area: Area) -> tuple[str, ...]:
-    source = f"{area.ceiling} / {area.expected.kind}"
-    if area.observed.size is not None:
-        source += f" / {area.observed}"
-    ceiling = _cell(area.ceiling, unbounded=area.unbounded)
-    observed = _cell(area.observed) if area.observed.size is not None else "-"
-    return area.name, ceiling, _cell(area.expected), observed, source
+def _is_sum(budget: Budget) -> bool:
+    """Tell whether the ceilings add up to something that means anything."""
+    return budget.ceiling is not None and (budget.solvable or budget.ceiling > 0)
+
+
+def _known(amount: Amount, *, unbounded: bool = False) -> str:
+    cell = _cell(amount, unbounded=unbounded)
+    return cell if amount.size is None and cell == amount.kind else f"{cell} {amount.kind}"
 
 
 def _margins(budget: Budget) -> tuple[str, str, str]:
