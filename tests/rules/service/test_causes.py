@@ -497,6 +497,9 @@ INGRESS = {
     "TLSCertificateExpired": (web(secret(start=day(-90), end=day(-1)), tls=TLS), ["TLSCertificateExpired"]),
     "TLSCertificateNotYetValid": (web(secret(start=day(1), end=day(90)), tls=TLS), ["TLSCertificateNotYetValid"]),
     "TLSCertificateExpiringSoon": (web(secret(start=day(-300), end=day(5)), tls=TLS), ["TLSCertificateExpiringSoon"]),
+    "70 days, 17 left": (web(secret(start=day(-53), end=day(17)), tls=TLS), ["TLSCertificateExpiringSoon"]),
+    "90 days, 31 left": (web(secret(start=day(-59), end=day(31)), tls=TLS), []),
+    "47 days, 15 left": (web(secret(start=day(-32), end=day(15)), tls=TLS), []),
     "short-lived certificate": (web(secret(start=day(-2), end=day(4)), tls=TLS), []),
     "TLSHostMismatch": (web(secret(names=("other.example.com",)), tls=TLS), ["TLSHostMismatch"]),
     "TLSHostMismatch deeper name": (

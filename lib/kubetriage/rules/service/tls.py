@@ -14,8 +14,10 @@ from kubetriage.model import Ref
 from kubetriage.rules.service.case import Place, World
 from kubetriage.snapshot import Lookup
 
+LONG_LIVED = timedelta(days=60)
 SOON = timedelta(days=21)
-"""A certificate that ends within this time should have been renewed: ACME clients renew 30 days before."""
+"""A certificate of at least LONG_LIVED that ends within this time should have been renewed: ACME clients renew theirs
+of 90 days 30 days before."""
 
 
 @dataclass(frozen=True, eq=False)

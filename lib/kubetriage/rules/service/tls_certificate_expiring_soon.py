@@ -3,7 +3,7 @@
 Meaning: it works today. An automatic renewal would have replaced it 30 days before its end, so it probably fails.
 
 Told by: ``notAfter`` of the first certificate against the clock; certificates that live less than 60 days (ACME
-short-lived profiles) are told only in their last sixth.
+short-lived profiles) are told only in their last fifth.
 
 Fix: renew it, and repair what should have renewed it.
 
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Fix, Severity
 from kubetriage.rules.service.case import Fault, Trace, fault
-from kubetriage.rules.service.tls import SOON
+from kubetriage.rules.service.tls import LONG_LIVED, SOON
 from kubetriage.times import format_time, human_duration
 
 CODE = "TLSCertificateExpiringSoon"
@@ -28,7 +28,8 @@ def check(trace: Trace) -> Iterator[Fault]:
         if leaf is None or leaf.not_after <= trace.now or leaf.not_before > trace.now:
             continue
         left = leaf.not_after - trace.now
-        if left > min(SOON, (leaf.not_after - leaf.not_before) / 6):
+        life = leaf.not_after - leaf.not_before
+        if left > (SOON if life >= LONG_LIVED else life / 5):
             continue
         yield fault(
             CODE,
