@@ -246,3 +246,9 @@ def test_ascii_output_where_the_encoding_carries_no_more():
         done = run(name, *arguments(truth), env=env)
         assert done.returncode == 0, done.stderr
         assert done.stdout.isascii()
+
+
+def test_a_scan_meets_controllers_that_cannot_create_a_pod():
+    done = run("why-crash", "--from", CAPTURES / "quota-blocked", "-o", "json")
+    items = json.loads(done.stdout)["items"]
+    assert [(i["target"]["kind"], i["cause"]) for i in items] == [("Deployment", "QuotaExceeded")]

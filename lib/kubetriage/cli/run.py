@@ -334,6 +334,10 @@ def _tracer(context: str) -> Callable[[str], None]:
     return trace
 
 
+_TELLING = ("pods", "deployments", "statefulsets", "jobs", "services")
+"""Resources whose namespaces tell what a dump is about."""
+
+
 def _namespace_of_dump(snapshot: Snapshot, request: Request) -> str:
     """Choose the namespace of a dump where the user gave none: the only one that holds the named objects."""
     places = set[str]()
@@ -341,7 +345,7 @@ def _namespace_of_dump(snapshot: Snapshot, request: Request) -> str:
         if target.resource in BY_PLURAL:
             places |= {namespace_of(o) for o in snapshot.list(target.resource).items if name_of(o) == target.name}
     if not request.targets:
-        places = {namespace_of(o) for o in snapshot.list("pods").items} - {"kube-system"}
+        places = {namespace_of(o) for r in _TELLING for o in snapshot.list(r).items} - {"kube-system", "default"}
     return places.pop() if len(places) == 1 else "default"
 
 

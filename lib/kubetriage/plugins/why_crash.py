@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
-from kubetriage.fields import Obj, dig, name_of, uid_of
+from kubetriage.fields import Obj, dig, name_of, namespace_of, uid_of
 from kubetriage.model import Diagnosis, Finding
 from kubetriage.plugins import Access, Answer, Plugin, Request, Target
 from kubetriage.plugins.answers import not_seen, target_error
+from kubetriage.plugins.blocked import blocked_controllers, blocked_needs
 from kubetriage.plugins.selection import CONTROLLERS, controlled_pods, pod_lists, selected_pods
 from kubetriage.pods import Pod
 from kubetriage.resources import BY_PLURAL
@@ -31,6 +33,9 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
                 yield from _controller_needs(snapshot, request, target, found.obj)
     if request.is_scan:
         yield _scan(snapshot, request)
+        yield from blocked_needs(snapshot, request)
+        for resource, controller in blocked_controllers(snapshot, request):
+            yield from _controller_needs(snapshot, *_named(request, resource, controller), controller)
     pods = [p for p in selected_pods(snapshot, request) if request.is_scan is False or _wanted(snapshot, request, p)]
     crowd = Counter(p.namespace for p in pods)
     for namespace, count in crowd.items():
@@ -56,6 +61,12 @@ def _controller_needs(snapshot: Snapshot, request: Request, target: Target, obj:
     yield from crash.controller_needs(case)
 
 
+def _named(request: Request, resource: str, obj: Obj) -> tuple[Request, Target]:
+    """Turn a controller met in a scan into a request that names it."""
+    target = Target(resource, name_of(obj))
+    return replace(request, targets=(target,), namespace=namespace_of(obj), all_namespaces=False), target
+
+
 def _wanted(snapshot: Snapshot, request: Request, pod: Pod) -> bool:
     return request.show_all or crash.needs_full_look(snapshot, pod)
 
@@ -69,6 +80,9 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
         if not listing.complete and not listing.items:
             return Answer((), (list_error(listing.why),))
         found = [_diagnose_pod(snapshot, request, p) for p in selected_pods(snapshot, request)]
+        for resource, controller in blocked_controllers(snapshot, request):
+            told = _diagnose_controller(snapshot, *_named(request, resource, controller), controller)
+            found += [d for d in told if d.target.kind != "Pod"]
         shown = tuple(d for d in found if request.show_all or not d.healthy)
         return Answer(shown, checked=len(found) + snapshot.dropped(_scan(snapshot, request)))
     for target in request.targets:
