@@ -863,3 +863,18 @@ def test_strangers_without_the_named_port_are_the_selectors_fault():
         slice_of(svc, stranger, ports=None, name="web-y"),
     ]
     assert causes(trace(cluster(svc, mine, stranger, *slices))) == ["SelectorTooBroad", "TargetPortNameNotFound"]
+
+
+def test_what_is_proven_comes_before_what_is_inferred_and_what_works_today_comes_late():
+    expiring = secret(start=day(-300), end=day(5))
+    found = trace(cluster(*web(expiring, policy(), tls=TLS)), "ingress/web")
+    assert causes(found) == ["NetworkPolicyBlocks", "TLSCertificateExpiringSoon"]
+    found = trace(cluster(*web(policy(), tls=TLS)), "ingress/web")
+    assert causes(found) == ["TLSSecretNotFound", "NetworkPolicyBlocks"]
+
+
+def test_the_lowest_proven_hop_comes_first():
+    down = [service(), pod("web-1", ready=False), slice_of(service(), pod("web-1", ready=False))]
+    found = trace(cluster(*down, ingress(cls="gone", address="", tls=TLS), ingress_class()), "ingress/web")
+    assert causes(found) == ["PodsNotReady", "IngressClassNotFound", "TLSSecretNotFound"]
+    assert found.extra["hops"][0]["state"] == "broken"

@@ -120,7 +120,8 @@ def _rank(trace: Trace, found: Fault) -> tuple[int, int]:
         return 9, 9
     symptom = SYMPTOMS.get(trace.options.symptom)
     fits = 0 if symptom is None or found.cause in symptom.causes else 1
-    proven = found.proof != "inferred" and found.confidence is Confidence.CONFIRMED
+    # By proof, not by confidence: what a dump's layout makes merely likely is still a statement of the API.
+    proven = found.proof != "inferred" and found.confidence is not Confidence.POSSIBLE
     if not found.urgent:
         return fits, 4
     if proven and found.state in ("broken", "degraded"):
