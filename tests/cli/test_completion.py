@@ -1,6 +1,8 @@
 """kubectl's own completion protocol, through the real kubectl and the fake API server."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +13,16 @@ from support.fake_api import FakeApi
 from support.offline import CAPTURES, ROOT
 
 KUBECTL = shutil.which("kubectl")
+
+
+def kubectl_minor():
+    """Return the minor version of kubectl, 0 where there is none."""
+    if KUBECTL is None:
+        return 0
+    command = [KUBECTL, "version", "--client", "-o", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    version = json.loads(done.stdout)["clientVersion"]["gitVersion"]
+    return int(re.match(r"v1\.(\d+)", version)[1])
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +49,9 @@ def complete(environment, *words):
 
 
 NAMESPACE = "deploy-crash"
-requires_kubectl = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not on PATH; see CONTRIBUTING.md")
+requires_kubectl = pytest.mark.skipif(
+    kubectl_minor() < 26, reason="no kubectl of 1.26 or newer, the first that completes plugins; see CONTRIBUTING.md"
+)
 
 
 @requires_kubectl
