@@ -17,7 +17,7 @@ from kubetriage.model import Evidence, Finding, Severity
 from kubetriage.pods import Container, Pod
 from kubetriage.redact import secrecy
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.references import references
+from kubetriage.rules.crash.references import GIVEN_BY_CLUSTER, references
 from kubetriage.selectors import selector_text
 from kubetriage.snapshot import Get, List, Need, Snapshot
 from kubetriage.times import format_time, human_duration, parse_go_duration, parse_time, precise_duration
@@ -371,7 +371,8 @@ def edited_after(obj: Obj, moment: datetime) -> tuple[datetime, str] | None:
 
 
 def _configuration(case: Case) -> list[tuple[str, str]]:
-    return list(dict.fromkeys((r.resource, r.name) for r in references(case.pod)))[:MOST_OBJECTS]
+    meant = (r for r in references(case.pod) if r.name not in GIVEN_BY_CLUSTER)
+    return list(dict.fromkeys((r.resource, r.name) for r in meant))[:MOST_OBJECTS]
 
 
 def config_edits(case: Case) -> Iterator[Evidence]:

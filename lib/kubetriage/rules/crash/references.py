@@ -24,7 +24,7 @@ from kubetriage.snapshot import Get, List, Lookup, Need
 _STANDS_FOR = timedelta(minutes=10)
 """Longest silence of a mount failure that goes on: retries after 2m2s at most, events once in 5 minutes when busy."""
 
-_GIVEN_BY_CLUSTER = frozenset({"kube-root-ca.crt", "openshift-service-ca.crt"})
+GIVEN_BY_CLUSTER = frozenset({"kube-root-ca.crt", "openshift-service-ca.crt"})
 """ConfigMaps that a controller puts into every namespace; never what somebody meant."""
 
 # apimachinery NewNotFound ("secrets" is the resource as CSI's nodePublishSecretRef prints it).
@@ -187,7 +187,7 @@ def _relevant(case: Case) -> list[Reference]:
 def needs(case: Case) -> Iterator[Need]:
     """Ask for what the pod refers to, and for the neighbours of what is missing."""
     namespace = case.pod.namespace
-    wanted = [(r.resource, r.name) for r in _relevant(case) if r.name not in _GIVEN_BY_CLUSTER]
+    wanted = [(r.resource, r.name) for r in _relevant(case) if r.name not in GIVEN_BY_CLUSTER]
     wanted += [(said.resource, said.name) for said in _words(case) if said.name]
     for resource, name in dict.fromkeys(wanted):
         yield Get(resource, namespace, name)
@@ -204,7 +204,7 @@ def broken(case: Case) -> tuple[Broken, ...]:
         words = next((w for w in said if w.about(reference)), None)
         if words is not None and not _settled(lookup, words.key):
             found.append(Broken(reference, bool(words.key), words.evidence, lookup.presumed, True))
-        elif lookup.absent and not (lookup.presumed and reference.name in _GIVEN_BY_CLUSTER):
+        elif lookup.absent and not (lookup.presumed and reference.name in GIVEN_BY_CLUSTER):
             # Items of a volume add nothing to the missing object, which is a reference of its own.
             if not (reference.volume and reference.key):
                 found.append(Broken(reference, False, (), lookup.presumed, _blocks_now(case, reference)))
@@ -339,7 +339,7 @@ def _uses(one: Broken) -> str:
 def _missing_object(case: Case, one: Broken, cause: str) -> Finding:
     r, namespace = one.reference, case.pod.namespace
     listing = case.snapshot.list(r.resource, namespace)
-    here = [o for o in listing.items if name_of(o) not in _GIVEN_BY_CLUSTER and _meant(o)]
+    here = [o for o in listing.items if name_of(o) not in GIVEN_BY_CLUSTER and _meant(o)]
     names = [name_of(o) for o in here]
     elsewhere = [namespace_of(o) for o in case.snapshot.list(r.resource).items if name_of(o) == r.name]
     wanted = _wanted_keys(case, r)
