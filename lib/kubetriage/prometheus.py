@@ -32,7 +32,7 @@ def text_lines(text: str) -> Iterator[str]:
 def parse_line(line: str) -> tuple[str, str, float] | None:
     """Return name, unparsed labels and value of one line; None for comments and damaged lines.
 
-    A timestamp and an exemplar after the value are dropped.
+    A timestamp and an exemplar after the value are dropped. So is NaN.
     """
     if not line or line[0] == "#" or len(line) > _LONGEST_LINE:
         return None
@@ -52,7 +52,8 @@ def parse_line(line: str) -> tuple[str, str, float] | None:
     if not words or not _NAME.match(name):
         return None
     value = _number(words[0])
-    return None if value is None else (name, labels, value)
+    # NaN is how an exporter says that it has no value (the quantiles of an empty summary).
+    return None if value is None or math.isnan(value) else (name, labels, value)
 
 
 def parse_labels(labels: str) -> dict[str, str]:

@@ -408,7 +408,21 @@ def _gaps(snapshot: Snapshot, request: Request, pod: Pod, cases: list[Case]) -> 
             named = pod.node if need.fields.endswith(f"={pod.node}") else f"pod/{pod.name}"
             what = f"events of {named}"
         lines.append(NotSeen(what, why))
+    if pod.node and pod.phase != "Pending":
+        lines += [gap for case in cases if (gap := _lost_end(case.container)) is not None]
     return tuple(dict.fromkeys(lines))
+
+
+def _lost_end(container: Container) -> NotSeen | None:
+    """Say that an end of a container, which may have been an OOM kill, left no trace in its status."""
+    states = (container.running, container.waiting is not None, container.current_termination is not None)
+    if not any(states):
+        return NotSeen(f"the state of container {container.name} (an OOM kill would show there)", "not in its status")
+    last = container.termination
+    if container.restarts and (last is None or last.exit_code is None):
+        what = f"how container {container.name} ended before (an OOM kill would show there)"
+        return NotSeen(what, f"restartCount is {container.restarts}, but lastState holds no exit code")
+    return None
 
 
 def _header(snapshot: Snapshot, pod: Pod) -> tuple[tuple[str, str], ...]:

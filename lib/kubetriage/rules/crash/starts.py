@@ -104,19 +104,20 @@ _PROGRAM = lazy(
     r"exec (?P<bare>/[^:\s]+):"
 )
 
-# Lines that end a log after 126 or 127, of dash, bash, busybox ash, zsh, env, tini, ld.so and musl.
+# Lines that end a log after 126 or 127, of dash, bash, busybox ash, zsh, env, tini, ld.so and musl. The
+# look-behind keeps each long word to one attempt.
 _SHELL: tuple[tuple[Start, re.Pattern[str]], ...] = tuple(
     (kind, lazy(pattern))
     for kind, pattern in (
-        (Start.INTERPRETER, r"(?P<what>[^\s:]+(?:\^M|\r)?): bad interpreter"),
+        (Start.INTERPRETER, r"(?<![^\s:])(?P<what>[^\s:]+(?:\^M|\r)?): bad interpreter"),
         (Start.INTERPRETER, r"env: (?:can't execute )?['‘]?(?P<what>[^\s'’:]+\r?)['’]?: No such file"),
-        (Start.INTERPRETER, r"(?P<what>[^\s:]+): cannot execute: required file not found"),
+        (Start.INTERPRETER, r"(?<![^\s:])(?P<what>[^\s:]+): cannot execute: required file not found"),
         (Start.LIBRARY, r"error while loading shared libraries: (?P<what>[^\s:]+)"),
         (Start.LIBRARY, r"Error loading shared library (?P<what>[^\s:]+)"),
-        (Start.FORMAT, r"(?P<what>[^\s:]+): (?:cannot execute binary file: )?[Ee]xec format error"),
-        (Start.NOT_EXECUTABLE, r"(?P<what>[^\s:]+): (?:Permission denied|Is a directory)\s*\Z"),
+        (Start.FORMAT, r"(?<![^\s:])(?P<what>[^\s:]+): (?:cannot execute binary file: )?[Ee]xec format error"),
+        (Start.NOT_EXECUTABLE, r"(?<![^\s:])(?P<what>[^\s:]+): (?:Permission denied|Is a directory)\s*\Z"),
         (Start.NOT_EXECUTABLE, r"exec (?P<what>\S+) failed: Permission denied"),
-        (Start.NOT_FOUND, r"(?P<what>[^\s:]+): (?:command )?not found\s*\Z"),
+        (Start.NOT_FOUND, r"(?<![^\s:])(?P<what>[^\s:]+): (?:command )?not found\s*\Z"),
         (Start.NOT_FOUND, r"command not found: (?P<what>\S+)\s*\Z"),
         (Start.NOT_FOUND, r"exec (?P<what>\S+) failed: No such file or directory"),
         (Start.NOT_FOUND, r"(?:line \d+|\A(?:/bin/)?(?:ba)?sh): (?P<what>\S*/[^\s:]+): No such file or directory\s*\Z"),

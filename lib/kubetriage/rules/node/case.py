@@ -201,7 +201,7 @@ class NodeCase:
         contact = self.contact
         if contact.ready != "False" or self.scope.kind == "frozen" or contact.unmarked:
             return ()
-        return parse_self_report(contact.message)
+        return parse_self_report(contact.message) or (SelfReport("other", "it gives no reason"),)
 
     def reported(self, *kinds: str) -> SelfReport | None:
         """Return the first self-report of these kinds."""

@@ -186,7 +186,10 @@ def read_contact(
     grace = grace_period(version or kubelet_version(node))
     age = now - renewed if renewed is not None else None
     own, of_node = resource_version(lease.obj), resource_version(node)
-    unknown = text(ready, "status") == "Unknown"
+    said = text(ready, "status")
+    # Whatever is neither yes nor no (a damaged status) is not known.
+    state = said if said in ("True", "False", "") else "Unknown"
+    unknown = state == "Unknown"
     after_mark = False
     if unknown and renewed is not None:
         if own is not None and of_node is not None:
@@ -212,7 +215,7 @@ def read_contact(
             beat = Beat.STALE
     return Contact(
         name=name_of(node),
-        ready=text(ready, "status"),
+        ready=state,
         reason=text(ready, "reason"),
         message=text(ready, "message"),
         changed=changed,

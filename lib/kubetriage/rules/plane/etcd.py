@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import isfinite
 from typing import Any
 
 from kubetriage.fields import Obj, labels, mapping, name_of, namespace_of, objects, text, texts
@@ -309,18 +310,20 @@ class Member:
             return None
         latest = self.window.latest
         size = latest.value("etcd_mvcc_db_total_size_in_bytes")
-        if size is None:
+        if size is None or not isfinite(size):
             return None
-        return (
-            size,
-            latest.value("etcd_mvcc_db_total_size_in_use_in_bytes"),
-            latest.value("etcd_server_quota_backend_bytes"),
-        )
+        in_use = latest.value("etcd_mvcc_db_total_size_in_use_in_bytes")
+        quota = latest.value("etcd_server_quota_backend_bytes")
+        return size, _finite(in_use), _finite(quota)
 
     @property
     def leader_changes(self) -> float | None:
         """Leader changes between the two samples."""
         return self.window.increase("etcd_server_leader_changes_seen_total") if self.window else None
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None
 
 
 # net.Dialer errors that mean "nothing listens there" (Linux errno texts of Go's syscall package).

@@ -107,9 +107,8 @@ class World:
             self._claims = {}
             for raw in self.listing("ingresses").items:
                 ingress = Ingress(raw)
-                for path in ingress.paths:
-                    if path.kind != "Default":
-                        self._claims.setdefault(path.host.lower(), []).append((ingress, path))
+                for path in ingress.claims:
+                    self._claims.setdefault(path.host.lower(), []).append((ingress, path))
         return self._claims.get(host.lower(), [])
 
     def slices(self, namespace: str, service: str) -> tuple[Obj, ...]:

@@ -30,9 +30,7 @@ def check(trace: Trace) -> Iterator[Fault]:
             continue
         lost: dict[tuple[str, str], list[IngressPath]] = {}
         won: dict[tuple[str, str], list[IngressPath]] = {}
-        for path in mine.paths:
-            if path.kind == "Default":
-                continue
+        for path in mine.claims:
             for other, theirs in trace.world.claims(path.host):
                 key = (other.namespace, other.name)
                 if (
@@ -53,7 +51,7 @@ def check(trace: Trace) -> Iterator[Fault]:
 def _shadows(trace: Trace, entrance: Entrance) -> Iterator[Fault]:
     """Note the other Ingresses that take a part of a path, or change what paths mean."""
     mine = entrance.ingress
-    prefixes = [p for p in mine.paths if p.kind in ("Prefix", "ImplementationSpecific")]
+    prefixes = [p for p in mine.claims if p.kind in ("Prefix", "ImplementationSpecific")]
     longer: dict[str, str] = {}
     regex = ""
     for p in prefixes:

@@ -166,6 +166,11 @@ class Ingress:
                 yield IngressPath("", "/", "Default", read_backend(default, f"spec.{key}"))
 
     @cached_property
+    def claims(self) -> tuple[IngressPath, ...]:
+        """The paths without the default backend, each claim once."""
+        return tuple({p.claim: p for p in reversed(self.paths) if p.kind != "Default"}.values())[::-1]
+
+    @cached_property
     def hosts(self) -> tuple[str, ...]:
         """The hosts of the rules, each once."""
         return tuple(dict.fromkeys(h for r in objects(self.raw, "spec", "rules") if (h := text(r, "host"))))
