@@ -118,7 +118,7 @@ class Plugin:
     access: tuple[Access, ...]
     options: tuple[Option, ...] = ()
     rules: tuple[ModuleType, ...] = ()
-    """All its rule modules (``CODE``, ``TITLE``, docstring), in the order of the documentation."""
+    """All its rule modules (``CODE`` or ``CODES``, docstring), in the order of the documentation."""
     accepts_urls: bool = False
     scan_without_target: bool = True
     """A call without arguments scans the namespace; otherwise it is a usage error."""

@@ -1,6 +1,6 @@
 """Why a pod crashes, does not start, or never gets ready.
 
-A rule is a module with ``CODE``, ``TITLE``, a docstring that is its manual page, and
+A rule is a module with ``CODE``, a docstring that is its manual page, and
 
 * ``check(case: Case) -> Iterable[Finding]`` for pods,
 * ``check_controller(case: ControllerCase) -> Iterable[Finding]`` for what a controller says itself, with

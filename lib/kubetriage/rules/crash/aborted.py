@@ -21,7 +21,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import dies_of_an_exception
 
 CODE = "Aborted"
-TITLE = "aborted by the program itself"
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -25,7 +25,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import LastWords, Said, last_words
 
 CODE = "AddressInUse"
-TITLE = "port already in use"
 
 # strerror(EADDRINUSE), Node's name, Spring Boot's analyzer, Windows sockets, Errno 98 of Python and nginx.
 _IN_USE = lazy(

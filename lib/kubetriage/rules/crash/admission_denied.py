@@ -27,7 +27,6 @@ from kubetriage.rules.crash.refusals import Refusal, Refused, refusals
 from kubetriage.snapshot import Get, List, Need
 
 CODE = "AdmissionDenied"
-TITLE = "Admission refused the pod"
 
 _SECURITY = lazy(r'violates PodSecurity "(?P<level>[^":]+)(?::[^"]*)?":\s*(?P<why>.*)', re.S)
 _WEBHOOK = lazy(

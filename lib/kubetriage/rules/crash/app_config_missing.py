@@ -37,7 +37,6 @@ from kubetriage.rules.crash.last_words import (
 from kubetriage.snapshot import Get, Need
 
 CODE = "AppConfigMissing"
-TITLE = "configuration missing"
 
 _V = r"['\"`$]{0,2}\{?(?P<%s>[A-Za-z_][A-Za-z0-9_.-]{1,100}?)\}?['\"`]{0,2}"
 _MISSING = (

@@ -30,7 +30,6 @@ from kubetriage.rules.crash.last_words import LastWords, last_words, short, vari
 from kubetriage.times import precise_duration
 
 CODE = "AppError"
-TITLE = "the program ended with an error"
 
 _NAMES = {
     "java": "Java",

@@ -23,7 +23,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import LastWords, Said, last_words, path_near, short
 
 CODE = "CertificateInvalid"
-TITLE = "certificate not accepted"
 
 # Go crypto/x509; OpenSSL (also in Python, Ruby, PHP, curl); JDK; Node; .NET; rustls. The most telling first.
 _PROBLEMS: tuple[tuple[str, re.Pattern[str]], ...] = (

@@ -22,7 +22,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.starts import Start, StartFailure, start_failures
 
 CODE = "CommandNotExecutable"
-TITLE = "The program may not be run"
 
 
 def check(case: Case) -> Iterator[Finding]:

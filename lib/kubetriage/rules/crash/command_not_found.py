@@ -22,7 +22,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.starts import Start, StartFailure, start_failures
 
 CODE = "CommandNotFound"
-TITLE = "The program does not exist in the image"
 
 _SHELLS = ("sh", "bash", "ash", "/bin/sh", "/bin/bash", "/bin/ash")
 

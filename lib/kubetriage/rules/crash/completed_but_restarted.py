@@ -25,7 +25,6 @@ from kubetriage.rules.crash.attribution import Attribution, Killer, attribute
 from kubetriage.rules.crash.case import Case
 
 CODE = "CompletedButRestarted"
-TITLE = "ends with success and is restarted"
 
 
 def check(case: Case) -> Iterator[Finding]:

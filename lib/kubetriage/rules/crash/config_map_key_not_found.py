@@ -19,7 +19,6 @@ from kubetriage.rules.crash import references
 from kubetriage.rules.crash.case import Case
 
 CODE = "ConfigMapKeyNotFound"
-TITLE = "A ConfigMap lacks a key"
 
 
 def check(case: Case) -> Iterator[Finding]:

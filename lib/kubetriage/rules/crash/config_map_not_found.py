@@ -21,7 +21,6 @@ from kubetriage.rules.crash import references
 from kubetriage.rules.crash.case import Case
 
 CODE = "ConfigMapNotFound"
-TITLE = "A ConfigMap does not exist"
 
 needs = references.needs
 

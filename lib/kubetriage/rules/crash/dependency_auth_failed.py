@@ -27,7 +27,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import LastWords, env_sources, last_words, short
 
 CODE = "DependencyAuthFailed"
-TITLE = "credentials rejected"
 
 # The user that the server names: for user "app", for user 'app'@'10.0.0.1', role "app".
 _USER = lazy(r"(?:for user|user|role) ['\"`](?P<user>[\w.@-]{1,128})['\"`]", re.IGNORECASE)

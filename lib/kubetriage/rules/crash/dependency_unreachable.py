@@ -32,7 +32,6 @@ from kubetriage.snapshot import Get, List, Need
 from kubetriage.times import parse_time
 
 CODE = "DependencyUnreachable"
-TITLE = "dependency cannot be reached"
 
 _WORDS = {
     "refused": "was refused",

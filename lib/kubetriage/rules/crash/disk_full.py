@@ -37,7 +37,6 @@ from kubetriage.rules.crash.last_words import (
 from kubetriage.rules.crash.starts import Start, start_failures
 
 CODE = "DiskFull"
-TITLE = "no space left on a volume"
 
 # strerror(ENOSPC, EDQUOT) of glibc and musl, Node's and Java's names, Windows' words, databases' own.
 _FULL = lazy(

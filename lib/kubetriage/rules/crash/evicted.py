@@ -27,7 +27,6 @@ from kubetriage.quantity import format_mebibytes, parse_bytes
 from kubetriage.rules.crash.case import Case
 
 CODE = "Evicted"
-TITLE = "Evicted"
 
 # helpers.go of kubelet eviction, 1.28 to 1.36; "which exceeds its request of" until 1.25.
 _EMPTY_DIR = lazy(r'EmptyDir volume "(?P<volume>[^"]+)" exceeds the limit "(?P<limit>[^"]+)"')

@@ -22,7 +22,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.images import Pull, PullFailure, parse_image, pull_failures
 
 CODE = "ImageNeverPull"
-TITLE = "The image is not on the node and must not be pulled"
 
 
 def check(case: Case) -> Iterator[Finding]:

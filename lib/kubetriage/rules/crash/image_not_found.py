@@ -27,7 +27,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.images import Pull, PullFailure, pull_failures
 
 CODE = "ImageNotFound"
-TITLE = "The registry has no such image"
 
 # OCI NAME_UNKNOWN; ECR, Artifact Registry and GitLab say it in words.
 _NO_REPOSITORY = lazy(r"name[ _]unknown|repository (?:with name |\")?\S+ (?:does not exist|not found)", re.I)

@@ -22,7 +22,6 @@ from kubetriage.rules.crash.images import Pull, pull_failures
 from kubetriage.rules.crash.pull_secrets import pull_secret_names
 
 CODE = "ImagePullRateLimited"
-TITLE = "Too many pulls"
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -26,7 +26,6 @@ from kubetriage.rules.crash.pull_secrets import PULL_SECRET_KEYS, pull_secret_na
 from kubetriage.snapshot import Get, List, Need
 
 CODE = "ImagePullSecretNotFound"
-TITLE = "A pull secret is missing or is no registry login"
 
 _REFUSED = (Pull.DENIED, Pull.EITHER)
 

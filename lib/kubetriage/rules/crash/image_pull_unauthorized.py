@@ -28,7 +28,6 @@ from kubetriage.rules.crash.pull_secrets import pull_secret_names, service_accou
 from kubetriage.snapshot import Get, Need
 
 CODE = "ImagePullUnauthorized"
-TITLE = "The registry refused the pull"
 
 _STATUS = lazy(r"40[13] (?:Unauthorized|Forbidden)|authorization token has expired|no basic auth credentials")
 

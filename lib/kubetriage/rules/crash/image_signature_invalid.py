@@ -19,7 +19,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.images import Pull, pull_failures
 
 CODE = "ImageSignatureInvalid"
-TITLE = "The image's signature was rejected"
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -21,7 +21,6 @@ from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case
 
 CODE = "InitContainerFailed"
-TITLE = "init container failed"
 
 GENERIC = ("AppError", "Unknown")
 """Causes that say no more about an init container than that it failed: this one says it better."""

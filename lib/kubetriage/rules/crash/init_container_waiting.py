@@ -28,7 +28,6 @@ from kubetriage.snapshot import Get, List, Log, Need
 from kubetriage.times import human_duration
 
 CODE = "InitContainerWaiting"
-TITLE = "init container still runs"
 
 MOST_HOSTS = 5
 PATIENCE = timedelta(minutes=2)

@@ -21,7 +21,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.images import Pull, brief, pull_failures
 
 CODE = "InvalidImageName"
-TITLE = "The image name is not valid"
 
 # containers/image shortnames (CRI-O); appears as ImageInspectError or ErrImagePull.
 _SHORT_NAME = lazy(r"short-name .* did not resolve|short name mode is enforcing", re.S)

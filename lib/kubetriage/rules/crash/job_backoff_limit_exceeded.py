@@ -21,7 +21,6 @@ from kubetriage.pods import Container, Pod
 from kubetriage.rules.crash.case import Case, ControllerCase, owner_uids
 
 CODE = "JobBackoffLimitExceeded"
-TITLE = "The Job gave up"
 
 _SHORT = 120
 """Longest log line that still fits into the message."""

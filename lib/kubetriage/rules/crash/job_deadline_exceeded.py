@@ -21,7 +21,6 @@ from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.rules.crash.job_backoff_limit_exceeded import failed_jobs
 
 CODE = "JobDeadlineExceeded"
-TITLE = "The Job ran out of its time"
 
 
 def check_controller(case: ControllerCase) -> Iterator[Finding]:

@@ -24,7 +24,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.node_restarted import NEAR, node_events
 
 CODE = "KilledBySignal"
-TITLE = "killed by SIGKILL, sender unknown"
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -23,7 +23,6 @@ from kubetriage.rules.crash.refusals import Refused, refusals
 from kubetriage.snapshot import List, Need
 
 CODE = "LimitRangeViolation"
-TITLE = "A LimitRange forbids the pod's resources"
 
 _RANGE = lazy(
     r"(?P<edge>maximum|minimum) (?P<resource>\S+) usage per (?P<per>\w+) is (?P<limit>[^,]+), but "

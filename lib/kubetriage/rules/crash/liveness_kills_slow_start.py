@@ -26,7 +26,6 @@ from kubetriage.rules.crash.startup import slow_start, startup_probe_fix
 from kubetriage.times import precise_duration
 
 CODE = "LivenessKillsSlowStart"
-TITLE = "liveness probe kills a slow start"
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -31,7 +31,6 @@ from kubetriage.rules.crash.probing import latest_failure, probe_of
 from kubetriage.rules.crash.startup import could_be_slow, slow_start, startup_probe_fix
 
 CODE = "LivenessProbeFailed"
-TITLE = "liveness probe failed"
 
 
 def check(case: Case) -> Iterator[Finding]:

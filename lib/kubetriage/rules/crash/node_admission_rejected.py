@@ -24,7 +24,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.scheduling import node_requirements
 
 CODE = "NodeAdmissionRejected"
-TITLE = "The kubelet refused the pod"
 
 # lifecycle/predicate.go, handlers.go; cm/topologymanager; eviction is a cause of its own.
 _REASONS = frozenset(

@@ -21,7 +21,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.times import human_duration, parse_time
 
 CODE = "NodeNotReady"
-TITLE = "Its node is not ready"
 
 
 def check(case: Case) -> Iterator[Finding]:

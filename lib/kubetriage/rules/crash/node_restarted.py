@@ -26,7 +26,6 @@ from kubetriage.snapshot import List, Need
 from kubetriage.times import parse_time
 
 CODE = "NodeRestarted"
-TITLE = "node or container runtime restarted"
 
 NEAR = timedelta(minutes=15)
 """A node event explains the end of a container when it stands this close to it: a boot takes minutes."""

@@ -20,7 +20,6 @@ from kubetriage.model import Confidence, Finding, Fix, Severity
 from kubetriage.rules.crash.case import Case
 
 CODE = "NodeShutdown"
-TITLE = "Its node was shut down"
 
 _REASONS = ("NodeShutdown", "Shutdown")
 _WORDS = "node shutdown"

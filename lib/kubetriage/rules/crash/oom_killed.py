@@ -27,7 +27,6 @@ from kubetriage.quantity import format_bytes, format_mebibytes, parse_bytes
 from kubetriage.rules.crash.case import Case
 
 CODE = "OOMKilled"
-TITLE = "out of memory, killed by the kernel"
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -37,7 +37,6 @@ from kubetriage.rules.crash.last_words import (
 )
 
 CODE = "PermissionDenied"
-TITLE = "access refused by the operating system"
 
 # strerror(EACCES, EPERM), Node's names, the JDK's and .NET's exceptions, Python's and Rust's numbers.
 _DENIED = lazy(

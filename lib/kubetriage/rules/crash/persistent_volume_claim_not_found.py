@@ -25,7 +25,6 @@ from kubetriage.rules.crash.claims import claim_names, volume_of_claim
 from kubetriage.snapshot import Get, List, Need
 
 CODE = "PersistentVolumeClaimNotFound"
-TITLE = "A PersistentVolumeClaim does not exist"
 
 # volumebinding; the kubelet writes it into FailedMount for pods that were bound by hand.
 _WORDS = lazy(r'persistentvolumeclaim "(?P<name>[^"]+)" not found')

@@ -30,7 +30,6 @@ from kubetriage.rules.crash.scheduling import Block, Unscheduled
 from kubetriage.snapshot import Get, List, Need
 
 CODE = "PersistentVolumeClaimPending"
-TITLE = "A PersistentVolumeClaim has no volume"
 
 _DEFAULT = "storageclass.kubernetes.io/is-default-class"
 PROVISIONING = timedelta(seconds=60)

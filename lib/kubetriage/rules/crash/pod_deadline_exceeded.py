@@ -20,7 +20,6 @@ from kubetriage.model import Confidence, Evidence, Finding, Severity
 from kubetriage.rules.crash.case import Case
 
 CODE = "PodDeadlineExceeded"
-TITLE = "The pod ran out of its time"
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -26,7 +26,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.times import human_duration
 
 CODE = "PostStartHookFailed"
-TITLE = "postStart hook failed"
 
 
 def hook_words(container: Container, hook: str) -> str:

@@ -21,7 +21,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.post_start_hook_failed import hook_words
 
 CODE = "PreStopHookFailed"
-TITLE = "preStop hook failed"
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -21,7 +21,6 @@ from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
 
 CODE = "Preempted"
-TITLE = "Preempted by a more important pod"
 
 # preemption.go: "by pod UID on node N" since 1.28 or so, "by NAMESPACE/NAME on node N" before.
 _BY = lazy(r"by (?:pod )?(?P<who>\S+) on node (?P<node>\S+)")

@@ -26,7 +26,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent, ProbeKind, happened_in, probe_events, probe_of
 
 CODE = "ProbeErrored"
-TITLE = "probe cannot be carried out"
 
 _KINDS: tuple[ProbeKind, ...] = ("startup", "readiness", "liveness")
 _EFFECT = {

@@ -24,7 +24,6 @@ from kubetriage.rules.crash.refusals import Refusal, Refused, refusals
 from kubetriage.snapshot import Get, Need
 
 CODE = "QuotaExceeded"
-TITLE = "A quota leaves no room for the pod"
 
 _EXCEEDED = lazy(
     r"exceeded quota: (?P<quota>[^,]+), requested: (?P<asked>.+?), used: (?P<used>.+?), limited: (?P<limit>.+?)\s*\Z",

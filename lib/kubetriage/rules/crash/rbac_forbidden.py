@@ -26,7 +26,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import LastWords, last_words
 
 CODE = "RBACForbidden"
-TITLE = "permission missing in the Kubernetes API"
 
 # The quotes arrive escaped where a JSON or klog line holds the message.
 _Q = r"\\{0,3}[\"']"

@@ -34,7 +34,6 @@ from kubetriage.rules.crash.last_words import (
 )
 
 CODE = "ReadOnlyFilesystem"
-TITLE = "read-only file system"
 
 # strerror(EROFS) of glibc and musl, Node's name, the JDK's class, Rust and Python numbers.
 READ_ONLY = lazy(

@@ -27,7 +27,6 @@ from kubetriage.snapshot import Log, Need
 from kubetriage.times import precise_duration
 
 CODE = "ReadinessProbeFailed"
-TITLE = "readiness probe fails"
 
 
 def applies(case: Case, container: Container) -> bool:

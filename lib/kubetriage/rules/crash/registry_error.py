@@ -21,7 +21,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.images import Pull, pull_failures
 
 CODE = "RegistryError"
-TITLE = "The registry failed"
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -22,7 +22,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.images import Pull, PullFailure, pull_failures
 
 CODE = "RegistryUnreachable"
-TITLE = "The node cannot reach the registry"
 
 _LOOKUP = lazy(r"lookup (?P<host>[^\s:]+)(?: on (?P<server>[^\s]+?))?: ")
 _DIAL = lazy(r"dial (?:tcp|udp) (?P<address>\[[0-9a-f:]+\]:\d+|[^\s:]+:\d+): ")

@@ -23,7 +23,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.times import human_duration
 
 CODE = "RestartedThenStable"
-TITLE = "crashed before, runs well now"
 
 ABOUT_NOW = ("ReadinessProbeFailed", "ProbeErrored", "InitContainerWaiting", "PreStopHookFailed")
 """Causes that are about the running instance whatever happened before."""

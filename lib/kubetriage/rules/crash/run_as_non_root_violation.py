@@ -23,7 +23,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.starts import Start, StartFailure, start_failures
 
 CODE = "RunAsNonRootViolation"
-TITLE = "runAsNonRoot forbids the image's user"
 
 _USER = lazy(r"non-numeric user \((?P<user>[^)]*)\)")
 

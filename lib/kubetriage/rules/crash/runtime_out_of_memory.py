@@ -27,7 +27,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import LastWords, Said, environment_fix, last_words, short
 
 CODE = "RuntimeOutOfMemory"
-TITLE = "the runtime's own memory limit"
 
 _PATTERN = lazy(
     r"java\.lang\.OutOfMemoryError(?:: (?P<java>[A-Za-z' ]{3,60}))?"

@@ -26,7 +26,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.snapshot import List, Need
 
 CODE = "SandboxCreateFailed"
-TITLE = "The pod's sandbox cannot be made"
 
 _REASONS = ("FailedCreatePodSandBox", "NetworkNotReady")
 _SUCCESS = ("Created", "Started", "Pulled", "Pulling")

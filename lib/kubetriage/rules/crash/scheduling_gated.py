@@ -18,7 +18,6 @@ from kubetriage.model import Confidence, Finding, Fix, Severity
 from kubetriage.rules.crash.case import Case
 
 CODE = "SchedulingGated"
-TITLE = "A scheduling gate holds the pod back"
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -22,7 +22,6 @@ from kubetriage.rules.crash import references
 from kubetriage.rules.crash.case import Case
 
 CODE = "SecretNotFound"
-TITLE = "A Secret does not exist"
 
 
 def check(case: Case) -> Iterator[Finding]:

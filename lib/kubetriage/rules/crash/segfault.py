@@ -22,7 +22,6 @@ from kubetriage.rules.crash.attribution import Killer, attribute
 from kubetriage.rules.crash.case import Case
 
 CODE = "Segfault"
-TITLE = "segmentation fault"
 
 # Shells ("Segmentation fault (core dumped)"), HotSpot since 1.4 ("SIGSEGV (0xb) at pc="), Python faulthandler
 # ("Fatal Python error: Segmentation fault"), Go cgo and Node ("SIGSEGV: segmentation violation").

@@ -26,7 +26,6 @@ from kubetriage.rules.crash.refusals import Refused, refusals
 from kubetriage.snapshot import Get, List, Need, Snapshot
 
 CODE = "ServiceAccountNotFound"
-TITLE = "The ServiceAccount does not exist"
 
 _REFUSED = lazy(r'serviceaccount "(?P<name>[^"]+)" not found|service account [^/\s]+/(?P<path>[^:\s]+)')
 _TOKEN = lazy(r'failed to fetch token: .*serviceaccounts? "(?P<name>[^"]+)" not found')

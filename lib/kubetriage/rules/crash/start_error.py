@@ -22,7 +22,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.starts import Start, StartFailure, start_failures
 
 CODE = "StartError"
-TITLE = "The runtime could not start the container"
 
 # runc init: the directory of workingDir cannot be entered.
 _DIRECTORY = lazy(r'chdir to cwd \("(?P<path>[^"]*)"\)')

@@ -31,7 +31,6 @@ from kubetriage.snapshot import LogText
 from kubetriage.times import format_time, precise_duration
 
 CODE = "StartupProbeFailed"
-TITLE = "startup probe failed"
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -25,7 +25,6 @@ from kubetriage.rules.crash.node_not_ready import node_ready
 from kubetriage.times import format_time, human_duration
 
 CODE = "StuckTerminating"
-TITLE = "Deletion does not finish"
 
 SLACK = timedelta(seconds=30)
 """Unmounting and the last status updates take this long on a healthy node."""

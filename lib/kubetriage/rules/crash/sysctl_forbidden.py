@@ -19,7 +19,6 @@ from kubetriage.model import Confidence, Evidence, Finding, Severity
 from kubetriage.rules.crash.case import Case
 
 CODE = "SysctlForbidden"
-TITLE = "A sysctl is not allowed"
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -25,7 +25,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.signals import signal_meaning, signal_name
 
 CODE = "TerminatedBySignal"
-TITLE = "ended by a signal"
 
 _OTHER_RULES = (6, 9, 11)
 """SIGABRT, SIGKILL and SIGSEGV have their own causes."""

@@ -22,7 +22,6 @@ from kubetriage.rules.crash.case import Case, ControllerCase
 from kubetriage.times import human_duration
 
 CODE = "Unknown"
-TITLE = "cause not seen"
 
 UNDER_WAY = ("StartupProbeFailed", "ReadinessProbeFailed")
 """Notes of these say that the pod is on its way: nothing is left to explain."""

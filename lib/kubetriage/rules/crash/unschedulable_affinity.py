@@ -22,7 +22,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.scheduling import Block
 
 CODE = "UnschedulableAffinity"
-TITLE = "Pod affinity leaves no node"
 
 needs = scheduling.needs
 

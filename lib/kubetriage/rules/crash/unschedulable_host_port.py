@@ -22,7 +22,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.scheduling import Block
 
 CODE = "UnschedulableHostPort"
-TITLE = "The host port is taken"
 
 needs = scheduling.needs
 

@@ -22,7 +22,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.scheduling import Block, Requirement, Unscheduled
 
 CODE = "UnschedulableNodeSelector"
-TITLE = "No node has the labels asked for"
 
 needs = scheduling.needs
 

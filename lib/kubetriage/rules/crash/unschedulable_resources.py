@@ -30,7 +30,6 @@ from kubetriage.rules.crash.scheduling import Block, Requirement, Unscheduled
 from kubetriage.snapshot import List, Need, Snapshot
 
 CODE = "UnschedulableResources"
-TITLE = "No node has room for the request"
 
 _INSUFFICIENT = lazy(r"Insufficient (?P<resource>[^\s,.]+(?:\.[^\s,.]+)*)")
 CANDIDATES = 5

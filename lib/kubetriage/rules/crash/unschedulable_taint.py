@@ -23,7 +23,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.scheduling import Block, Unscheduled
 
 CODE = "UnschedulableTaint"
-TITLE = "The nodes are tainted or cordoned"
 
 needs = scheduling.needs
 

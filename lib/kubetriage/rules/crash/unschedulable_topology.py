@@ -26,7 +26,6 @@ from kubetriage.rules.crash.scheduling import Block, Unscheduled
 from kubetriage.snapshot import Get, Need
 
 CODE = "UnschedulableTopology"
-TITLE = "Zones or spread leave no node"
 
 
 def needs(case: Case) -> Iterator[Need]:

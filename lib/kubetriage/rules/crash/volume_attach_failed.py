@@ -30,7 +30,6 @@ from kubetriage.rules.crash.references import volumes_pending
 from kubetriage.snapshot import Get, List, Need
 
 CODE = "VolumeAttachFailed"
-TITLE = "A volume cannot be attached"
 
 _MULTI = lazy(r'Multi-Attach error for volume "(?P<volume>[^"]+)"')
 _USED_BY = lazy(r"already used by pod\(s\) (?P<pods>.+?)\s*\Z", re.S)

@@ -28,7 +28,6 @@ from kubetriage.rules.crash.references import current_mount_failures, volumes_pe
 from kubetriage.rules.crash.starts import Start, StartFailure, start_failures
 
 CODE = "VolumeMountError"
-TITLE = "A volume cannot be mounted"
 
 _VOLUME = lazy(r'\w+\.?\w* failed for volume "(?P<volume>[^"]+)" : (?P<why>.*)', re.S)
 # volumemanager: the summary after two minutes; the reason stands in another event.

@@ -24,7 +24,6 @@ from kubetriage.rules.crash.images import Pull, pull_failures
 from kubetriage.rules.crash.starts import Start, start_failures
 
 CODE = "WrongArchitecture"
-TITLE = "Built for another processor"
 
 
 def check(case: Case) -> Iterator[Finding]:

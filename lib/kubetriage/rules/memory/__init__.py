@@ -1,6 +1,6 @@
 """Where a container's memory goes, and who killed it.
 
-A rule is a module with ``CODE``, ``TITLE``, a docstring that is its manual page, and ``check(case)``.
+A rule is a module with ``CODE``, a docstring that is its manual page, and ``check(case)``.
 """
 
 from __future__ import annotations

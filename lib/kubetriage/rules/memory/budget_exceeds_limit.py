@@ -21,7 +21,6 @@ from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.remedy import closing_fixes
 
 CODE = "BudgetExceedsLimit"
-TITLE = "the ceilings add up to more than the limit"
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -23,7 +23,6 @@ from kubetriage.rules.memory.budget import mebibytes
 from kubetriage.rules.memory.case import Case
 
 CODE = "ChildOOMKilled"
-TITLE = "a child was killed for memory, PID 1 lives"
 
 
 # What parents print when a child dies of SIGKILL.

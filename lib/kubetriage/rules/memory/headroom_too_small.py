@@ -21,7 +21,6 @@ from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.remedy import proposal_fixes
 
 CODE = "HeadroomTooSmall"
-TITLE = "little room beside the ceilings"
 
 
 def check(case: Case) -> Iterator[Finding]:

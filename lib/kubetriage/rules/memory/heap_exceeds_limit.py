@@ -19,7 +19,6 @@ from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.remedy import closing_fixes
 
 CODE = "HeapExceedsLimit"
-TITLE = "the heap alone is larger than the limit"
 
 
 def check(case: Case) -> Iterator[Finding]:

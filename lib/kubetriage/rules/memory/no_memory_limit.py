@@ -21,7 +21,6 @@ from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.remedy import proposal_fixes
 
 CODE = "NoMemoryLimit"
-TITLE = "no memory limit"
 
 
 def check(case: Case) -> Iterator[Finding]:

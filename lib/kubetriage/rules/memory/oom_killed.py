@@ -27,7 +27,6 @@ from kubetriage.rules.memory.remedy import closing_fixes
 from kubetriage.times import format_time, human_duration, precise_duration
 
 CODE = "OOMKilled"
-TITLE = "killed when memory ran out"
 
 _LAST_STATES = "{.status.containerStatuses[*].lastState}"
 _STABLE_AFTER = timedelta(days=1)

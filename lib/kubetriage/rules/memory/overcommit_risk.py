@@ -22,7 +22,6 @@ from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.hotspot import MIB
 
 CODE = "OvercommitRisk"
-TITLE = "request far below the limit"
 
 _RATIO = 2
 _GAP = 128 * MIB

@@ -26,7 +26,6 @@ from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.remedy import proposal_fixes
 
 CODE = "RuntimeOutOfMemory"
-TITLE = "the runtime's own memory limit"
 
 
 @dataclass(frozen=True)

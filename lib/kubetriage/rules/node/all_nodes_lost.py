@@ -22,7 +22,6 @@ from kubetriage.rules.node.case import NodeCase
 from kubetriage.times import format_time, human_duration
 
 CODE = "AllNodesLost"
-TITLE = "Contact with the whole cluster's nodes is lost"
 
 
 def check(case: NodeCase) -> Iterator[Finding]:

@@ -23,7 +23,6 @@ from kubetriage.rules.node.contact import kubelet_path
 from kubetriage.snapshot import Raw
 
 CODE = "ContainerRuntimeDown"
-TITLE = "The container runtime is down"
 
 
 def check(case: NodeCase) -> Iterator[Finding]:

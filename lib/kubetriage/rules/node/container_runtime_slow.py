@@ -20,7 +20,6 @@ from kubetriage.model import Confidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.node.case import NodeCase
 
 CODE = "ContainerRuntimeSlow"
-TITLE = "The container runtime is too slow (PLEG)"
 
 
 def check(case: NodeCase) -> Iterator[Finding]:

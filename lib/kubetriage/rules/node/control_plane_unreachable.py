@@ -22,7 +22,6 @@ from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.snapshot import Failure
 
 CODE = "ControlPlaneUnreachable"
-TITLE = "The API server does not answer"
 
 
 @dataclass(frozen=True)

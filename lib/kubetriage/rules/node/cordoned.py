@@ -22,7 +22,6 @@ from kubetriage.rules.node.contact import taint
 from kubetriage.times import human_duration, parse_time
 
 CODE = "Cordoned"
-TITLE = "The node is cordoned"
 
 
 def check(case: NodeCase) -> Iterator[Finding]:

@@ -22,7 +22,6 @@ from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.pressure import Pressure, pressure
 
 CODE = "DiskPressure"
-TITLE = "The node runs out of disk space or inodes"
 
 _ABOUT = Pressure(
     CODE,

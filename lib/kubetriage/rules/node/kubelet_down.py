@@ -23,7 +23,6 @@ from kubetriage.rules.node.case import NodeCase
 from kubetriage.times import format_time
 
 CODE = "KubeletDown"
-TITLE = "The kubelet stopped, the machine lives"
 
 
 def check(case: NodeCase) -> Iterator[Finding]:

@@ -20,7 +20,6 @@ from kubetriage.model import Confidence, Finding, Fix, Severity
 from kubetriage.rules.node.case import NodeCase
 
 CODE = "KubeletNotReady"
-TITLE = "The kubelet says that it is not ready"
 
 HINTS = {
     "csi": "it cannot initialise its CSINode object: its way to the API server, or its permissions on CSINodes",

@@ -26,7 +26,6 @@ from kubetriage.rules.node.contact import READINGS, Beat
 from kubetriage.times import format_time, human_duration
 
 CODE = "KubeletUnreachable"
-TITLE = "Contact with the kubelet is lost"
 
 EXHAUSTION = ("SystemOOM", "OOMKilling", "EvictionThresholdMet", "TaskHung", "KernelOops")
 BEFORE = timedelta(minutes=10)

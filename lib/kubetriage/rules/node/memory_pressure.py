@@ -23,7 +23,6 @@ from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.pressure import Pressure, pressure
 
 CODE = "MemoryPressure"
-TITLE = "The node runs out of memory"
 
 _ABOUT = Pressure(
     CODE,

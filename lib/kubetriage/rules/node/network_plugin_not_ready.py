@@ -21,7 +21,6 @@ from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Sever
 from kubetriage.rules.node.case import NodeCase
 
 CODE = "NetworkPluginNotReady"
-TITLE = "The network plugin (CNI) is not ready"
 
 
 def check(case: NodeCase) -> Iterator[Finding]:

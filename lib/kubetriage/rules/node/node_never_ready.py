@@ -24,7 +24,6 @@ from kubetriage.rules.node.contact import STARTUP_GRACE, Beat
 from kubetriage.times import format_time, human_duration
 
 CODE = "NodeNeverReady"
-TITLE = "The node never joined"
 
 
 def check(case: NodeCase) -> Iterator[Finding]:

@@ -21,7 +21,6 @@ from kubetriage.model import Confidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.node.case import NodeCase
 
 CODE = "NodePartitioned"
-TITLE = "The node lives, cut off from the API server"
 
 
 def check(case: NodeCase) -> Iterator[Finding]:

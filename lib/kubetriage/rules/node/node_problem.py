@@ -25,8 +25,6 @@ from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.contact import KUBELET_CONDITIONS, condition_evidence
 from kubetriage.times import human_duration, parse_time
 
-TITLE = "A condition of Node Problem Detector or a cloud agent"
-
 CODES = (
     "KernelDeadlock",
     "ReadonlyFilesystem",

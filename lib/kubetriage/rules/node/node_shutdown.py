@@ -25,7 +25,6 @@ from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.contact import SHUTDOWN_TAINT, taint
 
 CODE = "NodeShutdown"
-TITLE = "The machine is shutting down or off"
 
 BEFORE = timedelta(minutes=10)
 """A shutdown begun this long before the last renewal belongs to the loss."""

@@ -21,7 +21,6 @@ from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.pressure import Pressure, pressure
 
 CODE = "PIDPressure"
-TITLE = "The node runs out of process ids"
 
 _ABOUT = Pressure(
     CODE,

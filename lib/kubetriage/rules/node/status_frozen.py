@@ -29,7 +29,6 @@ from kubetriage.rules.node.scope import Cluster, Plane
 from kubetriage.times import format_time, human_duration
 
 CODE = "StatusFrozen"
-TITLE = "The node status shown is not current"
 
 SETTLE = timedelta(seconds=60)
 """A kubelet that came back patches its status within seconds; Unknown for longer beside a live Lease is stuck."""

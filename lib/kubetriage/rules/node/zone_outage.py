@@ -22,7 +22,6 @@ from kubetriage.rules.node.case import NodeCase
 from kubetriage.times import format_time, human_duration
 
 CODE = "ZoneOutage"
-TITLE = "A whole zone lost contact"
 
 
 def check(case: NodeCase) -> Iterator[Finding]:

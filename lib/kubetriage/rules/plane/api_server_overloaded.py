@@ -27,7 +27,6 @@ from kubetriage.rules.plane.case import CLUSTER, Case
 from kubetriage.rules.plane.figures import count, metric, names, span
 
 CODE = "ApiServerOverloaded"
-TITLE = "the API server is overloaded"
 LINK = "API server load"
 
 ISOLATED_LEVEL = "isolated-flooder"

@@ -26,7 +26,6 @@ from kubetriage.rules.plane.leases import CONTROLLER_MANAGER
 from kubetriage.times import format_time
 
 CODE = "ApiServerUnready"
-TITLE = "the API server is not well"
 LINK = "API server health"
 
 

@@ -23,7 +23,6 @@ from kubetriage.rules.plane.figures import count, metric
 from kubetriage.times import human_duration
 
 CODE = "CertificateExpiring"
-TITLE = "client certificates expire soon"
 LINK = "API server health"
 
 _METRIC = "apiserver_client_certificate_expiration_seconds"

@@ -25,7 +25,6 @@ from kubetriage.rules.plane.leases import CONTROLLER_MANAGER
 from kubetriage.times import format_time
 
 CODE = "ControllersDown"
-TITLE = "the controllers are down"
 LINK = "controller-manager"
 
 

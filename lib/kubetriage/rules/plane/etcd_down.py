@@ -25,7 +25,6 @@ from kubetriage.rules.plane.thresholds import RECENT_LOG, SILENT_LOG
 from kubetriage.times import format_time
 
 CODE = "EtcdDown"
-TITLE = "etcd is down"
 LINK = "etcd quorum and leader"
 
 

@@ -20,7 +20,6 @@ from kubetriage.rules.plane.figures import metric, names
 from kubetriage.rules.plane.thresholds import FRAGMENTED_BYTES
 
 CODE = "EtcdFragmented"
-TITLE = "etcd's database is fragmented"
 LINK = "etcd space"
 
 

@@ -25,7 +25,6 @@ from kubetriage.rules.plane.thresholds import RECENT_LOG
 from kubetriage.times import format_time
 
 CODE = "EtcdLeaderFlapping"
-TITLE = "etcd keeps changing its leader"
 LINK = "etcd quorum and leader"
 
 _QUARTER = 15 * 60.0

@@ -22,7 +22,6 @@ from kubetriage.rules.plane.figures import metric
 from kubetriage.rules.plane.thresholds import DEFAULT_QUOTA_BYTES, LARGEST_QUOTA_BYTES
 
 CODE = "EtcdNearQuota"
-TITLE = "etcd's database is nearly full"
 LINK = "etcd space"
 
 

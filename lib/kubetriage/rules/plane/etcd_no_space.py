@@ -27,7 +27,6 @@ from kubetriage.rules.plane.thresholds import DEFAULT_QUOTA_BYTES, LARGEST_QUOTA
 from kubetriage.times import format_time
 
 CODE = "EtcdNoSpace"
-TITLE = "etcd's database is full"
 LINK = "etcd space"
 
 

@@ -26,7 +26,6 @@ from kubetriage.rules.plane.thresholds import RECENT_LOG
 from kubetriage.times import format_time
 
 CODE = "EtcdQuorumLost"
-TITLE = "etcd has lost its quorum"
 LINK = "etcd quorum and leader"
 
 

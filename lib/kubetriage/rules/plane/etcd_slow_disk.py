@@ -29,7 +29,6 @@ from kubetriage.rules.plane.thresholds import RECENT_LOG
 from kubetriage.times import format_time
 
 CODE = "EtcdSlowDisk"
-TITLE = "etcd's disk is slow"
 LINK = "etcd disk"
 
 

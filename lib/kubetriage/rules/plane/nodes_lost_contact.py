@@ -27,7 +27,6 @@ from kubetriage.rules.plane.leases import CONTROLLER_MANAGER
 from kubetriage.times import format_time
 
 CODE = "NodesLostContact"
-TITLE = "kubelets have lost contact"
 LINK = "kubelets' contact"
 
 

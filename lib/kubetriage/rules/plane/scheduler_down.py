@@ -20,7 +20,6 @@ from kubetriage.rules.plane.controllers_down import leaderless
 from kubetriage.rules.plane.leases import SCHEDULER
 
 CODE = "SchedulerDown"
-TITLE = "the scheduler is down"
 LINK = "scheduler"
 
 

@@ -25,7 +25,6 @@ from kubetriage.rules.plane.webhooks import Webhook, calls, configuration_path, 
 from kubetriage.times import format_time
 
 CODE = "WebhookBlocking"
-TITLE = "an admission webhook blocks requests"
 LINK = "admission webhooks"
 
 _RECENT = 600.0

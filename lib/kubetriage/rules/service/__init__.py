@@ -1,6 +1,6 @@
 """Why requests do not reach a program, hop by hop.
 
-A rule is a module with ``CODE``, ``TITLE``, a docstring that is its manual page, and
+A rule is a module with ``CODE``, a docstring that is its manual page, and
 ``check(trace) -> Iterator[Fault]``. The order of :data:`RULES` is the order of the hops, bottom-up: within one row
 of the table the first rule that speaks heads it.
 """

@@ -19,7 +19,6 @@ from kubetriage.rules.service.entrances import Entrance
 from kubetriage.rules.service.ingress import IngressPath
 
 CODE = "BackendPortNotFound"
-TITLE = "The backend Service has no such port"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

@@ -21,7 +21,6 @@ from kubetriage.rules.service.routes import Path, controller_says
 from kubetriage.rules.service.service_not_found import hint
 
 CODE = "BackendServiceNotFound"
-TITLE = "The backend Service does not exist"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

@@ -16,7 +16,6 @@ from kubetriage.model import Evidence, Fix
 from kubetriage.rules.service.case import Fault, Trace, fault, plural
 
 CODE = "DNSNotReady"
-TITLE = "The cluster's DNS has no ready endpoint"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

@@ -20,7 +20,6 @@ from kubetriage.rules.service.case import Fault, Trace, fault
 from kubetriage.rules.service.external_names import follow, in_cluster_target
 
 CODE = "ExternalNameInvalid"
-TITLE = "The ExternalName leads nowhere"
 
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?\Z")
 

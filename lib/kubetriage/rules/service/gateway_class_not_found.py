@@ -17,7 +17,6 @@ from kubetriage.nearest import nearest
 from kubetriage.rules.service.case import Fault, Trace, fault
 
 CODE = "GatewayClassNotFound"
-TITLE = "The GatewayClass does not exist"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

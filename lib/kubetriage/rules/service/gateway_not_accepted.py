@@ -19,7 +19,6 @@ from kubetriage.rules.service.case import Fault, Trace, fault
 from kubetriage.rules.service.gateway import condition
 
 CODE = "GatewayNotAccepted"
-TITLE = "The controller refuses the Gateway"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

@@ -18,7 +18,6 @@ from kubetriage.nearest import nearest
 from kubetriage.rules.service.case import Fault, Trace, fault
 
 CODE = "GatewayNotFound"
-TITLE = "The Gateway does not exist"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

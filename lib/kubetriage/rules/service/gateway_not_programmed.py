@@ -23,7 +23,6 @@ from kubetriage.rules.service.routes import Entry
 from kubetriage.times import human_duration
 
 CODE = "GatewayNotProgrammed"
-TITLE = "The Gateway is not programmed"
 
 _PATIENCE = timedelta(minutes=1)
 

@@ -19,7 +19,6 @@ from kubetriage.rules.service.entrances import Entrance
 from kubetriage.rules.service.ingress import Ingress, IngressPath, path_matches
 
 CODE = "HostPathConflict"
-TITLE = "Another Ingress claims the same host and path"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

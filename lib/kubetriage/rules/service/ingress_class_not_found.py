@@ -19,7 +19,6 @@ from kubetriage.rules.service.case import Fault, Trace, fault
 from kubetriage.rules.service.entrances import PROVIDER_CLASSES
 
 CODE = "IngressClassNotFound"
-TITLE = "The IngressClass does not exist"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

@@ -18,7 +18,6 @@ from kubetriage.model import Confidence, Evidence, Fix, Severity
 from kubetriage.rules.service.case import Fault, Trace, fault
 
 CODE = "IngressClassNotSet"
-TITLE = "The Ingress has no class"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

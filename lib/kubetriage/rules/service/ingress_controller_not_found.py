@@ -21,7 +21,6 @@ from kubetriage.rules.service.entrances import PROVIDER_CONTROLLERS
 from kubetriage.times import human_duration
 
 CODE = "IngressControllerNotFound"
-TITLE = "No controller of the class was found"
 
 _PATIENCE = timedelta(minutes=1)
 

@@ -22,7 +22,6 @@ from kubetriage.rules.service.case import Backend, Fault, Trace, age_of, fault
 from kubetriage.times import human_duration
 
 CODE = "LoadBalancerPending"
-TITLE = "The load balancer has no address"
 
 _USUAL = timedelta(minutes=5)
 """Cloud load balancers are there within this time; younger ones are only suspect."""

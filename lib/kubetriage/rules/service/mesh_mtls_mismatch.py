@@ -22,7 +22,6 @@ from kubetriage.rules.service.clients import clients
 from kubetriage.rules.service.selectors import selects
 
 CODE = "MeshMTLSMismatch"
-TITLE = "The mesh refuses plain connections of this client"
 
 _ROOT = "istio-system"
 """Istio's root namespace unless the mesh configuration names another."""

@@ -21,7 +21,6 @@ from kubetriage.rules.service.case import Backend, Fault, Trace, fault
 from kubetriage.rules.service.clients import Crossing, crossings
 
 CODE = "NetworkPolicyBlocks"
-TITLE = "NetworkPolicies let nobody through"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

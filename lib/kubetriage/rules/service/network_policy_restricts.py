@@ -20,7 +20,6 @@ from kubetriage.rules.service.case import Backend, Fault, Trace, fault
 from kubetriage.rules.service.clients import crossings, dns_egress
 
 CODE = "NetworkPolicyRestricts"
-TITLE = "NetworkPolicies admit only some peers"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

@@ -23,7 +23,6 @@ from kubetriage.rules.service.case import Backend, Fault, Trace, age_of, fault, 
 from kubetriage.times import parse_time
 
 CODE = "NoEndpoints"
-TITLE = "No endpoint behind the Service"
 
 _LAG = timedelta(seconds=15)
 """A pod that became ready later than this may just not be in the slices yet."""

@@ -20,7 +20,6 @@ from kubetriage.pods import Pod
 from kubetriage.rules.service.case import Backend, Fault, Trace, fault, plural
 
 CODE = "NoLocalEndpoints"
-TITLE = "Nodes without a local endpoint drop the traffic"
 
 _EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 

@@ -22,7 +22,6 @@ from kubetriage.rules.service.case import Backend, Fault, Trace, fault, template
 from kubetriage.rules.service.selectors import selects
 
 CODE = "NoPods"
-TITLE = "No pods behind the Service"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

@@ -18,7 +18,6 @@ from kubetriage.rules.service.behind import pods_fault, share, troubles, unready
 from kubetriage.rules.service.case import Fault, Trace
 
 CODE = "PodsCrashing"
-TITLE = "All pods behind the Service crash"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

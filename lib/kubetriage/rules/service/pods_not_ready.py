@@ -18,7 +18,6 @@ from kubetriage.rules.service.behind import pods_fault, share, troubles, unready
 from kubetriage.rules.service.case import Fault, Trace
 
 CODE = "PodsNotReady"
-TITLE = "No pod behind the Service is ready"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

@@ -17,7 +17,6 @@ from kubetriage.model import Fix, Severity
 from kubetriage.rules.service.case import Fault, Trace, fault, plural
 
 CODE = "PodsTerminating"
-TITLE = "All pods behind the Service are being deleted"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

@@ -19,7 +19,6 @@ from kubetriage.rules.service.case import Backend, Fault, Trace, fault
 from kubetriage.rules.service.target_ports import named_ports
 
 CODE = "ProtocolMismatch"
-TITLE = "Service and container disagree on TCP, UDP or SCTP"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

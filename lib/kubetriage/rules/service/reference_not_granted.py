@@ -20,7 +20,6 @@ from kubetriage.rules.service.gateway import grant_yaml, granted
 from kubetriage.rules.service.routes import controller_says
 
 CODE = "ReferenceNotGranted"
-TITLE = "No ReferenceGrant allows the reference"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

@@ -18,7 +18,6 @@ from kubetriage.rules.service.case import Fault, Trace, fault
 from kubetriage.rules.service.routes import controller_says
 
 CODE = "RouteHostnameMismatch"
-TITLE = "The Route's hosts are none of the Gateway's"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

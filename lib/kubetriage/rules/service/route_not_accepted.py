@@ -21,7 +21,6 @@ from kubetriage.rules.service.gateway import ParentRef, is_stale
 from kubetriage.rules.service.routes import Entry, Path, controller_says
 
 CODE = "RouteNotAccepted"
-TITLE = "No listener takes the Route"
 
 _HOSTNAME = "NoMatchingListenerHostname"
 _PATIENCE = timedelta(minutes=1)

@@ -21,7 +21,6 @@ from kubetriage.rules.service.case import Backend, Fault, Trace, fault, plural, 
 from kubetriage.rules.service.selectors import Edit, matches_labels, selector_edit, selects
 
 CODE = "SelectorMismatch"
-TITLE = "The selector matches no pod"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from kubetriage.rules.service import endpoints as eps
 from kubetriage.rules.service.case import Backend, Fault, Trace, fault, plural
 
 CODE = "SelectorTooBroad"
-TITLE = "The selector takes in unlike workloads"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

@@ -18,7 +18,6 @@ from kubetriage.nearest import nearest
 from kubetriage.rules.service.case import Backend, Fault, Trace, fault
 
 CODE = "ServiceNotFound"
-TITLE = "The Service does not exist"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

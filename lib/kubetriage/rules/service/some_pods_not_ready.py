@@ -17,7 +17,6 @@ from kubetriage.rules.service.behind import pods_fault, share, troubles, unready
 from kubetriage.rules.service.case import Fault, Trace
 
 CODE = "SomePodsNotReady"
-TITLE = "Some pods behind the Service are not ready"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

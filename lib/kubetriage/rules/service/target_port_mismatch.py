@@ -21,7 +21,6 @@ from kubetriage.rules.service.case import Backend, Fault, Trace, fault
 from kubetriage.rules.service.target_ports import target_fix
 
 CODE = "TargetPortMismatch"
-TITLE = "The pods do not seem to listen on the targetPort"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

@@ -20,7 +20,6 @@ from kubetriage.rules.service.case import Fault, Trace, fault, plural
 from kubetriage.rules.service.target_ports import named_ports, target_fix
 
 CODE = "TargetPortNameNotFound"
-TITLE = "The named targetPort is in no container"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

@@ -17,7 +17,6 @@ from kubetriage.rules.service.case import Fault, Trace, fault
 from kubetriage.times import format_time, human_duration
 
 CODE = "TLSCertificateExpired"
-TITLE = "The certificate has expired"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

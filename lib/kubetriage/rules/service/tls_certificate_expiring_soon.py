@@ -18,7 +18,6 @@ from kubetriage.rules.service.tls import LONG_LIVED, SOON
 from kubetriage.times import format_time, human_duration
 
 CODE = "TLSCertificateExpiringSoon"
-TITLE = "The certificate ends soon"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

@@ -17,7 +17,6 @@ from kubetriage.rules.service.case import Fault, Trace, fault
 from kubetriage.times import format_time, human_duration
 
 CODE = "TLSCertificateNotYetValid"
-TITLE = "The certificate is not valid yet"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

@@ -18,7 +18,6 @@ from kubetriage.rules.service.case import Fault, Trace, fault
 from kubetriage.rules.service.ingress import secret_for
 
 CODE = "TLSHostMismatch"
-TITLE = "The certificate is for other hosts"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

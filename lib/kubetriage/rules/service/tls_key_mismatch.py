@@ -16,7 +16,6 @@ from kubetriage.model import Evidence, Fix
 from kubetriage.rules.service.case import Fault, Trace, fault
 
 CODE = "TLSKeyMismatch"
-TITLE = "Certificate and key do not belong together"
 
 
 def check(trace: Trace) -> Iterator[Fault]:

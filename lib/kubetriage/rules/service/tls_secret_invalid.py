@@ -18,7 +18,6 @@ from kubetriage.rules.service.case import Fault, Trace, fault
 from kubetriage.rules.service.tls import SecretUse
 
 CODE = "TLSSecretInvalid"
-TITLE = "The TLS Secret cannot be used"
 
 _KEYS = {
     "unreadable": "tls.key is no PEM private key",

@@ -20,7 +20,6 @@ from kubetriage.nearest import nearest
 from kubetriage.rules.service.case import Fault, Trace, fault
 
 CODE = "TLSSecretNotFound"
-TITLE = "The TLS Secret does not exist"
 
 
 def check(trace: Trace) -> Iterator[Fault]:
