@@ -13,10 +13,11 @@ from datetime import datetime
 
 from kubetriage.fields import Obj, dig, mapping, number, text
 from kubetriage.model import Evidence
+from kubetriage.patterns import lazy
 from kubetriage.snapshot import Listing
 from kubetriage.times import format_time, parse_time
 
-_CONTAINER_PATH = re.compile(r"spec\.(containers|initContainers|ephemeralContainers)\{(.+)\}\Z")
+_CONTAINER_PATH = lazy(r"spec\.(containers|initContainers|ephemeralContainers)\{(.+)\}\Z")
 COMBINED = "(combined from similar events): "
 """Prefix that client-go puts before the message when it folds ten similar events into one."""
 

@@ -12,9 +12,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-_LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
-_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+from kubetriage.patterns import lazy
+
+_LABEL = lazy(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
+_NAME = lazy(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
+_ESCAPE = lazy(r"\\(.)", re.DOTALL)
 _LONGEST_LINE = 65536
 """A longer line is not a metric that we read; it is left out unparsed."""
 

@@ -9,8 +9,9 @@ import re
 from collections.abc import Mapping
 
 from kubetriage.fields import Obj, dig, labels, objects, text, texts
+from kubetriage.patterns import lazy
 
-_SET = re.compile(r"(!?)\s*([^\s!=<>,()]+)(?:\s+(in|notin)\s+\(([^)]*)\)|\s*(==|=|!=|>|<)\s*([^,=]*))?\s*\Z")
+_SET = lazy(r"(!?)\s*([^\s!=<>,()]+)(?:\s+(in|notin)\s+\(([^)]*)\)|\s*(==|=|!=|>|<)\s*([^,=]*))?\s*\Z")
 
 
 def parse_label_selector(selector: str) -> list[tuple[str, str, tuple[str, ...]]]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,6 +28,7 @@ from kubetriage.cluster.errors import ClusterError
 from kubetriage.cluster.logtext import last_bytes
 from kubetriage.cluster.secrets import strip
 from kubetriage.fields import Obj, name_of, namespace_of, number, text
+from kubetriage.patterns import lazy
 from kubetriage.resources import BY_PLURAL, Resource, api_path
 from kubetriage.snapshot import Body, Dial, Failure, Get, List, Log, Need, Raw, Snapshot, Why
 
@@ -38,13 +38,13 @@ _GRACE = 0.5
 """Seconds that a worker has to notice by itself that its time is over, before its job is given up."""
 _RUNTIME_LINE = 16 * 1024
 """Bytes at which containerd and CRI-O split a line of a log (max_container_log_line_size)."""
-_NO_LOG = re.compile(
+_NO_LOG = lazy(
     # kubelet kuberuntime_container.go GetContainerLogs: an HTTP 200 with this instead of the log, all versions.
     r"unable to retrieve container logs for \S*\s*\Z"
     # kubelet kuberuntime/logs ReadLogs: the same, when the file is gone.
     r'|failed to try resolving symlinks in path "/var/log/pods/[^\n]*\Z|failed to open log file "/var/log/pods/[^\n]*\Z'
 )
-_LOG_ABSENT = re.compile(
+_LOG_ABSENT = lazy(
     # kubelet_pods.go validateContainerLogStatus and registry/core/pod LogLocation, 1.28 to 1.36.
     r'previous terminated container "[^"]*" in pod "[^"]*" not found|is waiting to start|is terminated'
     r"|container \S+ is not valid for pod"

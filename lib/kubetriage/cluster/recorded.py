@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import tempfile
 import weakref
@@ -25,12 +24,13 @@ from kubetriage.cluster.logtext import tail_of
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.unpack import is_archive, unpack
 from kubetriage.fields import Obj, dig, name_of, namespace_of, objects, text
+from kubetriage.patterns import lazy
 from kubetriage.resources import BY_PLURAL, Resource
 from kubetriage.snapshot import Body, Failure, Get, List, Log, Need, Raw, Snapshot, Why
 from kubetriage.times import parse_time
 
 _FAILURES = {401: Why.FORBIDDEN, 403: Why.FORBIDDEN, 404: Why.NOT_FOUND}
-_SERVER_ERROR = re.compile(r"Error from server \((\w+)\): ")
+_SERVER_ERROR = lazy(r"Error from server \((\w+)\): ")
 """How kubectl prints an answer that is a Status (cmd/util/helpers.go, all versions); the reason is captured."""
 _REASONS = {
     "Forbidden": (Why.FORBIDDEN, 403),
@@ -74,9 +74,9 @@ _TIMES = frozenset(
     }
 )
 """Fields of the API that hold a moment that had passed when the object was read."""
-_LOG_BEGIN = re.compile(r"==== START logs for container (\S+) of pod (\S+)/(\S+) ====\n")
+_LOG_BEGIN = lazy(r"==== START logs for container (\S+) of pod (\S+)/(\S+) ====\n")
 """How ``kubectl cluster-info dump`` separates the containers in ``logs.txt`` (all versions)."""
-_MUST_GATHER_TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? ([+-]\d{4})")
+_MUST_GATHER_TIME = lazy(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? ([+-]\d{4})")
 """Lines of the file ``timestamp`` of ``oc adm must-gather``: Go's time.Time, start and end."""
 
 _LogKey = tuple[str, str, str, bool]
@@ -341,7 +341,7 @@ def _sections(file: Path) -> Iterator[tuple[_LogKey, str]]:
         yield (namespace, pod, container, False), content[match.end() : end if end >= 0 else len(content)]
 
 
-_TIMED_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ")
+_TIMED_LINE = lazy(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ")
 """The kubelet's time before each line of a log that was read with timestamps."""
 
 

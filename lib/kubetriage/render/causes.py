@@ -7,11 +7,13 @@ import re
 from collections.abc import Sequence
 from types import ModuleType
 
+from kubetriage.patterns import lazy
+
 LABELS = ("Meaning", "Told by", "Fix", "Source")
 """The labelled paragraphs that the docstring of every rule has."""
 
 _HEADINGS = {"Meaning": "What it means", "Told by": "How it is told", "Fix": "How to fix it", "Source": "Source"}
-_LABEL = re.compile(rf"^({'|'.join(LABELS)}):\s*", re.MULTILINE)
+_LABEL = lazy(rf"^({'|'.join(LABELS)}):\s*", re.MULTILINE)
 
 
 def read_page(rule: ModuleType) -> tuple[str, dict[str, str]]:

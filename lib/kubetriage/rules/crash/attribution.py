@@ -16,6 +16,7 @@ from datetime import timedelta
 from kubetriage.events import Event
 from kubetriage.fields import dig, number, text
 from kubetriage.model import Confidence, Evidence, RuledOut
+from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Termination
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probing import MINIMUM_GRACE, Probe, ProbeKind, happened_in, probe_events, probe_of
@@ -54,10 +55,10 @@ class Attribution:
 # Texts of the Killing event in kuberuntime_manager.go and kuberuntime_container.go, 1.28 to 1.37; "will be
 # restarted" follows only where the restart policy says so.
 _KILLING: tuple[tuple[Killer, re.Pattern[str]], ...] = (
-    (Killer.LIVENESS, re.compile(r"failed liveness probe")),
-    (Killer.STARTUP, re.compile(r"failed startup probe")),
-    (Killer.POST_START, re.compile(r"FailedPostStartHook")),
-    (Killer.STOPPED, re.compile(r"Stopping container|definition changed|resize requires restart|in unknown state")),
+    (Killer.LIVENESS, lazy(r"failed liveness probe")),
+    (Killer.STARTUP, lazy(r"failed startup probe")),
+    (Killer.POST_START, lazy(r"FailedPostStartHook")),
+    (Killer.STOPPED, lazy(r"Stopping container|definition changed|resize requires restart|in unknown state")),
 )
 _PROBE_OF: dict[Killer, ProbeKind] = {Killer.LIVENESS: "liveness", Killer.STARTUP: "startup"}
 _KUBELET_BURST = 25

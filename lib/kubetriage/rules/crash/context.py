@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from kubetriage.fields import Obj, dig, labels, mapping, name_of, number, objects, text, uid_of
 from kubetriage.model import Evidence, Finding, Severity
+from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Pod
 from kubetriage.redact import secrecy
 from kubetriage.rules.crash.case import Case
@@ -33,7 +34,7 @@ MOST_CHANGES = 6
 """Changes between two revisions that are shown; a rewrite is no clue."""
 
 # kuberuntime_manager.go doBackOff: "back-off 2m40s restarting failed container=C pod=P_NS(UID)".
-_BACK_OFF = re.compile(r"back-off (\S+) restarting failed container")
+_BACK_OFF = lazy(r"back-off (\S+) restarting failed container")
 
 
 def needs(case: Case) -> Iterator[Need]:

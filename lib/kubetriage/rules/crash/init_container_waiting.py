@@ -14,13 +14,13 @@ Source: kubernetes kuberuntime_manager.go (computeInitContainerActions), KEP-753
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.fields import flag, labels, objects, texts
 from kubetriage.logs import addresses, last_line
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.patterns import lazy
 from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.dependency_unreachable import SERVICE_NAME
@@ -35,14 +35,14 @@ PATIENCE = timedelta(minutes=2)
 
 # What waiting scripts name: nslookup HOST, getent hosts HOST, nc -z HOST PORT, pg_isready -h HOST, URLs, HOST:PORT.
 _HOSTS = (
-    re.compile(r"(?:nslookup|getent\s+hosts|\bdig|\bhost)\s+(?:-\S+\s+)*([a-z0-9][-a-z0-9.]*)"),
-    re.compile(r"\bnc\s+(?:-\S+\s+)*(?:\d+\s+)?([a-z0-9][-a-z0-9.]*)\s+\d{2,5}"),
-    re.compile(r"(?:\s-h|--host)[= ]([a-z0-9][-a-z0-9.]*)"),
-    re.compile(r"[a-z]+://(?:[^@/\s]*@)?([a-z0-9][-a-z0-9.]*)"),
-    re.compile(r"(?<![\w./])([a-z][-a-z0-9.]*[a-z0-9]):\d{2,5}\b"),
+    lazy(r"(?:nslookup|getent\s+hosts|\bdig|\bhost)\s+(?:-\S+\s+)*([a-z0-9][-a-z0-9.]*)"),
+    lazy(r"\bnc\s+(?:-\S+\s+)*(?:\d+\s+)?([a-z0-9][-a-z0-9.]*)\s+\d{2,5}"),
+    lazy(r"(?:\s-h|--host)[= ]([a-z0-9][-a-z0-9.]*)"),
+    lazy(r"[a-z]+://(?:[^@/\s]*@)?([a-z0-9][-a-z0-9.]*)"),
+    lazy(r"(?<![\w./])([a-z][-a-z0-9.]*[a-z0-9]):\d{2,5}\b"),
 )
 # Names of Services; an IP address is none.
-_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\.?\Z")
+_NAME = lazy(r"[a-z]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\.?\Z")
 
 
 def _waiting(case: Case) -> Container | None:

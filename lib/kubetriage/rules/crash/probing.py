@@ -16,6 +16,7 @@ from typing import Literal
 from kubetriage.events import Event
 from kubetriage.fields import Obj, dig, mapping, number, objects, text, texts
 from kubetriage.model import Evidence
+from kubetriage.patterns import lazy
 from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case
 
@@ -199,46 +200,42 @@ class ProbeEvent:
 
 
 # prober.go recordContainerEvent; "errored" alone up to 1.33, "errored and resulted in unknown state" after.
-_UNHEALTHY = re.compile(
-    r"(Liveness|Readiness|Startup) probe (failed|errored)(?: and resulted in \w+ state)?:\s*(.*)", re.S
-)
+_UNHEALTHY = lazy(r"(Liveness|Readiness|Startup) probe (failed|errored)(?: and resulted in \w+ state)?:\s*(.*)", re.S)
 # pkg/probe/http: "HTTP probe failed with statuscode: 503"; 1.35 and newer may append the body after it.
-_STATUS_CODE = re.compile(r"HTTP probe failed with statuscode: (\d{3})")
+_STATUS_CODE = lazy(r"HTTP probe failed with statuscode: (\d{3})")
 # Go net: dial tcp 10.0.0.1:8080: connect: connection refused; [fd00::1]:8080 for IPv6.
-_REFUSED = re.compile(r"dial tcp (?:\[[^\]]*\]|[^\s:]+):(\d+): (?:connect: )?connection refused")
+_REFUSED = lazy(r"dial tcp (?:\[[^\]]*\]|[^\s:]+):(\d+): (?:connect: )?connection refused")
 _KINDS: tuple[tuple[Failure, re.Pattern[str]], ...] = (
     # Go net/http since 1.4 (both directions), and the 400 that Go and nginx servers answer with.
     (
         Failure.WANTS_PLAIN,
-        re.compile(r"server gave HTTP response to HTTPS client|first record does not look like a TLS"),
+        lazy(r"server gave HTTP response to HTTPS client|first record does not look like a TLS"),
     ),
     (
         Failure.WANTS_TLS,
-        re.compile(
+        lazy(
             r'malformed HTTP (?:response|status code|version) "?\\x15\\x03|HTTP request (?:was sent )?to (?:an )?HTTPS'
         ),
     ),
     # Kubelet HTTP probes skip verification; gRPC and exec ones may not (crypto/x509 texts).
-    (Failure.CERTIFICATE, re.compile(r"x509: ")),
+    (Failure.CERTIFICATE, lazy(r"x509: ")),
     # pkg/probe/grpc.
-    (Failure.NO_GRPC_HEALTH, re.compile(r"does not implement the grpc health protocol|unknown service grpc\.health")),
-    (Failure.GRPC_STATUS, re.compile(r"service unhealthy \(responded with")),
+    (Failure.NO_GRPC_HEALTH, lazy(r"does not implement the grpc health protocol|unknown service grpc\.health")),
+    (Failure.GRPC_STATUS, lazy(r"service unhealthy \(responded with")),
     # net/http client, net dialer, exec probe (pkg/probe/exec, CRI DeadlineExceeded) and gRPC.
     (
         Failure.TIMEOUT,
-        re.compile(
+        lazy(
             r"context deadline exceeded|Client\.Timeout exceeded|i/o timeout|timed out after|timeout: failed to connect"
         ),
     ),
-    (Failure.RESET, re.compile(r"connection reset by peer|: EOF\b|unexpected EOF")),
-    (Failure.UNROUTABLE, re.compile(r"no route to host|network is unreachable")),
+    (Failure.RESET, lazy(r"connection reset by peer|: EOF\b|unexpected EOF")),
+    (Failure.UNROUTABLE, lazy(r"no route to host|network is unreachable")),
 )
 
 # What an exec probe meets while its container ends: CRI-O ("container is stopping"), containerd ("cannot exec in a
 # stopped state", "task not found in running state"), gRPC (Canceled).
-_PASSING = re.compile(
-    r"(?i)is stopping|stopped|not running|code = Canceled|context canceled|not found in (?:pod|running)"
-)
+_PASSING = lazy(r"(?i)is stopping|stopped|not running|code = Canceled|context canceled|not found in (?:pod|running)")
 
 
 def read_probe_event(event: Event) -> ProbeEvent | None:

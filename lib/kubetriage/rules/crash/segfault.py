@@ -14,10 +14,10 @@ Source: signal(7), core(5).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.attribution import Killer, attribute
 from kubetriage.rules.crash.case import Case
 
@@ -25,7 +25,7 @@ CODE = "Segfault"
 
 # Shells ("Segmentation fault (core dumped)"), HotSpot since 1.4 ("SIGSEGV (0xb) at pc="), Python faulthandler
 # ("Fatal Python error: Segmentation fault"), Go cgo and Node ("SIGSEGV: segmentation violation").
-_SAID = re.compile(r"(?i)segmentation (?:fault|violation)|\bSIGSEGV\b")
+_SAID = lazy(r"(?i)segmentation (?:fault|violation)|\bSIGSEGV\b")
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +11,7 @@ from kubetriage import logs
 from kubetriage.events import Event
 from kubetriage.fields import Obj, dig, number, objects
 from kubetriage.model import Confidence, Evidence, Fix, Ref, RuledOut
+from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Pod, Termination
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent, happened_in, probe_of
@@ -22,7 +22,7 @@ from kubetriage.times import parse_time
 # nginx and Apache ("resuming normal operations"), PostgreSQL ("ready to accept connections"), Redis ("Ready to
 # accept connections"), Kafka ("started (kafka.server.KafkaServer)"), and plain scripts ("serving", "listening").
 # "Tomcat initialized" and "HikariPool-1 - Start completed" are steps on the way.
-_UP = re.compile(
+_UP = lazy(
     r"(?i)\b(?:listening|serving|running on|up and running|accepting connections|resuming normal operations"
     r"|start-?up completed?)\b"
     r"|\b(?:server|application|app|service|api|listener|daemon)\b[^\n]{0,40}\bstarted\b"

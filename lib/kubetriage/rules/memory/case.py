@@ -12,6 +12,7 @@ from typing import Literal
 from kubetriage.events import Event, Events
 from kubetriage.fields import mapping, objects, text
 from kubetriage.model import Confidence, Evidence, Fix, Ref
+from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Pod, Termination
 from kubetriage.quantity import parse_bytes, parse_millis
 from kubetriage.rules.crash import case as crash
@@ -64,7 +65,7 @@ class Kill:
 
 # "Killed process 4711 (java) total-vm:5213128kB, anon-rss:4190212kB, file-rss:0kB, shmem-rss:0kB": mm/oom_kill.c
 # __oom_kill_process, as node-problem-detector's kernel-monitor.json quotes it.
-_KILLED_PROCESS = re.compile(
+_KILLED_PROCESS = lazy(
     r"Killed process (\d+) \((.+?)\)[^\n]*?anon-rss:(\d+)kB(?:, file-rss:(\d+)kB)?(?:, shmem-rss:(\d+)kB)?"
 )
 
@@ -318,9 +319,7 @@ def container_needs(snapshot: Snapshot, container: Container, *, usage_too: bool
 
 
 # "Picked up JAVA_TOOL_OPTIONS: -Xmx1g" (JVM) and "NOTE: Picked up JDK_JAVA_OPTIONS: -Xmx1g" (launcher, 9 and later).
-_PICKED_UP = re.compile(
-    r"^(?:NOTE: )?Picked up (JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_JAVA_OPTIONS): ?(.*)$", re.MULTILINE
-)
+_PICKED_UP = lazy(r"^(?:NOTE: )?Picked up (JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_JAVA_OPTIONS): ?(.*)$", re.MULTILINE)
 
 
 class _Builder:

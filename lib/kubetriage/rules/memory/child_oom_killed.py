@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.patterns import lazy
 from kubetriage.rules.memory.budget import mebibytes
 from kubetriage.rules.memory.case import Case
 
@@ -26,7 +27,7 @@ CODE = "ChildOOMKilled"
 
 
 # What parents print when a child dies of SIGKILL.
-_PARENT_WORDS = re.compile(
+_PARENT_WORDS = lazy(
     r"Worker \(pid:\d+\) was sent SIGKILL! Perhaps out of memory\?"  # gunicorn 20 and later
     r"|exited prematurely: signal 9 \(SIGKILL\)"  # celery (billiard)
     r"|\[pool [^\]]+\] child \d+ exited on signal 9"  # php-fpm

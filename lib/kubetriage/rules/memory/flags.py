@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from kubetriage.patterns import lazy
 from kubetriage.rules.memory.hotspot import (
     DEFAULT_MAX_PERCENTAGE,
     DEFAULT_MIN_PERCENTAGE,
@@ -23,7 +24,7 @@ from kubetriage.rules.memory.hotspot import (
 )
 from kubetriage.rules.memory.process import Process, base_name
 
-_SIZE = re.compile(r"(0[xX][0-9a-fA-F]+|\d+)([kKmMgGtT]?)\Z", re.ASCII)
+_SIZE = lazy(r"(0[xX][0-9a-fA-F]+|\d+)([kKmMgGtT]?)\Z", re.ASCII)
 _UNIT = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -138,7 +139,7 @@ _REMOVED = {
     "ZGenerational": _Removed(24, 27, "ZGC is generational"),
 }
 
-_LETTER_OPTION = re.compile(r"-(?:X(mx|ms|ss|mn)|(mx|ms|ss))(.*)\Z", re.DOTALL)
+_LETTER_OPTION = lazy(r"-(?:X(mx|ms|ss|mn)|(mx|ms|ss))(.*)\Z", re.DOTALL)
 _LETTER_FLAG = {"mx": "MaxHeapSize", "ms": "InitialHeapSize", "ss": "ThreadStackSize", "mn": "NewSize"}
 _LETTER_NAME = {"mx": "maximum heap", "ms": "initial heap", "ss": "thread stack", "mn": "young generation"}
 _SMALLEST_STACK = 136 * 1024

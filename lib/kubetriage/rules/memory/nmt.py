@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from kubetriage.patterns import lazy
 from kubetriage.rules.memory import jvm
 
 _UNIT = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
-_AMOUNTS = re.compile(r"reserved=(\d+)(GB|MB|KB|B)?, committed=(\d+)(GB|MB|KB|B)?")
+_AMOUNTS = lazy(r"reserved=(\d+)(GB|MB|KB|B)?, committed=(\d+)(GB|MB|KB|B)?")
 # "-                 Java Heap (reserved=3145728KB, committed=3145728KB)": one line per category, indented after a dash.
-_CATEGORY = re.compile(r"^-\s+(\S.*?) \(" + _AMOUNTS.pattern, re.MULTILINE)
-_TOTAL = re.compile(r"^Total: " + _AMOUNTS.pattern, re.MULTILINE)
-_THREADS = re.compile(r"\(threads? #(\d+)\)")  # "thread #" on 11 and 17, "threads #" from 21
-_CLASSES = re.compile(r"\(classes #(\d+)\)")
+_CATEGORY = lazy(r"^-\s+(\S.*?) \(" + _AMOUNTS.pattern, re.MULTILINE)
+_TOTAL = lazy(r"^Total: " + _AMOUNTS.pattern, re.MULTILINE)
+_THREADS = lazy(r"\(threads? #(\d+)\)")  # "thread #" on 11 and 17, "threads #" from 21
+_CLASSES = lazy(r"\(classes #(\d+)\)")
 
 
 @dataclass(frozen=True)

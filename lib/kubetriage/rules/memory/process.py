@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kubetriage.fields import Obj, dig, flag, labels, mapping, objects, text, texts
+from kubetriage.patterns import lazy
 from kubetriage.pods import Container
 from kubetriage.quantity import parse_bytes, parse_millis, parse_quantity
 from kubetriage.snapshot import Get, Lookup
@@ -167,7 +168,7 @@ def _resource_value(origin: Obj, container: Container) -> str | None:
     return None if amount is None or step <= 0 else str(-(-amount // step))
 
 
-_REFERENCE = re.compile(r"\$(\$)|\$\(([^()\s]+)\)")
+_REFERENCE = lazy(r"\$(\$)|\$\(([^()\s]+)\)")
 
 
 def expand(word: str, environment: Mapping[str, Variable]) -> str:
@@ -191,7 +192,7 @@ _INITS = frozenset(
 )
 _INIT_OPTIONS_WITH_VALUE = frozenset({"-p", "-e", "-n", "-c", "-r"})  # tini -p SIG -e CODE, dumb-init -r, nice -n
 _USER_SWITCHES = frozenset({"gosu", "su-exec"})
-_RUNTIME_PROGRAM = re.compile(
+_RUNTIME_PROGRAM = lazy(
     r"(java|node|nodejs|npm|npx|yarn|pnpm|dotnet|gunicorn|uvicorn|celery|uwsgi|hypercorn|puma|bundle|bundler|rails|unicorn"
     r"|ruby|nginx|python[\d.]*|php-fpm[\d.]*|php[\d.]*)\Z"
 )
@@ -255,8 +256,8 @@ def _is_program(word: str) -> bool:
     return bool(_RUNTIME_PROGRAM.match(base_name(word)))
 
 
-_SHELL_REFERENCE = re.compile(r"\$(?:\{([A-Za-z_]\w*)(?::?[-=][^{}]*)?\}|([A-Za-z_]\w*))")
-_SHELL_DEFAULT = re.compile(r"\$\{([A-Za-z_]\w*)(?::?[-=]([^{}]*))?\}|\$([A-Za-z_]\w*)")
+_SHELL_REFERENCE = lazy(r"\$(?:\{([A-Za-z_]\w*)(?::?[-=][^{}]*)?\}|([A-Za-z_]\w*))")
+_SHELL_DEFAULT = lazy(r"\$\{([A-Za-z_]\w*)(?::?[-=]([^{}]*))?\}|\$([A-Za-z_]\w*)")
 
 
 def _from_shell(script: str, variables: dict[str, Variable]) -> tuple[list[str], list[str]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_LINE = re.compile(r"^(\w+):\s+(\d+)(?: kB)?\s*$", re.MULTILINE)
+from kubetriage.patterns import lazy
+
+_LINE = lazy(r"^(\w+):\s+(\d+)(?: kB)?\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)

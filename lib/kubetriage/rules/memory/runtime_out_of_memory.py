@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.patterns import lazy
 from kubetriage.rules.memory import jvm
 from kubetriage.rules.memory.budget import exact, mebibytes
 from kubetriage.rules.memory.case import Case
@@ -42,23 +43,21 @@ class _Words:
 _WORDS: tuple[_Words, ...] = (
     # HotSpot 8 to 25: the message of the Error names the area.
     _Words(
-        re.compile(
-            r"java\.lang\.OutOfMemoryError: (?:Java heap space|GC overhead limit exceeded|Requested array size.*)"
-        ),
+        lazy(r"java\.lang\.OutOfMemoryError: (?:Java heap space|GC overhead limit exceeded|Requested array size.*)"),
         "JVM",
         jvm.HEAP,
         "the Java heap is full",
     ),
-    _Words(re.compile(r"java\.lang\.OutOfMemoryError: Metaspace"), "JVM", jvm.METASPACE, "metaspace is full"),
+    _Words(lazy(r"java\.lang\.OutOfMemoryError: Metaspace"), "JVM", jvm.METASPACE, "metaspace is full"),
     _Words(
-        re.compile(r"java\.lang\.OutOfMemoryError: Compressed class space"),
+        lazy(r"java\.lang\.OutOfMemoryError: Compressed class space"),
         "JVM",
         jvm.METASPACE,
         "the compressed class space is full",
     ),
     # java.nio.Bits: "Cannot reserve ..." from 17, "Direct buffer memory" before.
     _Words(
-        re.compile(
+        lazy(
             r"Cannot reserve \d+ bytes of direct buffer memory \(allocated: \d+, limit: \d+\)"
             r"|OutOfMemoryError: Direct buffer memory"
         ),
@@ -67,48 +66,46 @@ _WORDS: tuple[_Words, ...] = (
         "direct buffers have reached MaxDirectMemorySize",
     ),
     _Words(
-        re.compile(r"java\.lang\.OutOfMemoryError: unable to create (?:new )?native thread.*"),
+        lazy(r"java\.lang\.OutOfMemoryError: unable to create (?:new )?native thread.*"),
         "JVM",
         jvm.STACKS,
         "the kernel refused another thread (pids limit, or no memory for its stack)",
     ),
     # ExitOnOutOfMemoryError and CrashOnOutOfMemoryError print this to stdout; the reason follows on 17 and later.
     _Words(
-        re.compile(r"(?:Terminating|Aborting) due to java\.lang\.OutOfMemoryError.*"),
+        lazy(r"(?:Terminating|Aborting) due to java\.lang\.OutOfMemoryError.*"),
         "JVM",
         "",
         "the JVM ended itself at an OutOfMemoryError",
     ),
-    _Words(re.compile(r"java\.lang\.OutOfMemoryError.*"), "JVM", "", "the JVM threw an OutOfMemoryError"),
+    _Words(lazy(r"java\.lang\.OutOfMemoryError.*"), "JVM", "", "the JVM threw an OutOfMemoryError"),
     _Words(
-        re.compile(r"FATAL ERROR: .*JavaScript heap out of memory"),
+        lazy(r"FATAL ERROR: .*JavaScript heap out of memory"),
         "Node.js",
         "old generation",
         "V8's heap limit is reached",
     ),
-    _Words(re.compile(r"^MemoryError\b.*", re.MULTILINE), "Python", "", "Python could not allocate memory"),
+    _Words(lazy(r"^MemoryError\b.*", re.MULTILINE), "Python", "", "Python could not allocate memory"),
     _Words(
-        re.compile(r"fatal error: (?:runtime: out of memory|cannot allocate memory)"),
+        lazy(r"fatal error: (?:runtime: out of memory|cannot allocate memory)"),
         "Go",
         "",
         "the Go runtime got no memory",
     ),
     _Words(
-        re.compile(r"System\.OutOfMemoryException.*|^Out of memory\.$", re.MULTILINE),
+        lazy(r"System\.OutOfMemoryException.*|^Out of memory\.$", re.MULTILINE),
         ".NET",
         "GC heap",
         "the GC heap's hard limit is reached",
     ),
-    _Words(re.compile(r"failed to allocate memory \(NoMemoryError\)"), "Ruby", "", "Ruby could not allocate memory"),
-    _Words(
-        re.compile(r"Allowed memory size of \d+ bytes exhausted.*"), "PHP", "", "a request has reached memory_limit"
-    ),
-    _Words(re.compile(r"memory allocation of \d+ bytes failed"), "Rust", "", "an allocation failed"),
+    _Words(lazy(r"failed to allocate memory \(NoMemoryError\)"), "Ruby", "", "Ruby could not allocate memory"),
+    _Words(lazy(r"Allowed memory size of \d+ bytes exhausted.*"), "PHP", "", "a request has reached memory_limit"),
+    _Words(lazy(r"memory allocation of \d+ bytes failed"), "Rust", "", "an allocation failed"),
 )
 
 
 # "129 ms: Mark-Compact 23.9 (40.8) -> 23.9 (56.5) MB": V8 heap.cc, "Mark-sweep" before Node 18.
-_V8_USED = re.compile(r"Mark-(?:Compact|sweep)[^\n]*? -> ([\d.]+) \([\d.]+\) MB")
+_V8_USED = lazy(r"Mark-(?:Compact|sweep)[^\n]*? -> ([\d.]+) \([\d.]+\) MB")
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
+from kubetriage.patterns import lazy
 from kubetriage.rules.memory.budget import Amount, Area, Kind, Model
 from kubetriage.rules.memory.flags import Lint, Option, parse_size, split_options
 from kubetriage.rules.memory.hotspot import GIB, MIB
@@ -104,33 +105,31 @@ _IMAGES: tuple[tuple[str, Runtime], ...] = (
     (r"nginx|nginx-unprivileged", "nginx"),
     (r"golang", "go"),
 )
-_JDK_IMAGES = re.compile(
-    r"(eclipse-temurin|openjdk|amazoncorretto|sapmachine|ibm-semeru-runtimes|.*corretto|zulu-openjdk)\Z"
-)
-_MAJOR_IN_NAME = re.compile(r"(?:jdk|jre|java|openjdk)[-_]?(\d{1,2})(?!\d)(?:u(\d+))?")
-_MAJOR_IN_TAG = re.compile(r"(?:open-)?(\d{1,2})(?:u(\d+))?(?:\.\d+\.(\d+))?(?=[-._]|\Z)")
+_JDK_IMAGES = lazy(r"(eclipse-temurin|openjdk|amazoncorretto|sapmachine|ibm-semeru-runtimes|.*corretto|zulu-openjdk)\Z")
+_MAJOR_IN_NAME = lazy(r"(?:jdk|jre|java|openjdk)[-_]?(\d{1,2})(?!\d)(?:u(\d+))?")
+_MAJOR_IN_TAG = lazy(r"(?:open-)?(\d{1,2})(?:u(\d+))?(?:\.\d+\.(\d+))?(?=[-._]|\Z)")
 # "OpenJDK 64-Bit Server VM (17.0.9+9-LTS)", "openjdk version "21.0.2"", Spring Boot's "using Java 17.0.9",
 # hs_err's "JRE version: OpenJDK Runtime Environment (11.0.16+8)".
-_MAJOR_IN_LOG = re.compile(
+_MAJOR_IN_LOG = lazy(
     r"(?:using Java |openjdk version \"|java version \"|Server VM \(|Runtime Environment[^(\n]*\()"
     r"(?:1\.)?(\d{1,2})[.+_ \"-](?:\d+[._](\d+))?"
 )
 _FINGERPRINTS: tuple[tuple[re.Pattern[str], Runtime, str], ...] = (
     # The JVM prints these itself, before the program's first line.
     (
-        re.compile(r"^(?:NOTE: )?Picked up (?:JAVA_TOOL|JDK_JAVA|_JAVA)_OPTIONS:", re.M),
+        lazy(r"^(?:NOTE: )?Picked up (?:JAVA_TOOL|JDK_JAVA|_JAVA)_OPTIONS:", re.M),
         "hotspot",
         "its log: Picked up ...",
     ),
     (
-        re.compile(r"^Exception in thread \"[^\"]*\" java\.|^\s+at [\w.$]+\([\w$]+\.java:\d+\)", re.M),
+        lazy(r"^Exception in thread \"[^\"]*\" java\.|^\s+at [\w.$]+\([\w$]+\.java:\d+\)", re.M),
         "hotspot",
         "a Java stack trace in its log",
     ),
-    (re.compile(r"java\.lang\.OutOfMemoryError"), "hotspot", "java.lang.OutOfMemoryError in its log"),
-    (re.compile(r"JavaScript heap out of memory|^\s+at .*\(node:internal/", re.M), "node", "V8's words in its log"),
-    (re.compile(r"^Traceback \(most recent call last\):", re.M), "python", "a Python traceback in its log"),
-    (re.compile(r"^goroutine \d+ \[", re.M), "go", "goroutines in its log"),
+    (lazy(r"java\.lang\.OutOfMemoryError"), "hotspot", "java.lang.OutOfMemoryError in its log"),
+    (lazy(r"JavaScript heap out of memory|^\s+at .*\(node:internal/", re.M), "node", "V8's words in its log"),
+    (lazy(r"^Traceback \(most recent call last\):", re.M), "python", "a Python traceback in its log"),
+    (lazy(r"^goroutine \d+ \[", re.M), "go", "goroutines in its log"),
 )
 
 
@@ -386,7 +385,7 @@ class NodeModel:
         return MIB
 
 
-_NODE_OPTION = re.compile(
+_NODE_OPTION = lazy(
     r"--(max[-_]old[-_]space[-_]size|max[-_]semi[-_]space[-_]size|max[-_]heap[-_]size|max[-_]old[-_]space[-_]size[-_]percentage)"
     r"(?:=(.*))?\Z"
 )
@@ -437,7 +436,7 @@ def _node_option(model: NodeModel, name: str, value: str, option: Option, kind: 
     return replace(model, old=size, old_source=source, old_kind=kind)
 
 
-_GO_SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB|TiB)?\Z", re.ASCII)
+_GO_SIZE = lazy(r"(\d+)(B|KiB|MiB|GiB|TiB)?\Z", re.ASCII)
 _GO_UNIT = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, None: 1}
 
 
@@ -594,7 +593,7 @@ def _outside(name: str) -> tuple[Area, ...]:
     )
 
 
-_WORKER_OPTION = re.compile(r"(?:-w|--workers|--processes|--concurrency|-c|-p)(?:=?(\d+))?\Z")
+_WORKER_OPTION = lazy(r"(?:-w|--workers|--processes|--concurrency|-c|-p)(?:=?(\d+))?\Z")
 _MULTIPLIED = {
     "python": "each worker is a process with its own heap",
     "ruby": "each worker is a process with its own heap; MALLOC_ARENA_MAX=2 or jemalloc keeps arenas small",

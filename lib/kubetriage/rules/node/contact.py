@@ -17,6 +17,7 @@ from typing import Literal
 from kubetriage.events import Events
 from kubetriage.fields import Obj, controller_of, dig, name_of, namespace_of, number, objects, text
 from kubetriage.model import Evidence
+from kubetriage.patterns import lazy
 from kubetriage.snapshot import Lookup, Raw, Snapshot, Why
 from kubetriage.times import format_time, human_duration, parse_time
 
@@ -278,7 +279,7 @@ _GRAMMAR: tuple[tuple[str, Report], ...] = (
     ("missing node capacity for resources:", "capacity"),
 )
 # The kubelet joins several errors as "[a, b]" (NewAggregate) although the errors themselves hold ", ".
-_BREAK = re.compile(", (?=" + "|".join(re.escape(words) for words, _ in _GRAMMAR) + ")")
+_BREAK = lazy(", (?=" + "|".join(re.escape(words) for words, _ in _GRAMMAR) + ")")
 
 
 def parse_self_report(message: str) -> tuple[SelfReport, ...]:

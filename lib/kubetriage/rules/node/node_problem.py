@@ -16,11 +16,11 @@ docs.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from kubetriage.fields import Obj, objects, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.patterns import lazy
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.contact import KUBELET_CONDITIONS, condition_evidence
 from kubetriage.times import human_duration, parse_time
@@ -43,9 +43,9 @@ CODES = (
 )
 """Types of Node Problem Detector's own configuration and of the API; agents add others."""
 
-_GOOD = re.compile(r"(?<!Not)(Ready|Healthy|IsVoter|Up)\Z")
+_GOOD = lazy(r"(?<!Not)(Ready|Healthy|IsVoter|Up)\Z")
 # Words by which agents name a trouble: Node Problem Detector's config/*.json, AKS, GKE and OpenShift agents.
-_BAD = re.compile(
+_BAD = lazy(
     r"NotReady|Un(healthy|available|reachable|registered?|responsive)|Deadlock|Problem|Pressure|Read-?[Oo]nly|Frequent"
     r"|Shutdown|Error|Fatal|Bad|Corrupt|Fail|Down\Z|Lost|Offline|Degraded|Expired|Full\Z|Hung|OOM|Oom|Leak|Throttl"
     r"|Missing|Broken|Panic|Crash|Scheduled\Z|Exhaust"

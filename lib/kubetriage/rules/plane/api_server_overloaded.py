@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.patterns import lazy
 from kubetriage.rules.plane import apf
 from kubetriage.rules.plane.case import CLUSTER, Case
 from kubetriage.rules.plane.figures import count, metric, names, span
@@ -153,7 +154,7 @@ def seats(levels: tuple[apf.Level, ...]) -> str:
 
 
 # authentication/serviceaccount: the user name of a service account.
-_SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:([^:]+):([^:]+)\Z")
+_SERVICE_ACCOUNT = lazy(r"system:serviceaccount:([^:]+):([^:]+)\Z")
 
 
 def isolation(user: str) -> list[dict[str, Any]] | None:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kubetriage.fields import Obj, name_of, namespace_of, objects, text
+from kubetriage.patterns import lazy
 from kubetriage.prometheus import text_lines
 from kubetriage.snapshot import Log, Snapshot
 
 # klog's header: severity, month and day, time; the year is that of the reader (klog/v2, all versions).
-_KLOG = re.compile(r"[IWEF](\d\d)(\d\d) (\d\d):(\d\d):(\d\d)")
+_KLOG = lazy(r"[IWEF](\d\d)(\d\d) (\d\d):(\d\d):(\d\d)")
 # grpc-go addrConn.createTransport: 'Err: connection error: desc = "... dial tcp ADDRESS: connect: connection refused"'.
-_REFUSED = re.compile(r"createTransport failed to connect to .*dial tcp (\S+): connect: connection refused")
+_REFUSED = lazy(r"createTransport failed to connect to .*dial tcp (\S+): connect: connection refused")
 # etcd api/v3rpc/rpctypes/error.go, quoted by the API server in many sentences of its own.
-_FULL = re.compile(r"etcdserver: mvcc: database space exceeded")
+_FULL = lazy(r"etcdserver: mvcc: database space exceeded")
 # apiserver/pkg/admission/plugin/webhook dispatchers: "Failed calling webhook, failing closed NAME: ...".
-_WEBHOOK = re.compile(r"[Ff]ailed calling webhook, failing closed ([^:\s]+)")
+_WEBHOOK = lazy(r"[Ff]ailed calling webhook, failing closed ([^:\s]+)")
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from kubetriage.patterns import lazy
 from kubetriage.prometheus import Metrics, Window, text_lines
 from kubetriage.snapshot import Raw, Snapshot, Why
 
@@ -33,8 +33,8 @@ ETCD_CHECK = Raw("/livez/etcd", timeout=5.0)
 METRICS = (Raw("/metrics", 0, keep=KEEP, timeout=6.0), Raw("/metrics", 1, keep=KEEP, timeout=6.0))
 
 # apiserver/pkg/server/healthz/healthz.go: "[-]NAME failed: reason withheld" (1.16 and later).
-_FAILED = re.compile(r"^\[-\](\S+) failed(?:: (.*))?$")
-_PASSED = re.compile(r"^\[\+\](\S+)(?: excluded.*)? ok$|^\[\+\](\S+) excluded")
+_FAILED = lazy(r"^\[-\](\S+) failed(?:: (.*))?$")
+_PASSED = lazy(r"^\[\+\](\S+)(?: excluded.*)? ok$|^\[\+\](\S+) excluded")
 
 
 @dataclass(frozen=True)

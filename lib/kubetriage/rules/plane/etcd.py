@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any
 
 from kubetriage.fields import Obj, labels, mapping, name_of, namespace_of, objects, text, texts
+from kubetriage.patterns import lazy
 from kubetriage.prometheus import Histogram, Metrics, Window, text_lines
 from kubetriage.snapshot import Dial, Log, Raw, Snapshot
 from kubetriage.times import parse_go_duration, parse_time
@@ -158,10 +159,10 @@ class EtcdLog:
 
 
 # raft.go of etcd's raft library prints "raft.node: ID elected leader ID at term N" (etcd 3.4 to 3.6).
-_ELECTED = re.compile(r"raft\.node: \w+ (?:elected|changed) leader ")
-_LOST = re.compile(r"raft\.node: \w+ lost leader \w+ at term \d+")
+_ELECTED = lazy(r"raft\.node: \w+ (?:elected|changed) leader ")
+_LOST = lazy(r"raft\.node: \w+ lost leader \w+ at term \d+")
 # raft.go: an election begins, or a read index request is dropped because there is no leader (etcd 3.4 to 3.6).
-_LEADERLESS = re.compile(r"is starting a new election at term|no leader at term \d+")
+_LEADERLESS = lazy(r"is starting a new election at term|no leader at term \d+")
 
 
 def read_log(content: str) -> EtcdLog:
@@ -327,7 +328,7 @@ def _finite(value: float | None) -> float | None:
 
 
 # net.Dialer errors that mean "nothing listens there" (Linux errno texts of Go's syscall package).
-_REFUSED = re.compile(r"connection refused|no route to host|connection reset by peer")
+_REFUSED = lazy(r"connection refused|no route to host|connection reset by peer")
 
 
 def read_members(pods: Iterable[Obj], snapshot: Snapshot, forward: bool) -> tuple[Member, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from kubetriage.events import Event, read_event
 from kubetriage.fields import Obj, flag, mapping, name_of, number, objects, text, texts
+from kubetriage.patterns import lazy
 from kubetriage.prometheus import Window
 from kubetriage.snapshot import List, Snapshot
 
@@ -23,7 +24,7 @@ _REJECTIONS = "apiserver_admission_webhook_rejection_count"
 
 # apiserver/pkg/admission/plugin/webhook/errors: 'failed calling webhook "NAME": failed to call webhook: ...'
 # (1.22 and later; before, without the second part).
-_CALL_FAILED = re.compile(r'failed calling webhook "([^"]+)": (.*)', re.DOTALL)
+_CALL_FAILED = lazy(r'failed calling webhook "([^"]+)": (.*)', re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,16 @@ Source: core/v1 ServiceSpec.externalName (RFC 1123 host name, no proxying); kube
 """
 
 import ipaddress
-import re
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Fix, Severity
+from kubetriage.patterns import lazy
 from kubetriage.rules.service.case import Fault, Trace, fault
 from kubetriage.rules.service.external_names import follow, in_cluster_target
 
 CODE = "ExternalNameInvalid"
 
-_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?\Z")
+_HOST = lazy(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?\Z")
 
 
 def check(trace: Trace) -> Iterator[Fault]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from kubetriage.patterns import lazy
 from kubetriage.rules.service.case import Backend
 
-_IN_CLUSTER = re.compile(r"([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.[a-z0-9.-]+)?\.?\Z", re.IGNORECASE)
+_IN_CLUSTER = lazy(r"([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.[a-z0-9.-]+)?\.?\Z", re.IGNORECASE)
 """<service>.<namespace>.svc[.<zone>] (kubernetes/dns specification.md, 1.1.0)."""
 _LONGEST_CHAIN = 8
 

@@ -6,19 +6,19 @@ arguments and environment that it was started with.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kubetriage import logs
 from kubetriage.fields import texts
 from kubetriage.model import Evidence
+from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Pod
 from kubetriage.rules.service.case import Backend, Trace
 from kubetriage.rules.service.endpoints import ServicePort, find_port
 from kubetriage.snapshot import Dial, Raw
 
-_ARGUMENT = re.compile(
+_ARGUMENT = lazy(
     # The usual flags of servers, with an address or a bare port: --port 8080, -p 8080, --listen=:8080,
     # --bind 0.0.0.0:8000, --server.port=8081 (Spring), --http-port 8080.
     r"(?:^|\s)--?(?:p|port|http[-_.]port|listen(?:[-_.]address|[-_.]addr)?|bind|addr(?:ess)?|server\.port)[=\s]+"
