@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable, Mapping
 
 from kubetriage.patterns import lazy
 
@@ -452,6 +453,8 @@ def _block_end(text: str, at: int, indent: int) -> int:
 def _redact_pairs(text: str) -> str:
     """Redact values whose name stands in a field, a flag or a tag beside them."""
     for pattern in (_PAIR, _PAIR_YAML, _GO_PAIR, _FLAG):
+        if not _may_match(pattern, text):
+            continue
         out: list[str] = []
         done = 0
         for match in pattern.finditer(text):
@@ -502,10 +505,45 @@ def redact(text: str) -> str:
     return shown
 
 
+_LITERALS: Mapping[re.Pattern[str], tuple[str, ...]] = {
+    _DER: ("mi",),
+    _AUTHORIZATION: ("authorization",),
+    _AUTHORIZATION_LONG: ("authorization",),
+    _COOKIE: ("cookie",),
+    _BEARER: ("bearer",),
+    _BASIC: ("basic",),
+    _CURL_USER: ("-u",),
+    _SHORT_PASSWORD: (" -p", " -a"),
+    _PROSE: ("pass", "pwd", "identified by"),
+    _DIRECTIVE: ("requirepass", "masterauth", "login "),
+    _PROSE_IS: (" is ", " was "),
+    _XML: ("</",),
+    _XML_ADD: ('value="',),
+    _PAIR: ("value",),
+    _PAIR_YAML: ("value:",),
+    _GO_PAIR: ("value:",),
+}
+"""Lower-case literals of which every match of a pattern holds at least one. Most texts hold none of them, and
+compiling these patterns would take a run longer than its reads do."""
+
+
+def _may_match(pattern: re.Pattern[str], text: str) -> bool:
+    # Beyond ASCII, letters may be equal to others in more ways than lower() knows.
+    literals = _LITERALS.get(pattern)
+    if literals is None or not text.isascii():
+        return True
+    folded = text.lower()
+    return any(literal in folded for literal in literals)
+
+
+def _sub(pattern: re.Pattern[str], replacement: str | Callable[[re.Match[str]], str], text: str) -> str:
+    return pattern.sub(replacement, text) if _may_match(pattern, text) else text
+
+
 def _redact_once(text: str) -> str:
     text = _redact_keys(text)
-    text = _DER.sub(MARK, text)
-    if "://" in text:
+    text = _sub(_DER, MARK, text)
+    if "://" in text and "@" in text:
         text = _USERINFO.sub(rf"\1\2:{MARK}@", text)
         text = _USERINFO_SLASH.sub(rf"\1\2:{MARK}@", text)
         text = _USER_ONLY.sub(rf"\1{MARK}@", text)
@@ -513,18 +551,18 @@ def _redact_once(text: str) -> str:
         text = _ORACLE.sub(rf"\1/{MARK}@", text)
         text = _redact_go_mysql(text)
     text = _TOKENS.sub(MARK, text)
-    text = _AUTHORIZATION.sub(rf"\1{MARK}", text)
-    text = _AUTHORIZATION_LONG.sub(rf"\1{MARK}", text)
-    text = _COOKIE.sub(rf"\1{MARK}", text)
-    text = _BEARER.sub(lambda m: m[1] + MARK if _looks_secret(m[2]) else m[0], text)
-    text = _BASIC.sub(lambda m: m[1] + MARK if _is_basic(m[2]) else m[0], text)
-    text = _CURL_USER.sub(lambda m: m[0] if m[2].isdigit() else m[1] + MARK, text)
-    text = _SHORT_PASSWORD.sub(lambda m: m[0] if re.match(r"[\d:.]+\Z", m[2]) else m[1] + MARK, text)
-    text = _PROSE.sub(lambda m: f"{m['lead']}{m['quote']}{MARK}{m['quote']}", text)
-    text = _DIRECTIVE.sub(rf"\1{MARK}", text)
-    text = _PROSE_IS.sub(lambda m: m[1] + MARK if _looks_secret(m[2]) else m[0], text)
-    text = _XML.sub(lambda m: m[0].replace(m[2], MARK) if _withheld(m[1], m[2].strip()) else m[0], text)
-    text = _XML_ADD.sub(lambda m: f'{m[1]}{MARK}"' if _withheld(m[2], m[3]) else m[0], text)
+    text = _sub(_AUTHORIZATION, rf"\1{MARK}", text)
+    text = _sub(_AUTHORIZATION_LONG, rf"\1{MARK}", text)
+    text = _sub(_COOKIE, rf"\1{MARK}", text)
+    text = _sub(_BEARER, lambda m: m[1] + MARK if _looks_secret(m[2]) else m[0], text)
+    text = _sub(_BASIC, lambda m: m[1] + MARK if _is_basic(m[2]) else m[0], text)
+    text = _sub(_CURL_USER, lambda m: m[0] if m[2].isdigit() else m[1] + MARK, text)
+    text = _sub(_SHORT_PASSWORD, lambda m: m[0] if re.match(r"[\d:.]+\Z", m[2]) else m[1] + MARK, text)
+    text = _sub(_PROSE, lambda m: f"{m['lead']}{m['quote']}{MARK}{m['quote']}", text)
+    text = _sub(_DIRECTIVE, rf"\1{MARK}", text)
+    text = _sub(_PROSE_IS, lambda m: m[1] + MARK if _looks_secret(m[2]) else m[0], text)
+    text = _sub(_XML, lambda m: m[0].replace(m[2], MARK) if _withheld(m[1], m[2].strip()) else m[0], text)
+    text = _sub(_XML_ADD, lambda m: f'{m[1]}{MARK}"' if _withheld(m[2], m[3]) else m[0], text)
     text = _redact_pairs(text)
     return _redact_values(text)
 
