@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -28,19 +29,35 @@ def main(name: str, args: Sequence[str] | None = None) -> int:
         return Exit.BROKEN_PIPE
 
 
-def console() -> int:
-    """Run the plugin that this executable is named after (``kubectl-why_crash`` is why-crash).
+def console() -> NoReturn:
+    """Run the plugin that this executable is named after (``kubectl-why_crash`` is why-crash), and end the process.
 
     Under the name ``kubectl_complete-why_crash`` it answers kubectl's completion.
     """
-    role, _, name = Path(sys.argv[0]).stem.partition("-")
+    # A run allocates much and drops little of it: the collector would look at all of it again and again.
+    gc.set_threshold(100_000, 50, 100)
+    role, _, name = os.path.splitext(os.path.basename(sys.argv[0]))[0].partition("-")
     name = name.replace("_", "-")
     if role == "kubectl_complete":
         from kubetriage.cli.completion import complete
 
         click.echo(complete(load(name), sys.argv[1:]), nl=False)
-        return Exit.ANSWERED
-    return main(name)
+        _leave(Exit.ANSWERED)
+    _leave(main(name))
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process at once, instead of having the interpreter take apart what ends with it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            code = Exit.BROKEN_PIPE
+        except (OSError, ValueError):
+            code = code or Exit.ERROR
+    # Folders that unpacked archives left.
+    atexit._run_exitfuncs()
+    os._exit(code)
 
 
 def _run(plugin: Plugin, args: list[str]) -> int:

@@ -6,12 +6,10 @@ import enum
 import json
 import os
 import queue
-import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -148,8 +146,13 @@ class Run:
             reader, snapshot, namespace = self._reader(request, context, shown)
             if not (request.namespace or request.all_namespaces):
                 request = replace(request, namespace=namespace)
+            if not self._is_document and not self.values["dump"]:
+                # While the main thread and the workers wait for the API server.
+                threading.Thread(target=_import_renderer, daemon=True).start()
             snapshot, answer = collect(self.plugin, request, reader, snapshot)
         if self.values["record"]:
+            from pathlib import Path
+
             from kubetriage.cluster.record import record
 
             record(snapshot, Path(self.values["record"]))
@@ -200,6 +203,8 @@ class Run:
     def _reader(self, request: Request, context: str, progress: Progress) -> tuple[Reader, Snapshot, str]:
         """Return the reader, its opened snapshot, and the namespace to use where the user gave none."""
         if self.values["dump"]:
+            from pathlib import Path
+
             from kubetriage.cluster.recorded import RecordedReader
 
             recorded = RecordedReader(Path(self.values["dump"]))
@@ -312,8 +317,11 @@ class Run:
         click.echo(text)
 
     def _terminal(self) -> Terminal:
-        on_terminal = sys.stdout.isatty()
-        width = shutil.get_terminal_size().columns if on_terminal else None
+        on_terminal, width = sys.stdout.isatty(), None
+        if on_terminal:
+            from shutil import get_terminal_size
+
+            width = get_terminal_size().columns
         encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
         return Terminal(width, wants_color(self.values["color"], os.environ, on_terminal), encoding.startswith("utf"))
 
@@ -325,6 +333,12 @@ class Run:
         findings = (f for o in outcomes for d in o.answer.diagnoses for f in d.findings)
         broken = any(f.severity is Severity.ERROR for f in findings)
         return Exit.FOUND if broken and self.values["exit_code"] else Exit.ANSWERED
+
+
+def _import_renderer() -> None:
+    from kubetriage.render.table import prepare
+
+    prepare()
 
 
 def _tracer(context: str) -> Callable[[str], None]:

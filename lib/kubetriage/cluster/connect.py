@@ -10,13 +10,11 @@ The command line does::
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -31,8 +29,8 @@ DEFAULT_TIMEOUT = 30.0
 POOL_SIZE = 16
 """Connections that are kept open to one API server."""
 
-_IN_CLUSTER_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-_IN_CLUSTER_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+_IN_CLUSTER_NAMESPACE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+_IN_CLUSTER_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105  a path
 
 
 @dataclass(frozen=True)
@@ -169,16 +167,16 @@ def connect(flags: Connection, env: Mapping[str, str]) -> Session:
 
 
 def _is_in_cluster(env: Mapping[str, str]) -> bool:
-    return (
-        bool(env.get("KUBERNETES_SERVICE_HOST") and env.get("KUBERNETES_SERVICE_PORT")) and _IN_CLUSTER_TOKEN.is_file()
-    )
+    address = env.get("KUBERNETES_SERVICE_HOST") and env.get("KUBERNETES_SERVICE_PORT")
+    return bool(address) and os.path.isfile(_IN_CLUSTER_TOKEN)
 
 
 def _in_cluster(flags: Connection, env: Mapping[str, str]) -> Session:
     namespace = flags.namespace or env.get("POD_NAMESPACE", "")
     if not namespace:
         try:
-            namespace = _IN_CLUSTER_NAMESPACE.read_text(encoding="utf-8").strip()
+            with open(_IN_CLUSTER_NAMESPACE, encoding="utf-8") as file:
+                namespace = file.read().strip()
         except OSError:
             namespace = "default"
     impersonate = _impersonation({}, flags, "")
@@ -339,6 +337,8 @@ def _proxy(server: str, configured: str, env: Mapping[str, str]) -> str:
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
+    import ipaddress
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -351,6 +351,8 @@ def _exempts(entry: str, host: str, port: int) -> bool:
         return False
     if entry == "*":
         return True
+    import ipaddress
+
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
     except ValueError:

@@ -11,10 +11,8 @@ import base64
 import binascii
 import os
 import ssl
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from kubetriage.cluster.errors import ConfigError
@@ -59,6 +57,8 @@ class Credentials:
         return context
 
     def _load_pair(self, context: ssl.SSLContext) -> None:
+        import tempfile
+
         # Python loads a key from a file only; this one lives for the length of the call.
         handle, name = tempfile.mkstemp(prefix="kubetriage-")
         try:
@@ -128,7 +128,7 @@ def _from_package(configuration: Any) -> Credentials:
         return next((s["value"] for s in settings if s["in"] == "header" and s["value"]), "")
 
     def content(path: str | None) -> bytes:
-        return Path(path).read_bytes() if path else b""
+        return _file(path) if path else b""
 
     return Credentials(
         server=configuration.host.rstrip("/"),
@@ -168,6 +168,7 @@ def _content(entry: Mapping[str, Any], key: str) -> bytes:
 
 def _file(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:
+            return file.read()
     except OSError as error:
         raise ConfigError(f"error: open {path}: {(error.strerror or str(error)).lower()}") from error

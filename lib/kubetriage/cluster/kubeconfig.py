@@ -12,15 +12,17 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kubetriage.cluster.errors import ConfigError, UnreachableError
+from kubetriage.cluster.plain_yaml import parse_plain
 from kubetriage.fields import Obj, dig, flag, mapping, objects, text, texts
+
+if TYPE_CHECKING:
+    import subprocess
 
 _FILES = {"cluster": ("certificate-authority",), "user": ("client-certificate", "client-key", "tokenFile")}
 _SECTIONS = {"clusters": "cluster", "users": "user", "contexts": "context"}
@@ -41,20 +43,20 @@ class Kubeconfig:
         return not (self.clusters or self.users or self.contexts)
 
 
-def kubeconfig_files(explicit: str, env: Mapping[str, str]) -> list[Path]:
+def kubeconfig_files(explicit: str, env: Mapping[str, str]) -> list[str]:
     """Return the files that kubectl would merge, in order.
 
     Raises ConfigError when the file of ``--kubeconfig`` does not exist; other missing files are skipped.
     """
     if explicit:
-        path = Path(explicit).expanduser()
-        if not path.exists():
+        path = os.path.expanduser(explicit)
+        if not os.path.exists(path):
             raise ConfigError(f"error: stat {explicit}: no such file or directory")
         return [path]
     listed = env.get("KUBECONFIG", "")
     home = env.get("HOME") or os.path.expanduser("~")
     names = [n for n in listed.split(os.pathsep) if n] if listed else [os.path.join(home, ".kube", "config")]
-    return [p for p in map(Path, dict.fromkeys(names)) if p.exists()]
+    return [p for p in dict.fromkeys(names) if os.path.exists(p)]
 
 
 def load_kubeconfig(explicit: str, env: Mapping[str, str]) -> Kubeconfig:
@@ -63,7 +65,7 @@ def load_kubeconfig(explicit: str, env: Mapping[str, str]) -> Kubeconfig:
     for path in kubeconfig_files(explicit, env):
         document = _read(path)
         merged.current = merged.current or text(document, "current-context")
-        folder = path.absolute().parent
+        folder = os.path.dirname(os.path.abspath(path))
         for section, key in _SECTIONS.items():
             place: dict[str, dict[str, Any]] = getattr(merged, section)
             for entry in objects(document, section):
@@ -73,21 +75,16 @@ def load_kubeconfig(explicit: str, env: Mapping[str, str]) -> Kubeconfig:
     return merged
 
 
-def _read(path: Path) -> Obj:
-    import yaml
-
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+def _read(path: str) -> Obj:
     try:
-        # The loaders that may be chosen here are both safe ones.
-        document = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506
+        with open(path, "rb") as file:
+            content = file.read()
     except OSError as error:
         words = (error.strerror or str(error)).lower()
         raise ConfigError(f'error: error loading config file "{path}": open {path}: {words}') from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise ConfigError(f'error: error loading config file "{path}": yaml: {line}{problem}') from error
+    document: Any = parse_plain(content.decode("utf-8", "replace"))
+    if document is None:
+        document = _read_yaml(path, content)
     if document is None:
         return {}
     if not isinstance(document, Mapping):
@@ -95,14 +92,28 @@ def _read(path: Path) -> Obj:
     return document
 
 
-def _absolute(entry: dict[str, Any], key: str, folder: Path) -> dict[str, Any]:
+def _read_yaml(path: str, content: bytes) -> Any:
+    import yaml
+
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        # The loaders that may be chosen here are both safe ones.
+        return yaml.load(content, Loader=loader)  # noqa: S506
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise ConfigError(f'error: error loading config file "{path}": yaml: {line}{problem}') from error
+
+
+def _absolute(entry: dict[str, Any], key: str, folder: str) -> dict[str, Any]:
     """Make the paths of an entry absolute: they are relative to the file that they stand in."""
     for name in _FILES.get(key, ()):
         if text(entry, name):
-            entry[name] = str(folder / text(entry, name))
+            entry[name] = os.path.join(folder, text(entry, name))
     command = text(entry, "exec", "command")
     if "/" in command:
-        entry["exec"] = {**mapping(entry, "exec"), "command": str(folder / command)}
+        entry["exec"] = {**mapping(entry, "exec"), "command": os.path.join(folder, command)}
     return entry
 
 
@@ -122,6 +133,8 @@ def exec_credentials(plugin: Obj, cluster: Obj, env: Mapping[str, str], limit: f
         spec["cluster"] = _cluster_info(cluster)
     variables = {**env, **{text(e, "name"): text(e, "value") for e in objects(plugin, "env") if text(e, "name")}}
     variables["KUBERNETES_EXEC_INFO"] = json.dumps({"apiVersion": version, "kind": "ExecCredential", "spec": spec})
+    import subprocess
+
     try:
         process = subprocess.Popen(  # noqa: S603  the user's own kubeconfig names the command
             [command, *texts(plugin, "args")],
@@ -150,6 +163,8 @@ def exec_credentials(plugin: Obj, cluster: Obj, env: Mapping[str, str], limit: f
 
 
 def _end(process: subprocess.Popen[bytes], alone: bool) -> None:
+    import subprocess
+
     with contextlib.suppress(OSError):
         if alone:
             os.killpg(process.pid, signal.SIGKILL)
@@ -193,8 +208,8 @@ def _cluster_info(cluster: Obj) -> dict[str, Any]:
     }
     authority = text(cluster, "certificate-authority")
     if authority and "certificate-authority-data" not in info:
-        with contextlib.suppress(OSError):
-            info["certificate-authority-data"] = base64.b64encode(Path(authority).read_bytes()).decode()
+        with contextlib.suppress(OSError), open(authority, "rb") as file:
+            info["certificate-authority-data"] = base64.b64encode(file.read()).decode()
     for extension in objects(cluster, "extensions"):
         if text(extension, "name") == "client.authentication.k8s.io/exec":
             info["config"] = extension.get("extension")

@@ -12,6 +12,14 @@ _LONGEST_WORD = 28
 """Longer words are broken rather than given the room of the other columns."""
 
 
+def prepare() -> None:
+    """Import what draws tables; for a thread of its own while others wait for the API server."""
+    import tabulate  # noqa: F401
+    import wcwidth  # noqa: F401
+
+    import kubetriage.render.text  # noqa: F401
+
+
 def table(
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
