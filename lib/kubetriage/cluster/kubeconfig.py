@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kubetriage.cluster.errors import ConfigError, UnreachableError
-from kubetriage.cluster.plain_yaml import parse_plain
 from kubetriage.fields import Obj, dig, flag, mapping, objects, text, texts
 
 if TYPE_CHECKING:
@@ -82,9 +81,7 @@ def _read(path: str) -> Obj:
     except OSError as error:
         words = (error.strerror or str(error)).lower()
         raise ConfigError(f'error: error loading config file "{path}": open {path}: {words}') from error
-    document: Any = parse_plain(content.decode("utf-8", "replace"))
-    if document is None:
-        document = _read_yaml(path, content)
+    document = _read_yaml(path, content)
     if document is None:
         return {}
     if not isinstance(document, Mapping):
