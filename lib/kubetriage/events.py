@@ -7,7 +7,6 @@ The core recorder fills ``count``, ``firstTimestamp`` and ``lastTimestamp``; the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -107,8 +106,3 @@ class Events:
             if not matching or re.search(matching, event.message):
                 return event
         return None
-
-
-def read_events(raw: Iterable[Obj]) -> Events:
-    """Read raw events that were all seen."""
-    return Events.of(Listing(tuple(raw), True))

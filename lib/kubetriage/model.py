@@ -43,10 +43,6 @@ class Confidence(str, enum.Enum):
         """Position in an ordering from best to least known."""
         return ("confirmed", "likely", "possible").index(self.value)
 
-    def lowered(self) -> Confidence:
-        """Return the next weaker confidence; ``possible`` stays as it is."""
-        return list(Confidence)[min(self.rank + 1, 2)]
-
 
 EvidenceSource = Literal["status", "spec", "event", "log", "metric", "config"]
 

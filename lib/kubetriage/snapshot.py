@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, cast
 
-from kubetriage.fields import Obj, name_of, namespace_of, text, uid_of
+from kubetriage.fields import Obj, name_of, namespace_of, text
 from kubetriage.resources import BY_PLURAL
 
 T = TypeVar("T")
@@ -464,13 +464,6 @@ class Snapshot:
                     yield need, log.why
             elif need not in self._bodies:
                 yield need, str(self._failures.get(need, "not read"))
-
-    def by_uid(self, resource: str, namespace: str, uid: str) -> Obj | None:
-        """Return the object with this uid, if it is known."""
-        for obj in self.list(resource, namespace).items:
-            if uid and uid_of(obj) == uid:
-                return obj
-        return None
 
     @property
     def version(self) -> tuple[int, int] | None:

@@ -16,9 +16,9 @@ import pytest
 
 from kubetriage.cluster import connect as connecting
 from kubetriage.cluster.connect import Connection, Session, connect
-from kubetriage.cluster.errors import ClusterError, failure_line
+from kubetriage.cluster.errors import ClusterError
 from kubetriage.cluster.live import LiveReader
-from kubetriage.snapshot import Failure, Get, Raw, Snapshot, Why
+from kubetriage.snapshot import Get, Raw, Snapshot, Why
 from support import tls
 from support.kubeconfig import kubeconfig
 from support.live import Serve, open_session
@@ -652,21 +652,3 @@ def test_one_answer_of_many_is_contact(serve: Serve, tmp_path: Path) -> None:
     reader.fetch([Get("configmaps", NS, "a"), POD], snapshot)
     assert snapshot.get("pods", NS, "api").found
     assert snapshot.get("configmaps", NS, "a").unseen
-
-
-@pytest.mark.parametrize(
-    ("failure", "line"),
-    [
-        (Failure(Why.FORBIDDEN, "pods is forbidden", 403), "Error from server (Forbidden): pods is forbidden"),
-        (Failure(Why.NOT_FOUND, 'pods "x" not found', 404), 'Error from server (NotFound): pods "x" not found'),
-        (Failure(Why.FAILED, "no", 401), "error: You must be logged in to the server (Unauthorized)"),
-        (Failure(Why.FAILED, "boom", 500), "Error from server (InternalError): boom"),
-        (Failure(Why.TIMEOUT, "slow"), "Unable to connect to the server: slow"),
-        (
-            Failure(Why.NOT_FOUND, 'the server doesn\'t have a resource type "x"', 404),
-            'error: the server doesn\'t have a resource type "x"',
-        ),
-    ],
-)
-def test_failures_in_kubectls_words(failure: Failure, line: str) -> None:
-    assert failure_line(failure) == line

@@ -2,7 +2,8 @@ from datetime import datetime, timezone
 
 import pytest
 
-from kubetriage.events import read_event, read_events
+from kubetriage.events import Events, read_event
+from kubetriage.snapshot import Listing
 
 CORE = {
     "metadata": {"creationTimestamp": "2026-01-01T10:00:00Z"},
@@ -54,7 +55,7 @@ def test_reads_both_shapes_alike(raw, container, count, minute):
 
 
 def test_events_are_in_time_order_and_chosen_by_reason_and_container():
-    events = read_events([V1, CORE, NEW, {"reason": "Odd", "metadata": {}}])
+    events = Events.of(Listing((V1, CORE, NEW, {"reason": "Odd", "metadata": {}}), True))
     assert [e.container for e in events.select("BackOff")] == ["app", "init", "app"]
     last = events.last("BackOff", container="app")
     assert last is not None

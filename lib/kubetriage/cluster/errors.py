@@ -7,22 +7,6 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-from kubetriage.snapshot import Failure
-
-_REASONS = {
-    400: "BadRequest",
-    403: "Forbidden",
-    404: "NotFound",
-    405: "MethodNotAllowed",
-    409: "Conflict",
-    410: "Expired",
-    429: "TooManyRequests",
-    500: "InternalError",
-    503: "ServiceUnavailable",
-    504: "Timeout",
-}
-"""Reasons of a Status by HTTP code (apimachinery api/errors)."""
-
 _AUTHORITY_CODES = (2, 18, 19, 20, 21)
 """OpenSSL verify codes that Go calls "signed by unknown authority" (openssl/x509_vfy.h)."""
 
@@ -53,18 +37,6 @@ class UnauthorizedError(ClusterError):
     def __init__(self) -> None:
         """Say it in kubectl's words."""
         super().__init__("error: You must be logged in to the server (Unauthorized)")
-
-
-def failure_line(failure: Failure) -> str:
-    """Return the line that kubectl prints for a read that the API server refused or could not do."""
-    if failure.status == 401:
-        return str(UnauthorizedError())
-    if failure.message.startswith("the server doesn't have a resource type"):
-        return f"error: {failure}"
-    if failure.status:
-        reason = _REASONS.get(failure.status, "UnknownError")
-        return f"Error from server ({reason}): {failure}"
-    return f"Unable to connect to the server: {failure}"
 
 
 def refused(address: str) -> str:

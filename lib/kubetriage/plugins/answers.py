@@ -31,6 +31,11 @@ def target_error(snapshot: Snapshot, target: Target, namespace: str) -> str:
     return f"Error from server ({_STATUS_REASON[failure.why]}): {message}"
 
 
+def list_error(why: str) -> str:
+    """Say that a scan could not list at all; ``why`` is the server's message."""
+    return f"Error from server (Forbidden): {why}" if "forbidden" in why else f"error: {why}"
+
+
 def not_seen(snapshot: Snapshot, needs: Iterable[Need], names: Mapping[str, str]) -> tuple[NotSeen, ...]:
     """Turn the needs without an answer into lines for people.
 

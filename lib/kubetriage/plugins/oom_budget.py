@@ -9,7 +9,7 @@ from datetime import datetime
 from kubetriage.fields import Obj, dig, mapping, name_of, namespace_of, objects, text
 from kubetriage.model import Diagnosis, Finding, NotSeen, Section, Severity, Table, ordered
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
-from kubetriage.plugins.answers import target_error
+from kubetriage.plugins.answers import list_error, target_error
 from kubetriage.plugins.selection import CONTROLLERS, controlled_pods, selected_pods, target_needs
 from kubetriage.pods import Container, Pod
 from kubetriage.resources import BY_PLURAL
@@ -463,8 +463,7 @@ def _manual(pod: Pod, case: Case, findings: tuple[Finding, ...]) -> tuple[tuple[
 def _diagnose_scan(snapshot: Snapshot, request: Request, wishes: Wishes) -> Answer:
     listing = snapshot.list("pods", request.namespace, request.selector, request.field_selector)
     if not listing.complete and not listing.items:
-        refused = "forbidden" in listing.why
-        return Answer((), (f"Error from server (Forbidden): {listing.why}" if refused else f"error: {listing.why}",))
+        return Answer((), (list_error(listing.why),))
     pods = list(selected_pods(snapshot, request))
     ranked: list[tuple[tuple[int, float], Diagnosis]] = []
     for group in [[p] for p in pods] if request.show_all else _groups(pods):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from kubetriage.fields import Obj, labels, mapping, name_of, namespace_of, objects, uid_of
 from kubetriage.model import Diagnosis, Lines, NotSeen, Section, Severity, Table
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
-from kubetriage.plugins.answers import not_seen, target_error
+from kubetriage.plugins.answers import list_error, not_seen, target_error
 from kubetriage.pods import Pod
 from kubetriage.resources import BY_PLURAL
 from kubetriage.rules import crash
@@ -247,8 +247,7 @@ def _scan(world: World, request: Request, options: Options) -> Answer:
     """Answer for each Service below its entrances, and for each entrance above its Services."""
     listing = world.listing("services", request.namespace)
     if not listing.complete and not listing.items:
-        reason = "Forbidden" if "forbidden" in listing.why else "InternalError"
-        return Answer((), (f"Error from server ({reason}): {listing.why}",))
+        return Answer((), (list_error(listing.why),))
     gaps = not_seen(world.snapshot, [n for n in _scan_needs(world, request) if isinstance(n, List)], {})
     shown: list[Diagnosis] = []
     checked = 0

@@ -9,7 +9,7 @@ from dataclasses import replace
 from kubetriage.fields import Obj, dig, name_of, namespace_of, uid_of
 from kubetriage.model import Diagnosis, Finding
 from kubetriage.plugins import Access, Answer, Plugin, Request, Target
-from kubetriage.plugins.answers import not_seen, target_error
+from kubetriage.plugins.answers import list_error, not_seen, target_error
 from kubetriage.plugins.blocked import blocked_controllers, blocked_needs
 from kubetriage.plugins.selection import CONTROLLERS, controlled_pods, pod_lists, selected_pods
 from kubetriage.pods import Pod
@@ -103,11 +103,6 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
 def _no_container(pod: Pod, name: str) -> str:
     have = ", ".join(c.name for c in pod.containers)
     return f"error: container {name} is not valid for pod {pod.name} (its containers: {have})"
-
-
-def list_error(why: str) -> str:
-    """Say that a scan could not list at all; ``why`` is the server's message."""
-    return f"Error from server (Forbidden): {why}" if "forbidden" in why else f"error: {why}"
 
 
 def _diagnose_pod(snapshot: Snapshot, request: Request, pod: Pod) -> Diagnosis:

@@ -16,7 +16,6 @@ from support.objects import NOW
 
 DOWN = "container runtime is down"
 PLEG = "PLEG is not healthy: pleg was last seen active 3m2.1s ago; threshold is 3m0s"
-EVENTED = "EventedPLEG is not healthy: EventedPLEG: pleg event channel capacity is full with 1000 events"
 NEVER = ("Unknown", "NodeStatusNeverUpdated", "Kubelet never posted node status.")
 CNI = (
     "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady "

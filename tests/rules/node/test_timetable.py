@@ -9,7 +9,6 @@ from kubetriage.rules.node.timetable import Surroundings, evict, remediations, t
 from support.nodes import DEFAULTS, FOR_EVER, condition, lost, node, pod, taint, tolerate
 from support.objects import NOW, at
 
-UNREACHABLE = [taint("unreachable", added=-100)]
 BOTH = [taint("unreachable", "NoSchedule", -100), taint("unreachable", added=-100)]
 
 

@@ -32,8 +32,6 @@ class Variable:
     """Where it comes from, in words: ``env``, ``ConfigMap app key JAVA_TOOL_OPTIONS``."""
     why: str = ""
     """For an unseen value: why."""
-    editable: bool = False
-    """The value stands literally in the container's ``env``."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def _variable(
 ) -> Variable:
     origin = mapping(entry, "valueFrom")
     if not origin:
-        return Variable(name, expand(text(entry, "value"), known), f"env {name}", editable=True)
+        return Variable(name, expand(text(entry, "value"), known), f"env {name}")
     config_map, key = text(origin, "configMapKeyRef", "name"), text(origin, "configMapKeyRef", "key")
     if config_map:
         where = f"env {name} from ConfigMap {config_map} key {key}"

@@ -83,7 +83,6 @@ class Usage:
     working_set: Sample | None = None
     rss: Sample | None = None
     swap: Sample | None = None
-    pod_working_set: Sample | None = None
     threads: tuple[int, str] | None = None
     """Number of threads and where it comes from."""
     oom_events: tuple[int, str] | None = None
@@ -103,13 +102,11 @@ def read_usage(snapshot: Snapshot, container: Container) -> Usage:
     rss = _sample(memory, "rssBytes", "rssBytes", moment)
     working_set = working_set or _sample(memory, "workingSetBytes", "working set", moment)
     working_set = working_set or _from_resource_metrics(snapshot, container)
-    pod_memory = mapping(entry, "memory")
     cadvised = _from_cadvisor(snapshot, container)
     return Usage(
         working_set=working_set,
         rss=rss,
         swap=_sample(mapping(row, "swap"), "swapUsageBytes", "swap", moment),
-        pod_working_set=_sample(pod_memory, "workingSetBytes", "working set", parse_time(pod_memory.get("time"))),
         threads=cadvised.threads,
         oom_events=cadvised.oom_events,
         peak=cadvised.peak,

@@ -70,7 +70,6 @@ class Request:
     """One request that waits or executes, as dump_requests shows it."""
 
     level: str
-    schema: str
     waiting: bool
     user: str
     verb: str
@@ -164,7 +163,6 @@ def read_requests(snapshot: Snapshot) -> tuple[Request, ...]:
             found.append(
                 Request(
                     level,
-                    cell("FlowSchemaName"),
                     cell("QueueIndex") not in ("-1", ""),
                     user,
                     cell("Verb"),

@@ -98,7 +98,6 @@ class Leases:
 
     now: datetime
     items: tuple[Lease, ...]
-    nodes_seen: bool
     system_seen: bool
 
     @classmethod
@@ -106,9 +105,7 @@ class Leases:
         """Read the leases of the nodes and of kube-system."""
         node = snapshot.list("leases", "kube-node-lease")
         system = snapshot.list("leases", "kube-system")
-        return cls(
-            snapshot.now, tuple(read_lease(raw) for raw in (*node.items, *system.items)), node.complete, system.complete
-        )
+        return cls(snapshot.now, tuple(read_lease(raw) for raw in (*node.items, *system.items)), system.complete)
 
     def leader(self, name: str) -> Lease | None:
         """Return a leader lease of kube-system."""

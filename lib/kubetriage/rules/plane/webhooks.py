@@ -108,8 +108,6 @@ class Calls:
     """Seconds."""
     failed: float
     """Calls that failed, so that the request was rejected."""
-    failed_total: float
-    """Since the API server started."""
 
 
 def calls(window: Window | None, name: str) -> Calls | None:
@@ -118,8 +116,7 @@ def calls(window: Window | None, name: str) -> Calls | None:
         return None
     duration = window.histogram(_DURATION, name=name)
     failed = window.increase(_REJECTIONS, name=name, error_type="calling_webhook_error")
-    total = window.latest.value(_REJECTIONS, name=name, error_type="calling_webhook_error")
-    return Calls(duration.count if duration else 0.0, duration.mean if duration else None, failed or 0.0, total or 0.0)
+    return Calls(duration.count if duration else 0.0, duration.mean if duration else None, failed or 0.0)
 
 
 def failed_calls(snapshot: Snapshot) -> Iterator[tuple[str, Event]]:

@@ -11,13 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from kubetriage.fields import Obj, dig, flag, labels, mapping, name_of, namespace_of, number, objects, text, texts
+from kubetriage.fields import Obj, dig, flag, mapping, name_of, number, objects, text, texts, uid_of
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
-MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
-SLICE_CONTROLLER = "endpointslice-controller.k8s.io"
-MIRRORING_CONTROLLER = "endpointslicemirroring-controller.k8s.io"
-OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
 
 
 @dataclass(frozen=True)
@@ -153,8 +149,6 @@ class Endpoint:
     uid: str = ""
     source: str = ""
     """Object that it stands in (``endpointslice/web-abc``)."""
-    hinted: bool = False
-    """It carries topology hints."""
 
     @property
     def takes_traffic(self) -> bool:
@@ -192,7 +186,6 @@ def slice_endpoints(slices: Iterable[Obj]) -> tuple[Endpoint, ...]:
                 pod=text(target, "name") if text(target, "kind") in ("Pod", "") else "",
                 uid=text(target, "uid"),
                 source=f"endpointslice/{name_of(raw)}",
-                hinted=bool(mapping(entry, "hints")),
             )
             found.setdefault((endpoint.uid or address, family, ports), endpoint)
     return tuple(found.values())
@@ -253,7 +246,7 @@ def derived_endpoints(service: Obj, pods: Iterable[Obj]) -> tuple[Endpoint, ...]
                 terminating,
                 text(pod, "spec", "nodeName"),
                 name_of(pod),
-                text(pod, "metadata", "uid"),
+                uid_of(pod),
                 f"pod/{name_of(pod)}",
             )
         )
@@ -313,12 +306,3 @@ def count_port(endpoints: Iterable[Endpoint], port: ServicePort, *, ports_matter
         else:
             unready.append(endpoint)
     return PortCount(port, tuple(ready), tuple(fallback), tuple(unready), tuple(without))
-
-
-def slices_of(slices: Iterable[Obj], namespace: str, service: str) -> tuple[Obj, ...]:
-    """Choose the slices of one Service: by label, never by name."""
-    return tuple(
-        s
-        for s in slices
-        if namespace_of(s) == namespace and labels(s, "metadata", "labels").get(SERVICE_NAME_LABEL) == service
-    )

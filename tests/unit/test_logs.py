@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kubetriage.logs import addresses, last_error, last_line, listening, startup_seconds
 
-CAPTURES = Path(__file__).parent / "captures"
+CAPTURES = Path(__file__).parents[1] / "captures"
 
 JAVA_SPRING_CHAIN = """\
 2026-11-23T22:15:19.001Z  INFO 1 --- [           main] c.a.orders.OrdersApplication             : Starting OrdersApplication v1.4.2
