@@ -85,10 +85,20 @@ def test_an_init_container_that_blocks_names_what_it_waits_for():
     assert "Service db does not exist in namespace data" in finding.message
 
 
-def test_an_init_container_at_work_is_a_warning_at_most():
+def test_an_init_container_at_work_is_a_note():
     finding = crash_findings(with_init(running(-20)), logs={"migrate": "copying"})[0]
-    assert (finding.cause, finding.severity) == ("InitContainerWaiting", Severity.WARNING)
+    assert (finding.cause, finding.severity) == ("InitContainerWaiting", Severity.NOTE)
     assert "copying" in finding.message
+
+
+@pytest.mark.parametrize(("complete", "severity"), [("True", Severity.NOTE), ("False", Severity.ERROR)])
+def test_a_failed_try_of_a_job_that_succeeded_is_history(complete, severity):
+    job = obj("Job", "report", status={"conditions": [{"type": "Complete", "status": complete}]})
+    raw = pod(
+        statuses=[status(state=terminated(1, "Error", -70, -60))], phase="Failed", owner=job, restartPolicy="Never"
+    )
+    finding = crash_findings(raw, job, logs={"app": "ValueError: no"})[0]
+    assert (finding.cause, finding.severity) == ("AppError", severity)
 
 
 @pytest.mark.parametrize(("ready", "said"), [(True, False), (None, False), (False, True)])

@@ -62,6 +62,8 @@ MATCHES = [
     ("AddressInUse", "Error: listen EADDRINUSE: address already in use :::3000\n    at Server.setupListenHandle [as _listen2] (node:net:1817:16) {\n  code: 'EADDRINUSE',\n  port: 3000\n}\n\nNode.js v20.11.0\n"),
     ("AddressInUse", "2026/11/23 22:15:22 listen tcp :8080: bind: address already in use\n"),
     ("AddressInUse", "nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)\n"),
+    ("AddressInUse", "nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)\nnginx: [emerg] still could not bind()\n"),
+    ("RuntimeOutOfMemory", "Out of memory.\n"),
     ("AddressInUse", "APPLICATION FAILED TO START\n\nDescription:\n\nWeb server failed to start. Port 8080 was already in use.\n\nAction:\n\nIdentify and stop the process\n"),
     ("AddressInUse", "Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    s.bind(('', 80))\nOSError: [Errno 98] Address already in use\n"),
     ("DiskFull", "OSError: [Errno 28] No space left on device: '/data/x'\n"),

@@ -219,10 +219,18 @@ def test_a_startup_probe_that_never_passed():
     assert threshold * 5 >= 300
 
 
-def test_a_startup_probe_with_attempts_left_is_a_warning_with_the_time_of_the_kill():
+@pytest.mark.parametrize(
+    ("words", "log", "severity"),
+    [
+        (REFUSED, "indexing", Severity.NOTE),
+        (REFUSED, "listening on 0.0.0.0:9090", Severity.WARNING),
+        ("HTTP probe failed with statuscode: 404", "indexing", Severity.WARNING),
+    ],
+)
+def test_a_startup_probe_with_attempts_left_tells_the_time_of_the_kill(words, log, severity):
     raw = pod(containers=[container(startupProbe=HTTP)], statuses=[status(state=running(-8), started=False)])
-    finding = crash_findings(raw, unhealthy("Startup", REFUSED, last=-2, count=1), logs={"app": "indexing"})[0]
-    assert (finding.cause, finding.severity) == ("StartupProbeFailed", Severity.WARNING)
+    finding = crash_findings(raw, unhealthy("Startup", words, last=-2, count=1), logs={"app": log})[0]
+    assert (finding.cause, finding.severity) == ("StartupProbeFailed", severity)
     assert at(8) in finding.message
 
 
@@ -277,6 +285,12 @@ def test_readiness_without_events_is_told_by_the_status_alone():
 def test_readiness_that_has_hardly_begun_is_no_failure():
     finding = unready(since=-2)[0]
     assert (finding.cause, finding.severity) == ("ReadinessProbeFailed", Severity.NOTE)
+
+
+@pytest.mark.parametrize(("age", "severity"), [(8, Severity.NOTE), (90, Severity.ERROR)])
+def test_a_failed_readiness_probe_right_after_the_start_is_a_note(age, severity):
+    finding = unready(unhealthy("Readiness", REFUSED, last=-2, count=1), since=-age)[0]
+    assert (finding.cause, finding.severity) == ("ReadinessProbeFailed", severity)
 
 
 def test_a_ready_container_with_an_old_unhealthy_event_is_well():

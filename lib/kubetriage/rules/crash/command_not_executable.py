@@ -34,7 +34,10 @@ def check(case: Case) -> Iterator[Finding]:
                     CODE,
                     f"The kernel cannot run {failure.program} of container {failure.container.name}: a script needs a "
                     "first line that names its interpreter.",
-                    case.template_fix(f"Begin {failure.program} with #!/bin/sh (or its interpreter) and rebuild."),
+                    case.template_fix(
+                        f"Begin {failure.program} with #!/bin/sh (or its interpreter) and rebuild; if it does, "
+                        f"{failure.container.image} is built for another processor than {case.pod.node or 'the node'}."
+                    ),
                     confidence=Confidence.LIKELY,
                 )
             continue

@@ -71,8 +71,18 @@ def _selecting(case: Case) -> Obj | None:
     return next((o for o in reversed(case.owners) if dig(o, "spec", "selector", "matchLabels") is not None), None)
 
 
+def _succeeded(owner: Obj) -> bool:
+    """Tell whether a Job is complete."""
+    conditions = objects(owner, "status", "conditions")
+    done = any(text(c, "type") == "Complete" and text(c, "status") == "True" for c in conditions)
+    return text(owner, "kind") == "Job" and done
+
+
 def conclude(case: Case, findings: list[Finding]) -> list[Finding]:
     """Add the circumstances to the first finding of each container that crashes or does not get ready."""
+    if case.pod.finished and any(_succeeded(owner) for owner in case.owners):
+        # A failed try of a Job that has reached its goal with another one is history.
+        return [replace(f, severity=Severity.NOTE) for f in findings]
     done: set[str] = set()
     shared: tuple[Evidence, ...] | None = None
     made = []

@@ -137,7 +137,7 @@ def check(case: Case) -> Iterator[Finding]:
     )
     yield Finding(
         CODE,
-        Severity.WARNING if age < PATIENCE else Severity.ERROR,
+        Severity.ERROR if age >= PATIENCE else Severity.WARNING if reasons else Severity.NOTE,
         Confidence.CONFIRMED,
         container.ref,
         f"The pod waits for init container {container.name}, which has been running for {human_duration(age)}; {what}.",

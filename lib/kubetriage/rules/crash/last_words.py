@@ -32,7 +32,7 @@ _NEAR = 40
 _CLOSING = lazy(
     r"gave? up|giving up|attempts?\b|retr(?:y|ies)|start(?:ing|ed|up)?\b.{0,40}fail|fail.{0,40}\bstart"
     r"|unable to start|could not"
-    r" (?:start|connect|initiali[sz]e|reach)|cannot (?:start|connect)|can't connect|unable to connect"
+    r" (?:start|connect|initiali[sz]e|reach|bind)|cannot (?:start|connect)|can't connect|unable to connect"
     r"|failed to (?:connect|initiali[sz]e|run)"
     r"|timed? ?out|not (?:ready|available|reachable)|unavailable|connection (?:failed|error|lost)"
     r"|fatal error, exiting|exit(?:ing|ed)?\b"

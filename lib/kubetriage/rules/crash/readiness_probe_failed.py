@@ -22,11 +22,16 @@ from kubetriage.model import Confidence, Finding, Severity
 from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probe_advice import advise
-from kubetriage.rules.crash.probing import Probe, ProbeEvent, happened_in, probe_events, probe_of
+from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent, happened_in, probe_events, probe_of
 from kubetriage.snapshot import Log, Need
 from kubetriage.times import precise_duration
 
 CODE = "ReadinessProbeFailed"
+
+_START = timedelta(seconds=30)
+"""Younger than this a container may well be starting."""
+_NEVER_PASSES = (Failure.WANTS_TLS, Failure.WANTS_PLAIN, Failure.CERTIFICATE, Failure.NO_GRPC_HEALTH)
+"""What no longer wait changes."""
 
 
 def applies(case: Case, container: Container) -> bool:
@@ -68,14 +73,18 @@ def _finding(case: Case, container: Container, probe: Probe, failure: ProbeEvent
     since = container.running_since
     age = case.now - since if since is not None else timedelta()
     advice = advise(case, container, probe, failure, case.running_log(container))
-    early = age.total_seconds() < probe.delay + probe.period + probe.timeout and failure is None
+    # A program that has just started is not ready yet; a few failed probes say no more than that.
+    hardly = age.total_seconds() < probe.delay + probe.period + probe.timeout and failure is None
+    early = hardly or (age < _START and (failure is None or failure.failure not in _NEVER_PASSES))
     evidence = [container.fact("status", "ready", "false (started true, running)")]
     if failure is not None:
         evidence.append(failure.event.evidence())
     evidence.append(probe.evidence())
     runs = f"{container.name} runs ({precise_duration(age)}) but is not ready"
-    if early:
+    if hardly:
         words = f"{runs}: its readiness probe ({probe.words}) has hardly begun."
+    elif early and failure is not None:
+        words = f"{runs} yet: its readiness probe ({probe.words}) still fails ({advice.words}), which is usual so soon."
     elif failure is None:
         seen = "no event tells what it met" if case.events.seen else "the events that tell why could not be read"
         words = f"{runs}: its readiness probe ({probe.words}) does not pass; {seen}."
@@ -88,7 +97,7 @@ def _finding(case: Case, container: Container, probe: Probe, failure: ProbeEvent
         else Severity.ERROR
         if case.outlived(container) and not advice.blame
         else Severity.WARNING,
-        Confidence.POSSIBLE if early else Confidence.CONFIRMED if failure is not None else Confidence.LIKELY,
+        Confidence.POSSIBLE if hardly else Confidence.CONFIRMED if failure is not None else Confidence.LIKELY,
         container.ref,
         words,
         (*evidence, *advice.evidence),

@@ -50,11 +50,11 @@ def check(case: Case) -> Iterator[Finding]:
     for words in last_words(case, kills=True):
         said = words.find(_PATTERN)
         error = words.error
-        if said is None or error is None:
+        if said is None:
             continue
         if words.end.exit_code in (137, 143):
             # The JVM runs -XX:OnOutOfMemoryError="kill -9 %p" right after it said so.
-            if error.language != "java" or error.trailing > 5:
+            if error is None or error.language != "java" or error.trailing > 5:
                 continue
             said = replace(said, confidence=Confidence.LIKELY)
         yield _finding(case, words, said)

@@ -105,11 +105,16 @@ def _pending(case: Case, container: Container, probe: Probe) -> Finding | None:
     deadline = since + timedelta(seconds=probe.latest)
     advice = advise(case, container, probe, failure, case.running_log(container))
     met = f": {advice.words}" if advice.words and failure is not None else ""
+    # A first start within its time is one like any other, though nothing listens yet.
+    waits = failure is None or failure.failure in (Failure.REFUSED, Failure.TIMEOUT)
+    first = failure is None or (
+        container.last_termination is None and not logs.listening(case.running_log(container).text)
+    )
+    on_its_way = waits and first and case.now < deadline
     seen = (failure.event.evidence(),) if failure is not None else ()
     return Finding(
         CODE,
-        # Without a failure it is a start like any other.
-        Severity.WARNING if failure is not None or case.now >= deadline else Severity.NOTE,
+        Severity.NOTE if on_its_way else Severity.WARNING,
         Confidence.CONFIRMED,
         container.ref,
         f"{container.name} has not passed its startup probe ({probe.words}) in {precise_duration(case.now - since)}"

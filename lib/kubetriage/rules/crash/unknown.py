@@ -23,7 +23,7 @@ from kubetriage.times import human_duration
 
 CODE = "Unknown"
 
-UNDER_WAY = ("StartupProbeFailed", "ReadinessProbeFailed")
+UNDER_WAY = ("StartupProbeFailed", "ReadinessProbeFailed", "InitContainerWaiting")
 """Notes of these say that the pod is on its way: nothing is left to explain."""
 SETTLING = timedelta(seconds=60)
 """A pod younger than this, or one that changed this recently, may simply still be starting."""

@@ -149,5 +149,6 @@ def _at_start(failure: StartFailure) -> Finding:
             else f"Mount the single file with subPath, or choose a mountPath that is a directory, in {where}."
         )
     elif "subPath" in failure.words:
-        words = f"Check subPath {sub} of container {container.name} in {where}; it must not leave the volume."
+        named = f" {sub}" if sub else ""
+        words = f"Check subPath{named} of container {container.name} in {where}; it must not leave the volume."
     return failure.finding(CODE, message, failure.case.template_fix(words))
