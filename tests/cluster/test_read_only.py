@@ -38,6 +38,8 @@ ALLOWED = {
     "cluster/connect.py": {"urllib3"},
     # kubernetes reads credentials.
     "cluster/credentials.py": {"kubernetes"},
+    # The exceptions of a stream that breaks off.
+    "cluster/watch.py": {"urllib3"},
     # socket.gaierror only.
     "cluster/errors.py": {"socket"},
     # The opt-in port-forward; http.client parses an answer.

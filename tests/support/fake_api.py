@@ -14,7 +14,7 @@ What it does as the real one: list paging (``limit``, ``continue``, 410 for an e
 ignores the limit), label and field selectors (400 for a field that the resource does not support), single objects,
 items of built-in lists without kind and apiVersion, container logs with the kubelet's refusals, plain GETs under
 ``raw/``, discovery (so that a real kubectl can talk to it), Status objects, gzip above 128 KiB for clients that
-accept it, keep-alive. Anything but GET is refused and remembered.
+accept it, keep-alive, watches with bookmarks and 410. Anything but GET is refused and remembered.
 """
 
 from __future__ import annotations
@@ -190,6 +190,15 @@ class FakeApi:
         self._raw_reads: dict[str, int] = {}
         self._lock = threading.Lock()
         self._encoded: dict[str, list[tuple[tuple[str, str], bytes]]] = {}
+        self.revision = 1000
+        """The resourceVersion of the cluster."""
+        self.oldest = 0
+        """Watches from an earlier resourceVersion than this are too old."""
+        self._history: list[tuple[int, str, str, dict[str, Any]]] = []
+        self._happened = threading.Condition(self._lock)
+        self._streams = 0
+        """Counts the times that all watches were broken off."""
+        self._stopped = False
         if capture is not None:
             self._load(capture)
         self._server = _Server(("127.0.0.1", port), self)
@@ -228,6 +237,37 @@ class FakeApi:
             self.store.setdefault(resource.plural, {})[key] = dict(obj)
             self._encoded.pop(resource.plural, None)
 
+    def put(self, *objs: Mapping[str, Any], deleted: bool = False) -> None:
+        """Create, change or delete objects while the server runs; watches tell of it."""
+        for obj in objs:
+            resource = next(r for r in RESOURCES if r.kind == obj["kind"])
+            with self._happened:
+                self.revision += 1
+                meta = {**obj["metadata"], "resourceVersion": str(self.revision)}
+                key = (meta.get("namespace", "") if resource.namespaced else "", meta["name"])
+                place = self.store.setdefault(resource.plural, {})
+                kind = "DELETED" if deleted else "MODIFIED" if key in place else "ADDED"
+                made = {**obj, "metadata": meta}
+                if deleted:
+                    place.pop(key, None)
+                else:
+                    place[key] = made
+                self._encoded.pop(resource.plural, None)
+                self._history.append((self.revision, kind, resource.plural, made))
+                self._happened.notify_all()
+
+    def compact(self) -> None:
+        """Forget the past: watches that begin before now are answered with 410."""
+        with self._happened:
+            self.revision += 1
+            self.oldest = self.revision
+
+    def break_watches(self) -> None:
+        """Close the connections of all watches under way without a word."""
+        with self._happened:
+            self._streams += 1
+            self._happened.notify_all()
+
     def fault(self, pattern: str, **kwargs: Any) -> Fault:
         """Make requests go wrong whose path with query contains a match of ``pattern``; see :class:`Fault`."""
         fault = Fault(re.compile(pattern), **kwargs)
@@ -260,6 +300,9 @@ class FakeApi:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with self._happened:
+            self._stopped = True
+            self._happened.notify_all()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -445,6 +488,8 @@ class FakeApi:
             chosen = self._choose(resource, namespace, query)
         except ValueError as error:
             return _status(400, "BadRequest", str(error))
+        if query.get("watch") in ("1", "true"):
+            return self._watch(resource, version, namespace, query)
         begin = 0
         token = query.get("continue", "")
         if token:
@@ -461,7 +506,7 @@ class FakeApi:
         if query.get("resourceVersion") == "0" and not token:
             limit = 0
         end = begin + limit if limit else len(chosen)
-        meta: dict[str, Any] = {"resourceVersion": "1000"}
+        meta: dict[str, Any] = {"resourceVersion": str(self.revision)}
         if end < len(chosen):
             meta["continue"] = base64.urlsafe_b64encode(f"{self.generation}:{end}".encode()).decode()
             if not query.get("labelSelector") and not query.get("fieldSelector"):
@@ -470,6 +515,40 @@ class FakeApi:
         head = json.dumps({"kind": resource.kind + "List", "apiVersion": api_version, "metadata": meta})
         body = head[:-1].encode() + b',"items":[' + b",".join(chosen[begin:end]) + b"]}\n"
         return Answer(200, body)
+
+    def _watch(self, resource: Resource, version: str, namespace: str, query: dict[str, str]) -> Answer:
+        labels = _label_terms(query.get("labelSelector", ""))
+        fields = _field_terms(query.get("fieldSelector", ""), resource)
+        api_version = f"{resource.group}/{version}" if resource.group else version
+        since = int(query.get("resourceVersion") or self.revision)
+
+        def event(kind: str, obj: Mapping[str, Any]) -> bytes:
+            return json.dumps({"type": kind, "object": obj}, separators=(",", ":")).encode() + b"\n"
+
+        def stream() -> Iterator[bytes]:
+            ends = time.monotonic() + float(query.get("timeoutSeconds") or 300)
+            at, streams = since, self._streams
+            if since < self.oldest:
+                words = f"too old resource version: {since} ({self.oldest})"
+                yield event("ERROR", {"kind": "Status", "status": "Failure", "message": words, "code": 410})
+                return
+            if query.get("allowWatchBookmarks") == "true":
+                meta = {"resourceVersion": str(since), "creationTimestamp": None}
+                yield event("BOOKMARK", {"kind": resource.kind, "apiVersion": api_version, "metadata": meta})
+            while time.monotonic() < ends:
+                with self._happened:
+                    if not (self._stopped or self._streams != streams or self.revision > at):
+                        self._happened.wait(0.2)
+                    fresh = [h for h in self._history if h[0] > at]
+                    at = max(at, self.revision)
+                if self._stopped or self._streams != streams:
+                    raise ConnectionAbortedError
+                for _, kind, plural, obj in fresh:
+                    near = not namespace or obj["metadata"].get("namespace") == namespace
+                    if plural == resource.plural and near and _selected(obj, labels, fields):
+                        yield event(kind, {**obj, "kind": resource.kind, "apiVersion": api_version})
+
+        return Answer(200, stream())
 
     def _choose(self, resource: Resource, namespace: str, query: dict[str, str]) -> list[bytes]:
         with self._lock:
@@ -583,6 +662,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         api = self.server.api
+        if api._stopped:
+            # A connection that was kept alive; the real server's end with its process.
+            self.close_connection = True
+            return
         with api._lock:
             api._under_way += 1
             api.most_at_once = max(api.most_at_once, api._under_way)
@@ -697,6 +780,7 @@ class _Handler(BaseHTTPRequestHandler):
             assert isinstance(piece, bytes)
             request.sent += len(piece)
             self._chunk(piece)
+            self.wfile.flush()
         self._chunk(b"")
         self.wfile.flush()
 

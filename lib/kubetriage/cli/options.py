@@ -78,6 +78,14 @@ def shared_options(plugin: Plugin) -> list[click.Option]:
         ]
     if plugin.default_resource == "pods":
         options.append(click.Option(["-c", "--container"], default="", help="Look at this container only."))
+    if plugin.watches:
+        options.append(
+            click.Option(
+                ["-w", "--watch"],
+                is_flag=True,
+                help="Answer again on every change, until Ctrl-C; in a pipe, one line per changed verdict.",
+            )
+        )
     options += [
         click.Option(
             ["-o", "--output"],

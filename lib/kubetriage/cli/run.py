@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,8 +26,14 @@ from kubetriage.render.terminal import Terminal, wants_color
 from kubetriage.resources import BY_PLURAL
 from kubetriage.selectors import parse_label_selector
 from kubetriage.snapshot import Raw, Reader, Snapshot
+from kubetriage.times import format_time
+
+if TYPE_CHECKING:
+    from kubetriage.cluster.connect import Session
 
 CLUSTERS_AT_ONCE = 8
+_NOT_WITH_WATCH = {"--from": "dump", "--record": "record", "--contexts": "contexts"}
+"""Flags by the names of their values."""
 
 
 class Exit(enum.IntEnum):
@@ -65,12 +71,15 @@ class Run:
 
     plugin: Plugin
     values: dict[str, Any]
+    _sessions: dict[str, Session] = field(default_factory=dict)
 
     def execute(self) -> int:
         """Answer the question and print it."""
         if self.values["version"]:
             return self._print_versions()
         request = self._request()
+        if self.values.get("watch"):
+            return self._watch(request)
         patterns = self.values["contexts"]
         if not patterns:
             outcome = self._ask(request, self.values["context"] or "")
@@ -218,11 +227,30 @@ class Run:
 
             nobody = NoCluster()
             return nobody, nobody.open(), "default"
-        from kubetriage.cluster.connect import Connection, connect
         from kubetriage.cluster.live import LiveReader
 
         v = self.values
-        session = connect(
+        session = self._session(context)
+        interval, deadline = request.options.get("interval"), request.options.get("deadline")
+        live = LiveReader(
+            session,
+            # The samples are the interval apart; the deadline is for everything else.
+            deadline=deadline + (interval or 0.0) if deadline else None,
+            trace=_tracer(context if v["contexts"] else "") if v["verbosity"] else None,
+            progress=progress.tell,
+            **({} if interval is None else {"interval": interval}),
+        )
+        return live, live.open(), session.namespace
+
+    def _session(self, context: str) -> Session:
+        """Connect to the cluster of a context, once."""
+        known = self._sessions.get(context)
+        if known is not None:
+            return known
+        from kubetriage.cluster.connect import Connection, connect
+
+        v = self.values
+        session = self._sessions[context] = connect(
             Connection(
                 kubeconfig=v["kubeconfig"] or "",
                 context=context,
@@ -243,16 +271,48 @@ class Run:
             ),
             os.environ,
         )
-        interval, deadline = request.options.get("interval"), request.options.get("deadline")
-        live = LiveReader(
-            session,
-            # The samples are the interval apart; the deadline is for everything else.
-            deadline=deadline + (interval or 0.0) if deadline else None,
-            trace=_tracer(context if v["contexts"] else "") if v["verbosity"] else None,
-            progress=progress.tell,
-            **({} if interval is None else {"interval": interval}),
-        )
-        return live, live.open(), session.namespace
+        return session
+
+    # Following.
+
+    def _watch(self, request: Request) -> int:
+        v = self.values
+        refused = next((f for f, n in _NOT_WITH_WATCH.items() if v[n]), "")
+        if v["output"] not in (None, "wide"):
+            refused = f"-o {v['output']}"
+        if refused:
+            raise click.UsageError(f"--watch cannot be used with {refused}")
+        from kubetriage.cli.watch import Look, watch
+        from kubetriage.cluster.watch import Contact, Follower, lists_to_follow
+        from kubetriage.render.sanitize import sanitized
+
+        context = v["context"] or ""
+        seen: list[Outcome] = []
+
+        def tell(line: str) -> None:
+            click.echo(sanitized(line), err=True)
+
+        def look() -> Look:
+            outcome = self._ask(request, context)
+            assert outcome.snapshot is not None
+            if outcome.snapshot.interrupted:
+                raise KeyboardInterrupt
+            seen[:] = [outcome]
+            diagnoses = tuple(sanitized(d) for d in outcome.answer.diagnoses)
+            text = self._text(outcome, diagnoses)
+            if not diagnoses and not outcome.errors:
+                text = _nothing(self.plugin, outcome.request, outcome.answer)
+            moment = format_time(outcome.snapshot.now)
+            return Look(diagnoses, tuple(sanitized(e) for e in outcome.errors), moment, text)
+
+        def follow() -> None:
+            snapshot = seen[0].snapshot
+            assert snapshot is not None
+            follower.follow(lists_to_follow(self.plugin.plan(snapshot, seen[0].request), self.plugin.watches))
+
+        contact = Contact(tell)
+        follower = Follower(self._session(context), contact, tell, _tracer("") if v["verbosity"] else None)
+        return Exit.ANSWERED if watch(look, follow, follower, contact) else Exit.ERROR
 
     # Printing.
 
@@ -301,9 +361,17 @@ class Run:
             return
         if not diagnoses:
             return
+        text = self._text(outcome, diagnoses)
+        if not first:
+            click.echo("")
+        click.echo(text)
+
+    def _text(self, outcome: Outcome, diagnoses: Sequence[Diagnosis]) -> str:
         from kubetriage.render.text import render_text
 
-        text = render_text(
+        request = outcome.request
+        several = bool(self.values["contexts"])
+        return render_text(
             diagnoses,
             self._terminal(),
             wide=self.values["output"] == "wide",
@@ -312,9 +380,6 @@ class Run:
             scan=request.is_scan and (len(diagnoses) > 1 or several),
             namespaces=request.all_namespaces,
         )
-        if not first:
-            click.echo("")
-        click.echo(text)
 
     def _terminal(self) -> Terminal:
         on_terminal, width = sys.stdout.isatty(), None

@@ -122,6 +122,8 @@ class Plugin:
     accepts_urls: bool = False
     scan_without_target: bool = True
     """A call without arguments scans the namespace; otherwise it is a usage error."""
+    watches: tuple[str, ...] = ()
+    """Plural names of the resources whose changes make ``--watch`` answer again; empty: there is no ``--watch``."""
     takes_targets: bool = True
     """False: the plugin is about the cluster as a whole, so any TYPE, NAME, ``-l``, ``-A`` or ``-n`` makes no sense
     and a TYPE or NAME is a usage error; a call without arguments is its one form (``scan_without_target``)."""
