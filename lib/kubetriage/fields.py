@@ -89,6 +89,11 @@ def uid_of(obj: Any) -> str:
     return text(obj, "metadata", "uid")
 
 
+def condition(obj: Any, kind: str) -> Obj:
+    """Return the condition of this type in ``status.conditions``, or an empty object."""
+    return next((c for c in objects(obj, "status", "conditions") if text(c, "type") == kind), {})
+
+
 def controller_of(obj: Any) -> Obj:
     """Return the owner reference with ``controller: true``, or an empty object."""
     for owner in objects(obj, "metadata", "ownerReferences"):

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
+from kubetriage.apiobject import ApiObject
 from kubetriage.fields import (
     Obj,
     controller_of,
@@ -15,12 +16,9 @@ from kubetriage.fields import (
     flag,
     labels,
     mapping,
-    name_of,
-    namespace_of,
     number,
     objects,
     text,
-    uid_of,
 )
 from kubetriage.model import Evidence, EvidenceSource, Ref
 from kubetriage.times import human_duration, parse_time, precise_duration
@@ -137,6 +135,10 @@ class Container:
         """The pod with this container."""
         r = self.pod.ref
         return Ref(r.kind, r.namespace, r.name, r.uid, self.name)
+
+    def patch(self, part: Obj, **more: object) -> dict[str, object]:
+        """Make a partial PodSpec that changes this container, and further fields of the PodSpec."""
+        return {**more, self.spec_list: [{"name": self.name, **part}]}
 
     @property
     def waiting(self) -> Obj | None:
@@ -257,30 +259,11 @@ class Container:
 
 
 @dataclass(frozen=True)
-class Pod:
+class Pod(ApiObject):
     """One pod."""
 
     raw: Obj
-
-    @property
-    def name(self) -> str:
-        """``metadata.name``."""
-        return name_of(self.raw)
-
-    @property
-    def namespace(self) -> str:
-        """``metadata.namespace``."""
-        return namespace_of(self.raw)
-
-    @property
-    def uid(self) -> str:
-        """``metadata.uid``."""
-        return uid_of(self.raw)
-
-    @property
-    def ref(self) -> Ref:
-        """Reference to the pod."""
-        return Ref("Pod", self.namespace, self.name, self.uid)
+    kind = "Pod"
 
     @property
     def node(self) -> str:
@@ -331,10 +314,6 @@ class Pod:
     def finished(self) -> bool:
         """Phase is Succeeded or Failed: nothing of it will run again."""
         return self.phase in ("Succeeded", "Failed")
-
-    def condition(self, kind: str) -> Obj:
-        """Return the condition of this type, or an empty object."""
-        return next((c for c in objects(self.raw, "status", "conditions") if text(c, "type") == kind), {})
 
     @property
     def ready(self) -> bool:

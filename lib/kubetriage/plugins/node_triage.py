@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from kubetriage.fields import Obj, dig, flag, labels, mapping, objects, text
+from kubetriage.fields import Obj, condition, dig, flag, labels, mapping, objects, text
 from kubetriage.model import Diagnosis, Finding, Lines, NotSeen, Ref, Section, Severity, Table
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request
 from kubetriage.plugins.answers import target_error
@@ -23,7 +23,7 @@ from kubetriage.rules.node.case import (
     stale_through_etcd,
 )
 from kubetriage.rules.node.commands import commands
-from kubetriage.rules.node.contact import NODE_LEASES, condition, kubelet_path, kubelet_version
+from kubetriage.rules.node.contact import NODE_LEASES, kubelet_path, kubelet_version
 from kubetriage.rules.node.control_plane_unreachable import Unread
 from kubetriage.rules.node.scope import Cluster, Cutoffs, zone_of
 from kubetriage.rules.node.timetable import Row

@@ -27,7 +27,6 @@ from kubetriage.rules.crash.images import Pull, pull_failures
 from kubetriage.rules.crash.last_words import (
     LastWords,
     Said,
-    container_part,
     last_words,
     mount_of,
     path_near,
@@ -85,8 +84,7 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
             ),
         )
     if _SHM.search(said.line):
-        spec = container_part(
-            words.container,
+        spec = words.container.patch(
             {"volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}]},  # noqa: S108
             volumes=[{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}}],
         )

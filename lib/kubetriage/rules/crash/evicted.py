@@ -158,7 +158,6 @@ def _container_limit(case: Case, name: str, limit: str) -> _Told:
     size = parse_bytes(limit)
     good = format_mebibytes(size * 2) if size else ""
     container = case.pod.container(name)
-    key = "initContainers" if container is not None and container.kind in ("init", "sidecar") else "containers"
     part = {"resources": {"limits": {"ephemeral-storage": good}}}
     evidence = (container.fact("spec", "resources.limits.ephemeral-storage", limit),) if container else ()
     return _Told(
@@ -166,7 +165,7 @@ def _container_limit(case: Case, name: str, limit: str) -> _Told:
         case.template_fix(
             f"Write less, or to a volume, or raise limits.ephemeral-storage of container {name} in "
             f"{case.workload_name} (now {limit}).",
-            {key: [{"name": name, **part}]} if good else None,
+            container.patch(part) if good and container is not None else None,
         ),
         _OWN_LIMIT,
         evidence,
@@ -204,9 +203,7 @@ def _node_low(case: Case, said: str, match: re.Match[str]) -> _Told:
         bytes_used = parse_bytes(used)
         container = case.pod.container(name)
         if resource in ("memory", "ephemeral-storage") and bytes_used and container is not None:
-            key = "initContainers" if container.kind in ("init", "sidecar") else "containers"
-            part = {"resources": {"requests": {resource: format_mebibytes(bytes_used)}}}
-            patch = {key: [{"name": name, **part}]}
+            patch = container.patch({"resources": {"requests": {resource: format_mebibytes(bytes_used)}}})
     evidence = tuple(Evidence("status", "status.message", f"container {n} used {u}, request {r}") for n, u, r in users)
     if text(case.pod.raw, "status", "qosClass"):
         evidence += (case.pod.fact("status", "status.qosClass", text(case.pod.raw, "status", "qosClass")),)

@@ -41,7 +41,6 @@ def _held(failure: PullFailure) -> str:
 
 def _absent(failure: PullFailure) -> Finding:
     container = failure.container
-    key = "initContainers" if container.kind in ("init", "sidecar") else "containers"
     node = container.pod.node or "the node"
     return failure.finding(
         CODE,
@@ -49,7 +48,7 @@ def _absent(failure: PullFailure) -> Finding:
         [
             failure.case.template_fix(
                 f"Set imagePullPolicy to IfNotPresent in {failure.case.workload_name}, or load the image onto {node}.",
-                {key: [{"name": container.name, "imagePullPolicy": "IfNotPresent"}]},
+                container.patch({"imagePullPolicy": "IfNotPresent"}),
             )
         ],
         evidence=[container.fact("spec", "imagePullPolicy", container.spec.get("imagePullPolicy", "<none>"))],

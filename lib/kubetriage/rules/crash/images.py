@@ -227,10 +227,9 @@ class PullFailure:
 
     def image_fix(self, words: str, image: str = "") -> Fix:
         """Make a fix of the image in the workload's template; ``image`` is the good value where one is known."""
-        key = "initContainers" if self.container.kind in ("init", "sidecar") else "containers"
         if not image or self.container.kind == "ephemeral" or self.image != self.container.image:
             return self.case.template_fix(words)
-        return self.case.template_fix(words, {key: [{"name": self.container.name, "image": image}]})
+        return self.case.template_fix(words, self.container.patch({"image": image}))
 
 
 def _pulled(snapshot: Snapshot) -> dict[tuple[str, str], list[tuple[str, str]]]:

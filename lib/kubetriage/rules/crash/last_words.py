@@ -289,14 +289,8 @@ def environment_fix(words: LastWords, advice: str, variable: str, value: str) ->
 
     What is shown is redacted, so a patch with a secret in it would set the redacted text.
     """
-    spec = container_part(words.container, {"env": [{"name": variable, "value": value}]})
+    spec = words.container.patch({"env": [{"name": variable, "value": value}]})
     return words.case.template_fix(advice, spec if clean(value) == value else None)
-
-
-def container_part(container: Container, part: Obj, **more: Any) -> Obj:
-    """Make a partial PodSpec that changes one container, and further fields of the PodSpec."""
-    key = {"app": "containers", "ephemeral": "ephemeralContainers"}.get(container.kind, "initContainers")
-    return {**more, key: [{"name": container.name, **part}]}
 
 
 def security(container: Container, field: str) -> tuple[Any, str]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.fields import Obj, objects, text
+from kubetriage.fields import condition, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.rules.crash.case import Case
 from kubetriage.times import human_duration, parse_time
@@ -34,7 +34,7 @@ def check(case: Case) -> Iterator[Finding]:
         if not found.presumed:
             yield _gone(case)
         return
-    ready = node_ready(found.obj)
+    ready = condition(found.obj, "Ready")
     state = text(ready, "status")
     if not found.found or state == "True" or not ready:
         return
@@ -73,11 +73,6 @@ def check(case: Case) -> Iterator[Finding]:
         fix=(Fix(f"Repair node {pod.node}: kubectl node-triage {pod.node} tells what is wrong there."),),
         verify=(f"kubectl describe node {pod.node}",),
     )
-
-
-def node_ready(node: Obj) -> Obj:
-    """Return the condition Ready of a node, or an empty object."""
-    return next((c for c in objects(node, "status", "conditions") if text(c, "type") == "Ready"), {})
 
 
 def _gone(case: Case) -> Finding:

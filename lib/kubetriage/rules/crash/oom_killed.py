@@ -75,7 +75,7 @@ def _finding(case: Case, container: Container, end: Termination, harmless: bool)
         spec = (
             {"resources": {"limits": {"memory": larger}}}
             if by_pod
-            else {container.spec_list: [{"name": container.name, "resources": {"limits": {"memory": larger}}}]}
+            else container.patch({"resources": {"limits": {"memory": larger}}})
         )
         whose = "the pod" if by_pod else f"container {container.name}"
         fixes.append(

@@ -27,7 +27,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import (
     LastWords,
     Said,
-    container_part,
     last_words,
     mount_of,
     path_near,
@@ -93,7 +92,7 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
             f"Let {name} listen on a port above 1023 (the Service can keep {port or 'its port'} with another "
             f"targetPort), or give "
             f"container {name} of {case.workload_name} the capability NET_BIND_SERVICE.",
-            container_part(container, {"securityContext": {"capabilities": {"add": ["NET_BIND_SERVICE"]}}}),
+            container.patch({"securityContext": {"capabilities": {"add": ["NET_BIND_SERVICE"]}}}),
         )
         return words.finding(
             CODE, said.confidence, f"{what}.", quoted=(said.line,), evidence=evidence, ruled_out=ruled, fix=(fix,)
@@ -111,7 +110,7 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
             f"Make {name} do without it (for owners: fsGroup instead of chown), or give container {name} of "
             f"{case.workload_name} "
             f"the capability {capability}.",
-            container_part(container, {"securityContext": {"capabilities": {"add": [capability]}}}),
+            container.patch({"securityContext": {"capabilities": {"add": [capability]}}}),
         )
         return words.finding(
             CODE,

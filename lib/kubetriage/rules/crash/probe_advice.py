@@ -168,4 +168,4 @@ def _look(case: Case, container: Container, probe: Probe) -> Fix:
 
 
 def _probe_spec(container: Container, probe: Probe, **fields: object) -> dict[str, object]:
-    return {container.spec_list: [{"name": container.name, probe.field: fields}]}
+    return container.patch({probe.field: fields})

@@ -25,7 +25,6 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import (
     LastWords,
     Said,
-    container_part,
     last_words,
     mount_of,
     path_near,
@@ -98,8 +97,7 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
             fix = case.template_fix(
                 f"Mount an emptyDir at {directory} in container {name} of {case.workload_name} and keep the "
                 f"root read-only.",
-                container_part(
-                    container,
+                container.patch(
                     {"volumeMounts": [{"name": volume_name, "mountPath": directory}]},
                     volumes=[{"name": volume_name, "emptyDir": {}}],
                 ),

@@ -436,10 +436,7 @@ def _missing_key(case: Case, one: Broken, cause: str) -> Finding:
 
 def _container_patch(case: Case, reference: Reference, part: Obj) -> Obj | None:
     container = case.pod.container(reference.container)
-    if container is None:
-        return None
-    field = "initContainers" if container.kind in ("init", "sidecar") else "containers"
-    return {field: [{"name": container.name, **part}]}
+    return container.patch(part) if container is not None else None
 
 
 def _renamed(case: Case, one: Broken, good: str, words: str) -> Fix:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kubetriage.events import Events
-from kubetriage.fields import Obj, name_of, number, objects, text
+from kubetriage.fields import Obj, condition, name_of, number, objects, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import ControllerCase, template_patch
@@ -121,11 +121,8 @@ def _newest(case: ControllerCase, kind: str, obj: Obj) -> Refusal | None:
     if event is not None and not _stands(events):
         event = None
     # The ReplicaSet's condition holds the same words, and outlives the event.
-    condition = next(
-        (c for c in objects(obj, "status", "conditions") if text(c, "type") == "ReplicaFailure"),
-        {},
-    )
-    failing = text(condition, "status") == "True" and text(condition, "reason") == "FailedCreate"
+    failure = condition(obj, "ReplicaFailure")
+    failing = text(failure, "status") == "True" and text(failure, "reason") == "FailedCreate"
     evidence: list[Evidence] = []
     said = ""
     if event is not None:

@@ -53,7 +53,7 @@ def _finding(failure: StartFailure) -> Finding:
     words = (
         f"Set runAsUser of {where} to a user that the program can run as, for example 1000, or build with USER 1000."
     )
-    patch = failure.patch(securityContext={"runAsUser": 1000})
+    patch = failure.container.patch({"securityContext": {"runAsUser": 1000}})
     return failure.finding(CODE, message, case.template_fix(words, patch), evidence=evidence)
 
 

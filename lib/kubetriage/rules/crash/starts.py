@@ -179,11 +179,6 @@ class StartFailure:
                 return f"volume {text(mount, 'name')} at {path}"
         return ""
 
-    def patch(self, **part: object) -> dict[str, object]:
-        """Make a partial PodSpec that changes this container."""
-        field = "initContainers" if self.container.kind in ("init", "sidecar") else "containers"
-        return {field: [{"name": self.container.name, **part}]}
-
     def finding(
         self,
         cause: str,

@@ -184,5 +184,5 @@ def startup_probe_fix(
     return case.template_fix(
         f"{words} container {container.name} of {case.workload_name} a startupProbe ({probe.words}, period {period} s, "
         f"failureThreshold {threshold}): {threshold * period} s to start ({why}). The liveness probe begins after it.",
-        {container.spec_list: [{"name": container.name, "startupProbe": spec}]},
+        container.patch({"startupProbe": spec}),
     )

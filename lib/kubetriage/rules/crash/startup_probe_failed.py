@@ -88,7 +88,7 @@ def _more_time(
         case.template_fix(
             f"If the start is only slow (its log shows it under way), raise failureThreshold of the startupProbe in "
             f"{case.workload_name} from {probe.threshold} to {threshold}: {threshold * probe.period} s to start.",
-            {container.spec_list: [{"name": container.name, "startupProbe": {"failureThreshold": threshold}}]},
+            container.patch({"startupProbe": {"failureThreshold": threshold}}),
         ),
     )
 

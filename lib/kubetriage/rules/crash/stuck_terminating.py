@@ -18,10 +18,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.fields import dig, number, text, texts
+from kubetriage.fields import condition, dig, number, text, texts
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.node_not_ready import node_ready
 from kubetriage.times import format_time, human_duration
 
 CODE = "StuckTerminating"
@@ -142,7 +141,7 @@ def _dead_node(case: Case) -> tuple[str, tuple[Evidence, ...]] | None:
     at = f"node/{pod.node} status.conditions[Ready]"
     if found.absent and not found.presumed:
         return f"its node {pod.node} does not exist any more.", (Evidence("status", f"node/{pod.node}", "not found"),)
-    ready = node_ready(found.obj)
+    ready = condition(found.obj, "Ready")
     if dig(ready, "status") in ("Unknown", "False"):
         said = f"{text(ready, 'status')}: {text(ready, 'reason')}"
         evidence = (Evidence("status", at, said, text(ready, "lastTransitionTime")),)

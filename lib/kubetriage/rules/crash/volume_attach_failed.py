@@ -19,13 +19,12 @@ import re
 from collections.abc import Iterator
 
 from kubetriage.events import Event
-from kubetriage.fields import flag, text
+from kubetriage.fields import condition, flag, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.patterns import lazy
 from kubetriage.pods import Pod
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.claims import claim_names
-from kubetriage.rules.crash.node_not_ready import node_ready
 from kubetriage.rules.crash.references import volumes_pending
 from kubetriage.snapshot import Get, List, Need
 
@@ -83,7 +82,9 @@ def check(case: Case) -> Iterator[Finding]:
             message += " It is used by " + ", ".join(f"pod {p.name} on {p.node}" for p in pods[:3]) + "."
         elif nodes:
             message += f" It is attached to {', '.join(nodes)}."
-        lost = [n for n in nodes if text(node_ready(case.snapshot.get("nodes", "", n).obj), "status") in _NOT_READY]
+        lost = [
+            n for n in nodes if text(condition(case.snapshot.get("nodes", "", n).obj, "Ready"), "status") in _NOT_READY
+        ]
         if lost:
             message += f" {lost[0]} is not ready, so it cannot let go of the volume."
             fix = Fix(

@@ -229,10 +229,7 @@ class Case:
     def template_fix(self, words: str, spec: dict[str, object] | None) -> Fix:
         """Make a fix of this container in the template of its workload; ``spec`` is a partial container."""
         around = crash.Case(self.pod, self.snapshot)
-        if spec is None:
-            return around.template_fix(words)
-        place = "initContainers" if self.container.kind in ("init", "sidecar") else "containers"
-        return around.template_fix(words, {place: [{"name": self.container.name, **spec}]})
+        return around.template_fix(words, None if spec is None else self.container.patch(spec))
 
     @property
     def log_seen(self) -> bool:

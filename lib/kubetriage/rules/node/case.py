@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from kubetriage.events import Events
-from kubetriage.fields import Obj, controller_of, dig, labels, name_of, namespace_of, objects, text, uid_of
+from kubetriage.fields import Obj, condition, controller_of, dig, labels, name_of, namespace_of, objects, text, uid_of
 from kubetriage.model import Evidence, Fix, Ref
 from kubetriage.pods import Pod
 from kubetriage.quantity import format_bytes, parse_quantity
@@ -19,7 +19,6 @@ from kubetriage.rules.node.contact import (
     Probe,
     SelfReport,
     Witness,
-    condition,
     condition_evidence,
     kubelet_path,
     kubelet_version,

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from kubetriage.events import Events
-from kubetriage.fields import Obj, controller_of, dig, name_of, namespace_of, number, objects, text
+from kubetriage.fields import Obj, condition, controller_of, dig, name_of, namespace_of, number, objects, text
 from kubetriage.model import Evidence
 from kubetriage.patterns import lazy
 from kubetriage.snapshot import Lookup, Raw, Snapshot, Why
@@ -49,11 +49,6 @@ def kubelet_version(node: Obj) -> tuple[int, int] | None:
     """Return the minor version of the node's kubelet."""
     match = re.match(r"v?(\d+)\.(\d+)", text(node, "status", "nodeInfo", "kubeletVersion"))
     return (int(match[1]), int(match[2])) if match else None
-
-
-def condition(node: Obj, kind: str) -> Obj:
-    """Return the condition of this type, or an empty object."""
-    return next((c for c in objects(node, "status", "conditions") if text(c, "type") == kind), {})
 
 
 def condition_evidence(found: Obj) -> Evidence:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from kubetriage.fields import Obj, dig, labels, name_of, namespace_of, objects, text
+from kubetriage.fields import Obj, condition, dig, labels, name_of, namespace_of, objects, text
 from kubetriage.model import Confidence
-from kubetriage.rules.node.contact import SKEW, Beat, Contact, condition
+from kubetriage.rules.node.contact import SKEW, Beat, Contact
 from kubetriage.times import parse_time
 
 ScopeKind = Literal["none", "frozen", "controllers", "cluster", "zone", "pool", "together", "node"]

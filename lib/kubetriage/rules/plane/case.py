@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import Any
 
 from kubetriage.events import Event, read_event
-from kubetriage.fields import Obj, labels, name_of, namespace_of, objects, text
+from kubetriage.fields import Obj, condition, labels, name_of, namespace_of, objects, text
 from kubetriage.model import Ref
 from kubetriage.prometheus import Window
-from kubetriage.rules.node.contact import condition, grace_period
+from kubetriage.rules.node.contact import grace_period
 from kubetriage.rules.node.scope import written
 from kubetriage.rules.plane import apf, apilog, apiserver, etcd, webhooks
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, Lease, Leases, Quorum, read_quorum

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from kubetriage.fields import Obj, dig, flag, mapping, name_of, number, objects, text, texts, uid_of
+from kubetriage.fields import Obj, condition, dig, flag, mapping, name_of, number, objects, text, texts, uid_of
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
@@ -259,7 +259,7 @@ def becomes_endpoint(pod: Obj) -> bool:
 
 
 def _pod_ready(pod: Obj) -> bool:
-    return any(text(c, "type") == "Ready" and text(c, "status") == "True" for c in objects(pod, "status", "conditions"))
+    return text(condition(pod, "Ready"), "status") == "True"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from kubetriage.fields import Obj, dig, mapping, name_of, namespace_of, number, objects, text, texts, uid_of
-from kubetriage.model import Ref
+from kubetriage.apiobject import ApiObject
+from kubetriage.fields import Obj, condition, dig, mapping, namespace_of, number, objects, text, texts
 
 GROUP = "gateway.networking.k8s.io"
 GATEWAY_NAME_LABEL = "gateway.networking.k8s.io/gateway-name"
@@ -18,11 +18,6 @@ GATEWAY_NAME_LABEL = "gateway.networking.k8s.io/gateway-name"
 ROUTE_KINDS = {"httproutes": "HTTPRoute", "grpcroutes": "GRPCRoute"}
 _PROTOCOL_KINDS = {"HTTP": ("HTTPRoute", "GRPCRoute"), "HTTPS": ("HTTPRoute", "GRPCRoute")}
 """Route kinds that a listener takes unless allowedRoutes.kinds says otherwise (SupportedKinds of the spec)."""
-
-
-def condition(conditions: Iterable[Obj], kind: str) -> Obj:
-    """Return the condition of this type, or an empty object."""
-    return next((c for c in conditions if text(c, "type") == kind), {})
 
 
 @dataclass(frozen=True)
@@ -81,29 +76,15 @@ class Listener:
 
     def condition(self, kind: str) -> Obj:
         """Return a condition of its status."""
-        return condition(objects(self.status, "conditions"), kind)
+        return condition({"status": self.status}, kind)
 
 
 @dataclass(frozen=True)
-class Gateway:
+class Gateway(ApiObject):
     """One Gateway."""
 
     raw: Obj
-
-    @property
-    def name(self) -> str:
-        """``metadata.name``."""
-        return name_of(self.raw)
-
-    @property
-    def namespace(self) -> str:
-        """``metadata.namespace``."""
-        return namespace_of(self.raw)
-
-    @property
-    def ref(self) -> Ref:
-        """Reference to it."""
-        return Ref("Gateway", self.namespace, self.name, uid_of(self.raw))
+    kind = "Gateway"
 
     @property
     def class_name(self) -> str:
@@ -120,10 +101,6 @@ class Gateway:
     def addresses(self) -> tuple[str, ...]:
         """Published addresses."""
         return tuple(text(a, "value") for a in objects(self.raw, "status", "addresses"))
-
-    def condition(self, kind: str) -> Obj:
-        """Return a condition of its status."""
-        return condition(objects(self.raw, "status", "conditions"), kind)
 
     @property
     def stale(self) -> bool:
@@ -175,26 +152,11 @@ class RouteBackend:
 
 
 @dataclass(frozen=True)
-class Route:
+class Route(ApiObject):
     """One HTTPRoute or GRPCRoute."""
 
     raw: Obj
     kind: str
-
-    @property
-    def name(self) -> str:
-        """``metadata.name``."""
-        return name_of(self.raw)
-
-    @property
-    def namespace(self) -> str:
-        """``metadata.namespace``."""
-        return namespace_of(self.raw)
-
-    @property
-    def ref(self) -> Ref:
-        """Reference to it."""
-        return Ref(self.kind, self.namespace, self.name, uid_of(self.raw))
 
     @property
     def hostnames(self) -> tuple[str, ...]:

@@ -13,10 +13,9 @@ UnsupportedAddress), GatewayClassConditionStatusAccepted.
 
 from collections.abc import Iterator
 
-from kubetriage.fields import objects, text
+from kubetriage.fields import condition, text
 from kubetriage.model import Evidence, Fix
 from kubetriage.rules.service.case import Fault, Trace, fault
-from kubetriage.rules.service.gateway import condition
 
 CODE = "GatewayNotAccepted"
 
@@ -25,7 +24,7 @@ def check(trace: Trace) -> Iterator[Fault]:
     """Judge each Gateway and its class."""
     for entry in trace.gateways:
         own = entry.gateway.condition("Accepted")
-        theirs = condition(objects(entry.class_lookup.obj, "status", "conditions"), "Accepted")
+        theirs = condition(entry.class_lookup.obj, "Accepted")
         name = f"gatewayclass/{entry.gateway.class_name}"
         judged = ((own, entry.place, entry.shown), (theirs, entry.class_place, name))
         for found, place, shown in judged:

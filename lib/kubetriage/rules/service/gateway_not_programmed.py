@@ -15,10 +15,9 @@ for controller").
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.fields import Obj, objects, text
+from kubetriage.fields import Obj, condition, text
 from kubetriage.model import Evidence, Fix, Severity
 from kubetriage.rules.service.case import Fault, Trace, age_of, fault
-from kubetriage.rules.service.gateway import condition
 from kubetriage.rules.service.routes import Entry
 from kubetriage.times import human_duration
 
@@ -49,7 +48,7 @@ def check(trace: Trace) -> Iterator[Fault]:
 def _waiting(trace: Trace, entry: Entry, found: Obj) -> Fault:
     age = age_of(entry.gateway.raw, trace.now)
     waited = human_duration(age) if age is not None else "an unknown time"
-    theirs = condition(objects(entry.class_lookup.obj, "status", "conditions"), "Accepted")
+    theirs = condition(entry.class_lookup.obj, "Accepted")
     controller = text(entry.class_lookup.obj, "spec", "controllerName") or "its class"
     if text(theirs, "status") not in ("True", "False") and entry.class_lookup.found:
         words = (

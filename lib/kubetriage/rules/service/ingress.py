@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from kubetriage.fields import Obj, labels, mapping, name_of, namespace_of, number, objects, text, texts, uid_of
-from kubetriage.model import Ref
+from kubetriage.apiobject import ApiObject
+from kubetriage.fields import Obj, labels, mapping, number, objects, text, texts
 from kubetriage.rules.service.endpoints import ServicePort
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
@@ -92,25 +92,11 @@ class IngressTLS:
 
 
 @dataclass(frozen=True)
-class Ingress:
+class Ingress(ApiObject):
     """One Ingress."""
 
     raw: Obj
-
-    @property
-    def name(self) -> str:
-        """``metadata.name``."""
-        return name_of(self.raw)
-
-    @property
-    def namespace(self) -> str:
-        """``metadata.namespace``."""
-        return namespace_of(self.raw)
-
-    @property
-    def ref(self) -> Ref:
-        """Reference to it."""
-        return Ref("Ingress", self.namespace, self.name, uid_of(self.raw))
+    kind = "Ingress"
 
     @property
     def created(self) -> str:
