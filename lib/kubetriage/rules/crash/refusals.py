@@ -130,9 +130,9 @@ def _newest(case: ControllerCase, kind: str, obj: Obj) -> Refusal | None:
         evidence.append(event.evidence())
     if failing:
         at = f"{kind.lower()}/{name_of(obj)} status.conditions[ReplicaFailure]"
-        when = text(condition, "lastTransitionTime")
+        when = text(failure, "lastTransitionTime")
         if not said:
-            said = text(condition, "message")
+            said = text(failure, "message")
             evidence.append(Evidence("status", at, said, when))
     # A Deployment repeats the condition of its ReplicaSet; it speaks only where that could not be read.
     if not said or (kind == "Deployment" and len(case.family) > 1):
