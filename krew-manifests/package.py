@@ -43,8 +43,14 @@ LEAN = {
         "from kubernetes.client.exceptions import ApiException\n"
     ),
     "kubernetes/client/models/__init__.py": "",
+    "urllib3/http2/__init__.py": "",
 }
-"""What stands in for the packages' own ``__init__`` modules, which import every part that is left out."""
+"""What stands in for the packages' own ``__init__`` modules, which import every part that is left out; urllib3's for
+HTTP/2, which it does not use without another package, looks that one up with importlib.metadata at every start."""
+LOOKUP = re.compile(
+    r"from importlib\.metadata import \([^)]*\)\s+try:\n +__version__ = _version\(\"tabulate\"\)\nexcept .*:\n.*\n"
+)
+"""How tabulate asks importlib.metadata for its own version, which takes longer than drawing a table."""
 
 
 def main() -> int:
@@ -112,6 +118,15 @@ def vendor(target: Path) -> None:
     for name, content in LEAN.items():
         (target / name).parent.mkdir(exist_ok=True)
         (target / name).write_text(note + content.format(version=version), encoding="utf-8")
+    tabulate = target / "tabulate" / "__init__.py"
+    version = next(target.glob("tabulate-*.dist-info")).name.removeprefix("tabulate-").removesuffix(".dist-info")
+    line = (
+        f'# Looked up with importlib.metadata outside of the kubetriage release archive.\n__version__ = "{version}"\n'
+    )
+    content, found = LOOKUP.subn(line, tabulate.read_text(encoding="utf-8"))
+    if found != 1:
+        raise SystemExit("error: tabulate looks up its version in another way")
+    tabulate.write_text(content, encoding="utf-8")
     for file in target.rglob("*_test.py"):
         file.unlink()
     for info in target.glob("*.dist-info"):

@@ -17,7 +17,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -29,6 +29,7 @@ from kubetriage.cluster.logtext import last_bytes
 from kubetriage.cluster.secrets import strip
 from kubetriage.fields import Obj, name_of, namespace_of, number, text
 from kubetriage.patterns import lazy
+from kubetriage.records import dataclass
 from kubetriage.resources import BY_PLURAL, Resource, api_path
 from kubetriage.snapshot import Body, Dial, Failure, Get, List, Log, Need, Raw, Snapshot, Why
 
@@ -116,6 +117,8 @@ class LiveReader:
 
         Its clock is ours until the first answer brings the API server's: ``now`` is then corrected.
         """
+        # Workers that begin together would import it against each other.
+        self._session.pool()
         self._ends = time.monotonic() + self._deadline if self._deadline else float("inf")
         self._clock = None
         self._sampled.clear()

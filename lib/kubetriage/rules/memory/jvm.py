@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from kubetriage.records import dataclass
 from kubetriage.rules.memory import hotspot
 from kubetriage.rules.memory.budget import Amount, Area, Kind, Model
 from kubetriage.rules.memory.flags import JvmFlags, Option, Setting, format_size

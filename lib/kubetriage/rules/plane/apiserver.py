@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kubetriage.patterns import lazy
 from kubetriage.prometheus import Metrics, Window, text_lines
+from kubetriage.records import dataclass
 from kubetriage.snapshot import Raw, Snapshot, Why
 
 KEEP = (
