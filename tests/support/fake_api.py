@@ -738,7 +738,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = answer.body
         accepts = "gzip" in self.headers.get("Accept-Encoding", "")
-        if (accepts and len(body) > _GZIP_FROM) or (fault is not None and fault.compress):
+        if "Content-Encoding" in headers:
+            if not accepts:
+                del headers["Content-Encoding"]
+                body = gzip.decompress(body)
+        elif (accepts and len(body) > _GZIP_FROM) or (fault is not None and fault.compress):
             body = gzip.compress(body, 1)
             headers["Content-Encoding"] = "gzip"
         request.sent = len(body)
