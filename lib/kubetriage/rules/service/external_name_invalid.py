@@ -41,6 +41,11 @@ def check(trace: Trace) -> Iterator[Fault]:
             why = f"is {value}: each client connects to itself"
         elif not _HOST.match(value) or len(value) > 253:
             why = f"is {value!r}, which is no host name"
+        elif "." not in value.rstrip(".") and not value.endswith("."):
+            # The alias is resolved as it stands: a resolver applies its search domains to the name asked, not to
+            # the target of a CNAME (RFC 1034 section 3.6.2).
+            why = f"is {value}, a name without a domain; the search domains of pods do not apply to it"
+            confidence = Confidence.LIKELY
         elif loops:
             why = "comes back to itself: " + " -> ".join(f"svc/{b.name}.{b.namespace}" for b in chain)
         elif in_cluster_target(chain[0].external_name) and chain[-1].lookup.absent:

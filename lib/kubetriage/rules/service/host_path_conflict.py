@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from kubetriage.model import Evidence, Fix, Severity
 from kubetriage.rules.service.case import Fault, Trace, fault
 from kubetriage.rules.service.entrances import Entrance
-from kubetriage.rules.service.ingress import Ingress, IngressPath, path_matches
+from kubetriage.rules.service.ingress import Ingress, IngressPath
 
 CODE = "HostPathConflict"
 
@@ -37,7 +37,9 @@ def check(trace: Trace) -> Iterator[Fault]:
                     or key == (mine.namespace, mine.name)
                     or other.is_canary
                     or other.any_class != mine.any_class
+                    or (other.namespace == mine.namespace and theirs.backend == path.backend)
                 ):
+                    # The same Service and port behind both: whoever wins, the requests end in the same place.
                     continue
                 (lost if _age(other) < _age(mine) else won).setdefault(key, []).append(path)
         yield from _shadows(trace, entrance)
@@ -48,22 +50,16 @@ def check(trace: Trace) -> Iterator[Fault]:
 
 
 def _shadows(trace: Trace, entrance: Entrance) -> Iterator[Fault]:
-    """Note the other Ingresses that take a part of a path, or change what paths mean."""
+    """Note the other Ingresses that change what paths mean."""
     mine = entrance.ingress
     prefixes = [p for p in mine.claims if p.kind in ("Prefix", "ImplementationSpecific")]
-    longer: dict[str, str] = {}
     regex = ""
     for p in prefixes:
-        for other, theirs in trace.world.claims(p.host):
+        for other, _ in trace.world.claims(p.host):
             if (other.namespace, other.name) == (mine.namespace, mine.name) or other.any_class != mine.any_class:
                 continue
             if other.uses_regex:
                 regex = f"ingress/{other.name} in {other.namespace}"
-            if theirs.claim[1] != p.claim[1] and path_matches(p.path, "Prefix", theirs.path):
-                longer[f"{p.host or '*'}{theirs.path}"] = f"ingress/{other.name} in {other.namespace}"
-    if longer:
-        shown = "; ".join(f"{where} goes to {who}" for where, who in sorted(longer.items())[:3])
-        yield _note(entrance, f"Longer paths below those of {entrance.name} belong to others: {shown}.", shown)
     if regex and entrance.controller in ("k8s.io/ingress-nginx", ""):
         words = f"{regex} uses regular expressions, so ingress-nginx takes all paths of the host for such"
         yield _note(entrance, f"{words}, those of {entrance.name} too.", words)

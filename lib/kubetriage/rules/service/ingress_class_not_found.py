@@ -16,7 +16,7 @@ from kubetriage.fields import name_of
 from kubetriage.model import Confidence, Evidence, Fix, Severity
 from kubetriage.nearest import nearest
 from kubetriage.rules.service.case import Fault, Trace, fault
-from kubetriage.rules.service.entrances import PROVIDER_CLASSES
+from kubetriage.rules.service.entrances import PROVIDER_CLASSES, Entrance
 
 CODE = "IngressClassNotFound"
 
@@ -24,6 +24,7 @@ CODE = "IngressClassNotFound"
 def check(trace: Trace) -> Iterator[Fault]:
     """Judge the class of each Ingress."""
     for entrance in trace.ingresses:
+        yield from _annotated(trace, entrance)
         wanted = entrance.ingress.class_name
         found = trace.world.lookup("ingressclasses", "", wanted) if wanted else None
         if found is None or not found.absent or wanted in PROVIDER_CLASSES:
@@ -53,3 +54,36 @@ def check(trace: Trace) -> Iterator[Fault]:
             short=f"ingressclass/{wanted} does not exist{tail}",
             details={"nearest": near} if near else {},
         )
+
+
+def _annotated(trace: Trace, entrance: Entrance) -> Iterator[Fault]:
+    """Note a legacy annotation that nothing answers to; a controller may know the name without an IngressClass."""
+    wanted = "" if entrance.ingress.class_name else entrance.ingress.class_annotation
+    if not wanted or wanted in PROVIDER_CLASSES or entrance.ingress.addresses:
+        return
+    if not trace.world.lookup("ingressclasses", "", wanted).absent:
+        return
+    have = sorted(name_of(c) for c in entrance.classes)
+    near = nearest(wanted, have) or (have[0] if len(have) == 1 else "")
+    yield fault(
+        CODE,
+        entrance.class_place,
+        f"{entrance.name} is annotated for class {wanted}; there is no IngressClass of that name, and no controller "
+        "has given it an address.",
+        severity=Severity.NOTE,
+        proof="inferred",
+        confidence=Confidence.POSSIBLE,
+        evidence=[
+            Evidence("spec", f"{entrance.name} annotation kubernetes.io/ingress.class", wanted),
+            Evidence("status", "ingressclasses", ", ".join(have) or "<none>"),
+        ],
+        fix=[
+            Fix(
+                f"Replace the annotation by spec.ingressClassName {near}"
+                if near
+                else f"Start the controller that serves class {wanted}, or name an existing class"
+            )
+        ],
+        verify=("kubectl get ingressclasses", f"{entrance.command} describe ingress {entrance.ingress.name}"),
+        short=f"annotation {wanted}: no IngressClass, no address",
+    )

@@ -22,7 +22,7 @@ _ARGUMENT = lazy(
     # The usual flags of servers, with an address or a bare port: --port 8080, -p 8080, --listen=:8080,
     # --bind 0.0.0.0:8000, --server.port=8081 (Spring), --http-port 8080.
     r"(?:^|\s)--?(?:p|port|http[-_.]port|listen(?:[-_.]address|[-_.]addr)?|bind|addr(?:ess)?|server\.port)[=\s]+"
-    r"(?P<host>\[[0-9a-fA-F:]+\]|[\w.*-]*)(?P<colon>:?)(?P<port>\d{2,5})\b"
+    r"(?:(?P<host>\[[0-9a-fA-F:]+\]|[\w.*-]*):)?(?P<port>\d{2,5})(?![\w.:])"
 )
 _PORT_VARIABLES = ("PORT", "HTTP_PORT", "SERVER_PORT", "LISTEN_PORT")
 """Environment variables that frameworks and platforms take the listening port from."""
@@ -61,9 +61,7 @@ def listening(trace: Trace, backend: Backend) -> tuple[Heard, ...]:
 def _configured(pod: Pod, container: Container) -> Iterator[Heard]:
     words = " ".join(texts(container.spec, "command") + texts(container.spec, "args"))
     for match in _ARGUMENT.finditer(words[:4000]):
-        host = match["host"].strip("[]") if match["colon"] else ""
-        if match["host"] and not match["colon"]:
-            continue
+        host = (match["host"] or "").strip("[]")
         line = container.fact("spec", "args", match[0].strip())
         loopback = host in ("localhost", "::1") or host.startswith("127.")
         yield Heard(host, int(match["port"]), loopback, pod.name, container.name, line)

@@ -13,8 +13,9 @@ Source: KEP-1669 (ProxyTerminatingEndpoints); kubernetes pkg/proxy/topology.go C
 
 from collections.abc import Iterator
 
+from kubetriage.fields import texts
 from kubetriage.model import Fix, Severity
-from kubetriage.rules.service.case import Fault, Trace, fault, plural
+from kubetriage.rules.service.case import Backend, Fault, Trace, fault, plural
 
 CODE = "PodsTerminating"
 
@@ -37,7 +38,16 @@ def check(trace: Trace) -> Iterator[Fault]:
                 p.fact("status", f"pod/{p.name} metadata.deletionTimestamp", p.deletion or "set")
                 for p in backend.pods[:3]
             ],
-            fix=[Fix("Find out who deletes them (a drained node, a deleted workload) and bring up replacements")],
+            fix=[Fix(_remedy(backend))],
             verify=(f"{backend.command} get pods -l {backend.selector_text}",),
             short=f"all {count} terminating" + (", still serving" if serving else ""),
         )
+
+
+def _remedy(backend: Backend) -> str:
+    held = next(((p, names) for p in backend.pods if (names := texts(p.raw, "metadata", "finalizers"))), None)
+    if held is not None:
+        return (
+            f"Let the controller of finalizer {', '.join(held[1])} finish pod/{held[0].name}, and bring up replacements"
+        )
+    return "Find out who deletes them (a drained node, a deleted workload) and bring up replacements"

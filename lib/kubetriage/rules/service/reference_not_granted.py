@@ -37,7 +37,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                     route.ref,
                     ref.at,
                     (ref.kind, ref.namespace, ref.name),
-                    presumed=trace.world.listing("referencegrants", ref.namespace).presumed,
+                    presumed=not refused and trace.world.listing("referencegrants", ref.namespace).presumed,
                 )
     for entry in trace.gateways:
         for use in entry.secrets:

@@ -163,9 +163,9 @@ class Path:
             if parent.section in ("", x.name) and (parent.port is None or parent.port == x.port)
         ]
         if not named:
-            wanted = f"listener {parent.section}" if parent.section else f"a listener on port {parent.port}"
+            wanted = f"listener {parent.section}" if parent.section else f"listener on port {parent.port}"
             have = ", ".join(f"{x.name}:{x.port}" for x in entry.gateway.listeners) or "none"
-            return Attachment("NoMatchingParent", why=f"{entry.shown} has not {wanted}; it has {have}")
+            return Attachment("NoMatchingParent", why=f"{entry.shown} has no {wanted}; it has {have}")
         kinds = [x for x in named if self.route.kind in x.kinds or not x.kinds]
         allowed: list[Listener] = []
         unseen = False

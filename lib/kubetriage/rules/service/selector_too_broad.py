@@ -4,7 +4,8 @@ Meaning: a share of the requests goes to pods that were never meant (a database,
 the wrong thing, at random.
 
 Told by: the workloads of the selected pods. They are taken for one application when their containers' names and
-ports are the same (stable and canary); pods of Jobs and pods that lack the Service's port are not.
+ports are the same (stable and canary); pods of Jobs, pods that lack the Service's port and pods that are named as
+another application (app.kubernetes.io/name, app) are not.
 
 Fix: add the label to the selector that only the meant pods carry.
 
@@ -13,7 +14,7 @@ Source: core/v1 ServiceSpec.selector selects by labels alone, whoever owns the p
 
 from collections.abc import Iterator
 
-from kubetriage.fields import objects, text
+from kubetriage.fields import objects, text, texts
 from kubetriage.model import Evidence, Fix, Ref, Severity
 from kubetriage.pods import Pod
 from kubetriage.rules.service import endpoints as eps
@@ -31,7 +32,10 @@ def check(trace: Trace) -> Iterator[Fault]:
         if len(groups) < 2 or len(groups) == len(backend.pods) == sum(r.kind == "Pod" for r in groups):
             # Bare pods have no workload to compare by; one of each is not two applications.
             continue
-        ranked = sorted(groups.items(), key=lambda g: (-_fits(backend, g[1][0]), g[0].kind == "Job", -len(g[1])))
+        ranked = sorted(
+            groups.items(),
+            key=lambda g: (-_fits(backend, g[1][0]), g[0].kind == "Job", g[0].name != backend.name, -len(g[1])),
+        )
         (meant, own), rest = ranked[0], ranked[1:]
         foreign = [g for g in rest if _unlike(backend, (meant, own[0]), (g[0], g[1][0]))]
         if foreign:
@@ -50,9 +54,14 @@ def _shape_text(pod: Pod) -> str:
 
 def _unlike(backend: Backend, meant: tuple[Ref, Pod], other: tuple[Ref, Pod]) -> bool:
     """Tell whether two workloads are different programs; a canary has the same containers and ports."""
+    if _named_apart(meant[1], other[1]):
+        return True
     if _shape(meant[1]) == _shape(other[1]):
         return other[0].kind == "Job" != meant[0].kind
     if _lacks(backend, meant[1], other[1]):
+        return True
+    if _fits(backend, other[1]) < _fits(backend, meant[1]) and not _programs(meant[1]) & _programs(other[1]):
+        # Declared ports are informational, so their absence alone proves nothing; another command beside it does tell.
         return True
     names = {c.name for c in meant[1].containers} & {c.name for c in other[1].containers}
     images = {_repository(c.image) for c in meant[1].containers} & {_repository(c.image) for c in other[1].containers}
@@ -62,6 +71,24 @@ def _unlike(backend: Backend, meant: tuple[Ref, Pod], other: tuple[Ref, Pod]) ->
 def _lacks(backend: Backend, meant: Pod, other: Pod) -> bool:
     """Tell whether a pod declares ports, but not the Service's, which the meant pods declare."""
     return bool(eps.declared_ports(other.raw)) and _fits(backend, other) < _fits(backend, meant)
+
+
+_NAMES = ("app.kubernetes.io/name", "app", "k8s-app")
+"""Labels that name the application (the recommended one, and what came before it)."""
+
+
+def _named_apart(meant: Pod, other: Pod) -> bool:
+    """Tell whether the labels name two applications; web and web-canary are one."""
+    for key in _NAMES:
+        one, two = meant.labels.get(key, ""), other.labels.get(key, "")
+        if one and two:
+            return one != two and not one.startswith(f"{two}-") and not two.startswith(f"{one}-")
+    return False
+
+
+def _programs(pod: Pod) -> set[tuple[str, ...]]:
+    """Return what each container runs: image repository, command and arguments."""
+    return {(_repository(c.image), *texts(c.spec, "command"), "", *texts(c.spec, "args")) for c in pod.containers}
 
 
 def _repository(image: str) -> str:
@@ -92,7 +119,8 @@ def _fault(backend: Backend, meant: Ref, meant_pods: list[Pod], foreign: list[tu
         ),
         None,
     )
-    fix: tuple[Fix, ...] = ()
+    apart = f"Give the pods of {meant.kind.lower()}/{meant.name} a label that {names} lacks"
+    fix: tuple[Fix, ...] = (Fix(f"{apart}, and add it to the selector of svc/{backend.name}"),)
     if extra is not None:
         patch = {"spec": {"selector": {extra[0]: extra[1]}}}
         fix = (Fix(f"Add {extra[0]}={extra[1]} to the selector of svc/{backend.name}", patch, backend.ref),)

@@ -4,7 +4,8 @@ Meaning: kube-proxy forwards to that port and the pod refuses the connection, al
 
 Told by: a number is used as it is, whether or not a container declares it, so an undeclared number proves nothing.
 It is likely wrong when every selected pod declares and probes another port; the program's own log line, a failed
-connection or a probe on that number make it certain or acquit it. Where the pods declare no port it is a note.
+connection or a probe on that number make it certain or acquit it. Pods that declare no port prove nothing either
+way; then only what the program says or was told counts.
 
 Fix: set targetPort to the port that the pods declare and probe.
 
@@ -85,18 +86,15 @@ def _judge(trace: Trace, backend: Backend, port: eps.ServicePort, target: int) -
         line = Evidence("spec", f"pod/{first} spec.containers[].ports", ", ".join(map(str, declared[first])))
         severity = Severity.WARNING if alone else Severity.NOTE
         yield _fault(backend, port, want, line, severity, observed=False, possible=True)
-    else:
-        yield fault(
-            CODE,
-            backend.port_place(port),
-            f"No container behind svc/{backend.name} declares port {target}; that is legal and proves nothing.",
-            severity=Severity.NOTE,
-            proof="inferred",
-            confidence=Confidence.POSSIBLE,
-            evidence=[Evidence("spec", f"service/{backend.name} spec.ports[{port.port}].targetPort", str(target))],
-            verify=(f"{backend.command} port-forward pod/{first} {target}",),
-            short=f"{target} is declared by no container",
-        )
+    elif not any(declared.values()):
+        # Nothing is declared, which is legal; what the program says or was told stands in for it.
+        said = {h.port: h for h in heard if not h.loopback and h.port not in others}
+        if len(said) == 1:
+            ((number, told),) = said.items()
+            # Of an argument it is not sure that it is the port to listen on; the program's own line says so.
+            severity = Severity.WARNING if told.evidence.source == "spec" else Severity.ERROR
+            meant = eps.DeclaredPort(told.container, "", port.protocol, number, "app")
+            yield _fault(backend, port, meant, told.evidence, severity, observed=False, spoken=True)
 
 
 def _fault(
@@ -108,9 +106,12 @@ def _fault(
     *,
     observed: bool,
     possible: bool = False,
+    spoken: bool = False,
 ) -> Fault:
     pod = backend.pods[0].name
     instead = f"; the pods declare {want}" + ("" if possible or observed else " and answer there") if want else ""
+    if spoken and want is not None:
+        instead = f"; the program is told to listen on {want.number}, or says so"
     start = "the pods refuse connections there" if observed else "no pod declares it"
     return fault(
         CODE,

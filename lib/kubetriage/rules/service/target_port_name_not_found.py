@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Fix, Severity
 from kubetriage.rules.service.case import Fault, Trace, fault, plural
-from kubetriage.rules.service.target_ports import named_ports, target_fix
+from kubetriage.rules.service.target_ports import NamedPort, common_number, named_ports, target_fix
 
 CODE = "TargetPortNameNotFound"
 
@@ -42,12 +42,20 @@ def check(trace: Trace) -> Iterator[Fault]:
                 Evidence("spec", f"service/{backend.name} spec.ports[{port.port}].targetPort", str(port.target)),
                 Evidence("spec", f"pod/{pods[0].name} spec.containers[].ports", declared),
             ],
-            fix=[
-                target_fix(backend, port, near)
-                if near
-                else Fix(f"Name the container's port {port.target} ({port.protocol}), or set targetPort to its number")
-            ],
+            fix=[_fix(named)],
             verify=(f"{backend.command} get endpointslices -l kubernetes.io/service-name={backend.name}",),
             short=f"targetPort {port.target} is in {lacking}" if named.everywhere else f"{lacking} lack {port.target}",
             details={"nearest": str(near.name or near.number)} if near else {},
         )
+
+
+def _fix(named: NamedPort) -> Fix:
+    backend, port, near = named.backend, named.port, named.nearest
+    if near is not None and named.everywhere:
+        return target_fix(backend, port, near)
+    if (number := common_number(named)) is not None:
+        # Another name would cut off the pods that have this one.
+        patch = {"spec": {"ports": [{"port": port.port, "targetPort": number}]}}
+        words = f"Set targetPort of port {port.port} of svc/{backend.name} to {number}, the number in all its pods"
+        return Fix(words, patch, backend.ref)
+    return Fix(f"Name the container's port {port.target} ({port.protocol}), or set targetPort to its number")

@@ -63,6 +63,16 @@ def named_ports(trace: Trace) -> Iterator[NamedPort]:
                 yield NamedPort(backend, port, without, other)
 
 
+def common_number(named: NamedPort) -> int | None:
+    """Return the number that all selected pods give the port: by its name, or as the one that was meant."""
+    near = named.nearest
+    if near is None:
+        return None
+    numbers = {eps.find_port(p.raw, named.port.target, named.port.protocol) for p in named.backend.pods}
+    lacking = {d.number for p in named.without for d in eps.declared_ports(p.raw) if d.number == near.number}
+    return near.number if numbers <= {None, near.number} and lacking else None
+
+
 def target_fix(backend: Backend, port: eps.ServicePort, declared: eps.DeclaredPort) -> Fix:
     """Point a Service port at a declared container port."""
     target: int | str = declared.name or declared.number

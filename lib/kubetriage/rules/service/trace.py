@@ -94,11 +94,14 @@ def judge(trace: Trace) -> Verdict:
     drafts = list(_drafts(trace))
     position = {d.place: i for i, d in enumerate(drafts)}
     rows = _rows(drafts, faults)
-    faults.sort(key=lambda f: (_rank(trace, f), position.get(f.place, len(drafts))))
+    faults.sort(key=lambda f: (_rank(trace, f), f.cause == _OUTCOME, position.get(f.place, len(drafts))))
     if faults and faults[0].severity is not Severity.NOTE:
         faults[0] = replace(faults[0], ruled_out=(*faults[0].ruled_out, *_ruled_out(faults[0], rows)))
     return Verdict(rows, tuple(faults))
 
+
+_OUTCOME = "GatewayNotProgrammed"
+"""What follows from other faults (a certificate that is missing), or stays beside them until a controller comes."""
 
 _RIVALS = {"Pod": "PodsNotReady", "Service": "SelectorMismatch", "NetworkPolicy": "NetworkPolicyBlocks"}
 
