@@ -1,7 +1,7 @@
 """Reads X.509 certificates: names, dates, issuer, public key. Nothing is verified cryptographically.
 
 An own reader of the few DER structures that a verdict needs, instead of a compiled package: see
-docs/decisions/certificates.md. It is total: hostile bytes raise :class:`CertificateError` and nothing else.
+docs/decisions/0002-certificates.md. It is total: hostile bytes raise :class:`CertificateError` and nothing else.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The kubernetes package can read all entries. It takes 300 ms to import, which is more than everything else that a run
 does before its first request, so entries that need no code of its own (a token, a certificate, a password) are read
-here; a test holds both readings equal. See docs/decisions/connection.md.
+here; a test holds both readings equal. See docs/decisions/0003-kubeconfig.md.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 For RSA the modulus is compared; for the curves the public key is computed from the private one, because not every
 key file holds it. That is arithmetic for one comparison, not cryptography that protects anything, so it needs no
-constant time. See docs/decisions/certificates.md.
+constant time. See docs/decisions/0002-certificates.md.
 """
 
 from __future__ import annotations
