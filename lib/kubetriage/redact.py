@@ -48,6 +48,16 @@ def strip_controls(text: str) -> str:
     return _SURROGATES.sub("\ufffd", _INVISIBLE.sub("", text))
 
 
+def redact_raw(text: str) -> str:
+    """Return a text without secrets, its control characters kept, unless they break up what gives a secret away."""
+    shown = redact(text)
+    stripped = strip_controls(shown)
+    if stripped == shown:
+        return shown
+    bare = redact(stripped)
+    return shown if bare == stripped else bare
+
+
 def clean(text: str) -> str:
     """Return what may be shown of a text: no terminal control, no secrets. Idempotent."""
     return redact(strip_controls(text))

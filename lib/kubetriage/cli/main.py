@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -19,14 +20,34 @@ from kubetriage.plugins import Plugin, codes, load
 
 def main(name: str, args: Sequence[str] | None = None) -> int:
     """Run the plugin called ``name`` and return its exit code."""
+    words = list(sys.argv[1:] if args is None else args)
     try:
-        return _run(load(name), list(sys.argv[1:] if args is None else args))
+        return _run(load(name), words)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:
         # The reader of the pipe left; what is still buffered must not raise again at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.BROKEN_PIPE
+    except Exception as error:  # the last resort: a defect of ours ends in a line, too
+        _tell_defect(error, words)
+        return Exit.ERROR
+
+
+def _tell_defect(error: Exception, words: list[str]) -> None:
+    """Say where a defect is in one line, with ``-v`` the whole way there; the values in it may be anybody's."""
+    import traceback
+
+    from kubetriage.redact import clean
+
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "start"
+    said = " ".join(clean(str(error)[:2000]).split())[:200]
+    shown = any(re.match(r"--?v(=|\d|$)", word) for word in words)
+    if shown:
+        click.echo(clean("".join(traceback.format_list(frames))), err=True, nl=False)
+    hint = "" if shown else "; -v shows the way there"
+    click.echo(f"error: internal error: {type(error).__name__} at {where}: {said}{hint}", err=True)
 
 
 def console() -> NoReturn:
@@ -72,15 +93,22 @@ def _run(plugin: Plugin, args: list[str]) -> int:
         return request.exit_code
     except click.UsageError as error:
         for line in usage_words(error, plugin):
-            click.echo(line, err=True)
+            _tell(line)
         return Exit.ERROR
     except click.ClickException as error:
-        click.echo(f"error: {error.format_message()}", err=True)
+        _tell(f"error: {error.format_message()}")
         return Exit.ERROR
     except ClusterError as error:
-        click.echo(str(error), err=True)
+        _tell(str(error))
         return Exit.ERROR
     return int(outcome or 0)
+
+
+def _tell(line: str) -> None:
+    """Print an error; names in it may come from a kubeconfig or a server."""
+    from kubetriage.redact import clean
+
+    click.echo(clean(line), err=True)
 
 
 def usage_words(error: click.UsageError, plugin: Plugin) -> tuple[str, ...]:

@@ -408,8 +408,10 @@ def _import_renderer() -> None:
 
 
 def _tracer(context: str) -> Callable[[str], None]:
+    from kubetriage.redact import clean
+
     def trace(line: str) -> None:
-        click.echo(f"{context} {line}" if context else line, err=True)
+        click.echo(clean(f"{context} {line}" if context else line), err=True)
 
     return trace
 

@@ -15,6 +15,8 @@ MAX_FILE = 1024 * 1024 * 1024
 """Bytes of one file of objects."""
 _MAX_DEPTH = 200
 """Levels of nesting; CustomResourceDefinitions reach about forty."""
+_MAX_MERGED = 100_000
+"""Members of a mapping that takes some from others."""
 _PLAIN_TAGS = ("bool", "float", "int", "merge", "null")
 
 
@@ -83,6 +85,13 @@ def _loader() -> Any:
             ]
             for first, resolvers in base.yaml_implicit_resolvers.items()
         }
+
+        def flatten_mapping(self, node: Any) -> None:
+            # Merges of merges double with each level before any value is made; PyYAML keeps one of each since 6.0.4.
+            merges = any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value)
+            super().flatten_mapping(node)
+            if merges and len(node.value) > _MAX_MERGED:
+                raise yaml.constructor.ConstructorError(None, None, "grows too large by merge keys", node.start_mark)
 
     return Loader
 

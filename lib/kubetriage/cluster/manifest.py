@@ -6,7 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
+from kubetriage.cluster.documents import parse_documents
+from kubetriage.cluster.errors import DumpError
 from kubetriage.snapshot import Failure, Need, Snapshot, Why
+
+_NAME = "the manifest"
 
 
 def parse_manifest(text: str) -> list[Any]:
@@ -14,12 +18,10 @@ def parse_manifest(text: str) -> list[Any]:
 
     Raises ValueError with the parser's words when the text is neither.
     """
-    import yaml
-
     try:
-        return [document for document in yaml.safe_load_all(text) if document is not None]
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(" ".join(str(error).split())) from error
+        return parse_documents(text.encode("utf-8", "replace"), _NAME)
+    except DumpError as error:
+        raise ValueError(str(error).removeprefix(f"error: {_NAME}: ")) from error
 
 
 class NoCluster:

@@ -21,7 +21,7 @@ from urllib.parse import quote
 from kubetriage.cluster.coverage import COVERAGE, need_to_json
 from kubetriage.cluster.errors import DumpError
 from kubetriage.fields import Obj, namespace_of, text
-from kubetriage.redact import MARK, redact
+from kubetriage.redact import MARK, redact, redact_raw
 from kubetriage.snapshot import Raw, Snapshot
 from kubetriage.times import format_time
 
@@ -67,13 +67,13 @@ class _Recording:
             "logs": [],
             "bodies": [],
             "failures": [
-                {**need_to_json(need), "why": f.why.value, "message": redact(f.message), "status": f.status}
+                {**need_to_json(need), "why": f.why.value, "message": redact_raw(f.message), "status": f.status}
                 for need, f in snapshot.failures
             ],
         }
         for log, content in snapshot.logs:
             name = f"{log.container}{'.previous' if log.previous else ''}.log"
-            file = self._put_safe((log.namespace, log.pod, name), redact(content))
+            file = self._put_safe((log.namespace, log.pod, name), redact_raw(content))
             coverage["logs"].append({**need_to_json(log), "file": file})
         for need, body in snapshot.bodies:
             where: tuple[str, ...] = ("raw", "dial", str(len(coverage["bodies"])))
@@ -156,8 +156,8 @@ def _redacted(key: str, value: Any) -> Any:
 def _text(value: str) -> str:
     """Return a text without secrets; certificates are public and needed."""
     if "-----BEGIN CERTIFICATE-----" not in value:
-        return redact(value)
-    return "".join(part if i % 2 else redact(part) for i, part in enumerate(_CERTIFICATE.split(value)))
+        return redact_raw(value)
+    return "".join(part if i % 2 else redact_raw(part) for i, part in enumerate(_CERTIFICATE.split(value)))
 
 
 def _body(content: str) -> str:
@@ -166,10 +166,10 @@ def _body(content: str) -> str:
         try:
             document = json.loads(content)
         except (ValueError, RecursionError):
-            return redact(content)
+            return redact_raw(content)
         kept = _redacted_json(document)
         return content if kept == document else json.dumps(kept) + "\n"
-    return redact(content)
+    return redact_raw(content)
 
 
 def _redacted_json(value: Any) -> Any:
