@@ -444,3 +444,9 @@ def test_a_changed_secret_value_is_not_shown():
     assert "DB_PASSWORD" in told
     assert "hunter" not in told
     assert "a -> b" in told
+
+
+@pytest.mark.parametrize(("after", "causes"), [(2, []), (400, ["StuckTerminating"])])
+def test_a_deleted_pod_gets_a_moment_after_its_grace_period(after, causes):
+    raw = pod(statuses=[status(state=terminated(137, "Error", -9000, -after))], deletion=-after, created=-9100)
+    assert [f.cause for f in crash_findings(raw)] == causes

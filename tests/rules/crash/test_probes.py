@@ -407,6 +407,20 @@ def test_a_ready_container_is_warned_of_a_liveness_probe_that_errors_now_only(ki
     assert len(got) == expected
 
 
+def test_an_errored_startup_probe_kills_nobody():
+    words = (
+        "rpc error: code = Unknown desc = failed to exec in container: failed to start exec: OCI runtime exec failed: "
+        'exec failed: unable to start container process: exec: "bash": executable file not found in $PATH'
+    )
+    raw = pod(
+        containers=[container(startupProbe={"exec": {"command": ["bash"]}})],
+        statuses=[status(state=running(-900), started=False)],
+    )
+    findings = crash_findings(raw, errored(words, "Startup"), logs={"app": "indexing"})
+    assert [f.cause for f in findings] == ["ProbeErrored"]
+    assert findings[0].message.endswith(': exec: "bash": executable file not found in $PATH.')
+
+
 def test_a_time_out_that_the_runtime_reports_as_an_error_is_told_as_one():
     findings = unready(
         errored('command timed out: "/slow-check" timed out after 1s'),

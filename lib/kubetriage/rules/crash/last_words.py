@@ -229,7 +229,7 @@ def dies_of_an_exception(case: Case, container: Container, end: Termination) -> 
 
 def short(line: str) -> str:
     """Return one line for a message."""
-    shown = clean(line).replace("\n", " ").strip().rstrip(".")
+    shown = " ".join(clean(line).split()).rstrip(".")
     return shown if len(shown) <= _SHORT else shown[: _SHORT - 1] + "…"
 
 

@@ -72,7 +72,7 @@ def _killed(case: Case, container: Container) -> Finding | None:
         verdict.confidence,
         container.ref,
         f"{sure} {container.name}{lived} because its liveness probe ({probe.words}) failed "
-        f"{probe.threshold} times{met}.",
+        f"{'once' if probe.threshold == 1 else f'{probe.threshold} times'}{met}.",
         tuple(dict.fromkeys([*evidence, *advice.evidence, *([Evidence("log", container.name, line)] if line else [])])),
         (*verdict.ruled_out, *verdict.still_possible, *([rival] if rival else [])),
         (*advice.fixes, *slow_fix),

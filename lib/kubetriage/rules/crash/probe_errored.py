@@ -21,6 +21,7 @@ from datetime import timedelta
 
 from kubetriage.fields import objects, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.patterns import lazy
 from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent, ProbeKind, happened_in, probe_events, probe_of
@@ -33,6 +34,8 @@ _EFFECT = {
     "readiness": "the container can never become ready",
     "liveness": "the probe can never restart the container",
 }
+# CRI and runc wrap the words of execve (containerd 1.6 to 2.x, CRI-O): failed to exec in container: ...
+_WRAPPINGS = lazy(r"\A.{0,300}?exec failed: (?:unable to start container process: )?(?=exec: )")
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -82,6 +85,7 @@ def _finding(case: Case, container: Container, probe: Probe, told: ProbeEvent | 
         )
     else:
         why = told.output.splitlines()[0] if told and told.output else "the kubelet gives no detail"
+        why = _WRAPPINGS.sub("", why, count=1)
         name, where = container.name, case.workload_name
         if told is not None and told.failure is Failure.TIMEOUT:
             fix = Fix(

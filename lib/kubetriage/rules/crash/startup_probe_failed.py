@@ -25,7 +25,15 @@ from kubetriage.pods import Container
 from kubetriage.rules.crash.attribution import Killer, attribute, lifetime_evidence
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probe_advice import advise
-from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent, happened_in, latest_failure, probe_of
+from kubetriage.rules.crash.probing import (
+    Failure,
+    Probe,
+    ProbeEvent,
+    happened_in,
+    latest_failure,
+    probe_events,
+    probe_of,
+)
 from kubetriage.rules.crash.startup import still_starting
 from kubetriage.snapshot import LogText
 from kubetriage.times import format_time, precise_duration
@@ -65,7 +73,7 @@ def _killed(case: Case, container: Container, probe: Probe) -> Finding | None:
         verdict.confidence,
         container.ref,
         f"{sure} {container.name}{lived} because its startup probe ({probe.words}) never passed in "
-        f"{probe.threshold} tries{met}.",
+        f"{probe.threshold} {'try' if probe.threshold == 1 else 'tries'}{met}.",
         tuple(dict.fromkeys([*evidence, *advice.evidence])),
         verdict.ruled_out + verdict.still_possible,
         (*_more_time(case, container, probe, failure, log), *advice.fixes),
@@ -98,6 +106,10 @@ def _pending(case: Case, container: Container, probe: Probe) -> Finding | None:
     if since is None or container.started is not False or case.pod.deleting:
         return None
     if container.last_termination is not None and not case.outlived(container):
+        return None
+    told = [p for p in probe_events(case, container, "startup") if happened_in(p.event, since, None)]
+    if told and told[-1].errored:
+        # It can neither pass nor kill, which ProbeErrored says.
         return None
     failure = latest_failure(case, container, "startup")
     if failure is not None and not happened_in(failure.event, since, None):

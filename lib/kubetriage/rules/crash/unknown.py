@@ -33,7 +33,8 @@ def conclude(case: Case, findings: list[Finding]) -> list[Finding]:
     """Add Unknown where a pod is not well and nothing explains it."""
     if not case.pod.is_troubled or any(f.severity is not Severity.NOTE or f.cause in UNDER_WAY for f in findings):
         return findings
-    if case.pod.deleting and case.pod.deletion is not None and case.now <= case.pod.deletion:
+    # After the grace period the kubelet still takes a moment to clean up.
+    if case.pod.deleting and case.pod.deletion is not None and case.now <= case.pod.deletion + SETTLING:
         return findings
     made = list(_lost(case)) or list(_ended(case)) or [_unexplained(case)]
     return [*made, *findings]
