@@ -211,4 +211,5 @@ class KubectlCommand(click.Command):
                 with formatter.section(title):
                     formatter.write_dl(records)
         formatter.write_paragraph()
-        formatter.write(f"Usage:\n  kubectl {self.plugin.name} {self.plugin.usage} [flags]\n")
+        words = ("kubectl", self.plugin.name, self.plugin.usage, "[flags]")
+        formatter.write(f"Usage:\n  {' '.join(word for word in words if word)}\n")

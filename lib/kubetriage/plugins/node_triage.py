@@ -581,20 +581,20 @@ PLUGIN = Plugin(
     options=(
         Option(
             "--probe-kubelet",
-            "Let the API server dial the kubelet of nodes in trouble, and read its thresholds and free space",
+            "Let the API server dial the kubelet of nodes in trouble, and read its thresholds and free space.",
         ),
-        Option("--deadline", "Answer within this time, with what was seen by then (default 15s)", "duration", 15.0),
-        Option("--interval", "Time between two reads that prove that nobody writes (default 3s)", "duration", 3.0),
+        Option("--deadline", "Answer within this time, with what was seen by then (default 15s).", "duration", 15.0),
+        Option("--interval", "Time between two reads that prove that nobody writes (default 3s).", "duration", 3.0),
         Option(
             "--frozen-after",
-            "No Lease renewed for this long: writes fail (default 30s)",
+            "No Lease renewed for this long: writes fail (default 30s).",
             "duration",
             30.0,
         ),
-        Option("--cluster-share", "Share of silent nodes that makes a lost cluster (default 0.8)", "number", 0.8),
+        Option("--cluster-share", "Share of silent nodes that makes a lost cluster (default 0.8).", "number", 0.8),
         Option(
             "--together-within",
-            "Last renewals this close have one cause (default 20s)",
+            "Last renewals this close have one cause (default 20s).",
             "duration",
             20.0,
         ),

@@ -312,19 +312,19 @@ PLUGIN = Plugin(
         Access((), ("/debug/api_priority_and_fairness/*",), ("get",), "who floods the API server"),
     ),
     options=(
-        Option("--interval", "time between the two samples (10s)", "duration", 10.0, metavar="DURATION"),
+        Option("--interval", "Time between the two samples (default 10s).", "duration", 10.0, metavar="DURATION"),
         Option(
             "--deadline",
-            "answer with what was seen after this time plus the interval (15s)",
+            "Answer with what was seen after this time plus the interval (default 15s).",
             "duration",
             15.0,
             metavar="DURATION",
         ),
-        Option("--etcd", "read etcd's metrics by port-forward where they listen on loopback"),
+        Option("--etcd", "Read etcd's metrics by port-forward where they listen on loopback."),
         *(
             Option(
                 "--" + key.replace("_", "-"),
-                f"{limit.help} ({written(default, limit)}; {limit.source})",
+                f"{limit.help[0].upper()}{limit.help[1:]} (default {written(default, limit)}; {limit.source}).",
                 limit.unit,
                 default,
             )

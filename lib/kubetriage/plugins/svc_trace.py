@@ -469,18 +469,18 @@ PLUGIN = Plugin(
     options=(
         Option(
             "--client",
-            "Judge the way from this client: pod/NAME, pod/NAMESPACE/NAME or namespace/NAME",
+            "Judge the way from this client: pod/NAME, pod/NAMESPACE/NAME or namespace/NAME.",
             kind="text",
             default="",
             metavar="CLIENT",
         ),
         Option(
             "--symptom",
-            "What the client sees; causes that show so come first",
+            "What the client sees; causes that show so come first.",
             kind="choice",
             default="",
             choices=tuple(SYMPTOMS),
         ),
-        Option("--probe", "Connect to the pod ports and through the Service, by the API server (port-forward, proxy)"),
+        Option("--probe", "Connect to the pod ports and through the Service, by the API server (port-forward, proxy)."),
     ),
 )

@@ -13,6 +13,8 @@ LABELS = ("Meaning", "Told by", "Fix", "Source")
 """The labelled paragraphs that the docstring of every rule has."""
 
 _HEADINGS = {"Meaning": "What it means", "Told by": "How it is told", "Fix": "How to fix it", "Source": "Source"}
+_PROGRAMS = ("chmod", "etcd", "kubectl", "malloc")
+"""Names that stay as they are at the beginning of a sentence."""
 _LABEL = lazy(rf"^({'|'.join(LABELS)}):\s*", re.MULTILINE)
 
 
@@ -39,10 +41,17 @@ def cause_page(code: str, rules: Sequence[tuple[str, ModuleType]]) -> str:
             lines += [f"## In kubectl {name}", ""]
         lines += [summary, ""]
         for label in LABELS:
-            lines += [f"**{_HEADINGS[label]}.** {_paragraph(paragraphs[label])}", ""]
+            body = _paragraph(paragraphs[label])
+            lines += [f"**{_HEADINGS[label]}.** {body if label == 'Source' else _sentence(body)}", ""]
     names = " and ".join(f"`kubectl {name}`" for name in dict.fromkeys(name for name, _ in rules))
     lines.append(f"Found by {names}.")
     return "\n".join(lines) + "\n"
+
+
+def _sentence(body: str) -> str:
+    """Begin with a capital letter, unless the first word is a name."""
+    word = re.match(r"[a-z]+(?=[ ,])", body)
+    return body if word is None or word[0] in _PROGRAMS else body[0].upper() + body[1:]
 
 
 def _paragraph(body: str) -> str:
@@ -54,4 +63,4 @@ def _paragraph(body: str) -> str:
             joined[-1] += f" {stripped}"
         else:
             joined.append(stripped)
-    return "\n".join(joined)
+    return re.sub(r"``(.+?)``", r"`\1`", "\n".join(joined))

@@ -5,8 +5,7 @@ monitoring agent, a CNI) found what the kubelet does not look for.
 
 Told by: the condition's status under its polarity. Types that end in Ready, Healthy, IsVoter or Up are good
 when True (EKS node monitoring agent, k3s); types that name a trouble are bad when True (Node Problem Detector);
-where a type tells neither, the condition is printed and not judged. This module yields one code for each such
-type, so it has none of its own.
+where a type tells neither, the condition is printed and not judged.
 
 Fix: follow the agent's reason and message; drain the node when kernel or disk are damaged.
 
