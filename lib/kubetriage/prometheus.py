@@ -143,7 +143,8 @@ class Metrics:
             if keep and not line.startswith(keep):
                 continue
             parsed = parse_line(line)
-            if parsed is not None:
+            # Nothing can be counted or compared with infinity.
+            if parsed is not None and math.isfinite(parsed[2]):
                 name, labels, value = parsed
                 series.setdefault(name, []).append((labels, value))
         return cls(series)

@@ -18,6 +18,7 @@ from fuzz.mutations import Path, broken_text, change, own_in_a_circle, paths
 from kubetriage.cli.collect import collect
 from kubetriage.cluster.record import redacted
 from kubetriage.cluster.recorded import RecordedReader
+from kubetriage.fields import name_of
 from kubetriage.plugins import Answer, Plugin, Request, load
 from kubetriage.render.document import as_json, as_yaml, document
 from kubetriage.render.sanitize import sanitized
@@ -94,7 +95,9 @@ class Subject:
         for need, dropped in whole.lists:
             made.add_shaped(need, (), dropped)
         for resource, obj in objs:
-            made.add(resource, obj)
+            # Readers of dumps leave out what has no name, and no API server has such objects.
+            if name_of(obj):
+                made.add(resource, obj)
         for log, content in whole.logs:
             made.add_log(log, broken_text(rng, content) if rng and rng.random() < 0.2 else content)
         for raw, body in whole.bodies:

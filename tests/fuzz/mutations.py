@@ -76,7 +76,7 @@ def other(rng: random.Random, value: Any) -> Any:
     if kind == 9 and rng.random() < 0.02:
         return rng.choice(
             ("x", "=", "a b ", "-----BEGIN PRIVATE KEY-----\n", "password=", "\n", "\u202e", "[", "//")
-        ) * rng.choice((1000, 20_000, 200_000))
+        ) * rng.choice((1000, 20_000, 50_000))
     if isinstance(value, str):
         return _text(rng, value)
     if isinstance(value, bool):

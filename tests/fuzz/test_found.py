@@ -86,6 +86,18 @@ def test_no_number_is_no_sample() -> None:
     assert parse_line("a NaN") is None
 
 
+def test_endless_memory_is_not_seen() -> None:
+    subject = NAMED["jvm-ok"]
+    snapshot = subject.rebuilt(subject.objects)
+    for need, body in subject.whole.bodies:
+        lines = [
+            f"{line.rpartition(' ')[0]} +Inf" if line.startswith("container_") else line
+            for line in body.text.splitlines()
+        ]
+        snapshot.add_body(need, type(body)("\n".join(lines), body.status, body.seconds, body.at))
+    assert subject.answer(snapshot).diagnoses
+
+
 @pytest.mark.parametrize("size", ["NaN", "+Inf", "-Inf"])
 def test_a_database_of_no_size_is_not_seen(size: str) -> None:
     subject = NAMED["cp-healthy"]
