@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import kubetriage
+from kubetriage.addresses import is_loopback
 from kubetriage.cluster.credentials import Credentials, pod_credentials, read_credentials
 from kubetriage.cluster.errors import ConfigError
 from kubetriage.cluster.kubeconfig import Kubeconfig, exec_credentials, load_kubeconfig
@@ -329,20 +330,9 @@ def _proxy(server: str, configured: str, env: Mapping[str, str]) -> str:
     proxy = next((env[n] for n in names if env.get(n)), "")
     host, port = (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
     exempt = env.get("NO_PROXY") or env.get("no_proxy") or ""
-    if not proxy or _is_loopback(host) or any(_exempts(e.strip().lower(), host, port) for e in exempt.split(",")):
+    if not proxy or is_loopback(host) or any(_exempts(e.strip().lower(), host, port) for e in exempt.split(",")):
         return ""
     return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _exempts(entry: str, host: str, port: int) -> bool:

@@ -16,11 +16,11 @@ discovery.k8s.io/v1 EndpointSlice, conditions.ready.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import field
 
+from kubetriage.addresses import is_address, is_loopback
 from kubetriage.fields import Obj, dig, flag, name_of, namespace_of, number, objects, text, texts
 from kubetriage.logs import Address
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
@@ -65,9 +65,9 @@ def needs(case: Case) -> Iterator[Need]:
     """Ask for the Services and endpoints behind the addresses that the crashed instances name."""
     for words in last_words(case):
         for address, _ in words.failed_addresses()[:5]:
-            if address.kind == "unauthorized" or not address.host or _loopback(address.host):
+            if address.kind == "unauthorized" or not address.host or is_loopback(address.host):
                 continue
-            if _ip(address.host):
+            if is_address(address.host):
                 yield List("services", cached=True)
                 continue
             for name, namespace in _service_names(case, address.host):
@@ -134,18 +134,6 @@ def _place(address: Address) -> str:
     return f"{host}:{address.port}" if address.port else host
 
 
-def _ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _loopback(host: str) -> bool:
-    return host == "localhost" or (_ip(host) and ipaddress.ip_address(host).is_loopback)
-
-
 def _service_names(case: Case, host: str) -> list[tuple[str, str]]:
     """Return the (name, namespace) that a host name can mean inside the cluster, the likeliest first."""
     labels = host.rstrip(".").lower().split(".")
@@ -169,9 +157,9 @@ def _look_up(case: Case, words: LastWords, address: Address) -> _Verdict:
         return _Verdict(
             "", Fix(f"Find the address in the configuration of {name}, and log it together with the error.")
         )
-    if _loopback(host):
+    if is_loopback(host):
         return _own_pod(case, words, address)
-    if _ip(host):
+    if is_address(host):
         return _by_ip(case, words, address)
     for service, namespace in _service_names(case, host):
         found = case.snapshot.get("services", namespace, service)

@@ -90,7 +90,7 @@ def _finding(failure: PullFailure) -> Finding:
         confidence=confidence,
         evidence=evidence,
         ruled_out=ruled_out,
-        verify=[f"kubectl -n {case.pod.namespace} get pod {case.pod.name} -o jsonpath='{{.spec.imagePullSecrets}}'"],
+        verify=[case.kubectl(f"get pod {case.pod.name} -o jsonpath='{{.spec.imagePullSecrets}}'")],
     )
 
 

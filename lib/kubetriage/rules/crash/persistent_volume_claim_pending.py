@@ -122,7 +122,7 @@ def _finding(case: Case, claim: Obj, found: Unscheduled | None, events: Events) 
         message=f"PersistentVolumeClaim {name} is {phase}: {why}",
         evidence=tuple(evidence),
         fix=(fix,),
-        verify=(f"kubectl -n {pod.namespace} describe persistentvolumeclaim {name}", "kubectl get storageclass"),
+        verify=(case.kubectl(f"describe persistentvolumeclaim {name}"), "kubectl get storageclass"),
         details={"claim": name},
     )
 

@@ -178,7 +178,7 @@ class Unscheduled:
             message=f"{message} The other nodes: {others}." if others else message,
             evidence=(*self.evidence, *evidence),
             fix=fix,
-            verify=(f"kubectl -n {pod.namespace} describe pod {pod.name}", *verify),
+            verify=(self.case.kubectl(f"describe pod {pod.name}"), *verify),
             details={"reasons": [{"words": r.words, "nodes": r.nodes} for r in self.reasons]},
         )
 

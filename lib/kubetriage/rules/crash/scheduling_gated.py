@@ -44,5 +44,5 @@ def check(case: Case) -> Iterator[Finding]:
             ),
         ),
         fix=(Fix(f"Ask the controller that owns the gate {gates[0] if gates else ''} why it has not lifted it."),),
-        verify=(f"kubectl -n {pod.namespace} get pod {pod.name} -o jsonpath='{{.spec.schedulingGates}}'",),
+        verify=(case.kubectl(f"get pod {pod.name} -o jsonpath='{{.spec.schedulingGates}}'"),),
     )

@@ -176,6 +176,11 @@ class NodeCase:
         return Ref("Node", "", self.name, uid_of(self.node))
 
     @property
+    def renewal_command(self) -> str:
+        """Command that prints when the kubelet last renewed its Lease."""
+        return f"kubectl -n {NODE_LEASES} get lease {self.name} -o jsonpath='{{.spec.renewTime}}'"
+
+    @property
     def now(self) -> datetime:
         """The clock to judge by."""
         return self.plane.now

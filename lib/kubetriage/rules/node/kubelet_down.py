@@ -63,7 +63,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
             *case.faster_failover(),
         ),
         verify=(
-            f"kubectl -n kube-node-lease get lease {case.name} -o jsonpath='{{.spec.renewTime}}'",
+            case.renewal_command,
             f"kubectl get --raw=/api/v1/nodes/{case.name}/proxy/healthz",
         ),
     )

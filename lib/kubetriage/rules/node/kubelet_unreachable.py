@@ -84,7 +84,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
             *case.faster_failover(),
         ),
         verify=(
-            f"kubectl -n kube-node-lease get lease {case.name} -o jsonpath='{{.spec.renewTime}}'",
+            case.renewal_command,
             f"kubectl describe node {case.name}",
         ),
     )
@@ -103,7 +103,7 @@ def _fading(case: NodeCase) -> Finding:
         f"normal. Unless it renews, the node turns NotReady at {format_time(due)}.",
         evidence=case.contact_evidence(),
         fix=(Fix(f"Look again in a minute; if it lasts, kubectl node-triage {case.name} --probe-kubelet."),),
-        verify=(f"kubectl -n kube-node-lease get lease {case.name} -o jsonpath='{{.spec.renewTime}}'",),
+        verify=(case.renewal_command,),
     )
 
 

@@ -61,6 +61,6 @@ def check(case: NodeCase) -> Iterator[Finding]:
         fix=(Fix(f"On {case.name} ({case.address}): {advice}."), case.keep_hands_off(), *case.faster_failover()),
         verify=(
             f"kubectl get --raw=/api/v1/nodes/{case.name}/proxy/healthz",
-            f"kubectl -n kube-node-lease get lease {case.name} -o jsonpath='{{.spec.renewTime}}'",
+            case.renewal_command,
         ),
     )

@@ -125,7 +125,7 @@ def _unmarked(case: NodeCase) -> Finding:
         evidence=(*case.contact_evidence(), *manager_evidence(case)),
         fix=(PLANE, Fix(f"Treat {case.name} as lost contact: its pods are neither marked unready nor evicted.")),
         verify=(
-            f"kubectl -n kube-node-lease get lease {case.name} -o jsonpath='{{.spec.renewTime}}'",
+            case.renewal_command,
             "kubectl -n kube-system get lease kube-controller-manager -o jsonpath='{.spec.renewTime}'",
         ),
     )

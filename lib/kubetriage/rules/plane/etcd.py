@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from datetime import datetime, timedelta
 from math import isfinite
 from typing import Any
 
+from kubetriage.addresses import is_loopback
 from kubetriage.fields import Obj, labels, mapping, name_of, namespace_of, objects, text, texts
 from kubetriage.patterns import lazy
 from kubetriage.prometheus import Histogram, Metrics, Window, text_lines
@@ -87,19 +87,10 @@ def metrics_address(pod: Obj) -> Address | None:
         # scheme://host:port, host may be a bracketed IPv6 address (etcd accepts nothing else here).
         match = re.match(r"(https?)://(\[[^\]]+\]|[^:/]+):(\d{1,5})/?\Z", url.strip())
         if match:
-            address = Address(int(match[3]), match[1] == "https", not _loopback(match[2].strip("[]")))
+            address = Address(int(match[3]), match[1] == "https", not is_loopback(match[2].strip("[]")))
             if best is None or (address.routable and not best.routable):
                 best = address
     return best
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def metrics_need(pod: Obj, sample: int, forward: bool) -> Raw | Dial | None:
