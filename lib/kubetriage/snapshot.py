@@ -244,6 +244,7 @@ class Snapshot:
     interrupted: bool = False
     """The user ended the reading early; what was not read by then is unseen."""
     _objects: dict[str, dict[tuple[str, str], Obj]] = field(default_factory=dict)
+    _namespaces: dict[str, Mapping[str, tuple[Obj, ...]]] = field(default_factory=dict)
     _event_index: Mapping[str, Sequence[Obj]] | None = None
     _derived: dict[object, Any] = field(default_factory=dict)
     _lists: dict[List, int] = field(default_factory=dict)
@@ -258,6 +259,7 @@ class Snapshot:
         """Add one object."""
         self._objects.setdefault(resource, {})[namespace_of(obj), name_of(obj)] = obj
         self._derived.clear()
+        self._namespaces.pop(resource, None)
         if resource == "events":
             self._event_index = None
 
@@ -316,12 +318,23 @@ class Snapshot:
         With ``labels`` or ``fields`` the answer tells whether exactly that list, or the whole one, was read;
         ``items`` are all that are known, so the caller filters them.
         """
-        items = tuple(
-            obj
-            for (where, _), obj in self._objects.get(resource, {}).items()
-            if not namespace or where == namespace or not BY_PLURAL[resource].namespaced
-        )
+        place = namespace if BY_PLURAL[resource].namespaced else ""
+        items = self._items_by_namespace(resource).get(place, ())
         return self._listing(items, resource, namespace, labels, fields)
+
+    def _items_by_namespace(self, resource: str) -> Mapping[str, tuple[Obj, ...]]:
+        """Sort the objects of a resource by namespace; the empty one holds all."""
+        known = self._namespaces.get(resource)
+        if known is None:
+            place = self._objects.get(resource, {})
+            sorted_out: dict[str, list[Obj]] = {}
+            for (where, _), obj in place.items():
+                if where:
+                    sorted_out.setdefault(where, []).append(obj)
+            known = {where: tuple(objs) for where, objs in sorted_out.items()}
+            known[""] = tuple(place.values())
+            self._namespaces[resource] = known
+        return known
 
     def _listing(
         self, items: tuple[Obj, ...], resource: str, namespace: str, labels: str = "", fields: str = ""
@@ -480,9 +493,10 @@ class Snapshot:
         return (int(match[1]), int(match[2])) if match else None
 
     def _listed(self, resource: str, namespace: str) -> bool:
-        wanted = {List(resource), List(resource, namespace)}
         # A shape that dropped nothing left a whole list, if of smaller objects.
-        return any(need in wanted and (need.shape is None or not gone) for need, gone in self._lists.items())
+        if self._lists.get(List(resource)) == 0:
+            return True
+        return bool(namespace) and self._lists.get(List(resource, namespace)) == 0
 
     def _list_failure(self, resource: str, namespace: str) -> Failure | None:
         return self._failures.get(List(resource, namespace)) or self._failures.get(List(resource))

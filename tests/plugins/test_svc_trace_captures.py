@@ -62,6 +62,7 @@ def test_every_pod_has_a_way_back(truth: Truth) -> None:
 def without(snapshot: Snapshot, resource: str) -> Snapshot:
     """Return the snapshot as it is for a user who may not read one resource."""
     known = copy.copy(snapshot)
+    known._namespaces, known._derived = {}, {}
     known._objects = {k: v for k, v in snapshot._objects.items() if k != resource}
     known._lists = {n: d for n, d in snapshot._lists.items() if n.resource != resource}
     known._failures = dict(snapshot._failures)

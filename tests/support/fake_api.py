@@ -290,6 +290,15 @@ class FakeApi:
             if re.search(pattern, r.path) and not re.fullmatch(r"/api|/apis|/api/v1|/apis/[^/]+(/[^/]+)?", r.path)
         ]
 
+    def wait(self, count: Path | None = None) -> None:
+        """Serve until the process ends; write the numbers of requests and bytes to ``count`` now and then."""
+        while True:
+            if count is not None:
+                beside = count.with_suffix(".new")
+                beside.write_text(f"{len(self.requests)} {self.sent}", encoding="utf-8")
+                beside.rename(count)
+            time.sleep(0.2)
+
     @property
     def sent(self) -> int:
         """Bytes of all bodies."""
@@ -931,6 +940,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="milliseconds before each answer")
     parser.add_argument("--kubeconfig", type=Path, help="where to write the kubeconfig")
     parser.add_argument("--deny", action="append", default=[], help="resource that is forbidden, for example pods/log")
+    parser.add_argument("--count", type=Path, help="file for the numbers of requests and bytes")
     args = parser.parse_args()
     api = FakeApi(args.capture, tls=args.tls, latency=args.latency / 1000, port=args.port)
     api.deny(*args.deny)
@@ -940,7 +950,7 @@ def main() -> None:
         sys.stdout.write(f"export KUBECONFIG={target}\n")
         sys.stdout.flush()
         with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
+            api.wait(args.count)
 
 
 if __name__ == "__main__":

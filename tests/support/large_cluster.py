@@ -15,7 +15,6 @@ import contextlib
 import gzip
 import json
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -391,6 +390,7 @@ def main() -> None:
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--latency", type=float, default=0.0, help="milliseconds before each answer")
     parser.add_argument("--kubeconfig", type=Path, required=True, help="where to write the kubeconfig")
+    parser.add_argument("--count", type=Path, help="file for the numbers of requests and bytes")
     args = parser.parse_args()
     api = LargeCluster(args.pods, tls=args.tls, latency=args.latency / 1000, port=args.port)
     with api, contextlib.suppress(KeyboardInterrupt):
@@ -398,7 +398,7 @@ def main() -> None:
         api.kubeconfig(args.kubeconfig.parent).rename(args.kubeconfig)
         sys.stdout.write(f"export KUBECONFIG={args.kubeconfig}\n")
         sys.stdout.flush()
-        threading.Event().wait()
+        api.wait(args.count)
 
 
 if __name__ == "__main__":

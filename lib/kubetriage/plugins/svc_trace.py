@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
-from kubetriage.fields import Obj, labels, mapping, name_of, namespace_of, objects, uid_of
+from kubetriage.fields import Obj, controller_of, labels, mapping, name_of, namespace_of, objects, text, uid_of
 from kubetriage.model import Diagnosis, Lines, NotSeen, Section, Severity, Table
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, not_seen, target_error
@@ -54,6 +55,8 @@ from kubetriage.snapshot import Get, List, Need, Snapshot
 
 SCAN_PODS = 20
 """Unready pods that a scan looks at in detail, one of each Service: the reads of a scan stay bounded."""
+SCAN_NAMESPACES = 50
+"""With faults in more namespaces the events of all are read in one list."""
 _UPPER_HOPS = ("Ingress", "Route", "Gateway")
 
 
@@ -170,7 +173,7 @@ def _scan_needs(world: World, request: Request) -> Iterator[Need]:
     snapshot, namespace = world.snapshot, request.namespace
     for plural in ("services", "endpointslices", "networkpolicies", "ingresses"):
         yield List(plural, namespace, shape=without_managed_fields)
-    yield List("pods", namespace, shape=_scanned_pod)
+    yield List("pods", namespace, shape=_pod_shape())
     yield List("ingressclasses")
     if served(snapshot, GROUP):
         for plural in (*ROUTE_KINDS, "gateways", "referencegrants"):
@@ -194,8 +197,10 @@ def _scan_needs(world: World, request: Request) -> Iterator[Need]:
         yield List("pods", "", CONTROLLER_SELECTOR)
     troubled = [p for b in backends for p in representatives(b)[:1]]
     pending = [b for b in backends if _is_pending(b)]
-    if troubled or pending or empty:
-        yield List("events", namespace)
+    # The events of all namespaces are most of a large cluster; a fault needs those beside it.
+    places = {p.namespace for p in troubled} | {b.namespace for b in (*pending, *empty)}
+    for place in sorted(places) if len(places) <= SCAN_NAMESPACES else (namespace,):
+        yield List("events", place, shape=without_managed_fields)
     for pod in troubled[:SCAN_PODS]:
         yield from crash.pod_needs(snapshot, pod, events=False)
 
@@ -204,19 +209,55 @@ def _is_pending(backend: Backend) -> bool:
     return backend.type == "LoadBalancer" and not objects(backend.service, "status", "loadBalancer", "ingress")
 
 
-def _scanned_pod(raw: Obj) -> Obj:
-    """Keep of a pod that is well only what Services and policies look at."""
-    if Pod(raw).is_troubled:
-        return without_managed_fields(raw)
-    spec = {
-        k: v
-        for k, v in mapping(raw, "spec").items()
-        if k in ("nodeName", "hostNetwork", "hostname", "subdomain", "restartPolicy")
-    }
-    kept = ("name", "image", "ports", "readinessProbe", "livenessProbe", "startupProbe", "restartPolicy", "args", "env")
-    for part in ("containers", "initContainers"):
-        spec[part] = [{k: v for k, v in c.items() if k in kept} for c in objects(raw, "spec", part)]
-    return {**without_managed_fields(raw), "spec": spec}
+def _pod_shape() -> Callable[[Obj], Obj]:
+    """Return what keeps of a pod that is well only what Services and policies look at.
+
+    What is equal in all pods of one controller is kept once.
+    """
+    pool: dict[tuple[str, str], Any] = {}
+
+    def shared(owner: str, part: str, value: Any) -> Any:
+        if pool.get((owner, part)) != value:
+            pool[owner, part] = value
+        return pool[owner, part]
+
+    def keep(raw: Obj) -> Obj:
+        kept = without_managed_fields(raw)
+        if Pod(raw).is_troubled:
+            return kept
+        owner = text(controller_of(raw), "uid")
+        metadata = {
+            k: shared(owner, k, v) if k in ("labels", "annotations", "ownerReferences") else v
+            for k, v in mapping(kept, "metadata").items()
+        }
+        spec = {k: v for k, v in mapping(raw, "spec").items() if k in _SPEC}
+        for part in ("containers", "initContainers"):
+            containers = [{k: v for k, v in c.items() if k in _CONTAINER} for c in objects(raw, "spec", part)]
+            spec[part] = shared(owner, part, containers)
+        status = {k: v for k, v in mapping(raw, "status").items() if k not in ("conditions", "containerStatuses")}
+        conditions = [{k: v for k, v in c.items() if k in _CONDITION} for c in objects(raw, "status", "conditions")]
+        status["conditions"] = shared(owner, "conditions", conditions)
+        statuses = objects(raw, "status", "containerStatuses")
+        status["containerStatuses"] = [{k: v for k, v in c.items() if k not in _UNUSED} for c in statuses]
+        return {**kept, "metadata": metadata, "spec": spec, "status": status}
+
+    return keep
+
+
+_SPEC = ("nodeName", "hostNetwork", "hostname", "subdomain", "restartPolicy")
+_CONTAINER = (
+    "name",
+    "image",
+    "ports",
+    "readinessProbe",
+    "livenessProbe",
+    "startupProbe",
+    "restartPolicy",
+    "args",
+    "env",
+)
+_CONDITION = ("type", "status", "reason", "message")
+_UNUSED = ("imageID", "containerID", "resources", "allocatedResources", "volumeMounts", "user")
 
 
 def _scanned_node(raw: Obj) -> Obj:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from kubetriage.fields import Obj, dig, name_of, namespace_of, uid_of
 from kubetriage.model import Diagnosis, Finding
-from kubetriage.plugins import Access, Answer, Plugin, Request, Target
+from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, not_seen, target_error
 from kubetriage.plugins.blocked import blocked_controllers, blocked_needs
 from kubetriage.plugins.selection import CONTROLLERS, controlled_pods, pod_lists, selected_pods
@@ -16,7 +16,7 @@ from kubetriage.pods import Pod
 from kubetriage.resources import BY_PLURAL
 from kubetriage.rules import crash
 from kubetriage.rules.crash.case import ControllerCase
-from kubetriage.snapshot import Get, List, Need, Raw, Snapshot
+from kubetriage.snapshot import Get, List, Log, Need, Raw, Snapshot
 
 EVENTS_PER_POD_AT_MOST = 5
 """With more pods in need of a look in one namespace, its events are read in one list."""
@@ -41,8 +41,15 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     for namespace, count in crowd.items():
         if count > EVENTS_PER_POD_AT_MOST:
             yield List("events", namespace)
+    most = request.options.get("max_logs")
+    logs: set[Need] = set()
     for pod in pods:
-        yield from crash.pod_needs(snapshot, pod, events=crowd[pod.namespace] <= EVENTS_PER_POD_AT_MOST)
+        for need in crash.pod_needs(snapshot, pod, events=crowd[pod.namespace] <= EVENTS_PER_POD_AT_MOST):
+            if isinstance(need, Log) and request.is_scan and most is not None:
+                if len(logs) >= most and need not in logs:
+                    continue
+                logs.add(need)
+            yield need
 
 
 def _scan(snapshot: Snapshot, request: Request) -> List:
@@ -227,6 +234,15 @@ PLUGIN = Plugin(
     plan=plan,
     diagnose=diagnose,
     rules=crash.all_rules(),
+    options=(
+        Option(
+            "--max-logs",
+            "In a scan, read at most so many logs; what was not read is named",
+            kind="integer",
+            default=50,
+            metavar="COUNT",
+        ),
+    ),
     access=(
         Access(("",), ("pods",), ("get", "list", "watch"), "the pod itself (watch: --watch)", required=True),
         Access(("",), ("pods/log",), ("get",), "the program's own last words"),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import field
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 
 from kubetriage.events import Events
 from kubetriage.fields import Obj, controller_of, dig, labels, name_of, namespace_of, number, objects, text, uid_of
@@ -148,7 +148,7 @@ class Case:
     def replicas(self) -> tuple[Pod, ...]:
         """The pods of the same workload that were read, this one with them; none for a bare pod."""
         top = self.workload
-        return () if top.kind == "Pod" else self.snapshot.derived(_by_workload).get(top, ())
+        return () if top.kind == "Pod" else self.snapshot.derived(_by_workload)(self.pod.namespace).get(top, ())
 
     def template_fix(self, words: str, spec: Obj | None = None) -> Fix:
         """Make a fix in the pod template of the workload.
@@ -206,14 +206,19 @@ class ControllerCase:
         return Events.of(self.snapshot.events(namespace_of(obj), uid_of(obj), name_of(obj), kind))
 
 
-def _by_workload(snapshot: Snapshot) -> dict[Ref, tuple[Pod, ...]]:
-    """Sort all known pods by the workload that they belong to."""
-    found: dict[Ref, list[Pod]] = {}
-    for raw in snapshot.list("pods").items:
-        top = controller_ref(snapshot, raw)
-        if top is not None:
-            found.setdefault(top, []).append(Pod(raw))
-    return {top: tuple(pods) for top, pods in found.items()}
+def _by_workload(snapshot: Snapshot) -> Callable[[str], dict[Ref, tuple[Pod, ...]]]:
+    """Return what sorts the known pods of a namespace by the workload that they belong to."""
+
+    @cache
+    def sort(namespace: str) -> dict[Ref, tuple[Pod, ...]]:
+        found: dict[Ref, list[Pod]] = {}
+        for raw in snapshot.list("pods", namespace).items:
+            top = controller_ref(snapshot, raw)
+            if top is not None:
+                found.setdefault(top, []).append(Pod(raw))
+        return {top: tuple(pods) for top, pods in found.items()}
+
+    return sort
 
 
 def _owner(obj: Obj) -> Obj:

@@ -1,0 +1,149 @@
+"""Measures scans of a generated large cluster, and one pod's diagnosis, beside kubectl on the same fake API server.
+
+``make bench`` runs it on the release tree. Read the ratios: times depend on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[0:0] = [str(ROOT / "lib"), str(ROOT / "tests")]
+
+SCANS = (["why-crash", "-A"], ["oom-budget", "-A"], ["svc-trace", "-A"], ["node-triage"])
+BY_HAND = (["describe", "pod", "api"], ["logs", "api", "--previous"], ["get", "events"])
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one command took."""
+
+    wall: float
+    cpu: float
+    memory: int
+    """Bytes at the peak."""
+    requests: int = 0
+    received: int = 0
+    """Bytes of the answers."""
+
+
+def main() -> int:
+    """Print the tables as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tree", type=Path, default=ROOT / "dist" / "tree", help="the unpacked release archive")
+    parser.add_argument("--pods", type=int, action="append", help="sizes of the cluster (default 1000, 10000, 50000)")
+    parser.add_argument("--kubectl-at-most", type=int, default=10_000, help="pods up to which kubectl reads them all")
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment["PATH"] = f"{options.tree / 'kubectl-plugins'}{os.pathsep}{environment['PATH']}"
+    start_up(environment, max(options.runs, 9))
+    say("\n| pods | command | wall | CPU | peak memory | requests | received | to kubectl |")
+    say("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for pods in options.pods or [1_000, 10_000, 50_000]:
+        scans(environment, pods, options.runs, pods <= options.kubectl_at_most)
+    return 0
+
+
+def say(line: str) -> None:
+    """Print a line at once: the whole takes minutes."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def start_up(environment: dict[str, str], runs: int) -> None:
+    """Compare one pod's diagnosis with the three commands that it replaces."""
+    capture = ROOT / "tests" / "captures" / "oom-limit"
+    served = ["support.fake_api", str(capture), "--tls", "--latency", "5"]
+    with server(served) as kubeconfig:
+        known = {**environment, "KUBECONFIG": str(kubeconfig)}
+        ours, theirs = [], []
+        for _ in range(runs):
+            ours.append(measure(["why-crash", "api", "-n", "oom-limit"], known).wall)
+            theirs.append(sum(measure([*words, "-n", "oom-limit"], known).wall for words in BY_HAND))
+    ratio = statistics.median(ours) / statistics.median(theirs)
+    say(f"kubectl why-crash POD takes {ratio:.2f} of the wall time of describe, logs --previous and get events.")
+
+
+def scans(environment: dict[str, str], pods: int, runs: int, with_kubectl: bool) -> None:
+    """Print one row for each scan."""
+    with server(["support.large_cluster", "--pods", str(pods)]) as kubeconfig:
+        known = {**environment, "KUBECONFIG": str(kubeconfig)}
+        base: float | None = None
+        for words in (*([["get", "pods", "-A", "-o", "json"]] if with_kubectl else []), *SCANS):
+            measure(words, known)  # what the server makes once
+            counted = measure(words, known, kubeconfig)
+            costs = [measure(words, known) for _ in range(runs)]
+            wall = statistics.median(c.wall for c in costs)
+            base = wall if words[0] == "get" else base
+            cells = [
+                str(pods),
+                f"kubectl {' '.join(words)}",
+                f"{wall:.1f} s",
+                f"{statistics.median(c.cpu for c in costs):.1f} s",
+                f"{max(c.memory for c in costs) >> 20} MB",
+                str(counted.requests),
+                f"{counted.received / 1e6:.1f} MB",
+                f"{wall / base:.2f}" if base else "-",
+            ]
+            say(f"| {' | '.join(cells)} |")
+
+
+@contextlib.contextmanager
+def server(words: Sequence[str]) -> Iterator[Path]:
+    """Run a fake API server in a process of its own; yield its kubeconfig."""
+    paths = os.pathsep.join(str(ROOT / folder) for folder in ("lib", "tests"))
+    with tempfile.TemporaryDirectory() as folder:
+        kubeconfig = Path(folder) / "config"
+        command = [sys.executable, "-m", *words, "--kubeconfig", str(kubeconfig), "--count", str(kubeconfig) + ".count"]
+        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield kubeconfig
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def measure(words: Sequence[str], environment: dict[str, str], kubeconfig: Path | None = None) -> Cost:
+    """Run kubectl; with ``kubeconfig`` of a counting server say what was requested of it."""
+    before = counts(kubeconfig)
+    begun = time.monotonic()
+    with open(os.devnull, "wb") as nowhere:
+        process = subprocess.Popen(["kubectl", *words], env=environment, stdout=nowhere, stderr=nowhere)
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    wall = time.monotonic() - begun
+    after = counts(kubeconfig)
+    scale = 1 if sys.platform == "darwin" else 1024
+    return Cost(
+        wall,
+        usage.ru_utime + usage.ru_stime,
+        usage.ru_maxrss * scale,
+        after[0] - before[0],
+        after[1] - before[1],
+    )
+
+
+def counts(kubeconfig: Path | None) -> tuple[int, int]:
+    """Return the requests that a server has answered and the bytes that it has sent."""
+    if kubeconfig is None:
+        return 0, 0
+    time.sleep(0.5)
+    requests, sent = Path(f"{kubeconfig}.count").read_text(encoding="utf-8").split()
+    return int(requests), int(sent)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
