@@ -220,6 +220,24 @@ def test_the_polarity_of_conditions(kind, status, severity):
     assert [(f.cause, f.severity) for f in got] == ([(kind, severity)] if severity else [])
 
 
+def test_a_network_condition_is_not_sent_to_the_kernel():
+    raw = node(conditions=[condition("NetworkUnavailable", "True", "NoRouteCreated", "no route")])
+    (found,) = triage(beside(raw), "n1").diagnoses[0].findings
+    assert "route controller" in found.fix[0].text
+    assert "dmesg" not in found.fix[0].text
+
+
+@pytest.mark.parametrize(
+    ("changed", "severity", "confidence"),
+    [(-10, Severity.WARNING, Confidence.POSSIBLE), (-300, Severity.ERROR, Confidence.LIKELY)],
+)
+def test_a_kubelet_that_has_just_started_does_not_condemn_its_runtime(changed, severity, confidence):
+    words = "container runtime status check may not have completed yet"
+    raw = node(conditions=[condition("Ready", "False", "KubeletNotReady", words, changed=changed)])
+    (found,) = triage(beside(raw), "n1").diagnoses[0].findings
+    assert (found.cause, found.severity, found.confidence) == ("ContainerRuntimeDown", severity, confidence)
+
+
 def test_a_clean_detector_yields_nothing():
     clean = [
         condition(kind, "False", f"No{kind}", "all is well")

@@ -15,6 +15,7 @@ Source: pkg/kubelet/runtime.go and kubelet.go (updateRuntimeUp).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from kubetriage.fields import text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
@@ -23,6 +24,9 @@ from kubetriage.rules.node.contact import kubelet_path
 from kubetriage.snapshot import Raw
 
 CODE = "ContainerRuntimeDown"
+
+_START = timedelta(seconds=60)
+"""Start-up grace of the node controller; a kubelet asks its runtime every few seconds."""
 
 
 def check(case: NodeCase) -> Iterator[Finding]:
@@ -42,12 +46,20 @@ def check(case: NodeCase) -> Iterator[Finding]:
     if failed is not None:
         evidence.append(failed.evidence())
     starting = report.words.startswith("container runtime status check")
+    # The kubelet's first word, before it has asked its runtime; what is still so after that answers nobody.
+    changed = case.contact.changed
+    young = starting and changed is not None and case.now - changed < _START
+    state = (
+        f"Its kubelet has just started; if this stays so, {name} does not answer it."
+        if young
+        else f"The kubelet lives, {name} does not answer it."
+    )
     yield Finding(
         CODE,
-        Severity.ERROR,
-        Confidence.LIKELY if starting else Confidence.CONFIRMED,
+        Severity.WARNING if young else Severity.ERROR,
+        Confidence.POSSIBLE if young else Confidence.LIKELY if starting else Confidence.CONFIRMED,
         case.ref,
-        f"{case.name} is NotReady by its own word: {report.words}. The kubelet lives, {name} does not answer it.",
+        f"{case.name} is NotReady by its own word: {report.words}. {state}",
         evidence=tuple(evidence),
         ruled_out=(RuledOut("KubeletUnreachable", "the kubelet itself posted this and renews its Lease"),)
         if case.contact.beat.value == "fresh"

@@ -91,6 +91,11 @@ def _finding(case: NodeCase, found: Obj, severity: Severity, confidence: Confide
         evidence=tuple(evidence),
         fix=(
             Fix(
+                f"Bring back the pod routes of {case.name}: look at the cloud's route controller (its log, its "
+                "quota of routes) or at the network plugin that writes this condition."
+            )
+            if kind == "NetworkUnavailable"
+            else Fix(
                 f"Follow the agent's reason: sudo dmesg -T on {case.name} ({case.address}), and kubectl get events "
                 f"--field-selector involvedObject.kind=Node,involvedObject.name={case.name}. If kernel or disk are "
                 f"damaged: kubectl drain {case.name} --ignore-daemonsets --delete-emptydir-data, then replace it."
