@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 from kubetriage.patterns import lazy
 from kubetriage.records import dataclass
@@ -33,20 +33,7 @@ Runtime = Literal[
     "nginx",
     "unknown",
 ]
-RUNTIMES: tuple[Runtime, ...] = (
-    "hotspot",
-    "openj9",
-    "native-image",
-    "azul-prime",
-    "node",
-    "go",
-    "dotnet",
-    "python",
-    "ruby",
-    "php",
-    "nginx",
-    "unknown",
-)
+RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 """What ``--runtime`` accepts."""
 
 

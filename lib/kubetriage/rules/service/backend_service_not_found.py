@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from kubetriage.fields import name_of, text
 from kubetriage.model import Confidence, Evidence, Fix
 from kubetriage.nearest import nearest
-from kubetriage.rules.service.case import Backend, Fault, Trace, fault
+from kubetriage.rules.service.case import Backend, Fault, Place, Trace, fault
 from kubetriage.rules.service.routes import Path, controller_says
 from kubetriage.rules.service.service_not_found import hint
 
@@ -32,25 +32,8 @@ def check(trace: Trace) -> Iterator[Fault]:
             if backend is None or not backend.lookup.absent or backend.name in seen:
                 continue
             seen.add(backend.name)
-            here = [name_of(s) for s in trace.world.listing("services", backend.namespace).items]
-            near = nearest(backend.name, here)
-            missing = f"Create Service {backend.name} in namespace {backend.namespace}, or name another backend"
-            where = f"{path.host or '*'}{path.path}" if path.kind != "Default" else "the default backend"
-            yield fault(
-                CODE,
-                entrance.place,
-                f"{entrance.name} sends {where} to svc/{backend.name}, which does not exist in namespace "
-                f"{backend.namespace}.{hint(backend)}",
-                confidence=Confidence.LIKELY if backend.lookup.presumed and not here else Confidence.CONFIRMED,
-                evidence=[
-                    Evidence("spec", f"{entrance.name} {path.backend.at}.service.name", backend.name),
-                    Evidence("status", f"services in {backend.namespace}", ", ".join(sorted(here)[:6]) or "<none>"),
-                ],
-                fix=[Fix(f"Set {path.backend.at}.service.name of {entrance.name} to {near}" if near else missing)],
-                verify=(f"{backend.command} get services",),
-                short=f"backend svc/{backend.name} does not exist" + (f"; nearest: svc/{near}" if near else ""),
-                details={"nearest": near} if near else {},
-            )
+            served = f"{path.host or '*'}{path.path}" if path.kind != "Default" else "the default backend"
+            yield _fault(backend, entrance.place, entrance.name, f"{path.backend.at}.service.name", f"sends {served}")
     for route in trace.routes:
         for ref in route.backends:
             if not ref.is_service:
@@ -60,24 +43,28 @@ def check(trace: Trace) -> Iterator[Fault]:
                 if backend.lookup.unseen:
                     yield from _controllers_word(route, backend)
                 continue
-            here = [name_of(s) for s in trace.world.listing("services", backend.namespace).items]
-            near = nearest(backend.name, here)
-            missing = f"Create Service {backend.name} in namespace {backend.namespace}, or name another backend"
-            yield fault(
-                CODE,
-                route.place,
-                f"{route.shown} sends to svc/{backend.name}, which does not exist in namespace {backend.namespace}."
-                f"{hint(backend)}",
-                confidence=Confidence.LIKELY if backend.lookup.presumed and not here else Confidence.CONFIRMED,
-                evidence=[
-                    Evidence("spec", f"{route.shown} {ref.at}.name", backend.name),
-                    Evidence("status", f"services in {backend.namespace}", ", ".join(sorted(here)[:6]) or "<none>"),
-                ],
-                fix=[Fix(f"Set {ref.at}.name of {route.shown} to {near}" if near else missing)],
-                verify=(f"{backend.command} get services",),
-                short=f"backend svc/{backend.name} does not exist" + (f"; nearest: svc/{near}" if near else ""),
-                details={"nearest": near} if near else {},
-            )
+            yield _fault(backend, route.place, route.shown, f"{ref.at}.name", "sends")
+
+
+def _fault(backend: Backend, place: Place, who: str, field: str, sends: str) -> Fault:
+    """Say that the Service which ``field`` of an Ingress or Route names is not there."""
+    here = [name_of(s) for s in backend.world.listing("services", backend.namespace).items]
+    near = nearest(backend.name, here)
+    missing = f"Create Service {backend.name} in namespace {backend.namespace}, or name another backend"
+    return fault(
+        CODE,
+        place,
+        f"{who} {sends} to svc/{backend.name}, which does not exist in namespace {backend.namespace}.{hint(backend)}",
+        confidence=Confidence.LIKELY if backend.lookup.presumed and not here else Confidence.CONFIRMED,
+        evidence=[
+            Evidence("spec", f"{who} {field}", backend.name),
+            Evidence("status", f"services in {backend.namespace}", ", ".join(sorted(here)[:6]) or "<none>"),
+        ],
+        fix=[Fix(f"Set {field} of {who} to {near}" if near else missing)],
+        verify=(f"{backend.command} get services",),
+        short=f"backend svc/{backend.name} does not exist" + (f"; nearest: svc/{near}" if near else ""),
+        details={"nearest": near} if near else {},
+    )
 
 
 def _controllers_word(route: Path, backend: Backend) -> Iterator[Fault]:
