@@ -1,4 +1,4 @@
-"""Controllers that cannot create their pods: a scan of pods alone would never meet them."""
+"""Controllers without pods, refused or out of time: a scan of pods alone would never meet them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from kubetriage.resources import BY_KIND
 from kubetriage.rules.crash.case import owner_chain, owner_needs
 from kubetriage.snapshot import Get, List, Need, Snapshot
 
-_REASON = "FailedCreate"
+_REFUSED = "FailedCreate"
 """Reason of the event that every controller of pods writes when a creation is refused."""
+_LATE = "DeadlineExceeded"
+"""Reason of the event of a Job that ran into its deadline; its controller then deletes the pods."""
+_REASONS = (_REFUSED, _LATE)
 _KINDS = ("ReplicaSet", "StatefulSet", "DaemonSet", "Job")
 
 
@@ -19,7 +22,8 @@ def blocked_needs(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     """Ask for the refusals of a whole namespace (or of all) in one list, then for the controllers that met them."""
     if request.selector or request.field_selector:
         return
-    yield List("events", request.namespace, fields=f"reason={_REASON}")
+    for reason in _REASONS:
+        yield List("events", request.namespace, fields=f"reason={reason}")
     for kind, namespace, name, _ in _refused(snapshot, request):
         need = Get(BY_KIND[kind].plural, namespace, name)
         yield need
@@ -48,18 +52,21 @@ def blocked_controllers(snapshot: Snapshot, request: Request) -> Iterator[tuple[
 
 def _refused(snapshot: Snapshot, request: Request) -> Iterator[tuple[str, str, str, str]]:
     met = set()
-    for event in snapshot.list("events", request.namespace, fields=f"reason={_REASON}").items:
-        about = event.get("involvedObject") or event.get("regarding")
-        key = (text(about, "kind"), text(about, "namespace"), text(about, "name"), text(about, "uid"))
-        if text(event, "reason") == _REASON and key[0] in _KINDS and key not in met:
-            met.add(key)
-            yield key
+    for reason in _REASONS:
+        for event in snapshot.list("events", request.namespace, fields=f"reason={reason}").items:
+            about = event.get("involvedObject") or event.get("regarding")
+            key = (text(about, "kind"), text(about, "namespace"), text(about, "name"), text(about, "uid"))
+            if text(event, "reason") == reason and key[0] in _KINDS and key not in met:
+                met.add(key)
+                yield key
 
 
 def _lacks_pods(kind: str, obj: Obj) -> bool:
     if kind == "Job":
-        ended = any(text(c, "status") == "True" for c in objects(obj, "status", "conditions") if _is_end(c))
-        return not ended and not number(obj, "status", "active")
+        ends = [c for c in objects(obj, "status", "conditions") if text(c, "status") == "True" and _is_end(c)]
+        if any(text(c, "reason") == _LATE for c in ends):
+            return True
+        return not ends and not number(obj, "status", "active")
     if kind == "DaemonSet":
         wanted, have = "desiredNumberScheduled", "currentNumberScheduled"
         return (number(obj, "status", wanted) or 0) > (number(obj, "status", have) or 0)

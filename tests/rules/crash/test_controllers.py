@@ -4,10 +4,11 @@
 import pytest
 
 from kubetriage.model import Confidence
+from kubetriage.plugins import Request, load
 from kubetriage.pods import Pod
 from kubetriage.rules import crash
 from kubetriage.rules.crash.case import ControllerCase
-from support.objects import at, cluster, event, obj, pod, status, terminated
+from support.objects import NAMESPACE, at, cluster, event, obj, pod, status, terminated
 from support.offline import diagnosis
 
 
@@ -266,3 +267,15 @@ def test_a_controller_with_all_it_wants_needs_no_explanation():
     top, below = deployment()
     top["status"]["readyReplicas"] = 2
     assert findings(top, below, denied=["pods"]) == ()
+
+
+@pytest.mark.parametrize(("reason", "found"), [("DeadlineExceeded", ["JobDeadlineExceeded"]), ("", [])])
+def test_a_scan_meets_a_job_whose_pods_its_deadline_deleted(reason, found):
+    ends = (
+        [{"type": "Failed", "status": "True", "reason": reason, "message": "longer than specified"}] if reason else []
+    )
+    status = {"conditions": ends or [{"type": "Complete", "status": "True"}]}
+    job = obj("Job", "report", spec={"activeDeadlineSeconds": 60}, status=status)
+    told = event("DeadlineExceeded", "Job was active longer than specified deadline", job, component="job-controller")
+    answer = load("why-crash").diagnose(cluster(job, told), Request(namespace=NAMESPACE))
+    assert [(d.target.kind, d.cause) for d in answer.diagnoses] == [("Job", c) for c in found]
