@@ -111,6 +111,16 @@ def test_a_sample_from_after_the_death_tells_nothing_of_it():
     assert not any("before the kill" in e.value for e in found.evidence)
 
 
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [(["gunicorn", "-w", "8", "app:app"], "processes"), (["dotnet", "Api.dll"], "native, JIT, stacks")],
+)
+def test_a_budget_with_open_areas_is_not_said_to_fit(command, says):
+    found = first(live(plain(command=command), back_off(), KILLED))
+    assert says in found.fix[0].text
+    assert "fits" not in found.fix[0].text
+
+
 def test_a_kill_at_start_is_said():
     found = first(live(java(limit="64Mi"), back_off(), terminated(137, "OOMKilled", -90, -90)))
     assert "at once after its start" in found.message

@@ -130,6 +130,11 @@ def _fixes(case: Case, kill: Kill) -> Iterator[Fix]:
     words = "Find out what it needs before choosing a limit: "
     if case.budget.model is None:
         words += "its runtime is not known, so its own options (--runtime says which) or its peak under load must tell."
+    elif case.budget.margin is None:
+        open_areas = [a.name for a in case.budget.areas if a.ceiling.size is None]
+        words += (
+            f"nothing seen here bounds or tells the size of {', '.join(open_areas) or 'its areas'}; measure its peak."
+        )
     else:
         words += "by its flags it fits, so the rest (native memory, page cache of tmpfs, child processes) took it."
     if limit is not None and kill.confidence is not Confidence.POSSIBLE:
