@@ -116,3 +116,14 @@ def test_a_missing_certificate_comes_before_a_gateway_that_waits():
     }
     kind = {"kind": "GatewayClass", "metadata": meta("istio", ""), "spec": {"controllerName": "istio.io/gateway"}}
     assert causes(trace(cluster(gateway, kind), "gateway/edge")) == ["TLSSecretNotFound", "GatewayNotProgrammed"]
+
+
+@pytest.mark.parametrize(("parents", "expected"), [([], ["RouteNotAccepted"]), ([{"name": "edge"}], [])])
+def test_a_route_without_a_parent_is_served_by_nobody(parents, expected):
+    route = {
+        "kind": "HTTPRoute",
+        "metadata": meta("web"),
+        "spec": {"parentRefs": parents, "rules": [{"backendRefs": [{"name": "web", "port": 80}]}]},
+    }
+    found = trace(cluster(*healthy_web(), route), "httproute/web")
+    assert [c for c in causes(found) if c == "RouteNotAccepted"] == expected

@@ -29,9 +29,23 @@ _PATIENCE = timedelta(minutes=1)
 def check(trace: Trace) -> Iterator[Fault]:
     """Judge each parent of each Route."""
     for route in trace.routes:
+        if not objects(route.route.raw, "spec", "parentRefs"):
+            yield _orphan(route)
         for parent, entry in route.parents:
             if entry.lookup.found:
                 yield from _judge(trace, route, parent, entry)
+
+
+def _orphan(route: Path) -> Fault:
+    return fault(
+        CODE,
+        route.place,
+        f"{route.shown} names no parent, so no Gateway serves it.",
+        evidence=[Evidence("spec", f"{route.shown} spec.parentRefs", "<none>")],
+        fix=[Fix(f"Name a Gateway in spec.parentRefs of {route.shown}")],
+        verify=(f"{route.command} get {route.shown} -o yaml", "kubectl get gateways -A"),
+        short="no parentRefs: no Gateway serves it",
+    )
 
 
 def _judge(trace: Trace, route: Path, parent: ParentRef, entry: Entry) -> Iterator[Fault]:
