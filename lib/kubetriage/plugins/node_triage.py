@@ -449,6 +449,9 @@ def _extra(case: NodeCase) -> dict[str, Any]:
     }
 
 
+_PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
+
+
 def _not_seen(case: NodeCase, request: Request, gaps: Sequence[tuple[Need, str]]) -> tuple[NotSeen, ...]:
     lines = [line for need, why in gaps if (line := _gap(case, need, why)) is not None]
     contact = case.contact
@@ -466,6 +469,10 @@ def _not_seen(case: NodeCase, request: Request, gaps: Sequence[tuple[Need, str]]
                 "none is visible, so whether it works was judged by the nodes' Leases and marks alone",
             )
         )
+    told = {k: text(condition(case.node, k), "status") in ("True", "False", "Unknown") for k in _PRESSURES}
+    if any(told.values()):
+        # The kubelet writes all three or, on nodes of other kinds, none.
+        lines += [NotSeen(f"condition {k} of {case.name}", "not in its status") for k, seen in told.items() if not seen]
     return tuple(dict.fromkeys(lines))
 
 
