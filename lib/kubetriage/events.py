@@ -7,12 +7,12 @@ The core recorder fills ``count``, ``firstTimestamp`` and ``lastTimestamp``; the
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime
 
 from kubetriage.fields import Obj, dig, mapping, number, text
 from kubetriage.model import Evidence
 from kubetriage.patterns import lazy
-from kubetriage.records import dataclass
 from kubetriage.snapshot import Listing
 from kubetriage.times import format_time, parse_time
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from kubetriage.fields import Obj, dig, text
 from kubetriage.patterns import lazy
-from kubetriage.records import dataclass
 from kubetriage.redact import strip_controls
 from kubetriage.times import parse_time
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, Literal
-
-from kubetriage.records import dataclass
 
 
 class Severity(str, enum.Enum):

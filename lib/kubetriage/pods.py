@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
@@ -20,7 +21,6 @@ from kubetriage.fields import (
     text,
 )
 from kubetriage.model import Evidence, EvidenceSource, Ref
-from kubetriage.records import dataclass
 from kubetriage.times import human_duration, parse_time, precise_duration
 
 ContainerKind = Literal["init", "sidecar", "app", "ephemeral"]

@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from kubetriage.patterns import lazy
-from kubetriage.records import dataclass
 
 _LABEL = lazy(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 _NAME = lazy(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")

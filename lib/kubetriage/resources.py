@@ -5,7 +5,7 @@ A static table instead of API discovery: it costs no request, works offline, and
 
 from __future__ import annotations
 
-from kubetriage.records import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)

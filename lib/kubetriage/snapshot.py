@@ -11,12 +11,11 @@ import enum
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, cast
 
 from kubetriage.fields import Obj, name_of, namespace_of, text
-from kubetriage.records import dataclass
 from kubetriage.resources import BY_PLURAL
 
 T = TypeVar("T")

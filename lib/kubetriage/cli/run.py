@@ -9,7 +9,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,7 +22,6 @@ from kubetriage.cluster.errors import ClusterError
 from kubetriage.fields import name_of, namespace_of, text
 from kubetriage.model import Diagnosis, Severity
 from kubetriage.plugins import Answer, Plugin, Request
-from kubetriage.records import dataclass
 from kubetriage.render.terminal import Terminal, wants_color
 from kubetriage.resources import BY_PLURAL
 from kubetriage.selectors import parse_label_selector

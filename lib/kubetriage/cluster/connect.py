@@ -14,6 +14,7 @@ import os
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -23,7 +24,6 @@ from kubetriage.cluster.credentials import Credentials, pod_credentials, read_cr
 from kubetriage.cluster.errors import ConfigError
 from kubetriage.cluster.kubeconfig import Kubeconfig, exec_credentials, load_kubeconfig
 from kubetriage.fields import flag, mapping, text, texts
-from kubetriage.records import dataclass
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds for one request, where ``--request-timeout`` says nothing."""

@@ -12,11 +12,11 @@ import binascii
 import os
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from kubetriage.cluster.errors import ConfigError
 from kubetriage.fields import flag, text
-from kubetriage.records import dataclass
 
 
 @dataclass(frozen=True)

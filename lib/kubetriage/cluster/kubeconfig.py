@@ -14,12 +14,11 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kubetriage.cluster.errors import ConfigError, UnreachableError
 from kubetriage.fields import Obj, dig, flag, mapping, objects, text, texts
-from kubetriage.records import dataclass
 
 if TYPE_CHECKING:
     import subprocess

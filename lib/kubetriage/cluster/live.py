@@ -17,7 +17,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -29,7 +29,6 @@ from kubetriage.cluster.logtext import last_bytes
 from kubetriage.cluster.secrets import strip
 from kubetriage.fields import Obj, name_of, namespace_of, number, text
 from kubetriage.patterns import lazy
-from kubetriage.records import dataclass
 from kubetriage.resources import BY_PLURAL, Resource, api_path
 from kubetriage.snapshot import Body, Dial, Failure, Get, List, Log, Need, Raw, Snapshot, Why
 

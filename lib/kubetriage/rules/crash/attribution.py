@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from kubetriage.events import Event
@@ -18,7 +18,6 @@ from kubetriage.fields import dig, number, text
 from kubetriage.model import Confidence, Evidence, RuledOut
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Termination
-from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probing import MINIMUM_GRACE, Probe, ProbeKind, happened_in, probe_events, probe_of
 from kubetriage.times import precise_duration

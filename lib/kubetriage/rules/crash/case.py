@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, cached_property
 
@@ -11,7 +11,6 @@ from kubetriage.events import Events
 from kubetriage.fields import Obj, controller_of, dig, labels, name_of, namespace_of, number, objects, text, uid_of
 from kubetriage.model import Fix, Ref
 from kubetriage.pods import Container, Pod, Termination
-from kubetriage.records import dataclass
 from kubetriage.resources import BY_KIND, BY_PLURAL
 from kubetriage.snapshot import Get, Log, LogText, Lookup, Snapshot, State
 from kubetriage.times import parse_time

@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from kubetriage.fields import Obj, dig, labels, mapping, name_of, number, objects, text, uid_of
 from kubetriage.model import Evidence, Finding, Severity
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Pod
-from kubetriage.records import dataclass
 from kubetriage.redact import secrecy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.references import GIVEN_BY_CLUSTER, references

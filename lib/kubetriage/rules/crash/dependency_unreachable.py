@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from kubetriage.addresses import is_address, is_loopback
 from kubetriage.fields import Obj, dig, flag, name_of, namespace_of, number, objects, text, texts
@@ -26,7 +26,6 @@ from kubetriage.logs import Address
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
 from kubetriage.nearest import nearest
 from kubetriage.patterns import lazy
-from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import LastWords, environment_fix, last_words, short
 from kubetriage.snapshot import Get, List, Need

@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from kubetriage.fields import dig, objects, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.patterns import lazy
 from kubetriage.quantity import format_mebibytes, parse_bytes
-from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 
 CODE = "Evicted"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from kubetriage.fields import name_of, namespace_of, objects, text, texts
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Pod
-from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.snapshot import Snapshot
 

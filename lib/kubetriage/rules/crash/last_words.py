@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +13,6 @@ from kubetriage.logs import Address, LastError, addresses, bodies, last_error, l
 from kubetriage.model import Confidence, Evidence, EvidenceSource, Finding, Fix, RuledOut, Severity
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Termination
-from kubetriage.records import dataclass
 from kubetriage.redact import clean
 from kubetriage.rules.crash.case import Case
 from kubetriage.times import parse_time

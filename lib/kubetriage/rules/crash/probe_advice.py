@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 
 from kubetriage import logs
 from kubetriage.fields import number, objects, text, texts
 from kubetriage.model import Evidence, Fix
 from kubetriage.pods import Container
-from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent
 from kubetriage.snapshot import LogText

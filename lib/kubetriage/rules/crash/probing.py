@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -17,7 +18,6 @@ from kubetriage.fields import Obj, dig, mapping, number, objects, text, texts
 from kubetriage.model import Evidence
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container
-from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 
 ProbeKind = Literal["liveness", "readiness", "startup"]

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from kubetriage.fields import text
 from kubetriage.logs import bodies
 from kubetriage.model import Confidence, Evidence, Finding, Fix
 from kubetriage.patterns import lazy
-from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.last_words import LastWords, last_words
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from kubetriage.events import Event
@@ -17,7 +17,6 @@ from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.nearest import nearest
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Pod
-from kubetriage.records import dataclass
 from kubetriage.resources import BY_PLURAL
 from kubetriage.rules.crash.case import Case
 from kubetriage.snapshot import Get, List, Lookup, Need

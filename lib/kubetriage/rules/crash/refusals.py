@@ -5,12 +5,12 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from kubetriage.events import Events
 from kubetriage.fields import Obj, condition, name_of, number, objects, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.patterns import lazy
-from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import ControllerCase, template_patch
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from kubetriage.fields import Obj, labels, objects, text, texts
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.patterns import lazy
 from kubetriage.pods import Pod
-from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.snapshot import List, Listing, Need
 

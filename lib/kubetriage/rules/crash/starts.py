@@ -11,13 +11,13 @@ import enum
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from kubetriage.events import Event
 from kubetriage.fields import objects, text, texts
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Termination
-from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 
 from kubetriage import logs
@@ -12,7 +13,6 @@ from kubetriage.fields import Obj, dig, number, objects
 from kubetriage.model import Confidence, Evidence, Fix, Ref, RuledOut
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Pod, Termination
-from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent, happened_in, probe_of
 from kubetriage.snapshot import LogText, Snapshot

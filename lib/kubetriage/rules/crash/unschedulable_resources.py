@@ -15,6 +15,7 @@ Source: scheduler plugins NodeResourcesFit, NodeVolumeLimits, DynamicResources.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 
 from kubetriage.fields import Obj, dig, name_of
@@ -22,7 +23,6 @@ from kubetriage.model import Evidence, Finding
 from kubetriage.patterns import lazy
 from kubetriage.pods import Pod
 from kubetriage.quantity import parse_quantity
-from kubetriage.records import dataclass
 from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.requests import BYTES, amount_text, pod_request

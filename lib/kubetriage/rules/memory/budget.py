@@ -7,10 +7,9 @@ commits when it works. *Observed*: what somebody measured.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
-from kubetriage.records import dataclass
 from kubetriage.rules.memory.flags import Lint
 from kubetriage.rules.memory.hotspot import MIB
 

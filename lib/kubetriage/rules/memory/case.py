@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
@@ -15,7 +15,6 @@ from kubetriage.model import Confidence, Evidence, Fix, Ref
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Pod, Termination
 from kubetriage.quantity import parse_bytes, parse_millis
-from kubetriage.records import dataclass
 from kubetriage.rules.crash import case as crash
 from kubetriage.rules.memory import jvm, node, process, runtimes, usage
 from kubetriage.rules.memory.budget import Amount, Area, Budget, Limit, Model, Proposal, propose, with_observed

@@ -10,12 +10,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 from kubetriage.patterns import lazy
-from kubetriage.records import dataclass
 from kubetriage.rules.memory.hotspot import (
     DEFAULT_MAX_PERCENTAGE,
     DEFAULT_MIN_PERCENTAGE,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from kubetriage.records import dataclass
 from kubetriage.rules.memory import hotspot
 from kubetriage.rules.memory.budget import Amount, Area, Kind, Model
 from kubetriage.rules.memory.flags import JvmFlags, Option, Setting, format_size

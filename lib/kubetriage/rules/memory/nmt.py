@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from kubetriage.patterns import lazy
-from kubetriage.records import dataclass
 from kubetriage.rules.memory import jvm
 
 _UNIT = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}

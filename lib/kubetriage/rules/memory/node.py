@@ -7,11 +7,11 @@ allocatable.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from kubetriage.fields import Obj, dig, mapping, number, text
 from kubetriage.pods import Container, Pod
 from kubetriage.quantity import format_bytes, parse_bytes, parse_millis
-from kubetriage.records import dataclass
 from kubetriage.rules.memory.budget import Limit
 
 

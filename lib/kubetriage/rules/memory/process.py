@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from kubetriage.fields import Obj, dig, flag, labels, mapping, objects, text, texts
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container
 from kubetriage.quantity import parse_bytes, parse_millis, parse_quantity
-from kubetriage.records import dataclass
 from kubetriage.snapshot import Get, Lookup
 
 ConfigMaps = Callable[[str], Lookup]

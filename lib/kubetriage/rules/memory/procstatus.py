@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from kubetriage.patterns import lazy
-from kubetriage.records import dataclass
 
 _LINE = lazy(r"^(\w+):\s+(\d+)(?: kB)?\s*$", re.MULTILINE)
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, get_args
 
 from kubetriage.patterns import lazy
-from kubetriage.records import dataclass
 from kubetriage.rules.memory.budget import Amount, Area, Kind, Model
 from kubetriage.rules.memory.flags import Lint, Option, parse_size, split_options
 from kubetriage.rules.memory.hotspot import GIB, MIB

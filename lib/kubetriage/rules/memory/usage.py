@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,6 @@ from kubetriage.fields import Obj, mapping, number, objects, text
 from kubetriage.pods import Container, Pod
 from kubetriage.prometheus import Metrics, text_lines
 from kubetriage.quantity import UNLIMITED_BYTES, parse_bytes
-from kubetriage.records import dataclass
 from kubetriage.snapshot import Need, Raw, Snapshot
 from kubetriage.times import parse_time
 

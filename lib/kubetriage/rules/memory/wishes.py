@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 from kubetriage.quantity import parse_bytes
-from kubetriage.records import dataclass
 from kubetriage.rules.memory.flags import parse_size
 from kubetriage.rules.memory.hotspot import MIB
 from kubetriage.rules.memory.nmt import NativeMemory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -13,7 +13,6 @@ from kubetriage.fields import Obj, condition, controller_of, dig, labels, name_o
 from kubetriage.model import Evidence, Fix, Ref
 from kubetriage.pods import Pod
 from kubetriage.quantity import format_bytes, parse_quantity
-from kubetriage.records import dataclass
 from kubetriage.rules.node.contact import (
     NODE_LEASES,
     Contact,

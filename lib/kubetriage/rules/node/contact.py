@@ -10,6 +10,7 @@ import enum
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -17,7 +18,6 @@ from kubetriage.events import Events
 from kubetriage.fields import Obj, condition, controller_of, dig, name_of, namespace_of, number, objects, text
 from kubetriage.model import Evidence
 from kubetriage.patterns import lazy
-from kubetriage.records import dataclass
 from kubetriage.snapshot import Lookup, Raw, Snapshot, Why
 from kubetriage.times import format_time, human_duration, parse_time
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from kubetriage.fields import condition, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.quantity import format_bytes
-from kubetriage.records import dataclass
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.contact import condition_evidence, kubelet_path
 from kubetriage.times import human_duration, parse_time

@@ -7,13 +7,12 @@ watch cache even while etcd is down; the age of the newest Lease is a test of th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
 from kubetriage.fields import Obj, condition, dig, labels, name_of, namespace_of, objects, text
 from kubetriage.model import Confidence
-from kubetriage.records import dataclass
 from kubetriage.rules.node.contact import SKEW, Beat, Contact
 from kubetriage.times import parse_time
 

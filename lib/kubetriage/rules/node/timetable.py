@@ -8,12 +8,12 @@ deletes pods directly, and only the eviction subresource reads budgets.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
 from kubetriage.fields import Obj, dig, labels, name_of, number, objects, text, texts, uid_of
 from kubetriage.pods import Pod
-from kubetriage.records import dataclass
 from kubetriage.rules.node.contact import OUT_OF_SERVICE, taint
 from kubetriage.selectors import label_selector_matches
 from kubetriage.times import format_time, parse_go_duration, parse_time, precise_duration

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from kubetriage.prometheus import Window, text_lines
-from kubetriage.records import dataclass
 from kubetriage.snapshot import Raw, Snapshot
 
 LEVELS = tuple(Raw("/debug/api_priority_and_fairness/dump_priority_levels", n, timeout=5.0) for n in (0, 1))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kubetriage.fields import Obj, name_of, namespace_of, objects, text
 from kubetriage.patterns import lazy
 from kubetriage.prometheus import text_lines
-from kubetriage.records import dataclass
 from kubetriage.snapshot import Log, Snapshot
 
 # klog's header: severity, month and day, time; the year is that of the reader (klog/v2, all versions).

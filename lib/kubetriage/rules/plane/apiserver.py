@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from kubetriage.patterns import lazy
 from kubetriage.prometheus import Metrics, Window, text_lines
-from kubetriage.records import dataclass
 from kubetriage.snapshot import Raw, Snapshot, Why
 
 KEEP = (

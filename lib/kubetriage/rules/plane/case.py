@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -12,7 +13,6 @@ from kubetriage.events import Event, read_event
 from kubetriage.fields import Obj, condition, labels, name_of, namespace_of, objects, text
 from kubetriage.model import Ref
 from kubetriage.prometheus import Window
-from kubetriage.records import dataclass
 from kubetriage.rules.node.contact import grace_period
 from kubetriage.rules.node.scope import written
 from kubetriage.rules.plane import apf, apilog, apiserver, etcd, webhooks

@@ -8,14 +8,13 @@ A later link is a consequence only where there is a mechanism and where it did n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from kubetriage.fields import text
 from kubetriage.model import Finding, NotSeen, Severity
 from kubetriage.quantity import format_bytes
-from kubetriage.records import dataclass
 from kubetriage.rules.plane import (
     api_server_overloaded,
     api_server_unready,

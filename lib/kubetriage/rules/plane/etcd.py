@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import isfinite
 from typing import Any
@@ -14,7 +14,6 @@ from kubetriage.addresses import is_loopback
 from kubetriage.fields import Obj, labels, mapping, name_of, namespace_of, objects, text, texts
 from kubetriage.patterns import lazy
 from kubetriage.prometheus import Histogram, Metrics, Window, text_lines
-from kubetriage.records import dataclass
 from kubetriage.snapshot import Dial, Log, Raw, Snapshot
 from kubetriage.times import parse_go_duration, parse_time
 

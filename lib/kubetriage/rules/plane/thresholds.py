@@ -7,10 +7,8 @@ has two bands: a target that storage should meet, and the level at which the pub
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
-
-from kubetriage.records import dataclass
 
 Unit = Literal["duration", "number", "integer"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from kubetriage.fields import name_of, text
-from kubetriage.records import dataclass
 from kubetriage.rules.plane.case import Case, ready_since, ready_status, restarts
 from kubetriage.rules.plane.figures import count, names, span
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, SCHEDULER

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from kubetriage.events import Event, read_event
 from kubetriage.fields import Obj, flag, mapping, name_of, number, objects, text, texts
 from kubetriage.patterns import lazy
 from kubetriage.prometheus import Window
-from kubetriage.records import dataclass
 from kubetriage.snapshot import List, Snapshot
 
 CONFIGURATIONS = (

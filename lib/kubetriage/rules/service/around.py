@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from kubetriage.fields import Obj, name_of, namespace_of
 from kubetriage.pods import Pod
-from kubetriage.records import dataclass
 from kubetriage.rules.service import endpoints as eps
 from kubetriage.rules.service.case import Backend
 from kubetriage.rules.service.policies import Admission, Peer, admission, pod_peer

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.pods import Pod
-from kubetriage.records import dataclass
 from kubetriage.rules.service.case import Backend, Fault, fault, plural
 
 PODS_LOOKED_AT = 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from kubetriage.fields import Obj, flag, labels, name_of, objects, text, uid_of
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
 from kubetriage.pods import Pod
-from kubetriage.records import dataclass
 from kubetriage.resources import BY_PLURAL
 from kubetriage.rules import crash
 from kubetriage.rules.crash.case import controller_ref

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from kubetriage.model import Ref
 from kubetriage.pods import Pod
-from kubetriage.records import dataclass
 from kubetriage.rules.service import endpoints as eps
 from kubetriage.rules.service.around import peer_of, policies_of
 from kubetriage.rules.service.case import Backend, Trace

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 from kubetriage.fields import Obj, labels, name_of, objects, text, texts
 from kubetriage.model import Ref
 from kubetriage.pods import Pod
-from kubetriage.records import dataclass
 from kubetriage.rules.service.case import Backend, Place, World
 from kubetriage.rules.service.ingress import (
     DEFAULT_CLASS_ANNOTATION,

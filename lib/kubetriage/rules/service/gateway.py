@@ -6,11 +6,11 @@ gateway.networking.k8s.io/v1: GatewayClass, Gateway, HTTPRoute, GRPCRoute, Refer
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 
 from kubetriage.apiobject import ApiObject
 from kubetriage.fields import Obj, condition, dig, mapping, namespace_of, number, objects, text, texts
-from kubetriage.records import dataclass
 
 GROUP = "gateway.networking.k8s.io"
 GATEWAY_NAME_LABEL = "gateway.networking.k8s.io/gateway-name"

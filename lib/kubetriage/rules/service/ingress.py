@@ -7,11 +7,11 @@ networking.k8s.io/v1beta1 (removed in 1.22) ``serviceName`` and ``servicePort``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 
 from kubetriage.apiobject import ApiObject
 from kubetriage.fields import Obj, labels, mapping, number, objects, text, texts
-from kubetriage.records import dataclass
 from kubetriage.rules.service.endpoints import ServicePort
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"

@@ -7,13 +7,13 @@ arguments and environment that it was started with.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from kubetriage import logs
 from kubetriage.fields import texts
 from kubetriage.model import Evidence
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Pod
-from kubetriage.records import dataclass
 from kubetriage.rules.service.case import Backend, Trace
 from kubetriage.rules.service.endpoints import ServicePort, find_port
 from kubetriage.snapshot import Dial, Raw

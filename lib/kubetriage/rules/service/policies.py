@@ -10,11 +10,10 @@ from __future__ import annotations
 import enum
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kubetriage.fields import Obj, dig, flag, labels, mapping, name_of, namespace_of, number, objects, text, texts
-from kubetriage.records import dataclass
 from kubetriage.rules.service.endpoints import find_port
 from kubetriage.rules.service.selectors import matches_labels, selector_text
 

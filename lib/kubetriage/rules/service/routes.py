@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 from kubetriage.fields import Obj, text
 from kubetriage.model import Ref
 from kubetriage.pods import Pod
-from kubetriage.records import dataclass
 from kubetriage.rules.service.case import Place, World
 from kubetriage.rules.service.gateway import (
     GATEWAY_NAME_LABEL,

@@ -13,10 +13,10 @@ own namespace.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from kubetriage.fields import Obj, dig, labels, name_of, uid_of
 from kubetriage.model import Confidence, Evidence, Fix, Ref
-from kubetriage.records import dataclass
 from kubetriage.rules.service.case import Backend, Fault, Trace, fault, plural, template_labels
 from kubetriage.rules.service.selectors import Edit, matches_labels, selector_edit, selects
 

@@ -8,12 +8,12 @@ selects everything, absent selects nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from kubetriage.fields import labels as labels_at
 from kubetriage.fields import objects, text, texts
 from kubetriage.nearest import edit_distance
-from kubetriage.records import dataclass
 
 
 def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from kubetriage.model import Fix
 from kubetriage.nearest import edit_distance
 from kubetriage.pods import Pod
-from kubetriage.records import dataclass
 from kubetriage.rules.service import endpoints as eps
 from kubetriage.rules.service.case import Backend, Trace
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 
 from kubetriage.certificates import Certificate, CertificateError, chain_problem, read_pem
 from kubetriage.fields import Obj, mapping, text
 from kubetriage.model import Ref
-from kubetriage.records import dataclass
 from kubetriage.rules.service.case import Place, World
 from kubetriage.snapshot import Lookup
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from kubetriage.fields import name_of, objects, text
 from kubetriage.model import Confidence, RuledOut, Severity
-from kubetriage.records import dataclass
 from kubetriage.rules.service import RULES
 from kubetriage.rules.service.around import admissions, others, policies_of
 from kubetriage.rules.service.case import Backend, Fault, Place, Proof, Trace, plural

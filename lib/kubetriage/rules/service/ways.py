@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from kubetriage.fields import labels, name_of, namespace_of
 from kubetriage.pods import Pod
-from kubetriage.records import dataclass
 from kubetriage.rules.service.case import Backend, Options, Trace, World
 from kubetriage.rules.service.entrances import Entrance
 from kubetriage.rules.service.external_names import follow, in_cluster_target
