@@ -91,7 +91,7 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
             told = _diagnose_controller(snapshot, *_named(request, resource, controller), controller)
             found += [d for d in told if d.target.kind != "Pod"]
         shown = tuple(d for d in found if request.show_all or not d.healthy)
-        return Answer(shown, checked=len(found) + snapshot.dropped(_scan(snapshot, request)))
+        return Answer(shown, checked=_checked(snapshot, request))
     for target in request.targets:
         found_target = snapshot.get(target.resource, request.namespace, target.name)
         if not found_target.found:
@@ -105,6 +105,13 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
         else:
             diagnoses.extend(_diagnose_controller(snapshot, request, target, found_target.obj))
     return Answer(tuple(diagnoses), tuple(errors))
+
+
+def _checked(snapshot: Snapshot, request: Request) -> int:
+    """Count the pods of a scan; replicas that were read later to compare with are among the dropped ones."""
+    scan = _scan(snapshot, request)
+    dropped, pods = snapshot.dropped(scan), selected_pods(snapshot, request)
+    return dropped + sum(1 for p in pods if not dropped or (scan.shape is not None and scan.shape(p.raw) is not None))
 
 
 def _no_container(pod: Pod, name: str) -> str:

@@ -1,0 +1,56 @@
+"""What a run imports: nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from support.fake_api import FakeApi
+from support.offline import CAPTURES, ROOT
+
+HEAVY = {"kubernetes", "urllib3", "yaml", "tabulate", "wcwidth", "requests", "http.client", "websocket"}
+
+
+def imported(*args, name="kubectl-why_crash", env=None):
+    """Run a plugin in a fresh interpreter; return the modules that it imported."""
+    code = (
+        "import os, sys\n"
+        f"sys.argv = {[name, *args]!r}\n"
+        "from kubetriage.cli import main\n"
+        "main._leave = lambda code: None\n"
+        "main.console()\n"
+        "sys.stderr.write('MODULES ' + ' '.join(sorted(sys.modules)))\n"
+    )
+    known = {**os.environ, "PYTHONPATH": str(ROOT / "lib"), **(env or {})}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=known)
+    assert "MODULES " in done.stderr, done.stderr
+    return set(done.stderr.rpartition("MODULES ")[2].split())
+
+
+@pytest.mark.parametrize("plugin", ["why_crash", "oom_budget", "svc_trace", "node_triage", "plane_trace"])
+def test_help_imports_no_third_party_package_but_click(plugin):
+    assert not imported("--help", name=f"kubectl-{plugin}") & HEAVY
+
+
+def test_completion_of_flags_imports_no_third_party_package_but_click():
+    assert not imported("--na", name="kubectl_complete-why_crash") & HEAVY
+
+
+def test_a_plain_run_does_not_import_the_client(tmp_path):
+    with FakeApi(CAPTURES / "oom-limit", tls=True) as api:
+        config = tmp_path / "config"
+        config.write_text(
+            "apiVersion: v1\nkind: Config\ncurrent-context: it\n"
+            f"clusters:\n- cluster:\n    certificate-authority: {api.ca}\n    server: {api.url}\n  name: it\n"
+            "contexts:\n- context:\n    cluster: it\n    user: it\n  name: it\n"
+            "users:\n- name: it\n  user:\n    token: fake\n"
+        )
+        found = imported("api", "-n", "oom-limit", env={"KUBECONFIG": str(config)})
+        assert len(api.asked()) <= 8, [r.path for r in api.asked()]
+    assert "urllib3" in found
+    unwanted = found & {"kubernetes", "requests", "oauthlib", "websocket"}
+    assert not unwanted
+    assert len([m for m in found if m.startswith("kubetriage.")]) < 200

@@ -1,0 +1,77 @@
+"""What a scan of a large cluster costs grows with what is wrong, not with what is well."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kubetriage.cli.collect import collect
+from kubetriage.cluster.connect import Connection, connect
+from kubetriage.cluster.live import PAGE, LiveReader
+from kubetriage.plugins import Request, load
+from support.large_cluster import BROKEN, LargeCluster
+from support.offline import ROOT
+
+
+def scan(api, tmp_path, name, **options):
+    plugin = load(name)
+    known = {o.flag.removeprefix("--").replace("-", "_"): o.default for o in plugin.options} | options
+    reader = LiveReader(connect(Connection(kubeconfig=str(api.kubeconfig(tmp_path))), {}))
+    request = Request(all_namespaces=True, namespace="", options=known)
+    return collect(plugin, request, reader)
+
+
+def pages(api):
+    return sum(1 for r in api.asked() if "limit" in r.query and "continue" in r.query)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["why-crash", "oom-budget", "node-triage"])
+def test_the_number_of_requests_does_not_grow_with_healthy_pods(name, tmp_path):
+    counts = []
+    for pods in (2_000, 4_000):
+        with LargeCluster(pods) as api:
+            scan(api, tmp_path, name)
+            counts.append(len(api.asked()) - pages(api))
+            assert pages(api) <= 2 * pods / PAGE
+    # Beside the pages of the lists. Where the broken pods share a namespace their events are one list.
+    assert abs(counts[0] - counts[1]) <= BROKEN
+
+
+@pytest.mark.slow
+def test_a_scan_names_what_is_broken_and_counts_the_rest(tmp_path):
+    with LargeCluster(2_000) as api:
+        _, answer = scan(api, tmp_path, "why-crash")
+    assert answer.checked == 2_000
+    # The pods of the lost nodes may come on top.
+    assert len(answer.diagnoses) >= BROKEN
+    assert {f.cause for d in answer.diagnoses for f in d.findings[:1]} >= {"OOMKilled", "ImageNotFound"}
+
+
+@pytest.mark.slow
+def test_logs_of_a_scan_are_bounded_and_the_others_named(tmp_path):
+    with LargeCluster(2_000) as api:
+        _, answer = scan(api, tmp_path, "why-crash", max_logs=3)
+        assert len(api.asked("/log$")) == 3
+    unread = [n for d in answer.diagnoses for n in d.not_seen if "log of" in n.what]
+    assert len(unread) >= 10
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process is read from /proc")
+def test_a_scan_of_ten_thousand_pods_stays_small(tmp_path):
+    code = (
+        "import sys\n"
+        "sys.argv = ['kubectl-why_crash', '-A']\n"
+        "from kubetriage.cli import main\n"
+        "main.main('why-crash')\n"
+        "sys.stderr.write('PEAK ' + open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])\n"
+    )
+    with LargeCluster(10_000) as api:
+        env = {**os.environ, "PYTHONPATH": str(ROOT / "lib"), "KUBECONFIG": str(api.kubeconfig(tmp_path))}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=env)
+    assert int(done.stderr.rpartition("PEAK ")[2]) < 150 * 1024
