@@ -204,8 +204,10 @@ def on_terminal(columns, name, *args, **environment):
     ) as process:
         os.close(slave)
         shown = b""
+        readable = select.poll()
+        readable.register(master, select.POLLIN)
         while True:
-            ready, _, _ = select.select([master], [], [], 30)
+            ready = readable.poll(30_000)
             try:
                 piece = os.read(master, 65536) if ready else b""
             except OSError:

@@ -16,6 +16,7 @@ import json
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -396,40 +397,46 @@ class LiveReader:
         self._clock = moment
 
 
+_IDLE_SECONDS = 5.0
+"""A thread without work ends after this time, so that a long --watch does not gather them."""
+
+
 class _Workers:
     """A bounded number of daemon threads, started when there is work: a hanging one never holds up the exit."""
 
     def __init__(self, most: int) -> None:
         self._most = max(1, most)
-        self._tasks: queue.SimpleQueue[tuple[_Job, Callable[[_Job], None], queue.SimpleQueue[_Job]]] = (
-            queue.SimpleQueue()
-        )
-        self._lock = threading.Lock()
+        self._tasks: deque[tuple[_Job, Callable[[_Job], None], queue.SimpleQueue[_Job]]] = deque()
+        self._wake = threading.Condition()
         self._idle = 0
         self._alive = 0
 
     def submit(self, job: _Job, work: Callable[[_Job], None], done: queue.SimpleQueue[_Job]) -> None:
-        self._tasks.put((job, work, done))
-        with self._lock:
-            if self._idle >= self._tasks.qsize() or self._alive >= self._most:
+        with self._wake:
+            self._tasks.append((job, work, done))
+            if self._idle >= len(self._tasks) or self._alive >= self._most:
+                self._wake.notify()
                 return
             self._alive += 1
         threading.Thread(target=self._serve, daemon=True).start()
 
     def replace(self, job: _Job) -> None:
         """Let another thread take the place of the one that hangs in a job."""
-        with self._lock:
+        with self._wake:
             if job.thread is None:
                 return
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
         while True:
-            with self._lock:
+            with self._wake:
                 self._idle += 1
-            job, work, done = self._tasks.get()
-            with self._lock:
+                self._wake.wait_for(lambda: self._tasks, _IDLE_SECONDS)
                 self._idle -= 1
+                if not self._tasks:
+                    self._alive -= 1
+                    return
+                job, work, done = self._tasks.popleft()
                 job.thread = threading.current_thread()
             if not job.given_up:
                 work(job)
@@ -437,6 +444,8 @@ class _Workers:
             if job.given_up:
                 # Another thread has taken this one's place.
                 return
+            # A waiting thread must not keep the reader and its connections.
+            del job, work, done
 
 
 def _object(content: bytes) -> Obj:
