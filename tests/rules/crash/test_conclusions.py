@@ -209,6 +209,26 @@ def test_a_young_pod_is_not_called_broken():
     assert {f.severity for f in crash_findings(raw)} == {Severity.NOTE}
 
 
+@pytest.mark.parametrize("scheduler", ["default-scheduler", "volcano"])
+def test_a_pod_that_no_scheduler_looked_at_names_the_scheduler(scheduler):
+    finding = crash_findings(pod(phase="Pending", node="", created=-600, schedulerName=scheduler))[0]
+    assert (finding.cause, finding.confidence) == ("Unknown", Confidence.LIKELY)
+    assert finding.message == f"No scheduler has looked at the pod in 10m; it asks for {scheduler}."
+
+
+def test_a_pod_that_its_kubelet_did_not_take_up_points_at_the_node():
+    raw = pod(phase="Pending", conditions=[{"type": "PodScheduled", "status": "True", "lastTransitionTime": at(-230)}])
+    finding = crash_findings(raw)[0]
+    assert "assigned to node node-1 3m50s ago" in finding.message
+    assert "node-triage node-1" in finding.fix[0].text
+
+
+def test_a_pod_that_its_kubelet_took_up_is_not_called_untouched():
+    conditions = [{"type": "PodScheduled", "status": "True", "lastTransitionTime": at(-230)}]
+    raw = pod(phase="Pending", conditions=conditions, more_status={"startTime": at(-229)})
+    assert "taken it up" not in crash_findings(raw)[0].message
+
+
 def test_a_readiness_gate_is_named():
     raw = pod(
         statuses=[status(state=running(-900), ready=True)],

@@ -19,12 +19,14 @@ from kubetriage.fields import Obj, flag, mapping, name_of, number, objects, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case, ControllerCase
-from kubetriage.times import human_duration
+from kubetriage.times import human_duration, parse_time
 
 CODE = "Unknown"
 
 UNDER_WAY = ("StartupProbeFailed", "ReadinessProbeFailed", "InitContainerWaiting")
 """Notes of these say that the pod is on its way: nothing is left to explain."""
+DEFAULT_SCHEDULER = "default-scheduler"
+"""What the API server writes into spec.schedulerName where the pod names none."""
 SETTLING = timedelta(seconds=60)
 """A pod younger than this, or one that changed this recently, may simply still be starting."""
 
@@ -36,7 +38,7 @@ def conclude(case: Case, findings: list[Finding]) -> list[Finding]:
     # After the grace period the kubelet still takes a moment to clean up.
     if case.pod.deleting and case.pod.deletion is not None and case.now <= case.pod.deletion + SETTLING:
         return findings
-    made = list(_lost(case)) or list(_ended(case)) or [_unexplained(case)]
+    made = list(_lost(case)) or list(_ended(case)) or list(_untouched(case)) or [_unexplained(case)]
     return [*made, *findings]
 
 
@@ -143,6 +145,41 @@ def _done(case: Case, container: Container) -> bool:
     return end is not None and end.exit_code == 0 and case.crash(container) is None
 
 
+def _untouched(case: Case) -> Iterator[Finding]:
+    """Say that nobody has taken the pod up: no scheduler, or after it no kubelet.
+
+    A scheduler writes the condition PodScheduled of every pod that it looks at, whatever it decides, and a kubelet
+    writes status.startTime before anything else.
+    """
+    pod = case.pod
+    if pod.deleting or pod.phase != "Pending" or pod.created is None or case.now - pod.created <= SETTLING:
+        return
+    scheduled = pod.condition("PodScheduled")
+    if not pod.node and not scheduled:
+        name = text(pod.raw, "spec", "schedulerName") or DEFAULT_SCHEDULER
+        said = f"No scheduler has looked at the pod in {human_duration(case.now - pod.created)}; it asks for {name}."
+        shown = (
+            pod.fact("spec", "spec.schedulerName", name),
+            pod.fact("status", "status.conditions[PodScheduled]", "<none>"),
+        )
+        fix = f"See whether a scheduler named {name} runs, or correct spec.schedulerName."
+        if name == DEFAULT_SCHEDULER:
+            fix = "See whether the scheduler runs: kubectl plane-trace"
+    elif pod.node and not text(pod.raw, "status", "startTime") and not objects(pod.raw, "status", "containerStatuses"):
+        since = parse_time(text(scheduled, "lastTransitionTime")) or pod.created
+        ago = human_duration(case.now - since)
+        said = f"The pod was assigned to node {pod.node} {ago} ago, and the kubelet there has not taken it up."
+        shown = (pod.fact("spec", "spec.nodeName", pod.node), pod.fact("status", "status.startTime", "<none>"))
+        fix = f"See whether the kubelet of {pod.node} works: kubectl node-triage {pod.node}"
+    else:
+        return
+    yield Finding(CODE, Severity.ERROR, Confidence.LIKELY, pod.ref, said, shown, (), (Fix(fix),), _looks(case))
+
+
+def _looks(case: Case) -> tuple[str, ...]:
+    return (case.kubectl(f"describe pod {case.pod.name}"), case.kubectl(f"events --for pod/{case.pod.name}"))
+
+
 def _unexplained(case: Case) -> Finding:
     pod = case.pod
     evidence = [pod.fact("status", "status.phase", f"{pod.phase or '<none>'} {pod.reason} {pod.message}".strip())]
@@ -185,6 +222,6 @@ def _unexplained(case: Case) -> Finding:
         words,
         tuple(evidence),
         (),
-        (Fix("Look again in a minute." if young else "Close the gaps above, or look again while it happens."),),
-        (case.kubectl(f"describe pod {pod.name}"), case.kubectl(f"events --for pod/{pod.name}")),
+        (Fix("Look again in a minute." if young else f"{'Close the gaps, or look' if gaps else 'Look'} again later."),),
+        _looks(case),
     )
