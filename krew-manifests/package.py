@@ -151,9 +151,6 @@ def compile_tree(tree: Path, minor: str) -> None:
     for folder in ("lib", "vendor"):
         # -s takes the build directory out of the code objects; -p puts a neutral one there.
         subprocess.run([*command, "-s", str(tree), "-p", "kubetriage", str(tree / folder)], check=True, env=environment)
-    # wcwidth's tables of single terminal programs: megabytes of byte code that a run hardly ever loads.
-    for cache in tree.glob("vendor/wcwidth/table_*_overrides/__pycache__"):
-        shutil.rmtree(cache)
 
 
 def pack(tree: Path, top: str) -> bytes:
