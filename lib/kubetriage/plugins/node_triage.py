@@ -27,6 +27,7 @@ from kubetriage.rules.node.contact import NODE_LEASES, kubelet_path, kubelet_ver
 from kubetriage.rules.node.control_plane_unreachable import Unread
 from kubetriage.rules.node.scope import Cluster, Cutoffs, zone_of
 from kubetriage.rules.node.timetable import Row
+from kubetriage.rules.shapes import lean_node
 from kubetriage.selectors import field_selector_matches, label_selector_matches
 from kubetriage.snapshot import Failure, Get, List, Need, Raw, Snapshot, Why
 from kubetriage.times import format_time, human_duration, parse_time
@@ -53,13 +54,6 @@ def _cutoffs(request: Request) -> Cutoffs:
     )
 
 
-def _lean_node(raw: Obj) -> Obj:
-    """Keep of a node what is looked at: the list of its images alone is most of it."""
-    status = {k: v for k, v in mapping(raw, "status").items() if k != "images"}
-    metadata = {k: v for k, v in mapping(raw, "metadata").items() if k != "managedFields"}
-    return {**raw, "metadata": metadata, "status": status}
-
-
 def _lean_lease(raw: Obj) -> Obj:
     metadata = {k: v for k, v in mapping(raw, "metadata").items() if k in ("name", "namespace", "resourceVersion")}
     return {"metadata": metadata, "spec": mapping(raw, "spec")}
@@ -68,7 +62,7 @@ def _lean_lease(raw: Obj) -> Obj:
 def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     """Say what to read: nodes and Leases, then what surrounds the nodes that are not well."""
     yield Raw("/version", timeout=ASIDE_SECONDS)
-    yield List("nodes", cached=True, timeout=FIRST_SECONDS, shape=_lean_node)
+    yield List("nodes", cached=True, timeout=FIRST_SECONDS, shape=lean_node)
     yield List("leases", cached=True, timeout=FIRST_SECONDS, shape=_lean_lease)
     if _failed(snapshot, List("leases")):
         for namespace in (NODE_LEASES, "kube-system"):

@@ -14,7 +14,7 @@ from kubetriage.pods import Pod
 from kubetriage.resources import BY_PLURAL
 from kubetriage.rules import crash
 from kubetriage.rules.service import RULES
-from kubetriage.rules.service.behind import representatives
+from kubetriage.rules.service.behind import representatives, unready
 from kubetriage.rules.service.case import WORKLOADS, Backend, Options, Trace, World
 from kubetriage.rules.service.clients import client_ref
 from kubetriage.rules.service.entrances import CONTROLLER_SELECTOR, Entrance
@@ -34,7 +34,6 @@ from kubetriage.rules.service.needs import (
     served,
     service_needs,
     upward_needs,
-    without_managed_fields,
 )
 from kubetriage.rules.service.no_local_endpoints import local_policies
 from kubetriage.rules.service.symptoms import SYMPTOMS, fits
@@ -50,6 +49,7 @@ from kubetriage.rules.service.ways import (
     service_trace,
     services_for,
 )
+from kubetriage.rules.shapes import events_of_pods, without_managed_fields
 from kubetriage.selectors import field_selector_matches, label_selector_matches
 from kubetriage.snapshot import Get, List, Need, Snapshot
 
@@ -200,7 +200,7 @@ def _scan_needs(world: World, request: Request) -> Iterator[Need]:
     # The events of all namespaces are most of a large cluster; a fault needs those beside it.
     places = {p.namespace for p in troubled} | {b.namespace for b in (*pending, *empty)}
     for place in sorted(places) if len(places) <= SCAN_NAMESPACES else (namespace,):
-        yield List("events", place, shape=without_managed_fields)
+        yield List("events", place, shape=events_of_pods(p.uid for b in backends for p in unready(b)))
     for pod in troubled[:SCAN_PODS]:
         yield from crash.pod_needs(snapshot, pod, events=False)
 
@@ -234,11 +234,11 @@ def _pod_shape() -> Callable[[Obj], Obj]:
         for part in ("containers", "initContainers"):
             containers = [{k: v for k, v in c.items() if k in _CONTAINER} for c in objects(raw, "spec", part)]
             spec[part] = shared(owner, part, containers)
-        status = {k: v for k, v in mapping(raw, "status").items() if k not in ("conditions", "containerStatuses")}
+        status = {k: v for k, v in mapping(raw, "status").items() if k in _STATUS}
         conditions = [{k: v for k, v in c.items() if k in _CONDITION} for c in objects(raw, "status", "conditions")]
         status["conditions"] = shared(owner, "conditions", conditions)
-        statuses = objects(raw, "status", "containerStatuses")
-        status["containerStatuses"] = [{k: v for k, v in c.items() if k not in _UNUSED} for c in statuses]
+        statuses = [{k: v for k, v in c.items() if k in _REPORTED} for c in objects(raw, "status", "containerStatuses")]
+        status["containerStatuses"] = [shared(owner, text(c, "name"), c) for c in statuses]
         return {**kept, "metadata": metadata, "spec": spec, "status": status}
 
     return keep
@@ -257,7 +257,8 @@ _CONTAINER = (
     "env",
 )
 _CONDITION = ("type", "status", "reason", "message")
-_UNUSED = ("imageID", "containerID", "resources", "allocatedResources", "volumeMounts", "user")
+_STATUS = ("phase", "reason", "message", "podIP", "podIPs")
+_REPORTED = ("name", "ready", "started", "restartCount", "state", "lastState")
 
 
 def _scanned_node(raw: Obj) -> Obj:

@@ -12,6 +12,7 @@ from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.patterns import lazy
 from kubetriage.pods import Pod
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.shapes import lean_node
 from kubetriage.snapshot import List, Listing, Need
 
 
@@ -213,7 +214,7 @@ def unscheduled(case: Case, *blocks: Block) -> Unscheduled | None:
 def needs(case: Case) -> Iterator[Need]:
     """Ask for the nodes, once the scheduler refused the pod."""
     if unscheduled(case) is not None:
-        yield List("nodes", cached=True)
+        yield List("nodes", cached=True, shape=lean_node)
 
 
 def taints(node: Obj) -> list[Obj]:

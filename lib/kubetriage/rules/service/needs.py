@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from kubetriage.fields import Obj, mapping, objects, text
+from kubetriage.fields import objects, text
 from kubetriage.model import Ref
 from kubetriage.resources import BY_PLURAL
 from kubetriage.rules import crash
@@ -24,6 +24,7 @@ from kubetriage.rules.service.no_local_endpoints import local_policies
 from kubetriage.rules.service.routes import Entry, Path
 from kubetriage.rules.service.selectors import selects
 from kubetriage.rules.service.tls import SecretUse
+from kubetriage.rules.shapes import lean_node, without_managed_fields
 from kubetriage.snapshot import Dial, Get, List, Log, Need, Raw, Snapshot
 
 GROUPS = Raw("/apis")
@@ -68,7 +69,7 @@ def service_needs(world: World, namespace: str, name: str, options: Options) -> 
     elif backend.slice_list.complete and not backend.endpoints.items:
         yield List("endpointslices", namespace)
     if local_policies(backend):
-        yield List("nodes", cached=True)
+        yield List("nodes", cached=True, shape=lean_node)
     if backend.type == "LoadBalancer" and not objects(backend.service, "status", "loadBalancer", "ingress"):
         yield List("events", namespace, fields=f"involvedObject.uid={backend.ref.uid}")
     if world.listing("networkpolicies", namespace).items:
@@ -243,9 +244,3 @@ def elsewhere_needs(backends: Iterable[Backend]) -> Iterator[Need]:
             yield List("services", "", fields=f"metadata.name={backend.name}")
         elif backend.selector and backend.pod_list.complete and not backend.all_pods:
             yield List("pods", "", backend.selector_text)
-
-
-def without_managed_fields(raw: Obj) -> Obj:
-    """Leave out what no rule looks at, so that a long list stays small."""
-    metadata = {k: v for k, v in mapping(raw, "metadata").items() if k != "managedFields"}
-    return {**raw, "metadata": metadata}
