@@ -64,7 +64,7 @@ WORDS = [
     ('exec: "/app/run": permission denied', "/app/run", "CommandNotExecutable"),
     ('exec: "/etc": is a directory', "/etc", "CommandNotExecutable"),
     ("exec /app/server: exec format error", "/app/server", "WrongArchitecture"),
-    ("exec /app/start.sh: exec format error", "/app/start.sh", "CommandNotExecutable"),
+    ("exec /app/start.sh: exec format error", "/app/start.sh", "WrongArchitecture"),
     ('chdir to cwd ("/work") set in config.json failed: permission denied', "", "StartError"),
     ("container init was OOM-killed (memory limit too low?)", "", "StartError"),
     (
@@ -243,6 +243,24 @@ def test_a_script_of_a_config_map():
     (found,) = crash_findings(target, obj("ConfigMap", "scripts", data={"run.sh": ""}))
     assert found.cause == "CommandNotExecutable"
     assert "defaultMode" in found.fix[0].text
+
+
+def test_a_script_of_a_config_map_has_no_architecture():
+    target = containerd(
+        "exec /scripts/run.sh: exec format error",
+        volumeMounts=[{"name": "s", "mountPath": "/scripts"}],
+    )
+    target["spec"]["volumes"] = [{"name": "s", "configMap": {"name": "scripts"}}]
+    (found,) = crash_findings(target, obj("ConfigMap", "scripts", data={"run.sh": ""}))
+    assert found.cause == "CommandNotExecutable"
+    assert "#!" in found.fix[0].text
+
+
+def test_a_script_of_the_image_names_both_reasons():
+    (found,) = crash_findings(containerd("exec /app/start.sh: exec format error"))
+    assert (found.cause, found.confidence.value) == ("WrongArchitecture", "likely")
+    assert "#!/bin/sh" in found.fix[0].text
+    assert "linux/amd64" in found.fix[0].text
 
 
 def test_the_nodes_platform_is_evidence():

@@ -1,7 +1,7 @@
 """The program exists but may not be run.
 
 Meaning: the file has no execute permission for the container's user, is a directory, lies on a volume mounted
-noexec, or is a script without a ``#!`` line.
+noexec, or is a script of a ConfigMap or Secret without a ``#!`` line.
 
 Told by: ``permission denied`` or ``is a directory`` after ``exec`` in the runtime's words, or exit code 126 together
 with the shell's own last line. Words like "permission denied" elsewhere in a log are another cause.
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.fields import mapping, objects, text
 from kubetriage.model import Confidence, Finding
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.starts import Start, StartFailure, start_failures
@@ -28,15 +27,16 @@ def check(case: Case) -> Iterator[Finding]:
     """Name programs that cannot be run as they are."""
     for failure in start_failures(case, Start.NOT_EXECUTABLE, Start.FORMAT):
         if failure.kind is Start.FORMAT:
-            # A script has no architecture: the kernel misses its first line.
-            if failure.is_script:
+            # Text has no architecture: the kernel misses its first line. What lies in the image may be anything.
+            volume = failure.configuration_volume
+            if volume:
                 yield failure.finding(
                     CODE,
                     f"The kernel cannot run {failure.program} of container {failure.container.name}: a script needs a "
                     "first line that names its interpreter.",
                     case.template_fix(
-                        f"Begin {failure.program} with #!/bin/sh (or its interpreter) and rebuild; if it does, "
-                        f"{failure.container.image} is built for another processor than {case.pod.node or 'the node'}."
+                        f"Begin {failure.program} in volume {volume} with #!/bin/sh (or its interpreter), without a "
+                        "blank or an empty line before it."
                     ),
                     confidence=Confidence.LIKELY,
                 )
@@ -58,7 +58,7 @@ def _say(failure: StartFailure) -> tuple[str, str]:
             f"Container {name} cannot start: {program} is a directory.",
             f"Name the program itself in command of container {name} in {failure.case.workload_name}.",
         )
-    volume = _configuration_volume(failure)
+    volume = failure.configuration_volume
     if volume:
         return (
             f"Container {name} may not run {program}: files of volume {volume} have no execute permission.",
@@ -69,17 +69,3 @@ def _say(failure: StartFailure) -> tuple[str, str]:
         f"Make {program} executable for the container's user in image {image} (chmod +x, COPY --chmod=755), or run "
         "it through its interpreter.",
     )
-
-
-def _configuration_volume(failure: StartFailure) -> str:
-    """Return the ConfigMap or Secret volume that holds the program, or empty."""
-    for mount in objects(failure.container.spec, "volumeMounts"):
-        path = text(mount, "mountPath").rstrip("/")
-        if not path or not failure.program.startswith(path):
-            continue
-        for volume in objects(failure.case.pod.raw, "spec", "volumes"):
-            if text(volume, "name") == text(mount, "name") and any(
-                mapping(volume, kind) for kind in ("configMap", "secret", "projected")
-            ):
-                return text(volume, "name")
-    return ""

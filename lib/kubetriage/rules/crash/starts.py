@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kubetriage.events import Event
-from kubetriage.fields import objects, text, texts
+from kubetriage.fields import mapping, objects, text, texts
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Termination
@@ -167,6 +167,20 @@ class StartFailure:
     def is_script(self) -> bool:
         """The program is a script by its name."""
         return bool(_SCRIPT.search(self.program))
+
+    @property
+    def configuration_volume(self) -> str:
+        """The ConfigMap, Secret or projected volume that holds the program, which then is a script; or empty."""
+        for mount in objects(self.container.spec, "volumeMounts"):
+            path = text(mount, "mountPath").rstrip("/")
+            if not path or not self.program.startswith(path):
+                continue
+            for volume in objects(self.case.pod.raw, "spec", "volumes"):
+                if text(volume, "name") == text(mount, "name") and any(
+                    mapping(volume, kind) for kind in ("configMap", "secret", "projected")
+                ):
+                    return text(volume, "name")
+        return ""
 
     @property
     def hidden_by(self) -> str:

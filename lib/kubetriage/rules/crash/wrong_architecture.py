@@ -5,7 +5,8 @@ platform. Often an image built on an arm64 laptop runs on amd64 nodes, or the ot
 
 Told by: ``exec format error`` in the runtime's words or as the last line of the log (exit code 1 or 255), or ``no
 match for platform in manifest`` and its relatives in the pull error; the node's architecture is shown beside it. A
-script without a ``#!`` line gives the same kernel error and is CommandNotExecutable.
+script gives the same error when its interpreter is built for another processor, and when it has no ``#!`` line; one
+that comes from a ConfigMap or Secret is CommandNotExecutable.
 
 Fix: build the image for the nodes' platform (docker buildx build --platform linux/amd64,linux/arm64), or choose nodes
 by the label kubernetes.io/arch.
@@ -40,14 +41,17 @@ def check(case: Case) -> Iterator[Finding]:
             evidence=evidence,
         )
     for failure in start_failures(case, Start.FORMAT):
-        if failure.is_script:
+        if failure.configuration_volume:
             continue
-        program = failure.program or "its program"
+        program, words = failure.program or "its program", _words(case, failure.container.image, build)
+        culprit, otherwise = "it is built for another processor", ""
+        if failure.is_script:
+            culprit = "its interpreter is built for another processor, or it has no #! line"
+            otherwise = f" If the image is built for that, begin {program} with #!/bin/sh (or its interpreter)."
         yield failure.finding(
             CODE,
-            f"{node} cannot run {program} of container {failure.container.name} (exec format error): it is built for "
-            "another processor.",
-            case.template_fix(_words(case, failure.container.image, build)),
+            f"{node} cannot run {program} of container {failure.container.name} (exec format error): {culprit}.",
+            case.template_fix(words + otherwise),
             evidence=evidence,
             # An empty or damaged file gives the same error; the image's own platform is not visible here.
             confidence=Confidence.LIKELY,
