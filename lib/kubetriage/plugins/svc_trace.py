@@ -199,8 +199,9 @@ def _scan_needs(world: World, request: Request) -> Iterator[Need]:
     pending = [b for b in backends if _is_pending(b)]
     # The events of all namespaces are most of a large cluster; a fault needs those beside it.
     places = {p.namespace for p in troubled} | {b.namespace for b in (*pending, *empty)}
+    told = events_of_pods(p.uid for b in backends for p in unready(b))
     for place in sorted(places) if len(places) <= SCAN_NAMESPACES else (namespace,):
-        yield List("events", place, shape=events_of_pods(p.uid for b in backends for p in unready(b)))
+        yield List("events", place, shape=told)
     for pod in troubled[:SCAN_PODS]:
         yield from crash.pod_needs(snapshot, pod, events=False)
 
@@ -212,7 +213,7 @@ def _is_pending(backend: Backend) -> bool:
 def _pod_shape() -> Callable[[Obj], Obj]:
     """Return what keeps of a pod that is well only what Services and policies look at.
 
-    What is equal in all pods of one controller is kept once.
+    What is equal in all pods of one controller, or on one node, is kept once.
     """
     pool: dict[tuple[str, str], Any] = {}
 
@@ -227,14 +228,15 @@ def _pod_shape() -> Callable[[Obj], Obj]:
             return kept
         owner = text(controller_of(raw), "uid")
         metadata = {
-            k: shared(owner, k, v) if k in ("labels", "annotations", "ownerReferences") else v
+            k: shared(owner, k, v) if k in ("namespace", "labels", "annotations", "ownerReferences") else v
             for k, v in mapping(kept, "metadata").items()
         }
-        spec = {k: v for k, v in mapping(raw, "spec").items() if k in _SPEC}
+        spec = {k: shared(str(v), k, v) for k, v in mapping(raw, "spec").items() if k in _SPEC}
         for part in ("containers", "initContainers"):
             containers = [{k: v for k, v in c.items() if k in _CONTAINER} for c in objects(raw, "spec", part)]
             spec[part] = shared(owner, part, containers)
         status = {k: v for k, v in mapping(raw, "status").items() if k in _STATUS}
+        status["phase"] = shared("", "phase", status.get("phase"))
         conditions = [{k: v for k, v in c.items() if k in _CONDITION} for c in objects(raw, "status", "conditions")]
         status["conditions"] = shared(owner, "conditions", conditions)
         statuses = [{k: v for k, v in c.items() if k in _REPORTED} for c in objects(raw, "status", "containerStatuses")]
