@@ -228,6 +228,20 @@ def test_a_network_condition_is_not_sent_to_the_kernel():
 
 
 @pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("KernelDeadlock", "KernelDeadlock"),
+        ("example.com/disk-slow", "DiskSlow"),
+        ("etcdIsVoter", "EtcdIsVoter"),
+        ("5", "Condition5"),
+        ("-", "Condition"),
+    ],
+)
+def test_any_type_of_a_condition_makes_a_code_of_the_contract(kind, code):
+    assert node_problem.code(kind) == code
+
+
+@pytest.mark.parametrize(
     ("changed", "severity", "confidence"),
     [(-10, Severity.WARNING, Confidence.POSSIBLE), (-300, Severity.ERROR, Confidence.LIKELY)],
 )

@@ -15,6 +15,7 @@ docs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from kubetriage.fields import Obj, objects, text
@@ -58,6 +59,16 @@ def polarity(kind: str) -> bool | None:
     return True if _GOOD.search(kind) else None
 
 
+def code(kind: str) -> str:
+    """Write a condition's type as a cause code: ``example.com/disk-slow`` is DiskSlow.
+
+    The API takes any words for the type of a node's condition.
+    """
+    words = re.findall(r"[A-Za-z0-9]+", kind.rpartition("/")[2])
+    joined = "".join(word[0].upper() + word[1:] for word in words)
+    return joined if joined[:1].isalpha() else f"Condition{joined}"
+
+
 def check(case: NodeCase) -> Iterator[Finding]:
     """Yield a finding for each bad condition, and a note for each that cannot be judged."""
     for found in objects(case.node, "status", "conditions"):
@@ -83,7 +94,7 @@ def _finding(case: NodeCase, found: Obj, severity: Severity, confidence: Confide
         evidence.append(Evidence("status", f"status.conditions[{kind}].lastHeartbeatTime", ago))
     words = text(found, "message") or "no message"
     return Finding(
-        kind,
+        code(kind),
         severity,
         confidence,
         case.ref,
