@@ -463,3 +463,10 @@ def test_the_spread_constraint(words, expected):
     rule = {"topologyKey": "zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
     (found,) = crash_findings(pending(f"3 node(s) {words}", topologySpreadConstraints=[rule]))
     assert expected in found.message
+
+
+def test_a_cluster_without_nodes():
+    words = "no nodes available to schedule pods"
+    target = pod(phase="Pending", node="", conditions=[{"type": "PodScheduled", "status": "False", "message": words}])
+    (found,) = crash_findings(target)
+    assert (found.cause, found.message) == ("UnschedulableResources", "The cluster has no nodes.")

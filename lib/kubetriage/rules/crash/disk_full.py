@@ -103,7 +103,7 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
         )
     path = path_near(said.line, said.match.start())
     found = mount_of(words.container, path) if path else None
-    where = "on its own file system" if path else ""
+    where = " on its own file system" if path else ""
     evidence = []
     fix = Fix(
         f"Find what fills the disk of {name} (kubectl exec, df -h and du); write large data to a volume that is "
@@ -112,7 +112,7 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
     verify = [case.kubectl(f"describe pod {case.pod.name}")]
     if found is not None:
         mount, volume = found
-        where = f"on {volume_words(volume)}"
+        where = f" on {volume_words(volume)}"
         at = f"{words.container.spec_path}.volumeMounts[{text(mount, 'name')}]"
         evidence.append(Evidence("spec", at, f"{text(mount, 'mountPath')} is {volume_words(volume)}"))
         claim = text(volume, "persistentVolumeClaim", "claimName")
@@ -136,7 +136,7 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
     return words.finding(
         CODE,
         said.confidence,
-        f"{name} ended because no space is left {where}{target}: {short(said.line)}.".replace("  ", " "),
+        f"{name} ended because no space is left{where}{target}: {short(said.line)}.",
         quoted=(said.line,),
         evidence=evidence,
         fix=(fix,),

@@ -30,6 +30,9 @@ class Block(enum.Enum):
     OTHER = "other"
 
 
+NO_NODES = "no nodes available to schedule pods"
+"""All that the scheduler says in a cluster without nodes."""
+
 # Reasons of the scheduler's filter plugins (kubernetes pkg/scheduler/framework/plugins), 1.28 to 1.36. The order is
 # that of a tie, too: what the pod asks for before what the nodes forbid.
 _REASONS: tuple[tuple[Block, re.Pattern[str]], ...] = (
@@ -42,8 +45,11 @@ _REASONS: tuple[tuple[Block, re.Pattern[str]], ...] = (
             r'persistentvolumeclaim "[^"]+" is being deleted'
         ),
     ),
-    # noderesources, nodevolumelimits, dynamicresources.
-    (Block.RESOURCES, lazy(r"Insufficient |Too many pods|exceed max volume count|cannot allocate all claims")),
+    # noderesources, nodevolumelimits, dynamicresources; ErrNoNodesAvailable of schedule_one.go.
+    (
+        Block.RESOURCES,
+        lazy(rf"Insufficient |Too many pods|exceed max volume count|cannot allocate all claims|{NO_NODES}"),
+    ),
     # podtopologyspread, volumebinding, volumezone. "volume node affinity conflict" until 1.33 or so.
     (
         Block.TOPOLOGY,
@@ -97,6 +103,8 @@ class Reason:
 
 def parse_reasons(message: str) -> tuple[Reason, ...]:
     """Split a FailedScheduling message; empty when it is none."""
+    if message.strip().startswith(NO_NODES):
+        return (Reason(Block.RESOURCES, NO_NODES, 0),)
     match = _MESSAGE.search(message)
     if match is None:
         return ()

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from kubetriage.fields import Obj, dig, name_of
-from kubetriage.model import Evidence, Finding
+from kubetriage.model import Evidence, Finding, Fix
 from kubetriage.patterns import lazy
 from kubetriage.pods import Pod
 from kubetriage.quantity import parse_quantity
@@ -65,6 +65,13 @@ def check(case: Case) -> Iterator[Finding]:
     """Compare the request with the nodes."""
     found = scheduling.unscheduled(case, Block.RESOURCES)
     if found is None:
+        return
+    if found.head.words == scheduling.NO_NODES:
+        yield found.finding(
+            CODE,
+            "The cluster has no nodes.",
+            (Fix("Add a node, or see why the autoscaler of the cluster adds none: kubectl get nodes"),),
+        )
         return
     resource = _resource(found)
     if not resource:
