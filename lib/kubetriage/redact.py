@@ -439,7 +439,8 @@ def _redact_values(text: str) -> str:
                 continue  # a position in a file
             needs_looks = spaced and not line_start and not compound
         else:
-            needs_looks = False
+            # The end of a quoted path or URL, with a sentence behind it: Post "https://idp/token": dial tcp: ...
+            needs_looks = bool(close) and start == at and text[name_start - 1 : name_start] == "/"
         if _withheld(name, text[start:end], needs_looks):
             out += [text[done:start], MARK]
             done = end

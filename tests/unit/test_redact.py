@@ -14,6 +14,7 @@ from kubetriage.redact import _LITERALS, MARK, _may_match, clean, redact, secrec
 PLANTED = "hunter2X"
 
 LEAKS = [
+    "'/vault/token': hunter2X",
     "DB_PASSWORD=hunter2X",
     "password=hunter2X",
     "password: hunter2X",
@@ -115,6 +116,9 @@ TOKENS = [
 ]
 
 UNTOUCHED = [
+    'Post "https://idp.example.com/token": tls: failed to verify certificate: x509: certificate has expired',
+    'Get "https://10.96.0.1:443/api/v1/secrets": dial tcp 10.96.0.1:443: connect: connection refused',
+    "'/var/run/secrets/token': Permission denied",
     "invalid token: unexpected character",
     "SyntaxError: Unexpected token: punc (})",
     "SyntaxError: Unexpected token } in JSON at position 5",
