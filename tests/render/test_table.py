@@ -52,3 +52,15 @@ def test_sentences_wrap_with_an_indent(width):
     assert lines[0].startswith("  word")
     assert all(line.startswith("    word") for line in lines[1:])
     assert wrapped("a\nb", None, "    ", "  ") == "  a b"
+
+
+def test_a_word_that_is_too_long_breaks_at_a_joint():
+    lines = table(["A"], [["kube-controller-manager-of-cluster-1 leads"]], 20, (0,)).splitlines()
+    assert lines[1:] == ["kube-controller-", "manager-of-cluster-1", "leads"]
+
+
+@given(st.text("ab日-/. ", max_size=80), st.integers(4, 40))
+def test_folding_loses_no_letter_and_keeps_the_width(words, width):
+    drawn = table(["A"], [[words]], width, (0,), headers=False)
+    assert "".join(drawn.split()) == "".join(words.split())
+    assert all(wcswidth(line) <= max(width, 12) for line in drawn.splitlines())

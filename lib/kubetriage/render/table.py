@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 _GAP = 2
 """Blanks between columns of tabulate's plain format."""
@@ -10,6 +10,8 @@ _NARROWEST = 12
 """A wrapped column is not made narrower than this, even when the line then passes the terminal's width."""
 _LONGEST_WORD = 28
 """Longer words are broken rather than given the room of the other columns."""
+_JOINTS = "-/.,:=@_"
+"""Behind one of these a word that is too long is broken."""
 
 
 def prepare() -> None:
@@ -39,7 +41,6 @@ def table(
         return max((max(wcswidth(line), 0) for line in words.splitlines()), default=0)
 
     shown = [[" ".join(cell.split("\n")) if width is None else cell for cell in row] for row in rows]
-    limits: list[int | None] = [None] * len(columns)
     if width is not None and rows:
         wide = [
             max([natural(columns[i]) if headers else 0, *(natural(row[i]) for row in shown)])
@@ -51,6 +52,7 @@ def table(
             for i in range(len(columns))
         ]
         limits = _share(wide, longest, room, flexible)
+        shown = [[_folded(cell, limit) for cell, limit in zip(row, limits, strict=True)] for row in shown]
     # Headers would otherwise get two more blanks than their column needs.
     tabulate_module.MIN_PADDING = 0
     drawn = tabulate_module.tabulate(
@@ -58,10 +60,29 @@ def table(
         headers=list(columns) if headers else (),
         tablefmt="plain",
         disable_numparse=True,
-        maxcolwidths=limits if any(limit is not None for limit in limits) else None,
-        break_on_hyphens=False,
     )
     return "\n".join(line.rstrip() for line in drawn.splitlines())
+
+
+def _folded(cell: str, width: int | None) -> str:
+    """Fold a cell to its column; a word that is too long breaks where names and paths have their joints."""
+    if width is None:
+        return cell
+    return "\n".join(wrapped(" ".join(_pieces(line, width)), width) for line in cell.splitlines())
+
+
+def _pieces(line: str, width: int) -> Iterator[str]:
+    """Yield the words of a line, none wider than a column."""
+    from wcwidth import wcswidth
+
+    for word in line.split():
+        while max(wcswidth(word), 0) > width:
+            fits = next(n for n in range(len(word) - 1, 0, -1) if n == 1 or max(wcswidth(word[:n]), 0) <= width)
+            joint = max(word.rfind(mark, 0, fits) for mark in _JOINTS) + 1
+            end = joint if joint > fits // 2 else fits
+            yield word[:end]
+            word = word[end:]
+        yield word
 
 
 def _share(natural: list[int], words: list[int], room: int, flexible: Sequence[int]) -> list[int | None]:
