@@ -13,7 +13,7 @@ from datetime import datetime
 from kubetriage.fields import Obj, dig, mapping, number, text
 from kubetriage.model import Evidence
 from kubetriage.patterns import lazy
-from kubetriage.snapshot import Listing
+from kubetriage.snapshot import List, Listing, Snapshot
 from kubetriage.times import format_time, parse_time
 
 _CONTAINER_PATH = lazy(r"spec\.(containers|initContainers|ephemeralContainers)\{(.+)\}\Z")
@@ -106,3 +106,29 @@ class Events:
             if not matching or re.search(matching, event.message):
                 return event
         return None
+
+
+def node_event_selector(node: str) -> str:
+    """Choose the events about a node, as a field selector.
+
+    By name: the node controller files them under the node's uid, kubelets under the node's name or without a uid.
+    """
+    return f"involvedObject.kind=Node,involvedObject.name={node}"
+
+
+def node_event_need(node: str, timeout: float = 0.0) -> List:
+    """Ask for the events about a node; those of cluster-scoped objects stand in the namespace default."""
+    return List("events", "default", fields=node_event_selector(node), timeout=timeout)
+
+
+def node_events(snapshot: Snapshot, node: str, uid: str = "") -> Events:
+    """Return the events about a node; with ``uid`` not those of an earlier node of the same name."""
+    listing = snapshot.list("events", "default", fields=node_event_selector(node))
+    chosen = []
+    for raw in listing.items:
+        about = raw.get("involvedObject") or raw.get("regarding")
+        if text(about, "kind") == "Node" and text(about, "name") == node:
+            filed = text(about, "uid")
+            if not uid or filed in ("", node, uid):
+                chosen.append(raw)
+    return Events.of(Listing(tuple(chosen), listing.complete, listing.why, listing.presumed))

@@ -2,9 +2,10 @@ from datetime import datetime, timezone
 
 import pytest
 
-from kubetriage.events import Events, read_event
-from kubetriage.snapshot import Listing
+from kubetriage.events import Events, node_event_need, node_events, read_event
+from kubetriage.snapshot import Listing, Snapshot
 
+NOW = datetime(2026, 1, 1, 11, 0, tzinfo=timezone.utc)
 CORE = {
     "metadata": {"creationTimestamp": "2026-01-01T10:00:00Z"},
     "involvedObject": {"uid": "u", "fieldPath": "spec.containers{app}"},
@@ -61,3 +62,25 @@ def test_events_are_in_time_order_and_chosen_by_reason_and_container():
     assert last is not None
     assert last.count == 3
     assert events.last("BackOff", matching="no such") is None
+
+
+def _about_node(reason: str, uid: str, name: str = "node-1") -> dict[str, object]:
+    about = {"kind": "Node", "name": name, "uid": uid}
+    return {"metadata": {"name": f"{name}.{reason}", "namespace": "default"}, "involvedObject": about, "reason": reason}
+
+
+def test_events_of_a_node_are_found_by_name_whatever_uid_they_are_filed_under() -> None:
+    made = Snapshot(NOW)
+    events = [
+        _about_node("FromKubelet", ""),
+        _about_node("FromOlderKubelet", "node-1"),
+        _about_node("FromController", "uid-1"),
+        _about_node("OfItsPredecessor", "uid-0"),
+        _about_node("OfAnother", "", "node-2"),
+    ]
+    made.add_list(node_event_need("node-1"), events)
+    own = {"FromKubelet", "FromOlderKubelet", "FromController"}
+    assert {e.reason for e in node_events(made, "node-1", "uid-1").items} == own
+    assert {e.reason for e in node_events(made, "node-1").items} == own | {"OfItsPredecessor"}
+    assert node_events(made, "node-1").seen
+    assert not node_events(made, "node-2").seen

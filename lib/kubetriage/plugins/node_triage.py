@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
+from kubetriage.events import node_event_need, node_event_selector
 from kubetriage.fields import Obj, condition, dig, flag, labels, mapping, objects, text
 from kubetriage.model import Diagnosis, Finding, Lines, NotSeen, Ref, Section, Severity, Table
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request
@@ -18,7 +19,6 @@ from kubetriage.rules.node.case import (
     NODE_CHECKS,
     NodeCase,
     cases,
-    event_selector,
     read_cluster,
     stale_through_etcd,
 )
@@ -81,7 +81,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
         for case in found:
             if not _troubled(case) and cluster.whole.kind != "frozen":
                 # A reboot that it has survived is all that a healthy node has to tell.
-                yield List("events", "default", fields=event_selector(case.name), timeout=ASIDE_SECONDS)
+                yield node_event_need(case.name, ASIDE_SECONDS)
 
 
 def _failed(snapshot: Snapshot, need: Need) -> bool:
@@ -128,7 +128,7 @@ def _details(snapshot: Snapshot, request: Request, chosen: Sequence[NodeCase]) -
     if all(snapshot.knows(n) for n in _pod_needs(names)):
         yield from _surroundings(chosen)
         for case in () if frozen else chosen[:GROUP_SHOWN]:
-            yield List("events", "default", fields=event_selector(case.name), timeout=ASIDE_SECONDS)
+            yield node_event_need(case.name, ASIDE_SECONDS)
 
 
 def _reads_figures(snapshot: Snapshot, request: Request) -> bool:
@@ -491,7 +491,7 @@ def _gap(case: NodeCase, need: Need, why: str) -> NotSeen | None:
         return NotSeen("health checks of machine controllers", f"{why}; what will act on the node may be missing")
     if isinstance(need, List):
         if need.resource == "events":
-            if need.fields != event_selector(case.name):
+            if need.fields != node_event_selector(case.name):
                 return None
             return NotSeen(
                 f"events of node {case.name}", f"{why}; a reboot, a shutdown or an OOM before would stand there"
@@ -549,7 +549,7 @@ def _manual(case: NodeCase, findings: tuple[Finding, ...]) -> tuple[tuple[str, s
         )
     rows.append(
         (
-            f"kubectl get events --field-selector {event_selector(case.name)}",
+            f"kubectl get events --field-selector {node_event_selector(case.name)}",
             "; ".join(dict.fromkeys(e.reason for e in case.events.items[-5:])) or "none",
             f"together: {head.cause if head else 'nothing wrong'}",
         )

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kubetriage.events import node_events
 from kubetriage.fields import texts
 from kubetriage.logs import last_line
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.rules.crash.attribution import Attribution, Killer, attribute
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.node_restarted import NEAR, node_events
+from kubetriage.rules.crash.node_restarted import NEAR
 
 CODE = "KilledBySignal"
 
@@ -62,7 +63,7 @@ def _who(verdict: Attribution) -> str:
 def _node_oom(case: Case) -> Iterator[Evidence]:
     """Yield OOM kills that the node reported around the end."""
     ends = [e.finished for c in case.containers if (e := case.crash(c)) is not None and e.finished is not None]
-    for event in node_events(case, "SystemOOM", "OOMKilling"):
+    for event in node_events(case.snapshot, case.pod.node).select("SystemOOM", "OOMKilling"):
         if event.last is not None and any(abs(event.last - e) <= NEAR for e in ends):
             yield event.evidence()
 

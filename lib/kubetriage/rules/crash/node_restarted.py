@@ -17,12 +17,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.events import Event, read_event
+from kubetriage.events import node_event_need, node_events
 from kubetriage.fields import objects, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.pods import Container, Termination
 from kubetriage.rules.crash.case import Case
-from kubetriage.snapshot import List, Need
+from kubetriage.snapshot import Need
 from kubetriage.times import parse_time
 
 CODE = "NodeRestarted"
@@ -41,25 +41,8 @@ def needs(case: Case) -> Iterator[Need]:
     for container in case.containers:
         end = case.crash(container)
         if end is not None and case.pod.node and (lost(end) or end.exit_code == 137) and end.reason != "OOMKilled":
-            yield _node_events(case.pod.node)
+            yield node_event_need(case.pod.node)
             return
-
-
-def _node_events(node: str) -> List:
-    return List("events", "default", fields=f"involvedObject.kind=Node,involvedObject.name={node}")
-
-
-def node_events(case: Case, *reasons: str) -> list[Event]:
-    """Return the known events of the pod's node."""
-    need = _node_events(case.pod.node)
-    found = []
-    for raw in case.snapshot.list("events", "default", fields=need.fields).items:
-        about = raw.get("involvedObject") or raw.get("regarding")
-        if text(about, "kind") == "Node" and text(about, "name") == case.pod.node:
-            event = read_event(raw)
-            if event.reason in reasons:
-                found.append(event)
-    return found
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -75,7 +58,7 @@ def check(case: Case) -> Iterator[Finding]:
 
 def _proof(case: Case, container: Container, end: Termination) -> Iterator[Evidence]:
     moment = end.finished
-    for event in node_events(case, "Rebooted", "Starting"):
+    for event in node_events(case.snapshot, case.pod.node).select("Rebooted", "Starting"):
         if moment is not None and event.last is not None and abs(event.last - moment) <= NEAR:
             yield event.evidence()
     for event in case.events.select("SandboxChanged"):

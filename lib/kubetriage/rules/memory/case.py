@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
-from kubetriage.events import Event, Events
-from kubetriage.fields import mapping, objects, text
+from kubetriage.events import Event, Events, node_event_need, node_events
+from kubetriage.fields import mapping, objects, text, uid_of
 from kubetriage.model import Confidence, Evidence, Fix, Ref
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Pod, Termination
@@ -31,7 +31,7 @@ from kubetriage.rules.memory.flags import (
 )
 from kubetriage.rules.memory.hotspot import ASSUMED_JDK, MIB, MODELLED, supports_containers
 from kubetriage.rules.memory.wishes import Wishes
-from kubetriage.snapshot import Get, List, Log, Lookup, Need, Snapshot, State
+from kubetriage.snapshot import Get, Log, Lookup, Need, Snapshot, State
 
 KilledBy = Literal["container", "pod", "node"]
 
@@ -100,8 +100,8 @@ class Case:
 
     @cached_property
     def node_events(self) -> Events:
-        """Events about the node; its name stands in for the uid in events of kubelet and node-problem-detector."""
-        return Events.of(self.snapshot.events("default", self.pod.node, self.pod.node, "Node"))
+        """Events about the node."""
+        return node_events(self.snapshot, self.pod.node, uid_of(self.node.obj))
 
     @cached_property
     def usage(self) -> usage.Usage:
@@ -309,7 +309,7 @@ def container_needs(snapshot: Snapshot, container: Container, *, usage_too: bool
     if pod.node:
         yield Get("nodes", "", pod.node)
         if any(e.reason == "OOMKilled" for e in (container.current_termination, container.last_termination) if e):
-            yield List("events", "default", fields=f"involvedObject.uid={pod.node}")
+            yield node_event_need(pod.node)
     yield from crash.owner_needs(snapshot, pod.raw)
     if usage_too:
         yield from usage.usage_needs(snapshot, pod)

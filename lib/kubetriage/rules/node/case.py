@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from kubetriage.events import Events
+from kubetriage.events import Events, node_events
 from kubetriage.fields import Obj, condition, controller_of, dig, labels, name_of, namespace_of, objects, text, uid_of
 from kubetriage.model import Evidence, Fix, Ref
 from kubetriage.pods import Pod
@@ -533,23 +533,6 @@ def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def node_events(snapshot: Snapshot, node: Obj) -> Events:
-    """Return the events about a node: the kubelet files them without a uid, or with the node's name as uid."""
-    name, uid = name_of(node), uid_of(node)
-    listing = snapshot.list("events", "default", fields=event_selector(name))
-    chosen = []
-    for raw in listing.items:
-        about = raw.get("involvedObject") or raw.get("regarding")
-        if text(about, "kind") == "Node" and text(about, "name") == name and text(about, "uid") in ("", name, uid):
-            chosen.append(raw)
-    return Events.of(Listing(tuple(chosen), listing.complete, listing.why, listing.presumed))
-
-
-def event_selector(node: str) -> str:
-    """Return the field selector for the events of a node."""
-    return f"involvedObject.kind=Node,involvedObject.name={node}"
-
-
 def cases(snapshot: Snapshot, names: Sequence[str], cluster: Cluster) -> Iterator[NodeCase]:
     """Build the cases of these nodes, in the given order."""
     wanted = set(names)
@@ -562,4 +545,5 @@ def cases(snapshot: Snapshot, names: Sequence[str], cluster: Cluster) -> Iterato
             by_node.setdefault(place, []).append(Pod(raw))
     for name in names:
         if node := cluster.nodes.get(name):
-            yield NodeCase(node, cluster, snapshot, by_node.get(name, ()), siblings, node_events(snapshot, node))
+            events = node_events(snapshot, name, uid_of(node))
+            yield NodeCase(node, cluster, snapshot, by_node.get(name, ()), siblings, events)
