@@ -104,7 +104,7 @@ def cause_table(plugin: Plugin) -> str:
     seen: dict[str, str] = {}
     for rule in plugin.rules:
         for code in codes(rule):
-            seen.setdefault(code, read_page(rule)[0].replace("\n", " ").rstrip("."))
+            seen.setdefault(code, read_page(rule, code)[0].replace("\n", " ").rstrip("."))
     rows = "".join(f"| [{code}](docs/causes/{code}.md) | {summary} |\n" for code, summary in seen.items())
     return f"### kubectl {plugin.name}\n\n| cause | meaning |\n| --- | --- |\n{rows}"
 

@@ -131,8 +131,8 @@ class Plugin:
 
 def codes(rule: ModuleType) -> tuple[str, ...]:
     """Return the cause codes that a rule finds: ``CODES`` of a rule for a family of conditions, else its ``CODE``."""
-    many: tuple[str, ...] = getattr(rule, "CODES", ())
-    return many or (rule.CODE,)
+    many: Mapping[str, str] = getattr(rule, "CODES", {})
+    return tuple(many) or (rule.CODE,)
 
 
 def load(name: str) -> Plugin:

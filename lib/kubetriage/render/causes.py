@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 
 from kubetriage.patterns import lazy
@@ -18,10 +18,11 @@ _PROGRAMS = ("chmod", "etcd", "kubectl", "malloc")
 _LABEL = lazy(rf"^({'|'.join(LABELS)}):\s*", re.MULTILINE)
 
 
-def read_page(rule: ModuleType) -> tuple[str, dict[str, str]]:
-    """Split a rule's docstring into its first line and its labelled paragraphs.
+def read_page(rule: ModuleType, code: str) -> tuple[str, dict[str, str]]:
+    """Return what a cause means in one line, and the labelled paragraphs of its rule's docstring.
 
-    Raises ValueError when a paragraph is missing.
+    The line is the docstring's first, or that of the code in ``CODES`` where a rule finds several. Raises ValueError
+    when a paragraph is missing.
     """
     doc = inspect.cleandoc(rule.__doc__ or "")
     parts = _LABEL.split(doc)
@@ -29,14 +30,15 @@ def read_page(rule: ModuleType) -> tuple[str, dict[str, str]]:
     missing = [label for label in LABELS if not paragraphs.get(label)]
     if missing:
         raise ValueError(f"{rule.__name__}: the docstring lacks {', '.join(missing)}")
-    return parts[0].strip(), paragraphs
+    titles: Mapping[str, str] = getattr(rule, "CODES", {})
+    return f"{titles[code]}." if code in titles else parts[0].strip(), paragraphs
 
 
 def cause_page(code: str, rules: Sequence[tuple[str, ModuleType]]) -> str:
     """Write the page of one cause code as Markdown; ``rules`` are (plugin name, rule) pairs that find it."""
     lines = [f"# {code}", ""]
     for name, rule in rules:
-        summary, paragraphs = read_page(rule)
+        summary, paragraphs = read_page(rule, code)
         if len(rules) > 1:
             lines += [f"## In kubectl {name}", ""]
         lines += [summary, ""]

@@ -1,7 +1,7 @@
 """A condition that is not the kubelet's own reports a problem; its type is the code.
 
-Meaning: for example KernelDeadlock or ReadonlyFilesystem. An agent on the node (Node Problem Detector, a cloud's
-monitoring agent, a CNI) found what the kubelet does not look for.
+Meaning: an agent on the node (Node Problem Detector, a cloud's monitoring agent, a CNI) found what the kubelet does
+not look for, and says so in a condition of the node.
 
 Told by: the condition's status under its polarity. Types that end in Ready, Healthy, IsVoter or Up are good
 when True (EKS node monitoring agent, k3s); types that name a trouble are bad when True (Node Problem Detector);
@@ -25,23 +25,23 @@ from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.contact import KUBELET_CONDITIONS, condition_evidence
 from kubetriage.times import human_duration, parse_time
 
-CODES = (
-    "KernelDeadlock",
-    "ReadonlyFilesystem",
-    "XfsShutdown",
-    "CperHardwareErrorFatal",
-    "CorruptDockerOverlay2",
-    "DiskBadBlock",
-    "FrequentKubeletRestart",
-    "FrequentContainerdRestart",
-    "FrequentDockerRestart",
-    "FrequentUnregisterNetDevice",
-    "KubeletUnhealthy",
-    "ContainerRuntimeUnhealthy",
-    "NTPProblem",
-    "NetworkUnavailable",
-)
-"""Types of Node Problem Detector's own configuration and of the API; agents add others."""
+CODES = {
+    "KernelDeadlock": "The node's kernel is deadlocked: tasks hang and do not come back",
+    "ReadonlyFilesystem": "A file system of the node turned read-only, as the kernel does after disk errors",
+    "XfsShutdown": "An XFS file system of the node shut itself down after an error",
+    "CperHardwareErrorFatal": "The node's firmware reports a fatal hardware error",
+    "CorruptDockerOverlay2": "Docker's image store on the node (overlay2) is corrupt",
+    "DiskBadBlock": "A disk of the node has bad blocks",
+    "FrequentKubeletRestart": "The kubelet of the node restarts again and again",
+    "FrequentContainerdRestart": "containerd of the node restarts again and again",
+    "FrequentDockerRestart": "Docker of the node restarts again and again",
+    "FrequentUnregisterNetDevice": "The node's kernel cannot let go of network devices of ended pods",
+    "KubeletUnhealthy": "The node's own health checker finds that the kubelet does not answer",
+    "ContainerRuntimeUnhealthy": "The node's own health checker finds that the container runtime does not answer",
+    "NTPProblem": "The node's clock is not kept right by its time service",
+    "NetworkUnavailable": "The network of the node's pods is not set up, says its route controller or network plugin",
+}
+"""Types of Node Problem Detector's own configuration and of the API, and what each says; agents add others."""
 
 _GOOD = lazy(r"(?<!Not)(Ready|Healthy|IsVoter|Up)\Z")
 # Words by which agents name a trouble: Node Problem Detector's config/*.json, AKS, GKE and OpenShift agents.
