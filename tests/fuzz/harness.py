@@ -153,6 +153,8 @@ def check(subject: Subject, rng: random.Random, *, thorough: bool) -> int:
         if shown
         else ""
     )
+    for fix in (x for d in shown for f in d.findings for x in f.fix if x.patch is not None):
+        assert fix.on is not None, f"a patch of nothing: {fix.text}"
     content = document(shown, snapshot.now)
     written = as_json(content)
     took = time.thread_time() - began

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kubetriage.model import Confidence, Severity
+from kubetriage.model import Confidence, Ref, Severity
 from kubetriage.plugins import Request, codes, load
 from kubetriage.rules.node import RULES, node_problem
 from kubetriage.rules.node.contact import kubelet_path
@@ -447,6 +447,7 @@ def test_shorter_tolerations_come_as_a_patch_that_keeps_the_others():
     got = finding(gone(pods=[pod(owner=("ReplicaSet", "web-5d8c"), tolerations=tolerations)]))
     patches = [f for f in got.fix if f.patch]
     assert len(patches) == 1
+    assert patches[0].on == Ref("Deployment", "shop", "web")
     assert "Deployment shop/web " in patches[0].text
     assert "Cost" in patches[0].text
     wanted = patches[0].patch["spec"]["template"]["spec"]["tolerations"]

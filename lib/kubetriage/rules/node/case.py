@@ -484,6 +484,7 @@ class NodeCase:
                 f"{eviction.seconds}s. Cost: any loss of contact over {30 + int(self.contact.grace.total_seconds())}s "
                 "moves them, also when only the kubelet restarts, and the old pods run on until the node is back.",
                 patch=_tolerate(row.pod, 30),
+                on=Ref("Deployment", row.pod.namespace, name),
             )
             if len(offered) == 2:
                 return
