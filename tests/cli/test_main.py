@@ -75,7 +75,25 @@ def test_yaml_and_json_say_the_same():
         (["deployment"], "error: resource(s) were provided, but no name was specified\n"),
         (["node/x"], "error: why-crash does not take nodes; it takes pod, deployment, "),
         (["pod/x", "y"], "error: there is no need to specify a resource type as a separate argument"),
-        (["x", "--request-timeout", "soon"], 'error: invalid argument for "--request-timeout" flag: time: invalid'),
+        (["pod/x/y"], "error: arguments in resource/name form may not have more than one slash\n"),
+        (["pod/"], "error: arguments in resource/name form must have a single resource and name\n"),
+        ([""], "error: resource name may not be empty\n"),
+        (["pod", ""], "error: resource name may not be empty\n"),
+        ([".."], "error: invalid resource name \"..\": [may not be '..']\n"),
+        (["a%2fb"], "error: invalid resource name \"a%2fb\": [may not contain '%']\n"),
+        (["x", "-n", "a/b"], "error: invalid namespace \"a/b\": [may not contain '/']\n"),
+        (["x", "--request-timeout", "soon"], "error: Invalid timeout value. Timeout must be a single integer in"),
+        (["x", "--request-timeout", "-5"], "error: Invalid timeout value. Timeout must be a single integer in"),
+        (
+            ["x", "-o", "table"],
+            'error: unable to match a printer suitable for the output format "table", '
+            "allowed formats are: json,name,wide,yaml\n",
+        ),
+        (
+            ["--all-namespaces=maybe"],
+            'error: invalid argument "maybe" for "-A, --all-namespaces" flag: strconv.ParseBool: parsing "maybe": '
+            "invalid syntax\n",
+        ),
         (["x", "--from", "/nonexistent"], 'error: the path "/nonexistent" does not exist\n'),
         (["x", "--from", "tests/captures/healthy"], 'Error from server (NotFound): pods "x" not found'),
         (["api", "-c", "zz", "--from", "tests/captures/healthy"], "error: container zz is not valid for pod api"),
@@ -113,6 +131,14 @@ def test_exit_codes():
     assert run("why-crash", "api", "nope", "--from", broken, "--exit-code").returncode == 1
 
 
+@pytest.mark.parametrize("words", [["-A=true"], ["--all-namespaces=T", "--no-headers=false"], ["-A", "--all=0"]])
+def test_switches_may_have_values_as_in_kubectl(words):
+    done = run("why-crash", *words, "--from", CAPTURES / "oom-limit")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "OOMKilled" in done.stdout
+    assert "WHAT HAPPENED" in done.stdout
+
+
 def test_one_missing_target_does_not_hide_the_others():
     done = run("why-crash", "api", "nope", "--from", CAPTURES / "oom-limit")
     assert done.returncode == 1
@@ -139,6 +165,8 @@ def test_a_scan_shows_only_what_is_wrong():
     done = run("why-crash", "-n", "no-such-namespace", "--from", CAPTURES / "healthy")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "No resources found in no-such-namespace namespace.\n"
+    done = run("why-crash", "-A", "-l", "no=such", "--from", CAPTURES / "oom-limit")
+    assert done.stderr == "No resources found\n"
     done = run("why-crash", "-A", "--from", CAPTURES / "oom-limit", "-o", "name")
     assert done.stdout == "pod/api\n"
     done = run("why-crash", "-l", "no=such", "--from", CAPTURES / "oom-limit")

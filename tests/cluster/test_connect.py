@@ -321,7 +321,7 @@ def test_user_flag_takes_the_other_users_credentials(serve: Serve, tmp_path: Pat
 
 
 def test_odd_files_are_refused_in_one_line(tmp_path: Path) -> None:
-    for content in ("a: [", "- 1", "\0", "a: &a [*a", "\t", "%", "&a [" * 2000):
+    for content in ("a: [", "- 1", "users: {a: 1}", "\0", "a: &a [*a", "\t", "%", "&a [" * 2000):
         path = tmp_path / "odd"
         path.write_text(content)
         assert bad(Connection(kubeconfig=str(path))).startswith(f'error: error loading config file "{path}": ')
@@ -360,6 +360,81 @@ def test_empty_files_mean_nothing(tmp_path: Path) -> None:
 def test_wrong_flags_are_refused_in_kubectls_words(tmp_path: Path, flags: dict[str, Any], words: str) -> None:
     path = kubeconfig(tmp_path / "k", "https://127.0.0.1:1")
     assert bad(Connection(kubeconfig=str(path), **flags)) == words
+
+
+V1 = "client.authentication.k8s.io/v1"
+
+
+@pytest.mark.parametrize(
+    ("user", "cluster", "words"),
+    [
+        (
+            {"client-certificate-data": "eA=="},
+            {},
+            "client-key-data or client-key must be specified for fake to use the clientCert authentication method.",
+        ),
+        ({"exec": {"apiVersion": V1}}, {}, "command must be specified for fake to use exec authentication plugin"),
+        ({"exec": {"command": "x"}}, {}, "apiVersion must be specified for fake to use exec authentication plugin"),
+        (
+            {"exec": {"command": "x", "apiVersion": V1}},
+            {},
+            "interactiveMode must be specified for fake to use exec authentication plugin",
+        ),
+        (
+            {"exec": {"command": "x", "apiVersion": f"{V1}alpha1", "interactiveMode": "Never"}},
+            {},
+            f'exec plugin: invalid apiVersion "{V1}alpha1"',
+        ),
+        (
+            {"exec": {"command": "x", "apiVersion": V1, "interactiveMode": "Often"}},
+            {},
+            'invalid interactiveMode for fake: "Often"',
+        ),
+        (
+            None,
+            {"proxy-url": "ftp://u:secret@proxy.test"},
+            'invalid \'proxy-url\' "ftp://proxy.test" for cluster "fake": '
+            'unsupported scheme "ftp", must be http, https, or socks5',
+        ),
+        (None, {"proxy-url": "::::"}, 'invalid \'proxy-url\' "::::" for cluster "fake": could not parse'),
+    ],
+)
+def test_entries_that_cannot_work_are_refused_in_kubectls_words(
+    tmp_path: Path, user: dict[str, Any] | None, cluster: dict[str, Any], words: str
+) -> None:
+    path = str(kubeconfig(tmp_path / "k", "https://127.0.0.1:1", user=user, cluster=cluster))
+    assert bad(Connection(kubeconfig=path)) == f"error: {words}"
+    assert bad(Connection(kubeconfig=path, namespace="a")) == f"Error in configuration: {words}"
+
+
+def test_v1beta1_plugins_need_no_interactive_mode(serve: Serve, tmp_path: Path) -> None:
+    api = serve(NS, token="t")
+    command = script(tmp_path / "plugin", credential("t", "v1beta1"))
+    path = api.kubeconfig(tmp_path, user={"exec": {"apiVersion": f"{V1}beta1", "command": command}})
+    assert found(connect(Connection(kubeconfig=str(path)), dict(os.environ)))
+
+
+def test_data_that_is_no_base64_is_not_taken_for_absent(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path / "k", "https://127.0.0.1:1", cluster={"certificate-authority-data": "!!!"})
+    assert bad(Connection(kubeconfig=str(path))) == "error: certificate-authority-data: illegal base64 data"
+
+
+def test_base64_may_have_line_breaks(tmp_path: Path) -> None:
+    encoded = base64.encodebytes(tls.certificates().ca.read_bytes()).decode()
+    assert "\n" in encoded.strip()
+    path = kubeconfig(tmp_path / "k", "https://127.0.0.1:1", cluster={"certificate-authority-data": encoded})
+    assert connect(Connection(kubeconfig=str(path)), {}).tls is not None
+
+
+def test_proxy_of_the_environment_that_is_none(tmp_path: Path) -> None:
+    path = str(kubeconfig(tmp_path / "k", "https://api.test"))
+    message = bad(Connection(kubeconfig=path), {"HTTPS_PROXY": "ftp://u:secret@p:1"})
+    assert message.startswith("error: invalid proxy ftp://p:1 in the environment: unsupported scheme")
+
+
+def test_provider_that_the_package_cannot_use(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path / "k", "https://api.test", user={"auth-provider": {"name": "gcp", "config": {}}})
+    assert bad(Connection(kubeconfig=str(path))).startswith("error: the gcp auth plugin cannot be used")
 
 
 def test_missing_kubeconfig(tmp_path: Path) -> None:
@@ -421,6 +496,13 @@ def test_refused_connection(tmp_path: Path) -> None:
         path = kubeconfig(tmp_path / "k", f"https://127.0.0.1:{port}")
         words = f"The connection to the server 127.0.0.1:{port} was refused - did you specify the right host or port?"
         assert refusal(connect(Connection(kubeconfig=str(path)), {})) == words
+
+
+def test_refused_connection_to_an_ipv6_address(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path / "k", "https://[::1]:1")
+    message = refusal(connect(Connection(kubeconfig=str(path)), {}))
+    # Where there is no IPv6 the words are others, but the address is written so, too.
+    assert "[::1]:1" in message
 
 
 def test_unknown_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -497,6 +579,8 @@ def test_certificate_for_another_name(serve: Serve, tmp_path: Path) -> None:
     api = serve(NS, tls=True, certificate="other")
     assert refusal(open_session(api, tmp_path)).endswith("x509: certificate is not valid for 127.0.0.1")
     assert found(open_session(api, tmp_path, tls_server_name="elsewhere.test"))
+    message = refusal(open_session(api, tmp_path, tls_server_name="nowhere.test"))
+    assert message.endswith("x509: certificate is not valid for nowhere.test")
     path = api.kubeconfig(tmp_path, cluster={"tls-server-name": "elsewhere.test"})
     assert found(connect(Connection(kubeconfig=str(path)), {}))
 
@@ -596,6 +680,13 @@ def test_proxy_that_refuses(serve: Serve, tmp_path: Path) -> None:
     assert message.startswith("Unable to connect to the server: proxyconnect tcp: ")
     assert "403" in message
     proxy.close()
+
+
+def test_proxy_where_nobody_listens_is_the_one_that_is_named(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path / "k", "https://api.test", cluster={"proxy-url": "http://127.0.0.1:1"})
+    message = refusal(connect(Connection(kubeconfig=str(path)), {}))
+    reason = "proxyconnect tcp: dial tcp 127.0.0.1:1: connect: connection refused"
+    assert message == f"Unable to connect to the server: {reason}"
 
 
 def test_socks_proxy_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

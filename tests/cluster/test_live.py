@@ -589,6 +589,17 @@ def test_names_cannot_change_the_path(serve: Serve, read: Read) -> None:
 # Debug trail.
 
 
+@pytest.mark.parametrize("name", [".", "..", ""])
+def test_names_that_no_object_has_are_not_asked_for(serve: Serve, read: Read, name: str) -> None:
+    api = serve("healthy")
+    needs = [Get("secrets", "healthy", name), *([List("pods", name), Log(name, "a", "c")] if name else [])]
+    reader = read(api)
+    snapshot = reader.open()
+    reader.fetch([*needs, Get("pods", "healthy", "api")], snapshot)
+    assert [r.path for r in api.asked()] == ["/api/v1/namespaces/healthy/pods/api"]
+    assert all(snapshot.failure(need).why is Why.NOT_FOUND for need in needs)
+
+
 def test_trail_names_requests_but_no_credentials(serve: Serve, read: Read) -> None:
     api = serve(NS, token="s3cret-token")
     lines: list[str] = []

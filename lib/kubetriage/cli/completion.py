@@ -65,7 +65,7 @@ def _open_flag(command: click.Command, before: list[str]) -> click.Option | None
 
 def _values(command: click.Command, before: list[str]) -> dict[str, object]:
     try:
-        context = command.make_context(command.name, normalized(before), resilient_parsing=True)
+        context = command.make_context(command.name, normalized(before, command.params), resilient_parsing=True)
     except click.ClickException:
         return {}
     return context.params

@@ -86,7 +86,7 @@ def _leave(code: int) -> NoReturn:
 def _run(plugin: Plugin, args: list[str]) -> int:
     command = build(plugin)
     try:
-        with command.make_context(f"kubectl {plugin.name}", normalized(args)) as context:
+        with command.make_context(f"kubectl {plugin.name}", normalized(args, command.params)) as context:
             outcome = command.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as request:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NoReturn
 
 import click
 
@@ -31,6 +32,33 @@ class Duration(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # gen
 
 
 DURATION = Duration()
+
+
+class RequestTimeout(Duration):
+    """kubectl's ``--request-timeout``, with its own words for what is none."""
+
+    def fail(self, message: str, param: click.Parameter | None = None, ctx: click.Context | None = None) -> NoReturn:
+        """Refuse in kubectl's words."""
+        del message, param
+        raise click.UsageError(
+            "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a "
+            "corresponding time unit (e.g. 1s | 2m | 3h)",
+            ctx,
+        )
+
+
+class Output(click.Choice):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.2
+    """An output format."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse other formats in kubectl's words."""
+        if value not in self.choices:
+            allowed = ",".join(sorted(self.choices))
+            raise click.UsageError(
+                f'unable to match a printer suitable for the output format "{value}", allowed formats are: {allowed}',
+                ctx,
+            )
+        return super().convert(value, param, ctx)
 
 
 class FileText(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.2
@@ -89,7 +117,7 @@ def shared_options(plugin: Plugin) -> list[click.Option]:
     options += [
         click.Option(
             ["-o", "--output"],
-            type=click.Choice(OUTPUTS),
+            type=Output(OUTPUTS),
             metavar="|".join(OUTPUTS),
             help="Output format; a diagnosis table for people when omitted.",
         ),
@@ -136,7 +164,7 @@ def connection_options() -> list[click.Option]:
         click.Option(["--as-uid"], default=None, metavar="UID", help="UID to impersonate."),
         click.Option(
             ["--request-timeout"],
-            type=DURATION,
+            type=RequestTimeout(),
             default=30.0,
             metavar="DURATION",
             help="Time for one request (5s, 1m, or seconds; default 30s); 0 is no limit.",
@@ -175,8 +203,16 @@ def plugin_option(option: Option) -> click.Option:
     return click.Option([*([option.short] if option.short else []), option.flag], default=default, **settings)
 
 
-def normalized(args: list[str]) -> list[str]:
-    """Give ``-v`` without a number the level 6, and read ``-v=6`` as kubectl does."""
+_TRUE, _FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
+"""What Go's strconv.ParseBool takes."""
+
+
+def normalized(args: list[str], params: Iterable[click.Parameter]) -> list[str]:
+    """Read what kubectl reads and click does not: ``-v=6``, ``-A=true``, ``--all=false``; ``-v`` alone is level 6.
+
+    Raises click.UsageError with kubectl's words.
+    """
+    switches = {name: p for p in params if isinstance(p, click.Option) and p.is_flag for name in p.opts}
     done: list[str] = []
     for position, word in enumerate(args):
         if word == "--":
@@ -184,6 +220,15 @@ def normalized(args: list[str]) -> list[str]:
         following = args[position + 1] if position + 1 < len(args) else ""
         if word in ("-v", "--v") and not re.fullmatch(r"\d+", following):
             done += ["-v", "6"]
+        elif (match := re.fullmatch(r"(--?[a-z-]+)=(.*)", word, re.DOTALL | re.IGNORECASE)) and match[1] in switches:
+            if match[2] in _TRUE:
+                done.append(match[1])
+            elif match[2] not in _FALSE:
+                flags = ", ".join(switches[match[1]].opts)
+                raise click.UsageError(
+                    f'invalid argument "{match[2]}" for "{flags}" flag: strconv.ParseBool: parsing "{match[2]}": '
+                    "invalid syntax"
+                )
         elif match := re.fullmatch(r"(-[a-zA-Z])=(.*)", word, re.DOTALL):
             done += [match[1], match[2]]
         else:

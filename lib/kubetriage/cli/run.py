@@ -17,7 +17,7 @@ import click
 import kubetriage
 from kubetriage.cli.collect import collect
 from kubetriage.cli.progress import Progress
-from kubetriage.cli.target import parse_targets
+from kubetriage.cli.target import parse_targets, segment_flaw
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.fields import name_of, namespace_of, text
 from kubetriage.model import Diagnosis, Severity
@@ -134,6 +134,11 @@ class Run:
             raise click.UsageError("name cannot be provided when a selector is specified")
         if not (targets or selector or fields or everywhere or plugin.scan_without_target):
             raise click.UsageError(f"name or selector required: kubectl {plugin.name} {plugin.usage}")
+        for what, name in [("resource name", t.name) for t in targets if t.resource != "url"] + [
+            ("namespace", v["namespace"] or "")
+        ]:
+            if flaw := segment_flaw(name):
+                raise click.UsageError(f'invalid {what} "{name}": [{flaw}]')
         try:
             parse_label_selector(selector)
         except ValueError as error:
@@ -435,5 +440,5 @@ def _nothing(plugin: Plugin, request: Request, answer: Answer) -> str:
     placed = BY_PLURAL[plugin.default_resource].namespaced
     where = f" in {request.namespace} namespace" if placed and not request.all_namespaces else ""
     if not answer.checked:
-        return f"No resources found{where}."
+        return f"No resources found{where}." if where else "No resources found"
     return f"Nothing is wrong: {answer.checked} looked at{where}."

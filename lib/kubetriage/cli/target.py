@@ -33,11 +33,24 @@ def parse_targets(words: Sequence[str], plugin: Plugin) -> tuple[Target, ...]:
     kind = find_resource(words[0])
     if kind is not None and kind.plural in plugin.resources:
         if len(words) > 1:
-            return tuple(Target(kind.plural, name) for name in words[1:])
+            return tuple(Target(kind.plural, _nonempty(name)) for name in words[1:])
         if kind.plural == plugin.default_resource:
             return ()
         raise click.UsageError("resource(s) were provided, but no name was specified")
-    return tuple(Target(plugin.default_resource, word) for word in words)
+    return tuple(Target(plugin.default_resource, _nonempty(word)) for word in words)
+
+
+def _nonempty(name: str) -> str:
+    if not name:
+        raise click.UsageError("resource name may not be empty")
+    return name
+
+
+def segment_flaw(name: str) -> str:
+    """Return why a name cannot be part of a URL (apimachinery IsValidPathSegmentName), or an empty string."""
+    if name in (".", ".."):
+        return f"may not be '{name}'"
+    return next((f"may not contain '{mark}'" for mark in "/%" if mark in name), "")
 
 
 def _is_url(word: str) -> bool:
@@ -49,8 +62,10 @@ def _is_url(word: str) -> bool:
 
 def _slashed(word: str, plugin: Plugin) -> Target:
     kind, _, name = word.partition("/")
-    if not kind or not name or "/" in name:
-        raise click.UsageError(f"arguments in resource/name form may not have more than one slash: {word!r}")
+    if "/" in name:
+        raise click.UsageError("arguments in resource/name form may not have more than one slash")
+    if not kind or not name:
+        raise click.UsageError("arguments in resource/name form must have a single resource and name")
     resource = find_resource(kind)
     if resource is None:
         raise click.UsageError(f'the server doesn\'t have a resource type "{kind}"')

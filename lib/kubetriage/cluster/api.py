@@ -177,15 +177,16 @@ class Api:
         import urllib3
 
         host, port = self._session.address
-        reason = connection_reason(error, host, port)
+        if isinstance(error, urllib3.exceptions.ProxyError):
+            reason = f"proxyconnect tcp: {connection_reason(error, *self._session.proxy_address)}"
+        else:
+            reason = connection_reason(error, host, port, self._session.server_name)
         # urllib3 counts a connection that could not be made among its time-outs.
         never_made = isinstance(error, urllib3.exceptions.NewConnectionError)
         if isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError) and not never_made:
             return NoAnswerError(Failure(Why.TIMEOUT, reason), f"Unable to connect to the server: {reason}")
-        if isinstance(error, urllib3.exceptions.ProxyError):
-            reason = f"proxyconnect tcp: {reason}"
-        elif was_refused(error) and not self._session.proxy:
-            return NoAnswerError(Failure(Why.FAILED, reason), refused(f"{host}:{port}"))
+        if was_refused(error) and not self._session.proxy:
+            return NoAnswerError(Failure(Why.FAILED, reason), refused(host, port))
         line = f"Unable to connect to the server: {reason}"
         failure = Failure(Why.FAILED, reason)
         broken = isinstance(error, urllib3.exceptions.ProtocolError | ConnectionResetError | BrokenPipeError)

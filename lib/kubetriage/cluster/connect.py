@@ -30,6 +30,8 @@ DEFAULT_TIMEOUT = 30.0
 POOL_SIZE = 16
 """Connections that are kept open to one API server."""
 
+_EXEC_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
+"""Of the answers of credential plugins; the first one makes interactiveMode obligatory."""
 _IN_CLUSTER_NAMESPACE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 _IN_CLUSTER_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105  a path
 
@@ -92,8 +94,12 @@ class Session:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of the API server."""
-        parts = urlsplit(self.server)
-        return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        return _address(self.server)
+
+    @property
+    def proxy_address(self) -> tuple[str, int]:
+        """Host and port of the proxy; an empty host where there is none."""
+        return _address(self.proxy)
 
     def headers(self) -> list[tuple[str, str]]:
         """Return who asks: authorization and impersonation, one pair per group."""
@@ -155,6 +161,11 @@ class Session:
         return urllib3.ProxyManager(_without_user(self.proxy), proxy_headers=headers, **options)
 
 
+def _address(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or {"https": 443, "socks5": 1080}.get(parts.scheme, 80)
+
+
 def connect(flags: Connection, env: Mapping[str, str]) -> Session:
     """Choose the API server and the credentials as kubectl does.
 
@@ -197,8 +208,10 @@ def _from_kubeconfig(config: Kubeconfig, flags: Connection, env: Mapping[str, st
     if flags.user and flags.user not in config.users:
         raise ConfigError(f'error: auth info "{flags.user}" does not exist')
     user = _user(config.users.get(user_name, {}), flags)
+    cluster_name = flags.cluster or text(context, "cluster")
+    if flaw := _flaw(cluster, user, cluster_name, user_name):
+        raise _invalid(flaw, flags)
     impersonate = _impersonation(user, flags, user_name)
-    _check_files(cluster, user, flags.cluster or text(context, "cluster"), user_name)
 
     def credentials() -> Credentials:
         return read_credentials(cluster, _with_credentials(user, cluster, env, flags.request_timeout))
@@ -278,8 +291,7 @@ def _impersonation(user: Mapping[str, Any], flags: Connection, user_name: str) -
     extra = mapping(user, "as-user-extra")
     if not name:
         if uid or groups or extra:
-            words = f"requesting uid, groups or user-extra for {user_name} without impersonating a user"
-            raise ConfigError(f"error: {words}")
+            raise _invalid(f"requesting uid, groups or user-extra for {user_name} without impersonating a user", flags)
         return ()
     headers = [("Impersonate-User", name)]
     if uid:
@@ -289,7 +301,67 @@ def _impersonation(user: Mapping[str, Any], flags: Connection, user_name: str) -
     return tuple(headers)
 
 
-def _check_files(cluster: Mapping[str, Any], user: Mapping[str, Any], cluster_name: str, user_name: str) -> None:
+def _invalid(flaw: str, flags: Connection) -> ConfigError:
+    """Say what is wrong with the kubeconfig; kubectl finds out at another place when it has a namespace already."""
+    return ConfigError(f"Error in configuration: {flaw}" if flags.namespace else f"error: {flaw}")
+
+
+def _flaw(cluster: Mapping[str, Any], user: Mapping[str, Any], cluster_name: str, user_name: str) -> str:
+    """Return what client-go (clientcmd/validation.go) finds wrong first with the chosen entries, or an empty string."""
+    return (
+        _proxy_flaw(text(cluster, "proxy-url"), cluster_name)
+        or _file_flaw(cluster, user, cluster_name, user_name)
+        or _certificate_flaw(user, user_name)
+        or _exec_flaw(mapping(user, "exec"), user_name)
+    )
+
+
+def _proxy_flaw(url: str, cluster_name: str) -> str:
+    flaw = _url_flaw(url) if url else ""
+    return flaw and f'invalid \'proxy-url\' "{_without_user(url)}" for cluster "{cluster_name}": {flaw}'
+
+
+def _url_flaw(url: str) -> str:
+    """Return what makes a URL useless as a proxy's, or an empty string."""
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        return "could not parse"
+    if parts.scheme not in ("http", "https", "socks5", "socks5h"):
+        return f'unsupported scheme "{parts.scheme}", must be http, https, or socks5'
+    return ""
+
+
+def _certificate_flaw(user: Mapping[str, Any], user_name: str) -> str:
+    has = {key: bool(text(user, key) or text(user, f"{key}-data")) for key in ("client-certificate", "client-key")}
+    if has["client-certificate"] and not has["client-key"]:
+        return (
+            f"client-key-data or client-key must be specified for {user_name} to use the clientCert "
+            "authentication method."
+        )
+    return ""
+
+
+def _exec_flaw(plugin: Mapping[str, Any], user_name: str) -> str:
+    if not plugin:
+        return ""
+    missing = next((key for key in ("command", "apiVersion") if not text(plugin, key)), "")
+    if missing:
+        return f"{missing} must be specified for {user_name} to use exec authentication plugin"
+    version, mode = text(plugin, "apiVersion"), text(plugin, "interactiveMode")
+    if version not in _EXEC_VERSIONS:
+        return f'exec plugin: invalid apiVersion "{version}"'
+    if not mode and version == _EXEC_VERSIONS[0]:
+        return f"interactiveMode must be specified for {user_name} to use exec authentication plugin"
+    if mode not in ("", "Never", "IfAvailable", "Always"):
+        return f'invalid interactiveMode for {user_name}: "{mode}"'
+    return ""
+
+
+def _file_flaw(cluster: Mapping[str, Any], user: Mapping[str, Any], cluster_name: str, user_name: str) -> str:
     wanted = [
         ("certificate-authority", cluster, "certificate-authority", cluster_name),
         ("client-cert", user, "client-certificate", user_name),
@@ -305,9 +377,8 @@ def _check_files(cluster: Mapping[str, Any], user: Mapping[str, Any], cluster_na
                 pass
         except OSError as error:
             words = (error.strerror or str(error)).lower()
-            raise ConfigError(
-                f"error: unable to read {label} {path} for {owner} due to open {path}: {words}"
-            ) from error
+            return f"unable to read {label} {path} for {owner} due to open {path}: {words}"
+    return ""
 
 
 def _with_credentials(
@@ -332,7 +403,10 @@ def _proxy(server: str, configured: str, env: Mapping[str, str]) -> str:
     exempt = env.get("NO_PROXY") or env.get("no_proxy") or ""
     if not proxy or is_loopback(host) or any(_exempts(e.strip().lower(), host, port) for e in exempt.split(",")):
         return ""
-    return proxy if "://" in proxy else f"http://{proxy}"
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if flaw := _url_flaw(proxy):
+        raise ConfigError(f"error: invalid proxy {_without_user(proxy)} in the environment: {flaw}")
+    return proxy
 
 
 def _exempts(entry: str, host: str, port: int) -> bool:
@@ -359,5 +433,5 @@ def _exempts(entry: str, host: str, port: int) -> bool:
 
 
 def _without_user(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    scheme, mark, rest = url.rpartition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"

@@ -106,6 +106,12 @@ def package_credentials(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> 
         return _from_package(configuration)
     except (ConfigException, ValueError, OSError) as error:
         raise ConfigError(f"error: {' '.join(str(error).split())}") from error
+    except (AttributeError, KeyError, TypeError) as error:
+        # What the package does about an entry that lacks what its provider needs, or whose helper is not installed.
+        name = text(user, "auth-provider", "name")
+        raise ConfigError(
+            f"error: the {name} auth plugin cannot be used; current kubectl wants a credential plugin (exec) instead"
+        ) from error
 
 
 def pod_credentials() -> Credentials:
@@ -159,7 +165,8 @@ def _content(entry: Mapping[str, Any], key: str) -> bytes:
     data = text(entry, f"{key}-data")
     if data:
         try:
-            return base64.b64decode(data, validate=False)
+            # Line breaks are allowed, as in Go; what else is no base64 must not silently count as "not given".
+            return base64.b64decode("".join(data.split()), validate=True)
         except (binascii.Error, ValueError) as error:
             raise ConfigError(f"error: {key}-data: illegal base64 data") from error
     path = text(entry, key)

@@ -39,17 +39,20 @@ class UnauthorizedError(ClusterError):
         super().__init__("error: You must be logged in to the server (Unauthorized)")
 
 
-def refused(address: str) -> str:
-    """Return kubectl's line for a port on which nobody listens; ``address`` is HOST:PORT."""
-    return f"The connection to the server {address} was refused - did you specify the right host or port?"
+def refused(host: str, port: int) -> str:
+    """Return kubectl's line for a port on which nobody listens."""
+    return f"The connection to the server {_joined(host, port)} was refused - did you specify the right host or port?"
 
 
-def connection_reason(error: BaseException, host: str, port: int) -> str:
-    """Say in the words of Go's network stack why a connection failed."""
-    address = f"{host}:{port}"
+def connection_reason(error: BaseException, host: str, port: int, server_name: str = "") -> str:
+    """Say in the words of Go's network stack why a connection failed.
+
+    ``server_name`` is the name that the certificate was checked for, where it is not the host.
+    """
+    address = _joined(host, port)
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return "tls: failed to verify certificate: x509: " + _certificate_reason(cause, host)
+            return "tls: failed to verify certificate: x509: " + _certificate_reason(cause, server_name or host)
         if isinstance(cause, ssl.SSLError):
             if cause.reason == "WRONG_VERSION_NUMBER":
                 return "http: server gave HTTP response to HTTPS client"
@@ -77,6 +80,10 @@ def connection_reason(error: BaseException, host: str, port: int) -> str:
 def was_refused(error: BaseException) -> bool:
     """Tell whether nobody listened on the port."""
     return any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error))
+
+
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -210,7 +210,7 @@ def _refusal(status: int, body: bytes | None) -> NoAnswerError:
 
 
 def _failed(error: Exception, session: Session) -> NoAnswerError:
-    reason = connection_reason(error, *session.address)
+    reason = connection_reason(error, *session.address, session.server_name)
     timed_out = "timed out" in str(error).lower() or isinstance(error, TimeoutError)
     return NoAnswerError(
         Failure(Why.TIMEOUT if timed_out else Why.FAILED, reason), f"Unable to connect to the server: {reason}"

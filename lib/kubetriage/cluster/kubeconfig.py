@@ -86,6 +86,9 @@ def _read(path: str) -> Obj:
         return {}
     if not isinstance(document, Mapping):
         raise ConfigError(f'error: error loading config file "{path}": not a kubeconfig')
+    for section in _SECTIONS:
+        if not isinstance(document.get(section), list | None):
+            raise ConfigError(f'error: error loading config file "{path}": {section} is not a list')
     return document
 
 

@@ -50,6 +50,8 @@ _LOG_ABSENT = lazy(
     r'previous terminated container "[^"]*" in pod "[^"]*" not found|is waiting to start|is terminated'
     r"|container \S+ is not valid for pod"
 )
+_NO_NAMES = (".", "..")
+"""What no object is called, whatever refers to it; as a segment of a path it would ask for something else."""
 _UNSERVED = 'the server doesn\'t have a resource type "{}"'
 _WHY = {403: Why.FORBIDDEN, 404: Why.NOT_FOUND, 408: Why.TIMEOUT, 504: Why.TIMEOUT}
 
@@ -236,7 +238,11 @@ class LiveReader:
     # Answering one need, in a worker.
 
     def _answer(self, need: Need, call: Call) -> _Outcome:
+        if not isinstance(need, Raw) and need.namespace in _NO_NAMES:
+            return Failure(Why.NOT_FOUND, f'invalid namespace "{need.namespace}"', 404)
         if isinstance(need, Get):
+            if not need.name or need.name in _NO_NAMES:
+                return Failure(Why.NOT_FOUND, f'invalid resource name "{need.name}"', 404)
             return self._get(need, call)
         if isinstance(need, List):
             return self._list(need, call)
