@@ -149,6 +149,15 @@ def test_cluster_info_dump(cluster_info: Path) -> None:
     assert snapshot.now >= max(t for t in times if t is not None)
 
 
+def test_damaged_file_of_a_dump_is_not_seen_rather_than_absent(cluster_info: Path) -> None:
+    file = cluster_info / NS / "pods.json"
+    file.write_bytes(file.read_bytes()[:-20])
+    snapshot = read(cluster_info, Get("pods", NS, "api"), List("pods", NS))
+    assert snapshot.get("pods", NS, "api").unseen
+    assert "pods.json: neither JSON nor YAML" in snapshot.list("pods", NS).why
+    assert snapshot.list("events", NS).items
+
+
 def test_cluster_info_dump_in_yaml(tmp_path: Path) -> None:
     put(tmp_path, {f"{NS}/pods.yaml": typed("PodList", "pods"), f"{NS}/events.yaml": typed("EventList", "events")})
     snapshot = read(tmp_path)
@@ -273,6 +282,34 @@ def test_zipped_support_bundle(bundle: Path, tmp_path: Path) -> None:
         for file in bundle.rglob("*"):
             out.write(file, file.relative_to(bundle.parent))
     check_bundle(read(archive, *BUNDLE_LOGS))
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
+@pytest.mark.parametrize("part", [0.01, 0.3, 0.9])
+def test_archive_that_was_cut_off_or_damaged(bundle: Path, tmp_path: Path, mode: str, part: float) -> None:
+    archive = tmp_path / "bundle.tar"
+    with tarfile.open(archive, mode) as tar:
+        tar.add(bundle, bundle.name)
+    whole = archive.read_bytes()
+    at = max(int(len(whole) * part), 12)
+    for content in (whole[:at], whole[:at] + b"damaged" + whole[at + 7 :]):
+        archive.write_bytes(content)
+        with pytest.raises(DumpError) as caught:
+            RecordedReader(archive).open()
+        assert "\n" not in str(caught.value)
+
+
+def test_zip_with_a_password(tmp_path: Path) -> None:
+    archive = tmp_path / "bundle.zip"
+    with zipfile.ZipFile(archive, "w") as out:
+        out.writestr("pods.json", "{}")
+    content = bytearray(archive.read_bytes())
+    # Bit 0 of the general purpose flags, in the local header and in the directory: encrypted.
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    archive.write_bytes(content)
+    with pytest.raises(DumpError, match="the archive cannot be read"):
+        RecordedReader(archive).open()
 
 
 def test_archived_capture(tmp_path: Path) -> None:

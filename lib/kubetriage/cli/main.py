@@ -167,7 +167,7 @@ def build(plugin: Plugin) -> click.Command:
 
 
 def _explain_cause(ctx: click.Context, _param: click.Parameter, code: str | None) -> None:
-    if not code:
+    if code is None:
         return
     from kubetriage.render.causes import cause_page
 

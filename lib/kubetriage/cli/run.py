@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kubetriage.cluster.connect import Session
 
 CLUSTERS_AT_ONCE = 8
+_PATHS = {"--from": "dump", "--record": "record"}
 _NOT_WITH_WATCH = {"--from": "dump", "--record": "record", "--contexts": "contexts"}
 """Flags by the names of their values."""
 
@@ -125,6 +126,10 @@ class Run:
 
     def _request(self) -> Request:
         v, plugin = self.values, self.plugin
+        for flag, name in _PATHS.items():
+            if v[name] == "":
+                # Most likely a variable that is not set; it must not mean the live cluster.
+                raise click.UsageError(f'invalid argument "" for "{flag}" flag: it needs a path')
         targets = parse_targets(v["words"], plugin)
         everywhere = bool(v.get("all_namespaces"))
         selector, fields = v.get("selector") or "", v.get("field_selector") or ""

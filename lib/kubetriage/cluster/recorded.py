@@ -123,7 +123,8 @@ class RecordedReader:
                 continue
             if snapshot.presumes_absent and isinstance(need, Get | List):
                 continue
-            snapshot.fail(need, Failure(Why.NOT_IN_DUMP, "not in the dump"))
+            damaged = _damage(need, snapshot) if isinstance(need, Get | List) else None
+            snapshot.fail(need, damaged or Failure(Why.NOT_IN_DUMP, "not in the dump"))
 
     def _add_log(self, need: Log, snapshot: Snapshot) -> bool:
         key = (need.namespace, need.pod, need.container, need.previous)
@@ -181,6 +182,9 @@ class RecordedReader:
                     seen += self._add_documents(file, parts, snapshot)
                 except DumpError as error:
                     problems.append(str(error))
+                    if place := _list_place(parts):
+                        words = str(error).removeprefix("error: ")
+                        snapshot.fail(List(place[0].plural, place[1]), Failure(Why.FAILED, words))
             elif file.suffix == ".log" or file.name == "logs.txt":
                 logs.append((parts, file))
         if not seen and not logs:
@@ -317,6 +321,12 @@ def _list_place(parts: tuple[str, ...]) -> tuple[Resource, str] | None:
 
 def _is_list(document: Any) -> bool:
     return isinstance(document, list) or (isinstance(document, Mapping) and "items" in document)
+
+
+def _damage(need: Get | List, snapshot: Snapshot) -> Failure | None:
+    """Return why the file that would hold the answer could not be read, or that it says so itself."""
+    places = (List(need.resource, need.namespace), List(need.resource))
+    return next((f for place in places if (f := snapshot.failure(place)) is not None), None)
 
 
 def _add_bundle_errors(name: str, documents: list[Any], snapshot: Snapshot) -> None:

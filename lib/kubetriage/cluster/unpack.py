@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -14,6 +16,17 @@ from kubetriage.cluster.errors import DumpError
 MAX_TOTAL = 4 * 1024 * 1024 * 1024
 """Bytes that one archive may unpack to."""
 MAX_MEMBERS = 500_000
+# RuntimeError: a zip archive with a password, or with a compression that Python does not know.
+_BROKEN = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+)
 
 
 def is_archive(path: Path) -> bool:
@@ -22,6 +35,9 @@ def is_archive(path: Path) -> bool:
         return tarfile.is_tarfile(path) or zipfile.is_zipfile(path)
     except OSError:
         return False
+    except _BROKEN:
+        # Compressed, but damaged: unpacking says so.
+        return True
 
 
 def unpack(path: Path, folder: Path) -> None:
@@ -45,7 +61,7 @@ def unpack(path: Path, folder: Path) -> None:
                     links.append((source, target))
                 continue
             left = _write(stream, target, left, path)
-    except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
+    except _BROKEN as error:
         raise DumpError(f"{path}: the archive cannot be read: {error}") from error
     for source, target in links:
         if source.is_file() and not target.exists():
@@ -63,6 +79,9 @@ def _members(path: Path) -> Iterator[tuple[str, str | None, Any]]:
                     yield member.name, _beside(member.name, member.linkname), None
                 elif member.islnk():
                     yield member.name, member.linkname, None
+            # The checksum of the compression stands at its end, where tarfile does not look.
+            while archive.fileobj is not None and archive.fileobj.read(1024 * 1024):
+                pass
         return
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():

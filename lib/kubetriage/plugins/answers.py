@@ -28,12 +28,14 @@ def target_error(snapshot: Snapshot, target: Target, namespace: str) -> str:
         where = "" if snapshot.source == "cluster" else f" in {snapshot.source}"
         return f'Error from server (NotFound): {resource.qualified} "{target.name}" not found{where}'
     message = failure.message or f'{resource.qualified} "{target.name}" {failure.why.value}'
+    if failure.why is Why.FAILED and snapshot.source != "cluster":
+        return f"error: {message}"
     return f"Error from server ({_STATUS_REASON[failure.why]}): {message}"
 
 
-def list_error(why: str) -> str:
+def list_error(resource: str, why: str) -> str:
     """Say that a scan could not list at all; ``why`` is the server's message."""
-    return f"Error from server (Forbidden): {why}" if "forbidden" in why else f"error: {why}"
+    return f"Error from server (Forbidden): {why}" if "forbidden" in why else f"error: {resource}: {why}"
 
 
 def not_seen(snapshot: Snapshot, needs: Iterable[Need], names: Mapping[str, str]) -> tuple[NotSeen, ...]:

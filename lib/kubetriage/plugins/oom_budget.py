@@ -463,7 +463,7 @@ def _manual(pod: Pod, case: Case, findings: tuple[Finding, ...]) -> tuple[tuple[
 def _diagnose_scan(snapshot: Snapshot, request: Request, wishes: Wishes) -> Answer:
     listing = snapshot.list("pods", request.namespace, request.selector, request.field_selector)
     if not listing.complete and not listing.items:
-        return Answer((), (list_error(listing.why),))
+        return Answer((), (list_error("pods", listing.why),))
     pods = list(selected_pods(snapshot, request))
     ranked: list[tuple[tuple[int, float], Diagnosis]] = []
     for group in [[p] for p in pods] if request.show_all else _groups(pods):

@@ -291,7 +291,7 @@ def _scan(world: World, request: Request, options: Options) -> Answer:
     """Answer for each Service below its entrances, and for each entrance above its Services."""
     listing = world.listing("services", request.namespace)
     if not listing.complete and not listing.items:
-        return Answer((), (list_error(listing.why),))
+        return Answer((), (list_error("services", listing.why),))
     gaps = not_seen(world.snapshot, [n for n in _scan_needs(world, request) if isinstance(n, List)], {})
     shown: list[Diagnosis] = []
     checked = 0

@@ -85,7 +85,7 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     if request.is_scan:
         listing = snapshot.list("pods", request.namespace, request.selector, request.field_selector)
         if not listing.complete and not listing.items:
-            return Answer((), (list_error(listing.why),))
+            return Answer((), (list_error("pods", listing.why),))
         found = [_diagnose_pod(snapshot, request, p) for p in selected_pods(snapshot, request)]
         for resource, controller in blocked_controllers(snapshot, request):
             told = _diagnose_controller(snapshot, *_named(request, resource, controller), controller)
