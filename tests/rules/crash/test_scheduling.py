@@ -5,6 +5,7 @@ import pytest
 from kubetriage.model import Confidence
 from kubetriage.pods import Pod
 from kubetriage.rules import crash
+from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.requests import amount_text, pod_request
 from kubetriage.rules.crash.scheduling import Block, parse_reasons
 from support.objects import at, cluster, container, crash_causes, crash_findings, event, obj, pod
@@ -465,8 +466,149 @@ def test_the_spread_constraint(words, expected):
     assert expected in found.message
 
 
+GPU = [container(resources={"requests": {"nvidia.com/gpu": "1"}, "limits": {"nvidia.com/gpu": "1"}})]
+DEDICATED = {"key": "dedicated", "value": "db", "effect": "NoSchedule"}
+
+
+def gpu_node(**more):
+    made = node("gpu-1", **more)
+    made["status"]["allocatable"]["nvidia.com/gpu"] = "4"
+    return made
+
+
+@pytest.mark.parametrize(
+    ("why", "fields", "special"),
+    [
+        ("2 Insufficient nvidia.com/gpu", {"containers": GPU}, gpu_node(taints=[DEDICATED])),
+        (
+            "2 node(s) didn't match Pod's node affinity/selector",
+            {"nodeSelector": {"pool": "db"}},
+            node("db-1", labels={"pool": "db"}, taints=[DEDICATED]),
+        ),
+        (
+            "2 node(s) didn't match Pod's node affinity/selector",
+            {"nodeSelector": {"pool": "db"}},
+            node("db-1", labels={"pool": "db"}, unschedulable=True),
+        ),
+    ],
+)
+def test_a_taint_on_the_only_nodes_that_fit_is_the_cause(why, fields, special):
+    target = pending(f"1 node(s) had untolerated taint(s), {why}", **fields)
+    (found,) = crash_findings(target, special, node("w-1"), node("w-2"))
+    assert found.cause == "UnschedulableTaint"
+    assert f"Only {special['metadata']['name']} would fit" in found.message
+
+
+@pytest.mark.parametrize(
+    ("why", "fields", "special", "cause"),
+    [
+        # The tainted node lacks the label, too.
+        (
+            "2 node(s) didn't match Pod's node affinity/selector",
+            {"nodeSelector": {"pool": "db"}},
+            node("x-1", taints=[DEDICATED]),
+            "UnschedulableNodeSelector",
+        ),
+        # Nodes without the taint would do, were they not full: both are a way out, the scheduler's count decides.
+        (
+            "2 Insufficient memory",
+            {"containers": [container(resources={"requests": {"memory": "16Gi"}})]},
+            node("x-1", memory="64Gi", taints=[DEDICATED]),
+            "UnschedulableResources",
+        ),
+        # A control plane is nobody's first choice.
+        (
+            "2 Insufficient nvidia.com/gpu",
+            {"containers": GPU},
+            gpu_node(taints=[{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]),
+            "UnschedulableResources",
+        ),
+    ],
+)
+def test_other_taints_do_not_hide_the_cause(why, fields, special, cause):
+    target = pending(f"1 node(s) had untolerated taint(s), {why}", **fields)
+    (found,) = crash_findings(target, special, node("w-1"), node("w-2"))
+    assert found.cause == cause
+
+
+def test_terms_of_node_affinity_are_alternatives():
+    terms = [{"matchExpressions": [{"key": "zone", "operator": "In", "values": [z]}]} for z in ("a", "b")]
+    either = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    target = pending(
+        "1 Insufficient cpu, 1 node(s) had untolerated taint(s)", total=2, affinity={"nodeAffinity": either}
+    )
+    nodes = [node("w-a", labels={"zone": "a"}), node("w-b", labels={"zone": "b"}, taints=[DEDICATED])]
+    assert [scheduling.selects(Pod(target), n) for n in nodes] == [True, True]
+    assert not scheduling.selects(Pod(target), node("w-c", labels={"zone": "c"}))
+    (found,) = crash_findings(
+        pending("2 node(s) didn't match Pod's node affinity/selector", total=2, affinity={"nodeAffinity": either}),
+        node("w-c", labels={"zone": "c"}),
+        node("w-d", labels={"zone": "d"}),
+    )
+    assert "zone=a or zone=b" in found.message
+
+
+def test_node_affinity_by_name():
+    rule = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["w-1"]}]}
+    wanted = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [rule]}}
+    target = Pod(pending("", affinity={"nodeAffinity": wanted}))
+    assert [scheduling.selects(target, node(n)) for n in ("w-1", "w-2")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("operator", "values", "met"),
+    [
+        ("NotIn", ["3"], False),
+        ("NotIn", ["4"], True),
+        ("DoesNotExist", [], False),
+        ("Gt", ["2"], True),
+        ("Gt", ["3"], False),
+        ("Lt", ["x"], False),
+        ("Lt", [], False),
+    ],
+)
+def test_operators_of_node_affinity(operator, values, met):
+    assert scheduling.meets(node("w-1", labels={"cores": "3"}), ("cores", operator, tuple(values))) is met
+
+
 def test_a_cluster_without_nodes():
-    words = "no nodes available to schedule pods"
-    target = pod(phase="Pending", node="", conditions=[{"type": "PodScheduled", "status": "False", "message": words}])
-    (found,) = crash_findings(target)
-    assert (found.cause, found.message) == ("UnschedulableResources", "The cluster has no nodes.")
+    condition = {"type": "PodScheduled", "status": "False", "message": "no nodes available to schedule pods"}
+    (found,) = crash_findings(pod(node="", phase="Pending", conditions=[condition]))
+    assert found.cause == "UnschedulableResources"
+    assert "no nodes at all" in found.message
+
+
+def test_a_device_that_no_node_has():
+    (found,) = crash_findings(pending("1 Insufficient nvidia.com/gpu", total=1, containers=GPU), node("w-1"))
+    assert "no node has any" in found.message
+    assert "device plugin" in found.fix[0].text
+
+
+def test_room_that_is_there_now_is_not_called_missing():
+    asks = [container(resources={"requests": {"cpu": "3"}})]
+    (found,) = crash_findings(pending("1 Insufficient cpu", total=1, containers=asks), node("w-1"))
+    assert "w-1 now seems to have some" in found.message
+
+
+CLAIMED = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+
+
+def test_a_claim_for_one_pod_names_the_pod_that_uses_it():
+    why = (
+        "1 node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by "
+        "another pod"
+    )
+    claim = obj("PersistentVolumeClaim", "data", spec={"accessModes": ["ReadWriteOncePod"]}, status={"phase": "Bound"})
+    other = pod("api-old", volumes=CLAIMED, node="w-1")
+    (found,) = crash_findings(pending(why, total=1, volumes=CLAIMED), claim, other, node("w-1"))
+    assert found.cause == "PersistentVolumeClaimPending"
+    assert "in use by pod api-old on w-1" in found.message
+
+
+def test_storage_that_no_node_has_left():
+    spec = {"storageClassName": "local", "resources": {"requests": {"storage": "500Gi"}}}
+    claim = obj("PersistentVolumeClaim", "data", spec=spec, status={"phase": "Pending"})
+    local = obj("StorageClass", "local", provisioner="topolvm.io", volumeBindingMode="WaitForFirstConsumer")
+    why = "1 node(s) did not have enough free storage"
+    (found,) = crash_findings(pending(why, total=1, volumes=CLAIMED), claim, local, node("w-1"))
+    assert "no node has 500Gi of free storage in StorageClass local" in found.message

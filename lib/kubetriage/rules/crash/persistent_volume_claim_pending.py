@@ -22,6 +22,7 @@ from kubetriage.events import Event, Events
 from kubetriage.fields import Obj, dig, labels, name_of, text, texts, uid_of
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.nearest import nearest
+from kubetriage.pods import Pod
 from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.claims import claim_names
@@ -41,6 +42,9 @@ def needs(case: Case) -> Iterator[Need]:
     """Ask for the claims, and for class and events of those that are not bound."""
     if not waiting_for_storage(case):
         return
+    found = scheduling.unscheduled(case)
+    if found is not None and "ReadWriteOncePod" in found.head.words:
+        yield List("pods", case.pod.namespace)
     for claim in _open_claims(case):
         yield List("events", case.pod.namespace, fields=f"involvedObject.uid={uid_of(claim)}")
         name = _class_name(claim)
@@ -86,12 +90,42 @@ def check(case: Case) -> Iterator[Finding]:
             told = True
             yield _finding(case, claim, found, events)
     if blamed and found is not None and not told:
-        names = ", ".join(claim_names(case.pod)) or "of the pod"
-        yield found.finding(
-            CODE,
-            f"PersistentVolumeClaim {names} keeps the pod from every node: {found.head.words}.",
-            (Fix(f"Look at the claim: kubectl -n {case.pod.namespace} describe persistentvolumeclaim {names}."),),
-        )
+        yield _in_use(case, found) if "ReadWriteOncePod" in found.head.words else _unexplained(case, found)
+
+
+def _unexplained(case: Case, found: Unscheduled) -> Finding:
+    names = ", ".join(claim_names(case.pod))
+    look = case.kubectl(f"describe persistentvolumeclaim {names.replace(',', '')}".strip())
+    return found.finding(
+        CODE,
+        f"PersistentVolumeClaim {names or 'of the pod'} keeps the pod from every node: {found.head.words}.",
+        (Fix(f"Look at the claim: {look}."),),
+    )
+
+
+def _in_use(case: Case, found: Unscheduled) -> Finding:
+    """Name the pod that uses a ReadWriteOncePod claim: one pod at a time may, anywhere."""
+    claims = [
+        name
+        for name in claim_names(case.pod)
+        if "ReadWriteOncePod"
+        in texts(case.snapshot.get("persistentvolumeclaims", case.pod.namespace, name).obj, "spec", "accessModes")
+    ] or list(claim_names(case.pod))
+    holders = [
+        p
+        for p in map(Pod, case.snapshot.list("pods", case.pod.namespace).items)
+        if p.uid != case.pod.uid and p.node and not p.finished and set(claims) & set(claim_names(p))
+    ]
+    by = f"pod {holders[0].name} on {holders[0].node}" if holders else "another pod"
+    end = f"End pod {holders[0].name}" if holders else "End the pod that uses it"
+    if case.workload.kind == "Deployment":
+        end += f", or use strategy Recreate in {case.workload_name} so that the old pod goes first"
+    return found.finding(
+        CODE,
+        f"PersistentVolumeClaim {', '.join(claims)} has access mode ReadWriteOncePod and is in use by {by}.",
+        (case.template_fix(f"{end}; a claim for several pods needs access mode ReadWriteOnce or ReadWriteMany."),),
+        tuple(Evidence("spec", f"pod/{p.name} spec.volumes claim", ", ".join(claim_names(p))) for p in holders[:3]),
+    )
 
 
 CLAIM = "PersistentVolumeClaim"
@@ -103,7 +137,7 @@ def _waited(case: Case) -> bool:
 
 def _finding(case: Case, claim: Obj, found: Unscheduled | None, events: Events) -> Finding:
     name, phase = name_of(claim), text(claim, "status", "phase") or "Pending"
-    why, fix, more = _why(case, claim, events)
+    why, fix, more = _why(case, claim, found, events)
     failure = events.last("ProvisioningFailed", "FailedBinding")
     newest = failure or events.last("ExternalProvisioning")
     evidence = [
@@ -127,8 +161,15 @@ def _finding(case: Case, claim: Obj, found: Unscheduled | None, events: Events) 
     )
 
 
-def _why(case: Case, claim: Obj, events: Events) -> tuple[str, Fix, list[Evidence]]:
+def _why(case: Case, claim: Obj, scheduler: Unscheduled | None, events: Events) -> tuple[str, Fix, list[Evidence]]:
     name, wanted = name_of(claim), _class_name(claim)
+    size = text(claim, "spec", "resources", "requests", "storage")
+    if scheduler is not None and "enough free storage" in scheduler.head.words:
+        return (
+            f"no node has {size or 'its size'} of free storage in StorageClass {wanted}.",
+            Fix(f"Free or add storage behind StorageClass {wanted}, or recreate claim {name} with a smaller size."),
+            [],
+        )
     failure: Event | None = events.last("ProvisioningFailed", "FailedBinding")
     if _deleting(claim):
         return "it is being deleted.", Fix(f"Create claim {name} again once it is gone."), []
@@ -161,7 +202,6 @@ def _why(case: Case, claim: Obj, events: Events) -> tuple[str, Fix, list[Evidenc
         return f"{_end(failure.message)}", Fix(f"Repair what {provisioner or 'the provisioner'} complains of."), []
     if failure is not None:
         modes = ", ".join(texts(claim, "spec", "accessModes"))
-        size = text(claim, "spec", "resources", "requests", "storage")
         return (
             f"{_end(failure.message)}",
             Fix(f"Create a PersistentVolume of at least {size or 'its size'} with {modes or 'its access modes'}."),

@@ -35,6 +35,13 @@ def pod_request(pod: Pod, resource: str) -> Fraction:
     return max(total + sidecars, peak) + overhead
 
 
+def requested_resources(pod: Pod) -> frozenset[str]:
+    """Return the names of the resources that the pod asks for, in any container or as a whole."""
+    spec = pod.raw.get("spec")
+    parts = [spec, *objects(spec, "containers"), *objects(spec, "initContainers")]
+    return frozenset(r for p in parts for field in ("requests", "limits") for r in mapping(p, "resources", field))
+
+
 def _of(container: object, resource: str) -> Fraction:
     # The API server copies a limit without a request into the request.
     for part in ("requests", "limits"):

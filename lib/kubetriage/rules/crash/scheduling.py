@@ -6,12 +6,15 @@ import enum
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-from kubetriage.fields import Obj, labels, objects, text, texts
+from kubetriage.fields import Obj, dig, flag, labels, name_of, objects, text, texts
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.patterns import lazy
 from kubetriage.pods import Pod
+from kubetriage.quantity import parse_quantity
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.requests import pod_request, requested_resources
 from kubetriage.rules.shapes import lean_node
 from kubetriage.snapshot import List, Listing, Need
 
@@ -30,9 +33,6 @@ class Block(enum.Enum):
     OTHER = "other"
 
 
-NO_NODES = "no nodes available to schedule pods"
-"""All that the scheduler says in a cluster without nodes."""
-
 # Reasons of the scheduler's filter plugins (kubernetes pkg/scheduler/framework/plugins), 1.28 to 1.36. The order is
 # that of a tie, too: what the pod asks for before what the nodes forbid.
 _REASONS: tuple[tuple[Block, re.Pattern[str]], ...] = (
@@ -42,14 +42,11 @@ _REASONS: tuple[tuple[Block, re.Pattern[str]], ...] = (
         lazy(
             r"unbound immediate PersistentVolumeClaims|find available persistent volumes to bind|"
             r"non-existent (?:persistentvolume|pv)|enough free storage|ReadWriteOncePod|"
-            r'persistentvolumeclaim "[^"]+" is being deleted'
+            r'persistentvolumeclaim "[^"]+" is being deleted|storageclass\S* "[^"]+" not found'
         ),
     ),
-    # noderesources, nodevolumelimits, dynamicresources; ErrNoNodesAvailable of schedule_one.go.
-    (
-        Block.RESOURCES,
-        lazy(rf"Insufficient |Too many pods|exceed max volume count|cannot allocate all claims|{NO_NODES}"),
-    ),
+    # noderesources, nodevolumelimits, dynamicresources.
+    (Block.RESOURCES, lazy(r"Insufficient |Too many pods|exceed max volume count|cannot allocate all claims")),
     # podtopologyspread, volumebinding, volumezone. "volume node affinity conflict" until 1.33 or so.
     (
         Block.TOPOLOGY,
@@ -85,6 +82,9 @@ _TAINT = lazy(r"taint \{(?P<key>[^:}]+)(?:: (?P<value>[^}]*))?\}")
 # Filters that run after NodeAffinity (default plugins, scheduler/apis/config/v1/default_plugins.go).
 _AFTER_SELECTOR = (Block.RESOURCES, Block.PORT, Block.TOPOLOGY, Block.AFFINITY, Block.CLAIM)
 
+# scheduler schedule_one.go ErrNoNodesAvailable.
+NO_NODES = "no nodes available to schedule pods"
+CORDON = "node.kubernetes.io/unschedulable"
 CONTROL_PLANE_TAINTS = frozenset({"node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"})
 
 
@@ -103,11 +103,9 @@ class Reason:
 
 def parse_reasons(message: str) -> tuple[Reason, ...]:
     """Split a FailedScheduling message; empty when it is none."""
-    if message.strip().startswith(NO_NODES):
-        return (Reason(Block.RESOURCES, NO_NODES, 0),)
     match = _MESSAGE.search(message)
     if match is None:
-        return ()
+        return (Reason(Block.RESOURCES, NO_NODES, 0),) if message.strip() == NO_NODES else ()
     why = match["why"].strip().rstrip(".,")
     if not re.match(r"\d+ ", why):
         return (Reason(_block(why), why, int(match["nodes"])),) if why else ()
@@ -144,13 +142,15 @@ class Unscheduled:
         )
 
     def _weight(self, reason: Reason) -> int:
+        if reason.block is Block.TAINT and self.reserved:
+            return self.total + 1
         if reason.block is Block.SELECTOR and any(r.block in _AFTER_SELECTOR for r in self.reasons):
             return 0
         if reason.block is Block.TAINT:
             told = _TAINT.search(reason.words)
             if told:
                 return 0 if told["key"] in CONTROL_PLANE_TAINTS else reason.nodes
-            spare = sum(1 for n in self.nodes.items if CONTROL_PLANE_TAINTS & {text(t, "key") for t in taints(n)})
+            spare = sum(1 for n in self.nodes.items if _is_control_plane(n))
             return max(reason.nodes - spare, 0)
         return reason.nodes
 
@@ -158,6 +158,18 @@ class Unscheduled:
     def nodes(self) -> Listing:
         """The nodes of the cluster."""
         return self.case.snapshot.list("nodes")
+
+    @cached_property
+    def reserved(self) -> tuple[Obj, ...]:
+        """The only nodes with the labels and devices that the pod asks for, when all of them shun it by a taint.
+
+        The scheduler names one reason a node, and taints come first: that the pod would fit there is not said. A
+        control-plane node is nobody's first choice, and is never among them.
+        """
+        pod = self.case.pod
+        fit = [n for n in self.nodes.items if selects(pod, n) and _has_devices(pod, n) and not _is_control_plane(n)]
+        shunned = [n for n in fit if untolerated(pod, n)]
+        return tuple(shunned) if len(shunned) == len(fit) < len(self.nodes.items) else ()
 
     @property
     def total(self) -> int:
@@ -244,6 +256,14 @@ def tolerated(pod: Pod, taint: Obj) -> bool:
     return False
 
 
+def untolerated(pod: Pod, node: Obj) -> list[Obj]:
+    """Return the taints that keep the pod away from a node; cordoning counts, with or without its taint."""
+    found = [t for t in taints(node) if not tolerated(pod, t)]
+    if flag(node, "spec", "unschedulable") and not any(text(t, "key") == CORDON for t in taints(node)):
+        found.append({"key": CORDON, "effect": "NoSchedule"})
+    return found
+
+
 def taint_text(taint: Obj) -> str:
     """Write a taint as kubectl does (``key=value:Effect``)."""
     value = text(taint, "value")
@@ -254,9 +274,11 @@ Requirement = tuple[str, str, tuple[str, ...]]
 """What a pod asks of a node's labels: key, operator, values."""
 
 
-def node_requirements(pod: Pod) -> list[Requirement]:
-    """Return what the pod asks of a node's labels, node selector and required affinity together."""
-    wanted: list[Requirement] = [(k, "In", (v,)) for k, v in sorted(labels(pod.raw, "spec", "nodeSelector").items())]
+def affinity_terms(pod: Pod) -> list[list[Requirement]]:
+    """Return the terms of the required node affinity; one of them must be met, whole.
+
+    ``matchFields`` knows one field, the node's name; it stands as a requirement of the key ``metadata.name``.
+    """
     terms = objects(
         pod.raw,
         "spec",
@@ -265,10 +287,58 @@ def node_requirements(pod: Pod) -> list[Requirement]:
         "requiredDuringSchedulingIgnoredDuringExecution",
         "nodeSelectorTerms",
     )
-    for term in terms:
-        for rule in objects(term, "matchExpressions"):
-            wanted.append((text(rule, "key"), text(rule, "operator"), tuple(texts(rule, "values"))))
-    return wanted
+    return [
+        [
+            (text(rule, "key"), text(rule, "operator"), tuple(texts(rule, "values")))
+            for field in ("matchExpressions", "matchFields")
+            for rule in objects(term, field)
+        ]
+        for term in terms
+    ]
+
+
+def node_requirements(pod: Pod) -> list[Requirement]:
+    """Return what a node must have in any case: the node selector, and the affinity unless it leaves a choice."""
+    wanted: list[Requirement] = [(k, "In", (v,)) for k, v in sorted(labels(pod.raw, "spec", "nodeSelector").items())]
+    terms = affinity_terms(pod)
+    return wanted + terms[0] if len(terms) == 1 else wanted
+
+
+def meets(node: Obj, requirement: Requirement) -> bool:
+    """Tell whether a node meets one requirement (component-helpers nodeaffinity)."""
+    key, operator, values = requirement
+    have = name_of(node) if key == "metadata.name" else node_labels(node).get(key)
+    if operator == "In":
+        return have in values
+    if operator == "NotIn":
+        return have not in values
+    if operator in ("Exists", "DoesNotExist"):
+        return (have is not None) == (operator == "Exists")
+    try:
+        return have is not None and (int(have) > int(values[0]) if operator == "Gt" else int(have) < int(values[0]))
+    except (ValueError, IndexError):
+        return False
+
+
+def selects(pod: Pod, node: Obj) -> bool:
+    """Tell whether node selector and required node affinity let the pod onto a node."""
+    terms = affinity_terms(pod)
+    return all(meets(node, r) for r in node_requirements(pod)) and (
+        not terms or any(term and all(meets(node, r) for r in term) for term in terms)
+    )
+
+
+def _has_devices(pod: Pod, node: Obj) -> bool:
+    """Tell whether a node has the extended resources (``nvidia.com/gpu``) that the pod asks for."""
+    return all(
+        pod_request(pod, r) <= (parse_quantity(dig(node, "status", "allocatable", r)) or 0)
+        for r in requested_resources(pod)
+        if "/" in r
+    )
+
+
+def _is_control_plane(node: Obj) -> bool:
+    return bool(CONTROL_PLANE_TAINTS & {text(t, "key") for t in taints(node)})
 
 
 def node_labels(node: Obj) -> dict[str, str]:

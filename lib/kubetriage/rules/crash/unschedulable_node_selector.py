@@ -33,7 +33,11 @@ def check(case: Case) -> Iterator[Finding]:
         return
     wanted = scheduling.node_requirements(case.pod)
     unmet = [w for w in wanted if not _met_somewhere(found, w)]
-    asked = "; ".join(_text(w) for w in (unmet or wanted)) or "one node by name"
+    choice = scheduling.affinity_terms(case.pod)
+    asked = "; ".join(_text(w) for w in (unmet or wanted))
+    if len(choice) > 1 and not unmet:
+        asked += "; " * bool(asked) + " or ".join(" and ".join(_text(w) for w in term) for term in choice)
+    asked = asked or "one node by name"
     message = f"No node has {asked}" if unmet else f"No node meets all of: {asked}"
     if not found.nodes.items:
         message = f"No node matches {asked}"
@@ -67,16 +71,7 @@ def _text(requirement: Requirement) -> str:
 
 
 def _met_somewhere(found: Unscheduled, requirement: Requirement) -> bool:
-    key, operator, values = requirement
-    for node in found.nodes.items:
-        have = scheduling.node_labels(node).get(key)
-        if operator == "In" and have in values:
-            return True
-        if operator == "Exists" and have is not None:
-            return True
-        if operator in ("NotIn", "DoesNotExist", "Gt", "Lt"):
-            return True
-    return False
+    return any(scheduling.meets(node, requirement) for node in found.nodes.items)
 
 
 def _values(found: Unscheduled, key: str) -> dict[str, list[str]]:

@@ -26,7 +26,7 @@ from kubetriage.quantity import parse_quantity
 from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.requests import BYTES, amount_text, pod_request
-from kubetriage.rules.crash.scheduling import Block, Requirement, Unscheduled
+from kubetriage.rules.crash.scheduling import Block, Unscheduled
 from kubetriage.snapshot import List, Need, Snapshot
 
 CODE = "UnschedulableResources"
@@ -66,14 +66,15 @@ def check(case: Case) -> Iterator[Finding]:
     found = scheduling.unscheduled(case, Block.RESOURCES)
     if found is None:
         return
+    resource = _resource(found)
     if found.head.words == scheduling.NO_NODES:
         yield found.finding(
             CODE,
-            "The cluster has no nodes.",
-            (Fix("Add a node, or see why the autoscaler of the cluster adds none: kubectl get nodes"),),
+            "The cluster has no nodes at all, so there is none for the pod.",
+            (Fix("Add nodes, or see why the autoscaler or the node group has started none."),),
+            verify=("kubectl get nodes",),
         )
         return
-    resource = _resource(found)
     if not resource:
         yield found.finding(
             CODE,
@@ -108,20 +109,9 @@ def _allocatable(node: Obj, resource: str) -> Fraction:
 def _candidates(found: Unscheduled, resource: str) -> list[Obj]:
     """Return the largest nodes that nothing else keeps the pod from."""
     pod = found.case.pod
-    usable = [
-        n
-        for n in found.nodes.items
-        if not any(not scheduling.tolerated(pod, t) for t in scheduling.taints(n))
-        and all(_meets(n, requirement) for requirement in scheduling.node_requirements(pod))
-    ]
+    usable = [n for n in found.nodes.items if not scheduling.untolerated(pod, n) and scheduling.selects(pod, n)]
     chosen = usable or list(found.nodes.items)
     return sorted(chosen, key=lambda n: (-_allocatable(n, resource), name_of(n)))[:CANDIDATES]
-
-
-def _meets(node: Obj, requirement: Requirement) -> bool:
-    """Tell whether a node's labels meet a plain requirement; operators other than In count as met."""
-    key, operator, values = requirement
-    return operator != "In" or scheduling.node_labels(node).get(key) in values
 
 
 def _room(found: Unscheduled, node: Obj, resource: str) -> Room:
@@ -154,6 +144,8 @@ def _message(found: Unscheduled, resource: str, wanted: Fraction, rooms: list[Ro
     if not rooms:
         return f"{asks}, and {count} lacks it."
     biggest = max(rooms, key=lambda r: r.allocatable)
+    if not biggest.allocatable:
+        return f"{asks}, and no node has any."
     if biggest.allocatable < wanted:
         have = amount_text(resource, biggest.allocatable)
         return f"{asks}; the largest node, {biggest.node}, has {have} in all, so it can never be scheduled there."
@@ -164,6 +156,9 @@ def _message(found: Unscheduled, resource: str, wanted: Fraction, rooms: list[Ro
         )
     best = max(seen, key=lambda r: r.free or Fraction(0))
     free = max(best.free or Fraction(0), Fraction(0))
+    if free >= wanted:
+        # Not all pods were seen, or one has left since.
+        return f"{asks}; the scheduler found {count} without room for it, though {best.node} now seems to have some."
     bound = "at most " if best.at_most else ""
     return f"{asks}; the most that is free is {bound}{amount_text(resource, free)} on {best.node}."
 
@@ -171,6 +166,11 @@ def _message(found: Unscheduled, resource: str, wanted: Fraction, rooms: list[Ro
 def _words(case: Case, resource: str, wanted: Fraction, rooms: list[Room]) -> str:
     if resource == "pods":
         return "Add nodes, remove pods, or raise maxPods of the kubelets."
+    if "/" in resource and rooms and not any(r.allocatable for r in rooms):
+        return (
+            f"Add a node with {resource}, or check that its device plugin runs where the device is; else drop it "
+            f"from {case.workload_name}."
+        )
     room = max((r.free if r.free is not None else r.allocatable for r in rooms), default=None)
     if room is None or room <= 0 or room >= wanted:
         return f"Lower requests.{resource} in {case.workload_name}, or add a node with room for it."

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.fields import flag, name_of, text
+from kubetriage.fields import name_of, text
 from kubetriage.model import Evidence, Finding, Fix
 from kubetriage.patterns import lazy
 from kubetriage.rules.crash import scheduling
@@ -34,7 +34,6 @@ _PRESSURE = (
     "node.kubernetes.io/disk-pressure",
     "node.kubernetes.io/pid-pressure",
 )
-_CORDON = "node.kubernetes.io/unschedulable"
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -51,6 +50,9 @@ def check(case: Case) -> Iterator[Finding]:
     parts = [f"{taint} ({scheduling.some(nodes)})" for taint, nodes in by_taint.items()]
     meaning = _meaning(list(by_taint))
     message = f"{total} {'have' if found.total > 1 else 'has'} a taint that the pod does not tolerate: "
+    if found.reserved:
+        names = scheduling.some([name_of(n) for n in found.reserved])
+        message = f"Only {names} would fit the pod, which does not tolerate the taint there: "
     message += "; ".join(parts[:3]) + "." + (f" {meaning}" if meaning else "")
     yield found.finding(CODE, message, (_fix(case, by_taint),), tuple(evidence), verify=("kubectl describe nodes",))
 
@@ -76,12 +78,9 @@ def _unseen(found: Unscheduled, total: str) -> Finding:
 def _untolerated(found: Unscheduled) -> dict[str, list[str]]:
     """Return the taints that keep the pod away, each with its nodes, the commonest first."""
     by_taint: dict[str, list[str]] = {}
-    for node in found.nodes.items:
-        for taint in scheduling.taints(node):
-            if not scheduling.tolerated(found.case.pod, taint):
-                by_taint.setdefault(scheduling.taint_text(taint), []).append(name_of(node))
-        if flag(node, "spec", "unschedulable") and not any(text(t, "key") == _CORDON for t in scheduling.taints(node)):
-            by_taint.setdefault(f"{_CORDON}:NoSchedule", []).append(name_of(node))
+    for node in found.reserved or found.nodes.items:
+        for taint in scheduling.untolerated(found.case.pod, node):
+            by_taint.setdefault(scheduling.taint_text(taint), []).append(name_of(node))
     return dict(sorted(by_taint.items(), key=lambda item: -len(item[1])))
 
 
@@ -89,7 +88,7 @@ def _meaning(taints: list[str]) -> str:
     keys = {t.split(":")[0].split("=")[0] for t in taints}
     if keys & set(_LOST):
         return "The control plane has lost such a node or its kubelet is not ready."
-    if _CORDON in keys:
+    if scheduling.CORDON in keys:
         return "Such a node is cordoned."
     if keys & set(_PRESSURE):
         return "Such a node is short of memory, disk or process ids."
@@ -102,7 +101,7 @@ def _fix(case: Case, by_taint: dict[str, list[str]]) -> Fix:
     key, _, value = key.partition("=")
     if key in _LOST:
         return Fix(f"Repair {scheduling.some(nodes)}; kubectl node-triage {nodes[0]} tells what is wrong there.")
-    if key == _CORDON:
+    if key == scheduling.CORDON:
         return Fix(f"Make a node schedulable again: kubectl uncordon {nodes[0]}.")
     if key in _PRESSURE:
         return Fix(f"Free resources on {scheduling.some(nodes)}; the taint goes with the pressure.")
