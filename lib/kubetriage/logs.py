@@ -191,6 +191,10 @@ _OTHER_LEVELS = frozenset(
 )
 
 
+_MONGO_LEVELS = {"F": "fatal", "E": "error"}
+"""Severities of MongoDB's structured log (field ``s``)."""
+
+
 def _weight_of_level(level: Any) -> Weight | Literal[""]:
     """Read a level by name or by number (bunyan and pino: 50 error, 60 fatal)."""
     if isinstance(level, (int, float)) and not isinstance(level, bool):
@@ -218,7 +222,7 @@ _LOWER_LEVEL = lazy(
 _KLOG = lazy(r"([IWEF])\d{4} \d\d:\d\d:\d\d\.\d{1,6}\s{1,8}\d{1,10} ([\w./-]{1,100}:\d{1,6})\] ?")
 # What may follow the level before the message: process, thread, logger, source position.
 _AFTER_LEVEL = lazy(
-    r"\s*(?:\d{1,7}\s+---\s+)?(?:\[[^\]]{0,80}\]\s*){0,4}"
+    r"\s*(?:\d{1,7}\s+---\s+)?(?:\[[^\]]{0,120}\]\s*){0,4}(?:\([\w #:.-]{1,60}\)\s)?"
     r"(?:[A-Za-z_$][\w.$/<>-]{0,120}(?:\s*\[\d{1,6}\])?\s*(?:: | - |:(?=\s)))?"
     r"(?:[\w./-]{1,100}\.(?:go|rs|py|c|cc|cpp|js|ts):\d{1,6}:?\s)?[\s:|>)\]-]*"
 )
@@ -230,8 +234,7 @@ _LOGFMT_FIELD = lazy(r"(?<!\S)([\w.@-]{1,64})=(\"(?:[^\"\\]|\\.){0,8192}\"?|\S{0
 
 # Wrappers that only repeat that a child failed; the child's own words are the error.
 _WRAPPER = lazy(
-    r"npm (?:ERR!|error)\s*(?:code|errno|path|command|Exit status|A complete log|This is probably|Failed at"
-    r"|Lifecycle|$)|npm error|npm ERR!"
+    r"npm (?:ERR!|error)|npm (?:notice|warn|WARN)\b"
     r"|error Command failed|ELIFECYCLE|exit status \d+$|exited? with (?:code|status) \d+|make(?:\[\d+\])?: \*\*\* "
     r"|Node\.js v\d|BEGIN failed--|Compilation failed in require|note: run with `RUST_BACKTRACE"
     r"|bundler: failed to load command"
@@ -244,16 +247,34 @@ _SHUTDOWN = lazy(
     r"graceful|worker failed to boot|destroy(?:ing|ed)",
     re.IGNORECASE,
 )
+# An error that only reports the end: a supervisor about its child, a program about its own start, a pointer to other
+# output. The error before it says why.
+_HOLLOW = lazy(
+    r"exit(?:ed|s|ing)?(?: \w+){0,4} (?:code|status)[ :=]{1,2}\d+|did not exit normally|exited unexpectedly\Z"
+    r"|(?:fail(?:ed|ure)|unable|could not|couldn't|cannot) to (?:start|boot|initiali[sz]e|launch|run|execute)\b[^:]*\Z"
+    r"|initiali[sz]ation (?:failed|aborted)\b[^:]*\Z|(?:start-?up|boot) (?:failed|aborted)\b[^:]*\Z|\bBOOT FAILED\b"
+    r"|terminated (?:unexpectedly|abnormally)|application run failed\Z"
+    r"|\berror(?:\(s\)|s)? found in\b|\bunable to open logs\Z|could not read from remote repository"
+    r"|\A(?:\([\w-]{1,40}\) )?(?:please )?(?:see|check|refer to|run|try|use|for more)\b"
+    r".*(?:log|option|help|details|information|command)"
+    r"|\A\W*(?:(?:a |an )?(?:fatal|critical|unrecoverable|unhandled|unexpected) )?(?:error|exception|failure)"
+    r"(?: occurred)?\W*\Z|\A\W*\w+:\Z|\A\W*\Z",
+    re.IGNORECASE,
+)
+# What programs append to the reason for which they end.
+_ANY_URL = lazy(r"\bhttps?://\S+")
+_GOODBYE = lazy(
+    r"[\s,;:.(-]+(?:exiting|aborting|giving up|quitting|shutting down|terminating|stopping|bye)\b.{0,30}\Z",
+    re.IGNORECASE,
+)
 # Words of failure in plain text, in the order of how often programs use them. Zero counts do not match.
 _WEAK = lazy(
-    r"\b(?:errors?|exception|failed|failure|fatal|cannot|can't|can not|could not|couldn't|unable to|denied"
-    r"|refused|not found"
-    r"|no such|invalid|missing|abort(?:ed|ing)?|unrecognized|unknown (?:option|flag|command|argument)"
-    r"|unexpected|does not exist"
-    r"|doesn't exist|not set|is required|must be|not permitted|forbidden|unauthorized|timed? ?out|undefined"
-    r"|no space left|expired"
-    r"|not allowed|already in use|corrupt(?:ed)?|mismatch|does not match|unsupported|illegal|bad|unreachable|exceeded"
-    r"|assertion)\b",
+    r"\b(?:errors?|exception|failed|failure|fatal|cannot|can't|can not|could not|couldn't|unable to|denied|refused"
+    r"|not found|no such|invalid|missing|abort(?:ed|ing)?|unrecognized|unknown (?:option|flag|command|argument)"
+    r"|unexpected|does not exist|doesn't exist|is required|you (?:must|need to)|must be|forbidden|unauthorized"
+    r"|not (?:set|defined|provided|specified|recogni[sz]ed|configured|supported|permitted|allowed)"
+    r"|already (?:in use|running|exists|locked)|timed? ?out|undefined|no space left|expired|corrupt(?:ed)?|mismatch"
+    r"|does not match|unsupported|illegal|bad|unreachable|exceeded|assertion)\b",
     re.IGNORECASE,
 )
 _NOT_WEAK = lazy(
@@ -332,6 +353,26 @@ _NODE_FATAL = lazy(
 )
 _CPP_THROWN = lazy(r"terminate called after throwing an instance of '([^']{1,200})'")
 _NGINX = lazy(r"(?:\d{4}/\d\d/\d\d \d\d:\d\d:\d\d |nginx: )\[(emerg|alert|crit|error)\] (?:\d+#\d+: )?(?:\*\d+ )?(.*)")
+# The help that flag, cobra, argparse, clap and picocli print with an error about their arguments.
+_USAGE = lazy(r"(?:usage|Usage)(?: of [^:]{1,200})?:(?:\s|\Z)")
+_NPM = lazy(r"npm (?:ERR!|error) ?(.*)")
+# What npm says of itself around the words that matter; where a script failed, the script's own words matter.
+_NPM_ROUTINE = lazy(
+    r"(?:code|errno|syscall|path|dest|command|location|workspace|signal|enoent This is|To see a list|npm run|This is"
+    r"|A complete log|Additional logging|\S*/_logs/|Your cache folder|previous versions of npm)\b|\Z"
+)
+_NPM_SCRIPT = lazy(r"Lifecycle script|ELIFECYCLE|command failed|Exit status|Failed at the|code \d+\Z")
+# Collision (Laravel): class, message and place each in a paragraph; Symfony's console: "In File.php line 3:".
+_CONSOLE_CLASS = lazy(r"\s{2,4}([A-Z]\w*(?:\\\w+)+|[A-Z]\w*(?:Exception|Error))\s*\Z")
+_CONSOLE_FILE = lazy(r"(?:In|at) \S{1,200}\.php line \d{1,7}:\Z")
+_BANNER = lazy(r"([*=#!])\1{2,}\s+(\S.{0,200}?)\s+\1{3,}\Z")
+_RECOVERED = lazy(r"goroutine \d{1,10} \[[^\]]{1,60}\]:\Z")
+# A shell's ${NAME:?words}: SCRIPT: line N: NAME: words.
+_SHELL_VARIABLE = lazy(r"\S{1,200}: (?:line )?\d{1,6}: [A-Za-z_]\w{1,80}: \S")
+# strerror with its number first (APR, as in Apache httpd), curl with its exit code.
+_NUMBERED = lazy(r"\(\d{1,3}\)[A-Z][a-z]|curl: \(\d{1,2}\) ")
+# Redis: PID:role time level; "#" is a warning or worse, and there is no other.
+_REDIS = lazy(r"\d{1,7}:[A-Z] \d\d \w{3} \d{4} \d\d:\d\d:\d\d\.\d{3} ([.*#-]) (.*)")
 _GO_LOG = lazy(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d{6})? (?:[\w./-]{1,100}\.go:\d+: )?(.*)")
 
 
@@ -377,12 +418,23 @@ def _errors(log: _Log) -> Iterator[LastError]:
     at = 0
     total = len(log.lines)
     while at < total:
+        if _USAGE.match(log.body(at)):
+            at = _after_usage(log, at)
+            continue
         found = _error_at(log, at)
         if found is None:
             at += 1
             continue
         yield found
         at = max(found.end, at + 1)
+
+
+def _after_usage(log: _Log, at: int) -> int:
+    """Return the line after a command's help, whose words are no errors."""
+    end = at + 1
+    while end < len(log.lines) and (not (row := log.body(end)).strip() or row[0] in " \t-" or row.endswith(":")):
+        end += 1
+    return end
 
 
 # One of these stands in every line with which an error can begin. Nearly all lines of a log have none, and looking
@@ -395,7 +447,8 @@ _ERROR_KEYS = (
     "expired", "in use", "corrupt", "mismatch", "unsupported", "illegal", "bad", "unreachable", "exceeded",
     "assertion", "crit", "emerg", "alert", "severe", "ftl", "fata", "runtime: out", "sig", "insufficient",
     "conflicting", "terminating", "unhandled", "caused by", "throwable", "fault", "death", "interrupt", ":in ",
-    "** (", " line ", "read-only", "directory", "busy", "exists", "substitution", "unbound", "argument", "operator",
+    "** (", "sh: ", " line ", "goroutine ", "already ", "\\", "you ",
+    "read-only", "directory", "busy", "exists", "substitution", "unbound", "argument", "operator",
 )  # fmt: skip
 
 
@@ -416,7 +469,10 @@ def _error_at(log: _Log, at: int) -> LastError | None:
             return found
     if "Traceback (most recent call last)" in body:
         return _python(log, at)
-    for read in (_go, _spring, _rust, _php, _runtime, _ruby, _stack, _elixir, _nginx, _leveled, _plain):
+    for read in (
+        _npm, _go, _recovered, _spring, _rust, _php, _console, _runtime, _ruby, _stack, _elixir, _nginx, _banner,
+        _leveled, _plain,
+    ):  # fmt: skip
         found = read(log, at, body)
         if found is not None:
             return found
@@ -537,6 +593,91 @@ def _go(log: _Log, at: int, body: str) -> LastError | None:
     return log.error(at, end, "go", "fatal", summary.removesuffix(" [recovered]"), name, lines)
 
 
+def _recovered(log: _Log, at: int, body: str) -> LastError | None:
+    """Read a panic that the program caught and logged (net/http, gin): the goroutine's trace follows the line."""
+    if not _RECOVERED.match(log.body(at + 1)) or body.startswith(("panic: ", "fatal error: ")):
+        return None
+    end = at + 2
+    while end < len(log.lines) and (row := log.body(end)) and not _LOG_LINE.match(row) and row[0] != "{":
+        end += 1
+    go = _GO_LOG.match(body)
+    return log.error(at, end, "go", "error", go[1] if go else body, "panic")
+
+
+def _npm(log: _Log, at: int, body: str) -> LastError | None:
+    """Read npm's own error; where it only tells that a script failed, the script said why."""
+    if not body.startswith("npm ") or _NPM.match(body) is None:
+        return None
+    end = at
+    rows: list[str] = []
+    while (match := _NPM.match(log.body(end))) is not None:
+        rows.append(match[1].strip())
+        end += 1
+    told = [row for row in rows if not _NPM_ROUTINE.match(row)]
+    if not told or any(_NPM_SCRIPT.match(row) for row in rows):
+        return None
+    summary = next((row for row in told if row.startswith("Error: ")), told[0])
+    code = next((row.removeprefix("code ") for row in rows if row.startswith("code ")), "")
+    return log.error(at, end, "node", "error", summary.removeprefix(f"{code.lower()} "), code)
+
+
+def _console(log: _Log, at: int, body: str) -> LastError | None:
+    """Read an exception as PHP's console applications print it; the last of a chain counts."""
+    name = _CONSOLE_CLASS.match(body)
+    if name is None and not _CONSOLE_FILE.match(body.strip()):
+        return None
+    rows, end = _paragraph(log, at + 1)
+    if not rows:
+        return None
+    if name is not None:
+        if not re.match(r"\s+at \S+:\d+\Z", log.body(end + 1)):
+            return None
+        end += 2
+        # The source around that place, the frames.
+        while end < len(log.lines) and (not log.body(end) or re.match(r"\s", log.body(end))):
+            end += 1
+        return log.error(at, end, "php", "fatal", " ".join(rows), name[1])
+    while end + 1 < len(log.lines) and _CONSOLE_FILE.match(log.body(end + 1).strip()):
+        rows, end = _paragraph(log, end + 2)
+    return log.error(at, end, "php", "fatal", " ".join(rows))
+
+
+def _paragraph(log: _Log, at: int) -> tuple[list[str], int]:
+    """Return the next indented lines between empty ones, and the line after them."""
+    while at < len(log.lines) and not log.body(at).strip():
+        at += 1
+    rows: list[str] = []
+    while log.body(at).strip() and log.body(at).startswith(" ") and len(rows) < 12:
+        rows.append(log.body(at).strip())
+        at += 1
+    return rows, at
+
+
+def _banner(log: _Log, at: int, body: str) -> LastError | None:
+    """Read an error with a headline of its own (Redis): the lines beneath say what is wrong."""
+    match = _BANNER.match(body)
+    if match is None or not re.search(r"error|fail|fatal", match[2], re.IGNORECASE):
+        return None
+    end = at + 1
+    while end < len(log.lines) and end - at < 6 and log.body(end).strip() and not _LOG_LINE.match(log.body(end)):
+        end += 1
+    rows = [log.body(i).strip() for i in range(at + 1, end)]
+    return log.error(at, end, "text", "fatal", " ".join([f"{match[2]}:", *rows]) if rows else match[2])
+
+
+def _continued(log: _Log, summary: str, end: int) -> tuple[str, int]:
+    """Add the line that a message ending in a colon announces, and return it with the line after that."""
+    if not summary.rstrip().endswith(":"):
+        return summary, end
+    row = end
+    while row < len(log.lines) and row - end < 3 and not log.body(row).strip():
+        row += 1
+    more = log.body(row)
+    if not more.strip() or _LOG_LINE.match(more) or _FRAME.match(more) or more.startswith("{"):
+        return summary, end
+    return f"{summary.rstrip()} {more.strip()}", row + 1
+
+
 def _spring(log: _Log, at: int, body: str) -> LastError | None:
     """Read the banner of Spring Boot's FailureAnalyzers."""
     if not _SPRING.match(body.strip(" *")):
@@ -638,7 +779,9 @@ def _runtime(log: _Log, at: int, body: str) -> LastError | None:
             while (
                 end < len(log.lines)
                 and end - at < 6
-                and log.body(end).startswith(
+                and log.body(end)
+                .lstrip()
+                .startswith(
                     (
                         "Caused by: ",
                         "Error:",
@@ -646,8 +789,7 @@ def _runtime(log: _Log, at: int, body: str) -> LastError | None:
                         "java.lang",
                         "Could not",
                         "Too small",
-                        "\tat ",
-                        " at ",
+                        "at ",
                         "Invalid",
                     )
                 )
@@ -659,6 +801,8 @@ def _runtime(log: _Log, at: int, body: str) -> LastError | None:
                 summary = f"{body}: {rows[1]}"
             elif cause:
                 summary = f"{body} ({cause.removeprefix('Caused by: ')})"
+            elif end == at + 2 and _head(rows[1]):
+                summary = f"{body}: {rows[1].strip()}"
         name = re.search(r"java\.lang\.\w+", summary)
         return log.error(at, end, "java", "fatal", summary, name[0] if name else "")
     thrown = _CPP_THROWN.match(body)
@@ -683,8 +827,11 @@ def _runtime(log: _Log, at: int, body: str) -> LastError | None:
 def _ruby(log: _Log, at: int, body: str) -> LastError | None:
     """Read an uncaught Ruby exception; causes follow the exception that they caused."""
     if _RUBY_ABORT.match(body):
-        head = re.match(r"([A-Z][\w:]{0,160}): ", log.body(at + 1))
-        return log.error(at, at + 2, "ruby", "fatal", log.body(at + 1) or body, head[1] if head else "")
+        head = re.match(r"([A-Z][\w:]{0,160}):(?: |\Z)", log.body(at + 1))
+        # Rails puts an empty message, or the class once more, before words of several lines.
+        bare = head is not None and log.body(at + 1).replace(f"({head[1]})", "").strip() == f"{head[1]}:"
+        summary, end = _continued(log, f"{head[1]}:" if head and bare else log.body(at + 1) or body, at + 2)
+        return log.error(at, end, "ruby", "fatal", summary, head[1] if head else "")
     if ":in " not in body:
         return None
     match = _RUBY_HEAD.match(body)
@@ -798,7 +945,8 @@ def _stack(log: _Log, at: int, body: str) -> LastError | None:
         else:
             break
         end += 1
-    root_name, root, _ = causes[-1] if causes else (name, summary, at)
+    root_name, root, root_at = causes[-1] if causes else (name, summary, at)
+    root = _continued(log, root, root_at + 1)[0]
     if " ---> " in root:
         # .NET Framework writes the whole chain on one line.
         inner_most = root.rpartition(" ---> ")[2].strip()
@@ -946,6 +1094,7 @@ def _leveled(log: _Log, at: int, body: str) -> LastError | None:
                 return log.error(at, end, "dotnet", weight, inner.summary, inner.name)
             message = rows[0] if rows else body
         summary = message if len(message.strip()) > 2 else body
+        summary, end = _continued(log, summary, end)
     # PostgreSQL and others explain on the following lines.
     while end < len(log.lines) and end - at < 6 and re.search(r"\b(?:DETAIL|HINT|CONTEXT):  ", log.body(end)[:120]):
         end += 1
@@ -1002,6 +1151,7 @@ def _json_error(log: _Log, at: int, body: str) -> LastError | None:
                     )
                 ),
                 dig(entry, "log", "level"),
+                _MONGO_LEVELS.get(text(entry, "s")),
             )
             if v not in (None, "", {})
         ),
@@ -1048,7 +1198,9 @@ def _json_error(log: _Log, at: int, body: str) -> LastError | None:
             cause = cause or _first_text(value, "message", "msg", "exception_message", "Message", "detail")
             name = name or _first_text(value, "code", "type", "name", "class", "exception_class", "ClassName")
             stack = stack or _first_text(value, "stack", "stack_trace", "stacktrace", "StackTraceString")
-    cause = cause or _first_text(entry, "error.message", "exception.message", "err.message", "errorMessage")
+    cause = cause or _first_text(
+        entry, "attr.error", "attr.error.errmsg", "error.message", "exception.message", "err.message", "errorMessage"
+    )
     name = name or _first_text(entry, "error.type", "exception.type", "error.code", "code", "errorType")
     language = "json"
     if "\n" in stack:
@@ -1091,13 +1243,15 @@ def _plain(log: _Log, at: int, body: str) -> LastError | None:
     """Read plain words: shells, Perl, an exception without frames, or any line that tells of a failure."""
     if _level_of(body) == "other":
         return None
-    go = _GO_LOG.match(body)
-    words = go[1] if go else body
-    if _WRAPPER.search(words[:400]):
+    go, redis = _GO_LOG.match(body), _REDIS.match(body)
+    words = go[1] if go else redis[2] if redis else body
+    if _WRAPPER.search(words[:400]) or (redis and redis[1] != "#"):
         return None
     if _SHELL.match(words[:2500]):
         name = words.rpartition(": ")[2]
         return log.error(at, at + 1, "shell", "error", words, name)
+    if _SHELL_VARIABLE.match(words) or _NUMBERED.match(words):
+        return log.error(at, at + 1, "shell", "error", words)
     if " line " in words and _PERL.match(words[:3000]):
         return log.error(at, at + 1, "perl", "error", words)
     head = _head(words) if not words.startswith(" ") else None
@@ -1107,19 +1261,24 @@ def _plain(log: _Log, at: int, body: str) -> LastError | None:
         while end < len(log.lines) and end - at < 8 and _goes_on(log.body(end)):
             end += 1
         return log.error(at, end, _language_of(words), "error", words, head[0])
-    if re.match(r"(?:[\w./-]{1,60}: )?(?:fatal|FATAL|Fatal|panic|PANIC)\b", words):
-        return log.error(at, at + 1, "go" if go else "text", "fatal", words)
+    language = "go" if go else "text"
+    if re.match(r"(?:[\w./-]{1,60}: )?(?:fatal|FATAL|Fatal|panic|PANIC)\b(?!\()", words):
+        return log.error(at, at + 1, language, "fatal", words)
     if re.match(r"(?:[\w./-]{1,60}: )?(?:error|ERROR|Error)\b[:\s]", words):
-        return log.error(at, at + 1, "go" if go else "text", "error", words)
-    probe = words[:1000]
+        words, end = _continued(log, words, at + 1)
+        return log.error(at, end, language, "error", words)
+    probe = _ANY_URL.sub("", words[:1000])
     if _WEAK.search(probe) and not _NOT_WEAK.search(probe) and not _FRAME.match(words):
-        return log.error(at, at + 1, "go" if go else "text", "weak", words)
+        weight: Weight = "error" if _GOODBYE.search(probe) else "weak"
+        return log.error(at, at + 1, language, weight, words)
     return None
 
 
 _RANK = {"fatal": 3, "error": 2, "weak": 1}
 _FAR = 50
 """Lines of other matter after which a fatal error is no longer taken for the end of the program."""
+_CLOSE = 20
+"""Lines between an error and the message that closes it."""
 
 
 def last_error(content: str) -> LastError | None:
@@ -1147,13 +1306,23 @@ def last_error(content: str) -> LastError | None:
     best = max(rank(e) for e in near)
     chosen = [e for e in near if rank(e) == best]
     last = chosen[-1]
-    if _SHUTDOWN.search(last.summary) and not last.name:
-        before = [e for e in chosen[:-1] if not _SHUTDOWN.search(e.summary)]
-        if not before:
-            before = [e for e in near if e.at < last.at and rank(e) >= 2 and not _SHUTDOWN.search(e.summary)]
+    if not _says_why(last):
+        told = [e for e in near if e.at < last.at and _says_why(e)]
+        before = [e for e in told if rank(e) == best] or [e for e in told if rank(e) >= 2]
+        before = before or [e for e in told if last.at - e.end <= _CLOSE]
         if before:
-            last = before[-1]
+            # What follows the cause is the same end in other words.
+            cause, gap = before[-1], filled[before[-1].end] - filled[last.at]
+            last = replace(cause, trailing=last.trailing if gap <= _CLOSE else cause.trailing)
     return last
+
+
+def _says_why(error: LastError) -> bool:
+    """Tell whether an error names what went wrong, not only that the program or its child ended."""
+    if error.name and error.name != "klog" and error.language not in ("text", "nginx"):
+        return True
+    words = _GOODBYE.sub("", error.summary)
+    return not (_HOLLOW.search(words) or _SHUTDOWN.search(words))
 
 
 def last_line(content: str) -> str:
@@ -1198,7 +1367,9 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
             r"|invalid_client|AuthenticationFailed|Logon failure|AccessRefused|bad username or password"
             r"|HTTP 401|: 401 Client Error"
             r"|not authorized to (?:access|perform|execute)|NOPERM|invalid credentials|Bad credentials"
-            r"|AuthorizationException",
+            r"|AuthorizationException|UnrecognizedClientException|\(AccessDenied(?:Exception)?\) when calling"
+            r"|could not read (?:Username|Password) for|Permission denied \(publickey|HTTP Basic: Access denied"
+            r"|returned error: 401\b",
             re.IGNORECASE,
         ),
     ),
@@ -1349,6 +1520,7 @@ _PORTS = {
 # One of these stands in every line that a pattern above can match.
 _KIND_KEYS = (
     "host", "resol", "enotfound", "eai_", "nxdomain", "getaddrinfo", "lookup", "misbehaving", "address",
+    "unrecognizedclient", "password for", "error: 401",
     "bootstrap", "not known", "nodename", "auth", "denied", "wrongpass", "refused", "sasl", "login", "logon",
     "ora-01017", "pg_hba", "accesskey", "signature", "token", "role", "401", "invalid_client", "username",
     "credentials", "noperm", "111", "connect", "route", "unreach", "timed", "timeout", "deadline", "reset",
@@ -1421,14 +1593,13 @@ def addresses(content: str) -> tuple[Address, ...]:
         if len(found) > 200:
             found.pop(next(iter(found)))
     named = {(a.host, a.kind) for a in found.values() if a.port is not None}
-    kinds = {a.kind for a in found.values() if a.host}
     # Where another line says why, the one that only says that it failed is left out.
     better = [a for a in found.values() if a.kind not in ("failed", "unauthorized")]
     return tuple(
         a
         for a in found.values()
         if not (a.kind == "failed" and any(abs(b.at - a.at) <= _FAR and a.host in (b.host, "") for b in better))
-        if a.port is not None or ((a.host, a.kind) not in named and (a.host or a.kind not in kinds))
+        if a.port is not None or not a.host or (a.host, a.kind) not in named
     )
 
 

@@ -39,6 +39,9 @@ _STATUS_LIST = {
     "ephemeral": "ephemeralContainerStatuses",
 }
 
+_HARMLESS_SIGNALS = (*range(17, 24), 28)
+"""Signals that are ignored or stop a process unless it asks otherwise: SIGCHLD to SIGURG, SIGWINCH (signal(7))."""
+
 
 @dataclass(frozen=True)
 class Termination:
@@ -55,12 +58,16 @@ class Termination:
 
     @property
     def signal(self) -> int | None:
-        """Signal that ended it, from the exit code: containerd and CRI-O never fill ``signal``."""
+        """Signal that ended it, from the exit code: containerd and CRI-O never fill ``signal``.
+
+        None for numbers of signals that end no process: such a code is the program's own (145 to 150: .NET's host).
+        """
         given = number(self.raw, "signal")
         if given:
             return given
         code = self.exit_code
-        return code - 128 if code is not None and 128 < code <= 192 else None
+        signal = code - 128 if code is not None and 128 < code <= 192 else None
+        return None if signal in _HARMLESS_SIGNALS else signal
 
     @property
     def reason(self) -> str:

@@ -22,7 +22,7 @@ from kubetriage.model import Evidence, Finding, Fix
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.last_words import LastWords, Said, last_words
+from kubetriage.rules.crash.last_words import LastWords, Said, last_words, without_clock
 
 CODE = "AddressInUse"
 
@@ -50,7 +50,7 @@ def check(case: Case) -> Iterator[Finding]:
 def _port(words: LastWords, said: Said) -> int | None:
     error = words.error
     for line in (said.line, *(error.lines if error else ())):
-        for match in _PORT.finditer(line[:1000]):
+        for match in _PORT.finditer(without_clock(line)):
             port = int(next(g for g in match.groups() if g))
             if 0 < port < 65536:
                 return port

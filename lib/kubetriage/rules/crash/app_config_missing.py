@@ -64,11 +64,13 @@ _SETTINGS: tuple[re.Pattern[str], ...] = tuple(
         r"(?-i:(?P<a6>[A-Z][A-Z0-9]*_[A-Z0-9_]{1,80}))",
         # shells: ${X:?}, set -u
         r"(?-i:(?P<a7>[A-Z][A-Z0-9_]{2,80})): (?:parameter (?:null or )?not set|unbound variable)",
+        r"\A\S{1,200}: (?:line )?\d{1,6}: (?-i:(?P<c2>[A-Z][A-Z0-9_]{2,80})): \S",
         # python-decouple, Django, pydantic-settings
         rf"{_V % 'a8'} not found\. Declare it as envvar",
         r"the (?-i:(?P<a9>[A-Z][A-Z_]{2,60})) setting must not be empty",
         r"validation errors? for \w*(?:Settings|Config)\w* (?P<b1>\w{2,80}) (?:Field required|field required)",
         # Spring
+        r"Property: (?P<c3>[\w.\[\]-]{1,200}) Value: \"?null\"?(?=\s|\Z)",
         r"could not resolve placeholder ['\"](?P<b2>[^'\"\s]{1,200})['\"]",
         r"failed to configure a DataSource: ['\"](?P<b3>url)['\"] attribute is not specified",
         # Typesafe config, viper, generic
@@ -90,12 +92,15 @@ _SETTINGS: tuple[re.Pattern[str], ...] = tuple(
 _FILE = lazy(
     r"['\"`(]?(?P<file>(?:/|\./|~/)?(?:[\w.@%+-]{1,100}/){0,20}[\w.@%+-]{1,100}\.(?:ya?ml|json|toml|conf|cfg"
     r"|cnf|ini|properties|env|hcl"
-    r"|config|xml)|/(?:etc|config|conf|configs|run/secrets|var/run/secrets)/[\w.@%+/-]{1,200})['\"`)]?"
+    r"|config|xml)|/(?:[\w.@%+-]{1,100}/){1,20}[\w.@%+-]{1,100}\.(?:crt|pem|key|jks|p12|pfx)|/(?:etc|config|conf|configs|run/secrets|var/run/secrets)/[\w.@%+/-]{1,200})['\"`)]?"
 )
-_FILE_MISSING = lazy(
-    r"no such file or directory|\bENOENT\b|not found|does not exist|doesn't exist|cannot find|can't find"
-    r"|could not find|is missing"
-    r"|FileNotFound|NoSuchFile|\(2: |cannot open|failed to open|missing",
+_FILE_MISSING = lazy(r"no such file or directory|\bENOENT\b|FileNotFound|NoSuchFile|\(2: ", re.IGNORECASE)
+# Words that are about the file only where they stand beside it: a key, a type or a user can be missing, too.
+_FILE_NAMED = lazy(
+    rf"{_FILE.pattern}:? (?:(?:was|is|could) )?(?:not (?:be )?found|does not exist|doesn't exist|(?:is )?missing)"
+    rf"|(?:cannot|can't|could not|couldn't|unable to|failed to) (?:find|locate) "
+    rf"(?:the )?(?:config\w* )?(?:file )?(?:at )?{_FILE.pattern.replace('<file>', '<found>')}"
+    rf"|(?:missing|no) (?:config\w* )?file:? {_FILE.pattern.replace('<file>', '<lost>')}",
     re.IGNORECASE,
 )
 _NO_CONFIG_FILE = lazy(
@@ -107,7 +112,6 @@ _NO_CONFIG_FILE = lazy(
 _NOT_CONFIG = lazy(
     r"Cannot find module|MODULE_NOT_FOUND|cannot open shared object|package\.json|node_modules|\.dll\b", re.IGNORECASE
 )
-_ANY_FILE = lazy(rf"(?:{_FILE_MISSING.pattern})", re.IGNORECASE)
 
 
 def needs(case: Case) -> Iterator[Need]:
@@ -139,11 +143,12 @@ def _missing_file(words: LastWords) -> tuple[str, Said] | None:
     said = words.find(_NO_CONFIG_FILE, unless=_NOT_CONFIG)
     if said is not None:
         return said.match["file"] or said.match["viper"], said
-    said = words.find(_ANY_FILE, unless=_NOT_CONFIG)
-    if said is None:
-        return None
-    named = _FILE.search(said.line)
-    return (named["file"], said) if named is not None else None
+    said = words.find(_FILE_NAMED, unless=_NOT_CONFIG)
+    if said is not None:
+        return next(path for path in said.match.groupdict().values() if path), said
+    said = words.find(_FILE_MISSING, unless=_NOT_CONFIG)
+    named = _FILE.search(said.line) if said is not None else None
+    return (named["file"], said) if said is not None and named is not None else None
 
 
 def _setting(case: Case, words: LastWords, said: Said) -> Finding:

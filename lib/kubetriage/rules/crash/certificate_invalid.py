@@ -74,13 +74,15 @@ _PROBLEMS: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
 )
+# The file of a certificate that is not there is missing configuration; one that may not be read, a permission.
+_NO_FILE = lazy(r"no such file or directory|permission denied", re.IGNORECASE)
 _ANY = lazy("|".join(pattern.pattern for _, pattern in _PROBLEMS), re.IGNORECASE)
 
 
 def check(case: Case) -> Iterator[Finding]:
     """Find containers whose last error is about a certificate."""
     for words in last_words(case):
-        said = words.find(_ANY)
+        said = words.find(_ANY, unless=_NO_FILE)
         if said is not None:
             yield _finding(words, said)
 

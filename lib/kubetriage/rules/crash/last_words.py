@@ -41,6 +41,10 @@ _CLOSING = lazy(
 )
 
 
+# It could not do something, and gives no reason.
+_UNREASONED = lazy(
+    r"(?:(?:panic|fatal|error): )*(?:unable to|failed to|could not|couldn't|cannot|can't) [^:]*\Z", re.IGNORECASE
+)
 # The underlining of Python and Node, headers without content, braces.
 _DECORATION = lazy(r"[\s~^|*=+-]*\Z|Traceback \(most recent call last\):\Z|\s*[\]})\[{(]+,?\Z|Stack trace:\Z")
 
@@ -115,16 +119,35 @@ class LastWords:
         for line in self._before():
             match = pattern.search(line)
             if match is not None and not (unless and unless.search(line)):
-                return Said(line.strip(), max(self.confidence, Confidence.LIKELY, key=lambda c: c.rank), match)
+                return Said(line.strip(), self._weaker, match)
         return None
 
+    @property
+    def _weaker(self) -> Confidence:
+        """How surely a line before the last error is why the program ended."""
+        return max(self.confidence, Confidence.LIKELY, key=lambda c: c.rank)
+
     def _before(self) -> list[str]:
-        """Return the lines before a closing error, the nearest first."""
+        """Return the lines before the last error in which its cause may stand, the nearest first."""
+        return [_read(self.text)[2][at][:4096] for at in reversed(self._reach)]
+
+    @property
+    def _reach(self) -> range:
+        """Numbers of the lines before the last error in which its cause may stand.
+
+        An error that only says that the program gave up can have its cause further up. One that gives no reason for
+        what it could not do has it in the logged error right above, if at all.
+        """
         error = self.error
-        if error is None or not closes(error):
-            return []
-        rows = _read(self.text)[2]
-        return [row[:4096] for row in reversed(rows[max(error.at - _NEAR, 0) : error.at])]
+        if error is None:
+            return range(0)
+        if closes(error):
+            return range(max(error.at - _NEAR, 0), error.at)
+        above = error.at - 1
+        if above < 0 or not _UNREASONED.match(error.summary):
+            return range(0)
+        said = last_error(_read(self.text)[2][above])
+        return range(above, error.at) if said is not None and said.weight != "weak" else range(0)
 
     def failed_addresses(self) -> list[tuple[Address, Confidence]]:
         """Return the addresses that the last error is about, the surest first."""
@@ -133,12 +156,17 @@ class LastWords:
             return []
         block = range(error.at, max(error.end, error.at + 1))
         inside = [(a, self.confidence) for a in self.addresses if any(at in block for at in a.times)]
-        if inside or not closes(error):
+        if any(a.host for a, _ in inside):
             return inside
-        weaker = max(self.confidence, Confidence.LIKELY, key=lambda c: c.rank)
-        return [
-            (a, weaker) for a in reversed(self.addresses) if any(error.at - _NEAR <= at < error.at for at in a.times)
+        # An error without the address may repeat one that had it.
+        kinds = {a.kind for a, _ in inside}
+        near = range(max(error.at - _NEAR, 0), error.at) if inside else self._reach
+        before = [
+            (a, self._weaker)
+            for a in reversed(self.addresses)
+            if any(at in near for at in a.times) and (not inside or (a.host and a.kind in kinds))
         ]
+        return before or inside
 
     def quote(self, *lines: str) -> tuple[Evidence, ...]:
         """Quote lines of the output; without arguments those of the last error."""
@@ -208,7 +236,7 @@ def ended_by_itself(end: Termination) -> bool:
     code = end.exit_code
     if code is None or code == 0 or end.started is None or end.reason in _NOT_ITS_OWN_END:
         return False
-    return not 128 < code <= 192 or code in _OWN_SIGNALS
+    return end.signal is None or code in _OWN_SIGNALS
 
 
 def words_of(case: Case, container: Container, end: Termination) -> LastWords:
@@ -239,6 +267,14 @@ _PATH = lazy(
     r"['\"`‘«](?P<quoted>/[^'\"`’»\n]{1,400})['\"`’»]"
     r"|(?<![\w/.:@-])(?P<bare>/[\w.@%+=~-]{1,200}(?:/[\w.@%+=~-]{1,200}){0,30}/?)"
 )
+
+
+_CLOCK = lazy(r"(?<!\d)\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?!\d)")
+
+
+def without_clock(line: str) -> str:
+    """Return a line without times of day, whose parts look like ports."""
+    return _CLOCK.sub("", line[:1000])
 
 
 def path_near(line: str, at: int) -> str:

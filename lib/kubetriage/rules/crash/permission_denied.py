@@ -33,6 +33,7 @@ from kubetriage.rules.crash.last_words import (
     security,
     short,
     volume_words,
+    without_clock,
 )
 
 CODE = "PermissionDenied"
@@ -51,7 +52,8 @@ _OTHERS = lazy(
     r"|topic|queue)|\(publickey|PermissionDenied desc|PERMISSION_DENIED|(?:topic|group) authorization",
     re.IGNORECASE,
 )
-_BIND = lazy(r"\bbind\b|\blisten\b|could not bind|BindException", re.IGNORECASE)
+# In .NET, EACCES of a socket is about binding it: SocketException (13).
+_BIND = lazy(r"\bbind\b|\blisten\b|could not bind|BindException|SocketException\b", re.IGNORECASE)
 _PORT = lazy(r"(?:[\w.*\]]|::|\s):(\d{1,5})(?!\d)|\bport\D{0,3}(\d{1,5})", re.IGNORECASE)
 _CALLS: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (lazy(r"\bchown|chgrp|changing owner", re.IGNORECASE), "CHOWN", "change owners"),
@@ -85,7 +87,8 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
     as_user = f" as user {user}" if user is not None else ""
     ruled = (RuledOut("CommandNotExecutable", f"the program ran: exit code {words.end.exit_code}, with output"),)
     port = _privileged_port(said.line)
-    if _BIND.search(said.line) and (port is not None or "bind" in said.line.lower()):
+    bind = _BIND.search(said.line)
+    if bind is not None and (port is not None or bind[0].lower() != "listen"):
         which = f"port {port}" if port is not None else "its port"
         what = f"{name} could not listen on {which}{as_user}: ports below 1024 need NET_BIND_SERVICE"
         fix = case.template_fix(
@@ -170,7 +173,7 @@ def _shown(value: object) -> str:
 
 
 def _privileged_port(line: str) -> int | None:
-    for match in _PORT.finditer(line[:1000]):
+    for match in _PORT.finditer(without_clock(line)):
         port = int(match[1] or match[2])
         if 0 < port < 1024:
             return port
