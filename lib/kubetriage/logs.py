@@ -1078,6 +1078,8 @@ def _leveled(log: _Log, at: int, body: str) -> LastError | None:
     summary = body
     upper, lower = _LEVEL.search(body[:200]), _LOWER_LEVEL.search(body[:200])
     mark = upper if upper is not None and (lower is None or upper.start() <= lower.start()) else lower
+    if mark is lower and lower is not None and lower[2] and re.search(r"[a-z]\Z", body[: lower.start()]):
+        mark = None  # a sentence: "config parse error: ..."
     end = at + 1
     if mark is not None:
         rest = body[mark.end() :]
@@ -1345,7 +1347,7 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
             r"|could not translate host|nodename nor servname|getaddrinfo (?:for \S+ )?failed|host not found"
             r"|Name does not resolve|No address associated|lookup address information|server misbehaving"
             r"|Unknown (?:MySQL )?server host|host is known|bad address|NameResolutionError|<unresolved>|Unknown host"
-            r"|No resolvable bootstrap"
+            r"|No resolvable bootstrap|DNS query name does not exist"
             # Much else is "resolved" too: placeholders, modules, services of a container.
             r"|(?:could ?n[o']t|can(?:no|')t|unable to|failed to) resolve (?:the )?(?:host|server|address"
             r"|domain|name\b|ip\b|dns\b"
@@ -1369,7 +1371,7 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
             r"|not authorized to (?:access|perform|execute)|NOPERM|invalid credentials|Bad credentials"
             r"|AuthorizationException|UnrecognizedClientException|\(AccessDenied(?:Exception)?\) when calling"
             r"|could not read (?:Username|Password) for|Permission denied \(publickey|HTTP Basic: Access denied"
-            r"|returned error: 401\b",
+            r"|returned error: 401\b|Code: 403\. Errors",
             re.IGNORECASE,
         ),
     ),
@@ -1416,7 +1418,9 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
         "failed",
         lazy(
             r"(?:could not|couldn't|cannot|can't|unable to|failed to|not possible to) "
-            r"(?:connect\b|establish (?:a |the )?connection|reach\b)",
+            r"(?:connect\b|establish (?:a |the )?connection|reach\b)"
+            # kafka-python, librdkafka, pika
+            r"|NoBrokersAvailable|brokers? (?:are|is) down|AMQPConnectionError",
             re.IGNORECASE,
         ),
     ),
@@ -1438,6 +1442,8 @@ _FORMS: tuple[re.Pattern[str], ...] = (
     # libpq: connection to server at "db" (10.0.0.1), port 5432 failed; host "db" (..) ... port 5432
     lazy(r"server at \"(?P<host>[^\"\s]{1,253})\"(?: \([^)]{1,60}\))?, port (?P<port>\d{1,5})"),
     lazy(r"host name \"(?P<host>[^\"\s]{1,253})\" to address"),
+    # pymongo: a SRV record
+    lazy(r"query name does not exist: (?:_\w{1,15}\._\w{1,15}\.)?(?P<host>[\w.-]{1,253})"),
     lazy(r"on host \"(?P<host>[^\"\s]{1,253})\".{0,200}?port (?P<port>\d{1,5})", re.DOTALL),
     # MySQL: Can't connect to MySQL server on 'db:3306' (111), Unknown MySQL server host 'db'
     lazy(r"server (?:host|on) '(?P<host>[\w.:-]{1,253}?)(?::(?P<port>\d{1,5}))?'"),
@@ -1520,7 +1526,7 @@ _PORTS = {
 # One of these stands in every line that a pattern above can match.
 _KIND_KEYS = (
     "host", "resol", "enotfound", "eai_", "nxdomain", "getaddrinfo", "lookup", "misbehaving", "address",
-    "unrecognizedclient", "password for", "error: 401",
+    "unrecognizedclient", "password for", "error: 401", "code: 403", "broker", "dns query",
     "bootstrap", "not known", "nodename", "auth", "denied", "wrongpass", "refused", "sasl", "login", "logon",
     "ora-01017", "pg_hba", "accesskey", "signature", "token", "role", "401", "invalid_client", "username",
     "credentials", "noperm", "111", "connect", "route", "unreach", "timed", "timeout", "deadline", "reset",
@@ -1598,7 +1604,7 @@ def addresses(content: str) -> tuple[Address, ...]:
     return tuple(
         a
         for a in found.values()
-        if not (a.kind == "failed" and any(abs(b.at - a.at) <= _FAR and a.host in (b.host, "") for b in better))
+        if not (a.kind == "failed" and a.host and any(abs(b.at - a.at) <= _FAR and a.host == b.host for b in better))
         if a.port is not None or not a.host or (a.host, a.kind) not in named
     )
 
@@ -1630,7 +1636,11 @@ def _address_near(log: _Log, at: int) -> tuple[str, int | None] | None:
         if i < at - 1 and not row.startswith((" ", "Caused by", "Traceback")) and not _head(row):
             return _address_in(row) if _kind(row) or _level_of(row) in ("error", "fatal") else None
         if row.startswith(" ") and not _FRAME.match(row):
-            match = re.search(r"\(['\"](?P<host>[\w.:-]{1,253})['\"], ?(?P<port>\d{1,5})", row) or _URL.search(row)
+            match = (
+                re.search(r"\(['\"](?P<host>[\w.:-]{1,253})['\"], ?(?P<port>\d{1,5})", row)
+                or re.search(rf"['\"](?P<host>{_NAME}):(?P<port>\d{{1,5}})['\",]", row)
+                or _URL.search(row)
+            )
             if match is not None and (found := _valid(match["host"], match["port"])) is not None:
                 return found
     return None

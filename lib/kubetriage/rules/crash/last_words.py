@@ -159,12 +159,12 @@ class LastWords:
         if any(a.host for a, _ in inside):
             return inside
         # An error without the address may repeat one that had it.
-        kinds = {a.kind for a, _ in inside}
+        kinds = {a.kind for a, _ in inside} - {"failed"}
         near = range(max(error.at - _NEAR, 0), error.at) if inside else self._reach
         before = [
             (a, self._weaker)
             for a in reversed(self.addresses)
-            if any(at in near for at in a.times) and (not inside or (a.host and a.kind in kinds))
+            if any(at in near for at in a.times) and (not inside or (a.host and (a.kind in kinds or not kinds)))
         ]
         return before or inside
 
@@ -242,7 +242,9 @@ def ended_by_itself(end: Termination) -> bool:
 def words_of(case: Case, container: Container, end: Termination) -> LastWords:
     """Return what one crashed instance said: its log, else its termination message."""
     log = case.log(container)
-    if log.seen and last_line(log.text):
+    # A program that writes a message of its own says more there than in a log without an error.
+    told = bool(end.message.strip()) and _read(log.text)[0] is None and _read(end.message)[0] is not None
+    if log.seen and last_line(log.text) and not told:
         return LastWords(case, container, end, log.text, "log", True, "")
     if end.message.strip():
         return LastWords(case, container, end, end.message, "status", True, log.why)

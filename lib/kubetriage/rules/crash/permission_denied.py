@@ -49,7 +49,8 @@ _DENIED = lazy(
 _OTHERS = lazy(
     r"permission denied (?:for|to|on) (?:relation|table|schema|database|sequence|function|view|create|set|role"
     r"|user|language"
-    r"|topic|queue)|\(publickey|PermissionDenied desc|PERMISSION_DENIED|(?:topic|group) authorization",
+    r"|topic|queue)|\(publickey|PermissionDenied desc|PERMISSION_DENIED|(?:topic|group) authorization"
+    r"|Code: 403",
     re.IGNORECASE,
 )
 # In .NET, EACCES of a socket is about binding it: SocketException (13).
@@ -87,7 +88,7 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
     as_user = f" as user {user}" if user is not None else ""
     ruled = (RuledOut("CommandNotExecutable", f"the program ran: exit code {words.end.exit_code}, with output"),)
     port = _privileged_port(said.line)
-    bind = _BIND.search(said.line)
+    bind = _BIND.search(said.line) or _binding_frame(words, said)
     if bind is not None and (port is not None or bind[0].lower() != "listen"):
         which = f"port {port}" if port is not None else "its port"
         what = f"{name} could not listen on {which}{as_user}: ports below 1024 need NET_BIND_SERVICE"
@@ -166,6 +167,14 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
         fix=(fix,),
         details={"path": path} if path else {},
     )
+
+
+def _binding_frame(words: LastWords, said: Said) -> re.Match[str] | None:
+    """Find the call that binds a socket in the stack trace of an error that names no path."""
+    if words.error is None or path_near(said.line, said.match.start()):
+        return None
+    frames = (re.search(r"\b(?:bind|server_bind|DoBind)\(", line) for line in words.error.lines)
+    return next((match for match in frames if match), None)
 
 
 def _shown(value: object) -> str:

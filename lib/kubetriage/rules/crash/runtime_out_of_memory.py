@@ -35,7 +35,7 @@ _PATTERN = lazy(
     r"|invalid array length Allocation failed)"
     r"|(?P<python>\bMemoryError\b)"
     r"|(?P<go>fatal error: (?:runtime: )?(?:out of memory|cannot allocate memory)|runtime: out of memory)"
-    r"|(?P<dotnet>System\.OutOfMemoryException|\AOut of memory\.)"
+    r"|(?P<dotnet>System\.OutOfMemoryException|\AOut of memory\.|(?:CoreCLR, HRESULT:|failed with error) 0x8007000E)"
     r"|(?P<php>Allowed memory size of \d+ bytes exhausted)"
     r"|(?P<ruby>NoMemoryError|failed to allocate memory)"
     r"|(?P<other>memory allocation of \d+ bytes failed|std::bad_alloc|eheap_alloc: Cannot allocate)"
@@ -53,8 +53,9 @@ def check(case: Case) -> Iterator[Finding]:
         if said is None:
             continue
         if words.end.exit_code in (137, 143):
-            # The JVM runs -XX:OnOutOfMemoryError="kill -9 %p" right after it said so.
-            if error is None or error.language != "java" or error.trailing > 5:
+            # The JVM runs -XX:OnOutOfMemoryError="kill -9 %p" right after it said so; .NET's host ends with 137 of its
+            # own (0x80008089, CoreClrInitFailure) when the runtime gets no memory.
+            if error is None or (error.language != "java" and said.match["dotnet"] is None) or error.trailing > 5:
                 continue
             said = replace(said, confidence=Confidence.LIKELY)
         yield _finding(case, words, said)
