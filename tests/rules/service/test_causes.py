@@ -456,6 +456,11 @@ def to(svc="web", **port):
     return {"service": {"name": svc, "port": port or {"number": 80}}}
 
 
+TWICE = [
+    {"host": "shop.example.com", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": leads}]}}
+    for leads in (to(), to("kept"))
+]
+
 INGRESS = {
     "BackendServiceNotFound": (web(backend=to("webb")), ["BackendServiceNotFound"]),
     "BackendServiceNotFound default backend": (
@@ -483,7 +488,30 @@ INGRESS = {
         [],
     ),
     "another class": (web(ingress("first", "other", cls="internal", created="2026-01-01T00:00:00Z")), []),
-    "older one wins": (web(ingress("later", "other", created="2026-11-23T00:00:00Z")), []),
+    "HostPathConflict, and it wins": (
+        web(ingress("later", "other", created="2026-11-23T00:00:00Z")),
+        ["HostPathConflict"],
+    ),
+    "a load balancer each": (
+        web(ingress("first", "other", address="203.0.113.2", created="2026-01-01T00:00:00Z")),
+        [],
+    ),
+    "Traefik's other entry point": (
+        web(
+            ingress(
+                "first",
+                "other",
+                created="2026-01-01T00:00:00Z",
+                annotations={"traefik.ingress.kubernetes.io/router.entrypoints": "web"},
+            ),
+            annotations={"traefik.ingress.kubernetes.io/router.entrypoints": "websecure"},
+        ),
+        [],
+    ),
+    "HostPathConflict inside one Ingress": (
+        web(service("kept", selector={"app": "web"}), slice_of(service("kept"), *healthy_web()[1:3]), rules=TWICE),
+        ["HostPathConflict"],
+    ),
     "TLS good": (web(secret(), tls=TLS), []),
     "TLS wildcard": (web(secret(names=("*.example.com",)), tls=TLS), []),
     "TLSSecretNotFound": (web(tls=TLS), ["TLSSecretNotFound"]),

@@ -2,8 +2,9 @@
 
 import pytest
 
-from kubetriage.model import Confidence
+from kubetriage.model import Confidence, Severity
 from support.services import (
+    NS,
     causes,
     cluster,
     container,
@@ -14,6 +15,7 @@ from support.services import (
     pod,
     service,
     slice_of,
+    states,
     trace,
     workload,
 )
@@ -51,10 +53,24 @@ def test_programs_of_the_same_image_are_told_apart_by_what_they_run(other, expec
     assert all(f.confidence is Confidence.LIKELY and f.fix for f in found.findings)
 
 
-def test_two_ingresses_with_the_same_backend_are_no_conflict():
+def test_two_ingresses_with_the_same_backend_break_nothing_but_one_of_them_is_idle():
     older = ingress("acme", created="2026-11-01T00:00:00Z")
-    found = trace(cluster(*healthy_web(), ingress(), older, ingress_class()), "ingress/web")
-    assert found.findings == ()
+    seen = cluster(*healthy_web(), ingress(), older, ingress_class())
+    (found,) = trace(seen, "ingress/web").findings
+    assert (found.cause, found.severity) == ("HostPathConflict", Severity.WARNING)
+    assert "both lead to the same Service" in found.message
+    # Of two on the way to a Service the conflict is told once, at the loser.
+    (told,) = trace(seen, "svc/web").findings
+    assert told.details["loser"] == {"namespace": NS, "name": "web"}
+    assert ("Ingress", "broken") not in states(trace(seen, "svc/web"))
+
+
+def test_ingresses_of_one_second_are_ordered_by_name():
+    twin = ingress("web-2", backend={"service": {"name": "other", "port": {"number": 80}}})
+    seen = cluster(*healthy_web(), service("other"), ingress(), twin, ingress_class())
+    won = trace(seen, "ingress/web").findings[0]
+    assert (won.cause, won.severity, won.details["winner"]["name"]) == ("HostPathConflict", Severity.WARNING, "web")
+    assert "is as old and wins by its name" in won.message
 
 
 def test_a_longer_path_of_another_ingress_is_no_conflict():

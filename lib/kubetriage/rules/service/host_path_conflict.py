@@ -1,9 +1,12 @@
 """Two Ingresses of one class claim the same host and path, and only one of them is served.
 
-Meaning: the loser's backend gets no request on that path; which one wins may change when either is recreated.
+Meaning: the loser's backend gets no request on that path, and its annotations count for nothing; which one wins may
+change when either is recreated.
 
 Told by: host and path of all Ingresses of the same class in all namespaces. The oldest wins (ingress-nginx and
-most controllers); canaries share on purpose. Also told: an exact duplicate inside one Ingress.
+most controllers), by name among those of one second. Not in each other's way are canaries, Ingresses with other
+addresses (a load balancer each, as on GKE and AWS) and Traefik's routers on other entry points. Also told: a path
+that stands twice in one Ingress.
 
 Fix: give one of them another host or path, or delete the stale one.
 
@@ -19,34 +22,38 @@ from kubetriage.rules.service.entrances import Entrance
 from kubetriage.rules.service.ingress import Ingress, IngressPath
 
 CODE = "HostPathConflict"
+_ENTRY_POINTS = "traefik.ingress.kubernetes.io/router.entrypoints"
+"""Traefik serves an Ingress only on the entry points it names; http and https often have one Ingress each."""
 
 
 def check(trace: Trace) -> Iterator[Fault]:
-    """Judge each Ingress against all others that were read."""
+    """Judge each Ingress against all others that were read; of two on the way only the loser is told."""
+    here = {(e.ingress.namespace, e.ingress.name) for e in trace.ingresses}
     for entrance in trace.ingresses:
         mine = entrance.ingress
         if mine.is_canary:
             continue
-        lost: dict[tuple[str, str], list[IngressPath]] = {}
-        won: dict[tuple[str, str], list[IngressPath]] = {}
+        rivals: dict[tuple[str, str], tuple[Ingress, list[tuple[IngressPath, IngressPath]]]] = {}
         for path in mine.claims:
             for other, theirs in trace.world.claims(path.host):
-                key = (other.namespace, other.name)
-                if (
-                    theirs.claim != path.claim
-                    or key == (mine.namespace, mine.name)
-                    or other.is_canary
-                    or other.any_class != mine.any_class
-                    or (other.namespace == mine.namespace and theirs.backend == path.backend)
-                ):
-                    # The same Service and port behind both: whoever wins, the requests end in the same place.
-                    continue
-                (lost if _age(other) < _age(mine) else won).setdefault(key, []).append(path)
+                if theirs.claim == path.claim and not _apart(mine, other):
+                    rivals.setdefault((other.namespace, other.name), (other, []))[1].append((path, theirs))
         yield from _shadows(trace, entrance)
-        for winner, paths in lost.items():
-            yield _lost(entrance, winner, paths)
-        for loser, paths in won.items():
-            yield _won(entrance, loser, paths)
+        yield from _twice(entrance)
+        for key, (other, shared) in rivals.items():
+            if key not in here or _age(other) < _age(mine):
+                yield _conflict(entrance, other, shared)
+
+
+def _apart(mine: Ingress, other: Ingress) -> bool:
+    """Tell whether two Ingresses may share a host and path without being in each other's way."""
+    if (other.namespace, other.name) == (mine.namespace, mine.name) or other.is_canary:
+        return True
+    if other.any_class != mine.any_class:
+        return True
+    if mine.addresses and other.addresses and not set(mine.addresses) & set(other.addresses):
+        return True
+    return mine.annotations.get(_ENTRY_POINTS) != other.annotations.get(_ENTRY_POINTS)
 
 
 def _shadows(trace: Trace, entrance: Entrance) -> Iterator[Fault]:
@@ -61,7 +68,7 @@ def _shadows(trace: Trace, entrance: Entrance) -> Iterator[Fault]:
             if other.uses_regex:
                 regex = f"ingress/{other.name} in {other.namespace}"
     if regex and entrance.controller in ("k8s.io/ingress-nginx", ""):
-        words = f"{regex} uses regular expressions, so ingress-nginx takes all paths of the host for such"
+        words = f"{regex} uses regular expressions, so ingress-nginx reads every path of the host as one"
         yield _note(entrance, f"{words}, those of {entrance.name} too.", words)
 
 
@@ -78,6 +85,33 @@ def _note(entrance: Entrance, words: str, short: str) -> Fault:
     )
 
 
+def _twice(entrance: Entrance) -> Iterator[Fault]:
+    """Tell of a path that stands twice in one Ingress with different backends; the first counts."""
+    first: dict[tuple[str, str, bool], IngressPath] = {}
+    for path in entrance.ingress.paths:
+        if path.kind == "Default":
+            continue
+        known = first.setdefault(path.claim, path)
+        if not path.same_backend(known):
+            yield fault(
+                CODE,
+                entrance.place,
+                f"{_where([path])} stands twice in {entrance.name}, with different backends; only one of them counts "
+                "(the first with ingress-nginx).",
+                severity=Severity.WARNING,
+                proof="inferred",
+                evidence=[
+                    Evidence(
+                        "spec", f"{entrance.name} {p.backend.at}", f"svc/{p.backend.service}:{p.backend.port_text}"
+                    )
+                    for p in (known, path)
+                ],
+                fix=[Fix(f"Take one of the two out of {entrance.name}")],
+                verify=(f"{entrance.command} describe ingress {entrance.ingress.name}",),
+                short=f"{_where([path])} stands twice, with different backends",
+            )
+
+
 def _age(ingress: Ingress) -> tuple[str, str, str]:
     return (ingress.created, ingress.namespace, ingress.name)
 
@@ -86,36 +120,35 @@ def _where(paths: list[IngressPath]) -> str:
     return ", ".join(f"{p.host or '*'}{p.path}" for p in paths[:3])
 
 
-def _lost(entrance: Entrance, winner: tuple[str, str], paths: list[IngressPath]) -> Fault:
-    every = len(paths) == len([p for p in entrance.ingress.paths if p.kind != "Default"])
+def _conflict(entrance: Entrance, other: Ingress, shared: list[tuple[IngressPath, IngressPath]]) -> Fault:
+    mine = entrance.ingress
+    where = _where([path for path, _ in shared])
+    theirs = f"ingress/{other.name}" + (f" in {other.namespace}" if other.namespace != mine.namespace else "")
+    won = _age(mine) < _age(other)
+    winner, loser = (entrance.name, theirs) if won else (theirs, entrance.name)
+    why = "is older and wins" if mine.created != other.created else "is as old and wins by its name"
+    same_place = other.namespace == mine.namespace and all(a.same_backend(b) for a, b in shared)
+    cost = f"{loser} gets no request there"
+    if same_place:
+        cost = f"{loser} and its annotations count for nothing there; both lead to the same Service"
+    takes_all = not won and not same_place and len(shared) == len(mine.claims)
     return fault(
         CODE,
         entrance.place,
-        f"{_where(paths)} is also claimed by ingress/{winner[1]} in namespace {winner[0]}, which is older and wins; "
-        f"{entrance.name} gets no request there.",
-        severity=Severity.ERROR if every else Severity.WARNING,
+        f"{entrance.name} and {theirs} both claim {where}; {winner} {why}, so {cost}.",
+        severity=Severity.ERROR if takes_all else Severity.WARNING,
         proof="inferred",
         evidence=[
-            Evidence("spec", f"{entrance.name} metadata.creationTimestamp", entrance.ingress.created),
-            Evidence("spec", f"ingress/{winner[1]} in {winner[0]}", _where(paths)),
+            Evidence("spec", f"{theirs} rules", where),
+            Evidence("spec", f"{entrance.name} metadata.creationTimestamp", mine.created),
+            Evidence("spec", f"{theirs} metadata.creationTimestamp", other.created),
         ],
-        fix=[Fix(f"Give {entrance.name} another host or path, or delete ingress/{winner[1]} in namespace {winner[0]}")],
-        verify=(f"kubectl -n {winner[0]} get ingress {winner[1]} -o yaml", "kubectl get ingress -A"),
-        short=f"{_where(paths)} belongs to ingress/{winner[1]} in {winner[0]}, which is older",
-        details={"winner": {"namespace": winner[0], "name": winner[1]}},
+        fix=[Fix(f"Give {loser} another host or path, or delete the one of the two that is not needed")],
+        verify=(f"kubectl -n {other.namespace} get ingress {other.name} -o yaml", "kubectl get ingress -A"),
+        short=f"{where} is also claimed by {theirs}, which {'gets nothing there' if won else why}",
+        details={"winner": _name(mine if won else other), "loser": _name(other if won else mine)},
     )
 
 
-def _won(entrance: Entrance, loser: tuple[str, str], paths: list[IngressPath]) -> Fault:
-    return fault(
-        CODE,
-        entrance.place,
-        f"{_where(paths)} is also claimed by ingress/{loser[1]} in namespace {loser[0]}; {entrance.name} is older and "
-        "wins.",
-        severity=Severity.NOTE,
-        proof="inferred",
-        evidence=[Evidence("spec", f"ingress/{loser[1]} in {loser[0]}", _where(paths))],
-        verify=(f"kubectl -n {loser[0]} get ingress {loser[1]} -o yaml",),
-        short=f"also claimed by ingress/{loser[1]} in {loser[0]}, which is younger",
-        details={"winner": {"namespace": entrance.ingress.namespace, "name": entrance.ingress.name}},
-    )
+def _name(ingress: Ingress) -> dict[str, str]:
+    return {"namespace": ingress.namespace, "name": ingress.name}

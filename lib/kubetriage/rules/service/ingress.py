@@ -7,7 +7,7 @@ networking.k8s.io/v1beta1 (removed in 1.22) ``serviceName`` and ``servicePort``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from kubetriage.apiobject import ApiObject
@@ -67,6 +67,10 @@ class IngressPath:
     def claim(self) -> tuple[str, str, bool]:
         """What two paths must share to be in each other's way: host, path, exact or not."""
         return (self.host.lower(), self.path.rstrip("/") or "/", self.kind == "Exact")
+
+    def same_backend(self, other: IngressPath) -> bool:
+        """Tell whether another path of the same namespace leads to the same place."""
+        return replace(self.backend, at="") == replace(other.backend, at="")
 
     def serves(self, host: str, path: str) -> bool:
         """Tell whether a request matches."""
