@@ -298,6 +298,11 @@ class Pod(ApiObject):
         return parse_time(dig(self.raw, "metadata", "creationTimestamp"))
 
     @property
+    def host_network(self) -> bool:
+        """It has the network and the address of its node."""
+        return flag(self.raw, "spec", "hostNetwork") is True
+
+    @property
     def deletion(self) -> datetime | None:
         """``metadata.deletionTimestamp``: when the grace period ends, not when deletion was asked."""
         return parse_time(dig(self.raw, "metadata", "deletionTimestamp"))

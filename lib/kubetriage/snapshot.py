@@ -307,7 +307,7 @@ class Snapshot:
         if listing_failure is not None:
             state = State.ABSENT if listing_failure.why is Why.NOT_FOUND else State.UNSEEN
             return Lookup(state, why=str(listing_failure))
-        if self.presumes_absent:
+        if self._presumes(namespace):
             return Lookup(State.ABSENT, presumed=True)
         return Lookup(State.UNSEEN, why=Why.NOT_IN_DUMP.value if self.source != "cluster" else "not read")
 
@@ -346,7 +346,7 @@ class Snapshot:
         )
         if failure is not None:
             return Listing(items, failure.why is Why.NOT_FOUND, str(failure))
-        if self.presumes_absent:
+        if self._presumes(namespace):
             return Listing(items, True, presumed=True)
         return Listing(items, False, Why.NOT_IN_DUMP.value if self.source != "cluster" else "not read")
 
@@ -490,6 +490,16 @@ class Snapshot:
             return None
         match = re.match(r"v?(\d+)\.(\d+)", text(answer, "gitVersion"))
         return (int(match[1]), int(match[2])) if match else None
+
+    def _presumes(self, namespace: str) -> bool:
+        """Tell whether what is not there is taken for absent.
+
+        Every namespace has a ServiceAccount and a ConfigMap, so one that exists and of which the dump holds nothing
+        was not recorded.
+        """
+        if not self.presumes_absent or ("", namespace) not in self._objects.get("namespaces", {}):
+            return self.presumes_absent
+        return any(namespace in self._items_by_namespace(resource) for resource in self._objects)
 
     def _listed(self, resource: str, namespace: str) -> bool:
         # A shape that dropped nothing left a whole list, if of smaller objects.

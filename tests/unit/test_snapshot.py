@@ -75,6 +75,18 @@ def test_a_layout_without_empty_lists_presumes_absence():
     assert snapshot().get("secrets", "ns", "x").unseen
 
 
+def test_a_namespace_of_which_nothing_was_recorded_is_unseen():
+    s = snapshot(presumes_absent=True)
+    for name in ("ns", "other"):
+        s.add("namespaces", {"metadata": {"name": name}})
+    s.add("configmaps", {"metadata": {"namespace": "ns", "name": "kube-root-ca.crt"}})
+    assert s.get("services", "ns", "x").presumed
+    assert s.get("services", "other", "x").unseen
+    assert not s.list("services", "other").complete
+    # A namespace that is not there has nothing.
+    assert s.get("services", "gone", "x").presumed
+
+
 def test_node_events_carry_the_name_for_a_uid_and_are_told_once():
     s = Snapshot(NOW)
 

@@ -74,10 +74,11 @@ RULES: tuple[ModuleType, ...] = (
     network_policy_blocks,
     network_policy_restricts,
     mesh_mtls_mismatch,
-    # The rules of Ingresses and Routes: their backends, then who else claims their hosts.
+    # The rules of Ingresses and Routes: their backends, then who else claims their hosts. A controller asks for the
+    # grant before it looks for the Service.
+    reference_not_granted,
     backend_service_not_found,
     backend_port_not_found,
-    reference_not_granted,
     host_path_conflict,
     route_hostname_mismatch,
     route_not_accepted,

@@ -9,7 +9,7 @@ from kubetriage.fields import Obj, name_of, namespace_of
 from kubetriage.pods import Pod
 from kubetriage.rules.service import endpoints as eps
 from kubetriage.rules.service.case import Backend
-from kubetriage.rules.service.policies import Admission, Peer, admission, pod_peer
+from kubetriage.rules.service.policies import Admission, Peer, admission, isolating, pod_peer
 
 OTHER_POLICY_APIS = {
     "adminnetworkpolicies": "AdminNetworkPolicy",
@@ -48,11 +48,18 @@ def admissions(backend: Backend) -> Iterator[PortAdmission]:
         groups: dict[tuple[tuple[tuple[str, str], ...], int], list[Pod]] = {}
         for pod in backend.pods:
             number = eps.find_port(pod.raw, port.target, port.protocol)
-            if number is not None:
+            # What a policy means for a pod with the node's address differs between network plugins.
+            if number is not None and not pod.host_network:
                 groups.setdefault((tuple(sorted(pod.labels.items())), number), []).append(pod)
         for (_, number), pods in groups.items():
             said = admission(policies, pods[0].raw, number, port.protocol)
             yield PortAdmission(port, number, pods[0], len(pods), said)
+
+
+def isolated(backend: Backend) -> tuple[str, ...]:
+    """Return the names of the policies that isolate any pod of the Service for ingress."""
+    found = (name_of(p) for pod in backend.pods for p in isolating(policies_of(backend), pod.raw, "ingress"))
+    return tuple(sorted(set(found)))
 
 
 def others(backend: Backend) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ Source: networking.k8s.io/v1 IngressServiceBackend.name; Gateway API ResolvedRef
 from collections.abc import Iterator
 
 from kubetriage.fields import name_of, text
-from kubetriage.model import Confidence, Evidence, Fix
+from kubetriage.model import Confidence, Evidence, Fix, Severity
 from kubetriage.nearest import nearest
 from kubetriage.rules.service.case import Backend, Fault, Place, Trace, fault
 from kubetriage.rules.service.routes import Path, controller_says
@@ -43,10 +43,14 @@ def check(trace: Trace) -> Iterator[Fault]:
                 if backend.lookup.unseen:
                     yield from _controllers_word(route, backend)
                 continue
-            yield _fault(backend, route.place, route.shown, f"{ref.at}.name", "sends")
+            # A weight of 0 takes no requests: a backend that is prepared, or taken out.
+            severity = Severity.ERROR if ref.weight else Severity.WARNING
+            yield _fault(backend, route.place, route.shown, f"{ref.at}.name", "sends", severity)
 
 
-def _fault(backend: Backend, place: Place, who: str, field: str, sends: str) -> Fault:
+def _fault(
+    backend: Backend, place: Place, who: str, field: str, sends: str, severity: Severity = Severity.ERROR
+) -> Fault:
     """Say that the Service which ``field`` of an Ingress or Route names is not there."""
     here = [name_of(s) for s in backend.world.listing("services", backend.namespace).items]
     near = nearest(backend.name, here)
@@ -55,6 +59,7 @@ def _fault(backend: Backend, place: Place, who: str, field: str, sends: str) -> 
         CODE,
         place,
         f"{who} {sends} to svc/{backend.name}, which does not exist in namespace {backend.namespace}.{hint(backend)}",
+        severity=severity,
         confidence=Confidence.LIKELY if backend.lookup.presumed and not here else Confidence.CONFIRMED,
         evidence=[
             Evidence("spec", f"{who} {field}", backend.name),

@@ -51,9 +51,12 @@ def unready(backend: Backend) -> tuple[Pod, ...]:
 
 
 def representatives(backend: Backend) -> tuple[Pod, ...]:
-    """Return the unready pods that stand for all of them: one of each workload and status, the first few."""
+    """Return the unready pods that stand for all of them: one of each workload and status, the first few.
+
+    Where every pod is being deleted, that is one of these.
+    """
     found: dict[object, Pod] = {}
-    for pod in unready(backend):
+    for pod in unready(backend) or (backend.pods[:1] if not backend.ready_pods else ()):
         found.setdefault(_signature(backend, pod), pod)
     return tuple(found.values())[:PODS_LOOKED_AT]
 
@@ -116,7 +119,11 @@ def pods_fault(code: str, backend: Backend, head: str, chosen: Iterable[Trouble]
 
 
 def _short_cause(trouble: Trouble) -> str:
-    return trouble.cause or trouble.pods[0].status_text()
+    """Say the cause in the words of the row; where the crash rules have no name for it, what the pod's status says."""
+    if trouble.cause and trouble.cause != "Unknown":
+        return trouble.cause
+    pod = trouble.pods[0]
+    return str(pod.condition("Ready").get("message") or "").rstrip(".") or pod.status_text()
 
 
 def _status(pod: Pod) -> str:

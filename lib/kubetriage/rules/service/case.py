@@ -221,6 +221,10 @@ class Backend:
         """The Service ports."""
         return eps.service_ports(self.service)
 
+    def port_numbered(self, number: int | None) -> eps.ServicePort | None:
+        """Return the Service port with a number."""
+        return next((p for p in self.ports if p.port == number), None)
+
     @cached_property
     def selector(self) -> dict[str, str]:
         """``spec.selector``; empty when the endpoints are managed by hand."""
@@ -308,6 +312,11 @@ class Backend:
     def policy_place(self) -> Place:
         """The row of the NetworkPolicies around the pods."""
         return Place("NetworkPolicy", self.ref, "policies")
+
+    @property
+    def mesh_place(self) -> Place:
+        """The row of the mesh's policies around the pods."""
+        return Place("NetworkPolicy", self.ref, "mesh")
 
     @property
     def address_place(self) -> Place:

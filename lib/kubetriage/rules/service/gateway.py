@@ -11,6 +11,7 @@ from functools import cached_property
 
 from kubetriage.apiobject import ApiObject
 from kubetriage.fields import Obj, condition, dig, mapping, namespace_of, number, objects, text, texts
+from kubetriage.rules.service.selectors import selector_text
 
 GROUP = "gateway.networking.k8s.io"
 GATEWAY_NAME_LABEL = "gateway.networking.k8s.io/gateway-name"
@@ -62,6 +63,15 @@ class Listener:
     def namespace_selector(self) -> Obj:
         """``allowedRoutes.namespaces.selector``; it is about labels of the namespace, not of the route."""
         return mapping(self.raw, "allowedRoutes", "namespaces", "selector")
+
+    @property
+    def namespaces_text(self) -> str:
+        """The namespaces that it takes Routes from, in words."""
+        if self.namespaces_from == "Selector":
+            return f"namespaces with {selector_text(self.namespace_selector)} only"
+        return {"All": "all namespaces", "Same": "the Gateway's own namespace only"}.get(
+            self.namespaces_from, "no namespace"
+        )
 
     @property
     def certificates(self) -> tuple[tuple[str, str], ...]:
@@ -261,9 +271,9 @@ def granted(
 
 
 def grant_yaml(kind: str, from_namespace: str, to_kind: str, to_namespace: str, to_name: str) -> str:
-    """Write the ReferenceGrant that allows a reference, as one line of YAML flow."""
+    """Write the ReferenceGrant that allows a reference, as YAML flow that may stand in single quotes."""
     return (
         f"{{apiVersion: {GROUP}/v1beta1, kind: ReferenceGrant, metadata: {{name: allow-{from_namespace}, namespace: "
         f"{to_namespace}}}, spec: {{from: [{{group: {GROUP}, kind: {kind}, namespace: {from_namespace}}}], "
-        f"to: [{{group: '', kind: {to_kind}, name: {to_name}}}]}}}}"
+        f'to: [{{group: "", kind: {to_kind}, name: {to_name}}}]}}}}'
     )

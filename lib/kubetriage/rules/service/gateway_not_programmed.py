@@ -3,7 +3,8 @@
 Meaning: it has no working listener; whatever its Routes say is not served.
 
 Told by: condition Programmed of the Gateway (or of the listener that the Route uses) is False, or still Unknown
-with the API server's "Waiting for controller": then no controller of its class runs. Told apart from a Gateway that
+with the API server's "Waiting for controller": then no controller of its class runs. The row of the class is the
+broken one where no controller has accepted the class either. Told apart from a Gateway that
 its controller refuses (GatewayNotAccepted).
 
 Fix: start the controller of the class, or repair what the reason names (address, certificate, listener conflict).
@@ -15,9 +16,9 @@ for controller").
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.fields import Obj, condition, text
+from kubetriage.fields import Obj, text
 from kubetriage.model import Evidence, Fix, Severity
-from kubetriage.rules.service.case import Fault, Trace, age_of, fault
+from kubetriage.rules.service.case import Fault, Place, Trace, age_of, fault
 from kubetriage.rules.service.routes import Entry
 from kubetriage.times import human_duration
 
@@ -48,19 +49,14 @@ def check(trace: Trace) -> Iterator[Fault]:
 def _waiting(trace: Trace, entry: Entry, found: Obj) -> Fault:
     age = age_of(entry.gateway.raw, trace.now)
     waited = human_duration(age) if age is not None else "an unknown time"
-    theirs = condition(entry.class_lookup.obj, "Accepted")
     controller = text(entry.class_lookup.obj, "spec", "controllerName") or "its class"
-    if text(theirs, "status") not in ("True", "False") and entry.class_lookup.found:
-        words = (
-            f"has waited {waited} for a controller; none has accepted gatewayclass/{entry.gateway.class_name} either"
-        )
-    else:
-        words = f"has waited {waited} for a controller"
-    words += f" ({controller})"
+    words = f"has waited {waited} for a controller"
+    place, short = entry.place, f"no controller has processed it for {waited}"
+    if not entry.class_judged and entry.class_lookup.found:
+        words += f"; none has accepted gatewayclass/{entry.gateway.class_name} either"
+        place, short = entry.class_place, f"no controller {controller} has accepted it for {waited}"
     young = age is not None and age < _PATIENCE
-    return _fault(
-        entry, words, found, Severity.NOTE if young else Severity.ERROR, f"no controller has processed it for {waited}"
-    )
+    return _fault(entry, f"{words} ({controller})", found, Severity.NOTE if young else Severity.ERROR, short, place)
 
 
 def _listeners(entry: Entry) -> Iterator[Fault]:
@@ -83,7 +79,7 @@ def _listeners(entry: Entry) -> Iterator[Fault]:
             break
 
 
-def _fault(entry: Entry, words: str, found: Obj, severity: Severity, short: str) -> Fault:
+def _fault(entry: Entry, words: str, found: Obj, severity: Severity, short: str, place: Place | None = None) -> Fault:
     reason = text(found, "reason")
     controller = text(entry.class_lookup.obj, "spec", "controllerName")
     if reason in ("", "Pending", "Waiting"):
@@ -94,9 +90,10 @@ def _fault(entry: Entry, words: str, found: Obj, severity: Severity, short: str)
     value = f"{text(found, 'status') or '<none>'}, {text(found, 'reason')}: {text(found, 'message')}"
     return fault(
         CODE,
-        entry.place,
+        place or entry.place,
         f"{entry.shown} {words}.",
         severity=severity,
+        about=entry.ref,
         evidence=[Evidence("status", f"{entry.shown} status.conditions[{kind}]", value)],
         fix=[Fix(fix)],
         verify=(

@@ -15,7 +15,7 @@ from kubetriage.model import Evidence
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Pod
 from kubetriage.rules.service.case import Backend, Trace
-from kubetriage.rules.service.endpoints import ServicePort, find_port
+from kubetriage.rules.service.endpoints import ServicePort, find_port, probed_ports
 from kubetriage.snapshot import Dial, Raw
 
 _ARGUMENT = lazy(
@@ -129,11 +129,18 @@ def refused(trace: Trace, backend: Backend, port: ServicePort) -> Evidence | Non
     """Return the proof that nothing listens on the pod port of a Service port; None when there is none."""
     known = [t for t in tried(trace, backend) if t.port == port]
     failed = next((t for t in known if t.refused), None)
-    if failed is not None:
-        return failed.evidence
-    if any(t.answered for t in known):
-        return None
-    return None
+    return failed.evidence if failed is not None else None
+
+
+def pod_numbers(backend: Backend, port: ServicePort) -> frozenset[int]:
+    """Return the pod ports that a Service port leads to, over all selected pods."""
+    found = (find_port(p.raw, port.target, port.protocol) for p in backend.pods)
+    return frozenset(n for n in found if n is not None)
+
+
+def vouched(pod: Pod, number: int) -> bool:
+    """Tell whether a ready pod passes a probe on a port: the kubelet connects to the pod's own address, too."""
+    return pod.ready and any(n == number for _, _, n in probed_ports(pod.raw))
 
 
 def on_loopback(trace: Trace, backend: Backend, port: ServicePort) -> Tried | None:

@@ -48,7 +48,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                 where = f"{namespace_of(policy)}/{name_of(policy)}"
                 yield fault(
                     CODE,
-                    backend.policy_place,
+                    backend.mesh_place,
                     f"PeerAuthentication {where} is STRICT for the pods of svc/{backend.name}, but pod/{plain[0].name} "
                     f"in namespace {plain[0].namespace} is outside the mesh: its connections are reset.",
                     proof="inferred",

@@ -18,7 +18,7 @@ from kubetriage.rules.service.clients import DNS_NAMESPACE
 from kubetriage.rules.service.entrances import CONTROLLER_SELECTOR, Entrance
 from kubetriage.rules.service.external_names import in_cluster_target
 from kubetriage.rules.service.gateway import GATEWAY_NAME_LABEL, GROUP, ROUTE_KINDS
-from kubetriage.rules.service.listeners import service_proxy
+from kubetriage.rules.service.listeners import pod_numbers, service_proxy, vouched
 from kubetriage.rules.service.mesh_mtls_mismatch import in_mesh
 from kubetriage.rules.service.no_local_endpoints import local_policies
 from kubetriage.rules.service.routes import Entry, Path
@@ -109,17 +109,15 @@ def _members(backend: Backend, ref: Ref) -> Iterator[Need]:
 
 
 def listener_needs(backend: Backend) -> Iterator[Need]:
-    """Ask for the log of one ready pod where a target number is declared by none of them."""
+    """Ask for the log of one ready pod where no probe vouches for the port that the Service leads to."""
     if backend.headless or not backend.ready_pods:
         return
-    for port in backend.ports:
-        if isinstance(port.target, int) and not any(
-            d.number == port.target for p in backend.pods for d in eps.declared_ports(p.raw)
-        ):
-            pod = backend.ready_pods[0]
-            for container in pod.containers:
-                if container.kind in ("app", "sidecar") and container.running:
-                    yield Log(pod.namespace, pod.name, container.name)
+    pod = backend.ready_pods[0]
+    if all(vouched(pod, n) for port in backend.ports for n in pod_numbers(backend, port)):
+        return
+    for container in pod.containers:
+        if container.kind in ("app", "sidecar") and container.running:
+            yield Log(pod.namespace, pod.name, container.name)
 
 
 def probe_needs(backend: Backend) -> Iterator[Need]:

@@ -19,6 +19,8 @@ from kubetriage.model import Confidence, Evidence, Fix, Ref, Severity
 from kubetriage.rules.service.around import PortAdmission, admissions, others
 from kubetriage.rules.service.case import Backend, Fault, Trace, fault
 from kubetriage.rules.service.clients import Crossing, crossings
+from kubetriage.rules.service.endpoints import find_port
+from kubetriage.rules.service.policies import ports_text
 
 CODE = "NetworkPolicyBlocks"
 
@@ -45,11 +47,13 @@ def _nobody(backend: Backend, one: PortAdmission) -> Fault:
         why = f"admits port {opened}, the Service's; policies see the pod's port {target}"
     elif opened:
         why = f"admits only {opened}, not the pod's port {target}"
+        unknown = _unknown_names(one)
+        if unknown:
+            why += f"; no container there has a port named {' or '.join(unknown)}"
     else:
         why = "selects these pods and allows no ingress at all"
     patched, patch = _patch(policies, one)
     share = "" if one.pods == len(backend.pods) else f" (for {one.pods} of {len(backend.pods)} pods)"
-    unknown = others(backend)
     return fault(
         CODE,
         backend.policy_place,
@@ -57,7 +61,7 @@ def _nobody(backend: Backend, one: PortAdmission) -> Fault:
         f"{why}.",
         severity=Severity.ERROR if not share else Severity.WARNING,
         proof="inferred",
-        confidence=Confidence.POSSIBLE if unknown else Confidence.LIKELY,
+        confidence=Confidence.POSSIBLE if others(backend) else Confidence.LIKELY,
         about=Ref("NetworkPolicy", backend.namespace, name_of(policies[0])),
         evidence=[Evidence("spec", f"networkpolicy/{name_of(p)} spec.ingress", _ingress_text(p)) for p in policies[:3]],
         fix=(
@@ -76,6 +80,16 @@ def _nobody(backend: Backend, one: PortAdmission) -> Fault:
     )
 
 
+def _unknown_names(one: PortAdmission) -> list[str]:
+    """Return the port names in the policies that no container of the pod has."""
+    pairs = (words.partition("/") for words in one.admission.open_ports)
+    return [
+        name
+        for name, _, protocol in pairs
+        if name != "all" and not name[:1].isdigit() and find_port(one.pod.raw, name, protocol) is None
+    ]
+
+
 def _patch(policies: tuple[Obj, ...], one: PortAdmission) -> tuple[Obj, dict[str, object]]:
     """Add a rule for the pod port to the policy with the most rules, from whom its rules admit already."""
     policy = max(policies, key=lambda p: len(objects(p, "spec", "ingress")))
@@ -90,7 +104,7 @@ def _ingress_text(policy: Obj) -> str:
     rules = objects(policy, "spec", "ingress")
     if not rules:
         return "<none>"
-    ports = [f"{p.get('port', 'all')}/{p.get('protocol', 'TCP')}" for r in rules for p in objects(r, "ports")]
+    ports = [words for rule in rules for words in ports_text(rule)]
     return f"ports {', '.join(ports)}" if ports else f"{len(rules)} rules"
 
 

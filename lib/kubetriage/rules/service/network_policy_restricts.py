@@ -15,9 +15,10 @@ from collections.abc import Iterator
 
 from kubetriage.fields import name_of
 from kubetriage.model import Confidence, Evidence, Fix, Ref, Severity
-from kubetriage.rules.service.around import admissions
+from kubetriage.rules.service.around import PortAdmission, admissions
 from kubetriage.rules.service.case import Backend, Fault, Trace, fault
 from kubetriage.rules.service.clients import crossings, dns_egress
+from kubetriage.rules.service.selectors import matches_labels
 
 CODE = "NetworkPolicyRestricts"
 
@@ -36,16 +37,34 @@ def check(trace: Trace) -> Iterator[Fault]:
                 CODE,
                 backend.policy_place,
                 f"Only these may reach the pods of svc/{backend.name} on {one.number}/{one.port.protocol}, if policies "
-                f"are enforced here: {who}.",
+                f"are enforced here: {who}.{_nobody_yet(backend, one)}",
                 severity=Severity.NOTE if known else Severity.WARNING,
                 proof="inferred",
                 confidence=Confidence.LIKELY,
                 about=Ref("NetworkPolicy", backend.namespace, name_of(policies[0])),
                 evidence=[Evidence("spec", f"networkpolicy/{name_of(p)} spec.ingress", who) for p in policies[:2]],
+                fix=[
+                    Fix(
+                        f"Nothing, if the client is one of them (ask with --client pod/NAME); else add it to "
+                        f"spec.ingress of networkpolicy/{name_of(policies[0])}"
+                    )
+                ],
                 verify=(f"{backend.command} describe networkpolicy {name_of(policies[0])}",),
                 short=f"admits only {who}",
             )
         yield from _dns(trace, backend)
+
+
+def _nobody_yet(backend: Backend, one: PortAdmission) -> str:
+    """Say so where the rules name pods of this namespace only, and it has none of them."""
+    if not backend.world.listing("pods", backend.namespace).complete:
+        return ""
+    for entry in one.admission.entries:
+        if entry.get("podSelector") is None or entry.get("namespaceSelector") is not None:
+            return ""
+        if any(matches_labels(entry["podSelector"], p.labels) for p in backend.world.pods(backend.namespace)):
+            return ""
+    return " No pod of the namespace has these labels now."
 
 
 def _dns(trace: Trace, backend: Backend) -> Iterator[Fault]:

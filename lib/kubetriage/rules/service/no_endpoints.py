@@ -131,16 +131,23 @@ def _missing(trace: Trace, backend: Backend) -> Iterator[Fault]:
     late = [p for p in absent if _just_ready(trace, p.condition("Ready"))]
     every = len(absent) == len(backend.ready_pods) and not any(e.takes_traffic for e in view.items)
     pod = absent[0]
+    node = trace.snapshot.get("nodes", "", pod.node)
+    families = ", ".join(_families(backend))
+    controller = "the endpoint slice controller (kube-controller-manager)"
+    fix = "Bring the kube-controller-manager back to work; kubectl plane-trace names what stops it"
     if not eps.becomes_endpoint(pod.raw):
         why = "it has no pod IP: its network was not set up (kubelet, network plugin)"
+        fix = f"Repair the network plugin or the kubelet of {pod.node or 'its node'}"
     elif view.slices == 0:
-        why = "there is no EndpointSlice at all: the endpoint slice controller (kube-controller-manager) does not run"
+        why = f"there is no EndpointSlice at all: {controller} does not run"
     elif not _family_fits(backend, pod.raw):
-        why = f"it has no address of the Service's family {', '.join(_families(backend))}"
-    elif trace.snapshot.get("nodes", "", pod.node).absent and not trace.snapshot.get("nodes", "", pod.node).presumed:
+        why = f"it has no address of the Service's family {families}"
+        fix = f"Give the pods an address of {families}, or set spec.ipFamilies of svc/{backend.name} to what they have"
+    elif node.absent and not node.presumed:
         why = f"its node {pod.node} no longer exists"
+        fix = f"Delete the pods of node {pod.node}, so that they are replaced, or let the node register again"
     else:
-        why = "the endpoint slice controller (kube-controller-manager) has not listed it"
+        why = f"{controller} has not listed it"
     weak = view.presumed or bool(late)
     yield fault(
         CODE,
@@ -154,7 +161,7 @@ def _missing(trace: Trace, backend: Backend) -> Iterator[Fault]:
             pod.fact("status", f"pod/{pod.name} status.podIP", dig(pod.raw, "status", "podIP") or "<none>"),
             Evidence("status", "endpointslices endpoints", plural(len(view.items), "endpoint")),
         ],
-        fix=[Fix(f"Repair the cause: {why}")],
+        fix=[Fix(fix)],
         verify=(
             f"{backend.command} get endpointslices -l {eps.SERVICE_NAME_LABEL}={backend.name} -o wide",
             f"{backend.command} get pods -l {backend.selector_text} -o wide",

@@ -4,7 +4,8 @@ Meaning: the selector fits a workload that wants no pods (scaled to zero), or wh
 there is nothing at all in the namespace that it could fit.
 
 Told by: the pod list has no pod with the selector's labels while a workload's pod template has them
-(``spec.replicas: 0``, or events of its controller), or the namespace has neither pods nor workloads. Told apart
+(``spec.replicas: 0``, or events of its controller), or the pods with them have ended and no workload
+replaces them, or the namespace has neither pods nor workloads. Told apart
 from a selector that misses pods that are there (SelectorMismatch): then no template matches either.
 
 Fix: scale the workload up, repair what keeps its controller from creating pods, or deploy it here.
@@ -18,7 +19,7 @@ from kubetriage.fields import Obj, number
 from kubetriage.model import Confidence, Evidence, Fix, Ref
 from kubetriage.rules import crash
 from kubetriage.rules.crash.case import ControllerCase
-from kubetriage.rules.service.case import Backend, Fault, Trace, fault, template_labels
+from kubetriage.rules.service.case import Backend, Fault, Trace, fault, plural, template_labels
 from kubetriage.rules.service.selectors import selects
 
 CODE = "NoPods"
@@ -33,6 +34,8 @@ def check(trace: Trace) -> Iterator[Fault]:
         if workloads:
             ref, obj = workloads[0]
             yield _of_workload(trace, backend, ref, obj)
+        elif backend.all_pods:
+            yield _ended(backend)
         elif _namespace_is_empty(backend):
             yield _of_namespace(backend)
 
@@ -44,15 +47,19 @@ def _of_workload(trace: Trace, backend: Backend, ref: Ref, obj: Obj) -> Fault:
     fix: tuple[Fix, ...]
     fix = (Fix(f"Find out why {name} has no running pods; its events tell"),)
     verify = [f"{backend.command} get {name}", f"{backend.command} get pods -l {backend.selector_text}"]
+    short = f"{name} has no pods"
     if backend.all_pods:
         message = f"Every pod that svc/{backend.name} selects has ended; {name} runs none now."
+        short = f"{name} runs no pod now, all have ended"
     elif replicas == 0:
         message = f"{name} is scaled to 0, so svc/{backend.name} ({backend.selector_text}) has no pods."
+        short = f"no pods: {name} is scaled to 0"
         fix = (Fix(f"Scale it up: {backend.command} scale {name} --replicas=1", {"spec": {"replicas": 1}}, ref),)
     else:
         found = crash.diagnose_controller(ControllerCase(obj, ref.kind, trace.snapshot))
         if found:
             message = f"{name} has no pods for svc/{backend.name}: {found[0].message}"
+            short += f": {found[0].cause}"
             evidence.extend(found[0].evidence)
             fix = found[0].fix or fix
         else:
@@ -67,7 +74,28 @@ def _of_workload(trace: Trace, backend: Backend, ref: Ref, obj: Obj) -> Fault:
         evidence=evidence,
         fix=fix,
         verify=verify,
-        short=f"no pods: {name}" + (" is scaled to 0" if replicas == 0 else ""),
+        short=short,
+    )
+
+
+def _ended(backend: Backend) -> Fault:
+    """Tell of bare pods, and of pods of a deleted workload, that have ended; a Service leaves such pods out."""
+    pods = backend.all_pods
+    states = ", ".join(sorted({p.status_text() for p in pods}))
+    verb = "has" if len(pods) == 1 else "have"
+    return fault(
+        CODE,
+        backend.pods_place,
+        f"{plural(len(pods), 'pod')} with {backend.selector_text} {verb} ended ({states}) and no workload replaces "
+        f"{'it' if len(pods) == 1 else 'them'}, so svc/{backend.name} has none to send to.",
+        about=backend.ref,
+        confidence=_confidence(backend),
+        evidence=[p.fact("status", f"pod/{p.name} status.phase", p.phase) for p in pods[:3]],
+        fix=[
+            Fix(f"Run the program under a Deployment with the labels {backend.selector_text}, which replaces its pods")
+        ],
+        verify=(f"{backend.command} get pods -l {backend.selector_text}",),
+        short=f"{plural(len(pods), 'pod')}, all ended ({states})",
     )
 
 

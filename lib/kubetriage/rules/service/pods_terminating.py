@@ -13,8 +13,9 @@ Source: KEP-1669 (ProxyTerminatingEndpoints); kubernetes pkg/proxy/topology.go C
 
 from collections.abc import Iterator
 
-from kubetriage.fields import texts
-from kubetriage.model import Fix, Severity
+from kubetriage.fields import text, texts
+from kubetriage.model import Finding, Fix, Severity
+from kubetriage.rules.crash import stuck_terminating
 from kubetriage.rules.service.case import Backend, Fault, Trace, fault, plural
 
 CODE = "PodsTerminating"
@@ -27,21 +28,45 @@ def check(trace: Trace) -> Iterator[Fault]:
             continue
         serving = [e for e in backend.endpoints.items if e.serving and e.terminating]
         last = "; they still answer until their grace period ends" if serving else ""
-        count = plural(len(backend.pods), "pod")
+        count = len(backend.pods)
+        stuck = _stuck(backend)
+        subject = (
+            f"The only pod behind svc/{backend.name} is"
+            if count == 1
+            else f"All {count} pods behind svc/{backend.name} are"
+        )
+        replaced = "it" if count == 1 else "them"
+        held = f" {stuck.message}" if stuck is not None else ""
         yield fault(
             CODE,
             backend.pods_place,
-            f"All {count} behind svc/{backend.name} are being deleted and nothing replaces them{last}.",
+            f"{subject} being deleted and nothing replaces {replaced}{last}.{held}",
             severity=Severity.WARNING if serving else Severity.ERROR,
             about=backend.workload(backend.pods[0]),
             evidence=[
-                p.fact("status", f"pod/{p.name} metadata.deletionTimestamp", p.deletion or "set")
-                for p in backend.pods[:3]
+                *(
+                    p.fact(
+                        "status",
+                        f"pod/{p.name} metadata.deletionTimestamp",
+                        text(p.raw, "metadata", "deletionTimestamp"),
+                    )
+                    for p in backend.pods[:3]
+                ),
+                *(stuck.evidence[1:] if stuck is not None else ()),
             ],
-            fix=[Fix(_remedy(backend))],
-            verify=(f"{backend.command} get pods -l {backend.selector_text}",),
-            short=f"all {count} terminating" + (", still serving" if serving else ""),
+            fix=[Fix(_remedy(backend)), *(stuck.fix if stuck is not None else ())],
+            verify=(
+                f"{backend.command} get pods -l {backend.selector_text}",
+                *(stuck.verify if stuck is not None else ()),
+            ),
+            short=f"{plural(count, 'pod')}, all terminating" + (", still serving" if serving else ""),
         )
+
+
+def _stuck(backend: Backend) -> Finding | None:
+    """Return what the crash rules say of a pod that should have been gone."""
+    found = (f for p in backend.pods for f in backend.world.crash(p) if f.cause == stuck_terminating.CODE)
+    return next((f for f in found if f.severity is Severity.ERROR), None)
 
 
 def _remedy(backend: Backend) -> str:

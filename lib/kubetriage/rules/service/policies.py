@@ -177,7 +177,7 @@ def decide(
     names = tuple(name_of(p) for p in selected)
     if not selected:
         return Decision(Verdict.ALLOWED, (), f"no NetworkPolicy isolates it for {direction}")
-    if direction == "ingress" and flag(pod, "spec", "hostNetwork"):
+    if flag(pod, "spec", "hostNetwork"):
         return Decision(Verdict.UNKNOWN, names, "the pod uses the node's network, which policies treat differently")
     destination = pod if direction == "ingress" else peer.pod
     side = "from" if direction == "ingress" else "to"
@@ -196,12 +196,11 @@ def decide(
             unsure = unsure or any(a is None for a in answers)
     if unsure:
         return Decision(Verdict.UNKNOWN, names, "a rule depends on what the network plugin sees as the peer")
-    why = (
-        f"networkpolicy/{wrong_port[0]} admits the peer, but not on port {port}/{protocol}: "
-        "policies see the pod's port, not the Service's"
-        if wrong_port
-        else f"no rule covers {peer.name} on port {port}/{protocol}"
-    )
+    why = f"no rule covers {peer.name} on port {port}/{protocol}"
+    if wrong_port:
+        subject = "it" if len(names) == 1 else f"networkpolicy/{wrong_port[0]}"
+        verb = "admits" if direction == "ingress" else "allows"
+        why = f"{subject} {verb} {peer.name}, but not on the pod's port {port}/{protocol}"
     entry: dict[str, Any] = {side: [_peer_entry(peer, namespace_of(pod))]} if peer.namespace else {}
     rule_to_add = {**entry, "ports": [{"protocol": protocol, "port": port}]}
     return Decision(Verdict.BLOCKED, names, why, rule_to_add)
@@ -231,6 +230,8 @@ class Admission:
     """Otherwise: the admitted peers in words."""
     open_ports: tuple[str, ...]
     """What the policies open instead, when nobody is admitted on this port."""
+    entries: tuple[Obj, ...] = ()
+    """The ``from`` entries behind ``peers``."""
 
     @property
     def nobody(self) -> bool:
@@ -244,15 +245,17 @@ def admission(policies: Iterable[Obj], pod: Obj, port: int, protocol: str = "TCP
     everyone = not selected
     peers: list[str] = []
     others: list[str] = []
+    admitted: list[Obj] = []
     for policy in selected:
         for rule in objects(policy, "spec", "ingress"):
             if not port_matches(rule, pod, port, protocol):
-                others.extend(_ports_text(rule))
+                others.extend(ports_text(rule))
                 continue
             entries = objects(rule, "from")
+            admitted.extend(entries)
             everyone = everyone or not entries or any(_covers_all(e) for e in entries)
             peers.extend(f"{peer_text(e)} (networkpolicy/{name_of(policy)})" for e in entries)
-    return Admission(selected, everyone, tuple(dict.fromkeys(peers)), tuple(dict.fromkeys(others)))
+    return Admission(selected, everyone, tuple(dict.fromkeys(peers)), tuple(dict.fromkeys(others)), tuple(admitted))
 
 
 def _covers_all(entry: Obj) -> bool:
@@ -274,7 +277,8 @@ def peer_text(entry: Obj) -> str:
     return f"{who} of " + ("every namespace" if namespaces == {} else f"namespaces {selector_text(namespaces)}")
 
 
-def _ports_text(rule: Obj) -> Iterator[str]:
+def ports_text(rule: Obj) -> Iterator[str]:
+    """Write each port of a rule (``8080/TCP``, ``8000-9000/TCP``, ``http/TCP``, ``all/UDP``)."""
     for entry in objects(rule, "ports"):
         value, last = entry.get("port"), number(entry, "endPort")
         shown = "all" if value is None else f"{value}-{last}" if last is not None else f"{value}"

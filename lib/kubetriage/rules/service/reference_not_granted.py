@@ -54,7 +54,7 @@ def check(trace: Trace) -> Iterator[Fault]:
 def _fault(place: Place, source: Ref, at: str, target: tuple[str, str, str], *, presumed: bool) -> Fault:
     kind, namespace, name = target
     shown = f"{source.kind.lower()}/{source.name}"
-    yaml = grant_yaml(source.kind, source.namespace, kind, namespace, name)
+    manifest = grant_yaml(source.kind, source.namespace, kind, namespace, name)
     return fault(
         CODE,
         place,
@@ -65,7 +65,13 @@ def _fault(place: Place, source: Ref, at: str, target: tuple[str, str, str], *, 
             Evidence("spec", f"{shown} {at}", f"{namespace}/{name}"),
             Evidence("status", f"referencegrants in {namespace}", "none with this from and to"),
         ],
-        fix=[Fix(f"Create it in namespace {namespace}: {yaml}")],
+        fix=[
+            Fix(
+                f"Create a ReferenceGrant in namespace {namespace} that lets {source.kind}s of namespace "
+                f"{source.namespace} use {kind.lower()}/{name}"
+            ),
+            Fix(f"echo '{manifest}' | kubectl apply --filename=-"),
+        ],
         verify=(f"kubectl -n {namespace} get referencegrants -o yaml",),
         short=f"no ReferenceGrant in {namespace} for {kind.lower()}/{name}",
     )

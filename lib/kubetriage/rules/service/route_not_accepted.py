@@ -14,11 +14,11 @@ Source: Gateway API v1 RouteConditionAccepted (NotAllowedByListeners, NoMatching
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.fields import objects, text
+from kubetriage.fields import dig, mapping, objects, text
 from kubetriage.model import Confidence, Evidence, Fix, Severity
 from kubetriage.rules.service.case import Fault, Trace, age_of, fault
 from kubetriage.rules.service.gateway import ParentRef, is_stale
-from kubetriage.rules.service.routes import Entry, Path, controller_says
+from kubetriage.rules.service.routes import Attachment, Entry, Path, controller_says
 
 CODE = "RouteNotAccepted"
 
@@ -59,19 +59,18 @@ def _judge(trace: Trace, route: Path, parent: ParentRef, entry: Entry) -> Iterat
         agrees = predicted.reason == reason
         why = predicted.why if agrees else text(said, "message")
         extra = "" if agrees or predicted.reason == "Unknown" else f" By the specs it would be {predicted.reason}."
-        yield _fault(route, parent, f"{reason}: {why}.{extra}", reason, predicted.reason)
+        yield _fault(route, parent, predicted, reason, f"{reason}: {why}", extra)
     elif predicted.reason in ("NoMatchingParent", "NotAllowedByListeners"):
         doubted = status == "True" and not stale
-        words = f"{predicted.reason}: {predicted.why}."
-        if doubted:
-            words += " The controller says Accepted all the same."
-        yield _fault(route, parent, words, reason, predicted.reason, doubted=doubted)
+        extra = " The controller says Accepted all the same." if doubted else ""
+        words = f"{predicted.reason}: {predicted.why}"
+        yield _fault(route, parent, predicted, reason, words, extra, doubted=doubted)
     elif not statuses and predicted.reason == "Accepted":
         programmed = text(entry.gateway.condition("Programmed"), "status") == "True"
         age = age_of(route.route.raw, trace.now)
         if programmed and (age is None or age > _PATIENCE):
-            words = f"no controller has written to its status, although {entry.shown} is programmed."
-            yield _fault(route, parent, words, "", predicted.reason)
+            words = f"no controller has written to its status, although {entry.shown} is programmed"
+            yield _fault(route, parent, predicted, "", words)
     elif stale:
         yield fault(
             CODE,
@@ -84,20 +83,21 @@ def _judge(trace: Trace, route: Path, parent: ParentRef, entry: Entry) -> Iterat
         )
 
 
-def _fault(route: Path, parent: ParentRef, words: str, reason: str, predicted: str, *, doubted: bool = False) -> Fault:
+def _fault(
+    route: Path,
+    parent: ParentRef,
+    predicted: Attachment,
+    reason: str,
+    words: str,
+    extra: str = "",
+    *,
+    doubted: bool = False,
+) -> Fault:
     where = f"gateway/{parent.name}" + (f" listener {parent.section}" if parent.section else "")
-    fixes = {
-        "NotAllowedByListeners": f"Let allowedRoutes of {where} take {route.route.kind} from namespace "
-        f"{route.route.namespace}",
-        "NoMatchingParent": f"Set sectionName and port of {parent.at} in {route.shown} to a listener of "
-        f"gateway/{parent.name}",
-        "Accepted": f"Look at the controller of gateway/{parent.name}: it does not process {route.shown}",
-    }
-    fix = fixes.get(predicted, f"Correct what the controller names in {route.shown}: {reason}")
     return fault(
         CODE,
         route.place,
-        f"{route.shown} is not attached to {where}: {words}",
+        f"{route.shown} is not attached to {where}: {words}.{extra}",
         severity=Severity.WARNING if doubted else Severity.ERROR,
         proof="inferred" if doubted else "proven",
         confidence=Confidence.LIKELY if doubted else Confidence.CONFIRMED,
@@ -107,11 +107,35 @@ def _fault(route: Path, parent: ParentRef, words: str, reason: str, predicted: s
                 "spec", f"{route.shown} {parent.at}", f"{parent.namespace}/{parent.name} {parent.section}".strip()
             ),
         ],
-        fix=[Fix(fix)],
+        fix=_fixes(route, parent, predicted, reason),
         verify=(
             f"{route.command} get {route.shown} -o yaml",
             f"kubectl -n {parent.namespace} get gateway {parent.name} -o yaml",
         ),
         short=f"not attached to {where}: {words}",
-        details={"reason": reason, "predicted": predicted},
+        details={"reason": reason, "predicted": predicted.reason},
     )
+
+
+def _fixes(route: Path, parent: ParentRef, predicted: Attachment, reason: str) -> list[Fix]:
+    gateway, space = f"gateway/{parent.name}", route.route.namespace
+    if predicted.reason == "NoMatchingParent":
+        return [Fix(f"Set sectionName and port of {parent.at} in {route.shown} to a listener of {gateway}")]
+    if predicted.reason == "Accepted":
+        return [Fix(f"Look at the controller of {gateway}: it does not process {route.shown}")]
+    if predicted.reason != "NotAllowedByListeners":
+        return [Fix(f"Correct what the controller names in {route.shown}: {reason}")]
+    if not predicted.refusing:
+        return [Fix(f"Let allowedRoutes.kinds of a listener of {gateway} take {route.route.kind}")]
+    fixes = [Fix(f"Let allowedRoutes.namespaces of a listener of {gateway} take namespace {space}")]
+    for listener in predicted.refusing:
+        wanted = mapping(listener.namespace_selector, "matchLabels")
+        if (
+            wanted
+            and listener.namespaces_from == "Selector"
+            and not dig(listener.namespace_selector, "matchExpressions")
+        ):
+            pairs = " ".join(f"{k}={v}" for k, v in sorted(wanted.items()))
+            fixes.append(Fix(f"Or, if its Routes belong there: kubectl label namespace {space} {pairs}"))
+            break
+    return fixes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from kubetriage.fields import Obj, text
+from kubetriage.fields import Obj, condition, text
 from kubetriage.model import Ref
 from kubetriage.pods import Pod
 from kubetriage.rules.service.case import Place, World
@@ -34,6 +34,8 @@ class Attachment:
     listeners: tuple[Listener, ...] = ()
     """Listeners that take the route."""
     why: str = ""
+    refusing: tuple[Listener, ...] = ()
+    """Listeners that take its kind, but not from its namespace."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +85,11 @@ class Entry:
     def class_lookup(self) -> Lookup:
         """Its GatewayClass."""
         return self.world.lookup("gatewayclasses", "", self.gateway.class_name)
+
+    @property
+    def class_judged(self) -> bool:
+        """Some controller has judged the class (``Accepted`` is True or False), so it runs."""
+        return text(condition(self.class_lookup.obj, "Accepted"), "status") in ("True", "False")
 
     @cached_property
     def pods(self) -> tuple[Pod, ...]:
@@ -177,7 +184,7 @@ class Path:
         if not allowed:
             if unseen:
                 return Attachment("Unknown", why=f"the labels of namespace {self.route.namespace} were not seen")
-            return Attachment("NotAllowedByListeners", why=self._not_allowed(kinds))
+            return Attachment("NotAllowedByListeners", refusing=tuple(kinds), why=self._not_allowed(named, kinds))
         meeting = [x for x in allowed if self._hostnames_meet(x)]
         if not meeting:
             hosts = ", ".join(sorted({x.hostname or "*" for x in allowed}))
@@ -199,11 +206,11 @@ class Path:
             return None if have is None else matches_labels(listener.namespace_selector, have)
         return False
 
-    def _not_allowed(self, kinds: list[Listener]) -> str:
+    def _not_allowed(self, named: list[Listener], kinds: list[Listener]) -> str:
         if not kinds:
-            return f"no listener takes {self.route.kind}"
-        modes = ", ".join(f"{x.name}: {x.namespaces_from}" for x in kinds)
-        return f"allowedRoutes.namespaces ({modes}) does not include namespace {self.route.namespace}"
+            taken = ", ".join(dict.fromkeys(k for x in named for k in x.kinds))
+            return f"no listener takes {self.route.kind}, only {taken or 'other kinds'}"
+        return "; ".join(f"listener {x.name} takes Routes of {x.namespaces_text}" for x in kinds)
 
 
 def controller_says(statuses: tuple[Obj, ...], kind: str) -> Obj:

@@ -5,7 +5,8 @@ Meaning: kube-proxy forwards to that port and the pod refuses the connection, al
 Told by: a number is used as it is, whether or not a container declares it, so an undeclared number proves nothing.
 It is likely wrong when every selected pod declares and probes another port; the program's own log line, a failed
 connection or a probe on that number make it certain or acquit it. Pods that declare no port prove nothing either
-way; then only what the program says or was told counts.
+way; then only what the program says or was told counts. A program that says it listens on 127.0.0.1 is told too,
+unless a probe reaches it from the node.
 
 Fix: set targetPort to the port that the pods declare and probe.
 
@@ -25,32 +26,44 @@ CODE = "TargetPortMismatch"
 
 
 def check(trace: Trace) -> Iterator[Fault]:
-    """Judge each Service port with a number as target."""
+    """Judge each Service port: a number as target, and where the program listens."""
     for backend in trace.services:
         if not backend.selector or backend.headless or not backend.pods:
             continue
+        heard = listeners.listening(trace, backend)
         for port in backend.ports:
-            if isinstance(port.target, int):
-                yield from _judge(trace, backend, port, port.target)
+            answered = {t.answered for t in listeners.tried(trace, backend) if t.port == port and "through" in t.what}
+            if answered == {True}:
+                continue
+            inside = _inside(trace, backend, port, heard)
+            if inside is not None:
+                yield _loopback(backend, port, inside)
+            elif isinstance(port.target, int):
+                yield from _judge(trace, backend, port, port.target, heard)
 
 
-def _judge(trace: Trace, backend: Backend, port: eps.ServicePort, target: int) -> Iterator[Fault]:
-    heard = listeners.listening(trace, backend)
-    loopback = [h for h in heard if h.port == target and h.loopback]
-    answered = {t.answered for t in listeners.tried(trace, backend) if t.port == port and "through" in t.what}
-    if answered == {True}:
-        return
-    if loopback and not any(h.port == target and not h.loopback for h in heard):
-        yield _loopback(backend, port, loopback[0])
-        return
-    inside = listeners.on_loopback(trace, backend, port)
-    if inside is not None:
-        yield _loopback(
-            backend,
-            port,
-            listeners.Heard("127.0.0.1", target, True, backend.pods[0].name, "", inside.evidence),
-        )
-        return
+def _inside(
+    trace: Trace, backend: Backend, port: eps.ServicePort, heard: tuple[listeners.Heard, ...]
+) -> listeners.Heard | None:
+    """Return what shows that the program listens on the pod's loopback address only."""
+    numbers = listeners.pod_numbers(backend, port)
+    if any(listeners.vouched(p, n) for p in backend.pods for n in numbers):
+        return None
+    here = [h for h in heard if h.port in numbers]
+    # A flag with a bare port does not say on which address.
+    outside = [h for h in here if not h.loopback and (h.host or h.evidence.source == "log")]
+    loopback = next((h for h in here if h.loopback), None)
+    if loopback is not None and not outside:
+        return loopback
+    refused = listeners.on_loopback(trace, backend, port)
+    if refused is not None and numbers:
+        return listeners.Heard("127.0.0.1", min(numbers), True, backend.pods[0].name, "", refused.evidence)
+    return None
+
+
+def _judge(
+    trace: Trace, backend: Backend, port: eps.ServicePort, target: int, heard: tuple[listeners.Heard, ...]
+) -> Iterator[Fault]:
     refused = listeners.refused(trace, backend, port)
     if refused is None and any(h.port == target and not h.loopback for h in heard):
         return
@@ -126,7 +139,7 @@ def _fault(
         ],
         fix=[target_fix(backend, port, want) if want else Fix("Set targetPort to where the program listens")],
         verify=(
-            f"{backend.command} port-forward pod/{pod} {port.target}",
+            f"{backend.command} port-forward pod/{pod} :{port.target}",
             f"{backend.command} get pod {pod} -o jsonpath='{{.spec.containers[*].ports}}'",
         ),
         short=f"targetPort {port.target}: {start}{instead}",

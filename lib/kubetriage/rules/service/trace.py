@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from kubetriage.fields import name_of, objects, text
+from kubetriage.fields import objects, text
 from kubetriage.model import Confidence, RuledOut, Severity
 from kubetriage.rules.service import RULES
-from kubetriage.rules.service.around import admissions, others, policies_of
+from kubetriage.rules.service.around import admissions, isolated, others, policies_of
 from kubetriage.rules.service.case import Backend, Fault, Place, Proof, Trace, plural
 from kubetriage.rules.service.clients import crossings
-from kubetriage.rules.service.endpoints import ServicePort
+from kubetriage.rules.service.endpoints import ServicePort, find_port
 from kubetriage.rules.service.entrances import Entrance
+from kubetriage.rules.service.mesh_mtls_mismatch import in_mesh, mode_in_force
 from kubetriage.rules.service.routes import Entry, Path
 from kubetriage.rules.service.symptoms import SYMPTOMS
 from kubetriage.rules.service.tls import SecretUse
@@ -89,14 +90,38 @@ class Verdict:
 
 def judge(trace: Trace) -> Verdict:
     """Run all rules, order what they found and make the rows."""
-    faults = [f for rule in RULES for f in cast("Iterator[Fault]", rule.check(trace))]
-    drafts = list(_drafts(trace))
+    aside = _ports_aside(trace)
+    faults = [f for rule in RULES for f in cast("Iterator[Fault]", rule.check(trace)) if f.place not in aside]
+    drafts = [d for d in _drafts(trace) if d.place not in aside]
     position = {d.place: i for i, d in enumerate(drafts)}
     rows = _rows(drafts, faults)
     faults.sort(key=lambda f: (_rank(trace, f), f.cause == _OUTCOME, position.get(f.place, len(drafts))))
     if faults and faults[0].severity is not Severity.NOTE:
         faults[0] = replace(faults[0], ruled_out=(*faults[0].ruled_out, *_ruled_out(faults[0], rows)))
     return Verdict(rows, tuple(faults))
+
+
+def _ports_aside(trace: Trace) -> frozenset[Place]:
+    """Return the rows of Service ports that no Ingress or Route on the way leads to, where one was asked about."""
+    if trace.target.kind in ("Service", "Pod"):
+        return frozenset()
+    used: dict[Backend, set[ServicePort | None]] = {}
+    for entrance in trace.ingresses:
+        for path in entrance.paths:
+            backend = entrance.backend(path)
+            if backend is not None:
+                used.setdefault(backend, set()).add(path.backend.find(backend.ports))
+    for route in trace.routes:
+        for ref in route.backends:
+            backend = trace.world.backend(ref.namespace, ref.name)
+            used.setdefault(backend, set()).add(backend.port_numbered(ref.port))
+    return frozenset(
+        backend.port_place(port)
+        for backend, ports in used.items()
+        if None not in ports
+        for port in backend.ports
+        if port not in ports
+    )
 
 
 _OUTCOME = "GatewayNotProgrammed"
@@ -187,8 +212,10 @@ def _dns_drafts(trace: Trace) -> Iterator[Draft]:
         yield Draft(trace.dns_place, name, "", f"not seen: {why or 'it was not found'}")
 
 
-def _rows_of(backend: Backend) -> tuple[Place, ...]:
-    return (backend.pods_place, backend.place, *(backend.port_place(p) for p in backend.ports))
+def _rows_of(backend: Backend, port: ServicePort | None) -> tuple[Place, ...]:
+    """Return the rows that a request through one port of a Service depends on."""
+    own = (backend.port_place(port),) if port is not None else ()
+    return (backend.pods_place, backend.place, *own)
 
 
 def _ingress_drafts(entrance: Entrance) -> Iterator[Draft]:
@@ -200,10 +227,10 @@ def _ingress_drafts(entrance: Entrance) -> Iterator[Draft]:
         to = f"svc/{target.service}:{target.port_text}" if target.service else target.resource or "<none>"
         leads.append(f"{where} to {to}")
     said = "; ".join(leads[:3]) + (f"; {len(leads) - 3} more" if len(leads) > 3 else "")
-    backends = [b for p in entrance.paths if (b := entrance.backend(p)) is not None]
-    unseen = next((b for b in backends if b.lookup.unseen), None)
+    backends = [(b, p.backend.find(b.ports)) for p in entrance.paths if (b := entrance.backend(p)) is not None]
+    unseen = next((b for b, _ in backends if b.lookup.unseen), None)
     gap = f"svc/{unseen.name} not seen: {unseen.lookup.why}" if unseen is not None else ""
-    needs = tuple(dict.fromkeys(p for b in backends if b.lookup.found for p in _rows_of(b)))
+    needs = tuple(dict.fromkeys(row for b, port in backends if b.lookup.found for row in _rows_of(b, port)))
     yield Draft(entrance.place, entrance.name, said or "no rules", gap, needs)
     yield _class_draft(entrance)
     for use in entrance.secrets:
@@ -253,12 +280,12 @@ def _secret_draft(use: SecretUse) -> Draft:
 def _route_draft(trace: Trace, route: Path) -> Draft:
     hosts = ", ".join(route.route.hostnames[:3]) or "*"
     leads = ", ".join(f"svc/{b.name}:{b.port}" if b.is_service else f"{b.kind}/{b.name}" for b in route.backends[:3])
-    found = [trace.world.backend(b.namespace, b.name) for b in route.backends if b.is_service]
-    unseen = next((b for b in found if b.lookup.unseen), None)
+    found = [(trace.world.backend(b.namespace, b.name), b.port) for b in route.backends if b.is_service]
+    unseen = next((b for b, _ in found if b.lookup.unseen), None)
     gap = f"svc/{unseen.name} not seen: {unseen.lookup.why}" if unseen is not None else ""
     if any(route.is_granted(b) is None for b in route.backends):
         gap = gap or "ReferenceGrants not seen"
-    needs = [p for b in found if b.lookup.found for p in _rows_of(b)]
+    needs = [row for b, port in found if b.lookup.found for row in _rows_of(b, b.port_numbered(port))]
     needs += [p for _, entry in route.parents for p in (entry.class_place, entry.place)]
     return Draft(route.place, route.shown, f"{hosts} to {leads or '<none>'}", gap, tuple(dict.fromkeys(needs)))
 
@@ -314,6 +341,8 @@ def _backend_drafts(trace: Trace, backend: Backend, users: tuple[Place, ...]) ->
         needs = (backend.pods_place, place) if not count.ready else ()
         yield Draft(backend.port_place(count.port), f"{name}:{count.port.port}", said, gap, needs)
     yield _policy_draft(trace, backend)
+    if any(in_mesh(p) for p in backend.pods):
+        yield _mesh_draft(trace, backend)
 
 
 def _pods_draft(backend: Backend) -> Draft:
@@ -326,7 +355,9 @@ def _pods_draft(backend: Backend) -> Draft:
     shown = f"{own.kind.lower()}/{own.name}" if own is not None else f"pods {backend.selector_text}"
     if not backend.pods:
         return Draft(place, shown, "no pod is selected", "no pod is selected", (backend.place,))
-    return Draft(place, shown, f"{len(backend.ready_pods)}/{plural(len(backend.pods), 'pod')} ready")
+    leaving = sum(p.deleting for p in backend.pods)
+    said = f"{len(backend.ready_pods)}/{plural(len(backend.pods), 'pod')} ready"
+    return Draft(place, shown, f"{said}, {leaving} terminating" if leaving else said)
 
 
 def _service_draft(backend: Backend) -> Draft:
@@ -352,16 +383,19 @@ def _policy_draft(trace: Trace, backend: Backend) -> Draft:
         return Draft(place, "networkpolicies", "", f"not seen: {listing.why}")
     if not backend.pods and policies_of(backend):
         return Draft(place, "networkpolicies", "", "no pod to judge them by", (backend.pods_place, backend.place))
+    names = isolated(backend)
     found = list(admissions(backend))
-    names = sorted({name_of(p) for a in found for p in a.admission.policies})
-    if not names:
-        said = "none isolates the pods" if policies_of(backend) else "none in the namespace"
-    else:
-        said = (
-            ", ".join(f"networkpolicy/{n}" for n in names)
-            + " admits "
-            + ("everyone" if all(a.admission.everyone for a in found) else "some peers")
-        )
+    said = "none isolates the pods" if policies_of(backend) else "none in the namespace"
+    if names:
+        said = ", ".join(f"networkpolicy/{n}" for n in names)
+        if not found and any(p.host_network for p in backend.pods):
+            gap = f"{said}: the pods have the node's address, which network plugins treat differently"
+            return Draft(place, "networkpolicies", said, gap)
+        if not found:
+            rows = tuple(backend.port_place(p) for p in backend.ports)
+            return Draft(place, "networkpolicies", said, f"{said}: no pod port to judge by", rows)
+        said += " admits " if len(names) == 1 else " admit "
+        said += "everyone" if all(a.admission.everyone for a in found) else "some peers"
         said += " on " + ", ".join(sorted({f"{a.number}/{a.port.protocol}" for a in found}))
     doubtful = next((c for c in crossings(trace, backend) if not c.allowed and not c.blocked), None)
     if doubtful is not None:
@@ -372,12 +406,23 @@ def _policy_draft(trace: Trace, backend: Backend) -> Draft:
     return Draft(place, "networkpolicies", said)
 
 
+def _mesh_draft(trace: Trace, backend: Backend) -> Draft:
+    listing = trace.world.listing("peerauthentications")
+    if not listing.complete:
+        return Draft(backend.mesh_place, "peerauthentications", "", f"not seen: {listing.why}")
+    pod = next(p for p in backend.pods if in_mesh(p))
+    numbers = [find_port(pod.raw, port.target, port.protocol) for port in backend.ports] or [None]
+    modes = sorted({mode_in_force(trace, backend, pod, number)[1] for number in numbers})
+    said = f"mTLS {', '.join(modes)}" + ("; no client outside the mesh is known" if "STRICT" in modes else "")
+    return Draft(backend.mesh_place, "peerauthentications", said)
+
+
 def chain(trace: Trace, verdict: Verdict) -> tuple[str, ...]:
     """Draw each way to a Service, with a mark under the first broken hop."""
     broken = verdict.first_broken
     lines: list[str] = []
     marked = False
-    for start in _ways(trace):
+    for start in _ways(trace, broken):
         line, mark = _drawn(start, broken if not marked else None)
         lines.append(line)
         if mark:
@@ -390,15 +435,15 @@ Part = tuple[str, tuple[Place, ...]]
 """One element of a drawn chain, and the rows that it stands for."""
 
 
-def _ways(trace: Trace) -> Iterator[list[Part]]:
-    used = set()
+def _ways(trace: Trace, broken: Row | None) -> Iterator[list[Part]]:
+    used: dict[Backend, set[ServicePort | None]] = {}
     for entrance in trace.ingresses:
         own = (entrance.place, entrance.class_place, entrance.address_place, *(u.place for u in entrance.secrets))
         for path in entrance.paths:
             backend = entrance.backend(path)
             if backend is not None and backend in trace.backends:
-                used.add(backend)
                 port = path.backend.find(backend.ports)
+                used.setdefault(backend, set()).add(port)
                 yield [(entrance.name, own), *_backend_parts(backend, port, path.backend.port_text)]
     for route in trace.routes:
         gateways = [
@@ -408,15 +453,18 @@ def _ways(trace: Trace) -> Iterator[list[Part]]:
         for ref in route.backends:
             backend = trace.world.backend(ref.namespace, ref.name)
             if ref.is_service and backend in trace.backends:
-                used.add(backend)
-                port = next((p for p in backend.ports if p.port == ref.port), None)
+                port = backend.port_numbered(ref.port)
+                used.setdefault(backend, set()).add(port)
                 parts = [(route.shown, (route.place,)), *_backend_parts(backend, port, str(ref.port or ""))]
                 yield [*gateways[:1], *parts]
         if not route.backends:
             yield [*gateways[:1], (route.shown, (route.place,))]
     for backend in trace.backends:
-        if backend not in used:
-            for port in backend.ports or (None,):
+        drawn = used.get(backend)
+        for port in backend.ports or (None,):
+            # A broken port is drawn also where every Ingress and Route leads to another one.
+            is_broken = broken is not None and port is not None and broken.place == backend.port_place(port)
+            if drawn is None or (is_broken and port not in drawn):
                 yield _backend_parts(backend, port, "")
     if not trace.backends and not trace.routes:
         for entry in trace.gateways:
@@ -426,7 +474,7 @@ def _ways(trace: Trace) -> Iterator[list[Part]]:
 def _backend_parts(backend: Backend, port: ServicePort | None, wanted: str) -> list[Part]:
     number = wanted if port is None else str(port.port)
     service = f"svc/{backend.name}" + (f":{number}" if number else "")
-    own = (backend.place, backend.address_place, backend.policy_place)
+    own = (backend.place, backend.address_place, backend.policy_place, backend.mesh_place)
     parts: list[Part] = [(service, (*own, *((backend.port_place(port),) if port is not None else ())))]
     if backend.is_external:
         parts.append((backend.external_name or "<none>", ()))
