@@ -59,6 +59,9 @@ class List:
 
     def __str__(self) -> str:
         """Name the list for people."""
+        about = re.fullmatch(r"involvedObject\.kind=(\w+),involvedObject\.name=([\w.-]+)", self.fields)
+        if about is not None:
+            return f"{self.resource} of {about[1].lower()}/{about[2]}"
         place = f" in namespace {self.namespace}" if self.namespace else ""
         chosen = " ".join(s for s in (self.labels, self.fields) if s)
         return f"{self.resource}{place}" + (f" ({chosen})" if chosen else "")

@@ -404,9 +404,8 @@ def _gaps(snapshot: Snapshot, request: Request, pod: Pod, cases: list[Case]) -> 
                 continue
         elif isinstance(need, List) and need.fields == f"spec.nodeName={pod.node}":
             what = f"other pods of {pod.node} (the eviction order)"
-        elif isinstance(need, List) and need.resource == "events":
-            named = pod.node if need.fields.endswith(f"={pod.node}") else f"pod/{pod.name}"
-            what = f"events of {named}"
+        elif isinstance(need, List) and need.fields == f"involvedObject.uid={pod.uid}":
+            what = f"events of pod/{pod.name}"
         lines.append(NotSeen(what, why))
     if pod.node and pod.phase != "Pending":
         lines += [gap for case in cases if (gap := _lost_end(case.container)) is not None]
