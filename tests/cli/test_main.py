@@ -94,6 +94,7 @@ def test_yaml_and_json_say_the_same():
             'error: invalid argument "maybe" for "-A, --all-namespaces" flag: strconv.ParseBool: parsing "maybe": '
             "invalid syntax\n",
         ),
+        (["x", "--from", ""], 'error: invalid argument "" for "--from" flag: it needs a path\n'),
         (["x", "--from", "/nonexistent"], 'error: the path "/nonexistent" does not exist\n'),
         (["x", "--from", "tests/captures/healthy"], 'Error from server (NotFound): pods "x" not found'),
         (["api", "-c", "zz", "--from", "tests/captures/healthy"], "error: container zz is not valid for pod api"),
@@ -256,6 +257,12 @@ def test_a_terminal_gets_colour_and_its_width():
     assert max(map(len, table.splitlines())) <= 80
     assert "\x1b" not in on_terminal(80, "why-crash", "api", "--from", CAPTURES / "oom-limit", NO_COLOR="1")
     assert "\x1b" not in on_terminal(80, "why-crash", "api", "--color", "never", "--from", CAPTURES / "oom-limit")
+
+
+@pytest.mark.parametrize(("words", "env"), [(["--color=always"], {}), ([], {"FORCE_COLOR": "1"})])
+def test_colour_in_a_pipe_only_where_it_was_asked_for(words, env):
+    done = run("why-crash", "api", *words, "--from", CAPTURES / "oom-limit", env=env)
+    assert "\x1b[31;1mOOMKilled" in done.stdout
 
 
 def test_a_pipe_gets_plain_text_with_one_line_for_each_finding():

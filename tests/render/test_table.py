@@ -44,6 +44,21 @@ def test_times_and_names_stay_whole_where_there_is_room():
     assert "2026-11-23T22:19:45Z" in drawn
 
 
+@pytest.mark.parametrize(
+    ("cell", "lines"),
+    [
+        ("error: java.lang.NullPointerException: no", ["error: java.lang.", "NullPointerException:", "no"]),
+        ("in registry.example.com/team/app:1", ["in", "registry.example.com/", "team/app:1"]),
+        # Without a mark, wherever the column ends; never in the room that the word before left.
+        ("sha " + "0" * 30, ["sha", "0" * 21, "0" * 9]),
+        ("a \u6f22" + "\u6f22" * 11, ["a", "\u6f22" * 10, "\u6f22" * 2]),
+    ],
+)
+def test_words_longer_than_their_column_are_broken_between_their_parts(cell, lines):
+    drawn = table(("A",), [(cell,)], width=21, flexible=(0,), headers=False)
+    assert drawn.splitlines() == lines
+
+
 @pytest.mark.parametrize("width", [20, 40, 80])
 def test_sentences_wrap_with_an_indent(width):
     text = wrapped("word " * 40, width, "    ", "  ")
@@ -52,11 +67,6 @@ def test_sentences_wrap_with_an_indent(width):
     assert lines[0].startswith("  word")
     assert all(line.startswith("    word") for line in lines[1:])
     assert wrapped("a\nb", None, "    ", "  ") == "  a b"
-
-
-def test_a_word_that_is_too_long_breaks_at_a_joint():
-    lines = table(["A"], [["kube-controller-manager-of-cluster-1 leads"]], 20, (0,)).splitlines()
-    assert lines[1:] == ["kube-controller-", "manager-of-cluster-1", "leads"]
 
 
 @given(st.text("ab日-/. ", max_size=80), st.integers(4, 40))

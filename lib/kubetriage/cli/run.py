@@ -374,7 +374,8 @@ class Run:
         text = self._text(outcome, diagnoses)
         if not first:
             click.echo("")
-        click.echo(text)
+        # The terminal was decided on already; click would take the colours out again where it sees none.
+        click.echo(text, color=True)
 
     def _text(self, outcome: Outcome, diagnoses: Sequence[Diagnosis]) -> str:
         from kubetriage.render.text import render_text

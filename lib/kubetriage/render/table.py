@@ -12,6 +12,8 @@ _LONGEST_WORD = 28
 """Longer words are broken rather than given the room of the other columns."""
 _JOINTS = "-/.,:=@_"
 """Behind one of these a word that is too long is broken."""
+_SHORTEST_PIECE = 4
+"""Fewer characters than this do not stand alone at the end of a line."""
 
 
 def prepare() -> None:
@@ -79,7 +81,7 @@ def _pieces(line: str, width: int) -> Iterator[str]:
         while max(wcswidth(word), 0) > width:
             fits = next(n for n in range(len(word) - 1, 0, -1) if n == 1 or max(wcswidth(word[:n]), 0) <= width)
             joint = max(word.rfind(mark, 0, fits) for mark in _JOINTS) + 1
-            end = joint if joint > fits // 2 else fits
+            end = joint if joint >= _SHORTEST_PIECE else fits
             yield word[:end]
             word = word[end:]
         yield word
