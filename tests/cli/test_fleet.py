@@ -60,6 +60,11 @@ def test_a_dead_cluster_is_one_line_and_the_others_answer(fleet):
     assert [(i["context"], i["cause"]) for i in items] == [("prod-eu", "OOMKilled")]
 
 
+def test_an_answer_after_a_dead_cluster_begins_on_the_first_line(fleet):
+    done = run(fleet, "-A", "--contexts", "prod-dead,prod-eu")
+    assert done.stdout.startswith("CONTEXT")
+
+
 def test_a_slow_cluster_ends_by_its_own_time_limit(fleet):
     begun = time.monotonic()
     done = run(fleet, "-A", "--contexts", "prod-eu,test-*", "--request-timeout", "2s")
@@ -73,6 +78,8 @@ def test_a_slow_cluster_ends_by_its_own_time_limit(fleet):
     ("args", "words"),
     [
         (["--contexts", "nope-*"], 'error: no context matches "nope-*"'),
+        (["--contexts", ""], 'error: no context matches ""'),
+        (["--contexts", ","], 'error: no context matches ","'),
         (["--contexts", "prod-*", "--context", "prod-eu"], "error: --contexts cannot be used with --context"),
     ],
 )

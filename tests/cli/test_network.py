@@ -47,16 +47,24 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"delay": 30}, "Client.Timeout exceeded while awaiting headers"),
     ({"drip": 0.5}, "Client.Timeout exceeded"),
     ({"truncate": 20}, "unexpected EOF"),
-    ({"body": b"<html>proxy login</html>"}, "cannot be read|not an object"),
-    ({"body": b"\x1b[2J{" * 3, "chunked": True}, "cannot be read|not an object"),
-    ({"body": b"{" * 100_000}, "cannot be read|nested"),
-    ({"status": 503, "message": "overloaded"}, "overloaded"),
-    ({"status": 503, "retry_after": "3600"}, "ServiceUnavailable"),
-    ({"status": 429, "retry_after": "3600"}, "TooManyRequests"),
-    ({"status": 500, "body": b"\xff\xfe"}, "InternalError|Error"),
+    ({"body": b"<html>proxy login</html>"}, "^error: the answer is not JSON"),
+    ({"body": b"\x1b[2J{" * 3, "chunked": True}, "^error: the answer is not JSON"),
+    ({"body": b"{" * 100_000}, "^error: the answer is not JSON"),
+    ({"body": b"[" * 100_000}, "^error: the answer cannot be read"),
+    ({"status": 503, "message": "overloaded"}, r"^Error from server \(ServiceUnavailable\): overloaded"),
+    ({"status": 503, "retry_after": "3600"}, r"^Error from server \(ServiceUnavailable\)"),
+    ({"status": 429, "retry_after": "3600"}, r"^Error from server \(TooManyRequests\)"),
+    ({"status": 500, "body": b"\xff\xfe"}, r"^Error from server \(InternalError\)"),
+    (
+        {"status": 502, "body": b"<html>Bad Gateway</html>"},
+        r"^Error from server \(InternalError\): HTTP status 502, an",
+    ),
     ({"status": 401}, "You must be logged in to the server"),
     ({"status": 302, "headers": {"Location": "http://127.0.0.1:1/"}, "body": b"{}"}, "."),
-    ({"headers": {"Content-Encoding": "gzip"}, "body": b"no gzip"}, "."),
+    (
+        {"headers": {"Content-Encoding": "gzip"}, "body": b"no gzip"},
+        "^(error|Unable to connect to the server): the body of the answer cannot be decompressed",
+    ),
 ]
 
 

@@ -259,6 +259,27 @@ def test_broken_answers_are_gaps(serve: Serve, read: Read, fault: dict[str, Any]
     assert [n for n, _ in snapshot.unseen([need])] == [need]
 
 
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"body": b"<html>Please log in</html>"}, "the answer is not JSON: perhaps a proxy or a login page answered"),
+        (
+            {"status": 502, "body": b"<html><body>Bad Gateway</body></html>"},
+            "HTTP status 502, an HTML page: perhaps a proxy or load balancer answered",
+        ),
+        (
+            {"body": b"not compressed", "headers": {"Content-Encoding": "gzip"}},
+            "the body of the answer cannot be decompressed",
+        ),
+    ],
+)
+def test_answers_of_somebody_else_are_named_so(serve: Serve, read: Read, fault: dict[str, Any], words: str) -> None:
+    api = serve(NS)
+    api.fault("/pods", **fault)
+    need = Get("pods", NS, "api")
+    assert fetch(read(api), need, Raw("/version")).failure(need).message == words  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("fault", [{"compress": True}, {"chunked": True}, {"compress": True, "chunked": True}])
 def test_compressed_and_chunked_answers_are_read(serve: Serve, read: Read, fault: dict[str, bool]) -> None:
     api = serve(NS)

@@ -82,7 +82,7 @@ class Run:
         if self.values.get("watch"):
             return self._watch(request)
         patterns = self.values["contexts"]
-        if not patterns:
+        if patterns is None:
             outcome = self._ask(request, self.values["context"] or "")
             self._print([outcome])
             return self._exit_code([outcome])
@@ -96,7 +96,7 @@ class Run:
             return self._exit_code(done)
         done = []
         for outcome in outcomes:
-            self._print([outcome], first=not done)
+            self._print([outcome], first=not any(o.answer.diagnoses for o in done))
             done.append(outcome)
         return self._exit_code(done)
 
@@ -189,6 +189,8 @@ class Run:
             if pattern and not found:
                 raise click.UsageError(f'no context matches "{pattern}"')
             chosen.update(dict.fromkeys(found))
+        if not chosen:
+            raise click.UsageError(f'no context matches "{patterns}"')
         return list(chosen)
 
     def _ask_all(self, request: Request, contexts: Sequence[str]) -> Iterator[Outcome]:

@@ -72,6 +72,8 @@ def connection_reason(error: BaseException, host: str, port: int, server_name: s
             return f"dial tcp {address}: i/o timeout"
         if type(cause).__name__ in ("ReadTimeoutError", "TimeoutError"):
             return "net/http: request canceled (Client.Timeout exceeded while awaiting headers)"
+        if type(cause).__name__ == "DecodeError":
+            return "the body of the answer cannot be decompressed"
         if type(cause).__name__ in ("RemoteDisconnected", "IncompleteRead"):
             return "unexpected EOF" if type(cause).__name__ == "IncompleteRead" else "EOF"
     return " ".join(str(error).split()) or type(error).__name__

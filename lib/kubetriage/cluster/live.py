@@ -187,6 +187,9 @@ class LiveReader:
                 job.error = error
         except ClusterError as error:
             job.error = NoAnswerError(Failure(Why.FAILED, str(error)), str(error))
+        except json.JSONDecodeError:
+            words = "the answer is not JSON: perhaps a proxy or a login page answered"
+            job.error = NoAnswerError(Failure(Why.FAILED, words), f"error: {words}")
         except (ValueError, RecursionError) as error:
             job.error = NoAnswerError(Failure(Why.FAILED, f"the answer cannot be read: {error}"), f"error: {error}")
         except BaseException as error:
@@ -496,7 +499,10 @@ def _failure(reply: Reply[bytes]) -> Failure:
     with contextlib.suppress(ValueError, RecursionError):
         words = text(_object(reply.content), "message")
     if not words:
-        words = " ".join(reply.content[:300].decode("utf-8", "replace").split()) or f"HTTP status {reply.status}"
+        words = " ".join(reply.content[:300].decode("utf-8", "replace").split())
+    if not words or words.startswith("<"):
+        page = ", an HTML page: perhaps a proxy or load balancer answered" if words else ""
+        words = f"HTTP status {reply.status}{page}"
     why = _WHY.get(reply.status, Why.FORBIDDEN if reply.status == 401 else Why.FAILED)
     return Failure(why, words, reply.status)
 

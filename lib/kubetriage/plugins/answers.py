@@ -15,6 +15,7 @@ _STATUS_REASON = {
     Why.TIMEOUT: "Timeout",
     Why.FAILED: "InternalError",
 }
+_REASON_OF_CODE = {400: "BadRequest", 429: "TooManyRequests", 503: "ServiceUnavailable"}
 
 
 def target_error(snapshot: Snapshot, target: Target, namespace: str) -> str:
@@ -28,9 +29,11 @@ def target_error(snapshot: Snapshot, target: Target, namespace: str) -> str:
         where = "" if snapshot.source == "cluster" else f" in {snapshot.source}"
         return f'Error from server (NotFound): {resource.qualified} "{target.name}" not found{where}'
     message = failure.message or f'{resource.qualified} "{target.name}" {failure.why.value}'
-    if failure.why is Why.FAILED and snapshot.source != "cluster":
-        return f"error: {message}"
-    return f"Error from server ({_STATUS_REASON[failure.why]}): {message}"
+    if failure.status < 300 and failure.why in (Why.FAILED, Why.TIMEOUT):
+        # Nothing that the server said: the network failed, or the answer was none.
+        who = "Unable to connect to the server" if failure.why is Why.TIMEOUT else "error"
+        return f"{who}: {message}"
+    return f"Error from server ({_REASON_OF_CODE.get(failure.status, _STATUS_REASON[failure.why])}): {message}"
 
 
 def list_error(resource: str, why: str) -> str:
