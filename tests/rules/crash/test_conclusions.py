@@ -212,14 +212,14 @@ def test_a_young_pod_is_not_called_broken():
 @pytest.mark.parametrize("scheduler", ["default-scheduler", "volcano"])
 def test_a_pod_that_no_scheduler_looked_at_names_the_scheduler(scheduler):
     finding = crash_findings(pod(phase="Pending", node="", created=-600, schedulerName=scheduler))[0]
-    assert (finding.cause, finding.confidence) == ("Unknown", Confidence.LIKELY)
-    assert finding.message == f"No scheduler has looked at the pod in 10m; it asks for {scheduler}."
+    assert finding.cause == "Unknown"
+    assert finding.message == f"No scheduler has taken up the pod; it waits for the one named {scheduler}."
 
 
 def test_a_pod_that_its_kubelet_did_not_take_up_points_at_the_node():
     raw = pod(phase="Pending", conditions=[{"type": "PodScheduled", "status": "True", "lastTransitionTime": at(-230)}])
     finding = crash_findings(raw)[0]
-    assert "assigned to node node-1 3m50s ago" in finding.message
+    assert "assigned to node-1, and the kubelet there has not taken it up" in finding.message
     assert "node-triage node-1" in finding.fix[0].text
 
 
@@ -470,3 +470,49 @@ def test_a_changed_secret_value_is_not_shown():
 def test_a_deleted_pod_gets_a_moment_after_its_grace_period(after, causes):
     raw = pod(statuses=[status(state=terminated(137, "Error", -9000, -after))], deletion=-after, created=-9100)
     assert [f.cause for f in crash_findings(raw)] == causes
+
+
+def unplaced(**more):
+    return pod(phase="Pending", node="", created=-600, **more)
+
+
+def test_words_of_the_scheduler_that_are_no_known_reason_are_quoted():
+    said = 'waiting for dynamic resource controller to create the resourceclaim with name "gpu"'
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said}
+    (found,) = crash_findings(unplaced(conditions=[condition]))
+    assert found.cause == "Unknown"
+    assert said in found.message
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "words"), [("batch-scheduler", "drop schedulerName"), ("default-scheduler", "runs")]
+)
+def test_a_pod_that_no_scheduler_took_up(scheduler, words):
+    (found,) = crash_findings(unplaced(schedulerName=scheduler), denied=("events",))
+    assert f"waits for the one named {scheduler}" in found.message
+    assert words in found.fix[0].text
+
+
+CREATING = {"phase": "Pending", "created": -1300, "statuses": [status(state=waiting("ContainerCreating"))]}
+
+
+def test_a_pull_that_goes_on_is_told_with_its_age():
+    begun = event("Pulling", 'Pulling image "big:1"', container="app", last=-1200, warning=False)
+    (found,) = crash_findings(pod(**CREATING), begun)
+    assert "has been pulling big:1 for 20m" in found.message
+    done = event("Pulled", "Successfully pulled", container="app", last=-1100, warning=False)
+    assert "pulling" not in crash_findings(pod(**CREATING), begun, done)[0].message
+
+
+def test_the_newest_warning_is_quoted_where_nothing_else_tells():
+    warned = event(
+        "FailedMount", 'MountVolume.SetUp failed for volume "cfg" : failed to sync configmap cache: timed out'
+    )
+    (found,) = crash_findings(pod(**CREATING), warned)
+    assert "failed to sync configmap cache" in found.message
+
+
+def test_a_pod_that_its_kubelet_has_not_taken_up():
+    (found,) = crash_findings(pod(phase="Pending"), denied=("events",))
+    assert "has not taken it up" in found.message
+    assert "events could not be read" in found.message

@@ -428,3 +428,45 @@ def test_a_holder_that_is_not_visible():
     claim = obj("PersistentVolumeClaim", "data", spec={"volumeName": "pvc-1"}, status={"phase": "Bound"})
     (found,) = crash_findings(creating(CLAIM), said, claim, denied=["pods", "volumeattachments"])
     assert (found.cause, found.confidence) == ("VolumeAttachFailed", Confidence.CONFIRMED)
+
+
+def disrupted(reason, **more):
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": ""}
+    return pod(conditions=[condition], **more)
+
+
+@pytest.mark.parametrize("reason", ["EvictionByEvictionAPI", "DeletionByTaintManager", "DeletionByPodGC"])
+def test_a_pod_that_failed_of_its_eviction_was_not_stopped_by_a_stranger(reason):
+    ended = [status(state=terminated(143, "Error", -900, -90))]
+    (found,) = crash_findings(disrupted(reason, phase="Failed", restartPolicy="Never", statuses=ended))
+    assert (found.cause, found.severity) == ("Evicted", Severity.ERROR)
+    assert "delete pod api" in found.fix[0].text
+
+
+def test_a_refusal_by_any_name_is_the_kubelets():
+    said = {"reason": "SMTAlignmentError", "message": "SMT Alignment Error: requested 1 cpus"}
+    (found,) = crash_findings(pod(phase="Failed", more_status=said))
+    assert found.cause == "NodeAdmissionRejected"
+    assert "SMTAlignmentError" in found.message
+
+
+def test_a_failed_pod_that_ran_was_not_refused():
+    said = {"reason": "SomethingNew", "message": "words"}
+    ended = [status(state=terminated(1, "Error", -90, -60))]
+    target = pod(phase="Failed", restartPolicy="Never", statuses=ended, more_status=said)
+    assert "NodeAdmissionRejected" not in {c for c, _ in crash_causes(target, logs={"app": "boom"})}
+
+
+@pytest.mark.parametrize(
+    ("seen", "pinned"),
+    [
+        ([], False),
+        ([event("OutOfcpu", "Node didn't have enough resource: cpu")], True),
+        ([event("OutOfcpu", "Node didn't"), event("Scheduled", "Successfully assigned", warning=False)], False),
+    ],
+)
+def test_a_pinned_node_is_not_concluded_from_events_that_are_gone(seen, pinned):
+    message = "Pod was rejected: Node didn't have enough resource: cpu, requested: 2000, used: 3500, capacity: 4000"
+    (found,) = crash_findings(pod(phase="Failed", more_status={"reason": "OutOfcpu", "message": message}), *seen)
+    assert ("nodeName" in found.message) is pinned
+    assert "requested 2000m, used 3500m of 4000m" in found.message

@@ -348,3 +348,69 @@ def test_what_keeps_the_node_from_the_registry(error, word, fix):
 def test_a_repository_that_does_not_exist():
     (found,) = crash_findings(stuck(back_off("name unknown: repository name not known to registry")))
     assert "has no repository team/api" in found.message
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (
+            'failed to pull and unpack image "r.example/a:1": failed to resolve reference "r.example/a:1": failed to do request: Head "https://r.example/v2/a/manifests/1": Proxy Authentication Required',
+            Pull.NETWORK,
+        ),
+        (
+            'failed to pull and unpack image "r.example/a:1": failed to unpack image on snapshotter overlayfs: unexpected media type text/html for sha256:0a: not found',
+            Pull.SERVER,
+        ),
+        (
+            'failed to pull and unpack image "r.example/a:1": failed to convert manifest: schema 1 image manifests are no longer supported: application/vnd.docker.distribution.manifest.v1+prettyjws not implemented: not implemented',
+            Pull.FORMAT,
+        ),
+        ("unexpected media type application/vnd.oci.image.index.v1+json for sha256:0a: not found", Pull.ABSENT),
+    ],
+)
+def test_what_stands_between_the_node_and_a_good_manifest(error, kind):
+    assert classify(error, "r.example/a:1") is kind
+
+
+def test_a_proxy_that_wants_a_login_is_not_the_registry_refusing():
+    error = containerd('failed to do request: Head "https://registry.example/v2/a": Proxy Authentication Required')
+    (found,) = crash_findings(stuck(back_off(error)))
+    assert found.cause == "RegistryUnreachable"
+    assert "proxy" in found.message
+    assert "NO_PROXY" in found.fix[0].text
+
+
+REFUSED = back_off(containerd("unexpected status from HEAD request to https://registry.example/v2/a: 401 Unauthorized"))
+
+
+@pytest.mark.parametrize(
+    ("names", "cause"), [("regcred", "ImagePullSecretNotFound"), ("other", "ImagePullUnauthorized")]
+)
+def test_the_kubelets_warning_stands_in_for_secrets_that_may_not_be_read(names, cause):
+    said = event(
+        "FailedToRetrieveImagePullSecret",
+        f"Unable to retrieve some image pull secrets ({names}); attempting to pull the image may not succeed.",
+    )
+    target = stuck(REFUSED, imagePullSecrets=[{"name": "regcred"}])
+    found = crash_findings(target, said, denied=("secrets",))[0]
+    assert found.cause == cause
+    if cause == "ImagePullSecretNotFound":
+        assert found.confidence is Confidence.LIKELY
+
+
+def test_a_certificate_error_is_told_without_the_request():
+    error = containerd(
+        'failed to do request: Head "https://registry.example/v2/a": tls: failed to verify certificate: x509: certificate signed by unknown authority'
+    )
+    (found,) = crash_findings(stuck(back_off(error)))
+    assert found.message.endswith("registry.example: x509: certificate signed by unknown authority.")
+
+
+@pytest.mark.parametrize(
+    ("registry", "word"), [("acme.azurecr.io", "attach-acr"), ("us-docker.pkg.dev", "artifactregistry.reader")]
+)
+def test_registries_that_know_the_node(registry, word):
+    image = f"{registry}/p/api:1"
+    error = f'failed to resolve reference "{image}": unexpected status: 403 Forbidden'
+    (found,) = crash_findings(stuck(back_off(error, image), image=image))
+    assert word in found.fix[0].text

@@ -46,6 +46,7 @@ _CONDITION = lazy(r"The node had condition: \[(?P<conditions>[^]]*)\]")
 _API = {
     "EvictionByEvictionAPI": "through the Eviction API (kubectl drain, an autoscaler)",
     "DeletionByTaintManager": "because of a NoExecute taint on its node",
+    "DeletionByPodGC": "because its node does not exist any more",
 }
 
 
@@ -88,10 +89,11 @@ def check(case: Case) -> Iterator[Finding]:
     if how and text(target, "status") == "True" and (pod.deleting or pod.phase == "Failed"):
         yield Finding(
             cause=CODE,
-            severity=Severity.NOTE,
+            # A pod that is going away is as it should be; one that stays Failed is what the user asks about.
+            severity=Severity.NOTE if pod.deleting else Severity.ERROR,
             confidence=Confidence.CONFIRMED,
             object=pod.ref,
-            message=f"The pod was evicted {how}; its controller makes another.",
+            message=f"The pod was evicted {how}" + ("; its controller makes another." if pod.controller else "."),
             evidence=(
                 Evidence(
                     "status",
@@ -100,6 +102,14 @@ def check(case: Case) -> Iterator[Finding]:
                     text(target, "lastTransitionTime"),
                 ),
             ),
+            fix=(
+                Fix(
+                    f"Nothing is wrong with the pod: delete what is left ({case.kubectl(f'delete pod {pod.name}')})"
+                    + ("." if pod.controller else " and create it again; it has no controller.")
+                ),
+            )
+            if not pod.deleting
+            else (),
             verify=(f"kubectl describe node {pod.node}",) if pod.node else (),
         )
 

@@ -17,9 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from kubetriage.events import Event
 from kubetriage.fields import mapping, name_of, namespace_of, text
 from kubetriage.model import Confidence, Evidence, Finding
 from kubetriage.nearest import nearest
+from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.images import Pull, PullFailure, pull_failures
 from kubetriage.rules.crash.pull_secrets import PULL_SECRET_KEYS, pull_secret_names
@@ -46,10 +48,23 @@ def check(case: Case) -> Iterator[Finding]:
     for failure in pull_failures(case, *_REFUSED):
         for name in pull_secret_names(case.pod):
             found = case.snapshot.get("secrets", case.pod.namespace, name)
-            if found.absent:
-                yield _missing(failure, name, presumed=found.presumed)
+            if found.absent or (not found.found and _warned(case, name)):
+                yield _missing(failure, name, looked_up=found.absent and not found.presumed)
             elif found.found and not _usable(found.obj):
                 yield _unusable(failure, name, text(found.obj, "type"))
+
+
+# kubelet kubelet_pods.go getPullSecretsForPod, 1.26 and newer.
+_RETRIEVE = lazy(r"image pull secrets \((?P<names>[^)]*)\)")
+
+
+def _warned(case: Case, name: str) -> Event | None:
+    """Return the kubelet's warning that it could not read this pull secret."""
+    for event in reversed(case.events.select("FailedToRetrieveImagePullSecret")):
+        told = _RETRIEVE.search(event.message)
+        if told is None or name in (n.strip() for n in told["names"].split(",")):
+            return event
+    return None
 
 
 def _usable(secret: object) -> bool:
@@ -57,9 +72,9 @@ def _usable(secret: object) -> bool:
     return key is not None and key in mapping(secret, "data")
 
 
-def _missing(failure: PullFailure, name: str, *, presumed: bool) -> Finding:
+def _missing(failure: PullFailure, name: str, *, looked_up: bool) -> Finding:
     case, namespace = failure.case, failure.container.pod.namespace
-    warned = case.events.last("FailedToRetrieveImagePullSecret")
+    warned = _warned(case, name)
     logins = [s for s in case.snapshot.list("secrets").items if text(s, "type") in PULL_SECRET_KEYS]
     here = [name_of(s) for s in logins if namespace_of(s) == namespace]
     close = nearest(name, here) or (here[0] if len(here) == 1 else "")
@@ -81,7 +96,7 @@ def _missing(failure: PullFailure, name: str, *, presumed: bool) -> Finding:
         CODE,
         message,
         [case.template_fix(words, {"imagePullSecrets": [{"name": close}]} if close else None)],
-        confidence=Confidence.LIKELY if presumed and warned is None else Confidence.CONFIRMED,
+        confidence=Confidence.CONFIRMED if looked_up else Confidence.LIKELY,
         evidence=[Evidence("spec", "spec.imagePullSecrets", name), *([warned.evidence()] if warned else [])],
         verify=[f"kubectl -n {namespace} get secret {name}"],
     )

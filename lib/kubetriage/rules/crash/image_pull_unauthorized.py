@@ -32,6 +32,15 @@ CODE = "ImagePullUnauthorized"
 _STATUS = lazy(r"40[13] (?:Unauthorized|Forbidden)|authorization token has expired|no basic auth credentials")
 
 
+# Registries that know the node's own identity.
+_CLOUD = (
+    (".dkr.ecr.", "A login of ECR lasts 12 hours; nodes with a role that may read the repository need none."),
+    (".pkg.dev", "Nodes of GKE need none when their service account has the role artifactregistry.reader."),
+    ("gcr.io", "Nodes of GKE need none when their service account has the role artifactregistry.reader."),
+    (".azurecr.io", "Nodes of AKS need none when the registry is attached (az aks update --attach-acr)."),
+)
+
+
 def needs(case: Case) -> Iterable[Need]:
     """Ask for the ServiceAccount, whose pull secrets may have come after the pod."""
     if any(pull_failures(case, Pull.DENIED, Pull.EITHER)):
@@ -73,8 +82,7 @@ def _finding(failure: PullFailure) -> Finding:
             f"--docker-server={image.registry} --docker-username=... --docker-password=...) and name it in "
             f"imagePullSecrets of {case.workload_name}."
         )
-    if ".dkr.ecr." in image.registry:
-        words += " A login of ECR lasts 12 hours; nodes with a role that may read the repository need none."
+    words += next((f" {hint}" for host, hint in _CLOUD if host in image.registry), "")
     if failure.kind is Pull.EITHER:
         if others:
             evidence.append(Evidence("status", f"pod/{others[0]}", f"runs an image of {image.path}"))

@@ -27,7 +27,7 @@ def check(case: Case) -> Iterator[Finding]:
         node = case.pod.node or "the node"
         yield failure.finding(
             CODE,
-            f"The signature policy of {node} rejected {failure.image}: {failure.error or 'no reason given'}.",
+            f"The signature policy of {node} rejected {failure.image}: {_why(failure.error) or 'no reason given'}.",
             [
                 failure.image_fix(
                     f"Sign {failure.image} with a key that the policy of {node} trusts, or use a signed image in "
@@ -35,3 +35,8 @@ def check(case: Case) -> Iterator[Finding]:
                 )
             ],
         )
+
+
+def _why(error: str) -> str:
+    """Return what follows the kubelet's own lead (images/image_manager.go evalCRIPullErr)."""
+    return error.partition("because the signature validation failed: ")[2] or error

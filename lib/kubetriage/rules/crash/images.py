@@ -29,6 +29,8 @@ class Pull(enum.Enum):
     TLS = "tls"
     NETWORK = "network"
     SERVER = "server"
+    FORMAT = "format"
+    """The image is in a format that the runtime no longer reads."""
     EITHER = "either"
     """The registry does not tell "no such repository" from "not for you"."""
     DENIED = "denied"
@@ -93,12 +95,24 @@ _WORDS: tuple[tuple[Pull, re.Pattern[str]], ...] = (
             r"dial (?:tcp|udp)|no such host|server misbehaving|i/o timeout|connection (?:refused|reset)|"
             r"no route to host|network is unreachable|proxyconnect|context deadline exceeded|Client\.Timeout|"
             r"request canceled while waiting for connection|TLS handshake timeout|unexpected EOF|"
+            r"Proxy Authentication Required|"
             r"\bEOF\s*$|registry is unavailable",
             re.I,
         ),
     ),
-    # An HTTP status line of the registry ("503 Service Unavailable", "registry 502 (Bad Gateway)").
-    (Pull.SERVER, lazy(r"\b5\d\d [A-Z(]|(?:status(?: code)?|registry):? 5\d\d\b")),
+    # An HTTP status line of the registry ("503 Service Unavailable", "registry 502 (Bad Gateway)"), or a page for a
+    # manifest: a proxy or a login form stands before the registry (containerd remotes, "unexpected media type").
+    (
+        Pull.SERVER,
+        lazy(r"\b5\d\d [A-Z(]|(?:status(?: code)?|registry):? 5\d\d\b|(?:unexpected|unsupported) media type text/html"),
+    ),
+    # containerd 2 and docker 29 (schema 1), containers/image.
+    (
+        Pull.FORMAT,
+        lazy(
+            r"schema ?(?:version )?1\b.*(?:no longer supported|not supported|deprecated)|manifest\.v1\+prettyjws", re.I
+        ),
+    ),
     # docker.io (containerd, docker), gitlab and harbor behind docker, Artifact Registry, ghcr.io (it refuses even
     # the anonymous token), quay.io.
     (

@@ -16,11 +16,13 @@ Source: kubelet pkg/kubelet/lifecycle/predicate.go, cm/devicemanager, cm/topolog
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 from kubetriage.fields import text
 from kubetriage.model import Confidence, Finding, Severity
 from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.requests import amount_text
 from kubetriage.rules.crash.scheduling import node_requirements
 
 CODE = "NodeAdmissionRejected"
@@ -61,8 +63,8 @@ def check(case: Case) -> Iterator[Finding]:
     pod = case.pod
     if pod.phase != "Failed" or pod.reason in _OTHERS:
         return
-    known = pod.reason in _REASONS or pod.reason.startswith("OutOf")
-    if not known and not (pod.reason and _REJECTED.search(pod.message)):
+    known = pod.reason in _REASONS or pod.reason.startswith("OutOf") or _REJECTED.search(pod.message)
+    if not pod.reason or not (known or _never_ran(case)):
         return
     node = pod.node or "the node"
     message, words = _say(case, node)
@@ -88,7 +90,10 @@ def _say(case: Case, node: str) -> tuple[str, str]:
     if pod.reason.startswith("OutOf"):
         resource = pod.reason.removeprefix("OutOf")
         amounts = _AMOUNTS.search(pod.message)
-        told = f" (requested {amounts['asked']}, used {amounts['used']} of {amounts['capacity']})" if amounts else ""
+        told = ""
+        if amounts:
+            asked, used, capacity = (_amount(resource, amounts[n]) for n in ("asked", "used", "capacity"))
+            told = f" (requested {asked}, used {used} of {capacity})"
         return (
             f"{node} had no {resource} left for the pod when it arrived{told}.{pinned}",
             f"{again} Free {resource} on {node} if the next one fails there, too.",
@@ -118,7 +123,20 @@ def _say(case: Case, node: str) -> tuple[str, str]:
     return f"The kubelet of {node} refused the pod ({pod.reason}): {pod.message.strip()}", again
 
 
+def _amount(resource: str, counted: str) -> str:
+    """Write an amount as the kubelet counts it: thousandths of a CPU, bytes, or pieces."""
+    return f"{counted}m" if resource == "cpu" else amount_text(resource, Fraction(counted))
+
+
+def _never_ran(case: Case) -> bool:
+    """Tell whether the kubelet has no trace of a container: it refused the pod, whatever the reason is called."""
+    return not any(c.running or c.restarts or c.termination or text(c.status, "imageID") for c in case.containers)
+
+
 def _bypassed(case: Case) -> bool:
-    """Tell whether no scheduler placed the pod: it would have left the condition or its event."""
+    """Tell whether no scheduler placed the pod: it would have left the condition or its event.
+
+    The kubelet's refusal replaces the conditions, and events expire: without any event nothing is proven.
+    """
     scheduled = text(case.pod.condition("PodScheduled"), "status") == "True"
-    return not scheduled and not case.events.select("Scheduled") and case.events.seen
+    return not scheduled and bool(case.events.items) and not case.events.select("Scheduled")

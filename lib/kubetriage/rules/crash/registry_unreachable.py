@@ -54,12 +54,18 @@ def _tls(failure: PullFailure) -> tuple[str, str]:
         words = f"Renew the certificate of {registry}, and check the clock of the node."
     else:
         words = f"Use a host name that the certificate of {registry} is valid for."
-    return f"The node does not trust the TLS certificate of {registry}: {error}.", words
+    return f"The node does not trust the TLS certificate of {registry}: {error[max(error.find('x509: '), 0) :]}.", words
 
 
 def _network(failure: PullFailure) -> tuple[str, str]:
     registry, error = failure.parsed.registry, failure.error
     node = failure.container.pod.node or "the node"
+    if "Proxy Authentication Required" in error:
+        return (
+            f"The proxy between {node} and {registry} wants a login: {error.rpartition(': ')[2]}.",
+            f"Give the runtime of {node} the proxy's user and password (HTTPS_PROXY of its service), or exempt "
+            f"{registry} (NO_PROXY).",
+        )
     lookup, dial = _LOOKUP.search(error), _DIAL.search(error)
     if lookup:
         host = lookup["host"]

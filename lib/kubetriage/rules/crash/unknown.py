@@ -19,14 +19,12 @@ from kubetriage.fields import Obj, flag, mapping, name_of, number, objects, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case, ControllerCase
-from kubetriage.times import human_duration, parse_time
+from kubetriage.times import human_duration
 
 CODE = "Unknown"
 
 UNDER_WAY = ("StartupProbeFailed", "ReadinessProbeFailed", "InitContainerWaiting")
 """Notes of these say that the pod is on its way: nothing is left to explain."""
-DEFAULT_SCHEDULER = "default-scheduler"
-"""What the API server writes into spec.schedulerName where the pod names none."""
 SETTLING = timedelta(seconds=60)
 """A pod younger than this, or one that changed this recently, may simply still be starting."""
 
@@ -38,7 +36,7 @@ def conclude(case: Case, findings: list[Finding]) -> list[Finding]:
     # After the grace period the kubelet still takes a moment to clean up.
     if case.pod.deleting and case.pod.deletion is not None and case.now <= case.pod.deletion + SETTLING:
         return findings
-    made = list(_lost(case)) or list(_ended(case)) or list(_untouched(case)) or [_unexplained(case)]
+    made = list(_lost(case)) or list(_ended(case)) or [_unexplained(case)]
     return [*made, *findings]
 
 
@@ -145,41 +143,6 @@ def _done(case: Case, container: Container) -> bool:
     return end is not None and end.exit_code == 0 and case.crash(container) is None
 
 
-def _untouched(case: Case) -> Iterator[Finding]:
-    """Say that nobody has taken the pod up: no scheduler, or after it no kubelet.
-
-    A scheduler writes the condition PodScheduled of every pod that it looks at, whatever it decides, and a kubelet
-    writes status.startTime before anything else.
-    """
-    pod = case.pod
-    if pod.deleting or pod.phase != "Pending" or pod.created is None or case.now - pod.created <= SETTLING:
-        return
-    scheduled = pod.condition("PodScheduled")
-    if not pod.node and not scheduled:
-        name = text(pod.raw, "spec", "schedulerName") or DEFAULT_SCHEDULER
-        said = f"No scheduler has looked at the pod in {human_duration(case.now - pod.created)}; it asks for {name}."
-        shown = (
-            pod.fact("spec", "spec.schedulerName", name),
-            pod.fact("status", "status.conditions[PodScheduled]", "<none>"),
-        )
-        fix = f"See whether a scheduler named {name} runs, or correct spec.schedulerName."
-        if name == DEFAULT_SCHEDULER:
-            fix = "See whether the scheduler runs: kubectl plane-trace"
-    elif pod.node and not text(pod.raw, "status", "startTime") and not objects(pod.raw, "status", "containerStatuses"):
-        since = parse_time(text(scheduled, "lastTransitionTime")) or pod.created
-        ago = human_duration(case.now - since)
-        said = f"The pod was assigned to node {pod.node} {ago} ago, and the kubelet there has not taken it up."
-        shown = (pod.fact("spec", "spec.nodeName", pod.node), pod.fact("status", "status.startTime", "<none>"))
-        fix = f"See whether the kubelet of {pod.node} works: kubectl node-triage {pod.node}"
-    else:
-        return
-    yield Finding(CODE, Severity.ERROR, Confidence.LIKELY, pod.ref, said, shown, (), (Fix(fix),), _looks(case))
-
-
-def _looks(case: Case) -> tuple[str, ...]:
-    return (case.kubectl(f"describe pod {case.pod.name}"), case.kubectl(f"events --for pod/{case.pod.name}"))
-
-
 def _unexplained(case: Case) -> Finding:
     pod = case.pod
     evidence = [pod.fact("status", "status.phase", f"{pod.phase or '<none>'} {pod.reason} {pod.message}".strip())]
@@ -208,9 +171,15 @@ def _unexplained(case: Case) -> Finding:
         fix = Fix(f"If {helper} only serves {', '.join(done)}, make it an init container with restartPolicy Always.")
         return Finding(CODE, Severity.NOTE, Confidence.CONFIRMED, pod.ref, words, tuple(evidence), (), (fix,))
     young = age is not None and age <= SETTLING
+    fix = Fix("Look again in a minute." if young else "Close the gaps above, or look again while it happens.")
+    hint = None if young else _hint(case)
     gaps = "; ".join(_gaps(case, None))
     if young and age is not None:
         words = f"The pod is {pod.status_text()} and only {human_duration(age)} old; nothing has failed so far."
+    elif hint is not None:
+        words, fix, told = hint
+        words += f" Not seen: {gaps}." if gaps and not case.events.seen else ""
+        evidence += told
     else:
         words = f"The pod is {pod.status_text()}, and what was seen does not say why"
         words += f": {gaps}." if gaps else "."
@@ -222,6 +191,76 @@ def _unexplained(case: Case) -> Finding:
         words,
         tuple(evidence),
         (),
-        (Fix("Look again in a minute." if young else f"{'Close the gaps, or look' if gaps else 'Look'} again later."),),
-        _looks(case),
+        (fix,),
+        (case.kubectl(f"describe pod {pod.name}"), case.kubectl(f"events --for pod/{pod.name}")),
+    )
+
+
+_Hint = tuple[str, Fix, list[Evidence]]
+
+
+def _hint(case: Case) -> _Hint | None:
+    """Say how far the pod has come, and quote whoever spoke last: less than a cause, more than nothing."""
+    return _unplaced(case) if not case.pod.node else _pulling(case) or _warned(case) or _unacknowledged(case)
+
+
+def _unplaced(case: Case) -> _Hint | None:
+    pod = case.pod
+    condition = pod.condition("PodScheduled")
+    said = text(condition, "message")
+    if said:
+        return (
+            f"The pod is {pod.status_text()}; the scheduler says: {said.rstrip('.')}.",
+            Fix("Act on the scheduler's words."),
+            [],
+        )
+    event = case.events.last("FailedScheduling")
+    if event is not None:
+        words = f"The pod is {pod.status_text()}; the scheduler says: {event.message.rstrip('.')}."
+        return words, Fix("Act on the scheduler's words."), [event.evidence()]
+    name = text(pod.raw, "spec", "schedulerName") or "default-scheduler"
+    return (
+        f"No scheduler has taken up the pod; it waits for the one named {name}.",
+        Fix(
+            f"Check that scheduler {name} runs (kubectl -n kube-system get pods)"
+            + ("." if name == "default-scheduler" else f", or drop schedulerName from {case.workload_name}.")
+        ),
+        [pod.fact("spec", "spec.schedulerName", name)],
+    )
+
+
+def _pulling(case: Case) -> _Hint | None:
+    begun = case.events.last("Pulling")
+    done = case.events.last("Pulled", "Failed", "BackOff", "Created")
+    if begun is None or begun.last is None or (done is not None and done.last and done.last >= begun.last):
+        return None
+    image = begun.message.partition('"')[2].partition('"')[0] or "the image"
+    return (
+        f"{case.pod.node} has been pulling {image} for {human_duration(case.now - begun.last)}; nothing failed so far.",
+        Fix(f"Wait, or find what is slow: the size of {image}, the registry, or the network and disk of the node."),
+        [begun.evidence()],
+    )
+
+
+def _warned(case: Case) -> _Hint | None:
+    event = next((e for e in reversed(case.events.items) if e.warning), None)
+    if event is None:
+        return None
+    said = " ".join(event.message.split()).rstrip(".")
+    return (
+        f"The pod is {case.pod.status_text()}; the newest warning about it is {event.reason}: {said}.",
+        Fix("Act on the words of the warning, or look again while it happens."),
+        [event.evidence()],
+    )
+
+
+def _unacknowledged(case: Case) -> _Hint | None:
+    """Tell a pod that its kubelet has not taken up: that would have set startTime at once."""
+    pod = case.pod
+    if pod.finished or text(pod.raw, "status", "startTime") or any(c.status for c in case.containers):
+        return None
+    return (
+        f"The pod was assigned to {pod.node}, and the kubelet there has not taken it up.",
+        Fix(f"Look at the kubelet of {pod.node}: kubectl node-triage {pod.node}."),
+        [pod.fact("status", "status.startTime", "<none>")],
     )
