@@ -470,3 +470,55 @@ def test_a_pinned_node_is_not_concluded_from_events_that_are_gone(seen, pinned):
     (found,) = crash_findings(pod(phase="Failed", more_status={"reason": "OutOfcpu", "message": message}), *seen)
     assert ("nodeName" in found.message) is pinned
     assert "requested 2000m, used 3500m of 4000m" in found.message
+
+
+def waits_for(volume, said, *objects):
+    target = pod(
+        phase="Pending", statuses=[status(state={"waiting": {"reason": "ContainerCreating"}})], volumes=[volume]
+    )
+    (found,) = crash_findings(target, said, *objects)
+    return found
+
+
+DATA = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
+
+
+def test_the_pod_that_holds_a_volume_is_named_when_pods_may_not_be_listed():
+    said = event("FailedAttachVolume", 'Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) api-old')
+    found = waits_for(DATA, said)
+    assert found.cause == "VolumeAttachFailed"
+    assert "used by pod api-old" in found.message
+
+
+def test_a_driver_that_is_not_on_the_node_cannot_attach():
+    why = "CSINode node-1 does not contain driver ebs.csi.aws.com"
+    found = waits_for(DATA, event("FailedAttachVolume", f'AttachVolume.Attach failed for volume "pvc-1" : {why}'))
+    assert "kubectl get csinode node-1" in found.fix[0].text
+
+
+NFS = {"name": "share", "nfs": {"server": "10.0.0.9", "path": "/x"}}
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("mount.nfs: Connection timed out", "on node-1: mount.nfs: Connection timed out"),
+        (
+            "mount: bad option; for several filesystems (e.g. nfs) you might need a /sbin/mount.<type> helper program.",
+            "no NFS client",
+        ),
+    ],
+)
+def test_of_a_mount_command_its_output_is_told(output, said):
+    why = f"mount failed: exit status 32\nMounting command: mount\nMounting arguments: -t nfs 10.0.0.9:/x /var/lib\nOutput: {output}"
+    found = waits_for(NFS, event("FailedMount", f'MountVolume.SetUp failed for volume "share" : {why}'))
+    assert found.cause == "VolumeMountError"
+    assert said in found.message
+    assert "exit status" not in found.message
+
+
+def test_a_mount_failure_names_the_claim_without_the_layers():
+    claim = obj("PersistentVolumeClaim", "data", spec={"volumeName": "pvc-1"}, status={"phase": "Bound"})
+    why = "rpc error: code = Internal desc = 'fsck' found errors on device /dev/nvme1n1"
+    found = waits_for(DATA, event("FailedMount", f'MountVolume.MountDevice failed for volume "pvc-1" : {why}'), claim)
+    assert "Volume pvc-1 (claim data) cannot be mounted on node-1: 'fsck' found errors" in found.message

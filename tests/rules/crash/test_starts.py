@@ -292,3 +292,165 @@ def test_sysctl():
     (found,) = crash_findings(target)
     assert (found.cause, found.object.container) == ("SysctlForbidden", "")
     assert "kernel.shm_rmid_forced" in found.message
+
+
+CREATE = "failed to create containerd container: "
+SPEC = 'failed to generate container "0a" spec: '
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "fix"),
+    [
+        (
+            CREATE + 'cannot load seccomp profile "/var/lib/kubelet/seccomp/fine.json": open: no such file',
+            "fine.json",
+            "RuntimeDefault",
+        ),
+        (
+            CREATE + "failed to generate apparmor spec opts: apparmor profile not found k8s-nginx",
+            "k8s-nginx",
+            "apparmor_parser",
+        ),
+        (CREATE + "unable to find user appuser: no matching entries in passwd file", "appuser", "runAsUser"),
+        (
+            SPEC + 'failed to set capabilities: unknown capability "CAP_NET_ADMN"',
+            "capability NET_ADMN,",
+            "no CAP_ prefix",
+        ),
+        (
+            'failed to reserve container name "app_api_shop_u_0": name "app_api_shop_u_0" is reserved for "0a"',
+            "earlier try",
+            "node-triage",
+        ),
+        ("error reserving ctr name k8s_app_api_shop_u_0 for id 0a: name is reserved", "earlier try", "node-triage"),
+        (
+            SPEC + "failed to apply OCI options: lstat /dev/fuse: no such file or directory",
+            "device /dev/fuse,",
+            "kernel module",
+        ),
+        ("context deadline exceeded", "in time", "node-triage"),
+    ],
+)
+def test_what_runtimes_often_say_is_explained(words, said, fix):
+    (found,) = crash_findings(cri_o(words))
+    assert found.cause == "StartError"
+    assert said in found.message
+    assert fix in found.fix[0].text
+
+
+def test_a_gpu_without_a_driver():
+    hook = (
+        "error running hook #0: error running hook: exit status 1, stdout: , stderr: Auto-detected mode as 'legacy' "
+        "nvidia-container-cli: initialization error: nvml error: driver not loaded"
+    )
+    (found,) = crash_findings(containerd(hook))
+    assert "gets no GPU on node-1: initialization error: nvml error: driver not loaded" in found.message
+
+
+def test_words_that_nobody_knows_are_quoted():
+    (found,) = crash_findings(cri_o("flux capacitor {empty}"))
+    assert "flux capacitor {empty}" in found.message
+    assert "Act on the runtime's words" in found.fix[0].text
+
+
+def test_a_working_directory_that_cannot_be_made():
+    (found,) = crash_findings(
+        containerd("error during container init: mkdir /srv/app: read-only file system", workingDir="/srv/app")
+    )
+    assert found.cause == "StartError"
+    assert "make its working directory /srv/app: read-only file system" in found.message
+
+
+HOST = [{"name": "data", "hostPath": {"path": "/srv/data"}}]
+
+
+@pytest.mark.parametrize(
+    ("words", "spec", "said"),
+    [
+        (
+            SPEC + 'failed to generate spec: failed to mkdir "/srv/data": mkdir /srv/data: read-only file system',
+            "/data",
+            "host path /srv/data of volume data",
+        ),
+        ('failed to expand subPath expression for volumeMount "data" of container "app"', "/data", "subPath"),
+        (
+            'error mounting "/var/lib/kubelet/pods/u/x" to rootfs at "/data": create mountpoint for /data mount: mkdirat /run/rootfs/data: read-only file system',
+            "/data",
+            "what is around it is read-only",
+        ),
+    ],
+)
+def test_mounts_that_the_runtime_could_not_make(words, spec, said):
+    target = pod(
+        containers=[container(volumeMounts=[{"name": "data", "mountPath": spec}])],
+        statuses=[status(state=waiting("CreateContainerError", words))],
+        phase="Pending",
+        volumes=HOST,
+    )
+    (found,) = crash_findings(target)
+    assert found.cause == "VolumeMountError"
+    assert said in found.message
+
+
+def sandbox(words, **more):
+    creating = [status(state=waiting("ContainerCreating"))]
+    said = event("FailedCreatePodSandBox", f"Failed to create pod sandbox: rpc error: code = Unknown desc = {words}")
+    return pod(phase="Pending", statuses=creating, **more), said
+
+
+NETWORK = 'failed to setup network for sandbox "0a": '
+AT_SANDBOX = 'failed to start sandbox "0a": failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: '
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            NETWORK
+            + 'plugin type="flannel" failed (add): loadFlannelSubnetEnv failed: open /run/flannel/subnet.env: no such file',
+            "The network plugin flannel cannot connect the pod on node-1: loadFlannelSubnetEnv",
+        ),
+        (
+            NETWORK + 'plugin type="calico" name="k8s-pod-network" failed (add): connection is unauthorized',
+            "The network plugin calico cannot connect the pod on node-1: connection is unauthorized",
+        ),
+        (
+            NETWORK + 'plugin type="azure-vnet" failed (add): AllocateIPConfig failed: not enough IPs available',
+            "no free address",
+        ),
+        (
+            NETWORK
+            + 'plugin type="multus" failed (add): Multus: network-attachment-definitions.k8s.cni.cncf.io "macvlan" not found',
+            "NetworkAttachmentDefinition macvlan does not exist",
+        ),
+        ("failed to create sandbox: mkdir /run/containerd/0a: no space left on device", "no disk space left"),
+        (
+            AT_SANDBOX + "error during container init: open /proc/sys/net/core/somaxcon: no such file or directory",
+            "sysctl net.core.somaxcon: no such file or directory",
+        ),
+        (
+            AT_SANDBOX + "unable to apply cgroup configuration: boom",
+            "node-1 cannot make the pod's sandbox: unable to apply cgroup configuration: boom",
+        ),
+    ],
+)
+def test_sandboxes(words, said):
+    target, failure = sandbox(words, securityContext={"sysctls": [{"name": "net.core.somaxcon", "value": "1"}]})
+    (found,) = crash_findings(target, failure)
+    assert found.cause == "SandboxCreateFailed"
+    assert said in found.message
+
+
+def test_a_pod_without_sysctls_is_not_told_about_them():
+    target, failure = sandbox(AT_SANDBOX + "error during container init: open /proc/sys/kernel/x: permission denied")
+    assert "sysctl" not in crash_findings(target, failure)[0].fix[0].text
+
+
+def test_an_object_that_came_late_is_told_so():
+    target = pod(
+        containers=[container(envFrom=[{"configMapRef": {"name": "late"}}])],
+        statuses=[status(state=waiting("CreateContainerConfigError", 'configmap "late" not found'))],
+        phase="Pending",
+    )
+    (found,) = crash_findings(target, obj("ConfigMap", "late", data={"a": "b"}))
+    assert "what was missing is there now" in found.message

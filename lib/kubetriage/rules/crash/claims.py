@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kubetriage.fields import mapping, objects, text
 from kubetriage.pods import Pod
+from kubetriage.rules.crash.case import Case
 
 
 def claim_names(pod: Pod) -> tuple[str, ...]:
@@ -25,3 +26,17 @@ def volume_of_claim(pod: Pod, claim: str) -> str:
         if claim in (own, f"{pod.name}-{text(volume, 'name')}" if mapping(volume, "ephemeral") else ""):
             return text(volume, "name")
     return ""
+
+
+def claim_of(case: Case, volume: str) -> str:
+    """Return the pod's claim that is bound to a PersistentVolume, or its only claim; empty when neither tells."""
+    names = claim_names(case.pod)
+    for name in names:
+        claim = case.snapshot.get("persistentvolumeclaims", case.pod.namespace, name)
+        if volume and text(claim.obj, "spec", "volumeName") == volume:
+            return name
+    return names[0] if len(names) == 1 and volume not in _volume_names(case) else ""
+
+
+def _volume_names(case: Case) -> set[str]:
+    return {text(v, "name") for v in objects(case.pod.raw, "spec", "volumes")}

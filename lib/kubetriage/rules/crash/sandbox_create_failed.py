@@ -18,11 +18,12 @@ import re
 from collections.abc import Iterator
 
 from kubetriage.events import Event
-from kubetriage.fields import name_of, text
+from kubetriage.fields import labels, name_of, objects, text
 from kubetriage.model import Confidence, Evidence, Finding, Severity
 from kubetriage.nearest import nearest
 from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.starts import unwrapped
 from kubetriage.snapshot import List, Need
 
 CODE = "SandboxCreateFailed"
@@ -36,7 +37,7 @@ _HANDLER = lazy(r'no runtime for "(?P<name>[^"]+)" is configured|failed to find 
 # CNI host-local, AWS VPC CNI, Calico, Cilium, Azure: all say that no address is left.
 _ADDRESSES = lazy(
     r"no IP addresses available|failed to assign an IP address|no (?:more )?(?:available |free )?(?:IPs?|addresses)\b|"
-    r"range is full|IPAM.*exhausted|insufficient (?:free )?(?:IP|address)|no more IPs",
+    r"range is full|IPAM.*exhausted|insufficient (?:free )?(?:IP|address)|not enough IPs|no more IPs",
     re.I,
 )
 # containerd images for the sandbox, CRI-O pause_image.
@@ -47,7 +48,13 @@ _CNI_MISSING = lazy(
     r"network is not ready",
     re.I,
 )
-_NETWORK = lazy(r'setup network|plugin type="?(?P<plugin>[\w.-]+)|failed to set ?up (?:pod|sandbox)|CNI', re.I)
+_NETWORK = lazy(r"setup network|plugin type=|failed to set ?up (?:pod|sandbox)|CNI", re.I)
+_PLUGIN = lazy(r'plugin type="?(?P<plugin>[\w.-]+)"?(?: name="[^"]*")? failed \((?:add|del)\): (?P<why>.*)', re.S)
+# multus-cni k8sclient, through the API server's words.
+_ATTACHMENT = lazy(r'network-attachment-definitions?\.k8s\.cni\.cncf\.io "(?P<name>[^"]+)" not found')
+# runc init: the kernel or its namespaces do not have the parameter.
+_SYSCTL = lazy(r"/proc/sys/(?P<path>[\w./-]+): (?P<why>[^:\n]+)")
+_SPACE = lazy(r"no space left on device|disk quota exceeded", re.I)
 
 
 def needs(case: Case) -> Iterator[Need]:
@@ -126,6 +133,29 @@ def _say(case: Case, said: str) -> tuple[str, str, tuple[Evidence, ...]]:
             (),
         )
     plain = _short(said)
+    sysctl = _SYSCTL.search(said)
+    if sysctl and objects(case.pod.raw, "spec", "securityContext", "sysctls"):
+        name = sysctl["path"].replace("/", ".")
+        return (
+            f"The kernel of {node} does not let the pod set sysctl {name}: {sysctl['why'].strip()}.",
+            f"Correct or drop {name} in securityContext.sysctls of {case.workload_name}.",
+            (case.pod.fact("spec", "spec.securityContext.sysctls", name),),
+        )
+    if _SPACE.search(said):
+        return (
+            f"{node} has no disk space left to make the pod's sandbox.",
+            f"Free disk space on {node} (unused images, logs, finished pods); kubectl node-triage {node} shows more.",
+            (),
+        )
+    attachment = _ATTACHMENT.search(said)
+    if attachment:
+        wanted = "k8s.v1.cni.cncf.io/networks"
+        own = labels(case.pod.raw, "metadata", "annotations").get(wanted, attachment["name"])
+        return (
+            f"NetworkAttachmentDefinition {attachment['name']} does not exist where Multus looks for it.",
+            f"Create it, or correct the annotation {wanted} in {case.workload_name}.",
+            (case.pod.fact("spec", f"metadata.annotations[{wanted}]", own),),
+        )
     absent = _CNI_MISSING.search(said)
     if absent:
         return (
@@ -135,10 +165,11 @@ def _say(case: Case, said: str) -> tuple[str, str, tuple[Evidence, ...]]:
         )
     network = _NETWORK.search(said)
     if network:
-        plugin = network["plugin"] or "the network plugin"
+        told = _PLUGIN.search(said)
+        plugin = f"network plugin {told['plugin']}" if told else "network plugin"
         return (
-            f"{plugin} cannot connect the pod on {node}: {plain}",
-            f"Look at the log of {plugin} on {node}; restart its pod there.",
+            f"The {plugin} cannot connect the pod on {node}: {_short(told['why']) if told else plain}",
+            f"Look at the log of the {plugin}'s pod on {node}; a restart of that pod often helps.",
             (),
         )
     return (
@@ -150,11 +181,12 @@ def _say(case: Case, said: str) -> tuple[str, str, tuple[Evidence, ...]]:
 
 # The layers before the words that matter: kubelet, CRI, containerd or CRI-O.
 _WRAPPING = lazy(
-    r"\A(?:Failed to create pod sandbox: |rpc error: code = \w+ desc = |"
+    r"\A(?:Failed to create pod sandbox: |rpc error: code = \w+ desc = |failed to start sandbox \"[^\"]*\": |"
     r"failed to setup network for sandbox \"[^\"]*\": |failed to create pod network sandbox \S+: )+"
 )
 
 
 def _short(said: str) -> str:
-    plain = " ".join(_WRAPPING.sub("", said).split())
-    return plain if len(plain) <= 240 else plain[:237] + "..."
+    plain = " ".join(unwrapped(_WRAPPING.sub("", said)).split())
+    # The end of a chain of errors says what went wrong.
+    return plain if len(plain) <= 300 else "..." + plain[-297:]

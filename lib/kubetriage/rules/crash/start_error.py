@@ -13,6 +13,7 @@ Source: kubelet kuberuntime ErrRunContainer, ErrCreateContainer, ErrCreateContai
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from kubetriage.fields import text
@@ -23,8 +24,59 @@ from kubetriage.rules.crash.starts import Start, StartFailure, start_failures
 
 CODE = "StartError"
 
-# runc init: the directory of workingDir cannot be entered.
-_DIRECTORY = lazy(r'chdir to cwd \("(?P<path>[^"]*)"\)')
+# runc init: the directory of workingDir cannot be entered, or (when the image has none) made.
+_DIRECTORY = lazy(r'chdir to cwd \("(?P<path>[^"]*)"\)|container init: mkdir (?P<made>/[^\s:]*): ')
+# What the runtimes say most often, what it means, and what to do about it; "{container}", "{image}", "{where}" and
+# "{node}" are filled in beside the groups of the pattern.
+_KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = (
+    # containerd pkg/cri spec_opts, CRI-O internal/config/seccomp.
+    (
+        lazy(r'seccomp profile "(?P<path>[^"]+)"'),
+        "Container {container} asks for seccomp profile {path}, which {node} cannot load.",
+        "Put the profile on {node} at {path}, or use seccompProfile type RuntimeDefault in {where}.",
+    ),
+    # containerd pkg/cri spec_opts; runc apparmor.
+    (
+        lazy(r"apparmor profile not found (?P<name>\S+)|apparmor failed to apply profile"),
+        "Container {container} asks for an AppArmor profile that is not loaded on {node}: {words}.",
+        "Load the profile on {node} (apparmor_parser), or correct appArmorProfile in {where}.",
+    ),
+    # containerd oci.WithUser, runc user lookup.
+    (
+        lazy(r"unable to find (?:user|group) (?P<user>[^\s:]+): no matching entries|no users found"),
+        "Container {container} runs as a user that image {image} does not know: {words}.",
+        "Use a number in runAsUser of {where}, or add the user to /etc/passwd of image {image}.",
+    ),
+    (
+        lazy(r'unknown capability "?(?:CAP_)?(?P<name>\w+)'),
+        "Container {container} asks for capability {name}, which does not exist.",
+        "Correct securityContext.capabilities of container {container} in {where}; names have no CAP_ prefix.",
+    ),
+    # containerd registrar; CRI-O name registrar: the create call of an earlier try has not come back.
+    (
+        lazy(r"\bname (?:\S+ )?is reserved"),
+        "An earlier try to make container {container} still goes on in the runtime of {node}, which is too slow.",
+        "Look at the disk and load of {node} (kubectl node-triage {node}); a restart of its runtime clears it.",
+    ),
+    (
+        lazy(r"nvidia-container-cli: (?P<why>[^\n]+?)(?:: unknown)?\Z"),
+        "Container {container} gets no GPU on {node}: {why}.",
+        "Repair the NVIDIA driver of {node} (nvidia-smi there), or keep {where} to nodes where it works.",
+    ),
+    # containerd oci.WithDevices, runc devices.
+    (
+        lazy(r"(?:lstat |custom device \"?)(?P<path>/dev/[^\s\":]+)"),
+        "Container {container} asks for device {path}, which {node} does not have.",
+        "Load the kernel module behind {path} on {node}, or keep {where} to nodes that have it.",
+    ),
+    (
+        lazy(r"context deadline exceeded|DeadlineExceeded"),
+        "The runtime of {node} did not make container {container} in time.",
+        "Look at the disk and load of {node} (kubectl node-triage {node}); the kubelet tries again.",
+    ),
+)
+# The kubelet's words about a reference (kubelet_pods.go), for what was missing at its last try and is there now.
+_REFERENCE = lazy(r"(?:configmap|secret) \"[^\"]+\" not found|couldn't find key \S+ in (?:ConfigMap|Secret)")
 # runc 1.1: the first process died at the memory limit before it became the program.
 _MEMORY = lazy(r"OOM-killed \(memory limit too low\?\)")
 
@@ -40,12 +92,13 @@ def _say(failure: StartFailure) -> tuple[str, str]:
     container, where = failure.container, failure.case.workload_name
     directory = _DIRECTORY.search(failure.words)
     if directory:
-        own = text(container.spec, "workingDir")
+        own, path = text(container.spec, "workingDir"), directory["path"] or directory["made"]
         return (
-            f"Container {container.name} cannot enter its working directory {directory['path']}: {failure.words}.",
+            f"Container {container.name} cannot {'enter' if directory['path'] else 'make'} its working directory "
+            f"{path}: {failure.words.rpartition(': ')[2]}.",
             f"Correct workingDir of container {container.name} in {where}."
             if own
-            else f"Let the container's user enter {directory['path']} in image {container.image}.",
+            else f"Let the container's user enter {path} in image {container.image}.",
         )
     if _MEMORY.search(failure.words):
         limit = text(container.spec, "resources", "limits", "memory")
@@ -55,6 +108,19 @@ def _say(failure: StartFailure) -> tuple[str, str]:
         )
     said = failure.words or container.waiting_reason or "no reason given"
     node = failure.case.pod.node or "the node"
+    if _REFERENCE.search(said):
+        return (
+            f"Container {container.name} could not be made at the kubelet's last try ({said}); what was missing is "
+            "there now.",
+            "Wait for the next try, within minutes.",
+        )
+    for pattern, message, words in _KNOWN:
+        match = pattern.search(said)
+        if match:
+            names = {k: v or "" for k, v in match.groupdict().items()}
+            names |= {"container": container.name, "image": container.image, "where": where, "node": node}
+            names["words"] = said
+            return message.format_map(names), words.format_map(names)
     return (
         f"The runtime cannot start container {container.name}: {said}.",
         f"Act on the runtime's words; if they are about the node, look at {node} (kubectl node-triage {node}).",

@@ -50,7 +50,8 @@ WAITING = frozenset(
 # The runtimes' wrappings, outermost first, as containerd 1.6 to 2.x, CRI-O and cri-dockerd write them.
 _WRAPPINGS = lazy(
     r"(?:rpc error: code = \w+ desc = |Error response from daemon: |Error: |failed to start container \"[^\"]*\": |"
-    r"failed to create containerd task: |failed to create shim(?: task)?: |failed to create task for container: |"
+    r"failed to create containerd (?:task|container): |failed to generate (?:container \"[^\"]*\" )?spec: |"
+    r"failed to create shim(?: task)?: |failed to create task for container: |"
     r"container create failed: |time=\"[^\"]*\" level=error msg=\"|OCI runtime (?:create|start) failed: |"
     r"(?:runc|crun) create failed: |container_linux\.go:\d+: |unable to start container process: |"
     r"starting container process caused:? \"?)+"
@@ -70,7 +71,8 @@ _RUNTIME: tuple[tuple[Start, re.Pattern[str]], ...] = (
     (
         Start.MOUNT,
         lazy(
-            r"error mounting|mounting \S+ to rootfs|failed to mount|to rootfs at|failed to prepare subPath|"
+            r"error mounting|mounting \S+ to rootfs|failed to mount|to rootfs at|failed to (?:prepare|expand) subPath|"
+            r"\Afailed to (?:mkdir|stat) \"|"
             r"Are you trying to mount a directory onto a file|mount source path|cannot mount|"
             r"mount `[^`]*` to|error during container init: .*mount",
             re.I,

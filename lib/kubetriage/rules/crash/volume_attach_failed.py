@@ -24,7 +24,7 @@ from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.patterns import lazy
 from kubetriage.pods import Pod
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.claims import claim_names
+from kubetriage.rules.crash.claims import claim_names, claim_of
 from kubetriage.rules.crash.references import volumes_pending
 from kubetriage.snapshot import Get, List, Need
 
@@ -32,6 +32,8 @@ CODE = "VolumeAttachFailed"
 
 _MULTI = lazy(r'Multi-Attach error for volume "(?P<volume>[^"]+)"')
 _USED_BY = lazy(r"already used by pod\(s\) (?P<pods>.+?)\s*\Z", re.S)
+# csi_attacher.go: the driver has not registered with the kubelet of the node.
+_NO_DRIVER = lazy(r"CSINode \S+ does not contain driver (?P<driver>\S+)")
 _FAILED = lazy(r'AttachVolume\.Attach failed for volume "(?P<volume>[^"]+)" : (?P<why>.*)', re.S)
 
 
@@ -67,7 +69,7 @@ def check(case: Case) -> Iterator[Finding]:
         return
     multi, failed = _MULTI.search(event.message), _FAILED.search(event.message)
     volume = multi["volume"] if multi else failed["volume"] if failed else ""
-    claim = _claim(case, volume)
+    claim = claim_of(case, volume)
     what = f"Volume {volume or 'of the pod'}" + (f" (claim {claim})" if claim else "")
     pods = _holders(case, claim, event)
     nodes = _holding_nodes(case, event)
@@ -76,10 +78,20 @@ def check(case: Case) -> Iterator[Finding]:
         why = " ".join((failed["why"] if failed else event.message).split())
         message = f"{what} cannot be attached to {case.pod.node}: {why}"
         fix = Fix(f"Act on the driver's words; its controller's log tells more about {volume or 'the volume'}.")
+        driver = _NO_DRIVER.search(why)
+        if driver:
+            fix = Fix(
+                f"See why the node pod of driver {driver['driver']} does not run on {case.pod.node}: "
+                f"kubectl get csinode {case.pod.node} -o yaml."
+            )
     else:
         message = f"{what} is attached to another node, and can be attached to one only."
+        named = _USED_BY.search(event.message)
         if pods:
             message += " It is used by " + ", ".join(f"pod {p.name} on {p.node}" for p in pods[:3]) + "."
+        elif named:
+            # Pods of other namespaces are counted without their names.
+            message += f" It is used by pod {named['pods']}."
         elif nodes:
             message += f" It is attached to {', '.join(nodes)}."
         lost = [
@@ -97,6 +109,8 @@ def check(case: Case) -> Iterator[Finding]:
                 f"End {pods[0].name}, or use strategy Recreate in {case.workload_name}, so that the old pod is gone "
                 "before the new one starts.",
             )
+        elif named:
+            fix = case.template_fix(f"End pod {named['pods']}, which still uses the volume on another node.")
         else:
             fix = Fix("The controller detaches it within six minutes once no pod uses it; otherwise end that pod.")
     yield Finding(
@@ -113,15 +127,6 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 _NOT_READY = ("Unknown", "False")
-
-
-def _claim(case: Case, volume: str) -> str:
-    for name in claim_names(case.pod):
-        claim = case.snapshot.get("persistentvolumeclaims", case.pod.namespace, name)
-        if volume and text(claim.obj, "spec", "volumeName") == volume:
-            return name
-    names = claim_names(case.pod)
-    return names[0] if len(names) == 1 else ""
 
 
 def _holders(case: Case, claim: str, event: Event) -> list[Pod]:
@@ -142,7 +147,7 @@ def _holding_nodes(case: Case, event: Event) -> tuple[str, ...]:
     multi = _MULTI.search(event.message)
     if multi is None:
         return ()
-    nodes = [p.node for p in _holders(case, _claim(case, multi["volume"]), event)]
+    nodes = [p.node for p in _holders(case, claim_of(case, multi["volume"]), event)]
     for attachment in case.snapshot.list("volumeattachments").items:
         same = text(attachment, "spec", "source", "persistentVolumeName") == multi["volume"]
         if same and flag(attachment, "status", "attached") and text(attachment, "spec", "nodeName") != case.pod.node:

@@ -24,6 +24,7 @@ from kubetriage.fields import Obj, objects, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.claims import claim_of
 from kubetriage.rules.crash.references import current_mount_failures, volumes_pending
 from kubetriage.rules.crash.starts import Start, StartFailure, start_failures
 
@@ -34,6 +35,10 @@ _VOLUME = lazy(r'\w+\.?\w* failed for volume "(?P<volume>[^"]+)" : (?P<why>.*)',
 _SUMMARY = lazy(r"Unable to attach or mount volumes: unmounted volumes=\[(?P<volumes>[^]]*)\]")
 _HOST_PATH = lazy(r"hostPath type check failed: (?P<path>\S+) is not (?P<type>[^\n]+)")
 _DRIVER = lazy(r"driver name (?P<driver>\S+) not found in the list of registered CSI drivers")
+# gRPC status of a CSI driver.
+_RPC = lazy(r"rpc error: code = \w+ desc = ")
+# util-linux mount: /sbin/mount.nfs is missing.
+_HELPER = lazy(r"need a /sbin/mount\.<type> helper")
 # The kubelet forgot a pod that is ending, or has not synced yet: passes by itself.
 _PASSING = lazy(r"not registered|failed to sync (?:configmap|secret) cache")
 
@@ -55,7 +60,7 @@ def _pending(case: Case) -> Iterator[Finding]:
             summary = summary or (event if _SUMMARY.search(event.message) else None)
         elif match["volume"] not in told and not _PASSING.search(match["why"]):
             told.add(match["volume"])
-            yield _finding(case, event, match["volume"], " ".join(match["why"].split()))
+            yield _finding(case, event, match["volume"], _essence(match["why"]))
     if summary is not None and not told:
         match = _SUMMARY.search(summary.message)
         names = match["volumes"].replace(" ", ", ") if match else ""
@@ -69,6 +74,12 @@ def _pending(case: Case) -> Iterator[Finding]:
             fix=(Fix(f"Look at the storage driver on {case.pod.node}, and at the claims of the volumes {names}."),),
             verify=(case.kubectl(f"describe pod {case.pod.name}"),),
         )
+
+
+def _essence(why: str) -> str:
+    """Return the end of what the kubelet says: the output of the mount command, where it ran one."""
+    told = why.partition("\nOutput: ")[2] or why.rpartition(" Output: ")[2]
+    return " ".join(_RPC.sub("", told).split())
 
 
 def _finding(case: Case, event: Event, volume: str, why: str) -> Finding:
@@ -116,11 +127,16 @@ def _say(case: Case, volume: str, why: str, source: Obj) -> tuple[str, str]:
     server = text(source, "nfs", "server")
     if server:
         path = text(source, "nfs", "path")
+        if _HELPER.search(why):
+            return (
+                f"{node} has no NFS client, so volume {volume} ({server}:{path}) cannot be mounted there.",
+                f"Install the NFS client on {node} (package nfs-common or nfs-utils).",
+            )
         return (
             f"NFS volume {volume} ({server}:{path}) cannot be mounted on {node}: {why}",
             f"Check that {server} exports {path} to {node} and answers there.",
         )
-    claim = text(source, "persistentVolumeClaim", "claimName")
+    claim = text(source, "persistentVolumeClaim", "claimName") or claim_of(case, volume)
     what = f"Volume {volume} (claim {claim})" if claim else f"Volume {volume}"
     return (
         f"{what} cannot be mounted on {node}: {why}",
@@ -128,16 +144,39 @@ def _say(case: Case, volume: str, why: str, source: Obj) -> tuple[str, str]:
     )
 
 
+def _host_paths(failure: StartFailure) -> list[Obj]:
+    return [v for v in objects(failure.case.pod.raw, "spec", "volumes") if "hostPath" in v]
+
+
 def _at_start(failure: StartFailure) -> Finding:
     container, where = failure.container, failure.case.workload_name
     mounts = {text(m, "mountPath"): m for m in objects(container.spec, "volumeMounts")}
-    hit = next((m for p, m in mounts.items() if p and p in failure.words), {})
+    host = next((v for v in _host_paths(failure) if f'"{text(v, "hostPath", "path")}"' in failure.words), {})
+    hit = next(
+        (m for p, m in mounts.items() if (p and p in failure.words) or text(m, "name") == text(host, "name") != ""), {}
+    )
     name = text(hit, "name")
     shown = f"volume {name} at {text(hit, 'mountPath')}" if name else "a volume"
     sub = text(hit, "subPath")
     message = f"Container {container.name} cannot start: {shown} cannot be mounted: {failure.words}"
     words = f"Check {shown} of container {container.name} in {where}."
-    if re.search(r"not a directory|directory onto a file|is a directory", failure.words):
+    if host:
+        node, path = failure.case.pod.node or "the node", text(host, "hostPath", "path")
+        message = (
+            f"Container {container.name} cannot start: host path {path} of volume {text(host, 'name')} is not there on "
+            f"{node} and cannot be made: {failure.words.rpartition(': ')[2]}."
+        )
+        words = f"Create {path} on {node}, or choose a path of {node} that may be written, in {where}."
+    elif "read-only file system" in failure.words and name:
+        message = (
+            f"Container {container.name} cannot start: {text(hit, 'mountPath')} does not exist where {shown} is to be "
+            "mounted, and cannot be made, because what is around it is read-only."
+        )
+        words = (
+            f"Create {text(hit, 'mountPath')} in image {container.image}, or in the volume that it lies in, or choose "
+            f"another mountPath in {where}."
+        )
+    elif re.search(r"not a directory|directory onto a file|is a directory", failure.words):
         message = (
             f"Container {container.name} cannot start: {shown} would mount a directory onto a file, or a file onto a "
             "directory."
