@@ -15,6 +15,7 @@ from datetime import timedelta
 
 from kubetriage.events import Event
 from kubetriage.fields import dig, number, text
+from kubetriage.logs import last_error
 from kubetriage.model import Confidence, Evidence, RuledOut
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Termination
@@ -106,11 +107,16 @@ def _kills(case: Case, container: Container) -> list[tuple[Killer, Event]]:
         killer = next((k for k, pattern in _KILLING if pattern.search(event.message)), None)
         if killer is not None:
             found.append((killer, event))
+    # The kubelet kills for a failed hook right away; of the two events the recorder may drop one.
+    found += [(Killer.POST_START, e) for e in case.events.select("FailedPostStartHook", container=container.name)]
     return found
 
 
 def _told_by_events(case: Case, container: Container, end: Termination) -> Attribution | None:
     kills = _kills(case, container)
+    if _failed_by_itself(case, container, end):
+        # A hook cannot run in a container that has ended, so its failure follows.
+        kills = [(k, e) for k, e in kills if k is not Killer.POST_START]
     inside = [(k, e) for k, e in kills if happened_in(e, end.started, end.finished)]
     if not inside and container.waiting_reason == "PostStartHookError":
         message = container.waiting_message or "PostStartHookError"
@@ -161,6 +167,12 @@ def _told_by_events(case: Case, container: Container, end: Termination) -> Attri
             event=event,
         )
     return None
+
+
+def _failed_by_itself(case: Case, container: Container, end: Termination) -> bool:
+    """Tell whether the exit code is the program's own and its log ends with a fatal error."""
+    error = last_error(case.log(container).text) if not _is_kill_code(end) else None
+    return error is not None and error.weight == "fatal"
 
 
 def _sandbox_changed(case: Case, end: Termination) -> tuple[Evidence, ...]:

@@ -65,7 +65,8 @@ class Case:
 
         None for an end that is as it should be: init containers and run-to-completion containers that
         succeeded, anything that the pod's own deletion ended, sidecars stopped after the main containers,
-        containers ended because a restart rule of another one restarts all, debug containers.
+        containers ended because a restart rule of another one restarts all or for a change of the pod, debug
+        containers.
         """
         end = container.termination
         if end is None or container.kind == "ephemeral" or self.pod.phase == "Succeeded":
@@ -78,7 +79,20 @@ class Case:
             return None
         if container.kind == "sidecar" and self._main_containers_ended_before(end):
             return None
+        if container.running and self._restarted_for_a_change(container, end):
+            return None
         return end
+
+    def _restarted_for_a_change(self, container: Container, end: Termination) -> bool:
+        # kuberuntime_manager.go computePodActions: the texts of 1.27 to 1.36.
+        return any(
+            end.started is not None
+            and end.finished is not None
+            and e.last is not None
+            and end.started <= e.last <= end.finished + timedelta(seconds=1)
+            and ("resize requires restart" in e.message or "definition changed" in e.message)
+            for e in self.events.select("Killing", container=container.name)
+        )
 
     def _restarts_after_success(self, container: Container) -> bool:
         # A plain init container runs again only when the sandbox is new; its success is the end of it.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kubetriage import logs
 from kubetriage.fields import number, objects, text, texts
 from kubetriage.model import Evidence, Fix
+from kubetriage.patterns import lazy
 from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent
@@ -69,13 +70,39 @@ def advise(case: Case, container: Container, probe: Probe, failure: ProbeEvent |
     if kind is Failure.UNROUTABLE:
         fix = Fix(f"The node cannot reach the pod: check the network plugin on node {case.pod.node or '?'}.")
         return Advice("the kubelet has no route to the pod", (fix,))
+    if kind is Failure.GRPC_STATUS:
+        fix = Fix(
+            "The program itself reports that it is not well: read what its health service checks, and its log "
+            f"({case.kubectl(f'logs {case.pod.name} -c {container.name}')})."
+        )
+        return Advice(f"the program answers: {_said(failure)}", (fix,))
+    if kind is Failure.NO_COMMAND:
+        missing = _MISSING.search(failure.output)
+        program = next((g for g in missing.groups() if g), "") if missing else ""
+        command = program or probe.words.removeprefix("exec ")
+        fix = Fix(
+            f"Install {command} in image {container.image}, or replace the {probe.field} of container "
+            f"{container.name} in {case.workload_name} by httpGet, tcpSocket or grpc."
+        )
+        return Advice(f"the container has no command {command}", (fix,))
     if probe.handler == "exec":
-        said = failure.output.splitlines()[0] if failure.output else ""
+        said = _said(failure)
         words = f"the command {probe.words.removeprefix('exec ')!r} failed" + (f": {said}" if said else ", no output")
         command = shlex.join(texts(probe.raw, "exec", "command"))
         run = case.kubectl(f"exec {case.pod.name} -c {container.name} -- {command}")
         return Advice(words, (Fix(f"Run the check by hand while the container runs ({run}), and make it pass."),))
-    return Advice(failure.output.splitlines()[0] if failure.output else "", (_look(case, container, probe),))
+    return Advice(_said(failure), (_look(case, container, probe),))
+
+
+# The program that an exec probe could not start, in the words of runc, crun and shells.
+_MISSING = lazy(r"exec: \\*\"([^\"\\]+)|executable file `([^`]+)`|(?<![^\s:])([^\s:]+): (?:command )?not found")
+
+
+def _said(failure: ProbeEvent) -> str:
+    """Return the one line of a probe's output that tells what went wrong."""
+    error = logs.last_error(failure.output)
+    rows = failure.output.splitlines()
+    return error.summary if error is not None else rows[0] if rows else ""
 
 
 def _refused(case: Case, container: Container, probe: Probe, failure: ProbeEvent, log: LogText) -> Advice:

@@ -174,7 +174,7 @@ class Failure(str, enum.Enum):
     GRPC_STATUS = "gRPC status"
     RESET = "reset"
     UNROUTABLE = "unroutable"
-    COMMAND = "command"
+    NO_COMMAND = "no such command"
     OTHER = "other"
 
 
@@ -220,6 +220,11 @@ _KINDS: tuple[tuple[Failure, re.Pattern[str]], ...] = (
     # Kubelet HTTP probes skip verification; gRPC and exec ones may not (crypto/x509 texts).
     (Failure.CERTIFICATE, lazy(r"x509: ")),
     # pkg/probe/grpc.
+    # runc and crun under CRI-O and cri-dockerd, where an exec that cannot start counts as a failure; shells.
+    (
+        Failure.NO_COMMAND,
+        lazy(r"exec failed: .*(?:no such file or directory|executable file .*not found)|: (?:command )?not found\s*\Z"),
+    ),
     (Failure.NO_GRPC_HEALTH, lazy(r"does not implement the grpc health protocol|unknown service grpc\.health")),
     (Failure.GRPC_STATUS, lazy(r"service unhealthy \(responded with")),
     # net/http client, net dialer, exec probe (pkg/probe/exec, CRI DeadlineExceeded) and gRPC.
