@@ -43,6 +43,7 @@ from kubetriage.rules.service.ways import (
     all_routes,
     gateway_trace,
     ingress_trace,
+    missing_port,
     pod_trace,
     read_address,
     route_trace,
@@ -87,7 +88,7 @@ def _target_needs(world: World, request: Request, target: Target, options: Optio
     """Say what the verdict on one target rests on."""
     snapshot, namespace = world.snapshot, request.namespace
     if target.resource == "url":
-        yield from _address_needs(world, target.name, options)
+        yield from _address_needs(world, target.name, options, namespace)
         return
     if target.resource != "services":
         yield Get(target.resource, namespace, target.name)
@@ -121,17 +122,22 @@ def _way_needs(world: World, trace: Trace, options: Options) -> Iterator[Need]:
         yield from service_needs(world, backend.namespace, backend.name, options)
 
 
-def _address_needs(world: World, words: str, options: Options) -> Iterator[Need]:
+def _address_needs(world: World, words: str, options: Options, namespace: str) -> Iterator[Need]:
     address = read_address(words)
     if address.in_cluster is not None:
         yield from service_needs(world, *address.in_cluster, options)
-        yield from upward_needs(world, address.in_cluster[0])
     else:
         yield List("ingresses", shape=without_managed_fields)
         if served(world.snapshot, GROUP):
             for plural in (*ROUTE_KINDS, "gateways"):
                 yield List(plural)
-    trace = address_trace(world, address, options)
+    trace = address_trace(world, address, options, namespace)
+    short = address.short(namespace)
+    if trace is None and short is not None:
+        yield Get("services", *short)
+    if trace is not None and trace.target.kind == "Service":
+        yield from service_needs(world, trace.target.namespace, trace.target.name, options)
+        yield from upward_needs(world, trace.target.namespace)
     if trace is not None:
         yield from _way_needs(world, trace, options)
 
@@ -152,7 +158,7 @@ def _trace(world: World, request: Request, target: Target, options: Options) -> 
         trace = service_trace(world, namespace, target.name, options)
         return None if trace.backends[0].lookup.unseen else trace
     if target.resource == "url":
-        return address_trace(world, read_address(target.name), options)
+        return address_trace(world, read_address(target.name), options, namespace)
     found = world.snapshot.get(target.resource, namespace, target.name)
     if not found.found:
         return None
@@ -335,7 +341,10 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     errors: list[str] = []
     for target in request.targets:
         trace = _trace(world, request, target, options)
-        if trace is not None:
+        address = read_address(target.name) if target.resource == "url" else None
+        if trace is not None and address is not None and (lacking := missing_port(address, trace)):
+            errors.append(f"error: {lacking}")
+        elif trace is not None:
             diagnoses.append(_diagnosis(trace, _gaps(world, request, target, options), judge(trace)))
         elif target.resource == "url":
             errors.append(_unserved(world, target.name))
@@ -443,6 +452,8 @@ def _manual(trace: Trace, verdict: Verdict) -> Iterator[tuple[str, str, str]]:
         ref = row.place.ref
         backend = next((b for b in trace.backends if b.ref == ref), None)
         words = _BY_HAND.get(row.place.hop if ref.kind == "Service" else ref.kind, "")
+        if row.place.part == "mesh":
+            words = "get peerauthentications -o yaml"
         if row.place.hop == "Service" and "/" in row.place.part:
             words = "get endpointslices -l kubernetes.io/service-name={name} -o yaml"
         command = words.format(name=ref.name, selector=backend.selector_text if backend is not None else "")

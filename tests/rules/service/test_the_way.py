@@ -5,6 +5,7 @@ import pytest
 from kubetriage.model import Confidence, Severity
 from support.services import (
     NS,
+    answer,
     causes,
     cluster,
     container,
@@ -63,6 +64,31 @@ def test_a_broken_port_is_drawn_beside_the_ways_that_work():
     assert lines[0].startswith("ingress/web → svc/web:80 → 2/2 pods:8080")
     assert lines[1].startswith("svc/web:9100 → 2/2 pods:none")
     assert "row 4" in lines[2]
+
+
+# Names of Services as addresses.
+
+
+@pytest.mark.parametrize("words", ["http://web/cart", "web.shop", "http://web.shop:80/", "web.shop.svc:80"])
+def test_a_name_that_a_pod_would_use_leads_to_the_service(words):
+    got = answer(cluster(*healthy_web()), words)
+    assert got.errors == ()
+    assert got.diagnoses[0].target.name == "web"
+
+
+def test_a_host_of_an_ingress_comes_before_a_service_of_that_name():
+    got = answer(cluster(*healthy_web(), ingress("edge", host="web.shop"), ingress_class()), "http://web.shop/")
+    assert (got.diagnoses[0].target.kind, got.diagnoses[0].target.name) == ("Ingress", "edge")
+
+
+@pytest.mark.parametrize("words", ["http://web.shop:8080/", "web.shop.svc.cluster.local:8080"])
+def test_a_port_that_the_service_does_not_have_is_an_error(words):
+    got = answer(cluster(*healthy_web()), words)
+    assert got.errors == ("error: svc/web in namespace shop has no port 8080, only 80/TCP",)
+
+
+def test_a_name_without_a_service_is_no_address():
+    assert answer(cluster(*healthy_web()), "http://wob.shop/").diagnoses == ()
 
 
 # Where the program listens.

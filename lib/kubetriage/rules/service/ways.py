@@ -33,6 +33,11 @@ class Address:
         """(namespace, Service) when it is a name of the cluster's DNS."""
         return in_cluster_target(self.host)
 
+    def short(self, namespace: str) -> tuple[str, str] | None:
+        """Return (namespace, Service) when a pod of ``namespace`` may mean a Service by it (``web``, ``web.shop``)."""
+        name, _, rest = self.host.partition(".")
+        return (rest or namespace, name) if name and "." not in rest else None
+
 
 def read_address(words: str) -> Address:
     """Read ``https://host:port/path``, ``host:port/path`` or ``host``; the scheme is not needed."""
@@ -130,10 +135,29 @@ def services_for(world: World, pod: Pod) -> tuple[Backend, ...]:
     return tuple(world.backend(namespace_of(s), name_of(s)) for s in (exact or near))
 
 
-def address_trace(world: World, address: Address, options: Options) -> Trace | None:
-    """Trace the Ingress or Route that serves a URL; None when none of those that were read does."""
+def address_trace(world: World, address: Address, options: Options, namespace: str) -> Trace | None:
+    """Trace what serves a URL: an Ingress or Route, or a Service by its name; None when nothing that was read does."""
     if address.in_cluster is not None:
         return service_trace(world, *address.in_cluster, options)
+    entrance = _entrance_for(world, address, options)
+    short = address.short(namespace)
+    if entrance is None and short is not None and world.lookup("services", *short).found:
+        return service_trace(world, *short, options)
+    return entrance
+
+
+def missing_port(address: Address, trace: Trace) -> str:
+    """Say that a Service that was named by a URL does not have the URL's port; empty when it does, or may."""
+    if address.port is None or trace.target.kind != "Service" or not trace.services:
+        return ""
+    backend = trace.services[0]
+    if backend.headless or backend.is_external or backend.port_numbered(address.port) is not None:
+        return ""
+    have = ", ".join(map(str, backend.ports)) or "none"
+    return f"svc/{backend.name} in namespace {backend.namespace} has no port {address.port}, only {have}"
+
+
+def _entrance_for(world: World, address: Address, options: Options) -> Trace | None:
     ingresses = [Ingress(raw) for raw in world.listing("ingresses").items]
     best = best_path(((i, p) for i in ingresses for p in i.paths if p.kind != "Default"), address.host, address.path)
     if best is not None:
