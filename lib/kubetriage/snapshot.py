@@ -310,7 +310,7 @@ class Snapshot:
         if listing_failure is not None:
             state = State.ABSENT if listing_failure.why is Why.NOT_FOUND else State.UNSEEN
             return Lookup(state, why=str(listing_failure))
-        if self._presumes(namespace):
+        if self._presumes(resource, namespace):
             return Lookup(State.ABSENT, presumed=True)
         return Lookup(State.UNSEEN, why=Why.NOT_IN_DUMP.value if self.source != "cluster" else "not read")
 
@@ -349,7 +349,7 @@ class Snapshot:
         )
         if failure is not None:
             return Listing(items, failure.why is Why.NOT_FOUND, str(failure))
-        if self._presumes(namespace):
+        if self._presumes(resource, namespace):
             return Listing(items, True, presumed=True)
         return Listing(items, False, Why.NOT_IN_DUMP.value if self.source != "cluster" else "not read")
 
@@ -494,15 +494,16 @@ class Snapshot:
         match = re.match(r"v?(\d+)\.(\d+)", text(answer, "gitVersion"))
         return (int(match[1]), int(match[2])) if match else None
 
-    def _presumes(self, namespace: str) -> bool:
+    def _presumes(self, resource: str, namespace: str) -> bool:
         """Tell whether what is not there is taken for absent.
 
         Every namespace has a ServiceAccount and a ConfigMap, so one that exists and of which the dump holds nothing
-        was not recorded.
+        was not recorded. Events pass by; none of them may well be all there is.
         """
-        if not self.presumes_absent or ("", namespace) not in self._objects.get("namespaces", {}):
+        known = ("", namespace) in self._objects.get("namespaces", {})
+        if not self.presumes_absent or not known or resource == "events":
             return self.presumes_absent
-        return any(namespace in self._items_by_namespace(resource) for resource in self._objects)
+        return any(namespace in self._items_by_namespace(kind) for kind in self._objects)
 
     def _listed(self, resource: str, namespace: str) -> bool:
         # A shape that dropped nothing left a whole list, if of smaller objects.

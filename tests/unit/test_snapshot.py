@@ -83,6 +83,7 @@ def test_a_namespace_of_which_nothing_was_recorded_is_unseen():
     assert s.get("services", "ns", "x").presumed
     assert s.get("services", "other", "x").unseen
     assert not s.list("services", "other").complete
+    assert s.list("events", "other").complete
     # A namespace that is not there has nothing.
     assert s.get("services", "gone", "x").presumed
 

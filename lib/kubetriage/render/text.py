@@ -220,6 +220,8 @@ def _overview(diagnoses: Sequence[Diagnosis], terminal: Terminal, headers: bool,
     columns = [*(["CONTEXT"] if contexts else []), *(["NAMESPACE"] if namespaces else [])]
     containers = any(f.object.container for d in diagnoses for f in d.findings[:1])
     columns += ["NAME", "CAUSE", *(["CONTAINER"] if containers else []), "WHAT HAPPENED"]
+    # As kubectl get prints several types.
+    mixed = len({d.target.kind for d in diagnoses}) > 1
     rows = []
     for d in diagnoses:
         head = d.findings[0] if d.findings else None
@@ -227,7 +229,8 @@ def _overview(diagnoses: Sequence[Diagnosis], terminal: Terminal, headers: bool,
         if head is not None and head.confidence is not Confidence.CONFIRMED:
             cause += f"\n({head.confidence.value})"
         container = [head.object.container if head else ""] if containers else []
-        cells = [d.target.name, cause, *container, head.message if head else d.summary]
+        name = f"{d.target.kind.lower()}/{d.target.name}" if mixed else d.target.name
+        cells = [name, cause, *container, head.message if head else d.summary]
         places = [*([d.context] if contexts else []), *([d.target.namespace] if namespaces else [])]
         rows.append([*places, *cells])
     if not rows:

@@ -145,6 +145,7 @@ def _conflict(entrance: Entrance, other: Ingress, shared: list[tuple[IngressPath
         ],
         fix=[Fix(f"Give {loser} another host or path, or delete the one of the two that is not needed")],
         verify=(f"kubectl -n {other.namespace} get ingress {other.name} -o yaml", "kubectl get ingress -A"),
+        urgent=not won,
         short=f"{where} is also claimed by {theirs}, which {'gets nothing there' if won else why}",
         details={"winner": _name(mine if won else other), "loser": _name(other if won else mine)},
     )
