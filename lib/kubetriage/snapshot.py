@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar, cast
 
 from kubetriage.fields import Obj, name_of, namespace_of, text
@@ -243,6 +243,9 @@ class Snapshot:
     """Where it comes from, in words for the user."""
     presumes_absent: bool = False
     """The dump's layout leaves empty lists out (``captured-at`` layout), so a missing list means "none"."""
+    lag: timedelta = timedelta()
+    """By how much, at most, the lists are older than the clock: a recording that reads them first and then waits for
+    a node that does not answer is dated by its end."""
     interrupted: bool = False
     """The user ended the reading early; what was not read by then is unseen."""
     _objects: dict[str, dict[tuple[str, str], Obj]] = field(default_factory=dict)

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -150,13 +150,15 @@ class RecordedReader:
         )
         for need, items in lists:
             snapshot.add_list(need, [strip(need.resource, item) for item in items])
+        sampled = False
         for file in _files(root):
             parts = file.relative_to(root).parts
             if parts[0] == "raw":
                 if file.suffix not in (".status", ".error"):
                     path = "/" + "/".join(parts[1:])
                     body = Raw(path.removesuffix(".2"), 1) if path.endswith(".2") else Raw(path)
-                    _add_body(body, file, snapshot)
+                    snapshot.lag += _add_body(body, file, snapshot)
+                    sampled = sampled or body.sample > 0
             elif file.suffix == ".log" and len(parts) == 3:
                 container = file.stem.removesuffix(".previous")
                 self._logs[parts[0], parts[1], container, container != file.stem] = file
@@ -164,6 +166,8 @@ class RecordedReader:
                 stem = file.stem.removesuffix(".previous")
                 pod, _, container = stem.rpartition(".")
                 self._logs[parts[0], pod or stem, container, stem != file.stem] = file
+        if sampled:
+            snapshot.lag += timedelta(seconds=_BETWEEN_SAMPLES)
         return snapshot
 
     # Everything else.
@@ -379,8 +383,8 @@ def _must_gather_time(root: Path) -> datetime | None:
     return None
 
 
-def _add_body(need: Raw, file: Path, snapshot: Snapshot) -> None:
-    """Read one body with what stands beside it."""
+def _add_body(need: Raw, file: Path, snapshot: Snapshot) -> timedelta:
+    """Read one body with what stands beside it; return how long the read took."""
     status, seconds = 200, 0.0
     beside = file.with_name(file.name + ".status")
     if beside.is_file():
@@ -389,13 +393,38 @@ def _add_body(need: Raw, file: Path, snapshot: Snapshot) -> None:
         seconds = _seconds(took)
     error = file.with_name(file.name + ".error")
     if error.is_file():
-        snapshot.fail(need, _printed_error(error.read_text(encoding="utf-8", errors="replace").strip()))
-        return
+        words = error.read_text(encoding="utf-8", errors="replace").strip()
+        snapshot.fail(need, _printed_error(words))
+        return timedelta(seconds=_DIAL_LIMIT if _WAITED.search(words) else seconds)
     content = file.read_text(encoding="utf-8", errors="replace")
     if status in _FAILURES:
-        snapshot.fail(need, Failure(_FAILURES[status], content.strip()[:300], status))
+        snapshot.fail(need, Failure(_FAILURES[status], _status_words(content)[:300], status))
+    elif status == 0:
+        # curl writes 000 where no answer came: the wait ended, or the connection failed at once.
+        hung = seconds >= _SHORTEST_WAIT
+        words = f"no answer within {seconds:.0f} s" if hung else "no answer: the connection failed"
+        snapshot.fail(need, Failure(Why.TIMEOUT if hung else Why.FAILED, words))
     else:
-        snapshot.add_body(need, Body(content, status, seconds, at=12.0 * need.sample))
+        snapshot.add_body(need, Body(content, status, seconds, at=_BETWEEN_SAMPLES * need.sample))
+    return timedelta(seconds=max(seconds, 0.0))
+
+
+_BETWEEN_SAMPLES = 12.0
+"""Seconds from the first to the second read of a path."""
+_DIAL_LIMIT = 30.0
+"""Seconds for which the API server dials a kubelet or pod (apimachinery util/net, Dialer.Timeout)."""
+_WAITED = lazy(r"i/o timeout|deadline exceeded|timed? ?out|no route to host")
+_SHORTEST_WAIT = 1.0
+"""Seconds: nobody sets a shorter time limit for a read."""
+
+
+def _status_words(content: str) -> str:
+    """Return the message where the body is a Status, else the body."""
+    try:
+        found = json.loads(content) if content.lstrip().startswith("{") else None
+    except (ValueError, RecursionError):
+        found = None
+    return text(found, "message") or content.strip()
 
 
 def _printed_error(line: str) -> Failure:

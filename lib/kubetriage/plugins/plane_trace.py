@@ -192,7 +192,11 @@ def _needless(need: Need, case: Case) -> bool:
     if need == leases.quorum_read(leases.CONTROLLER_MANAGER):
         return case.leading(leases.CONTROLLER_MANAGER) is Leading.BACK and case.writes is Writes.FLOWING
     if need in apf.REQUESTS:
-        return not any(level.pressed for level in case.levels)
+        looked = any(case.snapshot.body(look.path, look.sample) is not None for look in apf.REQUESTS)
+        return looked or not any(level.pressed for level in case.levels)
+    if isinstance(need, Raw) and need.path.endswith("/proxy/metrics"):
+        # A refused connection is evidence, not a gap.
+        return any(m.refused and f"/pods/{m.name}:" in need.path.replace("https:", "") for m in case.members)
     return isinstance(need, Raw) and need.path.startswith("/apis/coordination.k8s.io/")
 
 

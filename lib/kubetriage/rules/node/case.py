@@ -82,11 +82,18 @@ def stale_through_etcd(snapshot: Snapshot, limit: timedelta) -> bool:
 def _clock(snapshot: Snapshot, limit: timedelta) -> datetime:
     """Return the clock to judge by: that of the observation, or the Leases' own.
 
-    A Lease that is old and yet renewed between two reads shows that the API server's clock is ahead of all others.
+    A Lease that is old and yet renewed between two reads shows that the API server's clock is ahead of all others. The
+    lists of a recording may be older than its clock, by the time that its other reads took.
     """
     first, second = _renewal(snapshot), _renewal(snapshot, 1)
     if first and second and second > first and snapshot.now - second > limit:
         return second
+    if snapshot.lag:
+        others = [*snapshot.list("pods").items, *snapshot.list("events").items]
+        renewed = (parse_time(dig(o, "spec", "renewTime")) for o in lease_listing(snapshot).items)
+        writes = (*renewed, *written(snapshot.list("nodes").items, others))
+        newest = max((t for t in writes if t and t <= snapshot.now), default=snapshot.now)
+        return max(newest, snapshot.now - snapshot.lag)
     return snapshot.now
 
 

@@ -17,6 +17,7 @@ from kubetriage.rules.plane import (
     etcd_no_space,
     etcd_quorum_lost,
     etcd_slow_disk,
+    etcd_slow_network,
     nodes_lost_contact,
     scheduler_down,
     webhook_blocking,
@@ -30,6 +31,7 @@ RULES: tuple[ModuleType, ...] = (
     etcd_down,
     etcd_quorum_lost,
     etcd_leader_flapping,
+    etcd_slow_network,
     # Whether etcd accepts writes; full comes before nearly full, and that before loose.
     etcd_no_space,
     etcd_near_quota,

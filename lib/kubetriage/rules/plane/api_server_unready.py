@@ -21,22 +21,52 @@ from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Sever
 from kubetriage.rules.plane.apiserver import Health
 from kubetriage.rules.plane.case import CLUSTER, Case, Writes
 from kubetriage.rules.plane.etcd_slow_disk import disruptive
-from kubetriage.rules.plane.figures import ago, names, span
+from kubetriage.rules.plane.figures import ago, metric, names, span
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER
-from kubetriage.times import format_time
+from kubetriage.times import format_time, human_duration
 
 CODE = "ApiServerUnready"
 LINK = "API server health"
+
+START_UP = timedelta(minutes=2)
+"""After this time the hooks of a healthy API server have long ended (kubeadm's startup probe allows four minutes)."""
 
 
 def check(case: Case) -> Iterator[Finding]:
     """Read the checks, then the write probe, then the identities of the API servers."""
     bad = [h for h in (case.livez, case.readyz) if h.seen and not h.ok]
-    if bad:
+    up = case.api_uptime
+    starting = up is not None and up <= START_UP and not any(h.hung or not h.failed for h in bad)
+    if bad and starting and not case.etcd_check_fails:
+        yield _starting(bad, case)
+    elif bad:
         yield _failing(bad, case)
     elif case.writes is Writes.FROZEN:
         yield _frozen(case)
     yield from _stuck(case)
+
+
+def _starting(bad: list[Health], case: Case) -> Finding:
+    """Report the checks of an API server that only just started: most of its hooks end within a minute."""
+    up = human_duration(case.api_uptime or timedelta())
+    failed = list(dict.fromkeys(name for h in bad for name, _ in h.failed))
+    evidence = [Evidence("status", f"{h.path} {name}", f"failed: {words}") for h in bad for name, words in h.failed]
+    evidence.append(metric("process_start_time_seconds", f"started {up} ago"))
+    return Finding(
+        CODE,
+        Severity.WARNING,
+        Confidence.CONFIRMED,
+        CLUSTER,
+        f"The API server started {up} ago and is not ready yet: {names(failed)}.",
+        tuple(evidence),
+        (),
+        (
+            Fix("Wait a minute and ask again; a check that still fails then is explained by the API server's log."),
+            Fix("Find why it restarted: kubectl -n kube-system describe pod kube-apiserver-NODE (Last State)."),
+        ),
+        ("kubectl get --raw '/readyz?verbose'",),
+        {"link": LINK, "checks": failed},
+    )
 
 
 def _failing(bad: list[Health], case: Case) -> Finding:

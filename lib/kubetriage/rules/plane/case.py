@@ -170,6 +170,13 @@ class Case:
         return apiserver.read_metrics(self.snapshot)
 
     @cached_property
+    def api_uptime(self) -> timedelta | None:
+        """How long the API server that answered has run; None when not seen."""
+        started = self.api.latest.value("process_start_time_seconds") if self.api else None
+        up = self.now.timestamp() - started if started else -1.0
+        return timedelta(seconds=up) if 0 <= up < 1e9 else None
+
+    @cached_property
     def traffic(self) -> apiserver.EtcdTraffic | None:
         """The API server's requests to etcd."""
         return apiserver.etcd_traffic(self.api)
@@ -251,7 +258,7 @@ class Case:
         done = apiserver.lease_writes(self.api)
         if done:
             return Writes.SLOW if self.etcd_check_fails else Writes.FLOWING
-        return Writes.FROZEN
+        return Writes.FROZEN if self.now - last.renewed > limit + self.snapshot.lag else Writes.UNKNOWN
 
     def leading(self, name: str) -> Leading:
         """Tell whether the component with this leader lease has a leader."""

@@ -85,6 +85,8 @@ class Link:
         }
 
 
+_JUST_STARTED = timedelta(minutes=5)
+"""A restart this young may explain what clients saw."""
 _SETTLING = timedelta(seconds=60)
 """An effect that is this much older than a cause is not its effect."""
 
@@ -310,6 +312,8 @@ def _health(case: Case) -> tuple[str, str]:
     if last is not None and last.renewed is not None and case.writes is Writes.FLOWING:
         age = max((case.now - last.renewed).total_seconds(), 0.0)
         parts.append(f"last lease renewed {human_duration(timedelta(seconds=age))} ago")
+    if case.api_uptime is not None and case.api_uptime <= _JUST_STARTED:
+        parts.append(f"started {human_duration(case.api_uptime)} ago")
     return OK, ", ".join(parts)
 
 
@@ -336,8 +340,12 @@ def _leader(case: Case, component: str) -> tuple[str, str]:
         if behind.total_seconds() > case.limits.controller_stale:
             return OK, f"{lease.holder.split('_')[0]} leads and renews; its clock is {human_duration(behind)} behind"
         return OK, f"leads again; its lease had not been renewed since {format_time(lease.renewed)}"
-    age = max((case.now - lease.renewed).total_seconds(), 0.0)
-    return OK, f"{lease.holder.split('_')[0]} leads, renewed {human_duration(timedelta(seconds=age))} ago"
+    holder = lease.holder.split("_")[0]
+    age = max(case.now - lease.renewed, timedelta())
+    if case.writes in (Writes.FROZEN, Writes.SLOW) and age.total_seconds() > case.limits.controller_stale:
+        how = "nobody can write" if case.writes is Writes.FROZEN else "leases are renewed late or not at all"
+        return FROZEN, f"{how}; {holder} led, last renewed {human_duration(age)} ago"
+    return OK, f"{holder} leads, renewed {human_duration(age)} ago"
 
 
 def _webhooks(case: Case) -> tuple[str, str]:

@@ -17,6 +17,8 @@ from kubetriage.prometheus import Histogram, Metrics, Window, text_lines
 from kubetriage.snapshot import Dial, Log, Raw, Snapshot
 from kubetriage.times import parse_go_duration, parse_time
 
+ROUND_TRIP = "etcd_network_peer_round_trip_time_seconds"
+
 KEEP = (
     "etcd_server_",
     "etcd_disk_wal_fsync_duration_seconds",
@@ -24,7 +26,7 @@ KEEP = (
     "etcd_mvcc_db_total_size",
     "etcd_debugging_server_alarms",
     "etcd_network_active_peers",
-    "etcd_network_peer_round_trip_time_seconds",
+    ROUND_TRIP,
     "process_start_time_seconds",
 )
 """Beginnings of the metric lines that the rules read."""
@@ -294,6 +296,12 @@ class Member:
     def commit(self) -> Histogram | None:
         """Backend commits between the two samples."""
         return self.window.histogram(COMMIT) if self.window else None
+
+    @property
+    def round_trip(self) -> float | None:
+        """Mean round trip to the other members between the two samples, in seconds; None when not seen."""
+        trips = self.window.histogram(ROUND_TRIP) if self.window else None
+        return trips.mean if trips is not None else None
 
     @property
     def database(self) -> tuple[float, float | None, float | None] | None:

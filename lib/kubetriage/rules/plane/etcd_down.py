@@ -48,7 +48,12 @@ def gone(member: Member, case: Case) -> bool:
         return not any(_all_peers(m, case) for m in case.members)
     if member.log is None or not case.etcd_check_fails or member.log.last is None:
         return False
-    return (case.now - member.log.last).total_seconds() > SILENT_LOG or member.log.closed is not None
+    if member.log.closed is not None:
+        return True
+    # A healthy member without clients is silent too, so silence tells only beside a failing check of etcd itself: an
+    # API server that does not answer at all may hang by itself.
+    told = case.livez.fails("etcd") or case.readyz.fails("etcd")
+    return told and (case.now - member.log.last).total_seconds() > SILENT_LOG
 
 
 def _all_peers(member: Member, case: Case) -> bool:

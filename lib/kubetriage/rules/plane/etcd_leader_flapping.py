@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.rules.plane.case import CLUSTER, Case
-from kubetriage.rules.plane.etcd import recent
+from kubetriage.rules.plane.etcd import ROUND_TRIP, recent
 from kubetriage.rules.plane.figures import count, metric, span
 from kubetriage.rules.plane.thresholds import RECENT_LOG
 from kubetriage.times import format_time
@@ -60,17 +60,23 @@ def check(case: Case) -> Iterator[Finding]:
     counted = (
         f"{count(most, 'time')} in {_seconds(case)}" if most else f"{max(map(len, many.values()))} times in 15 minutes"
     )
+    trip = slowest_round_trip(case)
+    far = trip is not None and trip >= case.limits.peer_round_trip
+    network = f" A round trip between members takes {span(trip)}: their network is slow." if trip and far else ""
     yield Finding(
         CODE,
         Severity.ERROR if most >= 2 or many else Severity.WARNING,
         Confidence.CONFIRMED,
         CLUSTER,
-        f"etcd changed its leader {counted}; writes stop at every change.",
+        f"etcd changed its leader {counted}; writes stop at every change.{network}",
         tuple(evidence),
         (),
         (
             Fix(
-                "Look at the disk of the members first (etcd disk above), then at CPU and at the network between them."
+                "Look at the network between the members' hosts (port 2380): loss, delay, a saturated link."
+                if far
+                else "Look at the disk of the members first (etcd disk above), then at CPU and at the network between"
+                " them."
             ),
             Fix(
                 "Where members are more than 10 ms apart: --heartbeat-interval = round trip, --election-timeout"
@@ -92,6 +98,10 @@ def _seconds(case: Case) -> str:
 
 def _round_trips(case: Case) -> Iterator[Evidence]:
     for member in case.members:
-        trips = member.window.histogram("etcd_network_peer_round_trip_time_seconds") if member.window else None
-        if trips is not None and trips.mean is not None:
-            yield metric("etcd_network_peer_round_trip_time_seconds", f"mean {span(trips.mean)}", member.name)
+        if member.round_trip is not None:
+            yield metric(ROUND_TRIP, f"mean {span(member.round_trip)}", member.name)
+
+
+def slowest_round_trip(case: Case) -> float | None:
+    """Return the longest mean round trip between members, in seconds; None when not seen."""
+    return max((m.round_trip for m in case.members if m.round_trip is not None), default=None)

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Finding, Fix, Ref, Severity
 from kubetriage.quantity import format_bytes
+from kubetriage.rules.plane import etcd_no_space
 from kubetriage.rules.plane.case import CLUSTER, Case
 from kubetriage.rules.plane.etcd_no_space import used
 from kubetriage.rules.plane.figures import metric
@@ -26,9 +27,9 @@ LINK = "etcd space"
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Judge the fullest member."""
+    """Judge the fullest member, unless it is full already."""
     full = [(ratio, m) for m in case.members if (ratio := used(m)) is not None and ratio >= case.limits.quota_warn]
-    if not full:
+    if not full or any(etcd_no_space.check(case)):
         return
     ratio, member = max(full, key=lambda pair: pair[0])
     size, in_use, limit = member.database or (0.0, None, None)

@@ -41,7 +41,7 @@ def check(case: Case) -> Iterator[Finding]:
         return
     total = len(case.nodes)
     if len(lost) >= case.limits.nodes_lost * total:
-        where = "the way from the kubelets to it is broken" if total >= _SEVERAL else "their kubelets, or the way to it"
+        where = "the way from the kubelets to it is broken" if total >= _SEVERAL else "the kubelets, or the way to it"
         yield _finding(
             case,
             lost,
@@ -73,7 +73,7 @@ def check(case: Case) -> Iterator[Finding]:
             rest,
             Severity.NOTE,
             f"{count(len(rest), 'node')} of {total} lost contact ({names(rest)}); the control plane is not the reason.",
-            (Fix(f"Ask kubectl node-triage {rest[0]}."),),
+            (Fix(f"Ask kubectl node-triage {' '.join(rest[:3])}."),),
         )
 
 

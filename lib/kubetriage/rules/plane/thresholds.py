@@ -51,6 +51,9 @@ class Limits:
     etcd_request: float = _limit(
         0.15, "duration", "mean etcd request of the API server above this is slow", "etcd-mixin etcdGRPCRequestsSlow"
     )
+    peer_round_trip: float = _limit(
+        0.15, "duration", "mean round trip between members above this is slow", "etcd-mixin etcdMemberCommunicationSlow"
+    )
     leader_changes: int = _limit(
         4, "integer", "leader changes in 15 minutes that are flapping", "etcd-mixin etcdHighNumberOfLeaderChanges"
     )

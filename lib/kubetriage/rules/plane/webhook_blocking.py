@@ -19,14 +19,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
-from kubetriage.rules.plane.case import Case
+from kubetriage.patterns import lazy
+from kubetriage.rules.plane.case import CLUSTER, Case
 from kubetriage.rules.plane.figures import count, metric, names, span
-from kubetriage.rules.plane.webhooks import Webhook, calls, configuration_path, failed_calls, ready_endpoints
+from kubetriage.rules.plane.webhooks import (
+    Webhook,
+    calls,
+    configuration_path,
+    configurations_seen,
+    failed_by_webhook,
+    failed_calls,
+    ready_endpoints,
+)
 from kubetriage.times import format_time
 
 CODE = "WebhookBlocking"
 LINK = "admission webhooks"
 
+# The API server calls a service by https://NAME.NAMESPACE.svc:PORT (apiserver/pkg/util/webhook, all versions).
+_SERVICE_URL = lazy(r"https://([^./\s]+)\.([^./\s]+)\.svc[:/]")
 _RECENT = 600.0
 """Seconds for which an event of a failed call speaks of the present: controllers back off up to minutes."""
 
@@ -49,6 +60,13 @@ def check(case: Case) -> Iterator[Finding]:
             yield _broken(hook, failed, events, ready)
         elif seen and seen.mean is not None and seen.mean >= case.limits.webhook_slow:
             yield _slow(hook, seen.mean, seen.count)
+    if not configurations_seen(case.snapshot):
+        known = {hook.name for hook in case.webhooks}
+        failed_by_name = failed_by_webhook(case.api)
+        for name in sorted({*quoted, *failed_by_name} - known):
+            failed = failed_by_name.get(name, 0.0)
+            if failed >= case.limits.webhook_errors or name in quoted:
+                yield _unlisted(name, failed, quoted.get(name, []))
 
 
 def _broken(hook: Webhook, failed: float, events: list[Evidence], ready: int | None) -> Finding:
@@ -92,6 +110,36 @@ def _broken(hook: Webhook, failed: float, events: list[Evidence], ready: int | N
             if command
         ),
         {"link": LINK, "resources": sorted(hook.resources), **({"since": since} if since else {})},
+    )
+
+
+def _unlisted(name: str, failed: float, events: list[Evidence]) -> Finding:
+    """Report a webhook whose configuration was not seen: only calls that fail closed are counted and quoted."""
+    evidence = [metric("apiserver_admission_webhook_rejection_count", f"{failed:.0f} failed calls", name)] * bool(
+        failed
+    )
+    evidence += sorted(events, key=lambda e: e.time)[-2:]
+    called = next((m for e in events if (m := _SERVICE_URL.search(e.value))), None)
+    behind = f"service {called[2]}/{called[1]}" if called else "it"
+    since = min((e.time for e in events if e.time), default="")
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.CONFIRMED,
+        CLUSTER,
+        f"Webhook {name} rejects requests: calls to it fail, and its failurePolicy is Fail. What it intercepts was not"
+        " seen.",
+        tuple(evidence),
+        (),
+        (
+            Fix(f"Bring back the pods behind {behind}."),
+            Fix("Until then, if its absence does less harm: set its failurePolicy to Ignore in its configuration."),
+        ),
+        (
+            f"kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o yaml | grep -B30 {name}",
+            "kubectl get events -A --field-selector reason=FailedCreate",
+        ),
+        {"link": LINK, "resources": [], **({"since": since} if since else {})},
     )
 
 

@@ -119,6 +119,19 @@ def calls(window: Window | None, name: str) -> Calls | None:
     return Calls(duration.count if duration else 0.0, duration.mean if duration else None, failed or 0.0)
 
 
+def failed_by_webhook(window: Window | None) -> dict[str, float]:
+    """Return how many calls failed closed between the two samples, by webhook."""
+    if window is None:
+        return {}
+    return window.increase_by(_REJECTIONS, "name", error_type="calling_webhook_error")
+
+
+def configurations_seen(snapshot: Snapshot) -> bool:
+    """Tell whether all configurations are known; a recording without any may have left them out."""
+    lists = [snapshot.list(need.resource) for need in CONFIGURATIONS]
+    return all(listing.complete and not listing.presumed for listing in lists)
+
+
 def failed_calls(snapshot: Snapshot) -> Iterator[tuple[str, Event]]:
     """Yield the events that quote a failed call, with the name of the webhook."""
     for raw in snapshot.list("events").items:
