@@ -28,8 +28,8 @@ $(VENV)/dev: $(VENV)/runtime
 demo: $(VENV)/runtime ## Run the plugins on recorded clusters; needs no cluster and no kubectl
 	@$(PY) tests/demo.py
 
-test: $(VENV)/dev ## Run all tests
-	$(PY) -m pytest -q
+test: $(VENV)/dev ## Run all tests, on all cores
+	$(PY) -m pytest -q --numprocesses auto --dist loadscope
 
 bench: package $(VENV)/dev ## Measure scans of a large generated cluster beside kubectl on the same fake API server
 	$(PY) tests/bench.py

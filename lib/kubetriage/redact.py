@@ -331,6 +331,8 @@ def secrecy(name: str) -> int:
     if not words:
         return 0
     last, before = words[-1], words[-2] if len(words) > 1 else ""
+    if before == "pull" and last in ("secret", "secrets"):
+        return 0  # imagePullSecrets: names of objects
     if _strong(last) or (last in ("key", "keys") and before in _KEY_KINDS):
         return 2
     if last == "id" and before in ("secret", "session", "sess"):

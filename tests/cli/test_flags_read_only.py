@@ -44,10 +44,15 @@ def questions(plugin: str) -> Iterator[tuple[str, ...]]:
         yield (*target, *output, *more)
     yield (*target, "--record", "DIR")
     yield (*target, "--as", "jane", "--as-group", "a", "--as-uid", "7")
+    numbers: list[str] = []
     for option in loaded.options:
         value = (option.choices[0],) if option.choices else VALUES.get(option.kind)
-        if value is not None:
+        if option.kind in ("integer", "number", "duration") and value is not None:
+            # Thresholds and times judge what was read; they are given all at once.
+            numbers += [option.flag, *value]
+        elif value is not None:
             yield (*target, option.flag, *value)
+    yield (*target, *numbers)
     if loaded.takes_targets:
         for scope, output in zip(SCOPE, itertools.cycle(OUTPUT), strict=False):
             yield (*scope, *output)
