@@ -71,6 +71,12 @@ requires_kubectl = pytest.mark.skipif(
         (["why-crash", "-o", ""], "wide"),
         (["why-crash", "--output=j"], "--output=json"),
         (["why-crash", "--cont"], "--container"),
+        (["why-crash", "--context", ""], "fake"),
+        (["why-crash", "--contexts", "f"], "fake"),
+        (["why-crash", "--contexts", "other,f"], "other,fake"),
+        (["why-crash", "--cluster", ""], "fake"),
+        (["why-crash", "--user", ""], "fake"),
+        (["why-crash", "--explain-cause", "OOM"], "OOMKilled"),
     ],
 )
 def test_completes_through_kubectl(environment, words, begins):

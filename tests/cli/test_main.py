@@ -203,6 +203,12 @@ def test_help_begins_with_what_it_does_and_examples(name):
     assert done.returncode == 0
     assert done.stdout.index("Examples:") < done.stdout.index("Options")
     assert f"Usage:\n  kubectl {name} " in done.stdout
+    options, _, kubectls = done.stdout.partition("\nOptions of kubectl:")
+    for flag in ("--contexts", "--explain-cause", "--version", "--from"):
+        assert f"  {flag}" in options
+        assert f"  {flag} " not in kubectls
+    exits = done.stdout.partition("\nExit codes:\n")[2]
+    assert re.findall(r"^  (\d+) ", exits, re.MULTILINE) == ["0", "1", "3", "130", "141"]
     assert max(map(len, done.stdout.splitlines())) <= 100
     assert run(name, "-h").stdout == done.stdout
 

@@ -15,7 +15,7 @@ import click
 
 from kubetriage.cli.main import build
 from kubetriage.cli.options import normalized
-from kubetriage.plugins import Plugin
+from kubetriage.plugins import Plugin, codes
 from kubetriage.resources import BY_PLURAL, find_resource
 
 FILES, NO_FILES, NO_SPACE = 0, 4, 6
@@ -90,10 +90,22 @@ def _flag_values(
     if flag.name == "namespace":
         return _names("namespaces", {**values, "namespace": None}, incomplete), NO_FILES
     if flag.name == "context":
-        return _kubectl(["config", "get-contexts", "-o", "name"], values), NO_FILES
+        return _contexts(values), NO_FILES
+    if flag.name == "contexts":
+        *chosen, _ = incomplete.split(",")
+        return [",".join([*chosen, name]) for name in _contexts(values) if name not in chosen], NO_FILES
+    if flag.name in ("cluster", "user"):
+        # The first line is a header.
+        return _kubectl(["config", f"get-{flag.name}s"], {**values, flag.name: None})[1:], NO_FILES
+    if flag.name == "explain_cause":
+        return sorted(code for rule in plugin.rules for code in codes(rule)), NO_FILES
     if flag.name == "container":
         return _containers(plugin, values), NO_FILES
     return [], NO_FILES
+
+
+def _contexts(values: dict[str, object]) -> list[str]:
+    return _kubectl(["config", "get-contexts", "-o", "name"], values)
 
 
 def _containers(plugin: Plugin, values: dict[str, object]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from kubetriage.cli.options import connection_options, normalized, plugin_option, shared_options
-from kubetriage.cli.run import Exit, Run
+from kubetriage.cli.run import EXIT_MEANINGS, Exit, Run
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.plugins import Plugin, codes, load
 
@@ -195,14 +195,12 @@ class KubectlCommand(click.Command):
         formatter.write("\nExamples:\n")
         formatter.write("\n".join(f"  # {comment}\n  {line}\n" for comment, line in self.plugin.examples))
         own = {o.flag for o in self.plugin.options}
-        shared = {o.name for o in shared_options(self.plugin)}
+        connection = {o.name for o in connection_options()}
+        others = [p for p in self.get_params(ctx) if not own & set(p.opts)]
         groups: tuple[tuple[str, list[click.Parameter]], ...] = (
             (f"Options of {self.plugin.name}", [p for p in self.params if own & set(p.opts)]),
-            ("Options", [p for p in self.params if p.name in shared]),
-            (
-                "Options of kubectl",
-                [p for p in self.get_params(ctx) if not own & set(p.opts) and p.name not in shared],
-            ),
+            ("Options", [p for p in others if p.name not in connection]),
+            ("Options of kubectl", [p for p in others if p.name in connection]),
         )
         for title, members in groups:
             options = [p for p in members if isinstance(p, click.Option)]
@@ -210,6 +208,8 @@ class KubectlCommand(click.Command):
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), meaning) for code, meaning in EXIT_MEANINGS.items()])
         formatter.write_paragraph()
         words = ("kubectl", self.plugin.name, self.plugin.usage, "[flags]")
         formatter.write(f"Usage:\n  {' '.join(word for word in words if word)}\n")

@@ -134,6 +134,12 @@ def shared_options(plugin: Plugin) -> list[click.Option]:
             help="Write what was read, redacted, so that --from DIR gives the same diagnosis.",
         ),
         click.Option(
+            ["--contexts"],
+            default=None,
+            metavar="PATTERNS",
+            help="Ask several clusters at once: contexts by name or glob, separated by commas (prod-*,test).",
+        ),
+        click.Option(
             ["--color"],
             type=click.Choice(("auto", "always", "never")),
             default="auto",
@@ -150,12 +156,6 @@ def connection_options() -> list[click.Option]:
     return [
         click.Option(["-n", "--namespace"], default=None, help="Namespace; that of the context when omitted."),
         click.Option(["--context"], default=None, help="Context of the kubeconfig to use."),
-        click.Option(
-            ["--contexts"],
-            default=None,
-            metavar="PATTERNS",
-            help="Ask several clusters at once: contexts by name or glob, separated by commas (prod-*,test).",
-        ),
         click.Option(["--kubeconfig"], default=None, metavar="PATH", help="Kubeconfig to use."),
         click.Option(["--cluster"], default=None, help="Cluster of the kubeconfig to use."),
         click.Option(["--user"], default=None, help="User of the kubeconfig to use."),

@@ -41,13 +41,20 @@ class Exit(enum.IntEnum):
     """Exit codes."""
 
     ANSWERED = 0
-    """The question was answered, whatever the answer."""
     ERROR = 1
-    """No answer: usage, connection, not found, forbidden (kubectl has only this code for errors)."""
     FOUND = 3
-    """With ``--exit-code``: something with severity error was found."""
     INTERRUPTED = 130
     BROKEN_PIPE = 141
+
+
+EXIT_MEANINGS = {
+    Exit.ANSWERED: "The question was answered, whatever the answer.",
+    # kubectl has only this code for errors.
+    Exit.ERROR: "No answer to all or part of it: usage, connection, not found, forbidden.",
+    Exit.FOUND: "With --exit-code: something with severity error was found.",
+    Exit.INTERRUPTED: "Interrupted; what was read until then is answered.",
+    Exit.BROKEN_PIPE: "The reader of the output left.",
+}
 
 
 @dataclass(frozen=True)
