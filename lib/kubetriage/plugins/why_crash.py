@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from kubetriage.fields import Obj, dig, name_of, namespace_of, uid_of
+from kubetriage.fields import Obj, dig, labels, name_of, namespace_of, uid_of
 from kubetriage.model import Diagnosis, Finding
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, not_seen, target_error
@@ -191,6 +191,10 @@ def _no_pods(kind: str, obj: Obj) -> str:
         return f"The {kind} is scaled to zero: no pods are wanted."
     if kind == "CronJob" and dig(obj, "spec", "suspend") is True:
         return "The CronJob is suspended: it starts no jobs."
+    if kind == "DaemonSet" and dig(obj, "status", "desiredNumberScheduled") == 0:
+        selector = labels(obj, "spec", "template", "spec", "nodeSelector")
+        asked = ", ".join(f"{k}={v}" for k, v in sorted(selector.items()))
+        return "The DaemonSet wants no pods: no node matches it" + (f" (nodeSelector {asked})." if asked else ".")
     return f"The {kind} has no pods, and none of its events tells of a failure."
 
 

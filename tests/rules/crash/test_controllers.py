@@ -3,8 +3,8 @@
 
 import pytest
 
-from kubetriage.model import Confidence
-from kubetriage.plugins import Request, load
+from kubetriage.model import Confidence, Severity
+from kubetriage.plugins import Request, Target, load
 from kubetriage.pods import Pod
 from kubetriage.rules import crash
 from kubetriage.rules.crash.case import ControllerCase
@@ -279,3 +279,93 @@ def test_a_scan_meets_a_job_whose_pods_its_deadline_deleted(reason, found):
     told = event("DeadlineExceeded", "Job was active longer than specified deadline", job, component="job-controller")
     answer = load("why-crash").diagnose(cluster(job, told), Request(namespace=NAMESPACE))
     assert [(d.target.kind, d.cause) for d in answer.diagnoses] == [("Job", c) for c in found]
+
+
+CALL = 'Internal error occurred: failed calling webhook "inject.example": failed to call webhook: Post "https://injector.mesh.svc:443/inject?timeout=10s": '
+
+
+@pytest.mark.parametrize(
+    ("why", "fix"),
+    [
+        ('no endpoints available for service "injector"', "kubectl svc-trace -n mesh injector"),
+        (
+            "tls: failed to verify certificate: x509: certificate has expired",
+            "Renew the certificate of Service injector in namespace mesh",
+        ),
+    ],
+)
+def test_the_service_behind_a_webhook_is_named(why, fix):
+    (found,) = refused(CALL + why)
+    assert found.cause == "AdmissionDenied"
+    assert found.message.endswith(f"failurePolicy is Fail: {why}")
+    assert fix in found.fix[0].text
+
+
+def test_a_quota_of_the_priority_class_is_missing():
+    words = 'pods "api-1-x" is forbidden: insufficient quota to match these scopes: [{PriorityClass In [system-cluster-critical]}]'
+    (found,) = refused(words)
+    assert found.cause == "QuotaExceeded"
+    assert "scopeSelector PriorityClass" in found.fix[0].text
+
+
+def test_what_the_constraints_of_openshift_object_to():
+    words = (
+        'pods "api-1-x" is forbidden: unable to validate against any security context constraint: [provider "anyuid": '
+        "Forbidden: not usable by user or serviceaccount, spec.containers[0].securityContext.runAsUser: Invalid value: 0: "
+        "must be in the ranges: [1000650000, 1000659999], provider restricted-v2: x]"
+    )
+    (found,) = refused(words)
+    assert "runAsUser: Invalid value: 0: must be in the ranges: [1000650000, 1000659999]" in found.message
+    assert "anyuid" not in found.message
+
+
+def test_a_claim_of_a_stateful_set_that_its_quota_refuses():
+    top = obj("StatefulSet", "db", spec={"replicas": 1}, status={"replicas": 0})
+    words = (
+        'create Claim data-db-0 for Pod db-0 in StatefulSet db failed error: persistentvolumeclaims "data-db-0" is forbidden: '
+        "exceeded quota: q, requested: requests.storage=9Gi, used: requests.storage=0, limited: requests.storage=5Gi"
+    )
+    (found,) = findings(top, event("FailedCreate", words, top))
+    assert found.cause == "QuotaExceeded"
+    assert "cannot create its claims: quota q has no room" in found.message
+
+
+def test_replica_sets_that_may_not_be_listed_are_a_gap():
+    top, below = deployment()
+    (found,) = findings(top, below, denied=["replicasets"])
+    assert found.cause == "Unknown"
+    assert "its ReplicaSets, whose events would tell, could not be listed" in found.message
+
+
+def test_a_paused_deployment_is_resumed():
+    top, below = deployment()
+    top["spec"]["paused"] = True
+    (found,) = findings(top, below)
+    assert "rollout resume deployment api" in found.fix[0].text
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "severity", "word"),
+    [
+        ("UnknownTimeZone", 'invalid timeZone: "Europe/Zurch"', Severity.ERROR, "never starts a job"),
+        ("UnparseableSchedule", "unparseable schedule: x", Severity.ERROR, "never starts a job"),
+        ("MissSchedule", "Missed scheduled time to start a job", Severity.WARNING, "missed its time"),
+        ("JobAlreadyActive", "Not starting job because prior execution is running", Severity.NOTE, "left out a run"),
+    ],
+)
+def test_a_cron_job_that_does_not_start_its_jobs(reason, message, severity, word):
+    top = obj("CronJob", "nightly", spec={"schedule": "0 3 * * *"}, status={"active": [{"name": "nightly-1"}]})
+    said = event(reason, message, top, last=-60)
+    (found,) = findings(top, said)
+    assert (found.cause, found.severity) == ("Unknown", severity)
+    assert word in found.message
+    assert ("job/nightly-1" in found.fix[0].text) is (reason == "JobAlreadyActive")
+    assert findings(top, said, event("SuccessfulCreate", "Created job nightly-2", top, last=-5)) == ()
+
+
+def test_a_daemon_set_that_no_node_matches():
+    spec = {"template": {"spec": {"nodeSelector": {"gpu": "yes"}}}}
+    top = obj("DaemonSet", "agent", spec=spec, status={"desiredNumberScheduled": 0})
+    request = Request(targets=(Target("daemonsets", "agent"),), namespace=NAMESPACE)
+    (answer,) = load("why-crash").diagnose(cluster(top), request).diagnoses
+    assert "no node matches it (nodeSelector gpu=yes)" in answer.summary

@@ -37,9 +37,19 @@ _POLICY = lazy(
     r"ValidatingAdmissionPolicy '(?P<policy>[^']+)'(?: with binding '(?P<binding>[^']+)')? denied request: (?P<why>.*)",
     re.S,
 )
+# apiserver webhook client: the URL that it makes of a Service.
+_SERVICE = lazy(r"https://(?P<name>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]+)\.svc\b")
+_POST = lazy(r'\A(?:failed to call webhook: )?(?:Post "[^"]*": )?')
+_TERMINATING = lazy(r"unable to create new content in namespace (?P<namespace>\S+) because it is being terminated")
 _PRIORITY = lazy(r"no PriorityClass with name (?P<name>\S+) was found")
 _RUNTIME = lazy(r'RuntimeClass "(?P<name>[^"]+)" not found')
 _CONSTRAINT = lazy(r"unable to validate against any security context constraint")
+# OpenShift apiserver-library-go: what the constraints that the account may use object to.
+_OBJECTION = lazy(
+    r"(?P<what>(?:spec|metadata|pod)\.\S+: (?:Invalid value|Forbidden): .+?)"
+    r"(?=, (?:spec|metadata|pod)\.|, provider |\]?\Z)",
+    re.S,
+)
 
 
 def controller_needs(case: ControllerCase) -> Iterator[Need]:
@@ -57,9 +67,7 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
     """Name the rule and what it objects to."""
     for refusal in refusals(case, Refused.ADMISSION):
         message, words, evidence = _say(refusal)
-        yield refusal.finding(
-            CODE, f"{refusal.maker} cannot create its pods: {message}", refusal.fix(words), evidence=evidence
-        )
+        yield refusal.finding(CODE, f"{refusal.blocked}: {message}", refusal.fix(words), evidence=evidence)
 
 
 def _say(refusal: Refusal) -> tuple[str, str, tuple[Evidence, ...]]:
@@ -79,9 +87,17 @@ def _say(refusal: Refusal) -> tuple[str, str, tuple[Evidence, ...]]:
         )
     uncalled = _UNCALLED.search(words)
     if uncalled:
+        service = _SERVICE.search(uncalled["why"])
+        behind = f"Service {service['name']} in namespace {service['namespace']}" if service else "the Service"
+        look = f" (kubectl svc-trace -n {service['namespace']} {service['name']})" if service else ""
+        what = f"Repair {behind} behind webhook {uncalled['hook']}{look}"
+        if "x509: " in uncalled["why"]:
+            what = (
+                f"Renew the certificate of {behind}, or the caBundle in the configuration of webhook {uncalled['hook']}"
+            )
         return (
-            f"webhook {uncalled['hook']} does not answer, and its failurePolicy is Fail: {_plain(uncalled['why'])}",
-            f"Repair the Service behind webhook {uncalled['hook']}, or remove its configuration if it is left over.",
+            f"webhook {uncalled['hook']} does not answer, and its failurePolicy is Fail: {_reason(uncalled['why'])}",
+            f"{what}, or remove its configuration if it is left over.",
             (),
         )
     webhook = _WEBHOOK.search(words)
@@ -112,15 +128,30 @@ def _say(refusal: Refusal) -> tuple[str, str, tuple[Evidence, ...]]:
                 f"Set {field} of {target} to {close or 'an existing class'}, or create {kind} {name}.",
                 (Evidence("spec", f"{refusal.maker} spec.template.spec.{field}", name),),
             )
+    ending = _TERMINATING.search(words)
+    if ending:
+        return (
+            f"namespace {ending['namespace']} is being terminated.",
+            f"Wait until it is gone, then create namespace and {target} again; if it hangs, its status.conditions name "
+            f"what is left: kubectl get namespace {ending['namespace']} -o yaml.",
+            (),
+        )
     if _CONSTRAINT.search(words):
         account = text(refusal.pod_spec, "serviceAccountName") or "default"
+        objects_to = list(dict.fromkeys(m["what"] for m in _OBJECTION.finditer(words)))
+        because = f": {_plain('; '.join(objects_to[:3]))}." if objects_to else "."
         return (
-            f"no security context constraint that ServiceAccount {account} may use allows them.",
+            f"no security context constraint that ServiceAccount {account} may use allows them{because}",
             f"Lower what {target} asks for, or grant a constraint: oc adm policy add-scc-to-user SCC -z {account} "
             f"-n {namespace}.",
             (),
         )
     return f"{_plain(words)}", f"Change {target} as the API server's words say.", ()
+
+
+def _reason(words: str) -> str:
+    """Return why the call failed, without the call."""
+    return _plain(_POST.sub("", words))
 
 
 def _plain(words: str) -> str:

@@ -41,17 +41,17 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
     namespace = case.ref.namespace
     for refusal in refusals(case, Refused.LIMIT_RANGE):
         names = [name_of(r) for r in case.snapshot.list("limitranges", namespace).items]
-        which = f"LimitRange {', '.join(names)}" if names else "a LimitRange"
+        which = f"LimitRange {', '.join(names)}" if names else "the LimitRange of the namespace"
         matches = list(_RANGE.finditer(refusal.words))
         if matches:
             parts = [
                 f"{m['resource']} {m['what']} {m['asked'].strip(' .')} ({m['edge']} per {m['per']} {m['limit']})"
                 for m in matches
             ]
-            message = f"{refusal.maker} cannot create its pods: {which} forbids {'; '.join(parts)}."
+            message = f"{refusal.blocked}: {which} forbids {'; '.join(parts)}."
             sure = Confidence.CONFIRMED
         else:
-            message = f"{refusal.maker} cannot create its pods: {refusal.words}"
+            message = f"{refusal.blocked}: {refusal.words}"
             # Without a LimitRange the template contradicts itself.
             sure = Confidence.CONFIRMED if "ratio" in refusal.words else Confidence.LIKELY
         yield refusal.finding(

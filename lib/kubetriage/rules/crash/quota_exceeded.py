@@ -58,17 +58,27 @@ def _pairs(listed: str) -> dict[str, str]:
 
 def _exceeded(refusal: Refusal) -> Finding:
     match = _EXCEEDED.search(refusal.words)
+    if "to match these scopes" in refusal.words:
+        own = text(refusal.pod_spec, "priorityClassName")
+        return refusal.finding(
+            CODE,
+            f"{refusal.blocked}: pods of {f'priority class {own}' if own else 'their priority class'} need a quota of "
+            f"their own here, and namespace {refusal.case.ref.namespace} has none.",
+            refusal.fix(
+                f"Create a ResourceQuota with scopeSelector PriorityClass In [{own or 'CLASS'}] in namespace "
+                f"{refusal.case.ref.namespace}, or set another priorityClassName in {refusal.target}."
+            ),
+            verify=(f"kubectl -n {refusal.case.ref.namespace} get resourcequota",),
+        )
     if match is None:
         return refusal.finding(
             CODE,
-            f"{refusal.maker} cannot create its pods: {refusal.words}",
+            f"{refusal.blocked}: {refusal.words}",
             refusal.fix(f"Free quota in namespace {refusal.case.ref.namespace}, or have it raised."),
         )
     quota, namespace = match["quota"].strip(), refusal.case.ref.namespace
     asked, used, limit = (_pairs(match[g]) for g in ("asked", "used", "limit"))
-    short = [
-        f"{key}: {used.get(key, '?')} of {limit[key]} used, the pod needs {asked.get(key, '?')} more" for key in limit
-    ]
+    short = [f"{key}: {used.get(key, '?')} of {limit[key]} used, {asked.get(key, '?')} more needed" for key in limit]
     found = refusal.case.snapshot.get("resourcequotas", namespace, quota).obj
     hard, now = labels(found, "status", "hard"), labels(found, "status", "used")
     evidence = tuple(
@@ -78,7 +88,7 @@ def _exceeded(refusal: Refusal) -> Finding:
     )
     return refusal.finding(
         CODE,
-        f"{refusal.maker} cannot create its pods: quota {quota} is used up ({'; '.join(short)}).",
+        f"{refusal.blocked}: quota {quota} has no room for them ({'; '.join(short)}).",
         refusal.fix(_words(refusal, quota, limit)),
         evidence=evidence,
         verify=(f"kubectl -n {namespace} describe resourcequota {quota}",),
@@ -90,7 +100,7 @@ def _words(refusal: Refusal, quota: str, limit: dict[str, str]) -> str:
     namespace = refusal.case.ref.namespace
     amounts = [key for key in limit if key != "pods" and not key.startswith("count/")]
     lower = f", lower {', '.join(amounts)} of {refusal.target}" if amounts else ""
-    return f"Remove pods of namespace {namespace}{lower}, or have quota {quota} raised."
+    return f"Remove {refusal.product} of namespace {namespace}{lower}, or have quota {quota} raised."
 
 
 def _must(refusal: Refusal) -> Finding | None:
@@ -102,7 +112,7 @@ def _must(refusal: Refusal) -> Finding | None:
     containers = [text(c, "name") for c in objects(refusal.pod_spec, "containers")]
     return refusal.finding(
         CODE,
-        f"{refusal.maker} cannot create its pods: quota {quota} demands {resources}, and they do not set it.",
+        f"{refusal.blocked}: quota {quota} demands {resources}, and they do not set it.",
         refusal.fix(
             f"Set {resources} for container {', '.join(containers) or '...'} in {refusal.target}, or add a LimitRange "
             "with defaults to the namespace."

@@ -26,7 +26,7 @@ class Refused(enum.Enum):
 # apiserver admission plugins, 1.28 to 1.36.
 _WORDS: tuple[tuple[Refused, re.Pattern[str]], ...] = (
     # plugin/pkg/admission/resourcequota/controller.go.
-    (Refused.QUOTA, lazy(r"exceeded quota: |failed quota: ")),
+    (Refused.QUOTA, lazy(r"exceeded quota: |failed quota: |insufficient quota to match these scopes")),
     # plugin/pkg/admission/limitranger/admission.go; the last when its defaults contradict the pod's own requests.
     (
         Refused.LIMIT_RANGE,
@@ -39,8 +39,15 @@ _WORDS: tuple[tuple[Refused, re.Pattern[str]], ...] = (
     (Refused.SERVICE_ACCOUNT, lazy(r'error looking up service account|serviceaccount "[^"]+" not found')),
 )
 # statefulset: "create Pod web-0 in StatefulSet web failed error: ..."; the others "Error creating: ...".
-_LEAD = lazy(r"\A(?:Error creating: |create Pod \S+ in StatefulSet \S+ failed error: |Error creating (?:pod|job): )")
-_POD = lazy(r'\Apods? "(?P<name>[^"]*)" is (?:forbidden|invalid): |\AInternal error occurred: ')
+_LEAD = lazy(
+    r"\A(?:Error creating: |create (?:Claim \S+ for )?Pod \S+ in StatefulSet \S+ failed error: |"
+    r"Error creating (?:pod|job): )"
+)
+_CLAIM = lazy(r"\Acreate Claim ")
+_POD = lazy(
+    r'\A(?:pods?|jobs\.batch|persistentvolumeclaims) "(?P<name>[^"]*)" is (?:forbidden|invalid): |'
+    r"\AInternal error occurred: "
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,17 @@ class Refusal:
     def maker(self) -> str:
         """The controller as TYPE/NAME."""
         return f"{self.kind.lower()}/{name_of(self.obj)}"
+
+    @property
+    def product(self) -> str:
+        """What the controller was to create, in words."""
+        claim = _CLAIM.search(self.evidence[0].value) if self.evidence else None
+        return "claims" if claim else "jobs" if self.kind == "CronJob" else "pods"
+
+    @property
+    def blocked(self) -> str:
+        """The begin of every message: who cannot create what."""
+        return f"{self.maker} cannot create its {self.product}"
 
     @property
     def target(self) -> str:

@@ -46,8 +46,7 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
         patch = {"serviceAccountName": close} if close else None
         yield refusal.finding(
             CODE,
-            f"{refusal.maker} cannot create its pods: ServiceAccount {name} does not exist in namespace "
-            f"{case.ref.namespace}.{elsewhere}",
+            f"{refusal.blocked}: ServiceAccount {name} does not exist in namespace {case.ref.namespace}.{elsewhere}",
             refusal.fix(_words(name, close, refusal.target, case.ref.namespace), patch),
             evidence=(Evidence("spec", f"{refusal.maker} spec.template.spec.serviceAccountName", name),),
             verify=(f"kubectl -n {case.ref.namespace} get serviceaccount",),

@@ -42,6 +42,8 @@ def conclude(case: Case, findings: list[Finding]) -> list[Finding]:
 
 def check_controller(case: ControllerCase) -> Iterator[Finding]:
     """Say that pods are wanted and none is there; asked only where no other rule has an explanation."""
+    if case.kind == "CronJob":
+        yield from _schedule(case)
     wanted, have = _counts(case)
     age = case.now - case.created if case.created is not None else None
     if case.pods or not wanted or have >= wanted or (age is not None and age <= SETTLING):
@@ -50,6 +52,9 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
     gaps = [f"events of {k.lower()}/{name_of(o)} could not be read" for k, o in case.family if not _told(case, k, o)]
     if not pods.complete:
         gaps.insert(0, f"its pods could not be listed ({pods.why})")
+    below = case.snapshot.list("replicasets", case.ref.namespace)
+    if case.kind == "Deployment" and not below.complete:
+        gaps.append(f"its ReplicaSets, whose events would tell, could not be listed ({below.why})")
     said = "; ".join(gaps) or "no event or condition says why"
     evidence = [Evidence("status", "status", f"{have} of {wanted} pods")]
     for condition in objects(case.raw, "status", "conditions"):
@@ -65,8 +70,54 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
         case.ref,
         f"{case.kind} {case.ref.name} wants {wanted} pod{'s' if wanted != 1 else ''} and has {have}: {said}.{paused}",
         tuple(evidence),
-        fix=(Fix("Close the gap that is named, or look again while it tries to create a pod."),),
+        fix=(
+            Fix(
+                f"Let it go on: kubectl -n {case.ref.namespace} rollout resume {where}."
+                if paused
+                else "Close the gap that is named, or look again while it tries to create a pod."
+            ),
+        ),
         verify=(f"kubectl -n {case.ref.namespace} describe {where}",),
+    )
+
+
+# cronjob_controllerv2.go: why a CronJob starts nothing, or leaves out a run.
+_SCHEDULE = {
+    "UnparseableSchedule": (Severity.ERROR, "has a schedule that cannot be read, so it never starts a job"),
+    "UnknownTimeZone": (Severity.ERROR, "names a time zone that does not exist, so it never starts a job"),
+    "UnparseableTimeZone": (Severity.ERROR, "names a time zone that cannot be read, so it never starts a job"),
+    "MissSchedule": (Severity.WARNING, "missed its time to start by more than startingDeadlineSeconds"),
+    "JobAlreadyActive": (
+        Severity.NOTE,
+        "left out a run, because the one before still goes on (concurrencyPolicy Forbid)",
+    ),
+}
+
+
+def _schedule(case: ControllerCase) -> Iterator[Finding]:
+    """Tell from its newest event of this kind why a CronJob does not start a job when it should."""
+    event = case.events_of(case.kind, case.raw).last(*_SCHEDULE, "SuccessfulCreate")
+    if event is None or event.reason not in _SCHEDULE:
+        return
+    severity, what = _SCHEDULE[event.reason]
+    active = [text(j, "name") for j in objects(case.raw, "status", "active")]
+    spec = mapping(case.raw, "spec")
+    fix = f"Correct spec.schedule and spec.timeZone of cronjob/{case.ref.name}."
+    if event.reason == "JobAlreadyActive":
+        job = f"job/{active[0]}" if active else "the job that still runs"
+        fix = f"See why {job} takes so long, or set another concurrencyPolicy in cronjob/{case.ref.name}."
+    elif event.reason == "MissSchedule":
+        fix = f"Raise startingDeadlineSeconds of cronjob/{case.ref.name}, or see what held up kube-controller-manager."
+    asked = {f: text(spec, f) for f in ("schedule", "timeZone", "concurrencyPolicy")}
+    yield Finding(
+        CODE,
+        severity,
+        Confidence.CONFIRMED,
+        case.ref,
+        f"CronJob {case.ref.name} {what}: {event.message.rstrip('.')}.",
+        (event.evidence(), *(Evidence("spec", f"spec.{f}", v) for f, v in asked.items() if v)),
+        fix=(Fix(fix),),
+        verify=(f"kubectl -n {case.ref.namespace} describe cronjob {case.ref.name}",),
     )
 
 
