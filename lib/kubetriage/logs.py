@@ -264,7 +264,7 @@ _HOLLOW = lazy(
 # What programs append to the reason for which they end.
 _ANY_URL = lazy(r"\bhttps?://\S+")
 _GOODBYE = lazy(
-    r"[\s,;:.(-]+(?:exiting|aborting|giving up|quitting|shutting down|terminating|stopping|bye)\b.{0,30}\Z",
+    r"[\s,;:.(-]{1,3}(?:exiting|aborting|giving up|quitting|shutting down|terminating|stopping|bye)\b.{0,30}\Z",
     re.IGNORECASE,
 )
 # Words of failure in plain text, in the order of how often programs use them. Zero counts do not match.

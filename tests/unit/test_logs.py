@@ -875,6 +875,14 @@ def test_nothing_raises_and_everything_is_bounded(log: str) -> None:
         "x.y:80 ",
         "PHP Fatal error:  Uncaught x\n",
         "a:1:in `b': c (D)\n",
+        "npm ERR! x\n",
+        "  A\\B\n\n  x\n\n  at x:1\n",
+        "In a.php line 1:\n\n  x\n",
+        "usage:\n",
+        "*** FATAL ***\n",
+        "failed to start ",
+        "error  .(-",
+        "x: 1: A: ",
     ],
 )
 def test_a_hostile_log_is_read_quickly(unit: str) -> None:

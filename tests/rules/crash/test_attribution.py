@@ -193,6 +193,53 @@ def test_a_system_oom_of_the_node_is_shown_with_an_unattributed_sigkill():
     finding = crash_findings(raw, node, oom)[0]
     assert finding.cause == "KilledBySignal"
     assert any("victim process: java" in e.value for e in finding.evidence)
+    assert "node node-1 ran out of memory" in finding.message
+
+
+def test_a_system_oom_of_another_time_is_not_told():
+    node = obj("Node", "node-1", metadata={"uid": "node-1"})
+    oom = event("SystemOOM", "System OOM encountered, victim process: java, pid: 77", node, last=-3000)
+    raw = pod(statuses=[status(state=back_off(), last=terminated(137, "Error", -102, -60))])
+    assert "out of memory" not in crash_findings(raw, node, oom)[0].message
+
+
+def test_a_shell_that_reports_a_killed_child_is_told():
+    raw = pod(statuses=[status(state=back_off(), last=terminated(137, "Error", -102, -60))])
+    told, untold = (crash_findings(raw, logs={"app": f"epoch 1\n{line}\n"})[0] for line in ("Killed", "epoch 2"))
+    assert "a child was killed" in told.message
+    assert "a child was killed" not in untold.message
+
+
+HOOKED = {"lifecycle": {"postStart": {"exec": {"command": ["/hook"]}}}}
+HOOK_FAILED = event("FailedPostStartHook", "PostStartHook failed", container="app", last=-100)
+
+
+def test_the_failed_hook_itself_tells_of_the_kill_when_the_kill_was_dropped():
+    verdict = killed(137, "Error", started(), HOOK_FAILED, spec=HOOKED)
+    assert (verdict.killer, verdict.confidence) == (Killer.POST_START, Confidence.CONFIRMED)
+
+
+@pytest.mark.parametrize(
+    ("code", "log", "cause"),
+    [
+        (1, "panic: no config\n\ngoroutine 1 [running]:\n", "AppError"),
+        (1, "stopping\n", "PostStartHookFailed"),
+        (137, "panic: no config\n\ngoroutine 1 [running]:\n", "PostStartHookFailed"),
+    ],
+)
+def test_a_hook_fails_in_a_container_that_ended_by_itself(code, log, cause):
+    last = terminated(code, "Error", -101, -100)
+    raw = pod(containers=[container(**HOOKED)], statuses=[status(state=back_off(), last=last)])
+    found = crash_causes(raw, HOOK_FAILED, killing("FailedPostStartHook", -100), logs={"app": log})
+    assert found == [(cause, "app")]
+
+
+@pytest.mark.parametrize("words", ["Container app resize requires restart", "Container app definition changed"])
+def test_a_restart_for_a_change_of_the_pod_is_no_crash(words):
+    last = terminated(143, "Error", -9000, -60)
+    again = status(state=running(-59), last=last, restarts=1, ready=True)
+    assert crash_causes(pod(statuses=[again], ready=True), killing(words, -61)) == []
+    assert crash_causes(pod(statuses=[again], ready=True), killing(words, -9100)) == [("TerminatedBySignal", "app")]
 
 
 @pytest.mark.parametrize(

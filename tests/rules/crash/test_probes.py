@@ -264,6 +264,7 @@ def unready(*events, since=-600, logs=None, others=(), other_statuses=(), **spec
     ("met", "words"),
     [
         ("HTTP probe failed with statuscode: 404", "/healthz"),
+        ("HTTP probe failed with statuscode: 404, body: path: not found", "/healthz"),
         ("HTTP probe failed with statuscode: 503", "503"),
         ("HTTP probe failed with statuscode: 401", "credentials"),
         (TIMED_OUT, "1 s"),
@@ -367,6 +368,38 @@ def test_a_missing_binary_that_the_runtime_reports_as_exit_126_counts_and_kills(
     raw = looping(livenessProbe={"exec": {"command": ["/probe"]}, "periodSeconds": 5, "failureThreshold": 3})
     got = crash_causes(raw, DEPLOYMENT, unhealthy("Liveness", met), kill(), logs={"app": "serving"})
     assert got[0] == ("LivenessProbeFailed", "app")
+
+
+NO_PROGRAM = (
+    'time="2026-11-24T11:59:00Z" level=error msg="exec failed: unable to start container process: exec: '
+    '\\"/bin/check\\": stat /bin/check: no such file or directory"'
+)
+TRACEBACK = 'Traceback (most recent call last):\n  File "/h.py", line 3, in <module>\nTimeoutError: queue is stuck\n'
+
+
+@pytest.mark.parametrize(
+    ("met", "words", "fix"),
+    [
+        (NO_PROGRAM, "the container has no command /bin/check", "Install /bin/check"),
+        ("sh: 1: curl: not found\n", "the container has no command curl", "Install curl"),
+        (TRACEBACK, "TimeoutError: queue is stuck", "by hand"),
+        ("page not found\n", "page not found", "by hand"),
+        ("stat: cannot stat '/tmp/ready': No such file or directory\n", "/tmp/ready", "by hand"),
+    ],
+)
+def test_what_the_command_of_a_probe_met(met, words, fix):
+    spec = {"exec": {"command": ["/bin/check", "-x"]}, "periodSeconds": 5}
+    finding = unready(unhealthy("Readiness", met, last=-3, count=90), readinessProbe=spec)[0]
+    assert words in finding.message
+    assert fix in finding.fix[0].text
+
+
+def test_a_grpc_server_that_is_not_serving_says_so_itself():
+    met = 'service unhealthy (responded with "NOT_SERVING")'
+    spec = {"grpc": {"port": 8080}, "periodSeconds": 5}
+    finding = unready(unhealthy("Readiness", met, last=-3, count=90), readinessProbe=spec)[0]
+    assert "NOT_SERVING" in finding.message
+    assert "what its health service checks" in finding.fix[0].text
 
 
 def test_an_instance_that_passed_its_first_probes_did_not_start_slowly():

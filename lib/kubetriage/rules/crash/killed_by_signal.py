@@ -20,6 +20,7 @@ from kubetriage.events import node_events
 from kubetriage.fields import texts
 from kubetriage.logs import last_line
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.pods import Container, Termination
 from kubetriage.rules.crash.attribution import Attribution, Killer, attribute
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.node_restarted import NEAR
@@ -37,13 +38,15 @@ def check(case: Case) -> Iterator[Finding]:
         if verdict is None or verdict.killer not in (Killer.UNKNOWN, Killer.STOPPED):
             continue
         lived = end.age_words()
+        node_oom = tuple(_node_oom(case, end))
+        shell = tuple(_shell(case, container))
         yield Finding(
             CODE,
             Severity.ERROR,
             Confidence.POSSIBLE if verdict.still_possible else verdict.confidence,
             container.ref,
-            f"SIGKILL ended {container.name}{lived}, and {_who(verdict)}.",
-            (*verdict.evidence, *_node_oom(case), *_shell(case, container.name)),
+            f"SIGKILL ended {container.name}{lived}, and {_who(case, verdict, node_oom, shell)}.",
+            (*verdict.evidence, *node_oom, *shell),
             verdict.ruled_out + verdict.still_possible,
             (Fix(_next_step(case, verdict)),),
             (
@@ -53,30 +56,30 @@ def check(case: Case) -> Iterator[Finding]:
         )
 
 
-def _who(verdict: Attribution) -> str:
+def _who(case: Case, verdict: Attribution, node_oom: tuple[Evidence, ...], shell: tuple[Evidence, ...]) -> str:
     if verdict.killer is Killer.STOPPED and verdict.event is not None:
         return f"the kubelet stopped it ({verdict.event.message})"
+    if node_oom:
+        return f"node {case.pod.node} ran out of memory at that time ({node_oom[0].value})"
+    if any(e.source == "log" for e in shell):
+        return "its shell says that a child was killed; nothing says what sent the signal"
     rivals = ", ".join(dict.fromkeys(r.cause for r in verdict.still_possible))
     return f"nothing says what sent it; not ruled out: {rivals}" if rivals else "nothing says what sent it"
 
 
-def _node_oom(case: Case) -> Iterator[Evidence]:
+def _node_oom(case: Case, end: Termination) -> Iterator[Evidence]:
     """Yield OOM kills that the node reported around the end."""
-    ends = [e.finished for c in case.containers if (e := case.crash(c)) is not None and e.finished is not None]
     for event in node_events(case.snapshot, case.pod.node).select("SystemOOM", "OOMKilling"):
-        if event.last is not None and any(abs(event.last - e) <= NEAR for e in ends):
+        if event.last is not None and end.finished is not None and abs(event.last - end.finished) <= NEAR:
             yield event.evidence()
 
 
-def _shell(case: Case, name: str) -> Iterator[Evidence]:
+def _shell(case: Case, container: Container) -> Iterator[Evidence]:
     """Yield the word of a shell whose child was killed."""
-    container = case.pod.container(name)
-    if container is None:
-        return
     line = last_line(case.log(container).text)
     # dash, bash and busybox ash print "Killed" (bash with the command after it) for a child that SIGKILL ended.
     if line == "Killed" or line.split()[-1:] == ["Killed"] or " Killed " in line:
-        yield Evidence("log", name, line)
+        yield Evidence("log", container.name, line)
     words = [*texts(container.spec, "command"), *texts(container.spec, "args")]
     if words and words[0].rsplit("/", 1)[-1] in ("sh", "bash", "ash", "dash"):
         yield container.fact("spec", "command", " ".join(words[:2]) + " ...: PID 1 is a shell")

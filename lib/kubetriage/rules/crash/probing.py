@@ -253,6 +253,8 @@ def read_probe_event(event: Event) -> ProbeEvent | None:
     status = _STATUS_CODE.search(output)
     refused = _REFUSED.search(output)
     failure = next((f for f, pattern in _KINDS if pattern.search(output)), None)
+    if failure is Failure.NO_COMMAND and status:
+        failure = None  # a body that follows the status
     if failure is None or (refused and failure is Failure.TIMEOUT):
         if refused or "connection refused" in output:
             failure = Failure.REFUSED
