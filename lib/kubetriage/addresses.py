@@ -14,6 +14,13 @@ def is_address(host: str) -> bool:
     return True
 
 
+def is_public(host: str) -> bool:
+    """Tell whether a host is an IP address of the public internet, so neither a pod nor a Service."""
+    import ipaddress
+
+    return is_address(host) and ipaddress.ip_address(host).is_global
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether a host is the machine (or pod) itself: ``localhost``, ``127.0.0.0/8`` or ``::1``."""
     import ipaddress

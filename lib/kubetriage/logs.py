@@ -447,7 +447,8 @@ _ERROR_KEYS = (
     "expired", "in use", "corrupt", "mismatch", "unsupported", "illegal", "bad", "unreachable", "exceeded",
     "assertion", "crit", "emerg", "alert", "severe", "ftl", "fata", "runtime: out", "sig", "insufficient",
     "conflicting", "terminating", "unhandled", "caused by", "throwable", "fault", "death", "interrupt", ":in ",
-    "** (", "sh: ", " line ", "goroutine ", "already ", "\\", "you ",
+    "no route", "unreach", "misbehaving", "reset", "hang up", "broken", "resol", "** (",
+    "sh: ", " line ", "goroutine ", "already ", "\\", "you ",
     "read-only", "directory", "busy", "exists", "substitution", "unbound", "argument", "operator",
 )  # fmt: skip
 
@@ -959,7 +960,7 @@ def _stack(log: _Log, at: int, body: str) -> LastError | None:
     uncaught = bool(
         re.match(r"Exception in thread|Unhandled [Ee]xception|Uncaught ", body)
         or _level_of(body) == "fatal"
-        or "Application run failed" in body + log.body(at - 1)
+        or any("Application run failed" in log.body(i) for i in range(max(at - 2, 0), at + 1))
         or (
             language == "node"
             and (log.body(end).startswith("Node.js v") or log.body(end + 1).startswith("Node.js v") or _thrown(log, at))
@@ -1270,7 +1271,8 @@ def _plain(log: _Log, at: int, body: str) -> LastError | None:
         words, end = _continued(log, words, at + 1)
         return log.error(at, end, language, "error", words)
     probe = _ANY_URL.sub("", words[:1000])
-    if _WEAK.search(probe) and not _NOT_WEAK.search(probe) and not _FRAME.match(words):
+    failed = _WEAK.search(probe) or _kind(probe) in ("refused", "unresolved", "timeout", "unreachable", "reset")
+    if failed and not _NOT_WEAK.search(probe) and not _FRAME.match(words):
         weight: Weight = "error" if _GOODBYE.search(probe) else "weak"
         return log.error(at, at + 1, language, weight, words)
     return None
@@ -1348,6 +1350,8 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
             r"|Name does not resolve|No address associated|lookup address information|server misbehaving"
             r"|Unknown (?:MySQL )?server host|host is known|bad address|NameResolutionError|<unresolved>|Unknown host"
             r"|No resolvable bootstrap|DNS query name does not exist"
+            # Go: the resolver itself did not answer.
+            r"|\blookup [\w.-]{1,253}(?: on \S{1,60})?: (?:read|write|dial) udp"
             # Much else is "resolved" too: placeholders, modules, services of a container.
             r"|(?:could ?n[o']t|can(?:no|')t|unable to|failed to) resolve (?:the )?(?:host|server|address"
             r"|domain|name\b|ip\b|dns\b"

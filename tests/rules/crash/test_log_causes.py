@@ -311,13 +311,13 @@ def endpoints(name="db", namespace=NAMESPACE, ready=(), port=5432):
         pytest.param(
             "connect to db:5432: connection refused",
             [service(), endpoints(ready=(True,))],
-            "1 ready endpoints",
+            "has 1 ready endpoint now",
             id="ready now",
         ),
         pytest.param(
             "connect to db.shop.svc.cluster.local:5432: connection refused",
             [service(), endpoints(ready=(False,))],
-            "none of its 1 endpoints",
+            "its endpoint is not ready",
             id="long name",
         ),
         pytest.param(
@@ -327,6 +327,38 @@ def endpoints(name="db", namespace=NAMESPACE, ready=(), port=5432):
             id="name.namespace",
         ),
         pytest.param("connect to 10.96.3.3:5432: connection refused", [service()], "Service db", id="cluster IP"),
+        pytest.param(
+            "dial tcp: lookup db on 10.96.0.10:53: read udp 10.1.0.7:4->10.96.0.10:53: i/o timeout",
+            [service(), endpoints(ready=(True,))],
+            "the cluster's DNS did not answer",
+            id="resolver",
+        ),
+        pytest.param(
+            "dial tcp: lookup db-1.db on 10.96.0.10:53: no such host",
+            [service(clusterIP="None"), endpoints(ready=(True,))],
+            "it publishes no ready pod db-1",
+            id="pod of a headless Service",
+        ),
+        pytest.param(
+            'Get "https://10.96.0.1:443/api/v1/namespaces/shop/pods": dial tcp 10.96.0.1:443: i/o timeout',
+            [],
+            "the Kubernetes API server",
+            id="API server",
+        ),
+        pytest.param(
+            'Get "https://10.96.3.3:443/api/v1/orders": dial tcp 10.96.3.3:443: i/o timeout',
+            [service(port=443)],
+            "Service db",
+            id="an API of its own",
+        ),
+        pytest.param(
+            'Get "http://169.254.169.254/latest": dial tcp 169.254.169.254:80: i/o timeout',
+            [],
+            "the metadata service of the cloud",
+            id="metadata",
+        ),
+        pytest.param("dial tcp 52.1.2.3:443: i/o timeout", [], "outside of the cluster", id="public address"),
+        pytest.param("dial tcp 10.1.2.3:443: connect: no route to host", [], "no Service has", id="private address"),
         pytest.param(
             "connect to 10.77.0.1:5432: connection refused", [service()], "no Service has this address", id="foreign IP"
         ),

@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from kubetriage.addresses import is_address, is_loopback
+from kubetriage.addresses import is_address, is_loopback, is_public
 from kubetriage.fields import Obj, dig, flag, name_of, namespace_of, number, objects, text, texts
 from kubetriage.logs import Address
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
@@ -145,7 +145,8 @@ def _service_names(case: Case, host: str) -> list[tuple[str, str]]:
     if len(labels) == 1:
         return [(labels[0], case.pod.namespace)]
     if len(labels) == 2:
-        return [(labels[0], labels[1])]
+        # Else pod.service, a pod of a headless Service.
+        return [(labels[0], labels[1]), (labels[1], case.pod.namespace)]
     return []
 
 
@@ -158,10 +159,15 @@ def _look_up(case: Case, words: LastWords, address: Address) -> _Verdict:
         )
     if is_loopback(host):
         return _own_pod(case, words, address)
+    if _is_api_server(address):
+        return _api_server(case, words)
     if is_address(host):
         return _by_ip(case, words, address)
-    for service, namespace in _service_names(case, host):
-        found = case.snapshot.get("services", namespace, service)
+    names = [
+        (service, namespace, case.snapshot.get("services", namespace, service))
+        for service, namespace in _service_names(case, host)
+    ]
+    for service, namespace, found in sorted(names, key=lambda n: not n[2].found)[:1]:
         if found.found:
             return _service(case, words, address, found.obj)
         if found.unseen:
@@ -183,6 +189,35 @@ def _look_up(case: Case, words: LastWords, address: Address) -> _Verdict:
             f"on the way."
         ),
         verify=(case.kubectl(f"get pod {case.pod.name} -o jsonpath='{{.spec.dnsPolicy}} {{.spec.dnsConfig}}'"),),
+    )
+
+
+# client-go prints the URL of a request: discovery, a core resource, a resource of a group.
+_API_PATH = lazy(
+    r"https://[^/\s\"']{1,260}/(?:(?:api|apis|version)\?timeout=|apis/[\w.-]{1,120}/v\d"
+    r"|api/v1/(?:namespaces|nodes|pods|secrets|configmaps|services|endpoints|events|persistentvolumes)\b)"
+)
+_METADATA = ("169.254.169.254", "fd00:ec2::254", "metadata.google.internal")
+"""Where EC2, Google Cloud, Azure and others answer questions of a virtual machine about itself."""
+
+
+def _is_api_server(address: Address) -> bool:
+    named = address.host == "kubernetes" or address.host.startswith("kubernetes.default")
+    return named or (is_address(address.host) and _API_PATH.search(address.line) is not None)
+
+
+def _api_server(case: Case, words: LastWords) -> _Verdict:
+    node = case.pod.node or "its node"
+    return _Verdict(
+        "that is the Kubernetes API server",
+        Fix(
+            f"Check that the API server is up, that kube-proxy and the network plugin work on node {node}, and that "
+            f"egress NetworkPolicies of namespace {case.pod.namespace} let {words.container.name} reach it."
+        ),
+        verify=(
+            "kubectl get --raw /readyz",
+            f"kubectl -n kube-system get pods -o wide --field-selector spec.nodeName={node}",
+        ),
     )
 
 
@@ -236,6 +271,22 @@ def _by_ip(case: Case, words: LastWords, address: Address) -> _Verdict:
                     ),
                     verify=(case.kubectl(f"get pod {target}"),) if target else (),
                 )
+    if address.host in _METADATA:
+        return _Verdict(
+            "that is the metadata service of the cloud, which answers only on the node's own network",
+            Fix(
+                f"Give {words.container.name} its cloud credentials through the ServiceAccount (workload identity) "
+                f"instead, or let pods reach the metadata service (on EC2 its hop limit must be 2 or more)."
+            ),
+        )
+    if is_public(address.host):
+        return _Verdict(
+            "it is an address outside of the cluster",
+            Fix(
+                f"Check that {address.host} answers, and what is on the way from node {case.pod.node or '?'}: egress "
+                f"NetworkPolicies, NAT, firewalls."
+            ),
+        )
     seen = "no Service has this address" if listing.complete else "whether a Service has this address was not seen"
     return _Verdict(
         seen,
@@ -348,7 +399,7 @@ def _service(case: Case, words: LastWords, address: Address, service: Obj) -> _V
             verify,
         )
     if address.kind == "unresolved":
-        return _unresolved(case, who, service, verify)
+        return _unpublished(case, who, service, address) or _unresolved(case, who, service, verify)
     offered = [number(p, "port") for p in objects(service, "spec", "ports")]
     headless = text(service, "spec", "clusterIP") == "None"
     if port is not None and not headless and offered and port not in offered:
@@ -388,7 +439,12 @@ def _service(case: Case, words: LastWords, address: Address, service: Obj) -> _V
         )
     if not ready:
         return _Verdict(
-            f"{who} exists but none of its {len(endpoints)} endpoints is ready",
+            f"{who} exists but "
+            + (
+                "its endpoint is not ready"
+                if len(endpoints) == 1
+                else f"none of its {len(endpoints)} endpoints is ready"
+            ),
             Fix(f"Get the pods behind {who} ready first; then {words.container.name} can connect."),
             (Evidence("config", at, f"0 of {len(endpoints)} endpoints ready"),),
             (f"kubectl svc-trace svc/{name} -n {namespace}", *verify),
@@ -400,13 +456,13 @@ def _service(case: Case, words: LastWords, address: Address, service: Obj) -> _V
     if address.kind in ("timeout", "unreachable") and policies:
         evidence.append(Evidence("config", f"networkpolicies in namespace {namespace}", ", ".join(policies[:5])))
         return _Verdict(
-            f"{who} has {len(ready)} ready endpoints; NetworkPolicies in namespace {namespace} may drop the packets",
+            f"{who} has {_endpoints(ready)}; NetworkPolicies in namespace {namespace} may drop the packets",
             Fix(f"Check that the NetworkPolicies {', '.join(policies[:5])} let pod {case.pod.name} in."),
             tuple(evidence),
             (f"kubectl svc-trace svc/{name} -n {namespace}", *verify),
         )
     return _Verdict(
-        f"{who} has {len(ready)} ready endpoints now",
+        f"{who} has {_endpoints(ready)} now",
         Fix(
             f"It may have been down at that time: let {words.container.name} retry. If it goes on, see where "
             f"{who} sends "
@@ -415,6 +471,10 @@ def _service(case: Case, words: LastWords, address: Address, service: Obj) -> _V
         tuple(evidence),
         (f"kubectl svc-trace svc/{name} -n {namespace}", *verify),
     )
+
+
+def _endpoints(ready: list[Obj]) -> str:
+    return "1 ready endpoint" if len(ready) == 1 else f"{len(ready)} ready endpoints"
 
 
 def _reported(case: Case, words: LastWords, address: Address, port: int) -> Fix:
@@ -428,6 +488,31 @@ def _reported(case: Case, words: LastWords, address: Address, port: int) -> Fix:
         f"Set {setting[0]} of container {words.container.name} in {case.workload_name} to use port {port}.",
         setting[0],
         value,
+    )
+
+
+def _unpublished(case: Case, who: str, service: Obj, address: Address) -> _Verdict | None:
+    """Judge the name of one pod of a headless Service: it is published while the pod is ready."""
+    name, namespace = name_of(service), namespace_of(service)
+    pod = address.host.partition(".")[0]
+    listing = case.snapshot.list("endpointslices", namespace, labels=f"{SERVICE_NAME}={name}")
+    if pod == name or not listing.complete:
+        return None
+    slices = [s for s in listing.items if text(s, "metadata", "labels", SERVICE_NAME) == name]
+    endpoints = [e for s in slices for e in objects(s, "endpoints") if flag(e, "conditions", "ready") is not False]
+    if any(pod in (text(e, "hostname"), text(e, "targetRef", "name")) for e in endpoints):
+        return None
+    return _Verdict(
+        f"{who} exists, but it publishes no ready pod {pod}",
+        Fix(
+            f"Get pod {pod} ready, or set publishNotReadyAddresses of {who}: the names of a headless Service's pods "
+            f"resolve only while they are ready."
+        ),
+        (Evidence("config", f"endpointslices of Service {name}", f"no ready endpoint {pod}"),),
+        (
+            f"kubectl -n {namespace} get endpointslices -l {SERVICE_NAME}={name}",
+            f"kubectl -n {namespace} get pod {pod}",
+        ),
     )
 
 

@@ -119,7 +119,13 @@ class LastWords:
         for line in self._before():
             match = pattern.search(line)
             if match is not None and not (unless and unless.search(line)):
-                return Said(line.strip(), self._weaker, match)
+                # Without the fields of its log library, where the words are in its message.
+                told = last_error(line)
+                inner = pattern.search(told.summary) if told is not None else None
+                shown, match = (
+                    (told.summary, inner) if told is not None and inner is not None else (line.strip(), match)
+                )
+                return Said(shown, self._weaker, match)
         return None
 
     @property
