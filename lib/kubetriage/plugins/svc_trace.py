@@ -395,14 +395,15 @@ def _diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Dia
     made = [t for b in trace.services for t in tried(trace, b)] if trace.options.probe else []
     if made:
         tail.append(Lines("Probe", tuple(f"{t.what}: {'ok' if t.answered else 'failed'}, {t.said}" for t in made)))
+    dark = any(r.state == "not seen" for r in verdict.rows)
     rows = tuple((str(r.number), r.place.hop, r.object, r.state_text, r.evidence) for r in verdict.rows)
     return Diagnosis(
         command=PLUGIN.name,
         target=trace.target,
         summary=_summary(trace, verdict),
         findings=tuple(f.finding() for f in verdict.faults),
-        not_seen=gaps,
-        header=(("", head.cause if head is not None else "ok"),),
+        not_seen=(*gaps, *_keys_unseen(trace)),
+        header=(("", head.cause if head is not None else "no fault seen" if dark else "ok"),),
         lead=(
             Lines("", chain(trace, verdict)),
             Table("", ("#", "HOP", "OBJECT", "STATE", "EVIDENCE"), rows),
@@ -411,6 +412,13 @@ def _diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Dia
         manual=tuple(_manual(trace, verdict)),
         extra={"hops": [r.as_json() for r in verdict.rows]},
     )
+
+
+def _keys_unseen(trace: Trace) -> Iterator[NotSeen]:
+    why = "left out of the dump" if trace.snapshot.source != "cluster" else "it could not be compared"
+    for use in trace.secrets:
+        if use.leaf is not None and not use.key:
+            yield NotSeen(f"tls.key of {use.name}, whether it fits the certificate", why)
 
 
 def _summary(trace: Trace, verdict: Verdict) -> str:

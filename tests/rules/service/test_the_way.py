@@ -316,3 +316,21 @@ def test_a_missing_backend_without_weight_takes_no_requests():
         f for f in problems(trace(cluster(*objects), "httproute/web")) if f.cause == "BackendServiceNotFound"
     )
     assert (missing.severity, missing.confidence) == (Severity.WARNING, Confidence.CONFIRMED)
+
+
+# What was not seen.
+
+
+def test_a_way_with_dark_rows_is_not_called_ok():
+    found = trace(cluster(*healthy_web(), unseen=("networkpolicies",)))
+    assert found.header == (("", "no fault seen"),)
+    assert rows(found)["networkpolicies"][0] == "not seen"
+    assert not rows(found)["networkpolicies"][1].startswith("not seen")
+    assert trace(cluster(*healthy_web())).header == (("", "ok"),)
+
+
+def test_a_controller_whose_class_was_not_seen_is_not_named():
+    found = trace(cluster(*waiting_edge({}), unseen=("gatewayclasses",)), "httproute/web")
+    first = found.findings[0]
+    assert first.message.startswith("gateway/edge has waited 4d for a controller")
+    assert first.fix[0].text == "Start the controller that serves gatewayclass/istio"

@@ -49,14 +49,16 @@ def check(trace: Trace) -> Iterator[Fault]:
 def _waiting(trace: Trace, entry: Entry, found: Obj) -> Fault:
     age = age_of(entry.gateway.raw, trace.now)
     waited = human_duration(age) if age is not None else "an unknown time"
-    controller = text(entry.class_lookup.obj, "spec", "controllerName") or "its class"
+    controller = text(entry.class_lookup.obj, "spec", "controllerName")
     words = f"has waited {waited} for a controller"
     place, short = entry.place, f"no controller has processed it for {waited}"
     if not entry.class_judged and entry.class_lookup.found:
         words += f"; none has accepted gatewayclass/{entry.gateway.class_name} either"
         place, short = entry.class_place, f"no controller {controller} has accepted it for {waited}"
+    if controller:
+        words += f" ({controller})"
     young = age is not None and age < _PATIENCE
-    return _fault(entry, f"{words} ({controller})", found, Severity.NOTE if young else Severity.ERROR, short, place)
+    return _fault(entry, words, found, Severity.NOTE if young else Severity.ERROR, short, place)
 
 
 def _listeners(entry: Entry) -> Iterator[Fault]:
@@ -83,7 +85,8 @@ def _fault(entry: Entry, words: str, found: Obj, severity: Severity, short: str,
     reason = text(found, "reason")
     controller = text(entry.class_lookup.obj, "spec", "controllerName")
     if reason in ("", "Pending", "Waiting"):
-        fix = f"Start the controller {controller or 'of the class'} that serves gatewayclass/{entry.gateway.class_name}"
+        who = f"the controller {controller}" if controller else "the controller"
+        fix = f"Start {who} that serves gatewayclass/{entry.gateway.class_name}"
     else:
         fix = f"Correct what the controller names in {entry.shown}: {reason}"
     kind = text(found, "type") or "Programmed"

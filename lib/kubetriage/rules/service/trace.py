@@ -209,7 +209,7 @@ def _dns_drafts(trace: Trace) -> Iterator[Draft]:
         yield Draft(trace.dns_place, name, f"{ready}/{plural(len(dns.endpoints.items), 'endpoint')} ready")
     elif trace.options.symptom in ("nxdomain", "timeout"):
         why = dns.lookup.why if dns.lookup.unseen else dns.endpoints.why
-        yield Draft(trace.dns_place, name, "", f"not seen: {why or 'it was not found'}")
+        yield Draft(trace.dns_place, name, "", why or "it was not found")
 
 
 def _rows_of(backend: Backend, port: ServicePort | None) -> tuple[Place, ...]:
@@ -250,7 +250,7 @@ def _class_draft(entrance: Entrance) -> Draft:
     named = ingress.any_class
     listing = entrance.world.listing("ingressclasses")
     if not listing.complete and not entrance.class_object:
-        return Draft(place, f"ingressclass/{named or '<none>'}", "", f"IngressClasses not seen: {listing.why}")
+        return Draft(place, f"ingressclass/{named or '<none>'}", "", listing.why)
     shown = f"ingressclass/{named}" if named else "no class"
     if entrance.class_source == "annotation" and not entrance.class_object:
         return Draft(place, shown, "named by the legacy annotation, which needs no IngressClass object")
@@ -292,7 +292,7 @@ def _route_draft(trace: Trace, route: Path) -> Draft:
 
 def _gateway_drafts(entry: Entry) -> Iterator[Draft]:
     if not entry.lookup.found:
-        gap = f"not seen: {entry.lookup.why}" if entry.lookup.unseen else ""
+        gap = entry.lookup.why if entry.lookup.unseen else ""
         yield Draft(entry.place, entry.shown, "not found", gap)
         return
     gateway = entry.gateway
@@ -302,7 +302,7 @@ def _gateway_drafts(entry: Entry) -> Iterator[Draft]:
     said = f"{listeners}; Programmed {status}" + (f"; {addresses}" if addresses else "")
     yield Draft(entry.place, entry.shown, said, "", (entry.class_place,))
     found = entry.class_lookup
-    gap = f"not seen: {found.why}" if found.unseen else ""
+    gap = found.why if found.unseen else ""
     controller = text(found.obj, "spec", "controllerName")
     yield Draft(entry.class_place, f"gatewayclass/{gateway.class_name}", f"controller {controller}", gap)
     for use in entry.secrets:
@@ -313,7 +313,7 @@ def _backend_drafts(trace: Trace, backend: Backend, users: tuple[Place, ...]) ->
     lookup, place = backend.lookup, backend.place
     name = f"svc/{backend.name}"
     if not lookup.found:
-        gap = f"not seen: {lookup.why}" if lookup.unseen else ""
+        gap = lookup.why if lookup.unseen else ""
         yield Draft(place, name, "not found", gap, users)
         return
     if backend.is_external:
@@ -337,7 +337,7 @@ def _backend_drafts(trace: Trace, backend: Backend, users: tuple[Place, ...]) ->
             said += f"; node port {count.port.node_port}"
         gap = ""
         if view.source in ("none", "pods"):
-            gap = f"endpoints not seen: {view.why}" + (f"; from the pods: {said}" if view.source == "pods" else "")
+            gap = view.why + (f"; {said}" if view.source == "pods" else "")
         needs = (backend.pods_place, place) if not count.ready else ()
         yield Draft(backend.port_place(count.port), f"{name}:{count.port.port}", said, gap, needs)
     yield _policy_draft(trace, backend)
@@ -349,7 +349,7 @@ def _pods_draft(backend: Backend) -> Draft:
     place = backend.pods_place
     listing = backend.pod_list
     if not listing.complete:
-        return Draft(place, f"pods {backend.selector_text}", "", f"pods not seen: {listing.why}")
+        return Draft(place, f"pods {backend.selector_text}", "", listing.why)
     owners = {backend.workload(p) for p in backend.pods}
     own = next(iter(owners)) if len(owners) == 1 else None
     shown = f"{own.kind.lower()}/{own.name}" if own is not None else f"pods {backend.selector_text}"
@@ -380,7 +380,7 @@ def _policy_draft(trace: Trace, backend: Backend) -> Draft:
     place = backend.policy_place
     listing = backend.world.listing("networkpolicies", backend.namespace)
     if not listing.complete:
-        return Draft(place, "networkpolicies", "", f"not seen: {listing.why}")
+        return Draft(place, "networkpolicies", "", listing.why)
     if not backend.pods and policies_of(backend):
         return Draft(place, "networkpolicies", "", "no pod to judge them by", (backend.pods_place, backend.place))
     names = isolated(backend)
@@ -409,7 +409,7 @@ def _policy_draft(trace: Trace, backend: Backend) -> Draft:
 def _mesh_draft(trace: Trace, backend: Backend) -> Draft:
     listing = trace.world.listing("peerauthentications")
     if not listing.complete:
-        return Draft(backend.mesh_place, "peerauthentications", "", f"not seen: {listing.why}")
+        return Draft(backend.mesh_place, "peerauthentications", "", listing.why)
     pod = next(p for p in backend.pods if in_mesh(p))
     numbers = [find_port(pod.raw, port.target, port.protocol) for port in backend.ports] or [None]
     modes = sorted({mode_in_force(trace, backend, pod, number)[1] for number in numbers})
@@ -485,7 +485,7 @@ def _backend_parts(backend: Backend, port: ServicePort | None, wanted: str) -> l
         if not backend.selector:
             shown = plural(len(backend.endpoints.items), "endpoint")
         else:
-            shown = _ready_of(backend) if backend.pod_list.complete else "pods not seen"
+            shown = _ready_of(backend) if backend.pod_list.complete else "pods (not seen)"
         parts.append((shown + where, (backend.pods_place,)))
     return parts
 
