@@ -261,8 +261,10 @@ _CONTAINER = (
     "livenessProbe",
     "startupProbe",
     "restartPolicy",
+    "command",
     "args",
     "env",
+    "envFrom",
 )
 _CONDITION = ("type", "status", "reason", "message")
 _STATUS = ("phase", "reason", "message", "podIP", "podIPs")

@@ -53,6 +53,22 @@ def test_programs_of_the_same_image_are_told_apart_by_what_they_run(other, expec
     assert all(f.confidence is Confidence.LIKELY and f.fix for f in found.findings)
 
 
+@pytest.mark.parametrize(
+    ("owner", "how", "expected"),
+    [
+        ("admin", {"command": ["admin"]}, ["SelectorTooBroad"]),
+        ("admin", {"env": [{"name": "MODE", "value": "admin"}]}, ["SelectorTooBroad"]),
+        ("admin", {}, []),
+        ("web-canary", {"command": ["web", "--new"]}, []),
+        ("canary", {"command": ["web", "--new"]}, []),
+        ("web-v2", {"command": ["web", "--new"]}, []),
+    ],
+)
+def test_workloads_with_unrelated_names_and_other_commands_are_two_programs(owner, how, expected):
+    other = stranger(container(("http", 8080), probe=8080, **how), name=owner)
+    assert causes(trace(selected(other))) == expected
+
+
 def test_two_ingresses_with_the_same_backend_break_nothing_but_one_of_them_is_idle():
     older = ingress("acme", created="2026-11-01T00:00:00Z")
     seen = cluster(*healthy_web(), ingress(), older, ingress_class())

@@ -4,8 +4,9 @@ Meaning: a share of the requests goes to pods that were never meant (a database,
 the wrong thing, at random.
 
 Told by: the workloads of the selected pods. They are taken for one application when their containers' names and
-ports are the same (stable and canary); pods of Jobs, pods that lack the Service's port and pods that are named as
-another application (app.kubernetes.io/name, app) are not.
+ports are the same (stable and canary); pods of Jobs, pods that lack the Service's port, pods that are named as
+another application (app.kubernetes.io/name, app), and pods of a workload with an unrelated name and another command
+or environment are not.
 
 Fix: add the label to the selector that only the meant pods carry.
 
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 
 from kubetriage.fields import objects, text, texts
 from kubetriage.model import Evidence, Fix, Ref, Severity
+from kubetriage.patterns import lazy
 from kubetriage.pods import Pod
 from kubetriage.rules.service import endpoints as eps
 from kubetriage.rules.service.case import Backend, Fault, Trace, fault, plural
@@ -57,7 +59,9 @@ def _unlike(backend: Backend, meant: tuple[Ref, Pod], other: tuple[Ref, Pod]) ->
     if _named_apart(meant[1], other[1]):
         return True
     if _shape(meant[1]) == _shape(other[1]):
-        return other[0].kind == "Job" != meant[0].kind
+        # Stable and canary run one program under related names, if of another version or with another flag.
+        strange = _unrelated(meant[0], other[0]) and _settings(meant[1]) != _settings(other[1])
+        return strange or other[0].kind == "Job" != meant[0].kind
     if _lacks(backend, meant[1], other[1]):
         return True
     if _fits(backend, other[1]) < _fits(backend, meant[1]) and not _programs(meant[1]) & _programs(other[1]):
@@ -86,6 +90,25 @@ def _named_apart(meant: Pod, other: Pod) -> bool:
     return False
 
 
+_VARIANTS = lazy(r"stable|canary|baseline|primary|preview|active|blue|green|prod|main|test|spot|v?\d+|[a-z]")
+"""Words that tell apart the workloads of one application."""
+
+
+def _unrelated(one: Ref, other: Ref) -> bool:
+    """Tell whether the names of two workloads have no word in common, and neither is only a variant's name."""
+    words = [{w for w in ref.name.split("-") if not _VARIANTS.fullmatch(w)} for ref in (one, other)]
+    return bool(words[0] and words[1]) and not words[0] & words[1]
+
+
+def _settings(pod: Pod) -> list[object]:
+    """Return what makes the containers of a pod the program that they are."""
+    return [
+        (_repository(c.image), *(c.spec.get(key) for key in ("command", "args", "env", "envFrom")))
+        for c in pod.containers
+        if c.kind == "app"
+    ]
+
+
 def _programs(pod: Pod) -> set[tuple[str, ...]]:
     """Return what each container runs: image repository, command and arguments."""
     return {(_repository(c.image), *texts(c.spec, "command"), "", *texts(c.spec, "args")) for c in pod.containers}
@@ -95,6 +118,20 @@ def _repository(image: str) -> str:
     name = image.partition("@")[0]
     head, slash, tail = name.rpartition("/")
     return head + slash + tail.partition(":")[0]
+
+
+def _apart(meant: Pod, other: Pod) -> tuple[tuple[Pod, str], ...]:
+    """Show what tells two programs apart: their containers and ports, else what they run."""
+    if _shape_text(meant) != _shape_text(other):
+        return ((meant, _shape_text(meant)), (other, _shape_text(other)))
+    return tuple((p, f"{_shape_text(p)}; runs {_command(p)}") for p in (meant, other))
+
+
+def _command(pod: Pod) -> str:
+    main = next((c for c in pod.containers if c.kind == "app"), None)
+    if main is None:
+        return "nothing"
+    return " ".join(word for key in ("command", "args") for word in texts(main.spec, key)) or main.image
 
 
 def _fits(backend: Backend, pod: Pod) -> int:
@@ -135,7 +172,7 @@ def _fault(backend: Backend, meant: Ref, meant_pods: list[Pod], foreign: list[tu
         proof="proven" if all(_lacks(backend, meant_pods[0], p) for p in strangers) else "inferred",
         evidence=[
             Evidence("spec", f"service/{backend.name} spec.selector", backend.selector_text),
-            *(Evidence("spec", f"pod/{p.name} containers", _shape_text(p)) for p in (meant_pods[0], strangers[0])),
+            *(Evidence("spec", f"pod/{p.name} containers", words) for p, words in _apart(meant_pods[0], strangers[0])),
         ],
         fix=fix,
         verify=(f"{backend.command} get pods -l {backend.selector_text} --show-labels",),
