@@ -1603,14 +1603,27 @@ def addresses(content: str) -> tuple[Address, ...]:
         if len(found) > 200:
             found.pop(next(iter(found)))
     named = {(a.host, a.kind) for a in found.values() if a.port is not None}
-    # Where another line says why, the one that only says that it failed is left out.
-    better = [a for a in found.values() if a.kind not in ("failed", "unauthorized")]
-    return tuple(
-        a
-        for a in found.values()
-        if not (a.kind == "failed" and a.host and any(abs(b.at - a.at) <= _FAR and a.host == b.host for b in better))
-        if a.port is not None or not a.host or (a.host, a.kind) not in named
-    )
+    kept = [a for a in found.values() if a.port is not None or not a.host or (a.host, a.kind) not in named]
+    return tuple(_with_reasons(kept))
+
+
+def _with_reasons(found: list[Address]) -> Iterator[Address]:
+    """Yield addresses; a line that only says that one failed counts for the line near it that says why."""
+    bare = [a for a in found if a.kind == "failed" and a.host]
+    told = [a for a in found if a.kind not in ("failed", "unauthorized")]
+    for address in found:
+        if address in bare:
+            if not any(_beside(address, b) for b in told):
+                yield address
+        elif address in told:
+            lines = {*address.times, *(at for a in bare if _beside(a, address) for at in a.times)}
+            yield replace(address, times=tuple(sorted(lines)[-50:]))
+        else:
+            yield address
+
+
+def _beside(one: Address, other: Address) -> bool:
+    return one.host == other.host and abs(one.at - other.at) <= _FAR
 
 
 def _address_near(log: _Log, at: int) -> tuple[str, int | None] | None:
