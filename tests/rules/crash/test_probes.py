@@ -278,6 +278,26 @@ def test_a_running_container_that_is_not_ready(met, words):
     assert words in finding.message
 
 
+DOWN = "2026-11-24 11:59:50 ERROR health: queue is not reachable\n"
+
+
+@pytest.mark.parametrize(
+    ("met", "log", "told"),
+    [
+        ("HTTP probe failed with statuscode: 503", DOWN, True),
+        (TIMED_OUT, DOWN, True),
+        ("HTTP probe failed with statuscode: 503", DOWN + "2026-11-24 11:59:51 INFO served\n" * 30, False),
+        ("HTTP probe failed with statuscode: 503", "2026-11-24 11:59:50 WARN health: queue is slow\n", False),
+        ("HTTP probe failed with statuscode: 404", DOWN, False),
+        (REFUSED, DOWN, False),
+    ],
+)
+def test_a_program_that_is_not_well_says_why_in_its_log(met, log, told):
+    finding = unready(unhealthy("Readiness", met, last=-3, count=90), logs={"app": log})[0]
+    assert ("the last error in its log is: queue is not reachable" in finding.message) is told
+    assert any(e.source == "log" for e in finding.evidence) is told
+
+
 def test_readiness_without_events_is_told_by_the_status_alone():
     finding = unready()[0]
     assert (finding.cause, finding.confidence) == ("ReadinessProbeFailed", Confidence.LIKELY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kubetriage import logs
 from kubetriage.fields import number, objects, text, texts
@@ -11,8 +11,12 @@ from kubetriage.model import Evidence, Fix
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.last_words import short
 from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent
 from kubetriage.snapshot import LogText
+
+_RECENT = 20
+"""Lines after which an error in the log of a program that answers no longer tells of now."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,20 @@ def advise(case: Case, container: Container, probe: Probe, failure: ProbeEvent |
     """Explain the newest failure of a probe; ``log`` is that of the instance it failed on."""
     if failure is None:
         return Advice("", (_look(case, container, probe),))
+    advice = _explain(case, container, probe, failure, log)
+    unwell = failure.failure in (Failure.TIMEOUT, Failure.GRPC_STATUS) or failure.status >= 500
+    error = logs.last_error(log.text) if unwell else None
+    if error is None or error.weight == "weak" or error.trailing > _RECENT:
+        return advice
+    shown = Evidence("log", container.name, error.summary, error.time)
+    return replace(
+        advice,
+        words=f"{advice.words}; the last error in its log is: {short(error.summary)}",
+        evidence=(*advice.evidence, shown),
+    )
+
+
+def _explain(case: Case, container: Container, probe: Probe, failure: ProbeEvent, log: LogText) -> Advice:
     kind = failure.failure
     if kind is Failure.REFUSED:
         return _refused(case, container, probe, failure, log)
