@@ -286,7 +286,9 @@ _NOT_WEAK = lazy(
 
 # -- Stack traces -----------------------------------------------------------------------------------------------
 
-_FRAME = lazy(r"\s+at (?=\S)|\s+\.\.\. \d+ (?:more|common frames omitted)|\s*--- End of |\s+#\d+ |\s+- locked ")
+_FRAME = lazy(
+    r"\s+at (?=\S)|\s+\.\.\. \d+ (?:more|common frames omitted)|\s*--- End of |\s+#\d+ |\s+- locked |\s+\w+, called at "
+)
 _JAVA_FRAME = lazy(
     r"\s+at (?:[\w.$@/-]{1,200}/{1,2})?[\w$.<>-]{1,300}\((?:[\w$.-]{1,200}\.(?:java|kt|scala|groovy"
     r"|clj)(?::\d{1,7})?|Native Method|Unknown Source|<generated>)\)"
@@ -365,7 +367,7 @@ _NPM_SCRIPT = lazy(r"Lifecycle script|ELIFECYCLE|command failed|Exit status|Fail
 # Collision (Laravel): class, message and place each in a paragraph; Symfony's console: "In File.php line 3:".
 _CONSOLE_CLASS = lazy(r"\s{2,4}([A-Z]\w*(?:\\\w+)+|[A-Z]\w*(?:Exception|Error))\s*\Z")
 _CONSOLE_FILE = lazy(r"(?:In|at) \S{1,200}\.php line \d{1,7}:\Z")
-_BANNER = lazy(r"([*=#!])\1{2,}\s+(\S.{0,200}?)\s+\1{3,}\Z")
+_BANNER = lazy(r"([*#!])\1{2,}\s+(\S.{0,200}?)\s+\1{3,}\Z")
 _RECOVERED = lazy(r"goroutine \d{1,10} \[[^\]]{1,60}\]:\Z")
 # A shell's ${NAME:?words}: SCRIPT: line N: NAME: words.
 _SHELL_VARIABLE = lazy(r"\S{1,200}: (?:line )?\d{1,6}: [A-Za-z_]\w{1,80}: \S")
@@ -663,7 +665,7 @@ def _banner(log: _Log, at: int, body: str) -> LastError | None:
     while end < len(log.lines) and end - at < 6 and log.body(end).strip() and not _LOG_LINE.match(log.body(end)):
         end += 1
     rows = [log.body(i).strip() for i in range(at + 1, end)]
-    return log.error(at, end, "text", "fatal", " ".join([f"{match[2]}:", *rows]) if rows else match[2])
+    return log.error(at, end, "text", "fatal", " ".join([f"{match[2]}:", *rows])) if rows else None
 
 
 def _continued(log: _Log, summary: str, end: int) -> tuple[str, int]:
@@ -1310,7 +1312,7 @@ def last_error(content: str) -> LastError | None:
     best = max(rank(e) for e in near)
     chosen = [e for e in near if rank(e) == best]
     last = chosen[-1]
-    if not _says_why(last):
+    if not _says_why(last) or _takes_leave(log, last, found):
         told = [e for e in near if e.at < last.at and _says_why(e)]
         before = [e for e in told if rank(e) == best] or [e for e in told if rank(e) >= 2]
         before = before or [e for e in told if last.at - e.end <= _CLOSE]
@@ -1319,6 +1321,16 @@ def last_error(content: str) -> LastError | None:
             cause, gap = before[-1], filled[before[-1].end] - filled[last.at]
             last = replace(cause, trailing=last.trailing if gap <= _CLOSE else cause.trailing)
     return last
+
+
+def _takes_leave(log: _Log, error: LastError, found: list[LastError]) -> bool:
+    """Tell whether an error that ends in "exiting" or the like stands right under a logged error, which it sums up."""
+    if not _GOODBYE.search(error.summary):
+        return False
+    above = error.at - 1
+    while above >= 0 and not log.body(above).strip():
+        above -= 1
+    return any(e.end == above + 1 and e.weight != "weak" for e in found)
 
 
 def _says_why(error: LastError) -> bool:
@@ -1373,7 +1385,8 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
             r"|invalid_client|AuthenticationFailed|Logon failure|AccessRefused|bad username or password"
             r"|HTTP 401|: 401 Client Error"
             r"|not authorized to (?:access|perform|execute)|NOPERM|invalid credentials|Bad credentials"
-            r"|AuthorizationException|UnrecognizedClientException|\(AccessDenied(?:Exception)?\) when calling"
+            r"|AuthorizationException|UnrecognizedClientException|Access Key Id you provided does not"
+            r"|\(AccessDenied(?:Exception)?\) when calling"
             r"|could not read (?:Username|Password) for|Permission denied \(publickey|HTTP Basic: Access denied"
             r"|returned error: 401\b|Code: 403\. Errors",
             re.IGNORECASE,
@@ -1532,7 +1545,7 @@ _KIND_KEYS = (
     "host", "resol", "enotfound", "eai_", "nxdomain", "getaddrinfo", "lookup", "misbehaving", "address",
     "unrecognizedclient", "password for", "error: 401", "code: 403", "broker", "dns query",
     "bootstrap", "not known", "nodename", "auth", "denied", "wrongpass", "refused", "sasl", "login", "logon",
-    "ora-01017", "pg_hba", "accesskey", "signature", "token", "role", "401", "invalid_client", "username",
+    "ora-01017", "pg_hba", "accesskey", "access key", "signature", "token", "role", "401", "invalid_client", "username",
     "credentials", "noperm", "111", "connect", "route", "unreach", "timed", "timeout", "deadline", "reset",
     "hang up", "closed", "unavailable", "pipe", "reach", "established",
 )  # fmt: skip

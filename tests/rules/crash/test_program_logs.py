@@ -825,6 +825,118 @@ OpenJDK 64-Bit Server VM warning: Sharing is only supported for boot loader clas
 """,
         id="jvm-warning-after",
     ),
+    pytest.param(
+        "AppError",
+        "KeyError: 'tenant'",
+        1,
+        """\
+2026-11-23 22:15:00,100 INFO supervisord started with pid 1
+2026-11-23 22:15:01,100 INFO spawned: 'web' with pid 8
+Traceback (most recent call last):
+  File "/app/main.py", line 3, in <module>
+    cfg["tenant"]
+KeyError: 'tenant'
+2026-11-23 22:15:01,900 WARN exited: web (exit status 1; not expected)
+2026-11-23 22:15:05,900 INFO gave up: web entered FATAL state, too many start retries too quickly
+2026-11-23 22:15:06,900 WARN received SIGTERM indicating exit request
+""",
+        id="supervisord",
+    ),
+    pytest.param(
+        "AppError",
+        "reading 'url'",
+        1,
+        """\
+2026-11-23T22:15:01: PM2 log: Launching in no daemon mode
+2026-11-23T22:15:01: PM2 log: App [api:0] starting in -fork mode-
+2026-11-23T22:15:01: PM2 log: App [api:0] online
+TypeError: Cannot read properties of undefined (reading 'url')
+    at Object.<anonymous> (/app/index.js:3:8)
+    at Module._compile (node:internal/modules/cjs/loader:1364:14)
+2026-11-23T22:15:02: PM2 log: App [api:0] exited with code [1] via signal [SIGINT]
+2026-11-23T22:15:02: PM2 log: Script /app/index.js had too many unstable restarts (16). Stopped. "errored"
+2026-11-23T22:15:02: PM2 log: 0 application online, retry = 3
+2026-11-23T22:15:10: PM2 log: PM2 has been killed by signal, dumping all managed processes
+""",
+        id="pm2",
+    ),
+    pytest.param(
+        "AppError",
+        "myid file is missing",
+        2,
+        """\
+2026-11-23 22:15:01,000 [myid:] - ERROR [main:QuorumPeerMain@99] - Invalid config, exiting abnormally
+org.apache.zookeeper.server.quorum.QuorumPeerConfig$ConfigException: Error processing /conf/zoo.cfg
+\tat org.apache.zookeeper.server.quorum.QuorumPeerConfig.parse(QuorumPeerConfig.java:198)
+Caused by: java.lang.IllegalArgumentException: myid file is missing
+\tat org.apache.zookeeper.server.quorum.QuorumPeerConfig.checkValidity(QuorumPeerConfig.java:741)
+\t... 2 more
+Invalid config, exiting abnormally
+""",
+        id="zookeeper",
+    ),
+    pytest.param(
+        "AppError",
+        "indentation error",
+        1,
+        """\
+Fluent Bit v3.1.9
+[2026/11/23 22:15:01] [error] [config] indentation error in /fluent-bit/etc/fluent-bit.conf:12: invalid indentation level
+[2026/11/23 22:15:01] [error] configuration file contains errors, aborting.
+""",
+        id="fluent-bit",
+    ),
+    pytest.param(
+        "DependencyAuthFailed",
+        "Access Key Id",
+        1,
+        """\
+level=error ts=2026-11-23T22:15:01.000Z caller=main.go:121 msg="error running Tempo" err="failed to init module services: error initialising module: store: failed to create store: unexpected error from ListObjects on tempo: The AWS Access Key Id you provided does not exist in our records."
+""",
+        id="tempo-s3",
+    ),
+    pytest.param(
+        "CertificateInvalid",
+        "KEY_VALUES_MISMATCH",
+        1,
+        """\
+[2026-11-23 22:15:01.000][1][critical][main] [source/server/server.cc:137] error initializing configuration '/etc/envoy/envoy.yaml': Failed to load private key from <inline>, Cause: error:0b000074:X.509 certificate routines:OPENSSL_internal:KEY_VALUES_MISMATCH
+""",
+        id="envoy-cert",
+    ),
+    pytest.param(
+        "AppError",
+        "--db-url",
+        2,
+        """\
+Missing required option: '--db-url=<dbUrl>'
+Usage: app [-hV] --db-url=<dbUrl>
+  -h, --help      Show this help message and exit.
+      --db-url=<dbUrl>   required; fails if missing
+""",
+        id="java-picocli",
+    ),
+    pytest.param(
+        "AppError",
+        "WORKER TIMEOUT",
+        1,
+        """\
+[2026-11-23 22:15:02 +0000] [1] [CRITICAL] WORKER TIMEOUT (pid:7)
+[2026-11-23 22:15:02 +0000] [7] [ERROR] Error handling request /
+[2026-11-23 22:15:03 +0000] [1] [ERROR] Worker (pid:7) was sent SIGKILL! Perhaps out of memory?
+""",
+        id="gunicorn-timeout",
+    ),
+    pytest.param(
+        "AppError",
+        "index version 3 is not supported",
+        1,
+        """\
+2026/11/23 22:15:02 cache evicted 300 entries to avoid out of memory
+2026/11/23 22:15:03 fatal: index version 3 is not supported
+""",
+        id="oom-words-quote",
+    ),
 ]
 
 

@@ -50,7 +50,7 @@ _PROBLEMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "unreadable",
         lazy(
-            r"private key does not match public key|failed to find any PEM data|key values mismatch"
+            r"private key does not match public key|failed to find any PEM data|key[ _]values[ _]mismatch"
             r"|PEM_read_bio|PEM routines"
             r"|bad decrypt|Keystore was tampered|keystore password was incorrect|cannot load certificate"
             r"|unable to load certificate"
