@@ -140,6 +140,20 @@ def test_switches_may_have_values_as_in_kubectl(words):
     assert "WHAT HAPPENED" in done.stdout
 
 
+def test_a_used_directory_is_refused_before_anything_is_read(tmp_path):
+    (tmp_path / "x").touch()
+    done = run("why-crash", "api", "--from", "/nonexistent", "--record", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f'error: the directory "{tmp_path}" is not empty\n'
+
+
+def test_a_recording_that_fails_leaves_the_answer():
+    done = run("why-crash", "api", "--from", CAPTURES / "oom-limit", "--record", "/dev/null/x")
+    assert done.returncode == 1
+    assert "OOMKilled" in done.stdout
+    assert done.stderr == 'error: cannot record to "/dev/null/x": not a directory\n'
+
+
 def test_one_missing_target_does_not_hide_the_others():
     done = run("why-crash", "api", "nope", "--from", CAPTURES / "oom-limit")
     assert done.returncode == 1

@@ -70,7 +70,7 @@ class Outcome:
     @property
     def errors(self) -> tuple[str, ...]:
         """Lines for stderr."""
-        return (self.error,) if self.error else self.answer.errors
+        return (*self.answer.errors, self.error) if self.error else self.answer.errors
 
 
 @dataclass
@@ -86,6 +86,12 @@ class Run:
         if self.values["version"]:
             return self._print_versions()
         request = self._request()
+        if self.values["record"]:
+            from pathlib import Path
+
+            from kubetriage.cluster.record import refuse_used
+
+            refuse_used(Path(self.values["record"]))
         if self.values.get("watch"):
             return self._watch(request)
         patterns = self.values["contexts"]
@@ -176,13 +182,18 @@ class Run:
                 # While the main thread and the workers wait for the API server.
                 threading.Thread(target=_import_renderer, daemon=True).start()
             snapshot, answer = collect(self.plugin, request, reader, snapshot)
+        error = ""
         if self.values["record"]:
             from pathlib import Path
 
             from kubetriage.cluster.record import record
 
-            record(snapshot, Path(self.values["record"]))
-        return Outcome(context, request, snapshot, answer)
+            try:
+                record(snapshot, Path(self.values["record"]))
+            except ClusterError as failed:
+                # The answer is there all the same.
+                error = str(failed)
+        return Outcome(context, request, snapshot, answer, error)
 
     def _contexts(self, patterns: str) -> list[str]:
         from fnmatch import fnmatchcase

@@ -33,18 +33,30 @@ _NAMES = frozenset(
 """Fields that name something; a diagnosis needs them as they are."""
 
 
+def refuse_used(directory: Path) -> None:
+    """Raise DumpError, before anything is read, for a place that :func:`record` would refuse."""
+    try:
+        if directory.exists() and any(directory.iterdir()):
+            raise DumpError(f'the directory "{directory}" is not empty')
+    except OSError as error:
+        raise _unwritable(directory, error) from error
+
+
+def _unwritable(directory: Path, error: OSError) -> DumpError:
+    return DumpError(f'cannot record to "{directory}": {(error.strerror or str(error)).lower()}')
+
+
 def record(snapshot: Snapshot, directory: Path) -> None:
     """Write a snapshot into a directory that is new or empty, readable for its owner only.
 
     Raises DumpError when the directory has something in it or cannot be written.
     """
+    refuse_used(directory)
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if any(directory.iterdir()):
-            raise DumpError(f'the directory "{directory}" is not empty')
         _Recording(directory).write(snapshot)
     except OSError as error:
-        raise DumpError(f'cannot record to "{directory}": {(error.strerror or str(error)).lower()}') from error
+        raise _unwritable(directory, error) from error
 
 
 class _Recording:
