@@ -42,8 +42,8 @@ class Progress:
             if not self._on_terminal or not late:
                 return
             self._drawn = now
-            if total:
-                filled = min(_BAR * come // total, _BAR)
+            if total is not None:
+                filled = min(_BAR * come // max(total, 1), _BAR)
                 line = f"[{'#' * filled}{'.' * (_BAR - filled)}] {come} of {total} {what}"
             else:
                 line = f"{come} {what} ..."

@@ -80,6 +80,8 @@ class Run:
     plugin: Plugin
     values: dict[str, Any]
     _sessions: dict[str, Session] = field(default_factory=dict)
+    _interrupted: bool = False
+    """The user did not wait for all clusters of a fleet."""
 
     def execute(self) -> int:
         """Answer the question and print it."""
@@ -233,10 +235,17 @@ class Run:
 
         for _ in range(min(CLUSTERS_AT_ONCE, len(contexts))):
             threading.Thread(target=work, daemon=True).start()
-        for _ in contexts:
-            outcome = answered.get()
+        left = dict.fromkeys(contexts)
+        while left:
+            try:
+                outcome = answered.get()
+            except KeyboardInterrupt:
+                self._interrupted = True
+                yield from (Outcome(context, request, error="interrupted") for context in left)
+                return
             if isinstance(outcome, BaseException):
                 raise outcome
+            del left[outcome.context]
             yield outcome
 
     def _reader(self, request: Request, context: str, progress: Progress) -> tuple[Reader, Snapshot, str]:
@@ -364,6 +373,8 @@ class Run:
             for outcome in outcomes:
                 self._print_text(outcome, diagnoses, first)
         for outcome in outcomes:
+            if outcome.snapshot is not None and outcome.snapshot.interrupted and not outcome.errors:
+                click.echo("interrupted: this is what was read until then", err=True)
             for line in outcome.errors:
                 where = f"context {outcome.context}: " if several else ""
                 click.echo(sanitized(where + line), err=True)
@@ -381,7 +392,8 @@ class Run:
         request, answer = outcome.request, outcome.answer
         several = bool(self.values["contexts"])
         if request.is_scan and self.plugin.takes_targets and not diagnoses and not outcome.errors:
-            words = _nothing(self.plugin, request, answer)
+            interrupted = outcome.snapshot is not None and outcome.snapshot.interrupted
+            words = _nothing(self.plugin, request, answer, interrupted)
             where = f"context {outcome.context}: " if several else ""
             click.echo(where + words, err=not answer.checked)
             return
@@ -422,7 +434,7 @@ class Run:
         return Terminal(width, wants_color(self.values["color"], os.environ, on_terminal), encoding.startswith("utf"))
 
     def _exit_code(self, outcomes: Sequence[Outcome]) -> int:
-        if any(o.snapshot is not None and o.snapshot.interrupted for o in outcomes):
+        if self._interrupted or any(o.snapshot is not None and o.snapshot.interrupted for o in outcomes):
             return Exit.INTERRUPTED
         if any(o.errors for o in outcomes):
             return Exit.ERROR
@@ -461,10 +473,12 @@ def _namespace_of_dump(snapshot: Snapshot, request: Request) -> str:
     return places.pop() if len(places) == 1 else "default"
 
 
-def _nothing(plugin: Plugin, request: Request, answer: Answer) -> str:
+def _nothing(plugin: Plugin, request: Request, answer: Answer, interrupted: bool = False) -> str:
     """Say that a scan has nothing to show; kubectl's words where there is nothing at all."""
     placed = BY_PLURAL[plugin.default_resource].namespaced
     where = f" in {request.namespace} namespace" if placed and not request.all_namespaces else ""
+    if interrupted:
+        return f"Nothing wrong was seen{where} before the interruption; what was not read is not known."
     if not answer.checked:
         return f"No resources found{where}." if where else "No resources found"
     return f"Nothing is wrong: {answer.checked} looked at{where}."

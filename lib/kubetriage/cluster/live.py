@@ -35,6 +35,8 @@ from kubetriage.snapshot import Body, Dial, Failure, Get, List, Log, Need, Raw, 
 
 PAGE = 500
 """Objects per page, as kubectl asks for (``--chunk-size``)."""
+_LISTS_QUIET = 1.5
+"""Seconds after which the progress is no longer that of the last list that grew."""
 _GRACE = 0.5
 """Seconds that a worker has to notice by itself that its time is over, before its job is given up."""
 _RUNTIME_LINE = 16 * 1024
@@ -77,6 +79,8 @@ class _Job:
     outcome: _Outcome | None = None
     error: NoAnswerError | None = None
     crash: BaseException | None = None
+    arrived: _Pages | None = None
+    """What has come so far of a list."""
     thread: threading.Thread | None = None
     given_up: bool = field(default=False)
 
@@ -108,6 +112,7 @@ class LiveReader:
         self._interval = interval
         self._workers = _Workers(max_workers)
         self._progress = progress
+        self._told = float("-inf")
         self._served: dict[str, str] = {}
         self._sampled: dict[Need, float] = {}
         self._clock: datetime | None = None
@@ -146,16 +151,29 @@ class LiveReader:
         for job in jobs:
             self._workers.submit(job, self._work, done)
         waiting = {id(job): job for job in jobs}
-        while waiting:
-            try:
-                job = done.get(timeout=self._patience(waiting.values()))
-            except queue.Empty:
-                for late in [j for j in waiting.values() if self._is_late(j)]:
-                    self._give_up(late)
-                    del waiting[id(late)]
-                continue
-            waiting.pop(id(job), None)
+        try:
+            while waiting:
+                try:
+                    job = done.get(timeout=self._patience(waiting.values()))
+                except queue.Empty:
+                    for late in [j for j in waiting.values() if self._is_late(j)]:
+                        self._give_up(late)
+                        del waiting[id(late)]
+                else:
+                    waiting.pop(id(job), None)
+                self._tell_waiting(len(jobs) - len(waiting), len(jobs))
+        except KeyboardInterrupt:
+            self._enter_all([j for j in jobs if id(j) not in waiting], snapshot)
+            for job in waiting.values():
+                job.call.cancelled.set()
+                if isinstance(job.need, List) and job.arrived is not None:
+                    for obj in tuple(job.arrived.items):
+                        snapshot.add(job.need.resource, obj)
+            raise
         self._check_contact(jobs)
+        self._enter_all(jobs, snapshot)
+
+    def _enter_all(self, jobs: Iterable[_Job], snapshot: Snapshot) -> None:
         if self._clock is not None:
             snapshot.now = self._clock
         for job in jobs:
@@ -181,7 +199,7 @@ class LiveReader:
 
     def _work(self, job: _Job) -> None:
         try:
-            job.outcome = self._answer(job.need, job.call)
+            job.outcome = self._answer(job)
         except NoAnswerError as error:
             if not job.given_up:
                 job.error = error
@@ -240,7 +258,8 @@ class LiveReader:
 
     # Answering one need, in a worker.
 
-    def _answer(self, need: Need, call: Call) -> _Outcome:
+    def _answer(self, job: _Job) -> _Outcome:
+        need, call = job.need, job.call
         if not isinstance(need, Raw) and need.namespace in _NO_NAMES:
             return Failure(Why.NOT_FOUND, f'invalid namespace "{need.namespace}"', 404)
         if isinstance(need, Get):
@@ -248,7 +267,7 @@ class LiveReader:
                 return Failure(Why.NOT_FOUND, f'invalid resource name "{need.name}"', 404)
             return self._get(need, call)
         if isinstance(need, List):
-            return self._list(need, call)
+            return self._list(need, job)
         if isinstance(need, Log):
             return self._log(need, call)
         if isinstance(need, Raw):
@@ -271,21 +290,21 @@ class LiveReader:
             return strip(resource.plural, obj)
         return Failure(Why.NOT_FOUND, _UNSERVED.format(resource.plural), 404)
 
-    def _list(self, need: List, call: Call) -> _Outcome:
+    def _list(self, need: List, job: _Job) -> _Outcome:
         resource = BY_PLURAL[need.resource]
         for version in self._versions(resource):
-            outcome = self._list_version(need, resource, version, call)
+            outcome = self._list_version(need, resource, version, job)
             if outcome is not None:
                 self._served[resource.plural] = version
                 return outcome
         return Failure(Why.NOT_FOUND, _UNSERVED.format(resource.plural), 404)
 
-    def _list_version(self, need: List, resource: Resource, version: str, call: Call) -> _Outcome | None:
+    def _list_version(self, need: List, resource: Resource, version: str, job: _Job) -> _Outcome | None:
         """Read all pages; None when the API server does not serve this version."""
         path = api_path(resource, quoted(need.namespace), version=version)
         chosen = [(k, v) for k, v in (("labelSelector", need.labels), ("fieldSelector", need.fields)) if v]
         limit, token, restarts = (0 if need.cached else PAGE), "", 0
-        pages = _Pages([], 0)
+        pages = job.arrived = _Pages([], 0)
         while True:
             query = [*chosen]
             if need.cached:
@@ -294,14 +313,14 @@ class LiveReader:
                 query.append(("limit", str(limit)))
             if token:
                 query.append(("continue", token))
-            reply = self._ask(path, query, call, limit=need.timeout)
+            reply = self._ask(path, query, job.call, limit=need.timeout)
             if _is_unserved(reply):
                 return None
             if reply.status == 410 and restarts < 2:
                 # The list changed under us for too long. The second time, take it whole: no token, nothing to expire.
                 restarts += 1
                 token, limit = "", (limit if restarts == 1 else 0)
-                pages = _Pages([], 0)
+                pages = job.arrived = _Pages([], 0)
                 continue
             if reply.status != 200:
                 return _failure(reply)
@@ -317,7 +336,13 @@ class LiveReader:
             if not token:
                 return pages
 
+    def _tell_waiting(self, answered: int, asked: int) -> None:
+        """Say how many reads are answered, unless lists have something better to say."""
+        if self._progress is not None and time.monotonic() - self._told > _LISTS_QUIET:
+            self._progress("reads answered", answered, asked)
+
     def _tell(self, what: str, page: Obj, pages: _Pages) -> None:
+        self._told = time.monotonic()
         if self._progress is not None:
             come = len(pages.items) + pages.dropped
             remaining = number(page, "metadata", "remainingItemCount")
