@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from kubetriage.cli.watch import Changes
+from kubetriage.cli.watch import Changes, fitting
 from kubetriage.cluster.watch import lists_to_follow
 from kubetriage.model import Confidence, Diagnosis, Finding, Ref, Severity
 from kubetriage.snapshot import Get, List
@@ -315,6 +315,15 @@ def test_only_another_verdict_is_a_change() -> None:
     assert changes.lines("T", [diagnosis("A", "B")], ("e",)) == ["T pod/a A s", "T - - e"]
     assert changes.lines("T", [diagnosis("A", "B"), diagnosis(name="b")], ("e",)) == ["T pod/b Healthy s"]
     assert changes.lines("T", [diagnosis(name="b")], ()) == ["T pod/a - is no longer there"]
+
+
+def test_a_drawing_fits_the_terminal_however_its_lines_wrap() -> None:
+    size = os.terminal_size((10, 6))
+    assert fitting(["a", "\x1b[31m" + "b" * 10 + "\x1b[0m", "c"], size) == ["a", "\x1b[31m" + "b" * 10 + "\x1b[0m", "c"]
+    long = ["a", "b" * 21, "c", "d"]
+    assert fitting(long, size) == ["a", "b" * 21, "... 2 more lines than the terminal has"]
+    assert fitting(["\u6f22" * 31, "b"], size) == ["... 2 more lines than the terminal has"]
+    assert fitting([], size) == []
 
 
 def test_few_lists_are_followed() -> None:

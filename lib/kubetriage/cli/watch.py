@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -105,15 +106,26 @@ def watch(look: Callable[[], Look], follow: Callable[[], None], follower: Follow
         follower.close()
 
 
+def fitting(rows: list[str], size: os.terminal_size) -> list[str]:
+    """Cut off what would scroll the beginning away; a row that is wider than the terminal takes several lines."""
+    from wcwidth import wcswidth
+
+    heights = [max(1, -(-max(wcswidth(click.unstyle(row)), 0) // max(size.columns, 1))) for row in rows]
+    if sum(heights) < size.lines:
+        return rows
+    # One line for what is said instead of the rest, one for the cursor.
+    room, shown = size.lines - 2, 0
+    while shown < len(rows) and heights[shown] <= room:
+        room -= heights[shown]
+        shown += 1
+    return [*rows[:shown], f"... {len(rows) - shown} more lines than the terminal has"]
+
+
 def _show(seen: Look, changes: Changes, on_terminal: bool) -> None:
     lines = changes.lines(seen.moment, seen.diagnoses, seen.errors)
     if on_terminal:
-        height = shutil.get_terminal_size().lines
         rows = [f"{seen.moment}, followed until Ctrl-C", "", *seen.text.splitlines(), *seen.errors]
-        if len(rows) >= height:
-            hidden = len(rows) - height + 2
-            rows = [*rows[: -hidden or None], f"... {hidden} more lines than the terminal has"]
-        lines = [_HOME_AND_CLEAR + "\n".join(rows)]
+        lines = [_HOME_AND_CLEAR + "\n".join(fitting(rows, shutil.get_terminal_size()))]
     for line in lines:
         click.echo(line, color=True)
     sys.stdout.flush()
