@@ -140,6 +140,16 @@ def test_switches_may_have_values_as_in_kubectl(words):
     assert "WHAT HAPPENED" in done.stdout
 
 
+def test_objects_may_come_through_a_pipe():
+    pods = (CAPTURES / "oom-limit" / "oom-limit" / "pods.json").read_text()
+    done = run("why-crash", "--from", "-", "-o", "json", input=pods)
+    assert done.returncode == 0, done.stderr
+    item = json.loads(done.stdout)["items"][0]
+    assert item["cause"] == "OOMKilled"
+    assert any(gap["what"] == "events of pod/api" for gap in item["notSeen"])
+    assert run("why-crash", "--from", "-", input="").stderr == "error: /dev/stdin: holds no objects of the API\n"
+
+
 def test_a_used_directory_is_refused_before_anything_is_read(tmp_path):
     (tmp_path / "x").touch()
     done = run("why-crash", "api", "--from", "/nonexistent", "--record", tmp_path)

@@ -126,7 +126,7 @@ def shared_options(plugin: Plugin) -> list[click.Option]:
         click.Option(
             ["--from", "dump"],
             metavar="PATH",
-            help="Read a recorded cluster (a directory or file) instead of a live one.",
+            help="Read a recorded cluster (a directory, archive or file; - for stdin) instead of a live one.",
         ),
         click.Option(
             ["--record"],

@@ -255,7 +255,8 @@ class Run:
 
             from kubetriage.cluster.recorded import RecordedReader
 
-            recorded = RecordedReader(Path(self.values["dump"]))
+            dump = self.values["dump"]
+            recorded = RecordedReader(Path("/dev/stdin" if dump == "-" else dump))
             snapshot = recorded.open()
             return recorded, snapshot, _namespace_of_dump(snapshot, request)
         if any(
