@@ -5,13 +5,32 @@ The API server does the selecting for the live reader; a dump holds whole lists,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from kubetriage.fields import Obj, dig, labels, objects, text, texts
 from kubetriage.patterns import lazy
 
 _SET = lazy(r"(!?)\s*([^\s!=<>,()]+)(?:\s+(in|notin)\s+\(([^)]*)\)|\s*(==|=|!=|>|<)\s*([^,=]*))?\s*\Z")
+
+_FIELD = lazy(r"\s*([^=!\s]+)\s*(==|=|!=)\s*(.*?)\s*\Z")
+_SELECTABLE = {
+    "nodes": frozenset({"spec.unschedulable"}),
+    "pods": frozenset(
+        {
+            "spec.hostNetwork",
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "status.nominatedNodeName",
+            "status.phase",
+            "status.podIP",
+            "status.podIPs",
+        }
+    ),
+    "services": frozenset({"spec.clusterIP", "spec.type"}),
+}
+"""Fields besides name and namespace that may select (conversion functions of k8s.io/kubernetes/pkg/apis, to 1.36)."""
 
 
 def parse_label_selector(selector: str) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -76,15 +95,37 @@ def _term_matches(key: str, operator: str, values: tuple[str, ...], labels: Mapp
         return False
 
 
-def field_selector_matches(selector: str, obj: Obj) -> bool:
-    """Tell whether an object satisfies a field selector (``status.phase=Failed,spec.nodeName!=n1``)."""
+def parse_field_selector(selector: str) -> list[tuple[str, bool, str]]:
+    """Split a field selector into (field, whether it must be equal, value).
+
+    Raises ValueError with the part that cannot be read, in the API server's words.
+    """
+    terms = []
     for part in _split(selector):
-        match = re.match(r"\s*([^=!\s]+)\s*(==|=|!=)\s*(.*?)\s*\Z", part)
+        match = _FIELD.match(part)
         if match is None:
-            return False
-        found = dig(obj, *match[1].split("."))
+            raise ValueError(f"invalid selector: '{selector}'; can't understand '{part}'")
+        terms.append((match[1], match[2] != "!=", match[3]))
+    return terms
+
+
+def unsupported_field(resource: str, selector: str) -> str:
+    """Return the first field of a selector that the API server would refuse for a resource, or an empty string."""
+    known = _SELECTABLE.get(resource, frozenset())
+    fields = (field for field, _, _ in parse_field_selector(selector))
+    return next((f for f in fields if f not in known and f not in ("metadata.name", "metadata.namespace")), "")
+
+
+def field_selector_matches(selector: str, obj: Obj) -> bool:
+    """Tell whether an object satisfies a field selector; an unreadable selector matches nothing."""
+    try:
+        terms = parse_field_selector(selector)
+    except ValueError:
+        return False
+    for field, equal, value in terms:
+        found = dig(obj, *field.split("."))
         have = "" if found is None else str(found)
-        if (have == match[3]) == (match[2] == "!="):
+        if (have == value) != equal:
             return False
     return True
 

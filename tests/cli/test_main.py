@@ -72,6 +72,15 @@ def test_yaml_and_json_say_the_same():
         (["pod/x", "-A"], "error: a resource cannot be retrieved by name across all namespaces\n"),
         (["x", "-l", "a=b"], "error: name cannot be provided when a selector is specified\n"),
         (["-l", "=="], "error: unable to parse requirement: '=='\n"),
+        (["--field-selector", "foo"], "error: invalid selector: 'foo'; can't understand 'foo'\n"),
+        (
+            ["--field-selector", "status.phse=Running", "--from", "tests/captures/healthy"],
+            "error: field label not supported: status.phse\n",
+        ),
+        (
+            ["deploy/api", "-c", "zz", "--from", "tests/captures/deploy-crash"],
+            "error: container zz is not valid for pod api-5dd5887564-",
+        ),
         (["deployment"], "error: resource(s) were provided, but no name was specified\n"),
         (["node/x"], "error: why-crash does not take nodes; it takes pod, deployment, "),
         (["pod/x", "y"], "error: there is no need to specify a resource type as a separate argument"),

@@ -71,6 +71,8 @@ class FileText(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # gen
         try:
             with click.open_file(value, encoding="utf-8", errors="replace") as file:
                 return file.read()
+        except FileNotFoundError:
+            raise click.UsageError(f'the path "{value}" does not exist', ctx) from None
         except OSError as error:
             self.fail(f"{value}: {error.strerror}", param, ctx)
 

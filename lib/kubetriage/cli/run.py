@@ -24,7 +24,7 @@ from kubetriage.model import Diagnosis, Severity
 from kubetriage.plugins import Answer, Plugin, Request
 from kubetriage.render.terminal import Terminal, wants_color
 from kubetriage.resources import BY_PLURAL
-from kubetriage.selectors import parse_label_selector
+from kubetriage.selectors import parse_label_selector, unsupported_field
 from kubetriage.snapshot import Raw, Reader, Snapshot
 from kubetriage.times import format_time
 
@@ -161,8 +161,12 @@ class Run:
                 raise click.UsageError(f'invalid {what} "{name}": [{flaw}]')
         try:
             parse_label_selector(selector)
+            # A dump has no server that would refuse it.
+            unknown = unsupported_field(plugin.default_resource, fields)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
+        if unknown and v["dump"] is not None:
+            raise click.UsageError(f"field label not supported: {unknown}")
         own = {o.flag.removeprefix("--").replace("-", "_"): o.default for o in plugin.options}
         return Request(
             targets=targets,

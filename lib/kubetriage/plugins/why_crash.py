@@ -103,7 +103,11 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
             else:
                 diagnoses.append(_diagnose_pod(snapshot, request, pod))
         else:
-            diagnoses.extend(_diagnose_controller(snapshot, request, target, found_target.obj))
+            below = tuple(controlled_pods(snapshot, request.namespace, found_target.obj))
+            if request.container and below and all(p.container(request.container) is None for p in below):
+                errors.append(_no_container(below[0], request.container))
+            else:
+                diagnoses.extend(_diagnose_controller(snapshot, request, target, found_target.obj))
     return Answer(tuple(diagnoses), tuple(errors))
 
 
