@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):?(\d\d))\Z"
 )
+_LONGEST = 64
+"""Characters of a time, with more digits of a second than anybody writes."""
 _GO_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _GO_UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -18,7 +21,13 @@ def parse_time(value: object) -> datetime | None:
     Returns None for anything else and for the zero time of Go and of runc (year 1 and 1970-01-01T00:00:00Z),
     which Kubernetes writes where it has no time.
     """
-    match = _RFC3339.match(value) if isinstance(value, str) else None
+    return _parse_time(value) if isinstance(value, str) and len(value) <= _LONGEST else None
+
+
+# The same few times are asked for again and again by the rules about one cluster.
+@lru_cache(maxsize=4096)
+def _parse_time(value: str) -> datetime | None:
+    match = _RFC3339.match(value)
     if match is None:
         return None
     year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
