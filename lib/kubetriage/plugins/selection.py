@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.fields import Obj, uid_of
-from kubetriage.plugins import Request
+from kubetriage.plugins import Request, Target
 from kubetriage.pods import Pod
-from kubetriage.rules.crash.case import owner_uids
+from kubetriage.resources import BY_PLURAL
+from kubetriage.rules.crash.case import controller_ref, owner_uids
 from kubetriage.selectors import field_selector_matches, label_selector_matches, selector_text
-from kubetriage.snapshot import Get, List, Need, Snapshot
+from kubetriage.snapshot import Get, List, Lookup, Need, Snapshot
 
 CONTROLLERS = ("deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs")
 """Plural names of the workloads that stand for their pods."""
@@ -48,11 +49,30 @@ def selected_pods(snapshot: Snapshot, request: Request) -> Iterator[Pod]:
     for target in request.targets:
         found = snapshot.get(target.resource, request.namespace, target.name)
         if not found.found:
+            yield from orphaned_pods(snapshot, request.namespace, target)
             continue
         if target.resource == "pods":
             yield Pod(found.obj)
         else:
             yield from controlled_pods(snapshot, request.namespace, found.obj)
+
+
+def left_out(snapshot: Snapshot, found: Lookup) -> bool:
+    """Tell whether a dump leaves out the whole kind of an object, as cluster-info dump does with Jobs."""
+    return snapshot.source != "cluster" and not found.found and (found.presumed or not found.absent)
+
+
+def orphaned_pods(snapshot: Snapshot, namespace: str, target: Target) -> Iterator[Pod]:
+    """Yield the pods that name a controller as their owner which the dump leaves out."""
+    if target.resource not in CONTROLLERS or not left_out(
+        snapshot, snapshot.get(target.resource, namespace, target.name)
+    ):
+        return
+    kind = BY_PLURAL[target.resource].kind
+    for raw in snapshot.list("pods", namespace).items:
+        owner = controller_ref(snapshot, raw)
+        if owner is not None and (owner.kind, owner.name) == (kind, target.name):
+            yield Pod(raw)
 
 
 def controlled_pods(snapshot: Snapshot, namespace: str, controller: Obj) -> Iterator[Pod]:

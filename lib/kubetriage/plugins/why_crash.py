@@ -11,7 +11,14 @@ from kubetriage.model import Diagnosis, Finding
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, not_seen, target_error
 from kubetriage.plugins.blocked import blocked_controllers, blocked_needs
-from kubetriage.plugins.selection import CONTROLLERS, controlled_pods, pod_lists, selected_pods
+from kubetriage.plugins.selection import (
+    CONTROLLERS,
+    controlled_pods,
+    left_out,
+    orphaned_pods,
+    pod_lists,
+    selected_pods,
+)
 from kubetriage.pods import Pod
 from kubetriage.resources import BY_PLURAL
 from kubetriage.rules import crash
@@ -31,6 +38,9 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
             found = snapshot.get(target.resource, request.namespace, target.name)
             if found.found:
                 yield from _controller_needs(snapshot, request, target, found.obj)
+            elif left_out(snapshot, found):
+                yield List("replicasets", request.namespace)
+                yield List("pods", request.namespace)
     if request.is_scan:
         yield _scan(snapshot, request)
         yield from blocked_needs(snapshot, request)
@@ -85,17 +95,21 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     if request.is_scan:
         listing = snapshot.list("pods", request.namespace, request.selector, request.field_selector)
         if not listing.complete and not listing.items:
-            return Answer((), (list_error("pods", listing.why),))
+            # Controllers without pods may be known all the same.
+            errors.append(list_error("pods", listing.why))
         found = [_diagnose_pod(snapshot, request, p) for p in selected_pods(snapshot, request)]
         for resource, controller in blocked_controllers(snapshot, request):
             told = _diagnose_controller(snapshot, *_named(request, resource, controller), controller)
             found += [d for d in told if d.target.kind != "Pod"]
         shown = tuple(d for d in found if request.show_all or not d.healthy)
-        return Answer(shown, checked=_checked(snapshot, request))
+        return Answer(shown, tuple(errors), checked=0 if errors else _checked(snapshot, request))
     for target in request.targets:
         found_target = snapshot.get(target.resource, request.namespace, target.name)
         if not found_target.found:
-            errors.append(target_error(snapshot, target, request.namespace))
+            orphans = list(orphaned_pods(snapshot, request.namespace, target))
+            if not orphans:
+                errors.append(target_error(snapshot, target, request.namespace))
+            diagnoses.extend(_diagnose_pod(snapshot, request, pod) for pod in orphans)
         elif target.resource == "pods":
             pod = Pod(found_target.obj)
             if request.container and pod.container(request.container) is None:
@@ -172,13 +186,7 @@ def _diagnose_controller(snapshot: Snapshot, request: Request, target: Target, o
             not_seen=not_seen(snapshot, _controller_needs(snapshot, request, target, obj), names),
             header=(("", kind), ("pods", str(len(pods))))
             + ((("ready", f"{ready or 0}/{desired}"),) if isinstance(desired, int) else ()),
-            manual=(
-                (
-                    f"kubectl -n {case.ref.namespace} describe {kind.lower()} {case.ref.name}",
-                    "; ".join(f.message for f in findings) or "no events that tell why",
-                    findings[0].cause if findings else "nothing is wrong with the controller",
-                ),
-            ),
+            manual=_manual_of_controller(case, findings),
         )
     for pod in pods:
         if request.container and pod.container(request.container) is None:
@@ -200,6 +208,37 @@ def _no_pods(kind: str, obj: Obj) -> str:
         asked = ", ".join(f"{k}={v}" for k, v in sorted(selector.items()))
         return "The DaemonSet wants no pods: no node matches it" + (f" (nodeSelector {asked})." if asked else ".")
     return f"The {kind} has no pods, and none of its events tells of a failure."
+
+
+def _manual_of_controller(case: ControllerCase, findings: tuple[Finding, ...]) -> tuple[tuple[str, str, str], ...]:
+    """Show the path by hand: the controller, the events of those below it, and what they point at."""
+    where = f"kubectl -n {case.ref.namespace}"
+    rows = [
+        (
+            f"{where} get {case.kind.lower()} {case.ref.name}",
+            f"{len(case.pods)} pod{'s' if len(case.pods) != 1 else ''}",
+            "the symptom",
+        )
+    ]
+    said = [line for finding in findings for line in finding.evidence]
+    for kind, member in case.family:
+        events = {e.evidence() for e in case.events_of(kind, member).items}
+        shown = "; ".join(f"{line.at}: {line.value}" for line in said if line in events)
+        if shown or not findings:
+            rows.append(
+                (
+                    f"{where} describe {kind.lower()} {name_of(member)}",
+                    shown or "no event that tells why",
+                    "what its controller met",
+                )
+            )
+    rest = [f"{line.at}: {line.value}" for line in said if line.source != "event"]
+    if rest:
+        commands = list(dict.fromkeys(v for f in findings for v in f.verify))
+        rows.append((commands[-1] if commands else f"{where} get events", "; ".join(rest[:3]), "what that points at"))
+    command, shown, meaning = rows[-1]
+    rows[-1] = (command, shown, f"{meaning}; together: {findings[0].cause if findings else 'nothing is wrong with it'}")
+    return tuple(rows)
 
 
 def _manual(pod: Pod, findings: tuple[Finding, ...]) -> tuple[tuple[str, str, str], ...]:

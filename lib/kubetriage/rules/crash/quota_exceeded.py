@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from kubetriage.fields import labels, objects, text
 from kubetriage.model import Evidence, Finding
 from kubetriage.patterns import lazy
+from kubetriage.quantity import parse_quantity
 from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.rules.crash.refusals import Refusal, Refused, refusals
 from kubetriage.snapshot import Get, Need
@@ -89,18 +90,29 @@ def _exceeded(refusal: Refusal) -> Finding:
     return refusal.finding(
         CODE,
         f"{refusal.blocked}: quota {quota} has no room for them ({'; '.join(short)}).",
-        refusal.fix(_words(refusal, quota, limit)),
+        refusal.fix(_words(refusal, quota, asked, limit)),
         evidence=evidence,
         verify=(f"kubectl -n {namespace} describe resourcequota {quota}",),
         details={"quota": quota, "resources": sorted(limit)},
     )
 
 
-def _words(refusal: Refusal, quota: str, limit: dict[str, str]) -> str:
+def _words(refusal: Refusal, quota: str, asked: dict[str, str], limit: dict[str, str]) -> str:
     namespace = refusal.case.ref.namespace
+    least = [f"{key} {asked[key]}" for key in limit if _more(asked.get(key), limit[key])]
+    if least:
+        return (
+            f"Have quota {quota} raised to at least {', '.join(least)}: as it stands, even an empty namespace is full."
+        )
     amounts = [key for key in limit if key != "pods" and not key.startswith("count/")]
     lower = f", lower {', '.join(amounts)} of {refusal.target}" if amounts else ""
     return f"Remove {refusal.product} of namespace {namespace}{lower}, or have quota {quota} raised."
+
+
+def _more(asked: str | None, limit: str) -> bool:
+    """Tell whether one pod alone asks for more than the whole quota."""
+    wanted, most = parse_quantity(asked), parse_quantity(limit)
+    return wanted is not None and most is not None and wanted > most
 
 
 def _must(refusal: Refusal) -> Finding | None:
