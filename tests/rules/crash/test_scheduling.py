@@ -612,3 +612,28 @@ def test_storage_that_no_node_has_left():
     why = "1 node(s) did not have enough free storage"
     (found,) = crash_findings(pending(why, total=1, volumes=CLAIMED), claim, local, node("w-1"))
     assert "no node has 500Gi of free storage in StorageClass local" in found.message
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "word"),
+    [
+        (
+            "NotTriggerScaleUp",
+            "pod didn't trigger scale-up: 1 max node group size reached",
+            "adds no node: 1 max node group size reached.",
+        ),
+        ("TriggeredScaleUp", "pod triggered scale-up: [{ng-1 2->3 (max: 5)}]", "A node is on its way"),
+        ("Nominated", "Pod should schedule on: nodeclaim/default-x", "A node is on its way"),
+    ],
+)
+def test_what_the_autoscaler_says(reason, message, word):
+    said = event(reason, message, warning=False, component="cluster-autoscaler")
+    (found,) = crash_findings(pending("1 Insufficient cpu", total=1), said)
+    assert found.cause == "UnschedulableResources"
+    assert word in found.message
+    assert any(reason in e.at for e in found.evidence)
+
+
+def test_a_pod_that_waits_for_the_pods_that_it_preempts():
+    target = pending("1 Insufficient cpu", total=1, more_status={"nominatedNodeName": "w-1"})
+    assert "preempt pods of lower priority on w-1" in crash_findings(target)[0].message

@@ -454,3 +454,19 @@ def test_an_object_that_came_late_is_told_so():
     )
     (found,) = crash_findings(target, obj("ConfigMap", "late", data={"a": "b"}))
     assert "what was missing is there now" in found.message
+
+
+@pytest.mark.parametrize("why", ["no space left on device", "cannot allocate memory"])
+def test_a_kernel_without_room_for_cgroups_is_no_full_disk(why):
+    words = f"mkdir /sys/fs/cgroup/memory/kubepods/burstable/podu: {why}"
+    target, failure = sandbox(words)
+    (found,) = crash_findings(target, failure)
+    assert found.cause == "SandboxCreateFailed"
+    assert "no room for another cgroup" in found.message
+    assert crash_causes(containerd(words))[0] == ("StartError", "app")
+
+
+def test_a_cgroup_of_the_pod_that_cannot_be_made():
+    creating = pod(phase="Pending", statuses=[status(state=waiting("ContainerCreating"))])
+    said = event("FailedCreatePodContainer", "unable to ensure pod container exists: failed to create container: boom")
+    assert crash_causes(creating, said) == [("SandboxCreateFailed", "")]

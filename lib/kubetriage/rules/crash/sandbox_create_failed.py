@@ -28,7 +28,7 @@ from kubetriage.snapshot import List, Need
 
 CODE = "SandboxCreateFailed"
 
-_REASONS = ("FailedCreatePodSandBox", "NetworkNotReady")
+_REASONS = ("FailedCreatePodSandBox", "FailedCreatePodContainer", "NetworkNotReady")
 _SUCCESS = ("Created", "Started", "Pulled", "Pulling")
 
 # kubelet runtimeclass; containerd sandbox_run.go; CRI-O server/sandbox_run.go.
@@ -54,7 +54,9 @@ _PLUGIN = lazy(r'plugin type="?(?P<plugin>[\w.-]+)"?(?: name="[^"]*")? failed \(
 _ATTACHMENT = lazy(r'network-attachment-definitions?\.k8s\.cni\.cncf\.io "(?P<name>[^"]+)" not found')
 # runc init: the kernel or its namespaces do not have the parameter.
 _SYSCTL = lazy(r"/proc/sys/(?P<path>[\w./-]+): (?P<why>[^:\n]+)")
-_SPACE = lazy(r"no space left on device|disk quota exceeded", re.I)
+_SPACE = lazy(r"\A(?!.*cgroup).*(?:no space left on device|disk quota exceeded)", re.I | re.S)
+# kernel mem_cgroup_alloc: 65,535 memory cgroups, of which old kernels keep dead ones.
+_CGROUPS = lazy(r"cgroup\S*: (?:no space left on device|cannot allocate memory)", re.I)
 
 
 def needs(case: Case) -> Iterator[Need]:
@@ -145,6 +147,12 @@ def _say(case: Case, said: str) -> tuple[str, str, tuple[Evidence, ...]]:
         return (
             f"{node} has no disk space left to make the pod's sandbox.",
             f"Free disk space on {node} (unused images, logs, finished pods); kubectl node-triage {node} shows more.",
+            (),
+        )
+    if _CGROUPS.search(said):
+        return (
+            f"The kernel of {node} has no room for another cgroup: {plain}",
+            f"Drain and restart {node}; a newer kernel lets go of cgroups whose containers are gone.",
             (),
         )
     attachment = _ATTACHMENT.search(said)

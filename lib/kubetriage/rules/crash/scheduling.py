@@ -82,6 +82,8 @@ _TAINT = lazy(r"taint \{(?P<key>[^:}]+)(?:: (?P<value>[^}]*))?\}")
 # Filters that run after NodeAffinity (default plugins, scheduler/apis/config/v1/default_plugins.go).
 _AFTER_SELECTOR = (Block.RESOURCES, Block.PORT, Block.TOPOLOGY, Block.AFFINITY, Block.CLAIM)
 
+# Events on a pending pod of the cluster autoscaler and of Karpenter, which says FailedScheduling where it cannot help.
+_AUTOSCALERS = ("NotTriggerScaleUp", "TriggeredScaleUp", "Nominated")
 # scheduler schedule_one.go ErrNoNodesAvailable.
 NO_NODES = "no nodes available to schedule pods"
 CORDON = "node.kubernetes.io/unschedulable"
@@ -190,17 +192,34 @@ class Unscheduled:
         head = self.head
         others = "; ".join(str(r) for r in self.reasons if r is not head)
         pod = self.case.pod
+        coming, told = self._coming()
         return Finding(
             cause=cause,
             severity=Severity.ERROR,
             confidence=confidence,
             object=pod.ref,
-            message=f"{message} The other nodes: {others}." if others else message,
-            evidence=(*self.evidence, *evidence),
+            message=message + (f" The other nodes: {others}." if others else "") + coming,
+            evidence=(*self.evidence, *evidence, *told),
             fix=fix,
             verify=(self.case.kubectl(f"describe pod {pod.name}"), *verify),
             details={"reasons": [{"words": r.words, "nodes": r.nodes} for r in self.reasons]},
         )
+
+    def _coming(self) -> tuple[str, tuple[Evidence, ...]]:
+        """Say what is under way to make room, or why nothing is; the sentence begins with a space."""
+        pod = self.case.pod
+        nominated = text(pod.raw, "status", "nominatedNodeName")
+        if nominated:
+            words = f" It is to preempt pods of lower priority on {nominated}, and waits until they are gone."
+            return words, (pod.fact("status", "status.nominatedNodeName", nominated),)
+        event = self.case.events.last(*_AUTOSCALERS)
+        if event is None:
+            return "", ()
+        said = event.message.strip().rstrip(".")
+        if event.reason == "NotTriggerScaleUp":
+            why = said.partition("scale-up: ")[2] or said
+            return f" The cluster autoscaler adds no node: {why}.", (event.evidence(),)
+        return f" A node is on its way ({event.reason}: {said}).", (event.evidence(),)
 
 
 def unscheduled(case: Case, *blocks: Block) -> Unscheduled | None:

@@ -106,7 +106,7 @@ def _say(failure: StartFailure) -> tuple[str, str]:
             f"Container {container.name} cannot start within its memory limit{' of ' + limit if limit else ''}.",
             f"Raise resources.limits.memory of container {container.name} in {where}; the runtime needs a few MiB.",
         )
-    said = failure.words or container.waiting_reason or "no reason given"
+    said = failure.words.rstrip(".") or container.waiting_reason or "no reason given"
     node = failure.case.pod.node or "the node"
     if _REFERENCE.search(said):
         return (

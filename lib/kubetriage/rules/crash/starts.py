@@ -65,8 +65,8 @@ _RUNTIME: tuple[tuple[Start, re.Pattern[str]], ...] = (
         Start.NON_ROOT,
         lazy(r"has runAsNonRoot and image (?:will run as root|has non-numeric user)|breaks non-root policy"),
     ),
-    # ENOSPC, EDQUOT.
-    (Start.SPACE, lazy(r"no space left on device|disk quota exceeded", re.I)),
+    # ENOSPC, EDQUOT; of a cgroup it means that the kernel has no ids left for more of them.
+    (Start.SPACE, lazy(r"\A(?!.*cgroup).*(?:no space left on device|disk quota exceeded)", re.I | re.S)),
     # runc rootfs_linux.go, crun linux.c; kubelet subpath.
     (
         Start.MOUNT,
