@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from kubetriage.fields import Obj, dig, labels, name_of, namespace_of, uid_of
+from kubetriage.fields import Obj, condition, dig, labels, name_of, namespace_of, text, uid_of
 from kubetriage.model import Diagnosis, Finding
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, not_seen, target_error
@@ -201,8 +201,12 @@ def _diagnose_controller(snapshot: Snapshot, request: Request, target: Target, o
 def _no_pods(kind: str, obj: Obj) -> str:
     if dig(obj, "spec", "replicas") == 0:
         return f"The {kind} is scaled to zero: no pods are wanted."
-    if kind == "CronJob" and dig(obj, "spec", "suspend") is True:
-        return "The CronJob is suspended: it starts no jobs."
+    if kind in ("CronJob", "Job") and dig(obj, "spec", "suspend") is True:
+        return f"The {kind} is suspended: it starts no {'jobs' if kind == 'CronJob' else 'pods'}."
+    if kind == "CronJob" and not dig(obj, "status", "lastScheduleTime"):
+        return "The CronJob has not started a job yet, and none of its events tells of a failure."
+    if kind == "Job" and text(condition(obj, "Complete"), "status") == "True":
+        return "The Job is complete; its pods have been removed."
     if kind == "DaemonSet" and dig(obj, "status", "desiredNumberScheduled") == 0:
         selector = labels(obj, "spec", "template", "spec", "nodeSelector")
         asked = ", ".join(f"{k}={v}" for k, v in sorted(selector.items()))

@@ -6,6 +6,7 @@ import pytest
 from kubetriage.model import Confidence, Severity
 from kubetriage.plugins import Request, Target, load
 from kubetriage.pods import Pod
+from kubetriage.resources import BY_KIND
 from kubetriage.rules import crash
 from kubetriage.rules.crash.case import ControllerCase
 from support.objects import NAMESPACE, at, cluster, event, obj, pod, status, terminated
@@ -369,3 +370,22 @@ def test_a_daemon_set_that_no_node_matches():
     request = Request(targets=(Target("daemonsets", "agent"),), namespace=NAMESPACE)
     (answer,) = load("why-crash").diagnose(cluster(top), request).diagnoses
     assert "no node matches it (nodeSelector gpu=yes)" in answer.summary
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "state", "words"),
+    [
+        ("Job", {"suspend": True}, {}, "The Job is suspended: it starts no pods."),
+        ("CronJob", {"suspend": True}, {}, "The CronJob is suspended: it starts no jobs."),
+        ("CronJob", {}, {}, "has not started a job yet"),
+        ("CronJob", {}, {"lastScheduleTime": at(-900)}, "none of its events tells of a failure"),
+        ("Job", {}, {"conditions": [{"type": "Complete", "status": "True"}]}, "The Job is complete"),
+        ("Deployment", {"replicas": 0}, {}, "scaled to zero"),
+    ],
+)
+def test_why_a_controller_has_no_pods_and_nothing_is_wrong(kind, spec, state, words):
+    top = obj(kind, "x", spec=spec, status=state)
+    request = Request(targets=(Target(BY_KIND[kind].plural, "x"),), namespace=NAMESPACE)
+    (answer,) = load("why-crash").diagnose(cluster(top), request).diagnoses
+    assert answer.healthy
+    assert words in answer.summary

@@ -101,9 +101,7 @@ def _words(refusal: Refusal, quota: str, asked: dict[str, str], limit: dict[str,
     namespace = refusal.case.ref.namespace
     least = [f"{key} {asked[key]}" for key in limit if _more(asked.get(key), limit[key])]
     if least:
-        return (
-            f"Have quota {quota} raised to at least {', '.join(least)}: as it stands, even an empty namespace is full."
-        )
+        return f"Have quota {quota} raised to at least {', '.join(least)}; one pod alone needs more than it allows."
     amounts = [key for key in limit if key != "pods" and not key.startswith("count/")]
     lower = f", lower {', '.join(amounts)} of {refusal.target}" if amounts else ""
     return f"Remove {refusal.product} of namespace {namespace}{lower}, or have quota {quota} raised."

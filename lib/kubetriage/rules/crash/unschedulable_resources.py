@@ -192,6 +192,9 @@ def _evidence(case: Case, resource: str, rooms: list[Room]) -> Iterator[Evidence
             if asked is not None:
                 yield container.fact("spec", f"resources.requests.{resource}", asked)
     for room in rooms:
-        free = "" if room.free is None else f", free {amount_text(resource, max(room.free, Fraction(0)))}"
+        free = ""
+        if room.free is not None:
+            bound = "at most " if room.at_most else ""
+            free = f", free {bound}{amount_text(resource, max(room.free, Fraction(0)))}"
         value = f"allocatable {amount_text(resource, room.allocatable)}{free}"
         yield Evidence("status", f"node/{room.node} {resource}", value)
