@@ -477,7 +477,7 @@ def unplaced(**more):
 
 
 def test_words_of_the_scheduler_that_are_no_known_reason_are_quoted():
-    said = 'waiting for dynamic resource controller to create the resourceclaim with name "gpu"'
+    said = "0/2 nodes are available: 2 csi.example CSI driver is not installed on the node"
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said}
     (found,) = crash_findings(unplaced(conditions=[condition]))
     assert found.cause == "Unknown"

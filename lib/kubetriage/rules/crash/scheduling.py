@@ -46,7 +46,13 @@ _REASONS: tuple[tuple[Block, re.Pattern[str]], ...] = (
         ),
     ),
     # noderesources, nodevolumelimits, dynamicresources.
-    (Block.RESOURCES, lazy(r"Insufficient |Too many pods|exceed max volume count|cannot allocate all claims")),
+    (
+        Block.RESOURCES,
+        lazy(
+            r"Insufficient |Too many pods|exceed max volume count|cannot allocate all claims|resourceclaim\b|"
+            r"device class \S+ does not exist"
+        ),
+    ),
     # podtopologyspread, volumebinding, volumezone. "volume node affinity conflict" until 1.33 or so.
     (
         Block.TOPOLOGY,

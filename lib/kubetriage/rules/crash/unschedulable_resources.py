@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from kubetriage.fields import Obj, dig, name_of
+from kubetriage.fields import Obj, dig, name_of, objects, text
 from kubetriage.model import Evidence, Finding, Fix
 from kubetriage.patterns import lazy
 from kubetriage.pods import Pod
@@ -32,6 +32,8 @@ from kubetriage.snapshot import List, Need, Snapshot
 CODE = "UnschedulableResources"
 
 _INSUFFICIENT = lazy(r"Insufficient (?P<resource>[^\s,.]+(?:\.[^\s,.]+)*)")
+# dynamicresources.go: the claim is not there, or not yet.
+_CLAIM = lazy(r"resourceclaim\S* \"[^\"]+\" not found|create the resourceclaim")
 CANDIDATES = 5
 """Nodes whose pods are read to tell what is free; more would cost a list for each."""
 
@@ -76,10 +78,19 @@ def check(case: Case) -> Iterator[Finding]:
         )
         return
     if not resource:
+        fix = f"Use fewer volumes or devices in {case.workload_name}, or add nodes."
+        claims = [text(c, "resourceClaimName") for c in objects(case.pod.raw, "spec", "resourceClaims")]
+        if _CLAIM.search(found.head.words):
+            names = ", ".join(c for c in claims if c) or "that it names"
+            fix = (
+                f"Create ResourceClaim {names} in namespace {case.pod.namespace}, or correct spec.resourceClaims of "
+                f"{case.workload_name}."
+            )
         yield found.finding(
             CODE,
             f"No node takes the pod: {found.head}.",
-            (case.template_fix(f"Use fewer volumes or devices in {case.workload_name}, or add nodes."),),
+            (case.template_fix(fix),),
+            verify=(case.kubectl("get resourceclaims"),) if claims else (),
         )
         return
     wanted = pod_request(case.pod, resource)
