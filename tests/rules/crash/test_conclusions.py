@@ -516,3 +516,10 @@ def test_a_pod_that_its_kubelet_has_not_taken_up():
     (found,) = crash_findings(pod(phase="Pending"), denied=("events",))
     assert "has not taken it up" in found.message
     assert "events could not be read" in found.message
+
+
+def test_what_the_scheduler_said_before_it_found_a_node_is_over():
+    said = event("FailedScheduling", "0/2 nodes are available: 2 Too many pods.", component="default-scheduler")
+    (found,) = crash_findings(pod(phase="Pending"), said)
+    assert "Too many pods" not in found.message
+    assert "has not taken it up" in found.message

@@ -294,7 +294,8 @@ def _pulling(case: Case) -> _Hint | None:
 
 
 def _warned(case: Case) -> _Hint | None:
-    event = next((e for e in reversed(case.events.items) if e.warning), None)
+    # What the scheduler said before it found a node is over.
+    event = next((e for e in reversed(case.events.items) if e.warning and e.reason != "FailedScheduling"), None)
     if event is None:
         return None
     said = " ".join(event.message.split()).rstrip(".")
