@@ -389,3 +389,16 @@ def test_why_a_controller_has_no_pods_and_nothing_is_wrong(kind, spec, state, wo
     (answer,) = load("why-crash").diagnose(cluster(top), request).diagnoses
     assert answer.healthy
     assert words in answer.summary
+
+
+@pytest.mark.parametrize(("reason", "word"), [("BackoffLimitExceeded", "Repair"), ("DeadlineExceeded", "longer")])
+def test_how_to_run_a_job_again(reason, word):
+    failed = {"conditions": [{"type": "Failed", "status": "True", "reason": reason, "message": "m"}]}
+    nightly = obj("CronJob", "nightly", spec={})
+    alone = obj("Job", "report", spec={"activeDeadlineSeconds": 60}, status=failed)
+    (found,) = findings(alone)
+    assert word in found.fix[0].text
+    assert "kubectl -n shop delete job report" in found.fix[0].text
+    if reason == "BackoffLimitExceeded":
+        (found,) = findings(nightly, obj("Job", "nightly-1", owner=nightly, status=failed))
+        assert "create job nightly-1-again --from=cronjob/nightly" in found.fix[0].text

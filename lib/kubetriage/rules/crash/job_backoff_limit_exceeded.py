@@ -50,6 +50,17 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
         yield _finding(case, job, condition)
 
 
+def again(case: ControllerCase, name: str) -> str:
+    """Say how to run a Job anew: a finished one cannot be started, and its exported manifest is refused.
+
+    The API server adds the uid of the Job to ``spec.selector`` and to the labels of its pods.
+    """
+    where = f"kubectl -n {case.ref.namespace}"
+    if case.kind == "CronJob":
+        return f"wait for the next run, or start one: {where} create job {name}-again --from=cronjob/{case.ref.name}"
+    return f"delete Job {name} ({where} delete job {name}) and apply its manifest again"
+
+
 def _finding(case: ControllerCase, job: Obj, condition: Obj) -> Finding:
     name, namespace = name_of(job), case.ref.namespace
     reason = text(condition, "reason")
@@ -98,12 +109,7 @@ def _finding(case: ControllerCase, job: Obj, condition: Obj) -> Finding:
         Ref("Job", namespace, name, uid_of(job), container),
         message,
         tuple(evidence),
-        fix=(
-            Fix(
-                f"Repair what the pods fail of, then create Job {name} again: kubectl -n {namespace} get job {name} "
-                f"-o yaml > {name}.yaml; kubectl -n {namespace} delete job {name}."
-            ),
-        ),
+        fix=(Fix(f"Repair what the pods fail of, then {again(case, name)}."),),
         verify=tuple(verify),
         details={"reason": reason, "failed": failed},
     )

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from kubetriage.fields import name_of, number, text, uid_of
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.rules.crash.case import ControllerCase
-from kubetriage.rules.crash.job_backoff_limit_exceeded import failed_jobs
+from kubetriage.rules.crash.job_backoff_limit_exceeded import again, failed_jobs
 
 CODE = "JobDeadlineExceeded"
 
@@ -34,7 +34,7 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
         words = (
             f"Shorten the work, or raise activeDeadlineSeconds of cronjob/{case.ref.name} (now {shown})."
             if case.kind == "CronJob"
-            else f"Shorten the work, or create Job {name} again with a longer activeDeadlineSeconds (now {shown})."
+            else f"Shorten the work, or set a longer activeDeadlineSeconds (now {shown}); then {again(case, name)}."
         )
         failed = number(job, "status", "failed") or 0
         retries = f" after {failed} failed pods" if failed > 1 else ""

@@ -37,7 +37,8 @@ _HANDLER = lazy(r'no runtime for "(?P<name>[^"]+)" is configured|failed to find 
 # CNI host-local, AWS VPC CNI, Calico, Cilium, Azure: all say that no address is left.
 _ADDRESSES = lazy(
     r"no IP addresses available|failed to assign an IP address|no (?:more )?(?:available |free )?(?:IPs?|addresses)\b|"
-    r"range is full|IPAM.*exhausted|insufficient (?:free )?(?:IP|address)|not enough IPs|no more IPs",
+    r"range is full|IPAM.*exhausted|insufficient (?:free )?(?:IP|address)|not enough IPs|no more IPs|"
+    r"could not allocate IP in range",
     re.I,
 )
 # containerd images for the sandbox, CRI-O pause_image.
@@ -57,6 +58,9 @@ _SYSCTL = lazy(r"/proc/sys/(?P<path>[\w./-]+): (?P<why>[^:\n]+)")
 _SPACE = lazy(r"\A(?!.*cgroup).*(?:no space left on device|disk quota exceeded)", re.I | re.S)
 # kernel mem_cgroup_alloc: 65,535 memory cgroups, of which old kernels keep dead ones.
 _CGROUPS = lazy(r"cgroup\S*: (?:no space left on device|cannot allocate memory)", re.I)
+
+_Told = tuple[str, str, tuple[Evidence, ...]]
+"""What happened, what to do, and further evidence."""
 
 
 def needs(case: Case) -> Iterator[Need]:
@@ -99,8 +103,13 @@ def check(case: Case) -> Iterator[Finding]:
     )
 
 
-def _say(case: Case, said: str) -> tuple[str, str, tuple[Evidence, ...]]:
-    node = case.pod.node
+def _say(case: Case, said: str) -> _Told:
+    return _asked_for(case, said) or _of_the_node(case, said)
+
+
+def _asked_for(case: Case, said: str) -> _Told | None:
+    """Read failures of what the pod's own spec asks for."""
+    node, pod = case.pod.node, case.pod
     missing = _CLASS.search(said)
     if missing:
         names = [name_of(c) for c in case.snapshot.list("runtimeclasses").items]
@@ -110,86 +119,72 @@ def _say(case: Case, said: str) -> tuple[str, str, tuple[Evidence, ...]]:
         return (
             f"RuntimeClass {missing['name']} does not exist.{there}",
             f"{patch} in runtimeClassName of {case.workload_name}, or create {missing['name']}.",
-            (case.pod.fact("spec", "spec.runtimeClassName", missing["name"]),),
+            (pod.fact("spec", "spec.runtimeClassName", missing["name"]),),
         )
     handler = _HANDLER.search(said)
     if handler:
         name = handler["name"] or handler["crio"]
-        own = text(case.pod.raw, "spec", "runtimeClassName")
+        own = text(pod.raw, "spec", "runtimeClassName")
         return (
             f"The runtime of {node} has no handler {name}, which RuntimeClass {own or '(default)'} asks for.",
             f"Configure handler {name} on {node}, or keep the pod to nodes that have it (RuntimeClass scheduling).",
-            (case.pod.fact("spec", "spec.runtimeClassName", own or "<none>"),),
+            (pod.fact("spec", "spec.runtimeClassName", own or "<none>"),),
         )
-    if _ADDRESSES.search(said):
-        return (
-            f"The network plugin has no free address for the pod on {node}.",
-            f"Free addresses (finished pods, leaked allocations), enlarge the range of {node}, or add nodes.",
-            (),
-        )
-    pause = _PAUSE.search(said)
-    if pause:
-        return (
-            f"{node} cannot get the sandbox image {pause['image']}, which every pod needs.",
-            f"Make {pause['image']} available to {node} (registry, mirror, credentials of the runtime).",
-            (),
-        )
-    plain = _short(said)
     sysctl = _SYSCTL.search(said)
-    if sysctl and objects(case.pod.raw, "spec", "securityContext", "sysctls"):
+    if sysctl and objects(pod.raw, "spec", "securityContext", "sysctls"):
         name = sysctl["path"].replace("/", ".")
         return (
             f"The kernel of {node} does not let the pod set sysctl {name}: {sysctl['why'].strip()}.",
             f"Correct or drop {name} in securityContext.sysctls of {case.workload_name}.",
-            (case.pod.fact("spec", "spec.securityContext.sysctls", name),),
-        )
-    if _SPACE.search(said):
-        return (
-            f"{node} has no disk space left to make the pod's sandbox.",
-            f"Free disk space on {node} (unused images, logs, finished pods); kubectl node-triage {node} shows more.",
-            (),
-        )
-    if _CGROUPS.search(said):
-        return (
-            f"The kernel of {node} has no room for another cgroup: {plain}",
-            f"Drain and restart {node}; a newer kernel lets go of cgroups whose containers are gone.",
-            (),
+            (pod.fact("spec", "spec.securityContext.sysctls", name),),
         )
     attachment = _ATTACHMENT.search(said)
     if attachment:
         wanted = "k8s.v1.cni.cncf.io/networks"
-        own = labels(case.pod.raw, "metadata", "annotations").get(wanted, attachment["name"])
+        own = labels(pod.raw, "metadata", "annotations").get(wanted, attachment["name"])
         return (
             f"NetworkAttachmentDefinition {attachment['name']} does not exist where Multus looks for it.",
             f"Create it, or correct the annotation {wanted} in {case.workload_name}.",
-            (case.pod.fact("spec", f"metadata.annotations[{wanted}]", own),),
+            (pod.fact("spec", f"metadata.annotations[{wanted}]", own),),
         )
-    absent = _CNI_MISSING.search(said)
-    if absent:
-        return (
-            f"The network of {node} is not ready: {plain}",
-            f"Check that the network plugin's pod runs on {node} and has written its configuration.",
-            (),
+    return None
+
+
+def _of_the_node(case: Case, said: str) -> _Told:
+    """Read failures that any pod would meet on this node."""
+    node, plain = case.pod.node, _short(said)
+    pause, told = _PAUSE.search(said), _PLUGIN.search(said)
+    plugin = f"network plugin {told['plugin']}" if told else "network plugin"
+    if _ADDRESSES.search(said):
+        message = f"The {plugin} has no free address for the pod on {node}."
+        words = f"Free addresses (finished pods, leaked allocations), enlarge the range of {node}, or add nodes."
+    elif pause:
+        message = f"{node} cannot get the sandbox image {pause['image']}, which every pod needs."
+        words = f"Make {pause['image']} available to {node} (registry, mirror, credentials of the runtime)."
+    elif _SPACE.search(said):
+        message = f"{node} has no disk space left to make the pod's sandbox."
+        words = (
+            f"Free disk space on {node} (unused images, logs, finished pods); kubectl node-triage {node} shows more."
         )
-    network = _NETWORK.search(said)
-    if network:
-        told = _PLUGIN.search(said)
-        plugin = f"network plugin {told['plugin']}" if told else "network plugin"
-        return (
-            f"The {plugin} cannot connect the pod on {node}: {_short(told['why']) if told else plain}",
-            f"Look at the log of the {plugin}'s pod on {node}; a restart of that pod often helps.",
-            (),
-        )
-    return (
-        f"{node} cannot make the pod's sandbox: {plain}",
-        f"Act on the runtime's words; look at {node} (kubectl node-triage {node}).",
-        (),
-    )
+    elif _CGROUPS.search(said):
+        message = f"The kernel of {node} has no room for another cgroup: {plain}"
+        words = f"Drain and restart {node}; a newer kernel lets go of cgroups whose containers are gone."
+    elif _CNI_MISSING.search(said):
+        message = f"The network of {node} is not ready: {plain}"
+        words = f"Check that the network plugin's pod runs on {node} and has written its configuration."
+    elif _NETWORK.search(said):
+        message = f"The {plugin} cannot connect the pod on {node}: {_short(told['why']) if told else plain}"
+        words = f"Look at the log of the {plugin}'s pod on {node}; a restart of that pod often helps."
+    else:
+        message = f"{node} cannot make the pod's sandbox: {plain}"
+        words = f"Act on the runtime's words; look at {node} (kubectl node-triage {node})."
+    return message, words, ()
 
 
 # The layers before the words that matter: kubelet, CRI, containerd or CRI-O.
 _WRAPPING = lazy(
-    r"\A(?:Failed to create pod sandbox: |rpc error: code = \w+ desc = |failed to start sandbox \"[^\"]*\": |"
+    r"\A(?:Failed to create pod sandbox: |(?:container runtime )?network (?:is )?not ready: |"
+    r"rpc error: code = \w+ desc = |failed to start sandbox \"[^\"]*\": |"
     r"failed to setup network for sandbox \"[^\"]*\": |failed to create pod network sandbox \S+: )+"
 )
 
