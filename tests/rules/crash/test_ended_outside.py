@@ -522,3 +522,39 @@ def test_a_mount_failure_names_the_claim_without_the_layers():
     why = "rpc error: code = Internal desc = 'fsck' found errors on device /dev/nvme1n1"
     found = waits_for(DATA, event("FailedMount", f'MountVolume.MountDevice failed for volume "pvc-1" : {why}'), claim)
     assert "Volume pvc-1 (claim data) cannot be mounted on node-1: 'fsck' found errors" in found.message
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("Unknown", "does not answer"),
+        ("False", "is not ready, so its kubelet cannot end it: container runtime is down"),
+    ],
+)
+def test_a_node_that_says_it_is_not_ready_does_answer(state, said):
+    sick = ready_node("node-1")
+    sick["status"]["conditions"] = [
+        {"type": "Ready", "status": state, "reason": "KubeletNotReady", "message": "container runtime is down"}
+    ]
+    found = crash_findings(pod(deletion=-600), sick)[0]
+    assert found.cause == "StuckTerminating"
+    assert said in found.message
+
+
+def test_a_request_above_the_nodes_size_is_no_race():
+    message = "Node didn't have enough resource: memory, requested: 17179869184, used: 0, capacity: 8589934592"
+    (found,) = crash_findings(pod(phase="Failed", more_status={"reason": "OutOfmemory", "message": message}))
+    assert "requests 16Gi of memory, and node-1 has 8Gi in all" in found.message
+    assert "Lower requests.memory" in found.fix[0].text
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "fix"),
+    [("Directory", "a directory", "type DirectoryOrCreate"), ("Socket", "a socket file", "or use another path")],
+)
+def test_only_directories_and_files_can_be_created_with_the_mount(kind, words, fix):
+    volume = {"name": "h", "hostPath": {"path": "/srv/x", "type": kind}}
+    why = f"hostPath type check failed: /srv/x is not {words}"
+    found = waits_for(volume, event("FailedMount", f'MountVolume.SetUp failed for volume "h" : {why}'))
+    assert fix in found.fix[0].text
+    assert "SocketOrCreate" not in found.fix[0].text

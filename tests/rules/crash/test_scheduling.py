@@ -652,3 +652,13 @@ def test_claims_of_devices(why, fix):
     (found,) = crash_findings(pending(why, total=1, resourceClaims=claims))
     assert found.cause == "UnschedulableResources"
     assert fix in found.fix[0].text
+
+
+def test_volumes_that_did_not_come_in_time():
+    said = 'running PreBind plugin "VolumeBinding": binding volumes: context deadline exceeded'
+    condition = {"type": "PodScheduled", "status": "False", "reason": "SchedulerError", "message": said}
+    claim = obj("PersistentVolumeClaim", "data", spec={"storageClassName": "std"}, status={"phase": "Pending"})
+    std = obj("StorageClass", "std", provisioner="csi.example", volumeBindingMode="WaitForFirstConsumer")
+    (found,) = crash_findings(pod(node="", phase="Pending", conditions=[condition], volumes=CLAIMED), claim, std)
+    assert found.cause == "PersistentVolumeClaimPending"
+    assert "csi.example has not made its volume" in found.message

@@ -94,6 +94,11 @@ def _say(case: Case, node: str) -> tuple[str, str]:
         if amounts:
             asked, used, capacity = (_amount(resource, amounts[n]) for n in ("asked", "used", "capacity"))
             told = f" (requested {asked}, used {used} of {capacity})"
+            if int(amounts["asked"]) > int(amounts["capacity"]):
+                return (
+                    f"The pod requests {asked} of {resource}, and {node} has {capacity} in all.{pinned}",
+                    f"Lower requests.{resource} in {case.workload_name}, or use a larger node. {again}",
+                )
         return (
             f"{node} had no {resource} left for the pod when it arrived{told}.{pinned}",
             f"{again} Free {resource} on {node} if the next one fails there, too.",

@@ -59,7 +59,8 @@ def check(case: Case) -> Iterator[Finding]:
     message = (
         f"Node {pod.node} has not reported{for_long}, so the pod's status is as old as that."
         if frozen
-        else f"Node {pod.node} is not ready{for_long}: {text(ready, 'message') or text(ready, 'reason')}."
+        else f"Node {pod.node} {'has not been' if for_long else 'is not'} ready{for_long}: "
+        f"{text(ready, 'message') or text(ready, 'reason')}."
     )
     # A kubelet that says False still works for its pods; a crash of the pod's own remains to be told.
     own_crash = any(case.crash(c) is not None for c in case.containers)

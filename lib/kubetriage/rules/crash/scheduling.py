@@ -90,6 +90,8 @@ _AFTER_SELECTOR = (Block.RESOURCES, Block.PORT, Block.TOPOLOGY, Block.AFFINITY, 
 
 # Events on a pending pod of the cluster autoscaler and of Karpenter, which says FailedScheduling where it cannot help.
 _AUTOSCALERS = ("NotTriggerScaleUp", "TriggeredScaleUp", "Nominated")
+# volumebinding: a node was found, and the volumes did not come in time (bindTimeoutSeconds, 600).
+_BINDING = lazy(r"binding volumes: ")
 # scheduler schedule_one.go ErrNoNodesAvailable.
 NO_NODES = "no nodes available to schedule pods"
 CORDON = "node.kubernetes.io/unschedulable"
@@ -113,7 +115,10 @@ def parse_reasons(message: str) -> tuple[Reason, ...]:
     """Split a FailedScheduling message; empty when it is none."""
     match = _MESSAGE.search(message)
     if match is None:
-        return (Reason(Block.RESOURCES, NO_NODES, 0),) if message.strip() == NO_NODES else ()
+        words = message.strip()
+        if words == NO_NODES:
+            return (Reason(Block.RESOURCES, NO_NODES, 0),)
+        return (Reason(Block.CLAIM, words, 0),) if _BINDING.search(words) else ()
     why = match["why"].strip().rstrip(".,")
     if not re.match(r"\d+ ", why):
         return (Reason(_block(why), why, int(match["nodes"])),) if why else ()

@@ -145,5 +145,8 @@ def _dead_node(case: Case) -> tuple[str, tuple[Evidence, ...]] | None:
     if dig(ready, "status") in ("Unknown", "False"):
         said = f"{text(ready, 'status')}: {text(ready, 'reason')}"
         evidence = (Evidence("status", at, said, text(ready, "lastTransitionTime")),)
+        if text(ready, "status") == "False":
+            why = (text(ready, "message") or text(ready, "reason")).rstrip(".")
+            return f"its node {pod.node} is not ready, so its kubelet cannot end it: {why}.", evidence
         return f"its node {pod.node} does not answer, so nobody can confirm the end.", evidence
     return None

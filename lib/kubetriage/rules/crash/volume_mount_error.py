@@ -114,9 +114,11 @@ def _say(case: Case, volume: str, why: str, source: Obj) -> tuple[str, str]:
     host = _HOST_PATH.search(why)
     if host:
         wanted = text(source, "hostPath", "type")
+        # Only these two types have a form that creates what is missing.
+        create = f"use type {wanted}OrCreate or another path" if wanted in ("Directory", "File") else "use another path"
         return (
             f"Volume {volume} needs {host['path']} on {node} to be {host['type'].strip()}, and it is not.",
-            f"Create it on {node}, or use type {wanted}OrCreate (Directory, File) or another path in {where}.",
+            f"Create it on {node}, or {create} in {where}.",
         )
     driver = _DRIVER.search(why)
     if driver:
