@@ -558,3 +558,18 @@ def test_only_directories_and_files_can_be_created_with_the_mount(kind, words, f
     found = waits_for(volume, event("FailedMount", f'MountVolume.SetUp failed for volume "h" : {why}'))
     assert fix in found.fix[0].text
     assert "SocketOrCreate" not in found.fix[0].text
+
+
+@pytest.mark.parametrize(("name", "told"), [("api-1-old", True), ("web-1-old", False)])
+def test_a_pod_without_room_may_replace_one_that_was_preempted(name, told):
+    owner = obj("ReplicaSet", "api-1")
+    why = "0/1 nodes are available: 1 Insufficient memory. preemption: 0/1 nodes are available: 1 No preemption victims"
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}
+    target = pod("api-1-new", node="", phase="Pending", owner=owner, conditions=[condition])
+    old = {"kind": "Pod", "metadata": {"name": name, "namespace": "shop", "uid": "uid-old"}}
+    said = event("Preempted", "Preempted by pod uid-big on node node-1", old, warning=False)
+    found = crash_findings(target, owner, said, pod("big"))
+    assert found[0].cause == "UnschedulableResources"
+    assert ("Preempted" in [f.cause for f in found]) is told
+    if told:
+        assert "It replaces api-1-old, which had to make room on node-1 for pod shop/big" in found[1].message

@@ -5,8 +5,8 @@ the same reason: the node ran short of memory, disk, inodes or process ids; the 
 ephemeral storage or an emptyDir, which says nothing about the node; or the node was under pressure when the pod
 arrived, so that it never ran.
 
-Told by: ``status.reason`` Evicted with ``status.message``, which outlives the ``Evicted`` event; for drains and
-taints the condition DisruptionTarget.
+Told by: ``status.reason`` Evicted with ``status.message``, which outlives the ``Evicted`` event; for drains,
+taints and nodes that are gone the condition DisruptionTarget.
 
 Fix: for a limit of its own, write less or raise ``sizeLimit`` or ``limits.ephemeral-storage``; for node pressure set
 requests near the real use (the pods furthest above their requests go first) or free the node.

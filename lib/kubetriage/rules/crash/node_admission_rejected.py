@@ -5,8 +5,8 @@ older version, a race): the node lacked room, labels, devices, operating system 
 Failed for good and never ran; its controller makes another.
 
 Told by: phase Failed with a reason of the kubelet's admission handlers (OutOfcpu, OutOfmemory, OutOfpods,
-NodeAffinity, UnexpectedAdmissionError, TopologyAffinityError, AppArmor, PodOSNotSupported and others) or the message
-"Pod was rejected"; no container ever started.
+NodeAffinity, UnexpectedAdmissionError, TopologyAffinityError, AppArmor, PodOSNotSupported and others), the message
+"Pod was rejected", or any other reason of a pod that has no trace of a container.
 
 Fix: depends on the reason; delete the Failed pods, they only take up the list.
 

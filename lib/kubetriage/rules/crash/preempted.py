@@ -4,7 +4,8 @@ Meaning: there was no room for a more important pod, and this one was chosen. It
 waits until there is room.
 
 Told by: the condition DisruptionTarget with reason PreemptionByScheduler, the ``Preempted`` event, or
-``status.reason`` Preempting where the kubelet itself made room for a critical pod.
+``status.reason`` Preempting where the kubelet itself made room for a critical pod. Of a pod that finds no room, the
+``Preempted`` event of a predecessor under the same controller.
 
 Fix: give the workload a PriorityClass that fits its importance, add nodes, or lower the requests of both.
 
@@ -15,10 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kubetriage.events import Events
 from kubetriage.fields import name_of, namespace_of, number, text, uid_of
 from kubetriage.model import Confidence, Evidence, Finding, Severity
 from kubetriage.patterns import lazy
+from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.scheduling import Block
+from kubetriage.snapshot import List, Need
 
 CODE = "Preempted"
 
@@ -26,8 +31,15 @@ CODE = "Preempted"
 _BY = lazy(r"by (?:pod )?(?P<who>\S+) on node (?P<node>\S+)")
 
 
+def needs(case: Case) -> Iterator[Need]:
+    """Ask for preemptions in the namespace when a controller's pod finds no room: its predecessor may have lost it."""
+    if case.pod.controller and scheduling.unscheduled(case, Block.RESOURCES) is not None:
+        yield List("events", case.pod.namespace, fields="reason=Preempted")
+
+
 def check(case: Case) -> Iterator[Finding]:
     """Name the pod that took the place, as far as it is known."""
+    yield from _of_predecessor(case)
     pod = case.pod
     target = pod.condition("DisruptionTarget")
     by_scheduler = text(target, "reason") == "PreemptionByScheduler" and text(target, "status") == "True"
@@ -63,6 +75,34 @@ def check(case: Case) -> Iterator[Finding]:
         ),
         verify=("kubectl get priorityclass",),
     )
+
+
+def _of_predecessor(case: Case) -> Iterator[Finding]:
+    """Say that a pod without a node replaces one that was preempted: a note on why the room is gone."""
+    owner = text(case.pod.controller, "name")
+    if not owner or scheduling.unscheduled(case, Block.RESOURCES) is None:
+        return
+    listing = case.snapshot.list("events", case.pod.namespace, fields="reason=Preempted")
+    for event in reversed(Events.of(listing).select("Preempted")):
+        name = text(event.raw.get("involvedObject") or event.raw.get("regarding"), "name")
+        match = _BY.search(event.message)
+        if match is None or not name.startswith(f"{owner}-"):
+            continue
+        yield Finding(
+            CODE,
+            Severity.WARNING,
+            Confidence.LIKELY,
+            case.pod.ref,
+            f"It replaces {name}, which had to make room on {match['node']} for {_name(case, match['who'])}.",
+            (event.evidence(),),
+            fix=(
+                case.template_fix(
+                    f"Set priorityClassName in {case.workload_name} to what it is worth, or add nodes for both."
+                ),
+            ),
+            verify=(case.kubectl("get events --field-selector reason=Preempted"),),
+        )
+        return
 
 
 def _name(case: Case, who: str) -> str:

@@ -3,8 +3,9 @@
 Meaning: the API server refuses to create the pod, so there is none to look at: the controller's events are the only
 trace. Quotas count requests and limits of all pods of the namespace, used or not.
 
-Told by: ``exceeded quota: NAME, requested: ..., used: ..., limited: ...`` or ``failed quota: NAME: must specify ...``
-in the FailedCreate event or the ReplicaFailure condition of the controller.
+Told by: ``exceeded quota: NAME, requested: ..., used: ..., limited: ...``, ``failed quota: NAME: must specify ...`` or
+``insufficient quota to match these scopes`` in the FailedCreate event or the ReplicaFailure condition of the
+controller.
 
 Fix: free quota, have it raised, or lower what the template asks; set the requests and limits that the quota demands.
 

@@ -3,7 +3,8 @@
 Meaning: the evidence that would decide is missing: events have expired or may not be read, the log is gone or denied,
 or the kubelet has reported nothing. This is said instead of a guess.
 
-Told by: a pod that is not well although no cause was found. The gaps are listed, and what the status does say.
+Told by: a pod that is not well although no cause was found. The gaps are listed, and what the status does say; the
+scheduler's own words, a pull that goes on or the newest warning are quoted.
 
 Fix: close the gap that is named (a permission, a time window), or look again while it happens.
 

@@ -3,7 +3,8 @@
 Meaning: the nodes are reserved, being drained, or not ready: the control plane taints nodes that it lost, too.
 
 Told by: ``untolerated taint`` (in older schedulers with the taint itself) or ``were unschedulable`` as the
-scheduler's main reason; the nodes' own taints, compared with the pod's tolerations, name which.
+scheduler's main reason; the nodes' own taints, compared with the pod's tolerations, name which. It is the main reason,
+too, when only nodes with a taint have the labels or devices that the pod asks for, however few they are.
 
 Fix: uncordon or repair the node, remove the taint, or add a toleration to the workload's pod template when the pod
 belongs there.
