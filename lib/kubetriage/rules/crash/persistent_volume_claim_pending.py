@@ -5,7 +5,8 @@ run, or the volume that it had is gone. A claim that waits for its first consume
 should be while the pod has no node for another reason.
 
 Told by: ``unbound immediate PersistentVolumeClaims`` and its relatives from the scheduler, the claim's phase, its
-StorageClass, the other pods of a ReadWriteOncePod claim, and the claim's own events (``ProvisioningFailed``, ``FailedBinding``, ``ExternalProvisioning``).
+StorageClass, the other pods of a ReadWriteOncePod claim, and the claim's own events (``ProvisioningFailed``,
+``FailedBinding``, ``ExternalProvisioning``).
 
 Fix: name an existing StorageClass (the field cannot be changed: recreate the claim), repair the provisioner, or
 create a PersistentVolume that fits.

@@ -4,8 +4,8 @@ Meaning: the registry was reached and did not refuse the pull, but could not del
 layer, a format that the runtime no longer reads, or another failure while it fetched and unpacked the image.
 
 Told by: an HTTP status of 500 or more, a web page in place of a manifest, or a manifest of Docker schema 1 in the
-pull error (confirmed), or an error of the pull that names neither
-network, credentials, limits nor a missing image (possible: the runtime's words are shown as they stand).
+pull error (confirmed), or an error of the pull that names neither network, credentials, limits nor a missing image
+(possible: the runtime's words are shown as they stand).
 
 Fix: nothing is wrong with the pod. Retry, look at the registry's or the mirror's health, push the image again when
 one layer is broken.

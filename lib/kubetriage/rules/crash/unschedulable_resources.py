@@ -4,8 +4,8 @@ Meaning: the scheduler counts requests, not use: a node is full when the request
 allocate. The pod stays Pending until requests shrink, pods leave, or a node comes.
 
 Told by: ``Insufficient RESOURCE``, ``Too many pods``, ``exceed max volume count``, words about a ResourceClaim or
-``no nodes available to schedule pods`` in the condition PodScheduled or the ``FailedScheduling`` event; the nodes' allocatable amounts and the pods on them tell whether any node could ever
-hold the request.
+``no nodes available to schedule pods`` in the condition PodScheduled or the ``FailedScheduling`` event; the nodes'
+allocatable amounts and the pods on them tell whether any node could ever hold the request.
 
 Fix: lower the request in the workload's pod template to what the containers use, add nodes, or free some.
 
