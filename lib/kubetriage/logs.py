@@ -1275,7 +1275,7 @@ def _plain(log: _Log, at: int, body: str) -> LastError | None:
     probe = _ANY_URL.sub("", words[:1000])
     failed = _WEAK.search(probe) or _kind(probe) in ("refused", "unresolved", "timeout", "unreachable", "reset")
     if failed and not _NOT_WEAK.search(probe) and not _FRAME.match(words):
-        weight: Weight = "error" if _GOODBYE.search(probe) else "weak"
+        weight: Weight = "error" if redis or _GOODBYE.search(probe) else "weak"
         return log.error(at, at + 1, language, weight, words)
     return None
 
@@ -1333,11 +1333,16 @@ def _takes_leave(log: _Log, error: LastError, found: list[LastError]) -> bool:
     return any(e.end == above + 1 and e.weight != "weak" for e in found)
 
 
+def without_goodbye(summary: str) -> str:
+    """Return an error without the words that only say that the program ends because of it."""
+    return _GOODBYE.sub("", summary)
+
+
 def _says_why(error: LastError) -> bool:
     """Tell whether an error names what went wrong, not only that the program or its child ended."""
     if error.name and error.name != "klog" and error.language not in ("text", "nginx"):
         return True
-    words = _GOODBYE.sub("", error.summary)
+    words = without_goodbye(error.summary)
     return not (_HOLLOW.search(words) or _SHUTDOWN.search(words))
 
 
@@ -1417,6 +1422,7 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
             r"|trying to connect)|connect ETIMEDOUT"
             r"|context deadline exceeded|(?:connecting|connect|connection) to .{1,300}timed? ?out"
             r"|Timeout(?:Error)? .{0,80}connect"
+            r"|time(?:d |-)?out\b.{0,60}\bwaiting\b.{0,40} for (?:\w{2,12}://)?[\w.-]{1,253}:\d{2,5}\b"
             r"|connection timeout|Timed out after \d+ ms while waiting|server selection timed? ?out",
             re.IGNORECASE,
         ),
@@ -1612,7 +1618,9 @@ def addresses(content: str) -> tuple[Address, ...]:
         host, port = address or ("", None)
         before = found.pop((host, port, kind), None)
         times = (*(before.times if before else ())[-49:], at)
-        found[host, port, kind] = Address(host, port, kind, row.strip()[:2000], at, times)
+        # A field of an object (code, errno) says less than the message before it.
+        said = before.line if before and _NODE_FIELD.match(row) else row.strip()[:2000]
+        found[host, port, kind] = Address(host, port, kind, said, at, times)
         if len(found) > 200:
             found.pop(next(iter(found)))
     named = {(a.host, a.kind) for a in found.values() if a.port is not None}

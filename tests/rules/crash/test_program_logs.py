@@ -1032,3 +1032,33 @@ def test_no_address_is_taken_from_another_failure():
     first = ended(log)[0]
     assert first.cause == "DependencyUnreachable"
     assert "10.9.9.9" not in first.message
+
+
+REFUSED = "WARN db: dial tcp 10.9.9.9:1: connect: connection refused"
+
+
+@pytest.mark.parametrize(
+    ("log", "cause"),
+    [
+        (f"{REFUSED}, retrying\nFATAL giving up\n", "DependencyUnreachable"),
+        (f"{REFUSED}, retrying\nINFO db connected\nFATAL giving up\n", "AppError"),
+        (f"{REFUSED}, continuing without it\nFATAL giving up\n", "AppError"),
+        (f"{REFUSED}, retrying\nFATAL license check failed, giving up\n", "AppError"),
+        ("timed out waiting for db:5432\n", "DependencyUnreachable"),
+        ("timed out waiting for the cache\n", "AppError"),
+        ("dial tcp 10.1.2.3:443: connect: no route to host\n", "DependencyUnreachable"),
+    ],
+)
+def test_what_a_program_gave_up_on(log, cause):
+    assert ended(log)[0].cause == cause
+
+
+def test_the_message_is_quoted_and_not_the_fields_of_its_object():
+    log = (
+        "Error: Access denied for user 'shop'@'10.1.0.9' (using password: YES)\n"
+        "    at Packet.asError (/app/node_modules/mysql2/packet.js:728:17) {\n"
+        "  code: 'ER_ACCESS_DENIED_ERROR',\n  errno: 1045\n}\n\nNode.js v20.1.0\n"
+    )
+    first = ended(log)[0]
+    assert first.cause == "DependencyAuthFailed"
+    assert "for user shop" in first.message

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from kubetriage.fields import Obj, objects, text
-from kubetriage.logs import Address, LastError, addresses, bodies, last_error, last_line
+from kubetriage.logs import Address, LastError, addresses, bodies, last_error, last_line, without_goodbye
 from kubetriage.model import Confidence, Evidence, EvidenceSource, Finding, Fix, RuledOut, Severity
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Termination
@@ -41,6 +41,12 @@ _CLOSING = lazy(
 )
 
 
+# What went wrong until this line did no harm.
+_OVERCOME = lazy(
+    r"\b(?:re)?connected\b|\bconnection (?:established|restored)\b|\brecovered\b|\bsucce(?:ss\w*|eded)\b"
+    r"|\bcontinuing\b|\bfall(?:ing)? ?back\b|\bignor(?:ed|ing)\b|\bskipp(?:ed|ing)\b",
+    re.IGNORECASE,
+)
 # It could not do something, and gives no reason.
 _UNREASONED = lazy(
     r"(?:(?:panic|fatal|error): )*(?:unable to|failed to|could not|couldn't|cannot|can't) [^:]*\Z", re.IGNORECASE
@@ -147,12 +153,15 @@ class LastWords:
         error = self.error
         if error is None:
             return range(0)
+        rows = _read(self.text)[2]
         if closes(error):
-            return range(max(error.at - _NEAR, 0), error.at)
+            far = max(error.at - _NEAR, 0)
+            overcome = [at for at in range(far, error.at) if _OVERCOME.search(rows[at])]
+            return range(overcome[-1] + 1 if overcome else far, error.at)
         above = error.at - 1
         if above < 0 or not _UNREASONED.match(error.summary):
             return range(0)
-        said = last_error(_read(self.text)[2][above])
+        said = last_error(rows[above])
         return range(above, error.at) if said is not None and said.weight != "weak" else range(0)
 
     def failed_addresses(self) -> list[tuple[Address, Confidence]]:
@@ -219,7 +228,7 @@ class LastWords:
 
 def closes(error: LastError) -> bool:
     """Tell whether an error only says that the program gives up."""
-    return bool(_CLOSING.search(error.summary))
+    return bool(_CLOSING.search(without_goodbye(error.summary)))
 
 
 def last_words(case: Case, *, shells: bool = False, kills: bool = False) -> Iterator[LastWords]:

@@ -59,7 +59,7 @@ _PORT = lazy(r"(?:[\w.*\]]|::|\s):(\d{1,5})(?!\d)|\bport\D{0,3}(\d{1,5})", re.IG
 _CALLS: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (lazy(r"\bchown|chgrp|changing owner", re.IGNORECASE), "CHOWN", "change owners"),
     (
-        lazy(r"setuid|setgid|setgroups|initgroups|\bsu(?:do)?:|su-exec|gosu", re.IGNORECASE),
+        lazy(r"setuid|setgid|setgroups|initgroups|\bsu(?:do)?:|su-exec|gosu|switching to", re.IGNORECASE),
         "SETUID",
         "change its user",
     ),
