@@ -420,7 +420,7 @@ def _errors(log: _Log) -> Iterator[LastError]:
     at = 0
     total = len(log.lines)
     while at < total:
-        if _USAGE.match(log.body(at)):
+        if log.body(at)[:5] in ("usage", "Usage") and _USAGE.match(log.body(at)):
             at = _after_usage(log, at)
             continue
         found = _error_at(log, at)
@@ -1393,7 +1393,7 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
             r"|AuthorizationException|UnrecognizedClientException|Access Key Id you provided does not"
             r"|\(AccessDenied(?:Exception)?\) when calling"
             r"|could not read (?:Username|Password) for|Permission denied \(publickey|HTTP Basic: Access denied"
-            r"|returned error: 401\b|Code: 403\. Errors",
+            r"|username or password (?:is )?(?:not allowed|incorrect|invalid)|returned error: 401\b|Code: 403\. Errors",
             re.IGNORECASE,
         ),
     ),

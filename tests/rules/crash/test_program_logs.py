@@ -826,6 +826,93 @@ OpenJDK 64-Bit Server VM warning: Sharing is only supported for boot loader clas
         id="jvm-warning-after",
     ),
     pytest.param(
+        "DependencyUnreachable",
+        "SQLSTATE[HY000] [2002] Connection refused",
+        1,
+        """\
+
+In Connection.php line 829:
+
+  SQLSTATE[HY000] [2002] Connection refused (Connection: mysql, SQL: select * from migrations)\x20\x20
+
+
+In Connector.php line 66:
+
+  SQLSTATE[HY000] [2002] Connection refused\x20\x20
+
+
+""",
+        id="symfony",
+    ),
+    pytest.param(
+        "AppError",
+        "No application encryption key has been specified",
+        1,
+        """\
+
+   Illuminate\\Encryption\\MissingAppKeyException\x20
+
+  No application encryption key has been specified.
+
+  at vendor/laravel/framework/src/Illuminate/Encryption/EncryptionServiceProvider.php:79
+     75▕      */
+     76▕     protected function key(array $config)
+  ➜  79▕                 throw new MissingAppKeyException;
+
+      +13 vendor frames\x20
+""",
+        id="laravel-key",
+    ),
+    pytest.param(
+        "DependencyAuthFailed",
+        "username or password not allowed",
+        1,
+        """\
+2026/11/23 22:15:31 Exception (403) Reason: "username or password not allowed"
+""",
+        id="go-amqp-auth",
+    ),
+    pytest.param(
+        "DependencyAuthFailed",
+        "for user shop",
+        1,
+        """\
+2026-11-23T22:15:02.444Z ERROR 1 --- [           main] com.zaxxer.hikari.pool.HikariPool        : HikariPool-1 - Exception during pool initialization.
+
+org.postgresql.util.PSQLException: FATAL: password authentication failed for user "shop"
+\tat org.postgresql.core.v3.ConnectionFactoryImpl.doAuthentication(ConnectionFactoryImpl.java:698) ~[postgresql-42.7.4.jar!/:42.7.4]
+
+2026-11-23T22:15:02.450Z  WARN 1 --- [           main] ConfigServletWebServerApplicationContext : Exception encountered during context initialization - cancelling refresh attempt: org.springframework.beans.factory.BeanCreationException: Error creating bean with name 'entityManagerFactory'
+2026-11-23T22:15:02.470Z ERROR 1 --- [           main] o.s.boot.SpringApplication               : Application run failed
+
+org.springframework.beans.factory.BeanCreationException: Error creating bean with name 'entityManagerFactory' defined in class path resource [x.class]: [PersistenceUnit: default] Unable to build Hibernate SessionFactory
+\tat org.springframework.beans.X.y(X.java:1)
+Caused by: jakarta.persistence.PersistenceException: [PersistenceUnit: default] Unable to build Hibernate SessionFactory
+\tat org.hibernate.A.b(A.java:1)
+Caused by: org.hibernate.HibernateException: Access to DialectResolutionInfo cannot be null when 'hibernate.dialect' not set
+\tat org.hibernate.B.c(B.java:1)
+""",
+        id="java-hikari-auth",
+    ),
+    pytest.param(
+        "DependencyUnreachable",
+        "redis could not be resolved",
+        1,
+        """\
+[ioredis] Unhandled error event: Error: getaddrinfo ENOTFOUND redis
+    at GetAddrInfoReqWrap.onlookup [as oncomplete] (node:dns:109:26)
+/app/node_modules/ioredis/built/redis/event_handler.js:201
+      const error = new errors_1.MaxRetriesPerRequestError(maxRetriesPerRequest);
+                    ^
+
+MaxRetriesPerRequestError: Reached the max retries per request limit (which is 20). Refer to "maxRetriesPerRequest" option for details.
+    at Socket.<anonymous> (/app/node_modules/ioredis/built/redis/event_handler.js:182:37)
+
+Node.js v20.18.0
+""",
+        id="node-redis",
+    ),
+    pytest.param(
         "AppError",
         "KeyError: 'tenant'",
         1,

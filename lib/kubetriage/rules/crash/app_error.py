@@ -11,8 +11,8 @@ log is said as such.
 Fix: what the error asks for; when the log is empty, make the program say why it exits.
 
 Source: core/v1 ContainerStateTerminated; exit codes by convention: 1 (most languages), 2 (Go panic, wrong usage), 3
-(JVM ExitOnOutOfMemoryError), 64 to 78 (sysexits.h), 101 (Rust panic), 134 (abort: .NET, V8), 255 (PHP fatal error,
-exit(-1)).
+(JVM ExitOnOutOfMemoryError), 64 to 78 (sysexits.h), 101 (Rust panic), 124 (timeout), 134 (abort: .NET, V8), 255 (PHP
+fatal error, exit(-1)).
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ _CONVENTIONS = {
     64: ("wrong usage (sysexits.h)", ()),
     78: ("wrong configuration (sysexits.h)", ()),
     101: ("a Rust panic", ("rust",)),
+    124: ("the time limit of timeout(1)", ()),
     134: ("abort(), by which .NET and V8 end", ("dotnet", "node")),
     255: ("a PHP fatal error, or exit(-1)", ("php",)),
 }

@@ -36,11 +36,14 @@ _CLOSING = lazy(
     r"|failed to (?:connect|initiali[sz]e|run)"
     r"|timed? ?out|not (?:ready|available|reachable)|unavailable|connection (?:failed|error|lost)"
     r"|fatal error, exiting|exit(?:ing|ed)?\b"
+    # Hibernate, when the connection pool failed before it.
+    r"|DialectResolutionInfo|Dialect without JDBC metadata"
     r"|caches? (?:to )?sync|leader election|terminated unexpectedly|abort|shutting down|migrat\w* fail|unhealthy",
     re.IGNORECASE,
 )
 
 
+_STACK_FRAME = lazy(r"\s+(?:at |\.\.\. \d)|\s*\Z")
 # What went wrong until this line did no harm.
 _OVERCOME = lazy(
     r"\b(?:re)?connected\b|\bconnection (?:established|restored)\b|\brecovered\b|\bsucce(?:ss\w*|eded)\b"
@@ -144,6 +147,16 @@ class LastWords:
         return [_read(self.text)[2][at][:4096] for at in reversed(self._reach)]
 
     @property
+    def _far(self) -> int:
+        """Number of the line ``_NEAR`` lines before the last error, stack frames not counted."""
+        rows, at = _read(self.text)[2], self.error.at if self.error else 0
+        left = _NEAR
+        while at > 0 and left > 0:
+            at -= 1
+            left -= not _STACK_FRAME.match(rows[at])
+        return at
+
+    @property
     def _reach(self) -> range:
         """Numbers of the lines before the last error in which its cause may stand.
 
@@ -155,7 +168,7 @@ class LastWords:
             return range(0)
         rows = _read(self.text)[2]
         if closes(error):
-            far = max(error.at - _NEAR, 0)
+            far = self._far
             overcome = [at for at in range(far, error.at) if _OVERCOME.search(rows[at])]
             return range(overcome[-1] + 1 if overcome else far, error.at)
         above = error.at - 1
@@ -175,7 +188,7 @@ class LastWords:
             return inside
         # An error without the address may repeat one that had it.
         kinds = {a.kind for a, _ in inside} - {"failed"}
-        near = range(max(error.at - _NEAR, 0), error.at) if inside else self._reach
+        near = range(self._far, error.at) if inside else self._reach
         before = [
             (a, self._weaker)
             for a in reversed(self.addresses)
