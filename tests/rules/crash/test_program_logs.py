@@ -1149,3 +1149,9 @@ def test_the_message_is_quoted_and_not_the_fields_of_its_object():
     first = ended(log)[0]
     assert first.cause == "DependencyAuthFailed"
     assert "for user shop" in first.message
+
+
+def test_a_cause_above_the_last_error_is_quoted_with_it():
+    values = [e.value for e in ended(f"{REFUSED}, retrying\nFATAL could not start\n")[0].evidence if e.source == "log"]
+    assert any("connection refused" in value for value in values)
+    assert values[-1].endswith("could not start")

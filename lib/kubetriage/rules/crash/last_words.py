@@ -197,9 +197,13 @@ class LastWords:
         return before or inside
 
     def quote(self, *lines: str) -> tuple[Evidence, ...]:
-        """Quote lines of the output; without arguments those of the last error."""
+        """Quote lines of the output, with the last error where they stand before it; by default those of the error."""
         error = self.error
         wanted = list(lines)
+        if wanted and error is not None:
+            block = [error.summary, *(row.strip() for row in error.lines)]
+            if not any(row.strip() in whole or whole in row for row in wanted for whole in block if whole):
+                wanted.append(error.summary)
         if not wanted and error is not None:
             rows = [row for row in error.lines if row.strip() and not _DECORATION.match(row)]
             wanted = [error.summary, *[r for r in rows[:2] + rows[-4:] if r.strip() not in error.summary]]
