@@ -274,7 +274,8 @@ _WEAK = lazy(
     r"|unexpected|does not exist|doesn't exist|is required|you (?:must|need to)|must be|forbidden|unauthorized"
     r"|not (?:set|defined|provided|specified|recogni[sz]ed|configured|supported|permitted|allowed)"
     r"|already (?:in use|running|exists|locked)|timed? ?out|undefined|no space left|expired|corrupt(?:ed)?|mismatch"
-    r"|does not match|unsupported|illegal|bad|unreachable|exceeded|assertion)\b",
+    r"|does not match|unsupported|illegal|bad|unreachable|exceeded|assertion"
+    r"|segmentation fault|core dumped)\b",
     re.IGNORECASE,
 )
 _NOT_WEAK = lazy(
@@ -449,7 +450,7 @@ _ERROR_KEYS = (
     "expired", "in use", "corrupt", "mismatch", "unsupported", "illegal", "bad", "unreachable", "exceeded",
     "assertion", "crit", "emerg", "alert", "severe", "ftl", "fata", "runtime: out", "sig", "insufficient",
     "conflicting", "terminating", "unhandled", "caused by", "throwable", "fault", "death", "interrupt", ":in ",
-    "no route", "unreach", "misbehaving", "reset", "hang up", "broken", "resol", "** (",
+    "core dumped", "no route", "unreach", "misbehaving", "reset", "hang up", "broken", "resol", "** (",
     "sh: ", " line ", "goroutine ", "already ", "\\", "you ",
     "read-only", "directory", "busy", "exists", "substitution", "unbound", "argument", "operator",
 )  # fmt: skip
@@ -776,8 +777,9 @@ def _runtime(log: _Log, at: int, body: str) -> LastError | None:
         if body.startswith("#"):
             while end < len(log.lines) and log.body(end).startswith("#"):
                 end += 1
-            rows = [log.body(i).strip("# ") for i in range(at, end)]
-            summary = " ".join([r for r in rows if r][:2])
+            rows = [row for i in range(at, end) if (row := log.body(i).strip("# "))]
+            frame = rows.index("Problematic frame:") if "Problematic frame:" in rows else len(rows)
+            summary = " ".join([*rows[:2], *rows[frame : frame + 2]])
         else:
             while (
                 end < len(log.lines)

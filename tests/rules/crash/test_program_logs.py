@@ -4,7 +4,7 @@
 import pytest
 
 from kubetriage.model import Severity
-from support.objects import back_off, crash_findings, pod, status, terminated
+from support.objects import back_off, container, crash_findings, pod, running, status, terminated
 
 LOGS = [
     pytest.param(
@@ -1155,3 +1155,40 @@ def test_a_cause_above_the_last_error_is_quoted_with_it():
     values = [e.value for e in ended(f"{REFUSED}, retrying\nFATAL could not start\n")[0].evidence if e.source == "log"]
     assert any("connection refused" in value for value in values)
     assert values[-1].endswith("could not start")
+
+
+@pytest.mark.parametrize(
+    ("state", "last", "ready", "causes"),
+    [
+        (
+            back_off("proxy"),
+            terminated(1, "Error", -65, -64),
+            False,
+            [("AppError", "proxy", "error"), ("DependencyUnreachable", "app", "warning")],
+        ),
+        (running(-600), None, True, [("DependencyUnreachable", "app", "error")]),
+    ],
+)
+def test_a_container_that_ended_stands_before_the_one_that_missed_it(state, last, ready, causes):
+    raw = pod(
+        containers=[container("app"), container("proxy", ports=[{"containerPort": 5432}])],
+        statuses=[
+            status("app", back_off(), terminated(1, "Error", -62, -60)),
+            status("proxy", state, last, ready=ready),
+        ],
+    )
+    logs = {"app": "panic: dial tcp 127.0.0.1:5432: connect: connection refused\n", "proxy": "cannot parse flags\n"}
+    found = crash_findings(raw, logs=logs)
+    assert [(f.cause, f.object.container, f.severity.value) for f in found] == causes
+    assert "container proxy of the same pod" in found[-1].message
+
+
+def test_an_abort_tells_the_error_and_not_its_last_line():
+    log = (
+        "#\n# A fatal error has been detected by the Java Runtime Environment:\n#\n#  SIGSEGV (0xb) at pc=0x7f\n#\n"
+        "# Problematic frame:\n# C  [libfoo.so+0x12]  foo\n#\nAborted (core dumped)\n"
+    )
+    first = ended(log, 134)[0]
+    assert first.cause == "Aborted"
+    assert "SIGSEGV" in first.message
+    assert "libfoo.so" in first.message

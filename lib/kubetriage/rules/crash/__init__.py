@@ -189,7 +189,13 @@ TIERS: tuple[tuple[ModuleType, ...], ...] = (
 )
 """Causes of pods, the deepest first."""
 
-CONCLUSIONS: tuple[ModuleType, ...] = (init_container_failed, restarted_then_stable, unknown, context)
+CONCLUSIONS: tuple[ModuleType, ...] = (
+    dependency_unreachable,
+    init_container_failed,
+    restarted_then_stable,
+    unknown,
+    context,
+)
 """What follows from all findings of a pod together, in this order."""
 
 CONTROLLER_RULES: tuple[ModuleType, ...] = (
@@ -278,7 +284,7 @@ def pod_needs(snapshot: Snapshot, pod: Pod, *, events: bool = True) -> Iterator[
     yield from owner_needs(snapshot, pod.raw)
     if pod.node:
         yield Get("nodes", "", pod.node)
-    for rule in (*(rule for tier in TIERS for rule in tier), *CONCLUSIONS):
+    for rule in dict.fromkeys((*(rule for tier in TIERS for rule in tier), *CONCLUSIONS)):
         ask = getattr(rule, "needs", None)
         if ask is not None:
             yield from ask(case)

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.logs import last_line
+from kubetriage.logs import last_error, last_line
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.crash.attribution import Killer, attribute
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.last_words import dies_of_an_exception
+from kubetriage.rules.crash.last_words import dies_of_an_exception, short
 
 CODE = "Aborted"
 
@@ -35,9 +35,10 @@ def check(case: Case) -> Iterator[Finding]:
         if dies_of_an_exception(case, container, end):
             continue  # .NET and others end an uncaught exception with abort(): that is AppError
         log = case.log(container)
-        line = last_line(log.text)
+        error = last_error(log.text)
+        line = error.summary if error is not None and error.weight != "weak" else last_line(log.text)
         lived = end.age_words()
-        words = f"; its last words: {line}" if line else ""
+        words = f"; its last words: {short(line)}" if line else ""
         yield Finding(
             CODE,
             Severity.ERROR,

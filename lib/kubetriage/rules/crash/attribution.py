@@ -114,7 +114,7 @@ def _kills(case: Case, container: Container) -> list[tuple[Killer, Event]]:
 
 def _told_by_events(case: Case, container: Container, end: Termination) -> Attribution | None:
     kills = _kills(case, container)
-    if _failed_by_itself(case, container, end):
+    if any(k is Killer.POST_START for k, _ in kills) and _failed_by_itself(case, container, end):
         # A hook cannot run in a container that has ended, so its failure follows.
         kills = [(k, e) for k, e in kills if k is not Killer.POST_START]
     inside = [(k, e) for k, e in kills if happened_in(e, end.started, end.finished)]

@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kubetriage.addresses import is_address, is_loopback, is_public
 from kubetriage.fields import Obj, dig, flag, name_of, namespace_of, number, objects, text, texts
 from kubetriage.logs import Address
-from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
+from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.nearest import nearest
 from kubetriage.patterns import lazy
 from kubetriage.rules.crash.case import Case
@@ -91,6 +91,15 @@ def check(case: Case) -> Iterator[Finding]:
         # An address with a name says more than one without; a Service of this cluster more than a foreign host.
         address, confidence = min(reached, key=lambda pair: (not pair[0].host, pair[0].port is None))
         yield _finding(case, words, address, confidence)
+
+
+def conclude(_: Case, findings: list[Finding]) -> list[Finding]:
+    """Put a container of the pod that ended itself before one that only missed it."""
+    broken = {f.object.container for f in findings if f.severity is Severity.ERROR}
+    return [
+        replace(f, severity=Severity.WARNING) if f.cause == CODE and f.details.get("container") in broken else f
+        for f in findings
+    ]
 
 
 def _finding(case: Case, words: LastWords, address: Address, confidence: Confidence) -> Finding:
@@ -235,7 +244,8 @@ def _own_pod(case: Case, words: LastWords, address: Address) -> _Verdict:
     setting = _literal(words, address)
     evidence = setting[1] if setting else ()
     if owner is not None:
-        state = "is not ready" if not owner.ready else "is ready now"
+        ended = case.crash(owner) is not None and not owner.ready
+        state = "ended itself" if ended else "is not ready" if not owner.ready else "is ready now"
         return _Verdict(
             f"that is container {owner.name} of the same pod, which {state}",
             Fix(
@@ -244,6 +254,7 @@ def _own_pod(case: Case, words: LastWords, address: Address) -> _Verdict:
                 f"restartPolicy Always) with a startupProbe, so that {name} starts after it."
             ),
             (*evidence, owner.fact("status", "ready", str(owner.ready).lower())),
+            details={"container": owner.name},
         )
     where = f"environment variable {setting[0]}" if setting else "the address in its configuration"
     return _Verdict(
