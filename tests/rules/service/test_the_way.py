@@ -178,6 +178,19 @@ def test_a_readiness_gate_is_named_in_the_row():
     assert 'readiness gate "example.com/lb" does not exist' in rows(found)["pod/web-1"][1]
 
 
+def test_a_startup_probe_that_may_still_pass_is_told_by_its_name():
+    svc = service()
+    slow = container(("http", 8080), startupProbe={"httpGet": {"path": "/", "port": 8080}, "failureThreshold": 100})
+    young = pod("web-1", slow, ready=False)
+    young["status"]["containerStatuses"][0] |= {
+        "started": False,
+        "state": {"running": {"startedAt": "2026-11-24T11:59:00Z"}},
+    }
+    found = trace(cluster(svc, young, slice_of(svc, young), node("n1")))
+    assert causes(found) == ["PodsNotReady"]
+    assert "has not passed its startup probe" in found.findings[0].message
+
+
 # NetworkPolicies.
 
 
@@ -316,6 +329,28 @@ def test_a_missing_backend_without_weight_takes_no_requests():
         f for f in problems(trace(cluster(*objects), "httproute/web")) if f.cause == "BackendServiceNotFound"
     )
     assert (missing.severity, missing.confidence) == (Severity.WARNING, Confidence.CONFIRMED)
+
+
+# Controllers of Ingresses.
+
+
+@pytest.mark.parametrize(
+    ("controller", "name", "address", "severity"),
+    [
+        ("k8s.io/ingress-nginx", "ingress-nginx", "203.0.113.1", Severity.ERROR),
+        ("k8s.io/ingress-nginx", "ingress-nginx", "", Severity.ERROR),
+        ("ingress.k8s.aws/alb", "aws-load-balancer-controller", "x.elb.amazonaws.com", Severity.WARNING),
+        ("ingress.k8s.aws/alb", "aws-load-balancer-controller", "", Severity.ERROR),
+    ],
+)
+def test_a_controller_without_a_ready_pod_is_told_though_an_address_is_left(controller, name, address, severity):
+    down = pod("edge-1", namespace="edge", labels={"app.kubernetes.io/name": name}, ready=False, ip="10.9.0.1")
+    seen = [*healthy_web(), ingress(address=address), ingress_class(controller=controller), down]
+    (first, *_) = problems(trace(cluster(*seen), "ingress/web"))
+    assert (first.cause, first.severity) == ("IngressControllerNotFound", severity)
+    assert "kubectl why-crash -n edge edge-1" in first.fix[0].text
+    up = pod("edge-2", namespace="edge", labels={"app.kubernetes.io/name": name}, ip="10.9.0.2")
+    assert causes(trace(cluster(*seen, up), "ingress/web")) == []
 
 
 # What was not seen.

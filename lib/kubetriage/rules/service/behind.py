@@ -83,7 +83,9 @@ def troubles(backend: Backend) -> tuple[Trouble, ...]:
 
 
 def _verdict(backend: Backend, pod: Pod) -> Finding | None:
-    return next((f for f in backend.world.crash(pod) if f.severity is not Severity.NOTE), None)
+    """Return what keeps a pod from being ready; a note counts where nothing is wrong with it so far."""
+    found = backend.world.crash(pod)
+    return next((f for f in found if f.severity is not Severity.NOTE), next(iter(found), None))
 
 
 def pods_fault(code: str, backend: Backend, head: str, chosen: Iterable[Trouble], severity: Severity) -> Fault:

@@ -38,6 +38,14 @@ CONTROLLER_LABELS: dict[str, str] = {
     "apisix.apache.org/apisix-ingress": "ingress-controller",
     "ingress.cilium.io/ingress-controller": "cilium-operator",
 }
+OWN_PROXIES = (
+    "k8s.io/ingress-nginx",
+    "nginx.org/ingress-controller",
+    "traefik.io/ingress-controller",
+    "haproxy.org/ingress-controller",
+    "haproxy-ingress.github.io/controller",
+)
+"""Controllers whose own pods carry the requests."""
 PROVIDER_CONTROLLERS = ("k8s.io/ingress-gce", "networking.gke.io/", "azure/application-gateway", "openshift.io/")
 """Controllers that run outside the cluster or outside of what a user sees."""
 NAME_LABEL = "app.kubernetes.io/name"

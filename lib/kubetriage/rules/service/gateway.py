@@ -160,6 +160,13 @@ class RouteBackend:
         """It names a Service."""
         return self.group == "" and self.kind == "Service"
 
+    @property
+    def shown(self) -> str:
+        """``svc/NAME:PORT``, or ``KIND/NAME`` of another backend."""
+        if not self.is_service:
+            return f"{self.kind}/{self.name}"
+        return f"svc/{self.name}" + (f":{self.port}" if self.port is not None else "")
+
 
 @dataclass(frozen=True)
 class Route(ApiObject):

@@ -1,10 +1,10 @@
-"""No running controller of the Ingress's class was found, and the Ingress has no address.
+"""No pod of the controller of the Ingress's class is ready, or none was found and the Ingress has no address.
 
-Meaning: nobody turns the Ingress into a proxy configuration. It may also be that the controller runs under another
-name, or outside the cluster: no API tells, so this is never more than a suspicion.
+Meaning: nobody turns the Ingress into a proxy configuration. Where no pod was found, the controller may also run
+under another name, or outside the cluster: no API tells, so that is never more than a suspicion.
 
-Told by: ``spec.controller`` of the class against labels, arguments and environment of all pods, and an empty
-``status.loadBalancer``. An Ingress with an address was taken up by somebody. Controllers of cloud providers run
+Told by: ``spec.controller`` of the class against labels, arguments and environment of all pods, and their Ready
+condition. Without any pod an Ingress with an address was taken up by somebody. Controllers of cloud providers run
 outside the cluster and are not looked for.
 
 Fix: start the controller, or use the class of one that runs.
@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.model import Confidence, Evidence, Fix, Severity
+from kubetriage.pods import Pod
 from kubetriage.rules.service.case import Fault, Trace, age_of, fault, plural
-from kubetriage.rules.service.entrances import PROVIDER_CONTROLLERS
+from kubetriage.rules.service.entrances import OWN_PROXIES, PROVIDER_CONTROLLERS, Entrance
 from kubetriage.times import human_duration
 
 CODE = "IngressControllerNotFound"
@@ -26,32 +27,18 @@ _PATIENCE = timedelta(minutes=1)
 
 
 def check(trace: Trace) -> Iterator[Fault]:
-    """Judge each Ingress without an address."""
+    """Judge the controller of each Ingress."""
     for entrance in trace.ingresses:
-        if entrance.ingress.addresses or not entrance.controller:
-            continue
-        if entrance.controller.startswith(PROVIDER_CONTROLLERS):
+        if not entrance.controller or entrance.controller.startswith(PROVIDER_CONTROLLERS):
             continue
         age = age_of(entrance.ingress.raw, trace.now)
         waited = human_duration(age) if age is not None else "an unknown time"
         pods = entrance.controller_pods
-        ready = [p for p in pods if p.ready]
-        if ready:
-            continue
         name = f"ingressclass/{entrance.ingress.any_class}"
-        if pods:
-            yield fault(
-                CODE,
-                entrance.class_place,
-                f"None of the {plural(len(pods), 'pod')} of the controller {entrance.controller} is ready, and "
-                f"{entrance.name} has had no address for {waited}.",
-                proof="proven",
-                about=pods[0].ref,
-                evidence=[p.fact("status", f"pod/{p.name} STATUS", p.status_text()) for p in pods[:3]],
-                fix=[Fix(f"Repair pod/{pods[0].name} in namespace {pods[0].namespace}; kubectl why-crash tells why")],
-                verify=(f"kubectl -n {pods[0].namespace} describe pod {pods[0].name}",),
-                short=f"controller {entrance.controller}: 0/{plural(len(pods), 'pod')} ready",
-            )
+        if pods and not any(p.ready for p in pods):
+            yield _down(entrance, pods)
+        if pods or entrance.ingress.addresses:
+            # Without a pod an address tells that some controller took it up, under a name that is not known here.
             continue
         young = age is None or age < _PATIENCE
         yield fault(
@@ -73,3 +60,23 @@ def check(trace: Trace) -> Iterator[Fault]:
             ),
             short=f"no pod of controller {entrance.controller} found; no address for {waited}",
         )
+
+
+def _down(entrance: Entrance, pods: tuple[Pod, ...]) -> Fault:
+    one = pods[0]
+    subject = "The only pod" if len(pods) == 1 else f"None of the {len(pods)} pods"
+    verb = "is not" if len(pods) == 1 else "is"
+    # Where the proxy is another program, or outside the cluster, it goes on with what it was last told.
+    serves = bool(entrance.ingress.addresses) and not entrance.controller.startswith(OWN_PROXIES)
+    effect = f"no change of {entrance.name} takes effect" if serves else f"nobody serves {entrance.name}"
+    return fault(
+        CODE,
+        entrance.class_place,
+        f"{subject} of the controller {entrance.controller} {verb} ready, so {effect}.",
+        severity=Severity.WARNING if serves else Severity.ERROR,
+        about=one.ref,
+        evidence=[p.fact("status", f"pod/{p.name} STATUS", p.status_text()) for p in pods[:3]],
+        fix=[Fix(f"Repair pod/{one.name}; what ails it: kubectl why-crash -n {one.namespace} {one.name}")],
+        verify=(f"kubectl -n {one.namespace} get pod {one.name}",),
+        short=f"controller {entrance.controller}: 0/{plural(len(pods), 'pod')} ready",
+    )

@@ -279,7 +279,7 @@ def _secret_draft(use: SecretUse) -> Draft:
 
 def _route_draft(trace: Trace, route: Path) -> Draft:
     hosts = ", ".join(route.route.hostnames[:3]) or "*"
-    leads = ", ".join(f"svc/{b.name}:{b.port}" if b.is_service else f"{b.kind}/{b.name}" for b in route.backends[:3])
+    leads = ", ".join(b.shown for b in route.backends[:3])
     found = [(trace.world.backend(b.namespace, b.name), b.port) for b in route.backends if b.is_service]
     unseen = next((b for b, _ in found if b.lookup.unseen), None)
     gap = f"svc/{unseen.name} not seen: {unseen.lookup.why}" if unseen is not None else ""
