@@ -149,6 +149,8 @@ def _quiet_needs(world: World, request: Request, target: Target, options: Option
     if trace is not None:
         yield from mesh_needs(trace.backends)
         yield from elsewhere_needs(trace.backends)
+        if trace.ingresses:
+            yield List("pods", "", CONTROLLER_SELECTOR)
 
 
 def _trace(world: World, request: Request, target: Target, options: Options) -> Trace | None:
@@ -199,7 +201,7 @@ def _scan_needs(world: World, request: Request) -> Iterator[Need]:
             for use in entrance.secrets:
                 if use.lookup.unseen:
                     yield Get("secrets", use.ref.namespace, use.ref.name)
-    if any(not e.ingress.addresses for e in entrances):
+    if entrances:
         yield List("pods", "", CONTROLLER_SELECTOR)
     troubled = [p for b in backends for p in representatives(b)[:1]]
     pending = [b for b in backends if _is_pending(b)]
