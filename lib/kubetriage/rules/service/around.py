@@ -58,7 +58,9 @@ def admissions(backend: Backend) -> Iterator[PortAdmission]:
 
 def isolated(backend: Backend) -> tuple[str, ...]:
     """Return the names of the policies that isolate any pod of the Service for ingress."""
-    found = (name_of(p) for pod in backend.pods for p in isolating(policies_of(backend), pod.raw, "ingress"))
+    policies = policies_of(backend)
+    kinds = {tuple(sorted(pod.labels.items())): pod for pod in backend.pods} if policies else {}
+    found = (name_of(p) for pod in kinds.values() for p in isolating(policies, pod.raw, "ingress"))
     return tuple(sorted(set(found)))
 
 

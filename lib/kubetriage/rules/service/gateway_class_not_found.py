@@ -26,7 +26,9 @@ def check(trace: Trace) -> Iterator[Fault]:
             continue
         wanted = entry.gateway.class_name
         have = sorted(name_of(c) for c in trace.world.listing("gatewayclasses").items)
-        near = nearest(wanted, have) or (have[0] if len(have) == 1 else "")
+        slip = nearest(wanted, have)
+        near = slip or (have[0] if len(have) == 1 else "")
+        install = f"install the controller that brings GatewayClass {wanted}"
         tail = f"the cluster has {', '.join(have[:5])}" if have else "the cluster has none"
         patch = {"spec": {"gatewayClassName": near}}
         yield fault(
@@ -40,9 +42,16 @@ def check(trace: Trace) -> Iterator[Fault]:
                 Evidence("status", "gatewayclasses", ", ".join(have) or "<none>"),
             ],
             fix=[
-                Fix(f"Set spec.gatewayClassName of {entry.shown} to {near}", patch, entry.ref)
-                if near
-                else Fix(f"Install the controller that brings GatewayClass {wanted}, or name an existing class")
+                *([Fix(f"Set spec.gatewayClassName of {entry.shown} to {near}", patch, entry.ref)] if near else []),
+                *(
+                    []
+                    if slip
+                    else [
+                        Fix(
+                            f"Or {install}" if near else f"{install[0].upper()}{install[1:]}, or name an existing class"
+                        )
+                    ]
+                ),
             ],
             verify=("kubectl get gatewayclasses",),
             short=f"gatewayclass/{wanted} does not exist; {tail}",

@@ -30,7 +30,9 @@ def check(trace: Trace) -> Iterator[Fault]:
         if found is None or not found.absent or wanted in PROVIDER_CLASSES:
             continue
         have = sorted(name_of(c) for c in entrance.classes)
-        near = nearest(wanted, have) or (have[0] if len(have) == 1 else "")
+        slip = nearest(wanted, have)
+        near = slip or (have[0] if len(have) == 1 else "")
+        install = f"install the controller that brings IngressClass {wanted}"
         served = bool(entrance.ingress.addresses)
         tail = f"; the cluster has {', '.join(have[:5])}" if have else "; the cluster has none"
         patch = {"spec": {"ingressClassName": near}}
@@ -46,9 +48,20 @@ def check(trace: Trace) -> Iterator[Fault]:
                 Evidence("status", "ingressclasses", ", ".join(have) or "<none>"),
             ],
             fix=[
-                Fix(f"Set spec.ingressClassName of {entrance.name} to {near}", patch, entrance.ref)
-                if near
-                else Fix(f"Install the controller that brings IngressClass {wanted}, or name an existing class")
+                *(
+                    [Fix(f"Set spec.ingressClassName of {entrance.name} to {near}", patch, entrance.ref)]
+                    if near
+                    else []
+                ),
+                *(
+                    []
+                    if slip
+                    else [
+                        Fix(
+                            f"Or {install}" if near else f"{install[0].upper()}{install[1:]}, or name an existing class"
+                        )
+                    ]
+                ),
             ],
             verify=("kubectl get ingressclasses", f"{entrance.command} get ingress {entrance.ingress.name}"),
             short=f"ingressclass/{wanted} does not exist{tail}",
