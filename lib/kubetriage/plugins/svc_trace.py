@@ -400,7 +400,6 @@ def _diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Dia
     if made:
         tail.append(Lines("Probe", tuple(f"{t.what}: {'ok' if t.answered else 'failed'}, {t.said}" for t in made)))
     dark = any(r.state == "not seen" for r in verdict.rows)
-    rows = tuple((str(r.number), r.place.hop, r.object, r.state_text, r.evidence) for r in verdict.rows)
     return Diagnosis(
         command=PLUGIN.name,
         target=trace.target,
@@ -408,14 +407,19 @@ def _diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Dia
         findings=tuple(f.finding() for f in verdict.faults),
         not_seen=(*gaps, *_keys_unseen(trace)),
         header=(("", head.cause if head is not None else "no fault seen" if dark else "ok"),),
-        lead=(
-            Lines("", chain(trace, verdict)),
-            Table("", ("#", "HOP", "OBJECT", "STATE", "EVIDENCE"), rows),
-        ),
+        lead=_lead(trace, verdict),
         tail=tuple(tail),
         manual=tuple(_manual(trace, verdict)),
         extra={"hops": [r.as_json() for r in verdict.rows]},
     )
+
+
+def _lead(trace: Trace, verdict: Verdict) -> tuple[Section, ...]:
+    """Draw the chain above the table of hops; neither where nothing leads to the target."""
+    rows = tuple((str(r.number), r.place.hop, r.object, r.state_text, r.evidence) for r in verdict.rows)
+    table = Table("", ("#", "HOP", "OBJECT", "STATE", "EVIDENCE"), rows)
+    lines = chain(trace, verdict)
+    return (*((Lines("", lines),) if lines else ()), *((table,) if rows else ()))
 
 
 def _keys_unseen(trace: Trace) -> Iterator[NotSeen]:

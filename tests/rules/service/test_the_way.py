@@ -191,6 +191,45 @@ def test_a_startup_probe_that_may_still_pass_is_told_by_its_name():
     assert "has not passed its startup probe" in found.findings[0].message
 
 
+# Endpoints.
+
+
+def by_hand(**conditions):
+    svc = service(selector={}, ports=[{"name": "http", "port": 80}])
+    return [svc, slice_of(svc, pod("web-1"), ports=[{"name": "http", "port": 8080}], **conditions)]
+
+
+def test_endpoints_written_by_hand_that_are_not_ready_are_told():
+    found = trace(cluster(*by_hand(ready=False, serving=False)))
+    assert causes(found) == ["NoEndpoints"]
+    assert "says of no endpoint that it is ready" in found.findings[0].message
+    assert causes(trace(cluster(*by_hand()))) == []
+
+
+@pytest.mark.parametrize(("nodes", "state"), [(("n1", "n2"), "degraded"), (("n2",), "broken")])
+def test_a_local_policy_without_any_node_breaks_the_service(nodes, state):
+    svc, *rest = by_hand()
+    svc["spec"]["internalTrafficPolicy"] = "Local"
+    found = trace(cluster(svc, *rest, *map(node, nodes)))
+    assert causes(found) == ["NoLocalEndpoints"]
+    assert rows(found)["svc/web"][0] == state
+
+
+def test_ports_of_one_number_are_told_apart_by_protocol():
+    ports = ({"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53})
+    svc = service(ports=ports)
+    one = pod("web-1", container(("dns", 53, "UDP"), ("dns-tcp", 53)))
+    carried = [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53}]
+    found = trace(cluster(svc, one, slice_of(svc, one, ports=carried)))
+    assert {"svc/web:53/UDP", "svc/web:53/TCP"} <= set(rows(found))
+
+
+def test_a_pod_that_no_service_selects_has_no_table():
+    got = answer(cluster(pod("lone", labels={"app": "lone"}), *healthy_web()), "pod/lone").diagnoses[0]
+    assert got.lead == ()
+    assert got.summary == "No Service selects pod/lone, so nothing leads to it."
+
+
 # NetworkPolicies.
 
 

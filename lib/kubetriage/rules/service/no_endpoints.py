@@ -2,11 +2,11 @@
 
 Meaning: the pods (or the addresses written by hand) do not arrive in the EndpointSlices, so nothing is forwarded.
 
-Told by: the slices with the Service's label. Four faults look alike: no slice at all (no selector and none written
-by hand, or the controller does not run), a slice without endpoints (no pod with that label), ready pods that are
-missing from it (no pod IP, address family, node object gone, controller behind), and a hand-made slice whose port
-name is not the Service's. A missing pod IP is the kubelet's and network plugin's doing; a pod with an IP that is
-missing is the endpoint slice controller's.
+Told by: the slices with the Service's label. Five faults look alike: no slice at all (no selector and none written by
+hand, or the controller does not run), a slice without endpoints (no pod with that label), ready pods that are missing
+from it (no pod IP, address family, node object gone, controller behind), a hand-made slice whose port name is not the
+Service's, and one whose endpoints are not ready. A missing pod IP is the kubelet's and network plugin's doing; a pod
+with an IP that is missing is the endpoint slice controller's.
 
 Fix: label the hand-made slice and name its port like the Service's, or repair the controller.
 
@@ -72,6 +72,18 @@ def _by_hand(trace: Trace, backend: Backend) -> Iterator[Fault]:
             fix=fix,
             verify=(f"{backend.command} get endpointslices -l {label}",),
             short="no selector and no endpoints",
+        )
+        return
+    if not any(e.takes_traffic for e in view.items):
+        source = view.items[0].source
+        yield fault(
+            CODE,
+            backend.place,
+            f"svc/{backend.name} has no selector, and {source}, written by hand, says of no endpoint that it is ready.",
+            evidence=[Evidence("status", f"{source} endpoints[].conditions.ready", "false")],
+            fix=[Fix(f"Set conditions.ready in {source} to true, or leave it out, once the address answers")],
+            verify=(f"{backend.command} get {source} -o yaml",),
+            short=f"{source}: no endpoint is ready",
         )
         return
     for count in backend.counts:

@@ -67,6 +67,8 @@ def _judge(
     client = trace.options.client
     if policy == "internalTrafficPolicy":
         where = "Clients inside the cluster"
+        if not any(name_of(n) in serving for n in backend.world.listing("nodes").items):
+            severity = Severity.ERROR
         if client is not None and client.kind == "Pod":
             node = Pod(trace.snapshot.get("pods", client.namespace, client.name).obj).node
             if node and node in serving:
@@ -80,6 +82,7 @@ def _judge(
             tail = " A load balancer takes these nodes out by their health check."
             if all(_EXCLUDED in labels(n, "metadata", "labels") for n in without):
                 return
+    instead = "run a pod on every node" if backend.selector else "name the nodes in endpoints[].nodeName of its slice"
     yield fault(
         CODE,
         backend.place,
@@ -88,11 +91,11 @@ def _judge(
         severity=severity,
         evidence=[
             Evidence("spec", f"service/{backend.name} spec.{policy}", "Local"),
-            Evidence("status", "endpoints[].nodeName", ", ".join(sorted(serving)[:6])),
+            Evidence("status", "endpoints[].nodeName", ", ".join(sorted(filter(None, serving))[:6]) or "<none>"),
         ],
         fix=(
             Fix(
-                f"Set {policy} of svc/{backend.name} to Cluster, or run a pod on every node",
+                f"Set {policy} of svc/{backend.name} to Cluster, or {instead}",
                 {"spec": {policy: "Cluster"}},
                 backend.ref,
             ),

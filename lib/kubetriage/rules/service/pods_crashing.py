@@ -31,4 +31,5 @@ def check(trace: Trace) -> Iterator[Fault]:
             continue
         severity = Severity.WARNING if backend.publishes_unready else Severity.ERROR
         ordered = crashing + [g for g in groups if not g.crashing]
-        yield pods_fault(CODE, backend, f"{share(len(unready(backend)), backend)} crash", ordered, severity)
+        verb = "crashes" if len(unready(backend)) == 1 else "crash"
+        yield pods_fault(CODE, backend, f"{share(len(unready(backend)), backend)} {verb}", ordered, severity)

@@ -339,10 +339,16 @@ def _backend_drafts(trace: Trace, backend: Backend, users: tuple[Place, ...]) ->
         if view.source in ("none", "pods"):
             gap = view.why + (f"; {said}" if view.source == "pods" else "")
         needs = (backend.pods_place, place) if not count.ready else ()
-        yield Draft(backend.port_place(count.port), f"{name}:{count.port.port}", said, gap, needs)
+        yield Draft(backend.port_place(count.port), f"{name}:{_port_shown(backend, count.port)}", said, gap, needs)
     yield _policy_draft(trace, backend)
     if any(in_mesh(p) for p in backend.pods):
         yield _mesh_draft(trace, backend)
+
+
+def _port_shown(backend: Backend, port: ServicePort) -> str:
+    """Write a port's number, and its protocol where two ports have the number."""
+    twice = sum(p.port == port.port for p in backend.ports) > 1
+    return f"{port.port}/{port.protocol}" if twice else str(port.port)
 
 
 def _pods_draft(backend: Backend) -> Draft:
@@ -472,7 +478,7 @@ def _ways(trace: Trace, broken: Row | None) -> Iterator[list[Part]]:
 
 
 def _backend_parts(backend: Backend, port: ServicePort | None, wanted: str) -> list[Part]:
-    number = wanted if port is None else str(port.port)
+    number = wanted if port is None else _port_shown(backend, port)
     service = f"svc/{backend.name}" + (f":{number}" if number else "")
     own = (backend.place, backend.address_place, backend.policy_place, backend.mesh_place)
     parts: list[Part] = [(service, (*own, *((backend.port_place(port),) if port is not None else ())))]
