@@ -447,7 +447,9 @@ def _symptom_lines(symptom: str, verdict: Verdict) -> Iterator[str]:
     yield f"{symptom}: {SYMPTOMS[symptom].excludes}"
     problems = [f for f in verdict.faults if f.severity is not Severity.NOTE]
     if not any(fits(symptom, f.cause) for f in problems):
-        yield "Nothing that was seen explains it" + ("; the faults above show otherwise." if problems else ".")
+        yield "Nothing that was seen explains it" + (
+            "; the faults above would show as something else." if problems else "."
+        )
 
 
 _BY_HAND = {

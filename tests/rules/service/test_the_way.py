@@ -191,6 +191,22 @@ def test_a_startup_probe_that_may_still_pass_is_told_by_its_name():
     assert "has not passed its startup probe" in found.findings[0].message
 
 
+def test_an_image_that_cannot_be_pulled_again_is_no_crash():
+    svc = service()
+    shut = pod("web-1", ready=False, restarts=3, waiting="ImagePullBackOff")
+    assert causes(trace(cluster(svc, shut, slice_of(svc, shut), node("n1")))) == ["PodsNotReady"]
+
+
+@pytest.mark.parametrize(
+    ("since", "expected"), [("2026-11-20T10:00:00Z", "PodsNotReady"), ("2026-11-24T11:58:00Z", "PodsCrashing")]
+)
+def test_a_restart_of_long_ago_is_no_crash(since, expected):
+    svc = service()
+    shut = pod("web-1", ready=False, restarts=1)
+    shut["status"]["containerStatuses"][0]["state"] = {"running": {"startedAt": since}}
+    assert causes(trace(cluster(svc, shut, slice_of(svc, shut), node("n1")))) == [expected]
+
+
 # Endpoints.
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.pods import Pod
+from kubetriage.rules.crash import readiness_probe_failed
 from kubetriage.rules.service.case import Backend, Fault, fault, plural
 
 PODS_LOOKED_AT = 3
@@ -23,14 +25,15 @@ class Trouble:
     finding: Finding | None
     """What the crash rules say of the first of these pods; None when they cannot tell."""
     pods: tuple[Pod, ...]
-
-    @property
-    def crashing(self) -> bool:
-        """These pods start and end again, rather than never start or never get ready."""
-        return any(crashes(p) for p in self.pods)
+    crashing: bool
+    """These pods start and end again, rather than never start or never get ready."""
 
 
-def crashes(pod: Pod) -> bool:
+_RECOVERED = timedelta(minutes=10)
+"""An instance that runs longer than this has left the crashes before it behind: the kubelet forgets its back-off."""
+
+
+def crashes(pod: Pod, now: datetime) -> bool:
     """Tell whether a container of an unready pod ran, ended and is started again (or will be)."""
     for container in pod.containers:
         if container.kind == "ephemeral" or (container.ready and container.running):
@@ -39,6 +42,11 @@ def crashes(pod: Pod) -> bool:
         if ended is None or ended.started is None:
             continue
         if container.kind == "init" and ended.exit_code == 0:
+            continue
+        if container.waiting_reason not in ("", "CrashLoopBackOff", "PodInitializing", "ContainerCreating"):
+            # It cannot start again now (image, configuration), whatever ended it before.
+            continue
+        if container.running_since is not None and now - container.running_since > _RECOVERED:
             continue
         if container.waiting_reason == "CrashLoopBackOff" or container.restarts or ended.exit_code != 0:
             return True
@@ -78,7 +86,13 @@ def troubles(backend: Backend) -> tuple[Trouble, ...]:
             verdict = alike.get(_signature(backend, pod), verdict) or verdict
         cause = verdict.cause if verdict else ""
         found.setdefault(cause, (verdict, []))[1].append(pod)
-    groups = [Trouble(cause, verdict, tuple(pods)) for cause, (verdict, pods) in found.items()]
+    now = backend.world.now
+    groups = [
+        Trouble(
+            cause, verdict, tuple(pods), cause != readiness_probe_failed.CODE and any(crashes(p, now) for p in pods)
+        )
+        for cause, (verdict, pods) in found.items()
+    ]
     return tuple(sorted(groups, key=lambda t: -len(t.pods)))
 
 
