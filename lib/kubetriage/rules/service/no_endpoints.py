@@ -45,34 +45,7 @@ def check(trace: Trace) -> Iterator[Fault]:
 def _by_hand(trace: Trace, backend: Backend) -> Iterator[Fault]:
     view = backend.endpoints
     if not view.items:
-        age = age_of(backend.service, trace.now)
-        near = next(
-            (
-                s
-                for s in backend.world.listing("endpointslices", backend.namespace).items
-                if eps.SERVICE_NAME_LABEL not in labels(s, "metadata", "labels") and name_of(s).startswith(backend.name)
-            ),
-            None,
-        )
-        label = f"{eps.SERVICE_NAME_LABEL}={backend.name}"
-        hint = ""
-        fix: tuple[Fix, ...] = (Fix(f"Write an EndpointSlice with the label {label}, or give the Service a selector"),)
-        if near is not None:
-            hint = f" endpointslice/{name_of(near)} lacks the label {label}."
-            ref = Ref("EndpointSlice", backend.namespace, name_of(near))
-            patch = {"metadata": {"labels": {eps.SERVICE_NAME_LABEL: backend.name}}}
-            fix = (Fix(f"Label endpointslice/{name_of(near)} {label}", patch, ref),)
-        yield fault(
-            CODE,
-            backend.place,
-            f"svc/{backend.name} has no selector and no endpoints were written for it.{hint}",
-            confidence=Confidence.LIKELY if view.presumed else Confidence.CONFIRMED,
-            severity=Severity.WARNING if age is not None and age < _LAG else Severity.ERROR,
-            evidence=[Evidence("spec", f"service/{backend.name} spec.selector", "<none>")],
-            fix=fix,
-            verify=(f"{backend.command} get endpointslices -l {label}",),
-            short="no selector and no endpoints",
-        )
+        yield from _unwritten(trace, backend)
         return
     if not any(e.takes_traffic for e in view.items):
         source = view.items[0].source
@@ -88,18 +61,52 @@ def _by_hand(trace: Trace, backend: Backend) -> Iterator[Fault]:
         return
     for count in backend.counts:
         if count.without and not (count.ready or count.fallback or count.unready):
-            have = sorted({p.name or "<unnamed>" for e in count.without for p in e.ports}) or ["<none>"]
-            wanted = count.port.name or "<unnamed>"
+            ports = {f"{p.name or '<unnamed>'}/{p.protocol}" for e in count.without for p in e.ports}
+            have = ", ".join(sorted(ports)) or "<none>"
+            wanted = f"{count.port.name or '<unnamed>'}/{count.port.protocol}"
             yield fault(
                 CODE,
                 backend.port_place(count.port),
-                f"The endpoints of svc/{backend.name} carry the port {', '.join(have)}, but port {count.port.port} of "
-                f"the Service is named {wanted}: the names must be equal.",
-                evidence=[Evidence("spec", f"{count.without[0].source} ports[].name", ", ".join(have))],
-                fix=(Fix(f"Name the port of {count.without[0].source} {wanted}"),),
+                f"The endpoints of svc/{backend.name} carry the port {have}, but port {count.port.port} of the Service "
+                f"is {wanted}: name and protocol must be equal.",
+                evidence=[Evidence("spec", f"{count.without[0].source} ports[]", have)],
+                fix=(Fix(f"Make the port of {count.without[0].source} {wanted}"),),
                 verify=(f"{backend.command} get {count.without[0].source} -o yaml",),
-                short=f"no endpoint port named {wanted}",
+                short=f"no endpoint has a port {wanted}, only {have}",
             )
+
+
+def _unwritten(trace: Trace, backend: Backend) -> Iterator[Fault]:
+    """Tell of a Service without a selector for which nobody wrote endpoints, or none with its label."""
+    view = backend.endpoints
+    age = age_of(backend.service, trace.now)
+    near = next(
+        (
+            s
+            for s in backend.world.listing("endpointslices", backend.namespace).items
+            if eps.SERVICE_NAME_LABEL not in labels(s, "metadata", "labels") and name_of(s).startswith(backend.name)
+        ),
+        None,
+    )
+    label = f"{eps.SERVICE_NAME_LABEL}={backend.name}"
+    hint = ""
+    fix: tuple[Fix, ...] = (Fix(f"Write an EndpointSlice with the label {label}, or give the Service a selector"),)
+    if near is not None:
+        hint = f" endpointslice/{name_of(near)} lacks the label {label}."
+        ref = Ref("EndpointSlice", backend.namespace, name_of(near))
+        patch = {"metadata": {"labels": {eps.SERVICE_NAME_LABEL: backend.name}}}
+        fix = (Fix(f"Label endpointslice/{name_of(near)} {label}", patch, ref),)
+    yield fault(
+        CODE,
+        backend.place,
+        f"svc/{backend.name} has no selector and no endpoints were written for it.{hint}",
+        confidence=Confidence.LIKELY if view.presumed else Confidence.CONFIRMED,
+        severity=Severity.WARNING if age is not None and age < _LAG else Severity.ERROR,
+        evidence=[Evidence("spec", f"service/{backend.name} spec.selector", "<none>")],
+        fix=fix,
+        verify=(f"{backend.command} get endpointslices -l {label}",),
+        short="no selector and no endpoints",
+    )
 
 
 def _without_pods(backend: Backend) -> Iterator[Fault]:
