@@ -410,7 +410,7 @@ class _Log:
         name: str = "",
         lines: tuple[str, ...] = (),
     ) -> LastError:
-        when = next((t for t in (_time_of(self.lines[i]) for i in range(at, min(end, at + 3))) if t), "")
+        when = next((t for t in map(_time_of, self.lines[at : min(end, at + 3)]) if t), "")
         if not when and at > 0:
             when = _time_of(self.lines[at - 1]) if self.lines[at - 1].time else ""
         return LastError(language, weight, _cut(summary), lines or self.block(at, end), name, when, at, end)

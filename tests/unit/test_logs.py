@@ -831,6 +831,12 @@ def test_a_loopback_listener_is_known() -> None:
     assert not listening("listening on 0.0.0.0:3000")[0].loopback
 
 
+def test_a_log_may_end_with_the_head_of_an_error() -> None:
+    error = last_error("rails aborted!")
+    assert error is not None
+    assert error.language == "ruby"
+
+
 _ROWS = st.sampled_from(
     [row for case in CASES for row in case[0].split("\n")] + [row for case in ADDRESSES for row in case[0].split("\n")]
 )
