@@ -307,10 +307,40 @@ def _summary(case: NodeCase, findings: tuple[Finding, ...]) -> str:
     booted = case.events.last("Rebooted")
     if booted is not None and booted.last is not None:
         more += f" It booted again {human_duration(case.now - booted.last)} ago."
+    more += _recent_trouble(case) + _closed_to(case)
     if contact.skew is not None:
         side = "ahead of" if contact.skew > timedelta() else "behind"
         more += f" Its clock is about {human_duration(abs(contact.skew))} {side} the API server's."
-    return f"Nothing to report: {case.name} is {status_text(case.node)}, {age}.{more}"
+    head = "Nothing is broken" if more else "Nothing to report"
+    return f"{head}: {case.name} is {status_text(case.node)}, {age}.{more}"
+
+
+_TROUBLE = (
+    # Of the kubelet (pkg/kubelet/events, all versions) and of Node Problem Detector's monitors (its config/*.json).
+    *("SystemOOM", "EvictionThresholdMet", "FreeDiskSpaceFailed", "ImageGCFailed", "ContainerGCFailed"),
+    *("OOMKilling", "TaskHung", "KernelOops", "Ext4Error", "Ext4Warning", "IOError", "MemoryReadError"),
+    *("ConntrackFull", "DNSUnreachable", "CperHardwareErrorCorrected", "CperHardwareErrorRecoverable"),
+)
+_LATELY = timedelta(minutes=15)
+_EXPECTED_TAINTS = ("node-role.kubernetes.io/", "node.kubernetes.io/unschedulable")
+
+
+def _recent_trouble(case: NodeCase) -> str:
+    """Quote the newest event of trouble that a node which is Ready has had."""
+    event = case.events.last(*_TROUBLE)
+    if event is None or event.last is None or not timedelta() <= case.now - event.last <= _LATELY:
+        return ""
+    return f" {human_duration(case.now - event.last)} ago: {event.reason}: {event.message.rstrip('.')}."
+
+
+def _closed_to(case: NodeCase) -> str:
+    """Name the taints that keep pods away, such as that of a node which its cloud has not initialised."""
+    marks = [
+        f"{text(t, 'key')}:{text(t, 'effect')}"
+        for t in objects(case.node, "spec", "taints")
+        if text(t, "effect") in ("NoSchedule", "NoExecute") and not text(t, "key").startswith(_EXPECTED_TAINTS)
+    ]
+    return f" It takes only pods that tolerate {', '.join(marks)}." if marks else ""
 
 
 def _unwatched(cluster: Cluster) -> Diagnosis:

@@ -123,6 +123,8 @@ class Stat:
     """Bytes, inodes or process ids."""
     capacity: int | None
     unit: str = "bytes"
+    grace: str = ""
+    """For a soft threshold: how long it must be met before the kubelet evicts; the condition is set at once."""
 
     @property
     def limit(self) -> int | None:
@@ -142,7 +144,8 @@ class Stat:
         """Say it in one line."""
         free = "unknown" if self.available is None else self._amount(self.available)
         limit = f" ({self._amount(self.limit)})" if self.threshold.endswith("%") and self.limit is not None else ""
-        return f"{self.signal} {free}, evicts below {self.threshold}{limit}"
+        after = f" for {self.grace}" if self.grace else ""
+        return f"{self.signal} {free}, evicts below {self.threshold}{limit}{after}"
 
     def _amount(self, count: int) -> str:
         return format_bytes(count) if self.unit == "bytes" else f"{count} {self.unit}"
@@ -344,6 +347,7 @@ class NodeCase:
         configured = labels(self.config, "evictionHard")
         # Since evictionHard replaces the defaults as a whole, a signal that it leaves out is not guarded.
         thresholds = configured or (DEFAULT_EVICTION if self.config else {})
+        soft, grace = labels(self.config, "evictionSoft"), labels(self.config, "evictionSoftGracePeriod")
         found = []
         for signal in signals:
             place, unit = _STATS[signal]
@@ -355,14 +359,16 @@ class NodeCase:
                 available = capacity - available
             if signal in thresholds or (available is not None and not thresholds):
                 found.append(Stat(signal, thresholds.get(signal, "?"), available, capacity, unit))
+            if signal in soft:
+                found.append(Stat(signal, soft[signal], available, capacity, unit, grace.get(signal, "a while")))
         return tuple(found)
 
-    def consumers(self, path: Sequence[str], write: Callable[[int], str] = format_bytes) -> str:
-        """Name the three pods that use most by a path of their statistics (``memory workingSetBytes``)."""
+    def consumers(self, path: Sequence[str], write: Callable[[int], str] = format_bytes, least: int = 0) -> str:
+        """Name the three pods that use most, and at least so much, by a path of their statistics."""
         used = []
         for pod in objects(self.stats, "pods"):
             amount = _whole(dig(pod, *path))
-            if amount:
+            if amount and amount >= least:
                 used.append((amount, f"{text(pod, 'podRef', 'namespace')}/{text(pod, 'podRef', 'name')}"))
         used.sort(reverse=True)
         return ", ".join(f"{name} {write(amount)}" for amount, name in used[:3])
@@ -395,6 +401,7 @@ class NodeCase:
                 acquired=self.plane.acquired,
                 controllers_down=down,
                 pause=self._pause(),
+                shutting_down=self.reported("shutdown") is not None,
                 siblings=siblings,
                 siblings_seen=seen,
                 jobs=jobs_by_uid(jobs) if jobs_seen else None,

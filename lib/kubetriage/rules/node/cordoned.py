@@ -39,8 +39,8 @@ def check(case: NodeCase) -> Iterator[Finding]:
         Severity.NOTE,
         Confidence.CONFIRMED,
         case.ref,
-        f"{case.name} has been cordoned{span}: it takes no new pods, those that run stay."
-        + (f" ({acting})" if acting else ""),
+        f"{case.name} has been cordoned{span}: it takes no new pods, "
+        + (f"and {acting}." if acting else "those that run stay."),
         evidence=tuple(evidence),
         fix=() if acting else (Fix(f"When the maintenance is over: kubectl uncordon {case.name}"),),
         verify=(f"kubectl get node {case.name}",),

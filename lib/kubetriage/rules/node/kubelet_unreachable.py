@@ -28,7 +28,11 @@ from kubetriage.times import format_time, human_duration
 CODE = "KubeletUnreachable"
 
 EXHAUSTION = ("SystemOOM", "OOMKilling", "EvictionThresholdMet", "TaskHung", "KernelOops")
+RELIEF = ("NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID")
+"""The kubelet's word that a pressure is over (kubelet_node_status.go, all versions)."""
 BEFORE = timedelta(minutes=10)
+AFTER = timedelta(seconds=30)
+"""Other connections of the machine may outlive the last renewal by this much."""
 
 
 def check(case: NodeCase) -> Iterator[Finding]:
@@ -115,7 +119,10 @@ def _exhaustion(case: NodeCase, evidence: list[Evidence]) -> str:
     """Look for signs of exhaustion in the last minutes before the silence."""
     since = case.contact.since
     event = case.events.last(*EXHAUSTION)
-    if since is None or event is None or event.last is None or not -BEFORE <= event.last - since <= BEFORE:
+    if since is None or event is None or event.last is None or not since - BEFORE <= event.last <= since + AFTER:
+        return ""
+    relief = case.events.last(*RELIEF)
+    if event.reason == "EvictionThresholdMet" and relief and relief.last and event.last < relief.last <= since + AFTER:
         return ""
     evidence.append(event.evidence())
     return f" Just before, {event.reason} was reported: exhaustion is likely."

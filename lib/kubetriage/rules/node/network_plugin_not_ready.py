@@ -15,12 +15,17 @@ Source: pkg/kubelet/kubelet.go (updateRuntimeUp), containerd and CRI-O status of
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from kubetriage.fields import dig
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.node.case import NodeCase
+from kubetriage.times import human_duration
 
 CODE = "NetworkPluginNotReady"
+
+YOUNG = timedelta(minutes=2)
+"""Pulling the images of a network plugin takes about so long."""
 
 
 def check(case: NodeCase) -> Iterator[Finding]:
@@ -33,12 +38,15 @@ def check(case: NodeCase) -> Iterator[Finding]:
     evidence = [*case.contact_evidence()]
     evidence += [Evidence("status", f"pod {p.namespace}/{p.name}", p.status_text()) for p in bad[:3]]
     first = f" DaemonSet pod {bad[0].namespace}/{bad[0].name} here is {bad[0].status_text()}." if bad else ""
+    age = case.now - case.contact.created if case.contact.created else None
+    young = age is not None and age < YOUNG
+    joined = f" It joined {human_duration(age)} ago: a new node waits for its CNI's pod." if age and young else ""
     yield Finding(
         CODE,
-        Severity.ERROR,
+        Severity.WARNING if young else Severity.ERROR,
         Confidence.LIKELY if report.words.startswith("network state unknown") else Confidence.CONFIRMED,
         case.ref,
-        f"{case.name} is NotReady by its own word: {report.words}.{first}",
+        f"{case.name} is NotReady by its own word: {report.words}.{joined}{first}",
         evidence=tuple(evidence),
         ruled_out=(RuledOut("ContainerRuntimeDown", "the runtime answers and reports this itself"),),
         fix=(

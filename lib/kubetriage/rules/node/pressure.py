@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from kubetriage.fields import condition, text
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
@@ -11,6 +12,9 @@ from kubetriage.quantity import format_bytes
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.contact import condition_evidence, kubelet_path
 from kubetriage.times import human_duration, parse_time
+
+_ROUNDS = timedelta(seconds=30)
+"""A few rounds of the kubelet's eviction manager."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,13 @@ def pressure(case: NodeCase, about: Pressure) -> Iterator[Finding]:
     event = case.events.last("EvictionThresholdMet", matching=about.reclaims)
     if event is not None:
         evidence.append(event.evidence())
+        # The kubelet repeats it in each round of 10 s while a threshold is met; its figures may be older than that.
+        over = over and (event.last is None or case.now - event.last > _ROUNDS)
     evicted = [p for p in case.pods if p.reason == "Evicted" and about.resource.split()[0] in p.message]
     evidence += [Evidence("status", f"pod {p.namespace}/{p.name} status.message", p.message) for p in evicted[:3]]
-    consumers = case.consumers(about.use, str if about.resource == "process ids" else format_bytes)
+    # What uses less than a hundredth of the whole has not filled it.
+    least = max((s.capacity or 0 for s in stats), default=0) // 100
+    consumers = case.consumers(about.use, str if about.resource == "process ids" else format_bytes, least)
     hold = " The pressure has eased; the kubelet holds the condition for 5m." if over else ""
     lost = f" It has evicted {len(evicted)} pods here." if evicted else ""
     most = f" Most is used by {consumers}." if consumers else ""

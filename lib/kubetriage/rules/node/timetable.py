@@ -136,6 +136,8 @@ class Surroundings:
     """The controller-manager's Lease is known to be stale: its timers do not run."""
     pause: str = ""
     """Why the node carries no NoExecute taint although it is not ready."""
+    shutting_down: bool = False
+    """The kubelet says that it ends its pods for a shutdown of the machine."""
     siblings: Sequence[Obj] = ()
     """Pods of the same namespaces on any node."""
     siblings_seen: bool = True
@@ -168,6 +170,9 @@ def _row(pod: Pod, around: Surroundings) -> Row | None:
         return _terminating(pod, kind, controller, around)
     if pod.finished:
         return None
+    if around.shutting_down:
+        what = f"ended by the kubelet with the shutdown of the node; {_after_shutdown(pod, kind)}"
+        return Row(pod, controller, "due", what, "now")
     if is_static(pod):
         return Row(pod, controller, "never", "static pod: the kubelet alone runs and ends it", "never")
     bound = parse_time(pod.condition("PodScheduled").get("lastTransitionTime")) or pod.created
@@ -183,6 +188,13 @@ def _row(pod: Pod, around: Surroundings) -> Row | None:
         why = _daemon() if kind == "DaemonSet" else "tolerates the taints without a time limit: waits for the node"
         return Row(pod, controller, "never", why, "never", eviction=eviction)
     return _evicted_at(pod, kind, controller, eviction, eviction.at, around)
+
+
+def _after_shutdown(pod: Pod, kind: str) -> str:
+    if is_static(pod) or kind == "DaemonSet":
+        return "runs again after the boot"
+    # Its phase becomes Failed, which a StatefulSet and a Job answer with a new pod.
+    return "a new pod starts elsewhere" if kind else "nothing replaces a bare pod"
 
 
 def _daemon() -> str:
@@ -206,7 +218,7 @@ def _evicted_at(pod: Pod, kind: str, controller: str, eviction: Eviction, at: da
         what = f"evicted {tolerated}; {consequence}"
         return Row(pod, controller, "due", what, when, at, eviction=eviction, waits_for_node=waits)
     late = f"{_clock(at)} ({precise_duration(now - at)} overdue)"
-    what = f"should be gone ({tolerated}): the eviction controller is down, switched off, or restarted since"
+    what = f"should be gone ({tolerated}): the eviction controller is down, switched off, or has restarted since"
     return Row(pod, controller, "overdue", what, late, at, eviction=eviction, waits_for_node=waits)
 
 
