@@ -215,6 +215,10 @@ class Window:
         starts = [m.value("process_start_time_seconds") for m in (self.first, self.second)]
         return None in starts or starts[0] == starts[1]
 
+    def left_out(self, name: str) -> bool:
+        """Tell whether the second scrape lacks what the first has: a recording may keep only some families of it."""
+        return self.second is not None and name in self.first and name not in self.second
+
     def increase(self, name: str, /, **labels: str) -> float | None:
         """Return by how much a counter grew; None without two comparable scrapes.
 

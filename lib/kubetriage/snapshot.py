@@ -254,6 +254,7 @@ class Snapshot:
     _derived: dict[object, Any] = field(default_factory=dict)
     _lists: dict[List, int] = field(default_factory=dict)
     _logs: dict[tuple[str, str, str, bool], str] = field(default_factory=dict)
+    _offered: set[tuple[str, str, str, bool]] = field(default_factory=set)
     _bodies: dict[Raw | Dial, Body] = field(default_factory=dict)
     _failures: dict[Need, Failure] = field(default_factory=dict)
     _log_failures: dict[tuple[str, str, str, bool], Failure] = field(default_factory=dict)
@@ -408,8 +409,18 @@ class Snapshot:
         return LogText(seen=False, why="not read")
 
     def logged(self, namespace: str, container: str) -> tuple[str, ...]:
-        """Return the names of the pods of a namespace that have a known log of a container with this name."""
-        return tuple(sorted({pod for where, pod, what, _ in self._logs if (where, what) == (namespace, container)}))
+        """Return the names of the pods of a namespace with a log, read or on offer, of a container with this name."""
+        keys = (*self._logs, *self._offered)
+        return tuple(sorted({pod for where, pod, what, _ in keys if (where, what) == (namespace, container)}))
+
+    def offer_logs(self, keys: Iterable[tuple[str, str, str, bool]]) -> None:
+        """Name the logs that a recording reads when they are asked for: namespace, pod, container, previous."""
+        self._offered.update(keys)
+
+    def tried_paths(self) -> tuple[str, ...]:
+        """Return the paths of the plain GETs that were tried, whatever came of them."""
+        needs = (*self._bodies, *self._failures)
+        return tuple(sorted({need.path for need in needs if isinstance(need, Raw)}))
 
     def body(self, path: str, sample: int = 0) -> Body | None:
         """Return the response of a plain GET, or None when it was not seen."""

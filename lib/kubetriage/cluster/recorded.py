@@ -166,6 +166,7 @@ class RecordedReader:
                 stem = file.stem.removesuffix(".previous")
                 pod, _, container = stem.rpartition(".")
                 self._logs[parts[0], pod or stem, container, stem != file.stem] = file
+        snapshot.offer_logs(self._logs)
         if sampled:
             snapshot.lag += timedelta(seconds=_BETWEEN_SAMPLES)
         return snapshot

@@ -62,9 +62,11 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     yield from samples
     if not all(snapshot.knows(need) for need in samples):
         return
-    for pod in case.of("etcd"):
-        yield etcd.log_need(pod)
-    if case.etcd_check_fails or case.writes is not Writes.FLOWING:
+    for member in case.members:
+        yield etcd.log_need(member.pod)
+    if apilog.PLAIN.pod in snapshot.logged(apilog.PLAIN.namespace, apilog.PLAIN.container):
+        yield apilog.PLAIN
+    elif case.etcd_check_fails or case.writes is not Writes.FLOWING:
         yield from apilog.log_needs(case.of("kube-apiserver"))
     yield from webhooks.backends(case.webhooks)
     if case.webhooks:

@@ -32,6 +32,10 @@ class Remark:
     words: str
 
 
+PLAIN = Log("kube-system", "kube-apiserver", "kube-apiserver")
+"""The log of the process under the component's plain name, as a recording may hold it."""
+
+
 def log_needs(pods: tuple[Obj, ...]) -> tuple[Log, ...]:
     """Return the needs of the logs of the API server's pods."""
     found = []
@@ -44,12 +48,9 @@ def log_needs(pods: tuple[Obj, ...]) -> tuple[Log, ...]:
 
 def read_remarks(snapshot: Snapshot, pods: tuple[Obj, ...]) -> tuple[Remark, ...]:
     """Read the logs that were seen, oldest first."""
-    # A dump may hold the log of the process under the component's plain name.
-    places = [(n.namespace, n.pod, n.container) for n in log_needs(pods)]
-    places.append(("kube-system", "kube-apiserver", "kube-apiserver"))
     remarks: list[Remark] = []
-    for namespace, pod, container in places:
-        log = snapshot.log(namespace, pod, container)
+    for need in (*log_needs(pods), PLAIN):
+        log = snapshot.log(need.namespace, need.pod, need.container)
         if log.seen:
             remarks += _remarks(log.text, snapshot.now)
     return tuple(sorted(remarks, key=lambda r: r.at))

@@ -130,7 +130,7 @@ class Case:
         """
         pods = self.of("etcd")
         if not pods:
-            pods = tuple(_logged_member(name) for name in self.snapshot.logged("kube-system", "etcd"))
+            pods = tuple(_logged_member(name, self.snapshot) for name in self.snapshot.logged("kube-system", "etcd"))
         return etcd.read_members(pods, self.snapshot, self.forward)
 
     @cached_property
@@ -328,8 +328,12 @@ class Case:
         return tuple(skewed)
 
 
-def _logged_member(name: str) -> Obj:
-    return {"metadata": {"name": name, "namespace": "kube-system"}, "spec": {"containers": [{"name": "etcd"}]}}
+def _logged_member(name: str, snapshot: Snapshot) -> Obj:
+    """Return what a log and the reads of its metrics show of a member whose pod was not listed."""
+    place = f"/api/v1/namespaces/kube-system/pods/{name}:"
+    ports = [p[len(place) :].partition("/")[0] for p in snapshot.tried_paths() if p.startswith(place)]
+    container = {"name": "etcd", "command": [f"--listen-metrics-urls=http://{name}:{port}" for port in ports[:1]]}
+    return {"metadata": {"name": name, "namespace": "kube-system"}, "spec": {"containers": [container]}}
 
 
 def ready_status(node: Obj) -> str:

@@ -33,7 +33,8 @@ def check(case: Case) -> Iterator[Finding]:
     if case.api is None:
         return
     # Without a second sample the counts reach back to the start of the API server, so renewed ones count too.
-    seen = case.api.histogram(_METRIC) if case.api.second else case.api.first.histogram(_METRIC)
+    two = case.api.second is not None and not case.api.left_out(f"{_METRIC}_count")
+    seen = case.api.histogram(_METRIC) if two else case.api.first.histogram(_METRIC)
     if seen is None:
         return
     for limit, urgent in ((case.limits.certificate_alert, True), (case.limits.certificate_warn, False)):

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.quantity import format_bytes
+from kubetriage.rules.plane.apiserver import lease_writes
 from kubetriage.rules.plane.case import CLUSTER, Case, Writes
 from kubetriage.rules.plane.etcd import Member, recent
 from kubetriage.rules.plane.figures import metric
@@ -39,6 +40,8 @@ def check(case: Case) -> Iterator[Finding]:
     since = min((e.time for e in evidence if e.time), default="")
     if evidence:
         yield _finding(case, Confidence.CONFIRMED, evidence, since)
+    elif over := [m for m in case.members if _over(m)] if not lease_writes(case.api) else []:
+        yield _finding(case, Confidence.LIKELY, [_size(m) for m in over], "")
     elif case.writes is Writes.FROZEN or (case.traffic and case.traffic.lease_write_errors):
         # The alarm is raised when the next write would pass the quota, a little before the file reaches it.
         full = [m for m in case.members if (ratio := used(m)) is not None and ratio >= case.limits.quota_alert]
@@ -54,6 +57,11 @@ def used(member: Member) -> float | None:
     if database is None:
         return None
     return database[0] / (database[2] or DEFAULT_QUOTA_BYTES)
+
+
+def _over(member: Member) -> bool:
+    """Tell whether the file has reached a quota that was seen: the next write is refused (storage/quota.go)."""
+    return member.database is not None and bool(member.database[2]) and (used(member) or 0.0) >= 1.0
 
 
 def _alarm(member: Member, case: Case) -> Iterator[Evidence]:

@@ -23,6 +23,7 @@ from kubetriage.patterns import lazy
 from kubetriage.rules.plane.case import CLUSTER, Case
 from kubetriage.rules.plane.figures import count, metric, names, span
 from kubetriage.rules.plane.webhooks import (
+    Calls,
     Webhook,
     calls,
     configuration_path,
@@ -54,26 +55,29 @@ def check(case: Case) -> Iterator[Finding]:
     for hook in case.webhooks:
         seen = calls(case.api, hook.name)
         ready = ready_endpoints(hook, case.snapshot)
-        failed = seen.failed if seen else 0.0
+        failed = seen.failing if seen else 0.0
         events = quoted.get(hook.name, [])
         if hook.closed and (failed >= case.limits.webhook_errors or events or ready == 0):
-            yield _broken(hook, failed, events, ready)
+            yield _broken(hook, failed, bool(seen and seen.since_start), events, ready)
         elif seen and seen.mean is not None and seen.mean >= case.limits.webhook_slow:
-            yield _slow(hook, seen.mean, seen.count)
+            yield _slow(hook, seen.mean, seen)
     if not configurations_seen(case.snapshot):
         known = {hook.name for hook in case.webhooks}
         failed_by_name = failed_by_webhook(case.api)
         for name in sorted({*quoted, *failed_by_name} - known):
             failed = failed_by_name.get(name, 0.0)
             if failed >= case.limits.webhook_errors or name in quoted:
-                yield _unlisted(name, failed, quoted.get(name, []))
+                yield _unlisted(name, calls(case.api, name), quoted.get(name, []))
 
 
-def _broken(hook: Webhook, failed: float, events: list[Evidence], ready: int | None) -> Finding:
+def _failures(name: str, failed: float, since_start: bool) -> list[Evidence]:
+    words = f"{failed:.0f} failed calls" + (" since the API server started" if since_start else "")
+    return [metric("apiserver_admission_webhook_rejection_count", words, name)] if failed else []
+
+
+def _broken(hook: Webhook, failed: float, since_start: bool, events: list[Evidence], ready: int | None) -> Finding:
     service = f"{hook.service[0]}/{hook.service[1]}" if hook.service else hook.url
-    evidence = []
-    if failed:
-        evidence.append(metric("apiserver_admission_webhook_rejection_count", f"{failed:.0f} failed calls", hook.name))
+    evidence = _failures(hook.name, failed, since_start)
     evidence += sorted(events, key=lambda e: e.time)[-2:]
     if ready is not None:
         evidence.append(Evidence("status", f"endpointslices of service {service}", f"{count(ready, 'ready endpoint')}"))
@@ -85,7 +89,7 @@ def _broken(hook: Webhook, failed: float, events: list[Evidence], ready: int | N
     return Finding(
         CODE,
         Severity.ERROR,
-        Confidence.CONFIRMED if failed or events else Confidence.LIKELY,
+        Confidence.CONFIRMED if events or (failed and not since_start) else Confidence.LIKELY,
         Ref(hook.kind, "", hook.configuration),
         f"Webhook {hook.name} rejects every request for {_targets(hook)}: {because}, and its failurePolicy is Fail.",
         tuple(evidence),
@@ -113,11 +117,10 @@ def _broken(hook: Webhook, failed: float, events: list[Evidence], ready: int | N
     )
 
 
-def _unlisted(name: str, failed: float, events: list[Evidence]) -> Finding:
+def _unlisted(name: str, seen: Calls | None, events: list[Evidence]) -> Finding:
     """Report a webhook whose configuration was not seen: only calls that fail closed are counted and quoted."""
-    evidence = [metric("apiserver_admission_webhook_rejection_count", f"{failed:.0f} failed calls", name)] * bool(
-        failed
-    )
+    failed, since_start = (seen.failing, seen.since_start) if seen else (0.0, False)
+    evidence = _failures(name, failed, since_start)
     evidence += sorted(events, key=lambda e: e.time)[-2:]
     called = next((m for e in events if (m := _SERVICE_URL.search(e.value))), None)
     behind = f"service {called[2]}/{called[1]}" if called else "it"
@@ -125,7 +128,7 @@ def _unlisted(name: str, failed: float, events: list[Evidence]) -> Finding:
     return Finding(
         CODE,
         Severity.ERROR,
-        Confidence.CONFIRMED,
+        Confidence.CONFIRMED if events or not since_start else Confidence.LIKELY,
         CLUSTER,
         f"Webhook {name} rejects requests: calls to it fail, and its failurePolicy is Fail. What it intercepts was not"
         " seen.",
@@ -143,18 +146,19 @@ def _unlisted(name: str, failed: float, events: list[Evidence]) -> Finding:
     )
 
 
-def _slow(hook: Webhook, mean: float, number: float) -> Finding:
+def _slow(hook: Webhook, mean: float, seen: Calls) -> Finding:
     return Finding(
         CODE,
         Severity.WARNING,
-        Confidence.CONFIRMED,
+        Confidence.LIKELY if seen.since_start else Confidence.CONFIRMED,
         Ref(hook.kind, "", hook.configuration),
         f"Webhook {hook.name} takes {span(mean)} per call and delays every request for {_targets(hook)}"
         f" (it may take up to {hook.timeout} s).",
         (
             metric(
                 "apiserver_admission_webhook_admission_duration_seconds",
-                f"mean {span(mean)} over {number:.0f}",
+                f"mean {span(mean)} over {seen.count:.0f}"
+                + (" since the API server started" if seen.since_start else ""),
                 hook.name,
             ),
         ),

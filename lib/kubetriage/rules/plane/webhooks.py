@@ -101,29 +101,42 @@ def ready_endpoints(webhook: Webhook, snapshot: Snapshot) -> int | None:
 
 @dataclass(frozen=True)
 class Calls:
-    """Calls of one webhook between the two samples."""
+    """Calls of one webhook."""
 
     count: float
     mean: float | None
     """Seconds."""
     failed: float
     """Calls that failed, so that the request was rejected."""
+    since_start: bool = False
+    """Counted since the API server started, for want of a second sample: only the share tells, not the number."""
+
+    @property
+    def failing(self) -> float:
+        """Calls that failed, where they speak of the present; a few failures of long ago do not."""
+        return self.failed if not self.since_start or 2 * self.failed >= self.count else 0.0
 
 
 def calls(window: Window | None, name: str) -> Calls | None:
     """Return how the calls of a webhook went; None when the metrics were not seen."""
     if window is None:
         return None
+    if window.second is None or window.left_out(f"{_DURATION}_count") or window.left_out(_REJECTIONS):
+        total = window.first.histogram(_DURATION, name=name)
+        rejected = window.first.value(_REJECTIONS, name=name, error_type="calling_webhook_error")
+        return Calls(total.count if total else 0.0, total.mean if total else None, rejected or 0.0, since_start=True)
     duration = window.histogram(_DURATION, name=name)
     failed = window.increase(_REJECTIONS, name=name, error_type="calling_webhook_error")
     return Calls(duration.count if duration else 0.0, duration.mean if duration else None, failed or 0.0)
 
 
 def failed_by_webhook(window: Window | None) -> dict[str, float]:
-    """Return how many calls failed closed between the two samples, by webhook."""
+    """Return how many calls failed closed, by webhook."""
     if window is None:
         return {}
-    return window.increase_by(_REJECTIONS, "name", error_type="calling_webhook_error")
+    known = window.latest if window.second is not None and not window.left_out(_REJECTIONS) else window.first
+    failed = known.by(_REJECTIONS, "name", error_type="calling_webhook_error")
+    return {name: seen.failing for name in failed if (seen := calls(window, name)) and seen.failing}
 
 
 def configurations_seen(snapshot: Snapshot) -> bool:
