@@ -483,3 +483,43 @@ def test_broken_archive(bundle: Path, tmp_path: Path) -> None:
     archive.write_bytes(archive.read_bytes()[:-200])
     with pytest.raises(DumpError, match="the archive cannot be read"):
         RecordedReader(archive).open()
+
+
+# What recordings of a hanging cluster hold.
+
+LIVEZ = Raw("/livez?verbose")
+
+
+@pytest.mark.parametrize(
+    ("status", "why", "words"),
+    [
+        ("000 10.002", Why.TIMEOUT, "no answer within 10 s"),
+        ("000 0.001", Why.FAILED, "no answer: the connection failed"),
+        ("403 0.01", Why.FORBIDDEN, "livez is forbidden"),
+    ],
+)
+def test_a_read_without_an_answer_is_a_failure(tmp_path: Path, status: str, why: Why, words: str) -> None:
+    body = json.dumps({"kind": "Status", "message": "livez is forbidden"}) if status.startswith("403") else ""
+    files = {"captured-at": "2026-11-23T22:00:00Z", "raw/livez?verbose": body, "raw/livez?verbose.status": status}
+    snapshot = read(put(tmp_path, files), LIVEZ)
+    failure = snapshot.failure(LIVEZ)
+    assert snapshot.body(LIVEZ.path) is None
+    assert failure is not None
+    assert (failure.why, failure.message) == (why, words)
+
+
+def test_the_lists_may_be_older_than_the_clock_by_what_the_reads_took(tmp_path: Path) -> None:
+    proxy = "raw/api/v1/nodes/n1/proxy/healthz"
+    dialled = "Error from server (ServiceUnavailable): error trying to reach service: dial tcp 10.0.0.1:10250: "
+    files = {"captured-at": "2026-11-23T22:00:00Z", "raw/livez": "ok", "raw/livez.status": "200 2.5"}
+    assert read(put(tmp_path / "a", files)).lag.total_seconds() == 2.5
+    refused = {**files, proxy: "", f"{proxy}.error": f"{dialled}connect: connection refused"}
+    assert read(put(tmp_path / "b", refused)).lag.total_seconds() == 2.5
+    vanished = {**files, proxy: "", f"{proxy}.error": f"{dialled}i/o timeout"}
+    assert read(put(tmp_path / "c", vanished)).lag.total_seconds() == 32.5
+    assert read(put(tmp_path / "d", {**files, "raw/livez.2": "ok"})).lag.total_seconds() == 14.5
+
+
+def test_a_recording_offers_the_logs_that_nobody_listed(tmp_path: Path) -> None:
+    files = {"captured-at": "2026-11-23T22:00:00Z", "kube-system/etcd-cp-1.etcd.log": "{}\n"}
+    assert read(put(tmp_path, files)).logged("kube-system", "etcd") == ("etcd-cp-1",)

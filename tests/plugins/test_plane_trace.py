@@ -1,6 +1,7 @@
 """plane-trace on the recorded control planes."""
 
 import json
+import shutil
 
 import pytest
 from hypothesis import given, settings
@@ -178,3 +179,35 @@ def test_odd_objects_and_bodies_never_raise(specs, words):
                 snapshot.add_log(need, words)
     got = plugin.diagnose(snapshot, Request()).diagnoses[0]
     Draft202012Validator(SCHEMA).validate(document([got], NOW))
+
+
+def without_lists(tmp_path):
+    """Copy the capture of a healthy plane as it would be recorded with etcd stopped: lists hang, logs are on disk."""
+    source = CAPTURES / "cp-healthy"
+    root = tmp_path / "etcd-down"
+    shutil.copytree(source, root, ignore=shutil.ignore_patterns("*.json", "metrics*"))
+    for n in (1, 2, 3):
+        closed = {"level": "info", "ts": "2026-11-23T23:14:00.000000Z", "caller": "x.go:1", "msg": "closed etcd server"}
+        (root / "kube-system" / f"etcd-cp-{n}.etcd.log").write_text(json.dumps(closed) + "\n")
+        answer = root / "raw" / "api/v1/namespaces/kube-system/pods" / f"etcd-cp-{n}:238{n}" / "proxy" / "metrics"
+        answer.write_text(f"error trying to reach service: dial tcp 10.250.0.1:238{n}: connect: connection refused")
+        answer.with_name("metrics.status").write_text("503 0.01")
+    (root / "kube-system" / "kube-apiserver.log").write_text(
+        "W1123 23:17:40.211866 23104 logging.go:55] [core] grpc: addrConn.createTransport failed to connect to"
+        ' {Addr: "127.0.0.1:2379"}. Err: dial tcp 127.0.0.1:2379: connect: connection refused\n'
+    )
+    for path in ("livez?verbose", "readyz?verbose"):
+        file = root / "raw" / path
+        file.write_text(file.read_text().replace("[+]etcd ok", "[-]etcd failed: reason withheld"))
+        file.with_name(f"{path}.status").write_text("500 2.01")
+    return root
+
+
+def test_a_dead_etcd_is_named_although_no_list_could_be_recorded(tmp_path):
+    reader = RecordedReader(without_lists(tmp_path))
+    got = collect(load("plane-trace"), Request(), reader)[1].diagnoses[0]
+    assert [f.cause for f in got.findings] == ["EtcdDown", "ApiServerUnready"]
+    assert got.findings[0].confidence.value == "confirmed"
+    sources = [e.at for e in got.findings[0].evidence]
+    assert "connection to etcd-cp-1" in sources
+    assert "kube-apiserver" in sources

@@ -1,6 +1,7 @@
 """Each cause of node-triage on a small cluster where it holds, and beside one where it does not."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -438,6 +439,13 @@ def test_exhaustion_just_before_is_named():
     assert "SystemOOM" in got.message
 
 
+def test_exhaustion_that_was_over_or_came_later_is_not_blamed():
+    relieved = [event("EvictionThresholdMet", -400), event("NodeHasSufficientMemory", -300)]
+    assert "exhaustion" not in finding(gone(events=relieved)).message
+    assert "exhaustion" in finding(gone(events=relieved[:1])).message
+    assert "exhaustion" not in finding(gone(events=[event("SystemOOM", -60)])).message
+
+
 # Advice.
 
 
@@ -511,6 +519,46 @@ def test_pressure_that_eased_is_told():
     assert "eased" in finding(beside(raw, bodies=bodies)).message
 
 
+def test_pressure_has_not_eased_while_the_kubelet_still_reclaims():
+    raw = node(conditions=[condition("MemoryPressure", "True", "KubeletHasInsufficientMemory", "x")])
+    bodies = {
+        kubelet_path("n1", "configz"): Body('{"kubeletconfig": {"evictionHard": {"memory.available": "100Mi"}}}'),
+        kubelet_path("n1", "stats/summary"): Body('{"node": {"memory": {"availableBytes": 1073741824}}}'),
+    }
+    words = "Attempting to reclaim memory"
+    now = beside(raw, bodies=bodies, events=[event("EvictionThresholdMet", -10, message=words)])
+    assert "eased" not in finding(now).message
+    before = beside(raw, bodies=bodies, events=[event("EvictionThresholdMet", -200, message=words)])
+    assert "eased" in finding(before).message
+
+
+def test_a_soft_threshold_that_is_met_is_told():
+    raw = node(conditions=[condition("MemoryPressure", "True", "KubeletHasInsufficientMemory", "x")])
+    bodies = {
+        kubelet_path("n1", "configz"): Body(
+            '{"kubeletconfig": {"evictionHard": {"memory.available": "100Mi"}, "evictionSoft":'
+            ' {"memory.available": "2Gi"}, "evictionSoftGracePeriod": {"memory.available": "1m30s"}}}'
+        ),
+        kubelet_path("n1", "stats/summary"): Body('{"node": {"memory": {"availableBytes": 1073741824}}}'),
+    }
+    got = finding(beside(raw, bodies=bodies)).message
+    assert "memory.available 1Gi, evicts below 2Gi for 1m30s" in got
+    assert "100Mi" not in got
+    assert "eased" not in got
+
+
+def test_a_pod_that_uses_next_to_nothing_is_not_blamed_for_a_full_disk():
+    raw = node(conditions=[condition("DiskPressure", "True", "KubeletHasDiskPressure", "x")])
+    bodies = {
+        kubelet_path("n1", "configz"): Body('{"kubeletconfig": {"evictionHard": {"nodefs.available": "10%"}}}'),
+        kubelet_path("n1", "stats/summary"): Body(
+            '{"node": {"fs": {"availableBytes": 1073741824, "capacityBytes": 107374182400}},'
+            ' "pods": [{"podRef": {"namespace": "shop", "name": "log-1"}, "ephemeral-storage": {"usedBytes": 40960}}]}'
+        ),
+    }
+    assert "log-1" not in finding(beside(raw, bodies=bodies)).message
+
+
 def test_a_zone_that_is_out_names_its_nodes_and_rules_out_their_kubelets():
     nodes = [lost(f"a{i}", zone="a") for i in range(3)] + OTHERS
     snapshot = world(nodes, [*(lease(f"a{i}", -90, rv=1) for i in range(3)), *BEATS, *LEADERS])
@@ -549,6 +597,59 @@ def test_a_boot_just_before_is_told_with_the_kubelets_own_word():
 def test_a_healthy_node_tells_of_its_boot_and_its_clock():
     assert "booted again 40s ago" in triage(beside(node(), events=[event("Rebooted", -40)]), "n1").diagnoses[0].summary
     assert "ahead of" in triage(beside(node(), 120), "n1").diagnoses[0].summary
+
+
+def summary(snapshot) -> str:
+    return triage(snapshot, "n1").diagnoses[0].summary
+
+
+def test_a_ready_node_tells_of_its_latest_trouble():
+    told = summary(beside(node(), events=[event("SystemOOM", -60, message="victim process: java")]))
+    assert told.startswith("Nothing is broken: n1 is Ready")
+    assert "60s ago: SystemOOM: victim process: java." in told
+    assert "SystemOOM" not in summary(beside(node(), events=[event("SystemOOM", -1000)]))
+    assert summary(beside(node())).startswith("Nothing to report: n1 is Ready")
+
+
+def test_a_ready_node_tells_what_keeps_pods_away():
+    waiting = taint("node.cloudprovider.kubernetes.io/uninitialized", "NoSchedule", -300, "true")
+    words = "It takes only pods that tolerate node.cloudprovider.kubernetes.io/uninitialized:NoSchedule."
+    assert words in summary(beside(node(taints=[waiting])))
+    role = taint("node-role.kubernetes.io/control-plane", "NoSchedule")
+    assert "tolerate" not in summary(beside(node(taints=[role])))
+
+
+def test_a_cordon_by_the_cloud_does_not_promise_that_pods_stay():
+    mark = taint("aws-node-termination-handler/spot-itn", "NoSchedule", -30)
+    message = finding(beside(node(taints=[mark], unschedulable=True))).message
+    assert "takes this spot machine back within 2 minutes." in message
+    assert "stay" not in message
+    assert "those that run stay" in finding(beside(node(unschedulable=True))).message
+
+
+def test_a_node_that_joined_just_now_waits_for_its_network_plugin():
+    got = finding(beside(node(ready=("False", "KubeletNotReady", CNI), changed=-20, created=-20)))
+    assert (got.cause, got.severity) == ("NetworkPluginNotReady", Severity.WARNING)
+    assert "joined 20s ago" in got.message
+    old = finding(beside(node(ready=("False", "KubeletNotReady", CNI), changed=-20)))
+    assert (old.severity, "joined" in old.message) == (Severity.ERROR, False)
+
+
+@pytest.mark.parametrize(("lag", "kind"), [(0.0, "StatusFrozen"), (120.0, "KubeletUnreachable")])
+def test_the_lists_of_a_slow_recording_are_judged_by_their_own_time(lag, kind):
+    nodes = [lost(since=-300, zone="a"), *OTHERS]
+    leases = [lease("n1", -300, rv=10), *(lease(f"w{i}", -100) for i in range(4))]
+    snapshot = world(nodes, leases)
+    snapshot.lag = timedelta(seconds=lag)
+    found = {f.cause for d in triage(snapshot).diagnoses for f in d.findings}
+    assert kind in found
+    assert ("StatusFrozen" in found) == (lag == 0)
+
+
+def test_a_lag_does_not_thaw_a_frozen_cluster():
+    snapshot = world([node()], [lease("n1", -300), leader(renewed=-300)])
+    snapshot.lag = timedelta(seconds=120)
+    assert finding(snapshot).cause == "StatusFrozen"
 
 
 def test_controllers_that_are_down_are_told_once():

@@ -253,6 +253,15 @@ def test_a_bare_pod_is_replaced_by_nobody():
     assert "nothing replaces" in one(pod(owner=None, deleted=-60)).what
 
 
+def test_a_shutdown_ends_every_pod_without_an_eviction():
+    got = one(pod("web-1", owner=("ReplicaSet", "web")), shutting_down=True, pause="x")
+    assert (got.fate, got.when) == ("due", "now")
+    assert "ended by the kubelet with the shutdown of the node; a new pod starts elsewhere" in got.what
+    agent = one(pod("agent-1", owner=("DaemonSet", "agent")), shutting_down=True)
+    assert "runs again after the boot" in agent.what
+    assert "nothing replaces" in one(pod("bare", owner=None), shutting_down=True).what
+
+
 def test_the_nearest_comes_first():
     got = rows(
         pod("late"),

@@ -5,11 +5,13 @@ from datetime import timedelta
 
 import pytest
 
+from kubetriage.rules.plane import webhook_blocking
 from kubetriage.rules.plane.api_server_overloaded import isolation, yaml_lines
 from kubetriage.rules.plane.apiserver import METRICS
+from kubetriage.rules.plane.case import Case
 from kubetriage.rules.plane.leases import quorum_read
 from kubetriage.rules.plane.thresholds import LIMITS, Limits
-from kubetriage.snapshot import Body, Dial, Failure, Why
+from kubetriage.snapshot import Body, Dial, Failure, Snapshot, Why
 from kubetriage.times import format_time
 from support.plane import NOW, Plane, ago, flood, health, histogram, micro, timed_out, zap
 
@@ -462,6 +464,126 @@ def test_certificates(left, expiring):
     assert ("CertificateExpiring" in plane.causes()) == expiring
 
 
+def test_certificates_are_judged_by_the_first_sample_where_the_second_leaves_them_out():
+    plane = Plane()
+    plane.api = (plane.api_lines(*histogram(_CERTIFICATE, [3600.0, 4e7], _CERTIFICATE_BOUNDS)), plane.api_lines())
+    assert plane.causes() == ["CertificateExpiring"]
+    plane.api = (plane.api_lines(*histogram(_CERTIFICATE, [4e7], _CERTIFICATE_BOUNDS)), plane.api_lines())
+    assert plane.causes() == []
+
+
+# Start-up.
+
+
+def started(seconds):
+    at = NOW.timestamp() - seconds
+    return (Plane.api_lines(start=at), Plane.api_lines(start=at))
+
+
+@pytest.mark.parametrize(("up", "severity"), [(25, "warning"), (600, "error")])
+def test_hooks_of_an_api_server_that_just_started_are_a_warning(up, severity):
+    plane = Plane()
+    plane.readyz = health("poststarthook/rbac/bootstrap-roles")
+    plane.api = started(up)
+    got = plane.diagnosis().findings[0]
+    assert (got.cause, got.severity.value) == ("ApiServerUnready", severity)
+    assert ("started 25s ago" in got.message) == (up == 25)
+
+
+def test_a_failing_etcd_check_is_no_matter_of_starting():
+    plane = Plane()
+    plane.livez = health("etcd")
+    plane.api = started(25)
+    assert plane.diagnosis().findings[0].severity.value == "error"
+
+
+def test_a_recent_start_is_told_beside_green_checks():
+    plane = Plane()
+    plane.api = started(45)
+    assert "started 45s ago" in links(plane)["API server health"]["evidence"]
+    plane.api = started(4000)
+    assert "started" not in links(plane)["API server health"]["evidence"]
+
+
+# The network between members.
+
+
+TRIP = "etcd_network_peer_round_trip_time_seconds"
+
+
+def far(plane, seconds, monkeypatch):
+    lines = plane.member_lines
+
+    def with_trips(member, i, sample):
+        return [
+            *lines(member, i, sample),
+            *histogram(TRIP, [0.001] * 50 + [seconds] * 40 * sample, (0.1, 0.8), 'To="x"'),
+        ]
+
+    monkeypatch.setattr(plane, "member_lines", with_trips)
+
+
+@pytest.mark.parametrize(("seconds", "slow"), [(0.002, False), (0.3, True)])
+def test_a_slow_network_between_members(seconds, slow, monkeypatch):
+    plane = Plane()
+    far(plane, seconds, monkeypatch)
+    found = [(f.cause, f.severity.value) for f in plane.diagnosis().findings]
+    assert found == ([("EtcdSlowNetwork", "warning")] if slow else [])
+
+
+def test_a_slow_network_is_told_with_the_changes_of_leader_that_it_makes(monkeypatch):
+    plane = Plane()
+    far(plane, 0.3, monkeypatch)
+    plane.growth = {m: {"etcd_server_leader_changes_seen_total": 3.0} for m in plane.members}
+    (got,) = plane.diagnosis().findings
+    assert got.cause == "EtcdLeaderFlapping"
+    assert "A round trip between members takes 300 ms" in got.message
+    assert "port 2380" in got.fix[0].text
+
+
+# Recordings.
+
+
+def test_leaders_are_frozen_where_nobody_can_write():
+    plane = Plane()
+    plane.source = "dump"
+    plane.frozen(90.0)
+    found = links(plane)
+    assert found["controller-manager"]["state"] == found["scheduler"]["state"] == "frozen"
+    assert "last renewed 90s ago" in found["scheduler"]["evidence"]
+
+
+@pytest.mark.parametrize(("lag", "causes"), [(0, ["ApiServerUnready"]), (100, [])])
+def test_a_slow_recording_does_not_freeze_a_cluster(lag, causes, monkeypatch):
+    plane = Plane()
+    plane.source = "dump"
+    plane.frozen(90.0)
+    made = plane.snapshot()
+    made.lag = timedelta(seconds=lag)
+    monkeypatch.setattr(plane, "snapshot", lambda: made)
+    assert plane.causes() == causes
+
+
+@pytest.mark.parametrize(("share", "cause"), [(1.001, "EtcdNoSpace"), (0.97, "EtcdNearQuota")])
+def test_a_quota_that_is_reached_is_full_and_not_only_near(share, cause):
+    plane = Plane()
+    used = {"etcd_mvcc_db_total_size_in_use_in_bytes": 0.9 * 2.0**31}
+    over = {**used, "etcd_mvcc_db_total_size_in_bytes": share * 2.0**31}
+    plane.gauges = {m: over for m in plane.members}
+    assert plane.causes() == [cause]
+
+
+def test_an_api_server_that_hangs_does_not_condemn_a_quiet_etcd():
+    plane = Plane()
+    plane.livez = plane.readyz = timed_out()
+    plane.listen = "http://127.0.0.1:2381"
+    plane.logs = {m: [zap(ago(300), "finished scheduled compaction")] for m in plane.members}
+    assert plane.causes()[0] == "ApiServerUnready"
+    plane.livez = plane.readyz = health("etcd")
+    plane.frozen(200.0)
+    assert plane.causes()[0] == "EtcdDown"
+
+
 # Load.
 
 
@@ -778,6 +900,63 @@ def test_slow_webhook(seconds, slow):
     plane.metrics(*histogram(name, [seconds] * 5, (0.5, 1.0, 2.5, 10.0), 'name="check.example.com"'))
     found = [(f.cause, f.severity.value) for f in plane.diagnosis().findings]
     assert found == ([("WebhookBlocking", "warning")] if slow else [])
+
+
+CALLS = "apiserver_admission_webhook_admission_duration_seconds"
+CALLED = 'name="check.example.com"'
+
+
+@pytest.mark.parametrize(("calls", "blocks"), [(3, True), (500, False)])
+def test_failures_since_the_start_tell_by_their_share_where_the_second_sample_leaves_them_out(calls, blocks):
+    plane = Plane()
+    plane.webhooks = [webhook()]
+    plane.slices = {"policy": [endpoints(True)]}
+    first = [failed_call("calling_webhook_error"), *histogram(CALLS, [0.1] * calls, (0.5, 10.0), CALLED)]
+    plane.api = (plane.api_lines(*first), plane.api_lines())
+    found = plane.diagnosis().findings
+    assert [(f.cause, f.confidence.value) for f in found] == ([("WebhookBlocking", "likely")] if blocks else [])
+
+
+def unlisted(plane):
+    """Take the configurations away, as a recording does that has none."""
+    snapshot = plane.snapshot()
+    case = Case(Snapshot(snapshot.now, presumes_absent=True), Limits())
+    for need, body in ((METRICS[0], "\n".join(plane.api[0])), (METRICS[1], "\n".join(plane.api[1]))):
+        case.snapshot.add_body(need, Body(body))
+    for raw in plane.events:
+        case.snapshot.add("events", raw)
+    return list(webhook_blocking.check(case))
+
+
+def test_a_webhook_whose_configuration_was_not_recorded_is_told_by_its_failed_calls():
+    plane = Plane()
+    plane.metrics(failed_call("calling_webhook_error"))
+    (got,) = unlisted(plane)
+    assert (got.cause, got.confidence.value) == ("WebhookBlocking", "confirmed")
+    assert "check.example.com" in got.message
+    plane.metrics(failed_call("no_error"))
+    assert unlisted(plane) == []
+
+
+def test_an_event_names_the_service_behind_an_unlisted_webhook():
+    plane = Plane()
+    plane.events = [
+        {
+            "metadata": {"namespace": "shop", "name": "e"},
+            "reason": "FailedCreate",
+            "message": 'Internal error occurred: failed calling webhook "check.example.com": failed to call webhook:'
+            ' Post "https://checker.policy.svc:443/?timeout=10s": context deadline exceeded',
+            "lastTimestamp": format_time(ago(30)),
+        }
+    ]
+    (got,) = unlisted(plane)
+    assert got.fix[0].text == "Bring back the pods behind service policy/checker."
+
+
+def test_a_webhook_that_is_gone_from_a_complete_list_blocks_nothing():
+    plane = Plane()
+    plane.metrics(failed_call("calling_webhook_error"))
+    assert plane.causes() == []
 
 
 def test_webhook_on_leases_explains_dead_controllers():
