@@ -569,7 +569,7 @@ def test_a_quota_that_is_reached_is_full_and_not_only_near(share, cause):
     plane = Plane()
     used = {"etcd_mvcc_db_total_size_in_use_in_bytes": 0.9 * 2.0**31}
     over = {**used, "etcd_mvcc_db_total_size_in_bytes": share * 2.0**31}
-    plane.gauges = {m: over for m in plane.members}
+    plane.gauges = dict.fromkeys(plane.members, over)
     assert plane.causes() == [cause]
 
 
