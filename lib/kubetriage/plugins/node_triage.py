@@ -416,7 +416,8 @@ def _tail(case: NodeCase) -> Iterator[Section]:
             ("WHAT", "DOES", "WHEN"),
             tuple((r.what, r.does, format_time(r.at) if r.at else "-") for r in acting),
         )
-    if case.contact.silent and not case.contact.never:
+    # Where nobody can write, a silent Lease says nothing of this machine.
+    if case.contact.silent and not case.contact.never and case.scope.kind != "frozen":
         yield Table("ON THE NODE ITSELF", ("COMMAND", "DECIDES"), commands(case))
 
 

@@ -646,6 +646,14 @@ def test_the_lists_of_a_slow_recording_are_judged_by_their_own_time(lag, kind):
     assert ("StatusFrozen" in found) == (lag == 0)
 
 
+def test_a_frozen_node_is_not_sent_to_its_machine():
+    shown = [
+        t.title for t in triage(world([node()], [lease("n1", -300), leader(renewed=-300)]), "n1").diagnoses[0].tail
+    ]
+    assert "ON THE NODE ITSELF" not in shown
+    assert "ON THE NODE ITSELF" in [t.title for t in triage(gone(), "n1").diagnoses[0].tail]
+
+
 def test_a_lag_does_not_thaw_a_frozen_cluster():
     snapshot = world([node()], [lease("n1", -300), leader(renewed=-300)])
     snapshot.lag = timedelta(seconds=120)

@@ -505,6 +505,26 @@ def test_a_recent_start_is_told_beside_green_checks():
     assert "started" not in links(plane)["API server health"]["evidence"]
 
 
+def test_a_refused_connection_is_no_answer():
+    plane = Plane()
+    plane.livez = plane.readyz = Failure(Why.FAILED, "The connection to the server 10.0.0.1:6443 was refused")
+    got = plane.diagnosis().findings[0]
+    assert (got.cause, got.message) == ("ApiServerUnready", "The API server does not answer /livez, /readyz.")
+    assert got.evidence[0].value.endswith("was refused")
+
+
+def test_the_last_renewals_that_a_recording_shows_are_no_end_of_leadership():
+    plane = Plane()
+    plane.source = "dump"
+    plane.leader_age = dict.fromkeys(plane.leader_age, 20.0)
+    plane.node_lease = dict.fromkeys(plane.node_zones, 22.0)
+    told = [f["what"] for f in plane.diagnosis().extra["timeline"]]
+    assert not any("last time" in what for what in told)
+    plane.leader_age["kube-scheduler"] = 300.0
+    told = [f["what"] for f in plane.diagnosis().extra["timeline"]]
+    assert "kube-scheduler renewed its lease for the last time" in told
+
+
 # The network between members.
 
 

@@ -73,7 +73,8 @@ def _failing(bad: list[Health], case: Case) -> Finding:
     evidence = []
     for health in bad:
         if health.hung:
-            evidence.append(Evidence("status", health.path, f"no answer in {health.seconds:.0f} s"))
+            words = f"no answer in {health.seconds:.0f} s" if health.seconds else health.why
+            evidence.append(Evidence("status", health.path, words))
         for name, reason in health.failed:
             words = case.etcd_check if name == "etcd" and case.etcd_check else reason
             evidence.append(Evidence("status", f"{health.path} {name}", f"failed: {words or 'reason withheld'}"))
@@ -84,7 +85,8 @@ def _failing(bad: list[Health], case: Case) -> Finding:
         slow = f" (the answer took {span(bad[0].seconds)})" if bad[0].seconds >= 1 else ""
         message = f"The API server reports failing checks: {names(failed)}{slow}."
     elif any(h.hung for h in bad):
-        message = f"The API server does not answer {names([h.path for h in bad])} within {bad[0].seconds:.0f} s."
+        within = f" within {bad[0].seconds:.0f} s" if bad[0].seconds else ""
+        message = f"The API server does not answer {names([h.path for h in bad])}{within}."
     else:
         message = f"The API server answers {names([h.path for h in bad])} with HTTP {bad[0].status}."
     reads = [m for m in case.members if m.has_leader]

@@ -46,7 +46,7 @@ class Health:
     """False: nobody knows (forbidden, or not in the dump)."""
     why: str = ""
     hung: bool = False
-    """The read timed out: the server did not answer."""
+    """The read timed out (after ``seconds``) or the connection failed: the server did not answer."""
     status: int = 0
     seconds: float = 0.0
     failed: tuple[tuple[str, str], ...] = ()
@@ -71,6 +71,8 @@ def read_health(snapshot: Snapshot, need: Raw) -> Health:
         failure = snapshot.failure(need)
         if failure is not None and failure.why is Why.TIMEOUT:
             return Health(path, True, str(failure), hung=True, seconds=need.timeout)
+        if failure is not None and failure.why is Why.FAILED and not failure.status:
+            return Health(path, True, str(failure), hung=True)
         return Health(path, False, str(failure) if failure else "not read")
     if body.status in (401, 403, 404):
         return Health(path, False, f"HTTP {body.status}", status=body.status)

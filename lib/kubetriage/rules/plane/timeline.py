@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from kubetriage.fields import name_of, text
-from kubetriage.rules.plane.case import Case, ready_since, ready_status, restarts
+from kubetriage.rules.plane.case import Case, Leading, Writes, ready_since, ready_status, restarts
 from kubetriage.rules.plane.figures import count, names, span
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, SCHEDULER
 from kubetriage.times import format_time
@@ -58,8 +58,14 @@ def _leases(case: Case) -> Iterator[Fossil]:
             )
         if lease.renewed is not None and not lease.holder:
             yield Fossil(lease.renewed, f"{component} gave its lease up", "lease renewTime")
-        elif lease.renewed is not None and case.now - lease.renewed > timedelta(seconds=case.limits.controller_stale):
+        elif lease.renewed is not None and _stopped(lease.renewed, component, case):
             yield Fossil(lease.renewed, f"{component} renewed its lease for the last time", "lease renewTime")
+
+
+def _stopped(renewed: datetime, component: str, case: Case) -> bool:
+    """Tell whether a renewal was the last one before a stop, not just the last one that a recording shows."""
+    stops = case.leading(component) is not Leading.YES or case.writes in (Writes.FROZEN, Writes.SLOW)
+    return stops and case.now - renewed > timedelta(seconds=case.limits.controller_stale)
 
 
 def _logs(case: Case) -> Iterator[Fossil]:
