@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from kubetriage.events import node_event_need, node_event_selector
@@ -414,11 +414,18 @@ def _tail(case: NodeCase) -> Iterator[Section]:
         yield Table(
             "WILL ACT ON THIS NODE",
             ("WHAT", "DOES", "WHEN"),
-            tuple((r.what, r.does, format_time(r.at) if r.at else "-") for r in acting),
+            tuple((r.what, r.does, _acts(r.at, case.now)) for r in acting),
         )
     # Where nobody can write, a silent Lease says nothing of this machine.
     if case.contact.silent and not case.contact.never and case.scope.kind != "frozen":
         yield Table("ON THE NODE ITSELF", ("COMMAND", "DECIDES"), commands(case))
+
+
+def _acts(at: datetime | None, now: datetime) -> str:
+    """Write when something acts; a time that has passed is that of its announcement."""
+    if at is None:
+        return "-"
+    return format_time(at) if at > now else f"announced {format_time(at)}"
 
 
 def _timetable_rows(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:

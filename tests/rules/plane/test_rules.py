@@ -584,6 +584,24 @@ def test_a_slow_recording_does_not_freeze_a_cluster(lag, causes, monkeypatch):
     assert plane.causes() == causes
 
 
+@pytest.mark.parametrize(
+    ("message", "fields"),
+    [
+        ("failed to apply request", {"error": "etcdserver: no space"}),
+        ("serving /health false due to an alarm", {"alarm": "NOSPACE"}),
+        ("request stats", {"error": "etcdserver: mvcc: database space exceeded"}),
+    ],
+)
+def test_a_full_etcd_is_told_by_its_log_when_the_alarm_has_rolled_out_of_it(message, fields):
+    plane = Plane()
+    plane.logs = {"etcd-cp-1": [zap(ago(20), message, **fields)]}
+    got = plane.diagnosis().findings[0]
+    assert (got.cause, got.confidence.value) == ("EtcdNoSpace", "confirmed")
+    assert got.evidence[0].value == f"{message} (no space), 1 time"
+    plane.logs = {"etcd-cp-1": [zap(ago(20), message, error="etcdserver: leader changed", alarm="CORRUPT")]}
+    assert plane.causes() == []
+
+
 @pytest.mark.parametrize(("share", "cause"), [(1.001, "EtcdNoSpace"), (0.97, "EtcdNearQuota")])
 def test_a_quota_that_is_reached_is_full_and_not_only_near(share, cause):
     plane = Plane()

@@ -158,6 +158,11 @@ _LOST = lazy(r"raft\.node: \w+ lost leader \w+ at term \d+")
 _LEADERLESS = lazy(r"is starting a new election at term|no leader at term \d+")
 
 
+# etcdserver/errors.go and api/v3rpc/rpctypes ("failed to apply request" quotes the first, clients the second), and
+# etcdhttp/health.go (etcd 3.4 to 3.6).
+_FULL = lazy(r"etcdserver: no space|database space exceeded|/health false due to an alarm.*NOSPACE")
+
+
 def read_log(content: str) -> EtcdLog:
     """Read a log of zap, as JSON lines (the default since 3.4) or as tab-separated console text.
 
@@ -211,7 +216,7 @@ def read_log(content: str) -> EtcdLog:
             kind = "closed"
         elif message == "starting etcd server":
             closed = None
-        if "database space exceeded" in line:
+        if _FULL.search(line):
             full.append(at)
             kind = kind or "space"
         if kind:

@@ -23,7 +23,7 @@ from kubetriage.quantity import format_bytes
 from kubetriage.rules.plane.apiserver import lease_writes
 from kubetriage.rules.plane.case import CLUSTER, Case, Writes
 from kubetriage.rules.plane.etcd import Member, recent
-from kubetriage.rules.plane.figures import metric
+from kubetriage.rules.plane.figures import count, metric
 from kubetriage.rules.plane.thresholds import DEFAULT_QUOTA_BYTES, LARGEST_QUOTA_BYTES, RECENT_LOG
 from kubetriage.times import format_time
 
@@ -76,7 +76,8 @@ def _alarm(member: Member, case: Case) -> Iterator[Evidence]:
     if alarms and alarms[-1][1] and not (case.writes is Writes.FLOWING and ratio is not None and ratio < 0.9):
         yield Evidence("log", member.name, "alarm raised: NOSPACE", format_time(alarms[-1][0]))
     elif late := recent(member.log.no_space, case.now, RECENT_LOG):
-        yield Evidence("log", member.name, "etcdserver: mvcc: database space exceeded", format_time(late[-1]))
+        words = member.log.quotes.get("space", "")
+        yield Evidence("log", member.name, f"{words} (no space), {count(len(late), 'time')}", format_time(late[-1]))
 
 
 def _size(member: Member) -> Evidence:

@@ -54,7 +54,7 @@ def check(case: Case) -> Iterator[Finding]:
         (RuledOut("EtcdDown", f"{names([m.name for m in alive])} runs"),),
         (
             Fix(
-                f"Bring back {names([m.name for m in down]) if down else 'the members that the logs below miss'}:"
+                f"Bring back {names([m.name for m in down]) if down else 'the other members'}:"
                 " look at etcd's log and disk on those hosts, and at the network between them (port 2380)."
             ),
             Fix(
