@@ -525,6 +525,22 @@ def test_the_last_renewals_that_a_recording_shows_are_no_end_of_leadership():
     assert "kube-scheduler renewed its lease for the last time" in told
 
 
+def test_clocks_of_members_that_differ_are_told_beside_the_leader():
+    plane = Plane()
+    plane.logs = {"etcd-cp-1": [zap(ago(20), "prober found high clock drift", **{"clock-drift": "3.2s"})]}
+    assert links(plane)["etcd quorum and leader"]["evidence"].endswith("; the clocks of their hosts differ by 3.2s")
+    plane.logs = {"etcd-cp-1": [zap(ago(2000), "prober found high clock drift", **{"clock-drift": "3.2s"})]}
+    assert "clocks" not in links(plane)["etcd quorum and leader"]["evidence"]
+
+
+@pytest.mark.parametrize(("waiting", "causes"), [(640, ["ApiServerOverloaded"]), (3, [])])
+def test_more_waiting_than_seats_is_overload_even_in_a_single_look(waiting, causes):
+    plane = Plane()
+    level = f'{{priority_level="global-default"}} {waiting}'
+    plane.api = (plane.api_lines(f"apiserver_flowcontrol_current_inqueue_requests{level}"), [])
+    assert plane.causes() == causes
+
+
 # The network between members.
 
 

@@ -50,9 +50,11 @@ class Level:
 
     @property
     def full(self) -> bool:
-        """All seats taken and requests waiting."""
-        seats = self.limit or self.nominal
-        return bool(seats and self.executing is not None and self.executing >= seats and (self.waiting or 0) > 0)
+        """All seats taken and requests waiting, or more of them waiting than there are seats."""
+        seats, waiting = self.limit or self.nominal, self.waiting or 0.0
+        if not seats or not waiting:
+            return False
+        return waiting >= seats or (self.executing is not None and self.executing >= seats)
 
     @property
     def queued(self) -> bool:
@@ -93,20 +95,21 @@ def _from_metrics(window: Window, snapshot: Snapshot) -> tuple[Level, ...]:
     waiting = latest.by("apiserver_flowcontrol_current_inqueue_requests", "priority_level")
     # Absent is zero: the counter comes into being with the first reject.
     total = latest.by("apiserver_flowcontrol_rejected_requests_total", "priority_level")
-    dumped = {level.name: level.waiting or 0.0 for level in _from_dump(snapshot)}
+    dumped = {level.name: level for level in _from_dump(snapshot)}
     queued = Counter(r.level for r in read_requests(snapshot) if r.waiting)
     looks = sum(snapshot.body(need.path, need.sample) is not None for need in REQUESTS)
     levels = []
     for name in sorted(nominal):
         rejected = window.increase_by("apiserver_flowcontrol_rejected_requests_total", "reason", priority_level=name)
+        seen = dumped.get(name)
         waits = window.histogram("apiserver_flowcontrol_request_wait_duration_seconds", priority_level=name)
         levels.append(
             Level(
                 name,
                 nominal[name],
                 limits.get(name),
-                executing.get(name, 0.0),
-                max(waiting.get(name, 0.0), dumped.get(name, 0.0), queued[name] / max(looks, 1)),
+                max(executing.get(name, 0.0), (seen.executing or 0.0) if seen else 0.0),
+                max(waiting.get(name, 0.0), (seen.waiting or 0.0) if seen else 0.0, queued[name] / max(looks, 1)),
                 rejected,
                 total.get(name, 0.0),
                 (waits.count, waits.mean) if waits and waits.mean is not None else None,

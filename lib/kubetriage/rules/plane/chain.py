@@ -282,10 +282,16 @@ def _quorum(case: Case) -> tuple[str, str]:
         of = f"{len(with_leader)} of {count(len(case.members), 'member')} see a leader" + (
             f" ({leader})" if leader else ""
         )
-        return OK, of
+        return OK, of + _drift(case)
     if case.livez.ok and case.livez.passed:
         return OK, "the API server's etcd check passes" + ("" if case.members else f"; {_no_etcd(case)}")
     return UNSEEN, _no_etcd(case)
+
+
+def _drift(case: Case) -> str:
+    """Name the clock drift that members complain of; etcd bears it, certificates and leases of clients do not."""
+    late = [d for m in case.members if m.log for at, d in m.log.clock_drift if case.now - at <= _JUST_STARTED]
+    return f"; the clocks of their hosts differ by {late[-1]}" if late else ""
 
 
 def _space(case: Case) -> tuple[str, str]:
