@@ -326,7 +326,20 @@ _EXPECTED_TAINTS = ("node-role.kubernetes.io/", "node.kubernetes.io/unschedulabl
 
 
 def _recent_trouble(case: NodeCase) -> str:
-    """Quote the newest event of trouble that a node which is Ready has had."""
+    """Tell of the latest trouble that a node which is Ready has had: lost readiness, then the newest event."""
+    return "".join((_unready_lately(case), _event_lately(case)))
+
+
+def _unready_lately(case: NodeCase) -> str:
+    event = case.events.last("NodeNotReady")
+    if event is None or event.last is None or not timedelta() <= case.now - event.last <= _LATELY:
+        return ""
+    times = sum(e.count for e in case.events.select("NodeNotReady"))
+    often = f", {times} times by the events of the last hour" if times > 1 else ""
+    return f" It became NotReady {human_duration(case.now - event.last)} ago{often}, and came back."
+
+
+def _event_lately(case: NodeCase) -> str:
     event = case.events.last(*_TROUBLE)
     if event is None or event.last is None or not timedelta() <= case.now - event.last <= _LATELY:
         return ""

@@ -8,6 +8,7 @@ import pytest
 
 from kubetriage.model import Confidence, Ref, Severity
 from kubetriage.plugins import Request, codes, load
+from kubetriage.render.text import patch_command
 from kubetriage.rules.node import RULES, node_problem
 from kubetriage.rules.node.contact import kubelet_path
 from kubetriage.snapshot import Body, Failure, List, Raw, Why
@@ -458,6 +459,7 @@ def test_shorter_tolerations_come_as_a_patch_that_keeps_the_others():
     assert patches[0].on == Ref("Deployment", "shop", "web")
     assert "Deployment shop/web " in patches[0].text
     assert "Cost" in patches[0].text
+    assert patch_command(patches[0]).startswith("kubectl -n shop patch deployment web --patch '{")
     wanted = patches[0].patch["spec"]["template"]["spec"]["tolerations"]
     assert wanted[0] == gpu
     assert [(t["key"], t["tolerationSeconds"]) for t in wanted[1:]] == [
@@ -609,6 +611,23 @@ def test_a_ready_node_tells_of_its_latest_trouble():
     assert "60s ago: SystemOOM: victim process: java." in told
     assert "SystemOOM" not in summary(beside(node(), events=[event("SystemOOM", -1000)]))
     assert summary(beside(node())).startswith("Nothing to report: n1 is Ready")
+
+
+def test_a_ready_node_tells_that_it_flapped():
+    once = [event("NodeNotReady", -300, "node-controller")]
+    assert "It became NotReady 5m ago, and came back." in summary(beside(node(), events=once))
+    often = [*once, event("NodeNotReady", -100, "node-controller")]
+    assert "NotReady 100s ago, 2 times by the events of the last hour" in summary(beside(node(), events=often))
+    assert "became" not in summary(beside(node(), events=[event("NodeNotReady", -2000, "node-controller")]))
+
+
+@pytest.mark.parametrize(
+    ("words", "asks"),
+    [("error dialing backend: No agent available", False), ("nodes is forbidden", True)],
+)
+def test_the_probe_is_advised_only_where_it_may_bring_something(words, asks):
+    got = finding(gone(bodies=dialled(words, 403 if asks else 503)))
+    assert ("--probe-kubelet" in got.fix[0].text) == asks
 
 
 def test_a_ready_node_tells_what_keeps_pods_away():

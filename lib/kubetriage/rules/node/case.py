@@ -496,7 +496,8 @@ class NodeCase:
             yield Fix(
                 f"If Deployment {key} must move sooner next time, let its pods tolerate a lost node for 30s instead of "
                 f"{eviction.seconds}s. Cost: any loss of contact over {30 + int(self.contact.grace.total_seconds())}s "
-                "moves them, also when only the kubelet restarts, and the old pods run on until the node is back.",
+                "moves them, also when only the kubelet restarts, and the old pods run on until the node is back. With "
+                "-o wide the patch is shown.",
                 patch=_tolerate(row.pod, 30),
                 on=Ref("Deployment", row.pod.namespace, name),
             )

@@ -45,7 +45,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
     evidence = [*case.contact_evidence()]
     reach = ""
     if scope.kind == "pool":
-        reach = f" It shares {scope.label} with all {len(scope.members)} silent nodes: suspect a change of that kind."
+        reach = f" All {len(scope.members)} silent nodes share {scope.label}: suspect a change of that kind."
         evidence.append(Evidence("status", scope.label, f"silent: {', '.join(scope.members[:8])}"))
     elif scope.kind == "together":
         reach = (
@@ -64,9 +64,11 @@ def check(case: NodeCase) -> Iterator[Finding]:
         evidence.append(Evidence("status", "detection gap", words))
     others = len(case.cluster.contacts) - _silent(case)
     vanished = probe is not None and probe.kind in ("timeout", "no-route")
+    # Asking again brings nothing where the answer says nothing of the node.
+    asked = probe is not None and probe.kind in ("tunnel", "error")
+    ask = "" if asked else f"kubectl node-triage {case.name} --probe-kubelet (needs get on nodes/proxy), "
     advice = Fix(
-        f"Decide what failed: kubectl node-triage {case.name} --probe-kubelet (needs nodes/proxy), the provider's "
-        f"console for {case.address}, then the commands below on the node."
+        f"Decide what failed: {ask}the provider's console for {case.address}, then the commands below on the node."
     )
     yield Finding(
         CODE,
