@@ -538,8 +538,8 @@ def test_terms_of_node_affinity_are_alternatives():
         "1 Insufficient cpu, 1 node(s) had untolerated taint(s)", total=2, affinity={"nodeAffinity": either}
     )
     nodes = [node("w-a", labels={"zone": "a"}), node("w-b", labels={"zone": "b"}, taints=[DEDICATED])]
-    assert [scheduling.selects(Pod(target), n) for n in nodes] == [True, True]
-    assert not scheduling.selects(Pod(target), node("w-c", labels={"zone": "c"}))
+    assert [scheduling.node_choice(Pod(target))(n) for n in nodes] == [True, True]
+    assert not scheduling.node_choice(Pod(target))(node("w-c", labels={"zone": "c"}))
     (found,) = crash_findings(
         pending("2 node(s) didn't match Pod's node affinity/selector", total=2, affinity={"nodeAffinity": either}),
         node("w-c", labels={"zone": "c"}),
@@ -552,7 +552,7 @@ def test_node_affinity_by_name():
     rule = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["w-1"]}]}
     wanted = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [rule]}}
     target = Pod(pending("", affinity={"nodeAffinity": wanted}))
-    assert [scheduling.selects(target, node(n)) for n in ("w-1", "w-2")] == [True, False]
+    assert [scheduling.node_choice(target)(node(n)) for n in ("w-1", "w-2")] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 
 from kubetriage.fields import Obj, dig, flag, labels, name_of, objects, text, texts
@@ -16,7 +17,7 @@ from kubetriage.quantity import parse_quantity
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.requests import pod_request, requested_resources
 from kubetriage.rules.shapes import lean_node
-from kubetriage.snapshot import List, Listing, Need
+from kubetriage.snapshot import List, Listing, Need, Snapshot
 
 
 class Block(enum.Enum):
@@ -140,7 +141,7 @@ class Unscheduled:
     reasons: tuple[Reason, ...]
     evidence: tuple[Evidence, ...]
 
-    @property
+    @cached_property
     def head(self) -> Reason:
         """The reason that covers most nodes.
 
@@ -163,7 +164,7 @@ class Unscheduled:
             told = _TAINT.search(reason.words)
             if told:
                 return 0 if told["key"] in CONTROL_PLANE_TAINTS else reason.nodes
-            spare = sum(1 for n in self.nodes.items if _is_control_plane(n))
+            spare = self.case.snapshot.derived(_control_planes)
             return max(reason.nodes - spare, 0)
         return reason.nodes
 
@@ -180,9 +181,15 @@ class Unscheduled:
         control-plane node is nobody's first choice, and is never among them.
         """
         pod = self.case.pod
-        fit = [n for n in self.nodes.items if selects(pod, n) and _has_devices(pod, n) and not _is_control_plane(n)]
-        shunned = [n for n in fit if untolerated(pod, n)]
-        return tuple(shunned) if len(shunned) == len(fit) < len(self.nodes.items) else ()
+        chooses, devices = node_choice(pod), _devices(pod)
+        shunned = []
+        for node in self.nodes.items:
+            if not chooses(node) or not _has(node, devices) or _is_control_plane(node):
+                continue
+            if not untolerated(pod, node):
+                return ()
+            shunned.append(node)
+        return tuple(shunned) if len(shunned) < len(self.nodes.items) else ()
 
     @property
     def total(self) -> int:
@@ -235,6 +242,20 @@ class Unscheduled:
 
 def unscheduled(case: Case, *blocks: Block) -> Unscheduled | None:
     """Return what the scheduler says, if its main reason is one of ``blocks`` (all when empty)."""
+    known = case.snapshot.derived(_verdicts)
+    key = (case.pod.namespace, case.pod.name, case.pod.uid)
+    if key not in known:
+        known[key] = _verdict(case)
+    found = known[key]
+    return found if found is not None and (not blocks or found.head.block in blocks) else None
+
+
+def _verdicts(_: Snapshot) -> dict[tuple[str, str, str], Unscheduled | None]:
+    """Hold the verdicts by pod: every rule of scheduling asks, and telling the head may look at all nodes."""
+    return {}
+
+
+def _verdict(case: Case) -> Unscheduled | None:
     pod = case.pod
     if pod.node or pod.finished or pod.deleting:
         return None
@@ -257,8 +278,7 @@ def unscheduled(case: Case, *blocks: Block) -> Unscheduled | None:
     reasons = parse_reasons(message)
     if not reasons:
         return None
-    found = Unscheduled(case, message, reasons, tuple(evidence))
-    return found if not blocks or found.head.block in blocks else None
+    return Unscheduled(case, message, reasons, tuple(evidence))
 
 
 def needs(case: Case) -> Iterator[Need]:
@@ -350,21 +370,26 @@ def meets(node: Obj, requirement: Requirement) -> bool:
         return False
 
 
-def selects(pod: Pod, node: Obj) -> bool:
-    """Tell whether node selector and required node affinity let the pod onto a node."""
-    terms = affinity_terms(pod)
-    return all(meets(node, r) for r in node_requirements(pod)) and (
-        not terms or any(term and all(meets(node, r) for r in term) for term in terms)
+def node_choice(pod: Pod) -> Callable[[Obj], bool]:
+    """Return what tells whether node selector and required node affinity let the pod onto a node."""
+    always, terms = node_requirements(pod), affinity_terms(pod)
+    return lambda node: (
+        all(meets(node, r) for r in always)
+        and (not terms or any(term and all(meets(node, r) for r in term) for term in terms))
     )
 
 
-def _has_devices(pod: Pod, node: Obj) -> bool:
-    """Tell whether a node has the extended resources (``nvidia.com/gpu``) that the pod asks for."""
-    return all(
-        pod_request(pod, r) <= (parse_quantity(dig(node, "status", "allocatable", r)) or 0)
-        for r in requested_resources(pod)
-        if "/" in r
-    )
+def _devices(pod: Pod) -> dict[str, Fraction]:
+    """Return the extended resources (``nvidia.com/gpu``) that the pod asks for."""
+    return {r: pod_request(pod, r) for r in requested_resources(pod) if "/" in r}
+
+
+def _has(node: Obj, devices: dict[str, Fraction]) -> bool:
+    return all(n <= (parse_quantity(dig(node, "status", "allocatable", r)) or 0) for r, n in devices.items())
+
+
+def _control_planes(snapshot: Snapshot) -> int:
+    return sum(1 for n in snapshot.list("nodes").items if _is_control_plane(n))
 
 
 def _is_control_plane(node: Obj) -> bool:

@@ -120,7 +120,8 @@ def _allocatable(node: Obj, resource: str) -> Fraction:
 def _candidates(found: Unscheduled, resource: str) -> list[Obj]:
     """Return the largest nodes that nothing else keeps the pod from."""
     pod = found.case.pod
-    usable = [n for n in found.nodes.items if not scheduling.untolerated(pod, n) and scheduling.selects(pod, n)]
+    chooses = scheduling.node_choice(pod)
+    usable = [n for n in found.nodes.items if chooses(n) and not scheduling.untolerated(pod, n)]
     chosen = usable or list(found.nodes.items)
     return sorted(chosen, key=lambda n: (-_allocatable(n, resource), name_of(n)))[:CANDIDATES]
 
