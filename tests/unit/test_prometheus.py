@@ -152,3 +152,11 @@ def test_three_megabytes_cost_little_time_and_memory():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1_000_000
+
+
+def test_a_family_that_only_the_first_scrape_has_was_left_out():
+    first = Metrics.read(["kept_total 1", "dropped_total 4"])
+    window = Window(first, Metrics.read(["kept_total 2", "new_total 1"]))
+    assert window.left_out("dropped_total")
+    assert not any(window.left_out(name) for name in ("kept_total", "new_total", "unknown_total"))
+    assert not Window(first).left_out("dropped_total")
