@@ -16,7 +16,7 @@ from kubetriage.resources import BY_PLURAL
 from kubetriage.rules import crash, memory
 from kubetriage.rules.memory import node, report, usage
 from kubetriage.rules.memory.budget import exact, mebibytes
-from kubetriage.rules.memory.case import Case, container_needs
+from kubetriage.rules.memory.case import Case, container_needs, was_oom_kill
 from kubetriage.rules.memory.nmt import parse_nmt
 from kubetriage.rules.memory.procstatus import parse_status
 from kubetriage.rules.memory.runtimes import RUNTIMES
@@ -120,7 +120,7 @@ def _worth_showing(pod: Pod, request: Request, now: datetime) -> bool:
 def _oom_killed(container: Container) -> datetime | None:
     """Return when an instance of the container was last OOM-killed."""
     ends = (container.current_termination, container.last_termination)
-    times = [e.finished for e in ends if e is not None and e.reason == "OOMKilled"]
+    times = [e.finished for e in ends if e is not None and was_oom_kill(e)]
     return max((t for t in times if t is not None), default=None)
 
 
@@ -160,7 +160,7 @@ def _handed_over(pod: Pod) -> bool:
 
 def _killed_otherwise(container: Container) -> bool:
     end = container.termination
-    return end is not None and end.exit_code == 137 and end.reason != "OOMKilled"
+    return end is not None and end.exit_code == 137 and not was_oom_kill(end)
 
 
 def diagnose(snapshot: Snapshot, request: Request) -> Answer:
@@ -263,7 +263,7 @@ def _diagnose_pod(
     return Diagnosis(
         command=PLUGIN.name,
         target=pod.ref,
-        summary=findings[0].message if findings else _well(shown),
+        summary=findings[0].message if findings else _well(shown, cases),
         findings=findings,
         not_seen=_gaps(snapshot, request, pod, cases),
         header=_header(snapshot, pod),
@@ -282,17 +282,19 @@ def _default_container(pod: Pod) -> str:
 
 
 def _findings(snapshot: Snapshot, pod: Pod, cases: list[Case], request: Request) -> tuple[Finding, ...]:
-    found: list[Finding] = []
+    found = [f for rule in memory.RULES for case in cases for f in rule.check(case)]
+    # .NET's host ends with 137 where its heap cannot be set up, and a JVM may have itself killed: no outside signal.
+    own = {f.object.container for f in found if f.cause == "RuntimeOutOfMemory"}
     if _evicted_for_memory(pod) or (_handed_over(pod) and not request.is_scan):
         ours = {rule.CODE for rule in memory.RULES}
-        found += [
+        handed = [
             _handed(pod, f)
             for f in crash.diagnose_pod(snapshot, pod)
-            if f.cause not in ours and f.object.container in ("", request.container or f.object.container)
+            if f.cause not in ours
+            and f.object.container in ("", request.container or f.object.container)
+            and not (f.cause == "KilledBySignal" and f.object.container in own)
         ]
-    for rule in memory.RULES:
-        for case in cases:
-            found.extend(rule.check(case))
+        found = [*handed, *found]
     return ordered(found)
 
 
@@ -318,12 +320,25 @@ def _shown(cases: list[Case], findings: tuple[Finding, ...]) -> Case:
     return min(cases, key=tightness)
 
 
-def _well(case: Case) -> str:
+def _well(case: Case, cases: Iterable[Case]) -> str:
+    """Say that nothing is wrong with the memory; and what is wrong beside it, for why-crash to explain."""
+    ended = ((c.container, c.container.termination) for c in cases if not c.container.running)
+    crashed, end = next(((c, e) for c, e in ended if e is not None and e.exit_code), (None, None))
+    if crashed is not None and end is not None:
+        refused = [lint.option for lint in case.budget.lints if lint.kind == "refused"]
+        words = f"Not memory: container {crashed.name} ended with exit code {end.exit_code}, reason {end.reason}"
+        if refused and crashed.name == case.container.name:
+            words += f"; its runtime refuses {' '.join(refused)} and does not start"
+        return f"{words} (kubectl why-crash tells why). {_closes(case)}"
+    return f"No OOM kill seen. {_closes(case)}"
+
+
+def _closes(case: Case) -> str:
     budget = case.budget
     name = budget.container
     if budget.margin is not None and budget.ceiling is not None and budget.limit.size:
         return (
-            f"No OOM kill seen, and the budget of container {name} closes: {mebibytes(budget.ceiling)} of "
+            f"The budget of container {name} closes: {mebibytes(budget.ceiling)} of "
             f"{mebibytes(budget.limit.size)}, {mebibytes(budget.margin)} "
             f"({budget.margin / budget.limit.size:.1%}) to spare."
         )
@@ -332,12 +347,12 @@ def _well(case: Case) -> str:
     limit = f"limit {exact(budget.limit.size)}" if budget.limit.size is not None else "no limit"
     if not budget.areas:
         return (
-            f"No OOM kill seen. The runtime of container {name} is not known, so what it may take is unknown "
+            f"The runtime of container {name} is not known, so what it may take is unknown "
             f"({limit}{seen}); --runtime tells it."
         )
     known = f"of it {mebibytes(budget.ceiling)} are known" if budget.ceiling else "nothing bounds it but the limit"
     what = f"What container {name} ({budget.runtime}) may take cannot be added up"
-    return f"No OOM kill seen. {what}: {known} ({limit}{seen})."
+    return f"{what}: {known} ({limit}{seen})."
 
 
 def _overview(cases: Iterable[Case]) -> Table:
@@ -455,7 +470,11 @@ def _manual(pod: Pod, case: Case, findings: tuple[Finding, ...]) -> tuple[tuple[
         (f"{where} top pod {pod.name} --containers", f"{name}: {used}", "the working set of this moment, not the peak"),
         (f"{where} exec {pod.name} -c {name} -- cat /proc/1/cmdline", flags, "the flags, by hand"),
         ("documentation of the runtime", sums, "add up every area's default for this version and limit"),
-        ("together", findings[0].message if findings else _well(case), findings[0].cause if findings else "Healthy"),
+        (
+            "together",
+            findings[0].message if findings else _well(case, ()),
+            findings[0].cause if findings else "Healthy",
+        ),
     )
 
 

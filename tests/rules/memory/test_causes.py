@@ -82,6 +82,54 @@ def test_system_oom_at_that_time_means_the_node():
     assert any(e.at == "SystemOOM" for e in found.evidence)
 
 
+NODE_KILL = (
+    "Out of memory: Killed process 4711 (python) total-vm:513128kB, anon-rss:{}kB, file-rss:4kB, shmem-rss:0kB, "
+    "UID:0 pgtables:900kB oom_score_adj:984"
+)
+
+
+def test_the_kernels_line_without_a_cgroup_means_the_node():
+    found = first(live(plain(), back_off(), KILLED), node(), node_event("OOMKilling", NODE_KILL.format(158_000)))
+    assert (found.details, found.confidence) == ({"killedBy": "node"}, Confidence.LIKELY)
+    assert any("154 MiB resident" in e.value for e in found.evidence)
+
+
+def test_a_victim_above_the_limit_was_another_containers():
+    line = f"Memory cgroup {NODE_KILL.format(4_190_212)}".replace("Out", "out")
+    found = first(live(plain(), back_off(), KILLED), node(), node_event("OOMKilling", line))
+    assert found.details == {"killedBy": "container"}
+    assert not any("resident" in e.value for e in found.evidence)
+
+
+def test_killed_before_the_program_started():
+    words = (
+        "runc create failed: unable to start container process: container init was OOM-killed (memory limit too low?)"
+    )
+    end = terminated(128, "StartError", -100, -90)
+    end["terminated"]["message"] = words
+    found = first(live(plain("4Mi"), back_off(), end))
+    assert (found.cause, found.details) == ("OOMKilled", {"killedBy": "container"})
+    assert "before its program started" in found.message
+    assert "16 MiB" in found.fix[0].text
+    end["terminated"]["message"] = 'exec: "x": executable file not found in $PATH'
+    assert "OOMKilled" not in causes(live(plain("4Mi"), back_off(), end))
+
+
+def test_sums_without_one_area_to_blame_are_told_in_the_message():
+    found = first(live(java("java", "-Xmx200m", "-jar", "a.jar", limit="256Mi"), back_off(), KILLED))
+    assert "together may take" in found.message
+    assert "200 MiB of it heap" in found.message
+    assert "no flag caps metaspace" in found.message
+
+
+def test_a_code_cache_that_only_a_default_reserves_is_not_to_blame():
+    found = first(live(java("java", "-Xmx64m", "-jar", "a.jar", limit="160Mi"), back_off(), KILLED))
+    assert "code cache alone" not in found.message
+    words = ("java", "-Xmx64m", "-XX:ReservedCodeCacheSize=240m", "-jar", "a.jar")
+    found = first(live(java(*words, limit="160Mi"), back_off(), KILLED))
+    assert "code cache alone may take 240 MiB" in found.message
+
+
 def test_system_oom_at_another_time_does_not():
     found = first(live(plain(), back_off(), KILLED), node(), node_event("SystemOOM", SYSTEM_OOM, last=-3000))
     assert found.details == {"killedBy": "container"}
@@ -166,6 +214,16 @@ def test_the_fix_patches_the_owner():
         (255, "PHP Fatal error:  Allowed memory size of 134217728 bytes exhausted (tried to allocate 20480 bytes)"),
         (1, "x.rb:1: failed to allocate memory (NoMemoryError)"),
         (134, "memory allocation of 1048576 bytes failed"),
+        (134, "terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc"),
+        (2, "fatal error: runtime: cannot allocate memory\n\ngoroutine 1 [running]:"),
+        (1, "numpy.core._exceptions._ArrayMemoryError: Unable to allocate 74.5 GiB for an array"),
+        (1, "Error [ERR_WORKER_OUT_OF_MEMORY]: Worker terminated due to reaching memory limit: JS heap out of memory"),
+        (137, "GC heap initialization failed with error 0x8007000E"),
+        (
+            1,
+            "OpenJDK 64-Bit Server VM warning: INFO: os::commit_memory(0x0000000700000000, 4294967296, 0) failed; "
+            "error='Not enough space' (errno=12)",
+        ),
     ],
 )
 def test_the_runtime_gave_up_itself(code, log):
@@ -192,6 +250,20 @@ def test_an_oom_error_in_a_process_that_lives_on_is_a_warning():
     assert (found.cause, found.severity) == ("RuntimeOutOfMemory", Severity.WARNING)
 
 
+@pytest.mark.parametrize(
+    ("log", "advice"),
+    [
+        ("java.lang.OutOfMemoryError: unable to create native thread: possibly out of memory", "podPidsLimit"),
+        ("memory allocation of 1048576 bytes failed", "ulimit -v"),
+        ("Fatal error:  Allowed memory size of 134217728 bytes exhausted (tried to allocate 1 bytes)", "memory_limit"),
+    ],
+)
+def test_what_no_flag_of_the_budget_caps_gets_other_advice(log, advice):
+    found = first(live(plain(), back_off(), terminated(1, "Error", -100, -90)), logs={"app": log})
+    assert [advice in f.text for f in found.fix] == [True]
+    assert ("by its own limit" in found.message) == (advice == "memory_limit")
+
+
 EXITING = ("java", "-XX:+ExitOnOutOfMemoryError", "-jar", "a.jar")
 
 
@@ -205,6 +277,29 @@ def test_flag_and_exit_code_tell_it_where_the_log_cannot_be_read():
 
 
 # ChildOOMKilled
+
+
+@pytest.mark.parametrize(
+    ("line", "is_told"),
+    [
+        ("worker 14 died, exitcode -9, restarting", True),
+        ("child exit 137", True),
+        ("worker process 12 exited with code 137", True),
+        ("task 3: exit status 137", True),
+        ("worker 12 died (SIGKILL)", True),
+        ("concurrent.futures.process.BrokenProcessPool: A process in the process pool was terminated abruptly", True),
+        ("server process (PID 77) was terminated by signal 9: Killed", True),
+        ("worker 14 exited with code 1", False),
+        ("processed 137 records", False),
+        ("after 30 s a worker process gets SIGKILL", False),
+        ("job 137 done, status 0", False),
+        ("[CRITICAL] WORKER TIMEOUT (pid:7)\n[ERROR] Worker (pid:7) was sent SIGKILL! Perhaps out of memory?", False),
+    ],
+)
+def test_what_parents_write_of_a_child_that_got_sigkill(line, is_told):
+    peak = f'container_memory_max_usage_bytes{{container="app"}} {256 * MIB}'
+    told = "ChildOOMKilled" in [f.cause for f in with_cadvisor(live(plain()), peak, logs={"app": f"start\n{line}\n"})]
+    assert told is is_told
 
 
 def with_cadvisor(target, *lines, **more):

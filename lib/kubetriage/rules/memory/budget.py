@@ -182,12 +182,19 @@ class Budget:
 
     @property
     def blamed(self) -> Area | None:
-        """The area whose ceiling alone passes the limit: the main one, else the largest such."""
+        """The area whose ceiling alone passes the limit: the main one, else the largest such.
+
+        A reserve that only a default makes (240 MiB of code cache) is no one's fault while it is not expected to fill.
+        """
         limit = self.limit.size
         if limit is None:
             return None
-        over = [a for a in self.areas if a.counted > limit]
         heap = self.heap
+        over = [
+            a
+            for a in self.areas
+            if a.counted > limit and (a is heap or a.ceiling.kind != "default" or (a.expected.size or 0) > limit)
+        ]
         if heap is not None and heap in over:
             return heap
         return max(over, key=lambda a: a.counted, default=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -38,6 +38,10 @@ KilledBy = Literal["container", "pod", "node"]
 _NEAR = timedelta(seconds=60)
 """A node event this near to a death may be about it: the kubelet reads the kernel log within seconds, and status
 times are whole seconds."""
+_FITS = 1.25
+"""A victim this much above the limit belonged to another cgroup; shared pages and batched counters explain less."""
+AT_LIMIT = 0.99
+"""A peak of this share of the limit met it: page-wise charges end a little below."""
 ASSUMED_THREADS = 60
 """VM threads (about 20), and a modest pool."""
 _TOMCAT_THREADS = 220
@@ -54,11 +58,13 @@ class Kill:
     confidence: Confidence
     because: str
     """What tells whose limit it was."""
+    before_start: bool
+    """runc's first process was killed; the program never ran."""
     evidence: tuple[Evidence, ...]
     event: Event | None
     """The node's event about it, where there is one."""
     main_process: bool
-    """PID 1 itself was killed (exit code 137); otherwise only a child was."""
+    """PID 1 itself was killed (exit code 137, or before it started); otherwise only a child was."""
     resident_at_death: int | None = None
     """anon-rss and shmem-rss of the victim from the kernel's line, in bytes."""
 
@@ -68,6 +74,32 @@ class Kill:
 _KILLED_PROCESS = lazy(
     r"Killed process (\d+) \((.+?)\)[^\n]*?anon-rss:(\d+)kB(?:, file-rss:(\d+)kB)?(?:, shmem-rss:(\d+)kB)?"
 )
+# What starts that line: "Out of memory: " when the node had none left, "Memory cgroup out of memory: " at a limit;
+# mm/oom_kill.c out_of_memory, Linux 5.1 and later. Kernels before print the same words on a line of their own.
+_NODE_OUT_OF_MEMORY = lazy(r"(?<!cgroup )\bOut of memory(?: \(oom_kill_allocating_task\))?: Kill")
+# runc 1.1 and later: the first process died at the limit before it became the program (StartError, exit code 128).
+_KILLED_BEFORE_START = lazy(r"container init was OOM-killed")
+_REPORTED = "the node itself reported being out of memory at that time"
+
+
+def _resident(event: Event) -> int | None:
+    """Return anon-rss and shmem-rss of the victim that the kernel's line in an event names, in bytes."""
+    match = _KILLED_PROCESS.search(event.message)
+    return (int(match[3]) + int(match[5] or 0)) * 1024 if match else None
+
+
+def _of_the_node(event: Event) -> bool:
+    """Tell whether an event says that the node, and not a cgroup, had no memory left."""
+    return event.reason == "SystemOOM" or bool(_NODE_OUT_OF_MEMORY.search(event.message))
+
+
+def _before_start(end: Termination) -> bool:
+    return end.reason != "OOMKilled" and bool(_KILLED_BEFORE_START.search(end.message))
+
+
+def was_oom_kill(end: Termination) -> bool:
+    """Tell whether an end is an OOM kill by the runtime's reason, or by runc's words about one before the start."""
+    return end.reason == "OOMKilled" or _before_start(end)
 
 
 @dataclass(frozen=True)
@@ -171,48 +203,44 @@ class Case:
     def kills(self) -> tuple[Kill, ...]:
         """OOM kills in the container's status, the newest first."""
         ends = (self.container.current_termination, self.container.last_termination)
-        return tuple(self._kill(e) for e in ends if e is not None and e.reason == "OOMKilled")
+        return tuple(self._kill(e) for e in ends if e is not None and was_oom_kill(e))
 
     def _kill(self, end: Termination) -> Kill:
-        event = self._event_near(end)
-        main = end.exit_code == 137
-        evidence = [end.evidence()]
-        if event is not None:
-            evidence.append(event.evidence())
-        killed_by, confidence, because = self._killer(event)
-        resident = None
-        match = _KILLED_PROCESS.search(event.message) if event is not None else None
-        if match:
-            resident = (int(match[3]) + int(match[5] or 0)) * 1024
-        return Kill(end, killed_by, confidence, because, tuple(evidence), event, main, resident)
+        near = self._events_near(end)
+        killed_by, confidence, because = self._killer(near)
+        lines = [(e, size) for e in near if (size := _resident(e)) is not None]
+        limit = node.limit_of(self.container).size
+        line = next((x for x in reversed(lines) if limit is None or x[1] <= limit * _FITS), None)
+        told = next((e for e in reversed(near) if _of_the_node(e)), None) if killed_by == "node" else None
+        event = line[0] if line is not None else told or next(iter(near[-1:]), None)
+        quoted = [told] if told is event else [told, event]
+        evidence = [end.evidence(), *(e.evidence() for e in quoted if e is not None)]
+        start = _before_start(end)
+        main = end.exit_code == 137 or start
+        return Kill(end, killed_by, confidence, because, start, tuple(evidence), event, main, line[1] if line else None)
 
-    def _event_near(self, end: Termination) -> Event | None:
+    def _events_near(self, end: Termination) -> list[Event]:
         if end.finished is None or self.pod.node == "":
-            return None
-        near = [
+            return []
+        return [
             e
             for e in self.node_events.select("SystemOOM", "OOMKilling")
             if e.last is not None and e.first is not None and e.first - _NEAR <= end.finished <= e.last + _NEAR
         ]
-        return near[-1] if near else None
 
-    def _killer(self, event: Event | None) -> tuple[KilledBy, Confidence, str]:
+    def _killer(self, near: Iterable[Event]) -> tuple[KilledBy, Confidence, str]:
         own, whole = node.limit_of(self.container), node.pod_limit(self.pod)
-        system = event is not None and event.reason == "SystemOOM"
+        system = any(_of_the_node(e) for e in near)
         if own.size is None:
             if system:
-                return "node", Confidence.CONFIRMED, "it has no limit, and the node reported SystemOOM at that time"
+                return "node", Confidence.CONFIRMED, f"it has no limit, and {_REPORTED}"
             return "node", Confidence.LIKELY, "neither the container nor the pod has a memory limit that it could meet"
         if own.level == "pod":
             if system:
-                return "node", Confidence.LIKELY, "the node reported SystemOOM at that time"
+                return "node", Confidence.LIKELY, _REPORTED
             return "pod", Confidence.LIKELY, "the container has no limit of its own, the pod has one"
         if system:
-            return (
-                "node",
-                Confidence.LIKELY,
-                "the node reported SystemOOM at that time, which a container limit does not",
-            )
+            return "node", Confidence.LIKELY, f"{_REPORTED}, which a kill at a container limit does not cause"
         if whole.size is not None and whole.size <= own.size:
             return "pod", Confidence.LIKELY, "the pod-level limit is not above the container's"
         if whole.size is not None:
@@ -255,7 +283,7 @@ class Case:
     @property
     def kill_level(self) -> KilledBy:
         """Whose limit a kill in this container meets, as far as limits tell."""
-        return self._killer(None)[0]
+        return self._killer(())[0]
 
     @property
     def budget_confidence(self) -> Confidence:
@@ -308,7 +336,7 @@ def container_needs(snapshot: Snapshot, container: Container, *, usage_too: bool
             yield Log(pod.namespace, pod.name, container.name)
     if pod.node:
         yield Get("nodes", "", pod.node)
-        if any(e.reason == "OOMKilled" for e in (container.current_termination, container.last_termination) if e):
+        if any(was_oom_kill(e) for e in (container.current_termination, container.last_termination) if e):
             yield node_event_need(pod.node)
     yield from crash.owner_needs(snapshot, pod.raw)
     if usage_too:

@@ -21,23 +21,29 @@ from collections.abc import Iterator
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.patterns import lazy
 from kubetriage.rules.memory.budget import mebibytes
-from kubetriage.rules.memory.case import Case
+from kubetriage.rules.memory.case import AT_LIMIT, Case
 
 CODE = "ChildOOMKilled"
 
 
 # What parents print when a child dies of SIGKILL.
 _PARENT_WORDS = lazy(
-    r"Worker \(pid:\d+\) was sent SIGKILL! Perhaps out of memory\?"  # gunicorn 20 and later
+    r"Worker \(pid:(?P<pid>\d+)\) was sent SIGKILL! Perhaps out of memory\?"  # gunicorn 20 and later
     r"|exited prematurely: signal 9 \(SIGKILL\)"  # celery (billiard)
+    r"|DataLoader worker \(pid \d+\) is killed by signal: Killed"  # PyTorch
+    r"|A process in the process pool was terminated abruptly"  # Python concurrent.futures
+    r"|terminated by signal 9: Killed"  # PostgreSQL
+    r"|exit signal Killed \(9\)"  # Apache httpd
+    # Programs that write what waitpid gave them: a shell's 137, Python's -9, Go's "signal: killed", Node.js' SIGKILL.
+    r"|^.*\b(?:child|worker|process|subprocess|job|task|pid)\b.*?"
+    r"(?:\b(?:exit(?: ?code|ed(?: with)?(?: code)?| status)?|code|status|returncode|rc)\W{1,3}(?:137|-9)\b"
+    r"|\b(?:died|exit(?:ed)?|terminated|killed|ended)\b.{0,30}\b(?:SIGKILL|signal:? (?:9|killed))\b).*$"
     r"|\[pool [^\]]+\] child \d+ exited on signal 9"  # php-fpm
     r"|(?:worker )?process \d+ exited on signal 9\b"  # nginx
     r"|died, killed by signal 9 :\("  # uWSGI
     r"|^(?:[\w./-]+: line \d+: +\d+ )?Killed(?: +\S.*)?$",  # bash and busybox sh
     re.MULTILINE,
 )
-_AT_LIMIT = 0.99
-"""Peak usage over limit: page-wise charges end a little below."""
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -51,16 +57,21 @@ def check(case: Case) -> Iterator[Finding]:
         # The counter belongs to the cgroup of the instance that runs; an earlier one had its own.
         yield _finding(case, Confidence.CONFIRMED, f" {times}", Evidence("metric", source, str(count)))
         return
-    match = _PARENT_WORDS.search(case.running_log)
+    match = next((m for m in _PARENT_WORDS.finditer(case.running_log) if not _timed_out(m)), None)
     if match is None:
         return
     said = Evidence("log", case.container.name, match[0].strip())
     peak, limit = case.usage.peak, case.limit.size
-    if limit is not None and peak is not None and peak.size >= limit * _AT_LIMIT:
+    if limit is not None and peak is not None and peak.size >= limit * AT_LIMIT:
         touched = Evidence("metric", peak.source, f"{mebibytes(peak.size)}, the limit is {mebibytes(limit)}")
         yield _finding(case, Confidence.LIKELY, "", said, touched)
     elif limit is not None and peak is None:
         yield _finding(case, Confidence.POSSIBLE, "", said)
+
+
+def _timed_out(match: re.Match[str]) -> bool:
+    """Tell whether gunicorn itself killed the worker, which had not answered in time; it words that the same way."""
+    return bool(match["pid"]) and f"WORKER TIMEOUT (pid:{match['pid']})" in match.string
 
 
 def _finding(case: Case, confidence: Confidence, times: str, *evidence: Evidence) -> Finding:

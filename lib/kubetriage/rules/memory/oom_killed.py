@@ -5,8 +5,10 @@ the container's, the pod's, or the node's own memory.
 
 Told by: ``state`` or ``lastState.terminated.reason`` OOMKilled, never by exit code 137 alone (a probe, a deletion or
 an eviction ends with 137 too, then with reason Error). Exit code 137 means that PID 1 itself was killed; with 0, 143
-or another code only a child of it was, at some time in that instance. No limit on container and pod, or a SystemOOM
-event of the node at that moment, mean the node. The budget says which area of memory can pass the limit.
+or another code only a child of it was, at some time in that instance. runc's "container init was OOM-killed" tells of
+a kill before the program started. No limit on container and pod, a SystemOOM event, or the kernel's "Out of memory:
+Killed process" (without "cgroup") at that moment mean the node. The budget says which area of memory can pass the
+limit.
 
 Fix: make the budget close: a smaller heap or smaller caps under this limit, or the smallest limit for these flags. A
 kill by the node is not cured by a limit: raise the request so that the node is not overcommitted.
@@ -21,8 +23,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
-from kubetriage.rules.memory.budget import exact, mebibytes
-from kubetriage.rules.memory.case import Case, Kill, sample_before
+from kubetriage.rules.memory.budget import Budget, exact, mebibytes
+from kubetriage.rules.memory.case import AT_LIMIT, Case, Kill, sample_before
+from kubetriage.rules.memory.hotspot import MIB
 from kubetriage.rules.memory.remedy import closing_fixes
 from kubetriage.times import format_time, human_duration, precise_duration
 
@@ -31,6 +34,8 @@ CODE = "OOMKilled"
 _LAST_STATES = "{.status.containerStatuses[*].lastState}"
 _STABLE_AFTER = timedelta(days=1)
 _AT_START = timedelta(seconds=10)
+_LEAST_LIMIT = 16 * MIB
+"""runc needs about 6 MiB to start a process; room for a small program beside it."""
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -84,14 +89,27 @@ def _message(case: Case, kill: Kill) -> str:
         code = "unknown" if kill.end.exit_code is None else kill.end.exit_code
         words = f"The kernel killed a child process of container {name} {who}; PID 1 ended later with exit code {code}"
     life = kill.end.lifetime
+    if kill.before_start:
+        return words + " before its program started: the runtime itself needs a few MiB to start it."
     if kill.main_process and life is not None and life <= _AT_START:
         words += f", {precise_duration(life)} after its start" if life else ", at once after its start"
-    blamed = case.budget.blamed
-    if blamed is not None and kill.killed_by != "node":
-        words += f"; {blamed.name} alone may take {mebibytes(blamed.counted)}"
-    elif kill.killed_by == "node":
-        words += f" ({kill.because})"
+    words += f" ({kill.because})" if kill.killed_by == "node" else _at_fault(case.budget)
     return words + "."
+
+
+def _at_fault(budget: Budget) -> str:
+    """Name the area that can pass the limit, or else what the areas add up to."""
+    blamed, heap = budget.blamed, budget.heap
+    if blamed is not None:
+        return f"; {blamed.name} alone may take {mebibytes(blamed.counted)}"
+    if budget.ceiling is None or budget.margin is None or budget.margin >= 0:
+        return ""
+    words = f"; its memory areas together may take {mebibytes(budget.ceiling)}"
+    if heap is not None and heap.ceiling.size:
+        words += f", {mebibytes(heap.ceiling.size)} of it {heap.name}"
+    if budget.unbounded:
+        words += f"; no flag caps {' and '.join(budget.unbounded)}"
+    return words
 
 
 def _memory_at_death(case: Case, kill: Kill) -> Iterator[Evidence]:
@@ -99,6 +117,10 @@ def _memory_at_death(case: Case, kill: Kill) -> Iterator[Evidence]:
         at = format_time(kill.event.last) if kill.event.last else ""
         value = f"{mebibytes(kill.resident_at_death)} resident (anon-rss + shmem-rss) when the kernel killed it"
         yield Evidence("event", kill.event.reason, value, at)
+    peak, limit = case.usage.peak, case.limit.size
+    if peak is not None and limit is not None and kill.killed_by != "node" and peak.size >= limit * AT_LIMIT:
+        value = f"{mebibytes(peak.size)} at the peak, page cache included: it met the limit"
+        yield Evidence("metric", peak.source, value)
     before = sample_before(case, kill.end.finished)
     if before is not None:
         size, gap = before
@@ -109,7 +131,10 @@ def _memory_at_death(case: Case, kill: Kill) -> Iterator[Evidence]:
 
 
 def _ruled_out(kill: Kill) -> Iterator[RuledOut]:
-    yield RuledOut("KilledBySignal", f"the runtime recorded reason OOMKilled, not Error ({kill.because})")
+    recorded = (
+        "runc's words tell of an OOM kill" if kill.before_start else "the recorded reason is OOMKilled, not Error"
+    )
+    yield RuledOut("KilledBySignal", f"{recorded} ({kill.because})")
 
 
 def _fixes(case: Case, kill: Kill) -> Iterator[Fix]:
@@ -123,10 +148,17 @@ def _fixes(case: Case, kill: Kill) -> Iterator[Fix]:
         )
         return
     over = case.budget.margin is not None and case.budget.margin < 0
+    limit = case.budget.limit.size
+    if kill.before_start:
+        resources: dict[str, object] = {"resources": {"limits": {"memory": f"{_LEAST_LIMIT // MIB}Mi"}}}
+        known = not over and (limit is None or limit < _LEAST_LIMIT)
+        if known:
+            words = f"Raise the memory limit of container {case.container.name} to {mebibytes(_LEAST_LIMIT)} or more."
+            yield case.template_fix(words, resources)
+            return
     if over:
         yield from closing_fixes(case)
         return
-    limit = case.budget.limit.size
     words = "Find out what it needs before choosing a limit: "
     if case.budget.model is None:
         words += "its runtime is not known, so its own options (--runtime says which) or its peak under load must tell."

@@ -1,7 +1,8 @@
 """The language runtime met its own limit, with room left in the container.
 
 Meaning: the runtime refused memory by a limit of its own (Java heap, metaspace, direct buffers, V8's heap, PHP's
-memory_limit). The kernel did not kill; a higher container limit alone changes nothing while the flag stays.
+memory_limit), or the system refused what it asked for (another thread, an allocation). The kernel did not kill; a
+higher container limit alone changes nothing while the flag stays.
 
 Told by: the runtime's own words in the log of the instance (``java.lang.OutOfMemoryError: Java heap space``,
 ``JavaScript heap out of memory``, ``MemoryError``), with exit code 3 (ExitOnOutOfMemoryError), 134
@@ -38,7 +39,18 @@ class _Words:
     area: str
     """Area of the budget, or empty."""
     what: str
+    fix: str = ""
+    """What to do, where that is not to raise a flag of the budget."""
 
+
+_REFUSED = (
+    "Find what refuses it: an address-space limit (ulimit -v), the node's vm.overcommit_memory, or a single request "
+    "beyond all memory; the log says how much was asked for."
+)
+_THREADS = (
+    "Use fewer threads (the log or a thread dump names the pool that grows), or raise the PID limit of the pod: "
+    "podPidsLimit of the kubelet."
+)
 
 _WORDS: tuple[_Words, ...] = (
     # HotSpot 8 to 25: the message of the Error names the area.
@@ -69,7 +81,19 @@ _WORDS: tuple[_Words, ...] = (
         lazy(r"java\.lang\.OutOfMemoryError: unable to create (?:new )?native thread.*"),
         "JVM",
         jvm.STACKS,
-        "the kernel refused another thread (pids limit, or no memory for its stack)",
+        "the system refused another thread (PID limit, or no memory for its stack)",
+        _THREADS,
+    ),
+    # os_linux.cpp warn_fail_commit_memory and vmError.cpp: the JVM ends with exit code 1 and writes hs_err_pid1.log.
+    _Words(
+        lazy(
+            r"os::commit_memory\([^)\n]*\) failed; error='(?:Not enough space|Cannot allocate memory)'"
+            r"|There is insufficient memory for the Java Runtime Environment"
+        ),
+        "JVM",
+        "",
+        "the system refused memory that the JVM asked for",
+        _REFUSED,
     ),
     # ExitOnOutOfMemoryError and CrashOnOutOfMemoryError print this to stdout; the reason follows on 17 and later.
     _Words(
@@ -80,17 +104,35 @@ _WORDS: tuple[_Words, ...] = (
     ),
     _Words(lazy(r"java\.lang\.OutOfMemoryError.*"), "JVM", "", "the JVM threw an OutOfMemoryError"),
     _Words(
-        lazy(r"FATAL ERROR: .*JavaScript heap out of memory"),
+        lazy(r"FATAL ERROR: .*JavaScript heap out of memory|FATAL ERROR: invalid (?:array|table) .*Allocation failed"),
         "Node.js",
         "old generation",
         "V8's heap limit is reached",
     ),
-    _Words(lazy(r"^MemoryError\b.*", re.MULTILINE), "Python", "", "Python could not allocate memory"),
+    # lib/internal/worker.js, Node.js 12 and later: the heap of one worker thread, its resourceLimits.
     _Words(
-        lazy(r"fatal error: (?:runtime: out of memory|cannot allocate memory)"),
+        lazy(r"ERR_WORKER_OUT_OF_MEMORY.*|Worker terminated due to reaching memory limit.*"),
+        "Node.js",
+        "",
+        "a worker thread reached its own heap limit",
+        "Raise resourceLimits.maxOldGenerationSizeMb where the program creates the worker, if it needs that much.",
+    ),
+    _Words(lazy(r"RangeError: Array buffer allocation failed"), "Node.js", "", "a Buffer got no memory", _REFUSED),
+    # MemoryError with or without words, and NumPy's subclass with its module before it.
+    _Words(
+        lazy(r"^(?:[\w.]+\.)?_?(?:Array)?MemoryError\b.*", re.MULTILINE),
+        "Python",
+        "",
+        "Python could not allocate memory",
+        _REFUSED,
+    ),
+    # runtime/malloc.go, mem_linux.go: throw("out of memory"), throw("runtime: cannot allocate memory").
+    _Words(
+        lazy(r"fatal error: (?:runtime: )?(?:out of memory|cannot allocate memory)|^runtime: out of memory: .*", re.M),
         "Go",
         "",
         "the Go runtime got no memory",
+        _REFUSED,
     ),
     _Words(
         lazy(r"System\.OutOfMemoryException.*|^Out of memory\.$", re.MULTILINE),
@@ -98,9 +140,30 @@ _WORDS: tuple[_Words, ...] = (
         "GC heap",
         "the GC heap's hard limit is reached",
     ),
-    _Words(lazy(r"failed to allocate memory \(NoMemoryError\)"), "Ruby", "", "Ruby could not allocate memory"),
-    _Words(lazy(r"Allowed memory size of \d+ bytes exhausted.*"), "PHP", "", "a request has reached memory_limit"),
-    _Words(lazy(r"memory allocation of \d+ bytes failed"), "Rust", "", "an allocation failed"),
+    # coreclr gcheaputilities.cpp: E_OUTOFMEMORY while the heap is set up.
+    _Words(
+        lazy(r"GC heap initialization failed.*|Failed to create CoreCLR, HRESULT: 0x8007000E"),
+        ".NET",
+        "GC heap",
+        "the GC heap could not be set up within its hard limit",
+    ),
+    _Words(
+        lazy(r"failed to allocate memory \(NoMemoryError\)|\[FATAL\] failed to allocate memory"),
+        "Ruby",
+        "",
+        "Ruby could not allocate memory",
+        _REFUSED,
+    ),
+    _Words(
+        lazy(r"Allowed memory size of \d+ bytes exhausted.*"),
+        "PHP",
+        "",
+        "a request has reached memory_limit",
+        "Raise memory_limit if one request needs that much; times pm.max_children it must still fit the container.",
+    ),
+    _Words(lazy(r"memory allocation of \d+ bytes failed"), "Rust", "", "an allocation failed", _REFUSED),
+    _Words(lazy(r"std::bad_alloc"), "C++", "", "an allocation failed (std::bad_alloc)", _REFUSED),
+    _Words(lazy(r"eheap_alloc: Cannot allocate.*"), "Erlang", "", "an allocation failed", _REFUSED),
 )
 
 
@@ -157,13 +220,14 @@ def _finding(case: Case, words: _Words, match: re.Match[str], *, ended: bool) ->
     if ended and end is not None:
         evidence.append(end.evidence())
     area = next((a for a in case.budget.areas if a.name == words.area), None)
-    message = f"{words.runtime} in container {name} ran out of memory by its own limit: {words.what}"
+    how = "did not get what it asked for" if words.fix in (_REFUSED, _THREADS) else "ran out of memory by its own limit"
+    message = f"{words.runtime} in container {name} {how}: {words.what}"
     used = _V8_USED.findall(match.string) if words.runtime == "Node.js" else ()
     if used:
         # V8 says itself how much was in use; its flags may stand where nobody sees them.
         evidence.append(Evidence("log", name, f"heap in use after the last collection: {used[-1]} MB"))
         message += f" with {used[-1]} MB in use"
-    elif area is not None and area.ceiling.size is not None:
+    elif area is not None and area.ceiling.size is not None and not words.fix:
         evidence.append(Evidence("config", area.name, f"{mebibytes(area.ceiling.size)}: {area.ceiling.source}"))
         message += f" at {mebibytes(area.ceiling.size)}"
     limit = case.budget.limit.size
@@ -205,6 +269,9 @@ _OPTION_OF = {
 
 
 def _fixes(case: Case, words: _Words) -> Iterator[Fix]:
+    if words.fix:
+        yield Fix(words.fix)
+        return
     heap, margin = case.budget.heap, case.budget.margin
     option = _OPTION_OF.get(words.area, "")
     if heap is not None and words.area == heap.name and case.budget.model is not None:

@@ -190,15 +190,19 @@ def _from_cadvisor(snapshot: Snapshot, container: Container) -> Usage:
     if body is None or body.status >= 400:
         return Usage()
     metrics = Metrics.read(text_lines(body.text), _CADVISOR_KEPT)
-    alone = sum(c.kind != "ephemeral" for c in pod.containers) == 1 and container.running
+    alone = sum(c.kind != "ephemeral" for c in pod.containers) == 1
 
-    def value(name: str) -> tuple[float, bool] | None:
-        """Return the container's value, or the pod's where it has no other; and whether it is the pod's."""
+    def value(name: str, *, lasting: bool = False) -> tuple[float, bool] | None:
+        """Return the container's value, or the pod's where it has no other; and whether it is the pod's.
+
+        Only what is ``lasting`` tells something of an instance that has ended.
+        """
         own = metrics.value(name, container=container.name, namespace=pod.namespace, pod=pod.name)
         if own is not None:
             return own, False
         # cAdvisor gives the pod's cgroup container=""; without series of its own the only container is that.
-        whole = metrics.value(name, container="", namespace=pod.namespace, pod=pod.name) if alone else None
+        known = alone and (lasting or container.running)
+        whole = metrics.value(name, container="", namespace=pod.namespace, pod=pod.name) if known else None
         return None if whole is None else (whole, True)
 
     threads: tuple[int, str] | None = None
@@ -208,6 +212,9 @@ def _from_cadvisor(snapshot: Snapshot, container: Container) -> Usage:
         threads = int(found[0]) - found[1], f"cAdvisor container_threads{whole}"
     found = value("container_oom_events_total")
     events = None if found is None else (int(found[0]), f'container_oom_events_total{{pod="{pod.name}"}}')
-    found = value("container_memory_max_usage_bytes")
-    peak = None if not found or found[0] <= 0 else Sample(int(found[0]), "peak usage", "cAdvisor max_usage_bytes")
+    found = value("container_memory_max_usage_bytes", lasting=True)
+    peak: Sample | None = None
+    if found is not None and found[0] > 0:
+        whole = " of the pod" if found[1] else ""
+        peak = Sample(int(found[0]), "peak usage", f"cAdvisor max_usage_bytes{whole}")
     return Usage(threads=threads, oom_events=events, peak=peak)
