@@ -283,7 +283,7 @@ def _default_container(pod: Pod) -> str:
 
 def _findings(snapshot: Snapshot, pod: Pod, cases: list[Case], request: Request) -> tuple[Finding, ...]:
     found = [f for rule in memory.RULES for case in cases for f in rule.check(case)]
-    # .NET's host ends with 137 where its heap cannot be set up, and a JVM may have itself killed: no outside signal.
+    # .NET's host ends with 137 where its heap cannot be set up; a JVM may have itself killed: no foreign signal.
     own = {f.object.container for f in found if f.cause == "RuntimeOutOfMemory"}
     if _evicted_for_memory(pod) or (_handed_over(pod) and not request.is_scan):
         ours = {rule.CODE for rule in memory.RULES}

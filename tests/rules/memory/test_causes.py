@@ -130,6 +130,16 @@ def test_a_code_cache_that_only_a_default_reserves_is_not_to_blame():
     assert "code cache alone may take 240 MiB" in found.message
 
 
+def test_a_memory_backed_volume_above_the_limit_is_blamed_with_a_fix():
+    mounts = [{"name": "cache", "mountPath": "/cache"}]
+    volumes = [{"name": "cache", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}}]
+    target = live(plain("64Mi", volumeMounts=mounts), back_off(), KILLED)
+    target["spec"]["volumes"] = volumes
+    found = first(target)
+    assert "tmpfs cache alone may take 1024 MiB" in found.message
+    assert "emptyDir.sizeLimit" in found.fix[0].text
+
+
 def test_system_oom_at_another_time_does_not():
     found = first(live(plain(), back_off(), KILLED), node(), node_event("SystemOOM", SYSTEM_OOM, last=-3000))
     assert found.details == {"killedBy": "container"}

@@ -137,6 +137,16 @@ def _ruled_out(kill: Kill) -> Iterator[RuledOut]:
     yield RuledOut("KilledBySignal", f"{recorded} ({kill.because})")
 
 
+def _sizes_fix(case: Case) -> Fix:
+    """Advise where areas are too large together and no flag of a runtime closes the budget (memory-backed volumes)."""
+    largest = max(case.budget.areas, key=lambda a: a.counted)
+    words = (
+        f"Lower {largest.name} ({mebibytes(largest.counted)}, {largest.ceiling.source}), or raise the memory limit of "
+        f"container {case.container.name} above {mebibytes(case.budget.ceiling or 0)} and what the program needs."
+    )
+    return case.template_fix(words, None)
+
+
 def _fixes(case: Case, kill: Kill) -> Iterator[Fix]:
     if kill.killed_by == "node":
         request = case.budget.request.size
@@ -157,7 +167,8 @@ def _fixes(case: Case, kill: Kill) -> Iterator[Fix]:
             yield case.template_fix(words, resources)
             return
     if over:
-        yield from closing_fixes(case)
+        closing = tuple(closing_fixes(case))
+        yield from closing or (_sizes_fix(case),)
         return
     words = "Find out what it needs before choosing a limit: "
     if case.budget.model is None:

@@ -247,7 +247,7 @@ def node_table(case: Case, order: list[node.Candidate] | None, why_not: str, use
     rows = [("QoS class", node.qos_class(pod), "decides oom_score_adj, not the eviction order")]
     effective = node.effective_request(pod)
     rows.append(("effective request of the pod", exact(effective.size), effective.words))
-    for term in effective.terms:
+    for term in effective.terms if len(effective.terms) > 1 else ():
         rows.append((f"  {term.name}", exact(term.size), "" if term.counts else "compared, not added"))
     if request is not None and limit is not None:
         gap = limit - request
@@ -288,10 +288,11 @@ def _place(uid: str, node_name: str, order: list[node.Candidate]) -> Iterator[tu
         yield "usage less request", _signed(own.excess), words
     before = ", ".join(f"{c.pod.namespace}/{c.pod.name}" for c in order[: place - 1][:3])
     more = f" and {place - 4} more" if place > 4 else ""
+    first = "the first to be evicted under memory pressure" if len(order) > 1 else "no other pod of the node was seen"
     yield (
         "place in the eviction order",
         f"{place} of {len(order)} on {node_name}",
-        f"after {before}{more}" if before else "the first to be evicted under memory pressure",
+        f"after {before}{more}" if before else first,
     )
 
 
