@@ -191,7 +191,9 @@ def patch_command(fix: Fix) -> str:
         return ""
     place = f" -n {fix.on.namespace}" if fix.on.namespace else ""
     patch = shlex.quote(json.dumps(fix.patch, separators=(",", ":")))
-    return f"kubectl{place} patch {fix.on.kind.lower()} {fix.on.name} --patch {patch}"
+    # Resources of a pod are changed through its subresource only.
+    through = " --subresource resize" if fix.on.kind == "Pod" and '"resources":' in patch else ""
+    return f"kubectl{place} patch {fix.on.kind.lower()} {fix.on.name}{through} --patch {patch}"
 
 
 def _section(section: Section, terminal: Terminal, wide: bool, headers: bool) -> Iterator[str]:

@@ -4,6 +4,7 @@ import pytest
 
 from kubetriage.model import Confidence, Severity
 from kubetriage.pods import Pod
+from kubetriage.render.text import patch_command
 from kubetriage.rules.memory import diagnose_container
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.hotspot import MIB
@@ -138,6 +139,18 @@ def test_a_memory_backed_volume_above_the_limit_is_blamed_with_a_fix():
     found = first(target)
     assert "tmpfs cache alone may take 1024 MiB" in found.message
     assert "emptyDir.sizeLimit" in found.fix[0].text
+
+
+@pytest.mark.parametrize(("qos", "kinds"), [("Burstable", ["limits"]), ("Guaranteed", ["limits", "requests"])])
+def test_a_bare_pod_is_resized_within_its_qos_class(qos, kinds):
+    target = live(java("java", "-Xmx512m", "-jar", "a.jar", limit="256Mi"), back_off(), KILLED)
+    target["metadata"].pop("ownerReferences", None)
+    target["status"]["qosClass"] = qos
+    fix = next(f for f in first(target).fix if f.text.startswith("Raise the memory limit"))
+    assert fix.on.kind == "Pod"
+    (changed,) = fix.patch["spec"]["containers"]
+    assert list(changed["resources"]) == kinds
+    assert "patch pod api --subresource resize --patch" in patch_command(fix)
 
 
 def test_system_oom_at_another_time_does_not():

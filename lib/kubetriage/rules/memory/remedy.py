@@ -12,6 +12,7 @@ from kubetriage.rules.memory.budget import Proposal, mebibytes
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.flags import split_options
 from kubetriage.rules.memory.hotspot import MIB
+from kubetriage.rules.memory.node import qos_class
 
 _VARIABLE_OF = {"node": "NODE_OPTIONS", "openj9": "OPENJ9_JAVA_OPTIONS"}
 _JVMS = ("hotspot", "openj9", "azul-prime")
@@ -116,14 +117,21 @@ def proposal_fix(case: Case, proposal: Proposal) -> Fix:
     if not proposal.flags:
         verb = "Set" if now is None else "Raise" if now < (proposal.limit or 0) else "Lower"
         words = f"{verb} the memory limit of container {name} in {owner} to {size}."
-        if case.workload.kind == "Pod" and case.pod.uid:
-            command = f"kubectl -n {case.pod.namespace} patch pod {case.pod.name} --subresource resize"
-            words += f" It is a bare pod: {command} (kubectl 1.32 and later), or delete it and create it so."
-            return Fix(words)
+        if case.workload.kind == "Pod" and case.pod.uid and now is not None and case.container.kind != "init":
+            return _resize(case, words, size)
         return case.template_fix(words, resources)
     words = f"Run container {name} of {owner} with {flags}" + (f" and a memory limit of {size}." if resources else ".")
     patch = flags_patch(case, proposal.flags)
     return case.template_fix(words, None if patch is None else {**patch, **resources})
+
+
+def _resize(case: Case, words: str, size: str) -> Fix:
+    """Make a fix that resizes a bare pod in place; a resize must not change the QoS class."""
+    guaranteed = qos_class(case.pod) == "Guaranteed"
+    kinds = ("limits", "requests") if guaranteed else ("limits",)
+    patch = {"spec": case.container.patch({"resources": {kind: {"memory": size} for kind in kinds}})}
+    words += " It is a bare pod: resize it in place (Kubernetes 1.33 and later), or delete it and create it so."
+    return Fix(words, patch, case.pod.ref)
 
 
 def closing_fixes(case: Case) -> Iterator[Fix]:
