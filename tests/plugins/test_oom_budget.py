@@ -56,6 +56,26 @@ def test_the_heap_is_blamed():
     assert "heap" in got.findings[0].message
 
 
+def test_a_fix_that_two_causes_share_is_written_once():
+    got = diagnosis("oom-budget", "pod/orders", capture="jvm-xmx-over-limit")
+    assert got.findings[0].fix[0] == got.findings[1].fix[0]
+    table = render_text([got], Terminal(width=None)).split("\n\n")[1]
+    assert table.count("Raise the memory limit") == 1
+    assert table.rstrip().endswith("the same")
+
+
+def test_an_own_exit_with_137_is_not_said_to_come_from_outside():
+    target = live(container(resources=resources("64Mi")), {"waiting": {"reason": "CrashLoopBackOff"}})
+    target["status"]["containerStatuses"][0]["lastState"] = terminated(137, "Error", -100, -90)
+
+    def told(log):
+        (got,) = ask(cluster(target, node(), logs={"app": log}), Target("pods", "api")).diagnoses
+        return [f.cause for f in got.findings]
+
+    assert told("GC heap initialization failed with error 0x8007000E") == ["RuntimeOutOfMemory"]
+    assert told("bye") == ["KilledBySignal"]
+
+
 def test_the_ergonomic_heap_of_the_capture_is_what_its_log_says():
     # Its log: "heap max 81133568", which is 80 MiB less one survivor space of the serial collector.
     areas = diagnosis("oom-budget", "pod/orders", capture="jvm-direct").extra["budget"]["areas"]

@@ -113,6 +113,7 @@ def _findings_table(findings: Sequence[Finding], terminal: Terminal, headers: bo
     containers = any(f.object.container for f in findings)
     columns = ["CAUSE", *(["CONTAINER"] if containers else []), "WHAT HAPPENED", "FIX"]
     rows = []
+    above = ""
     for finding in findings:
         cause = finding.cause
         doubts = [] if finding.severity is Severity.ERROR else [finding.severity.value]
@@ -121,8 +122,9 @@ def _findings_table(findings: Sequence[Finding], terminal: Terminal, headers: bo
         if doubts:
             cause += f"\n({', '.join(doubts)})"
         fix = finding.fix[0].text if finding.fix else ""
-        cells = [cause, *([finding.object.container] if containers else []), finding.message, fix]
-        rows.append(cells)
+        shown = "the same" if fix and fix == above else fix
+        above = fix
+        rows.append([cause, *([finding.object.container] if containers else []), finding.message, shown])
     drawn = table(columns, rows, terminal.width, (len(columns) - 2, len(columns) - 1), headers)
     if not terminal.color:
         return drawn
