@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from kubetriage.model import Diagnosis, Finding, Lines, NotSeen, Section, Severity, Table
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request
@@ -12,6 +13,7 @@ from kubetriage.rules.plane.case import CLUSTER, EVENTS, NODES, OPENSHIFT_ETCD, 
 from kubetriage.rules.plane.thresholds import LIMITS, Limits, written
 from kubetriage.rules.plane.timeline import Fossil, fossils
 from kubetriage.snapshot import Dial, List, Log, Need, Raw, Snapshot
+from kubetriage.times import human_duration, parse_time
 
 _VERSION = Raw("/version", timeout=5.0)
 _SHOWN_FOSSILS = 20
@@ -96,7 +98,7 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
                 findings=found,
                 not_seen=not_seen,
                 header=_header(case, links),
-                lead=(Lines("Chain", chain.drawing(links)), _link_table(links)),
+                lead=(Lines("Chain", chain.drawing(links)), _link_table(links, case.snapshot.now)),
                 tail=tuple(_tail(case, found, timeline)),
                 manual=_manual(links),
                 extra={"links": [link.json() for link in links], "timeline": [f.json() for f in timeline]},
@@ -129,18 +131,21 @@ def _header(case: Case, links: tuple[chain.Link, ...]) -> tuple[tuple[str, str],
     return tuple(rows)
 
 
-def _link_table(links: tuple[chain.Link, ...]) -> Table:
+def _link_table(links: tuple[chain.Link, ...], now: datetime) -> Table:
     rows = []
     for link in links:
-        state = f"{link.state} (consequence)" if link.consequence_of and link.state != chain.FROZEN else link.state
-        rows.append((link.name, state, link.evidence, _since(link)))
+        state = f"{link.state} (follows)" if link.consequence_of and link.state != chain.FROZEN else link.state
+        rows.append((link.name, state, link.evidence, _since(link, now)))
     return Table("Links", ("LINK", "STATE", "EVIDENCE", "SINCE"), tuple(rows))
 
 
-def _since(link: chain.Link) -> str:
-    if link.since:
-        return link.since
-    return f"before {link.since_at_latest}" if link.since_at_latest else "-"
+def _since(link: chain.Link, now: datetime) -> str:
+    """Say for how long a link is as it is; the times themselves stand in the timeline and in ``-o json``."""
+    began = parse_time(link.since) or parse_time(link.since_at_latest)
+    if began is None:
+        return "-"
+    age = f"{human_duration(max(now - began, timedelta()))} ago"
+    return age if link.since else f"over {age}"
 
 
 def _tail(case: Case, found: tuple[Finding, ...], timeline: tuple[Fossil, ...]) -> Iterator[Section]:
