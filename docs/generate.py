@@ -70,8 +70,15 @@ def generated(plugins: list[Plugin]) -> dict[Path, str]:
     )
     readme = ROOT / "README.md"
     text = between(readme.read_text(encoding="utf-8"), "causes", "\n".join(cause_table(p) for p in plugins))
-    files[readme] = between(text, "rbac", f"```yaml\n{cluster_role(plugins)}```")
+    text = between(text, "rbac", f"```yaml\n{cluster_role(plugins)}```")
+    files[readme] = between(text, "example", example("secret-missing-env", "kubectl why-crash api"))
     return files
+
+
+def example(scenario: str, command: str) -> str:
+    """Show a command and its reviewed answer on a recorded cluster."""
+    answer = (ROOT / "tests" / "render" / "snapshots" / f"{scenario}.txt").read_text(encoding="utf-8")
+    return f"```console\n$ {command} -n {scenario}\n{answer}```"
 
 
 def krew_manifest(plugin: Plugin) -> str:
