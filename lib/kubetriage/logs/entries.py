@@ -230,6 +230,21 @@ def _joined(words: str, cause: str) -> str:
     return f"{words}: {cause}" if words else cause
 
 
+# Names of fields in JSON log lines, by the libraries and platforms that write them: zap, slog, pino, bunyan, logrus,
+# ECS, GCP, Serilog, structlog, python-json-logger, GELF.
+_LEVEL_KEYS = (
+    "level", "severity", "log.level", "lvl", "@l", "Level", "levelname", "@level", "LogLevel", "loglevel",
+)  # fmt: skip
+_MESSAGE_KEYS = (
+    "msg", "message", "@m", "RenderedMessage", "@mt", "MessageTemplate", "Message", "event", "textPayload",
+    "short_message", "State.Message",
+)  # fmt: skip
+_STACK_KEYS = (
+    "stack_trace", "stacktrace", "stack", "exc_info", "@x", "exception", "Exception", "error.stack_trace", "traceback",
+    "trace", "exc_text",
+)  # fmt: skip
+
+
 def read_json_error(log: Log, at: int, body: str) -> LastError | None:
     """Read a JSON log line of level error or worse (zap, slog, pino, bunyan, logrus, ECS, GCP, Serilog, Python)."""
     # The text of a field is a log of its own.
@@ -240,77 +255,13 @@ def read_json_error(log: Log, at: int, body: str) -> LastError | None:
     entry = read_json(body)
     if not entry:
         return None
-    level = next(
-        (
-            v
-            for v in (
-                *(
-                    entry.get(k)
-                    for k in (
-                        "level",
-                        "severity",
-                        "log.level",
-                        "lvl",
-                        "@l",
-                        "Level",
-                        "levelname",
-                        "@level",
-                        "LogLevel",
-                        "loglevel",
-                    )
-                ),
-                dig(entry, "log", "level"),
-                MONGO_LEVELS.get(text(entry, "s")),
-            )
-            if v not in (None, "", {})
-        ),
-        None,
-    )
+    levels = (*(entry.get(k) for k in _LEVEL_KEYS), dig(entry, "log", "level"), MONGO_LEVELS.get(text(entry, "s")))
+    level = next((v for v in levels if v not in (None, "", {})), None)
     weight = weight_of_level(level)
     if not weight:
         return None
-    words = _first_text(
-        entry,
-        "msg",
-        "message",
-        "@m",
-        "RenderedMessage",
-        "@mt",
-        "MessageTemplate",
-        "Message",
-        "event",
-        "textPayload",
-        "short_message",
-        "State.Message",
-    )
-    name = ""
-    cause = ""
-    stack = _first_text(
-        entry,
-        "stack_trace",
-        "stacktrace",
-        "stack",
-        "exc_info",
-        "@x",
-        "exception",
-        "Exception",
-        "error.stack_trace",
-        "traceback",
-        "trace",
-        "exc_text",
-    )
-    for key in ("err", "error", "exception", "Exception", "cause", "reason"):
-        value = entry.get(key)
-        if isinstance(value, str) and "\n" not in value and value:
-            cause = cause or value
-        elif isinstance(value, dict):
-            cause = cause or _first_text(value, "message", "msg", "exception_message", "Message", "detail")
-            name = name or _first_text(value, "code", "type", "name", "class", "exception_class", "ClassName")
-            stack = stack or _first_text(value, "stack", "stack_trace", "stacktrace", "StackTraceString")
-    cause = cause or _first_text(
-        entry, "attr.error", "attr.error.errmsg", "error.message", "exception.message", "err.message", "errorMessage"
-    )
-    name = name or _first_text(entry, "error.type", "exception.type", "error.code", "code", "errorType")
+    words = _first_text(entry, *_MESSAGE_KEYS)
+    cause, name, stack = _json_cause(entry)
     language = "json"
     if "\n" in stack:
         inner = last_error(stack)
@@ -331,6 +282,23 @@ def read_json_error(log: Log, at: int, body: str) -> LastError | None:
     found = log.error(at, at + 1, language, weight, summary, name, tuple(r[:2000] for r in rows if r))
     stamp = _first_text(entry, "ts", "time", "timestamp", "@timestamp", "@t", "Timestamp", "asctime")
     return replace(found, time=stamp) if not found.time and parse_time(stamp) else found
+
+
+def _json_cause(entry: Obj) -> tuple[str, str, str]:
+    """Return the error that an entry carries beside its message: its words, its class or code, its stack trace."""
+    cause, name, stack = "", "", _first_text(entry, *_STACK_KEYS)
+    for key in ("err", "error", "exception", "Exception", "cause", "reason"):
+        value = entry.get(key)
+        if isinstance(value, str) and "\n" not in value and value:
+            cause = cause or value
+        elif isinstance(value, dict):
+            cause = cause or _first_text(value, "message", "msg", "exception_message", "Message", "detail")
+            name = name or _first_text(value, "code", "type", "name", "class", "exception_class", "ClassName")
+            stack = stack or _first_text(value, "stack", "stack_trace", "stacktrace", "StackTraceString")
+    cause = cause or _first_text(
+        entry, "attr.error", "attr.error.errmsg", "error.message", "exception.message", "err.message", "errorMessage"
+    )
+    return cause, name or _first_text(entry, "error.type", "exception.type", "error.code", "code", "errorType"), stack
 
 
 def _first_text(entry: Obj, *keys: str) -> str:

@@ -422,6 +422,14 @@ def _service(case: Case, words: LastWords, address: Address, service: Obj) -> _V
             (Evidence("config", f"services[{name}].spec.ports", ports),),
             verify[:1],
         )
+    return _endpoints_of(case, words, address, service, who, verify)
+
+
+def _endpoints_of(
+    case: Case, words: LastWords, address: Address, service: Obj, who: str, verify: tuple[str, ...]
+) -> _Verdict:
+    """Judge a Service that has the port by what stands behind it."""
+    name, namespace = name_of(service), namespace_of(service)
     listing = case.snapshot.list("endpointslices", namespace, labels=f"{SERVICE_NAME}={name}")
     slices = [
         s for s in listing.items if text(s, "metadata", "labels", SERVICE_NAME) == name and namespace_of(s) == namespace
@@ -477,7 +485,7 @@ def _service(case: Case, words: LastWords, address: Address, service: Obj) -> _V
         Fix(
             f"It may have been down at that time: let {words.container.name} retry. If it goes on, see where "
             f"{who} sends "
-            f"port {port or 'in question'} (targetPort)."
+            f"port {address.port or 'in question'} (targetPort)."
         ),
         tuple(evidence),
         (f"kubectl svc-trace svc/{name} -n {namespace}", *verify),
