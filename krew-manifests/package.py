@@ -141,7 +141,7 @@ def compile_tree(tree: Path, minor: str) -> None:
 
     Unchecked hashes: no file time to compare, so it stays valid wherever the archive is unpacked, also read-only.
     """
-    python = shutil.which(f"python{minor}")
+    python = sys.executable if sys.version_info[:2] == (3, int(minor[2:])) else shutil.which(f"python{minor}")
     if python is None or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
         print(f"no python{minor} here: the archive has no byte code for it", file=sys.stderr)
         return

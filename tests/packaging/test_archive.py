@@ -26,8 +26,8 @@ def pythons():
 
 
 def run(python, executable, *args, **options):
-    # -I -S: nothing of the machine's site-packages, nothing of the environment.
-    command = [python, "-I", "-S", executable, *args]
+    # -I -S: nothing of the machine's site-packages, nothing of the environment. -B: the tree stays as it was built.
+    command = [python, "-I", "-S", "-B", executable, *args]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
 
 
