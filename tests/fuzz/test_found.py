@@ -118,3 +118,11 @@ def test_a_database_of_no_size_is_not_seen(size: str) -> None:
         ]
         snapshot.add_body(need, type(body)("\n".join(lines), body.status, body.seconds, body.at))
     assert not any(f.cause.startswith("EtcdN") for d in subject.answer(snapshot).diagnoses for f in d.findings)
+
+
+def test_a_condition_of_any_type_has_a_code_of_the_contract() -> None:
+    def condition(node: dict[str, Any]) -> None:
+        node["status"]["conditions"].append({"type": "5", "status": "True"})
+
+    causes = [f.cause for d in changed("node-healthy", "nodes", condition).diagnoses for f in d.findings]
+    assert causes == ["Condition5"]
