@@ -19,6 +19,7 @@ from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Sever
 from kubetriage.patterns import lazy
 from kubetriage.pods import Container, Termination
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.last_words import mount_of
 
 
 class Start(enum.Enum):
@@ -173,16 +174,10 @@ class StartFailure:
     @property
     def configuration_volume(self) -> str:
         """The ConfigMap, Secret or projected volume that holds the program, which then is a script; or empty."""
-        for mount in objects(self.container.spec, "volumeMounts"):
-            path = text(mount, "mountPath").rstrip("/")
-            if not path or not self.program.startswith(path):
-                continue
-            for volume in objects(self.case.pod.raw, "spec", "volumes"):
-                if text(volume, "name") == text(mount, "name") and any(
-                    mapping(volume, kind) for kind in ("configMap", "secret", "projected")
-                ):
-                    return text(volume, "name")
-        return ""
+        found = mount_of(self.container, self.program)
+        volume = found[1] if found is not None else {}
+        held = any(mapping(volume, kind) for kind in ("configMap", "secret", "projected"))
+        return text(volume, "name") if held else ""
 
     @property
     def hidden_by(self) -> str:
