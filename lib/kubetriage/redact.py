@@ -13,7 +13,7 @@ import base64
 import re
 from collections.abc import Callable, Mapping
 
-from kubetriage.patterns import lazy
+from kubetriage.values.patterns import lazy
 
 MARK = "[redacted]"
 """What stands in place of a secret."""

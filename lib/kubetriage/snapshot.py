@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar, cast
 
-from kubetriage.fields import Obj, name_of, namespace_of, text
-from kubetriage.resources import BY_PLURAL
+from kubetriage.values.fields import Obj, name_of, namespace_of, text
+from kubetriage.values.resources import BY_PLURAL
 
 T = TypeVar("T")
 

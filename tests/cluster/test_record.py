@@ -17,7 +17,7 @@ from kubetriage.plugins import PLUGINS
 from kubetriage.render.document import document
 from kubetriage.render.sanitize import sanitized
 from kubetriage.snapshot import Body, Dial, Failure, Get, List, Log, Need, Raw, Reader, Snapshot, Why
-from kubetriage.times import parse_time
+from kubetriage.values.times import parse_time
 from support.live import Read, Serve, ask, comparable
 from support.offline import CAPTURES, truth
 

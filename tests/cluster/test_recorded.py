@@ -17,7 +17,7 @@ import yaml
 from kubetriage.cluster.errors import DumpError
 from kubetriage.cluster.recorded import RecordedReader
 from kubetriage.snapshot import Get, List, Log, Need, Raw, Snapshot, Why
-from kubetriage.times import format_time, parse_time
+from kubetriage.values.times import format_time, parse_time
 from support.offline import CAPTURES
 
 NS = "java-npe"

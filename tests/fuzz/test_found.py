@@ -12,7 +12,7 @@ import pytest
 from fuzz.harness import Subject
 from fuzz.run import subjects
 from kubetriage.plugins import Answer
-from kubetriage.prometheus import parse_line
+from kubetriage.readers.prometheus import parse_line
 from kubetriage.snapshot import Log
 
 NAMED = {s.truth.scenario: s for s in subjects() if not s.scan}

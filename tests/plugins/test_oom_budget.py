@@ -11,7 +11,7 @@ from kubetriage.plugins import Request, Target, load
 from kubetriage.render.document import document
 from kubetriage.render.terminal import Terminal
 from kubetriage.render.text import render_text
-from kubetriage.rules.memory.hotspot import GIB, MIB
+from kubetriage.rules.memory.ergonomics import GIB, MIB
 from kubetriage.snapshot import Body, Failure, Log, Raw, Snapshot, Why
 from support.budgets import ask, deployment, java, live, measured, node, planned, resources
 from support.objects import NOW, cluster, container, obj, pod, running, status, terminated

@@ -12,7 +12,7 @@ import pytest
 from kubetriage.cli.collect import collect
 from kubetriage.cluster.live import LiveReader
 from kubetriage.plugins import Request, load
-from kubetriage.times import format_time
+from kubetriage.values.times import format_time
 from support.fake_api import Answer, FakeApi
 from support.live import open_session
 from support.offline import CAPTURES
@@ -193,7 +193,7 @@ def test_streaming_three_megabytes_is_cheap(serve, tmp_path):
     api = serve("cp-healthy")
     reader = LiveReader(open_session(api, tmp_path), interval=0.1)
     snapshot = reader.open()
-    from kubetriage.rules.plane.apiserver import METRICS
+    from kubetriage.rules.plane.api_server import METRICS
 
     begun = time.process_time()
     reader.fetch([METRICS[0]], snapshot)

@@ -6,10 +6,10 @@ from typing import Any
 
 from kubetriage.model import Diagnosis, Finding
 from kubetriage.plugins import Answer, Request, load
-from kubetriage.pods import Pod
+from kubetriage.readers.pods import Pod
 from kubetriage.rules import memory
 from kubetriage.rules.memory.case import Case
-from kubetriage.rules.memory.wishes import Wishes
+from kubetriage.rules.memory.overrides import Wishes
 from kubetriage.snapshot import Body, Raw, Snapshot
 from support.objects import NOW, at, cluster, container, obj, pod, running, status
 

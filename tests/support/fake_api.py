@@ -39,8 +39,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from kubetriage.resources import RESOURCES, Resource
-from kubetriage.times import parse_time
+from kubetriage.values.resources import RESOURCES, Resource
+from kubetriage.values.times import parse_time
 from support import tls as certs
 from support.fake_forward import forward
 from support.kubeconfig import kubeconfig as write_kubeconfig

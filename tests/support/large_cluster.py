@@ -21,8 +21,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, overload
 
-from kubetriage.resources import Resource
-from kubetriage.times import format_time, parse_time
+from kubetriage.values.resources import Resource
+from kubetriage.values.times import format_time, parse_time
 from support.fake_api import _BY_PLURAL, Answer, FakeApi, Request, _field_terms, _label_terms, _not_found, _selected
 
 CAPTURES = Path(__file__).parents[1] / "captures"

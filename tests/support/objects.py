@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from kubetriage.fields import name_of, text
 from kubetriage.model import Finding
-from kubetriage.pods import Pod
-from kubetriage.resources import BY_KIND, RESOURCES
+from kubetriage.readers.pods import Pod
 from kubetriage.rules import crash
 from kubetriage.snapshot import Body, Failure, List, Log, Raw, Snapshot, Why
-from kubetriage.times import format_time
+from kubetriage.values.fields import name_of, text
+from kubetriage.values.resources import BY_KIND, RESOURCES
+from kubetriage.values.times import format_time
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=timezone.utc)
 NAMESPACE = "shop"

@@ -9,8 +9,8 @@ from kubetriage.cli.collect import collect
 from kubetriage.cluster.recorded import RecordedReader
 from kubetriage.model import Diagnosis
 from kubetriage.plugins import Answer, Request, Target, load
-from kubetriage.resources import find_resource
 from kubetriage.snapshot import Snapshot
+from kubetriage.values.resources import find_resource
 
 ROOT = Path(__file__).parents[2]
 CAPTURES = ROOT / "tests" / "captures"

@@ -8,9 +8,9 @@ from typing import Any
 
 from kubetriage.model import Diagnosis
 from kubetriage.plugins import Request, load
-from kubetriage.rules.plane import apf, apiserver, leases
+from kubetriage.rules.plane import api_server, leases, priority_and_fairness
 from kubetriage.snapshot import Body, Dial, Failure, List, Log, Raw, Snapshot, Why
-from kubetriage.times import format_time
+from kubetriage.values.times import format_time
 
 NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=timezone.utc)
 BOUNDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192)
@@ -132,9 +132,9 @@ class Plane:
         }:
             snapshot.add_list(List("endpointslices", namespace), self.slices.get(namespace, []))
         snapshot.add_list(List("events"), self.events)
-        self._put(snapshot, apiserver.LIVEZ, self.livez)
-        self._put(snapshot, apiserver.READYZ, self.readyz)
-        for need, lines in zip(apiserver.METRICS, self.api, strict=True):
+        self._put(snapshot, api_server.LIVEZ, self.livez)
+        self._put(snapshot, api_server.READYZ, self.readyz)
+        for need, lines in zip(api_server.METRICS, self.api, strict=True):
             if lines:
                 snapshot.add_body(need, Body("\n".join(lines), at=10.0 * need.sample))
         self._etcd(snapshot)
@@ -271,4 +271,4 @@ def requests_dump(*rows: tuple[str, str, str, str]) -> str:
 
 def flood(*rows: tuple[str, str, str, str]) -> dict[Raw, Body | Failure]:
     """Return every look at dump_requests with these rows."""
-    return {need: Body(requests_dump(*rows)) for need in apf.REQUESTS}
+    return {need: Body(requests_dump(*rows)) for need in priority_and_fairness.REQUESTS}

@@ -5,8 +5,8 @@ from typing import Any
 
 from kubetriage.model import Diagnosis, Finding, Severity
 from kubetriage.plugins import Answer, Request, Target, load
-from kubetriage.resources import BY_KIND, RESOURCES
 from kubetriage.snapshot import Failure, List, Snapshot, Why
+from kubetriage.values.resources import BY_KIND, RESOURCES
 from support.offline import target as read_target
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)

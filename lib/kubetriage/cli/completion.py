@@ -16,7 +16,7 @@ import click
 from kubetriage.cli.main import build
 from kubetriage.cli.options import normalized
 from kubetriage.plugins import Plugin, codes
-from kubetriage.resources import BY_PLURAL, find_resource
+from kubetriage.values.resources import BY_PLURAL, find_resource
 
 FILES, NO_FILES, NO_SPACE = 0, 4, 6
 """Cobra's ShellCompDirective values; 6 is NoFileComp with NoSpace."""

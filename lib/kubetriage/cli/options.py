@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from kubetriage.plugins import Option, Plugin
-from kubetriage.times import parse_go_duration
+from kubetriage.values.times import parse_go_duration
 
 OUTPUTS = ("wide", "json", "yaml", "name")
 

@@ -19,14 +19,14 @@ from kubetriage.cli.collect import collect
 from kubetriage.cli.progress import Progress
 from kubetriage.cli.target import parse_targets, segment_flaw
 from kubetriage.cluster.errors import ClusterError
-from kubetriage.fields import name_of, namespace_of, text
 from kubetriage.model import Diagnosis, Severity
 from kubetriage.plugins import Answer, Plugin, Request
 from kubetriage.render.terminal import Terminal, wants_color
-from kubetriage.resources import BY_PLURAL
-from kubetriage.selectors import parse_label_selector, unsupported_field
 from kubetriage.snapshot import Raw, Reader, Snapshot
-from kubetriage.times import format_time
+from kubetriage.values.fields import name_of, namespace_of, text
+from kubetriage.values.resources import BY_PLURAL
+from kubetriage.values.selectors import parse_label_selector, unsupported_field
+from kubetriage.values.times import format_time
 
 if TYPE_CHECKING:
     from kubetriage.cluster.connect import Session

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from kubetriage.plugins import Plugin, Target
-from kubetriage.resources import BY_PLURAL, Resource, find_resource
+from kubetriage.values.resources import BY_PLURAL, Resource, find_resource
 
 _MIXED = (
     "there is no need to specify a resource type as a separate argument when passing arguments in resource/name form "

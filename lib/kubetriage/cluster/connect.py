@@ -19,11 +19,11 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import kubetriage
-from kubetriage.addresses import is_loopback
 from kubetriage.cluster.credentials import Credentials, pod_credentials, read_credentials
 from kubetriage.cluster.errors import ConfigError
 from kubetriage.cluster.kubeconfig import Kubeconfig, exec_credentials, load_kubeconfig
-from kubetriage.fields import flag, mapping, text, texts
+from kubetriage.values.addresses import is_loopback
+from kubetriage.values.fields import flag, mapping, text, texts
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds for one request, where ``--request-timeout`` says nothing."""

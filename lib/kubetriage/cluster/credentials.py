@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubetriage.cluster.errors import ConfigError
-from kubetriage.fields import flag, text
+from kubetriage.values.fields import flag, text
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from functools import cache
 from typing import Any
 
 from kubetriage.cluster.errors import DumpError
-from kubetriage.fields import Obj, text
-from kubetriage.resources import BY_KIND, Resource
+from kubetriage.values.fields import Obj, text
+from kubetriage.values.resources import BY_KIND, Resource
 
 MAX_FILE = 1024 * 1024 * 1024
 """Bytes of one file of objects."""

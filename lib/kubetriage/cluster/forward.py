@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 from kubetriage.cluster.api import Call, NoAnswerError, quoted, quoted_path
 from kubetriage.cluster.connect import Session
 from kubetriage.cluster.errors import connection_reason
-from kubetriage.fields import text
-from kubetriage.resources import BY_PLURAL, api_path
 from kubetriage.snapshot import Dial, Failure, Why
+from kubetriage.values.fields import text
+from kubetriage.values.resources import BY_PLURAL, api_path
 
 _SETTLE = 1.0
 """Seconds in which a refused connection is reported: the kubelet dials inside the pod's network namespace."""

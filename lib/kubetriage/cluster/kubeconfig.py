@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kubetriage.cluster.errors import ConfigError, UnreachableError
-from kubetriage.fields import Obj, dig, flag, mapping, objects, text, texts
+from kubetriage.values.fields import Obj, dig, flag, mapping, objects, text, texts
 
 if TYPE_CHECKING:
     import subprocess

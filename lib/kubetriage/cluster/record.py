@@ -20,10 +20,10 @@ from urllib.parse import quote
 
 from kubetriage.cluster.coverage import COVERAGE, need_to_json
 from kubetriage.cluster.errors import DumpError
-from kubetriage.fields import Obj, namespace_of, text
 from kubetriage.redact import MARK, redact, redact_raw
 from kubetriage.snapshot import Raw, Snapshot
-from kubetriage.times import format_time
+from kubetriage.values.fields import Obj, namespace_of, text
+from kubetriage.values.times import format_time
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _CERTIFICATE = re.compile(r"(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]*-----END CERTIFICATE-----)")

@@ -23,11 +23,11 @@ from kubetriage.cluster.errors import DumpError
 from kubetriage.cluster.logtext import tail_of
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.unpack import is_archive, unpack
-from kubetriage.fields import Obj, dig, name_of, namespace_of, objects, text
-from kubetriage.patterns import lazy
-from kubetriage.resources import BY_PLURAL, Resource
 from kubetriage.snapshot import Body, Failure, Get, List, Log, Need, Raw, Snapshot, Why
-from kubetriage.times import parse_time
+from kubetriage.values.fields import Obj, dig, name_of, namespace_of, objects, text
+from kubetriage.values.patterns import lazy
+from kubetriage.values.resources import BY_PLURAL, Resource
+from kubetriage.values.times import parse_time
 
 _FAILURES = {401: Why.FORBIDDEN, 403: Why.FORBIDDEN, 404: Why.NOT_FOUND}
 _SERVER_ERROR = lazy(r"Error from server \((\w+)\): ")

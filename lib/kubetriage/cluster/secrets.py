@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from kubetriage.fields import Obj, dig, mapping, objects, text
+from kubetriage.values.fields import Obj, dig, mapping, objects, text
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _CERTIFICATES = re.compile(rb"-----BEGIN (TRUSTED )?CERTIFICATE-----.*?-----END (TRUSTED )?CERTIFICATE-----", re.DOTALL)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import Literal
 
-from kubetriage.certificates import (
+from kubetriage.readers.certificates import (
     EC,
     ED25519,
     INTEGER,

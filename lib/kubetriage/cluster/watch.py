@@ -19,9 +19,9 @@ from typing import Any
 from kubetriage.cluster.api import Api, Call, NoAnswerError, quoted, unauthorized
 from kubetriage.cluster.connect import Session
 from kubetriage.cluster.errors import ClusterError
-from kubetriage.fields import number, text
-from kubetriage.resources import BY_PLURAL, api_path
 from kubetriage.snapshot import Get, List, Need
+from kubetriage.values.fields import number, text
+from kubetriage.values.resources import BY_PLURAL, api_path
 
 STREAM_SECONDS = 60
 """How long one watch is asked for. A connection that died without a word is noticed this late at the latest."""

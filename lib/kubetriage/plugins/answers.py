@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from kubetriage.model import NotSeen
 from kubetriage.plugins import Target
-from kubetriage.resources import BY_PLURAL
 from kubetriage.snapshot import Get, List, Need, Snapshot, Why
+from kubetriage.values.resources import BY_PLURAL
 
 _STATUS_REASON = {
     Why.FORBIDDEN: "Forbidden",

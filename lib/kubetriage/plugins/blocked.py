@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.fields import Obj, dig, number, objects, text, uid_of
 from kubetriage.plugins import Request
-from kubetriage.resources import BY_KIND
 from kubetriage.rules.crash.case import owner_chain, owner_needs
 from kubetriage.snapshot import Get, List, Need, Snapshot
+from kubetriage.values.fields import Obj, dig, number, objects, text, uid_of
+from kubetriage.values.resources import BY_KIND
 
 _REFUSED = "FailedCreate"
 """Reason of the event that every controller of pods writes when a creation is refused."""

@@ -6,13 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from kubetriage.events import node_event_need, node_event_selector
-from kubetriage.fields import Obj, condition, dig, flag, labels, mapping, objects, text
 from kubetriage.model import Diagnosis, Finding, Lines, NotSeen, Ref, Section, Severity, Table
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request
 from kubetriage.plugins.answers import target_error
+from kubetriage.readers.events import node_event_need, node_event_selector
 from kubetriage.rules import node as rules
-from kubetriage.rules.node import all_nodes_lost, control_plane_unreachable, status_frozen, zone_outage
 from kubetriage.rules.node.case import (
     MACHINE_CHECKS,
     MANAGER_LEASE,
@@ -22,15 +20,17 @@ from kubetriage.rules.node.case import (
     read_cluster,
     stale_through_etcd,
 )
-from kubetriage.rules.node.commands import commands
-from kubetriage.rules.node.contact import NODE_LEASES, kubelet_path, kubelet_version
-from kubetriage.rules.node.control_plane_unreachable import Unread
-from kubetriage.rules.node.scope import Cluster, Cutoffs, zone_of
-from kubetriage.rules.node.timetable import Row
+from kubetriage.rules.node.causes import all_nodes_lost, control_plane_unreachable, status_frozen, zone_outage
+from kubetriage.rules.node.causes.control_plane_unreachable import Unread
+from kubetriage.rules.node.eviction_timetable import Row
+from kubetriage.rules.node.kubelet_contact import NODE_LEASES, kubelet_path, kubelet_version
+from kubetriage.rules.node.node_commands import commands
+from kubetriage.rules.node.outage_scope import Cluster, Cutoffs, zone_of
 from kubetriage.rules.shapes import lean_node
-from kubetriage.selectors import field_selector_matches, label_selector_matches
 from kubetriage.snapshot import Failure, Get, List, Need, Raw, Snapshot, Why
-from kubetriage.times import format_time, human_duration, parse_time
+from kubetriage.values.fields import Obj, condition, dig, flag, labels, mapping, objects, text
+from kubetriage.values.selectors import field_selector_matches, label_selector_matches
+from kubetriage.values.times import format_time, human_duration, parse_time
 
 FIRST_SECONDS = 8.0
 """Time limit of the lists without which nothing can be said; their answer comes from the API server's memory."""

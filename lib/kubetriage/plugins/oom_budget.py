@@ -6,23 +6,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from kubetriage.fields import Obj, dig, mapping, name_of, namespace_of, objects, text
 from kubetriage.model import Diagnosis, Finding, NotSeen, Section, Severity, Table, ordered
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, target_error
 from kubetriage.plugins.selection import CONTROLLERS, controlled_pods, selected_pods, target_needs
-from kubetriage.pods import Container, Pod
-from kubetriage.resources import BY_PLURAL
+from kubetriage.readers.pods import Container, Pod
 from kubetriage.rules import crash, memory
-from kubetriage.rules.memory import node, report, usage
+from kubetriage.rules.memory import budget_report, memory_usage, node_memory
 from kubetriage.rules.memory.budget import exact, mebibytes
 from kubetriage.rules.memory.case import Case, container_needs, was_oom_kill
-from kubetriage.rules.memory.nmt import parse_nmt
-from kubetriage.rules.memory.procstatus import parse_status
+from kubetriage.rules.memory.native_memory_tracking import parse_nmt
+from kubetriage.rules.memory.overrides import COLLECTORS, KEYS, WhatIfError, Wishes, apply_what_if, parse_margin
+from kubetriage.rules.memory.proc_status import parse_status
 from kubetriage.rules.memory.runtimes import RUNTIMES
-from kubetriage.rules.memory.wishes import COLLECTORS, KEYS, WhatIfError, Wishes, apply_what_if, parse_margin
 from kubetriage.snapshot import Get, List, Need, Raw, Snapshot
-from kubetriage.times import human_duration
+from kubetriage.values.fields import Obj, dig, mapping, name_of, namespace_of, objects, text
+from kubetriage.values.resources import BY_PLURAL
+from kubetriage.values.times import human_duration
 
 _DETAILED_AT_MOST = 20
 """Pods of a scan whose logs and owners are read; the others are judged by the list."""
@@ -39,7 +39,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     yield from target_needs(snapshot, request)
     if request.is_scan:
         yield _scan(snapshot, request)
-        yield usage.list_metrics(request.namespace)
+        yield memory_usage.list_metrics(request.namespace)
         pods = [p for p in selected_pods(snapshot, request) if _kill_time(p) is not None]
         for pod in sorted(pods, key=_kill_key)[:_DETAILED_AT_MOST]:
             for container in _containers(pod, request):
@@ -47,7 +47,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
                     yield from container_needs(snapshot, container, usage_too=False)
         return
     if any(t.resource != "pods" for t in request.targets):
-        yield usage.list_metrics(request.namespace)
+        yield memory_usage.list_metrics(request.namespace)
     pods = [p for target in request.targets for p in _chosen(snapshot, request, target)]
     for pod in pods:
         yield from _pod_needs(snapshot, request, pod)
@@ -82,7 +82,7 @@ def _chosen(snapshot: Snapshot, request: Request, target: Target) -> list[Pod]:
 
 def _used(snapshot: Snapshot, pod: Pod) -> int | None:
     """Return the working set of a pod's containers together; None when none of them was measured."""
-    sizes = [s.size for c in pod.containers if (s := usage.read_usage(snapshot, c).working_set) is not None]
+    sizes = [s.size for c in pod.containers if (s := memory_usage.read_usage(snapshot, c).working_set) is not None]
     return sum(sizes) if sizes else None
 
 
@@ -254,12 +254,12 @@ def _diagnose_pod(
     findings = _findings(snapshot, pod, cases, request)
     asked = next((c for c in cases if c.container.name == subject and wishes != others), None)
     shown = asked or _shown(cases, findings)
-    tail: list[Section] = list(report.sections(shown))
+    tail: list[Section] = list(budget_report.sections(shown))
     if len(cases) > 1:
         tail.append(_overview(cases))
     if not shallow:
         order, why = _order(snapshot, pod) if node_view else (None, "asked for single pods only")
-        tail.append(report.node_table(shown, order, why, _used(snapshot, pod)))
+        tail.append(budget_report.node_table(shown, order, why, _used(snapshot, pod)))
     return Diagnosis(
         command=PLUGIN.name,
         target=pod.ref,
@@ -269,7 +269,7 @@ def _diagnose_pod(
         header=_header(snapshot, pod),
         tail=tuple(tail),
         manual=_manual(pod, shown, findings),
-        extra={"budget": report.as_json(shown)},
+        extra={"budget": budget_report.as_json(shown)},
     )
 
 
@@ -375,7 +375,7 @@ def _overview(cases: Iterable[Case]) -> Table:
     return Table("All containers", columns, tuple(rows))
 
 
-def _order(snapshot: Snapshot, pod: Pod) -> tuple[list[node.Candidate] | None, str]:
+def _order(snapshot: Snapshot, pod: Pod) -> tuple[list[node_memory.Candidate] | None, str]:
     """Return the eviction order of the pod's node, or why it is not known."""
     if not pod.node:
         return None, "the pod is on no node"
@@ -383,10 +383,12 @@ def _order(snapshot: Snapshot, pod: Pod) -> tuple[list[node.Candidate] | None, s
     listing = snapshot.list("pods", fields=need.fields)
     if not listing.complete:
         return None, f"the pods of {pod.node} were not seen: {listing.why}"
-    working_sets = usage.summary_usage(snapshot, pod.node)
+    working_sets = memory_usage.summary_usage(snapshot, pod.node)
     if not working_sets:
         return None, f"the kubelet of {pod.node} gave no statistics of its pods"
-    return node.eviction_order((p for raw in listing.items if (p := Pod(raw)).node == pod.node), working_sets), ""
+    return node_memory.eviction_order(
+        (p for raw in listing.items if (p := Pod(raw)).node == pod.node), working_sets
+    ), ""
 
 
 _USAGE_WORDS = {
@@ -406,7 +408,7 @@ def _gaps(snapshot: Snapshot, request: Request, pod: Pod, cases: list[Case]) -> 
         needs += _pod_needs(snapshot, request, pod)
         needs += [_node_pods(pod.node)] if pod.node else []
     else:
-        needs.append(usage.list_metrics(request.namespace))
+        needs.append(memory_usage.list_metrics(request.namespace))
         for case in cases:
             if case.kills:
                 needs += container_needs(snapshot, case.container, usage_too=False)

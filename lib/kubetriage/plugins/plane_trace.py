@@ -7,13 +7,23 @@ from datetime import datetime, timedelta
 
 from kubetriage.model import Diagnosis, Finding, Lines, NotSeen, Section, Severity, Table
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request
-from kubetriage.rules.plane import RULES, apf, apilog, apiserver, chain, etcd, findings, leases, webhooks
-from kubetriage.rules.plane.api_server_overloaded import yaml_lines
+from kubetriage.rules.plane import (
+    RULES,
+    admission_webhooks,
+    api_server,
+    api_server_log,
+    chain,
+    etcd_members,
+    findings,
+    leases,
+    priority_and_fairness,
+)
 from kubetriage.rules.plane.case import CLUSTER, EVENTS, NODES, OPENSHIFT_ETCD, PODS, Case, Leading, Writes
+from kubetriage.rules.plane.causes.api_server_overloaded import yaml_lines
+from kubetriage.rules.plane.incident_timeline import Fossil, fossils
 from kubetriage.rules.plane.thresholds import LIMITS, Limits, written
-from kubetriage.rules.plane.timeline import Fossil, fossils
 from kubetriage.snapshot import Dial, List, Log, Need, Raw, Snapshot
-from kubetriage.times import human_duration, parse_time
+from kubetriage.values.times import human_duration, parse_time
 
 _VERSION = Raw("/version", timeout=5.0)
 _SHOWN_FOSSILS = 20
@@ -27,15 +37,15 @@ def _case(snapshot: Snapshot, request: Request) -> Case:
 def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     """Ask what is cheap first, then the second samples, then what may hang while etcd is down: logs and events."""
     first: list[Need] = [
-        apiserver.LIVEZ,
-        apiserver.READYZ,
+        api_server.LIVEZ,
+        api_server.READYZ,
         _VERSION,
-        apiserver.METRICS[0],
+        api_server.METRICS[0],
         leases.SYSTEM_LEASES,
         leases.NODE_LEASES,
         NODES,
         PODS,
-        *webhooks.CONFIGURATIONS,
+        *admission_webhooks.CONFIGURATIONS,
     ]
     yield from first
     if not all(snapshot.knows(need) or _presumed(snapshot, need) for need in first):
@@ -46,16 +56,16 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     samples: list[Need] = []
     for pod in case.of("etcd"):
         for sample in (0, 1):
-            need = etcd.metrics_need(pod, sample, case.forward)
+            need = etcd_members.metrics_need(pod, sample, case.forward)
             if need is not None:
                 samples.append(need)
-    if snapshot.body(apiserver.METRICS[0].path) is not None:
-        samples.append(apiserver.METRICS[1])
+    if snapshot.body(api_server.METRICS[0].path) is not None:
+        samples.append(api_server.METRICS[1])
     else:
-        samples += apf.LEVELS
-    samples += apf.LOOKS
+        samples += priority_and_fairness.LEVELS
+    samples += priority_and_fairness.LOOKS
     if case.etcd_check_fails and not case.livez.hung:
-        yield apiserver.ETCD_CHECK
+        yield api_server.ETCD_CHECK
     for component in (leases.CONTROLLER_MANAGER, leases.SCHEDULER):
         lease = case.leases.leader(component)
         age = case.age(lease) if lease else None
@@ -65,17 +75,17 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     if not all(snapshot.knows(need) for need in samples):
         return
     for member in case.members:
-        yield etcd.log_need(member.pod)
-    if apilog.PLAIN.pod in snapshot.logged(apilog.PLAIN.namespace, apilog.PLAIN.container):
-        yield apilog.PLAIN
+        yield etcd_members.log_need(member.pod)
+    if api_server_log.PLAIN.pod in snapshot.logged(api_server_log.PLAIN.namespace, api_server_log.PLAIN.container):
+        yield api_server_log.PLAIN
     elif case.etcd_check_fails or case.writes is not Writes.FLOWING:
-        yield from apilog.log_needs(case.of("kube-apiserver"))
-    yield from webhooks.backends(case.webhooks)
+        yield from api_server_log.log_needs(case.of("kube-apiserver"))
+    yield from admission_webhooks.backends(case.webhooks)
     if case.webhooks:
-        yield webhooks.FAILED_CREATES
+        yield admission_webhooks.FAILED_CREATES
     yield EVENTS
     if any(level.pressed for level in case.levels):
-        yield from apf.MORE_LOOKS
+        yield from priority_and_fairness.MORE_LOOKS
 
 
 def _presumed(snapshot: Snapshot, need: Need) -> bool:
@@ -168,7 +178,7 @@ def _tail(case: Case, found: tuple[Finding, ...], timeline: tuple[Fossil, ...]) 
             rows.append((level.name, *("-" if c is None else f"{c:.0f}" for c in cells), rejected))
         columns = ("LEVEL", "NOMINAL SEATS", "SEATS NOW", "EXECUTING", "WAITING", "REJECTED")
         yield Table("API Priority and Fairness", columns, tuple(rows), wide=True)
-    floods = apf.floods(case.requests)
+    floods = priority_and_fairness.floods(case.requests)
     if floods:
         rows = [(f.level, f.user, f.verb, f.resource, str(f.requests), f"{f.share:.0%}") for f in floods[:10]]
         yield Table(
@@ -198,8 +208,8 @@ def _needless(need: Need, case: Case) -> bool:
         return not case.lost_nodes
     if need == leases.quorum_read(leases.CONTROLLER_MANAGER):
         return case.leading(leases.CONTROLLER_MANAGER) is Leading.BACK and case.writes is Writes.FLOWING
-    if need in apf.REQUESTS:
-        looked = any(case.snapshot.body(look.path, look.sample) is not None for look in apf.REQUESTS)
+    if need in priority_and_fairness.REQUESTS:
+        looked = any(case.snapshot.body(look.path, look.sample) is not None for look in priority_and_fairness.REQUESTS)
         return looked or not any(level.pressed for level in case.levels)
     if isinstance(need, Raw) and need.path.endswith("/proxy/metrics"):
         # A refused connection is evidence, not a gap.
@@ -208,7 +218,7 @@ def _needless(need: Need, case: Case) -> bool:
 
 
 def _gap(need: Need, snapshot: Snapshot) -> str:
-    if isinstance(need, Log) and need in apilog.log_needs(_case(snapshot, Request()).of("kube-apiserver")):
+    if isinstance(need, Log) and need in api_server_log.log_needs(_case(snapshot, Request()).of("kube-apiserver")):
         return f"log of API server {need.pod}: its words on etcd"
     if isinstance(need, Log):
         return f"log of etcd member {need.pod}: slow fsyncs and elections of the past"
@@ -225,8 +235,8 @@ def _gap(need: Need, snapshot: Snapshot) -> str:
     if isinstance(need, List):
         return _LISTS.get(need.resource, str(need)).format(place=need.namespace)
     if isinstance(need, Raw):
-        if need in (apiserver.LIVEZ, apiserver.READYZ) and snapshot.failure(need) is not None:
-            health = apiserver.read_health(snapshot, need)
+        if need in (api_server.LIVEZ, api_server.READYZ) and snapshot.failure(need) is not None:
+            health = api_server.read_health(snapshot, need)
             return "" if health.hung else f"{health.path}: the API server's own health checks"
         if need.path == "/metrics":
             return (
@@ -262,11 +272,27 @@ _BY_HAND = (
     ("kubectl get --raw '/livez?verbose'", chain.HEALTH, "whether the API server reaches etcd"),
     ("kubectl -n kube-system logs -l component=etcd", chain.DISK, "what the disk does"),
     ("kubectl get --raw .../pods/etcd-NODE:2381/proxy/metrics, twice", chain.QUORUM, "whether etcd commits"),
-    ("kubectl get --raw /metrics | grep apiserver_flowcontrol, twice", chain.LOAD, "whether clients are turned away"),
-    ("kubectl -n kube-system get lease kube-controller-manager -o yaml", chain.CONTROLLERS, "whether controllers run"),
+    (
+        "kubectl get --raw /metrics | grep apiserver_flowcontrol, twice",
+        chain.LOAD,
+        "whether clients are turned away",
+    ),
+    (
+        "kubectl -n kube-system get lease kube-controller-manager -o yaml",
+        chain.CONTROLLERS,
+        "whether controllers run",
+    ),
     ("kubectl -n kube-system get lease kube-scheduler -o yaml", chain.SCHEDULING, "whether pods are scheduled"),
-    ("kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations", chain.WEBHOOKS, "who must be asked"),
-    ("kubectl -n kube-node-lease get leases --sort-by=.spec.renewTime", chain.KUBELETS, "whether anybody can write"),
+    (
+        "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations",
+        chain.WEBHOOKS,
+        "who must be asked",
+    ),
+    (
+        "kubectl -n kube-node-lease get leases --sort-by=.spec.renewTime",
+        chain.KUBELETS,
+        "whether anybody can write",
+    ),
 )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.fields import Obj, uid_of
 from kubetriage.plugins import Request, Target
-from kubetriage.pods import Pod
-from kubetriage.resources import BY_PLURAL
+from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash.case import controller_ref, owner_uids
-from kubetriage.selectors import field_selector_matches, label_selector_matches, selector_text
 from kubetriage.snapshot import Get, List, Lookup, Need, Snapshot
+from kubetriage.values.fields import Obj, uid_of
+from kubetriage.values.resources import BY_PLURAL
+from kubetriage.values.selectors import field_selector_matches, label_selector_matches, selector_text
 
 CONTROLLERS = ("deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs")
 """Plural names of the workloads that stand for their pods."""

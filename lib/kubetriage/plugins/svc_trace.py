@@ -6,22 +6,35 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from kubetriage.fields import Obj, controller_of, labels, mapping, name_of, namespace_of, objects, text, uid_of
 from kubetriage.model import Diagnosis, Lines, NotSeen, Section, Severity, Table
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, not_seen, target_error
-from kubetriage.pods import Pod
-from kubetriage.resources import BY_PLURAL
+from kubetriage.readers.pods import Pod
 from kubetriage.rules import crash
 from kubetriage.rules.service import RULES
-from kubetriage.rules.service.behind import representatives, unready
 from kubetriage.rules.service.case import WORKLOADS, Backend, Options, Trace, World
-from kubetriage.rules.service.clients import client_ref
-from kubetriage.rules.service.entrances import CONTROLLER_SELECTOR, Entrance
-from kubetriage.rules.service.gateway import GATEWAY_NAME_LABEL, GROUP, ROUTE_KINDS, Route
-from kubetriage.rules.service.ingress import Ingress
-from kubetriage.rules.service.listeners import tried
-from kubetriage.rules.service.needs import (
+from kubetriage.rules.service.causes.no_local_endpoints import local_policies
+from kubetriage.rules.service.client_policies import client_ref
+from kubetriage.rules.service.client_symptoms import SYMPTOMS, fits
+from kubetriage.rules.service.gateway_objects import GATEWAY_NAME_LABEL, GROUP, ROUTE_KINDS, Route
+from kubetriage.rules.service.hop_table import Verdict, chain, judge
+from kubetriage.rules.service.ingress_entrances import CONTROLLER_SELECTOR, Entrance
+from kubetriage.rules.service.ingress_objects import Ingress
+from kubetriage.rules.service.pod_health import representatives, unready
+from kubetriage.rules.service.pod_listeners import tried
+from kubetriage.rules.service.routes_to_target import (
+    address_trace,
+    all_routes,
+    gateway_trace,
+    ingress_trace,
+    missing_port,
+    pod_trace,
+    read_address,
+    route_trace,
+    service_trace,
+    services_for,
+)
+from kubetriage.rules.service.trace_reads import (
     GROUPS,
     client_needs,
     dns_needs,
@@ -35,24 +48,11 @@ from kubetriage.rules.service.needs import (
     service_needs,
     upward_needs,
 )
-from kubetriage.rules.service.no_local_endpoints import local_policies
-from kubetriage.rules.service.symptoms import SYMPTOMS, fits
-from kubetriage.rules.service.trace import Verdict, chain, judge
-from kubetriage.rules.service.ways import (
-    address_trace,
-    all_routes,
-    gateway_trace,
-    ingress_trace,
-    missing_port,
-    pod_trace,
-    read_address,
-    route_trace,
-    service_trace,
-    services_for,
-)
 from kubetriage.rules.shapes import events_of_pods, without_managed_fields
-from kubetriage.selectors import field_selector_matches, label_selector_matches
 from kubetriage.snapshot import Get, List, Need, Snapshot
+from kubetriage.values.fields import Obj, controller_of, labels, mapping, name_of, namespace_of, objects, text, uid_of
+from kubetriage.values.resources import BY_PLURAL
+from kubetriage.values.selectors import field_selector_matches, label_selector_matches
 
 SCAN_PODS = 20
 """Unready pods that a scan looks at in detail, one of each Service: the reads of a scan stay bounded."""

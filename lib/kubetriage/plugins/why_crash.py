@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from kubetriage.fields import Obj, condition, dig, labels, name_of, namespace_of, text, uid_of
 from kubetriage.model import Diagnosis, Finding
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, not_seen, target_error
@@ -19,11 +18,12 @@ from kubetriage.plugins.selection import (
     pod_lists,
     selected_pods,
 )
-from kubetriage.pods import Pod
-from kubetriage.resources import BY_PLURAL
+from kubetriage.readers.pods import Pod
 from kubetriage.rules import crash
 from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.snapshot import Get, List, Log, Need, Raw, Snapshot
+from kubetriage.values.fields import Obj, condition, dig, labels, name_of, namespace_of, text, uid_of
+from kubetriage.values.resources import BY_PLURAL
 
 EVENTS_PER_POD_AT_MOST = 5
 """With more pods in need of a look in one namespace, its events are read in one list."""

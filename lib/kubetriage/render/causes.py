@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 
-from kubetriage.patterns import lazy
+from kubetriage.values.patterns import lazy
 
 LABELS = ("Meaning", "Told by", "Fix", "Source")
 """The labelled paragraphs that the docstring of every rule has."""

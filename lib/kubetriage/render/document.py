@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from kubetriage.model import Diagnosis, Evidence, Finding, Ref
-from kubetriage.times import format_time
+from kubetriage.values.times import format_time
 
 API_VERSION = "kubetriage.dev/v1"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from kubetriage.fields import Obj, mapping, text
+from kubetriage.values.fields import Obj, mapping, text
 
 
 def without_managed_fields(raw: Obj) -> Obj:

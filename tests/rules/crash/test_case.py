@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubetriage.pods import Pod
+from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash.case import Case, owner_needs
 from support.objects import (
     NOW,

@@ -3,12 +3,12 @@
 import pytest
 
 from kubetriage.model import Confidence, Severity
-from kubetriage.pods import Pod
+from kubetriage.readers.pods import Pod
 from kubetriage.rules import crash
-from kubetriage.rules.crash.context import edited_after, template_changes
-from kubetriage.rules.crash.init_container_waiting import services_named
+from kubetriage.rules.crash.causes.init_container_waiting import services_named
+from kubetriage.rules.crash.crash_context import edited_after, template_changes
 from kubetriage.snapshot import Get, List
-from kubetriage.times import parse_time
+from kubetriage.values.times import parse_time
 from support.objects import (
     at,
     back_off,

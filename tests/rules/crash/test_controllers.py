@@ -5,10 +5,10 @@ import pytest
 
 from kubetriage.model import Confidence, Severity
 from kubetriage.plugins import Request, Target, load
-from kubetriage.pods import Pod
-from kubetriage.resources import BY_KIND
+from kubetriage.readers.pods import Pod
 from kubetriage.rules import crash
 from kubetriage.rules.crash.case import ControllerCase
+from kubetriage.values.resources import BY_KIND
 from support.objects import NAMESPACE, at, cluster, event, obj, pod, status, terminated
 from support.offline import diagnosis
 

@@ -4,7 +4,7 @@
 import pytest
 
 from kubetriage.model import Confidence, Severity
-from kubetriage.pods import Pod
+from kubetriage.readers.pods import Pod
 from support.objects import at, container, crash_causes, crash_findings, event, obj, pod, ready_node, status, terminated
 from support.offline import answer, diagnosis
 

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubetriage.model import Confidence, Severity
-from kubetriage.pods import Pod
+from kubetriage.readers.pods import Pod
 from kubetriage.rules import crash
-from kubetriage.rules.crash import (
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.causes import (
     address_in_use,
     app_config_missing,
     app_error,
@@ -23,7 +24,6 @@ from kubetriage.rules.crash import (
     read_only_filesystem,
     runtime_out_of_memory,
 )
-from kubetriage.rules.crash.case import Case
 from kubetriage.snapshot import Get, List, Log
 from support.objects import (
     NAMESPACE,

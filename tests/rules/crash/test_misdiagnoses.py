@@ -5,9 +5,9 @@ The numbers of the tests follow the list of verified misdiagnoses that this suit
 
 import pytest
 
-from kubetriage.events import read_event
 from kubetriage.model import Severity
-from kubetriage.pods import Pod
+from kubetriage.readers.events import read_event
+from kubetriage.readers.pods import Pod
 from kubetriage.rules import crash
 from kubetriage.snapshot import Log
 from support.objects import (

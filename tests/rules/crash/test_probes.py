@@ -2,9 +2,9 @@
 
 import pytest
 
-from kubetriage.events import read_event
 from kubetriage.model import Confidence, Severity
-from kubetriage.rules.crash.probing import Failure, read_probe_event
+from kubetriage.readers.events import read_event
+from kubetriage.rules.crash.probes import Failure, read_probe_event
 from support.objects import (
     at,
     back_off,

@@ -3,10 +3,10 @@
 import pytest
 
 from kubetriage.model import Confidence
-from kubetriage.pods import Pod
+from kubetriage.readers.pods import Pod
 from kubetriage.rules import crash
 from kubetriage.rules.crash import scheduling
-from kubetriage.rules.crash.requests import amount_text, pod_request
+from kubetriage.rules.crash.resource_requests import amount_text, pod_request
 from kubetriage.rules.crash.scheduling import Block, parse_reasons
 from support.objects import at, cluster, container, crash_causes, crash_findings, event, obj, pod
 from support.offline import diagnosis

@@ -2,9 +2,9 @@
 
 import pytest
 
-from kubetriage.rules.memory.hotspot import GIB, MIB
-from kubetriage.rules.memory.remedy import flags_patch, rewritten
-from kubetriage.rules.memory.wishes import Wishes
+from kubetriage.rules.memory.budget_fixes import flags_patch, rewritten
+from kubetriage.rules.memory.ergonomics import GIB, MIB
+from kubetriage.rules.memory.overrides import Wishes
 from support.budgets import case, java, live, node, resources
 from support.objects import container, obj
 

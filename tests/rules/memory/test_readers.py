@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubetriage.rules.memory import jvm
-from kubetriage.rules.memory.hotspot import MIB
-from kubetriage.rules.memory.nmt import parse_nmt
-from kubetriage.rules.memory.procstatus import parse_status
+from kubetriage.rules.memory import jvm_areas
+from kubetriage.rules.memory.ergonomics import MIB
+from kubetriage.rules.memory.native_memory_tracking import parse_nmt
+from kubetriage.rules.memory.proc_status import parse_status
 
 # jcmd 1 VM.native_memory summary, shortened to some categories; sums of the totals kept.
 JDK11 = """1:
@@ -68,11 +68,11 @@ def test_jdk_11_in_kilobytes():
     assert found.committed == 3602432 * 1024
     assert (found.threads, found.classes) == (222, 463)
     areas = {name: size // MIB for name, size in found.areas.items()}
-    assert areas[jvm.HEAP] == 3072
-    assert areas[jvm.METASPACE] == 6
-    assert areas[jvm.DIRECT] == 200
-    assert areas[jvm.STACKS] == 22
-    assert areas[jvm.COLLECTOR] == 165
+    assert areas[jvm_areas.HEAP] == 3072
+    assert areas[jvm_areas.METASPACE] == 6
+    assert areas[jvm_areas.DIRECT] == 200
+    assert areas[jvm_areas.STACKS] == 22
+    assert areas[jvm_areas.COLLECTOR] == 165
     assert sum(found.areas.values()) == found.committed
 
 
@@ -80,16 +80,16 @@ def test_jdk_25_in_megabytes():
     found = parse_nmt(JDK25)
     areas = {name: size // MIB for name, size in found.areas.items()}
     assert (found.threads, found.classes) == (221, 476)
-    assert areas[jvm.METASPACE] == 61  # class space and metadata stand apart
-    assert areas[jvm.DIRECT] == 100
-    assert areas[jvm.OTHER] == 538 - 256 - 61 - 100 - 22 - 57
+    assert areas[jvm_areas.METASPACE] == 61  # class space and metadata stand apart
+    assert areas[jvm_areas.DIRECT] == 100
+    assert areas[jvm_areas.OTHER] == 538 - 256 - 61 - 100 - 22 - 57
     assert found.reserved == 1871 * MIB
 
 
 def test_plain_bytes():
     found = parse_nmt(BYTES)
-    assert found.areas[jvm.HEAP] == 536870912
-    assert found.areas[jvm.OTHER] == 562119615 - 536870912
+    assert found.areas[jvm_areas.HEAP] == 536870912
+    assert found.areas[jvm_areas.OTHER] == 562119615 - 536870912
 
 
 @pytest.mark.parametrize("text", ["", "Native memory tracking is not enabled", "Total: lots"])

@@ -3,8 +3,8 @@
 import pytest
 
 from kubetriage.rules.memory import runtimes
-from kubetriage.rules.memory.hotspot import GIB, MIB
-from kubetriage.rules.memory.process import Process, Variable
+from kubetriage.rules.memory.container_process import Process, Variable
+from kubetriage.rules.memory.ergonomics import GIB, MIB
 from support.budgets import case, live, resources
 from support.objects import container
 

@@ -3,8 +3,8 @@
 import pytest
 
 from kubetriage.rules.memory.budget import propose, total
-from kubetriage.rules.memory.hotspot import GIB, MIB
-from kubetriage.rules.memory.wishes import Margin, Wishes, parse_margin
+from kubetriage.rules.memory.ergonomics import GIB, MIB
+from kubetriage.rules.memory.overrides import Margin, Wishes, parse_margin
 from support.budgets import ORDERS, case, deployment, java, live, planned
 
 SERVER = [

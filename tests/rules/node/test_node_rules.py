@@ -9,8 +9,9 @@ import pytest
 from kubetriage.model import Confidence, Ref, Severity
 from kubetriage.plugins import Request, codes, load
 from kubetriage.render.text import patch_command
-from kubetriage.rules.node import RULES, node_problem
-from kubetriage.rules.node.contact import kubelet_path
+from kubetriage.rules.node import RULES
+from kubetriage.rules.node.causes import node_problem
+from kubetriage.rules.node.kubelet_contact import kubelet_path
 from kubetriage.snapshot import Body, Failure, List, Raw, Why
 from support.nodes import (
     LEADERS,

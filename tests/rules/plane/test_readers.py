@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubetriage.prometheus import Histogram
-from kubetriage.rules.plane import apilog, apiserver, etcd
-from kubetriage.rules.plane.figures import distribution, names, span
+from kubetriage.readers.prometheus import Histogram
+from kubetriage.rules.plane import api_server, api_server_log, etcd_members
+from kubetriage.rules.plane.figure_format import distribution, names, span
 from kubetriage.rules.plane.thresholds import LIMITS, Limit, written
 from kubetriage.snapshot import Body, Dial, Failure, Log, Raw, Snapshot, Why
 from support.plane import NOW, ago, zap
@@ -39,24 +39,26 @@ def pod(*command, env=(), labels=None):
     ],
 )
 def test_metrics_address(command, address):
-    got = etcd.metrics_address(pod(*command))
+    got = etcd_members.metrics_address(pod(*command))
     assert (got and (got.port, got.tls, got.routable)) == address
 
 
 def test_metrics_address_from_the_environment():
-    got = etcd.metrics_address(pod("etcd", env=[{"name": "ETCD_LISTEN_METRICS_URLS", "value": "https://0.0.0.0:9978"}]))
-    assert got == etcd.Address(9978, True, True)
+    got = etcd_members.metrics_address(
+        pod("etcd", env=[{"name": "ETCD_LISTEN_METRICS_URLS", "value": "https://0.0.0.0:9978"}])
+    )
+    assert got == etcd_members.Address(9978, True, True)
 
 
 def test_way_to_the_metrics():
     routable = pod("etcd", "--listen-metrics-urls=https://10.0.0.1:9978")
-    assert etcd.metrics_need(routable, 1, False) == Raw(
+    assert etcd_members.metrics_need(routable, 1, False) == Raw(
         "/api/v1/namespaces/kube-system/pods/https:etcd-a:9978/proxy/metrics", 1
     )
     loopback = pod("etcd", "--listen-metrics-urls=http://127.0.0.1:2381")
-    assert etcd.metrics_need(loopback, 0, False) is None
-    assert etcd.metrics_need(loopback, 1, True) == Dial("kube-system", "etcd-a", 2381, "/metrics", False, 1)
-    assert etcd.metrics_need(pod("etcd"), 0, True) == Dial("kube-system", "etcd-a", 2381, "/metrics")
+    assert etcd_members.metrics_need(loopback, 0, False) is None
+    assert etcd_members.metrics_need(loopback, 1, True) == Dial("kube-system", "etcd-a", 2381, "/metrics", False, 1)
+    assert etcd_members.metrics_need(pod("etcd"), 0, True) == Dial("kube-system", "etcd-a", 2381, "/metrics")
 
 
 @pytest.mark.parametrize(
@@ -71,19 +73,19 @@ def test_way_to_the_metrics():
     ],
 )
 def test_who_is_a_member(labels, member):
-    assert etcd.is_etcd(pod("etcd", labels=labels)) == member
+    assert etcd_members.is_etcd(pod("etcd", labels=labels)) == member
 
 
 def test_log_of_json_and_console_lines_say_the_same():
     fields = {"took": "1.302s", "expected-duration": "1s"}
     console = f"2026-01-02T11:59:00.000Z\twarn\twal/wal.go:805\tslow fdatasync\t{json.dumps(fields)}"
-    written_as_json = etcd.read_log(zap(ago(60), "slow fdatasync", **fields))
-    assert etcd.read_log(console).slow_fsyncs == written_as_json.slow_fsyncs
+    written_as_json = etcd_members.read_log(zap(ago(60), "slow fdatasync", **fields))
+    assert etcd_members.read_log(console).slow_fsyncs == written_as_json.slow_fsyncs
     assert written_as_json.slow_fsyncs[0].seconds == 1.302
 
 
 def test_every_kind_of_line():
-    log = etcd.read_log(
+    log = etcd_members.read_log(
         "\n".join(
             [
                 zap(ago(99), "starting etcd server"),
@@ -123,25 +125,25 @@ def test_every_kind_of_line():
 
 
 def test_a_member_that_started_again_is_not_closed():
-    log = etcd.read_log(zap(ago(30), "closed etcd server") + "\n" + zap(ago(20), "starting etcd server"))
+    log = etcd_members.read_log(zap(ago(30), "closed etcd server") + "\n" + zap(ago(20), "starting etcd server"))
     assert log.closed is None
 
 
 @settings(max_examples=80)
 @given(st.text())
 def test_logs_never_raise(content):
-    etcd.read_log(content)
+    etcd_members.read_log(content)
     snapshot = Snapshot(NOW)
     snapshot.add_log(Log("kube-system", "kube-apiserver", "kube-apiserver"), content)
-    apilog.read_remarks(snapshot, ())
-    snapshot.add_body(apiserver.LIVEZ, Body(content, 500))
-    apiserver.read_health(snapshot, apiserver.LIVEZ)
+    api_server_log.read_remarks(snapshot, ())
+    snapshot.add_body(api_server.LIVEZ, Body(content, 500))
+    api_server.read_health(snapshot, api_server.LIVEZ)
 
 
 def remarks(line, now=NOW):
     snapshot = Snapshot(now)
     snapshot.add_log(Log("kube-system", "kube-apiserver", "kube-apiserver"), line)
-    return apilog.read_remarks(snapshot, ())
+    return api_server_log.read_remarks(snapshot, ())
 
 
 def test_year_of_a_klog_line_is_the_readers():
@@ -155,10 +157,10 @@ def test_year_of_a_klog_line_is_the_readers():
 def health(body):
     snapshot = Snapshot(NOW)
     if isinstance(body, Failure):
-        snapshot.fail(apiserver.LIVEZ, body)
+        snapshot.fail(api_server.LIVEZ, body)
     elif body is not None:
-        snapshot.add_body(apiserver.LIVEZ, body)
-    return apiserver.read_health(snapshot, apiserver.LIVEZ)
+        snapshot.add_body(api_server.LIVEZ, body)
+    return api_server.read_health(snapshot, api_server.LIVEZ)
 
 
 def test_health():

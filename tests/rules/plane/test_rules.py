@@ -5,14 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from kubetriage.rules.plane import webhook_blocking
-from kubetriage.rules.plane.api_server_overloaded import isolation, yaml_lines
-from kubetriage.rules.plane.apiserver import METRICS
+from kubetriage.rules.plane.api_server import METRICS
 from kubetriage.rules.plane.case import Case
+from kubetriage.rules.plane.causes import webhook_blocking
+from kubetriage.rules.plane.causes.api_server_overloaded import isolation, yaml_lines
 from kubetriage.rules.plane.leases import quorum_read
 from kubetriage.rules.plane.thresholds import LIMITS, Limits
 from kubetriage.snapshot import Body, Dial, Failure, Snapshot, Why
-from kubetriage.times import format_time
+from kubetriage.values.times import format_time
 from support.plane import NOW, Plane, ago, flood, health, histogram, micro, timed_out, zap
 
 
@@ -731,13 +731,13 @@ def test_levels_from_the_dump_where_metrics_are_denied():
         "PriorityLevelName, ActiveQueues, IsIdle, IsQuiescing, WaitingRequests, ExecutingRequests, DispatchedRequests,"
         " RejectedRequests, TimedoutRequests, CancelledRequests"
     )
-    from kubetriage.rules.plane import apf
+    from kubetriage.rules.plane import priority_and_fairness
 
     rows = ["workload-low, 1, false, false, 3, 9, 100, {}, 0, 0", "exempt, 0, true, false, 0, 1, 9, 0, 0, 0"]
-    for need, number in zip(apf.LEVELS, (5, 25), strict=True):
+    for need, number in zip(priority_and_fairness.LEVELS, (5, 25), strict=True):
         plane.raw[need] = Body("\n".join([head, rows[0].format(number), rows[1]]))
     assert plane.causes() == ["ApiServerOverloaded"]
-    plane.raw[apf.LEVELS[1]] = plane.raw[apf.LEVELS[0]]
+    plane.raw[priority_and_fairness.LEVELS[1]] = plane.raw[priority_and_fairness.LEVELS[0]]
     assert plane.causes() == []
 
 

@@ -330,7 +330,7 @@ def test_an_impossible_symptom_is_said():
 
 
 def test_every_symptom_names_causes_that_exist():
-    from kubetriage.rules.service.symptoms import SYMPTOMS
+    from kubetriage.rules.service.client_symptoms import SYMPTOMS
 
     codes = {r.CODE for r in RULES}
     for symptom in SYMPTOMS.values():

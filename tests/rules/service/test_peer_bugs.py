@@ -3,7 +3,7 @@
 import pytest
 
 from kubetriage.model import Severity
-from kubetriage.rules.service.policies import Peer, Verdict, decide
+from kubetriage.rules.service.network_policies import Peer, Verdict, decide
 from support.services import (
     NS,
     answer,

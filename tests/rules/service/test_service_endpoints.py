@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubetriage.rules.service.endpoints import (
+from kubetriage.rules.service.service_endpoints import (
     count_port,
     declared_ports,
     derived_endpoints,

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubetriage.rules.service.gateway import grant_yaml, granted, hostnames_meet
-from kubetriage.rules.service.ingress import Ingress, best_path, host_matches, path_matches, read_backend
-from kubetriage.rules.service.policies import Verdict, admission, decide, peer_text, pod_peer, policy_types
-from kubetriage.rules.service.ways import read_address
+from kubetriage.rules.service.gateway_objects import grant_yaml, granted, hostnames_meet
+from kubetriage.rules.service.ingress_objects import Ingress, best_path, host_matches, path_matches, read_backend
+from kubetriage.rules.service.network_policies import Verdict, admission, decide, peer_text, pod_peer, policy_types
+from kubetriage.rules.service.routes_to_target import read_address
 from support.services import NS, container, ingress, pod, policy
 
 WEB = pod("web-1")

@@ -2,11 +2,7 @@
 
 import pytest
 
-from kubetriage.rules.service.selectors import (
-    matches_labels,
-    selector_edit,
-    selects,
-)
+from kubetriage.rules.service.selector_edits import matches_labels, selector_edit, selects
 
 
 def test_an_empty_service_selector_selects_nothing():

@@ -26,8 +26,10 @@ from types import ModuleType
 from typing import cast
 
 from kubetriage.model import Finding, Severity, ordered
-from kubetriage.pods import Pod
-from kubetriage.rules.crash import (
+from kubetriage.readers.pods import Pod
+from kubetriage.rules.crash import crash_context
+from kubetriage.rules.crash.case import Case, ControllerCase, log_need, owner_needs
+from kubetriage.rules.crash.causes import (
     aborted,
     address_in_use,
     admission_denied,
@@ -39,7 +41,6 @@ from kubetriage.rules.crash import (
     completed_but_restarted,
     config_map_key_not_found,
     config_map_not_found,
-    context,
     dependency_auth_failed,
     dependency_unreachable,
     disk_full,
@@ -103,7 +104,6 @@ from kubetriage.rules.crash import (
     volume_mount_error,
     wrong_architecture,
 )
-from kubetriage.rules.crash.case import Case, ControllerCase, log_need, owner_needs
 from kubetriage.snapshot import Get, List, Need, Snapshot
 
 TIERS: tuple[tuple[ModuleType, ...], ...] = (
@@ -194,7 +194,7 @@ CONCLUSIONS: tuple[ModuleType, ...] = (
     init_container_failed,
     restarted_then_stable,
     unknown,
-    context,
+    crash_context,
 )
 """What follows from all findings of a pod together, in this order."""
 

@@ -7,13 +7,24 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, cached_property
 
-from kubetriage.events import Events
-from kubetriage.fields import Obj, controller_of, dig, labels, name_of, namespace_of, number, objects, text, uid_of
 from kubetriage.model import Fix, Ref
-from kubetriage.pods import Container, Pod, Termination
-from kubetriage.resources import BY_KIND, BY_PLURAL
+from kubetriage.readers.events import Events
+from kubetriage.readers.pods import Container, Pod, Termination
 from kubetriage.snapshot import Get, Log, LogText, Lookup, Snapshot, State
-from kubetriage.times import parse_time
+from kubetriage.values.fields import (
+    Obj,
+    controller_of,
+    dig,
+    labels,
+    name_of,
+    namespace_of,
+    number,
+    objects,
+    text,
+    uid_of,
+)
+from kubetriage.values.resources import BY_KIND, BY_PLURAL
+from kubetriage.values.times import parse_time
 
 _MIRROR = "kubernetes.io/config.mirror"
 """Annotation of the API's copy of a static pod."""

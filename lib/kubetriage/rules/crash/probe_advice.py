@@ -5,15 +5,15 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, replace
 
-from kubetriage import logs
-from kubetriage.fields import number, objects, text, texts
 from kubetriage.model import Evidence, Fix
-from kubetriage.patterns import lazy
-from kubetriage.pods import Container
+from kubetriage.readers import logs
+from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.last_words import short
-from kubetriage.rules.crash.probing import Failure, Probe, ProbeEvent
+from kubetriage.rules.crash.probes import Failure, Probe, ProbeEvent
+from kubetriage.rules.crash.program_output import short
 from kubetriage.snapshot import LogText
+from kubetriage.values.fields import number, objects, text, texts
+from kubetriage.values.patterns import lazy
 
 _RECENT = 20
 """Lines after which an error in the log of a program that answers no longer tells of now."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kubetriage.fields import objects, text
-from kubetriage.pods import Pod
+from kubetriage.readers.pods import Pod
+from kubetriage.values.fields import objects, text
 
 PULL_SECRET_KEYS = {"kubernetes.io/dockerconfigjson": ".dockerconfigjson", "kubernetes.io/dockercfg": ".dockercfg"}
 """Secret types that the kubelet takes credentials from, with the key that each must have."""

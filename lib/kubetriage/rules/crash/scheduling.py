@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
-from kubetriage.fields import Obj, dig, flag, labels, name_of, objects, text, texts
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
-from kubetriage.patterns import lazy
-from kubetriage.pods import Pod
-from kubetriage.quantity import parse_quantity
+from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.requests import pod_request, requested_resources
+from kubetriage.rules.crash.resource_requests import pod_request, requested_resources
 from kubetriage.rules.shapes import lean_node
 from kubetriage.snapshot import List, Listing, Need, Snapshot
+from kubetriage.values.fields import Obj, dig, flag, labels, name_of, objects, text, texts
+from kubetriage.values.patterns import lazy
+from kubetriage.values.quantity import parse_quantity
 
 
 class Block(enum.Enum):

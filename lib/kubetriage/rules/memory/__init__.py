@@ -10,7 +10,8 @@ from types import ModuleType
 from typing import cast
 
 from kubetriage.model import Finding
-from kubetriage.rules.memory import (
+from kubetriage.rules.memory.case import Case
+from kubetriage.rules.memory.causes import (
     budget_exceeds_limit,
     child_oom_killed,
     headroom_too_small,
@@ -20,7 +21,6 @@ from kubetriage.rules.memory import (
     overcommit_risk,
     runtime_out_of_memory,
 )
-from kubetriage.rules.memory.case import Case
 
 RULES: tuple[ModuleType, ...] = (
     # What happened goes before what may happen.

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
-from kubetriage.rules.memory.flags import Lint
-from kubetriage.rules.memory.hotspot import MIB
+from kubetriage.rules.memory.ergonomics import MIB
+from kubetriage.rules.memory.jvm_flags import Lint
 
 Kind = Literal["flag", "environment", "default", "measured", "assumed", "unknown"]
 

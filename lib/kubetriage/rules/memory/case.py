@@ -9,16 +9,14 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
-from kubetriage.events import Event, Events, node_event_need, node_events
-from kubetriage.fields import mapping, objects, text, uid_of
 from kubetriage.model import Confidence, Evidence, Fix, Ref
-from kubetriage.patterns import lazy
-from kubetriage.pods import Container, Pod, Termination
-from kubetriage.quantity import parse_bytes, parse_millis
+from kubetriage.readers.events import Event, Events, node_event_need, node_events
+from kubetriage.readers.pods import Container, Pod, Termination
 from kubetriage.rules.crash import case as crash
-from kubetriage.rules.memory import jvm, node, process, runtimes, usage
+from kubetriage.rules.memory import container_process, jvm_areas, memory_usage, node_memory, runtimes
 from kubetriage.rules.memory.budget import Amount, Area, Budget, Limit, Model, Proposal, propose, with_observed
-from kubetriage.rules.memory.flags import (
+from kubetriage.rules.memory.ergonomics import ASSUMED_JDK, MIB, MODELLED, supports_containers
+from kubetriage.rules.memory.jvm_flags import (
     JVM_VARIABLES,
     JvmFlags,
     Lint,
@@ -29,9 +27,11 @@ from kubetriage.rules.memory.flags import (
     resolve,
     split_options,
 )
-from kubetriage.rules.memory.hotspot import ASSUMED_JDK, MIB, MODELLED, supports_containers
-from kubetriage.rules.memory.wishes import Wishes
+from kubetriage.rules.memory.overrides import Wishes
 from kubetriage.snapshot import Get, Log, Lookup, Need, Snapshot, State
+from kubetriage.values.fields import mapping, objects, text, uid_of
+from kubetriage.values.patterns import lazy
+from kubetriage.values.quantity import parse_bytes, parse_millis
 
 KilledBy = Literal["container", "pod", "node"]
 
@@ -136,17 +136,17 @@ class Case:
         return node_events(self.snapshot, self.pod.node, uid_of(self.node.obj))
 
     @cached_property
-    def usage(self) -> usage.Usage:
+    def usage(self) -> memory_usage.Usage:
         """What was measured."""
-        return usage.read_usage(self.snapshot, self.container)
+        return memory_usage.read_usage(self.snapshot, self.container)
 
     def _config_map(self, name: str) -> Lookup:
         return self.snapshot.get("configmaps", self.pod.namespace, name)
 
     @cached_property
-    def process(self) -> process.Process:
+    def process(self) -> container_process.Process:
         """Environment and command line."""
-        return process.read_process(self.container, self._config_map)
+        return container_process.read_process(self.container, self._config_map)
 
     @cached_property
     def log(self) -> str:
@@ -177,14 +177,14 @@ class Case:
         """The limit in force."""
         if self.wishes.limit is not None:
             return Limit(self.wishes.limit, "--what-if", "what-if")
-        return node.limit_of(self.container)
+        return node_memory.limit_of(self.container)
 
     @cached_property
     def request(self) -> Limit:
         """The memory request."""
         if self.wishes.request is not None:
             return Limit(self.wishes.request, "--what-if", "what-if")
-        return node.request_of(self.container)
+        return node_memory.request_of(self.container)
 
     @cached_property
     def budget(self) -> Budget:
@@ -209,7 +209,7 @@ class Case:
         near = self._events_near(end)
         killed_by, confidence, because = self._killer(near)
         lines = [(e, size) for e in near if (size := _resident(e)) is not None]
-        limit = node.limit_of(self.container).size
+        limit = node_memory.limit_of(self.container).size
         line = next((x for x in reversed(lines) if limit is None or x[1] <= limit * _FITS), None)
         told = next((e for e in reversed(near) if _of_the_node(e)), None) if killed_by == "node" else None
         event = line[0] if line is not None else told or next(iter(near[-1:]), None)
@@ -229,7 +229,7 @@ class Case:
         ]
 
     def _killer(self, near: Iterable[Event]) -> tuple[KilledBy, Confidence, str]:
-        own, whole = node.limit_of(self.container), node.pod_limit(self.pod)
+        own, whole = node_memory.limit_of(self.container), node_memory.pod_limit(self.pod)
         system = any(_of_the_node(e) for e in near)
         if own.size is None:
             if system:
@@ -268,14 +268,14 @@ class Case:
     def jvm_flag(self, name: str) -> str:
         """Quote a switch of the JVM that is on, and where it stands; empty where it is not."""
         model = self.budget.model.model if isinstance(self.budget.model, Extended) else self.budget.model
-        on = isinstance(model, jvm.JvmModel) and model.flags.switch(name)
-        return model.flags.source(name) if on and isinstance(model, jvm.JvmModel) else ""
+        on = isinstance(model, jvm_areas.JvmModel) and model.flags.switch(name)
+        return model.flags.source(name) if on and isinstance(model, jvm_areas.JvmModel) else ""
 
     @property
     def touched_at_start(self) -> tuple[int, str] | None:
         """Bytes of heap that the JVM touches while it starts (AlwaysPreTouch with -Xms), and the flag; else None."""
         model = self.budget.model.model if isinstance(self.budget.model, Extended) else self.budget.model
-        if not isinstance(model, jvm.JvmModel) or not model.flags.switch("AlwaysPreTouch"):
+        if not isinstance(model, jvm_areas.JvmModel) or not model.flags.switch("AlwaysPreTouch"):
             return None
         initial = model.initial_heap(self.limit.size)
         return (initial.size, initial.source) if initial.size is not None else None
@@ -327,7 +327,7 @@ def wanted_variable(name: str) -> bool:
 def container_needs(snapshot: Snapshot, container: Container, *, usage_too: bool = True) -> Iterator[Need]:
     """Say what to read about one container beside its pod."""
     pod = container.pod
-    yield from process.config_map_needs(container, wanted_variable)
+    yield from container_process.config_map_needs(container, wanted_variable)
     if not pod.uid or container.kind == "ephemeral":
         return
     if container.running or container.termination is not None:
@@ -340,7 +340,7 @@ def container_needs(snapshot: Snapshot, container: Container, *, usage_too: bool
             yield node_event_need(pod.node)
     yield from crash.owner_needs(snapshot, pod.raw)
     if usage_too:
-        yield from usage.usage_needs(snapshot, pod)
+        yield from memory_usage.usage_needs(snapshot, pod)
 
 
 # "Picked up JAVA_TOOL_OPTIONS: -Xmx1g" (JVM) and "NOTE: Picked up JDK_JAVA_OPTIONS: -Xmx1g" (launcher, 9 and later).
@@ -362,8 +362,8 @@ class _Builder:
         case = self.case
         model = self._model()
         extra = tuple(_volumes(case.container))
-        seen = case.limit.size if case.limit.size is not None else node.node_memory(case.node.obj)
-        if isinstance(model, jvm.JvmModel):
+        seen = case.limit.size if case.limit.size is not None else node_memory.node_memory(case.node.obj)
+        if isinstance(model, jvm_areas.JvmModel):
             seen = case.limit.size  # it knows the node's memory itself
         areas = model.areas(seen) if model is not None else extra
         if model is not None and extra:
@@ -388,9 +388,9 @@ class _Builder:
     def _decisive(self, budget: Budget) -> bool:
         """Tell whether the ceilings pass the limit only because of the assumed number of threads."""
         model = budget.model.model if isinstance(budget.model, Extended) else budget.model
-        if not self.assumed_threads or not isinstance(model, jvm.JvmModel) or (budget.margin or 0) >= 0:
+        if not self.assumed_threads or not isinstance(model, jvm_areas.JvmModel) or (budget.margin or 0) >= 0:
             return False
-        fewer = replace(model, threads=jvm.Count(_FEWEST_THREADS, True, ""))
+        fewer = replace(model, threads=jvm_areas.Count(_FEWEST_THREADS, True, ""))
         rest = sum(a.counted for a in budget.areas) - sum(a.counted for a in model.areas(budget.limit.size))
         total = rest + sum(a.counted for a in fewer.areas(budget.limit.size))
         return budget.limit.size is not None and total <= budget.limit.size
@@ -462,14 +462,14 @@ class _Builder:
         if flags.agents:
             self.unseen.append("what the agents take: " + ", ".join(flags.agents))
         self._container_support(jdk)
-        model = jvm.JvmModel(
+        model = jvm_areas.JvmModel(
             flags=flags,
             jdk=jdk,
             cpus=self._cpus(),
             arch=text(case.node.obj, "status", "nodeInfo", "architecture") or "amd64",
             threads=self._threads(),
             classes=self._classes(),
-            node_memory=node.node_memory(case.node.obj),
+            node_memory=node_memory.node_memory(case.node.obj),
             forced_collector=wishes.collector,
         )
         if model.machine(case.limit.size).memory > 0:
@@ -520,41 +520,41 @@ class _Builder:
             millis = parse_millis(mapping(resources, "limits").get("cpu"))
             if millis:
                 return -(-millis // 1000)
-        cpus = node.node_cpus(case.node.obj)
+        cpus = node_memory.node_cpus(case.node.obj)
         if cpus is None:
             self.assumptions.append("at least two CPUs (a server class machine), as the node was not seen")
         return cpus
 
-    def _threads(self) -> jvm.Count:
+    def _threads(self) -> jvm_areas.Count:
         case, wishes = self.case, self.case.wishes
         if wishes.threads is not None:
-            return jvm.Count(wishes.threads, True, "as stated")
+            return jvm_areas.Count(wishes.threads, True, "as stated")
         if wishes.nmt is not None and wishes.nmt.threads is not None:
-            return jvm.Count(wishes.nmt.threads, True, "NMT")
+            return jvm_areas.Count(wishes.nmt.threads, True, "NMT")
         if wishes.process is not None and wishes.process.threads is not None:
-            return jvm.Count(wishes.process.threads, True, "/proc/PID/status")
+            return jvm_areas.Count(wishes.process.threads, True, "/proc/PID/status")
         if case.usage.threads is not None:
-            return jvm.Count(case.usage.threads[0], True, case.usage.threads[1])
+            return jvm_areas.Count(case.usage.threads[0], True, case.usage.threads[1])
         planned = case.process.value("BPL_JVM_THREAD_COUNT")
         if planned is not None and planned.isascii() and planned.isdigit():
-            return jvm.Count(int(planned[:6]), True, "BPL_JVM_THREAD_COUNT")
+            return jvm_areas.Count(int(planned[:6]), True, "BPL_JVM_THREAD_COUNT")
         self.assumed_threads = True
         tomcat = "tomcat" in case.container.image or case.process.program == "catalina.sh"
         number = _TOMCAT_THREADS if tomcat else ASSUMED_THREADS
         self.assumptions.append(f"{number} threads (--threads says how many)")
-        return jvm.Count(number, False, "assumed")
+        return jvm_areas.Count(number, False, "assumed")
 
-    def _classes(self) -> jvm.Count:
+    def _classes(self) -> jvm_areas.Count:
         case, wishes = self.case, self.case.wishes
         if wishes.classes is not None:
-            return jvm.Count(wishes.classes, True, f"{wishes.classes} classes as stated")
+            return jvm_areas.Count(wishes.classes, True, f"{wishes.classes} classes as stated")
         if wishes.nmt is not None and wishes.nmt.classes is not None:
-            return jvm.Count(wishes.nmt.classes, True, f"{wishes.nmt.classes} classes (NMT)")
+            return jvm_areas.Count(wishes.nmt.classes, True, f"{wishes.nmt.classes} classes (NMT)")
         planned = case.process.value("BPL_JVM_LOADED_CLASS_COUNT")
         if planned is not None and planned.isascii() and planned.isdigit():
-            return jvm.Count(int(planned[:7]), True, f"{planned} classes (BPL_JVM_LOADED_CLASS_COUNT)")
-        self.assumptions.append(f"{jvm.ASSUMED_CLASSES} loaded classes (--classes says how many)")
-        return jvm.Count(jvm.ASSUMED_CLASSES, False, f"{jvm.ASSUMED_CLASSES} classes assumed")
+            return jvm_areas.Count(int(planned[:7]), True, f"{planned} classes (BPL_JVM_LOADED_CLASS_COUNT)")
+        self.assumptions.append(f"{jvm_areas.ASSUMED_CLASSES} loaded classes (--classes says how many)")
+        return jvm_areas.Count(jvm_areas.ASSUMED_CLASSES, False, f"{jvm_areas.ASSUMED_CLASSES} classes assumed")
 
     def _observed_areas(self) -> dict[str, Amount]:
         nmt = self.case.wishes.nmt
@@ -658,12 +658,12 @@ class Extended:
 
     def with_cap(self, flag: str, size: int) -> Extended:
         """Cap an area of the runtime, which must have flags for its areas."""
-        assert isinstance(self.model, jvm.JvmModel)
+        assert isinstance(self.model, jvm_areas.JvmModel)
         return replace(self, model=self.model.with_cap(flag, size))
 
     def cap_flag(self, flag: str, size: int) -> str:
         """Write a cap of the runtime, which must have flags for its areas."""
-        assert isinstance(self.model, jvm.JvmModel)
+        assert isinstance(self.model, jvm_areas.JvmModel)
         return self.model.cap_flag(flag, size)
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, get_args
 
-from kubetriage.patterns import lazy
 from kubetriage.rules.memory.budget import Amount, Area, Kind, Model
-from kubetriage.rules.memory.flags import Lint, Option, parse_size, split_options
-from kubetriage.rules.memory.hotspot import GIB, MIB
-from kubetriage.rules.memory.process import Process, base_name
+from kubetriage.rules.memory.container_process import Process, base_name
+from kubetriage.rules.memory.ergonomics import GIB, MIB
+from kubetriage.rules.memory.jvm_flags import Lint, Option, parse_size, split_options
+from kubetriage.values.patterns import lazy
 
 Runtime = Literal[
     "hotspot",

@@ -13,7 +13,8 @@ from types import ModuleType
 from typing import cast
 
 from kubetriage.model import Finding, RuledOut, ordered
-from kubetriage.rules.node import (
+from kubetriage.rules.node.case import NodeCase
+from kubetriage.rules.node.causes import (
     all_nodes_lost,
     container_runtime_down,
     container_runtime_slow,
@@ -33,8 +34,7 @@ from kubetriage.rules.node import (
     status_frozen,
     zone_outage,
 )
-from kubetriage.rules.node.case import NodeCase
-from kubetriage.times import human_duration
+from kubetriage.values.times import human_duration
 
 RULES: tuple[ModuleType, ...] = (
     # Is what the cluster shows current at all?

@@ -8,12 +8,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from kubetriage.events import Events, node_events
-from kubetriage.fields import Obj, condition, controller_of, dig, labels, name_of, namespace_of, objects, text, uid_of
 from kubetriage.model import Evidence, Fix, Ref
-from kubetriage.pods import Pod
-from kubetriage.quantity import format_bytes, parse_quantity
-from kubetriage.rules.node.contact import (
+from kubetriage.readers.events import Events, node_events
+from kubetriage.readers.pods import Pod
+from kubetriage.rules.node.eviction_timetable import (
+    Remediation,
+    Row,
+    Surroundings,
+    jobs_by_uid,
+    remediations,
+    timetable,
+)
+from kubetriage.rules.node.kubelet_contact import (
     NODE_LEASES,
     Contact,
     Probe,
@@ -28,10 +34,22 @@ from kubetriage.rules.node.contact import (
     read_witnesses,
     write_order,
 )
-from kubetriage.rules.node.scope import Cluster, Cutoffs, Plane, Scope, judge, read_plane, written
-from kubetriage.rules.node.timetable import Remediation, Row, Surroundings, jobs_by_uid, remediations, timetable
+from kubetriage.rules.node.outage_scope import Cluster, Cutoffs, Plane, Scope, judge, read_plane, written
 from kubetriage.snapshot import Listing, Lookup, Raw, Snapshot, State, Why
-from kubetriage.times import format_time, human_duration, parse_time
+from kubetriage.values.fields import (
+    Obj,
+    condition,
+    controller_of,
+    dig,
+    labels,
+    name_of,
+    namespace_of,
+    objects,
+    text,
+    uid_of,
+)
+from kubetriage.values.quantity import format_bytes, parse_quantity
+from kubetriage.values.times import format_time, human_duration, parse_time
 
 MANAGER_LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager"
 NODE_CHECKS = "/apis/remediation.medik8s.io/v1alpha1/nodehealthchecks"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import ModuleType
 
 from kubetriage.model import Finding
-from kubetriage.rules.plane import (
+from kubetriage.rules.plane.case import Case
+from kubetriage.rules.plane.causes import (
     api_server_overloaded,
     api_server_unready,
     certificate_expiring,
@@ -22,7 +23,6 @@ from kubetriage.rules.plane import (
     scheduler_down,
     webhook_blocking,
 )
-from kubetriage.rules.plane.case import Case
 
 RULES: tuple[ModuleType, ...] = (
     # What everything waits for.

@@ -9,17 +9,17 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from kubetriage.events import Event, read_event
-from kubetriage.fields import Obj, condition, labels, name_of, namespace_of, objects, text
 from kubetriage.model import Ref
-from kubetriage.prometheus import Window
-from kubetriage.rules.node.contact import grace_period
-from kubetriage.rules.node.scope import written
-from kubetriage.rules.plane import apf, apilog, apiserver, etcd, webhooks
+from kubetriage.readers.events import Event, read_event
+from kubetriage.readers.prometheus import Window
+from kubetriage.rules.node.kubelet_contact import grace_period
+from kubetriage.rules.node.outage_scope import written
+from kubetriage.rules.plane import admission_webhooks, api_server, api_server_log, etcd_members, priority_and_fairness
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, Lease, Leases, Quorum, read_quorum
 from kubetriage.rules.plane.thresholds import Limits
 from kubetriage.snapshot import List, Snapshot
-from kubetriage.times import parse_time
+from kubetriage.values.fields import Obj, condition, labels, name_of, namespace_of, objects, text
+from kubetriage.values.times import parse_time
 
 CLUSTER = Ref("Cluster", "", "control-plane")
 """What a finding about no single object is about."""
@@ -47,7 +47,7 @@ def component(pod: Obj) -> str:
 
     kubeadm, RKE2, kind and minikube label ``component``, kops ``k8s-app``, OpenShift ``app``.
     """
-    if etcd.is_etcd(pod):
+    if etcd_members.is_etcd(pod):
         return "etcd"
     marks = labels(pod, "metadata", "labels")
     for key in ("component", "k8s-app", "app"):
@@ -123,7 +123,7 @@ class Case:
         return any(key.startswith(_OPENSHIFT) for node in self.nodes for key in labels(node, "metadata", "labels"))
 
     @cached_property
-    def members(self) -> tuple[etcd.Member, ...]:
+    def members(self) -> tuple[etcd_members.Member, ...]:
         """The etcd members.
 
         While etcd hangs the list of pods may be missing although logs were saved, so a log makes a member too.
@@ -131,24 +131,24 @@ class Case:
         pods = self.of("etcd")
         if not pods:
             pods = tuple(_logged_member(name, self.snapshot) for name in self.snapshot.logged("kube-system", "etcd"))
-        return etcd.read_members(pods, self.snapshot, self.forward)
+        return etcd_members.read_members(pods, self.snapshot, self.forward)
 
     @cached_property
-    def livez(self) -> apiserver.Health:
+    def livez(self) -> api_server.Health:
         """The API server's own word on whether it lives."""
-        return apiserver.read_health(self.snapshot, apiserver.LIVEZ)
+        return api_server.read_health(self.snapshot, api_server.LIVEZ)
 
     @cached_property
-    def readyz(self) -> apiserver.Health:
+    def readyz(self) -> api_server.Health:
         """The API server's own word on whether it serves."""
-        return apiserver.read_health(self.snapshot, apiserver.READYZ)
+        return api_server.read_health(self.snapshot, api_server.READYZ)
 
     @cached_property
-    def remarks(self) -> tuple[apilog.Remark, ...]:
+    def remarks(self) -> tuple[api_server_log.Remark, ...]:
         """What the API servers' logs say of etcd and webhooks."""
-        return apilog.read_remarks(self.snapshot, self.of("kube-apiserver"))
+        return api_server_log.read_remarks(self.snapshot, self.of("kube-apiserver"))
 
-    def lately(self, kind: str, seconds: float) -> tuple[apilog.Remark, ...]:
+    def lately(self, kind: str, seconds: float) -> tuple[api_server_log.Remark, ...]:
         """Return the remarks of one kind of the last so many seconds."""
         limit = timedelta(seconds=seconds)
         return tuple(r for r in self.remarks if r.kind == kind and self.now - r.at <= limit)
@@ -161,13 +161,13 @@ class Case:
     @property
     def etcd_check(self) -> str:
         """The API server's reason for a failing etcd check, where it may be read."""
-        body = self.snapshot.body(apiserver.ETCD_CHECK.path)
+        body = self.snapshot.body(api_server.ETCD_CHECK.path)
         return body.text.strip()[:300] if body and body.status >= 500 else ""
 
     @cached_property
     def api(self) -> Window | None:
         """The API server's metrics."""
-        return apiserver.read_metrics(self.snapshot)
+        return api_server.read_metrics(self.snapshot)
 
     @cached_property
     def api_uptime(self) -> timedelta | None:
@@ -177,19 +177,19 @@ class Case:
         return timedelta(seconds=up) if 0 <= up < 1e9 else None
 
     @cached_property
-    def traffic(self) -> apiserver.EtcdTraffic | None:
+    def traffic(self) -> api_server.EtcdTraffic | None:
         """The API server's requests to etcd."""
-        return apiserver.etcd_traffic(self.api)
+        return api_server.etcd_traffic(self.api)
 
     @cached_property
-    def levels(self) -> tuple[apf.Level, ...]:
+    def levels(self) -> tuple[priority_and_fairness.Level, ...]:
         """The priority levels."""
-        return apf.read_levels(self.api, self.snapshot)
+        return priority_and_fairness.read_levels(self.api, self.snapshot)
 
     @cached_property
-    def requests(self) -> tuple[apf.Request, ...]:
+    def requests(self) -> tuple[priority_and_fairness.Request, ...]:
         """Requests that were seen waiting or executing."""
-        return apf.read_requests(self.snapshot)
+        return priority_and_fairness.read_requests(self.snapshot)
 
     @cached_property
     def leases(self) -> Leases:
@@ -197,9 +197,9 @@ class Case:
         return Leases.read(self.snapshot)
 
     @cached_property
-    def webhooks(self) -> tuple[webhooks.Webhook, ...]:
+    def webhooks(self) -> tuple[admission_webhooks.Webhook, ...]:
         """The admission webhooks."""
-        return webhooks.read_webhooks(self.snapshot)
+        return admission_webhooks.read_webhooks(self.snapshot)
 
     @cached_property
     def nodes(self) -> tuple[Obj, ...]:
@@ -255,7 +255,7 @@ class Case:
         # nobody marked since tell that nobody can write.
         if not self.leases.own and (others or len(self.leases.nodes) < _SEVERAL):
             return Writes.UNKNOWN
-        done = apiserver.lease_writes(self.api)
+        done = api_server.lease_writes(self.api)
         if done:
             return Writes.SLOW if self.etcd_check_fails else Writes.FLOWING
         return Writes.FROZEN if self.now - last.renewed > limit + self.snapshot.lag else Writes.UNKNOWN
@@ -292,8 +292,8 @@ class Case:
         The flow schemas ``kube-controller-manager`` and ``kube-scheduler`` select these users; one that waits for
         the leadership sends nothing but lease requests, and those fail while nobody can write.
         """
-        elections = apiserver.served(self.api, "system-leader-election")
-        return bool(elections and apiserver.served(self.api, name) and apiserver.lease_writes(self.api))
+        elections = api_server.served(self.api, "system-leader-election")
+        return bool(elections and api_server.served(self.api, name) and api_server.lease_writes(self.api))
 
     @cached_property
     def lost_nodes(self) -> tuple[str, ...]:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from kubetriage.fields import text
 from kubetriage.model import Finding, NotSeen, Severity
-from kubetriage.quantity import format_bytes
-from kubetriage.rules.plane import (
+from kubetriage.rules.plane.api_server import METRICS
+from kubetriage.rules.plane.case import Case, Leading, Writes
+from kubetriage.rules.plane.causes import (
     api_server_overloaded,
     api_server_unready,
     controllers_down,
@@ -28,14 +28,14 @@ from kubetriage.rules.plane import (
     scheduler_down,
     webhook_blocking,
 )
-from kubetriage.rules.plane.apiserver import METRICS
-from kubetriage.rules.plane.case import Case, Leading, Writes
-from kubetriage.rules.plane.etcd_slow_disk import disruptive
-from kubetriage.rules.plane.figures import count, distribution, names, span
+from kubetriage.rules.plane.causes.etcd_slow_disk import disruptive
+from kubetriage.rules.plane.causes.webhook_blocking import blocks
+from kubetriage.rules.plane.figure_format import count, distribution, names, span
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, SCHEDULER
 from kubetriage.rules.plane.thresholds import DEFAULT_QUOTA_BYTES
-from kubetriage.rules.plane.webhook_blocking import blocks
-from kubetriage.times import format_time, human_duration, parse_time
+from kubetriage.values.fields import text
+from kubetriage.values.quantity import format_bytes
+from kubetriage.values.times import format_time, human_duration, parse_time
 
 DISK = etcd_slow_disk.LINK
 QUORUM = etcd_down.LINK

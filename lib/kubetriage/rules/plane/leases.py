@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kubetriage.fields import Obj, labels, mapping, name_of, namespace_of, number, text
 from kubetriage.rules.plane.thresholds import CLOCK_SKEW
 from kubetriage.snapshot import Body, Failure, List, Raw, Snapshot, Why
-from kubetriage.times import parse_time
+from kubetriage.values.fields import Obj, labels, mapping, name_of, namespace_of, number, text
+from kubetriage.values.times import parse_time
 
 NODE_LEASES = List("leases", "kube-node-lease", cached=True, timeout=5.0)
 SYSTEM_LEASES = List("leases", "kube-system", cached=True, timeout=5.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from kubetriage.rules.service import (
+from kubetriage.rules.service.causes import (
     backend_port_not_found,
     backend_service_not_found,
     dns_not_ready,

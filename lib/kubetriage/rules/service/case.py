@@ -8,22 +8,22 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from kubetriage.fields import Obj, flag, labels, name_of, objects, text, uid_of
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
-from kubetriage.pods import Pod
-from kubetriage.resources import BY_PLURAL
+from kubetriage.readers.pods import Pod
 from kubetriage.rules import crash
 from kubetriage.rules.crash.case import controller_ref
-from kubetriage.rules.service import endpoints as eps
-from kubetriage.rules.service.ingress import Ingress, IngressPath
-from kubetriage.rules.service.selectors import selects
+from kubetriage.rules.service import service_endpoints as eps
+from kubetriage.rules.service.ingress_objects import Ingress, IngressPath
+from kubetriage.rules.service.selector_edits import selects
 from kubetriage.snapshot import Listing, Lookup, Snapshot, State
-from kubetriage.times import parse_time
+from kubetriage.values.fields import Obj, flag, labels, name_of, objects, text, uid_of
+from kubetriage.values.resources import BY_PLURAL
+from kubetriage.values.times import parse_time
 
 if TYPE_CHECKING:
-    from kubetriage.rules.service.entrances import Entrance
-    from kubetriage.rules.service.routes import Entry, Path
-    from kubetriage.rules.service.tls import SecretUse
+    from kubetriage.rules.service.gateway_routes import Entry, Path
+    from kubetriage.rules.service.ingress_entrances import Entrance
+    from kubetriage.rules.service.tls_secrets import SecretUse
 
 HopName = Literal["Pod", "Service", "NetworkPolicy", "Ingress", "Route", "Gateway", "DNS"]
 Proof = Literal["proven", "observed", "inferred"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from kubetriage.patterns import lazy
 from kubetriage.rules.service.case import Backend
+from kubetriage.values.patterns import lazy
 
 _IN_CLUSTER = lazy(r"([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.[a-z0-9.-]+)?\.?\Z", re.IGNORECASE)
 """<service>.<namespace>.svc[.<zone>] (kubernetes/dns specification.md, 1.1.0)."""

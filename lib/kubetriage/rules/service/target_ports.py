@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kubetriage.model import Fix
-from kubetriage.nearest import edit_distance
-from kubetriage.pods import Pod
-from kubetriage.rules.service import endpoints as eps
+from kubetriage.readers.pods import Pod
+from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.case import Backend, Trace
+from kubetriage.values.nearest import edit_distance
 
 
 @dataclass(frozen=True)

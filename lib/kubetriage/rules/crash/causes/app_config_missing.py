@@ -1,0 +1,233 @@
+"""The program says that a setting or a configuration file is missing, and ended because of it.
+
+Meaning: the image is fine; the pod does not give it what it needs to start: an environment variable, a property, a
+file.
+
+Told by: words in the last error of the crashed instance that say that configuration is missing, not merely that some
+lookup failed (a bare KeyError is AppError). Whether the variable is declared in the pod, and what is mounted where
+the file is expected, is looked up.
+
+Fix: declare the variable (env, envFrom) or mount the file; the nearest declared name is offered.
+
+Source: the messages of common configuration libraries (Spring Boot failure analyzers, Typesafe config, envconfig and
+env for Go, pydantic-settings, decouple, envalid, clap), of shells (${X:?}) and of official images' entrypoints.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+from kubetriage.model import Evidence, Finding, Fix
+from kubetriage.redact import secrecy
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.program_output import (
+    LastWords,
+    Said,
+    last_words,
+    mount_of,
+    short,
+    variable_state,
+    volume_words,
+)
+from kubetriage.snapshot import Get, Need
+from kubetriage.values.fields import mapping, objects, text
+from kubetriage.values.nearest import nearest
+from kubetriage.values.patterns import lazy
+
+CODE = "AppConfigMissing"
+
+_V = r"['\"`$]{0,2}\{?(?P<%s>[A-Za-z_][A-Za-z0-9_.-]{1,100}?)\}?['\"`]{0,2}"
+_MISSING = (
+    r"(?:is|are|was|were)? ?"
+    r"(?:not (?:set|defined|provided|specified|found|configured|present)|missing|required|undefined|unset|empty)"
+)
+# Each with the variable or property that it names, where it names one.
+_SETTINGS: tuple[re.Pattern[str], ...] = tuple(
+    lazy(pattern, re.IGNORECASE)
+    for pattern in (
+        # env for Go, envconfig, clap, many programs: environment variable "X" is not set
+        rf"(?:env(?:ironment)?[ _-]?var(?:iable)?s?|env var)s?:? {_V % 'a1'}:? {_MISSING}",
+        rf"(?:missing|required|undefined|no|unset|set the|specify|define|export|need|expected)(?: (?:required"
+        rf"|mandatory|the|an?|following|value for))*"
+        rf" env(?:ironment)?[ _-]?var(?:iable)?s?(?: is not set| not set)?[:=]? ?\[?{_V % 'a2'}(?=[\s,.;:'\"\])]|\Z)",
+        rf"(?:set|specify|define|provide) (?:the )?{_V % 'a3'} env(?:ironment)?(?: ?var| variable)",
+        rf"required key {_V % 'a4'} missing value",
+        # Variables in their usual spelling: X is not set, X must be set (also Rust's expect() with NotPresent)
+        r"(?-i:(?<![\w.])(?P<a5>[A-Z][A-Z0-9]*_[A-Z0-9_]{1,80}))['\"`]? (?:env\w* )?(?:is |was "
+        r"|are )?(?:not (?:set|defined|provided|specified|configured)"
+        r"|missing|required|undefined|unset|empty|must be (?:set|provided|specified|defined)|cannot be (?:empty"
+        r"|blank|null|undefined)|should not be empty)",
+        r"(?:missing|must specify|must set|must provide|you need to specify|required)(?: (?:required|config\w*"
+        r"|settings?|the))*:? ['\"`$]?"
+        r"(?-i:(?P<a6>[A-Z][A-Z0-9]*_[A-Z0-9_]{1,80}))",
+        # shells: ${X:?}, set -u
+        r"(?-i:(?P<a7>[A-Z][A-Z0-9_]{2,80})): (?:parameter (?:null or )?not set|unbound variable)",
+        r"\A\S{1,200}: (?:line )?\d{1,6}: (?-i:(?P<c2>[A-Z][A-Z0-9_]{2,80})): \S",
+        # python-decouple, Django, pydantic-settings
+        rf"{_V % 'a8'} not found\. Declare it as envvar",
+        r"the (?-i:(?P<a9>[A-Z][A-Z_]{2,60})) setting must not be empty",
+        r"validation errors? for \w*(?:Settings|Config)\w* (?P<b1>\w{2,80}) (?:Field required|field required)",
+        # Spring
+        r"Property: (?P<c3>[\w.\[\]-]{1,200}) Value: \"?null\"?(?=\s|\Z)",
+        r"could not resolve placeholder ['\"](?P<b2>[^'\"\s]{1,200})['\"]",
+        r"failed to configure a DataSource: ['\"](?P<b3>url)['\"] attribute is not specified",
+        # Typesafe config, viper, generic
+        r"no configuration setting found for key ['\"](?P<b4>[^'\"\s]{1,200})['\"]",
+        r"(?:missing|required)(?: required)? (?:config(?:uration)?|setting|property|parameter|option)(?: (?:key"
+        r"|value|property|parameter|option|setting))?"
+        rf"(?: is missing)?:? {_V % 'b5'}(?=[\s,.;:'\"]|\Z)",
+        rf"(?:config(?:uration)?|setting|property) (?:key |value |property "
+        rf"|option )?{_V % 'b6'} (?:is )?(?:not (?:set|defined|specified|configured)|missing|required)",
+        # joi, convict, envalid
+        r"config(?:uration)? validation error: \"(?P<b7>[\w.]{1,100})\" is required",
+        # Rails, official images of databases
+        r"missing [`'\"](?P<b8>secret_key_base)[`'\"]",
+        r"(?P<b9>superuser password) is not specified",
+        r"(?P<c1>password option) is not specified",
+    )
+)
+# A file that is configuration by its name or place; modules, libraries and data are not.
+_FILE = lazy(
+    r"['\"`(]?(?P<file>(?:/|\./|~/)?(?:[\w.@%+-]{1,100}/){0,20}[\w.@%+-]{1,100}\.(?:ya?ml|json|toml|conf|cfg"
+    r"|cnf|ini|properties|env|hcl"
+    r"|config|xml)|/(?:[\w.@%+-]{1,100}/){1,20}[\w.@%+-]{1,100}\.(?:crt|pem|key|jks|p12|pfx)|/(?:etc|config|conf|configs|run/secrets|var/run/secrets)/[\w.@%+/-]{1,200})['\"`)]?"
+)
+_FILE_MISSING = lazy(r"no such file or directory|\bENOENT\b|FileNotFound|NoSuchFile|\(2: ", re.IGNORECASE)
+# Words that are about the file only where they stand beside it: a key, a type or a user can be missing, too.
+_FILE_NAMED = lazy(
+    rf"{_FILE.pattern}:? (?:(?:was|is|could) )?(?:not (?:be )?found|does not exist|doesn't exist|(?:is )?missing)"
+    rf"|(?:cannot|can't|could not|couldn't|unable to|failed to) (?:find|locate) "
+    rf"(?:the )?(?:config\w* )?(?:file )?(?:at )?{_FILE.pattern.replace('<file>', '<found>')}"
+    rf"|(?:missing|no) (?:config\w* )?file:? {_FILE.pattern.replace('<file>', '<lost>')}",
+    re.IGNORECASE,
+)
+_NO_CONFIG_FILE = lazy(
+    r"config(?:uration)? file ['\"`]?(?P<file>[\w./@%+-]{1,200}?)['\"`]? (?:is |was |does )?(?:not (?:found"
+    r"|exist)|missing|\"?Not Found)"
+    r"|Config File \"(?P<viper>[\w./-]{1,100})\" Not Found in",
+    re.IGNORECASE,
+)
+_NOT_CONFIG = lazy(
+    r"Cannot find module|MODULE_NOT_FOUND|cannot open shared object|package\.json|node_modules|\.dll\b", re.IGNORECASE
+)
+
+
+def needs(case: Case) -> Iterator[Need]:
+    """Ask for the ConfigMap that is mounted where the missing file is expected."""
+    for words in last_words(case):
+        path = _missing_file(words)
+        found = mount_of(words.container, path[0]) if path else None
+        if found is not None:
+            name = text(found[1], "configMap", "name")
+            if name:
+                yield Get("configmaps", case.pod.namespace, name)
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find containers whose last error is missing configuration."""
+    for words in last_words(case):
+        for pattern in _SETTINGS:
+            said = words.find(pattern)
+            if said is not None:
+                yield _setting(case, words, said)
+                break
+        else:
+            file = _missing_file(words)
+            if file is not None:
+                yield _file(case, words, *file)
+
+
+def _missing_file(words: LastWords) -> tuple[str, Said] | None:
+    said = words.find(_NO_CONFIG_FILE, unless=_NOT_CONFIG)
+    if said is not None:
+        return said.match["file"] or said.match["viper"], said
+    said = words.find(_FILE_NAMED, unless=_NOT_CONFIG)
+    if said is not None:
+        return next(path for path in said.match.groupdict().values() if path), said
+    said = words.find(_FILE_MISSING, unless=_NOT_CONFIG)
+    named = _FILE.search(said.line) if said is not None else None
+    return (named["file"], said) if said is not None and named is not None else None
+
+
+def _setting(case: Case, words: LastWords, said: Said) -> Finding:
+    container, name = words.container, words.container.name
+    setting = next((g for g in said.match.groupdict().values() if g), "")
+    is_variable = bool(re.fullmatch(r"[A-Z][A-Z0-9_]*", setting))
+    evidence: list[Evidence] = []
+    fix = Fix(
+        f"Give {name} the setting that it names, in {case.workload_name}: an environment variable or a mounted file."
+    )
+    state = ""
+    if is_variable:
+        shown, state = variable_state(container, setting)
+        evidence.append(shown)
+        declared = [text(e, "name") for e in objects(container.spec, "env")]
+        close = nearest(setting, declared)
+        where = f"env of container {name} in {case.workload_name}"
+        if setting in declared:
+            fix = Fix(f"{setting} {state}: give it a value in {where}.")
+        elif close:
+            evidence.append(Evidence("spec", f"{container.spec_path}.env[{close}]", f"{close} is declared"))
+            fix = Fix(
+                f"Declare {setting} in {where}; {close} is declared there, one of the two names is probably a slip."
+            )
+        elif secrecy(setting):
+            fix = Fix(f"Declare {setting} in {where}, from a key of a Secret (valueFrom.secretKeyRef).")
+        else:
+            fix = Fix(f"Declare {setting} in {where}, or add it to a ConfigMap or Secret that envFrom names.")
+    what = f"the setting {setting}" if setting else "a setting"
+    told = f"; {setting} {state}" if state else ""
+    return words.finding(
+        CODE,
+        said.confidence,
+        f"{name} ended because {what} is missing: {short(said.line)}{told}.",
+        quoted=(said.line,),
+        evidence=evidence,
+        fix=(fix,),
+        details={"setting": setting} if setting else {},
+    )
+
+
+def _file(case: Case, words: LastWords, path: str, said: Said) -> Finding:
+    container, name = words.container, words.container.name
+    found = mount_of(container, path)
+    evidence: list[Evidence] = []
+    verify: list[str] = []
+    where = "nothing is mounted there"
+    fix = Fix(f"Put {path} into the image, or mount a ConfigMap or Secret with it in {case.workload_name}.")
+    if found is not None:
+        mount, volume = found
+        at = f"{container.spec_path}.volumeMounts[{text(mount, 'name')}]"
+        evidence.append(Evidence("spec", at, f"{text(mount, 'mountPath')} is {volume_words(volume)}"))
+        where = f"{text(mount, 'mountPath')} is {volume_words(volume)}"
+        config_map = text(volume, "configMap", "name")
+        looked = case.snapshot.get("configmaps", case.pod.namespace, config_map) if config_map else None
+        if looked is not None and looked.found:
+            keys = sorted({*mapping(looked.obj, "data"), *mapping(looked.obj, "binaryData")})
+            file = posixpath.basename(path)
+            close = nearest(file, keys)
+            held = ", ".join(keys[:8]) or "no keys"
+            evidence.append(Evidence("config", f"configmaps[{config_map}].data", held))
+            where = f"ConfigMap {config_map} is mounted at {text(mount, 'mountPath')} and has {held}"
+            fix = Fix(
+                f"Rename key {close} of ConfigMap {config_map} to {file}, or let {name} read {close}."
+                if close
+                else f"Add the key {file} to ConfigMap {config_map} in namespace {case.pod.namespace}."
+            )
+            verify.append(case.kubectl(f"get configmap {config_map} -o yaml"))
+        else:
+            fix = Fix(f"Put the file into {volume_words(volume)}, or correct the path {path} in {case.workload_name}.")
+    elif objects(container.spec, "volumeMounts") and not path.startswith("/"):
+        where = "its path is relative to the working directory"
+    return words.finding(
+        CODE,
+        said.confidence,
+        f"{name} ended because the file {path} is missing: {short(said.line)}; {where}.",
+        quoted=(said.line,),
+        evidence=evidence,
+        fix=(fix,),
+        verify=verify,
+        details={"file": path},
+    )

@@ -1,0 +1,178 @@
+"""The program ended by itself with an error.
+
+Meaning: Kubernetes, the node and the image did their part; the program started, ran and chose to exit with a code
+other than 0. Its last error, in its own words, is the best there is to know from outside.
+
+Told by: an exit code that is no signal, with reason Error, and no kill, probe or start failure that explains it. The
+last error in the log of the crashed instance is quoted: the end of a Java chain of causes, the last line of a Python
+traceback, a Go panic, an uncaught exception of Node, .NET, Ruby, PHP, the last line that tells of a failure. An empty
+log is said as such.
+
+Fix: what the error asks for; when the log is empty, make the program say why it exits.
+
+Source: core/v1 ContainerStateTerminated; exit codes by convention: 1 (most languages), 2 (Go panic, wrong usage), 3
+(JVM ExitOnOutOfMemoryError), 64 to 78 (sysexits.h), 101 (Rust panic), 124 (timeout), 134 (abort: .NET, V8), 255 (PHP
+fatal error, exit(-1)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
+from kubetriage.readers.logs import last_line
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.program_output import LastWords, last_words, short, variable_state
+from kubetriage.values.fields import objects, text
+from kubetriage.values.nearest import nearest
+from kubetriage.values.patterns import lazy
+from kubetriage.values.times import precise_duration
+
+CODE = "AppError"
+
+_NAMES = {
+    "java": "Java",
+    "python": "Python",
+    "node": "Node.js",
+    "go": "Go",
+    "dotnet": ".NET",
+    "ruby": "Ruby",
+    "rust": "Rust",
+    "php": "PHP",
+    "perl": "Perl",
+    "elixir": "Elixir",
+    "nginx": "nginx",
+}
+_CONVENTIONS = {
+    2: ("a Go panic or wrong usage of a command", ("go", "shell")),
+    3: ("the JVM with ExitOnOutOfMemoryError, among others", ("java",)),
+    64: ("wrong usage (sysexits.h)", ()),
+    78: ("wrong configuration (sysexits.h)", ()),
+    101: ("a Rust panic", ("rust",)),
+    124: ("the time limit of timeout(1)", ()),
+    134: ("abort(), by which .NET and V8 end", ("dotnet", "node")),
+    255: ("a PHP fatal error, or exit(-1)", ("php",)),
+}
+# A lookup by a name in the spelling of environment variables: os.environ['X'], ENV.fetch("X").
+_QUOTED = lazy(r"KeyError: ['\"](?P<name>[A-Z][A-Z0-9_]{2,80})['\"]|key not found: :?\"(?P<key>[A-Z][A-Z0-9_]{2,80})\"")
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find containers that ended by themselves, with the error that they wrote."""
+    for words in last_words(case, shells=True):
+        if words.error is not None:
+            yield _told(case, words)
+        elif words.text:
+            yield _untold(words)
+        else:
+            yield _silent(case, words)
+
+
+def _life(words: LastWords) -> str:
+    life = words.end.lifetime
+    if life is None:
+        return ""
+    return (
+        " within a second of its start" if life < timedelta(seconds=1) else f" {precise_duration(life)} after its start"
+    )
+
+
+def _told(case: Case, words: LastWords) -> Finding:
+    error = words.error
+    assert error is not None
+    name = words.container.name
+    language = _NAMES.get(error.language, "")
+    kind = f" with an uncaught {language} error" if language and error.weight == "fatal" and language != "nginx" else ""
+    evidence: list[Evidence] = []
+    fixes = [Fix(f"Fix what {name} of {case.workload_name} reports: {short(error.summary)}.")]
+    hint = ""
+    looked = _QUOTED.search(error.summary)
+    if looked is not None:
+        variable = looked["name"] or looked["key"]
+        shown, state = variable_state(words.container, variable)
+        evidence.append(shown)
+        hint = f"; as an environment variable, {variable} {state}"
+        close = nearest(variable, (text(e, "name") for e in objects(words.container.spec, "env")))
+        near = f" ({close} is declared)" if close else ""
+        fixes = [
+            Fix(
+                f"If {variable} is an environment variable, declare it for container {name} in "
+                f"{case.workload_name}{near}."
+            )
+        ]
+    return words.finding(
+        CODE,
+        words.confidence,
+        f"{name} exited with code {words.end.exit_code}{_life(words)}{kind}: {short(error.summary)}{hint}.",
+        evidence=[*evidence, *_convention(words)],
+        ruled_out=_rivals(words),
+        fix=fixes,
+        details={key: value for key, value in (("language", error.language), ("error", error.name)) if value},
+    )
+
+
+def _untold(words: LastWords) -> Finding:
+    name = words.container.name
+    line = last_line(words.text)
+    return words.finding(
+        CODE,
+        Confidence.LIKELY,
+        f"{name} exited with code {words.end.exit_code}{_life(words)}; it tells of no error, its last line is: "
+        f"{short(line)}.",
+        quoted=(line,),
+        evidence=_convention(words),
+        ruled_out=_rivals(words),
+        fix=(Fix(f"Make {name} log why it exits; until then start at what it does after its last line."),),
+    )
+
+
+def _silent(case: Case, words: LastWords) -> Finding:
+    name = words.container.name
+    code = words.end.exit_code
+    if words.seen:
+        what = f"{name} exited with code {code}{_life(words)} and wrote nothing to its log"
+        confidence = Confidence.LIKELY
+        proof = [Evidence("log", name, "(empty)")]
+    else:
+        what = f"{name} exited with code {code}{_life(words)}; its log was not seen ({words.why or 'not read'})"
+        confidence = Confidence.POSSIBLE
+        proof = []
+    command = " ".join([*_texts(words, "command"), *_texts(words, "args")])
+    if command:
+        proof.append(Evidence("spec", f"{words.container.spec_path}.command", command[:300]))
+    fix = (
+        f"Make {name} of {case.workload_name} log to stdout or stderr (does it log to a file?), or run its "
+        f"command by hand in the "
+        f"same image; with terminationMessagePolicy FallbackToLogsOnError the last output stays in the status."
+        if words.seen
+        else f"Read the log of {name}: {words.case.log_command(words.container)}"
+    )
+    return words.finding(
+        CODE,
+        confidence,
+        f"{what}.",
+        evidence=[*proof, *_convention(words)],
+        ruled_out=_rivals(words),
+        fix=(Fix(fix),),
+    )
+
+
+def _texts(words: LastWords, field: str) -> list[str]:
+    value = words.container.spec.get(field)
+    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
+
+
+def _convention(words: LastWords) -> list[Evidence]:
+    """Say what the exit code means by convention, unless the language of the log speaks against it."""
+    known = _CONVENTIONS.get(words.end.exit_code or 0)
+    if known is None or (known[1] and words.language and words.language not in (*known[1], "text", "json", "logfmt")):
+        return []
+    return [Evidence("status", f"{words.end.at}.exitCode", f"{words.end.exit_code}: by convention {known[0]}")]
+
+
+def _rivals(words: LastWords) -> list[RuledOut]:
+    reason = words.end.reason or "not given"
+    return [
+        RuledOut("OOMKilled", f"the reason is {reason}, not OOMKilled, and exit code {words.end.exit_code} is not 137"),
+    ]

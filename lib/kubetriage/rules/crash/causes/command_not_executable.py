@@ -1,0 +1,71 @@
+"""The program exists but may not be run.
+
+Meaning: the file has no execute permission for the container's user, is a directory, lies on a volume mounted
+noexec, or is a script of a ConfigMap or Secret without a ``#!`` line.
+
+Told by: ``permission denied`` or ``is a directory`` after ``exec`` in the runtime's words, or exit code 126 together
+with the shell's own last line. Words like "permission denied" elsewhere in a log are another cause.
+
+Fix: chmod +x in the image (COPY --chmod=755), or run the script through its interpreter. For files of a ConfigMap or
+Secret volume set defaultMode 0755.
+
+Source: execve(2) EACCES; POSIX shell exit status 126; runc init_linux.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.model import Confidence, Finding
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.start_failures import Start, StartFailure, start_failures
+
+CODE = "CommandNotExecutable"
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Name programs that cannot be run as they are."""
+    for failure in start_failures(case, Start.NOT_EXECUTABLE, Start.FORMAT):
+        if failure.kind is Start.FORMAT:
+            # Text has no architecture: the kernel misses its first line. What lies in the image may be anything.
+            volume = failure.configuration_volume
+            if volume:
+                yield failure.finding(
+                    CODE,
+                    f"The kernel cannot run {failure.program} of container {failure.container.name}: a script needs a "
+                    "first line that names its interpreter.",
+                    case.template_fix(
+                        f"Begin {failure.program} in volume {volume} with #!/bin/sh (or its interpreter), without a "
+                        "blank or an empty line before it."
+                    ),
+                    confidence=Confidence.LIKELY,
+                )
+            continue
+        message, words = _say(failure)
+        yield failure.finding(CODE, message, case.template_fix(words))
+
+
+def _say(failure: StartFailure) -> tuple[str, str]:
+    name, image = failure.container.name, failure.container.image
+    program = failure.program or "its program"
+    if not failure.words:
+        return (
+            f"Container {name} ended with 126, which a shell returns for a command that it may not run.",
+            f"Check the permissions of every command in {failure.command or 'the entrypoint'} in {image}.",
+        )
+    if "is a directory" in failure.words.lower():
+        return (
+            f"Container {name} cannot start: {program} is a directory.",
+            f"Name the program itself in command of container {name} in {failure.case.workload_name}.",
+        )
+    volume = failure.configuration_volume
+    if volume:
+        return (
+            f"Container {name} may not run {program}: files of volume {volume} have no execute permission.",
+            f"Set defaultMode: 0755 for volume {volume} in {failure.case.workload_name}, or run it with sh {program}.",
+        )
+    return (
+        f"Container {name} may not run {program}: permission denied.",
+        f"Make {program} executable for the container's user in image {image} (chmod +x, COPY --chmod=755), or run "
+        "it through its interpreter.",
+    )

@@ -1,0 +1,136 @@
+"""A volume or the container's file system is full, and the program ended because of it.
+
+Meaning: a write failed with ENOSPC (or EDQUOT, a quota). Restarting does not free space; the next start fails at the
+same place unless the program cleans up.
+
+Told by: "No space left on device" or its equivalent in the last error of the crashed instance, or in the runtime's
+words about an image that it cannot unpack or a container that it cannot make (then the node's disk is full). The path
+in a program's message is looked up among the mounts. Told apart from eviction for ephemeral storage (the kubelet ends
+the pod then), from the 64 MiB of /dev/shm, and from the kernel's limit on inotify watches, which has the same errno.
+
+Fix: grow the PersistentVolumeClaim or the emptyDir's sizeLimit, or remove what fills it; for /dev/shm mount an
+emptyDir with medium Memory; for inotify raise fs.inotify limits on the node.
+
+Source: errno(3) ENOSPC and EDQUOT, inotify(7); containerd mounts /dev/shm with 64 MiB by default.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from kubetriage.model import Evidence, Finding, Fix
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.image_pulls import Pull, pull_failures
+from kubetriage.rules.crash.program_output import LastWords, Said, last_words, mount_of, path_near, short, volume_words
+from kubetriage.rules.crash.start_failures import Start, start_failures
+from kubetriage.values.fields import text
+from kubetriage.values.patterns import lazy
+
+CODE = "DiskFull"
+
+# strerror(ENOSPC, EDQUOT) of glibc and musl, Node's and Java's names, Windows' words, databases' own.
+_FULL = lazy(
+    r"no space left on device|\bENOSPC\b|disk quota exceeded|\bEDQUOT\b|not enough (?:disk )?space|errno 28\b"
+    r"|os error 28\b"
+    r"|database or disk is full|insufficient disk space|disk is full|filesystem is full|could not extend file",
+    re.IGNORECASE,
+)
+_WATCHES = lazy(r"inotify|file watchers|\bwatch\b", re.IGNORECASE)
+_SHM = lazy(r"dev/shm|shared memory|shm_open|sem_open|could not resize shared memory", re.IGNORECASE)
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find nodes without room for an image or a container, and containers whose last error is a full disk."""
+    node = case.pod.node or "the node"
+    fix = Fix(
+        f"Free disk space on {node} (unused images, logs, finished pods), or enlarge its disk; kubectl node-triage "
+        f"{node} shows more."
+    )
+    for pull in pull_failures(case, Pull.SPACE):
+        yield pull.finding(CODE, f"{node} has no disk space left to unpack image {pull.image}.", [fix])
+    for start in start_failures(case, Start.SPACE):
+        message = f"{node} has no disk space left to make container {start.container.name}: {start.words}."
+        yield start.finding(CODE, message, fix)
+    for words in last_words(case):
+        said = words.find(_FULL)
+        if said is not None:
+            yield _finding(case, words, said)
+
+
+def _finding(case: Case, words: LastWords, said: Said) -> Finding:
+    name = words.container.name
+    if _WATCHES.search(said.line):
+        return words.finding(
+            CODE,
+            said.confidence,
+            f"{name} ended because the node allows no more inotify watches; the error has the words of a full disk: "
+            f"{short(said.line)}.",
+            quoted=(said.line,),
+            fix=(
+                Fix(
+                    f"Raise fs.inotify.max_user_watches and max_user_instances on node "
+                    f"{case.pod.node or 'of the pod'}, or "
+                    f"let {name} watch fewer files."
+                ),
+            ),
+        )
+    if _SHM.search(said.line):
+        spec = words.container.patch(
+            {"volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}]},  # noqa: S108
+            volumes=[{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}}],
+        )
+        return words.finding(
+            CODE,
+            said.confidence,
+            f"{name} ended because /dev/shm is full; a container gets 64 MiB of it: {short(said.line)}.",
+            quoted=(said.line,),
+            fix=(
+                case.template_fix(
+                    f"Mount an emptyDir with medium Memory at /dev/shm of {case.workload_name}; it counts as memory of "
+                    f"{name}, so leave room in its memory limit.",
+                    spec,
+                ),
+            ),
+        )
+    path = path_near(said.line, said.match.start())
+    found = mount_of(words.container, path) if path else None
+    where = " on its own file system" if path else ""
+    evidence = []
+    fix = Fix(
+        f"Find what fills the disk of {name} (kubectl exec, df -h and du); write large data to a volume that is "
+        f"sized for it."
+    )
+    verify = [case.kubectl(f"describe pod {case.pod.name}")]
+    if found is not None:
+        mount, volume = found
+        where = f" on {volume_words(volume)}"
+        at = f"{words.container.spec_path}.volumeMounts[{text(mount, 'name')}]"
+        evidence.append(Evidence("spec", at, f"{text(mount, 'mountPath')} is {volume_words(volume)}"))
+        claim = text(volume, "persistentVolumeClaim", "claimName")
+        if claim:
+            fix = Fix(
+                f"Raise spec.resources.requests.storage of PersistentVolumeClaim {claim} (if its StorageClass allows "
+                f"expansion), or delete what fills it."
+            )
+            verify.insert(0, case.kubectl(f"get pvc {claim} -o wide"))
+        elif "emptyDir" in volume:
+            limit = text(volume, "emptyDir", "sizeLimit")
+            size = f" above {limit}" if limit else ""
+            fix = Fix(f"Raise the emptyDir sizeLimit{size} of volume {text(volume, 'name')}, or write less to it.")
+    elif path:
+        fix = Fix(
+            f"{path} is on the container's writable layer, which shares the disk of node "
+            f"{case.pod.node or '(unknown)'}: free "
+            f"space there, or mount a volume for it."
+        )
+    target = f" writing {path}" if path else ""
+    return words.finding(
+        CODE,
+        said.confidence,
+        f"{name} ended because no space is left{where}{target}: {short(said.line)}.",
+        quoted=(said.line,),
+        evidence=evidence,
+        fix=(fix,),
+        verify=verify,
+    )

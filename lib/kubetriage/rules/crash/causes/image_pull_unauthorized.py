@@ -1,0 +1,112 @@
+"""The registry refused the credentials of the pull, or asked for some.
+
+Meaning: the image may well exist, but the kubelet was not allowed to read it: no imagePullSecret, one for another
+registry, one that expired (ECR tokens last 12 hours), or an account without access.
+
+Told by: HTTP 401 or 403, ``unauthorized``, ``denied`` or ``no basic auth credentials`` in the pull error. Many
+registries answer "denied" for repositories that do not exist, too; then both are said, and what is visible decides
+which is likelier: a pod that pulled from the same repository proves that it exists.
+
+Fix: create a docker-registry Secret for that registry and name it in imagePullSecrets of the pod template or of the
+ServiceAccount; renew an expired one. Pods keep the list that they were created with.
+
+Source: OCI distribution specification, error codes UNAUTHORIZED and DENIED; ServiceAccount admission plugin
+(imagePullSecrets are copied into the pod when it is created).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from kubetriage.model import Confidence, Evidence, Finding, RuledOut
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.causes.image_not_found import is_official
+from kubetriage.rules.crash.image_pulls import Pull, PullFailure, pull_failures
+from kubetriage.rules.crash.pull_secrets import pull_secret_names, service_account
+from kubetriage.snapshot import Get, Need
+from kubetriage.values.fields import objects, text
+from kubetriage.values.patterns import lazy
+
+CODE = "ImagePullUnauthorized"
+
+_STATUS = lazy(r"40[13] (?:Unauthorized|Forbidden)|authorization token has expired|no basic auth credentials")
+
+
+# Registries that know the node's own identity.
+_CLOUD = (
+    (".dkr.ecr.", "A login of ECR lasts 12 hours; nodes with a role that may read the repository need none."),
+    (".pkg.dev", "Nodes of GKE need none when their service account has the role artifactregistry.reader."),
+    ("gcr.io", "Nodes of GKE need none when their service account has the role artifactregistry.reader."),
+    (".azurecr.io", "Nodes of AKS need none when the registry is attached (az aks update --attach-acr)."),
+)
+
+
+def needs(case: Case) -> Iterable[Need]:
+    """Ask for the ServiceAccount, whose pull secrets may have come after the pod."""
+    if any(pull_failures(case, Pull.DENIED, Pull.EITHER)):
+        yield Get("serviceaccounts", case.pod.namespace, service_account(case.pod))
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Name images that the registry does not hand out."""
+    for failure in pull_failures(case, Pull.DENIED, Pull.EITHER):
+        if failure.kind is Pull.EITHER and is_official(failure):
+            continue
+        yield _finding(failure)
+
+
+def _finding(failure: PullFailure) -> Finding:
+    case, image = failure.case, failure.parsed
+    names = pull_secret_names(case.pod)
+    late = _secrets_since(case) if not names else ()
+    others = [name for name, _ in failure.others]
+    evidence = [
+        Evidence("spec", "spec.imagePullSecrets", ", ".join(names) or "<none>"),
+    ]
+    ruled_out = []
+    confidence = Confidence.CONFIRMED
+    message = f"{image.registry} refused to hand out {failure.image}{_status(failure.error)}."
+    if names:
+        message += f" The pod's pull secret is {', '.join(names)}."
+        words = (
+            f"Check that Secret {names[0]} holds a login for {image.registry} that may read {image.repository} and "
+            "has not expired; then delete the pod."
+        )
+    elif late:
+        message += f" The pod has no pull secret; its ServiceAccount got {', '.join(late)} after the pod was made."
+        words = f"Recreate the pod, so that it gets imagePullSecrets {', '.join(late)} of its ServiceAccount."
+    else:
+        message += " The pod has no pull secret."
+        words = (
+            f"Create a pull secret (kubectl -n {case.pod.namespace} create secret docker-registry REGISTRY-LOGIN "
+            f"--docker-server={image.registry} --docker-username=... --docker-password=...) and name it in "
+            f"imagePullSecrets of {case.workload_name}."
+        )
+    words += next((f" {hint}" for host, hint in _CLOUD if host in image.registry), "")
+    if failure.kind is Pull.EITHER:
+        if others:
+            evidence.append(Evidence("status", f"pod/{others[0]}", f"runs an image of {image.path}"))
+            ruled_out.append(RuledOut("ImageNotFound", f"pod {others[0]} runs an image of this repository"))
+        else:
+            confidence = Confidence.LIKELY if not names else Confidence.POSSIBLE
+            message += f" It says the same when {image.repository} does not exist."
+            words += f" First check the spelling of {failure.image}."
+    return failure.finding(
+        CODE,
+        message,
+        [failure.case.template_fix(words)],
+        confidence=confidence,
+        evidence=evidence,
+        ruled_out=ruled_out,
+        verify=[case.kubectl(f"get pod {case.pod.name} -o jsonpath='{{.spec.imagePullSecrets}}'")],
+    )
+
+
+def _status(error: str) -> str:
+    told = _STATUS.search(error)
+    return f" ({told[0]})" if told else ""
+
+
+def _secrets_since(case: Case) -> tuple[str, ...]:
+    account = case.snapshot.get("serviceaccounts", case.pod.namespace, service_account(case.pod))
+    return tuple(n for n in (text(s, "name") for s in objects(account.obj, "imagePullSecrets")) if n)

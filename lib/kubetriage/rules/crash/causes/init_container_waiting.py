@@ -1,0 +1,148 @@
+"""An init container is still running, and the pod waits for it.
+
+Meaning: the main containers start only after every init container has ended with success, one after the other. An
+init container that waits for something (a database, another service, a migration lock) holds the whole pod.
+
+Told by: an init container in state running while the pod is not initialized. Native sidecars (restartPolicy Always)
+run for the pod's whole life and are left out, unless their startup probe has not passed, which is that probe's cause.
+The command and the last log line say what it waits for; a Service that it names is looked up.
+
+Fix: make what it waits for available; give the wait a time limit so that it fails with a message instead of blocking.
+
+Source: kubernetes kuberuntime_manager.go (computeInitContainerActions), KEP-753 (sidecars).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.readers.logs import addresses, last_line
+from kubetriage.readers.pods import Container
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.causes.dependency_unreachable import SERVICE_NAME
+from kubetriage.snapshot import Get, List, Log, Need
+from kubetriage.values.fields import flag, labels, objects, texts
+from kubetriage.values.patterns import lazy
+from kubetriage.values.times import human_duration
+
+CODE = "InitContainerWaiting"
+
+MOST_HOSTS = 5
+PATIENCE = timedelta(minutes=2)
+"""Younger than this it is work in progress, not yet a fault."""
+
+# What waiting scripts name: nslookup HOST, getent hosts HOST, nc -z HOST PORT, pg_isready -h HOST, URLs, HOST:PORT.
+_HOSTS = (
+    lazy(r"(?:nslookup|getent\s+hosts|\bdig|\bhost)\s+(?:-\S+\s+)*([a-z0-9][-a-z0-9.]*)"),
+    lazy(r"\bnc\s+(?:-\S+\s+)*(?:\d+\s+)?([a-z0-9][-a-z0-9.]*)\s+\d{2,5}"),
+    lazy(r"(?:\s-h|--host)[= ]([a-z0-9][-a-z0-9.]*)"),
+    lazy(r"[a-z]+://(?:[^@/\s]*@)?([a-z0-9][-a-z0-9.]*)"),
+    lazy(r"(?<![\w./])([a-z][-a-z0-9.]*[a-z0-9]):\d{2,5}\b"),
+)
+# Names of Services; an IP address is none.
+_NAME = lazy(r"[a-z]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\.?\Z")
+
+
+def _waiting(case: Case) -> Container | None:
+    if case.pod.finished or case.pod.deleting:
+        return None
+    for container in case.containers:
+        # While an earlier crash is recent the crash speaks.
+        if container.kind == "init" and container.running and case.outlived(container):
+            return container
+    return None
+
+
+def services_named(container: Container) -> list[str]:
+    """Return the host names that the container's command mentions, the first one first."""
+    words = " ".join([*texts(container.spec, "command"), *texts(container.spec, "args")])
+    found = [m for pattern in _HOSTS for m in pattern.findall(words)]
+    return list(dict.fromkeys(h for h in found if h not in ("localhost",) and not h.replace(".", "").isdigit()))
+
+
+def _hosts(case: Case, container: Container) -> list[str]:
+    """Return the hosts that the log says cannot be reached, then those that the command mentions."""
+    failing = [a.host for a in addresses(case.running_log(container).text) if a.host]
+    return list(dict.fromkeys([*reversed(failing), *services_named(container)]))[:MOST_HOSTS]
+
+
+def _service(case: Case, host: str) -> tuple[str, str] | None:
+    """Return (namespace, name) of the Service that a cluster name means; None for names of the outside."""
+    if not _NAME.match(host):
+        return None
+    parts = host.rstrip(".").split(".")
+    if len(parts) == 1:
+        return case.pod.namespace, parts[0]
+    if len(parts) == 2 or (len(parts) >= 3 and parts[2] == "svc"):
+        return parts[1], parts[0]
+    return None
+
+
+def _has_no_ready_endpoint(case: Case, namespace: str, name: str) -> bool:
+    """Tell whether the endpoints of a Service were seen and none is ready."""
+    listing = case.snapshot.list("endpointslices", namespace, labels=f"{SERVICE_NAME}={name}")
+    slices = [s for s in listing.items if labels(s, "metadata", "labels").get(SERVICE_NAME) == name]
+    ready = any(flag(e, "conditions", "ready") is not False for s in slices for e in objects(s, "endpoints"))
+    return listing.complete and not listing.presumed and not ready
+
+
+def needs(case: Case) -> Iterator[Need]:
+    """Ask for the running log and the Services that the command names."""
+    container = _waiting(case)
+    if container is None:
+        return
+    yield Log(case.pod.namespace, case.pod.name, container.name)
+    for host in _hosts(case, container):
+        service = _service(case, host)
+        if service is not None:
+            yield Get("services", *service)
+            if case.snapshot.get("services", *service).found:
+                yield List("endpointslices", service[0], labels=f"{SERVICE_NAME}={service[1]}")
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find the init container that the pod waits for."""
+    container = _waiting(case)
+    if container is None or container.running_since is None:
+        return
+    age = case.now - container.running_since
+    line = last_line(case.running_log(container).text)
+    evidence = [
+        container.fact("status", "state.running.startedAt", f"running for {human_duration(age)}"),
+        *([Evidence("log", container.name, line)] if line else []),
+    ]
+    reasons, fixes = [], []
+    for host in _hosts(case, container):
+        service = _service(case, host)
+        if service is None:
+            continue
+        found = case.snapshot.get("services", *service)
+        if found.absent:
+            verb = "is not in the dump of" if found.presumed else "does not exist in"
+            reasons.append(f"Service {service[1]} {verb} namespace {service[0]}")
+            evidence.append(container.fact("spec", "command", f"waits for {host}"))
+            fixes.append(Fix(f"Create Service {service[1]} in namespace {service[0]}, or correct the name {host}."))
+        elif found.found and _has_no_ready_endpoint(case, *service):
+            reasons.append(f"Service {service[1]} in namespace {service[0]} has no ready endpoint")
+            evidence.append(Evidence("status", f"endpointslices of service/{service[1]}", "no endpoint is ready"))
+            fixes.append(Fix(f"Find out why no pod of Service {service[1]} is ready (kubectl svc-trace {service[1]})."))
+    what = reasons[0] if reasons else f"its last log line is: {line}" if line else "its log is empty or was not seen"
+    fixes.append(
+        Fix(
+            f"Make available what init container {container.name} waits for, and give the wait a time limit in "
+            f"{case.workload_name}."
+        )
+    )
+    yield Finding(
+        CODE,
+        Severity.ERROR if age >= PATIENCE else Severity.WARNING if reasons else Severity.NOTE,
+        Confidence.CONFIRMED,
+        container.ref,
+        f"The pod waits for init container {container.name}, which has been running for {human_duration(age)}; {what}.",
+        tuple(evidence),
+        (),
+        tuple(fixes),
+        (case.kubectl(f"logs {case.pod.name} -c {container.name} --follow"),),
+    )

@@ -1,0 +1,132 @@
+"""A Job gave up: its pods failed more often than it allows.
+
+Meaning: the Job is Failed for good. The number of retries is its own (``backoffLimit``, default 6, or per index); why
+its pods fail is another question, answered by the last failed pod.
+
+Told by: the Job's condition Failed with reason BackoffLimitExceeded, PodFailurePolicy, FailedIndexes or
+MaxFailedIndexesExceeded. The failing container is taken from the newest failed pod that is left.
+
+Fix: repair what the pods fail of, then create the Job again (a finished Job cannot be restarted).
+
+Source: kube-controller-manager job controller; batch/v1 JobSpec.backoffLimit, podFailurePolicy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
+from kubetriage.readers.pods import Container, Pod
+from kubetriage.rules.crash.case import Case, ControllerCase, owner_uids
+from kubetriage.values.fields import Obj, name_of, number, objects, text, uid_of
+
+CODE = "JobBackoffLimitExceeded"
+
+_SHORT = 120
+"""Longest log line that still fits into the message."""
+_REASONS = ("BackoffLimitExceeded", "PodFailurePolicy", "FailedIndexes", "MaxFailedIndexesExceeded")
+
+
+def failed_jobs(case: ControllerCase, *reasons: str) -> Iterator[tuple[Obj, Obj]]:
+    """Yield the Jobs of the family that failed for one of ``reasons``, each with its condition.
+
+    Of a CronJob's Jobs only the newest counts.
+    """
+    jobs = [obj for kind, obj in case.family if kind == "Job"]
+    if case.kind == "CronJob":
+        jobs = sorted(jobs, key=lambda j: text(j, "metadata", "creationTimestamp"))[-1:]
+    for job in jobs:
+        for condition in objects(job, "status", "conditions"):
+            # FailureTarget stands first, while the pods are still being ended (1.31 and newer).
+            if text(condition, "type") in ("Failed", "FailureTarget") and text(condition, "status") == "True":
+                if text(condition, "reason") in reasons:
+                    yield job, condition
+                break
+
+
+def check_controller(case: ControllerCase) -> Iterator[Finding]:
+    """Say how often it failed, and how the last pod ended."""
+    for job, condition in failed_jobs(case, *_REASONS):
+        yield _finding(case, job, condition)
+
+
+def again(case: ControllerCase, name: str) -> str:
+    """Say how to run a Job anew: a finished one cannot be started, and its exported manifest is refused.
+
+    The API server adds the uid of the Job to ``spec.selector`` and to the labels of its pods.
+    """
+    where = f"kubectl -n {case.ref.namespace}"
+    if case.kind == "CronJob":
+        return f"wait for the next run, or start one: {where} create job {name}-again --from=cronjob/{case.ref.name}"
+    return f"delete Job {name} ({where} delete job {name}) and apply its manifest again"
+
+
+def _finding(case: ControllerCase, job: Obj, condition: Obj) -> Finding:
+    name, namespace = name_of(job), case.ref.namespace
+    reason = text(condition, "reason")
+    limit = number(job, "spec", "backoffLimit")
+    failed = number(job, "status", "failed") or 0
+    last = _last_failure(case, job)
+    message = f"Job {name} gave up after {failed} failed pod{'s' if failed != 1 else ''}"
+    if reason == "BackoffLimitExceeded":
+        message += f" (backoffLimit {6 if limit is None else limit})."
+    else:
+        message += f" ({reason}: {text(condition, 'message').rstrip('.')})."
+    evidence = [
+        Evidence(
+            "status",
+            f"job/{name} status.conditions[Failed]",
+            f"{reason}: {text(condition, 'message')}",
+            text(condition, "lastTransitionTime"),
+        ),
+        Evidence("status", f"job/{name} status.failed", str(failed)),
+        Evidence("spec", f"job/{name} spec.backoffLimit", "6 (default)" if limit is None else str(limit)),
+    ]
+    container = ""
+    verify = [f"kubectl -n {namespace} describe job {name}"]
+    if last is not None:
+        pod, ended = last
+        container = ended.name
+        end = ended.termination
+        code = end.exit_code if end is not None else None
+        message += f" In the last one, {pod.name}, container {container} ended with exit code {code}"
+        verify.append(f"kubectl -n {namespace} logs {pod.name} -c {container}")
+        if end is not None:
+            evidence.append(end.evidence())
+        # The program's last line, as it stands; its own cause follows with the pod.
+        log = Case(pod, case.snapshot).log(ended)
+        lines = [line.strip() for line in log.text.splitlines() if line.strip()] if log.seen else []
+        if lines:
+            evidence.append(Evidence("log", f"{pod.name}/{container}", lines[-1]))
+        short = lines[-1] if lines and len(lines[-1]) <= _SHORT else ""
+        message += f": {short}" if short else "."
+    else:
+        message += " None of its failed pods is left."
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.CONFIRMED,
+        Ref("Job", namespace, name, uid_of(job), container),
+        message,
+        tuple(evidence),
+        fix=(Fix(f"Repair what the pods fail of, then {again(case, name)}."),),
+        verify=tuple(verify),
+        details={"reason": reason, "failed": failed},
+    )
+
+
+def _last_failure(case: ControllerCase, job: Obj) -> tuple[Pod, Container] | None:
+    """Return the newest failed pod of the Job and the container that failed in it."""
+    found: tuple[str, Pod, Container] | None = None
+    for pod in case.pods:
+        if uid_of(job) not in owner_uids(case.snapshot, pod.raw):
+            continue
+        for container in pod.containers:
+            end = container.termination
+            if end is None or end.exit_code in (0, None):
+                continue
+            when = text(end.raw, "finishedAt")
+            if found is None or when > found[0]:
+                found = (when, pod, container)
+            break
+    return (found[1], found[2]) if found else None

@@ -1,0 +1,98 @@
+"""Something sent SIGKILL to the container, and neither the kubelet nor the runtime says what.
+
+Meaning: exit code 137 is 128 + SIGKILL. It is not by itself an out-of-memory kill: the reason would say OOMKilled.
+What is left when OOM, probes, deletion, eviction and hooks are ruled out: the node's own OOM killer (unattributed
+where no memory limit applies), an operator, another process in the pod, or the program or its shell ending with 137.
+
+Told by: exit code 137 with reason Error and no event or lifetime that fits a kill by the kubelet. The rivals stand
+with what rules each one out, or with why nothing does.
+
+Fix: follow the rival that could not be ruled out: read the node's kernel log, or the events while it happens.
+
+Source: kubernetes kuberuntime_container.go (killContainer), oom_watcher_linux.go (SystemOOM), signal(7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.readers.events import node_events
+from kubetriage.readers.logs import last_line
+from kubetriage.readers.pods import Container, Termination
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.causes.node_restarted import NEAR
+from kubetriage.rules.crash.kill_attribution import Attribution, Killer, attribute
+from kubetriage.values.fields import texts
+
+CODE = "KilledBySignal"
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find containers that SIGKILL ended for no reason that is told."""
+    for container in case.containers:
+        end = case.crash(container)
+        if end is None or end.exit_code != 137:
+            continue
+        verdict = attribute(case, container)
+        if verdict is None or verdict.killer not in (Killer.UNKNOWN, Killer.STOPPED):
+            continue
+        lived = end.age_words()
+        node_oom = tuple(_node_oom(case, end))
+        shell = tuple(_shell(case, container))
+        yield Finding(
+            CODE,
+            Severity.ERROR,
+            Confidence.POSSIBLE if verdict.still_possible else verdict.confidence,
+            container.ref,
+            f"SIGKILL ended {container.name}{lived}, and {_who(case, verdict, node_oom, shell)}.",
+            (*verdict.evidence, *node_oom, *shell),
+            verdict.ruled_out + verdict.still_possible,
+            (Fix(_next_step(case, verdict)),),
+            (
+                case.kubectl(f"events --for pod/{case.pod.name} --watch"),
+                f"kubectl get events -n default --field-selector involvedObject.name={case.pod.node}",
+            ),
+        )
+
+
+def _who(case: Case, verdict: Attribution, node_oom: tuple[Evidence, ...], shell: tuple[Evidence, ...]) -> str:
+    if verdict.killer is Killer.STOPPED and verdict.event is not None:
+        return f"the kubelet stopped it ({verdict.event.message})"
+    if node_oom:
+        return f"node {case.pod.node} ran out of memory at that time ({node_oom[0].value})"
+    if any(e.source == "log" for e in shell):
+        return "its shell says that a child was killed; nothing says what sent the signal"
+    rivals = ", ".join(dict.fromkeys(r.cause for r in verdict.still_possible))
+    return f"nothing says what sent it; not ruled out: {rivals}" if rivals else "nothing says what sent it"
+
+
+def _node_oom(case: Case, end: Termination) -> Iterator[Evidence]:
+    """Yield OOM kills that the node reported around the end."""
+    for event in node_events(case.snapshot, case.pod.node).select("SystemOOM", "OOMKilling"):
+        if event.last is not None and end.finished is not None and abs(event.last - end.finished) <= NEAR:
+            yield event.evidence()
+
+
+def _shell(case: Case, container: Container) -> Iterator[Evidence]:
+    """Yield the word of a shell whose child was killed."""
+    line = last_line(case.log(container).text)
+    # dash, bash and busybox ash print "Killed" (bash with the command after it) for a child that SIGKILL ended.
+    if line == "Killed" or line.split()[-1:] == ["Killed"] or " Killed " in line:
+        yield Evidence("log", container.name, line)
+    words = [*texts(container.spec, "command"), *texts(container.spec, "args")]
+    if words and words[0].rsplit("/", 1)[-1] in ("sh", "bash", "ash", "dash"):
+        yield container.fact("spec", "command", " ".join(words[:2]) + " ...: PID 1 is a shell")
+
+
+def _next_step(case: Case, verdict: Attribution) -> str:
+    open_causes = {r.cause for r in verdict.still_possible}
+    node = case.pod.node or "its node"
+    if "LivenessProbeFailed" in open_causes or "StartupProbeFailed" in open_causes:
+        return f"Watch the events of pod/{case.pod.name} over the next restart: a kill by a probe shows as Killing."
+    if "OOMKilled" in open_causes:
+        return (
+            f"Read the kernel log of {node} around that time (journalctl -k | grep -i 'killed process'), and give "
+            f"the container in {case.workload_name} a memory limit so that a kill is attributed."
+        )
+    return f"Read the kernel log and the runtime's log of {node} around that time for who sent the signal."

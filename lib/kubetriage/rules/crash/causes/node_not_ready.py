@@ -1,0 +1,92 @@
+"""The pod's node is not ready or gone, so what the pod's status says is old.
+
+Meaning: nobody reports about the pod. Its containers may run or not; the status shown is the last that the kubelet
+wrote. The control plane marks the pod unready and, after a while, deletes it; a replacement runs elsewhere.
+
+Told by: the condition Ready of the pod's node: Unknown (the kubelet stopped reporting) or False (the kubelet says
+itself that it cannot run pods), or a node object that does not exist any more.
+
+Fix: repair the node; ``kubectl node-triage NODE`` tells what is wrong there.
+
+Source: node lifecycle controller; core/v1 NodeCondition; event NodeNotReady.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.rules.crash.case import Case
+from kubetriage.values.fields import condition, text
+from kubetriage.values.times import human_duration, parse_time
+
+CODE = "NodeNotReady"
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Say how the node is, and since when the pod's status is old."""
+    pod = case.pod
+    if not pod.node or pod.finished:
+        return
+    found = case.node
+    if found.absent:
+        # A dump without any node list is not a cluster without nodes.
+        if not found.presumed:
+            yield _gone(case)
+        return
+    ready = condition(found.obj, "Ready")
+    state = text(ready, "status")
+    if not found.found or state == "True" or not ready:
+        return
+    since = parse_time(ready.get("lastTransitionTime"))
+    for_long = f" for {human_duration(case.now - since)}" if since else ""
+    frozen = state == "Unknown"
+    event = case.events.last("NodeNotReady")
+    evidence = [
+        Evidence(
+            "status",
+            f"node/{pod.node} status.conditions[Ready]",
+            f"{state}: {text(ready, 'reason')}: {text(ready, 'message')}",
+            text(ready, "lastTransitionTime"),
+        )
+    ]
+    if frozen:
+        evidence.append(
+            Evidence("status", f"node/{pod.node} Ready.lastHeartbeatTime", text(ready, "lastHeartbeatTime") or "<none>")
+        )
+    if event is not None:
+        evidence.append(event.evidence())
+    message = (
+        f"Node {pod.node} has not reported{for_long}, so the pod's status is as old as that."
+        if frozen
+        else f"Node {pod.node} {'has not been' if for_long else 'is not'} ready{for_long}: "
+        f"{text(ready, 'message') or text(ready, 'reason')}."
+    )
+    # A kubelet that says False still works for its pods; a crash of the pod's own remains to be told.
+    own_crash = any(case.crash(c) is not None for c in case.containers)
+    yield Finding(
+        CODE,
+        Severity.ERROR if frozen or not own_crash else Severity.WARNING,
+        Confidence.CONFIRMED,
+        pod.ref,
+        message,
+        tuple(evidence),
+        fix=(Fix(f"Repair node {pod.node}: kubectl node-triage {pod.node} tells what is wrong there."),),
+        verify=(f"kubectl describe node {pod.node}",),
+    )
+
+
+def _gone(case: Case) -> Finding:
+    pod = case.pod
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.CONFIRMED,
+        pod.ref,
+        f"Node {pod.node} does not exist any more; the pod's status is what its kubelet wrote last."
+        if any(c.status for c in case.containers)
+        else f"Node {pod.node} does not exist, so nobody starts the pod.",
+        (pod.fact("spec", "spec.nodeName", pod.node), Evidence("status", f"node/{pod.node}", "not found")),
+        fix=(Fix(f"The pod is removed by itself, or now: {case.kubectl(f'delete pod {pod.name} --force')}."),),
+        verify=(f"kubectl get node {pod.node}",),
+    )

@@ -1,0 +1,234 @@
+"""A PersistentVolumeClaim of the pod is not bound to a volume, so the scheduler cannot place the pod.
+
+Meaning: nobody has made or found a volume for the claim: no StorageClass fits, its provisioner fails or does not
+run, or the volume that it had is gone. A claim that waits for its first consumer (WaitForFirstConsumer) is as it
+should be while the pod has no node for another reason.
+
+Told by: ``unbound immediate PersistentVolumeClaims`` and its relatives from the scheduler, the claim's phase, its
+StorageClass, the other pods of a ReadWriteOncePod claim, and the claim's own events (``ProvisioningFailed``,
+``FailedBinding``, ``ExternalProvisioning``).
+
+Fix: name an existing StorageClass (the field cannot be changed: recreate the claim), repair the provisioner, or
+create a PersistentVolume that fits.
+
+Source: scheduler plugin VolumeBinding; persistentvolume controller pv_controller.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.readers.events import Event, Events
+from kubetriage.readers.pods import Pod
+from kubetriage.rules.crash import scheduling
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.causes.persistent_volume_claim_not_found import waiting_for_storage
+from kubetriage.rules.crash.scheduling import Block, Unscheduled
+from kubetriage.rules.crash.volume_claims import claim_names
+from kubetriage.snapshot import Get, List, Need
+from kubetriage.values.fields import Obj, dig, labels, name_of, text, texts, uid_of
+from kubetriage.values.nearest import nearest
+
+CODE = "PersistentVolumeClaimPending"
+
+_DEFAULT = "storageclass.kubernetes.io/is-default-class"
+PROVISIONING = timedelta(seconds=60)
+"""Time that a healthy storage driver takes at most to make a volume."""
+_NO_PROVISIONER = "kubernetes.io/no-provisioner"
+
+
+def needs(case: Case) -> Iterator[Need]:
+    """Ask for the claims, and for class and events of those that are not bound."""
+    if not waiting_for_storage(case):
+        return
+    found = scheduling.unscheduled(case)
+    if found is not None and "ReadWriteOncePod" in found.head.words:
+        yield List("pods", case.pod.namespace)
+    for claim in _open_claims(case):
+        yield List("events", case.pod.namespace, fields=f"involvedObject.uid={uid_of(claim)}")
+        name = _class_name(claim)
+        if name:
+            yield Get("storageclasses", "", name)
+        if not name or case.snapshot.get("storageclasses", "", name).absent:
+            yield List("storageclasses")
+
+
+def _open_claims(case: Case) -> Iterator[Obj]:
+    for name in claim_names(case.pod):
+        claim = case.snapshot.get("persistentvolumeclaims", case.pod.namespace, name)
+        if claim.found and (text(claim.obj, "status", "phase") != "Bound" or _deleting(claim.obj)):
+            yield claim.obj
+
+
+def _class_name(claim: Obj) -> str:
+    return text(claim, "spec", "storageClassName") or labels(claim, "metadata", "annotations").get(
+        "volume.beta.kubernetes.io/storage-class", ""
+    )
+
+
+def _deleting(claim: Obj) -> bool:
+    return bool(dig(claim, "metadata", "deletionTimestamp"))
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Say for each claim why it has no volume."""
+    if not waiting_for_storage(case):
+        return
+    found = scheduling.unscheduled(case)
+    blamed = found is not None and found.head.block is Block.CLAIM
+    if found is not None and not blamed:
+        return
+    told = False
+    for claim in _open_claims(case):
+        events = Events.of(case.snapshot.events(case.pod.namespace, uid_of(claim), name_of(claim), CLAIM))
+        failure = events.last("ProvisioningFailed", "FailedBinding")
+        class_missing = bool(_class_name(claim)) and case.snapshot.get("storageclasses", "", _class_name(claim)).absent
+        # The scheduler says nothing while it waits for the volume of a claim that it gave a node.
+        waits = found is None and events.last("ExternalProvisioning") is not None and _waited(case)
+        if blamed or failure is not None or class_missing or waits:
+            told = True
+            yield _finding(case, claim, found, events)
+    if blamed and found is not None and not told:
+        yield _in_use(case, found) if "ReadWriteOncePod" in found.head.words else _unexplained(case, found)
+
+
+def _unexplained(case: Case, found: Unscheduled) -> Finding:
+    names = ", ".join(claim_names(case.pod))
+    look = case.kubectl(f"describe persistentvolumeclaim {names.replace(',', '')}".strip())
+    return found.finding(
+        CODE,
+        f"PersistentVolumeClaim {names or 'of the pod'} keeps the pod from every node: {found.head.words}.",
+        (Fix(f"Look at the claim: {look}."),),
+    )
+
+
+def _in_use(case: Case, found: Unscheduled) -> Finding:
+    """Name the pod that uses a ReadWriteOncePod claim: one pod at a time may, anywhere."""
+    claims = [
+        name
+        for name in claim_names(case.pod)
+        if "ReadWriteOncePod"
+        in texts(case.snapshot.get("persistentvolumeclaims", case.pod.namespace, name).obj, "spec", "accessModes")
+    ] or list(claim_names(case.pod))
+    holders = [
+        p
+        for p in map(Pod, case.snapshot.list("pods", case.pod.namespace).items)
+        if p.uid != case.pod.uid and p.node and not p.finished and set(claims) & set(claim_names(p))
+    ]
+    by = f"pod {holders[0].name} on {holders[0].node}" if holders else "another pod"
+    end = f"End pod {holders[0].name}" if holders else "End the pod that uses it"
+    if case.workload.kind == "Deployment":
+        end += f", or use strategy Recreate in {case.workload_name} so that the old pod goes first"
+    return found.finding(
+        CODE,
+        f"PersistentVolumeClaim {', '.join(claims)} has access mode ReadWriteOncePod and is in use by {by}.",
+        (case.template_fix(f"{end}; a claim for several pods needs access mode ReadWriteOnce or ReadWriteMany."),),
+        tuple(Evidence("spec", f"pod/{p.name} spec.volumes claim", ", ".join(claim_names(p))) for p in holders[:3]),
+    )
+
+
+CLAIM = "PersistentVolumeClaim"
+
+
+def _waited(case: Case) -> bool:
+    return case.pod.created is not None and case.now - case.pod.created > PROVISIONING
+
+
+def _finding(case: Case, claim: Obj, found: Unscheduled | None, events: Events) -> Finding:
+    name, phase = name_of(claim), text(claim, "status", "phase") or "Pending"
+    why, fix, more = _why(case, claim, found, events)
+    failure = events.last("ProvisioningFailed", "FailedBinding")
+    newest = failure or events.last("ExternalProvisioning")
+    evidence = [
+        *(found.evidence if found else ()),
+        Evidence("status", f"persistentvolumeclaim/{name} status.phase", phase),
+        Evidence("spec", f"persistentvolumeclaim/{name} spec.storageClassName", _class_name(claim) or "<none>"),
+        *([newest.evidence()] if newest else []),
+        *more,
+    ]
+    pod = case.pod
+    return Finding(
+        cause=CODE,
+        severity=Severity.ERROR,
+        confidence=Confidence.CONFIRMED if found or failure else Confidence.LIKELY,
+        object=pod.ref,
+        message=f"PersistentVolumeClaim {name} is {phase}: {why}",
+        evidence=tuple(evidence),
+        fix=(fix,),
+        verify=(case.kubectl(f"describe persistentvolumeclaim {name}"), "kubectl get storageclass"),
+        details={"claim": name},
+    )
+
+
+def _why(case: Case, claim: Obj, scheduler: Unscheduled | None, events: Events) -> tuple[str, Fix, list[Evidence]]:
+    name, wanted = name_of(claim), _class_name(claim)
+    size = text(claim, "spec", "resources", "requests", "storage")
+    if scheduler is not None and "enough free storage" in scheduler.head.words:
+        return (
+            f"no node has {size or 'its size'} of free storage in StorageClass {wanted}.",
+            Fix(f"Free or add storage behind StorageClass {wanted}, or recreate claim {name} with a smaller size."),
+            [],
+        )
+    failure: Event | None = events.last("ProvisioningFailed", "FailedBinding")
+    if _deleting(claim):
+        return "it is being deleted.", Fix(f"Create claim {name} again once it is gone."), []
+    if text(claim, "status", "phase") == "Lost":
+        volume = text(claim, "spec", "volumeName")
+        return (
+            f"its volume {volume} is gone.",
+            Fix(f"Restore PersistentVolume {volume}, or recreate claim {name} and its data."),
+            [],
+        )
+    classes = case.snapshot.list("storageclasses")
+    found = case.snapshot.get("storageclasses", "", wanted) if wanted else None
+    names = sorted(name_of(c) for c in classes.items)
+    if found is not None and found.absent:
+        close = nearest(wanted, names) or (names[0] if len(names) == 1 else "")
+        there = f" Existing: {', '.join(names[:4])}." if names else " There is none at all." if classes.complete else ""
+        words = f"Recreate claim {name} with storageClassName {close or 'CLASS'} (it cannot be changed)."
+        return f"StorageClass {wanted} does not exist.{there}", Fix(words), []
+    if not wanted and not text(claim, "spec", "volumeName"):
+        default = [c for c in names if _is_default(case, c)]
+        if not default and classes.complete:
+            there = f" Existing: {', '.join(names[:4])}." if names else ""
+            return (
+                f"it names no StorageClass and no class is the default.{there}",
+                Fix(f"Recreate claim {name} with a storageClassName, or mark a class as default ({_DEFAULT}: true)."),
+                [],
+            )
+    provisioner = text(found.obj, "provisioner") if found else ""
+    if failure is not None and failure.reason == "ProvisioningFailed":
+        return f"{_end(failure.message)}", Fix(f"Repair what {provisioner or 'the provisioner'} complains of."), []
+    if failure is not None:
+        modes = ", ".join(texts(claim, "spec", "accessModes"))
+        return (
+            f"{_end(failure.message)}",
+            Fix(f"Create a PersistentVolume of at least {size or 'its size'} with {modes or 'its access modes'}."),
+            [],
+        )
+    if provisioner == _NO_PROVISIONER:
+        return (
+            f"StorageClass {wanted} makes no volumes (no-provisioner), and no free one fits.",
+            Fix(f"Create a PersistentVolume of class {wanted} on a node that may run the pod."),
+            [],
+        )
+    waits = events.last("ExternalProvisioning")
+    if waits is not None or provisioner:
+        driver = provisioner or "the external provisioner"
+        return (
+            f"{driver} has not made its volume.",
+            Fix(f"Check that the controller of {driver} runs, and read its log."),
+            [],
+        )
+    return "no volume was found or made for it.", Fix(f"Check StorageClass and events of claim {name}."), []
+
+
+def _is_default(case: Case, name: str) -> bool:
+    obj = case.snapshot.get("storageclasses", "", name).obj
+    return labels(obj, "metadata", "annotations").get(_DEFAULT) == "true"
+
+
+def _end(words: str) -> str:
+    return words.strip().rstrip(".") + "."

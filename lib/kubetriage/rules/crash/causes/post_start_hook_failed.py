@@ -1,0 +1,121 @@
+"""The postStart hook of a container failed, so the kubelet killed the container.
+
+Meaning: the program itself may be fine. Kubernetes kills a container whose postStart hook fails, whatever the
+program does, and starts it again under the restart policy.
+
+Told by: FailedPostStartHook and Killing events, or state waiting with reason PostStartHookError, whose message is
+the only place that holds the hook's output (the events leave it out because it may hold secrets). A hook that still
+runs keeps the container in ContainerCreating although its Started event exists.
+
+Fix: make the hook succeed on every start (it runs at the same time as the program, which may not be up yet), or move
+the work into an init container or into the program.
+
+Source: kubernetes kuberuntime_container.go (startContainer), lifecycle/handlers.go.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.readers.pods import Container
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.kill_attribution import Killer, attribute
+from kubetriage.values.fields import dig, text, texts
+from kubetriage.values.times import human_duration
+
+CODE = "PostStartHookFailed"
+
+
+def hook_words(container: Container, hook: str) -> str:
+    """Say what a lifecycle hook does."""
+    handler = dig(container.spec, "lifecycle", hook)
+    command = texts(handler, "exec", "command")
+    if command:
+        return "exec " + " ".join(command)
+    http = dig(handler, "httpGet")
+    if http is not None:
+        return f"GET :{dig(http, 'port')}{text(http, 'path')}"
+    return next((k for k in handler if isinstance(k, str)), "hook") if isinstance(handler, dict) and handler else "hook"
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find containers killed for their postStart hook, and hooks that do not return."""
+    for container in case.containers:
+        end = case.crash(container)
+        verdict = attribute(case, container) if end is not None else None
+        if verdict is not None and verdict.killer is Killer.POST_START:
+            yield _failed(case, container, verdict.confidence, verdict.evidence)
+        elif container.waiting_reason == "PostStartHookError":
+            shown = container.fact("status", "state.waiting", container.waiting_message or "PostStartHookError")
+            yield _failed(case, container, Confidence.CONFIRMED, (shown,))
+        elif _hangs(case, container):
+            yield _hanging(case, container)
+
+
+def _failed(case: Case, container: Container, confidence: Confidence, seen: tuple[Evidence, ...]) -> Finding:
+    words = hook_words(container, "postStart")
+    told = case.events.last("FailedPostStartHook", container=container.name)
+    evidence = list(seen)
+    if told is not None:
+        evidence.insert(0, told.evidence())
+    if container.waiting_reason == "PostStartHookError" and container.waiting_message:
+        evidence.append(container.fact("status", "state.waiting.message", container.waiting_message))
+    evidence.append(container.fact("spec", "lifecycle.postStart", words))
+    by_hand = shlex.join(texts(container.spec, "lifecycle", "postStart", "exec", "command"))
+    run = case.kubectl(f"exec {case.pod.name} -c {container.name} -- {by_hand}")
+    fixes = [
+        Fix(
+            f"Make the postStart hook of container {container.name} in {case.workload_name} succeed; its output is in "
+            "no log and no event, so try it while the container runs"
+            + (f": {run}" if words.startswith("exec ") else ".")
+        )
+    ]
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        confidence,
+        container.ref,
+        f"The kubelet {'probably ' if confidence is Confidence.POSSIBLE else ''}killed {container.name} because its "
+        f"postStart hook failed ({words}).",
+        tuple(dict.fromkeys(evidence)),
+        (),
+        tuple(fixes),
+        (
+            case.kubectl(f"events --for pod/{case.pod.name}"),
+            case.kubectl(f"describe pod {case.pod.name}"),
+        ),
+    )
+
+
+def _hangs(case: Case, container: Container) -> bool:
+    if dig(container.spec, "lifecycle", "postStart") is None or container.waiting_reason != "ContainerCreating":
+        return False
+    started = case.events.last("Started", container=container.name)
+    # syncPod waits for the hook, so the status stays as it was before the start.
+    return started is not None and not any(
+        e.last and started.last and e.last > started.last for e in case.events.select("Killing", "Failed")
+    )
+
+
+def _hanging(case: Case, container: Container) -> Finding:
+    words = hook_words(container, "postStart")
+    started = case.events.last("Started", container=container.name)
+    since = human_duration(case.now - started.last) if started and started.last else "some time"
+    evidence = [container.fact("status", "state.waiting.reason", "ContainerCreating")]
+    if started is not None:
+        evidence.append(started.evidence())
+    evidence.append(container.fact("spec", "lifecycle.postStart", words))
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.LIKELY,
+        container.ref,
+        f"{container.name} was started {since} ago, but its postStart hook ({words}) has not returned; the kubelet "
+        "waits for it.",
+        tuple(evidence),
+        (),
+        (Fix(f"Give the postStart hook of container {container.name} in {case.workload_name} a time limit."),),
+        (case.kubectl(f"describe pod {case.pod.name}"),),
+    )

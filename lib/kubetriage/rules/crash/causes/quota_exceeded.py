@@ -1,0 +1,133 @@
+"""A ResourceQuota of the namespace leaves no room for the pod, or demands requests that it does not set.
+
+Meaning: the API server refuses to create the pod, so there is none to look at: the controller's events are the only
+trace. Quotas count requests and limits of all pods of the namespace, used or not.
+
+Told by: ``exceeded quota: NAME, requested: ..., used: ..., limited: ...``, ``failed quota: NAME: must specify ...`` or
+``insufficient quota to match these scopes`` in the FailedCreate event or the ReplicaFailure condition of the
+controller.
+
+Fix: free quota, have it raised, or lower what the template asks; set the requests and limits that the quota demands.
+
+Source: apiserver admission plugin ResourceQuota.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from kubetriage.model import Evidence, Finding
+from kubetriage.rules.crash.admission_refusals import Refusal, Refused, refusals
+from kubetriage.rules.crash.case import ControllerCase
+from kubetriage.snapshot import Get, Need
+from kubetriage.values.fields import labels, objects, text
+from kubetriage.values.patterns import lazy
+from kubetriage.values.quantity import parse_quantity
+
+CODE = "QuotaExceeded"
+
+_EXCEEDED = lazy(
+    r"exceeded quota: (?P<quota>[^,]+), requested: (?P<asked>.+?), used: (?P<used>.+?), limited: (?P<limit>.+?)\s*\Z",
+    re.S,
+)
+_MUST = lazy(r"failed quota: (?P<quota>[^:]+): must specify (?P<what>.+?)\s*\Z", re.S)
+
+
+def controller_needs(case: ControllerCase) -> Iterator[Need]:
+    """Ask for the quota, whose state may have changed since the refusal."""
+    for refusal in refusals(case, Refused.QUOTA):
+        name = _name(refusal)
+        if name:
+            yield Get("resourcequotas", case.ref.namespace, name)
+
+
+def check_controller(case: ControllerCase) -> Iterator[Finding]:
+    """Name the quota and what is short."""
+    for refusal in refusals(case, Refused.QUOTA):
+        yield _must(refusal) or _exceeded(refusal)
+
+
+def _name(refusal: Refusal) -> str:
+    match = _EXCEEDED.search(refusal.words) or _MUST.search(refusal.words)
+    return match["quota"].strip() if match else ""
+
+
+def _pairs(listed: str) -> dict[str, str]:
+    found = (part.partition("=") for part in listed.split(","))
+    return {key.strip(): value.strip() for key, _, value in found if value}
+
+
+def _exceeded(refusal: Refusal) -> Finding:
+    match = _EXCEEDED.search(refusal.words)
+    if "to match these scopes" in refusal.words:
+        own = text(refusal.pod_spec, "priorityClassName")
+        return refusal.finding(
+            CODE,
+            f"{refusal.blocked}: pods of {f'priority class {own}' if own else 'their priority class'} need a quota of "
+            f"their own here, and namespace {refusal.case.ref.namespace} has none.",
+            refusal.fix(
+                f"Create a ResourceQuota with scopeSelector PriorityClass In [{own or 'CLASS'}] in namespace "
+                f"{refusal.case.ref.namespace}, or set another priorityClassName in {refusal.target}."
+            ),
+            verify=(f"kubectl -n {refusal.case.ref.namespace} get resourcequota",),
+        )
+    if match is None:
+        return refusal.finding(
+            CODE,
+            f"{refusal.blocked}: {refusal.words}",
+            refusal.fix(f"Free quota in namespace {refusal.case.ref.namespace}, or have it raised."),
+        )
+    quota, namespace = match["quota"].strip(), refusal.case.ref.namespace
+    asked, used, limit = (_pairs(match[g]) for g in ("asked", "used", "limit"))
+    short = [f"{key}: {used.get(key, '?')} of {limit[key]} used, {asked.get(key, '?')} more needed" for key in limit]
+    found = refusal.case.snapshot.get("resourcequotas", namespace, quota).obj
+    hard, now = labels(found, "status", "hard"), labels(found, "status", "used")
+    evidence = tuple(
+        Evidence("status", f"resourcequota/{quota} {key}", f"used {now.get(key, '?')} of {hard[key]}")
+        for key in limit
+        if key in hard
+    )
+    return refusal.finding(
+        CODE,
+        f"{refusal.blocked}: quota {quota} has no room for them ({'; '.join(short)}).",
+        refusal.fix(_words(refusal, quota, asked, limit)),
+        evidence=evidence,
+        verify=(f"kubectl -n {namespace} describe resourcequota {quota}",),
+        details={"quota": quota, "resources": sorted(limit)},
+    )
+
+
+def _words(refusal: Refusal, quota: str, asked: dict[str, str], limit: dict[str, str]) -> str:
+    namespace = refusal.case.ref.namespace
+    least = [f"{key} {asked[key]}" for key in limit if _more(asked.get(key), limit[key])]
+    if least:
+        return f"Have quota {quota} raised to at least {', '.join(least)}; one pod alone needs more than it allows."
+    amounts = [key for key in limit if key != "pods" and not key.startswith("count/")]
+    lower = f", lower {', '.join(amounts)} of {refusal.target}" if amounts else ""
+    return f"Remove {refusal.product} of namespace {namespace}{lower}, or have quota {quota} raised."
+
+
+def _more(asked: str | None, limit: str) -> bool:
+    """Tell whether one pod alone asks for more than the whole quota."""
+    wanted, most = parse_quantity(asked), parse_quantity(limit)
+    return wanted is not None and most is not None and wanted > most
+
+
+def _must(refusal: Refusal) -> Finding | None:
+    match = _MUST.search(refusal.words)
+    if match is None:
+        return None
+    quota, what = match["quota"].strip(), match["what"]
+    resources = ", ".join(part.partition(" for:")[0].strip() for part in what.split(";"))
+    containers = [text(c, "name") for c in objects(refusal.pod_spec, "containers")]
+    return refusal.finding(
+        CODE,
+        f"{refusal.blocked}: quota {quota} demands {resources}, and they do not set it.",
+        refusal.fix(
+            f"Set {resources} for container {', '.join(containers) or '...'} in {refusal.target}, or add a LimitRange "
+            "with defaults to the namespace."
+        ),
+        verify=(f"kubectl -n {refusal.case.ref.namespace} describe resourcequota {quota}",),
+        details={"quota": quota},
+    )

@@ -1,0 +1,122 @@
+"""The program writes to a file system that is mounted read-only, and ended because of it.
+
+Meaning: either readOnlyRootFilesystem is set and the program needs a writable place that is not a volume, or the
+volume itself is mounted read-only (readOnly, a ConfigMap, a Secret), or the node remounted a damaged disk.
+
+Told by: "Read-only file system" (EROFS) in the last error of the crashed instance, the path in it, and the mounts and
+security context of the container.
+
+Fix: mount an emptyDir at the directory that the program writes to, or write elsewhere; keep readOnlyRootFilesystem.
+
+Source: errno(3) EROFS; core/v1 SecurityContext.readOnlyRootFilesystem, VolumeMount.readOnly; ConfigMap, Secret,
+projected and downwardAPI volumes are always read-only.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+from kubetriage.model import Evidence, Finding, Fix
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.program_output import (
+    LastWords,
+    Said,
+    last_words,
+    mount_of,
+    path_near,
+    security,
+    volume_words,
+)
+from kubetriage.values.fields import flag, text
+from kubetriage.values.patterns import lazy
+
+CODE = "ReadOnlyFilesystem"
+
+# strerror(EROFS) of glibc and musl, Node's name, the JDK's class, Rust and Python numbers.
+READ_ONLY = lazy(
+    r"read-only file ?system|\bEROFS\b|ReadOnlyFileSystemException|errno 30\b|os error 30\b", re.IGNORECASE
+)
+# Directories that hold more of an image than what a program writes; a mount over them hides it.
+_BROAD = frozenset(
+    ("/var", "/var/lib", "/etc", "/usr", "/usr/share", "/opt", "/home", "/root", "/app", "/srv", "/lib", "/bin")
+)
+_ALWAYS = ("configMap", "secret", "projected", "downwardAPI")
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find containers whose last error is a write to a read-only file system."""
+    for words in last_words(case):
+        said = words.find(READ_ONLY)
+        if said is not None:
+            yield _finding(case, words, said)
+
+
+def _finding(case: Case, words: LastWords, said: Said) -> Finding:
+    container, name = words.container, words.container.name
+    path = path_near(said.line, said.match.start())
+    found = mount_of(container, path) if path else None
+    root, root_at = security(container, "readOnlyRootFilesystem")
+    target = path or "a file"
+    evidence: list[Evidence] = []
+    if found is not None:
+        mount, volume = found
+        at = f"{container.spec_path}.volumeMounts[{text(mount, 'name')}]"
+        where = text(mount, "mountPath")
+        if flag(mount, "readOnly") is True:
+            evidence.append(Evidence("spec", f"{at}.readOnly", "true"))
+            said_why = f"{where} is {volume_words(volume)}, mounted with readOnly"
+            fix = Fix(
+                f"Remove readOnly from the mount of {text(mount, 'name')} in {case.workload_name}, or write elsewhere."
+            )
+        elif any(key in volume for key in _ALWAYS):
+            evidence.append(Evidence("spec", at, f"{where} is {volume_words(volume)}"))
+            said_why = f"{where} is {volume_words(volume)}, which is always read-only"
+            fix = Fix(f"Let {name} write elsewhere, or copy {where} to an emptyDir in an init container first.")
+        else:
+            evidence.append(Evidence("spec", at, f"{where} is {volume_words(volume)}"))
+            said_why = f"{where} is {volume_words(volume)}, which the pod mounts writable"
+            fix = Fix(
+                f"The storage itself is read-only: look for I/O errors in the kernel log of node "
+                f"{case.pod.node}, and at the "
+                f"access mode of the volume."
+            )
+    elif root is True:
+        evidence.append(Evidence("spec", root_at, "true"))
+        said_why = "its root file system is read-only (readOnlyRootFilesystem)"
+        directory = posixpath.dirname(path.rstrip("/")) if path else ""
+        if directory in _BROAD:
+            fix = Fix(
+                f"Mount an emptyDir at a directory of its own and let {name} write {posixpath.basename(path)} "
+                f"there; one over "
+                f"{directory} would hide what the image has in it. Keep the root read-only."
+            )
+        elif directory not in ("", "/"):
+            volume_name = re.sub(r"[^a-z0-9]+", "-", directory.lower()).strip("-")[:50] or "writable"
+            fix = case.template_fix(
+                f"Mount an emptyDir at {directory} in container {name} of {case.workload_name} and keep the "
+                f"root read-only.",
+                container.patch(
+                    {"volumeMounts": [{"name": volume_name, "mountPath": directory}]},
+                    volumes=[{"name": volume_name, "emptyDir": {}}],
+                ),
+            )
+        else:
+            fix = Fix(f"Mount an emptyDir at the directory that {name} writes to, and keep the root read-only.")
+    else:
+        said_why = "the pod does not ask for that"
+        fix = Fix(
+            f"Look for I/O errors in the kernel log of node {case.pod.node or '(unknown)'}: Linux remounts a "
+            f"damaged disk "
+            f"read-only. /proc and /sys are read-only for containers that are not privileged."
+        )
+    return words.finding(
+        CODE,
+        said.confidence,
+        f"{name} ended because it could not write {target}: {said_why}.",
+        quoted=(said.line,),
+        evidence=evidence,
+        fix=(fix,),
+        details={"path": path} if path else {},
+    )

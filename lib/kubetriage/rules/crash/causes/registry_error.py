@@ -1,0 +1,54 @@
+"""The registry answered with an error of its own, or the download broke.
+
+Meaning: the registry was reached and did not refuse the pull, but could not deliver: a server error, a broken
+layer, a format that the runtime no longer reads, or another failure while it fetched and unpacked the image.
+
+Told by: an HTTP status of 500 or more, a web page in place of a manifest, or a manifest of Docker schema 1 in the
+pull error (confirmed), or an error of the pull that names neither network, credentials, limits nor a missing image
+(possible: the runtime's words are shown as they stand).
+
+Fix: nothing is wrong with the pod. Retry, look at the registry's or the mirror's health, push the image again when
+one layer is broken.
+
+Source: RFC 9110 section 15.6; kubelet ErrImagePull.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.model import Confidence, Finding, Fix
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.image_pulls import Pull, pull_failures
+
+CODE = "RegistryError"
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Name pulls that the registry or the runtime broke."""
+    for failure in pull_failures(case, Pull.SERVER, Pull.FORMAT, Pull.OTHER):
+        registry = failure.parsed.registry
+        if failure.kind is Pull.SERVER:
+            yield failure.finding(
+                CODE,
+                f"{registry} failed to deliver {failure.image}: {failure.error}.",
+                [Fix(f"Check the health of {registry} or of the mirror in front of it; the kubelet keeps trying.")],
+            )
+        elif failure.kind is Pull.FORMAT:
+            yield failure.finding(
+                CODE,
+                f"{failure.image} has a manifest of Docker schema 1, which the runtime no longer reads.",
+                [
+                    failure.image_fix(
+                        f"Build {failure.image} again, or pull and push it with a tool that converts (skopeo copy "
+                        f"--format v2s2), and use the result in {case.workload_name}."
+                    )
+                ],
+            )
+        else:
+            yield failure.finding(
+                CODE,
+                f"The pull of {failure.image} from {registry} failed: {failure.error}.",
+                [Fix(f"Pull {failure.image} on {case.pod.node or 'the node'} by hand (crictl pull) to see it fail.")],
+                confidence=Confidence.POSSIBLE,
+            )

@@ -1,0 +1,177 @@
+"""The language runtime ran out of its own memory limit and gave up; the kernel killed nothing.
+
+Meaning: the heap (or another area) that the runtime set for itself was full. The container may well have had room
+left, so a higher container limit alone changes nothing unless the runtime derives its limit from it.
+
+Told by: the runtime's own last words: java.lang.OutOfMemoryError and its area, V8's "heap out of memory",
+MemoryError, Go's "out of memory", System.OutOfMemoryException, PHP's allowed memory size. The kernel's OOM killer
+writes no such line: the reason would be OOMKilled and the log would just stop.
+
+Fix: raise the runtime's own limit (MaxRAMPercentage, --max-old-space-size, memory_limit) within the container's
+limit, and raise both where the program needs it; oom-budget shows how the areas add up.
+
+Source: HotSpot memory/universe.cpp and java.lang.OutOfMemoryError messages, V8 FatalProcessOutOfMemory, CPython
+MemoryError, Go runtime malloc.go, PHP Zend/zend_alloc.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.program_output import LastWords, Said, environment_fix, last_words, short
+from kubetriage.values.fields import text, texts
+from kubetriage.values.patterns import lazy
+from kubetriage.values.quantity import parse_quantity
+
+CODE = "RuntimeOutOfMemory"
+
+_PATTERN = lazy(
+    r"java\.lang\.OutOfMemoryError(?:: (?P<java>[A-Za-z' ]{3,60}))?"
+    r"|insufficient memory for the Java Runtime"
+    r"|(?P<node>JavaScript heap out of memory|FatalProcessOutOfMemory|Array buffer allocation failed"
+    r"|invalid array length Allocation failed)"
+    r"|(?P<python>\bMemoryError\b)"
+    r"|(?P<go>fatal error: (?:runtime: )?(?:out of memory|cannot allocate memory)|runtime: out of memory)"
+    r"|(?P<dotnet>System\.OutOfMemoryException|\AOut of memory\.|(?:CoreCLR, HRESULT:|failed with error) 0x8007000E)"
+    r"|(?P<php>Allowed memory size of \d+ bytes exhausted)"
+    r"|(?P<ruby>NoMemoryError|failed to allocate memory)"
+    r"|(?P<other>memory allocation of \d+ bytes failed|std::bad_alloc|eheap_alloc: Cannot allocate)"
+)
+_JVM_FLAGS = lazy(r"-Xmx\S+|-XX:(?:MaxRAMPercentage|MaxMetaspaceSize|MaxDirectMemorySize|MaxHeapSize)=\S+")
+_NODE_FLAG = lazy(r"--max[-_]old[-_]space[-_]size=\d+")
+_MIB = 1024 * 1024
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find containers whose runtime gave up for lack of memory."""
+    for words in last_words(case, kills=True):
+        said = words.find(_PATTERN)
+        error = words.error
+        if said is None:
+            continue
+        if words.end.exit_code in (137, 143):
+            # The JVM runs -XX:OnOutOfMemoryError="kill -9 %p" right after it said so; .NET's host ends with 137 of its
+            # own (0x80008089, CoreClrInitFailure) when the runtime gets no memory.
+            if error is None or (error.language != "java" and said.match["dotnet"] is None) or error.trailing > 5:
+                continue
+            said = replace(said, confidence=Confidence.LIKELY)
+        yield _finding(case, words, said)
+
+
+def _given(words: LastWords) -> list[str]:
+    """Return everything that configures the runtime: literal variables, command and arguments."""
+    return [
+        *words.container.environment().values(),
+        *texts(words.container.spec, "command"),
+        *texts(words.container.spec, "args"),
+    ]
+
+
+def _finding(case: Case, words: LastWords, said: Said) -> Finding:
+    name = words.container.name
+    limit_text = text(words.container.spec, "resources", "limits", "memory")
+    limit = parse_quantity(limit_text) if limit_text else None
+    mib = int(limit) // _MIB if limit else 0
+    room = f" (container limit {limit_text})" if limit_text else " (no container limit)"
+    given = " ".join(_given(words))
+    evidence: list[Evidence] = []
+    if limit_text:
+        evidence.append(Evidence("spec", f"{words.container.spec_path}.resources.limits.memory", limit_text))
+    kind = said.match.lastgroup or "java"
+    flags = _JVM_FLAGS.findall(given) if kind == "java" else _NODE_FLAG.findall(given) if kind == "node" else []
+    if flags:
+        evidence.append(Evidence("spec", words.container.spec_path, " ".join(flags)))
+    what, fix = _advice(case, words, said, kind, mib, flags)
+    return words.finding(
+        CODE,
+        said.confidence,
+        f"{name} ended because {what}{room}: {short(said.line)}.",
+        quoted=(said.line,),
+        evidence=evidence,
+        ruled_out=(
+            RuledOut(
+                "OOMKilled",
+                f"the reason is {words.end.reason or 'not OOMKilled'} with exit code {words.end.exit_code}, and "
+                f"the runtime spoke",
+            ),
+        ),
+        fix=(fix,),
+        verify=(f"kubectl oom-budget pod/{case.pod.name} -n {case.pod.namespace}",),
+    )
+
+
+def _advice(case: Case, words: LastWords, said: Said, kind: str, mib: int, flags: list[str]) -> tuple[str, Fix]:
+    name = words.container.name
+    where = f"container {name} in {case.workload_name}"
+    if kind == "java":
+        area = (said.match["java"] or "").strip()
+        if "native thread" in area:
+            return (
+                "the JVM could not create a thread: a limit on processes, not on memory",
+                Fix(f"Use fewer threads in {name}, or raise the pod's PID limit (podPidsLimit of the kubelet)."),
+            )
+        if "Metaspace" in area or "class space" in area:
+            return (
+                "the JVM's Metaspace was full",
+                Fix(
+                    f"Raise or remove -XX:MaxMetaspaceSize of {where}; a Metaspace that keeps growing is a "
+                    f"class loader leak."
+                ),
+            )
+        if "Direct buffer" in area:
+            return (
+                "the JVM's direct buffers reached their limit",
+                Fix(f"Raise -XX:MaxDirectMemorySize of {where} together with its memory limit."),
+            )
+        if flags:
+            return (
+                f"the Java heap was full ({' '.join(flags)})",
+                Fix(f"Raise {flags[0]} of {where}, and its memory limit to at least a third more than the heap."),
+            )
+        return (
+            "the Java heap was full; the JVM takes a quarter of the container's memory unless told otherwise",
+            environment_fix(
+                words,
+                f"Set JAVA_TOOL_OPTIONS of {where} to -XX:MaxRAMPercentage=75.",
+                "JAVA_TOOL_OPTIONS",
+                _added(words, "JAVA_TOOL_OPTIONS", "-XX:MaxRAMPercentage=75"),
+            ),
+        )
+    if kind == "node":
+        size = max(mib * 3 // 4, 64) if mib else 0
+        was = f" ({flags[0]})" if flags else ""
+        if not size:
+            return (
+                f"the V8 heap was full{was}",
+                Fix(
+                    f"Set NODE_OPTIONS=--max-old-space-size (MiB) of {where}, with a memory limit of at least a "
+                    f"third more."
+                ),
+            )
+        return (
+            f"the V8 heap was full{was}",
+            environment_fix(
+                words,
+                f"Set NODE_OPTIONS of {where} to --max-old-space-size={size}, three quarters of its limit; "
+                f"raise the limit "
+                f"as well if it needs more.",
+                "NODE_OPTIONS",
+                _added(words, "NODE_OPTIONS", f"--max-old-space-size={size}"),
+            ),
+        )
+    if kind == "php":
+        return "PHP's memory_limit was reached", Fix(
+            f"Raise memory_limit in the php.ini of {name}, within the container's limit."
+        )
+    runtime = {"python": "Python", "go": "the Go runtime", "dotnet": ".NET", "ruby": "Ruby"}.get(kind, "the allocator")
+    return (
+        f"{runtime} could not get more memory",
+        Fix(f"Raise the memory limit of {where}, or make it use less; an rlimit (ulimit -v) has the same effect."),
+    )
+
+
+def _added(words: LastWords, name: str, value: str) -> str:
+    return f"{words.container.environment().get(name, '')} {value}".strip()

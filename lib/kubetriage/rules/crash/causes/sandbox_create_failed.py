@@ -1,0 +1,195 @@
+"""The pod's sandbox (its network namespace and pause container) cannot be made.
+
+Meaning: before any container of the pod can start, the runtime makes a sandbox and the network plugin gives it an
+address. One of them fails on this node.
+
+Told by: ``FailedCreatePodSandBox`` (the runtime's and the network plugin's own words) or ``NetworkNotReady`` events
+newer than anything that succeeded.
+
+Fix: depends on the words: free addresses or enlarge the range, restart the network plugin's pod on the node, install
+the runtime handler that the RuntimeClass names, make the pause image available.
+
+Source: kubelet kuberuntime_sandbox.go; containerd and CRI-O sandbox set-up; CNI plugins.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from kubetriage.model import Confidence, Evidence, Finding, Severity
+from kubetriage.readers.events import Event
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.start_failures import unwrapped
+from kubetriage.snapshot import List, Need
+from kubetriage.values.fields import labels, name_of, objects, text
+from kubetriage.values.nearest import nearest
+from kubetriage.values.patterns import lazy
+
+CODE = "SandboxCreateFailed"
+
+_REASONS = ("FailedCreatePodSandBox", "FailedCreatePodContainer", "NetworkNotReady")
+_SUCCESS = ("Created", "Started", "Pulled", "Pulling")
+
+# kubelet runtimeclass; containerd sandbox_run.go; CRI-O server/sandbox_run.go.
+_CLASS = lazy(r'RuntimeClass(?:\.node\.k8s\.io)? "(?P<name>[^"]+)" not found')
+_HANDLER = lazy(r'no runtime for "(?P<name>[^"]+)" is configured|failed to find runtime handler "?(?P<crio>[^"\s]+)"?')
+# CNI host-local, AWS VPC CNI, Calico, Cilium, Azure: all say that no address is left.
+_ADDRESSES = lazy(
+    r"no IP addresses available|failed to assign an IP address|no (?:more )?(?:available |free )?(?:IPs?|addresses)\b|"
+    r"range is full|IPAM.*exhausted|insufficient (?:free )?(?:IP|address)|not enough IPs|no more IPs|"
+    r"could not allocate IP in range",
+    re.I,
+)
+# containerd images for the sandbox, CRI-O pause_image.
+_PAUSE = lazy(r'(?:get sandbox image|pause image) "?(?P<image>[^":\s]+(?::[^"\s:]+)?)"?', re.I)
+_CNI_MISSING = lazy(
+    r"cni plugin not initialized|no networks found in|no valid networks found|cni config uninitialized|"
+    r'failed to find plugin "(?P<plugin>[^"]+)"|NetworkPluginNotReady|network plugin is not ready|'
+    r"network is not ready",
+    re.I,
+)
+_NETWORK = lazy(r"setup network|plugin type=|failed to set ?up (?:pod|sandbox)|CNI", re.I)
+_PLUGIN = lazy(r'plugin type="?(?P<plugin>[\w.-]+)"?(?: name="[^"]*")? failed \((?:add|del)\): (?P<why>.*)', re.S)
+# multus-cni k8sclient, through the API server's words.
+_ATTACHMENT = lazy(r'network-attachment-definitions?\.k8s\.cni\.cncf\.io "(?P<name>[^"]+)" not found')
+# runc init: the kernel or its namespaces do not have the parameter.
+_SYSCTL = lazy(r"/proc/sys/(?P<path>[\w./-]+): (?P<why>[^:\n]+)")
+_SPACE = lazy(r"\A(?!.*cgroup).*(?:no space left on device|disk quota exceeded)", re.I | re.S)
+# kernel mem_cgroup_alloc: 65,535 memory cgroups, of which old kernels keep dead ones.
+_CGROUPS = lazy(r"cgroup\S*: (?:no space left on device|cannot allocate memory)", re.I)
+
+_Told = tuple[str, str, tuple[Evidence, ...]]
+"""What happened, what to do, and further evidence."""
+
+
+def needs(case: Case) -> Iterator[Need]:
+    """Ask for the RuntimeClasses when one is missing."""
+    event = _event(case)
+    if event is not None and _CLASS.search(event.message):
+        yield List("runtimeclasses")
+
+
+def _event(case: Case) -> Event | None:
+    """Return the newest failure, unless something of the pod succeeded after it."""
+    pod = case.pod
+    if not pod.node or pod.finished or any(c.running for c in case.containers):
+        return None
+    event = case.events.last(*_REASONS)
+    done = case.events.last(*_SUCCESS)
+    if event is None or (done is not None and done.last and event.last and done.last >= event.last):
+        return None
+    return event
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Say which part of the set-up fails."""
+    event = _event(case)
+    if event is None:
+        return
+    message, words, more = _say(case, event.message)
+    yield Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.CONFIRMED,
+        case.pod.ref,
+        message,
+        (event.evidence(), *more),
+        fix=(case.template_fix(words),),
+        verify=(
+            f"kubectl get pods -A -o wide --field-selector spec.nodeName={case.pod.node}",
+            f"kubectl describe node {case.pod.node}",
+        ),
+    )
+
+
+def _say(case: Case, said: str) -> _Told:
+    return _asked_for(case, said) or _of_the_node(case, said)
+
+
+def _asked_for(case: Case, said: str) -> _Told | None:
+    """Read failures of what the pod's own spec asks for."""
+    node, pod = case.pod.node, case.pod
+    missing = _CLASS.search(said)
+    if missing:
+        names = [name_of(c) for c in case.snapshot.list("runtimeclasses").items]
+        close = nearest(missing["name"], names) or (names[0] if len(names) == 1 else "")
+        there = f" {close} exists." if close else ""
+        patch = f"Name {close}" if close else "Name an existing RuntimeClass"
+        return (
+            f"RuntimeClass {missing['name']} does not exist.{there}",
+            f"{patch} in runtimeClassName of {case.workload_name}, or create {missing['name']}.",
+            (pod.fact("spec", "spec.runtimeClassName", missing["name"]),),
+        )
+    handler = _HANDLER.search(said)
+    if handler:
+        name = handler["name"] or handler["crio"]
+        own = text(pod.raw, "spec", "runtimeClassName")
+        return (
+            f"The runtime of {node} has no handler {name}, which RuntimeClass {own or '(default)'} asks for.",
+            f"Configure handler {name} on {node}, or keep the pod to nodes that have it (RuntimeClass scheduling).",
+            (pod.fact("spec", "spec.runtimeClassName", own or "<none>"),),
+        )
+    sysctl = _SYSCTL.search(said)
+    if sysctl and objects(pod.raw, "spec", "securityContext", "sysctls"):
+        name = sysctl["path"].replace("/", ".")
+        return (
+            f"The kernel of {node} does not let the pod set sysctl {name}: {sysctl['why'].strip()}.",
+            f"Correct or drop {name} in securityContext.sysctls of {case.workload_name}.",
+            (pod.fact("spec", "spec.securityContext.sysctls", name),),
+        )
+    attachment = _ATTACHMENT.search(said)
+    if attachment:
+        wanted = "k8s.v1.cni.cncf.io/networks"
+        own = labels(pod.raw, "metadata", "annotations").get(wanted, attachment["name"])
+        return (
+            f"NetworkAttachmentDefinition {attachment['name']} does not exist where Multus looks for it.",
+            f"Create it, or correct the annotation {wanted} in {case.workload_name}.",
+            (pod.fact("spec", f"metadata.annotations[{wanted}]", own),),
+        )
+    return None
+
+
+def _of_the_node(case: Case, said: str) -> _Told:
+    """Read failures that any pod would meet on this node."""
+    node, plain = case.pod.node, _short(said)
+    pause, told = _PAUSE.search(said), _PLUGIN.search(said)
+    plugin = f"network plugin {told['plugin']}" if told else "network plugin"
+    if _ADDRESSES.search(said):
+        message = f"The {plugin} has no free address for the pod on {node}."
+        words = f"Free addresses (finished pods, leaked allocations), enlarge the range of {node}, or add nodes."
+    elif pause:
+        message = f"{node} cannot get the sandbox image {pause['image']}, which every pod needs."
+        words = f"Make {pause['image']} available to {node} (registry, mirror, credentials of the runtime)."
+    elif _SPACE.search(said):
+        message = f"{node} has no disk space left to make the pod's sandbox."
+        words = (
+            f"Free disk space on {node} (unused images, logs, finished pods); kubectl node-triage {node} shows more."
+        )
+    elif _CGROUPS.search(said):
+        message = f"The kernel of {node} has no room for another cgroup: {plain}"
+        words = f"Drain and restart {node}; a newer kernel lets go of cgroups whose containers are gone."
+    elif _CNI_MISSING.search(said):
+        message = f"The network of {node} is not ready: {plain}"
+        words = f"Check that the network plugin's pod runs on {node} and has written its configuration."
+    elif _NETWORK.search(said):
+        message = f"The {plugin} cannot connect the pod on {node}: {_short(told['why']) if told else plain}"
+        words = f"Look at the log of the {plugin}'s pod on {node}; a restart of that pod often helps."
+    else:
+        message = f"{node} cannot make the pod's sandbox: {plain}"
+        words = f"Act on the runtime's words; look at {node} (kubectl node-triage {node})."
+    return message, words, ()
+
+
+# The layers before the words that matter: kubelet, CRI, containerd or CRI-O.
+_WRAPPING = lazy(
+    r"\A(?:Failed to create pod sandbox: |(?:container runtime )?network (?:is )?not ready: |"
+    r"rpc error: code = \w+ desc = |failed to start sandbox \"[^\"]*\": |"
+    r"failed to setup network for sandbox \"[^\"]*\": |failed to create pod network sandbox \S+: )+"
+)
+
+
+def _short(said: str) -> str:
+    plain = " ".join(unwrapped(_WRAPPING.sub("", said)).split())
+    # The end of a chain of errors says what went wrong.
+    return plain if len(plain) <= 300 else "..." + plain[-297:]

@@ -1,0 +1,29 @@
+"""A Secret that the pod needs does not exist in its namespace.
+
+Meaning: the kubelet cannot make the environment or the volumes of the pod, so no container starts. It tries again
+by itself: the pod starts as soon as the Secret is there.
+
+Told by: the kubelet's words in ``state.waiting.message`` (CreateContainerConfigError) or in the ``FailedMount``
+event, and a lookup of every Secret that ``env``, ``envFrom``, volumes, projected volumes and CSI volumes name and
+that is not optional. Only names, types and keys of Secrets are read; values are dropped as they arrive.
+
+Fix: create the Secret, or correct the name in the workload's pod template. Secrets of other namespaces do not count.
+
+Source: core/v1 SecretEnvSource, SecretKeySelector, SecretVolumeSource, CSIVolumeSource; kubelet
+makeEnvironmentVariables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.model import Finding
+from kubetriage.rules.crash import config_references
+from kubetriage.rules.crash.case import Case
+
+CODE = "SecretNotFound"
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Name missing Secrets."""
+    yield from config_references.missing_objects(case, "secrets", CODE)

@@ -1,0 +1,127 @@
+"""The runtime could not make or start the container, for a reason of its own.
+
+Meaning: the image is there and the references resolve, but the OCI runtime or the kubelet failed before the first
+instruction of the program: working directory, devices, cgroups, capabilities, a runtime handler, a lost connection.
+
+Told by: StartError (containerd), ContainerCannotRun (cri-dockerd), RunContainerError, CreateContainerError (CRI-O) or
+CreateContainerConfigError with words that no other cause claims; they are shown without the layers around them.
+
+Fix: depends on the words; they come from runc, crun or the kubelet.
+
+Source: kubelet kuberuntime ErrRunContainer, ErrCreateContainer, ErrCreateContainerConfig; containerd and runc.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from kubetriage.model import Finding
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.start_failures import Start, StartFailure, start_failures
+from kubetriage.values.fields import text
+from kubetriage.values.patterns import lazy
+
+CODE = "StartError"
+
+# runc init: the directory of workingDir cannot be entered, or (when the image has none) made.
+_DIRECTORY = lazy(r'chdir to cwd \("(?P<path>[^"]*)"\)|container init: mkdir (?P<made>/[^\s:]*): ')
+# What the runtimes say most often, what it means, and what to do about it; "{container}", "{image}", "{where}" and
+# "{node}" are filled in beside the groups of the pattern.
+_KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = (
+    # containerd pkg/cri spec_opts, CRI-O internal/config/seccomp.
+    (
+        lazy(r'seccomp profile "(?P<path>[^"]+)"'),
+        "Container {container} asks for seccomp profile {path}, which {node} cannot load.",
+        "Put the profile on {node} at {path}, or use seccompProfile type RuntimeDefault in {where}.",
+    ),
+    # containerd pkg/cri spec_opts; runc apparmor.
+    (
+        lazy(r"apparmor profile not found (?P<name>\S+)|apparmor failed to apply profile"),
+        "Container {container} asks for an AppArmor profile that is not loaded on {node}: {words}.",
+        "Load the profile on {node} (apparmor_parser), or correct appArmorProfile in {where}.",
+    ),
+    # containerd oci.WithUser, runc user lookup.
+    (
+        lazy(r"unable to find (?:user|group) (?P<user>[^\s:]+): no matching entries|no users found"),
+        "Container {container} runs as a user that image {image} does not know: {words}.",
+        "Use a number in runAsUser of {where}, or add the user to /etc/passwd of image {image}.",
+    ),
+    (
+        lazy(r'unknown capability "?(?:CAP_)?(?P<name>\w+)'),
+        "Container {container} asks for capability {name}, which does not exist.",
+        "Correct securityContext.capabilities of container {container} in {where}; names have no CAP_ prefix.",
+    ),
+    # containerd registrar; CRI-O name registrar: the create call of an earlier try has not come back.
+    (
+        lazy(r"\bname (?:\S+ )?is reserved"),
+        "An earlier try to make container {container} still goes on in the runtime of {node}, which is too slow.",
+        "Look at the disk and load of {node} (kubectl node-triage {node}); a restart of its runtime clears it.",
+    ),
+    (
+        lazy(r"nvidia-container-cli: (?P<why>[^\n]+?)(?:: unknown)?\Z"),
+        "Container {container} gets no GPU on {node}: {why}.",
+        "Repair the NVIDIA driver of {node} (nvidia-smi there), or keep {where} to nodes where it works.",
+    ),
+    # containerd oci.WithDevices, runc devices.
+    (
+        lazy(r"(?:lstat |custom device \"?)(?P<path>/dev/[^\s\":]+)"),
+        "Container {container} asks for device {path}, which {node} does not have.",
+        "Load the kernel module behind {path} on {node}, or keep {where} to nodes that have it.",
+    ),
+    (
+        lazy(r"context deadline exceeded|DeadlineExceeded"),
+        "The runtime of {node} did not make container {container} in time.",
+        "Look at the disk and load of {node} (kubectl node-triage {node}); the kubelet tries again.",
+    ),
+)
+# The kubelet's words about a reference (kubelet_pods.go), for what was missing at its last try and is there now.
+_REFERENCE = lazy(r"(?:configmap|secret) \"[^\"]+\" not found|couldn't find key \S+ in (?:ConfigMap|Secret)")
+# runc 1.1: the first process died at the memory limit before it became the program.
+_MEMORY = lazy(r"OOM-killed \(memory limit too low\?\)")
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Quote what the runtime says."""
+    for failure in start_failures(case, Start.OTHER):
+        message, words = _say(failure)
+        yield failure.finding(CODE, message, case.template_fix(words))
+
+
+def _say(failure: StartFailure) -> tuple[str, str]:
+    container, where = failure.container, failure.case.workload_name
+    directory = _DIRECTORY.search(failure.words)
+    if directory:
+        own, path = text(container.spec, "workingDir"), directory["path"] or directory["made"]
+        return (
+            f"Container {container.name} cannot {'enter' if directory['path'] else 'make'} its working directory "
+            f"{path}: {failure.words.rpartition(': ')[2]}.",
+            f"Correct workingDir of container {container.name} in {where}."
+            if own
+            else f"Let the container's user enter {path} in image {container.image}.",
+        )
+    if _MEMORY.search(failure.words):
+        limit = text(container.spec, "resources", "limits", "memory")
+        return (
+            f"Container {container.name} cannot start within its memory limit{' of ' + limit if limit else ''}.",
+            f"Raise resources.limits.memory of container {container.name} in {where}; the runtime needs a few MiB.",
+        )
+    said = failure.words.rstrip(".") or container.waiting_reason or "no reason given"
+    node = failure.case.pod.node or "the node"
+    if _REFERENCE.search(said):
+        return (
+            f"Container {container.name} could not be made at the kubelet's last try ({said}); what was missing is "
+            "there now.",
+            "Wait for the next try, within minutes.",
+        )
+    for pattern, message, words in _KNOWN:
+        match = pattern.search(said)
+        if match:
+            names = {k: v or "" for k, v in match.groupdict().items()}
+            names |= {"container": container.name, "image": container.image, "where": where, "node": node}
+            names["words"] = said
+            return message.format_map(names), words.format_map(names)
+    return (
+        f"The runtime cannot start container {container.name}: {said}.",
+        f"Act on the runtime's words; if they are about the node, look at {node} (kubectl node-triage {node}).",
+    )

@@ -1,0 +1,319 @@
+"""Something is wrong with the pod, and what was seen does not say what.
+
+Meaning: the evidence that would decide is missing: events have expired or may not be read, the log is gone or denied,
+or the kubelet has reported nothing. This is said instead of a guess.
+
+Told by: a pod that is not well although no cause was found. The gaps are listed, and what the status does say; the
+scheduler's own words, a pull that goes on or the newest warning are quoted.
+
+Fix: close the gap that is named (a permission, a time window), or look again while it happens.
+
+Source: kubernetes core/v1 PodStatus; the kubelet invents exit code 137 for ContainerStatusUnknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.readers.pods import Container
+from kubetriage.rules.crash.case import Case, ControllerCase
+from kubetriage.values.fields import Obj, flag, mapping, name_of, number, objects, text
+from kubetriage.values.times import human_duration
+
+CODE = "Unknown"
+
+UNDER_WAY = ("StartupProbeFailed", "ReadinessProbeFailed", "InitContainerWaiting")
+"""Notes of these say that the pod is on its way: nothing is left to explain."""
+SETTLING = timedelta(seconds=60)
+"""A pod younger than this, or one that changed this recently, may simply still be starting."""
+
+
+def conclude(case: Case, findings: list[Finding]) -> list[Finding]:
+    """Add Unknown where a pod is not well and nothing explains it."""
+    if not case.pod.is_troubled or any(f.severity is not Severity.NOTE or f.cause in UNDER_WAY for f in findings):
+        return findings
+    # After the grace period the kubelet still takes a moment to clean up.
+    if case.pod.deleting and case.pod.deletion is not None and case.now <= case.pod.deletion + SETTLING:
+        return findings
+    made = list(_lost(case)) or list(_ended(case)) or [_unexplained(case)]
+    return [*made, *findings]
+
+
+def check_controller(case: ControllerCase) -> Iterator[Finding]:
+    """Say that pods are wanted and none is there; asked only where no other rule has an explanation."""
+    if case.kind == "CronJob":
+        yield from _schedule(case)
+    wanted, have = _counts(case)
+    age = case.now - case.created if case.created is not None else None
+    if case.pods or not wanted or have >= wanted or (age is not None and age <= SETTLING):
+        return
+    pods = case.snapshot.list("pods", case.ref.namespace)
+    gaps = [f"events of {k.lower()}/{name_of(o)} could not be read" for k, o in case.family if not _told(case, k, o)]
+    if not pods.complete:
+        gaps.insert(0, f"its pods could not be listed ({pods.why})")
+    below = case.snapshot.list("replicasets", case.ref.namespace)
+    if case.kind == "Deployment" and not below.complete:
+        gaps.append(f"its ReplicaSets, whose events would tell, could not be listed ({below.why})")
+    said = "; ".join(gaps) or "no event or condition says why"
+    evidence = [Evidence("status", "status", f"{have} of {wanted} pods")]
+    for condition in objects(case.raw, "status", "conditions"):
+        words = f"{text(condition, 'status')}: {text(condition, 'reason')} {text(condition, 'message')}".strip()
+        at = f"status.conditions[{text(condition, 'type')}]"
+        evidence.append(Evidence("status", at, words, text(condition, "lastTransitionTime")))
+    paused = " It is paused." if flag(case.raw, "spec", "paused") else ""
+    where = f"{case.kind.lower()} {case.ref.name}"
+    yield Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.POSSIBLE,
+        case.ref,
+        f"{case.kind} {case.ref.name} wants {wanted} pod{'s' if wanted != 1 else ''} and has {have}: {said}.{paused}",
+        tuple(evidence),
+        fix=(
+            Fix(
+                f"Let it go on: kubectl -n {case.ref.namespace} rollout resume {where}."
+                if paused
+                else "Close the gap that is named, or look again while it tries to create a pod."
+            ),
+        ),
+        verify=(f"kubectl -n {case.ref.namespace} describe {where}",),
+    )
+
+
+# cronjob_controllerv2.go: why a CronJob starts nothing, or leaves out a run.
+_SCHEDULE = {
+    "UnparseableSchedule": (Severity.ERROR, "has a schedule that cannot be read, so it never starts a job"),
+    "UnknownTimeZone": (Severity.ERROR, "names a time zone that does not exist, so it never starts a job"),
+    "UnparseableTimeZone": (Severity.ERROR, "names a time zone that cannot be read, so it never starts a job"),
+    "MissSchedule": (Severity.WARNING, "missed its time to start by more than startingDeadlineSeconds"),
+    "JobAlreadyActive": (
+        Severity.NOTE,
+        "left out a run, because the one before still goes on (concurrencyPolicy Forbid)",
+    ),
+}
+
+
+def _schedule(case: ControllerCase) -> Iterator[Finding]:
+    """Tell from its newest event of this kind why a CronJob does not start a job when it should."""
+    event = case.events_of(case.kind, case.raw).last(*_SCHEDULE, "SuccessfulCreate")
+    if event is None or event.reason not in _SCHEDULE:
+        return
+    severity, what = _SCHEDULE[event.reason]
+    active = [text(j, "name") for j in objects(case.raw, "status", "active")]
+    spec = mapping(case.raw, "spec")
+    fix = f"Correct spec.schedule and spec.timeZone of cronjob/{case.ref.name}."
+    if event.reason == "JobAlreadyActive":
+        job = f"job/{active[0]}" if active else "the job that still runs"
+        fix = f"See why {job} takes so long, or set another concurrencyPolicy in cronjob/{case.ref.name}."
+    elif event.reason == "MissSchedule":
+        fix = f"Raise startingDeadlineSeconds of cronjob/{case.ref.name}, or see what held up kube-controller-manager."
+    asked = {f: text(spec, f) for f in ("schedule", "timeZone", "concurrencyPolicy")}
+    yield Finding(
+        CODE,
+        severity,
+        Confidence.CONFIRMED,
+        case.ref,
+        f"CronJob {case.ref.name} {what}: {event.message.rstrip('.')}.",
+        (event.evidence(), *(Evidence("spec", f"spec.{f}", v) for f, v in asked.items() if v)),
+        fix=(Fix(fix),),
+        verify=(f"kubectl -n {case.ref.namespace} describe cronjob {case.ref.name}",),
+    )
+
+
+def _counts(case: ControllerCase) -> tuple[int, int]:
+    """Return how many pods are wanted to be ready and how many are; 0 wanted for Jobs, which end."""
+    if case.kind in ("Deployment", "ReplicaSet", "StatefulSet"):
+        replicas = number(case.raw, "spec", "replicas")
+        return (1 if replicas is None else replicas), number(case.raw, "status", "readyReplicas") or 0
+    if case.kind == "DaemonSet":
+        status = mapping(case.raw, "status")
+        return number(status, "desiredNumberScheduled") or 0, number(status, "numberReady") or 0
+    return 0, 0
+
+
+def _told(case: ControllerCase, kind: str, obj: Obj) -> bool:
+    return case.events_of(kind, obj).seen
+
+
+def _lost(case: Case) -> Iterator[Finding]:
+    for container in case.containers:
+        end = case.crash(container)
+        if end is not None and end.reason == "ContainerStatusUnknown":
+            yield Finding(
+                CODE,
+                Severity.ERROR,
+                Confidence.POSSIBLE,
+                container.ref,
+                f"The kubelet lost container {container.name}: exit code {end.exit_code} is made up, not a signal or "
+                "an OOM kill. The node was probably restarted or drained while the pod ended.",
+                (end.evidence(), *([Evidence("status", end.at, end.message)] if end.message else [])),
+                (),
+                (Fix(f"Look at what happened to node {case.pod.node or '?'} then; a controller replaces the pod."),),
+                (f"kubectl describe node {case.pod.node}",) if case.pod.node else (),
+            )
+
+
+def _gaps(case: Case, container: Container | None) -> list[str]:
+    gaps = []
+    if not case.events.seen:
+        gaps.append(f"events could not be read ({case.events.why})")
+    elif not case.events.items:
+        gaps.append("no events are left")
+    if container is not None and container.termination is not None:
+        log = case.log(container)
+        if not log.seen:
+            gaps.append(f"the log of {container.name} was not seen ({log.why})")
+        elif not log.text.strip():
+            gaps.append(f"the log of {container.name} is empty")
+    return gaps
+
+
+def _ended(case: Case) -> Iterator[Finding]:
+    for container in case.containers:
+        end = case.crash(container)
+        if end is None or (container.running and case.outlived(container)):
+            continue
+        gaps = "; ".join(_gaps(case, container)) or "status, events and log do not say why"
+        yield Finding(
+            CODE,
+            Severity.ERROR,
+            Confidence.POSSIBLE,
+            container.ref,
+            f"{container.name} ended with exit code {end.exit_code} ({end.reason or 'no reason'}), and the cause was "
+            f"not seen: {gaps}.",
+            (end.evidence(), *([Evidence("status", end.at, end.message)] if end.message else [])),
+            (),
+            (Fix("Close the gap, or look again right after the next crash."),),
+            (case.log_command(container), case.kubectl(f"events --for pod/{case.pod.name}")),
+        )
+
+
+def _done(case: Case, container: Container) -> bool:
+    end = container.current_termination
+    return end is not None and end.exit_code == 0 and case.crash(container) is None
+
+
+def _unexplained(case: Case) -> Finding:
+    pod = case.pod
+    evidence = [pod.fact("status", "status.phase", f"{pod.phase or '<none>'} {pod.reason} {pod.message}".strip())]
+    bad = [c for c in objects(pod.raw, "status", "conditions") if text(c, "status") == "False"]
+    for condition in bad:
+        words = f"False: {text(condition, 'reason')} {text(condition, 'message')}".strip()
+        evidence.append(pod.fact("status", f"status.conditions[{text(condition, 'type')}]", words))
+    waits = [c for c in case.containers if c.waiting is not None]
+    for container in waits:
+        words = f"{container.waiting_reason} {container.waiting_message}".strip()
+        evidence.append(container.fact("status", "state.waiting", words or "<none>"))
+    gates = [text(g, "conditionType") for g in objects(pod.raw, "spec", "readinessGates")]
+    shut = [g for g in gates if text(pod.condition(g), "status") != "True"]
+    age = case.now - pod.created if pod.created is not None else None
+    if shut and all(c.ready for c in case.containers if c.kind == "app"):
+        words = (
+            f"All containers are ready, but readiness gate {shut[0]} is not True: the controller that sets it has not."
+        )
+        fix = Fix(f"Look at the controller that sets the pod condition {shut[0]}.")
+        return Finding(CODE, Severity.ERROR, Confidence.LIKELY, pod.ref, words, tuple(evidence), (), (fix,))
+    done = [c.name for c in case.containers if c.kind == "app" and _done(case, c)]
+    still = [c.name for c in case.containers if c.kind == "app" and c.running and c.ready]
+    if done and still and len(done) + len(still) == sum(1 for c in case.containers if c.kind == "app"):
+        words = f"{', '.join(done)} finished with success; the pod goes on until {', '.join(still)} ends, too."
+        helper = ", ".join(still)
+        fix = Fix(f"If {helper} only serves {', '.join(done)}, make it an init container with restartPolicy Always.")
+        return Finding(CODE, Severity.NOTE, Confidence.CONFIRMED, pod.ref, words, tuple(evidence), (), (fix,))
+    young = age is not None and age <= SETTLING
+    fix = Fix("Look again in a minute." if young else "Close the gaps above, or look again while it happens.")
+    hint = None if young else _hint(case)
+    gaps = "; ".join(_gaps(case, None))
+    if young and age is not None:
+        words = f"The pod is {pod.status_text()} and only {human_duration(age)} old; nothing has failed so far."
+    elif hint is not None:
+        words, fix, told = hint
+        words += f" Not seen: {gaps}." if gaps and not case.events.seen else ""
+        evidence += told
+    else:
+        words = f"The pod is {pod.status_text()}, and what was seen does not say why"
+        words += f": {gaps}." if gaps else "."
+    return Finding(
+        CODE,
+        Severity.NOTE if young else Severity.ERROR,
+        Confidence.POSSIBLE,
+        pod.ref,
+        words,
+        tuple(evidence),
+        (),
+        (fix,),
+        (case.kubectl(f"describe pod {pod.name}"), case.kubectl(f"events --for pod/{pod.name}")),
+    )
+
+
+_Hint = tuple[str, Fix, list[Evidence]]
+
+
+def _hint(case: Case) -> _Hint | None:
+    """Say how far the pod has come, and quote whoever spoke last: less than a cause, more than nothing."""
+    return _unplaced(case) if not case.pod.node else _pulling(case) or _warned(case) or _unacknowledged(case)
+
+
+def _unplaced(case: Case) -> _Hint | None:
+    pod = case.pod
+    condition = pod.condition("PodScheduled")
+    said = text(condition, "message")
+    if said:
+        return (
+            f"The pod is {pod.status_text()}; the scheduler says: {said.rstrip('.')}.",
+            Fix("Act on the scheduler's words."),
+            [],
+        )
+    event = case.events.last("FailedScheduling")
+    if event is not None:
+        words = f"The pod is {pod.status_text()}; the scheduler says: {event.message.rstrip('.')}."
+        return words, Fix("Act on the scheduler's words."), [event.evidence()]
+    name = text(pod.raw, "spec", "schedulerName") or "default-scheduler"
+    return (
+        f"No scheduler has taken up the pod; it waits for the one named {name}.",
+        Fix(
+            f"Check that scheduler {name} runs (kubectl -n kube-system get pods)"
+            + ("." if name == "default-scheduler" else f", or drop schedulerName from {case.workload_name}.")
+        ),
+        [pod.fact("spec", "spec.schedulerName", name)],
+    )
+
+
+def _pulling(case: Case) -> _Hint | None:
+    begun = case.events.last("Pulling")
+    done = case.events.last("Pulled", "Failed", "BackOff", "Created")
+    if begun is None or begun.last is None or (done is not None and done.last and done.last >= begun.last):
+        return None
+    image = begun.message.partition('"')[2].partition('"')[0] or "the image"
+    return (
+        f"{case.pod.node} has been pulling {image} for {human_duration(case.now - begun.last)}; nothing failed so far.",
+        Fix(f"Wait, or find what is slow: the size of {image}, the registry, or the network and disk of the node."),
+        [begun.evidence()],
+    )
+
+
+def _warned(case: Case) -> _Hint | None:
+    # What the scheduler said before it found a node is over.
+    event = next((e for e in reversed(case.events.items) if e.warning and e.reason != "FailedScheduling"), None)
+    if event is None:
+        return None
+    said = " ".join(event.message.split()).rstrip(".")
+    return (
+        f"The pod is {case.pod.status_text()}; the newest warning about it is {event.reason}: {said}.",
+        Fix("Act on the words of the warning, or look again while it happens."),
+        [event.evidence()],
+    )
+
+
+def _unacknowledged(case: Case) -> _Hint | None:
+    """Tell a pod that its kubelet has not taken up: that would have set startTime at once."""
+    pod = case.pod
+    if pod.finished or text(pod.raw, "status", "startTime") or any(c.status for c in case.containers):
+        return None
+    return (
+        f"The pod was assigned to {pod.node}, and the kubelet there has not taken it up.",
+        Fix(f"Look at the kubelet of {pod.node}: kubectl node-triage {pod.node}."),
+        [pod.fact("status", "status.startTime", "<none>")],
+    )

@@ -1,0 +1,212 @@
+"""No node has enough of a resource left for the pod's request.
+
+Meaning: the scheduler counts requests, not use: a node is full when the requests of its pods reach what it can
+allocate. The pod stays Pending until requests shrink, pods leave, or a node comes.
+
+Told by: ``Insufficient RESOURCE``, ``Too many pods``, ``exceed max volume count``, words about a ResourceClaim or
+``no nodes available to schedule pods`` in the condition PodScheduled or the ``FailedScheduling`` event; the nodes'
+allocatable amounts and the pods on them tell whether any node could ever hold the request.
+
+Fix: lower the request in the workload's pod template to what the containers use, add nodes, or free some.
+
+Source: scheduler plugins NodeResourcesFit, NodeVolumeLimits, DynamicResources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from kubetriage.model import Evidence, Finding, Fix
+from kubetriage.readers.pods import Pod
+from kubetriage.rules.crash import scheduling
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.resource_requests import BYTES, amount_text, pod_request
+from kubetriage.rules.crash.scheduling import Block, Unscheduled
+from kubetriage.snapshot import List, Need, Snapshot
+from kubetriage.values.fields import Obj, dig, name_of, objects, text
+from kubetriage.values.patterns import lazy
+from kubetriage.values.quantity import parse_quantity
+
+CODE = "UnschedulableResources"
+
+_INSUFFICIENT = lazy(r"Insufficient (?P<resource>[^\s,.]+(?:\.[^\s,.]+)*)")
+# dynamicresources.go: the claim is not there, or not yet.
+_CLAIM = lazy(r"resourceclaim\S* \"[^\"]+\" not found|create the resourceclaim")
+CANDIDATES = 5
+"""Nodes whose pods are read to tell what is free; more would cost a list for each."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """What one node has of a resource."""
+
+    node: str
+    allocatable: Fraction
+    free: Fraction | None
+    """None: the pods on it were not seen."""
+    at_most: bool
+    """The pods of some namespaces may be missing, so less may be free."""
+
+
+def needs(case: Case) -> Iterator[Need]:
+    """Ask for the nodes, and for the pods on the few that could hold the request."""
+    yield from scheduling.needs(case)
+    found = scheduling.unscheduled(case, Block.RESOURCES)
+    resource = _resource(found)
+    if found is None or not resource:
+        return
+    wanted = pod_request(case.pod, resource)
+    for node in _candidates(found, resource):
+        if _allocatable(node, resource) >= wanted:
+            yield List("pods", fields=f"spec.nodeName={name_of(node)}")
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Compare the request with the nodes."""
+    found = scheduling.unscheduled(case, Block.RESOURCES)
+    if found is None:
+        return
+    resource = _resource(found)
+    if found.head.words == scheduling.NO_NODES:
+        yield found.finding(
+            CODE,
+            "The cluster has no nodes at all, so there is none for the pod.",
+            (Fix("Add nodes, or see why the autoscaler or the node group has started none."),),
+            verify=("kubectl get nodes",),
+        )
+        return
+    if not resource:
+        fix = f"Use fewer volumes or devices in {case.workload_name}, or add nodes."
+        claims = [text(c, "resourceClaimName") for c in objects(case.pod.raw, "spec", "resourceClaims")]
+        if _CLAIM.search(found.head.words):
+            names = ", ".join(c for c in claims if c) or "that it names"
+            fix = (
+                f"Create ResourceClaim {names} in namespace {case.pod.namespace}, or correct spec.resourceClaims of "
+                f"{case.workload_name}."
+            )
+        yield found.finding(
+            CODE,
+            f"No node takes the pod: {found.head}.",
+            (case.template_fix(fix),),
+            verify=(case.kubectl("get resourceclaims"),) if claims else (),
+        )
+        return
+    wanted = pod_request(case.pod, resource)
+    rooms = [_room(found, node, resource) for node in _candidates(found, resource)]
+    yield found.finding(
+        CODE,
+        _message(found, resource, wanted, rooms),
+        (case.template_fix(_words(case, resource, wanted, rooms)),),
+        tuple(_evidence(case, resource, rooms)),
+        verify=("kubectl describe nodes", "kubectl top nodes"),
+    )
+
+
+def _resource(found: Unscheduled | None) -> str:
+    if found is None:
+        return ""
+    if "Too many pods" in found.head.words:
+        return "pods"
+    match = _INSUFFICIENT.search(found.head.words)
+    return match["resource"] if match else ""
+
+
+def _allocatable(node: Obj, resource: str) -> Fraction:
+    return parse_quantity(dig(node, "status", "allocatable", resource)) or Fraction(0)
+
+
+def _candidates(found: Unscheduled, resource: str) -> list[Obj]:
+    """Return the largest nodes that nothing else keeps the pod from."""
+    pod = found.case.pod
+    chooses = scheduling.node_choice(pod)
+    usable = [n for n in found.nodes.items if chooses(n) and not scheduling.untolerated(pod, n)]
+    chosen = usable or list(found.nodes.items)
+    return sorted(chosen, key=lambda n: (-_allocatable(n, resource), name_of(n)))[:CANDIDATES]
+
+
+def _room(found: Unscheduled, node: Obj, resource: str) -> Room:
+    name, total = name_of(node), _allocatable(node, resource)
+    listing = found.case.snapshot.list("pods", fields=f"spec.nodeName={name}")
+    if not listing.complete:
+        return Room(name, total, None, True)
+    here = found.case.snapshot.derived(_pods_by_node).get(name, ())
+    used = sum((pod_request(p, resource) for p in here), Fraction(0))
+    return Room(name, total, total - used, listing.presumed)
+
+
+def _pods_by_node(snapshot: Snapshot) -> dict[str, list[Pod]]:
+    """Return the pods that take up room, by node."""
+    found: dict[str, list[Pod]] = {}
+    for raw in snapshot.list("pods").items:
+        pod = Pod(raw)
+        if pod.node and not pod.finished:
+            found.setdefault(pod.node, []).append(pod)
+    return found
+
+
+def _message(found: Unscheduled, resource: str, wanted: Fraction, rooms: list[Room]) -> str:
+    count = f"{found.head.nodes} of {found.total} nodes" if found.total > 1 else "the only node"
+    if resource == "pods":
+        largest = max((r.allocatable for r in rooms), default=None)
+        limit = f" (at most {int(largest)} pods a node)" if largest else ""
+        return f"No node takes another pod: {count} holds as many as it may{limit}."
+    asks = f"The pod requests {amount_text(resource, wanted)}" + ("" if resource == "cpu" else f" of {resource}")
+    if not rooms:
+        return f"{asks}, and {count} lacks it."
+    biggest = max(rooms, key=lambda r: r.allocatable)
+    if not biggest.allocatable:
+        return f"{asks}, and no node has any."
+    if biggest.allocatable < wanted:
+        have = amount_text(resource, biggest.allocatable)
+        return f"{asks}; the largest node, {biggest.node}, has {have} in all, so it can never be scheduled there."
+    seen = [r for r in rooms if r.free is not None]
+    if not seen:
+        return (
+            f"{asks}; {count} lacks it, though {biggest.node} has {amount_text(resource, biggest.allocatable)} in all."
+        )
+    best = max(seen, key=lambda r: r.free or Fraction(0))
+    free = max(best.free or Fraction(0), Fraction(0))
+    if free >= wanted:
+        # Not all pods were seen, or one has left since.
+        return f"{asks}; the scheduler found {count} without room for it, though {best.node} now seems to have some."
+    bound = "at most " if best.at_most else ""
+    return f"{asks}; the most that is free is {bound}{amount_text(resource, free)} on {best.node}."
+
+
+def _words(case: Case, resource: str, wanted: Fraction, rooms: list[Room]) -> str:
+    if resource == "pods":
+        return "Add nodes, remove pods, or raise maxPods of the kubelets."
+    if "/" in resource and rooms and not any(r.allocatable for r in rooms):
+        return (
+            f"Add a node with {resource}, or check that its device plugin runs where the device is; else drop it "
+            f"from {case.workload_name}."
+        )
+    room = max((r.free if r.free is not None else r.allocatable for r in rooms), default=None)
+    if room is None or room <= 0 or room >= wanted:
+        return f"Lower requests.{resource} in {case.workload_name}, or add a node with room for it."
+    return (
+        f"Lower requests.{resource} in {case.workload_name} from {amount_text(resource, wanted)} to at most "
+        f"{_below(resource, room)}, or add a node with room for it."
+    )
+
+
+def _below(resource: str, room: Fraction) -> str:
+    """Write an amount that surely fits: bytes are rounded down to MiB."""
+    return f"{int(room) // 2**20}Mi" if resource in BYTES else amount_text(resource, room)
+
+
+def _evidence(case: Case, resource: str, rooms: list[Room]) -> Iterator[Evidence]:
+    if resource != "pods":
+        for container in case.containers:
+            asked = dig(container.spec, "resources", "requests", resource)
+            if asked is not None:
+                yield container.fact("spec", f"resources.requests.{resource}", asked)
+    for room in rooms:
+        free = ""
+        if room.free is not None:
+            bound = "at most " if room.at_most else ""
+            free = f", free {bound}{amount_text(resource, max(room.free, Fraction(0)))}"
+        value = f"allocatable {amount_text(resource, room.allocatable)}{free}"
+        yield Evidence("status", f"node/{room.node} {resource}", value)

@@ -1,0 +1,413 @@
+"""What the crashed instance of a container said before it ended by itself, and how much that proves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from kubetriage.model import Confidence, Evidence, EvidenceSource, Finding, Fix, RuledOut, Severity
+from kubetriage.readers.logs import Address, LastError, addresses, bodies, last_error, last_line, without_goodbye
+from kubetriage.readers.pods import Container, Termination
+from kubetriage.redact import clean
+from kubetriage.rules.crash.case import Case
+from kubetriage.values.fields import Obj, objects, text
+from kubetriage.values.patterns import lazy
+from kubetriage.values.times import parse_time
+
+_NOT_ITS_OWN_END = frozenset(
+    ("OOMKilled", "StartError", "ContainerCannotRun", "ContainerStatusUnknown", "Unknown", "Completed")
+)
+"""Reasons that name another cause than the program's own exit."""
+_OWN_SIGNALS = (132, 133, 134)
+"""Exit codes by which runtimes end themselves: V8's and Swift's traps, abort() of .NET, V8, Rust and glibc."""
+_ABORTING = frozenset(("dotnet", "go", "rust", "python", "node"))
+"""Languages whose runtime can end an uncaught exception or panic with abort() (exit code 134)."""
+_SHORT = 200
+_NEAR = 40
+"""Lines before a closing error in which its cause is looked for."""
+# A closing message that names no cause of its own; what it gave up on stands before it.
+_CLOSING = lazy(
+    r"gave? up|giving up|attempts?\b|retr(?:y|ies)|start(?:ing|ed|up)?\b.{0,40}fail|fail.{0,40}\bstart"
+    r"|unable to start|could not"
+    r" (?:start|connect|initiali[sz]e|reach|bind)|cannot (?:start|connect)|can't connect|unable to connect"
+    r"|failed to (?:connect|initiali[sz]e|run)"
+    r"|timed? ?out|not (?:ready|available|reachable)|unavailable|connection (?:failed|error|lost)"
+    r"|fatal error, exiting|exit(?:ing|ed)?\b"
+    # Hibernate, when the connection pool failed before it.
+    r"|DialectResolutionInfo|Dialect without JDBC metadata"
+    r"|caches? (?:to )?sync|leader election|terminated unexpectedly|abort|shutting down|migrat\w* fail|unhealthy",
+    re.IGNORECASE,
+)
+
+
+_STACK_FRAME = lazy(r"\s+(?:at |\.\.\. \d)|\s*\Z")
+# What went wrong until this line did no harm.
+_OVERCOME = lazy(
+    r"\b(?:re)?connected\b|\bconnection (?:established|restored)\b|\brecovered\b|\bsucce(?:ss\w*|eded)\b"
+    r"|\bcontinuing\b|\bfall(?:ing)? ?back\b|\bignor(?:ed|ing)\b|\bskipp(?:ed|ing)\b",
+    re.IGNORECASE,
+)
+# It could not do something, and gives no reason.
+_UNREASONED = lazy(
+    r"(?:(?:panic|fatal|error): )*(?:unable to|failed to|could not|couldn't|cannot|can't) [^:]*\Z", re.IGNORECASE
+)
+# The underlining of Python and Node, headers without content, braces.
+_DECORATION = lazy(r"[\s~^|*=+-]*\Z|Traceback \(most recent call last\):\Z|\s*[\]})\[{(]+,?\Z|Stack trace:\Z")
+
+
+@lru_cache(maxsize=16)
+def _read(content: str) -> tuple[LastError | None, tuple[Address, ...], tuple[str, ...]]:
+    """Read a log once for all rules."""
+    return last_error(content), addresses(content), bodies(content)
+
+
+@dataclass(frozen=True)
+class Said:
+    """A line of the crashed instance that names a cause."""
+
+    line: str
+    confidence: Confidence
+    match: re.Match[str]
+
+
+@dataclass(frozen=True)
+class LastWords:
+    """The output of one container's crashed instance."""
+
+    case: Case
+    container: Container
+    end: Termination
+    text: str
+    """Its log, or the termination message where the log says nothing; empty when neither was seen."""
+    source: EvidenceSource
+    seen: bool
+    """False: there may have been output, but nobody could read it."""
+    why: str
+    """Why the log was not seen."""
+
+    @property
+    def error(self) -> LastError | None:
+        """The error that it ended with."""
+        return _read(self.text)[0]
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The addresses that it says it could not use."""
+        return _read(self.text)[1]
+
+    @property
+    def language(self) -> str:
+        """Language of the last error."""
+        return self.error.language if self.error else ""
+
+    @property
+    def confidence(self) -> Confidence:
+        """How surely the last error is why the program ended."""
+        error = self.error
+        if error is None:
+            return Confidence.POSSIBLE
+        if error.weight == "fatal" and error.trailing <= 50:
+            return Confidence.CONFIRMED
+        return Confidence.LIKELY if error.trailing <= 5 else Confidence.POSSIBLE
+
+    def find(self, pattern: re.Pattern[str], unless: re.Pattern[str] | None = None) -> Said | None:
+        """Find a line in the last error that matches; before it, when it only says that the program gave up."""
+        error = self.error
+        if error is None:
+            # Nothing looks like an error; the last words before the exit still may name the cause.
+            line = last_line(self.text)
+            match = pattern.search(line)
+            return Said(line, Confidence.LIKELY, match) if match and not (unless and unless.search(line)) else None
+        for line in (error.summary, *error.lines):
+            match = pattern.search(line)
+            if match is not None and not (unless and unless.search(line)):
+                return Said(line, self.confidence, match)
+        for line in self._before():
+            match = pattern.search(line)
+            if match is not None and not (unless and unless.search(line)):
+                # Without the fields of its log library, where the words are in its message.
+                told = last_error(line)
+                inner = pattern.search(told.summary) if told is not None else None
+                shown, match = (
+                    (told.summary, inner) if told is not None and inner is not None else (line.strip(), match)
+                )
+                return Said(shown, self._weaker, match)
+        return None
+
+    @property
+    def _weaker(self) -> Confidence:
+        """How surely a line before the last error is why the program ended."""
+        return max(self.confidence, Confidence.LIKELY, key=lambda c: c.rank)
+
+    def _before(self) -> list[str]:
+        """Return the lines before the last error in which its cause may stand, the nearest first."""
+        return [_read(self.text)[2][at][:4096] for at in reversed(self._reach)]
+
+    @property
+    def _far(self) -> int:
+        """Number of the line ``_NEAR`` lines before the last error, stack frames not counted."""
+        rows, at = _read(self.text)[2], self.error.at if self.error else 0
+        left = _NEAR
+        while at > 0 and left > 0:
+            at -= 1
+            left -= not _STACK_FRAME.match(rows[at])
+        return at
+
+    @property
+    def _reach(self) -> range:
+        """Numbers of the lines before the last error in which its cause may stand.
+
+        An error that only says that the program gave up can have its cause further up. One that gives no reason for
+        what it could not do has it in the logged error right above, if at all.
+        """
+        error = self.error
+        if error is None:
+            return range(0)
+        rows = _read(self.text)[2]
+        if closes(error):
+            far = self._far
+            overcome = [at for at in range(far, error.at) if _OVERCOME.search(rows[at])]
+            return range(overcome[-1] + 1 if overcome else far, error.at)
+        above = error.at - 1
+        if above < 0 or not _UNREASONED.match(error.summary):
+            return range(0)
+        said = last_error(rows[above])
+        return range(above, error.at) if said is not None and said.weight != "weak" else range(0)
+
+    def failed_addresses(self) -> list[tuple[Address, Confidence]]:
+        """Return the addresses that the last error is about, the surest first."""
+        error = self.error
+        if error is None:
+            return []
+        block = range(error.at, max(error.end, error.at + 1))
+        inside = [(a, self.confidence) for a in self.addresses if any(at in block for at in a.times)]
+        if any(a.host for a, _ in inside):
+            return inside
+        # An error without the address may repeat one that had it.
+        kinds = {a.kind for a, _ in inside} - {"failed"}
+        near = range(self._far, error.at) if inside else self._reach
+        before = [
+            (a, self._weaker)
+            for a in reversed(self.addresses)
+            if any(at in near for at in a.times) and (not inside or (a.host and (a.kind in kinds or not kinds)))
+        ]
+        return before or inside
+
+    def quote(self, *lines: str) -> tuple[Evidence, ...]:
+        """Quote lines of the output, with the last error where they stand before it; by default those of the error."""
+        error = self.error
+        wanted = list(lines)
+        if wanted and error is not None:
+            block = [error.summary, *(row.strip() for row in error.lines)]
+            if not any(row.strip() in whole or whole in row for row in wanted for whole in block if whole):
+                wanted.append(error.summary)
+        if not wanted and error is not None:
+            rows = [row for row in error.lines if row.strip() and not _DECORATION.match(row)]
+            wanted = [error.summary, *[r for r in rows[:2] + rows[-4:] if r.strip() not in error.summary]]
+            wanted = [error.summary, *[r for r in wanted[1:] if error.summary not in r]]
+        at = f"{self.end.at}.message" if self.source == "status" else self.container.name
+        when = error.time if error is not None else ""
+        # Secrets over more than one line (private keys) are only seen when the lines stand together.
+        shown = clean("\n".join(wanted)).split("\n")
+        rows = [row.strip()[:600] for row in dict.fromkeys(shown) if row.strip()]
+        return tuple(Evidence(self.source, at, row, when if parse_time(when) else "") for row in rows[:6])
+
+    def finding(
+        self,
+        cause: str,
+        confidence: Confidence,
+        message: str,
+        *,
+        quoted: Iterable[str] = (),
+        evidence: Iterable[Evidence] = (),
+        ruled_out: Iterable[RuledOut] = (),
+        fix: Iterable[Fix] = (),
+        verify: Iterable[str] = (),
+        details: Mapping[str, Any] | None = None,
+    ) -> Finding:
+        """Make a finding about this container that quotes the exit and the output."""
+        return Finding(
+            cause,
+            Severity.ERROR,
+            confidence,
+            self.container.ref,
+            message,
+            (self.end.evidence(), *self.quote(*quoted), *evidence),
+            tuple(ruled_out),
+            tuple(fix),
+            (*verify, self.case.log_command(self.container)),
+            dict(details or {}),
+        )
+
+
+def closes(error: LastError) -> bool:
+    """Tell whether an error only says that the program gives up."""
+    return bool(_CLOSING.search(without_goodbye(error.summary)))
+
+
+def last_words(case: Case, *, shells: bool = False, kills: bool = False) -> Iterator[LastWords]:
+    """Yield the output of each container that ended by itself with an error.
+
+    Exit codes 126 and 127 are a shell's or a runtime's; they are left out unless ``shells``. With ``kills`` an end
+    by SIGKILL or SIGTERM counts too, which a runtime can send to itself.
+    """
+    for container in case.containers:
+        end = case.crash(container)
+        if end is None or (end.exit_code in (126, 127) and not shells):
+            continue
+        killed = kills and end.exit_code in (137, 143) and end.reason == "Error"
+        if killed or ended_by_itself(end):
+            yield words_of(case, container, end)
+
+
+def ended_by_itself(end: Termination) -> bool:
+    """Tell whether the exit code is one that the program chose."""
+    code = end.exit_code
+    if code is None or code == 0 or end.started is None or end.reason in _NOT_ITS_OWN_END:
+        return False
+    return end.signal is None or code in _OWN_SIGNALS
+
+
+def words_of(case: Case, container: Container, end: Termination) -> LastWords:
+    """Return what one crashed instance said: its log, else its termination message."""
+    log = case.log(container)
+    # A program that writes a message of its own says more there than in a log without an error.
+    told = bool(end.message.strip()) and _read(log.text)[0] is None and _read(end.message)[0] is not None
+    if log.seen and last_line(log.text) and not told:
+        return LastWords(case, container, end, log.text, "log", True, "")
+    if end.message.strip():
+        return LastWords(case, container, end, end.message, "status", True, log.why)
+    return LastWords(case, container, end, "", "log", log.seen, log.why)
+
+
+def dies_of_an_exception(case: Case, container: Container, end: Termination) -> bool:
+    """Tell whether the output ends with an exception or panic of a runtime that aborts on those."""
+    error = words_of(case, container, end).error
+    return error is not None and error.weight == "fatal" and error.language in _ABORTING
+
+
+def short(line: str) -> str:
+    """Return one line for a message."""
+    shown = " ".join(clean(line).split()).rstrip(".")
+    return shown if len(shown) <= _SHORT else shown[: _SHORT - 1] + "…"
+
+
+# -- The container's surroundings in its spec ---------------------------------------------------------------------
+
+_PATH = lazy(
+    r"['\"`‘«](?P<quoted>/[^'\"`’»\n]{1,400})['\"`’»]"
+    r"|(?<![\w/.:@-])(?P<bare>/[\w.@%+=~-]{1,200}(?:/[\w.@%+=~-]{1,200}){0,30}/?)"
+)
+
+
+_CLOCK = lazy(r"(?<!\d)\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?!\d)")
+
+
+def without_clock(line: str) -> str:
+    """Return a line without times of day, whose parts look like ports."""
+    return _CLOCK.sub("", line[:1000])
+
+
+def path_near(line: str, at: int) -> str:
+    """Return the file path that a reason at position ``at`` of a line is about: the last before it, else the next."""
+    before, after = "", ""
+    for match in _PATH.finditer(line[:4096]):
+        path = (match["quoted"] or match["bare"]).rstrip(":.,)")
+        if match.start() < at:
+            before = path
+        elif not after:
+            after = path
+    return before or after
+
+
+def mount_of(container: Container, path: str) -> tuple[Obj, Obj] | None:
+    """Return the volumeMount that holds a path and its volume, or None for the container's own file system."""
+    best: tuple[Obj, Obj] | None = None
+    longest = 0
+    volumes = {text(v, "name"): v for v in objects(container.pod.raw, "spec", "volumes")}
+    for mount in objects(container.spec, "volumeMounts"):
+        where = text(mount, "mountPath").rstrip("/") or "/"
+        if (path == where or path.startswith(where.rstrip("/") + "/")) and len(where) > longest:
+            best, longest = (mount, volumes.get(text(mount, "name"), {})), len(where)
+    return best
+
+
+def volume_words(volume: Obj) -> str:
+    """Name a volume and what is behind it."""
+    name = text(volume, "name")
+    for key, kind, field in (
+        ("persistentVolumeClaim", "PersistentVolumeClaim", "claimName"),
+        ("configMap", "ConfigMap", "name"),
+        ("secret", "Secret", "secretName"),
+        ("hostPath", "hostPath", "path"),
+        ("csi", "CSI driver", "driver"),
+        ("nfs", "NFS server", "server"),
+    ):
+        if key in volume:
+            return f"volume {name} ({kind} {text(volume, key, field)})"
+    for key in ("emptyDir", "projected", "downwardAPI", "image", "ephemeral"):
+        if key in volume:
+            return f"volume {name} ({key})"
+    return f"volume {name}"
+
+
+def environment_fix(words: LastWords, advice: str, variable: str, value: str) -> Fix:
+    """Make a fix that sets a variable of the container; words only where its value holds a secret.
+
+    What is shown is redacted, so a patch with a secret in it would set the redacted text.
+    """
+    spec = words.container.patch({"env": [{"name": variable, "value": value}]})
+    return words.case.template_fix(advice, spec if clean(value) == value else None)
+
+
+def security(container: Container, field: str) -> tuple[Any, str]:
+    """Return a field of the security context in force and its path: the container's, else the pod's."""
+    own = container.spec.get("securityContext")
+    if isinstance(own, Mapping) and own.get(field) is not None:
+        return own[field], f"{container.spec_path}.securityContext.{field}"
+    shared = container.pod.raw.get("spec")
+    shared = shared.get("securityContext") if isinstance(shared, Mapping) else None
+    if isinstance(shared, Mapping) and shared.get(field) is not None:
+        return shared[field], f"spec.securityContext.{field}"
+    return None, ""
+
+
+def variable_state(container: Container, name: str) -> tuple[Evidence, str]:
+    """Say how an environment variable reaches a container: evidence and words for the fix."""
+    at = f"{container.spec_path}.env"
+    for entry in objects(container.spec, "env"):
+        if text(entry, "name") != name:
+            continue
+        for key, kind in (("secretKeyRef", "Secret"), ("configMapKeyRef", "ConfigMap")):
+            ref = entry.get("valueFrom")
+            ref = ref.get(key) if isinstance(ref, Mapping) else None
+            if isinstance(ref, Mapping):
+                where = f"key {text(ref, 'key')} of {kind} {text(ref, 'name')}"
+                optional = ", which is optional" if ref.get("optional") is True else ""
+                return Evidence("spec", f"{at}[{name}]", f"from {where}{optional}"), f"comes from {where}{optional}"
+        if "valueFrom" in entry:
+            return Evidence("spec", f"{at}[{name}]", "from a field of the pod"), "comes from a field of the pod"
+        empty = not text(entry, "value")
+        words = "is declared with an empty value" if empty else "is declared with a value"
+        return Evidence("spec", f"{at}[{name}]", "empty value" if empty else "a literal value"), words
+    sources = env_sources(container)
+    if sources:
+        return Evidence("spec", f"{container.spec_path}.envFrom", ", ".join(sources)), (
+            f"is not in env; only {' and '.join(sources)} could hold it"
+        )
+    names = [text(e, "name") for e in objects(container.spec, "env")]
+    shown = ", ".join(names[:12]) if names else "no variables"
+    return Evidence("spec", at, f"{name} is not among: {shown}"), "is not declared in the pod"
+
+
+def env_sources(container: Container) -> list[str]:
+    """Name the ConfigMaps and Secrets of ``envFrom``."""
+    found = []
+    for source in objects(container.spec, "envFrom"):
+        for key, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):
+            if text(source, key, "name"):
+                found.append(f"{kind} {text(source, key, 'name')}")
+    return found

@@ -1,0 +1,54 @@
+"""The areas of the process together may take more than the container's memory limit.
+
+Meaning: no single area is too large, but if each used what its flag or default allows, the kernel would kill. It
+often runs for weeks, until a load peak fills two areas at once.
+
+Told by: the sum of the ceilings (heap, metaspace, direct buffers, code cache, stacks, the collector's structures,
+memory-backed volumes) above the limit in force; an area without any cap counts with what is expected of it.
+
+Fix: one of three: the largest heap for this limit, the smallest limit for these flags, or caps on the smaller areas.
+
+Source: HotSpot defaults of JDK 8 to 25 and the collectors' native structures, measured with native memory tracking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.model import Evidence, Finding, Severity
+from kubetriage.rules.memory.budget import exact, mebibytes
+from kubetriage.rules.memory.budget_fixes import closing_fixes
+from kubetriage.rules.memory.case import Case
+
+CODE = "BudgetExceedsLimit"
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Compare the sum of the ceilings with the limit."""
+    budget, limit = case.budget, case.budget.limit.size
+    heap = budget.heap
+    if limit is None or budget.ceiling is None or budget.margin is None or budget.margin >= 0:
+        return
+    if heap is not None and heap.ceiling.size is not None and heap.ceiling.size > limit:
+        return  # HeapExceedsLimit says it better
+    expected = budget.expected
+    fits = ""
+    if expected is not None:
+        fits = f" What is expected of it, {mebibytes(expected)}, " + (
+            "fits." if expected <= limit else "does not fit either."
+        )
+    largest = sorted((a for a in budget.areas if a.counted), key=lambda a: -a.counted)[:4]
+    yield Finding(
+        cause=CODE,
+        severity=Severity.WARNING,
+        confidence=case.budget_confidence,
+        object=case.ref,
+        message=f"Container {budget.container} may take {mebibytes(budget.ceiling)}, "
+        f"{mebibytes(-budget.margin, up=True)} more than its memory limit of {exact(limit)}.{fits}",
+        evidence=(
+            Evidence("spec", budget.limit.source, exact(limit)),
+            *(Evidence("config", a.name, f"{mebibytes(a.counted)}: {a.ceiling.source}") for a in largest),
+        ),
+        fix=tuple(closing_fixes(case)),
+        verify=case.verify_budget,
+    )

@@ -1,0 +1,97 @@
+"""A child process of the container was killed for memory while PID 1 lives on.
+
+Meaning: a worker died (gunicorn, php-fpm, a forked job) and its parent went on, so no status, restart or event shows
+it; requests fail or hang instead.
+
+Told by: cAdvisor's ``container_oom_events_total`` above zero for a container whose statuses record no OOM kill
+(confirmed). Without that counter: the parent's own words that a child died of signal 9, likely where the cgroup's
+peak has touched the limit, else possible. The kernel kills single processes only with cgroup v1, with
+``singleProcessOOMKill``, or under kubelets before 1.28.
+
+Fix: fewer workers, or a limit that holds all of them; look at the parent's log for the worker that vanished.
+
+Source: cAdvisor ``container_oom_events_total``; kubelet memory.oom.group since 1.28, ``singleProcessOOMKill`` 1.32.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.rules.memory.budget import mebibytes
+from kubetriage.rules.memory.case import AT_LIMIT, Case
+from kubetriage.values.patterns import lazy
+
+CODE = "ChildOOMKilled"
+
+
+# What parents print when a child dies of SIGKILL.
+_PARENT_WORDS = lazy(
+    r"Worker \(pid:(?P<pid>\d+)\) was sent SIGKILL! Perhaps out of memory\?"  # gunicorn 20 and later
+    r"|exited prematurely: signal 9 \(SIGKILL\)"  # celery (billiard)
+    r"|DataLoader worker \(pid \d+\) is killed by signal: Killed"  # PyTorch
+    r"|A process in the process pool was terminated abruptly"  # Python concurrent.futures
+    r"|terminated by signal 9: Killed"  # PostgreSQL
+    r"|exit signal Killed \(9\)"  # Apache httpd
+    # Programs that write what waitpid gave them: a shell's 137, Python's -9, Go's "signal: killed", Node.js' SIGKILL.
+    r"|^.*\b(?:child|worker|process|subprocess|job|task|pid)\b.*?"
+    r"(?:\b(?:exit(?: ?code|ed(?: with)?(?: code)?| status)?|code|status|returncode|rc)\W{1,3}(?:137|-9)\b"
+    r"|\b(?:died|exit(?:ed)?|terminated|killed|ended)\b.{0,30}\b(?:SIGKILL|signal:? (?:9|killed))\b).*$"
+    r"|\[pool [^\]]+\] child \d+ exited on signal 9"  # php-fpm
+    r"|(?:worker )?process \d+ exited on signal 9\b"  # nginx
+    r"|died, killed by signal 9 :\("  # uWSGI
+    r"|^(?:[\w./-]+: line \d+: +\d+ )?Killed(?: +\S.*)?$",  # bash and busybox sh
+    re.MULTILINE,
+)
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Report OOM events that no status tells of, or what the parent says of its children."""
+    if case.kills or not case.container.running:
+        return
+    events = case.usage.oom_events
+    if events is not None and events[0] > 0:
+        count, source = events
+        times = "once" if count == 1 else f"{count} times"
+        # The counter belongs to the cgroup of the instance that runs; an earlier one had its own.
+        yield _finding(case, Confidence.CONFIRMED, f" {times}", Evidence("metric", source, str(count)))
+        return
+    match = next((m for m in _PARENT_WORDS.finditer(case.running_log) if not _timed_out(m)), None)
+    if match is None:
+        return
+    said = Evidence("log", case.container.name, match[0].strip())
+    peak, limit = case.usage.peak, case.limit.size
+    if limit is not None and peak is not None and peak.size >= limit * AT_LIMIT:
+        touched = Evidence("metric", peak.source, f"{mebibytes(peak.size)}, the limit is {mebibytes(limit)}")
+        yield _finding(case, Confidence.LIKELY, "", said, touched)
+    elif limit is not None and peak is None:
+        yield _finding(case, Confidence.POSSIBLE, "", said)
+
+
+def _timed_out(match: re.Match[str]) -> bool:
+    """Tell whether gunicorn itself killed the worker, which had not answered in time; it words that the same way."""
+    return bool(match["pid"]) and f"WORKER TIMEOUT (pid:{match['pid']})" in match.string
+
+
+def _finding(case: Case, confidence: Confidence, times: str, *evidence: Evidence) -> Finding:
+    name = case.container.name
+    verb = {Confidence.CONFIRMED: "killed", Confidence.LIKELY: "very likely killed"}.get(confidence, "may have killed")
+    return Finding(
+        cause=CODE,
+        severity=Severity.WARNING if confidence is Confidence.POSSIBLE else Severity.ERROR,
+        confidence=confidence,
+        object=case.ref,
+        message=f"The kernel {verb} a child process of container {name}{times} for memory; PID 1 survived, so nothing "
+        "was restarted.",
+        evidence=(*evidence, case.container.fact("status", "restartCount", case.container.restarts)),
+        ruled_out=(RuledOut("OOMKilled", "no instance of the container ended with reason OOMKilled"),),
+        fix=(
+            Fix(
+                "Let all processes of the container fit its limit: fewer workers or a larger limit. The log of PID 1 "
+                "tells which worker vanished."
+            ),
+        ),
+        verify=(f"kubectl -n {case.pod.namespace} logs {case.pod.name} -c {name} --tail=200",),
+        details={"killedBy": case.kill_level},
+    )

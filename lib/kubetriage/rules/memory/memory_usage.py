@@ -1,0 +1,220 @@
+"""What was measured of a container's memory, each number under its own name.
+
+*Working set* (metrics.k8s.io, kubelet) is usage less inactive file cache; it holds reclaimable file pages and tmpfs.
+*rssBytes* is anonymous memory only. *VmRSS* of /proc is anonymous memory plus mapped files of one process. They are
+three different numbers; nothing here converts one into another.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kubetriage.readers.pods import Container, Pod
+from kubetriage.readers.prometheus import Metrics, text_lines
+from kubetriage.snapshot import Need, Raw, Snapshot
+from kubetriage.values.fields import Obj, mapping, number, objects, text
+from kubetriage.values.quantity import UNLIMITED_BYTES, parse_bytes
+from kubetriage.values.times import parse_time
+
+_CADVISOR_KEPT = ("container_oom_events_total", "container_threads", "container_memory_max_usage_bytes")
+_WORKING_SET = "container_memory_working_set_bytes"
+
+
+def pod_metrics(pod: Pod) -> Raw:
+    """Return the need of the pod's sample from metrics.k8s.io."""
+    return Raw(f"/apis/metrics.k8s.io/v1beta1/namespaces/{pod.namespace}/pods/{pod.name}")
+
+
+def list_metrics(namespace: str) -> Raw:
+    """Return the need of all samples of a namespace, or of the cluster."""
+    place = f"/namespaces/{namespace}" if namespace else ""
+    return Raw(f"/apis/metrics.k8s.io/v1beta1{place}/pods")
+
+
+def summary(node: str) -> Raw:
+    """Return the need of the kubelet's stats/summary."""
+    return Raw(f"/api/v1/nodes/{node}/proxy/stats/summary")
+
+
+def resource_metrics(node: str) -> Raw:
+    """Return the need of the kubelet's /metrics/resource."""
+    return Raw(f"/api/v1/nodes/{node}/proxy/metrics/resource", keep=(_WORKING_SET,))
+
+
+def cadvisor(node: str) -> Raw:
+    """Return the need of cAdvisor's counters."""
+    return Raw(f"/api/v1/nodes/{node}/proxy/metrics/cadvisor", keep=_CADVISOR_KEPT)
+
+
+def usage_needs(snapshot: Snapshot, pod: Pod) -> Iterator[Need]:
+    """Ask for usage: metrics.k8s.io and the kubelet's summary, then /metrics/resource where neither answers."""
+    if pod.finished:
+        return
+    yield pod_metrics(pod)
+    if not pod.node:
+        return
+    yield summary(pod.node)
+    yield cadvisor(pod.node)
+    unanswered = [n for n in (pod_metrics(pod), summary(pod.node)) if snapshot.failure(n) is not None]
+    if len(unanswered) == 2:
+        yield resource_metrics(pod.node)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One measured number."""
+
+    size: int
+    name: str
+    """``working set``, ``rssBytes`` and so on."""
+    source: str
+    """API that gave it."""
+    time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What is known of a container's memory at one moment."""
+
+    working_set: Sample | None = None
+    rss: Sample | None = None
+    swap: Sample | None = None
+    threads: tuple[int, str] | None = None
+    """Number of threads and where it comes from."""
+    oom_events: tuple[int, str] | None = None
+    """``container_oom_events_total`` of the container and where it comes from."""
+    peak: Sample | None = None
+    """Largest usage of the cgroup so far, page cache included."""
+
+
+def read_usage(snapshot: Snapshot, container: Container) -> Usage:
+    """Read what was measured; fields stay None where nothing answered."""
+    pod = container.pod
+    working_set = _from_metrics_api(snapshot, container)
+    entry = _summary_entry(snapshot, pod)
+    row = next((c for c in objects(entry, "containers") if text(c, "name") == container.name), {})
+    memory = mapping(row, "memory")
+    moment = parse_time(memory.get("time"))
+    rss = _sample(memory, "rssBytes", "rssBytes", moment)
+    working_set = working_set or _sample(memory, "workingSetBytes", "working set", moment)
+    working_set = working_set or _from_resource_metrics(snapshot, container)
+    cadvised = _from_cadvisor(snapshot, container)
+    return Usage(
+        working_set=working_set,
+        rss=rss,
+        swap=_sample(mapping(row, "swap"), "swapUsageBytes", "swap", moment),
+        threads=cadvised.threads,
+        oom_events=cadvised.oom_events,
+        peak=cadvised.peak,
+    )
+
+
+def _sample(memory: Obj, key: str, name: str, moment: datetime | None) -> Sample | None:
+    size = number(memory, key)
+    if size is None or not 0 <= size < UNLIMITED_BYTES:
+        return None
+    return Sample(size, name, "kubelet stats/summary", moment)
+
+
+def _json(snapshot: Snapshot, need: Raw) -> Any:
+    body = snapshot.body(need.path)
+    if body is None or body.status >= 400:
+        return None
+    try:
+        return json.loads(body.text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _from_metrics_api(snapshot: Snapshot, container: Container) -> Sample | None:
+    pod = container.pod
+    found = _json(snapshot, pod_metrics(pod))
+    if found is None:
+        for listed in (list_metrics(pod.namespace), list_metrics("")):
+            found = next(
+                (
+                    item
+                    for item in objects(_json(snapshot, listed), "items")
+                    if text(item, "metadata", "name") == pod.name
+                    and text(item, "metadata", "namespace") == pod.namespace
+                ),
+                found,
+            )
+    for row in objects(found, "containers"):
+        size = parse_bytes(mapping(row, "usage").get("memory"))
+        # metrics-server gives 0 for a container that it has not seen two samples of.
+        if text(row, "name") == container.name and size:
+            return Sample(size, "working set", "metrics.k8s.io", parse_time(mapping(found).get("timestamp")))
+    return None
+
+
+def _summary_entry(snapshot: Snapshot, pod: Pod) -> Obj:
+    found = _json(snapshot, summary(pod.node)) if pod.node else None
+    for entry in objects(found, "pods"):
+        ref = mapping(entry, "podRef")
+        same_name = ref.get("name") == pod.name and ref.get("namespace") == pod.namespace
+        # A StatefulSet reuses names; the summary may still hold the pod before this one.
+        if same_name and (not pod.uid or ref.get("uid") in ("", None, pod.uid)):
+            return entry
+    return {}
+
+
+def summary_usage(snapshot: Snapshot, node: str) -> dict[str, int]:
+    """Return the working set of every pod of a node by uid."""
+    found: dict[str, int] = {}
+    for entry in objects(_json(snapshot, summary(node)), "pods"):
+        size = number(entry, "memory", "workingSetBytes")
+        if size is not None:
+            found[text(entry, "podRef", "uid")] = size
+    return found
+
+
+def _from_resource_metrics(snapshot: Snapshot, container: Container) -> Sample | None:
+    pod = container.pod
+    body = snapshot.body(resource_metrics(pod.node).path) if pod.node else None
+    if body is None or body.status >= 400:
+        return None
+    value = Metrics.read(text_lines(body.text), (_WORKING_SET,)).value(
+        _WORKING_SET, namespace=pod.namespace, pod=pod.name, container=container.name
+    )
+    return Sample(int(value), "working set", "kubelet /metrics/resource") if value else None
+
+
+def _from_cadvisor(snapshot: Snapshot, container: Container) -> Usage:
+    pod = container.pod
+    body = snapshot.body(cadvisor(pod.node).path) if pod.node else None
+    if body is None or body.status >= 400:
+        return Usage()
+    metrics = Metrics.read(text_lines(body.text), _CADVISOR_KEPT)
+    alone = sum(c.kind != "ephemeral" for c in pod.containers) == 1
+
+    def value(name: str, *, lasting: bool = False) -> tuple[float, bool] | None:
+        """Return the container's value, or the pod's where it has no other; and whether it is the pod's.
+
+        Only what is ``lasting`` tells something of an instance that has ended.
+        """
+        own = metrics.value(name, container=container.name, namespace=pod.namespace, pod=pod.name)
+        if own is not None:
+            return own, False
+        # cAdvisor gives the pod's cgroup container=""; without series of its own the only container is that.
+        known = alone and (lasting or container.running)
+        whole = metrics.value(name, container="", namespace=pod.namespace, pod=pod.name) if known else None
+        return None if whole is None else (whole, True)
+
+    threads: tuple[int, str] | None = None
+    found = value("container_threads")
+    if found is not None and found[0] > found[1]:
+        whole = " of the pod, less the sandbox's" if found[1] else ""
+        threads = int(found[0]) - found[1], f"cAdvisor container_threads{whole}"
+    found = value("container_oom_events_total")
+    events = None if found is None else (int(found[0]), f'container_oom_events_total{{pod="{pod.name}"}}')
+    found = value("container_memory_max_usage_bytes", lasting=True)
+    peak: Sample | None = None
+    if found is not None and found[0] > 0:
+        whole = " of the pod" if found[1] else ""
+        peak = Sample(int(found[0]), "peak usage", f"cAdvisor max_usage_bytes{whole}")
+    return Usage(threads=threads, oom_events=events, peak=peak)

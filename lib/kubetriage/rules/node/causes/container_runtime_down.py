@@ -1,0 +1,74 @@
+"""The kubelet is alive and says that its container runtime does not answer.
+
+Meaning: running containers go on, but nothing can be started, stopped or probed through the runtime; after 300
+seconds the pods are evicted, and their deletion cannot be carried out.
+
+Told by: Ready=False with 'container runtime is down' (no good status for 30s), 'container runtime not ready:
+RuntimeReady=false', or 'container runtime status check may not have completed yet', beside a fresh Lease. Told
+apart from a slow runtime (PLEG) and from lost contact.
+
+Fix: restart the runtime and read its journal.
+
+Source: pkg/kubelet/runtime.go and kubelet.go (updateRuntimeUp).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.rules.node.case import NodeCase
+from kubetriage.rules.node.kubelet_contact import kubelet_path
+from kubetriage.snapshot import Raw
+from kubetriage.values.fields import text
+
+CODE = "ContainerRuntimeDown"
+
+_START = timedelta(seconds=60)
+"""Start-up grace of the node controller; a kubelet asks its runtime every few seconds."""
+
+
+def check(case: NodeCase) -> Iterator[Finding]:
+    """Match the kubelet's own word about its runtime."""
+    report = case.reported("runtime-down")
+    if report is None:
+        return
+    name, unit = case.runtime
+    version = text(case.node, "status", "nodeInfo", "containerRuntimeVersion")
+    evidence = [*case.contact_evidence()]
+    if version.endswith("://Unknown"):
+        evidence.append(Evidence("status", "status.nodeInfo.containerRuntimeVersion", version))
+    refused = case.snapshot.failure(Raw(kubelet_path(case.name, "stats/summary")))
+    if refused is not None and "dial unix" in refused.message:
+        evidence.append(Evidence("status", kubelet_path(case.name, "stats/summary"), refused.message))
+    failed = case.events.last("ContainerGCFailed", "ImageGCFailed", "FailedCreatePodSandBox")
+    if failed is not None:
+        evidence.append(failed.evidence())
+    starting = report.words.startswith("container runtime status check")
+    # The kubelet's first word, before it has asked its runtime; what is still so after that answers nobody.
+    changed = case.contact.changed
+    young = starting and changed is not None and case.now - changed < _START
+    state = (
+        f"Its kubelet has just started; if this stays so, {name} does not answer it."
+        if young
+        else f"The kubelet lives, {name} does not answer it."
+    )
+    yield Finding(
+        CODE,
+        Severity.WARNING if young else Severity.ERROR,
+        Confidence.POSSIBLE if young else Confidence.LIKELY if starting else Confidence.CONFIRMED,
+        case.ref,
+        f"{case.name} is NotReady by its own word: {report.words}. {state}",
+        evidence=tuple(evidence),
+        ruled_out=(RuledOut("KubeletUnreachable", "the kubelet itself posted this and renews its Lease"),)
+        if case.contact.beat.value == "fresh"
+        else (),
+        fix=(
+            Fix(
+                f"On {case.name} ({case.address}): sudo systemctl status {unit}; sudo journalctl -u {unit} -n 100; "
+                f"sudo systemctl restart {unit}; then sudo crictl info."
+            ),
+        ),
+        verify=(f"kubectl get node {case.name} -o jsonpath='{{.status.conditions[?(@.type==\"Ready\")].message}}'",),
+    )

@@ -1,0 +1,1 @@
+"""One module per cause code; what two causes share stands beside this folder."""

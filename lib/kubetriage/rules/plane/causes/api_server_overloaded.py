@@ -1,0 +1,251 @@
+"""The API server has more requests than seats and makes clients wait or turns them away.
+
+Meaning: API Priority and Fairness gives each priority level a share of the seats. A full level queues, then rejects
+with 429. In `leader-election` that costs the controllers their leases, in `node-high` the kubelets their
+heartbeats; in `workload-low`, `global-default` and `catch-all` it throttles the tenants that cause it.
+
+Told by: rejects between two samples by level and reason, levels with all seats taken and requests waiting, and 429
+answers where flow control is off. The sum of nominal seats reveals --max-requests-inflight plus
+--max-mutating-requests-inflight. Who floods is counted in repeated looks at dump_requests by user, verb and
+resource. A slow etcd holds seats for longer and looks the same: see the links before this one.
+
+Fix: stop or fix the flooding client (watch instead of list, fewer replicas, paging), isolate it with a FlowSchema and
+a priority level of its own, and raise --max-requests-inflight only where the API server has CPU and memory left.
+
+Source: KEP-1040; apis/flowcontrol/bootstrap/default.go; apiserver/pkg/util/flowcontrol.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.rules.plane import priority_and_fairness
+from kubetriage.rules.plane.case import CLUSTER, Case
+from kubetriage.rules.plane.figure_format import count, metric, names, span
+from kubetriage.values.patterns import lazy
+
+CODE = "ApiServerOverloaded"
+LINK = "API server load"
+
+ISOLATED_LEVEL = "isolated-flooder"
+"""Name of the FlowSchema and of the priority level that we propose."""
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find pressed levels; without flow control, find 429 answers."""
+    pressed = [level for level in case.levels if level.pressed]
+    if pressed:
+        yield _pressed(pressed, case)
+        return
+    refused = case.api.increase("apiserver_request_total", code="429") if case.api else None
+    if refused:
+        yield Finding(
+            CODE,
+            Severity.WARNING,
+            Confidence.CONFIRMED,
+            CLUSTER,
+            f"The API server answered {count(refused, 'request')} with 429 Too Many Requests in the window.",
+            (metric("apiserver_request_total", f'grew by {refused:.0f} with code="429"'),),
+            (),
+            (
+                Fix(
+                    "Find the client with most requests in the audit log, and raise --max-requests-inflight if CPU"
+                    " and memory allow."
+                ),
+            ),
+            ("kubectl get --raw /metrics | grep 'apiserver_request_total.*code=\"429\"'",),
+            {"link": LINK, "levels": []},
+        )
+
+
+def _pressed(pressed: list[priority_and_fairness.Level], case: Case) -> Finding:
+    vital = [level for level in pressed if level.name in priority_and_fairness.SYSTEM_LEVELS]
+    floods = [f for f in priority_and_fairness.floods(case.requests) if f.level in {level.name for level in pressed}]
+    worst = max(pressed, key=lambda level: (level in vital, level.rejects, level.waiting or 0))
+    what = (
+        f"{count(worst.rejects, 'request')} of priority level {worst.name} rejected in the window"
+        if worst.rejects
+        else f"requests of priority level {worst.name} wait {span(worst.waits[1])} for a seat"
+        if worst.queued and worst.waits
+        else f"all seats of priority level {worst.name} are taken and {count(worst.waiting or 0, 'request')} wait"
+    )
+    effect = {
+        "leader-election": "; controllers lose their leases by it",
+        "node-high": "; the heartbeats of kubelets starve",
+    }.get(worst.name, "; the cluster's own clients suffer" if vital else "; it throttles the tenants of that level")
+    by = ""
+    if floods:
+        first = floods[0]
+        by = f" {first.user} sends {first.share:.0%} of what is seen there ({first.verb} {first.resource})."
+    sent = tuple(
+        Evidence(
+            "status",
+            "dump_requests",
+            f"{f.user} {f.verb} {f.resource} in {f.level}: {f.requests} seen, {f.share:.0%} of seats",
+        )
+        for f in floods[:3]
+    )
+    manifest = isolation(floods[0].user) if floods else None
+    fixes = [
+        Fix(f"Stop or mend what {floods[0].user} does: watch instead of {floods[0].verb}, page, fewer workers.")
+        if floods
+        else Fix(
+            "Find the client: kubectl get --raw"
+            " '/debug/api_priority_and_fairness/dump_requests?includeRequestDetails=1'."
+        )
+    ]
+    if manifest:
+        fixes.append(
+            Fix(
+                f"Meanwhile give {floods[0].user} a small priority level of its own: kubectl apply the FlowSchema"
+                f" {ISOLATED_LEVEL} shown below."
+            )
+        )
+    fixes.append(
+        Fix(f"Raise --max-requests-inflight only if the API server has CPU and memory left ({seats(case.levels)}).")
+    )
+    details: dict[str, Any] = {"link": LINK, "levels": [level.name for level in pressed]}
+    if floods:
+        details["flooder"] = {"user": floods[0].user, "verb": floods[0].verb, "resource": floods[0].resource}
+    if manifest:
+        details["manifests"] = manifest
+    return Finding(
+        CODE,
+        Severity.ERROR if vital else Severity.WARNING,
+        Confidence.CONFIRMED,
+        CLUSTER,
+        f"The API server is overloaded: {what}{effect}.{by}",
+        tuple(_evidence(level) for level in pressed[:5]) + sent,
+        (),
+        tuple(fixes),
+        ("kubectl get --raw /debug/api_priority_and_fairness/dump_priority_levels",),
+        details,
+    )
+
+
+def _evidence(level: priority_and_fairness.Level) -> Evidence:
+    parts = []
+    if level.rejects:
+        reasons = names([f"{reason} {n:.0f}" for reason, n in sorted(level.rejected.items())])
+        parts.append(f"rejected {level.rejects:.0f} ({reasons})")
+    if level.executing is not None:
+        limit = level.limit if level.limit is not None else level.nominal
+        parts.append(f"executing {level.executing:.0f}" + (f" of {limit:.0f} seats" if limit is not None else ""))
+    if level.waiting:
+        parts.append(f"waiting {level.waiting:.0f}")
+    if level.waits:
+        parts.append(f"mean wait {span(level.waits[1])}")
+    return metric("apiserver_flowcontrol", ", ".join(parts), level.name)
+
+
+def seats(levels: tuple[priority_and_fairness.Level, ...]) -> str:
+    """Say what the nominal seats reveal about the API server's flags."""
+    total = sum(level.nominal or 0 for level in levels)
+    if not total:
+        return "its limits are not visible"
+    # Each level's share is rounded up, so the sum is a few seats above the flags.
+    number = sum(1 for level in levels if level.nominal)
+    if priority_and_fairness.DEFAULT_SEATS <= total <= priority_and_fairness.DEFAULT_SEATS + number:
+        return f"{total:.0f} nominal seats: the default of 400 and 200"
+    return f"{total:.0f} nominal seats, so the two inflight flags add up to about {total - number / 2:.0f}"
+
+
+# authentication/serviceaccount: the user name of a service account.
+_SERVICE_ACCOUNT = lazy(r"system:serviceaccount:([^:]+):([^:]+)\Z")
+
+
+def isolation(user: str) -> list[dict[str, Any]] | None:
+    """Return manifests that move one user's requests to a small level; None for users that must not be throttled."""
+    account = _SERVICE_ACCOUNT.match(user)
+    if not user or (not account and user.startswith("system:")) or (account and account[1] == "kube-system"):
+        return None
+    subject: dict[str, Any] = (
+        {"kind": "ServiceAccount", "serviceAccount": {"namespace": account[1], "name": account[2]}}
+        if account
+        else {"kind": "User", "user": {"name": user}}
+    )
+    every = ["*"]
+    return [
+        {
+            "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+            "kind": "PriorityLevelConfiguration",
+            "metadata": {"name": ISOLATED_LEVEL},
+            "spec": {
+                "type": "Limited",
+                "limited": {
+                    "nominalConcurrencyShares": 5,
+                    "lendablePercent": 0,
+                    "limitResponse": {
+                        "type": "Queue",
+                        "queuing": {"queues": 16, "handSize": 4, "queueLengthLimit": 50},
+                    },
+                },
+            },
+        },
+        {
+            "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+            "kind": "FlowSchema",
+            "metadata": {"name": ISOLATED_LEVEL},
+            "spec": {
+                "priorityLevelConfiguration": {"name": ISOLATED_LEVEL},
+                "matchingPrecedence": 500,
+                "distinguisherMethod": {"type": "ByUser"},
+                "rules": [
+                    {
+                        "subjects": [subject],
+                        "resourceRules": [
+                            {
+                                "verbs": every,
+                                "apiGroups": every,
+                                "resources": every,
+                                "namespaces": every,
+                                "clusterScope": True,
+                            }
+                        ],
+                    }
+                ],
+            },
+        },
+    ]
+
+
+def yaml_lines(value: Any, indent: str = "") -> Iterator[str]:
+    """Write plain manifests (maps, lists, strings, numbers and booleans) as YAML."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if isinstance(inner, dict | list):
+                yield f"{indent}{key}:"
+                yield from yaml_lines(inner, indent + "  ")
+            else:
+                yield f"{indent}{key}: {_scalar(inner)}"
+    else:
+        for inner in value:
+            if isinstance(inner, dict | list):
+                lines = list(yaml_lines(inner, indent + "  "))
+                yield f"{indent}- {lines[0].lstrip()}"
+                yield from lines[1:]
+            else:
+                yield f"{indent}- {_scalar(inner)}"
+
+
+def _scalar(value: str | int) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    # JSON strings are YAML strings; plain words stay bare.
+    plain = re.match(r"[A-Za-z][\w./-]*\Z", value) and value.lower() not in (
+        "true",
+        "false",
+        "null",
+        "yes",
+        "no",
+        "on",
+        "off",
+        "y",
+        "n",
+    )
+    return value if plain else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

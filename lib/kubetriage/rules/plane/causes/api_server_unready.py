@@ -1,0 +1,193 @@
+"""The API server says that it is not well, does not answer, or does not complete writes.
+
+Meaning: clients see errors or time-outs. Because /livez checks etcd, about 80 s of a slow etcd make kubelets restart
+API servers, whose clients then list everything anew: the outage feeds itself.
+
+Told by: failing checks in the body of /livez or /readyz (a 500 carries the list), no answer within 5 s, or no lease of
+the whole cluster renewed for 30 s while its checks pass. After etcd has come back the checks stay red for about a
+minute while the API server reconnects. One of several API servers whose identity lease is old is reported alone.
+
+Fix: follow the failing check; for etcd see the links before this one.
+
+Source: apiserver/pkg/server/healthz/healthz.go; storagebackend/factory/etcd3.go; kubeadm's liveness probe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.rules.plane.api_server import Health
+from kubetriage.rules.plane.case import CLUSTER, Case, Writes
+from kubetriage.rules.plane.causes.etcd_slow_disk import disruptive
+from kubetriage.rules.plane.figure_format import ago, metric, names, span
+from kubetriage.rules.plane.leases import CONTROLLER_MANAGER
+from kubetriage.values.times import format_time, human_duration
+
+CODE = "ApiServerUnready"
+LINK = "API server health"
+
+START_UP = timedelta(minutes=2)
+"""After this time the hooks of a healthy API server have long ended (kubeadm's startup probe allows four minutes)."""
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Read the checks, then the write probe, then the identities of the API servers."""
+    bad = [h for h in (case.livez, case.readyz) if h.seen and not h.ok]
+    up = case.api_uptime
+    starting = up is not None and up <= START_UP and not any(h.hung or not h.failed for h in bad)
+    if bad and starting and not case.etcd_check_fails:
+        yield _starting(bad, case)
+    elif bad:
+        yield _failing(bad, case)
+    elif case.writes is Writes.FROZEN:
+        yield _frozen(case)
+    yield from _stuck(case)
+
+
+def _starting(bad: list[Health], case: Case) -> Finding:
+    """Report the checks of an API server that only just started: most of its hooks end within a minute."""
+    up = human_duration(case.api_uptime or timedelta())
+    failed = list(dict.fromkeys(name for h in bad for name, _ in h.failed))
+    evidence = [Evidence("status", f"{h.path} {name}", f"failed: {words}") for h in bad for name, words in h.failed]
+    evidence.append(metric("process_start_time_seconds", f"started {up} ago"))
+    return Finding(
+        CODE,
+        Severity.WARNING,
+        Confidence.CONFIRMED,
+        CLUSTER,
+        f"The API server started {up} ago and is not ready yet: {names(failed)}.",
+        tuple(evidence),
+        (),
+        (
+            Fix("Wait a minute and ask again; a check that still fails then is explained by the API server's log."),
+            Fix("Find why it restarted: kubectl -n kube-system describe pod kube-apiserver-NODE (Last State)."),
+        ),
+        ("kubectl get --raw '/readyz?verbose'",),
+        {"link": LINK, "checks": failed},
+    )
+
+
+def _failing(bad: list[Health], case: Case) -> Finding:
+    evidence = []
+    for health in bad:
+        if health.hung:
+            words = f"no answer in {health.seconds:.0f} s" if health.seconds else health.why
+            evidence.append(Evidence("status", health.path, words))
+        for name, reason in health.failed:
+            words = case.etcd_check if name == "etcd" and case.etcd_check else reason
+            evidence.append(Evidence("status", f"{health.path} {name}", f"failed: {words or 'reason withheld'}"))
+        if not health.hung and not health.failed:
+            evidence.append(Evidence("status", health.path, f"HTTP {health.status}"))
+    failed = list(dict.fromkeys(name for h in bad for name, _ in h.failed))
+    if failed:
+        slow = f" (the answer took {span(bad[0].seconds)})" if bad[0].seconds >= 1 else ""
+        message = f"The API server reports failing checks: {names(failed)}{slow}."
+    elif any(h.hung for h in bad):
+        within = f" within {bad[0].seconds:.0f} s" if bad[0].seconds else ""
+        message = f"The API server does not answer {names([h.path for h in bad])}{within}."
+    else:
+        message = f"The API server answers {names([h.path for h in bad])} with HTTP {bad[0].status}."
+    reads = [m for m in case.members if m.has_leader]
+    if failed == ["etcd"] and reads and len(reads) == len(case.members) and not disruptive(case):
+        message += " etcd has a leader; after an outage the API server needs about a minute to reconnect."
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.CONFIRMED,
+        CLUSTER,
+        message,
+        tuple(evidence),
+        (),
+        (
+            Fix(
+                "Follow the failing check to its own link: etcd to etcd's disk and quorum, poststarthook/* to the API"
+                " server's log."
+            )
+            if failed
+            else Fix("Look at the API server's own log on its host (crictl logs), and at the load balancer before it."),
+            Fix(
+                "Do not restart API servers while etcd is slow: each restart makes every client list everything again."
+            ),
+        ),
+        ("kubectl get --raw '/livez?verbose'", "kubectl get --raw '/readyz?verbose'"),
+        {"link": LINK, "checks": failed},
+    )
+
+
+def _frozen(case: Case) -> Finding:
+    last = case.leases.newest
+    since = last.renewed if last else None
+    quorum = case.quorum(CONTROLLER_MANAGER)
+    if quorum.hung:
+        how, confidence = "a read that needs etcd's quorum fails too, so etcd does not answer", Confidence.CONFIRMED
+    elif quorum.lease is not None:
+        how, confidence = "reads through etcd's quorum work, so only writes fail", Confidence.CONFIRMED
+    else:
+        how, confidence = "whether etcd still answers reads could not be tried", Confidence.LIKELY
+    evidence = []
+    if last is not None and since is not None:
+        evidence.append(
+            Evidence(
+                "status",
+                f"spec.renewTime of lease {last.namespace}/{last.name}",
+                "newest of all leases",
+                format_time(since),
+            )
+        )
+    if quorum.hung:
+        evidence.append(Evidence("status", f"GET lease {CONTROLLER_MANAGER}", quorum.words or "no answer"))
+    number = len(case.leases.items)
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        confidence,
+        CLUSTER,
+        f"Nobody can write: none of {number} leases was renewed since"
+        f" {ago(since, case.now) if since else 'long'}, though"
+        f" the API server answers; {how}. The Ready column of nodes is frozen at its last value.",
+        tuple(evidence),
+        (RuledOut("NodesLostContact", "the controllers on the control plane stopped renewing at the same time"),)
+        if any(x.namespace == "kube-system" for x in case.leases.items)
+        else (),
+        (
+            Fix(
+                "Look for a NOSPACE alarm (etcdctl alarm list) and at etcd's health; a dry run proves nothing,"
+                " it succeeds"
+                " while writes fail."
+            ),
+            Fix("Look for an admission webhook or policy that intercepts leases."),
+        ),
+        ("kubectl get leases -A --sort-by=.spec.renewTime | tail -5", "kubectl get --raw '/livez?verbose'"),
+        {"link": LINK, **({"since": format_time(since)} if since else {})},
+    )
+
+
+def _stuck(case: Case) -> Iterator[Finding]:
+    """Find one of several API servers that stopped renewing its identity while others go on."""
+    identities = [x for x in case.leases.identities if x.renewed]
+    if len(identities) < 2 or case.writes is not Writes.FLOWING:
+        return
+    newest = max(x.renewed for x in identities if x.renewed)
+    limit = timedelta(seconds=case.limits.identity_stale)
+    for lease in identities:
+        # An API server that was taken away leaves its lease for an hour; then it is collected.
+        if lease.renewed and limit < newest - lease.renewed < timedelta(hours=1):
+            yield Finding(
+                CODE,
+                Severity.WARNING,
+                Confidence.POSSIBLE,
+                CLUSTER,
+                f"One of {len(identities)} API servers ({lease.holder or lease.name}) renewed its identity last"
+                f" {ago(lease.renewed, case.now)}: it is stuck, or was stopped.",
+                (
+                    Evidence(
+                        "status", f"spec.renewTime of lease kube-system/{lease.name}", "", format_time(lease.renewed)
+                    ),
+                ),
+                (),
+                (Fix("Look at that API server's pod and log; take it out of the load balancer while it hangs."),),
+                ("kubectl -n kube-system get leases -l apiserver.kubernetes.io/identity=kube-apiserver",),
+                {"link": LINK, "since": format_time(lease.renewed)},
+            )

@@ -1,0 +1,91 @@
+"""etcd has no leader because a majority of its members is missing.
+
+Meaning: with fewer than half of the members plus one, etcd answers neither writes nor linearizable reads. The API
+server still answers from its watch cache; nodes keep the status that they had, usually all Ready.
+
+Told by: `etcd_server_has_leader` 0 on the members that answer, or their logs calling elections without result in
+the last minute; the missing members are named from refused connections and from peer probes. Latency histograms
+look green here, because nothing commits.
+
+Fix: bring the missing members back. Only when they are lost for good: restore a new cluster from a snapshot, or
+start one survivor with --force-new-cluster.
+
+Source: etcd-mixin etcdNoLeader and etcdInsufficientMembers; etcd disaster recovery guide; etcdserver/metrics.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.rules.plane.case import CLUSTER, Case
+from kubetriage.rules.plane.causes.etcd_down import gone, leaderless_lately
+from kubetriage.rules.plane.etcd_members import Member
+from kubetriage.rules.plane.figure_format import count, metric, names
+from kubetriage.rules.plane.thresholds import RECENT_LOG
+from kubetriage.values.times import format_time
+
+CODE = "EtcdQuorumLost"
+LINK = "etcd quorum and leader"
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find members that live without a leader."""
+    blind = [m for m in case.members if m.has_leader is False and not m.leader_changes]
+    told = [m for m in case.members if m.window is None and leaderless_lately(m, case) and not gone(m, case)]
+    sighted = [m for m in case.members if m.has_leader]
+    if sighted or not (blind or (told and case.etcd_check_fails)):
+        return
+    down = [m for m in case.members if gone(m, case)]
+    alive = blind or told
+    lost = sorted(t for m in alive if m.log for t in m.log.lost)
+    details: dict[str, object] = {"link": LINK, "members": [m.name for m in down]}
+    if lost:
+        details["since"] = format_time(lost[-1])
+    missing = f": {names([m.name for m in down])} {'does' if len(down) == 1 else 'do'} not answer" if down else ""
+    yield Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.CONFIRMED if blind else Confidence.LIKELY,
+        CLUSTER,
+        f"etcd has no leader; {len(alive)} of {count(len(case.members), 'member')} live and cannot elect one{missing}."
+        " Nothing can be written, and only cached reads are answered.",
+        tuple(_evidence(alive, down, case)),
+        (RuledOut("EtcdDown", f"{names([m.name for m in alive])} runs"),),
+        (
+            Fix(
+                f"Bring back {names([m.name for m in down]) if down else 'the other members'}:"
+                " look at etcd's log and disk on those hosts, and at the network between them (port 2380)."
+            ),
+            Fix(
+                "Only when a majority is lost for good: restore from a snapshot (etcdutl snapshot restore), or"
+                " start one"
+                " survivor with --force-new-cluster after copying its data directory."
+            ),
+        ),
+        ("kubectl get --raw '/livez/etcd'",),
+        details,
+    )
+
+
+def _evidence(alive: list[Member], down: list[Member], case: Case) -> Iterator[Evidence]:
+    for member in alive:
+        if member.has_leader is False:
+            yield metric("etcd_server_has_leader", "0", member.name)
+        if member.log and member.log.leaderless:
+            times = count(len(member.log.leaderless), "time")
+            yield Evidence(
+                "log",
+                member.name,
+                f"{member.log.quotes.get('leaderless', '')} ({times})",
+                format_time(member.log.leaderless[-1]),
+            )
+        peers = {p: (at, error) for at, p, error in member.log.refused_peers} if member.log else {}
+        for peer, (at, error) in peers.items():
+            if (case.now - at).total_seconds() <= RECENT_LOG:
+                yield Evidence("log", member.name, f"peer {peer}: {error}", format_time(at))
+    for member in down:
+        if member.refused:
+            yield Evidence("status", f"connection to {member.name}", member.refused)
+    if case.etcd_check:
+        yield Evidence("status", "/livez/etcd", case.etcd_check)

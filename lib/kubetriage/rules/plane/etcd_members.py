@@ -1,0 +1,377 @@
+"""etcd as it shows itself: members, their metrics and their logs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import isfinite
+from typing import Any
+
+from kubetriage.readers.prometheus import Histogram, Metrics, Window, text_lines
+from kubetriage.snapshot import Dial, Log, Raw, Snapshot
+from kubetriage.values.addresses import is_loopback
+from kubetriage.values.fields import Obj, labels, mapping, name_of, namespace_of, objects, text, texts
+from kubetriage.values.patterns import lazy
+from kubetriage.values.times import parse_go_duration, parse_time
+
+ROUND_TRIP = "etcd_network_peer_round_trip_time_seconds"
+
+KEEP = (
+    "etcd_server_",
+    "etcd_disk_wal_fsync_duration_seconds",
+    "etcd_disk_backend_commit_duration_seconds",
+    "etcd_mvcc_db_total_size",
+    "etcd_debugging_server_alarms",
+    "etcd_network_active_peers",
+    ROUND_TRIP,
+    "process_start_time_seconds",
+)
+"""Beginnings of the metric lines that the rules read."""
+
+FSYNC = "etcd_disk_wal_fsync_duration_seconds"
+COMMIT = "etcd_disk_backend_commit_duration_seconds"
+
+_KUBEADM_METRICS_PORT = 2381
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a member serves its metrics."""
+
+    port: int
+    tls: bool
+    routable: bool
+    """False: bound to loopback. The API server's proxy dials the pod's address and refuses loopback, so only a
+    port-forward, which dials inside the pod's network, gets there."""
+
+
+def is_etcd(pod: Obj) -> bool:
+    """Tell whether a pod is an etcd member: kubeadm and RKE2 label ``component``, kops and OpenShift ``k8s-app``."""
+    marks = labels(pod, "metadata", "labels")
+    if marks.get("component") == "etcd" or marks.get("k8s-app") == "etcd":
+        return True
+    return marks.get("k8s-app", "").startswith("etcd-manager") and "events" not in marks["k8s-app"]
+
+
+def etcd_container(pod: Obj) -> Obj:
+    """Return the container that runs etcd."""
+    containers = objects(pod, "spec", "containers")
+    named = [c for c in containers if text(c, "name") == "etcd"]
+    return (named or containers or [{}])[0]
+
+
+def flags(container: Obj) -> dict[str, str]:
+    """Return the long flags of a container's command line, and etcd's ``ETCD_*`` variables under the flags' names."""
+    found: dict[str, str] = {}
+    for variable in objects(container, "env"):
+        name = text(variable, "name")
+        if name.startswith("ETCD_"):
+            found[name[5:].lower().replace("_", "-")] = text(variable, "value")
+    words = [*texts(container, "command"), *texts(container, "args")]
+    for i, word in enumerate(words):
+        if word.startswith("--"):
+            key, separator, value = word[2:].partition("=")
+            if not separator and i + 1 < len(words) and not words[i + 1].startswith("--"):
+                value = words[i + 1]
+            found[key] = value
+    return found
+
+
+def metrics_address(pod: Obj) -> Address | None:
+    """Return where a member serves metrics without a client certificate; None when no such listener is set."""
+    urls = flags(etcd_container(pod)).get("listen-metrics-urls", "")
+    best: Address | None = None
+    for url in urls.split(","):
+        # scheme://host:port, host may be a bracketed IPv6 address (etcd accepts nothing else here).
+        match = re.match(r"(https?)://(\[[^\]]+\]|[^:/]+):(\d{1,5})/?\Z", url.strip())
+        if match:
+            address = Address(int(match[3]), match[1] == "https", not is_loopback(match[2].strip("[]")))
+            if best is None or (address.routable and not best.routable):
+                best = address
+    return best
+
+
+def metrics_need(pod: Obj, sample: int, forward: bool) -> Raw | Dial | None:
+    """Return how to read a member's metrics; None when its listener cannot be reached this way.
+
+    ``forward`` allows a port-forward for members that listen on loopback only.
+    """
+    address = metrics_address(pod)
+    where, name = namespace_of(pod), name_of(pod)
+    if address is not None and address.routable:
+        scheme = "https:" if address.tls else ""
+        path = f"/api/v1/namespaces/{where}/pods/{scheme}{name}:{address.port}/proxy/metrics"
+        return Raw(path, sample, keep=KEEP, timeout=8.0)
+    if not forward:
+        return None
+    port, tls = (address.port, address.tls) if address else (_KUBEADM_METRICS_PORT, False)
+    return Dial(where, name, port, "/metrics", tls, sample, keep=KEEP, timeout=8.0)
+
+
+def log_need(pod: Obj) -> Log:
+    """Return the need of a member's log."""
+    return Log(namespace_of(pod), name_of(pod), text(etcd_container(pod), "name"))
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Something that took long."""
+
+    at: datetime
+    seconds: float
+
+
+@dataclass(frozen=True)
+class EtcdLog:
+    """What the end of a member's log says."""
+
+    first: datetime | None = None
+    last: datetime | None = None
+    slow_fsyncs: tuple[Slow, ...] = ()
+    """``slow fdatasync``: longer than 1 s."""
+    late_heartbeats: tuple[datetime, ...] = ()
+    elected: tuple[datetime, ...] = ()
+    lost: tuple[datetime, ...] = ()
+    leaderless: tuple[datetime, ...] = ()
+    """Elections started and reads dropped for want of a leader."""
+    refused_peers: tuple[tuple[datetime, str, str], ...] = ()
+    """Time, peer id and error of failed probes of other members."""
+    alarms: tuple[tuple[datetime, str, bool], ...] = ()
+    """Time, alarm and whether it was raised (True) or disarmed."""
+    no_space: tuple[datetime, ...] = ()
+    """Requests that failed because the database is full."""
+    slow_applies: int = 0
+    clock_drift: tuple[tuple[datetime, str], ...] = ()
+    closed: datetime | None = None
+    """The member was stopped."""
+    quotes: dict[str, str] = field(default_factory=dict)
+    """The newest line of each kind, in etcd's own words."""
+
+
+# raft.go of etcd's raft library prints "raft.node: ID elected leader ID at term N" (etcd 3.4 to 3.6).
+_ELECTED = lazy(r"raft\.node: \w+ (?:elected|changed) leader ")
+_LOST = lazy(r"raft\.node: \w+ lost leader \w+ at term \d+")
+# raft.go: an election begins, or a read index request is dropped because there is no leader (etcd 3.4 to 3.6).
+_LEADERLESS = lazy(r"is starting a new election at term|no leader at term \d+")
+
+
+# etcdserver/errors.go and api/v3rpc/rpctypes ("failed to apply request" quotes the first, clients the second), and
+# etcdhttp/health.go (etcd 3.4 to 3.6).
+_FULL = lazy(r"etcdserver: no space|database space exceeded|/health false due to an alarm.*NOSPACE")
+
+
+def read_log(content: str) -> EtcdLog:
+    """Read a log of zap, as JSON lines (the default since 3.4) or as tab-separated console text.
+
+    The messages are those of etcd 3.4 to 3.6: storage/wal (slow fdatasync), etcdserver/raft.go (heartbeat),
+    rafthttp/probing_status.go (prober), apply (alarm), txn (apply request took too long).
+    """
+    slow: list[Slow] = []
+    heartbeats: list[datetime] = []
+    elected: list[datetime] = []
+    lost: list[datetime] = []
+    leaderless: list[datetime] = []
+    refused: list[tuple[datetime, str, str]] = []
+    alarms: list[tuple[datetime, str, bool]] = []
+    full: list[datetime] = []
+    drift: list[tuple[datetime, str]] = []
+    quotes: dict[str, str] = {}
+    slow_applies = 0
+    first = last = closed = None
+    for at, message, entry, line in _entries(content):
+        first, last = first or at, at
+        kind = ""
+        if message == "slow fdatasync":
+            took = parse_go_duration(text(entry, "took"))
+            slow.append(Slow(at, took.total_seconds() if took else 1.0))
+            kind = "fsync"
+        elif message.startswith("leader failed to send out heartbeat on time"):
+            heartbeats.append(at)
+            kind = "heartbeat"
+        elif _ELECTED.search(message):
+            elected.append(at)
+            kind = "elected"
+        elif _LOST.search(message):
+            lost.append(at)
+            kind = "lost"
+        elif _LEADERLESS.search(message) or message.startswith("serving /health false; no leader"):
+            leaderless.append(at)
+            kind = "leaderless"
+        elif message == "prober detected unhealthy status":
+            refused.append((at, text(entry, "remote-peer-id"), text(entry, "error")))
+            kind = "peer"
+        elif message in ("alarm raised", "alarm disarmed"):
+            alarms.append((at, text(entry, "alarm"), message == "alarm raised"))
+            kind = "alarm"
+        elif message == "prober found high clock drift":
+            drift.append((at, text(entry, "clock-drift")))
+            kind = "drift"
+        elif message == "apply request took too long":
+            slow_applies += 1
+        elif message in ("closing etcd server", "closed etcd server"):
+            closed = at
+            kind = "closed"
+        elif message == "starting etcd server":
+            closed = None
+        if _FULL.search(line):
+            full.append(at)
+            kind = kind or "space"
+        if kind:
+            quotes[kind] = message
+    return EtcdLog(
+        first,
+        last,
+        tuple(slow),
+        tuple(heartbeats),
+        tuple(elected),
+        tuple(lost),
+        tuple(leaderless),
+        tuple(refused),
+        tuple(alarms),
+        tuple(full),
+        slow_applies,
+        tuple(drift),
+        closed,
+        quotes,
+    )
+
+
+def _entries(content: str) -> Iterator[tuple[datetime, str, Any, str]]:
+    for line in text_lines(content):
+        if line.startswith("{"):
+            try:
+                entry = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            at, message = parse_time(text(entry, "ts")), text(entry, "msg")
+        else:
+            # zap's console encoder: time, level, caller, message and the fields as JSON, separated by tabs.
+            parts = line.split("\t")
+            if len(parts) < 4:
+                continue
+            at, message, entry = parse_time(parts[0].strip()), parts[3], {}
+            if len(parts) > 4 and parts[-1].startswith("{"):
+                try:
+                    entry = json.loads(parts[-1])
+                except (ValueError, RecursionError):
+                    entry = {}
+        if at is not None:
+            yield at, message, mapping(entry), line
+
+
+@dataclass(frozen=True)
+class Member:
+    """One etcd member."""
+
+    name: str
+    namespace: str
+    pod: Obj
+    address: Address | None
+    window: Window | None
+    """None: its metrics were not read."""
+    seconds: float
+    """How long the answer of its metrics took."""
+    refused: str
+    """The error of the connection to it when nothing listens there, in the API server's words."""
+    error: str
+    """The answer that came instead of metrics, the one above included; empty for none."""
+    log: EtcdLog | None
+    """None: not seen."""
+
+    @property
+    def has_leader(self) -> bool | None:
+        """Whether the member sees a leader; None when its metrics were not read."""
+        value = self.window.latest.value("etcd_server_has_leader") if self.window else None
+        return None if value is None else value > 0
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether it leads."""
+        return bool(self.window and (self.window.latest.value("etcd_server_is_leader") or 0) > 0)
+
+    @property
+    def fsync(self) -> Histogram | None:
+        """WAL fsyncs between the two samples."""
+        return self.window.histogram(FSYNC) if self.window else None
+
+    @property
+    def commit(self) -> Histogram | None:
+        """Backend commits between the two samples."""
+        return self.window.histogram(COMMIT) if self.window else None
+
+    @property
+    def round_trip(self) -> float | None:
+        """Mean round trip to the other members between the two samples, in seconds; None when not seen."""
+        trips = self.window.histogram(ROUND_TRIP) if self.window else None
+        return trips.mean if trips is not None else None
+
+    @property
+    def database(self) -> tuple[float, float | None, float | None] | None:
+        """Size, bytes in use and quota of the database; None when not seen."""
+        if self.window is None:
+            return None
+        latest = self.window.latest
+        size = latest.value("etcd_mvcc_db_total_size_in_bytes")
+        if size is None or not isfinite(size):
+            return None
+        in_use = latest.value("etcd_mvcc_db_total_size_in_use_in_bytes")
+        quota = latest.value("etcd_server_quota_backend_bytes")
+        return size, _finite(in_use), _finite(quota)
+
+    @property
+    def leader_changes(self) -> float | None:
+        """Leader changes between the two samples."""
+        return self.window.increase("etcd_server_leader_changes_seen_total") if self.window else None
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None
+
+
+# net.Dialer errors that mean "nothing listens there" (Linux errno texts of Go's syscall package).
+_REFUSED = lazy(r"connection refused|no route to host|connection reset by peer")
+
+
+def read_members(pods: Iterable[Obj], snapshot: Snapshot, forward: bool) -> tuple[Member, ...]:
+    """Read all members, by name."""
+    return tuple(_member(pod, snapshot, forward) for pod in sorted(pods, key=name_of))
+
+
+def _member(pod: Obj, snapshot: Snapshot, forward: bool) -> Member:
+    window, seconds, refused, error = None, 0.0, "", ""
+    need, again = metrics_need(pod, 0, forward), metrics_need(pod, 1, forward)
+    if need is not None and again is not None:
+        bodies = [
+            snapshot.dialled(n) if isinstance(n, Dial) else snapshot.body(n.path, n.sample) for n in (need, again)
+        ]
+        read = [Metrics.read(text_lines(b.text), KEEP) if b and b.status < 400 else Metrics() for b in bodies]
+        if read[0] or read[1]:
+            both = bool(read[0] and read[1])
+            between = bodies[1].at - bodies[0].at if both and bodies[0] and bodies[1] else 0.0
+            window = Window(read[0] or read[1], read[1] if both else None, between)
+            seconds = max(b.seconds for b in bodies if b)
+        else:
+            words = [b.text for b in bodies if b] + [str(f) for n in (need, again) if (f := snapshot.failure(n))]
+            refused = next((w.strip()[:300] for w in words if _REFUSED.search(w)), "")
+            error = next((f"HTTP {b.status} {b.text.strip()[:300]}".strip() for b in bodies if b), "")
+    wanted = log_need(pod)
+    log = snapshot.log(wanted.namespace, wanted.pod, wanted.container)
+    return Member(
+        name_of(pod),
+        namespace_of(pod),
+        pod,
+        metrics_address(pod),
+        window,
+        seconds,
+        refused,
+        error,
+        read_log(log.text) if log.seen else None,
+    )
+
+
+def recent(times: Iterable[datetime], now: datetime, seconds: float) -> list[datetime]:
+    """Return the times at most ``seconds`` before ``now``."""
+    return [t for t in times if now - t <= timedelta(seconds=seconds)]

@@ -1,0 +1,92 @@
+"""An Ingress or Route names a port that the backend Service does not have.
+
+Meaning: the controller finds no endpoint for that backend: 503, or 500 at a Gateway.
+
+Told by: name or number of the backend's port against ``spec.ports`` of the Service. The number is the Service's
+port, not the targetPort; ingress-nginx also takes the targetPort, other controllers do not, which is a warning.
+An unnamed Service port matches no backend that gives a name, and none by its missing name.
+
+Fix: use the Service's port number or name in the backend.
+
+Source: networking.k8s.io/v1 ServiceBackendPort; Gateway API BackendObjectReference.port.
+"""
+
+from collections.abc import Iterator
+
+from kubetriage.model import Evidence, Fix, Severity
+from kubetriage.rules.service.case import Backend, Fault, Trace, fault
+from kubetriage.rules.service.ingress_entrances import Entrance
+from kubetriage.rules.service.ingress_objects import IngressPath
+
+CODE = "BackendPortNotFound"
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge the backends of each Ingress and Route."""
+    for entrance in trace.ingresses:
+        seen = set()
+        for path in entrance.paths:
+            backend = entrance.backend(path)
+            key = (path.backend.service, path.backend.port_text)
+            if backend is None or not backend.lookup.found or key in seen:
+                continue
+            seen.add(key)
+            if path.backend.find(backend.ports) is None and (backend.ports or not backend.is_external):
+                yield _ingress_fault(entrance, path, backend)
+    for route in trace.routes:
+        for ref in route.backends:
+            if not ref.is_service or ref.port is None:
+                continue
+            backend = trace.world.backend(ref.namespace, ref.name)
+            if backend.lookup.found and not any(p.port == ref.port for p in backend.ports) and backend.ports:
+                have = _have(backend)
+                yield fault(
+                    CODE,
+                    route.place,
+                    f"{route.shown} sends to port {ref.port} of svc/{backend.name}, which has only {have}.",
+                    evidence=[
+                        Evidence("spec", f"{route.shown} {ref.at}.port", str(ref.port)),
+                        Evidence("spec", f"service/{backend.name} spec.ports", have),
+                    ],
+                    fix=[Fix(f"Set {ref.at}.port of {route.shown} to {backend.ports[0].port}")],
+                    verify=(f"{backend.command} get service {backend.name}",),
+                    short=f"svc/{backend.name} has no port {ref.port}, only {have}",
+                )
+
+
+def _have(backend: Backend) -> str:
+    return ", ".join(str(p) for p in backend.ports) or "no port"
+
+
+def _ingress_fault(entrance: Entrance, path: IngressPath, backend: Backend) -> Fault:
+    ref = path.backend
+    wanted = ref.port_text or "<none>"
+    have = _have(backend)
+    target = next((p for p in backend.ports if str(p.target) == wanted), None)
+    nginx = entrance.controller == "k8s.io/ingress-nginx"
+    tolerated = target is not None and nginx and isinstance(target.target, str)
+    tail = ""
+    if target is not None:
+        tail = f" {wanted} is the targetPort; an Ingress names the Service's port, {target.port}."
+        if tolerated:
+            tail += " ingress-nginx tolerates the name, other controllers do not."
+    right = target or (backend.ports[0] if len(backend.ports) == 1 else None)
+    how = f"name: {right.name}" if right is not None and ref.port_name and right.name else ""
+    how = how or (f"number: {right.port}" if right is not None else "")
+    return fault(
+        CODE,
+        entrance.place,
+        f"{entrance.name} sends {path.host or '*'}{path.path} to port {wanted} of svc/{backend.name}, which has only "
+        f"{have}.{tail}",
+        severity=Severity.WARNING if tolerated else Severity.ERROR,
+        evidence=[
+            Evidence("spec", f"{entrance.name} {ref.at}.service.port", wanted),
+            Evidence("spec", f"service/{backend.name} spec.ports", have),
+        ],
+        fix=[Fix(f"Set {ref.at}.service.port of {entrance.name} to {how or have}")],
+        verify=(
+            f"{entrance.command} describe ingress {entrance.ingress.name}",
+            f"{backend.command} get service {backend.name}",
+        ),
+        short=f"svc/{backend.name} has no port {wanted}, only {have}",
+    )

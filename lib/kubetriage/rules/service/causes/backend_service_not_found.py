@@ -1,0 +1,90 @@
+"""An Ingress or Route leads to a Service that does not exist.
+
+Meaning: requests for that host and path get 503 (ingress controllers) or 500 (Gateways), whatever runs behind.
+
+Told by: the backend's Service name against the Services of its namespace; an Ingress can only use Services of its
+own namespace. A Service of nearly that name, or of that name elsewhere, is offered. Not told when Services may not
+be read.
+
+Fix: name the right Service in the backend, or create it in the Ingress's namespace.
+
+Source: networking.k8s.io/v1 IngressServiceBackend.name; Gateway API ResolvedRefs reason BackendNotFound.
+"""
+
+from collections.abc import Iterator
+
+from kubetriage.model import Confidence, Evidence, Fix, Severity
+from kubetriage.rules.service.case import Backend, Fault, Place, Trace, fault
+from kubetriage.rules.service.causes.service_not_found import hint
+from kubetriage.rules.service.gateway_routes import Path, controller_says
+from kubetriage.values.fields import name_of, text
+from kubetriage.values.nearest import nearest
+
+CODE = "BackendServiceNotFound"
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge the backends of each Ingress and Route."""
+    for entrance in trace.ingresses:
+        seen = set()
+        for path in entrance.paths:
+            backend = entrance.backend(path)
+            if backend is None or not backend.lookup.absent or backend.name in seen:
+                continue
+            seen.add(backend.name)
+            served = f"{path.host or '*'}{path.path}" if path.kind != "Default" else "the default backend"
+            yield _fault(backend, entrance.place, entrance.name, f"{path.backend.at}.service.name", f"sends {served}")
+    for route in trace.routes:
+        for ref in route.backends:
+            if not ref.is_service:
+                continue
+            backend = trace.world.backend(ref.namespace, ref.name)
+            if not backend.lookup.absent:
+                if backend.lookup.unseen:
+                    yield from _controllers_word(route, backend)
+                continue
+            # A weight of 0 takes no requests: a backend that is prepared, or taken out.
+            severity = Severity.ERROR if ref.weight else Severity.WARNING
+            yield _fault(backend, route.place, route.shown, f"{ref.at}.name", "sends", severity)
+
+
+def _fault(
+    backend: Backend, place: Place, who: str, field: str, sends: str, severity: Severity = Severity.ERROR
+) -> Fault:
+    """Say that the Service which ``field`` of an Ingress or Route names is not there."""
+    here = [name_of(s) for s in backend.world.listing("services", backend.namespace).items]
+    near = nearest(backend.name, here)
+    missing = f"Create Service {backend.name} in namespace {backend.namespace}, or name another backend"
+    return fault(
+        CODE,
+        place,
+        f"{who} {sends} to svc/{backend.name}, which does not exist in namespace {backend.namespace}.{hint(backend)}",
+        severity=severity,
+        confidence=Confidence.LIKELY if backend.lookup.presumed and not here else Confidence.CONFIRMED,
+        evidence=[
+            Evidence("spec", f"{who} {field}", backend.name),
+            Evidence("status", f"services in {backend.namespace}", ", ".join(sorted(here)[:6]) or "<none>"),
+        ],
+        fix=[Fix(f"Set {field} of {who} to {near}" if near else missing)],
+        verify=(f"{backend.command} get services",),
+        short=f"backend svc/{backend.name} does not exist" + (f"; nearest: svc/{near}" if near else ""),
+        details={"nearest": near} if near else {},
+    )
+
+
+def _controllers_word(route: Path, backend: Backend) -> Iterator[Fault]:
+    """Take the controller's word where Services may not be read."""
+    for parent, _ in route.parents:
+        said = controller_says(route.route.parent_status(parent), "ResolvedRefs")
+        if text(said, "status") == "False" and text(said, "reason") == "BackendNotFound":
+            message = text(said, "message") or "a backend was not found"
+            yield fault(
+                CODE,
+                route.place,
+                f"The controller cannot find a backend of {route.shown}: {message}.",
+                evidence=[Evidence("status", f"{route.shown} status.parents[{parent.name}] ResolvedRefs", message)],
+                fix=[Fix(f"Name existing Services in the backendRefs of {route.shown}")],
+                verify=(f"{backend.command} get services",),
+                short=f"the controller says BackendNotFound: {message}",
+            )
+            return

@@ -1,0 +1,74 @@
+"""The ExternalName Service cannot resolve to anything useful.
+
+Meaning: the Service is only a DNS alias (CNAME); with this value clients get NXDOMAIN, a loop, or themselves.
+
+Told by: ``spec.externalName``: an IP address (taken as a name by DNS), not a host name, a loop of aliases inside
+the cluster, the loopback host, or a Service of this cluster that does not exist. Names outside the cluster are not
+resolved by this command.
+
+Fix: put a resolvable host name there; for an address use a Service without selector and an EndpointSlice.
+
+Source: core/v1 ServiceSpec.externalName (RFC 1123 host name, no proxying); kubernetes/dns specification.md.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+
+from kubetriage.model import Confidence, Evidence, Fix, Severity
+from kubetriage.rules.service.case import Fault, Trace, fault
+from kubetriage.rules.service.external_names import follow, in_cluster_target
+from kubetriage.values.patterns import lazy
+
+CODE = "ExternalNameInvalid"
+
+_HOST = lazy(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?\Z")
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge each ExternalName Service."""
+    for backend in trace.services:
+        if not backend.is_external:
+            continue
+        value = backend.external_name
+        chain, loops = follow(backend)
+        confidence, severity = Confidence.CONFIRMED, Severity.ERROR
+        why = ""
+        if not value:
+            why = "is empty"
+        elif _is_address(value):
+            why = f"is the address {value}; DNS takes it for a name, which does not resolve"
+        elif value.rstrip(".").lower() in ("localhost", "localhost.localdomain"):
+            why = f"is {value}: each client connects to itself"
+        elif not _HOST.match(value) or len(value) > 253:
+            why = f"is {value!r}, which is no host name"
+        elif "." not in value.rstrip(".") and not value.endswith("."):
+            # The alias is resolved as it stands: a resolver applies its search domains to the name asked, not to
+            # the target of a CNAME (RFC 1034 section 3.6.2).
+            why = f"is {value}, a name without a domain; the search domains of pods do not apply to it"
+            confidence = Confidence.LIKELY
+        elif loops:
+            why = "comes back to itself: " + " -> ".join(f"svc/{b.name}.{b.namespace}" for b in chain)
+        elif in_cluster_target(chain[0].external_name) and chain[-1].lookup.absent:
+            last = chain[-1]
+            why = f"leads to svc/{last.name} in namespace {last.namespace}, which does not exist"
+            confidence = Confidence.LIKELY if last.lookup.presumed else Confidence.CONFIRMED
+        if why:
+            yield fault(
+                CODE,
+                backend.place,
+                f"The externalName of svc/{backend.name} {why}.",
+                severity=severity,
+                confidence=confidence,
+                evidence=[Evidence("spec", f"service/{backend.name} spec.externalName", value or "<none>")],
+                fix=[Fix(f"Set spec.externalName of svc/{backend.name} to a host name that resolves")],
+                verify=(f"{backend.command} get service {backend.name} -o yaml",),
+                short=f"externalName {why}",
+            )
+
+
+def _is_address(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value.rstrip(".").strip("[]"))
+    except ValueError:
+        return False
+    return True

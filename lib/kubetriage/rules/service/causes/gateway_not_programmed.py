@@ -1,0 +1,108 @@
+"""The Gateway is not configured in the data plane, often because no controller has processed it.
+
+Meaning: it has no working listener; whatever its Routes say is not served.
+
+Told by: condition Programmed of the Gateway (or of the listener that the Route uses) is False, or still Unknown
+with the API server's "Waiting for controller": then no controller of its class runs. The row of the class is the
+broken one where no controller has accepted the class either. Told apart from a Gateway that
+its controller refuses (GatewayNotAccepted).
+
+Fix: start the controller of the class, or repair what the reason names (address, certificate, listener conflict).
+
+Source: Gateway API v1 GatewayConditionProgrammed; the CRD's default conditions (reason Pending, message "Waiting
+for controller").
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from kubetriage.model import Evidence, Fix, Severity
+from kubetriage.rules.service.case import Fault, Place, Trace, age_of, fault
+from kubetriage.rules.service.gateway_routes import Entry
+from kubetriage.values.fields import Obj, text
+from kubetriage.values.times import human_duration
+
+CODE = "GatewayNotProgrammed"
+
+_PATIENCE = timedelta(minutes=1)
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge each Gateway of an existing class."""
+    for entry in trace.gateways:
+        if not entry.lookup.found or entry.class_lookup.absent:
+            continue
+        accepted, programmed = entry.gateway.condition("Accepted"), entry.gateway.condition("Programmed")
+        if text(accepted, "status") == "False":
+            continue
+        status = text(programmed, "status")
+        if status == "True":
+            yield from _listeners(entry)
+        elif status == "False":
+            reason, message = text(programmed, "reason"), text(programmed, "message")
+            words = f"is not programmed: {reason}" + (f", {message}" if message else "")
+            yield _fault(entry, words, programmed, Severity.ERROR, f"Programmed False: {reason}")
+        elif text(accepted, "status") != "True" or not (programmed or entry.gateway.addresses):
+            yield _waiting(trace, entry, programmed or accepted)
+
+
+def _waiting(trace: Trace, entry: Entry, found: Obj) -> Fault:
+    age = age_of(entry.gateway.raw, trace.now)
+    waited = human_duration(age) if age is not None else "an unknown time"
+    controller = text(entry.class_lookup.obj, "spec", "controllerName")
+    words = f"has waited {waited} for a controller"
+    place, short = entry.place, f"no controller has processed it for {waited}"
+    if not entry.class_judged and entry.class_lookup.found:
+        words += f"; none has accepted gatewayclass/{entry.gateway.class_name} either"
+        place, short = entry.class_place, f"no controller {controller} has accepted it for {waited}"
+    if controller:
+        words += f" ({controller})"
+    young = age is not None and age < _PATIENCE
+    return _fault(entry, words, found, Severity.NOTE if young else Severity.ERROR, short, place)
+
+
+def _listeners(entry: Entry) -> Iterator[Fault]:
+    for listener in entry.gateway.listeners:
+        conflicted = listener.condition("Conflicted")
+        for found, bad in (
+            (listener.condition("Programmed"), "False"),
+            (listener.condition("Accepted"), "False"),
+            (conflicted, "True"),
+            (listener.condition("ResolvedRefs"), "False"),
+        ):
+            if text(found, "status") != bad:
+                continue
+            kind, reason = text(found, "type"), text(found, "reason")
+            words = f"has a listener {listener.name} with {kind} {bad}: {reason}, {text(found, 'message')}".rstrip(", ")
+            # A Gateway with other listeners that work is not lost with one.
+            lone = len(entry.gateway.listeners) == 1
+            severity = Severity.ERROR if lone else Severity.WARNING
+            yield _fault(entry, words, found, severity, f"listener {listener.name}: {kind} {bad}, {reason}")
+            break
+
+
+def _fault(entry: Entry, words: str, found: Obj, severity: Severity, short: str, place: Place | None = None) -> Fault:
+    reason = text(found, "reason")
+    controller = text(entry.class_lookup.obj, "spec", "controllerName")
+    if reason in ("", "Pending", "Waiting"):
+        who = f"the controller {controller}" if controller else "the controller"
+        fix = f"Start {who} that serves gatewayclass/{entry.gateway.class_name}"
+    else:
+        fix = f"Correct what the controller names in {entry.shown}: {reason}"
+    kind = text(found, "type") or "Programmed"
+    value = f"{text(found, 'status') or '<none>'}, {text(found, 'reason')}: {text(found, 'message')}"
+    return fault(
+        CODE,
+        place or entry.place,
+        f"{entry.shown} {words}.",
+        severity=severity,
+        about=entry.ref,
+        evidence=[Evidence("status", f"{entry.shown} status.conditions[{kind}]", value)],
+        fix=[Fix(fix)],
+        verify=(
+            f"{entry.command} describe gateway {entry.name}",
+            f"kubectl describe gatewayclass {entry.gateway.class_name}",
+        ),
+        short=short,
+        details={"reason": text(found, "reason")},
+    )

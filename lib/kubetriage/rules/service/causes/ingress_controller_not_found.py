@@ -1,0 +1,82 @@
+"""No pod of the controller of the Ingress's class is ready, or none was found and the Ingress has no address.
+
+Meaning: nobody turns the Ingress into a proxy configuration. Where no pod was found, the controller may also run
+under another name, or outside the cluster: no API tells, so that is never more than a suspicion.
+
+Told by: ``spec.controller`` of the class against labels, arguments and environment of all pods, and their Ready
+condition. Without any pod an Ingress with an address was taken up by somebody. Controllers of cloud providers run
+outside the cluster and are not looked for.
+
+Fix: start the controller, or use the class of one that runs.
+
+Source: networking.k8s.io/v1 IngressClassSpec.controller.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from kubetriage.model import Confidence, Evidence, Fix, Severity
+from kubetriage.readers.pods import Pod
+from kubetriage.rules.service.case import Fault, Trace, age_of, fault, plural
+from kubetriage.rules.service.ingress_entrances import OWN_PROXIES, PROVIDER_CONTROLLERS, Entrance
+from kubetriage.values.times import human_duration
+
+CODE = "IngressControllerNotFound"
+
+_PATIENCE = timedelta(minutes=1)
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge the controller of each Ingress."""
+    for entrance in trace.ingresses:
+        if not entrance.controller or entrance.controller.startswith(PROVIDER_CONTROLLERS):
+            continue
+        age = age_of(entrance.ingress.raw, trace.now)
+        waited = human_duration(age) if age is not None else "an unknown time"
+        pods = entrance.controller_pods
+        name = f"ingressclass/{entrance.ingress.any_class}"
+        if pods and not any(p.ready for p in pods):
+            yield _down(entrance, pods)
+        if pods or entrance.ingress.addresses:
+            # Without a pod an address tells that some controller took it up, under a name that is not known here.
+            continue
+        young = age is None or age < _PATIENCE
+        yield fault(
+            CODE,
+            entrance.class_place,
+            f"No pod of the controller {entrance.controller} ({name}) was found, and {entrance.name} has had no "
+            f"address for {waited}. It may run under another name.",
+            severity=Severity.NOTE if young else Severity.WARNING,
+            proof="inferred",
+            confidence=Confidence.POSSIBLE,
+            evidence=[
+                Evidence("spec", f"{name} spec.controller", entrance.controller),
+                Evidence("status", f"{entrance.name} status.loadBalancer.ingress", "<none>"),
+            ],
+            fix=[Fix(f"Start the controller {entrance.controller}, or use the class of one that runs")],
+            verify=(
+                f"kubectl get pods -A -o yaml | grep -n {entrance.controller}",
+                f"{entrance.command} describe ingress {entrance.ingress.name}",
+            ),
+            short=f"no pod of controller {entrance.controller} found; no address for {waited}",
+        )
+
+
+def _down(entrance: Entrance, pods: tuple[Pod, ...]) -> Fault:
+    one = pods[0]
+    subject = "The only pod" if len(pods) == 1 else f"None of the {len(pods)} pods"
+    verb = "is not" if len(pods) == 1 else "is"
+    # Where the proxy is another program, or outside the cluster, it goes on with what it was last told.
+    serves = bool(entrance.ingress.addresses) and not entrance.controller.startswith(OWN_PROXIES)
+    effect = f"no change of {entrance.name} takes effect" if serves else f"nobody serves {entrance.name}"
+    return fault(
+        CODE,
+        entrance.class_place,
+        f"{subject} of the controller {entrance.controller} {verb} ready, so {effect}.",
+        severity=Severity.WARNING if serves else Severity.ERROR,
+        about=one.ref,
+        evidence=[p.fact("status", f"pod/{p.name} STATUS", p.status_text()) for p in pods[:3]],
+        fix=[Fix(f"Repair pod/{one.name}; what ails it: kubectl why-crash -n {one.namespace} {one.name}")],
+        verify=(f"kubectl -n {one.namespace} get pod {one.name}",),
+        short=f"controller {entrance.controller}: 0/{plural(len(pods), 'pod')} ready",
+    )

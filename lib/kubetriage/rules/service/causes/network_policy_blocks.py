@@ -1,0 +1,138 @@
+"""NetworkPolicies admit nobody to the port that the Service forwards to, or not the client that was named.
+
+Meaning: packets are dropped, so clients see a timeout, while the pods are ready (probes of the kubelet are always
+admitted) and the Service has endpoints. It holds if the network plugin enforces policies, which no API tells.
+
+Told by: all policies that select the pods, for the pod's port after the Service's translation; for ``--client``
+also its egress. Told apart from policies that admit some peers (NetworkPolicyRestricts).
+
+Fix: add the missing rule to a policy that selects the pods; allow the pod's port, not the Service's.
+
+Source: networking.k8s.io/v1 NetworkPolicy: isolated pods accept only the union of the rules.
+"""
+
+import json
+from collections.abc import Iterator
+
+from kubetriage.model import Confidence, Evidence, Fix, Ref, Severity
+from kubetriage.rules.service.case import Backend, Fault, Trace, fault
+from kubetriage.rules.service.client_policies import Crossing, crossings
+from kubetriage.rules.service.network_policies import ports_text
+from kubetriage.rules.service.policies_around_pods import PortAdmission, admissions, others
+from kubetriage.rules.service.service_endpoints import find_port
+from kubetriage.values.fields import Obj, name_of, objects
+
+CODE = "NetworkPolicyBlocks"
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge each Service port against the policies around its pods, then the clients that are known."""
+    for backend in trace.services:
+        closed = [a for a in admissions(backend) if a.admission.nobody]
+        for one in closed:
+            yield _nobody(backend, one)
+        if not closed:
+            for crossing in crossings(trace, backend):
+                if crossing.blocked:
+                    yield _blocked(backend, crossing)
+
+
+def _nobody(backend: Backend, one: PortAdmission) -> Fault:
+    policies = one.admission.policies
+    names = ", ".join(f"networkpolicy/{name_of(p)}" for p in policies)
+    target = f"{one.number}/{one.port.protocol}"
+    opened = ", ".join(one.admission.open_ports)
+    mistaken = any(p.partition("/")[0] == str(one.port.port) for p in one.admission.open_ports)
+    if mistaken and one.port.port != one.number:
+        why = f"admits port {opened}, the Service's; policies see the pod's port {target}"
+    elif opened:
+        why = f"admits only {opened}, not the pod's port {target}"
+        unknown = _unknown_names(one)
+        if unknown:
+            why += f"; no container there has a port named {' or '.join(unknown)}"
+    else:
+        why = "selects these pods and allows no ingress at all"
+    patched, patch = _patch(policies, one)
+    share = "" if one.pods == len(backend.pods) else f" (for {one.pods} of {len(backend.pods)} pods)"
+    return fault(
+        CODE,
+        backend.policy_place,
+        f"Nobody may reach the pods of svc/{backend.name} on {target}{share}, if policies are enforced here: {names} "
+        f"{why}.",
+        severity=Severity.ERROR if not share else Severity.WARNING,
+        proof="inferred",
+        confidence=Confidence.POSSIBLE if others(backend) else Confidence.LIKELY,
+        about=Ref("NetworkPolicy", backend.namespace, name_of(policies[0])),
+        evidence=[Evidence("spec", f"networkpolicy/{name_of(p)} spec.ingress", _ingress_text(p)) for p in policies[:3]],
+        fix=(
+            Fix(
+                f"Allow {target} in networkpolicy/{name_of(patched)}, from the clients that need it",
+                patch,
+                Ref("NetworkPolicy", backend.namespace, name_of(patched)),
+            ),
+        ),
+        verify=(
+            f"{backend.command} describe networkpolicy {name_of(patched)}",
+            f"{backend.command} get pods -l {backend.selector_text} --show-labels",
+        ),
+        short=f"blocked if enforced: {names} {why}",
+        details={"openedPorts": list(one.admission.open_ports), "podPort": one.number},
+    )
+
+
+def _unknown_names(one: PortAdmission) -> list[str]:
+    """Return the port names in the policies that no container of the pod has."""
+    pairs = (words.partition("/") for words in one.admission.open_ports)
+    return [
+        name
+        for name, _, protocol in pairs
+        if name != "all" and not name[:1].isdigit() and find_port(one.pod.raw, name, protocol) is None
+    ]
+
+
+def _patch(policies: tuple[Obj, ...], one: PortAdmission) -> tuple[Obj, dict[str, object]]:
+    """Add a rule for the pod port to the policy with the most rules, from whom its rules admit already."""
+    policy = max(policies, key=lambda p: len(objects(p, "spec", "ingress")))
+    rules: list[object] = [dict(r) for r in objects(policy, "spec", "ingress")]
+    port = {"port": one.number, "protocol": one.port.protocol}
+    peers = [e for r in objects(policy, "spec", "ingress") for e in objects(r, "from")]
+    rules.append({"from": peers, "ports": [port]} if peers else {"ports": [port]})
+    return policy, {"spec": {"ingress": rules}}
+
+
+def _ingress_text(policy: Obj) -> str:
+    rules = objects(policy, "spec", "ingress")
+    if not rules:
+        return "<none>"
+    ports = [words for rule in rules for words in ports_text(rule)]
+    return f"ports {', '.join(ports)}" if ports else f"{len(rules)} rules"
+
+
+def _blocked(backend: Backend, crossing: Crossing) -> Fault:
+    names = ", ".join(f"networkpolicy/{n}" for n in crossing.decision.policies)
+    namespace = crossing.isolated.namespace
+    policies = backend.world.listing("networkpolicies", namespace).items
+    fix: tuple[Fix, ...] = (Fix(f"Allow it in a NetworkPolicy that selects pod/{crossing.isolated.name}"),)
+    if crossing.decision.rule is not None and crossing.decision.policies:
+        ref = Ref("NetworkPolicy", namespace, crossing.decision.policies[0])
+        rule = dict(crossing.decision.rule)
+        old = next((p for p in policies if name_of(p) == ref.name), {})
+        patch = {"spec": {crossing.direction: [*objects(old, "spec", crossing.direction), rule]}}
+        words = f"Add to spec.{crossing.direction} of networkpolicy/{ref.name}: {json.dumps(rule)}"
+        fix = (Fix(words, patch, ref),)
+    return fault(
+        CODE,
+        backend.policy_place,
+        f"{crossing.words} is blocked, if policies are enforced here, by {names} ({crossing.direction} of "
+        f"pod/{crossing.isolated.name}): {crossing.decision.why}.",
+        proof="inferred",
+        confidence=Confidence.POSSIBLE if others(backend) else Confidence.LIKELY,
+        about=Ref("NetworkPolicy", namespace, crossing.decision.policies[0]) if crossing.decision.policies else None,
+        evidence=[
+            Evidence("spec", f"networkpolicy/{n} spec.{crossing.direction}", crossing.decision.why)
+            for n in crossing.decision.policies[:3]
+        ],
+        fix=fix,
+        verify=(f"kubectl -n {namespace} describe networkpolicy {' '.join(crossing.decision.policies[:3])}",),
+        short=f"blocked if enforced: {names}: {crossing.decision.why}",
+    )

@@ -1,0 +1,108 @@
+"""A traffic policy of Local leaves nodes without an endpoint, and those drop the traffic.
+
+Meaning: with ``internalTrafficPolicy: Local`` clients on a node without a ready endpoint are dropped (a timeout,
+not a refusal); with ``externalTrafficPolicy: Local`` the same happens to node ports, while a load balancer takes
+such nodes out by their health check.
+
+Told by: the nodes of the ready endpoints against all nodes, and against the node of ``--client``. Told apart from
+a Service without any endpoint.
+
+Fix: run a pod on every node (DaemonSet), or set the policy to Cluster.
+
+Source: core/v1 ServiceSpec.internalTrafficPolicy and externalTrafficPolicy; kubernetes pkg/proxy/topology.go.
+"""
+
+from collections.abc import Iterator
+
+from kubetriage.model import Evidence, Fix, Severity
+from kubetriage.readers.pods import Pod
+from kubetriage.rules.service.case import Backend, Fault, Trace, fault, plural
+from kubetriage.values.fields import Obj, labels, name_of, objects, text
+
+CODE = "NoLocalEndpoints"
+
+_EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
+
+
+def local_policies(backend: Backend) -> tuple[str, ...]:
+    """Return the traffic policies of a Service that are Local and matter for its type."""
+    service = backend.service
+    found = []
+    if text(service, "spec", "internalTrafficPolicy") == "Local" and not backend.headless:
+        found.append("internalTrafficPolicy")
+    outside = backend.type in ("NodePort", "LoadBalancer") or bool(objects(service, "spec", "externalIPs"))
+    if text(service, "spec", "externalTrafficPolicy") == "Local" and outside:
+        found.append("externalTrafficPolicy")
+    return tuple(found)
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge each Service with a Local policy."""
+    for backend in trace.services:
+        policies = local_policies(backend)
+        serving = {e.node for e in backend.endpoints.items if e.takes_traffic}
+        if not policies or not serving:
+            continue
+        nodes = backend.world.listing("nodes")
+        if not nodes.complete:
+            continue
+        without = [n for n in nodes.items if name_of(n) not in serving and not _is_control_plane(n)]
+        if without:
+            for policy in policies:
+                yield from _judge(trace, backend, policy, serving, without, len(nodes.items))
+
+
+def _is_control_plane(node: Obj) -> bool:
+    """Tell whether ordinary pods, and so clients, are kept off a node."""
+    keys = {text(t, "key") for t in objects(node, "spec", "taints") if text(t, "effect") in ("NoSchedule", "NoExecute")}
+    return bool(keys & {"node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"})
+
+
+def _judge(
+    trace: Trace, backend: Backend, policy: str, serving: set[str], without: list[Obj], total: int
+) -> Iterator[Fault]:
+    names = sorted(name_of(n) for n in without)
+    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    severity, tail = Severity.WARNING, ""
+    client = trace.options.client
+    if policy == "internalTrafficPolicy":
+        where = "Clients inside the cluster"
+        if not any(name_of(n) in serving for n in backend.world.listing("nodes").items):
+            severity = Severity.ERROR
+        if client is not None and client.kind == "Pod":
+            node = Pod(trace.snapshot.get("pods", client.namespace, client.name).obj).node
+            if node and node in serving:
+                return
+            if node:
+                severity, tail = Severity.ERROR, f" pod/{client.name} runs on {node}, one of them."
+    else:
+        where = "Connections to a node port"
+        if backend.type == "LoadBalancer":
+            severity = Severity.NOTE
+            tail = " A load balancer takes these nodes out by their health check."
+            if all(_EXCLUDED in labels(n, "metadata", "labels") for n in without):
+                return
+    instead = "run a pod on every node" if backend.selector else "name the nodes in endpoints[].nodeName of its slice"
+    yield fault(
+        CODE,
+        backend.place,
+        f"{where} are dropped on {len(without)} of {plural(total, 'node')} ({shown}): svc/{backend.name} has "
+        f"{policy} Local and no ready endpoint there.{tail}",
+        severity=severity,
+        evidence=[
+            Evidence("spec", f"service/{backend.name} spec.{policy}", "Local"),
+            Evidence("status", "endpoints[].nodeName", ", ".join(sorted(filter(None, serving))[:6]) or "<none>"),
+        ],
+        fix=(
+            Fix(
+                f"Set {policy} of svc/{backend.name} to Cluster, or {instead}",
+                {"spec": {policy: "Cluster"}},
+                backend.ref,
+            ),
+        ),
+        verify=(
+            f"{backend.command} get endpointslices -l kubernetes.io/service-name={backend.name} -o wide",
+            "kubectl get nodes",
+        ),
+        short=f"{policy} Local: no endpoint on {len(without)} of {plural(total, 'node')}",
+    )

@@ -1,0 +1,77 @@
+"""A Route or Gateway refers to an object in another namespace, and no ReferenceGrant there allows it.
+
+Meaning: the Gateway answers 500 for that backend, or does not program the listener with that certificate.
+
+Told by: the namespaces of ``backendRefs`` and ``certificateRefs`` against the ReferenceGrants of the target
+namespace; one grant must hold both the ``from`` and the ``to``. Attaching to a Gateway in another namespace needs
+none. Not told when ReferenceGrants may not be read, unless the controller says RefNotPermitted.
+
+Fix: create the ReferenceGrant in the target's namespace.
+
+Source: Gateway API ReferenceGrant; ResolvedRefs reason RefNotPermitted.
+"""
+
+from collections.abc import Iterator
+
+from kubetriage.model import Confidence, Evidence, Fix, Ref
+from kubetriage.rules.service.case import Fault, Place, Trace, fault
+from kubetriage.rules.service.gateway_objects import grant_yaml, granted
+from kubetriage.rules.service.gateway_routes import controller_says
+from kubetriage.values.fields import text
+
+CODE = "ReferenceNotGranted"
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge each reference that crosses namespaces."""
+    for route in trace.routes:
+        for ref in route.backends:
+            verdict = route.is_granted(ref)
+            if verdict is True:
+                continue
+            said = [controller_says(route.route.parent_status(parent), "ResolvedRefs") for parent, _ in route.parents]
+            refused = any(text(s, "status") == "False" and text(s, "reason") == "RefNotPermitted" for s in said)
+            if verdict is False or refused:
+                yield _fault(
+                    route.place,
+                    route.ref,
+                    ref.at,
+                    (ref.kind, ref.namespace, ref.name),
+                    presumed=not refused and trace.world.listing("referencegrants", ref.namespace).presumed,
+                )
+    for entry in trace.gateways:
+        for use in entry.secrets:
+            if use.ref.namespace == entry.namespace:
+                continue
+            grants = trace.world.listing("referencegrants", use.ref.namespace)
+            if grants.complete and not granted(
+                grants.items, "Gateway", entry.namespace, "Secret", use.ref.namespace, use.ref.name
+            ):
+                target = ("Secret", use.ref.namespace, use.ref.name)
+                yield _fault(entry.place, entry.ref, use.at, target, presumed=grants.presumed)
+
+
+def _fault(place: Place, source: Ref, at: str, target: tuple[str, str, str], *, presumed: bool) -> Fault:
+    kind, namespace, name = target
+    shown = f"{source.kind.lower()}/{source.name}"
+    manifest = grant_yaml(source.kind, source.namespace, kind, namespace, name)
+    return fault(
+        CODE,
+        place,
+        f"{shown} in namespace {source.namespace} refers to {kind.lower()}/{name} in namespace {namespace}, and no "
+        "ReferenceGrant there allows it.",
+        confidence=Confidence.LIKELY if presumed else Confidence.CONFIRMED,
+        evidence=[
+            Evidence("spec", f"{shown} {at}", f"{namespace}/{name}"),
+            Evidence("status", f"referencegrants in {namespace}", "none with this from and to"),
+        ],
+        fix=[
+            Fix(
+                f"Create a ReferenceGrant in namespace {namespace} that lets {source.kind}s of namespace "
+                f"{source.namespace} use {kind.lower()}/{name}"
+            ),
+            Fix(f"echo '{manifest}' | kubectl apply --filename=-"),
+        ],
+        verify=(f"kubectl -n {namespace} get referencegrants -o yaml",),
+        short=f"no ReferenceGrant in {namespace} for {kind.lower()}/{name}",
+    )

@@ -1,0 +1,51 @@
+"""No hostname of the Route meets a hostname of the Gateway's listeners.
+
+Meaning: the Route is not attached; requests for its hosts get 404, or another certificate.
+
+Told by: the intersection of ``spec.hostnames`` and the listeners' ``hostname``, where ``*.x`` stands for any depth
+below x, and condition Accepted with reason NoMatchingListenerHostname.
+
+Fix: give the Route a host that the listener serves, or the listener a wider hostname.
+
+Source: Gateway API v1 HTTPRouteSpec.hostnames, RouteReasonNoMatchingListenerHostname.
+"""
+
+from collections.abc import Iterator
+
+from kubetriage.model import Evidence, Fix
+from kubetriage.rules.service.case import Fault, Trace, fault
+from kubetriage.rules.service.gateway_routes import controller_says
+from kubetriage.values.fields import text
+
+CODE = "RouteHostnameMismatch"
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge each parent of each Route."""
+    for route in trace.routes:
+        for parent, entry in route.parents:
+            if not entry.lookup.found:
+                continue
+            predicted = route.attachment(parent, entry)
+            said = controller_says(route.route.parent_status(parent), "Accepted")
+            named = text(said, "status") == "False" and text(said, "reason") == "NoMatchingListenerHostname"
+            if not named and predicted.reason != "NoMatchingListenerHostname":
+                continue
+            listeners = ", ".join(sorted({x.hostname or "*" for x in entry.gateway.listeners}))
+            hosts = ", ".join(route.route.hostnames) or "*"
+            yield fault(
+                CODE,
+                route.place,
+                f"{route.shown} is for {hosts}, but the listeners of {entry.shown} take {listeners}.",
+                evidence=[
+                    Evidence("spec", f"{route.shown} spec.hostnames", hosts),
+                    Evidence("spec", f"{entry.shown} spec.listeners[].hostname", listeners),
+                ],
+                fix=[Fix(f"Give {route.shown} a host of {listeners}, or {entry.shown} a listener for {hosts}")],
+                verify=(
+                    f"{route.command} get {route.shown} -o yaml",
+                    f"{entry.command} get gateway {entry.name} -o yaml",
+                ),
+                short=f"{hosts} is none of {entry.shown}'s {listeners}",
+                details={"reason": text(said, "reason"), "predicted": predicted.reason},
+            )

@@ -1,0 +1,30 @@
+"""Some pods behind the Service are not ready; the others carry the load.
+
+Meaning: requests are answered, by fewer pods than intended. During a rollout this passes by itself; if it stays,
+it is the beginning of an outage.
+
+Told by: the Ready condition of the selected pods, the why-crash verdict of those that are not ready.
+
+Fix: what why-crash says for the pods that are not ready.
+
+Source: k8s.io/endpointslice utils.go podToEndpoint.
+"""
+
+from collections.abc import Iterator
+
+from kubetriage.model import Severity
+from kubetriage.rules.service.case import Fault, Trace
+from kubetriage.rules.service.pod_health import pods_fault, share, troubles, unready
+
+CODE = "SomePodsNotReady"
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge the pods of each Service."""
+    for backend in trace.services:
+        groups = troubles(backend)
+        if not backend.ready_pods or not groups:
+            continue
+        verb = "is" if len(unready(backend)) == 1 else "are"
+        head = f"{share(len(unready(backend)), backend)} {verb} not ready"
+        yield pods_fault(CODE, backend, head, groups, Severity.WARNING)

@@ -1,0 +1,57 @@
+"""The TLS Secret that an Ingress or Gateway names does not exist.
+
+Meaning: ingress controllers answer with their own default ("fake") certificate, so browsers warn; a Gateway's
+listener is not programmed.
+
+Told by: ``secretName`` (or ``certificateRefs``) against the Secrets of the namespace that it is looked for in. A
+Secret of nearly that name, or of that name in another namespace, is offered. A Secret that may not be read is not
+seen, never absent.
+
+Fix: create the Secret there, or name the right one; cert-manager creates it when its Certificate becomes Ready.
+
+Source: networking.k8s.io/v1 IngressTLS.secretName: a Secret in the Ingress's own namespace.
+"""
+
+from collections.abc import Iterator
+
+from kubetriage.model import Confidence, Evidence, Fix
+from kubetriage.rules.service.case import Fault, Trace, fault
+from kubetriage.values.fields import name_of, namespace_of, text
+from kubetriage.values.nearest import nearest
+
+CODE = "TLSSecretNotFound"
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge each TLS Secret on the way."""
+    for use in trace.secrets:
+        if not use.lookup.absent:
+            continue
+        namespace, name = use.ref.namespace, use.ref.name
+        known = trace.world.listing("secrets").items
+        tls = [name_of(s) for s in known if namespace_of(s) == namespace and text(s, "type") == "kubernetes.io/tls"]
+        elsewhere = sorted({namespace_of(s) for s in known if name_of(s) == name and namespace_of(s) != namespace})
+        near = nearest(name, tls)
+        hint = ""
+        if near:
+            hint = f" Nearest there: secret/{near}."
+        elif elsewhere:
+            hint = f" Namespace {', '.join(elsewhere[:3])} has one of that name, which does not count here."
+        user = f"{use.user.kind.lower()}/{use.user.name}"
+        yield fault(
+            CODE,
+            use.place,
+            f"{user} takes its certificate from secret/{name}, which does not exist in namespace {namespace}.{hint}",
+            confidence=Confidence.LIKELY if use.lookup.presumed else Confidence.CONFIRMED,
+            evidence=[
+                Evidence("spec", f"{user} {use.at}", name),
+                Evidence("status", f"secrets in {namespace}", use.lookup.why or "not among them"),
+            ],
+            fix=[
+                Fix(f"Set {use.at} of {user} to {near}")
+                if near
+                else Fix(f"Create it: kubectl -n {namespace} create secret tls {name} --cert=tls.crt --key=tls.key")
+            ],
+            verify=(f"kubectl -n {namespace} get secret {name}",),
+            short=f"secret/{name} does not exist" + (f"; nearest: secret/{near}" if near else ""),
+        )

@@ -1,0 +1,101 @@
+"""Who connects to a Service, and what the NetworkPolicies on both ends say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kubetriage.model import Ref
+from kubetriage.readers.pods import Pod
+from kubetriage.rules.service import service_endpoints as eps
+from kubetriage.rules.service.case import Backend, Trace
+from kubetriage.rules.service.network_policies import Decision, Direction, Peer, Verdict, decide, isolating
+from kubetriage.rules.service.policies_around_pods import peer_of, policies_of
+
+DNS_NAMESPACE = "kube-system"
+DNS_LABELS = {"k8s-app": "kube-dns"}
+"""Labels that every installer gives the cluster's DNS pods and Service (kubeadm, kops, the clouds, k3s)."""
+_PODS_AT_MOST = 10
+"""Pods of a client namespace that are judged one by one."""
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """One connection from a client to a pod of the Service, judged at one end."""
+
+    words: str
+    """The connection in words (``pod/shop to svc/web``)."""
+    direction: Direction
+    isolated: Pod
+    """The pod whose policies were asked."""
+    decision: Decision
+
+    @property
+    def blocked(self) -> bool:
+        """It does not pass, if policies are enforced."""
+        return self.decision.verdict is Verdict.BLOCKED
+
+    @property
+    def allowed(self) -> bool:
+        """It passes."""
+        return self.decision.verdict is Verdict.ALLOWED
+
+
+def clients(trace: Trace) -> tuple[Pod, ...]:
+    """Return the pods that the user named with ``--client``, as far as they were read."""
+    client = trace.options.client
+    if client is None:
+        return ()
+    if client.kind == "Pod":
+        found = trace.snapshot.get("pods", client.namespace, client.name)
+        return (Pod(found.obj),) if found.found else ()
+    pods = [p for p in trace.world.pods(client.name) if not p.finished]
+    return tuple(pods[:_PODS_AT_MOST])
+
+
+def crossings(trace: Trace, backend: Backend) -> Iterator[Crossing]:
+    """Judge every known client against every kind of pod behind the Service, both ends, one port each."""
+    sources = [*clients(trace), *trace.entrances]
+    seen: set[tuple[object, ...]] = set()
+    for source in sources:
+        peer = peer_of(backend, source)
+        outgoing = trace.world.listing("networkpolicies", source.namespace).items
+        for port in backend.ports:
+            for pod in backend.pods:
+                number = eps.find_port(pod.raw, port.target, port.protocol)
+                key = (source.name, port, tuple(sorted(pod.labels.items())), number)
+                if number is None or key in seen:
+                    continue
+                seen.add(key)
+                words = f"pod/{source.name} to svc/{backend.name} ({number}/{port.protocol})"
+                target = peer_of(backend, pod)
+                egress = decide(outgoing, source.raw, "egress", target, number, port.protocol)
+                ingress = decide(policies_of(backend), pod.raw, "ingress", peer, number, port.protocol)
+                yield Crossing(words, "egress", source, egress)
+                yield Crossing(words, "ingress", pod, ingress)
+
+
+def dns_egress(trace: Trace, backend: Backend) -> Decision | None:
+    """Return the decision that keeps a pod of the Service from cluster DNS; None when it passes or is unknown."""
+    policies = policies_of(backend)
+    for pod in backend.pods[:1]:
+        if not isolating(policies, pod.raw, "egress"):
+            return None
+        peer = Peer("the cluster's DNS", DNS_NAMESPACE, DNS_LABELS, trace.world.namespace_labels(DNS_NAMESPACE))
+        said = [decide(policies, pod.raw, "egress", peer, 53, protocol) for protocol in ("UDP", "TCP")]
+        if all(d.verdict is Verdict.BLOCKED for d in said):
+            return said[0]
+    return None
+
+
+def client_ref(words: str, namespace: str) -> Ref | None:
+    """Read ``--client pod/NAME`` or ``--client namespace/NAME``; None when it is neither."""
+    kind, _, name = words.partition("/")
+    if not name:
+        kind, name = "pod", kind
+    if kind in ("pod", "pods", "po") and name:
+        space, slash, rest = name.partition("/")
+        return Ref("Pod", space if slash else namespace, rest if slash else name)
+    if kind in ("namespace", "namespaces", "ns") and name:
+        return Ref("Namespace", "", name)
+    return None

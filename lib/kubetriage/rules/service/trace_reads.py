@@ -1,0 +1,244 @@
+"""What to read for a trace, asked again as more becomes known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from kubetriage.model import Ref
+from kubetriage.rules import crash
+from kubetriage.rules.crash.case import owner_needs
+from kubetriage.rules.service import service_endpoints as eps
+from kubetriage.rules.service.case import WORKLOADS, Backend, Options, World, template_labels
+from kubetriage.rules.service.causes.mesh_mtls_mismatch import in_mesh
+from kubetriage.rules.service.causes.no_local_endpoints import local_policies
+from kubetriage.rules.service.client_policies import DNS_NAMESPACE
+from kubetriage.rules.service.external_names import in_cluster_target
+from kubetriage.rules.service.gateway_objects import GATEWAY_NAME_LABEL, GROUP, ROUTE_KINDS
+from kubetriage.rules.service.gateway_routes import Entry, Path
+from kubetriage.rules.service.ingress_entrances import CONTROLLER_SELECTOR, Entrance
+from kubetriage.rules.service.pod_health import PODS_LOOKED_AT, representatives
+from kubetriage.rules.service.pod_listeners import pod_numbers, service_proxy, vouched
+from kubetriage.rules.service.policies_around_pods import OTHER_POLICY_APIS
+from kubetriage.rules.service.selector_edits import selects
+from kubetriage.rules.service.tls_secrets import SecretUse
+from kubetriage.rules.shapes import lean_node, without_managed_fields
+from kubetriage.snapshot import Dial, Get, List, Log, Need, Raw, Snapshot
+from kubetriage.values.fields import objects, text
+from kubetriage.values.resources import BY_PLURAL
+
+GROUPS = Raw("/apis")
+"""The API groups that the cluster serves."""
+
+
+def served(snapshot: Snapshot, group: str) -> bool:
+    """Tell whether an API group is worth asking: it is served, or nobody knows."""
+    body = snapshot.body(GROUPS.path)
+    if body is None:
+        return snapshot.failure(GROUPS) is not None
+    try:
+        answer = json.loads(body.text)
+    except ValueError:
+        return True
+    return any(text(g, "name") == group for g in objects(answer, "groups"))
+
+
+def service_needs(world: World, namespace: str, name: str, options: Options) -> Iterator[Need]:
+    """Say what to read about one Service that the user asked about, or that something on the way leads to."""
+    snapshot = world.snapshot
+    yield Get("services", namespace, name)
+    yield List("endpointslices", namespace, f"{eps.SERVICE_NAME_LABEL}={name}")
+    yield List("networkpolicies", namespace)
+    backend = Backend(world, namespace, name)
+    if backend.lookup.absent:
+        yield List("services", namespace)
+        return
+    if not backend.lookup.found:
+        return
+    if backend.is_external:
+        target = in_cluster_target(backend.external_name)
+        if target is not None:
+            yield Get("services", *target)
+        return
+    if backend.slice_list.complete is False and snapshot.failure(
+        List("endpointslices", namespace, f"{eps.SERVICE_NAME_LABEL}={name}")
+    ):
+        yield Get("endpoints", namespace, name)
+    if backend.selector:
+        yield from _pod_needs(backend)
+    elif backend.slice_list.complete and not backend.endpoints.items:
+        yield List("endpointslices", namespace)
+    if local_policies(backend):
+        yield List("nodes", cached=True, shape=lean_node)
+    if backend.type == "LoadBalancer" and not objects(backend.service, "status", "loadBalancer", "ingress"):
+        yield List("events", namespace, fields=f"involvedObject.uid={backend.ref.uid}")
+    if world.listing("networkpolicies", namespace).items:
+        yield Get("namespaces", "", namespace)
+    if options.probe:
+        yield from probe_needs(backend)
+
+
+def _pod_needs(backend: Backend) -> Iterator[Need]:
+    snapshot, namespace = backend.world.snapshot, backend.namespace
+    yield List("pods", namespace, backend.selector_text)
+    if not backend.pod_list.complete:
+        return
+    if not backend.pods:
+        yield List("pods", namespace)
+        for plural in WORKLOADS:
+            yield List(plural, namespace)
+        yield List("services", namespace)
+        for ref, obj in backend.templates():
+            if selects(backend.selector, template_labels(obj)):
+                yield List("events", namespace, fields=f"involvedObject.uid={ref.uid}")
+                yield from _members(backend, ref)
+    for pod in representatives(backend):
+        yield from crash.pod_needs(snapshot, pod)
+    for pod in backend.pods[:PODS_LOOKED_AT]:
+        yield from owner_needs(snapshot, pod.raw)
+    yield from listener_needs(backend)
+
+
+def _members(backend: Backend, ref: Ref) -> Iterator[Need]:
+    if ref.kind != "Deployment":
+        return
+    for raw in backend.world.snapshot.list("replicasets", backend.namespace).items:
+        owners = objects(raw, "metadata", "ownerReferences")
+        if any(text(o, "uid") == ref.uid for o in owners):
+            yield List("events", backend.namespace, fields=f"involvedObject.uid={text(raw, 'metadata', 'uid')}")
+
+
+def listener_needs(backend: Backend) -> Iterator[Need]:
+    """Ask for the log of one ready pod where no probe vouches for the port that the Service leads to."""
+    if backend.headless or not backend.ready_pods:
+        return
+    pod = backend.ready_pods[0]
+    if all(vouched(pod, n) for port in backend.ports for n in pod_numbers(backend, port)):
+        return
+    for container in pod.containers:
+        if container.kind in ("app", "sidecar") and container.running:
+            yield Log(pod.namespace, pod.name, container.name)
+
+
+def probe_needs(backend: Backend) -> Iterator[Need]:
+    """Ask for the opt-in connections: to one ready pod on each port, and through the Service."""
+    for port in backend.ports:
+        if port.protocol != "TCP":
+            continue
+        for pod in backend.ready_pods[:1]:
+            number = eps.find_port(pod.raw, port.target, port.protocol)
+            if number is not None:
+                yield Dial(pod.namespace, pod.name, number)
+        if backend.selector and not backend.headless:
+            yield Raw(service_proxy(backend, port))
+
+
+def other_policy_needs(snapshot: Snapshot) -> Iterator[Need]:
+    """Ask for the policies of other APIs that the cluster serves."""
+    for plural in OTHER_POLICY_APIS:
+        if served(snapshot, BY_PLURAL[plural].group):
+            yield List(plural)
+
+
+def client_needs(client: Ref | None) -> Iterator[Need]:
+    """Ask for the client that the user named, its namespace and its policies."""
+    if client is None:
+        return
+    if client.kind == "Pod":
+        yield Get("pods", client.namespace, client.name)
+        namespace = client.namespace
+    else:
+        yield List("pods", client.name)
+        namespace = client.name
+    yield Get("namespaces", "", namespace)
+    yield List("networkpolicies", namespace)
+
+
+def entrance_needs(world: World, entrance: Entrance, options: Options, *, alone: bool = True) -> Iterator[Need]:
+    """Say what to read about one Ingress that is known; with ``alone`` also its backends."""
+    ingress = entrance.ingress
+    yield List("ingressclasses")
+    yield List("ingresses", shape=without_managed_fields)
+    for use in entrance.secrets:
+        yield from secret_needs(use)
+    backends = [b for p in entrance.paths if (b := entrance.backend(p)) is not None]
+    if alone:
+        for backend in backends:
+            yield from service_needs(world, backend.namespace, backend.name, options)
+    policies = any(world.listing("networkpolicies", b.namespace).items for b in backends)
+    if not ingress.addresses or policies:
+        yield List("pods", "", CONTROLLER_SELECTOR)
+
+
+def secret_needs(use: SecretUse) -> Iterator[Need]:
+    """Ask for a TLS Secret; where it is missing, for those that may be meant."""
+    yield Get("secrets", use.ref.namespace, use.ref.name)
+    if use.lookup.absent:
+        yield List("secrets", use.ref.namespace, fields="type=kubernetes.io/tls")
+        yield List("secrets", "", fields=f"metadata.name={use.ref.name}")
+
+
+def route_needs(world: World, path: Path, options: Options, *, alone: bool = True) -> Iterator[Need]:
+    """Say what to read about one Route that is known; with ``alone`` also its backends."""
+    for _, entry in path.parents:
+        yield from gateway_needs(entry)
+        if any(x.namespaces_from == "Selector" for x in entry.gateway.listeners):
+            yield Get("namespaces", "", path.route.namespace)
+    if any(world.listing("networkpolicies", b.namespace).items for b in path.backends):
+        yield List("pods", "", GATEWAY_NAME_LABEL)
+    for ref in path.backends:
+        if ref.namespace != path.route.namespace:
+            yield List("referencegrants", ref.namespace)
+        if alone and ref.is_service:
+            yield from service_needs(world, ref.namespace, ref.name, options)
+
+
+def gateway_needs(entry: Entry) -> Iterator[Need]:
+    """Say what to read about one Gateway."""
+    yield Get("gateways", entry.namespace, entry.name)
+    if entry.lookup.absent:
+        yield List("gateways")
+    if not entry.lookup.found:
+        return
+    yield Get("gatewayclasses", "", entry.gateway.class_name)
+    if entry.class_lookup.absent:
+        yield List("gatewayclasses")
+    for use in entry.secrets:
+        yield from secret_needs(use)
+        if use.ref.namespace != entry.namespace:
+            yield List("referencegrants", use.ref.namespace)
+
+
+def upward_needs(world: World, namespace: str) -> Iterator[Need]:
+    """Ask for the Ingresses and Routes that may lead to the Services of a namespace."""
+    yield List("ingresses", namespace)
+    if not served(world.snapshot, GROUP):
+        return
+    spaces = [namespace]
+    yield List("referencegrants", namespace)
+    for grant in world.listing("referencegrants", namespace).items:
+        spaces += [text(f, "namespace") for f in objects(grant, "spec", "from") if text(f, "kind").endswith("Route")]
+    for space in dict.fromkeys(s for s in spaces if s):
+        for plural in ROUTE_KINDS:
+            yield List(plural, space)
+
+
+def dns_needs() -> Iterator[Need]:
+    """Ask for the endpoints of the cluster's DNS."""
+    yield Get("services", DNS_NAMESPACE, "kube-dns")
+    yield List("endpointslices", DNS_NAMESPACE, f"{eps.SERVICE_NAME_LABEL}=kube-dns")
+
+
+def mesh_needs(backends: Iterable[Backend]) -> Iterator[Need]:
+    """Ask for the mesh's policies where a pod on the way is in the mesh."""
+    if any(in_mesh(p) for b in backends for p in b.pods):
+        yield List("peerauthentications")
+
+
+def elsewhere_needs(backends: Iterable[Backend]) -> Iterator[Need]:
+    """Ask whether what is missing here stands in another namespace; few users may read that."""
+    for backend in backends:
+        if backend.lookup.absent:
+            yield List("services", "", fields=f"metadata.name={backend.name}")
+        elif backend.selector and backend.pod_list.complete and not backend.all_pods:
+            yield List("pods", "", backend.selector_text)

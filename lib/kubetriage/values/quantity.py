@@ -1,0 +1,85 @@
+"""Kubernetes quantities (``resource.Quantity``), exactly as the API server reads them.
+
+The grammar is that of apimachinery ``pkg/api/resource/quantity.go``: a signed decimal with one suffix out of
+``Ki Mi Gi Ti Pi Ei``, ``n u m k M G T P E`` or a decimal exponent. Nothing else is a quantity: not ``1K``,
+``1_000``, ``NaN`` nor a number with blanks around it.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from kubetriage.values.patterns import lazy
+
+_QUANTITY = lazy(r"([+-]?)(\d+\.?\d*|\.\d+)(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|[eE][+-]?\d+)?\Z", re.ASCII)
+_SUFFIX = {
+    "": Fraction(1),
+    **{s: Fraction(1024) ** (i + 1) for i, s in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"))},
+    **{s: Fraction(1000) ** (i + 1) for i, s in enumerate(("k", "M", "G", "T", "P", "E"))},
+    "n": Fraction(1, 10**9),
+    "u": Fraction(1, 10**6),
+    "m": Fraction(1, 1000),
+}
+_LARGEST_EXPONENT = 400
+"""Beyond this an exponent can only be an attack on the reader's memory."""
+
+UNLIMITED_BYTES = 2**62
+"""Values at or above this are "no limit": the kubelet reports 9007199254740988Ki where nothing is set."""
+
+
+def parse_quantity(value: object) -> Fraction | None:
+    """Return the exact value of a quantity, or None when it is not one.
+
+    JSON numbers are accepted as the API server accepts them in a manifest.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return Fraction(value)
+    if isinstance(value, float):
+        return Fraction(repr(value)) if value == value and abs(value) != float("inf") else None
+    if not isinstance(value, str) or len(value) > 1000:
+        return None
+    match = _QUANTITY.match(value)
+    if match is None:
+        return None
+    sign, digits, suffix = match[1], match[2], match[3] or ""
+    if suffix[:1] in ("e", "E") and len(suffix) > 1:
+        exponent = int(suffix[1:])
+        if abs(exponent) > _LARGEST_EXPONENT:
+            return None
+        scale = Fraction(10) ** exponent
+    else:
+        scale = _SUFFIX[suffix]
+    amount = Fraction(digits.rstrip(".") or "0") * scale
+    return -amount if sign == "-" else amount
+
+
+def parse_bytes(value: object) -> int | None:
+    """Return a memory or storage quantity in bytes, rounded up as ``Quantity.Value()`` does."""
+    amount = parse_quantity(value)
+    return None if amount is None else -((-amount).__floor__())
+
+
+def parse_millis(value: object) -> int | None:
+    """Return a CPU quantity in thousandths, rounded up as ``Quantity.MilliValue()`` does."""
+    amount = parse_quantity(value)
+    return None if amount is None else -((-amount * 1000).__floor__())
+
+
+def format_mebibytes(count: int) -> str:
+    """Write bytes as a quantity in MiB (``512Mi``), rounded up; for limits that must not be too small."""
+    return f"{-(-count // 2**20)}Mi"
+
+
+def format_bytes(count: int) -> str:
+    """Write bytes in the largest binary unit that keeps it readable (``160Mi``, ``1.5Gi``)."""
+    if count < 0:
+        return "-" + format_bytes(-count)
+    for suffix, size in (("Ti", 2**40), ("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10)):
+        if count >= size:
+            # A count beyond a float's range is nonsense that somebody wrote into an object, not a size.
+            whole = count % size == 0 or count >= 2**1000
+            return f"{count // size}{suffix}" if whole else f"{count / size:.1f}{suffix}"
+    return f"{count}"
