@@ -44,6 +44,23 @@ class Confidence(str, enum.Enum):
         return ("confirmed", "likely", "possible").index(self.value)
 
 
+class Actor(str, enum.Enum):
+    """Who can carry a fix out; one word of it stands in the answer."""
+
+    APP = "app"
+    """Whoever writes the program: its code, its own configuration, its data."""
+    MANIFEST = "manifest"
+    """Whoever owns the manifest, chart or application that the object comes from."""
+    IMAGE = "image"
+    """Whoever builds or publishes the image."""
+    NODE = "node"
+    """Whoever administers the machine: its kernel, kubelet, runtime, disks."""
+    CLUSTER = "cluster"
+    """Whoever operates the cluster: its controllers, policies, quotas, permissions, control plane."""
+    CLOUD = "cloud"
+    """Whoever runs what is outside the cluster: cloud, storage, registry, load balancer, database."""
+
+
 EvidenceSource = Literal["status", "spec", "event", "log", "metric", "config"]
 
 
@@ -87,10 +104,17 @@ class Fix:
     """One thing to do, naming real objects and values."""
 
     text: str
+    """What to do, in one or two sentences; the commands stand in :attr:`commands`."""
     patch: Mapping[str, Any] | None = None
     """Strategic merge patch of ``on``, where a patch can express the fix."""
     on: Ref | None = None
     """The object to patch."""
+    actor: Actor | None = None
+    """Who acts; None where nobody has to."""
+    commands: tuple[str, ...] = ()
+    """Complete lines for a shell, each made by ``values.commands``, in the order in which to run them."""
+    yaml: str = ""
+    """A piece of manifest to paste, where no command can express the change."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +143,8 @@ class NotSeen:
 
     what: str
     why: str
+    decides: bool = False
+    """A fault could hide there: an answer without findings is not Healthy while this is unseen."""
 
 
 @dataclass(frozen=True)
@@ -169,14 +195,25 @@ class Diagnosis:
     """Further top-level keys of this item in the JSON contract, for example ``budget``."""
 
     @property
+    def undecided(self) -> bool:
+        """True when nothing but notes was found, and something that could hold a fault was not seen."""
+        return not self._faulty and any(gap.decides for gap in self.not_seen)
+
+    @property
     def healthy(self) -> bool:
-        """True when nothing but notes was found."""
-        return all(f.severity is Severity.NOTE for f in self.findings)
+        """True when nothing but notes was found, and everything that could hold a fault was seen."""
+        return not self._faulty and not any(gap.decides for gap in self.not_seen)
 
     @property
     def cause(self) -> str:
-        """Code of the first finding, or ``Healthy``."""
-        return self.findings[0].cause if self.findings else "Healthy"
+        """Code of the first finding; without one ``Healthy``, or ``Unknown`` where a fault may be unseen."""
+        if self.findings:
+            return self.findings[0].cause
+        return "Unknown" if self.undecided else "Healthy"
+
+    @property
+    def _faulty(self) -> bool:
+        return any(f.severity is not Severity.NOTE for f in self.findings)
 
 
 def ordered(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Literal
 
-from kubetriage.model import Diagnosis
+from kubetriage.model import Diagnosis, NotSeen
 from kubetriage.snapshot import Need, Snapshot
 
 PLUGINS: tuple[str, ...] = ("why-crash", "oom-budget", "svc-trace", "node-triage", "plane-trace")
@@ -79,7 +79,9 @@ class Answer:
     errors: tuple[str, ...] = ()
     """Targets that could not be answered, in kubectl's words without a prefix of ours; exit code 1."""
     checked: int = 0
-    """In a scan: how many objects were looked at, the well ones included."""
+    """In a scan: how many objects were looked at, the healthy ones included."""
+    not_seen: tuple[NotSeen, ...] = ()
+    """In a scan: what was not seen of the namespace or cluster as a whole, once for all objects."""
 
 
 @dataclass(frozen=True)

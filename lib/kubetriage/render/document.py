@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from kubetriage.model import Diagnosis, Evidence, Finding, Ref
+from kubetriage.model import Diagnosis, Evidence, Finding, Fix, NotSeen, Ref
 from kubetriage.values.times import format_time
 
 API_VERSION = "kubetriage.dev/v1"
@@ -45,7 +45,7 @@ def _item(diagnosis: Diagnosis) -> dict[str, Any]:
         "healthy": diagnosis.healthy,
         "summary": diagnosis.summary,
         "findings": [_finding(f) for f in diagnosis.findings],
-        "notSeen": [{"what": gap.what, "why": gap.why} for gap in diagnosis.not_seen],
+        "notSeen": [_gap(gap) for gap in diagnosis.not_seen],
         **diagnosis.extra,
     }
 
@@ -71,11 +71,25 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "message": finding.message,
         "evidence": [_evidence(e) for e in finding.evidence],
         "ruledOut": [{"cause": r.cause, "why": r.why} for r in finding.ruled_out],
-        "fix": [{"text": f.text, **({"patch": f.patch} if f.patch is not None else {})} for f in finding.fix],
+        "fix": [_fix(fix) for fix in finding.fix],
         "verify": list(finding.verify),
         **killed_by,
         **({"details": details} if details else {}),
     }
+
+
+def _fix(fix: Fix) -> dict[str, Any]:
+    return {
+        "text": fix.text,
+        **({"actor": fix.actor.value} if fix.actor is not None else {}),
+        **({"commands": list(fix.commands)} if fix.commands else {}),
+        **({"yaml": fix.yaml} if fix.yaml else {}),
+        **({"patch": fix.patch} if fix.patch is not None else {}),
+    }
+
+
+def _gap(gap: NotSeen) -> dict[str, Any]:
+    return {"what": gap.what, "why": gap.why, **({"decides": True} if gap.decides else {})}
 
 
 def _evidence(evidence: Evidence) -> dict[str, str]:

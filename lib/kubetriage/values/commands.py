@@ -1,0 +1,49 @@
+"""Command lines that are printed for a person to run: built from words and quoted here, nowhere else.
+
+Names come from the cluster or from a dump that somebody sent. A name such as ``x;$(id)`` is one quoted word in every
+command, whatever it holds. What is meant as syntax (a pipe, a redirection) is marked as :class:`Syntax`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NewType
+
+Command = NewType("Command", str)
+"""One line for a POSIX shell. Only :func:`shell` and :func:`kubectl` make one."""
+
+# As shlex.quote has it, and "=" in any place but the first word, where the shell would take it for an assignment.
+_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Syntax(str):
+    """A part of a command line that the shell reads as syntax: it is printed as it is."""
+
+    __slots__ = ()
+
+
+PIPE = Syntax("|")
+AND = Syntax("&&")
+TO = Syntax(">")
+
+
+def placeholder(name: str) -> str:
+    """Return a word that a person replaces: capitals, so that the line stays valid for a shell (``NODE``)."""
+    return re.sub(r"[^A-Z0-9]+", "-", name.upper()).strip("-")
+
+
+def quoted(word: str) -> str:
+    """Quote one word for a POSIX shell; control characters, which no name of the API has, are dropped."""
+    word = _CONTROL.sub("", word)
+    return word if _PLAIN.match(word) else "'" + word.replace("'", "'\"'\"'") + "'"
+
+
+def shell(*words: str) -> Command:
+    """Join words to one command line; each is quoted unless it is :class:`Syntax`."""
+    return Command(" ".join(word if isinstance(word, Syntax) else quoted(word) for word in words))
+
+
+def kubectl(*words: str, namespace: str = "") -> Command:
+    """Write a kubectl command, with ``-n`` where a namespace is given."""
+    return shell("kubectl", *(("-n", namespace) if namespace else ()), *words)
