@@ -2,7 +2,8 @@ from datetime import datetime, timezone
 
 import pytest
 
-from kubetriage.snapshot import Body, Failure, Get, List, Log, Raw, Snapshot, State, Why
+from kubetriage.needs import Body, Failure, Get, List, Log, Raw, Why
+from kubetriage.snapshot import Snapshot, State
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 

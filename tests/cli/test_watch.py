@@ -24,7 +24,7 @@ import pytest
 from kubetriage.cli.watch import Changes, fitting
 from kubetriage.cluster.watch import lists_to_follow
 from kubetriage.model import Confidence, Diagnosis, Finding, Ref, Severity
-from kubetriage.snapshot import Get, List
+from kubetriage.needs import Get, List
 from support.fake_api import FakeApi
 from support.offline import CAPTURES, ROOT
 

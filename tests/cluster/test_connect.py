@@ -18,7 +18,8 @@ from kubetriage.cluster import connect as connecting
 from kubetriage.cluster.connect import Connection, Session, connect
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.cluster.live import LiveReader
-from kubetriage.snapshot import Get, Raw, Snapshot, Why
+from kubetriage.needs import Get, Raw, Why
+from kubetriage.snapshot import Snapshot
 from support import tls
 from support.kubeconfig import kubeconfig
 from support.live import Serve, open_session

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kubetriage.model import Confidence
-from kubetriage.snapshot import Why
+from kubetriage.needs import Why
 from support.live import Read, Serve, ask
 from support.offline import Truth, truths
 

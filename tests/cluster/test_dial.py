@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from kubetriage.cluster.live import LiveReader
-from kubetriage.snapshot import Dial, Get, Snapshot, Why
+from kubetriage.needs import Dial, Get, Why
+from kubetriage.snapshot import Snapshot
 from support.fake_api import FakeApi
 from support.live import Read, Serve
 from support.tls import server_context

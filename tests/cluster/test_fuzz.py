@@ -17,7 +17,7 @@ from kubetriage.cluster.live import LiveReader
 from kubetriage.cluster.record import record, redacted
 from kubetriage.cluster.recorded import RecordedReader
 from kubetriage.cluster.secrets import strip
-from kubetriage.snapshot import Get, List, Log, Need, Raw
+from kubetriage.needs import Get, List, Log, Need, Raw
 from support.fake_api import FakeApi
 from support.live import open_session
 from support.offline import CAPTURES

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from kubetriage.snapshot import Failure, Get, List, Log, Need, Raw, Snapshot, Why
+from kubetriage.needs import Failure, Get, List, Log, Need, Raw, Why
+from kubetriage.snapshot import Snapshot
 from support.fake_api import Answer, FakeApi
 from support.live import Read, Serve
 

@@ -13,10 +13,11 @@ import pytest
 from kubetriage.cluster.errors import DumpError
 from kubetriage.cluster.record import record, redacted
 from kubetriage.cluster.recorded import RecordedReader
+from kubetriage.needs import Body, Dial, Failure, Get, List, Log, Need, Raw, Why
 from kubetriage.plugins import PLUGINS
 from kubetriage.render.document import document
 from kubetriage.render.sanitize import sanitized
-from kubetriage.snapshot import Body, Dial, Failure, Get, List, Log, Need, Raw, Reader, Snapshot, Why
+from kubetriage.snapshot import Reader, Snapshot
 from kubetriage.values.times import parse_time
 from support.live import Read, Serve, ask, comparable
 from support.offline import CAPTURES, truth

@@ -16,7 +16,8 @@ import yaml
 
 from kubetriage.cluster.errors import DumpError
 from kubetriage.cluster.recorded import RecordedReader
-from kubetriage.snapshot import Get, List, Log, Need, Raw, Snapshot, Why
+from kubetriage.needs import Get, List, Log, Need, Raw, Why
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.times import format_time, parse_time
 from support.offline import CAPTURES
 

@@ -18,12 +18,13 @@ from fuzz.mutations import Path, broken_text, change, own_in_a_circle, paths
 from kubetriage.cli.collect import collect
 from kubetriage.cluster.record import redacted
 from kubetriage.cluster.recorded import RecordedReader
+from kubetriage.needs import Failure, Get, List, Need, Why
 from kubetriage.plugins import Answer, Plugin, Request, load
 from kubetriage.render.document import as_json, as_yaml, document
 from kubetriage.render.sanitize import sanitized
 from kubetriage.render.terminal import Terminal
 from kubetriage.render.text import render_text
-from kubetriage.snapshot import Failure, Get, List, Need, Snapshot, Why
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import name_of
 from support.offline import CAPTURES, ROOT, Truth, target
 

@@ -11,9 +11,9 @@ import pytest
 
 from fuzz.harness import Subject
 from fuzz.run import subjects
+from kubetriage.needs import Log
 from kubetriage.plugins import Answer
 from kubetriage.readers.prometheus import parse_line
-from kubetriage.snapshot import Log
 
 NAMED = {s.truth.scenario: s for s in subjects() if not s.scan}
 

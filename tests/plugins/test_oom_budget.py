@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kubetriage.needs import Body, Failure, Log, Raw, Why
 from kubetriage.plugins import Request, Target, load
 from kubetriage.render.document import document
 from kubetriage.render.terminal import Terminal
 from kubetriage.render.text import render_text
 from kubetriage.rules.memory.ergonomics import GIB, MIB
-from kubetriage.snapshot import Body, Failure, Log, Raw, Snapshot, Why
+from kubetriage.snapshot import Snapshot
 from support.budgets import ask, deployment, java, live, measured, node, planned, resources
 from support.objects import NOW, cluster, container, obj, pod, running, status, terminated
 from support.offline import CAPTURES, diagnosis, truths

@@ -10,9 +10,10 @@ from jsonschema import Draft202012Validator
 
 from kubetriage.cli.collect import collect
 from kubetriage.cluster.recorded import RecordedReader
+from kubetriage.needs import Body, Failure, List, Log, Raw, Why
 from kubetriage.plugins import Request, load
 from kubetriage.render.document import document
-from kubetriage.snapshot import Body, Failure, List, Log, Raw, Snapshot, Why
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import namespace_of
 from support.offline import CAPTURES, diagnosis, truths
 from support.plane import NOW

@@ -9,9 +9,10 @@ import jsonschema
 import pytest
 
 from kubetriage.model import Confidence, Diagnosis, Severity
+from kubetriage.needs import Failure, List, Why
 from kubetriage.plugins import Request, load
 from kubetriage.render.document import document
-from kubetriage.snapshot import Failure, List, Snapshot, Why
+from kubetriage.snapshot import Snapshot
 from support.offline import CAPTURES, Truth, diagnosis, run, target, truths
 
 SCHEMA = json.loads((CAPTURES.parent.parent / "docs" / "schema" / "diagnosis.json").read_text())

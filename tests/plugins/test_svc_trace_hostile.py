@@ -5,7 +5,7 @@ import copy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubetriage.snapshot import Body, Dial, Failure, Raw, Why
+from kubetriage.needs import Body, Dial, Failure, Raw, Why
 from kubetriage.values.resources import BY_KIND
 from support.services import (
     NS,

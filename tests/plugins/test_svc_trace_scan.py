@@ -5,8 +5,9 @@ from collections.abc import Iterable
 import pytest
 
 from kubetriage.cli.collect import collect
+from kubetriage.needs import Get, List, Log, Need
 from kubetriage.plugins import Request, load
-from kubetriage.snapshot import Get, List, Log, Need, Snapshot
+from kubetriage.snapshot import Snapshot
 from support.services import NOW, cluster, ingress, ingress_class, pod, service, slice_of, workload
 
 PLUGIN = load("svc-trace")

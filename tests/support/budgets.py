@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kubetriage.model import Diagnosis, Finding
+from kubetriage.needs import Body, Raw
 from kubetriage.plugins import Answer, Request, load
 from kubetriage.readers.pods import Pod
 from kubetriage.rules import memory
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.overrides import Wishes
-from kubetriage.snapshot import Body, Raw, Snapshot
+from kubetriage.snapshot import Snapshot
 from support.objects import NOW, at, cluster, container, obj, pod, running, status
 
 ORDERS = (

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kubetriage.cluster.recorded import RecordedReader
-from kubetriage.snapshot import Failure, List, Log, Need, Snapshot, Why
+from kubetriage.needs import Failure, List, Log, Need, Why
+from kubetriage.snapshot import Snapshot
 
 
 class DeniedReader(RecordedReader):

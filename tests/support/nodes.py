@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from kubetriage.needs import Body, Failure, List, Need, Raw
 from kubetriage.plugins import Answer, Request, Target, load
-from kubetriage.snapshot import Body, Failure, List, Need, Raw, Snapshot
+from kubetriage.snapshot import Snapshot
 from support.objects import NOW, at
 
 Obj = dict[str, Any]

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from kubetriage.model import Finding
+from kubetriage.needs import Body, Failure, List, Log, Raw, Why
 from kubetriage.readers.pods import Pod
 from kubetriage.rules import crash
-from kubetriage.snapshot import Body, Failure, List, Log, Raw, Snapshot, Why
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import name_of, text
 from kubetriage.values.resources import BY_KIND, RESOURCES
 from kubetriage.values.times import format_time

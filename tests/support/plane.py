@@ -7,9 +7,10 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from kubetriage.model import Diagnosis
+from kubetriage.needs import Body, Dial, Failure, List, Log, Raw, Why
 from kubetriage.plugins import Request, load
 from kubetriage.rules.plane import api_server, leases, priority_and_fairness
-from kubetriage.snapshot import Body, Dial, Failure, List, Log, Raw, Snapshot, Why
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.times import format_time
 
 NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=timezone.utc)

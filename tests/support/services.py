@@ -4,8 +4,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from kubetriage.model import Diagnosis, Finding, Severity
+from kubetriage.needs import Failure, List, Why
 from kubetriage.plugins import Answer, Request, Target, load
-from kubetriage.snapshot import Failure, List, Snapshot, Why
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.resources import BY_KIND, RESOURCES
 from support.offline import target as read_target
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from kubetriage.needs import Failure, Need, Why
 from kubetriage.plugins import Answer, Plugin, Request
-from kubetriage.snapshot import Failure, Need, Reader, Snapshot, Why
+from kubetriage.snapshot import Reader, Snapshot
 
 
 def collect(

@@ -20,9 +20,10 @@ from kubetriage.cli.progress import Progress
 from kubetriage.cli.target import parse_targets, segment_flaw
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.model import Diagnosis, Severity
+from kubetriage.needs import Raw
 from kubetriage.plugins import Answer, Plugin, Request
 from kubetriage.render.terminal import Terminal, wants_color
-from kubetriage.snapshot import Raw, Reader, Snapshot
+from kubetriage.snapshot import Reader, Snapshot
 from kubetriage.values.fields import name_of, namespace_of, text
 from kubetriage.values.resources import BY_PLURAL
 from kubetriage.values.selectors import parse_label_selector, unsupported_field

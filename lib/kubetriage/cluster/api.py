@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from kubetriage.cluster.connect import Session
 from kubetriage.cluster.errors import UnauthorizedError, UnreachableError, connection_reason, refused, was_refused
-from kubetriage.snapshot import Failure, Why
+from kubetriage.needs import Failure, Why
 
 T = TypeVar("T")
 

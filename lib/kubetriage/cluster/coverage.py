@@ -14,7 +14,8 @@ from typing import Any
 from kubetriage.cluster.documents import parse_documents
 from kubetriage.cluster.errors import DumpError
 from kubetriage.cluster.secrets import strip
-from kubetriage.snapshot import Body, Dial, Failure, Get, List, Log, Need, Raw, Snapshot, Why
+from kubetriage.needs import Body, Dial, Failure, Get, List, Log, Need, Raw, Why
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, flag, number, objects, text
 from kubetriage.values.resources import BY_PLURAL
 from kubetriage.values.times import parse_time

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from kubetriage.cluster.api import Call, NoAnswerError, quoted, quoted_path
 from kubetriage.cluster.connect import Session
 from kubetriage.cluster.errors import connection_reason
-from kubetriage.snapshot import Dial, Failure, Why
+from kubetriage.needs import Dial, Failure, Why
 from kubetriage.values.fields import text
 from kubetriage.values.resources import BY_PLURAL, api_path
 

@@ -28,7 +28,8 @@ from kubetriage.cluster.connect import POOL_SIZE, Session
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.cluster.logtext import last_bytes
 from kubetriage.cluster.secrets import strip
-from kubetriage.snapshot import Body, Dial, Failure, Get, List, Log, Need, Raw, Snapshot, Why
+from kubetriage.needs import Body, Dial, Failure, Get, List, Log, Need, Raw, Why
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, name_of, namespace_of, number, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_PLURAL, Resource, api_path

@@ -8,7 +8,8 @@ from typing import Any
 
 from kubetriage.cluster.documents import parse_documents
 from kubetriage.cluster.errors import DumpError
-from kubetriage.snapshot import Failure, Need, Snapshot, Why
+from kubetriage.needs import Failure, Need, Why
+from kubetriage.snapshot import Snapshot
 
 _NAME = "the manifest"
 

@@ -20,8 +20,9 @@ from urllib.parse import quote
 
 from kubetriage.cluster.coverage import COVERAGE, need_to_json
 from kubetriage.cluster.errors import DumpError
+from kubetriage.needs import Raw
 from kubetriage.redact import MARK, redact, redact_raw
-from kubetriage.snapshot import Raw, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, namespace_of, text
 from kubetriage.values.times import format_time
 

@@ -23,7 +23,8 @@ from kubetriage.cluster.errors import DumpError
 from kubetriage.cluster.logtext import tail_of
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.unpack import is_archive, unpack
-from kubetriage.snapshot import Body, Failure, Get, List, Log, Need, Raw, Snapshot, Why
+from kubetriage.needs import Body, Failure, Get, List, Log, Need, Raw, Why
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, name_of, namespace_of, objects, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_PLURAL, Resource

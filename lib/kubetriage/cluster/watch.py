@@ -19,7 +19,7 @@ from typing import Any
 from kubetriage.cluster.api import Api, Call, NoAnswerError, quoted, unauthorized
 from kubetriage.cluster.connect import Session
 from kubetriage.cluster.errors import ClusterError
-from kubetriage.snapshot import Get, List, Need
+from kubetriage.needs import Get, List, Need
 from kubetriage.values.fields import number, text
 from kubetriage.values.resources import BY_PLURAL, api_path
 

@@ -13,7 +13,8 @@ from types import ModuleType
 from typing import Any, Literal
 
 from kubetriage.model import Diagnosis, NotSeen
-from kubetriage.snapshot import Need, Snapshot
+from kubetriage.needs import Need
+from kubetriage.snapshot import Snapshot
 
 PLUGINS: tuple[str, ...] = ("why-crash", "oom-budget", "svc-trace", "node-triage", "plane-trace")
 """Names of all executables, in the order of the documentation."""

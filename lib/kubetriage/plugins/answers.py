@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from kubetriage.model import NotSeen
+from kubetriage.needs import Get, List, Need, Why
 from kubetriage.plugins import Target
-from kubetriage.snapshot import Get, List, Need, Snapshot, Why
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.resources import BY_PLURAL
 
 _STATUS_REASON = {

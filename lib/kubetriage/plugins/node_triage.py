@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from kubetriage.model import Diagnosis, Finding, Lines, NotSeen, Ref, Section, Severity, Table
+from kubetriage.needs import Failure, Get, List, Need, Raw, Why
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request
 from kubetriage.plugins.answers import target_error
 from kubetriage.readers.events import node_event_need, node_event_selector
@@ -27,7 +28,7 @@ from kubetriage.rules.node.kubelet_contact import NODE_LEASES, kubelet_path, kub
 from kubetriage.rules.node.node_commands import commands
 from kubetriage.rules.node.outage_scope import Cluster, Cutoffs, zone_of
 from kubetriage.rules.shapes import lean_node
-from kubetriage.snapshot import Failure, Get, List, Need, Raw, Snapshot, Why
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, condition, dig, flag, labels, mapping, objects, text
 from kubetriage.values.selectors import field_selector_matches, label_selector_matches
 from kubetriage.values.times import format_time, human_duration, parse_time

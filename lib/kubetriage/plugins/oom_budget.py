@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from kubetriage.model import Diagnosis, Finding, NotSeen, Section, Severity, Table, ordered
+from kubetriage.needs import Get, List, Need, Raw
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, target_error
 from kubetriage.plugins.selection import CONTROLLERS, controlled_pods, selected_pods, target_needs
@@ -19,7 +20,7 @@ from kubetriage.rules.memory.native_memory_tracking import parse_nmt
 from kubetriage.rules.memory.overrides import COLLECTORS, KEYS, WhatIfError, Wishes, apply_what_if, parse_margin
 from kubetriage.rules.memory.proc_status import parse_status
 from kubetriage.rules.memory.runtimes import RUNTIMES
-from kubetriage.snapshot import Get, List, Need, Raw, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, mapping, name_of, namespace_of, objects, text
 from kubetriage.values.resources import BY_PLURAL
 from kubetriage.values.times import human_duration

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from kubetriage.model import Diagnosis, Finding, Lines, NotSeen, Section, Severity, Table
+from kubetriage.needs import Dial, List, Log, Need, Raw
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request
 from kubetriage.rules.plane import (
     RULES,
@@ -22,7 +23,7 @@ from kubetriage.rules.plane.case import CLUSTER, EVENTS, NODES, OPENSHIFT_ETCD, 
 from kubetriage.rules.plane.causes.api_server_overloaded import yaml_lines
 from kubetriage.rules.plane.incident_timeline import Fossil, fossils
 from kubetriage.rules.plane.thresholds import LIMITS, Limits, written
-from kubetriage.snapshot import Dial, List, Log, Need, Raw, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.times import human_duration, parse_time
 
 _VERSION = Raw("/version", timeout=5.0)

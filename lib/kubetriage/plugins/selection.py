@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kubetriage.needs import Get, List, Need
 from kubetriage.plugins import Request, Target
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash.case import controller_ref, owner_uids
-from kubetriage.snapshot import Get, List, Lookup, Need, Snapshot
+from kubetriage.snapshot import Lookup, Snapshot
 from kubetriage.values.fields import Obj, uid_of
 from kubetriage.values.resources import BY_PLURAL
 from kubetriage.values.selectors import field_selector_matches, label_selector_matches, selector_text

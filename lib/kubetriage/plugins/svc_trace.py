@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from kubetriage.model import Diagnosis, Lines, NotSeen, Section, Severity, Table
+from kubetriage.needs import Get, List, Need
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, not_seen, target_error
 from kubetriage.readers.pods import Pod
@@ -49,7 +50,7 @@ from kubetriage.rules.service.trace_reads import (
     upward_needs,
 )
 from kubetriage.rules.shapes import events_of_pods, without_managed_fields
-from kubetriage.snapshot import Get, List, Need, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, controller_of, labels, mapping, name_of, namespace_of, objects, text, uid_of
 from kubetriage.values.resources import BY_PLURAL
 from kubetriage.values.selectors import field_selector_matches, label_selector_matches

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kubetriage.model import Diagnosis, Finding
+from kubetriage.needs import Get, List, Log, Need, Raw
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, not_seen, target_error
 from kubetriage.plugins.blocked import blocked_controllers, blocked_needs
@@ -21,7 +22,7 @@ from kubetriage.plugins.selection import (
 from kubetriage.readers.pods import Pod
 from kubetriage.rules import crash
 from kubetriage.rules.crash.case import ControllerCase
-from kubetriage.snapshot import Get, List, Log, Need, Raw, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, condition, dig, labels, name_of, namespace_of, text, uid_of
 from kubetriage.values.resources import BY_PLURAL
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kubetriage.model import Evidence
-from kubetriage.snapshot import List, Listing, Snapshot
+from kubetriage.needs import List
+from kubetriage.snapshot import Listing, Snapshot
 from kubetriage.values.fields import Obj, dig, mapping, number, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time, parse_time

@@ -3,11 +3,11 @@
 import pytest
 
 from kubetriage.model import Confidence, Severity
+from kubetriage.needs import Get, List
 from kubetriage.readers.pods import Pod
 from kubetriage.rules import crash
 from kubetriage.rules.crash.causes.init_container_waiting import services_named
 from kubetriage.rules.crash.crash_context import edited_after, template_changes
-from kubetriage.snapshot import Get, List
 from kubetriage.values.times import parse_time
 from support.objects import (
     at,

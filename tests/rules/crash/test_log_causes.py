@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubetriage.model import Confidence, Severity
+from kubetriage.needs import Get, List, Log
 from kubetriage.readers.pods import Pod
 from kubetriage.rules import crash
 from kubetriage.rules.crash.case import Case
@@ -24,7 +25,6 @@ from kubetriage.rules.crash.causes import (
     read_only_filesystem,
     runtime_out_of_memory,
 )
-from kubetriage.snapshot import Get, List, Log
 from support.objects import (
     NAMESPACE,
     back_off,

@@ -6,10 +6,10 @@ The numbers of the tests follow the list of verified misdiagnoses that this suit
 import pytest
 
 from kubetriage.model import Severity
+from kubetriage.needs import Log
 from kubetriage.readers.events import read_event
 from kubetriage.readers.pods import Pod
 from kubetriage.rules import crash
-from kubetriage.snapshot import Log
 from support.objects import (
     back_off,
     cluster,

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from kubetriage.model import Confidence, Ref, Severity
+from kubetriage.needs import Body, Failure, List, Raw, Why
 from kubetriage.plugins import Request, codes, load
 from kubetriage.render.text import patch_command
 from kubetriage.rules.node import RULES
 from kubetriage.rules.node.causes import node_problem
 from kubetriage.rules.node.kubelet_contact import kubelet_path
-from kubetriage.snapshot import Body, Failure, List, Raw, Why
 from support.nodes import (
     LEADERS,
     LOST,

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kubetriage.needs import Body, Dial, Failure, Log, Raw, Why
 from kubetriage.readers.prometheus import Histogram
 from kubetriage.rules.plane import api_server, api_server_log, etcd_members
 from kubetriage.rules.plane.figure_format import distribution, names, span
 from kubetriage.rules.plane.thresholds import LIMITS, Limit, written
-from kubetriage.snapshot import Body, Dial, Failure, Log, Raw, Snapshot, Why
+from kubetriage.snapshot import Snapshot
 from support.plane import NOW, ago, zap
 
 

@@ -834,8 +834,8 @@ def test_every_code_is_in_the_table_of_causes_and_has_a_test_here():
 
 
 def test_alike_pods_are_read_once_and_counted_together():
+    from kubetriage.needs import List
     from kubetriage.plugins import Request
-    from kubetriage.snapshot import List
     from support.offline import target
 
     svc = service()

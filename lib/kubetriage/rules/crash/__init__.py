@@ -26,6 +26,7 @@ from types import ModuleType
 from typing import cast
 
 from kubetriage.model import Finding, Severity, ordered
+from kubetriage.needs import Get, List, Need
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import crash_context
 from kubetriage.rules.crash.case import Case, ControllerCase, log_need, owner_needs
@@ -104,7 +105,7 @@ from kubetriage.rules.crash.causes import (
     volume_mount_error,
     wrong_architecture,
 )
-from kubetriage.snapshot import Get, List, Need, Snapshot
+from kubetriage.snapshot import Snapshot
 
 TIERS: tuple[tuple[ModuleType, ...], ...] = (
     # The node: what its pods' status says is old; a deletion that it cannot confirm.

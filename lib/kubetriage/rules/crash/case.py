@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from functools import cache, cached_property
 
 from kubetriage.model import Fix, Ref
+from kubetriage.needs import Get, Log
 from kubetriage.readers.events import Events
 from kubetriage.readers.pods import Container, Pod, Termination
-from kubetriage.snapshot import Get, Log, LogText, Lookup, Snapshot, State
+from kubetriage.snapshot import LogText, Lookup, Snapshot, State
 from kubetriage.values.fields import (
     Obj,
     controller_of,

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
+from kubetriage.needs import Get, List, Need
 from kubetriage.readers.events import Event
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.rules.crash.case import Case
-from kubetriage.snapshot import Get, List, Lookup, Need
+from kubetriage.snapshot import Lookup
 from kubetriage.values.fields import Obj, flag, mapping, name_of, namespace_of, objects, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from kubetriage.model import Evidence, Finding, Severity
+from kubetriage.needs import Get, List, Need
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.redact import secrecy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.config_references import GIVEN_BY_CLUSTER, references
-from kubetriage.snapshot import Get, List, Need, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, labels, mapping, name_of, number, objects, text, uid_of
 from kubetriage.values.patterns import lazy
 from kubetriage.values.selectors import selector_text

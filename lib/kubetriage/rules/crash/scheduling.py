@@ -10,11 +10,12 @@ from fractions import Fraction
 from functools import cached_property
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.needs import List, Need
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.resource_requests import pod_request, requested_resources
 from kubetriage.rules.shapes import lean_node
-from kubetriage.snapshot import List, Listing, Need, Snapshot
+from kubetriage.snapshot import Listing, Snapshot
 from kubetriage.values.fields import Obj, dig, flag, labels, name_of, objects, text, texts
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_quantity

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Literal
 
 from kubetriage.model import Confidence, Evidence, Fix, Ref
+from kubetriage.needs import Get, Log, Need
 from kubetriage.readers.events import Event, Events, node_event_need, node_events
 from kubetriage.readers.pods import Container, Pod, Termination
 from kubetriage.rules.crash import case as crash
@@ -28,7 +29,7 @@ from kubetriage.rules.memory.jvm_flags import (
     split_options,
 )
 from kubetriage.rules.memory.overrides import Wishes
-from kubetriage.snapshot import Get, Log, Lookup, Need, Snapshot, State
+from kubetriage.snapshot import Lookup, Snapshot, State
 from kubetriage.values.fields import mapping, objects, text, uid_of
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_bytes, parse_millis

@@ -11,8 +11,9 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from kubetriage.needs import Get
 from kubetriage.readers.pods import Container
-from kubetriage.snapshot import Get, Lookup
+from kubetriage.snapshot import Lookup
 from kubetriage.values.fields import Obj, dig, flag, labels, mapping, objects, text, texts
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_bytes, parse_millis, parse_quantity

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from kubetriage.needs import Need, Raw
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.readers.prometheus import Metrics, text_lines
-from kubetriage.snapshot import Need, Raw, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, mapping, number, objects, text
 from kubetriage.values.quantity import UNLIMITED_BYTES, parse_bytes
 from kubetriage.values.times import parse_time

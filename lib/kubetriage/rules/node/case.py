@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from kubetriage.model import Evidence, Fix, Ref
+from kubetriage.needs import Raw, Why
 from kubetriage.readers.events import Events, node_events
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.node.eviction_timetable import (
@@ -35,7 +36,7 @@ from kubetriage.rules.node.kubelet_contact import (
     write_order,
 )
 from kubetriage.rules.node.outage_scope import Cluster, Cutoffs, Plane, Scope, judge, read_plane, written
-from kubetriage.snapshot import Listing, Lookup, Raw, Snapshot, State, Why
+from kubetriage.snapshot import Listing, Lookup, Snapshot, State
 from kubetriage.values.fields import (
     Obj,
     condition,

@@ -15,8 +15,9 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from kubetriage.model import Evidence
+from kubetriage.needs import Raw, Why
 from kubetriage.readers.events import Events
-from kubetriage.snapshot import Lookup, Raw, Snapshot, Why
+from kubetriage.snapshot import Lookup, Snapshot
 from kubetriage.values.fields import Obj, condition, controller_of, dig, name_of, namespace_of, number, objects, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time, human_duration, parse_time

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from kubetriage.needs import List
 from kubetriage.readers.events import Event, read_event
 from kubetriage.readers.prometheus import Window
-from kubetriage.snapshot import List, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, flag, mapping, name_of, number, objects, text, texts
 from kubetriage.values.patterns import lazy
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from kubetriage.needs import Log
 from kubetriage.readers.prometheus import text_lines
-from kubetriage.snapshot import Log, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, name_of, namespace_of, objects, text
 from kubetriage.values.patterns import lazy
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from kubetriage.model import Ref
+from kubetriage.needs import List
 from kubetriage.readers.events import Event, read_event
 from kubetriage.readers.prometheus import Window
 from kubetriage.rules.node.kubelet_contact import grace_period
@@ -17,7 +18,7 @@ from kubetriage.rules.node.outage_scope import written
 from kubetriage.rules.plane import admission_webhooks, api_server, api_server_log, etcd_members, priority_and_fairness
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, Lease, Leases, Quorum, read_quorum
 from kubetriage.rules.plane.thresholds import Limits
-from kubetriage.snapshot import List, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, condition, labels, name_of, namespace_of, objects, text
 from kubetriage.values.times import parse_time
 

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from math import isfinite
 from typing import Any
 
+from kubetriage.needs import Dial, Log, Raw
 from kubetriage.readers.prometheus import Histogram, Metrics, Window, text_lines
-from kubetriage.snapshot import Dial, Log, Raw, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.addresses import is_loopback
 from kubetriage.values.fields import Obj, labels, mapping, name_of, namespace_of, objects, text, texts
 from kubetriage.values.patterns import lazy

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from kubetriage.needs import Body, Failure, List, Raw, Why
 from kubetriage.rules.plane.thresholds import CLOCK_SKEW
-from kubetriage.snapshot import Body, Failure, List, Raw, Snapshot, Why
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, labels, mapping, name_of, namespace_of, number, text
 from kubetriage.values.times import parse_time
 

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from kubetriage.needs import Raw
 from kubetriage.readers.prometheus import Window, text_lines
-from kubetriage.snapshot import Raw, Snapshot
+from kubetriage.snapshot import Snapshot
 
 LEVELS = tuple(Raw("/debug/api_priority_and_fairness/dump_priority_levels", n, timeout=5.0) for n in (0, 1))
 _REQUESTS = "/debug/api_priority_and_fairness/dump_requests?includeRequestDetails="

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kubetriage.model import Evidence
+from kubetriage.needs import Dial, Raw
 from kubetriage.readers import logs
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.rules.service.case import Backend, Trace
 from kubetriage.rules.service.service_endpoints import ServicePort, find_port, probed_ports
-from kubetriage.snapshot import Dial, Raw
 from kubetriage.values.fields import texts
 from kubetriage.values.patterns import lazy
 

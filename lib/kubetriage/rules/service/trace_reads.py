@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from kubetriage.model import Ref
+from kubetriage.needs import Dial, Get, List, Log, Need, Raw
 from kubetriage.rules import crash
 from kubetriage.rules.crash.case import owner_needs
 from kubetriage.rules.service import service_endpoints as eps
@@ -23,7 +24,7 @@ from kubetriage.rules.service.policies_around_pods import OTHER_POLICY_APIS
 from kubetriage.rules.service.selector_edits import selects
 from kubetriage.rules.service.tls_secrets import SecretUse
 from kubetriage.rules.shapes import lean_node, without_managed_fields
-from kubetriage.snapshot import Dial, Get, List, Log, Need, Raw, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import objects, text
 from kubetriage.values.resources import BY_PLURAL
 

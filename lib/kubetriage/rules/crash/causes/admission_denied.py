@@ -19,9 +19,9 @@ import re
 from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Finding
+from kubetriage.needs import Get, List, Need
 from kubetriage.rules.crash.admission_refusals import Refusal, Refused, refusals
 from kubetriage.rules.crash.case import ControllerCase
-from kubetriage.snapshot import Get, List, Need
 from kubetriage.values.fields import name_of, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy

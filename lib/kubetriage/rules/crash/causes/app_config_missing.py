@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Finding, Fix
+from kubetriage.needs import Get, Need
 from kubetriage.redact import secrecy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.program_output import (
@@ -31,7 +32,6 @@ from kubetriage.rules.crash.program_output import (
     variable_state,
     volume_words,
 )
-from kubetriage.snapshot import Get, Need
 from kubetriage.values.fields import mapping, objects, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy

@@ -21,10 +21,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.needs import Get, List, Need
 from kubetriage.readers.logs import Address
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.program_output import LastWords, environment_fix, last_words, short
-from kubetriage.snapshot import Get, List, Need
 from kubetriage.values.addresses import is_address, is_loopback, is_public
 from kubetriage.values.fields import Obj, dig, flag, name_of, namespace_of, number, objects, text, texts
 from kubetriage.values.nearest import nearest

@@ -18,11 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding
+from kubetriage.needs import Get, List, Need
 from kubetriage.readers.events import Event
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.image_pulls import Pull, PullFailure, pull_failures
 from kubetriage.rules.crash.pull_secrets import PULL_SECRET_KEYS, pull_secret_names
-from kubetriage.snapshot import Get, List, Need
 from kubetriage.values.fields import mapping, name_of, namespace_of, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy

@@ -19,11 +19,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, RuledOut
+from kubetriage.needs import Get, Need
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.causes.image_not_found import is_official
 from kubetriage.rules.crash.image_pulls import Pull, PullFailure, pull_failures
 from kubetriage.rules.crash.pull_secrets import pull_secret_names, service_account
-from kubetriage.snapshot import Get, Need
 from kubetriage.values.fields import objects, text
 from kubetriage.values.patterns import lazy
 

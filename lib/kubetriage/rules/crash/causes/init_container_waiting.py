@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.needs import Get, List, Log, Need
 from kubetriage.readers.logs import addresses, last_line
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.causes.dependency_unreachable import SERVICE_NAME
-from kubetriage.snapshot import Get, List, Log, Need
 from kubetriage.values.fields import flag, labels, objects, texts
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import human_duration

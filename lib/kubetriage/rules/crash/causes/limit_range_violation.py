@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding
+from kubetriage.needs import List, Need
 from kubetriage.rules.crash.admission_refusals import Refused, refusals
 from kubetriage.rules.crash.case import ControllerCase
-from kubetriage.snapshot import List, Need
 from kubetriage.values.fields import name_of
 from kubetriage.values.patterns import lazy
 

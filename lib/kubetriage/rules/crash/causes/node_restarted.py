@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.needs import Need
 from kubetriage.readers.events import node_event_need, node_events
 from kubetriage.readers.pods import Container, Termination
 from kubetriage.rules.crash.case import Case
-from kubetriage.snapshot import Need
 from kubetriage.values.fields import objects, text
 from kubetriage.values.times import parse_time
 

@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Severity
+from kubetriage.needs import Get, List, Need
 from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.volume_claims import claim_names, volume_of_claim
-from kubetriage.snapshot import Get, List, Need
 from kubetriage.values.fields import mapping, name_of, namespace_of, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy

@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Severity
+from kubetriage.needs import List, Need
 from kubetriage.readers.events import Events
 from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.scheduling import Block
-from kubetriage.snapshot import List, Need
 from kubetriage.values.fields import name_of, namespace_of, number, text, uid_of
 from kubetriage.values.patterns import lazy
 

@@ -18,9 +18,9 @@ import re
 from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Finding
+from kubetriage.needs import Get, Need
 from kubetriage.rules.crash.admission_refusals import Refusal, Refused, refusals
 from kubetriage.rules.crash.case import ControllerCase
-from kubetriage.snapshot import Get, Need
 from kubetriage.values.fields import labels, objects, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_quantity

@@ -19,11 +19,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.model import Confidence, Finding, Severity
+from kubetriage.needs import Log, Need
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probe_advice import advise
 from kubetriage.rules.crash.probes import Failure, Probe, ProbeEvent, happened_in, probe_events, probe_of
-from kubetriage.snapshot import Log, Need
 from kubetriage.values.times import precise_duration
 
 CODE = "ReadinessProbeFailed"

@@ -18,10 +18,10 @@ import re
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Severity
+from kubetriage.needs import List, Need
 from kubetriage.readers.events import Event
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.start_failures import unwrapped
-from kubetriage.snapshot import List, Need
 from kubetriage.values.fields import labels, name_of, objects, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy

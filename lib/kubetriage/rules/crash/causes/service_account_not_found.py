@@ -16,11 +16,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Severity
+from kubetriage.needs import Get, List, Need
 from kubetriage.rules.crash.admission_refusals import Refused, refusals
 from kubetriage.rules.crash.case import Case, ControllerCase
 from kubetriage.rules.crash.config_references import current_mount_failures, volumes_pending
 from kubetriage.rules.crash.pull_secrets import service_account
-from kubetriage.snapshot import Get, List, Need, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import name_of, namespace_of, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy

@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from kubetriage.model import Evidence, Finding, Fix
+from kubetriage.needs import List, Need
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.resource_requests import BYTES, amount_text, pod_request
 from kubetriage.rules.crash.scheduling import Block, Unscheduled
-from kubetriage.snapshot import List, Need, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, name_of, objects, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_quantity

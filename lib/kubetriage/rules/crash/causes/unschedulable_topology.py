@@ -18,11 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Finding
+from kubetriage.needs import Get, Need
 from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.scheduling import Block, Unscheduled
 from kubetriage.rules.crash.volume_claims import claim_names
-from kubetriage.snapshot import Get, Need
 from kubetriage.values.fields import name_of, number, objects, text, texts
 
 CODE = "UnschedulableTopology"

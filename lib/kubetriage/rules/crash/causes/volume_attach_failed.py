@@ -19,12 +19,12 @@ import re
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.needs import Get, List, Need
 from kubetriage.readers.events import Event
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.config_references import volumes_pending
 from kubetriage.rules.crash.volume_claims import claim_names, claim_of
-from kubetriage.snapshot import Get, List, Need
 from kubetriage.values.fields import condition, flag, text
 from kubetriage.values.patterns import lazy
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
-from kubetriage.snapshot import Failure
+from kubetriage.needs import Failure
 
 CODE = "ControlPlaneUnreachable"
 
