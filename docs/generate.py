@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "lib"))
 import click  # noqa: E402
 
 import kubetriage  # noqa: E402
-from kubetriage.cli.main import build  # noqa: E402
+from kubetriage.cli.command import build  # noqa: E402
 from kubetriage.plugins import PLUGINS, Plugin, codes, load  # noqa: E402
 from kubetriage.render.causes import cause_page, read_page  # noqa: E402
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import click
 
-from kubetriage.cli.main import build
+from kubetriage.cli.command import build
 from kubetriage.cli.options import normalized
 from kubetriage.plugins import Plugin, codes
 from kubetriage.values.resources import BY_PLURAL, find_resource

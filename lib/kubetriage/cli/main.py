@@ -8,14 +8,15 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
-from kubetriage.cli.options import connection_options, normalized, plugin_option, shared_options
-from kubetriage.cli.run import EXIT_MEANINGS, Exit, Run
+from kubetriage.cli.command import build
+from kubetriage.cli.options import normalized
+from kubetriage.cli.run import Exit
 from kubetriage.cluster.errors import ClusterError
-from kubetriage.plugins import Plugin, codes, load
+from kubetriage.plugins import Plugin, load
 
 
 def main(name: str, args: Sequence[str] | None = None) -> int:
@@ -127,89 +128,3 @@ def usage_words(error: click.UsageError, plugin: Plugin) -> tuple[str, ...]:
         flags = ", ".join(error.param.opts)
         return f'error: invalid argument for "{flags}" flag: {error.message}', see
     return (f"error: {error.message}",)
-
-
-def build(plugin: Plugin) -> click.Command:
-    """Return the click command of a plugin."""
-
-    def invoke(**values: Any) -> int:
-        return Run(plugin, values).execute()
-
-    params: list[click.Parameter] = [click.Argument(["words"], nargs=-1, metavar=plugin.usage)]
-    params += [plugin_option(o) for o in plugin.options]
-    params += shared_options(plugin)
-    params += connection_options()
-    params.append(
-        click.Option(
-            ["--explain-cause"],
-            metavar="CODE",
-            expose_value=False,
-            is_eager=True,
-            callback=_explain_cause,
-            help="Print the page of a cause: what it means, how it is told, how to fix it.",
-        )
-    )
-    params.append(
-        click.Option(
-            ["--version", "version"],
-            is_flag=True,
-            help="Print the versions of the plugin, the client library and Python; with --context the server's too.",
-        )
-    )
-    return KubectlCommand(
-        plugin.name,
-        callback=invoke,
-        params=params,
-        help=plugin.description,
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-        plugin=plugin,
-    )
-
-
-def _explain_cause(ctx: click.Context, _param: click.Parameter, code: str | None) -> None:
-    if code is None:
-        return
-    from kubetriage.render.causes import cause_page
-
-    assert isinstance(ctx.command, KubectlCommand)
-    rules = [r for r in ctx.command.plugin.rules if code.lower() in [c.lower() for c in codes(r)]]
-    if not rules:
-        known = ", ".join(sorted(c for r in ctx.command.plugin.rules for c in codes(r)))
-        raise click.UsageError(f'no cause "{code}" in {ctx.command.plugin.name}; it knows {known}')
-    named = next(c for c in codes(rules[0]) if c.lower() == code.lower())
-    click.echo(cause_page(named, [(ctx.command.plugin.name, r) for r in rules]), nl=False)
-    ctx.exit()
-
-
-class KubectlCommand(click.Command):
-    """A command whose help looks like kubectl's: what it does, examples first, then options and usage."""
-
-    def __init__(self, *args: Any, plugin: Plugin, **settings: Any) -> None:
-        """Remember the plugin for its examples and causes."""
-        super().__init__(*args, **settings)
-        self.plugin = plugin
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the help page."""
-        formatter.write_text(self.plugin.description)
-        formatter.write("\nExamples:\n")
-        formatter.write("\n".join(f"  # {comment}\n  {line}\n" for comment, line in self.plugin.examples))
-        own = {o.flag for o in self.plugin.options}
-        connection = {o.name for o in connection_options()}
-        others = [p for p in self.get_params(ctx) if not own & set(p.opts)]
-        groups: tuple[tuple[str, list[click.Parameter]], ...] = (
-            (f"Options of {self.plugin.name}", [p for p in self.params if own & set(p.opts)]),
-            ("Options", [p for p in others if p.name not in connection]),
-            ("Options of kubectl", [p for p in others if p.name in connection]),
-        )
-        for title, members in groups:
-            options = [p for p in members if isinstance(p, click.Option)]
-            records = [r for p in options if (r := p.get_help_record(ctx)) is not None]
-            if records:
-                with formatter.section(title):
-                    formatter.write_dl(records)
-        with formatter.section("Exit codes"):
-            formatter.write_dl([(str(int(code)), meaning) for code, meaning in EXIT_MEANINGS.items()])
-        formatter.write_paragraph()
-        words = ("kubectl", self.plugin.name, self.plugin.usage, "[flags]")
-        formatter.write(f"Usage:\n  {' '.join(word for word in words if word)}\n")

@@ -450,7 +450,7 @@ class Run:
 
 
 def _import_renderer() -> None:
-    from kubetriage.render.table import prepare
+    from kubetriage.render.text import prepare
 
     prepare()
 

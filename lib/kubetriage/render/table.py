@@ -16,14 +16,6 @@ _SHORTEST_PIECE = 4
 """Fewer characters than this do not stand alone at the end of a line."""
 
 
-def prepare() -> None:
-    """Import what draws tables; for a thread of its own while others wait for the API server."""
-    import tabulate  # noqa: F401
-    import wcwidth  # noqa: F401
-
-    import kubetriage.render.text  # noqa: F401
-
-
 def table(
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],

@@ -16,6 +16,12 @@ _LONGEST_VALUE = 400
 """Characters of one evidence value in the default output."""
 
 
+def prepare() -> None:
+    """Import what draws tables; for a thread of its own while others wait for the API server."""
+    import tabulate  # noqa: F401
+    import wcwidth  # noqa: F401
+
+
 def render_text(
     diagnoses: Sequence[Diagnosis],
     terminal: Terminal,
