@@ -11,7 +11,7 @@ from typing import Any
 from kubetriage.model import Finding
 from kubetriage.needs import Body, Failure, List, Log, Raw, Why
 from kubetriage.readers.pods import Pod
-from kubetriage.rules import crash
+from kubetriage.rules.crash import evaluation
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import name_of, text
 from kubetriage.values.resources import BY_KIND, RESOURCES
@@ -271,7 +271,7 @@ def cluster(
 def crash_findings(target: Mapping[str, Any], *objects: Mapping[str, Any], **more: Any) -> tuple[Finding, ...]:
     """Diagnose one pod of a cluster that holds it and ``objects``; keyword arguments go to :func:`cluster`."""
     made = cluster(target, *objects, pod_name=target["metadata"]["name"], **more)
-    return crash.diagnose_pod(made, Pod(target))
+    return evaluation.diagnose_pod(made, Pod(target))
 
 
 def crash_causes(target: Mapping[str, Any], *objects: Mapping[str, Any], **more: Any) -> list[tuple[str, str]]:

@@ -12,7 +12,8 @@ from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, target_error
 from kubetriage.plugins.selection import CONTROLLERS, controlled_pods, selected_pods, target_needs
 from kubetriage.readers.pods import Container, Pod
-from kubetriage.rules import crash, memory
+from kubetriage.rules import memory
+from kubetriage.rules.crash import evaluation
 from kubetriage.rules.memory import budget_report, memory_usage, node_memory
 from kubetriage.rules.memory.budget import exact, mebibytes
 from kubetriage.rules.memory.case import Case, container_needs, was_oom_kill
@@ -91,7 +92,7 @@ def _pod_needs(snapshot: Snapshot, request: Request, pod: Pod) -> Iterator[Need]
     for container in _containers(pod, request):
         yield from container_needs(snapshot, container)
     if _handed_over(pod):
-        yield from crash.pod_needs(snapshot, pod)
+        yield from evaluation.pod_needs(snapshot, pod)
 
 
 def _node_pods(name: str) -> List:
@@ -290,7 +291,7 @@ def _findings(snapshot: Snapshot, pod: Pod, cases: list[Case], request: Request)
         ours = {rule.CODE for rule in memory.RULES}
         handed = [
             _handed(pod, f)
-            for f in crash.diagnose_pod(snapshot, pod)
+            for f in evaluation.diagnose_pod(snapshot, pod)
             if f.cause not in ours
             and f.object.container in ("", request.container or f.object.container)
             and not (f.cause == "KilledBySignal" and f.object.container in own)

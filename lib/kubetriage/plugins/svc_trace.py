@@ -11,7 +11,7 @@ from kubetriage.needs import Get, List, Need
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, not_seen, target_error
 from kubetriage.readers.pods import Pod
-from kubetriage.rules import crash
+from kubetriage.rules.crash import evaluation
 from kubetriage.rules.service import RULES
 from kubetriage.rules.service.case import WORKLOADS, Backend, Options, Trace, World
 from kubetriage.rules.service.causes.no_local_endpoints import local_policies
@@ -212,7 +212,7 @@ def _scan_needs(world: World, request: Request) -> Iterator[Need]:
     for place in sorted(places) if len(places) <= SCAN_NAMESPACES else (namespace,):
         yield List("events", place, shape=told)
     for pod in troubled[:SCAN_PODS]:
-        yield from crash.pod_needs(snapshot, pod, events=False)
+        yield from evaluation.pod_needs(snapshot, pod, events=False)
 
 
 def _is_pending(backend: Backend) -> bool:

@@ -21,9 +21,11 @@ from kubetriage.plugins.selection import (
 )
 from kubetriage.readers.pods import Pod
 from kubetriage.rules import crash
+from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.case import ControllerCase
+from kubetriage.rules.crash.manual_path import manual_path_of_controller, manual_path_of_pod, why_no_pods
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import Obj, condition, dig, labels, name_of, namespace_of, text, uid_of
+from kubetriage.values.fields import Obj, dig, name_of, namespace_of, uid_of
 from kubetriage.values.resources import BY_PLURAL
 
 EVENTS_PER_POD_AT_MOST = 5
@@ -55,7 +57,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     most = request.options.get("max_logs")
     logs: set[Need] = set()
     for pod in pods:
-        for need in crash.pod_needs(snapshot, pod, events=crowd[pod.namespace] <= EVENTS_PER_POD_AT_MOST):
+        for need in evaluation.pod_needs(snapshot, pod, events=crowd[pod.namespace] <= EVENTS_PER_POD_AT_MOST):
             if isinstance(need, Log) and request.is_scan and most is not None:
                 if len(logs) >= most and need not in logs:
                     continue
@@ -65,7 +67,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
 
 def _scan(snapshot: Snapshot, request: Request) -> List:
     def keep(raw: Obj) -> Obj | None:
-        return raw if request.show_all or crash.needs_full_look(snapshot, Pod(raw)) else None
+        return raw if request.show_all or evaluation.needs_full_look(snapshot, Pod(raw)) else None
 
     return List("pods", request.namespace, request.selector, request.field_selector, shape=keep)
 
@@ -76,7 +78,7 @@ def _controller_needs(snapshot: Snapshot, request: Request, target: Target, obj:
     case = ControllerCase(obj, BY_PLURAL[target.resource].kind, snapshot)
     for _, member in case.family:
         yield List("events", namespace, fields=f"involvedObject.uid={uid_of(member)}")
-    yield from crash.controller_needs(case)
+    yield from evaluation.controller_needs(case)
 
 
 def _named(request: Request, resource: str, obj: Obj) -> tuple[Request, Target]:
@@ -86,7 +88,7 @@ def _named(request: Request, resource: str, obj: Obj) -> tuple[Request, Target]:
 
 
 def _wanted(snapshot: Snapshot, request: Request, pod: Pod) -> bool:
-    return request.show_all or crash.needs_full_look(snapshot, pod)
+    return request.show_all or evaluation.needs_full_look(snapshot, pod)
 
 
 def diagnose(snapshot: Snapshot, request: Request) -> Answer:
@@ -139,10 +141,10 @@ def _no_container(pod: Pod, name: str) -> str:
 
 
 def _diagnose_pod(snapshot: Snapshot, request: Request, pod: Pod) -> Diagnosis:
-    findings = crash.diagnose_pod(snapshot, pod)
+    findings = evaluation.diagnose_pod(snapshot, pod)
     if request.container:
         findings = tuple(f for f in findings if f.object.container in ("", request.container))
-    gaps = not_seen(snapshot, crash.pod_needs(snapshot, pod), {pod.uid: f"pod/{pod.name}"})
+    gaps = not_seen(snapshot, evaluation.pod_needs(snapshot, pod), {pod.uid: f"pod/{pod.name}"})
     now = snapshot.now
     header = (
         ("", pod.status_text()),
@@ -158,7 +160,7 @@ def _diagnose_pod(snapshot: Snapshot, request: Request, pod: Pod) -> Diagnosis:
         findings=findings,
         not_seen=gaps,
         header=header,
-        manual=_manual(pod, findings),
+        manual=manual_path_of_pod(pod, findings),
     )
 
 
@@ -174,7 +176,7 @@ def _diagnose_controller(snapshot: Snapshot, request: Request, target: Target, o
     kind = BY_PLURAL[target.resource].kind
     pods = tuple(controlled_pods(snapshot, request.namespace, obj))
     case = ControllerCase(obj, kind, snapshot, pods)
-    findings = crash.diagnose_controller(case)
+    findings = evaluation.diagnose_controller(case)
     if findings or not pods:
         names = {uid_of(o): f"{k.lower()}/{name_of(o)}" for k, o in case.family}
         ready = dig(obj, "status", "readyReplicas")
@@ -182,12 +184,12 @@ def _diagnose_controller(snapshot: Snapshot, request: Request, target: Target, o
         yield Diagnosis(
             command=PLUGIN.name,
             target=case.ref,
-            summary=findings[0].message if findings else _no_pods(kind, obj),
+            summary=findings[0].message if findings else why_no_pods(kind, obj),
             findings=findings,
             not_seen=not_seen(snapshot, _controller_needs(snapshot, request, target, obj), names),
             header=(("", kind), ("pods", str(len(pods))))
             + ((("ready", f"{ready or 0}/{desired}"),) if isinstance(desired, int) else ()),
-            manual=_manual_of_controller(case, findings),
+            manual=manual_path_of_controller(case, findings),
         )
     for pod in pods:
         if request.container and pod.container(request.container) is None:
@@ -195,78 +197,8 @@ def _diagnose_controller(snapshot: Snapshot, request: Request, target: Target, o
         diagnosis = _diagnose_pod(snapshot, request, pod)
         if request.show_all or not diagnosis.healthy or len(pods) == 1 or diagnosis.findings:
             yield diagnosis
-    if pods and not findings and not any(crash.needs_full_look(snapshot, p) for p in pods) and len(pods) > 1:
+    if pods and not findings and not any(evaluation.needs_full_look(snapshot, p) for p in pods) and len(pods) > 1:
         yield Diagnosis(PLUGIN.name, case.ref, f"Nothing to report: all {len(pods)} pods are ready.")
-
-
-def _no_pods(kind: str, obj: Obj) -> str:
-    if dig(obj, "spec", "replicas") == 0:
-        return f"The {kind} is scaled to zero: no pods are wanted."
-    if kind in ("CronJob", "Job") and dig(obj, "spec", "suspend") is True:
-        return f"The {kind} is suspended: it starts no {'jobs' if kind == 'CronJob' else 'pods'}."
-    if kind == "CronJob" and not dig(obj, "status", "lastScheduleTime"):
-        return "The CronJob has not started a job yet, and none of its events tells of a failure."
-    if kind == "Job" and text(condition(obj, "Complete"), "status") == "True":
-        return "The Job is complete; its pods have been removed."
-    if kind == "DaemonSet" and dig(obj, "status", "desiredNumberScheduled") == 0:
-        selector = labels(obj, "spec", "template", "spec", "nodeSelector")
-        asked = ", ".join(f"{k}={v}" for k, v in sorted(selector.items()))
-        return "The DaemonSet wants no pods: no node matches it" + (f" (nodeSelector {asked})." if asked else ".")
-    return f"The {kind} has no pods, and none of its events tells of a failure."
-
-
-def _manual_of_controller(case: ControllerCase, findings: tuple[Finding, ...]) -> tuple[tuple[str, str, str], ...]:
-    """Show the path by hand: the controller, the events of those below it, and what they point at."""
-    where = f"kubectl -n {case.ref.namespace}"
-    rows = [
-        (
-            f"{where} get {case.kind.lower()} {case.ref.name}",
-            f"{len(case.pods)} pod{'s' if len(case.pods) != 1 else ''}",
-            "the symptom",
-        )
-    ]
-    said = [line for finding in findings for line in finding.evidence]
-    for kind, member in case.family:
-        events = {e.evidence() for e in case.events_of(kind, member).items}
-        shown = "; ".join(f"{line.at}: {line.value}" for line in said if line in events)
-        if shown or not findings:
-            rows.append(
-                (
-                    f"{where} describe {kind.lower()} {name_of(member)}",
-                    shown or "no event that tells why",
-                    "what its controller met",
-                )
-            )
-    rest = [f"{line.at}: {line.value}" for line in said if line.source != "event"]
-    if rest:
-        commands = list(dict.fromkeys(v for f in findings for v in f.verify))
-        rows.append((commands[-1] if commands else f"{where} get events", "; ".join(rest[:3]), "what that points at"))
-    command, shown, meaning = rows[-1]
-    rows[-1] = (command, shown, f"{meaning}; together: {findings[0].cause if findings else 'nothing is wrong with it'}")
-    return tuple(rows)
-
-
-def _manual(pod: Pod, findings: tuple[Finding, ...]) -> tuple[tuple[str, str, str], ...]:
-    """Show the path by hand that this answer replaces."""
-    where = f"kubectl -n {pod.namespace}"
-    head = findings[0] if findings else None
-    cause = head.cause if head else "nothing wrong"
-    rows = [(f"{where} get pod {pod.name}", f"{pod.status_text()}, {pod.ready_text()} ready", "the symptom")]
-    by_source: dict[str, list[str]] = {}
-    for finding in findings:
-        for line in finding.evidence:
-            by_source.setdefault(line.source, []).append(f"{line.at}: {line.value}")
-    status = by_source.get("status", []) + by_source.get("spec", [])
-    if status:
-        rows.append((f"{where} describe pod {pod.name}", "; ".join(status[:3]), "what the kubelet recorded"))
-    crashed = next((c for c in pod.containers if head and c.name == head.object.container), None)
-    if crashed is not None and crashed.termination is not None:
-        flag = " --previous" if crashed.log_is_previous else ""
-        shown = "; ".join(by_source.get("log", [])[:2]) or "no line that names a cause"
-        rows.append((f"{where} logs {pod.name} -c {crashed.name}{flag}", shown, "the program's own last words"))
-    shown = "; ".join(by_source.get("event", [])[:2]) or "no event that decides"
-    rows.append((f"{where} get events --field-selector involvedObject.uid={pod.uid}", shown, f"together: {cause}"))
-    return tuple(rows)
 
 
 PLUGIN = Plugin(

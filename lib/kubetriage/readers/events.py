@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from kubetriage.model import Evidence
 from kubetriage.needs import List
@@ -20,6 +20,8 @@ from kubetriage.values.times import format_time, parse_time
 _CONTAINER_PATH = lazy(r"spec\.(containers|initContainers|ephemeralContainers)\{(.+)\}\Z")
 COMBINED = "(combined from similar events): "
 """Prefix that client-go puts before the message when it folds ten similar events into one."""
+NEAR_NODE_EVENT = timedelta(minutes=15)
+"""A node event explains the end of a container when it stands this close to it: a boot takes minutes."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+"""Label of an EndpointSlice that names its Service."""
+
 
 @dataclass(frozen=True)
 class Resource:

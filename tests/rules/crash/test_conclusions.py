@@ -5,7 +5,7 @@ import pytest
 from kubetriage.model import Confidence, Severity
 from kubetriage.needs import Get, List
 from kubetriage.readers.pods import Pod
-from kubetriage.rules import crash
+from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.causes.init_container_waiting import services_named
 from kubetriage.rules.crash.crash_context import edited_after, template_changes
 from kubetriage.values.times import parse_time
@@ -331,8 +331,8 @@ def test_replicas_of_one_revision_point_at_the_change():
 
 def test_siblings_are_not_counted_when_they_could_not_all_be_read():
     made = cluster(crashing(), DEPLOYMENT, denied=("pods",))
-    assert List("pods", "shop", "app=api") in list(crash.pod_needs(made, Pod(crashing())))
-    found = crash.diagnose_pod(made, Pod(crashing()))[0]
+    assert List("pods", "shop", "app=api") in list(evaluation.pod_needs(made, Pod(crashing())))
+    found = evaluation.diagnose_pod(made, Pod(crashing()))[0]
     assert "pods of deployment/api" not in {e.at for e in found.evidence}
 
 
@@ -450,7 +450,9 @@ def test_replicas_of_one_zone_point_at_the_zone():
     lines = shown(broken, crashing("api-2", node="n2"), well("api-3", node="n3"), DEPLOYMENT, *nodes)
     assert "only zone eu-1a" in lines["pods of deployment/api"]
     made = cluster(broken, crashing("api-2", node="n2"), well("api-3", node="n3"), DEPLOYMENT)
-    assert {n.name for n in crash.pod_needs(made, Pod(broken)) if isinstance(n, Get) and n.resource == "nodes"} == {
+    assert {
+        n.name for n in evaluation.pod_needs(made, Pod(broken)) if isinstance(n, Get) and n.resource == "nodes"
+    } == {
         "n1",
         "n2",
         "n3",

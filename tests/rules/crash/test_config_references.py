@@ -4,7 +4,7 @@ import pytest
 
 from kubetriage.model import Confidence, Severity
 from kubetriage.readers.pods import Pod
-from kubetriage.rules import crash
+from kubetriage.rules.crash import evaluation
 from support.objects import at, cluster, container, crash_causes, crash_findings, event, obj, pod, status, waiting
 from support.offline import diagnosis
 
@@ -221,14 +221,14 @@ def test_a_healthy_pod_is_not_looked_up():
         statuses=[status(state={"running": {"startedAt": at(-60)}}, ready=True)],
         ready=True,
     )
-    asked = {getattr(n, "resource", "") for n in crash.pod_needs(cluster(target), Pod(target))}
+    asked = {getattr(n, "resource", "") for n in evaluation.pod_needs(cluster(target), Pod(target))}
     assert "secrets" not in asked
 
 
 def test_what_a_controller_gives_every_namespace_is_not_asked_for():
     volume = {"name": "api", "projected": {"sources": [{"configMap": {"name": "kube-root-ca.crt"}}]}}
     target = creating(volume)
-    names = {getattr(n, "name", "") for n in crash.pod_needs(cluster(target), Pod(target))}
+    names = {getattr(n, "name", "") for n in evaluation.pod_needs(cluster(target), Pod(target))}
     assert "kube-root-ca.crt" not in names
 
 

@@ -6,7 +6,7 @@ import pytest
 from kubetriage.model import Confidence, Severity
 from kubetriage.plugins import Request, Target, load
 from kubetriage.readers.pods import Pod
-from kubetriage.rules import crash
+from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.values.resources import BY_KIND
 from support.objects import NAMESPACE, at, cluster, event, obj, pod, status, terminated
@@ -35,7 +35,7 @@ def refused(message, *objects, kind="ReplicaSet", **more):
 
 def findings(top, *objects, pods=(), **more):
     made = cluster(top, *objects, *pods, **more)
-    return crash.diagnose_controller(ControllerCase(top, top["kind"], made, tuple(Pod(p) for p in pods)))
+    return evaluation.diagnose_controller(ControllerCase(top, top["kind"], made, tuple(Pod(p) for p in pods)))
 
 
 QUOTA = 'pods "api-1-x" is forbidden: exceeded quota: q, requested: limits.memory=1Gi,pods=1, used: limits.memory=4Gi,pods=3, limited: limits.memory=4Gi,pods=3'
@@ -160,7 +160,7 @@ def test_a_token_that_the_kubelet_does_not_get():
         volumes=[{"name": "kube-api-access-x", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}],
     )
     made = cluster(target, said, obj("ServiceAccount", "default"))
-    (found,) = crash.diagnose_pod(made, Pod(target))
+    (found,) = evaluation.diagnose_pod(made, Pod(target))
     assert found.cause == "ServiceAccountNotFound"
 
 
@@ -235,7 +235,8 @@ def test_asks_only_for_what_the_refusal_is_about():
     said = event("FailedCreate", f"Error creating: {QUOTA}", below)
     made = cluster(top, below, said)
     asked = {
-        (n.resource, getattr(n, "name", "")) for n in crash.controller_needs(ControllerCase(top, "Deployment", made))
+        (n.resource, getattr(n, "name", ""))
+        for n in evaluation.controller_needs(ControllerCase(top, "Deployment", made))
     }
     assert asked == {("resourcequotas", "q")}
 

@@ -5,7 +5,7 @@ import pytest
 
 from kubetriage.model import Confidence, Severity
 from kubetriage.readers.pods import Pod
-from kubetriage.rules import crash
+from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.image_pulls import Pull, classify, parse_image
 from support.objects import cluster, container, crash_causes, crash_findings, event, obj, pod, status, waiting
 from support.offline import diagnosis
@@ -261,7 +261,7 @@ class TestPullSecrets:
     def test_asks_for_the_secret_only_when_the_pull_was_refused(self):
         def asked(target):
             made = cluster(target)
-            return {getattr(n, "resource", "") for n in crash.pod_needs(made, Pod(target))}
+            return {getattr(n, "resource", "") for n in evaluation.pod_needs(made, Pod(target))}
 
         assert "secrets" in asked(self.refused())
         assert "secrets" not in asked(stuck(back_off(containerd("x: not found")), imagePullSecrets=[{"name": "r"}]))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kubetriage.model import Confidence, Severity
 from kubetriage.needs import Get, List, Log
 from kubetriage.readers.pods import Pod
-from kubetriage.rules import crash
+from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.causes import (
     address_in_use,
@@ -409,10 +409,12 @@ def test_denied_services_are_a_gap_not_an_absence():
 def test_the_look_up_asks_for_what_it_needs_and_no_more():
     raw = crashed()
     made = cluster(raw, logs={"app": "FATAL connect to db:5432: connection refused\n"})
-    wanted = set(crash.pod_needs(made, Pod(raw)))
+    wanted = set(evaluation.pod_needs(made, Pod(raw)))
     assert Get("services", NAMESPACE, "db") in wanted
     quiet = cluster(raw, logs={"app": "FATAL no license\n"})
-    assert not {n for n in crash.pod_needs(quiet, Pod(raw)) if isinstance(n, Get | List) and n.resource == "services"}
+    assert not {
+        n for n in evaluation.pod_needs(quiet, Pod(raw)) if isinstance(n, Get | List) and n.resource == "services"
+    }
     assert Log(NAMESPACE, "api", "app") in wanted
 
 
@@ -692,6 +694,6 @@ def test_a_large_log_is_read_once_and_quickly():
     raw = crashed()
     made = cluster(raw, logs={"app": log})
     start = time.process_time()
-    crash.diagnose_pod(made, Pod(raw))
-    list(crash.pod_needs(made, Pod(raw)))
+    evaluation.diagnose_pod(made, Pod(raw))
+    list(evaluation.pod_needs(made, Pod(raw)))
     assert time.process_time() - start < 5

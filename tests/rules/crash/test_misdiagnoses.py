@@ -9,7 +9,7 @@ from kubetriage.model import Severity
 from kubetriage.needs import Log
 from kubetriage.readers.events import read_event
 from kubetriage.readers.pods import Pod
-from kubetriage.rules import crash
+from kubetriage.rules.crash import evaluation
 from support.objects import (
     back_off,
     cluster,
@@ -269,7 +269,7 @@ def test_11_the_log_of_the_failing_init_container_is_asked_for_and_bounded():
         statuses=[status(state=waiting("PodInitializing"))],
         phase="Pending",
     )
-    logs = [n for n in crash.pod_needs(cluster(raw), Pod(raw)) if isinstance(n, Log)]
+    logs = [n for n in evaluation.pod_needs(cluster(raw), Pod(raw)) if isinstance(n, Log)]
     assert [n.container for n in logs] == ["migrate"]
     assert 0 < logs[0].tail_lines <= 1000
     assert 0 < logs[0].limit_bytes <= 2**20
@@ -286,7 +286,7 @@ def test_12_the_log_of_the_failing_sidecar_is_asked_for():
             status("worker", back_off("worker"), terminated(1, "Error", -64, -60)),
         ],
     )
-    logs = [n.container for n in crash.pod_needs(cluster(raw), Pod(raw)) if isinstance(n, Log)]
+    logs = [n.container for n in evaluation.pod_needs(cluster(raw), Pod(raw)) if isinstance(n, Log)]
     assert logs == ["worker"]
 
 
@@ -296,7 +296,7 @@ def test_12_the_log_of_the_failing_sidecar_is_asked_for():
 )
 def test_12_the_log_is_that_of_the_instance_that_crashed(state, previous):
     raw = pod(statuses=[status(state=state, last=terminated(1, "Error", -94, -90))])
-    logs = [n for n in crash.pod_needs(cluster(raw), Pod(raw)) if isinstance(n, Log)]
+    logs = [n for n in evaluation.pod_needs(cluster(raw), Pod(raw)) if isinstance(n, Log)]
     assert previous in [n.previous for n in logs]
     assert not (previous is False and any(n.previous for n in logs))
 

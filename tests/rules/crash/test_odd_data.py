@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kubetriage.readers.pods import Pod
-from kubetriage.rules import crash
+from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.case import ControllerCase
 from support.objects import cluster, obj
 from support.offline import CAPTURES, truths
@@ -69,15 +69,15 @@ def test_no_rule_raises(lists):
     made = cluster(*[o for o in objects if isinstance(o.get("metadata"), dict)])
     for raw in lists["pods"]:
         pod = Pod(raw)
-        list(crash.pod_needs(made, pod))
-        for finding in crash.diagnose_pod(made, pod):
+        list(evaluation.pod_needs(made, pod))
+        for finding in evaluation.diagnose_pod(made, pod):
             assert finding.message
             assert finding.cause
     for plural, kind in KINDS.items():
         for raw in lists[plural]:
             case = ControllerCase(raw, kind, made, tuple(Pod(p) for p in lists["pods"]))
-            list(crash.controller_needs(case))
-            crash.diagnose_controller(case)
+            list(evaluation.controller_needs(case))
+            evaluation.diagnose_controller(case)
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=60)
@@ -125,8 +125,8 @@ def test_no_words_of_the_cluster_raise(waiting, reason, message, said, status_me
     for node in ("node-1", ""):
         raw["spec"]["nodeName"] = node
         made = cluster(raw, event)
-        list(crash.pod_needs(made, Pod(raw)))
-        crash.diagnose_pod(made, Pod(raw))
+        list(evaluation.pod_needs(made, Pod(raw)))
+        evaluation.diagnose_pod(made, Pod(raw))
     owner = obj("ReplicaSet", "api-1", spec={"replicas": 1}, status={})
     refused = obj("Event", "f", involvedObject={"uid": "uid-replicaset-api-1"}, reason="FailedCreate", message=said)
-    crash.diagnose_controller(ControllerCase(owner, "ReplicaSet", cluster(owner, refused)))
+    evaluation.diagnose_controller(ControllerCase(owner, "ReplicaSet", cluster(owner, refused)))

@@ -4,8 +4,7 @@ import pytest
 
 from kubetriage.model import Confidence
 from kubetriage.readers.pods import Pod
-from kubetriage.rules import crash
-from kubetriage.rules.crash import scheduling
+from kubetriage.rules.crash import evaluation, scheduling
 from kubetriage.rules.crash.resource_requests import amount_text, pod_request
 from kubetriage.rules.crash.scheduling import Block, parse_reasons
 from support.objects import at, cluster, container, crash_causes, crash_findings, event, obj, pod
@@ -154,7 +153,7 @@ def test_what_is_free_on_the_best_node():
 def test_pods_of_a_node_are_read_only_when_it_could_hold_the_request():
     target = pending("2 Insufficient memory", total=2, containers=big("10Gi"))
     made = cluster(target, node("w-1"), node("w-2", memory="12Gi"))
-    asked = [n.fields for n in crash.pod_needs(made, Pod(target)) if getattr(n, "resource", "") == "pods"]
+    asked = [n.fields for n in evaluation.pod_needs(made, Pod(target)) if getattr(n, "resource", "") == "pods"]
     assert asked == ["spec.nodeName=w-2"]
 
 

@@ -196,6 +196,11 @@ class PullFailure:
         """The image, split."""
         return parse_image(self.image)
 
+    @property
+    def is_official(self) -> bool:
+        """Tell whether the image can only be public: Docker Hub's ``library`` holds no private repositories."""
+        return self.parsed.registry == "docker.io" and self.parsed.repository.startswith("library/")
+
     def finding(
         self,
         cause: str,

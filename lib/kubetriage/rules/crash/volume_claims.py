@@ -7,6 +7,11 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.values.fields import mapping, objects, text
 
 
+def waiting_for_storage(case: Case) -> bool:
+    """Tell whether the pod has no node yet, so that its claims may be the reason."""
+    return not case.pod.node and not case.pod.finished and not case.pod.deleting
+
+
 def claim_names(pod: Pod) -> tuple[str, ...]:
     """Return the claims that the pod uses, those of generic ephemeral volumes (``POD-VOLUME``) among them."""
     found = []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
 from kubetriage.readers.pods import Pod
-from kubetriage.rules import crash
+from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.case import controller_ref
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.ingress_objects import Ingress, IngressPath
@@ -125,7 +125,7 @@ class World:
         """Return the verdict of the crash rules on one pod."""
         key = pod.uid or f"{pod.namespace}/{pod.name}"
         if key not in self._crash:
-            self._crash[key] = crash.diagnose_pod(self.snapshot, pod)
+            self._crash[key] = evaluation.diagnose_pod(self.snapshot, pod)
         return self._crash[key]
 
     def backend(self, namespace: str, name: str) -> Backend:

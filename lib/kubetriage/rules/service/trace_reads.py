@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from kubetriage.model import Ref
 from kubetriage.needs import Dial, Get, List, Log, Need, Raw
-from kubetriage.rules import crash
+from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.case import owner_needs
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.case import WORKLOADS, Backend, Options, World, template_labels
@@ -94,7 +94,7 @@ def _pod_needs(backend: Backend) -> Iterator[Need]:
                 yield List("events", namespace, fields=f"involvedObject.uid={ref.uid}")
                 yield from _members(backend, ref)
     for pod in representatives(backend):
-        yield from crash.pod_needs(snapshot, pod)
+        yield from evaluation.pod_needs(snapshot, pod)
     for pod in backend.pods[:PODS_LOOKED_AT]:
         yield from owner_needs(snapshot, pod.raw)
     yield from listener_needs(backend)

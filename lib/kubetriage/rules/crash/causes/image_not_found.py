@@ -37,13 +37,8 @@ def check(case: Case) -> Iterator[Finding]:
     for failure in pull_failures(case, Pull.ABSENT, Pull.EITHER):
         if failure.kind is Pull.ABSENT:
             yield _absent(failure)
-        elif is_official(failure):
+        elif failure.is_official:
             yield _unofficial(failure)
-
-
-def is_official(failure: PullFailure) -> bool:
-    """Tell whether the image can only be public: Docker Hub's ``library`` holds no private repositories."""
-    return failure.parsed.registry == "docker.io" and failure.parsed.repository.startswith("library/")
 
 
 def _absent(failure: PullFailure) -> Finding:

@@ -21,7 +21,6 @@ from collections.abc import Iterable, Iterator
 from kubetriage.model import Confidence, Evidence, Finding, RuledOut
 from kubetriage.needs import Get, Need
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.causes.image_not_found import is_official
 from kubetriage.rules.crash.image_pulls import Pull, PullFailure, pull_failures
 from kubetriage.rules.crash.pull_secrets import pull_secret_names, service_account
 from kubetriage.values.fields import objects, text
@@ -50,7 +49,7 @@ def needs(case: Case) -> Iterable[Need]:
 def check(case: Case) -> Iterator[Finding]:
     """Name images that the registry does not hand out."""
     for failure in pull_failures(case, Pull.DENIED, Pull.EITHER):
-        if failure.kind is Pull.EITHER and is_official(failure):
+        if failure.kind is Pull.EITHER and failure.is_official:
             continue
         yield _finding(failure)
 

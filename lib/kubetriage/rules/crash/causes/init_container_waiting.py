@@ -22,9 +22,9 @@ from kubetriage.needs import Get, List, Log, Need
 from kubetriage.readers.logs import addresses, last_line
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.causes.dependency_unreachable import SERVICE_NAME
 from kubetriage.values.fields import flag, labels, objects, texts
 from kubetriage.values.patterns import lazy
+from kubetriage.values.resources import SERVICE_NAME_LABEL
 from kubetriage.values.times import human_duration
 
 CODE = "InitContainerWaiting"
@@ -82,8 +82,8 @@ def _service(case: Case, host: str) -> tuple[str, str] | None:
 
 def _has_no_ready_endpoint(case: Case, namespace: str, name: str) -> bool:
     """Tell whether the endpoints of a Service were seen and none is ready."""
-    listing = case.snapshot.list("endpointslices", namespace, labels=f"{SERVICE_NAME}={name}")
-    slices = [s for s in listing.items if labels(s, "metadata", "labels").get(SERVICE_NAME) == name]
+    listing = case.snapshot.list("endpointslices", namespace, labels=f"{SERVICE_NAME_LABEL}={name}")
+    slices = [s for s in listing.items if labels(s, "metadata", "labels").get(SERVICE_NAME_LABEL) == name]
     ready = any(flag(e, "conditions", "ready") is not False for s in slices for e in objects(s, "endpoints"))
     return listing.complete and not listing.presumed and not ready
 
@@ -99,7 +99,7 @@ def needs(case: Case) -> Iterator[Need]:
         if service is not None:
             yield Get("services", *service)
             if case.snapshot.get("services", *service).found:
-                yield List("endpointslices", service[0], labels=f"{SERVICE_NAME}={service[1]}")
+                yield List("endpointslices", service[0], labels=f"{SERVICE_NAME_LABEL}={service[1]}")
 
 
 def check(case: Case) -> Iterator[Finding]:

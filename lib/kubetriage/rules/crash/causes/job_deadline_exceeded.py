@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.rules.crash.case import ControllerCase
-from kubetriage.rules.crash.causes.job_backoff_limit_exceeded import again, failed_jobs
+from kubetriage.rules.crash.failed_jobs import again, failed_jobs
 from kubetriage.values.fields import name_of, number, text, uid_of
 
 CODE = "JobDeadlineExceeded"

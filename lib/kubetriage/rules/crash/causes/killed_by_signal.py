@@ -17,11 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
-from kubetriage.readers.events import node_events
+from kubetriage.readers.events import NEAR_NODE_EVENT, node_events
 from kubetriage.readers.logs import last_line
 from kubetriage.readers.pods import Container, Termination
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.causes.node_restarted import NEAR
 from kubetriage.rules.crash.kill_attribution import Attribution, Killer, attribute
 from kubetriage.values.fields import texts
 
@@ -70,7 +69,7 @@ def _who(case: Case, verdict: Attribution, node_oom: tuple[Evidence, ...], shell
 def _node_oom(case: Case, end: Termination) -> Iterator[Evidence]:
     """Yield OOM kills that the node reported around the end."""
     for event in node_events(case.snapshot, case.pod.node).select("SystemOOM", "OOMKilling"):
-        if event.last is not None and end.finished is not None and abs(event.last - end.finished) <= NEAR:
+        if event.last is not None and end.finished is not None and abs(event.last - end.finished) <= NEAR_NODE_EVENT:
             yield event.evidence()
 
 

@@ -19,16 +19,13 @@ from datetime import timedelta
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.needs import Need
-from kubetriage.readers.events import node_event_need, node_events
+from kubetriage.readers.events import NEAR_NODE_EVENT, node_event_need, node_events
 from kubetriage.readers.pods import Container, Termination
 from kubetriage.rules.crash.case import Case
 from kubetriage.values.fields import objects, text
 from kubetriage.values.times import parse_time
 
 CODE = "NodeRestarted"
-
-NEAR = timedelta(minutes=15)
-"""A node event explains the end of a container when it stands this close to it: a boot takes minutes."""
 
 
 def lost(end: Termination) -> bool:
@@ -59,7 +56,7 @@ def check(case: Case) -> Iterator[Finding]:
 def _proof(case: Case, container: Container, end: Termination) -> Iterator[Evidence]:
     moment = end.finished
     for event in node_events(case.snapshot, case.pod.node).select("Rebooted", "Starting"):
-        if moment is not None and event.last is not None and abs(event.last - moment) <= NEAR:
+        if moment is not None and event.last is not None and abs(event.last - moment) <= NEAR_NODE_EVENT:
             yield event.evidence()
     for event in case.events.select("SandboxChanged"):
         if moment is None or (event.last is not None and event.last >= moment - timedelta(minutes=1)):
@@ -69,7 +66,7 @@ def _proof(case: Case, container: Container, end: Termination) -> Iterator[Evide
     if node.found and moment is not None:
         for condition in objects(node.obj, "status", "conditions"):
             changed = parse_time(condition.get("lastTransitionTime"))
-            if changed is not None and text(condition, "type") == "Ready" and abs(changed - moment) <= NEAR:
+            if changed is not None and text(condition, "type") == "Ready" and abs(changed - moment) <= NEAR_NODE_EVENT:
                 status = text(condition, "status")
                 yield Evidence("status", f"node/{case.pod.node} Ready", f"{status} since {changed:%H:%M:%S}")
     for other in case.containers:

@@ -19,7 +19,7 @@ from kubetriage.model import Confidence, Evidence, Finding, Severity
 from kubetriage.needs import Get, List, Need
 from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.volume_claims import claim_names, volume_of_claim
+from kubetriage.rules.crash.volume_claims import claim_names, volume_of_claim, waiting_for_storage
 from kubetriage.values.fields import mapping, name_of, namespace_of, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy
@@ -28,11 +28,6 @@ CODE = "PersistentVolumeClaimNotFound"
 
 # volumebinding; the kubelet writes it into FailedMount for pods that were bound by hand.
 _WORDS = lazy(r'persistentvolumeclaim "(?P<name>[^"]+)" not found')
-
-
-def waiting_for_storage(case: Case) -> bool:
-    """Tell whether the pod has no node yet, so that its claims may be the reason."""
-    return not case.pod.node and not case.pod.finished and not case.pod.deleting
 
 
 def needs(case: Case) -> Iterator[Need]:

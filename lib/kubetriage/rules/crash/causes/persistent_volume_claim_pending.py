@@ -25,9 +25,8 @@ from kubetriage.readers.events import Event, Events
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.causes.persistent_volume_claim_not_found import waiting_for_storage
 from kubetriage.rules.crash.scheduling import Block, Unscheduled
-from kubetriage.rules.crash.volume_claims import claim_names
+from kubetriage.rules.crash.volume_claims import claim_names, waiting_for_storage
 from kubetriage.values.fields import Obj, dig, labels, name_of, text, texts, uid_of
 from kubetriage.values.nearest import nearest
 

@@ -22,22 +22,11 @@ from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Killer, attribute
-from kubetriage.values.fields import dig, text, texts
+from kubetriage.rules.crash.lifecycle_hooks import hook_words
+from kubetriage.values.fields import dig, texts
 from kubetriage.values.times import human_duration
 
 CODE = "PostStartHookFailed"
-
-
-def hook_words(container: Container, hook: str) -> str:
-    """Say what a lifecycle hook does."""
-    handler = dig(container.spec, "lifecycle", hook)
-    command = texts(handler, "exec", "command")
-    if command:
-        return "exec " + " ".join(command)
-    http = dig(handler, "httpGet")
-    if http is not None:
-        return f"GET :{dig(http, 'port')}{text(http, 'path')}"
-    return next((k for k in handler if isinstance(k, str)), "hook") if isinstance(handler, dict) and handler else "hook"
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Finding, Fix, Severity
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.causes.post_start_hook_failed import hook_words
+from kubetriage.rules.crash.lifecycle_hooks import hook_words
 from kubetriage.values.fields import number
 
 CODE = "PreStopHookFailed"

@@ -16,7 +16,7 @@ Source: Service selectors match pods of their own namespace only (core/v1 Servic
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Fix, Ref
-from kubetriage.rules import crash
+from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.rules.service.case import Backend, Fault, Trace, fault, plural, template_labels
 from kubetriage.rules.service.selector_edits import selects
@@ -56,7 +56,7 @@ def _of_workload(trace: Trace, backend: Backend, ref: Ref, obj: Obj) -> Fault:
         short = f"no pods: {name} is scaled to 0"
         fix = (Fix(f"Scale it up: {backend.command} scale {name} --replicas=1", {"spec": {"replicas": 1}}, ref),)
     else:
-        found = crash.diagnose_controller(ControllerCase(obj, ref.kind, trace.snapshot))
+        found = evaluation.diagnose_controller(ControllerCase(obj, ref.kind, trace.snapshot))
         if found:
             message = f"{name} has no pods for svc/{backend.name}: {found[0].message}"
             short += f": {found[0].cause}"

@@ -1,0 +1,88 @@
+"""Runs the rules of why-crash in the order of the registry: what to read of a pod or controller, what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import cast
+
+from kubetriage.model import Finding, Severity, ordered
+from kubetriage.needs import Get, List, Need
+from kubetriage.readers.pods import Pod
+from kubetriage.rules.crash import CONCLUSIONS, CONTROLLER_RULES, TIERS
+from kubetriage.rules.crash.case import Case, ControllerCase, log_need, owner_needs
+from kubetriage.rules.crash.causes import restarted_then_stable, unknown
+from kubetriage.snapshot import Snapshot
+
+RECENT = timedelta(hours=1)
+"""A ready pod that crashed within this time is looked at in full; the default lifetime of events."""
+
+
+def diagnose_pod(snapshot: Snapshot, pod: Pod) -> tuple[Finding, ...]:
+    """Return all findings of one pod, the root cause first."""
+    case = Case(pod, snapshot)
+    found: list[Finding] = []
+    explained: set[str] = set()
+    for tier in TIERS:
+        settled = set(explained)
+        if "" in settled:
+            break
+        told = [f for rule in tier for f in cast("Iterable[Finding]", rule.check(case))]
+        # Within a tier what the cluster says itself stands before what only fits.
+        for finding in sorted(told, key=lambda f: f.confidence.rank):
+            if finding.object.container in settled:
+                continue
+            found.append(finding)
+            if finding.severity is Severity.ERROR:
+                explained.add(finding.object.container)
+    for conclusion in CONCLUSIONS:
+        found = cast("list[Finding]", conclusion.conclude(case, found))
+    return ordered(found)
+
+
+def diagnose_controller(case: ControllerCase) -> tuple[Finding, ...]:
+    """Return what a controller itself has to say."""
+    found: list[Finding] = []
+    for rule in CONTROLLER_RULES:
+        found.extend(cast("Iterable[Finding]", rule.check_controller(case)))
+    return ordered(found or list(unknown.check_controller(case)))
+
+
+def controller_needs(case: ControllerCase) -> Iterator[Need]:
+    """Say what to read about a controller beyond itself, the controllers below it, and their events."""
+    for rule in CONTROLLER_RULES:
+        ask = getattr(rule, "controller_needs", None)
+        if ask is not None:
+            yield from ask(case)
+
+
+def needs_full_look(snapshot: Snapshot, pod: Pod) -> bool:
+    """Tell whether events, logs and references of this pod are worth reading."""
+    if pod.is_troubled or pod.crashed_since(snapshot.now - RECENT):
+        return True
+    case = Case(pod, snapshot)
+    return any(restarted_then_stable.recurring(case, c) for c in pod.containers if c.kind in ("app", "sidecar"))
+
+
+def pod_needs(snapshot: Snapshot, pod: Pod, *, events: bool = True) -> Iterator[Need]:
+    """Say what to read about one pod that is known.
+
+    With ``events`` False the caller has asked for the namespace's events at once (a scan).
+    """
+    case = Case(pod, snapshot)
+    if events:
+        yield List("events", pod.namespace, fields=f"involvedObject.uid={pod.uid}")
+    if not needs_full_look(snapshot, pod):
+        return
+    for container in pod.containers:
+        ended = container.termination is not None and container.termination.started is not None
+        unready = container.running and not container.ready and container.kind in ("app", "sidecar")
+        if ended or unready:
+            yield log_need(container)
+    yield from owner_needs(snapshot, pod.raw)
+    if pod.node:
+        yield Get("nodes", "", pod.node)
+    for rule in dict.fromkeys((*(rule for tier in TIERS for rule in tier), *CONCLUSIONS)):
+        ask = getattr(rule, "needs", None)
+        if ask is not None:
+            yield from ask(case)

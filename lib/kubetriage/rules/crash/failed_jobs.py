@@ -1,0 +1,36 @@
+"""Jobs that failed for good, and how to run one anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.rules.crash.case import ControllerCase
+from kubetriage.values.fields import Obj, objects, text
+
+
+def failed_jobs(case: ControllerCase, *reasons: str) -> Iterator[tuple[Obj, Obj]]:
+    """Yield the Jobs of the family that failed for one of ``reasons``, each with its condition.
+
+    Of a CronJob's Jobs only the newest counts.
+    """
+    jobs = [obj for kind, obj in case.family if kind == "Job"]
+    if case.kind == "CronJob":
+        jobs = sorted(jobs, key=lambda j: text(j, "metadata", "creationTimestamp"))[-1:]
+    for job in jobs:
+        for condition in objects(job, "status", "conditions"):
+            # FailureTarget stands first, while the pods are still being ended (1.31 and newer).
+            if text(condition, "type") in ("Failed", "FailureTarget") and text(condition, "status") == "True":
+                if text(condition, "reason") in reasons:
+                    yield job, condition
+                break
+
+
+def again(case: ControllerCase, name: str) -> str:
+    """Say how to run a Job anew: a finished one cannot be started, and its exported manifest is refused.
+
+    The API server adds the uid of the Job to ``spec.selector`` and to the labels of its pods.
+    """
+    where = f"kubectl -n {case.ref.namespace}"
+    if case.kind == "CronJob":
+        return f"wait for the next run, or start one: {where} create job {name}-again --from=cronjob/{case.ref.name}"
+    return f"delete Job {name} ({where} delete job {name}) and apply its manifest again"
