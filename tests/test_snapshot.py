@@ -148,3 +148,12 @@ def test_what_follows_from_the_whole_is_made_once_until_something_is_added():
     assert made.derived(_names) is first
     made.add("pods", {"metadata": {"namespace": "a", "name": "q"}})
     assert made.derived(_names) == ["p", "q"]
+
+
+def test_logs_of_machines_that_name_no_machine_belong_to_every_question():
+    made = Snapshot(NOW)
+    made.add_node_log("worker-1", "journal.txt", "one")
+    made.add_node_log("worker-2", "journal.txt", "two")
+    made.add_node_log("", "dmesg.txt", "three")
+    assert [log.text for log in made.node_logs("worker-1")] == ["one", "three"]
+    assert len(made.node_logs()) == 3

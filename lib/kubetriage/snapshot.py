@@ -92,6 +92,17 @@ class LogText:
     """The API server says that there is no such log (instance gone, never started)."""
 
 
+@dataclass(frozen=True)
+class NodeLog:
+    """The words of a machine itself: its journal, a unit's log, its kernel's ring buffer."""
+
+    node: str
+    """Name of the Node; empty when the text does not say of which machine it is."""
+    source: str
+    """Where the text comes from, in words for the user: a file name, or the unit that was asked for."""
+    text: str
+
+
 @dataclass
 class Snapshot:
     """Everything that one run knows of a cluster."""
@@ -117,6 +128,7 @@ class Snapshot:
     _bodies: dict[Raw | Dial, Body] = field(default_factory=dict)
     _failures: dict[Need, Failure] = field(default_factory=dict)
     _log_failures: dict[tuple[str, str, str, bool], Failure] = field(default_factory=dict)
+    _node_logs: list[NodeLog] = field(default_factory=list)
 
     # Filling, by readers.
 
@@ -144,6 +156,11 @@ class Snapshot:
     def add_log(self, need: Log, content: str) -> None:
         """Add the end of a log."""
         self._logs[need.namespace, need.pod, need.container, need.previous] = content
+
+    def add_node_log(self, node: str, source: str, content: str) -> None:
+        """Add what a machine itself wrote; ``node`` is empty when the text does not say of which machine it is."""
+        self._node_logs.append(NodeLog(node, source, content))
+        self._derived.clear()
 
     def add_body(self, need: Raw | Dial, body: Body) -> None:
         """Add the response of a plain GET or of a connection."""
@@ -275,6 +292,10 @@ class Snapshot:
     def offer_logs(self, keys: Iterable[tuple[str, str, str, bool]]) -> None:
         """Name the logs that a recording reads when they are asked for: namespace, pod, container, previous."""
         self._offered.update(keys)
+
+    def node_logs(self, node: str = "") -> tuple[NodeLog, ...]:
+        """Return the logs of one machine and those that do not say of which one they are; without a name, all."""
+        return tuple(log for log in self._node_logs if not node or log.node in ("", node))
 
     def tried_paths(self) -> tuple[str, ...]:
         """Return the paths of the plain GETs that were tried, whatever came of them."""

@@ -15,7 +15,6 @@ from kubetriage.rules.plane import (
     api_server_log,
     chain,
     etcd_members,
-    findings,
     leases,
     priority_and_fairness,
 )
@@ -96,7 +95,7 @@ def _presumed(snapshot: Snapshot, need: Need) -> bool:
 def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     """Name the first broken link and draw what follows from it."""
     case = _case(snapshot, request)
-    found = chain.explain(findings(case), case)
+    found = chain.explain(chain.findings(case), case)
     links = chain.links(found, case)
     timeline = fossils(case)
     not_seen = (*chain.blind_spots(case, found), *_gaps(snapshot, request))

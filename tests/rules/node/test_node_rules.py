@@ -12,7 +12,7 @@ from kubetriage.plugins import Request, codes, load
 from kubetriage.render.text import patch_command
 from kubetriage.rules.node import RULES
 from kubetriage.rules.node.causes import node_problem
-from kubetriage.rules.node.kubelet_contact import kubelet_path
+from kubetriage.rules.node.kubelet_probe import kubelet_path
 from support.nodes import (
     LEADERS,
     LOST,

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from kubetriage.model import Confidence
-from kubetriage.rules.node.case import read_cluster
+from kubetriage.rules.node.cluster_contact import read_cluster
 from kubetriage.rules.node.outage_scope import Cutoffs
 from support.nodes import LEADERS, leader, lease, lost, node, pod, taint, world
 from support.objects import NOW

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from kubetriage.model import Evidence, Fix, Ref
+from kubetriage.model import Evidence, Ref
 from kubetriage.needs import Raw, Why
 from kubetriage.readers.events import Events, node_events
 from kubetriage.readers.pods import Pod
+from kubetriage.rules.node.cluster_contact import MANAGER_LEASE, renewal
+from kubetriage.rules.node.eviction_signals import Stat, consumers, guarded
 from kubetriage.rules.node.eviction_timetable import (
     Remediation,
     Row,
@@ -23,20 +25,15 @@ from kubetriage.rules.node.eviction_timetable import (
 from kubetriage.rules.node.kubelet_contact import (
     NODE_LEASES,
     Contact,
-    Probe,
-    SelfReport,
-    Witness,
     condition_evidence,
-    kubelet_path,
     kubelet_version,
-    parse_self_report,
-    read_contact,
-    read_probe,
-    read_witnesses,
-    write_order,
 )
-from kubetriage.rules.node.outage_scope import Cluster, Cutoffs, Plane, Scope, judge, read_plane, written
-from kubetriage.snapshot import Listing, Lookup, Snapshot, State
+from kubetriage.rules.node.kubelet_probe import Probe, kubelet_path, read_probe
+from kubetriage.rules.node.node_taints import LOSS_TAINTS
+from kubetriage.rules.node.outage_scope import Cluster, Plane, Scope
+from kubetriage.rules.node.self_report import SelfReport, parse_self_report
+from kubetriage.rules.node.witnesses import Witness, read_witnesses
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import (
     Obj,
     condition,
@@ -49,135 +46,15 @@ from kubetriage.values.fields import (
     text,
     uid_of,
 )
-from kubetriage.values.quantity import format_bytes, parse_quantity
+from kubetriage.values.quantity import format_bytes
 from kubetriage.values.times import format_time, human_duration, parse_time
 
-MANAGER_LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager"
 NODE_CHECKS = "/apis/remediation.medik8s.io/v1alpha1/nodehealthchecks"
 MACHINE_CHECKS = {
     "machine.openshift.io/machine": "/apis/machine.openshift.io/v1beta1/machinehealthchecks",
     "cluster.x-k8s.io/machine": "/apis/cluster.x-k8s.io/v1beta1/machinehealthchecks",
 }
 """Annotation of a node that a machine controller owns, and where its health checks are."""
-
-
-def lease_listing(snapshot: Snapshot) -> Listing:
-    """Return all Leases that were seen; complete when at least those of nodes were."""
-    whole = snapshot.list("leases")
-    if whole.complete and not whole.presumed:
-        return whole
-    nodes = snapshot.list("leases", NODE_LEASES)
-    return Listing(whole.items, nodes.complete, nodes.why or whole.why, nodes.presumed)
-
-
-def lease_of(leases: Listing, by_name: Mapping[str, Obj], name: str) -> Lookup:
-    """Look the Lease of one node up."""
-    found = by_name.get(name)
-    if found is not None:
-        return Lookup(State.FOUND, found)
-    # A dump without a single Lease of a node left them out.
-    if leases.complete and not (leases.presumed and not by_name):
-        return Lookup(State.ABSENT, presumed=leases.presumed)
-    return Lookup(State.UNSEEN, why=leases.why or "the dump holds no Leases of nodes")
-
-
-def _renewal(snapshot: Snapshot, sample: int = 0) -> datetime | None:
-    """Return the renewal of the controller-manager's Lease that a read through etcd gave."""
-    body = snapshot.body(MANAGER_LEASE, sample)
-    if body is None or body.status != 200:
-        return None
-    try:
-        return parse_time(dig(json.loads(body.text), "spec", "renewTime"))
-    except (ValueError, RecursionError):
-        return None
-
-
-def stale_through_etcd(snapshot: Snapshot, limit: timedelta) -> bool:
-    """Tell whether the Lease is old even as etcd has it: only a second read tells stopped writes from a wrong clock."""
-    renewed = _renewal(snapshot)
-    return renewed is not None and snapshot.now - renewed > limit
-
-
-def _clock(snapshot: Snapshot, limit: timedelta) -> datetime:
-    """Return the clock to judge by: that of the observation, or the Leases' own.
-
-    A Lease that is old and yet renewed between two reads shows that the API server's clock is ahead of all others. The
-    lists of a recording may be older than its clock, by the time that its other reads took.
-    """
-    first, second = _renewal(snapshot), _renewal(snapshot, 1)
-    if first and second and second > first and snapshot.now - second > limit:
-        return second
-    if snapshot.lag:
-        others = [*snapshot.list("pods").items, *snapshot.list("events").items]
-        renewed = (parse_time(dig(o, "spec", "renewTime")) for o in lease_listing(snapshot).items)
-        writes = (*renewed, *written(snapshot.list("nodes").items, others))
-        newest = max((t for t in writes if t and t <= snapshot.now), default=snapshot.now)
-        return max(newest, snapshot.now - snapshot.lag)
-    return snapshot.now
-
-
-def read_cluster(snapshot: Snapshot, cut: Cutoffs | None = None) -> Cluster:
-    """Judge the contact of all nodes that were seen."""
-    now = _clock(snapshot, (cut or Cutoffs()).frozen)
-    nodes = snapshot.list("nodes").items
-    leases = lease_listing(snapshot)
-    by_name = {name_of(o): o for o in leases.items if namespace_of(o) == NODE_LEASES}
-    version, order = snapshot.version, write_order(leases.items)
-    contacts = {name_of(n): read_contact(n, lease_of(leases, by_name, name_of(n)), order, now, version) for n in nodes}
-    others = [*snapshot.list("pods").items, *snapshot.list("events").items]
-    plane = read_plane(leases.items, written(nodes, others), now)
-    elections = tuple(o for o in leases.items if namespace_of(o) != NODE_LEASES)
-    return replace(judge(nodes, contacts, plane, cut), elections=elections)
-
-
-@dataclass(frozen=True)
-class Stat:
-    """One resource that the kubelet guards: what is free and where it begins to evict."""
-
-    signal: str
-    """The kubelet's name (``memory.available``)."""
-    threshold: str
-    """As configured or by default (``100Mi``, ``10%``)."""
-    available: int | None
-    """Bytes, inodes or process ids."""
-    capacity: int | None
-    unit: str = "bytes"
-    grace: str = ""
-    """For a soft threshold: how long it must be met before the kubelet evicts; the condition is set at once."""
-
-    @property
-    def limit(self) -> int | None:
-        """The threshold in the unit of ``available``."""
-        if self.threshold.endswith("%"):
-            part = parse_quantity(self.threshold[:-1])
-            return int(part * self.capacity / 100) if part is not None and self.capacity is not None else None
-        amount = parse_quantity(self.threshold)
-        return int(amount) if amount is not None else None
-
-    @property
-    def met(self) -> bool:
-        """Less is free than the threshold asks."""
-        return self.available is not None and self.limit is not None and self.available < self.limit
-
-    def words(self) -> str:
-        """Say it in one line."""
-        free = "unknown" if self.available is None else self._amount(self.available)
-        limit = f" ({self._amount(self.limit)})" if self.threshold.endswith("%") and self.limit is not None else ""
-        after = f" for {self.grace}" if self.grace else ""
-        return f"{self.signal} {free}, evicts below {self.threshold}{limit}{after}"
-
-    def _amount(self, count: int) -> str:
-        return format_bytes(count) if self.unit == "bytes" else f"{count} {self.unit}"
-
-
-DEFAULT_EVICTION = {
-    "memory.available": "100Mi",
-    "nodefs.available": "10%",
-    "nodefs.inodesFree": "5%",
-    "imagefs.available": "15%",
-    "imagefs.inodesFree": "5%",
-}
-"""kubelet eviction/defaults_linux.go; in force where evictionHard is not configured at all."""
 
 
 @dataclass(frozen=True)
@@ -293,7 +170,7 @@ class NodeCase:
         added = {
             text(t, "effect"): parse_time(t.get("timeAdded"))
             for t in objects(self.node, "spec", "taints")
-            if text(t, "key") in _LOSS
+            if text(t, "key") in LOSS_TAINTS
         }
         first, second = added.get("NoSchedule"), added.get("NoExecute")
         if first and second and second - first >= timedelta(seconds=5):
@@ -363,34 +240,11 @@ class NodeCase:
 
     def guarded(self, *signals: str) -> tuple[Stat, ...]:
         """Return thresholds and free amounts of these eviction signals, as far as they were seen."""
-        configured = labels(self.config, "evictionHard")
-        # Since evictionHard replaces the defaults as a whole, a signal that it leaves out is not guarded.
-        thresholds = configured or (DEFAULT_EVICTION if self.config else {})
-        soft, grace = labels(self.config, "evictionSoft"), labels(self.config, "evictionSoftGracePeriod")
-        found = []
-        for signal in signals:
-            place, unit = _STATS[signal]
-            available, capacity = _whole(dig(self.stats, *place[0])), _whole(dig(self.stats, *place[1]))
-            if signal == "memory.available":
-                working = _whole(dig(self.stats, "node", "memory", "workingSetBytes"))
-                capacity = available + working if available is not None and working is not None else None
-            if signal == "pid.available" and available is not None and capacity is not None:
-                available = capacity - available
-            if signal in thresholds or (available is not None and not thresholds):
-                found.append(Stat(signal, thresholds.get(signal, "?"), available, capacity, unit))
-            if signal in soft:
-                found.append(Stat(signal, soft[signal], available, capacity, unit, grace.get(signal, "a while")))
-        return tuple(found)
+        return guarded(self.config, self.stats, *signals)
 
     def consumers(self, path: Sequence[str], write: Callable[[int], str] = format_bytes, least: int = 0) -> str:
         """Name the three pods that use most, and at least so much, by a path of their statistics."""
-        used = []
-        for pod in objects(self.stats, "pods"):
-            amount = _whole(dig(pod, *path))
-            if amount and amount >= least:
-                used.append((amount, f"{text(pod, 'podRef', 'namespace')}/{text(pod, 'podRef', 'name')}"))
-        used.sort(reverse=True)
-        return ", ".join(f"{name} {write(amount)}" for amount, name in used[:3])
+        return consumers(self.stats, path, write, least)
 
     # What happens to its pods.
 
@@ -464,108 +318,12 @@ class NodeCase:
 
     def quorum_age(self) -> tuple[bool, timedelta | None]:
         """Return whether the read through etcd was tried, and the age of the Lease that it gave (None: it hung)."""
-        renewed = _renewal(self.snapshot)
+        renewed = renewal(self.snapshot)
         if renewed is not None:
             return True, self.now - renewed
         body, failure = self.snapshot.body(MANAGER_LEASE), self.snapshot.failure(Raw(MANAGER_LEASE))
         hung = failure is not None and failure.why in (Why.TIMEOUT, Why.FAILED)
         return hung or (body is not None and body.status >= 500), None
-
-    def waiting_pods(self) -> str:
-        """Say in a sentence which pods wait for this node; empty when none does."""
-        stuck = self.stuck
-        if not stuck:
-            return ""
-        held = [f"{text(r.pod.controller, 'kind')} pod {r.pod.name}" for r in stuck if r.waits_for_node]
-        more = f" and {len(held) - 2} more" if len(held) > 2 else ""
-        kept = f", with no replacement for {', '.join(held[:2])}{more} before that" if held else ""
-        count = f"{len(stuck)} pods are" if len(stuck) > 1 else "1 pod is"
-        return f" {count} stuck Terminating until it answers{kept}."
-
-    def keep_hands_off(self) -> Fix:
-        """Warn against force deletion while the machine may still run the pods."""
-        names = [f"{r.pod.namespace}/{r.pod.name}" for r in self.timetable if r.waits_for_node][:3]
-        about = f" ({', '.join(names)})" if names else ""
-        return Fix(
-            f"Do not force-delete pods{about} and do not set the out-of-service taint: {self.name} is not proven dead, "
-            "and a second copy could write the same data. Prove first that the machine is off."
-        )
-
-    def fencing(self) -> Iterator[Fix]:
-        """Free the pods of a machine that is proven to be off."""
-        if self.proven_dead is None:
-            return
-        if not taint_present(self.node):
-            yield Fix(
-                f"{self.name} is off ({self.proven_dead.detail}), so its pods and volumes may be freed without its "
-                f"kubelet: kubectl taint nodes {self.name} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute "
-                "(remove the taint before the machine comes back)."
-            )
-
-    def faster_failover(self) -> Iterator[Fix]:
-        """Offer shorter tolerations to Deployments whose pods wait out the default time."""
-        offered: set[str] = set()
-        for row in self.timetable:
-            eviction = row.eviction
-            name = deployment_of(row.pod)
-            key = f"{row.pod.namespace}/{name}"
-            if not name or key in offered or row.fate != "due" or eviction is None or eviction.seconds < 300:
-                continue
-            offered.add(key)
-            yield Fix(
-                f"If Deployment {key} must move sooner next time, let its pods tolerate a lost node for 30s instead of "
-                f"{eviction.seconds}s. Cost: any loss of contact over {30 + int(self.contact.grace.total_seconds())}s "
-                "moves them, also when only the kubelet restarts, and the old pods run on until the node is back. With "
-                "-o wide the patch is shown.",
-                patch=_tolerate(row.pod, 30),
-                on=Ref("Deployment", row.pod.namespace, name),
-            )
-            if len(offered) == 2:
-                return
-
-
-def taint_present(node: Obj) -> bool:
-    """Tell whether the out-of-service taint is already there."""
-    return any(text(t, "key") == "node.kubernetes.io/out-of-service" for t in objects(node, "spec", "taints"))
-
-
-def deployment_of(pod: Pod) -> str:
-    """Return the name of the Deployment of a pod, by its ReplicaSet's name; empty when it has none."""
-    owner, hashed = pod.controller, pod.labels.get("pod-template-hash", "")
-    name = text(owner, "name")
-    if text(owner, "kind") != "ReplicaSet" or not hashed or not name.endswith(f"-{hashed}"):
-        return ""
-    return name.removesuffix(f"-{hashed}")
-
-
-_LOSS = ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")
-
-
-def _tolerate(pod: Pod, seconds: int) -> Mapping[str, object]:
-    """Write the patch; the list of tolerations is replaced as a whole, so the pod's other ones are kept."""
-    kept = [dict(t) for t in objects(pod.raw, "spec", "tolerations") if text(t, "key") not in _LOSS]
-    added = [{"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds} for key in _LOSS]
-    return {"spec": {"template": {"spec": {"tolerations": [*kept, *added]}}}}
-
-
-_STATS: Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], str]] = {
-    "memory.available": ((("node", "memory", "availableBytes"), ()), "bytes"),
-    "nodefs.available": ((("node", "fs", "availableBytes"), ("node", "fs", "capacityBytes")), "bytes"),
-    "nodefs.inodesFree": ((("node", "fs", "inodesFree"), ("node", "fs", "inodes")), "inodes"),
-    "imagefs.available": (
-        (("node", "runtime", "imageFs", "availableBytes"), ("node", "runtime", "imageFs", "capacityBytes")),
-        "bytes",
-    ),
-    "imagefs.inodesFree": (
-        (("node", "runtime", "imageFs", "inodesFree"), ("node", "runtime", "imageFs", "inodes")),
-        "inodes",
-    ),
-    "pid.available": ((("node", "rlimit", "curproc"), ("node", "rlimit", "maxpid")), "process ids"),
-}
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def cases(snapshot: Snapshot, names: Sequence[str], cluster: Cluster) -> Iterator[NodeCase]:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Literal, get_args
 
 from kubetriage.readers.pods import Pod
-from kubetriage.rules.node.kubelet_contact import OUT_OF_SERVICE, taint
+from kubetriage.rules.node.node_taints import OUT_OF_SERVICE, taint
 from kubetriage.values.fields import Obj, dig, labels, name_of, number, objects, text, texts, uid_of
 from kubetriage.values.selectors import label_selector_matches
 from kubetriage.values.times import format_time, parse_go_duration, parse_time, precise_duration

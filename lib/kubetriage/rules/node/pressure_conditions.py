@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.node.case import NodeCase
-from kubetriage.rules.node.kubelet_contact import condition_evidence, kubelet_path
+from kubetriage.rules.node.kubelet_contact import condition_evidence
+from kubetriage.rules.node.kubelet_probe import kubelet_path
 from kubetriage.values.fields import condition, text
 from kubetriage.values.quantity import format_bytes
 from kubetriage.values.times import human_duration, parse_time

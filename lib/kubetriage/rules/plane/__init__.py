@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from kubetriage.model import Finding
-from kubetriage.rules.plane.case import Case
 from kubetriage.rules.plane.causes import (
     api_server_overloaded,
     api_server_unready,
@@ -46,8 +44,3 @@ RULES: tuple[ModuleType, ...] = (
     webhook_blocking,
     nodes_lost_contact,
 )
-
-
-def findings(case: Case) -> list[Finding]:
-    """Ask every rule, in the order of the chain."""
-    return [finding for rule in RULES for finding in rule.check(case)]

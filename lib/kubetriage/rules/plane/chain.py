@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from kubetriage.model import Finding, NotSeen, Severity
+from kubetriage.rules.plane import RULES
 from kubetriage.rules.plane.api_server import METRICS
 from kubetriage.rules.plane.case import Case, Leading, Writes
 from kubetriage.rules.plane.causes import (
@@ -21,15 +22,17 @@ from kubetriage.rules.plane.causes import (
     controllers_down,
     etcd_down,
     etcd_leader_flapping,
+    etcd_near_quota,
     etcd_no_space,
     etcd_quorum_lost,
     etcd_slow_disk,
+    etcd_slow_network,
     nodes_lost_contact,
     scheduler_down,
     webhook_blocking,
 )
-from kubetriage.rules.plane.causes.etcd_slow_disk import disruptive
 from kubetriage.rules.plane.causes.webhook_blocking import blocks
+from kubetriage.rules.plane.etcd_disk import disruptive
 from kubetriage.rules.plane.figure_format import count, distribution, names, span
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, SCHEDULER
 from kubetriage.rules.plane.thresholds import DEFAULT_QUOTA_BYTES
@@ -159,6 +162,22 @@ def breaks(cause: Finding, effect: Finding, case: Case) -> bool:
         return False
     began, followed = (parse_time(text(f.details, "since")) for f in (cause, effect))
     return began is None or followed is None or followed >= began - _SETTLING
+
+
+_TOLD_BY = {
+    etcd_near_quota.CODE: etcd_no_space.CODE,
+    etcd_slow_network.CODE: etcd_leader_flapping.CODE,
+}
+"""Causes that the finding of another one already tells."""
+
+
+def findings(case: Case) -> list[Finding]:
+    """Ask every rule, in the order of the chain."""
+    found: list[Finding] = []
+    for rule in RULES:
+        if not any(f.cause == _TOLD_BY.get(rule.CODE) for f in found):
+            found.extend(rule.check(case))
+    return found
 
 
 def explain(found: Iterable[Finding], case: Case) -> tuple[Finding, ...]:

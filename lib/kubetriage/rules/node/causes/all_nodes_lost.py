@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.node.case import NodeCase
+from kubetriage.rules.node.failover import keep_hands_off
 from kubetriage.values.times import format_time, human_duration
 
 CODE = "AllNodesLost"
@@ -52,7 +53,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
                 "kubeconfig), expired kubelet client certificates, firewall rules, and rejects of priority level "
                 "node-high: kubectl plane-trace."
             ),
-            case.keep_hands_off(),
+            keep_hands_off(case),
         ),
         verify=("kubectl -n kube-node-lease get leases --sort-by=.spec.renewTime", "kubectl get nodes"),
     )

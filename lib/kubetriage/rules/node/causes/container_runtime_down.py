@@ -20,7 +20,7 @@ from datetime import timedelta
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.needs import Raw
 from kubetriage.rules.node.case import NodeCase
-from kubetriage.rules.node.kubelet_contact import kubelet_path
+from kubetriage.rules.node.kubelet_probe import kubelet_path
 from kubetriage.values.fields import text
 
 CODE = "ContainerRuntimeDown"

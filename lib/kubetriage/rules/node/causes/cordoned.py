@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.rules.node.case import NodeCase
-from kubetriage.rules.node.kubelet_contact import taint
+from kubetriage.rules.node.node_taints import taint
 from kubetriage.values.fields import flag, text
 from kubetriage.values.times import human_duration, parse_time
 

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.node.case import NodeCase
+from kubetriage.rules.node.failover import faster_failover, keep_hands_off
 from kubetriage.values.times import format_time
 
 CODE = "KubeletDown"
@@ -59,8 +60,8 @@ def check(case: NodeCase) -> Iterator[Finding]:
                 + (f" --since '{format_time(stopped)[:19].replace('T', ' ')} UTC'" if stopped else "")
                 + "; sudo systemctl restart kubelet."
             ),
-            case.keep_hands_off(),
-            *case.faster_failover(),
+            keep_hands_off(case),
+            *faster_failover(case),
         ),
         verify=(
             case.renewal_command,

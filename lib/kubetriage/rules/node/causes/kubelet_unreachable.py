@@ -22,7 +22,9 @@ from datetime import timedelta
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.node.case import NodeCase
-from kubetriage.rules.node.kubelet_contact import READINGS, Beat
+from kubetriage.rules.node.failover import faster_failover, fencing, keep_hands_off
+from kubetriage.rules.node.kubelet_contact import Beat
+from kubetriage.rules.node.kubelet_probe import READINGS
 from kubetriage.values.times import format_time, human_duration
 
 CODE = "KubeletUnreachable"
@@ -85,9 +87,9 @@ def check(case: NodeCase) -> Iterator[Finding]:
             Fix(f"Look at the machine {case.address} itself (console, power, network): nothing answers there.")
             if vanished
             else advice,
-            *case.fencing(),
-            *(() if case.proven_dead else (case.keep_hands_off(),)),
-            *case.faster_failover(),
+            *fencing(case),
+            *(() if case.proven_dead else (keep_hands_off(case),)),
+            *faster_failover(case),
         ),
         verify=(
             case.renewal_command,

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.node.case import NodeCase
+from kubetriage.rules.node.failover import faster_failover, keep_hands_off
 
 CODE = "NodePartitioned"
 
@@ -58,7 +59,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
             ),
             RuledOut("MachineOff", "something on it still answers"),
         ),
-        fix=(Fix(f"On {case.name} ({case.address}): {advice}."), case.keep_hands_off(), *case.faster_failover()),
+        fix=(Fix(f"On {case.name} ({case.address}): {advice}."), keep_hands_off(case), *faster_failover(case)),
         verify=(
             f"kubectl get --raw=/api/v1/nodes/{case.name}/proxy/healthz",
             case.renewal_command,

@@ -21,7 +21,8 @@ from datetime import timedelta
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.node.case import NodeCase
-from kubetriage.rules.node.kubelet_contact import SHUTDOWN_TAINT, taint
+from kubetriage.rules.node.failover import fencing, keep_hands_off
+from kubetriage.rules.node.node_taints import SHUTDOWN_TAINT, taint
 from kubetriage.values.fields import text
 
 CODE = "NodeShutdown"
@@ -62,8 +63,8 @@ def check(case: NodeCase) -> Iterator[Finding]:
         ruled_out=(RuledOut("KubeletDown", "the whole machine stops, not the kubelet alone"),),
         fix=(
             Fix(f"If nobody meant it, start {case.name} again; if it is to go, kubectl delete node {case.name}."),
-            *case.fencing(),
-            *((case.keep_hands_off(),) if case.contact.lost and case.proven_dead is None else ()),
+            *fencing(case),
+            *((keep_hands_off(case),) if case.contact.lost and case.proven_dead is None else ()),
         ),
         verify=(f"kubectl get node {case.name} -o jsonpath='{{.spec.taints}}'",),
     )

@@ -23,7 +23,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
-from kubetriage.rules.node.case import MANAGER_LEASE, NodeCase
+from kubetriage.rules.node.case import NodeCase
+from kubetriage.rules.node.cluster_contact import MANAGER_LEASE
 from kubetriage.rules.node.outage_scope import Cluster, Plane
 from kubetriage.values.fields import text
 from kubetriage.values.times import format_time, human_duration

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.node.case import NodeCase
+from kubetriage.rules.node.failover import fencing, keep_hands_off
 from kubetriage.values.times import format_time, human_duration
 
 CODE = "ZoneOutage"
@@ -49,8 +50,8 @@ def check(case: NodeCase) -> Iterator[Finding]:
         ),
         fix=(
             Fix(f"Check zone {scope.label} with the provider: status page, network between the zones, power."),
-            *case.fencing(),
-            *(() if case.proven_dead else (case.keep_hands_off(),)),
+            *fencing(case),
+            *(() if case.proven_dead else (keep_hands_off(case),)),
         ),
         verify=(
             "kubectl get nodes -L topology.kubernetes.io/zone",

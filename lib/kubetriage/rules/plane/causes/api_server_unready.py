@@ -20,7 +20,7 @@ from datetime import timedelta
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.plane.api_server import Health
 from kubetriage.rules.plane.case import CLUSTER, Case, Writes
-from kubetriage.rules.plane.causes.etcd_slow_disk import disruptive
+from kubetriage.rules.plane.etcd_disk import disruptive
 from kubetriage.rules.plane.figure_format import ago, metric, names, span
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER
 from kubetriage.values.times import format_time, human_duration

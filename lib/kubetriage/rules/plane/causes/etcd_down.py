@@ -19,9 +19,10 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
 from kubetriage.rules.plane.case import CLUSTER, Case, Writes
-from kubetriage.rules.plane.etcd_members import Member, recent
+from kubetriage.rules.plane.etcd_liveness import gone
+from kubetriage.rules.plane.etcd_members import Member
 from kubetriage.rules.plane.figure_format import ago, count, names
-from kubetriage.rules.plane.thresholds import RECENT_LOG, SILENT_LOG
+from kubetriage.rules.plane.thresholds import RECENT_LOG
 from kubetriage.values.times import format_time
 
 CODE = "EtcdDown"
@@ -38,28 +39,6 @@ def check(case: Case) -> Iterator[Finding]:
             yield _all_down(down, case)
     elif len(down) * 2 < len(case.members):
         yield from (_member_down(m, case) for m in down)
-
-
-def gone(member: Member, case: Case) -> bool:
-    """Tell whether a member is certainly, or by its silence very probably, not running."""
-    if member.window is not None:
-        return False
-    if member.refused:
-        return not any(_all_peers(m, case) for m in case.members)
-    if member.log is None or not case.etcd_check_fails or member.log.last is None:
-        return False
-    if member.log.closed is not None:
-        return True
-    # A healthy member without clients is silent too, so silence tells only beside a failing check of etcd itself: an
-    # API server that does not answer at all may hang by itself.
-    told = case.livez.fails("etcd") or case.readyz.fails("etcd")
-    return told and (case.now - member.log.last).total_seconds() > SILENT_LOG
-
-
-def _all_peers(member: Member, case: Case) -> bool:
-    """Tell whether a member is connected with all others: then none of them is down, only its metrics are."""
-    peers = member.window.latest.value("etcd_network_active_peers") if member.window else None
-    return peers is not None and peers >= len(case.members) - 1
 
 
 def _all_down(down: list[Member], case: Case) -> Finding:
@@ -132,12 +111,3 @@ def _member_down(member: Member, case: Case) -> Finding:
         (f"kubectl -n {member.namespace} logs {member.name} --previous",),
         {"link": LINK, "members": [member.name]},
     )
-
-
-def leaderless_lately(member: Member, case: Case) -> bool:
-    """Tell whether a member's log speaks of a missing leader now."""
-    if member.log is None:
-        return False
-    late = recent(member.log.leaderless, case.now, RECENT_LOG)
-    elected = member.log.elected[-1] if member.log.elected else None
-    return bool(late) and (elected is None or elected < max(late))

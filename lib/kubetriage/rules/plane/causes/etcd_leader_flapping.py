@@ -21,12 +21,12 @@ from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.rules.plane.case import CLUSTER, Case
 from kubetriage.rules.plane.etcd_members import ROUND_TRIP, recent
 from kubetriage.rules.plane.figure_format import count, metric, span
+from kubetriage.rules.plane.peer_round_trip import slowest_round_trip
 from kubetriage.rules.plane.thresholds import RECENT_LOG
 from kubetriage.values.times import format_time
 
 CODE = "EtcdLeaderFlapping"
 LINK = "etcd quorum and leader"
-
 _QUARTER = 15 * 60.0
 
 
@@ -100,8 +100,3 @@ def _round_trips(case: Case) -> Iterator[Evidence]:
     for member in case.members:
         if member.round_trip is not None:
             yield metric(ROUND_TRIP, f"mean {span(member.round_trip)}", member.name)
-
-
-def slowest_round_trip(case: Case) -> float | None:
-    """Return the longest mean round trip between members, in seconds; None when not seen."""
-    return max((m.round_trip for m in case.members if m.round_trip is not None), default=None)

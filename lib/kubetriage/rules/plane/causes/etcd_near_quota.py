@@ -16,8 +16,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Finding, Fix, Ref, Severity
 from kubetriage.rules.plane.case import CLUSTER, Case
-from kubetriage.rules.plane.causes import etcd_no_space
-from kubetriage.rules.plane.causes.etcd_no_space import used
+from kubetriage.rules.plane.etcd_quota import used
 from kubetriage.rules.plane.figure_format import metric
 from kubetriage.rules.plane.thresholds import DEFAULT_QUOTA_BYTES, LARGEST_QUOTA_BYTES
 from kubetriage.values.quantity import format_bytes
@@ -27,9 +26,9 @@ LINK = "etcd space"
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Judge the fullest member, unless it is full already."""
+    """Judge the fullest member."""
     full = [(ratio, m) for m in case.members if (ratio := used(m)) is not None and ratio >= case.limits.quota_warn]
-    if not full or any(etcd_no_space.check(case)):
+    if not full:
         return
     ratio, member = max(full, key=lambda pair: pair[0])
     size, in_use, limit = member.database or (0.0, None, None)

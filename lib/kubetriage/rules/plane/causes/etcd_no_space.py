@@ -22,6 +22,7 @@ from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Sever
 from kubetriage.rules.plane.api_server import lease_writes
 from kubetriage.rules.plane.case import CLUSTER, Case, Writes
 from kubetriage.rules.plane.etcd_members import Member, recent
+from kubetriage.rules.plane.etcd_quota import used
 from kubetriage.rules.plane.figure_format import count, metric
 from kubetriage.rules.plane.thresholds import DEFAULT_QUOTA_BYTES, LARGEST_QUOTA_BYTES, RECENT_LOG
 from kubetriage.values.quantity import format_bytes
@@ -49,14 +50,6 @@ def check(case: Case) -> Iterator[Finding]:
             yield _finding(case, Confidence.LIKELY, [_size(m) for m in full], "")
         else:
             yield from _from_outside(case)
-
-
-def used(member: Member) -> float | None:
-    """Return the size of a member's database as a share of its quota."""
-    database = member.database
-    if database is None:
-        return None
-    return database[0] / (database[2] or DEFAULT_QUOTA_BYTES)
 
 
 def _over(member: Member) -> bool:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.plane.case import CLUSTER, Case
-from kubetriage.rules.plane.causes.etcd_down import gone, leaderless_lately
+from kubetriage.rules.plane.etcd_liveness import gone, leaderless_lately
 from kubetriage.rules.plane.etcd_members import Member
 from kubetriage.rules.plane.figure_format import count, metric, names
 from kubetriage.rules.plane.thresholds import RECENT_LOG

@@ -22,67 +22,29 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
 from kubetriage.rules.plane.case import CLUSTER, Case
+from kubetriage.rules.plane.etcd_disk import STALLED, slowness
 from kubetriage.rules.plane.etcd_members import COMMIT, FSYNC, Member
-from kubetriage.rules.plane.figure_format import ago, count, distribution, metric, names, span
+from kubetriage.rules.plane.figure_format import count, distribution, metric, names, span
 from kubetriage.rules.plane.thresholds import RECENT_LOG
 from kubetriage.values.fields import text
 from kubetriage.values.times import format_time
 
 CODE = "EtcdSlowDisk"
 LINK = "etcd disk"
-
-
 _MOST_EVIDENCE = 9
-_STALLED = 1.0
-"""Seconds of a mean etcd request from which on lease renewals, which have 10 s for several tries, are at risk."""
 
 
 def check(case: Case) -> Iterator[Finding]:
     """Judge each member's fsyncs, or the API server's etcd requests where no member was seen."""
-    slow = [m for m in case.members if _level(m, case)]
+    slow = [m for m in case.members if slowness(m, case)]
     if slow:
         yield _finding(slow, case)
     elif not any(m.window or m.log for m in case.members):
         yield from _from_outside(case)
 
 
-def _level(member: Member, case: Case) -> int:
-    """Return 0 for a disk that is fast enough or was not seen, 1 for below target, 2 for broken."""
-    limits = case.limits
-    fsync, commit = member.fsync, member.commit
-    if fsync is not None and fsync.mean is not None:
-        mean, commit_mean = fsync.mean, (commit.mean if commit else None) or 0.0
-        if mean >= limits.fsync_alert or commit_mean >= limits.commit_alert:
-            return 2
-        above, _ = fsync.longer_than(limits.fsync_alert)
-        if mean >= limits.fsync_target or commit_mean >= limits.commit_target or above > fsync.count / 100:
-            return 1
-        return 0
-    if fsync is not None and member.window is not None and member.has_leader:
-        pending = [m.value("etcd_server_proposals_pending") or 0 for m in (member.window.first, member.window.latest)]
-        if all(pending):
-            return 2
-    recent = (
-        [s for s in member.log.slow_fsyncs if (case.now - s.at).total_seconds() <= RECENT_LOG] if member.log else []
-    )
-    return 2 if recent and fsync is None else 0
-
-
-def disruptive(case: Case) -> bool:
-    """Tell whether the disk is slow enough to delay heartbeats on a majority of members, or on the leader."""
-    late = [m for m in case.members if _delays(m, case)]
-    if not any(m.window or m.log for m in case.members):
-        return bool(case.traffic and case.traffic.mean is not None and case.traffic.mean >= _STALLED)
-    return any(m.is_leader for m in late) or len(late) * 2 > len(case.members)
-
-
-def _delays(member: Member, case: Case) -> bool:
-    mean = member.fsync.mean if member.fsync else None
-    return mean >= case.limits.fsync_disruptive if mean is not None else _level(member, case) == 2
-
-
 def _finding(slow: list[Member], case: Case) -> Finding:
-    broken = [m for m in slow if _level(m, case) == 2]
+    broken = [m for m in slow if slowness(m, case) == 2]
     decisive = any(m.is_leader for m in broken) or len(broken) * 2 > len(case.members)
     evidence = [e for m in slow for e in _evidence(m, case)]
     since = _since(slow)
@@ -177,7 +139,7 @@ def _from_outside(case: Case) -> Iterator[Finding]:
         return
     yield Finding(
         CODE,
-        Severity.ERROR if traffic.mean >= _STALLED else Severity.WARNING,
+        Severity.ERROR if traffic.mean >= STALLED else Severity.WARNING,
         Confidence.POSSIBLE,
         CLUSTER,
         f"etcd answers slowly: the API server waits {span(traffic.mean)} for a request"
@@ -191,9 +153,3 @@ def _from_outside(case: Case) -> Iterator[Finding]:
         ("kubectl get --raw /metrics | grep etcd_request_duration_seconds_sum",),
         {"link": LINK},
     )
-
-
-def onset(case: Case) -> str:
-    """Say when etcd's logs report slow fsyncs that are over now; empty when they report none."""
-    times = sorted(s.at for m in case.members if m.log for s in m.log.slow_fsyncs)
-    return f"etcd logged slow fsyncs until {ago(times[-1], case.now)}" if times else ""

@@ -17,18 +17,18 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.plane.case import CLUSTER, Case
-from kubetriage.rules.plane.causes import etcd_leader_flapping
 from kubetriage.rules.plane.etcd_members import ROUND_TRIP
 from kubetriage.rules.plane.figure_format import metric, span
+from kubetriage.rules.plane.peer_round_trip import slowest_round_trip
 
 CODE = "EtcdSlowNetwork"
-LINK = etcd_leader_flapping.LINK
+LINK = "etcd quorum and leader"
 
 
 def check(case: Case) -> Iterator[Finding]:
     """Judge the longest mean round trip where the leader stays."""
-    trip = etcd_leader_flapping.slowest_round_trip(case)
-    if trip is None or trip < case.limits.peer_round_trip or any(etcd_leader_flapping.check(case)):
+    trip = slowest_round_trip(case)
+    if trip is None or trip < case.limits.peer_round_trip:
         return
     slow = [m for m in case.members if (m.round_trip or 0.0) >= case.limits.peer_round_trip]
     yield Finding(

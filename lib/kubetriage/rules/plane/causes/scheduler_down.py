@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Finding
 from kubetriage.rules.plane.case import Case
-from kubetriage.rules.plane.causes.controllers_down import leaderless
+from kubetriage.rules.plane.leader_lease import leaderless
 from kubetriage.rules.plane.leases import SCHEDULER
 
 CODE = "SchedulerDown"

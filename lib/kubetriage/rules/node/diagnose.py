@@ -1,0 +1,76 @@
+"""Findings of one node: in comes its case, out go its causes, the root first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+from typing import cast
+
+from kubetriage.model import Finding, RuledOut, ordered
+from kubetriage.rules.node import RULES
+from kubetriage.rules.node.case import NodeCase
+from kubetriage.rules.node.causes import (
+    all_nodes_lost,
+    container_runtime_down,
+    container_runtime_slow,
+    kubelet_down,
+    kubelet_not_ready,
+    kubelet_unreachable,
+    network_plugin_not_ready,
+    node_partitioned,
+    node_shutdown,
+    status_frozen,
+    zone_outage,
+)
+from kubetriage.rules.node.failover import waiting_pods
+from kubetriage.values.times import human_duration
+
+CONTACT = frozenset(m.CODE for m in (node_shutdown, all_nodes_lost, zone_outage, kubelet_down, node_partitioned))
+"""Codes that explain a lost contact, so that KubeletUnreachable adds nothing."""
+
+OWN_WORD = frozenset(
+    m.CODE
+    for m in (
+        status_frozen,
+        container_runtime_down,
+        container_runtime_slow,
+        network_plugin_not_ready,
+        kubelet_not_ready,
+    )
+)
+"""Codes of a living kubelet's trouble, which a boot just before explains."""
+RECENT_BOOT = timedelta(minutes=15)
+
+
+_BUDGET = RuledOut("PodDisruptionBudget", "taint eviction deletes pods itself; budgets hold back drains only")
+
+
+def diagnose_node(case: NodeCase) -> tuple[Finding, ...]:
+    """Return all findings of one node, the root cause first."""
+    found: list[Finding] = []
+    for rule in RULES:
+        for finding in cast("Iterable[Finding]", rule.check(case)):
+            if finding.cause == kubelet_unreachable.CODE and any(f.cause in CONTACT for f in found):
+                continue
+            if finding.cause in CONTACT and any(f.cause == node_shutdown.CODE for f in found):
+                continue
+            if case.contact.silent and case.stuck and finding.cause in (*CONTACT, kubelet_unreachable.CODE):
+                finding = replace(
+                    finding,
+                    message=finding.message + waiting_pods(case),
+                    ruled_out=(*finding.ruled_out, _BUDGET),
+                )
+            if finding.cause in OWN_WORD:
+                finding = _after_boot(case, finding)
+            found.append(finding)
+    return ordered(found)
+
+
+def _after_boot(case: NodeCase, finding: Finding) -> Finding:
+    """Add that the machine booted just before, where the event says so."""
+    booted = case.events.last("Rebooted")
+    if booted is None or booted.last is None or case.now - booted.last > RECENT_BOOT:
+        return finding
+    message = f"{finding.message} The machine booted {human_duration(case.now - booted.last)} ago."
+    return replace(finding, message=message, evidence=(*finding.evidence, booted.evidence()))

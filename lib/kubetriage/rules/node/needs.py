@@ -1,0 +1,129 @@
+"""What to read of the surroundings of nodes in trouble: in come their cases, out go needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from kubetriage.model import Severity
+from kubetriage.needs import List, Need, Raw
+from kubetriage.readers.events import node_event_need
+from kubetriage.rules.node.case import MACHINE_CHECKS, NODE_CHECKS, NodeCase
+from kubetriage.rules.node.causes import (
+    node_problem,
+)
+from kubetriage.rules.node.kubelet_probe import kubelet_path
+from kubetriage.rules.node.sections import GROUP_SHOWN
+from kubetriage.snapshot import Snapshot
+from kubetriage.values.fields import Obj, condition, mapping, objects, text
+
+FIRST_SECONDS = 8.0
+"""Time limit of the lists without which nothing can be said; their answer comes from the API server's memory."""
+LIST_SECONDS = 5.0
+"""Time limit of further cached lists."""
+ASIDE_SECONDS = 3.0
+"""Time limit of what the verdict can do without: events, health checks, the dial of a kubelet."""
+PODS_PER_NODE_AT_MOST = 5
+"""With more nodes in trouble their pods are read in one list."""
+
+
+def lean_lease(raw: Obj) -> Obj:
+    """Keep of a Lease who wrote it when."""
+    metadata = {k: v for k, v in mapping(raw, "metadata").items() if k in ("name", "namespace", "resourceVersion")}
+    return {"metadata": metadata, "spec": mapping(raw, "spec")}
+
+
+def troubled(case: NodeCase) -> bool:
+    """Something more than a cordon may be wrong, so its surroundings are worth reading."""
+    taints = objects(case.node, "spec", "taints")
+    return (
+        case.contact.ready != "True"
+        or case.contact.silent
+        or case.contact.fading
+        or any(text(t, "effect") == "NoExecute" for t in taints)
+        or _pressed(case)
+        or any(f.severity is not Severity.NOTE for f in node_problem.check(case))
+    )
+
+
+def _pressed(case: NodeCase) -> bool:
+    kinds = ("MemoryPressure", "DiskPressure", "PIDPressure")
+    return any(text(condition(case.node, k), "status") == "True" for k in kinds)
+
+
+def detail_needs(snapshot: Snapshot, chosen: Sequence[NodeCase], *, probe: bool) -> Iterator[Need]:
+    """Ask for what surrounds the chosen nodes; ``probe`` lets the API server dial their kubelets."""
+    names = [c.name for c in chosen]
+    if not names:
+        return
+    yield from _pod_needs(names)
+    yield List("volumeattachments", cached=True, timeout=ASIDE_SECONDS, shape=_on_nodes(names))
+    # What is not in a watch cache hangs while nobody can write, and would tell nothing of it.
+    frozen = chosen[0].cluster.whole.kind == "frozen"
+    if not frozen:
+        yield Raw(NODE_CHECKS, timeout=ASIDE_SECONDS)
+        for path in dict.fromkeys(p for c in chosen for key, p in MACHINE_CHECKS.items() if key in c.annotations):
+            yield Raw(path, timeout=ASIDE_SECONDS)
+    for case in chosen:
+        if probe:
+            yield Raw(kubelet_path(case.name, "healthz"), timeout=ASIDE_SECONDS)
+        # From a cluster the kubelet's figures need nodes/proxy, which must be asked for.
+        if (probe or snapshot.source != "cluster") and _pressed(case):
+            yield Raw(kubelet_path(case.name, "configz"), timeout=ASIDE_SECONDS)
+            yield Raw(kubelet_path(case.name, "stats/summary"), timeout=ASIDE_SECONDS)
+    if all(snapshot.knows(n) for n in _pod_needs(names)):
+        yield from _surroundings(chosen)
+        for case in () if frozen else chosen[:GROUP_SHOWN]:
+            yield node_event_need(case.name, ASIDE_SECONDS)
+
+
+def _pod_needs(names: Sequence[str]) -> Iterator[List]:
+    if len(names) > PODS_PER_NODE_AT_MOST:
+        wanted = frozenset(names)
+        yield List(
+            "pods",
+            cached=True,
+            timeout=LIST_SECONDS,
+            shape=lambda raw: raw if text(raw, "spec", "nodeName") in wanted else None,
+        )
+        return
+    for name in names:
+        yield List("pods", fields=f"spec.nodeName={name}", cached=True, timeout=LIST_SECONDS)
+
+
+def _on_nodes(names: Sequence[str]) -> Any:
+    wanted = frozenset(names)
+    return lambda raw: raw if text(raw, "spec", "nodeName") in wanted else None
+
+
+def _surroundings(chosen: Sequence[NodeCase]) -> Iterator[Need]:
+    """Ask for what tells how pods are replaced."""
+    names = frozenset(c.name for c in chosen)
+    replaced, jobs, claims = set(), set(), set()
+    for case in chosen:
+        for pod in case.pods:
+            kind = text(pod.controller, "kind")
+            if pod.deleting and kind in ("ReplicaSet", "ReplicationController"):
+                replaced.add(pod.namespace)
+            if kind == "Job" and not pod.finished:
+                jobs.add(pod.namespace)
+            if any("persistentVolumeClaim" in v for v in objects(pod.raw, "spec", "volumes")):
+                claims.add(pod.namespace)
+    for namespace in sorted(replaced):
+        yield List("pods", namespace, cached=True, timeout=ASIDE_SECONDS, shape=lambda raw: _lean_sibling(raw, names))
+    for namespace in sorted(jobs):
+        yield List("jobs", namespace, cached=True, timeout=ASIDE_SECONDS)
+    for namespace in sorted(claims):
+        yield List("persistentvolumeclaims", namespace, cached=True, timeout=ASIDE_SECONDS)
+
+
+def _lean_sibling(raw: Obj, nodes: frozenset[str]) -> Obj:
+    """Keep of a pod on another node what tells that it replaces one."""
+    if text(raw, "spec", "nodeName") in nodes:
+        return raw
+    kept = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "ownerReferences")
+    return {
+        "metadata": {k: v for k, v in mapping(raw, "metadata").items() if k in kept},
+        "spec": {"nodeName": text(raw, "spec", "nodeName")},
+        "status": {"phase": text(raw, "status", "phase"), "conditions": objects(raw, "status", "conditions")},
+    }
