@@ -58,7 +58,7 @@ smoke: $(VENV)/runtime ## Run the plugins against the cluster of the current con
 
 standalone: $(VENV)/runtime ## Freeze one binary per plugin in dist/standalone/, for machines without Python
 	$(PY) -m pip install --quiet --disable-pip-version-check pyinstaller
-	for file in kubectl-plugins/kubectl-*; do \
+	for file in kubectl-plugins/kubectl-*_*; do \
 		$(PY) -m PyInstaller --noconfirm --log-level ERROR --onedir --strip --paths lib \
 			--collect-submodules kubetriage --copy-metadata kubernetes \
 			--exclude-module kubernetes.aio --exclude-module tkinter \

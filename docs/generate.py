@@ -21,6 +21,8 @@ from kubetriage.plugins import PLUGINS, Plugin, codes, load  # noqa: E402
 from kubetriage.render.causes import cause_page, read_page  # noqa: E402
 
 EXECUTABLE = ROOT / "docs" / "executable.py.in"
+ROLES = ("kubectl", "kubectl_complete")
+"""What an executable does: answer, or complete a command line."""
 
 
 def main() -> int:
@@ -28,8 +30,10 @@ def main() -> int:
     check = "--check" in sys.argv[1:]
     plugins = [load(name) for name in PLUGINS]
     wanted = generated(plugins)
+    links = {path: target for plugin in plugins for path, target in kubectl_links(plugin).items()}
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    known = set(wanted)
+    stale += [path for path, target in links.items() if not path.is_symlink() or str(path.readlink()) != target]
+    known = set(wanted) | set(links)
     folders = {path.parent for path in wanted} - {ROOT}
     written = {ROOT / "docs" / "causes", ROOT / "docs" / "commands", ROOT / "kubectl-plugins"}
     orphans = sorted(p for folder in folders & written if folder.is_dir() for p in folder.iterdir() if p not in known)
@@ -44,6 +48,9 @@ def main() -> int:
         path.write_text(text, encoding="utf-8")
         if path.parent.name == "kubectl-plugins":
             path.chmod(0o755)
+    for path, target in links.items():
+        path.unlink(missing_ok=True)
+        path.symlink_to(target)
     return 0
 
 
@@ -59,11 +66,12 @@ def generated(plugins: list[Plugin]) -> dict[Path, str]:
         files[ROOT / "docs" / "causes" / f"{code}.md"] = cause_page(code, rules)
     for plugin in plugins:
         files[ROOT / "docs" / "commands" / f"{plugin.name}.md"] = help_page(plugin)
-        for name in (executable_name(plugin), executable_name(plugin).replace("kubectl-", "kubectl_complete-")):
-            files[ROOT / "kubectl-plugins" / name] = EXECUTABLE.read_text(encoding="utf-8")
+        for role in ROLES:
+            files[ROOT / "kubectl-plugins" / f"{role}-{plugin.name}"] = EXECUTABLE.read_text(encoding="utf-8")
         files[ROOT / "krew-manifests" / f"{plugin.name}.yaml"] = krew_manifest(plugin)
     files[ROOT / "docs" / "rbac" / "clusterrole.yaml"] = cluster_role(plugins)
-    scripts = "".join(f"    {executable_name(p)} = kubetriage.cli.main:console\n" for p in plugins)
+    names = [f"{role}-{name}" for p in plugins for name in (p.name, underscored(p)) for role in ROLES]
+    scripts = "".join(f"    {name} = kubetriage.cli.main:console\n" for name in names)
     setup = ROOT / "setup.cfg"
     files[setup] = re.sub(
         r"(?<=console_scripts =\n)(?:    .*\n)+", lambda _: scripts, setup.read_text(encoding="utf-8")
@@ -94,9 +102,17 @@ def krew_manifest(plugin: Plugin) -> str:
     return written
 
 
-def executable_name(plugin: Plugin) -> str:
-    """Return the file name under which kubectl finds the plugin."""
-    return f"kubectl-{plugin.name.replace('-', '_')}"
+def kubectl_links(plugin: Plugin) -> dict[Path, str]:
+    """Return the links beside a plugin's executables, each with its target.
+
+    kubectl looks on PATH for ``kubectl-why_crash`` when the user types ``kubectl why-crash``.
+    """
+    return {ROOT / "kubectl-plugins" / f"{role}-{underscored(plugin)}": f"{role}-{plugin.name}" for role in ROLES}
+
+
+def underscored(plugin: Plugin) -> str:
+    """Return the plugin's name as it stands in the file name that kubectl looks for."""
+    return plugin.name.replace("-", "_")
 
 
 def help_page(plugin: Plugin) -> str:

@@ -173,7 +173,6 @@ def pack(tree: Path, top: str) -> bytes:
 
 def manifest(plugin: Plugin, version: str, digest: str) -> str:
     """Write the krew manifest of one plugin; all plugins share the archive and differ in ``bin``."""
-    executable = plugin.name.replace("-", "_")
     folder = f"kubetriage-v{version}/kubectl-plugins"
     return f"""\
 apiVersion: krew.googlecontainertools.github.com/v1alpha2
@@ -196,7 +195,7 @@ spec:
         values: [darwin, linux]
     uri: {HOME}/releases/download/v{version}/kubetriage-v{version}.tar.gz
     sha256: "{digest}"
-    bin: {folder}/kubectl-{executable}
+    bin: {folder}/kubectl-{plugin.name}
 """
 
 

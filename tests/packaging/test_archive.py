@@ -115,8 +115,8 @@ def test_a_wheel_installs_the_commands(tmp_path):
     # Byte code of the whole client would take longer to write than all that is tested here.
     options = ["--quiet", "--disable-pip-version-check", "--no-compile"]
     subprocess.run([python, "-m", "pip", "install", *options, source], check=True)
-    for name in PLUGINS:
-        command = environment / "bin" / f"kubectl-{name.replace('-', '_')}"
+    for name, file in [(n, file) for n in PLUGINS for file in (n, n.replace("-", "_"))]:
+        command = environment / "bin" / f"kubectl-{file}"
         done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True, cwd=tmp_path)
         assert done.stdout.startswith(f"kubectl {name} ")
     where = subprocess.run(

@@ -68,6 +68,12 @@ def test_installs_all_and_runs_them_through_kubectl(store, package, archive, tmp
         assert f"kubectl {name}" in done.stdout
         version = store.kubectl(name, "--version")
         assert version.stdout.startswith(f"kubectl {name} ")
+        (installed,) = (store.root / "store" / name).glob("v*/*/kubectl-plugins")
+        for file in (name, name.replace("-", "_")):
+            alone = subprocess.run(
+                [installed / f"kubectl-{file}", "--version"], capture_output=True, text=True, check=True
+            )
+            assert alone.stdout == version.stdout
     listed = store.kubectl("plugin", "list")
     for name in PLUGINS:
         assert f"kubectl-{name.replace('-', '_')}" in listed.stdout
