@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubetriage.redact import _LITERALS, MARK, _may_match, clean, redact, secrecy, strip_controls
+from kubetriage.redact import MARK, clean, forms, named_values, redact, secrecy, strip_controls
+from kubetriage.redact.secret_names import may_match
 
 PLANTED = "hunter2X"
 
@@ -333,7 +334,10 @@ def test_names_of_secrets_are_known(name: str, degree: int) -> None:
     assert secrecy(name) == degree
 
 
-@pytest.mark.parametrize("pattern", _LITERALS, ids=lambda p: p.pattern[:30])
+LITERALS = {**forms.LITERALS, **named_values.LITERALS}
+
+
+@pytest.mark.parametrize("pattern", LITERALS, ids=lambda p: p.pattern[:30])
 def test_every_match_of_a_pattern_holds_one_of_its_literals(pattern):
     # What the search is skipped for must not be able to match.
     compiled = re.compile(pattern.pattern, pattern.flags)
@@ -341,6 +345,6 @@ def test_every_match_of_a_pattern_holds_one_of_its_literals(pattern):
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.from_regex(compiled, alphabet=st.characters(codec="ascii")))
     def check(text):
-        assert _may_match(pattern, text)
+        assert may_match(LITERALS[pattern], text)
 
     check()
