@@ -11,23 +11,20 @@ nothing at all on first contact does :meth:`LiveReader.fetch` raise ClusterError
 
 from __future__ import annotations
 
-import contextlib
 import json
 import queue
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 from kubetriage.cluster.api import Api, Call, NoAnswerError, Reply, end_of_run, quoted, quoted_path, unauthorized
 from kubetriage.cluster.connect import POOL_SIZE, Session
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.cluster.logtext import last_bytes
+from kubetriage.cluster.replies import failure_of, is_unserved, json_object, keep, kept_lines
 from kubetriage.cluster.secrets import strip
+from kubetriage.cluster.workers import Job, Outcome, Pages, Workers
 from kubetriage.needs import Body, Dial, Failure, Get, List, Log, Need, Raw, Why
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, name_of, namespace_of, number, text
@@ -56,34 +53,9 @@ _LOG_ABSENT = lazy(
 _NO_NAMES = (".", "..")
 """What no object is called, whatever refers to it; as a segment of a path it would ask for something else."""
 _UNSERVED = 'the server doesn\'t have a resource type "{}"'
-_WHY = {403: Why.FORBIDDEN, 404: Why.NOT_FOUND, 408: Why.TIMEOUT, 504: Why.TIMEOUT}
 
 Progress = Callable[[str, int, int | None], None]
 """Told what is read, how many objects have come and how many there will be (None: not known); from any thread."""
-
-
-@dataclass
-class _Pages:
-    """A list as it arrived: what its shape kept, and how many objects it dropped."""
-
-    items: list[Obj]
-    dropped: int
-
-
-_Outcome = Obj | _Pages | str | Body | Failure
-
-
-@dataclass
-class _Job:
-    need: Need
-    call: Call
-    outcome: _Outcome | None = None
-    error: NoAnswerError | None = None
-    crash: BaseException | None = None
-    arrived: _Pages | None = None
-    """What has come so far of a list."""
-    thread: threading.Thread | None = None
-    given_up: bool = field(default=False)
 
 
 class LiveReader:
@@ -111,7 +83,7 @@ class LiveReader:
         self._deadline = deadline
         self._ends = float("inf")
         self._interval = interval
-        self._workers = _Workers(max_workers)
+        self._workers = Workers(max_workers)
         self._progress = progress
         self._told = float("-inf")
         self._served: dict[str, str] = {}
@@ -147,8 +119,8 @@ class LiveReader:
     # Running jobs.
 
     def _run(self, needs: Iterable[Need], snapshot: Snapshot) -> None:
-        jobs = [_Job(need, Call(ends=self._ends)) for need in needs]
-        done: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        jobs = [Job(need, Call(ends=self._ends)) for need in needs]
+        done: queue.SimpleQueue[Job] = queue.SimpleQueue()
         for job in jobs:
             self._workers.submit(job, self._work, done)
         waiting = {id(job): job for job in jobs}
@@ -174,7 +146,7 @@ class LiveReader:
         self._check_contact(jobs)
         self._enter_all(jobs, snapshot)
 
-    def _enter_all(self, jobs: Iterable[_Job], snapshot: Snapshot) -> None:
+    def _enter_all(self, jobs: Iterable[Job], snapshot: Snapshot) -> None:
         if self._clock is not None:
             snapshot.now = self._clock
         for job in jobs:
@@ -182,15 +154,15 @@ class LiveReader:
                 raise job.crash
             self._enter(job, snapshot)
 
-    def _patience(self, jobs: Iterable[_Job]) -> float | None:
+    def _patience(self, jobs: Iterable[Job]) -> float | None:
         soonest = min(min(j.call.expires, self._ends) for j in jobs)
         # Polling now and then: a job that is still queued gets its time limit only when it starts.
         return max(0.0, min(soonest + _GRACE - time.monotonic(), 1.0))
 
-    def _is_late(self, job: _Job) -> bool:
+    def _is_late(self, job: Job) -> bool:
         return time.monotonic() >= min(job.call.expires, self._ends) + _GRACE
 
-    def _give_up(self, job: _Job) -> None:
+    def _give_up(self, job: Job) -> None:
         """Stop waiting for a job whose worker hangs (a name server that never answers, a body that drips)."""
         job.given_up = True
         job.call.cancelled.set()
@@ -198,7 +170,7 @@ class LiveReader:
         job.error = NoAnswerError(Failure(Why.TIMEOUT, words), f"Unable to connect to the server: {words}")
         self._workers.replace(job)
 
-    def _work(self, job: _Job) -> None:
+    def _work(self, job: Job) -> None:
         try:
             job.outcome = self._answer(job)
         except NoAnswerError as error:
@@ -215,14 +187,14 @@ class LiveReader:
             # A defect of ours must end the run in the main thread, not vanish in a worker.
             job.crash = error
 
-    def _check_contact(self, jobs: list[_Job]) -> None:
+    def _check_contact(self, jobs: list[Job]) -> None:
         """Raise kubectl's words when this was the first contact and nothing came of it."""
         failed = [j.error for j in jobs if j.error is not None]
         if not failed or len(failed) < len(jobs) or self._api.reached:
             return
         raise ClusterError(failed[0].line or str(end_of_run(str(failed[0]))))
 
-    def _enter(self, job: _Job, snapshot: Snapshot) -> None:
+    def _enter(self, job: Job, snapshot: Snapshot) -> None:
         need, outcome = job.need, job.outcome
         if job.given_up or outcome is None:
             assert job.error is not None
@@ -230,7 +202,7 @@ class LiveReader:
         elif isinstance(outcome, Failure):
             snapshot.fail(need, outcome)
         elif isinstance(need, List):
-            assert isinstance(outcome, _Pages)
+            assert isinstance(outcome, Pages)
             snapshot.add_shaped(need, outcome.items, outcome.dropped)
         elif isinstance(need, Log):
             assert isinstance(outcome, str)
@@ -259,7 +231,7 @@ class LiveReader:
 
     # Answering one need, in a worker.
 
-    def _answer(self, job: _Job) -> _Outcome:
+    def _answer(self, job: Job) -> Outcome:
         need, call = job.need, job.call
         if not isinstance(need, Raw) and need.namespace in _NO_NAMES:
             return Failure(Why.NOT_FOUND, f'invalid namespace "{need.namespace}"', 404)
@@ -275,23 +247,23 @@ class LiveReader:
             return self._raw(need, call)
         return self._dial(need, call)
 
-    def _get(self, need: Get, call: Call) -> _Outcome:
+    def _get(self, need: Get, call: Call) -> Outcome:
         resource = BY_PLURAL[need.resource]
         for version in self._versions(resource):
             path = api_path(resource, quoted(need.namespace), quoted(need.name), version)
             reply = self._ask(path, [], call)
-            if _is_unserved(reply):
+            if is_unserved(reply):
                 continue
             if reply.status != 200:
-                return _failure(reply)
+                return failure_of(reply)
             self._served[resource.plural] = version
-            obj = _object(reply.content)
+            obj = json_object(reply.content)
             if (namespace_of(obj), name_of(obj)) != (need.namespace if resource.namespaced else "", need.name):
                 return Failure(Why.FAILED, "the answer is not the object that was asked for", reply.status)
             return strip(resource.plural, obj)
         return Failure(Why.NOT_FOUND, _UNSERVED.format(resource.plural), 404)
 
-    def _list(self, need: List, job: _Job) -> _Outcome:
+    def _list(self, need: List, job: Job) -> Outcome:
         resource = BY_PLURAL[need.resource]
         for version in self._versions(resource):
             outcome = self._list_version(need, resource, version, job)
@@ -300,12 +272,12 @@ class LiveReader:
                 return outcome
         return Failure(Why.NOT_FOUND, _UNSERVED.format(resource.plural), 404)
 
-    def _list_version(self, need: List, resource: Resource, version: str, job: _Job) -> _Outcome | None:
+    def _list_version(self, need: List, resource: Resource, version: str, job: Job) -> Outcome | None:
         """Read all pages; None when the API server does not serve this version."""
         path = api_path(resource, quoted(need.namespace), version=version)
         chosen = [(k, v) for k, v in (("labelSelector", need.labels), ("fieldSelector", need.fields)) if v]
         limit, token, restarts = (0 if need.cached else PAGE), "", 0
-        pages = job.arrived = _Pages([], 0)
+        pages = job.arrived = Pages([], 0)
         while True:
             query = [*chosen]
             if need.cached:
@@ -315,23 +287,23 @@ class LiveReader:
             if token:
                 query.append(("continue", token))
             reply = self._ask(path, query, job.call, limit=need.timeout)
-            if _is_unserved(reply):
+            if is_unserved(reply):
                 return None
             if reply.status == 410 and restarts < 2:
                 # The list changed under us for too long. The second time, take it whole: no token, nothing to expire.
                 restarts += 1
                 token, limit = "", (limit if restarts == 1 else 0)
-                pages = job.arrived = _Pages([], 0)
+                pages = job.arrived = Pages([], 0)
                 continue
             if reply.status != 200:
-                return _failure(reply)
-            page = _object(reply.content)
+                return failure_of(reply)
+            page = json_object(reply.content)
             items = page.get("items")
             if not isinstance(items, list):
                 if not (items is None and text(page, "kind").endswith("List")):
                     return Failure(Why.FAILED, "the answer is not a list of the API", reply.status)
                 items = []
-            _keep(items, need, resource, text(page, "apiVersion"), pages)
+            keep(items, need, resource, text(page, "apiVersion"), pages)
             token = text(page, "metadata", "continue")
             self._tell(resource.plural, page, pages)
             if not token:
@@ -342,7 +314,7 @@ class LiveReader:
         if self._progress is not None and time.monotonic() - self._told > _LISTS_QUIET:
             self._progress("reads answered", answered, asked)
 
-    def _tell(self, what: str, page: Obj, pages: _Pages) -> None:
+    def _tell(self, what: str, page: Obj, pages: Pages) -> None:
         self._told = time.monotonic()
         if self._progress is not None:
             come = len(pages.items) + pages.dropped
@@ -363,7 +335,7 @@ class LiveReader:
             raise unauthorized()
         return reply
 
-    def _log(self, need: Log, call: Call) -> _Outcome:
+    def _log(self, need: Log, call: Call) -> Outcome:
         path = api_path(BY_PLURAL["pods"], quoted(need.namespace), quoted(need.pod)) + "/log"
         query = [("container", need.container), ("tailLines", str(need.tail_lines))]
         # limitBytes cuts the end of the tail, which is where the error stands. So it is only the guard against a
@@ -383,14 +355,14 @@ class LiveReader:
             if _NO_LOG.match(content):
                 return Failure(Why.NOT_FOUND, content.strip(), 200)
             return content
-        failure = _failure(reply)
+        failure = failure_of(reply)
         if reply.status == 400 and _LOG_ABSENT.search(failure.message):
             return Failure(Why.NOT_FOUND, failure.message, 400)
         return failure
 
-    def _raw(self, need: Raw, call: Call) -> _Outcome:
+    def _raw(self, need: Raw, call: Call) -> Outcome:
         def chosen(status: int, pieces: Iterator[bytes]) -> bytes:
-            return _kept_lines(pieces, need.keep) if need.keep and status == 200 else b"".join(pieces)
+            return kept_lines(pieces, need.keep) if need.keep and status == 200 else b"".join(pieces)
 
         begun = time.monotonic()
         limit = need.timeout or self._session.timeout
@@ -398,7 +370,7 @@ class LiveReader:
         if reply.status == 401 and "/proxy/" not in need.path:
             raise unauthorized()
         if reply.status in (401, 403, 404):
-            return _failure(reply)
+            return failure_of(reply)
         at = self._sample(need, begun)
         return Body(reply.content.decode("utf-8", "replace"), reply.status, reply.seconds, at)
 
@@ -407,7 +379,7 @@ class LiveReader:
         first = self._sampled.setdefault(_first_sample(need), begun)
         return begun - first
 
-    def _dial(self, need: Dial, call: Call) -> _Outcome:
+    def _dial(self, need: Dial, call: Call) -> Outcome:
         from kubetriage.cluster.forward import dial
 
         call.begin(need.timeout)
@@ -415,7 +387,7 @@ class LiveReader:
         status, body = dial(self._session, need, call)
         self._api.reached = True
         at = self._sample(need, begun)
-        kept = _kept_lines(iter([body]), need.keep) if need.keep else body
+        kept = kept_lines(iter([body]), need.keep) if need.keep else body
         return Body(kept.decode("utf-8", "replace"), status, time.monotonic() - begun, at)
 
     def _note_date(self, path: str, headers: Mapping[str, str]) -> None:
@@ -430,121 +402,6 @@ class LiveReader:
             moment = moment.replace(tzinfo=timezone.utc)
         self.skew = moment - datetime.now(timezone.utc)
         self._clock = moment
-
-
-_IDLE_SECONDS = 5.0
-"""A thread without work ends after this time, so that a long --watch does not gather them."""
-
-
-class _Workers:
-    """A bounded number of daemon threads, started when there is work: a hanging one never holds up the exit."""
-
-    def __init__(self, most: int) -> None:
-        self._most = max(1, most)
-        self._tasks: deque[tuple[_Job, Callable[[_Job], None], queue.SimpleQueue[_Job]]] = deque()
-        self._wake = threading.Condition()
-        self._idle = 0
-        self._alive = 0
-
-    def submit(self, job: _Job, work: Callable[[_Job], None], done: queue.SimpleQueue[_Job]) -> None:
-        with self._wake:
-            self._tasks.append((job, work, done))
-            if self._idle >= len(self._tasks) or self._alive >= self._most:
-                self._wake.notify()
-                return
-            self._alive += 1
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def replace(self, job: _Job) -> None:
-        """Let another thread take the place of the one that hangs in a job."""
-        with self._wake:
-            if job.thread is None:
-                return
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            with self._wake:
-                self._idle += 1
-                self._wake.wait_for(lambda: self._tasks, _IDLE_SECONDS)
-                self._idle -= 1
-                if not self._tasks:
-                    self._alive -= 1
-                    return
-                job, work, done = self._tasks.popleft()
-                job.thread = threading.current_thread()
-            if not job.given_up:
-                work(job)
-                done.put(job)
-            if job.given_up:
-                # Another thread has taken this one's place.
-                return
-            # A waiting thread must not keep the reader and its connections.
-            del job, work, done
-
-
-def _object(content: bytes) -> Obj:
-    try:
-        document = json.loads(content)
-    except UnicodeDecodeError:
-        document = json.loads(content.decode("utf-8", "replace"))
-    if not isinstance(document, dict):
-        raise ValueError("not a JSON object")
-    return document
-
-
-def _keep(items: list[Any], need: List, resource: Resource, api_version: str, pages: _Pages) -> None:
-    for item in items:
-        if not isinstance(item, dict):
-            continue
-        # Lists of built-in resources leave these out of their items; kubectl puts them in.
-        item.setdefault("apiVersion", api_version)
-        item.setdefault("kind", resource.kind)
-        kept = strip(resource.plural, item)
-        shaped = need.shape(kept) if need.shape else kept
-        if shaped is None:
-            pages.dropped += 1
-        else:
-            pages.items.append(shaped)
-
-
-def _is_unserved(reply: Reply[bytes]) -> bool:
-    """Tell a path that the API server does not know from an object that does not exist."""
-    if reply.status != 404:
-        return False
-    try:
-        status = _object(reply.content)
-    except (ValueError, RecursionError):
-        return True
-    return not text(status, "details", "name") and not text(status, "details", "kind")
-
-
-def _failure(reply: Reply[bytes]) -> Failure:
-    """Return what a Status, or any other body of an error, says."""
-    words = ""
-    with contextlib.suppress(ValueError, RecursionError):
-        words = text(_object(reply.content), "message")
-    if not words:
-        words = " ".join(reply.content[:300].decode("utf-8", "replace").split())
-    if not words or words.startswith("<"):
-        page = ", an HTML page: perhaps a proxy or load balancer answered" if words else ""
-        words = f"HTTP status {reply.status}{page}"
-    why = _WHY.get(reply.status, Why.FORBIDDEN if reply.status == 401 else Why.FAILED)
-    return Failure(why, words, reply.status)
-
-
-def _kept_lines(pieces: Iterator[bytes], beginnings: tuple[str, ...]) -> bytes:
-    """Return the lines that begin with one of ``beginnings``, without ever holding the others."""
-    wanted = tuple(b.encode() for b in beginnings)
-    kept: list[bytes] = []
-    rest = b""
-    for piece in pieces:
-        lines = (rest + piece).split(b"\n")
-        rest = lines.pop()
-        kept += [line for line in lines if line.startswith(wanted)]
-    if rest.startswith(wanted):
-        kept.append(rest)
-    return b"".join(line + b"\n" for line in kept)
 
 
 def _first_sample(need: Need) -> Need:

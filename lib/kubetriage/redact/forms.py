@@ -148,5 +148,4 @@ def redact_forms(text: str) -> str:
     text = _sub(_DIRECTIVE, rf"\1{MARK}", text)
     text = _sub(_PROSE_IS, lambda m: m[1] + MARK if looks_secret(m[2]) else m[0], text)
     text = _sub(_XML, lambda m: m[0].replace(m[2], MARK) if withheld(m[1], m[2].strip()) else m[0], text)
-    text = _sub(_XML_ADD, lambda m: f'{m[1]}{MARK}"' if withheld(m[2], m[3]) else m[0], text)
-    return text
+    return _sub(_XML_ADD, lambda m: f'{m[1]}{MARK}"' if withheld(m[2], m[3]) else m[0], text)

@@ -1,0 +1,83 @@
+"""Reads what the API server replied: objects, the items of a list, and what an error says."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from kubetriage.cluster.api import Reply
+from kubetriage.cluster.secrets import strip
+from kubetriage.cluster.workers import Pages
+from kubetriage.needs import Failure, List, Why
+from kubetriage.values.fields import Obj, text
+from kubetriage.values.resources import Resource
+
+_WHY = {403: Why.FORBIDDEN, 404: Why.NOT_FOUND, 408: Why.TIMEOUT, 504: Why.TIMEOUT}
+
+
+def json_object(content: bytes) -> Obj:
+    """Return the JSON object of a body; ValueError where it is none."""
+    try:
+        document = json.loads(content)
+    except UnicodeDecodeError:
+        document = json.loads(content.decode("utf-8", "replace"))
+    if not isinstance(document, dict):
+        raise ValueError("not a JSON object")
+    return document
+
+
+def keep(items: list[Any], need: List, resource: Resource, api_version: str, pages: Pages) -> None:
+    """Add the items of one page to what has come, shaped as the need says."""
+    for item in items:
+        if not isinstance(item, dict):
+            continue
+        # Lists of built-in resources leave these out of their items; kubectl puts them in.
+        item.setdefault("apiVersion", api_version)
+        item.setdefault("kind", resource.kind)
+        kept = strip(resource.plural, item)
+        shaped = need.shape(kept) if need.shape else kept
+        if shaped is None:
+            pages.dropped += 1
+        else:
+            pages.items.append(shaped)
+
+
+def is_unserved(reply: Reply[bytes]) -> bool:
+    """Tell a path that the API server does not know from an object that does not exist."""
+    if reply.status != 404:
+        return False
+    try:
+        status = json_object(reply.content)
+    except (ValueError, RecursionError):
+        return True
+    return not text(status, "details", "name") and not text(status, "details", "kind")
+
+
+def failure_of(reply: Reply[bytes]) -> Failure:
+    """Return what a Status, or any other body of an error, says."""
+    words = ""
+    with contextlib.suppress(ValueError, RecursionError):
+        words = text(json_object(reply.content), "message")
+    if not words:
+        words = " ".join(reply.content[:300].decode("utf-8", "replace").split())
+    if not words or words.startswith("<"):
+        page = ", an HTML page: perhaps a proxy or load balancer answered" if words else ""
+        words = f"HTTP status {reply.status}{page}"
+    why = _WHY.get(reply.status, Why.FORBIDDEN if reply.status == 401 else Why.FAILED)
+    return Failure(why, words, reply.status)
+
+
+def kept_lines(pieces: Iterator[bytes], beginnings: tuple[str, ...]) -> bytes:
+    """Return the lines that begin with one of ``beginnings``, without ever holding the others."""
+    wanted = tuple(b.encode() for b in beginnings)
+    kept: list[bytes] = []
+    rest = b""
+    for piece in pieces:
+        lines = (rest + piece).split(b"\n")
+        rest = lines.pop()
+        kept += [line for line in lines if line.startswith(wanted)]
+    if rest.startswith(wanted):
+        kept.append(rest)
+    return b"".join(line + b"\n" for line in kept)
