@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
 from kubetriage.model import Evidence, EvidenceSource, Ref
+from kubetriage.readers.terminations import Termination
 from kubetriage.values.apiobject import ApiObject
 from kubetriage.values.fields import Obj, controller_of, dig, flag, labels, mapping, number, objects, text
-from kubetriage.values.times import human_duration, parse_time, precise_duration
+from kubetriage.values.times import human_duration, parse_time
 
 ContainerKind = Literal["init", "sidecar", "app", "ephemeral"]
 """``sidecar`` is an init container with restartPolicy Always (KEP-753)."""
@@ -28,76 +29,6 @@ _STATUS_LIST = {
     "app": "containerStatuses",
     "ephemeral": "ephemeralContainerStatuses",
 }
-
-_HARMLESS_SIGNALS = (*range(17, 24), 28)
-"""Signals that are ignored or stop a process unless it asks otherwise: SIGCHLD to SIGURG, SIGWINCH (signal(7))."""
-
-
-@dataclass(frozen=True)
-class Termination:
-    """One ended instance of a container (``ContainerStateTerminated``)."""
-
-    raw: Obj
-    at: str
-    """Field path of ``raw`` in the pod."""
-
-    @property
-    def exit_code(self) -> int | None:
-        """Exit code of PID 1; 128+n for signal n."""
-        return number(self.raw, "exitCode")
-
-    @property
-    def signal(self) -> int | None:
-        """Signal that ended it, from the exit code: containerd and CRI-O never fill ``signal``.
-
-        None for numbers of signals that end no process: such a code is the program's own (145 to 150: .NET's host).
-        """
-        given = number(self.raw, "signal")
-        if given:
-            return given
-        code = self.exit_code
-        signal = code - 128 if code is not None and 128 < code <= 192 else None
-        return None if signal in _HARMLESS_SIGNALS else signal
-
-    @property
-    def reason(self) -> str:
-        """``OOMKilled``, ``Error``, ``Completed``, ``StartError``, ``ContainerStatusUnknown`` and others."""
-        return text(self.raw, "reason")
-
-    @property
-    def message(self) -> str:
-        """The termination message (file or log tail), or the runtime's words."""
-        return text(self.raw, "message")
-
-    @property
-    def started(self) -> datetime | None:
-        """Start of the instance; None when it never started."""
-        return parse_time(self.raw.get("startedAt"))
-
-    @property
-    def finished(self) -> datetime | None:
-        """End of the instance."""
-        return parse_time(self.raw.get("finishedAt"))
-
-    @property
-    def lifetime(self) -> timedelta | None:
-        """How long the instance ran; None when a time is missing."""
-        if self.started is None or self.finished is None or self.finished < self.started:
-            return None
-        return self.finished - self.started
-
-    def age_words(self) -> str:
-        """Say at what age it ended, to follow a verb: `` 42s after its start``; empty when that is not known."""
-        if self.lifetime is None:
-            return ""
-        whole = precise_duration(self.lifetime)
-        return f" {whole} after its start" if self.lifetime >= timedelta(seconds=1) else " within a second of its start"
-
-    def evidence(self) -> Evidence:
-        """Quote exit code and reason."""
-        code = "unknown" if self.exit_code is None else str(self.exit_code)
-        value = f"exitCode {code}, reason {self.reason or '<none>'}"
-        return Evidence("status", self.at, value, text(self.raw, "finishedAt"))
 
 
 @dataclass(frozen=True)

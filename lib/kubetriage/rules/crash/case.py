@@ -10,7 +10,8 @@ from functools import cache, cached_property
 from kubetriage.model import Fix, Ref
 from kubetriage.needs import Get, Log
 from kubetriage.readers.events import Events
-from kubetriage.readers.pods import Container, Pod, Termination
+from kubetriage.readers.pods import Container, Pod
+from kubetriage.readers.terminations import Termination
 from kubetriage.snapshot import LogText, Lookup, Snapshot, State
 from kubetriage.values.fields import (
     Obj,

@@ -16,7 +16,8 @@ from datetime import timedelta
 from kubetriage.model import Confidence, Evidence, RuledOut
 from kubetriage.readers.events import Event
 from kubetriage.readers.logs import last_error
-from kubetriage.readers.pods import Container, Termination
+from kubetriage.readers.pods import Container
+from kubetriage.readers.terminations import Termination
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probes import MINIMUM_GRACE, Probe, ProbeKind, happened_in, probe_events, probe_of
 from kubetriage.values.fields import dig, number, text

@@ -10,7 +10,8 @@ from typing import Any
 
 from kubetriage.model import Confidence, Evidence, EvidenceSource, Finding, Fix, RuledOut, Severity
 from kubetriage.readers.logs import Address, LastError, addresses, bodies, last_error, last_line, without_goodbye
-from kubetriage.readers.pods import Container, Termination
+from kubetriage.readers.pods import Container
+from kubetriage.readers.terminations import Termination
 from kubetriage.redact import clean
 from kubetriage.rules.crash.case import Case
 from kubetriage.values.fields import Obj, objects, text

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.readers.events import Event
-from kubetriage.readers.pods import Container, Termination
+from kubetriage.readers.pods import Container
+from kubetriage.readers.terminations import Termination
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.program_output import mount_of
 from kubetriage.values.fields import mapping, objects, text, texts

@@ -10,7 +10,8 @@ from datetime import timedelta
 from kubetriage.model import Confidence, Evidence, Fix, Ref, RuledOut
 from kubetriage.readers import logs
 from kubetriage.readers.events import Event
-from kubetriage.readers.pods import Container, Pod, Termination
+from kubetriage.readers.pods import Container, Pod
+from kubetriage.readers.terminations import Termination
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probes import Failure, Probe, ProbeEvent, happened_in, probe_of
 from kubetriage.snapshot import LogText, Snapshot

@@ -12,7 +12,8 @@ from typing import Literal
 from kubetriage.model import Confidence, Evidence, Fix, Ref
 from kubetriage.needs import Get, Log, Need
 from kubetriage.readers.events import Event, Events, node_event_need, node_events
-from kubetriage.readers.pods import Container, Pod, Termination
+from kubetriage.readers.pods import Container, Pod
+from kubetriage.readers.terminations import Termination
 from kubetriage.rules.crash import case as crash
 from kubetriage.rules.memory import container_process, jvm_areas, memory_usage, node_memory, runtimes
 from kubetriage.rules.memory.budget import Amount, Area, Budget, Limit, Model, Proposal, propose, with_observed

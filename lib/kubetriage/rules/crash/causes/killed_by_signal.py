@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.readers.events import NEAR_NODE_EVENT, node_events
 from kubetriage.readers.logs import last_line
-from kubetriage.readers.pods import Container, Termination
+from kubetriage.readers.pods import Container
+from kubetriage.readers.terminations import Termination
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Attribution, Killer, attribute
 from kubetriage.values.fields import texts

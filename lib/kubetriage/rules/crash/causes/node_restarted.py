@@ -20,7 +20,8 @@ from datetime import timedelta
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.needs import Need
 from kubetriage.readers.events import NEAR_NODE_EVENT, node_event_need, node_events
-from kubetriage.readers.pods import Container, Termination
+from kubetriage.readers.pods import Container
+from kubetriage.readers.terminations import Termination
 from kubetriage.rules.crash.case import Case
 from kubetriage.values.fields import objects, text
 from kubetriage.values.times import parse_time

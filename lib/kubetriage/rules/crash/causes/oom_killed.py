@@ -21,7 +21,8 @@ import re
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
-from kubetriage.readers.pods import Container, Termination
+from kubetriage.readers.pods import Container
+from kubetriage.readers.terminations import Termination
 from kubetriage.rules.crash.case import Case
 from kubetriage.values.fields import text
 from kubetriage.values.quantity import format_bytes, format_mebibytes, parse_bytes

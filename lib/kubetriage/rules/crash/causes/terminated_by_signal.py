@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Finding, Fix, RuledOut, Severity
-from kubetriage.readers.pods import Termination
+from kubetriage.readers.terminations import Termination
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Attribution, Killer, attribute
 from kubetriage.rules.crash.signals import signal_meaning, signal_name
