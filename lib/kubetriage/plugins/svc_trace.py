@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
-from kubetriage.model import Diagnosis, Lines, NotSeen, Section, Severity, Table
+from kubetriage.model import Diagnosis, NotSeen, Severity
 from kubetriage.needs import Get, List, Need
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, not_seen, target_error
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.service import RULES
-from kubetriage.rules.service.case import WORKLOADS, Backend, Options, Trace, World
-from kubetriage.rules.service.causes.no_local_endpoints import local_policies
+from kubetriage.rules.service.case import Options, Trace
 from kubetriage.rules.service.client_policies import client_ref
-from kubetriage.rules.service.client_symptoms import SYMPTOMS, fits
+from kubetriage.rules.service.client_symptoms import SYMPTOMS
+from kubetriage.rules.service.cluster_view import WORKLOADS, Backend, World
 from kubetriage.rules.service.gateway_objects import GATEWAY_NAME_LABEL, GROUP, ROUTE_KINDS, Route
-from kubetriage.rules.service.hop_table import Verdict, chain, judge
+from kubetriage.rules.service.hop_table import judge
 from kubetriage.rules.service.ingress_entrances import CONTROLLER_SELECTOR, Entrance
 from kubetriage.rules.service.ingress_objects import Ingress
 from kubetriage.rules.service.pod_health import representatives, unready
-from kubetriage.rules.service.pod_listeners import tried
 from kubetriage.rules.service.routes_to_target import (
     address_trace,
     all_routes,
@@ -35,6 +33,8 @@ from kubetriage.rules.service.routes_to_target import (
     service_trace,
     services_for,
 )
+from kubetriage.rules.service.scan_shapes import scanned_node, scanned_pod
+from kubetriage.rules.service.trace_answer import diagnosis
 from kubetriage.rules.service.trace_reads import (
     GROUPS,
     client_needs,
@@ -51,7 +51,7 @@ from kubetriage.rules.service.trace_reads import (
 )
 from kubetriage.rules.shapes import events_of_pods, without_managed_fields
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import Obj, controller_of, labels, mapping, name_of, namespace_of, objects, text, uid_of
+from kubetriage.values.fields import labels, name_of, namespace_of, objects, uid_of
 from kubetriage.values.resources import BY_PLURAL
 from kubetriage.values.selectors import field_selector_matches, label_selector_matches
 
@@ -182,7 +182,7 @@ def _scan_needs(world: World, request: Request) -> Iterator[Need]:
     snapshot, namespace = world.snapshot, request.namespace
     for plural in ("services", "endpointslices", "networkpolicies", "ingresses"):
         yield List(plural, namespace, shape=without_managed_fields)
-    yield List("pods", namespace, shape=_pod_shape())
+    yield List("pods", namespace, shape=scanned_pod())
     yield List("ingressclasses")
     if served(snapshot, GROUP):
         for plural in (*ROUTE_KINDS, "gateways", "referencegrants"):
@@ -193,8 +193,8 @@ def _scan_needs(world: World, request: Request) -> Iterator[Need]:
     if empty:
         for plural in WORKLOADS:
             yield List(plural, namespace, shape=without_managed_fields)
-    if any(local_policies(b) for b in backends):
-        yield List("nodes", cached=True, shape=_scanned_node)
+    if any(b.local_policies for b in backends):
+        yield List("nodes", cached=True, shape=scanned_node)
     entrances = _scanned_entrances(world, request)
     if any(e.secrets for e in entrances):
         yield List("secrets", namespace, fields="type=kubernetes.io/tls")
@@ -217,66 +217,6 @@ def _scan_needs(world: World, request: Request) -> Iterator[Need]:
 
 def _is_pending(backend: Backend) -> bool:
     return backend.type == "LoadBalancer" and not objects(backend.service, "status", "loadBalancer", "ingress")
-
-
-def _pod_shape() -> Callable[[Obj], Obj]:
-    """Return what keeps of a pod that is well only what Services and policies look at.
-
-    What is equal in all pods of one controller, or on one node, is kept once.
-    """
-    pool: dict[tuple[str, str], Any] = {}
-
-    def shared(owner: str, part: str, value: Any) -> Any:
-        if pool.get((owner, part)) != value:
-            pool[owner, part] = value
-        return pool[owner, part]
-
-    def keep(raw: Obj) -> Obj:
-        kept = without_managed_fields(raw)
-        if Pod(raw).is_troubled:
-            return kept
-        owner = text(controller_of(raw), "uid")
-        metadata = {
-            k: shared(owner, k, v) if k in ("namespace", "labels", "annotations", "ownerReferences") else v
-            for k, v in mapping(kept, "metadata").items()
-        }
-        spec = {k: shared(str(v), k, v) for k, v in mapping(raw, "spec").items() if k in _SPEC}
-        for part in ("containers", "initContainers"):
-            containers = [{k: v for k, v in c.items() if k in _CONTAINER} for c in objects(raw, "spec", part)]
-            spec[part] = shared(owner, part, containers)
-        status = {k: v for k, v in mapping(raw, "status").items() if k in _STATUS}
-        status["phase"] = shared("", "phase", status.get("phase"))
-        conditions = [{k: v for k, v in c.items() if k in _CONDITION} for c in objects(raw, "status", "conditions")]
-        status["conditions"] = shared(owner, "conditions", conditions)
-        statuses = [{k: v for k, v in c.items() if k in _REPORTED} for c in objects(raw, "status", "containerStatuses")]
-        status["containerStatuses"] = [shared(owner, text(c, "name"), c) for c in statuses]
-        return {**kept, "metadata": metadata, "spec": spec, "status": status}
-
-    return keep
-
-
-_SPEC = ("nodeName", "hostNetwork", "hostname", "subdomain", "restartPolicy")
-_CONTAINER = (
-    "name",
-    "image",
-    "ports",
-    "readinessProbe",
-    "livenessProbe",
-    "startupProbe",
-    "restartPolicy",
-    "command",
-    "args",
-    "env",
-    "envFrom",
-)
-_CONDITION = ("type", "status", "reason", "message")
-_STATUS = ("phase", "reason", "message", "podIP", "podIPs")
-_REPORTED = ("name", "ready", "started", "restartCount", "state", "lastState")
-
-
-def _scanned_node(raw: Obj) -> Obj:
-    kept = {"name": name_of(raw), "labels": labels(raw, "metadata", "labels")}
-    return {"metadata": kept, "spec": {"taints": objects(raw, "spec", "taints")}}
 
 
 def _scanned(world: World, request: Request) -> list[Backend]:
@@ -313,7 +253,7 @@ def _scan(world: World, request: Request, options: Options) -> Answer:
             # What is below an entrance stands under its Services.
             verdict = replace(verdict, faults=tuple(f for f in verdict.faults if f.place.hop in hops))
         if request.show_all or any(f.severity is not Severity.NOTE for f in verdict.faults):
-            shown.append(_diagnosis(trace, gaps, verdict))
+            shown.append(diagnosis(trace, gaps, verdict))
     return Answer(tuple(shown), checked=checked)
 
 
@@ -350,7 +290,7 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
         if trace is not None and address is not None and (lacking := missing_port(address, trace)):
             errors.append(f"error: {lacking}")
         elif trace is not None:
-            diagnoses.append(_diagnosis(trace, _gaps(world, request, target, options), judge(trace)))
+            diagnoses.append(diagnosis(trace, _gaps(world, request, target, options), judge(trace)))
         elif target.resource == "url":
             errors.append(_unserved(world, target.name))
         else:
@@ -391,93 +331,6 @@ _WORDS = {
 def _in_words(gaps: tuple[NotSeen, ...]) -> tuple[NotSeen, ...]:
     """Name the lists that only a selector tells apart by what they are for."""
     return tuple(NotSeen(_WORDS.get(g.what, g.what), g.why) for g in gaps)
-
-
-def _diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Diagnosis:
-    head = next((f for f in verdict.faults if f.severity is not Severity.NOTE), None)
-    symptom = trace.options.symptom
-    tail: list[Section] = [Lines("Symptom", tuple(_symptom_lines(symptom, verdict)))] if symptom else []
-    made = [t for b in trace.services for t in tried(trace, b)] if trace.options.probe else []
-    if made:
-        tail.append(Lines("Probe", tuple(f"{t.what}: {'ok' if t.answered else 'failed'}, {t.said}" for t in made)))
-    dark = any(r.state == "not seen" for r in verdict.rows)
-    return Diagnosis(
-        command=PLUGIN.name,
-        target=trace.target,
-        summary=_summary(trace, verdict),
-        findings=tuple(f.finding() for f in verdict.faults),
-        not_seen=(*gaps, *_keys_unseen(trace)),
-        header=(("", head.cause if head is not None else "no fault seen" if dark else "ok"),),
-        lead=_lead(trace, verdict),
-        tail=tuple(tail),
-        manual=tuple(_manual(trace, verdict)),
-        extra={"hops": [r.as_json() for r in verdict.rows]},
-    )
-
-
-def _lead(trace: Trace, verdict: Verdict) -> tuple[Section, ...]:
-    """Draw the chain above the table of hops; neither where nothing leads to the target."""
-    rows = tuple((str(r.number), r.place.hop, r.object, r.state_text, r.evidence) for r in verdict.rows)
-    table = Table("", ("#", "HOP", "OBJECT", "STATE", "EVIDENCE"), rows)
-    lines = chain(trace, verdict)
-    return (*((Lines("", lines),) if lines else ()), *((table,) if rows else ()))
-
-
-def _keys_unseen(trace: Trace) -> Iterator[NotSeen]:
-    why = "left out of the dump" if trace.snapshot.source != "cluster" else "it could not be compared"
-    for use in trace.secrets:
-        if use.leaf is not None and not use.key:
-            yield NotSeen(f"tls.key of {use.name}, whether it fits the certificate", why)
-
-
-def _summary(trace: Trace, verdict: Verdict) -> str:
-    head = next((f for f in verdict.faults if f.severity is not Severity.NOTE), None)
-    if head is not None:
-        return head.message if head.proof != "inferred" else f"Nothing is proven broken; likely: {head.message}"
-    name = f"{trace.target.kind.lower()}/{trace.target.name}"
-    if trace.target.kind == "Pod" and not trace.backends:
-        return f"No Service selects {name}, so nothing leads to it."
-    dark = [r for r in verdict.rows if r.state == "not seen"]
-    if dark:
-        rows = ", ".join(str(r.number) for r in dark)
-        return f"No fault seen on the way to {name}; not seen: row{'s' if len(dark) > 1 else ''} {rows}."
-    return f"Every hop to {name} is in order."
-
-
-def _symptom_lines(symptom: str, verdict: Verdict) -> Iterator[str]:
-    yield f"{symptom}: {SYMPTOMS[symptom].excludes}"
-    problems = [f for f in verdict.faults if f.severity is not Severity.NOTE]
-    if not any(fits(symptom, f.cause) for f in problems):
-        yield "Nothing that was seen explains it" + (
-            "; the faults above would show as something else." if problems else "."
-        )
-
-
-_BY_HAND = {
-    "Pod": "get pods -l {selector} -o wide",
-    "Service": "describe service {name}",
-    "NetworkPolicy": "get networkpolicies -o yaml",
-    "Ingress": "describe ingress {name}",
-    "Secret": "get secret {name} -o jsonpath='{{.data.tls\\.crt}}' | base64 -d | openssl x509 -noout -text",
-    "Gateway": "describe gateway {name}",
-    "HTTPRoute": "describe httproute {name}",
-    "GRPCRoute": "describe grpcroute {name}",
-}
-
-
-def _manual(trace: Trace, verdict: Verdict) -> Iterator[tuple[str, str, str]]:
-    """Show the path by hand that this answer replaces."""
-    for row in verdict.rows:
-        ref = row.place.ref
-        backend = next((b for b in trace.backends if b.ref == ref), None)
-        words = _BY_HAND.get(row.place.hop if ref.kind == "Service" else ref.kind, "")
-        if row.place.part == "mesh":
-            words = "get peerauthentications -o yaml"
-        if row.place.hop == "Service" and "/" in row.place.part:
-            words = "get endpointslices -l kubernetes.io/service-name={name} -o yaml"
-        command = words.format(name=ref.name, selector=backend.selector_text if backend is not None else "")
-        if command:
-            yield f"kubectl -n {ref.namespace} {command}", row.evidence, f"row {row.number}: {row.state_text}"
 
 
 PLUGIN = Plugin(

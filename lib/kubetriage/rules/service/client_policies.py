@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from kubetriage.model import Ref
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.service import service_endpoints as eps
-from kubetriage.rules.service.case import Backend, Trace
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.network_policies import Decision, Direction, Peer, Verdict, decide, isolating
 from kubetriage.rules.service.policies_around_pods import peer_of, policies_of
 

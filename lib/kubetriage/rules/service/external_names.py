@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kubetriage.rules.service.case import Backend
+from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.values.patterns import lazy
 
 _IN_CLUSTER = lazy(r"([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.[a-z0-9.-]+)?\.?\Z", re.IGNORECASE)

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from kubetriage.model import Ref
 from kubetriage.readers.pods import Pod
-from kubetriage.rules.service.case import Place, World
+from kubetriage.rules.service.cluster_view import Place, World
 from kubetriage.rules.service.gateway_objects import (
     GATEWAY_NAME_LABEL,
     Gateway,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from kubetriage.model import Ref
 from kubetriage.readers.pods import Pod
-from kubetriage.rules.service.case import Backend, Place, World
+from kubetriage.rules.service.cluster_view import Backend, Place, World
 from kubetriage.rules.service.ingress_objects import (
     DEFAULT_CLASS_ANNOTATION,
     Ingress,
@@ -149,10 +149,11 @@ class Entrance:
         """Pods that look like the controller of the class, as far as pods were read."""
         if not self.controller:
             return ()
-        known = self.world.controllers
-        if self.controller not in known:
-            known[self.controller] = tuple(p for p in self.world.pods("") if is_controller(p, self.controller))
-        return known[self.controller]
+        controller = self.controller
+        return self.world.kept(
+            ("controller pods", controller),
+            lambda: tuple(p for p in self.world.pods("") if is_controller(p, controller)),
+        )
 
     @cached_property
     def secrets(self) -> tuple[SecretUse, ...]:
@@ -170,6 +171,20 @@ class Entrance:
                 self.world, place, self.ref, known.at if known else f"{entry.at}.secretName", merged
             )
         return tuple(found.values())
+
+
+def claims_on(world: World, host: str) -> list[tuple[Ingress, IngressPath]]:
+    """Return every path that an Ingress claims on a host, as far as Ingresses were read."""
+
+    def index() -> dict[str, list[tuple[Ingress, IngressPath]]]:
+        found: dict[str, list[tuple[Ingress, IngressPath]]] = {}
+        for raw in world.listing("ingresses").items:
+            ingress = Ingress(raw)
+            for path in ingress.claims:
+                found.setdefault(path.host.lower(), []).append((ingress, path))
+        return found
+
+    return world.kept("ingress claims", index).get(host.lower(), [])
 
 
 def is_controller(pod: Pod, controller: str) -> bool:

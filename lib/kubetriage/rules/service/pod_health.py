@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.readers.pods import Pod
-from kubetriage.rules.crash.causes import readiness_probe_failed
-from kubetriage.rules.service.case import Backend, Fault, fault, plural
+from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.hop_faults import Fault, fault, plural
 
 PODS_LOOKED_AT = 3
 """Unready pods of one Service whose events and logs are read."""
@@ -88,9 +88,7 @@ def troubles(backend: Backend) -> tuple[Trouble, ...]:
         found.setdefault(cause, (verdict, []))[1].append(pod)
     now = backend.world.now
     groups = [
-        Trouble(
-            cause, verdict, tuple(pods), cause != readiness_probe_failed.CODE and any(crashes(p, now) for p in pods)
-        )
+        Trouble(cause, verdict, tuple(pods), cause != "ReadinessProbeFailed" and any(crashes(p, now) for p in pods))
         for cause, (verdict, pods) in found.items()
     ]
     return tuple(sorted(groups, key=lambda t: -len(t.pods)))

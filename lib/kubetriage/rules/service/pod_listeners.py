@@ -13,7 +13,8 @@ from kubetriage.model import Evidence
 from kubetriage.needs import Dial, Raw
 from kubetriage.readers import logs
 from kubetriage.readers.pods import Container, Pod
-from kubetriage.rules.service.case import Backend, Trace
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.service_endpoints import ServicePort, find_port, probed_ports
 from kubetriage.values.fields import texts
 from kubetriage.values.patterns import lazy

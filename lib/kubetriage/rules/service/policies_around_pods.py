@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.service import service_endpoints as eps
-from kubetriage.rules.service.case import Backend
+from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.network_policies import Admission, Peer, admission, isolating, pod_peer
 from kubetriage.values.fields import Obj, name_of, namespace_of
 

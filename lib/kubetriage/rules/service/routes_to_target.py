@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from kubetriage.readers.pods import Pod
-from kubetriage.rules.service.case import Backend, Options, Trace, World
+from kubetriage.rules.service.case import Options, Trace
+from kubetriage.rules.service.cluster_view import Backend, World
 from kubetriage.rules.service.external_names import follow, in_cluster_target
 from kubetriage.rules.service.gateway_objects import ROUTE_KINDS, Route, hostnames_meet
 from kubetriage.rules.service.gateway_routes import Entry, Path

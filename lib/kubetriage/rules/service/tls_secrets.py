@@ -10,7 +10,7 @@ from functools import cached_property
 
 from kubetriage.model import Ref
 from kubetriage.readers.certificates import Certificate, CertificateError, chain_problem, read_pem
-from kubetriage.rules.service.case import Place, World
+from kubetriage.rules.service.cluster_view import Place, World
 from kubetriage.snapshot import Lookup
 from kubetriage.values.fields import Obj, mapping, text
 

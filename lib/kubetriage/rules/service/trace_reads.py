@@ -10,14 +10,14 @@ from kubetriage.needs import Dial, Get, List, Log, Need, Raw
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.case import owner_needs
 from kubetriage.rules.service import service_endpoints as eps
-from kubetriage.rules.service.case import WORKLOADS, Backend, Options, World, template_labels
-from kubetriage.rules.service.causes.mesh_mtls_mismatch import in_mesh
-from kubetriage.rules.service.causes.no_local_endpoints import local_policies
+from kubetriage.rules.service.case import Options
 from kubetriage.rules.service.client_policies import DNS_NAMESPACE
+from kubetriage.rules.service.cluster_view import WORKLOADS, Backend, World, template_labels
 from kubetriage.rules.service.external_names import in_cluster_target
 from kubetriage.rules.service.gateway_objects import GATEWAY_NAME_LABEL, GROUP, ROUTE_KINDS
 from kubetriage.rules.service.gateway_routes import Entry, Path
 from kubetriage.rules.service.ingress_entrances import CONTROLLER_SELECTOR, Entrance
+from kubetriage.rules.service.mesh_policies import in_mesh
 from kubetriage.rules.service.pod_health import PODS_LOOKED_AT, representatives
 from kubetriage.rules.service.pod_listeners import pod_numbers, service_proxy, vouched
 from kubetriage.rules.service.policies_around_pods import OTHER_POLICY_APIS
@@ -69,7 +69,7 @@ def service_needs(world: World, namespace: str, name: str, options: Options) -> 
         yield from _pod_needs(backend)
     elif backend.slice_list.complete and not backend.endpoints.items:
         yield List("endpointslices", namespace)
-    if local_policies(backend):
+    if backend.local_policies:
         yield List("nodes", cached=True, shape=lean_node)
     if backend.type == "LoadBalancer" and not objects(backend.service, "status", "loadBalancer", "ingress"):
         yield List("events", namespace, fields=f"involvedObject.uid={backend.ref.uid}")

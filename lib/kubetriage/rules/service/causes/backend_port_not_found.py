@@ -14,7 +14,9 @@ Source: networking.k8s.io/v1 ServiceBackendPort; Gateway API BackendObjectRefere
 from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Fix, Severity
-from kubetriage.rules.service.case import Backend, Fault, Trace, fault
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.ingress_objects import IngressPath
 

@@ -14,9 +14,11 @@ Source: networking.k8s.io/v1 IngressServiceBackend.name; Gateway API ResolvedRef
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Fix, Severity
-from kubetriage.rules.service.case import Backend, Fault, Place, Trace, fault
-from kubetriage.rules.service.causes.service_not_found import hint
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Backend, Place
 from kubetriage.rules.service.gateway_routes import Path, controller_says
+from kubetriage.rules.service.hop_faults import Fault, fault
+from kubetriage.rules.service.services_alike import meant_service
 from kubetriage.values.fields import name_of, text
 from kubetriage.values.nearest import nearest
 
@@ -58,7 +60,8 @@ def _fault(
     return fault(
         CODE,
         place,
-        f"{who} {sends} to svc/{backend.name}, which does not exist in namespace {backend.namespace}.{hint(backend)}",
+        f"{who} {sends} to svc/{backend.name}, which does not exist in namespace {backend.namespace}."
+        f"{meant_service(backend)}",
         severity=severity,
         confidence=Confidence.LIKELY if backend.lookup.presumed and not here else Confidence.CONFIRMED,
         evidence=[

@@ -13,7 +13,8 @@ Source: kubernetes cluster/addons/dns; kubelet clusterDNS.
 from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Fix
-from kubetriage.rules.service.case import Fault, Trace, fault, plural
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.hop_faults import Fault, fault, plural
 
 CODE = "DNSNotReady"
 

@@ -15,8 +15,9 @@ import ipaddress
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Fix, Severity
-from kubetriage.rules.service.case import Fault, Trace, fault
+from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.external_names import follow, in_cluster_target
+from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.values.patterns import lazy
 
 CODE = "ExternalNameInvalid"

@@ -12,7 +12,8 @@ Source: Gateway API v1 GatewaySpec.gatewayClassName.
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Fix
-from kubetriage.rules.service.case import Fault, Trace, fault
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.values.fields import name_of
 from kubetriage.values.nearest import nearest
 

@@ -14,7 +14,8 @@ UnsupportedAddress), GatewayClassConditionStatusAccepted.
 from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Fix
-from kubetriage.rules.service.case import Fault, Trace, fault
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.values.fields import condition, text
 
 CODE = "GatewayNotAccepted"

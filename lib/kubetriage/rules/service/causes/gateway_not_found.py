@@ -13,7 +13,8 @@ Source: Gateway API v1 ParentReference.
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Fix
-from kubetriage.rules.service.case import Fault, Trace, fault
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.values.fields import name_of, namespace_of
 from kubetriage.values.nearest import nearest
 

@@ -17,8 +17,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.model import Evidence, Fix, Severity
-from kubetriage.rules.service.case import Fault, Place, Trace, age_of, fault
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Place
 from kubetriage.rules.service.gateway_routes import Entry
+from kubetriage.rules.service.hop_faults import Fault, age_of, fault
 from kubetriage.values.fields import Obj, text
 from kubetriage.values.times import human_duration
 

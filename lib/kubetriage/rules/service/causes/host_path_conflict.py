@@ -17,8 +17,9 @@ conflicts to the controller.
 from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Fix, Severity
-from kubetriage.rules.service.case import Fault, Trace, fault
-from kubetriage.rules.service.ingress_entrances import Entrance
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.hop_faults import Fault, fault
+from kubetriage.rules.service.ingress_entrances import Entrance, claims_on
 from kubetriage.rules.service.ingress_objects import Ingress, IngressPath
 
 CODE = "HostPathConflict"
@@ -35,7 +36,7 @@ def check(trace: Trace) -> Iterator[Fault]:
             continue
         rivals: dict[tuple[str, str], tuple[Ingress, list[tuple[IngressPath, IngressPath]]]] = {}
         for path in mine.claims:
-            for other, theirs in trace.world.claims(path.host):
+            for other, theirs in claims_on(trace.world, path.host):
                 if theirs.claim == path.claim and not _apart(mine, other):
                     rivals.setdefault((other.namespace, other.name), (other, []))[1].append((path, theirs))
         yield from _shadows(trace, entrance)
@@ -62,7 +63,7 @@ def _shadows(trace: Trace, entrance: Entrance) -> Iterator[Fault]:
     prefixes = [p for p in mine.claims if p.kind in ("Prefix", "ImplementationSpecific")]
     regex = ""
     for p in prefixes:
-        for other, _ in trace.world.claims(p.host):
+        for other, _ in claims_on(trace.world, p.host):
             if (other.namespace, other.name) == (mine.namespace, mine.name) or other.any_class != mine.any_class:
                 continue
             if other.uses_regex:

@@ -13,7 +13,8 @@ Source: networking.k8s.io/v1 IngressSpec.ingressClassName.
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Fix, Severity
-from kubetriage.rules.service.case import Fault, Trace, fault
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.ingress_entrances import PROVIDER_CLASSES, Entrance
 from kubetriage.values.fields import name_of
 from kubetriage.values.nearest import nearest

@@ -14,7 +14,8 @@ Source: the DefaultIngressClass admission plugin (create only; newest default wi
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Fix, Severity
-from kubetriage.rules.service.case import Fault, Trace, fault
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.values.fields import name_of, text
 
 CODE = "IngressClassNotSet"

@@ -17,7 +17,8 @@ from datetime import timedelta
 
 from kubetriage.model import Confidence, Evidence, Fix, Severity
 from kubetriage.readers.pods import Pod
-from kubetriage.rules.service.case import Fault, Trace, age_of, fault, plural
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.hop_faults import Fault, age_of, fault, plural
 from kubetriage.rules.service.ingress_entrances import OWN_PROXIES, PROVIDER_CONTROLLERS, Entrance
 from kubetriage.values.times import human_duration
 

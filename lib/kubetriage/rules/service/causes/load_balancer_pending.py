@@ -17,7 +17,9 @@ from datetime import timedelta
 
 from kubetriage.model import Confidence, Evidence, Fix, Severity
 from kubetriage.readers.events import Events
-from kubetriage.rules.service.case import Backend, Fault, Trace, age_of, fault
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.hop_faults import Fault, age_of, fault
 from kubetriage.values.fields import objects, text
 from kubetriage.values.times import human_duration
 

@@ -14,24 +14,14 @@ the workload's port).
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Fix
-from kubetriage.readers.pods import Pod
 from kubetriage.rules.service import service_endpoints as eps
-from kubetriage.rules.service.case import Backend, Fault, Trace, fault
+from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import clients
-from kubetriage.rules.service.selector_edits import selects
-from kubetriage.values.fields import Obj, labels, mapping, name_of, namespace_of, text
+from kubetriage.rules.service.hop_faults import Fault, fault
+from kubetriage.rules.service.mesh_policies import in_mesh, mode_in_force
+from kubetriage.values.fields import name_of, namespace_of
 
 CODE = "MeshMTLSMismatch"
-
-_ROOT = "istio-system"
-"""Istio's root namespace unless the mesh configuration names another."""
-
-
-def in_mesh(pod: Pod) -> bool:
-    """Tell whether a pod's connections go through the mesh: injected proxy or ambient mode."""
-    return (
-        any(c.name == "istio-proxy" for c in pod.containers) or pod.labels.get("istio.io/dataplane-mode") == "ambient"
-    )
 
 
 def check(trace: Trace) -> Iterator[Fault]:
@@ -43,7 +33,7 @@ def check(trace: Trace) -> Iterator[Fault]:
             continue
         for port in backend.ports:
             number = eps.find_port(pods[0].raw, port.target, port.protocol)
-            policy, mode = mode_in_force(trace, backend, pods[0], number)
+            policy, mode = mode_in_force(backend, pods[0], number)
             if mode == "STRICT":
                 where = f"{namespace_of(policy)}/{name_of(policy)}"
                 yield fault(
@@ -67,21 +57,3 @@ def check(trace: Trace) -> Iterator[Fault]:
                     short=f"mTLS STRICT ({where}), pod/{plain[0].name} is outside the mesh",
                 )
                 break
-
-
-def mode_in_force(trace: Trace, backend: Backend, pod: Pod, port: int | None) -> tuple[Obj, str]:
-    """Return the PeerAuthentication that decides for a pod's port, and its mode; PERMISSIVE when none does."""
-    policies = trace.world.listing("peerauthentications").items
-    own = [p for p in policies if namespace_of(p) == backend.namespace]
-    workload = [p for p in own if selects(labels(p, "spec", "selector", "matchLabels"), pod.labels)]
-    for policy in workload:
-        mode = text(mapping(policy, "spec", "portLevelMtls", str(port)), "mode")
-        if mode not in ("", "UNSET"):
-            return policy, mode
-    wide = [p for p in own if not mapping(p, "spec", "selector", "matchLabels")]
-    root = [p for p in policies if namespace_of(p) == _ROOT and not mapping(p, "spec", "selector", "matchLabels")]
-    for policy in (*workload, *wide, *root):
-        mode = text(policy, "spec", "mtls", "mode")
-        if mode not in ("", "UNSET"):
-            return policy, mode
-    return {}, "PERMISSIVE"

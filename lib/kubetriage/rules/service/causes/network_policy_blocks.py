@@ -15,8 +15,10 @@ import json
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Fix, Ref, Severity
-from kubetriage.rules.service.case import Backend, Fault, Trace, fault
+from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import Crossing, crossings
+from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.network_policies import ports_text
 from kubetriage.rules.service.policies_around_pods import PortAdmission, admissions, others
 from kubetriage.rules.service.service_endpoints import find_port

@@ -14,8 +14,10 @@ Source: networking.k8s.io/v1 NetworkPolicy.
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Fix, Ref, Severity
-from kubetriage.rules.service.case import Backend, Fault, Trace, fault
+from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import crossings, dns_egress
+from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.policies_around_pods import PortAdmission, admissions
 from kubetriage.rules.service.selector_edits import matches_labels
 from kubetriage.values.fields import name_of

@@ -18,7 +18,9 @@ from datetime import timedelta
 
 from kubetriage.model import Confidence, Evidence, Fix, Ref, Severity
 from kubetriage.rules.service import service_endpoints as eps
-from kubetriage.rules.service.case import Backend, Fault, Trace, age_of, fault, plural
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.hop_faults import Fault, age_of, fault, plural
 from kubetriage.values.fields import dig, labels, name_of
 from kubetriage.values.times import parse_time
 

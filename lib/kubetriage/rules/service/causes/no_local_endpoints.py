@@ -16,7 +16,9 @@ from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Fix, Severity
 from kubetriage.readers.pods import Pod
-from kubetriage.rules.service.case import Backend, Fault, Trace, fault, plural
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.hop_faults import Fault, fault, plural
 from kubetriage.values.fields import Obj, labels, name_of, objects, text
 
 CODE = "NoLocalEndpoints"
@@ -24,22 +26,10 @@ CODE = "NoLocalEndpoints"
 _EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 
 
-def local_policies(backend: Backend) -> tuple[str, ...]:
-    """Return the traffic policies of a Service that are Local and matter for its type."""
-    service = backend.service
-    found = []
-    if text(service, "spec", "internalTrafficPolicy") == "Local" and not backend.headless:
-        found.append("internalTrafficPolicy")
-    outside = backend.type in ("NodePort", "LoadBalancer") or bool(objects(service, "spec", "externalIPs"))
-    if text(service, "spec", "externalTrafficPolicy") == "Local" and outside:
-        found.append("externalTrafficPolicy")
-    return tuple(found)
-
-
 def check(trace: Trace) -> Iterator[Fault]:
     """Judge each Service with a Local policy."""
     for backend in trace.services:
-        policies = local_policies(backend)
+        policies = backend.local_policies
         serving = {e.node for e in backend.endpoints.items if e.takes_traffic}
         if not policies or not serving:
             continue

@@ -18,7 +18,9 @@ from collections.abc import Iterator
 from kubetriage.model import Confidence, Evidence, Fix, Ref
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.case import ControllerCase
-from kubetriage.rules.service.case import Backend, Fault, Trace, fault, plural, template_labels
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Backend, template_labels
+from kubetriage.rules.service.hop_faults import Fault, fault, plural
 from kubetriage.rules.service.selector_edits import selects
 from kubetriage.values.fields import Obj, number
 

@@ -14,7 +14,8 @@ Source: EndpointSlice conditions follow the pod's Ready condition (k8s.io/endpoi
 from collections.abc import Iterator
 
 from kubetriage.model import Severity
-from kubetriage.rules.service.case import Fault, Trace
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.hop_faults import Fault
 from kubetriage.rules.service.pod_health import pods_fault, share, troubles, unready
 
 CODE = "PodsCrashing"

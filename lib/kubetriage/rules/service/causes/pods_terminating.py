@@ -14,8 +14,9 @@ Source: KEP-1669 (ProxyTerminatingEndpoints); kubernetes pkg/proxy/topology.go C
 from collections.abc import Iterator
 
 from kubetriage.model import Finding, Fix, Severity
-from kubetriage.rules.crash.causes import stuck_terminating
-from kubetriage.rules.service.case import Backend, Fault, Trace, fault, plural
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.hop_faults import Fault, fault, plural
 from kubetriage.values.fields import text, texts
 
 CODE = "PodsTerminating"
@@ -65,7 +66,7 @@ def check(trace: Trace) -> Iterator[Fault]:
 
 def _stuck(backend: Backend) -> Finding | None:
     """Return what the crash rules say of a pod that should have been gone."""
-    found = (f for p in backend.pods for f in backend.world.crash(p) if f.cause == stuck_terminating.CODE)
+    found = (f for p in backend.pods for f in backend.world.crash(p) if f.cause == "StuckTerminating")
     return next((f for f in found if f.severity is Severity.ERROR), None)
 
 

@@ -14,9 +14,11 @@ Source: Gateway API ReferenceGrant; ResolvedRefs reason RefNotPermitted.
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Fix, Ref
-from kubetriage.rules.service.case import Fault, Place, Trace, fault
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Place
 from kubetriage.rules.service.gateway_objects import grant_yaml, granted
 from kubetriage.rules.service.gateway_routes import controller_says
+from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.values.fields import text
 
 CODE = "ReferenceNotGranted"

@@ -13,8 +13,9 @@ Source: Gateway API v1 HTTPRouteSpec.hostnames, RouteReasonNoMatchingListenerHos
 from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Fix
-from kubetriage.rules.service.case import Fault, Trace, fault
+from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.gateway_routes import controller_says
+from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.values.fields import text
 
 CODE = "RouteHostnameMismatch"

@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.model import Confidence, Evidence, Fix, Severity
-from kubetriage.rules.service.case import Fault, Trace, age_of, fault
+from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.gateway_objects import ParentRef, is_stale
 from kubetriage.rules.service.gateway_routes import Attachment, Entry, Path, controller_says
+from kubetriage.rules.service.hop_faults import Fault, age_of, fault
 from kubetriage.values.fields import dig, mapping, objects, text
 
 CODE = "RouteNotAccepted"

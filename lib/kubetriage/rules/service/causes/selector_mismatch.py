@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kubetriage.model import Confidence, Evidence, Fix, Ref
-from kubetriage.rules.service.case import Backend, Fault, Trace, fault, plural, template_labels
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Backend, template_labels
+from kubetriage.rules.service.hop_faults import Fault, fault, plural
 from kubetriage.rules.service.selector_edits import Edit, matches_labels, selector_edit, selects
 from kubetriage.values.fields import Obj, dig, labels, name_of, uid_of
 

@@ -18,7 +18,9 @@ from collections.abc import Iterator
 from kubetriage.model import Evidence, Fix, Ref, Severity
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.service import service_endpoints as eps
-from kubetriage.rules.service.case import Backend, Fault, Trace, fault, plural
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.hop_faults import Fault, fault, plural
 from kubetriage.values.fields import objects, text, texts
 from kubetriage.values.patterns import lazy
 

@@ -13,7 +13,8 @@ Source: k8s.io/endpointslice utils.go podToEndpoint.
 from collections.abc import Iterator
 
 from kubetriage.model import Severity
-from kubetriage.rules.service.case import Fault, Trace
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.hop_faults import Fault
 from kubetriage.rules.service.pod_health import pods_fault, share, troubles, unready
 
 CODE = "SomePodsNotReady"

@@ -19,7 +19,9 @@ from collections.abc import Iterator
 from kubetriage.model import Confidence, Evidence, Fix, Severity
 from kubetriage.rules.service import pod_listeners
 from kubetriage.rules.service import service_endpoints as eps
-from kubetriage.rules.service.case import Backend, Fault, Trace, fault
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.target_ports import target_fix
 
 CODE = "TargetPortMismatch"

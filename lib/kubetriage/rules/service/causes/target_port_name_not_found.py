@@ -16,7 +16,8 @@ stays.
 from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Fix, Severity
-from kubetriage.rules.service.case import Fault, Trace, fault, plural
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.hop_faults import Fault, fault, plural
 from kubetriage.rules.service.target_ports import NamedPort, common_number, named_ports, target_fix
 
 CODE = "TargetPortNameNotFound"

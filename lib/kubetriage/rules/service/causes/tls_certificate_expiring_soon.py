@@ -13,7 +13,8 @@ Source: RFC 5280 4.1.2.5; cert-manager renews at two thirds of the lifetime.
 from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Fix, Severity
-from kubetriage.rules.service.case import Fault, Trace, fault
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.tls_secrets import LONG_LIVED, SOON
 from kubetriage.values.times import format_time, human_duration
 

@@ -14,7 +14,8 @@ Source: RFC 6125 6.4.3, RFC 2818; browsers and Go ignore the common name.
 from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Fix, Severity
-from kubetriage.rules.service.case import Fault, Trace, fault
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.ingress_objects import secret_for
 
 CODE = "TLSHostMismatch"

@@ -13,7 +13,8 @@ Source: Go crypto/tls X509KeyPair ("private key does not match public key"), Ope
 from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Fix
-from kubetriage.rules.service.case import Fault, Trace, fault
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.hop_faults import Fault, fault
 
 CODE = "TLSKeyMismatch"
 

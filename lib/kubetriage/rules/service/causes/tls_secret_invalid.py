@@ -14,7 +14,8 @@ Source: core/v1 SecretTypeTLS; RFC 8446 4.4.2 for the order of the chain.
 from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Fix, Severity
-from kubetriage.rules.service.case import Fault, Trace, fault
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.tls_secrets import SecretUse
 
 CODE = "TLSSecretInvalid"

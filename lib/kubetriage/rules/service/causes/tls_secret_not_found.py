@@ -15,7 +15,8 @@ Source: networking.k8s.io/v1 IngressTLS.secretName: a Secret in the Ingress's ow
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Fix
-from kubetriage.rules.service.case import Fault, Trace, fault
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.values.fields import name_of, namespace_of, text
 from kubetriage.values.nearest import nearest
 

@@ -1,0 +1,100 @@
+"""Makes the answer of a judged trace: its sentence, its sections, and the path by hand that it replaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.model import Diagnosis, Lines, NotSeen, Section, Severity, Table
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.client_symptoms import SYMPTOMS, fits
+from kubetriage.rules.service.hop_table import Verdict
+from kubetriage.rules.service.pod_listeners import tried
+from kubetriage.rules.service.way_drawing import chain
+
+
+def diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Diagnosis:
+    """Put a judged trace into words: header, chain, table of hops, findings, and what was not seen."""
+    head = next((f for f in verdict.faults if f.severity is not Severity.NOTE), None)
+    symptom = trace.options.symptom
+    tail: list[Section] = [Lines("Symptom", tuple(_symptom_lines(symptom, verdict)))] if symptom else []
+    made = [t for b in trace.services for t in tried(trace, b)] if trace.options.probe else []
+    if made:
+        tail.append(Lines("Probe", tuple(f"{t.what}: {'ok' if t.answered else 'failed'}, {t.said}" for t in made)))
+    dark = any(r.state == "not seen" for r in verdict.rows)
+    return Diagnosis(
+        command="svc-trace",
+        target=trace.target,
+        summary=_summary(trace, verdict),
+        findings=tuple(f.finding() for f in verdict.faults),
+        not_seen=(*gaps, *_keys_unseen(trace)),
+        header=(("", head.cause if head is not None else "no fault seen" if dark else "ok"),),
+        lead=_lead(trace, verdict),
+        tail=tuple(tail),
+        manual=tuple(_manual(trace, verdict)),
+        extra={"hops": [r.as_json() for r in verdict.rows]},
+    )
+
+
+def _lead(trace: Trace, verdict: Verdict) -> tuple[Section, ...]:
+    """Draw the chain above the table of hops; neither where nothing leads to the target."""
+    rows = tuple((str(r.number), r.place.hop, r.object, r.state_text, r.evidence) for r in verdict.rows)
+    table = Table("", ("#", "HOP", "OBJECT", "STATE", "EVIDENCE"), rows)
+    lines = chain(trace, verdict)
+    return (*((Lines("", lines),) if lines else ()), *((table,) if rows else ()))
+
+
+def _keys_unseen(trace: Trace) -> Iterator[NotSeen]:
+    why = "left out of the dump" if trace.snapshot.source != "cluster" else "it could not be compared"
+    for use in trace.secrets:
+        if use.leaf is not None and not use.key:
+            yield NotSeen(f"tls.key of {use.name}, whether it fits the certificate", why)
+
+
+def _summary(trace: Trace, verdict: Verdict) -> str:
+    head = next((f for f in verdict.faults if f.severity is not Severity.NOTE), None)
+    if head is not None:
+        return head.message if head.proof != "inferred" else f"Nothing is proven broken; likely: {head.message}"
+    name = f"{trace.target.kind.lower()}/{trace.target.name}"
+    if trace.target.kind == "Pod" and not trace.backends:
+        return f"No Service selects {name}, so nothing leads to it."
+    dark = [r for r in verdict.rows if r.state == "not seen"]
+    if dark:
+        rows = ", ".join(str(r.number) for r in dark)
+        return f"No fault seen on the way to {name}; not seen: row{'s' if len(dark) > 1 else ''} {rows}."
+    return f"Every hop to {name} is in order."
+
+
+def _symptom_lines(symptom: str, verdict: Verdict) -> Iterator[str]:
+    yield f"{symptom}: {SYMPTOMS[symptom].excludes}"
+    problems = [f for f in verdict.faults if f.severity is not Severity.NOTE]
+    if not any(fits(symptom, f.cause) for f in problems):
+        yield "Nothing that was seen explains it" + (
+            "; the faults above would show as something else." if problems else "."
+        )
+
+
+_BY_HAND = {
+    "Pod": "get pods -l {selector} -o wide",
+    "Service": "describe service {name}",
+    "NetworkPolicy": "get networkpolicies -o yaml",
+    "Ingress": "describe ingress {name}",
+    "Secret": "get secret {name} -o jsonpath='{{.data.tls\\.crt}}' | base64 -d | openssl x509 -noout -text",
+    "Gateway": "describe gateway {name}",
+    "HTTPRoute": "describe httproute {name}",
+    "GRPCRoute": "describe grpcroute {name}",
+}
+
+
+def _manual(trace: Trace, verdict: Verdict) -> Iterator[tuple[str, str, str]]:
+    """Show the path by hand that this answer replaces."""
+    for row in verdict.rows:
+        ref = row.place.ref
+        backend = next((b for b in trace.backends if b.ref == ref), None)
+        words = _BY_HAND.get(row.place.hop if ref.kind == "Service" else ref.kind, "")
+        if row.place.part == "mesh":
+            words = "get peerauthentications -o yaml"
+        if row.place.hop == "Service" and "/" in row.place.part:
+            words = "get endpointslices -l kubernetes.io/service-name={name} -o yaml"
+        command = words.format(name=ref.name, selector=backend.selector_text if backend is not None else "")
+        if command:
+            yield f"kubectl -n {ref.namespace} {command}", row.evidence, f"row {row.number}: {row.state_text}"
