@@ -1,10 +1,9 @@
-"""Errors in the entries of log libraries, in JSON, and in plain words: shells, npm, nginx, banners."""
+"""Errors in the text entries of log libraries, and in plain words: shells, npm, nginx, banners."""
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 
 from kubetriage.readers.logs.addresses import failure_kind
 from kubetriage.readers.logs.levels import (
@@ -13,16 +12,12 @@ from kubetriage.readers.logs.levels import (
     LOG_LINE,
     LOGFMT_LEVEL,
     LOWER_LEVEL,
-    MONGO_LEVELS,
     level_of,
-    weight_of_level,
 )
 from kubetriage.readers.logs.stacks import CLASS_ONLY, FRAME, continued, read_head
-from kubetriage.readers.logs.text import MAX_LINE, LastError, Log, Weight, read_json
+from kubetriage.readers.logs.text import MAX_LINE, LastError, Log, Weight, with_cause
 from kubetriage.readers.logs.traces import GO_LOG
-from kubetriage.values.fields import Obj, dig, text
 from kubetriage.values.patterns import lazy
-from kubetriage.values.times import parse_time
 
 # What may follow the level before the message: process, thread, logger, source position.
 _AFTER_LEVEL = lazy(
@@ -157,9 +152,6 @@ def read_nginx(log: Log, at: int, body: str) -> LastError | None:
 
 def read_leveled(log: Log, at: int, body: str) -> LastError | None:
     """Read a line that carries a level: a log library's text form, klog, or logfmt."""
-    # The text of a field is a log of its own.
-    from kubetriage.readers.logs.errors import last_error
-
     level = level_of(body)
     if level not in ("fatal", "error"):
         return None
@@ -169,7 +161,7 @@ def read_leveled(log: Log, at: int, body: str) -> LastError | None:
         fields = {m[1]: _unquote(m[2]) for m in _LOGFMT_FIELD.finditer(body)}
         words = fields.get("msg") or fields.get("message") or ""
         cause = fields.get("err") or fields.get("error") or fields.get("cause") or ""
-        summary = _joined(words, cause) or body
+        summary = with_cause(words, cause) or body
         return log.error(at, at + 1, "logfmt", weight, summary)
     klog = KLOG.match(body)
     if klog is not None:
@@ -177,7 +169,7 @@ def read_leveled(log: Log, at: int, body: str) -> LastError | None:
         quoted = re.match(r"\"((?:[^\"\\]|\\.){0,4000})\"(.*)", words)
         if quoted is not None:
             fields = {m[1]: _unquote(m[2]) for m in _LOGFMT_FIELD.finditer(quoted[2])}
-            words = _joined(quoted[1], fields.get("err") or fields.get("error") or "")
+            words = with_cause(quoted[1], fields.get("err") or fields.get("error") or "")
         return log.error(at, at + 1, "go", weight, words or body, "klog")
     summary = body
     upper, lower = LEVEL.search(body[:200]), LOWER_LEVEL.search(body[:200])
@@ -195,7 +187,7 @@ def read_leveled(log: Log, at: int, body: str) -> LastError | None:
             while end < len(log.lines) and re.match(r"\s{2,}\S", log.body(end)) and end - at < 40:
                 rows.append(log.body(end).strip())
                 end += 1
-            inner = last_error("\n".join(rows)) if rows and any(read_head(r) for r in rows) else None
+            inner = log.nested("\n".join(rows)) if rows and any(read_head(r) for r in rows) else None
             if inner is not None:
                 return log.error(at, end, "dotnet", weight, inner.summary, inner.name)
             message = rows[0] if rows else body
@@ -222,93 +214,6 @@ def _unquote(value: str) -> str:
         except ValueError:
             return value.strip('"')
     return value
-
-
-def _joined(words: str, cause: str) -> str:
-    if not cause or cause in words:
-        return words
-    return f"{words}: {cause}" if words else cause
-
-
-# Names of fields in JSON log lines, by the libraries and platforms that write them: zap, slog, pino, bunyan, logrus,
-# ECS, GCP, Serilog, structlog, python-json-logger, GELF.
-_LEVEL_KEYS = (
-    "level", "severity", "log.level", "lvl", "@l", "Level", "levelname", "@level", "LogLevel", "loglevel",
-)  # fmt: skip
-_MESSAGE_KEYS = (
-    "msg", "message", "@m", "RenderedMessage", "@mt", "MessageTemplate", "Message", "event", "textPayload",
-    "short_message", "State.Message",
-)  # fmt: skip
-_STACK_KEYS = (
-    "stack_trace", "stacktrace", "stack", "exc_info", "@x", "exception", "Exception", "error.stack_trace", "traceback",
-    "trace", "exc_text",
-)  # fmt: skip
-
-
-def read_json_error(log: Log, at: int, body: str) -> LastError | None:
-    """Read a JSON log line of level error or worse (zap, slog, pino, bunyan, logrus, ECS, GCP, Serilog, Python)."""
-    # The text of a field is a log of its own.
-    from kubetriage.readers.logs.errors import last_error
-
-    if '"' not in body:
-        return None
-    entry = read_json(body)
-    if not entry:
-        return None
-    levels = (*(entry.get(k) for k in _LEVEL_KEYS), dig(entry, "log", "level"), MONGO_LEVELS.get(text(entry, "s")))
-    level = next((v for v in levels if v not in (None, "", {})), None)
-    weight = weight_of_level(level)
-    if not weight:
-        return None
-    words = _first_text(entry, *_MESSAGE_KEYS)
-    cause, name, stack = _json_cause(entry)
-    language = "json"
-    if "\n" in stack:
-        inner = last_error(stack)
-        if inner is not None and inner.weight != "weak" and (inner.name or inner.language != "text"):
-            language = inner.language
-            # An own code (ECONNREFUSED) says more than a bare "Error".
-            name = name if name and inner.name in ("", "Error") else inner.name or name
-            if not cause or cause not in inner.summary:
-                cause = inner.summary
-    if isinstance(level, (int, float)):
-        language = "node" if language == "json" else language
-    if words.lstrip().startswith(("Traceback", "Exception in thread")) or "\n" in words:
-        inner = last_error(words)
-        if inner is not None:
-            words, name, language = inner.summary, inner.name or name, inner.language
-    summary = _joined(words, cause) or body
-    rows = [_joined(words, cause), *stack.split("\n")[:20]] if stack else [body[:2000]]
-    found = log.error(at, at + 1, language, weight, summary, name, tuple(r[:2000] for r in rows if r))
-    stamp = _first_text(entry, "ts", "time", "timestamp", "@timestamp", "@t", "Timestamp", "asctime")
-    return replace(found, time=stamp) if not found.time and parse_time(stamp) else found
-
-
-def _json_cause(entry: Obj) -> tuple[str, str, str]:
-    """Return the error that an entry carries beside its message: its words, its class or code, its stack trace."""
-    cause, name, stack = "", "", _first_text(entry, *_STACK_KEYS)
-    for key in ("err", "error", "exception", "Exception", "cause", "reason"):
-        value = entry.get(key)
-        if isinstance(value, str) and "\n" not in value and value:
-            cause = cause or value
-        elif isinstance(value, dict):
-            cause = cause or _first_text(value, "message", "msg", "exception_message", "Message", "detail")
-            name = name or _first_text(value, "code", "type", "name", "class", "exception_class", "ClassName")
-            stack = stack or _first_text(value, "stack", "stack_trace", "stacktrace", "StackTraceString")
-    cause = cause or _first_text(
-        entry, "attr.error", "attr.error.errmsg", "error.message", "exception.message", "err.message", "errorMessage"
-    )
-    return cause, name or _first_text(entry, "error.type", "exception.type", "error.code", "code", "errorType"), stack
-
-
-def _first_text(entry: Obj, *keys: str) -> str:
-    for key in keys:
-        value = entry.get(key)
-        if value is None and "." in key:
-            value = dig(entry, *key.split("."))
-        if isinstance(value, str) and value:
-            return value[:MAX_LINE]
-    return ""
 
 
 def _goes_on(row: str) -> bool:

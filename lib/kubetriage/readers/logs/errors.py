@@ -11,12 +11,12 @@ from kubetriage.readers.logs.entries import (
     WRAPPER,
     may_begin,
     read_banner,
-    read_json_error,
     read_leveled,
     read_nginx,
     read_npm,
     read_plain,
 )
+from kubetriage.readers.logs.json_entries import read_json_error
 from kubetriage.readers.logs.stacks import read_stack
 from kubetriage.readers.logs.text import FAR, LastError, Log, read_lines
 from kubetriage.readers.logs.traces import (
@@ -129,7 +129,7 @@ def last_error(content: str) -> LastError | None:
     The last fatal error wins over logged errors, and those over plain words, unless much other output follows it.
     Messages about shutting down give way to the error before them.
     """
-    log = Log(read_lines(content))
+    log = Log(read_lines(content), last_error)
     found = list(_errors(log))
     if not found:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -118,6 +119,13 @@ def read_json(row: str) -> Obj:
     return value if isinstance(value, dict) else {}
 
 
+def with_cause(words: str, cause: str) -> str:
+    """Return a message with the cause that its entry gives beside it."""
+    if not cause or cause in words:
+        return words
+    return f"{words}: {cause}" if words else cause
+
+
 def time_of(line: Line) -> str:
     """Return the time of a line if it has a zone."""
     if line.time:
@@ -135,11 +143,17 @@ def _cut(summary: str) -> str:
     return summary if len(summary) <= MAX_SUMMARY else summary[: MAX_SUMMARY - 1] + "…"
 
 
+def _nothing(_: str) -> LastError | None:
+    return None
+
+
 @dataclass
 class Log:
     """The lines of one log and a cursor over them."""
 
     lines: list[Line]
+    nested: Callable[[str], LastError | None] = _nothing
+    """Reads the last error of a log that stands in a field or beneath an entry."""
 
     def body(self, at: int) -> str:
         """Return a line; empty before the first and after the last."""

@@ -18,7 +18,7 @@ from kubetriage.readers.events import Event
 from kubetriage.readers.pods import Container
 from kubetriage.readers.terminations import Termination
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.program_output import mount_of
+from kubetriage.rules.crash.container_spec import mount_of
 from kubetriage.values.fields import mapping, objects, text, texts
 from kubetriage.values.patterns import lazy
 

@@ -23,15 +23,8 @@ from kubetriage.model import Evidence, Finding, Fix
 from kubetriage.needs import Get, Need
 from kubetriage.redact import secrecy
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.program_output import (
-    LastWords,
-    Said,
-    last_words,
-    mount_of,
-    short,
-    variable_state,
-    volume_words,
-)
+from kubetriage.rules.crash.container_spec import mount_of, variable_state, volume_words
+from kubetriage.rules.crash.program_output import LastWords, Said, last_words, short
 from kubetriage.values.fields import mapping, objects, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy

@@ -23,7 +23,8 @@ from datetime import timedelta
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
 from kubetriage.readers.logs import last_line
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.program_output import LastWords, last_words, short, variable_state
+from kubetriage.rules.crash.container_spec import variable_state
+from kubetriage.rules.crash.program_output import LastWords, last_words, short
 from kubetriage.values.fields import objects, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy

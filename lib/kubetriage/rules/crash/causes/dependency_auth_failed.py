@@ -22,7 +22,8 @@ from kubetriage.readers.logs import Address
 from kubetriage.readers.pods import Container
 from kubetriage.redact import secrecy
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.program_output import LastWords, env_sources, last_words, short
+from kubetriage.rules.crash.container_spec import env_sources
+from kubetriage.rules.crash.program_output import LastWords, last_words, short
 from kubetriage.values.fields import objects, text
 from kubetriage.values.patterns import lazy
 

@@ -21,8 +21,9 @@ from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Finding, Fix
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.container_spec import mount_of, volume_words
 from kubetriage.rules.crash.image_pulls import Pull, pull_failures
-from kubetriage.rules.crash.program_output import LastWords, Said, last_words, mount_of, path_near, short, volume_words
+from kubetriage.rules.crash.program_output import LastWords, Said, last_words, path_near, short
 from kubetriage.rules.crash.start_failures import Start, start_failures
 from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy

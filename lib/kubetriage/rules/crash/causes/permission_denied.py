@@ -22,17 +22,8 @@ from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Finding, Fix, RuledOut
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.program_output import (
-    LastWords,
-    Said,
-    last_words,
-    mount_of,
-    path_near,
-    security,
-    short,
-    volume_words,
-    without_clock,
-)
+from kubetriage.rules.crash.container_spec import mount_of, security, volume_words
+from kubetriage.rules.crash.program_output import LastWords, Said, last_words, path_near, short, without_clock
 from kubetriage.values.fields import mapping, text, texts
 from kubetriage.values.patterns import lazy
 

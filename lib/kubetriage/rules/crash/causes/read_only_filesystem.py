@@ -20,15 +20,8 @@ from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Finding, Fix
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.program_output import (
-    LastWords,
-    Said,
-    last_words,
-    mount_of,
-    path_near,
-    security,
-    volume_words,
-)
+from kubetriage.rules.crash.container_spec import mount_of, security, volume_words
+from kubetriage.rules.crash.program_output import LastWords, Said, last_words, path_near
 from kubetriage.values.fields import flag, text
 from kubetriage.values.patterns import lazy
 

@@ -21,7 +21,8 @@ from dataclasses import replace
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.program_output import LastWords, Said, environment_fix, last_words, short
+from kubetriage.rules.crash.container_spec import environment_fix
+from kubetriage.rules.crash.program_output import LastWords, Said, last_words, short
 from kubetriage.values.fields import text, texts
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_quantity

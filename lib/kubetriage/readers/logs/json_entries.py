@@ -1,0 +1,87 @@
+"""Errors in log entries written as JSON objects."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kubetriage.readers.logs.levels import MONGO_LEVELS, weight_of_level
+from kubetriage.readers.logs.text import MAX_LINE, LastError, Log, read_json, with_cause
+from kubetriage.values.fields import Obj, dig, text
+from kubetriage.values.times import parse_time
+
+# Names of fields in JSON log lines, by the libraries and platforms that write them: zap, slog, pino, bunyan, logrus,
+# ECS, GCP, Serilog, structlog, python-json-logger, GELF.
+_LEVEL_KEYS = (
+    "level", "severity", "log.level", "lvl", "@l", "Level", "levelname", "@level", "LogLevel", "loglevel",
+)  # fmt: skip
+_MESSAGE_KEYS = (
+    "msg", "message", "@m", "RenderedMessage", "@mt", "MessageTemplate", "Message", "event", "textPayload",
+    "short_message", "State.Message",
+)  # fmt: skip
+_STACK_KEYS = (
+    "stack_trace", "stacktrace", "stack", "exc_info", "@x", "exception", "Exception", "error.stack_trace", "traceback",
+    "trace", "exc_text",
+)  # fmt: skip
+
+
+def read_json_error(log: Log, at: int, body: str) -> LastError | None:
+    """Read a JSON log line of level error or worse (zap, slog, pino, bunyan, logrus, ECS, GCP, Serilog, Python)."""
+    if '"' not in body:
+        return None
+    entry = read_json(body)
+    if not entry:
+        return None
+    levels = (*(entry.get(k) for k in _LEVEL_KEYS), dig(entry, "log", "level"), MONGO_LEVELS.get(text(entry, "s")))
+    level = next((v for v in levels if v not in (None, "", {})), None)
+    weight = weight_of_level(level)
+    if not weight:
+        return None
+    words = _first_text(entry, *_MESSAGE_KEYS)
+    cause, name, stack = _json_cause(entry)
+    language = "json"
+    if "\n" in stack:
+        inner = log.nested(stack)
+        if inner is not None and inner.weight != "weak" and (inner.name or inner.language != "text"):
+            language = inner.language
+            # An own code (ECONNREFUSED) says more than a bare "Error".
+            name = name if name and inner.name in ("", "Error") else inner.name or name
+            if not cause or cause not in inner.summary:
+                cause = inner.summary
+    if isinstance(level, (int, float)):
+        language = "node" if language == "json" else language
+    if words.lstrip().startswith(("Traceback", "Exception in thread")) or "\n" in words:
+        inner = log.nested(words)
+        if inner is not None:
+            words, name, language = inner.summary, inner.name or name, inner.language
+    summary = with_cause(words, cause) or body
+    rows = [with_cause(words, cause), *stack.split("\n")[:20]] if stack else [body[:2000]]
+    found = log.error(at, at + 1, language, weight, summary, name, tuple(r[:2000] for r in rows if r))
+    stamp = _first_text(entry, "ts", "time", "timestamp", "@timestamp", "@t", "Timestamp", "asctime")
+    return replace(found, time=stamp) if not found.time and parse_time(stamp) else found
+
+
+def _json_cause(entry: Obj) -> tuple[str, str, str]:
+    """Return the error that an entry carries beside its message: its words, its class or code, its stack trace."""
+    cause, name, stack = "", "", _first_text(entry, *_STACK_KEYS)
+    for key in ("err", "error", "exception", "Exception", "cause", "reason"):
+        value = entry.get(key)
+        if isinstance(value, str) and "\n" not in value and value:
+            cause = cause or value
+        elif isinstance(value, dict):
+            cause = cause or _first_text(value, "message", "msg", "exception_message", "Message", "detail")
+            name = name or _first_text(value, "code", "type", "name", "class", "exception_class", "ClassName")
+            stack = stack or _first_text(value, "stack", "stack_trace", "stacktrace", "StackTraceString")
+    cause = cause or _first_text(
+        entry, "attr.error", "attr.error.errmsg", "error.message", "exception.message", "err.message", "errorMessage"
+    )
+    return cause, name or _first_text(entry, "error.type", "exception.type", "error.code", "code", "errorType"), stack
+
+
+def _first_text(entry: Obj, *keys: str) -> str:
+    for key in keys:
+        value = entry.get(key)
+        if value is None and "." in key:
+            value = dig(entry, *key.split("."))
+        if isinstance(value, str) and value:
+            return value[:MAX_LINE]
+    return ""

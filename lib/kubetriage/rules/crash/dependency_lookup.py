@@ -1,0 +1,244 @@
+"""What an address that a program could not use means in the cluster: a Service, a pod, this pod, the outside."""
+
+from __future__ import annotations
+
+import re
+
+from kubetriage.model import Evidence, Fix
+from kubetriage.readers.logs import Address
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.container_spec import environment_fix
+from kubetriage.rules.crash.program_output import LastWords
+from kubetriage.rules.crash.service_state import Verdict, judge_service, literal_setting
+from kubetriage.values.addresses import is_address, is_loopback, is_public
+from kubetriage.values.fields import name_of, namespace_of, number, objects, text, texts
+from kubetriage.values.nearest import nearest
+from kubetriage.values.patterns import lazy
+from kubetriage.values.resources import SERVICE_NAME_LABEL
+
+_LABEL = lazy(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
+
+
+# client-go prints the URL of a request: discovery, a core resource, a resource of a group.
+_API_PATH = lazy(
+    r"https://[^/\s\"']{1,260}/(?:(?:api|apis|version)\?timeout=|apis/[\w.-]{1,120}/v\d"
+    r"|api/v1/(?:namespaces|nodes|pods|secrets|configmaps|services|endpoints|events|persistentvolumes)\b)"
+)
+
+
+_METADATA = ("169.254.169.254", "fd00:ec2::254", "metadata.google.internal")
+"""Where EC2, Google Cloud, Azure and others answer questions of a virtual machine about itself."""
+
+
+def service_names(case: Case, host: str) -> list[tuple[str, str]]:
+    """Return the (name, namespace) that a host name can mean inside the cluster, the likeliest first."""
+    labels = host.rstrip(".").lower().split(".")
+    if not all(_LABEL.match(label) for label in labels):
+        return []
+    if "svc" in labels[1:]:
+        at = labels.index("svc", 1)
+        # pod.service.namespace.svc names one pod of a headless Service.
+        return [(labels[at - 2], labels[at - 1])] if at >= 2 else []
+    if len(labels) == 1:
+        return [(labels[0], case.pod.namespace)]
+    if len(labels) == 2:
+        # Else pod.service, a pod of a headless Service.
+        return [(labels[0], labels[1]), (labels[1], case.pod.namespace)]
+    return []
+
+
+def look_up(case: Case, words: LastWords, address: Address) -> Verdict:
+    """Return what stands at an address that failed, and what to do about it."""
+    host, port = address.host, address.port
+    name = words.container.name
+    if not host:
+        return Verdict("", Fix(f"Find the address in the configuration of {name}, and log it together with the error."))
+    if is_loopback(host):
+        return _own_pod(case, words, address)
+    if _is_api_server(address):
+        return _api_server(case, words)
+    if is_address(host):
+        return _by_ip(case, words, address)
+    names = [
+        (service, namespace, case.snapshot.get("services", namespace, service))
+        for service, namespace in service_names(case, host)
+    ]
+    for service, namespace, found in sorted(names, key=lambda n: not n[2].found)[:1]:
+        if found.found:
+            return judge_service(case, words, address, found.obj)
+        if found.unseen:
+            return Verdict(
+                f"whether Service {service} exists in namespace {namespace} was not seen",
+                Fix(f"Check that Service {service} exists in namespace {namespace} and has ready endpoints."),
+                verify=(f"kubectl -n {namespace} get service,endpointslices",),
+                unseen=f"services {service} in namespace {namespace}: {found.why}",
+            )
+        if "." in host and ".svc" not in host and not _namespace_exists(case, namespace):
+            break  # a.b with an unknown b is a name of the outside world
+        return _no_service(case, words, address, service, namespace, found.presumed)
+    port_words = f" port {port}" if port else ""
+    return Verdict(
+        f"{host} is not a name of this cluster",
+        Fix(
+            f"Check the name{port_words} of {host}, DNS for it from inside the cluster, and firewalls and "
+            f"egress policies "
+            f"on the way."
+        ),
+        verify=(case.kubectl(f"get pod {case.pod.name} -o jsonpath='{{.spec.dnsPolicy}} {{.spec.dnsConfig}}'"),),
+    )
+
+
+def _is_api_server(address: Address) -> bool:
+    named = address.host == "kubernetes" or address.host.startswith("kubernetes.default")
+    return named or (is_address(address.host) and _API_PATH.search(address.line) is not None)
+
+
+def _api_server(case: Case, words: LastWords) -> Verdict:
+    node = case.pod.node or "its node"
+    return Verdict(
+        "that is the Kubernetes API server",
+        Fix(
+            f"Check that the API server is up, that kube-proxy and the network plugin work on node {node}, and that "
+            f"egress NetworkPolicies of namespace {case.pod.namespace} let {words.container.name} reach it."
+        ),
+        verify=(
+            "kubectl get --raw /readyz",
+            f"kubectl -n kube-system get pods -o wide --field-selector spec.nodeName={node}",
+        ),
+    )
+
+
+def _namespace_exists(case: Case, namespace: str) -> bool:
+    if namespace == case.pod.namespace:
+        return True
+    known = case.snapshot.list("services").items
+    return case.snapshot.get("namespaces", "", namespace).found or any(namespace_of(s) == namespace for s in known)
+
+
+def _own_pod(case: Case, words: LastWords, address: Address) -> Verdict:
+    name, port = words.container.name, address.port
+    others = [c for c in case.containers if c.name != name and c.kind in ("app", "sidecar")]
+    owner = next((c for c in others if any(number(p, "containerPort") == port for p in objects(c.spec, "ports"))), None)
+    setting = literal_setting(words, address)
+    evidence = setting[1] if setting else ()
+    if owner is not None:
+        ended = case.crash(owner) is not None and not owner.ready
+        state = "ended itself" if ended else "is not ready" if not owner.ready else "is ready now"
+        return Verdict(
+            f"that is container {owner.name} of the same pod, which {state}",
+            Fix(
+                f"Let {name} retry until {owner.name} listens, or make {owner.name} a native sidecar (init "
+                f"container with "
+                f"restartPolicy Always) with a startupProbe, so that {name} starts after it."
+            ),
+            (*evidence, owner.fact("status", "ready", str(owner.ready).lower())),
+            details={"container": owner.name},
+        )
+    where = f"environment variable {setting[0]}" if setting else "the address in its configuration"
+    return Verdict(
+        f"{address.host} is the pod itself, and no other container of it declares that port",
+        Fix(f"Set {where} to the name of the Service that {name} needs; 127.0.0.1 is this pod only."),
+        evidence,
+    )
+
+
+def _by_ip(case: Case, words: LastWords, address: Address) -> Verdict:
+    listing = case.snapshot.list("services")
+    for service in listing.items:
+        if address.host in (text(service, "spec", "clusterIP"), *texts(service, "spec", "clusterIPs")):
+            return judge_service(case, words, address, service)
+    for slice_ in case.snapshot.list("endpointslices", case.pod.namespace).items:
+        for endpoint in objects(slice_, "endpoints"):
+            if address.host in texts(endpoint, "addresses"):
+                target = text(endpoint, "targetRef", "name")
+                return Verdict(
+                    f"that is pod {target or address.host}, an endpoint of Service "
+                    f"{text(slice_, 'metadata', 'labels', SERVICE_NAME_LABEL)}",
+                    Fix(
+                        f"See why {target or address.host} does not answer; connect through the Service, which "
+                        f"skips pods that are not ready."
+                    ),
+                    verify=(case.kubectl(f"get pod {target}"),) if target else (),
+                )
+    if address.host in _METADATA:
+        return Verdict(
+            "that is the metadata service of the cloud, which answers only on the node's own network",
+            Fix(
+                f"Give {words.container.name} its cloud credentials through the ServiceAccount (workload identity) "
+                f"instead, or let pods reach the metadata service (on EC2 its hop limit must be 2 or more)."
+            ),
+        )
+    if is_public(address.host):
+        return Verdict(
+            "it is an address outside of the cluster",
+            Fix(
+                f"Check that {address.host} answers, and what is on the way from node {case.pod.node or '?'}: egress "
+                f"NetworkPolicies, NAT, firewalls."
+            ),
+        )
+    seen = "no Service has this address" if listing.complete else "whether a Service has this address was not seen"
+    return Verdict(
+        seen,
+        Fix(f"Check what {address.host} is; pods change their address, so connect by the name of a Service."),
+        verify=("kubectl get services -A -o wide",),
+        unseen="" if listing.complete else f"services in all namespaces: {listing.why}",
+    )
+
+
+def _no_service(
+    case: Case, words: LastWords, address: Address, service: str, namespace: str, presumed: bool
+) -> Verdict:
+    everywhere = case.snapshot.list("services")
+    here = case.snapshot.list("services", namespace)
+    elsewhere = sorted(
+        namespace_of(s) for s in everywhere.items if name_of(s) == service and namespace_of(s) != namespace
+    )
+    close = nearest(service, (name_of(s) for s in here.items if namespace_of(s) == namespace))
+    evidence = [Evidence("config", f"services in namespace {namespace}", f"no Service {service}")]
+    said = f"no Service {service} exists in namespace {namespace}"
+    verify = (f"kubectl -n {namespace} get services",)
+    unseen = "" if everywhere.complete else f"services in other namespaces: {everywhere.why}"
+    if presumed:
+        unseen = unseen or "the dump leaves empty lists out"
+    if elsewhere:
+        other = elsewhere[0]
+        said += f", but {service} exists in namespace {other}"
+        evidence.append(Evidence("config", f"services in namespace {other}", f"Service {service}"))
+        return Verdict(
+            said,
+            _rename(case, words, address, f"{service}.{other}"),
+            tuple(evidence),
+            (f"kubectl -n {other} get service {service}",),
+            unseen,
+            {"suggestion": f"{service}.{other}"},
+        )
+    if close:
+        said += f", but {close} does"
+        evidence.append(Evidence("config", f"services in namespace {namespace}", f"Service {close}"))
+        good = close if namespace == case.pod.namespace else f"{close}.{namespace}"
+        return Verdict(said, _rename(case, words, address, good), tuple(evidence), verify, unseen, {"suggestion": good})
+    return Verdict(
+        said,
+        Fix(
+            f"Create Service {service} in namespace {namespace}, or set the right name in "
+            f"{words.container.name}'s configuration."
+        ),
+        tuple(evidence),
+        verify,
+        unseen,
+    )
+
+
+def _rename(case: Case, words: LastWords, address: Address, good: str) -> Fix:
+    setting = literal_setting(words, address)
+    name = words.container.name
+    if setting is None:
+        return Fix(f"Set the address in {name}'s configuration to {good}.")
+    variable, _, value = setting
+    renamed = re.sub(rf"(?<![\w.-]){re.escape(address.host)}(?![\w.-])", lambda _: good, value)
+    return environment_fix(
+        words,
+        f"Set {variable} of container {name} in {case.workload_name} to use {good} instead of {address.host}.",
+        variable,
+        renamed,
+    )
