@@ -65,9 +65,14 @@ def case(
     return Case(found, made, wishes or Wishes())
 
 
+def diagnose_container(found: Case) -> list[Finding]:
+    """Return all findings of one container, in the order of the rules."""
+    return [f for rule in memory.RULES for f in rule.check(found)]
+
+
 def findings(target: Mapping[str, Any], *objects: Mapping[str, Any], **more: Any) -> list[Finding]:
     """Return what the rules say of the container ``app``."""
-    return memory.diagnose_container(case(target, *objects, **more))
+    return diagnose_container(case(target, *objects, **more))
 
 
 def causes(*args: Any, **more: Any) -> list[str]:

@@ -6,11 +6,10 @@ from kubetriage.model import Confidence, Severity
 from kubetriage.needs import Body, Raw
 from kubetriage.readers.pods import Pod
 from kubetriage.render.text import patch_command
-from kubetriage.rules.memory import diagnose_container
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.ergonomics import MIB
 from kubetriage.rules.memory.overrides import Wishes, parse_margin
-from support.budgets import case, causes, findings, java, live, measured, node, resources
+from support.budgets import case, causes, diagnose_container, findings, java, live, measured, node, resources
 from support.objects import NAMESPACE, back_off, cluster, container, event, obj, running, terminated
 
 KILLED = terminated(137, "OOMKilled", -100, -90)

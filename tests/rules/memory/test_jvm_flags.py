@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from kubetriage.rules.memory.container_process import Process, Variable
 from kubetriage.rules.memory.ergonomics import GIB, MIB, Machine
-from kubetriage.rules.memory.jvm_flags import Option, collect_options, format_size, lint_together, parse_size, resolve
+from kubetriage.rules.memory.jvm_flags import Option, format_size, lint_together, parse_size, resolve
+from kubetriage.rules.memory.jvm_options import collect_options
 
 
 def flags(*words, jdk=17):

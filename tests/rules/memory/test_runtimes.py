@@ -5,6 +5,7 @@ import pytest
 from kubetriage.rules.memory import runtimes
 from kubetriage.rules.memory.container_process import Process, Variable
 from kubetriage.rules.memory.ergonomics import GIB, MIB
+from kubetriage.rules.memory.runtime_detection import detect
 from support.budgets import case, live, resources
 from support.objects import container
 
@@ -36,7 +37,7 @@ def process(*argv, **variables):
     ],
 )
 def test_detection(argv, variables, image, log, runtime, sure):
-    found = runtimes.detect(process(*argv, **variables), image, log)
+    found = detect(process(*argv, **variables), image, log)
     assert (found.runtime, found.sure) == (runtime, sure)
 
 
@@ -56,7 +57,7 @@ def test_detection(argv, variables, image, log, runtime, sure):
     ],
 )
 def test_jdk_version(image, variables, log, major, update):
-    found = runtimes.detect(process("java", **variables), image, log)
+    found = detect(process("java", **variables), image, log)
     assert found.version == major
     assert update is None or found.update == update
 

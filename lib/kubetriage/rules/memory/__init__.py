@@ -5,12 +5,8 @@ A rule is a module with ``CODE``, a docstring that is its manual page, and ``che
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from types import ModuleType
-from typing import cast
 
-from kubetriage.model import Finding
-from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.causes import (
     budget_exceeds_limit,
     child_oom_killed,
@@ -35,11 +31,3 @@ RULES: tuple[ModuleType, ...] = (
     no_memory_limit,
     overcommit_risk,
 )
-
-
-def diagnose_container(case: Case) -> list[Finding]:
-    """Return all findings of one container, in the order of the rules."""
-    found: list[Finding] = []
-    for rule in RULES:
-        found.extend(cast("Iterable[Finding]", rule.check(case)))
-    return found

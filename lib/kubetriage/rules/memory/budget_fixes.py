@@ -10,7 +10,7 @@ from kubetriage.redact import clean
 from kubetriage.rules.memory.budget import Proposal, mebibytes
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.ergonomics import MIB
-from kubetriage.rules.memory.jvm_flags import split_options
+from kubetriage.rules.memory.jvm_options import split_options
 from kubetriage.rules.memory.node_memory import qos_class
 from kubetriage.values.fields import objects, text, texts
 

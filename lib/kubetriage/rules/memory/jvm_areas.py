@@ -12,7 +12,7 @@ from kubetriage.rules.memory.jvm_flags import JvmFlags, Option, Setting, format_
 HEAP = "heap"
 METASPACE = "metaspace"
 DIRECT = "direct buffers"
-CODE = "code cache"
+CODE_CACHE = "code cache"
 STACKS = "thread stacks"
 COLLECTOR = "GC structures"
 OTHER = "other native"
@@ -172,7 +172,7 @@ class JvmModel:
         else:
             ceiling = Amount(default, "default", f"ReservedCodeCacheSize of JDK {self.jdk}")
         expected = Amount(min(ceiling.size or 0, _EXPECTED_CODE), "assumed", "compiled code of a warm application")
-        return Area(CODE, ceiling, expected, flag="ReservedCodeCacheSize", least=_EXPECTED_CODE)
+        return Area(CODE_CACHE, ceiling, expected, flag="ReservedCodeCacheSize", least=_EXPECTED_CODE)
 
     def _stacks(self) -> Area:
         given = self.flags.size("ThreadStackSize")

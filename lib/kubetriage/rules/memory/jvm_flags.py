@@ -1,20 +1,13 @@
-"""JVM options: where they come from, which one wins, and which ones the JVM refuses or ignores.
-
-Precedence, measured on 11, 17 and 25: ``JAVA_TOOL_OPTIONS`` < ``JDK_JAVA_OPTIONS`` (9 and later, read by the
-launcher) < command line < ``_JAVA_OPTIONS``; the last one wins. Other variables (``JAVA_OPTS``) mean nothing to the
-JVM: only a start script that reads them passes them on.
-"""
+"""JVM flags: which one wins, and which ones the JVM refuses, ignores or takes otherwise than meant."""
 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from kubetriage.rules.memory.container_process import Process, base_name
 from kubetriage.rules.memory.ergonomics import (
     DEFAULT_MAX_PERCENTAGE,
     DEFAULT_MIN_PERCENTAGE,
@@ -149,48 +142,6 @@ _SMALLEST_CODE_CACHE = 2496 * 1024
 _LARGEST_CODE_CACHE = 2**31
 _SMALLEST_HEAP = 2 * MIB
 
-_WITH_VALUE = frozenset(
-    {"-cp", "-classpath", "--class-path", "-p", "--module-path", "--upgrade-module-path", "--add-modules"}
-    | {"--add-opens", "--add-exports", "--add-reads", "--limit-modules", "--patch-module", "--enable-native-access"}
-)
-
-WRAPPER_VARIABLES: tuple[tuple[str, str], ...] = (
-    ("JAVA_OPTS", "start scripts (Tomcat, Gradle, WildFly, Jenkins)"),
-    ("JAVA_OPTS_APPEND", "start scripts of WildFly and of Red Hat's images"),
-    ("CATALINA_OPTS", "Tomcat's catalina.sh"),
-    ("JAVA_OPTS_KC_HEAP", "Keycloak's kc.sh"),
-    ("JENKINS_JAVA_OPTS", "the Jenkins image"),
-    ("KAFKA_HEAP_OPTS", "Kafka's start scripts"),
-    ("KAFKA_OPTS", "Kafka's start scripts"),
-    ("SERVER_JVMFLAGS", "ZooKeeper's zkServer.sh"),
-    ("JVMFLAGS", "ZooKeeper's zkServer.sh"),
-    ("ES_JAVA_OPTS", "Elasticsearch"),
-    ("OPENSEARCH_JAVA_OPTS", "OpenSearch"),
-    ("LS_JAVA_OPTS", "Logstash"),
-    ("JVM_OPTS", "Cassandra's cassandra-env.sh"),
-    ("JVM_ARGS", "Liberty and JMeter scripts"),
-    ("SOLR_OPTS", "Solr's start script"),
-)
-"""Variables that only start scripts read, and which ones do."""
-WRAPPER_SIZES: tuple[tuple[str, str, str], ...] = (
-    ("MAX_HEAP_SIZE", "-Xmx{}", "Cassandra's cassandra-env.sh"),
-    ("SOLR_HEAP", "-Xmx{}", "Solr's start script"),
-    ("JAVA_MAX_MEM_RATIO", "-XX:MaxRAMPercentage={}", "run-java.sh of Red Hat's images"),
-    ("GC_MAX_METASPACE_SIZE", "-XX:MaxMetaspaceSize={}m", "run-java.sh of Red Hat's images"),
-)
-"""Variables whose value becomes one option."""
-_KEYCLOAK_HEAP = "-XX:MaxRAMPercentage=70 -XX:MinRAMPercentage=70 -XX:InitialRAMPercentage=50"
-# What kc.sh passes where JAVA_OPTS_KC_HEAP is not set.
-BUILDPACK_VARIABLES = (
-    "BPL_JVM_HEAD_ROOM",
-    "BPL_JVM_HEADROOM",
-    "BPL_JVM_THREAD_COUNT",
-    "BPL_JVM_LOADED_CLASS_COUNT",
-    "BPL_JVM_CLASS_ADJUSTMENT",
-)
-"""Read by Paketo's memory calculator, which computes the flags at start."""
-JVM_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
-
 
 @dataclass(frozen=True)
 class JvmFlags:
@@ -228,116 +179,6 @@ class JvmFlags:
     def collector(self) -> str:
         """The collector that a flag chooses, or empty."""
         return next((gc for f, gc in COLLECTORS.items() if self.switch(f)), "")
-
-
-def collect_options(process: Process, jdk: int | None) -> tuple[list[Option], list[str], list[Lint]]:
-    """Return the JVM's options in the order in which it applies them, what hides more, and remarks."""
-    unseen: list[str] = []
-    lints: list[Lint] = []
-    words = command_line_options(process, unseen, lints)
-    options = list(_from_variable(process, "JAVA_TOOL_OPTIONS", unseen))
-    launcher = list(_from_variable(process, "JDK_JAVA_OPTIONS", unseen))
-    if launcher and jdk is not None and jdk < 9:
-        lints.append(Lint("JDK_JAVA_OPTIONS", launcher[0].source, "ignored", "JDK 8's launcher does not read it"))
-    else:
-        options += launcher
-    options += _from_wrappers(process, unseen, lints)
-    options += words
-    options += _from_variable(process, "_JAVA_OPTIONS", unseen)
-    return options, unseen, lints
-
-
-def command_line_options(process: Process, unseen: list[str], lints: list[Lint]) -> list[Option]:
-    """Return the options of ``java``'s command line, up to the main class."""
-    words = list(process.argv)
-    if not words:
-        return []
-    runs_java = bool(re.match(r"javaw?(\.exe)?\Z", base_name(words[0])))
-    if runs_java:
-        words = words[1:]
-    found: list[Option] = []
-    position = 0
-    while position < len(words):
-        word = words[position]
-        position += 1
-        if word in ("-jar", "-m", "--module"):
-            position += 1
-            break
-        if word in _WITH_VALUE:
-            position += 1
-        elif word.startswith("@"):
-            unseen.append(f"the options in argument file {word}")
-        elif word.startswith("-"):
-            found.append(Option(word, process.where))
-        elif runs_java:
-            break
-    for word in words[position:]:
-        if runs_java and _is_memory_option(word):
-            lints.append(
-                Lint(
-                    word,
-                    process.where,
-                    "ignored",
-                    "it stands after the main class, so the program gets it, not the JVM",
-                )
-            )
-    return found
-
-
-def _is_memory_option(word: str) -> bool:
-    return bool(re.match(r"-X(mx|ms|ss|mn)\d|-XX:[+-]?\w*(RAM|Metaspace|DirectMemory|Heap|CodeCache)", word))
-
-
-def split_options(value: str) -> list[str] | None:
-    """Split a variable's value into options, quotes honoured; None when the quotes do not close."""
-    try:
-        return shlex.split(value)
-    except ValueError:
-        return None
-
-
-def _from_variable(process: Process, name: str, unseen: list[str]) -> Iterator[Option]:
-    variable = process.environment.get(name)
-    if variable is None:
-        return
-    if variable.value is None:
-        unseen.append(f"the options in {variable.source} ({variable.why})")
-        return
-    for word in split_options(variable.value) or variable.value.split():
-        if word.startswith("@"):
-            unseen.append(f"the options in argument file {word}")
-        else:
-            yield Option(word, variable.source)
-
-
-def _from_wrappers(process: Process, unseen: list[str], lints: list[Lint]) -> Iterator[Option]:
-    """Yield the options of variables that a start script passes on; say so where none reads them."""
-    direct = bool(re.match(r"javaw?(\.exe)?\Z", process.program))
-    for name, reader in WRAPPER_VARIABLES:
-        variable = process.environment.get(name)
-        if variable is None or name in process.read_by_shell:
-            continue  # what the shell command line refers to is already filled in
-        if direct:
-            lints.append(
-                Lint(
-                    name,
-                    variable.source,
-                    "ignored",
-                    f"java itself does not read it, only {reader}; use JAVA_TOOL_OPTIONS",
-                )
-            )
-            continue
-        unseen.append(f"whether the image's start script reads {name}, which is meant for {reader}")
-        yield from _from_variable(process, name, unseen)
-    if process.script == "kc.sh" and "JAVA_OPTS_KC_HEAP" not in process.environment:
-        yield from (Option(word, "default of kc.sh") for word in _KEYCLOAK_HEAP.split())
-    for name, option, reader in WRAPPER_SIZES:
-        variable = process.environment.get(name)
-        if variable is not None and variable.value and not direct:
-            unseen.append(f"whether the image's start script reads {name}, which is meant for {reader}")
-            yield Option(option.format(variable.value), variable.source)
-    if any(n in process.environment for n in BUILDPACK_VARIABLES):
-        unseen.append("the flags that the buildpack's memory calculator computes at start (BPL_JVM_*)")
 
 
 def resolve(options: Iterable[Option], jdk: int | None) -> JvmFlags:

@@ -51,7 +51,7 @@ class NativeMemory:
             jvm_areas.HEAP: ("Java Heap",),
             jvm_areas.METASPACE: ("Class", "Metaspace"),
             jvm_areas.DIRECT: ("Other",),
-            jvm_areas.CODE: ("Code",),
+            jvm_areas.CODE_CACHE: ("Code",),
             jvm_areas.STACKS: ("Thread",),
             jvm_areas.COLLECTOR: ("GC", "GCCardSet"),
         }

@@ -25,8 +25,9 @@ from datetime import timedelta
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.memory.budget import Budget, exact, mebibytes
 from kubetriage.rules.memory.budget_fixes import closing_fixes
-from kubetriage.rules.memory.case import AT_LIMIT, Case, Kill, sample_before
+from kubetriage.rules.memory.case import AT_LIMIT, Case, sample_before
 from kubetriage.rules.memory.ergonomics import MIB
+from kubetriage.rules.memory.oom_kills import Kill
 from kubetriage.values.times import format_time, human_duration, precise_duration
 
 CODE = "OOMKilled"

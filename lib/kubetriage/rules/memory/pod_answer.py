@@ -1,0 +1,261 @@
+"""The answer for one pod: its containers' cases and what was found in, summary, tables and gaps out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from kubetriage.model import Diagnosis, Finding, NotSeen, Section, Severity, Table, ordered
+from kubetriage.needs import List, Need, Raw
+from kubetriage.readers.pods import Container, Pod
+from kubetriage.rules import memory
+from kubetriage.rules.memory import budget_report, memory_usage, node_memory
+from kubetriage.rules.memory.budget import exact, mebibytes
+from kubetriage.rules.memory.case import Case
+from kubetriage.rules.memory.oom_kills import evicted_for_memory
+from kubetriage.snapshot import Snapshot
+from kubetriage.values.fields import text
+
+COMMAND = "oom-budget"
+
+
+def diagnose_pod(
+    snapshot: Snapshot,
+    pod: Pod,
+    cases: list[Case],
+    others: tuple[Finding, ...],
+    *,
+    asked: Case | None,
+    node_view: bool | None,
+) -> Diagnosis:
+    """Answer for one pod; its gaps are added by :func:`gaps`.
+
+    ``others`` are findings of why-crash about it, ``asked`` is the case that options of the command line are about,
+    ``node_view`` tells whether the other pods of its node were read; None leaves the node out.
+    """
+    if not cases:
+        return Diagnosis(COMMAND, pod.ref, "The pod has no containers that run.", header=_header(snapshot, pod))
+    findings = _findings(pod, cases, others)
+    shown = asked or _shown(cases, findings)
+    tail: list[Section] = list(budget_report.sections(shown))
+    if len(cases) > 1:
+        tail.append(_overview(cases))
+    if node_view is not None:
+        order, why = eviction_order(snapshot, pod) if node_view else (None, "asked for single pods only")
+        tail.append(budget_report.node_table(shown, order, why, working_set(snapshot, pod)))
+    return Diagnosis(
+        command=COMMAND,
+        target=pod.ref,
+        summary=findings[0].message if findings else _well(shown, cases),
+        findings=findings,
+        header=_header(snapshot, pod),
+        tail=tuple(tail),
+        manual=_manual(pod, shown, findings),
+        extra={"budget": budget_report.as_json(shown)},
+    )
+
+
+def working_set(snapshot: Snapshot, pod: Pod) -> int | None:
+    """Return the working set of a pod's containers together; None when none of them was measured."""
+    sizes = [s.size for c in pod.containers if (s := memory_usage.read_usage(snapshot, c).working_set) is not None]
+    return sum(sizes) if sizes else None
+
+
+def default_container(pod: Pod) -> str:
+    """Return the container that options without ``-c`` are about: kubectl's default container."""
+    named = text(pod.raw, "metadata", "annotations", "kubectl.kubernetes.io/default-container")
+    if named and pod.container(named) is not None:
+        return named
+    return next((c.name for c in pod.containers if c.kind == "app"), "")
+
+
+def _findings(pod: Pod, cases: list[Case], others: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    found = [f for rule in memory.RULES for case in cases for f in rule.check(case)]
+    # .NET's host ends with 137 where its heap cannot be set up; a JVM may have itself killed: no foreign signal.
+    own = {f.object.container for f in found if f.cause == "RuntimeOutOfMemory"}
+    ours = {rule.CODE for rule in memory.RULES}
+    handed = [
+        _handed(pod, f)
+        for f in others
+        if f.cause not in ours
+        and f.object.container in ("", *(c.container.name for c in cases))
+        and not (f.cause == "KilledBySignal" and f.object.container in own)
+    ]
+    return ordered([*handed, *found])
+
+
+def _handed(pod: Pod, finding: Finding) -> Finding:
+    if finding.cause == "Evicted" and evicted_for_memory(pod):
+        return replace(finding, details={**finding.details, "killedBy": "eviction"})
+    return finding
+
+
+def _shown(cases: list[Case], findings: tuple[Finding, ...]) -> Case:
+    """Choose the container whose budget is shown: that of the first finding, else the tightest."""
+    for finding in findings:
+        for case in cases:
+            if finding.object.container == case.container.name and finding.severity is not Severity.NOTE:
+                return case
+
+    def tightness(case: Case) -> tuple[int, float]:
+        margin, limit = case.budget.margin, case.budget.limit.size
+        if margin is not None and limit:
+            return (0, margin / limit)
+        return (1 if case.budget.areas else 2, 0.0)
+
+    return min(cases, key=tightness)
+
+
+def _well(case: Case, cases: Iterable[Case]) -> str:
+    """Say that nothing is wrong with the memory; and what is wrong beside it, for why-crash to explain."""
+    ended = ((c.container, c.container.termination) for c in cases if not c.container.running)
+    crashed, end = next(((c, e) for c, e in ended if e is not None and e.exit_code), (None, None))
+    if crashed is not None and end is not None:
+        refused = [lint.option for lint in case.budget.lints if lint.kind == "refused"]
+        words = f"Not memory: container {crashed.name} ended with exit code {end.exit_code}, reason {end.reason}"
+        if refused and crashed.name == case.container.name:
+            words += f"; its runtime refuses {' '.join(refused)} and does not start"
+        return f"{words} (kubectl why-crash tells why). {_closes(case)}"
+    return f"No OOM kill seen. {_closes(case)}"
+
+
+def _closes(case: Case) -> str:
+    budget = case.budget
+    name = budget.container
+    if budget.margin is not None and budget.ceiling is not None and budget.limit.size:
+        return (
+            f"The budget of container {name} closes: {mebibytes(budget.ceiling)} of "
+            f"{mebibytes(budget.limit.size)}, {mebibytes(budget.margin)} "
+            f"({budget.margin / budget.limit.size:.1%}) to spare."
+        )
+    used = budget.total_observed.size
+    seen = f"; it uses {mebibytes(used)}" if used is not None else ""
+    limit = f"limit {exact(budget.limit.size)}" if budget.limit.size is not None else "no limit"
+    if not budget.areas:
+        return (
+            f"The runtime of container {name} is not known, so what it may take is unknown "
+            f"({limit}{seen}); --runtime tells it."
+        )
+    known = f"of it {mebibytes(budget.ceiling)} are known" if budget.ceiling else "nothing bounds it but the limit"
+    what = f"What container {name} ({budget.runtime}) may take cannot be added up"
+    return f"{what}: {known} ({limit}{seen})."
+
+
+def _overview(cases: Iterable[Case]) -> Table:
+    rows = []
+    for case in cases:
+        budget = case.budget
+        margin = "unknown" if budget.margin is None else mebibytes(abs(budget.margin))
+        rows.append(
+            (
+                case.container.name,
+                budget.runtime,
+                exact(budget.request.size) if budget.request.size is not None else "none",
+                exact(budget.limit.size) if budget.limit.size is not None else "none",
+                mebibytes(budget.ceiling) if budget.ceiling is not None and budget.solvable else "unknown",
+                f"-{margin}" if budget.margin is not None and budget.margin < 0 else margin,
+                mebibytes(budget.total_observed.size) if budget.total_observed.size is not None else "unknown",
+            )
+        )
+    columns = ("CONTAINER", "RUNTIME", "REQUEST", "LIMIT", "CEILING", "MARGIN", "OBSERVED")
+    return Table("All containers", columns, tuple(rows))
+
+
+def eviction_order(snapshot: Snapshot, pod: Pod) -> tuple[list[node_memory.Candidate] | None, str]:
+    """Return the eviction order of the pod's node, or why it is not known."""
+    if not pod.node:
+        return None, "the pod is on no node"
+    listing = snapshot.list("pods", fields=node_pods(pod.node).fields)
+    if not listing.complete:
+        return None, f"the pods of {pod.node} were not seen: {listing.why}"
+    working_sets = memory_usage.summary_usage(snapshot, pod.node)
+    if not working_sets:
+        return None, f"the kubelet of {pod.node} gave no statistics of its pods"
+    return node_memory.eviction_order(
+        (p for raw in listing.items if (p := Pod(raw)).node == pod.node), working_sets
+    ), ""
+
+
+def node_pods(name: str) -> List:
+    """Ask for the pods of a node."""
+    return List("pods", fields=f"spec.nodeName={name}")
+
+
+_USAGE_WORDS = {
+    "/apis/metrics.k8s.io": "usage from metrics.k8s.io",
+    "/proxy/stats/summary": "usage from the kubelet (stats/summary)",
+    "/proxy/metrics/resource": "usage from the kubelet (/metrics/resource)",
+    "/proxy/metrics/cadvisor": "cAdvisor's counters (threads; children killed for memory)",
+}
+
+
+def gaps(snapshot: Snapshot, pod: Pod, cases: list[Case], needs: Iterable[Need]) -> tuple[NotSeen, ...]:
+    """Say what of ``needs`` was not seen; one usage source is enough, so the others count only when none answered."""
+    measured = all(c.usage.working_set is not None for c in cases if c.container.running)
+    lines: list[NotSeen] = []
+    for need, why in snapshot.unseen(needs):
+        what = str(need)
+        if isinstance(need, Raw):
+            part = next((p for p in _USAGE_WORDS if p in need.path), "")
+            what = _USAGE_WORDS.get(part, what)
+            if part != "/proxy/metrics/cadvisor" and measured:
+                continue
+        elif isinstance(need, List) and need.fields == f"spec.nodeName={pod.node}":
+            what = f"other pods of {pod.node} (the eviction order)"
+        elif isinstance(need, List) and need.fields == f"involvedObject.uid={pod.uid}":
+            what = f"events of pod/{pod.name}"
+        lines.append(NotSeen(what, why))
+    if pod.node and pod.phase != "Pending":
+        lines += [gap for case in cases if (gap := _lost_end(case.container)) is not None]
+    return tuple(dict.fromkeys(lines))
+
+
+def _lost_end(container: Container) -> NotSeen | None:
+    """Say that an end of a container, which may have been an OOM kill, left no trace in its status."""
+    states = (container.running, container.waiting is not None, container.current_termination is not None)
+    if not any(states):
+        return NotSeen(f"the state of container {container.name} (an OOM kill would show there)", "not in its status")
+    last = container.termination
+    if container.restarts and (last is None or last.exit_code is None):
+        what = f"how container {container.name} ended before (an OOM kill would show there)"
+        return NotSeen(what, f"restartCount is {container.restarts}, but lastState holds no exit code")
+    return None
+
+
+def _header(snapshot: Snapshot, pod: Pod) -> tuple[tuple[str, str], ...]:
+    if not pod.uid:
+        return ()
+    return (
+        ("", pod.status_text()),
+        ("ready", pod.ready_text()),
+        ("restarts", pod.restarts_text(snapshot.now)),
+        ("age", pod.age_text(snapshot.now)),
+        ("node", pod.node or "<none>"),
+    )
+
+
+def _manual(pod: Pod, case: Case, findings: tuple[Finding, ...]) -> tuple[tuple[str, str, str], ...]:
+    """Show the path by hand that this answer replaces."""
+    if not pod.uid:
+        return ()
+    where, name, budget = f"kubectl -n {pod.namespace}", case.container.name, case.budget
+    kill = case.recent_kill
+    status = kill.evidence[0].value if kill is not None else "no OOMKilled in state or lastState"
+    used = mebibytes(budget.total_observed.size) if budget.total_observed.size is not None else "not readable"
+    flags = " ".join(case.process.argv) or "the image's own command: not visible"
+    sums = f"{mebibytes(budget.ceiling)} by flags and defaults" if budget.ceiling is not None else "unknown"
+    return (
+        (
+            f"{where} get pod {pod.name} -o yaml",
+            f"{status}; limit {budget.limit.source}",
+            "who killed it, at which limit",
+        ),
+        (f"{where} top pod {pod.name} --containers", f"{name}: {used}", "the working set of this moment, not the peak"),
+        (f"{where} exec {pod.name} -c {name} -- cat /proc/1/cmdline", flags, "the flags, by hand"),
+        ("documentation of the runtime", sums, "add up every area's default for this version and limit"),
+        (
+            "together",
+            findings[0].message if findings else _well(case, ()),
+            findings[0].cause if findings else "Healthy",
+        ),
+    )
