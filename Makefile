@@ -60,7 +60,7 @@ standalone: $(VENV)/runtime ## Freeze one binary per plugin in dist/standalone/,
 	$(PY) -m pip install --quiet --disable-pip-version-check pyinstaller
 	for file in kubectl-plugins/kubectl-*_*; do \
 		$(PY) -m PyInstaller --noconfirm --log-level ERROR --onedir --strip --paths lib \
-			--collect-submodules kubetriage --copy-metadata kubernetes \
+			--collect-submodules kubetriage --collect-data kubetriage --copy-metadata kubernetes \
 			--exclude-module kubernetes.aio --exclude-module tkinter \
 			--name $$(basename $$file) --distpath dist/standalone --workpath build/standalone --specpath build \
 			$$file; \

@@ -19,10 +19,10 @@ from kubetriage.rules.plane import (
     priority_and_fairness,
 )
 from kubetriage.rules.plane.case import CLUSTER, EVENTS, NODES, OPENSHIFT_ETCD, PODS, Case, Leading, Writes
-from kubetriage.rules.plane.causes.api_server_overloaded import yaml_lines
 from kubetriage.rules.plane.incident_timeline import Fossil, fossils
 from kubetriage.rules.plane.thresholds import LIMITS, Limits, written
 from kubetriage.snapshot import Snapshot
+from kubetriage.values.manifest_text import yaml_lines
 from kubetriage.values.times import human_duration, parse_time
 
 _VERSION = Raw("/version", timeout=5.0)

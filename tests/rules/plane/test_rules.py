@@ -9,10 +9,11 @@ from kubetriage.needs import Body, Dial, Failure, Why
 from kubetriage.rules.plane.api_server import METRICS
 from kubetriage.rules.plane.case import Case
 from kubetriage.rules.plane.causes import webhook_blocking
-from kubetriage.rules.plane.causes.api_server_overloaded import isolation, yaml_lines
+from kubetriage.rules.plane.causes.api_server_overloaded import isolation
 from kubetriage.rules.plane.leases import quorum_read
 from kubetriage.rules.plane.thresholds import LIMITS, Limits
 from kubetriage.snapshot import Snapshot
+from kubetriage.values.manifest_text import yaml_lines
 from kubetriage.values.times import format_time
 from support.plane import NOW, Plane, ago, flood, health, histogram, micro, timed_out, zap
 

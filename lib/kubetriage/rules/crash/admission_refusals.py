@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.readers.events import Events
-from kubetriage.rules.crash.case import ControllerCase, template_patch
+from kubetriage.rules.crash.case import ControllerCase, kept_fix
 from kubetriage.values.fields import Obj, condition, name_of, number, objects, text
 from kubetriage.values.patterns import lazy
 
@@ -92,10 +92,9 @@ class Refusal:
             found = found.get(step) if isinstance(found, dict) else None
         return found if isinstance(found, dict) else {}
 
-    def fix(self, words: str, spec: Obj | None = None) -> Fix:
+    def fix(self, words: str, spec: Obj | None = None, *, commands: tuple[str, ...] = ()) -> Fix:
         """Make a fix in the template of the controller that the user asked about."""
-        patch = template_patch(self.case.kind, spec) if spec else None
-        return Fix(words, patch, self.case.ref if patch else None)
+        return kept_fix(words, self.case.keeper, self.case.ref, spec, commands=commands)
 
     def finding(
         self,

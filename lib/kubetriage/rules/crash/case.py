@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, cached_property
 
-from kubetriage.model import Fix, Ref
+from kubetriage.model import Actor, Fix, Ref
 from kubetriage.needs import Get, Log
 from kubetriage.readers.events import Events
+from kubetriage.readers.ownership import Keeper, keeper
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.readers.terminations import Termination
 from kubetriage.snapshot import LogText, Lookup, Snapshot, State
@@ -25,6 +26,7 @@ from kubetriage.values.fields import (
     text,
     uid_of,
 )
+from kubetriage.values.manifest_text import yaml_text
 from kubetriage.values.resources import BY_KIND, BY_PLURAL
 from kubetriage.values.times import parse_time
 
@@ -176,19 +178,36 @@ class Case:
         top = self.workload
         return () if top.kind == "Pod" else self.snapshot.derived(_by_workload)(self.pod.namespace).get(top, ())
 
-    def template_fix(self, words: str, spec: Obj | None = None) -> Fix:
+    @cached_property
+    def keeper(self) -> Keeper | None:
+        """The release, application or operator that writes the workload, as labels and annotations tell."""
+        return keeper((self.pod.raw, *self.owners))
+
+    def template_fix(
+        self,
+        words: str,
+        spec: Obj | None = None,
+        *,
+        actor: Actor = Actor.MANIFEST,
+        commands: tuple[str, ...] = (),
+        values: Obj | None = None,
+    ) -> Fix:
         """Make a fix in the pod template of the workload.
 
         ``spec`` is a partial PodSpec (``{"containers": [{"name": "app", ...}]}``); it becomes a strategic merge
-        patch of the workload. A bare pod's spec is immutable (but for images), so it gets the words only.
+        patch of the workload, or YAML where a release or application keeps the workload and would undo a patch.
+        ``values`` are the chart's values that say the same. A bare pod's spec is immutable (but for images), so it
+        gets the words only. Another ``actor`` than the manifest's changes something else than the template.
         """
-        patch = template_patch(self.workload.kind, spec) if spec else None
-        if self.workload.kind == "Pod":
+        top = self.workload
+        if actor is not Actor.MANIFEST:
+            return Fix(words, actor=actor, commands=commands)
+        if top.kind == "Pod" and self.keeper is None:
             if _MIRROR in labels(self.pod.raw, "metadata", "annotations"):
                 words += f" It is a static pod: its manifest lies on node {self.pod.node} (staticPodPath)."
             elif spec and not _images_only(spec):
                 words += " The spec of a bare pod is fixed: delete the pod and create it with the change."
-        return Fix(words, patch, self.workload if patch else None)
+        return kept_fix(words, self.keeper, top, spec, commands=commands, values=values)
 
 
 @dataclass(frozen=True)
@@ -210,6 +229,11 @@ class ControllerCase:
     def created(self) -> datetime | None:
         """``metadata.creationTimestamp``."""
         return parse_time(dig(self.raw, "metadata", "creationTimestamp"))
+
+    @cached_property
+    def keeper(self) -> Keeper | None:
+        """The release, application or operator that writes the controller."""
+        return keeper((*(obj for _, obj in reversed(self.family)), self.raw))
 
     @property
     def ref(self) -> Ref:
@@ -302,6 +326,28 @@ def template_patch(kind: str, spec: Obj) -> Obj | None:
     if kind in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController", "Job"):
         return {"spec": {"template": {"spec": spec}}}
     return None
+
+
+def kept_fix(
+    words: str,
+    kept_by: Keeper | None,
+    workload: Ref,
+    spec: Obj | None = None,
+    *,
+    commands: tuple[str, ...] = (),
+    values: Obj | None = None,
+) -> Fix:
+    """Make the fix of a workload's template: a patch, or what to change in the release that would undo a patch."""
+    patch = template_patch(workload.kind, spec) if spec else None
+    if kept_by is None:
+        return Fix(words, patch, workload if patch else None, actor=Actor.MANIFEST, commands=commands)
+    shown = values if values and kept_by.is_helm else patch
+    return Fix(
+        f"{words} {kept_by.where}",
+        actor=Actor.MANIFEST,
+        commands=(*commands, *kept_by.commands),
+        yaml=yaml_text(shown) if shown else "",
+    )
 
 
 def _images_only(spec: Obj) -> bool:
