@@ -3,7 +3,7 @@ from datetime import datetime, timezone
 import pytest
 
 from kubetriage.needs import Body, Failure, Get, List, Log, Raw, Why
-from kubetriage.snapshot import Snapshot, State
+from kubetriage.snapshot import Form, Snapshot, State
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -157,3 +157,17 @@ def test_logs_of_machines_that_name_no_machine_belong_to_every_question():
     made.add_node_log("", "dmesg.txt", "three")
     assert [log.text for log in made.node_logs("worker-1")] == ["one", "three"]
     assert len(made.node_logs()) == 3
+
+
+def test_what_a_printed_form_does_not_show_is_not_covered():
+    seen = snapshot()
+    pod = {"kind": "Pod", **obj("a")}
+    assert seen.covers(pod, "spec.securityContext")
+    seen.add_form(pod, Form("kubectl get pods", shows=("status.phase",)))
+    assert seen.covers(pod, "status.phase")
+    assert not seen.covers(pod, "spec.nodeName")
+    seen.add_form(pod, Form("kubectl describe pod", hides=("spec.securityContext",)))
+    assert seen.covers(pod, "spec.nodeName")
+    assert not seen.covers(pod, "spec.securityContext.fsGroup")
+    assert seen.covers(pod, "spec.securityContextual")
+    assert [form.name for form in seen.forms(pod)] == ["kubectl get pods", "kubectl describe pod"]

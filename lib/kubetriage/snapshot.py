@@ -103,6 +103,29 @@ class NodeLog:
     text: str
 
 
+class Form:
+    """What a printed form shows of an object: a describe, a table, a fragment of YAML.
+
+    Paths are fields joined by dots, list members left out: ``spec.containers.securityContext``. A path stands for
+    all that is below it.
+    """
+
+    name: str
+    """The command that prints the form (``kubectl describe pod``)."""
+    shows: tuple[str, ...] = ()
+    """The fields that it prints; empty: all but ``hides``."""
+    hides: tuple[str, ...] = ()
+
+    def covers(self, path: str) -> bool:
+        """Tell whether the form prints the field when the object has it."""
+        shown = not self.shows or any(_within(path, part) for part in self.shows)
+        return shown and not any(_within(path, part) for part in self.hides)
+
+
+def _within(path: str, part: str) -> bool:
+    return path == part or path.startswith(part + ".")
+
+
 @dataclass
 class Snapshot:
     """Everything that one run knows of a cluster."""
@@ -121,6 +144,7 @@ class Snapshot:
     _objects: dict[str, dict[tuple[str, str], Obj]] = field(default_factory=dict)
     _namespaces: dict[str, Mapping[str, tuple[Obj, ...]]] = field(default_factory=dict)
     _event_index: Mapping[str, Sequence[Obj]] | None = None
+    _forms: dict[tuple[str, str, str], tuple[Form, ...]] = field(default_factory=dict)
     _derived: dict[object, Any] = field(default_factory=dict)
     _lists: dict[List, int] = field(default_factory=dict)
     _logs: dict[tuple[str, str, str, bool], str] = field(default_factory=dict)
@@ -139,6 +163,10 @@ class Snapshot:
         self._namespaces.pop(resource, None)
         if resource == "events":
             self._event_index = None
+
+    def add_form(self, obj: Obj, form: Form) -> None:
+        """Remember that an object was put together from a printed form; what several forms show adds up."""
+        self._forms[_identity(obj)] = (*self._forms.get(_identity(obj), ()), form)
 
     def add_list(self, need: List, items: Iterable[Obj]) -> None:
         """Add the whole answer to a list, shaped as the need says."""
@@ -193,6 +221,18 @@ class Snapshot:
         if self._presumes(resource, namespace):
             return Lookup(State.ABSENT, presumed=True)
         return Lookup(State.UNSEEN, why=Why.NOT_IN_DUMP.value if self.source != "cluster" else "not read")
+
+    def covers(self, obj: Obj, path: str) -> bool:
+        """Tell whether a field that the object lacks is absent rather than unseen.
+
+        ``path`` is written as in :class:`Form`. The API's own objects cover everything.
+        """
+        forms = self._forms.get(_identity(obj))
+        return forms is None or any(form.covers(path) for form in forms)
+
+    def forms(self, obj: Obj) -> tuple[Form, ...]:
+        """Return the printed forms that an object was put together from; empty for the API's own objects."""
+        return self._forms.get(_identity(obj), ())
 
     def list(self, resource: str, namespace: str = "", labels: str = "", fields: str = "") -> Listing:
         """List what is known of a resource, in one namespace or (empty) in all.
@@ -407,3 +447,7 @@ class Snapshot:
 
     def _list_failure(self, resource: str, namespace: str) -> Failure | None:
         return self._failures.get(List(resource, namespace)) or self._failures.get(List(resource))
+
+
+def _identity(obj: Obj) -> tuple[str, str, str]:
+    return text(obj, "kind"), namespace_of(obj), name_of(obj)
