@@ -103,6 +103,7 @@ class NodeLog:
     text: str
 
 
+@dataclass(frozen=True)
 class Form:
     """What a printed form shows of an object: a describe, a table, a fragment of YAML.
 
