@@ -149,22 +149,21 @@ class NotSeen:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that a plugin shows beside the diagnosis table."""
+    """A table that a plugin shows beside the diagnosis table, with ``-o wide``."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    wide: bool = False
-    """Shown only with ``-o wide``."""
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Preformatted lines (a bar, a chain, a timeline) that a plugin shows."""
+    """Preformatted lines (a bar, a chain, a tree) that a plugin shows."""
 
     title: str
     lines: tuple[str, ...]
-    wide: bool = False
+    brief: bool = False
+    """A field of the first screen, with ``title`` as its label; otherwise shown with ``-o wide``."""
 
 
 Section = Table | Lines

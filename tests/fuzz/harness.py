@@ -22,6 +22,7 @@ from kubetriage.needs import Failure, Get, List, Need, Why
 from kubetriage.plugins import Answer, Plugin, Request, load
 from kubetriage.render.document import as_json, as_yaml, document
 from kubetriage.render.sanitize import sanitized
+from kubetriage.render.scan import render_scan
 from kubetriage.render.terminal import Terminal
 from kubetriage.render.text import render_text
 from kubetriage.snapshot import Snapshot
@@ -141,19 +142,12 @@ def check(subject: Subject, rng: random.Random, *, thorough: bool) -> int:
     answer = subject.answer(snapshot)
     shown = [sanitized(d) for d in answer.diagnoses]
     width = rng.choice((None, *range(20, 201, 20)))
-    text = (
-        render_text(
-            shown,
-            Terminal(width, False, rng.random() < 0.5),
-            wide=rng.random() < 0.3,
-            headers=True,
-            explain=rng.random() < 0.3,
-            scan=subject.request.is_scan and len(shown) > 1,
-            namespaces=subject.request.all_namespaces,
-        )
-        if shown
-        else ""
-    )
+    terminal = Terminal(width, False, rng.random() < 0.5)
+    if subject.request.is_scan and len(shown) > 1:
+        text = render_scan(shown, terminal, namespaces=subject.request.all_namespaces)
+    else:
+        wide, explain = rng.random() < 0.3, rng.random() < 0.3
+        text = render_text(shown, terminal, now=snapshot.now, wide=wide, explain=explain) if shown else ""
     for fix in (x for d in shown for f in d.findings for x in f.fix if x.patch is not None):
         assert fix.on is not None, f"a patch of nothing: {fix.text}"
     content = document(shown, snapshot.now)

@@ -60,9 +60,9 @@ def test_the_heap_is_blamed():
 def test_a_fix_that_two_causes_share_is_written_once():
     got = diagnosis("oom-budget", "pod/orders", capture="jvm-xmx-over-limit")
     assert got.findings[0].fix[0] == got.findings[1].fix[0]
-    table = render_text([got], Terminal(width=None)).split("\n\n")[1]
-    assert table.count("Raise the memory limit") == 1
-    assert table.rstrip().endswith("the same")
+    shown = render_text([got], Terminal(width=None), wide=True)
+    assert shown.count("Raise the memory limit") == 1
+    assert "FIX      as for 1" in shown
 
 
 def test_an_own_exit_with_137_is_not_said_to_come_from_outside():

@@ -8,7 +8,7 @@ import pytest
 from kubetriage.render.sanitize import sanitized
 from kubetriage.render.terminal import Terminal
 from kubetriage.render.text import render_text
-from support.offline import answer, truth
+from support.offline import run, truth
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 CASES = [
@@ -35,8 +35,8 @@ CASES = [
 def test_answers_look_as_reviewed(capture, options):
     expected = truth(capture)
     target = [expected.target] if expected.target and expected.command != "plane-trace" else []
-    got = answer(expected.command, *target, capture=capture)
-    text = render_text([sanitized(d) for d in got.diagnoses], Terminal(width=80), **options) + "\n"
+    snapshot, got = run(expected.command, *target, capture=capture)
+    text = render_text([sanitized(d) for d in got.diagnoses], Terminal(width=80), now=snapshot.now, **options) + "\n"
     file = SNAPSHOTS / f"{capture}.txt"
     if os.environ.get("KUBETRIAGE_WRITE_SNAPSHOTS"):
         file.write_text(text, encoding="utf-8")

@@ -414,21 +414,49 @@ class Run:
             click.echo("")
         # The terminal was decided on already; click would take the colours out again where it sees none.
         click.echo(text, color=True)
+        if self._is_overview(request, diagnoses) and not self.values["no_headers"]:
+            self._tell_scan(outcome, diagnoses)
+
+    def _tell_scan(self, outcome: Outcome, diagnoses: Sequence[Diagnosis]) -> None:
+        """Write the counts and the gaps of a scan below its rows; in a pipe they go to stderr, away from the rows."""
+        from kubetriage.render.sanitize import sanitized
+        from kubetriage.render.scan import scan_note
+        from kubetriage.render.text import PIPE_WIDTH
+
+        request, terminal = outcome.request, self._terminal()
+        resource = BY_PLURAL[self.plugin.default_resource]
+        place = ""
+        if resource.namespaced:
+            place = "-n NAMESPACE " if request.all_namespaces else f"-n {request.namespace} "
+        gaps = (*outcome.answer.not_seen, *(g for d in diagnoses for g in d.not_seen))
+        lines = scan_note(
+            self.plugin.name,
+            diagnoses,
+            outcome.answer.checked,
+            resource.plural,
+            place,
+            [sanitized(g) for g in dict.fromkeys(gaps)],
+            terminal.width or PIPE_WIDTH,
+        )
+        for line in lines:
+            click.echo(terminal.plain(line), err=terminal.width is None)
 
     def _text(self, outcome: Outcome, diagnoses: Sequence[Diagnosis]) -> str:
+        from kubetriage.render.scan import render_scan
         from kubetriage.render.text import render_text
 
-        request = outcome.request
-        several = bool(self.values["contexts"])
-        return render_text(
-            diagnoses,
-            self._terminal(),
-            wide=self.values["output"] == "wide",
-            headers=not self.values["no_headers"],
-            explain=self.values["explain"],
-            scan=request.is_scan and (len(diagnoses) > 1 or several),
-            namespaces=request.all_namespaces,
-        )
+        wide, headers = self.values["output"] == "wide", not self.values["no_headers"]
+        if self._is_overview(outcome.request, diagnoses):
+            everywhere = outcome.request.all_namespaces
+            return render_scan(diagnoses, self._terminal(), headers=headers, namespaces=everywhere)
+        now = outcome.snapshot.now if outcome.snapshot is not None else None
+        explain = self.values["explain"]
+        return render_text(diagnoses, self._terminal(), now=now, wide=wide, headers=headers, explain=explain)
+
+    def _is_overview(self, request: Request, diagnoses: Sequence[Diagnosis]) -> bool:
+        """Tell whether the answer is a list of many objects, one line each."""
+        several = len(diagnoses) > 1 or bool(self.values["contexts"])
+        return request.is_scan and several and self.values["output"] != "wide"
 
     def _terminal(self) -> Terminal:
         on_terminal, width = sys.stdout.isatty(), None

@@ -177,7 +177,7 @@ def _tail(case: Case, found: tuple[Finding, ...], timeline: tuple[Fossil, ...]) 
             cells = (level.nominal, level.limit, level.executing, level.waiting)
             rows.append((level.name, *("-" if c is None else f"{c:.0f}" for c in cells), rejected))
         columns = ("LEVEL", "NOMINAL SEATS", "SEATS NOW", "EXECUTING", "WAITING", "REJECTED")
-        yield Table("API Priority and Fairness", columns, tuple(rows), wide=True)
+        yield Table("API Priority and Fairness", columns, tuple(rows))
     floods = priority_and_fairness.floods(case.requests)
     if floods:
         rows = [(f.level, f.user, f.verb, f.resource, str(f.requests), f"{f.share:.0%}") for f in floods[:10]]

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from kubetriage.render.fold import columns as natural_width
+from kubetriage.render.fold import wrapped
+
+LABEL = 9
+"""Columns before the text of a diagnosis table: the longest label and the gap."""
 _GAP = 2
 """Blanks between columns of tabulate's plain format."""
 _NARROWEST = 12
@@ -29,10 +34,9 @@ def table(
     limit) is too small; all the others keep their natural width.
     """
     import tabulate as tabulate_module
-    from wcwidth import wcswidth
 
     def natural(words: str) -> int:
-        return max((max(wcswidth(line), 0) for line in words.splitlines()), default=0)
+        return max((natural_width(line) for line in words.splitlines()), default=0)
 
     shown = [[" ".join(cell.split("\n")) if width is None else cell for cell in row] for row in rows]
     if width is not None and rows:
@@ -58,6 +62,17 @@ def table(
     return "\n".join(line.rstrip() for line in drawn.splitlines())
 
 
+def fields(rows: Sequence[tuple[str, str]], width: int) -> str:
+    """Draw a table of labels and texts; a text folds to its column, and the labels always take the same room."""
+    import tabulate as tabulate_module
+
+    # A cell of the longest label's width in a row that is taken off again.
+    shown = [("x" * (LABEL - _GAP), "")]
+    shown += [(label, wrapped(text, max(width - LABEL, _NARROWEST)) or " ") for label, text in rows]
+    drawn = tabulate_module.tabulate(shown, tablefmt="plain", disable_numparse=True)
+    return "\n".join(line.rstrip() for line in drawn.splitlines()[1:])
+
+
 def _folded(cell: str, width: int | None) -> str:
     """Fold a cell to its column; a word that is too long breaks where names and paths have their joints."""
     if width is None:
@@ -67,11 +82,9 @@ def _folded(cell: str, width: int | None) -> str:
 
 def _pieces(line: str, width: int) -> Iterator[str]:
     """Yield the words of a line, none wider than a column."""
-    from wcwidth import wcswidth
-
     for word in line.split():
-        while max(wcswidth(word), 0) > width:
-            fits = next(n for n in range(len(word) - 1, 0, -1) if n == 1 or max(wcswidth(word[:n]), 0) <= width)
+        while natural_width(word) > width:
+            fits = next(n for n in range(len(word) - 1, 0, -1) if n == 1 or natural_width(word[:n]) <= width)
             joint = max(word.rfind(mark, 0, fits) for mark in _JOINTS) + 1
             end = joint if joint >= _SHORTEST_PIECE else fits
             yield word[:end]
@@ -100,22 +113,3 @@ def _share(natural: list[int], words: list[int], room: int, flexible: Sequence[i
     for i in flexible:
         limits[i] = least[i]
     return limits
-
-
-def wrapped(words: str, width: int | None, indent: str = "", first: str | None = None) -> str:
-    """Wrap a sentence to the terminal, with ``first`` before the first line and ``indent`` before the others."""
-    start = indent if first is None else first
-    if width is None:
-        return start + " ".join(words.split("\n"))
-    from wcwidth import wcswidth
-
-    lines, line, used = [], start, max(wcswidth(start), 0)
-    empty = True
-    for word in words.split():
-        size = max(wcswidth(word), 0)
-        if not empty and used + 1 + size > width:
-            lines.append(line)
-            line, used, empty = indent, max(wcswidth(indent), 0), True
-        line, used = (line + word, used + size) if empty else (f"{line} {word}", used + 1 + size)
-        empty = False
-    return "\n".join([*lines, line])

@@ -19,7 +19,21 @@ _ASCII = str.maketrans(
 )  # fmt: skip
 """One character for one, so that drawings keep their shape."""
 
-_SGR = {"error": "31;1", "warning": "33", "note": "36", "dim": "2", "bold": "1", "ok": "32"}
+_SGR = {
+    "error": "31;1",
+    # Plain yellow cannot be read on white: a dark orange can on both.
+    "warning": "38;5;166;1",
+    "unknown": "38;5;166;1",
+    "note": "36",
+    "ok": "32",
+    "dim": "2",
+    "bold": "1",
+    # Parts of a bar: told apart by their shade as well.
+    "area1": "34",
+    "area2": "36",
+    "area3": "35",
+    "area4": "38;5;166",
+}
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,56 @@
-"""Diagnoses as text for people: one header line per object, the diagnosis table, the proof, the gaps, the check."""
+"""Diagnoses as text for people: a headline and the diagnosis table of each, made to fit the first screen."""
 
 from __future__ import annotations
 
-import json
-import shlex
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from kubetriage.model import Confidence, Diagnosis, Evidence, Finding, Fix, Lines, Section, Severity, Table
-from kubetriage.render.table import table, wrapped
+from kubetriage.model import Diagnosis, Evidence, Finding, Lines, Section, Table
+from kubetriage.render.card import SIGNS, Card, Step, card_of, doubts, step_of
+from kubetriage.render.fold import columns, cut, cut_middle, sentences, wrapped
+from kubetriage.render.table import LABEL, fields, table
 from kubetriage.render.terminal import Terminal
 
-_EVIDENCE_SHOWN = 6
-"""Evidence lines of the default output; ``-o wide`` shows all."""
-_LONGEST_VALUE = 400
-"""Characters of one evidence value in the default output."""
+ROWS = 23
+"""Rows of one answer that stay on a terminal of 24 rows when the prompt is back."""
+PIPE_WIDTH = 100
+"""A diagnosis is prose: it wraps where nobody says how wide the place is."""
+_INDENT = "  "
+"""Before a command: it begins a line of its own, so that a triple click selects it and nothing else."""
+
+
+@dataclass(frozen=True)
+class _Much:
+    """How much of a card is shown."""
+
+    proof: int = 3
+    proof_rows: int = 2
+    what_rows: int = 6
+    steps: int = 4
+    with_commands: int = 4
+    """Steps whose commands are shown; of the others the sentence."""
+    step_rows: int = 5
+    checks: int = 2
+    unknown: int = 3
+    also: int = 6
+    drawn: int = 12
+
+
+_LADDER: tuple[dict[str, int], ...] = (
+    {},
+    {"checks": 1},
+    {"proof_rows": 1},
+    {"with_commands": 2},
+    {"unknown": 1, "also": 4},
+    {"with_commands": 1, "steps": 3},
+    {"what_rows": 4, "step_rows": 4},
+    {"proof": 2},
+    {"steps": 2, "step_rows": 3, "drawn": 8},
+    {"what_rows": 3, "step_rows": 2, "proof": 1, "drawn": 6, "also": 2},
+)
+"""What gives way, in this order, until the answer fits the screen; ``-o wide`` has all of it."""
 
 
 def prepare() -> None:
@@ -26,26 +63,25 @@ def render_text(
     diagnoses: Sequence[Diagnosis],
     terminal: Terminal,
     *,
+    now: datetime | None = None,
     wide: bool = False,
     headers: bool = True,
     explain: bool = False,
-    scan: bool = False,
-    namespaces: bool = False,
 ) -> str:
-    """Write the answer.
+    """Write each diagnosis in full, equal ones of one workload once.
 
-    ``scan`` prints one table of all objects, the way ``kubectl get`` lists them (``namespaces``: with that column);
-    otherwise each diagnosis is shown in full, equal ones of one workload once.
+    ``now`` turns times into ages; ``wide`` shows everything, with the times and fields as the API has them.
     """
-    if scan and not wide:
-        return terminal.plain(_overview(diagnoses, terminal, headers, namespaces))
     blocks = []
-    for group in _groups(diagnoses):
-        blocks.append("\n".join(_block(group, terminal, wide, headers, explain)))
+    for group in groups(diagnoses):
+        block = list(_wide(group, terminal, now, headers) if wide else _first_screen(group, terminal, now))
+        if explain:
+            block += _by_hand(group[0], terminal)
+        blocks.append("\n".join(block))
     return terminal.plain("\n\n".join(blocks))
 
 
-def _groups(diagnoses: Sequence[Diagnosis]) -> Iterator[list[Diagnosis]]:
+def groups(diagnoses: Sequence[Diagnosis]) -> Iterator[list[Diagnosis]]:
     """Put neighbours with the same verdict together, so that ten equal replicas are one answer."""
     group: list[Diagnosis] = []
     for diagnosis in diagnoses:
@@ -71,150 +107,266 @@ def _alike(one: Diagnosis, other: Diagnosis) -> bool:
     return bool(one.findings) and not one.lead and not one.tail and verdict(one) == verdict(other)
 
 
-def _block(group: list[Diagnosis], terminal: Terminal, wide: bool, headers: bool, explain: bool) -> Iterator[str]:
-    first = group[0]
-    for diagnosis in group:
-        yield _header(diagnosis, terminal)
-    for section in first.lead:
-        yield from _section(section, terminal, wide, headers)
-    yield ""
-    if first.findings:
-        yield _findings_table(first.findings, terminal, headers)
-        if len(group) > 1:
-            yield wrapped(f"The same for all {len(group)} of them; shown for {first.target.name}.", terminal.width)
-    else:
-        yield terminal.paint(wrapped(first.summary, terminal.width), "ok")
-    for section in first.tail:
-        yield from _section(section, terminal, wide, headers)
-    yield from _proof(first, terminal, wide)
-    if explain and first.manual:
-        yield ""
-        yield terminal.paint("By hand", "bold")
-        for command, shows, means in first.manual:
-            yield f"  $ {command}"
-            yield wrapped(_short(shows), terminal.width, "      ", "    shows ")
-            yield wrapped(means, terminal.width, "      ", "    means ")
+# The first screen.
 
 
-def _header(diagnosis: Diagnosis, terminal: Terminal) -> str:
-    target = diagnosis.target
-    name = f"{target.kind.lower()}/{target.name}" if target.name else target.kind
-    status = next((value for label, value in diagnosis.header if not label), "")
-    parts = [name, *([f"context {diagnosis.context}"] if diagnosis.context else [])]
-    parts += [f"namespace {target.namespace}"] if target.namespace else []
-    parts += [f"{label} {value}".strip() for label, value in diagnosis.header]
-    lines = [""]
-    for part in parts:
-        longer = f"{lines[-1]}   {part}" if lines[-1] else part
-        if terminal.width is not None and len(longer) > terminal.width and lines[-1]:
-            lines.append(f"  {part}")
+def _first_screen(group: Sequence[Diagnosis], terminal: Terminal, now: datetime | None) -> list[str]:
+    card = card_of(group, now)
+    much = _Much()
+    width = terminal.width or PIPE_WIDTH
+    lines: list[str] = []
+    for changes in _LADDER:
+        much = replace(much, **changes)
+        lines = _drawn_card(card, terminal, much, _left_out(card, group[0], much))
+        if sum(-(-max(columns(_unpainted(line)), 1) // width) for line in lines) <= ROWS:
+            break
+    return lines
+
+
+_SGR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def _unpainted(line: str) -> str:
+    return _SGR.sub("", line)
+
+
+def _drawn_card(card: Card, terminal: Terminal, much: _Much, left_out: str) -> list[str]:
+    width = terminal.width or PIPE_WIDTH
+    room = width - LABEL
+    rows: list[tuple[str, str]] = []
+    code: list[str] = []
+
+    def verbatim(line: str) -> str:
+        """Keep a line out of the folding: it stands whole in a row of its own."""
+        code.append(line)
+        return f"{_MARK}{len(code) - 1}"
+
+    def step(label: str, shown: Step, number: str, full: bool) -> None:
+        actor = f"{shown.actor}: " if shown.actor else ""
+        text = sentences(f"{number}{actor}{shown.text}", room, much.step_rows if full else 2)
+        rows.append((label, text))
+        if full:
+            rows.extend(("", verbatim(_beside(line, width))) for line in shown.commands)
+            rows.extend(("", verbatim(_INDENT + line)) for line in shown.yaml.splitlines())
+
+    rows.append(("WHAT", sentences(card.what, room, much.what_rows)))
+    for drawing in card.drawn:
+        most = len(drawing.lines) if len(drawing.lines) <= much.drawn + 1 else much.drawn
+        for i, line in enumerate(drawing.lines[:most]):
+            rows.append((drawing.title.upper() if i == 0 else "", verbatim(" " * LABEL + _cut_drawn(line, room))))
+        if most < len(drawing.lines):
+            rows.append(("", f"and {len(drawing.lines) - most} more with -o wide"))
+    for i, proof in enumerate(card.proof[: much.proof]):
+        rows.append(("PROOF" if i == 0 else "", _fitting(str(proof), room, much.proof_rows)))
+    steps = card.fix[: much.steps]
+    for i, one in enumerate(steps):
+        number = f"{i + 1}. " if len(card.fix) > 1 else ""
+        step("FIX" if i == 0 else "", one, number, i < much.with_commands)
+    for i, command in enumerate(card.check[: much.checks]):
+        rows.append(("CHECK" if i == 0 else "", verbatim(_beside(command, width))))
+    for i, (_, cause, message) in enumerate(card.also[: much.also]):
+        rows.append(("ALSO" if i == 0 else "", cut(f"{cause}: {message}", room)))
+    if len(card.also) > much.also:
+        rows.append(("", f"and {len(card.also) - much.also} more with -o wide"))
+    if card.same:
+        rows.append(("SAME", _fitting(f"{', '.join(card.same)} {_fails(card)} the same way", room, 2)))
+    rows += _unknown_rows(card, room, much.unknown)
+    drawn = _labelled(rows, code, terminal)
+    lines = [*_headline(card, terminal), *drawn]
+    if left_out:
+        lines.append(terminal.paint(cut(f"-o wide: {left_out}", width), "dim"))
+    return lines
+
+
+def _fails(card: Card) -> str:
+    return "fail" if len(card.same) > 1 else "fails"
+
+
+def _beside(command: str, width: int) -> str:
+    """Put a command into the column of the texts where it fits there, else at the beginning of the line."""
+    return " " * LABEL + command if LABEL + columns(command) <= width else _INDENT + command
+
+
+def _unknown_rows(card: Card, room: int, most: int) -> Iterator[tuple[str, str]]:
+    """Name what was not seen: what could hold a fault one by one, the rest in one line."""
+    deciding = [f"{g.what}: {g.why}" for g in card.unknown if g.decides]
+    rest = [g.what for g in card.unknown if not g.decides]
+    label = "UNKNOWN"
+    for line in deciding[:most]:
+        yield label, _fitting(line, room, 2)
+        label = ""
+    rest = [*[g.what for g in card.unknown if g.decides][most:], *rest]
+    if rest:
+        whys = {g.why for g in card.unknown if g.what in rest}
+        why = f" ({whys.pop()})" if len(rest) == 1 else ""
+        yield label, cut(f"{'; '.join(rest)}{why}", room)
+
+
+def _fitting(words: str, room: int, rows: int) -> str:
+    """Keep a message to so many rows; its beginning and its end say most."""
+    if len(wrapped(words, room).splitlines()) <= rows:
+        return words
+    # Words are not broken at the end of a row, so a few columns are lost there.
+    size = room * rows
+    while len(wrapped(shorter := cut_middle(words, size), room).splitlines()) > rows:
+        size -= 4
+    return shorter
+
+
+_MARK = "\ue000"
+"""Stands for a line that is not folded while the table is drawn; no name of the API has it."""
+
+
+def _labelled(rows: Sequence[tuple[str, str]], code: Sequence[str], terminal: Terminal) -> Iterator[str]:
+    """Draw the diagnosis table of two columns; lines of code take the whole width."""
+    label = ""
+    for line in fields(rows, terminal.width or PIPE_WIDTH).splitlines():
+        label, text = line[:LABEL].strip(), line[LABEL:]
+        if text.startswith(_MARK):
+            whole = code[int(text[len(_MARK) :])]
+            if label and not whole.startswith(" " * LABEL):
+                yield terminal.paint(label, "bold")
+                label = ""
+            shown = whole[LABEL:] if label else whole
+            shown = _painted(shown, terminal)
+            yield (terminal.paint(label, "bold") + " " * (LABEL - len(label)) + shown) if label else shown
         else:
-            lines[-1] = longer
-    line = "\n".join(lines)
-    line = line.replace(name, terminal.paint(name, "bold"), 1)
-    return line.replace(status, terminal.paint(status, "ok" if diagnosis.healthy else "error"), 1) if status else line
+            yield (terminal.paint(label, "bold") + line[len(label) :]) if label else line
 
 
-def _findings_table(findings: Sequence[Finding], terminal: Terminal, headers: bool) -> str:
-    containers = any(f.object.container for f in findings)
-    columns = ["CAUSE", *(["CONTAINER"] if containers else []), "WHAT HAPPENED", "FIX"]
-    rows = []
-    above = ""
-    for finding in findings:
-        cause = finding.cause
-        doubts = [] if finding.severity is Severity.ERROR else [finding.severity.value]
-        if finding.confidence is not Confidence.CONFIRMED:
-            doubts.append(finding.confidence.value)
-        if doubts:
-            cause += f"\n({', '.join(doubts)})"
-        fix = finding.fix[0].text if finding.fix else ""
-        shown = "the same" if fix and fix == above else fix
-        above = fix
-        rows.append([cause, *([finding.object.container] if containers else []), finding.message, shown])
-    drawn = table(columns, rows, terminal.width, (len(columns) - 2, len(columns) - 1), headers)
+def _headline(card: Card, terminal: Terminal) -> Iterator[str]:
+    """Write object, cause and confidence, the namespace at the right; below them what kubectl get shows."""
+    width = terminal.width or PIPE_WIDTH
+    doubt = f" ({card.doubts})" if card.doubts else ""
+    sign, cause = SIGNS[card.tone], f"{card.cause}{doubt}"
+    left = f"{sign} {card.name}  {cause}"
+    shown = f"{terminal.paint(sign, card.tone)} {terminal.paint(card.name, 'bold')}  {terminal.paint(cause, card.tone)}"
+    gap = width - columns(left) - columns(card.place)
+    if card.place and gap >= 2:
+        yield shown + " " * gap + card.place
+        status = card.status
+    else:
+        yield shown
+        status = ", ".join(w for w in (card.place, card.status) if w)
+    if status:
+        yield wrapped(status, width, "  ", "  ")
+
+
+def _left_out(card: Card, diagnosis: Diagnosis, much: _Much) -> str:
+    """Say what ``-o wide`` shows beyond this."""
+    rivals = sum(len(f.ruled_out) for f in diagnosis.findings)
+    hidden = (
+        (len(card.proof) - much.proof, "more fact", "s"),
+        (rivals, "cause", "s ruled out"),
+        (len(card.fix) - much.steps, "more fix", "es"),
+        (len(card.check) - much.checks, "more check", "s"),
+    )
+    words = [f"{n} {one}{ending if n > 1 or ' ' in ending else ''}" for n, one, ending in hidden if n > 0]
+    words = [w.replace("1 causes", "1 cause") for w in words]
+    titles = [s.title.lower() for s in (*diagnosis.lead, *diagnosis.tail) if not _is_brief(s) and s.title]
+    return ", ".join([*words, *titles])
+
+
+def _is_brief(section: Section) -> bool:
+    return isinstance(section, Lines) and section.brief
+
+
+_PAINTED = re.compile(r"(✗|\bbroken\b)|(✓)|(\bdegraded\b)|(█+)|(▓+)|(▒+)|(░+)")
+_STYLES = ("error", "ok", "warning", "area1", "area2", "area3", "area4")
+
+
+def _painted(line: str, terminal: Terminal) -> str:
+    """Colour the marks, state words and bars of a drawing."""
     if not terminal.color:
-        return drawn
-    painted = []
-    for line in drawn.splitlines():
-        word = line.split(" ", 1)[0]
-        finding_ = next((f for f in findings if f.cause == word), None)
-        painted.append(terminal.paint(word, finding_.severity.value) + line[len(word) :] if finding_ else line)
-    return "\n".join(painted)
+        return line
+    return _PAINTED.sub(lambda m: terminal.paint(m[0], _STYLES[(m.lastindex or 1) - 1]), line)
 
 
-def _proof(diagnosis: Diagnosis, terminal: Terminal, wide: bool) -> Iterator[str]:
-    shown = diagnosis.findings if wide else diagnosis.findings[:1]
-    for finding in shown:
-        evidence = finding.evidence if wide else finding.evidence[:_EVIDENCE_SHOWN]
-        if evidence:
-            yield ""
-            yield terminal.paint(f"Evidence for {finding.cause}" if len(shown) > 1 else "Evidence", "bold")
-            for line in evidence:
-                yield _evidence(line, terminal, wide)
-            hidden = len(finding.evidence) - len(evidence)
-            if hidden:
-                yield f"  ({hidden} more with -o wide)"
-        if wide and finding.ruled_out:
-            yield ""
-            yield terminal.paint("Ruled out", "bold")
-            for rival in finding.ruled_out:
-                yield wrapped(f"{rival.cause}: {rival.why}", terminal.width, "    ", "  ")
-        # The table holds the first fix; the others follow here, and with -o wide the commands that apply them.
-        if (wide and finding.fix) or len(finding.fix) > 1:
-            yield ""
-            yield terminal.paint("Fix" if wide else "Fix, further", "bold")
-            for fix in finding.fix if wide else finding.fix[1:]:
-                yield wrapped(fix.text, terminal.width, "    ", "  ")
-                command = patch_command(fix)
-                if wide and command:
-                    yield f"    {command}"
-    if diagnosis.not_seen:
+def _cut_drawn(line: str, room: int) -> str:
+    """Cut a drawn line to the terminal; its blanks are part of the drawing."""
+    start = line[: len(line) - len(line.lstrip())]
+    return line if columns(line) <= room else start + _cut_tail(line[len(start) :], room - len(start))
+
+
+def _cut_tail(line: str, room: int) -> str:
+    end = len(line)
+    while end and columns(line[:end]) > room - 1:
+        end -= 1
+    return f"{line[:end].rstrip()}…"
+
+
+# Everything.
+
+
+def _wide(group: Sequence[Diagnosis], terminal: Terminal, now: datetime | None, headers: bool) -> Iterator[str]:
+    first, card = group[0], card_of(group, now)
+    yield from _headline(card, terminal)
+    for section in first.lead:
+        yield from _section(section, terminal, headers)
+    if not first.findings:
         yield ""
-        yield terminal.paint("Not seen", "bold")
-        for gap in diagnosis.not_seen:
-            yield wrapped(f"{gap.what}: {gap.why}", terminal.width, "    ", "  ")
-    checks = dict.fromkeys(c for f in shown for c in f.verify)
-    if checks:
+        yield from _labelled([("WHAT", first.summary)], (), terminal)
+    for i, finding in enumerate(first.findings):
         yield ""
-        yield terminal.paint("Verify", "bold")
-        for command in checks:
-            yield f"  {command}"
+        if len(first.findings) > 1:
+            doubt = f" ({doubts(finding)})" if doubts(finding) else ""
+            where = f"  container {finding.object.container}" if finding.object.container else ""
+            sign = SIGNS[finding.severity.value]
+            yield terminal.paint(f"{sign} {i + 1}. {finding.cause}{doubt}", finding.severity.value) + where
+        alike = next((j for j, f in enumerate(first.findings[:i], 1) if f.fix and f.fix == finding.fix), 0)
+        yield from _whole(finding, alike, terminal)
+    for section in first.tail:
+        yield from _section(section, terminal, headers)
+    rest = [("SAME" if i == 0 else "", name) for i, name in enumerate(card.same)]
+    rest += [("UNKNOWN" if i == 0 else "", f"{g.what}: {g.why}") for i, g in enumerate(card.unknown)]
+    if rest:
+        yield ""
+        yield from _labelled(rest, (), terminal)
 
 
-def _evidence(line: Evidence, terminal: Terminal, wide: bool) -> str:
-    value = line.value if wide else _short(line.value)
+def _whole(finding: Finding, alike: int, terminal: Terminal) -> Iterator[str]:
+    """Write all of a finding; ``alike`` is the number of an earlier one with the same fix, or 0."""
+    width = terminal.width or PIPE_WIDTH
+    rows: list[tuple[str, str]] = [("WHAT", finding.message)]
+    code: list[str] = []
+    rows += [("PROOF" if i == 0 else "", _evidence(line)) for i, line in enumerate(finding.evidence)]
+    rows += [("NOT" if i == 0 else "", f"{rival.cause}: {rival.why}") for i, rival in enumerate(finding.ruled_out)]
+    if alike:
+        rows.append(("FIX", f"as for {alike}"))
+    for i, fix in enumerate(finding.fix if not alike else ()):
+        step = step_of(fix)
+        number = f"{i + 1}. " if len(finding.fix) > 1 else ""
+        actor = f"{step.actor}: " if step.actor else ""
+        rows.append(("FIX" if i == 0 else "", f"{number}{actor}{step.text}"))
+        for line in (*(_beside(c, width) for c in step.commands), *(_INDENT + y for y in step.yaml.splitlines())):
+            code.append(line)
+            rows.append(("", f"{_MARK}{len(code) - 1}"))
+    for i, command in enumerate(dict.fromkeys(finding.verify)):
+        label = "CHECK" if i == 0 else ""
+        code.append(_beside(command, width))
+        rows.append((label, f"{_MARK}{len(code) - 1}"))
+    yield from _labelled(rows, code, terminal)
+
+
+def _evidence(line: Evidence) -> str:
     when = f"   {line.time}" if line.time else ""
     # A field path says by itself whether it is of the spec or of the status.
     where = line.at if line.source in ("status", "spec") and "." in line.at else f"{line.source} {line.at}"
-    return wrapped(f"{where}: {value}{when}", terminal.width, "    ", "  ")
+    return f"{where}: {line.value}{when}"
 
 
-def _short(words: str) -> str:
-    return words if len(words) <= _LONGEST_VALUE else words[: _LONGEST_VALUE - 3] + "..."
-
-
-def patch_command(fix: Fix) -> str:
-    """Write the kubectl command that applies a fix's patch; empty when it has none."""
-    if fix.patch is None or fix.on is None:
-        return ""
-    place = f" -n {fix.on.namespace}" if fix.on.namespace else ""
-    patch = shlex.quote(json.dumps(fix.patch, separators=(",", ":")))
-    # Resources of a pod are changed through its subresource only.
-    through = " --subresource resize" if fix.on.kind == "Pod" and '"resources":' in patch else ""
-    return f"kubectl{place} patch {fix.on.kind.lower()} {fix.on.name}{through} --patch {patch}"
-
-
-def _section(section: Section, terminal: Terminal, wide: bool, headers: bool) -> Iterator[str]:
-    if section.wide and not wide:
+def _section(section: Section, terminal: Terminal, headers: bool) -> Iterator[str]:
+    if _is_brief(section):
         return
     yield ""
     if section.title:
         yield terminal.paint(section.title, "bold")
     if isinstance(section, Lines):
         for line in section.lines:
-            too_long = terminal.width is not None and len(line) > terminal.width
+            too_long = terminal.width is not None and columns(line) > terminal.width
             start = line[: len(line) - len(line.lstrip())]
-            yield wrapped(line, terminal.width, start + "  ", start) if too_long else line
+            shown = wrapped(line, terminal.width, start + "  ", start) if too_long else line
+            yield _painted(shown, terminal)
     elif isinstance(section, Table):
         yield table(section.columns, section.rows, terminal.width, _flexible(section), headers)
 
@@ -225,32 +377,17 @@ def _flexible(section: Table) -> tuple[int, ...]:
     return tuple(wide) or (len(section.columns) - 1,)
 
 
-def _overview(diagnoses: Sequence[Diagnosis], terminal: Terminal, headers: bool, namespaces: bool) -> str:
-    contexts = any(d.context for d in diagnoses)
-    columns = [*(["CONTEXT"] if contexts else []), *(["NAMESPACE"] if namespaces else [])]
-    containers = any(f.object.container for d in diagnoses for f in d.findings[:1])
-    columns += ["NAME", "CAUSE", *(["CONTAINER"] if containers else []), "WHAT HAPPENED"]
-    # As kubectl get prints several types.
-    mixed = len({d.target.kind for d in diagnoses}) > 1
-    rows = []
-    for d in diagnoses:
-        head = d.findings[0] if d.findings else None
-        cause = d.cause
-        if head is not None and head.confidence is not Confidence.CONFIRMED:
-            cause += f"\n({head.confidence.value})"
-        container = [head.object.container if head else ""] if containers else []
-        name = f"{d.target.kind.lower()}/{d.target.name}" if mixed else d.target.name
-        cells = [name, cause, *container, head.message if head else d.summary]
-        places = [*([d.context] if contexts else []), *([d.target.namespace] if namespaces else [])]
-        rows.append([*places, *cells])
-    if not rows:
-        return ""
-    flexible = (len(columns) - 1, columns.index("NAME"))
-    lines = [table(columns, rows, terminal.width, flexible, headers)]
-    gaps = list(dict.fromkeys(g for d in diagnoses for g in d.not_seen))
-    if gaps:
-        lines += ["", terminal.paint("Not seen", "bold")]
-        lines += [wrapped(f"{g.what}: {g.why}", terminal.width, "    ", "  ") for g in gaps[:_EVIDENCE_SHOWN]]
-        if len(gaps) > _EVIDENCE_SHOWN:
-            lines.append(f"  ({len(gaps) - _EVIDENCE_SHOWN} more with -o wide)")
-    return "\n".join(lines)
+_LONGEST_VALUE = 400
+"""Characters of what a command shows by hand."""
+
+
+def _by_hand(diagnosis: Diagnosis, terminal: Terminal) -> Iterator[str]:
+    if not diagnosis.manual:
+        return
+    width = terminal.width or PIPE_WIDTH
+    yield ""
+    yield terminal.paint("By hand", "bold")
+    for command, shows, means in diagnosis.manual:
+        yield f"  {command}"
+        yield wrapped(cut(shows, _LONGEST_VALUE), width, "      ", "    shows ")
+        yield wrapped(means, width, "      ", "    means ")

@@ -5,7 +5,7 @@ import pytest
 from kubetriage.model import Confidence, Severity
 from kubetriage.needs import Body, Raw
 from kubetriage.readers.pods import Pod
-from kubetriage.render.text import patch_command
+from kubetriage.render.card import patch_command
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.ergonomics import MIB
 from kubetriage.rules.memory.overrides import Wishes, parse_margin

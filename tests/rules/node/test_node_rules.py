@@ -9,7 +9,7 @@ import pytest
 from kubetriage.model import Confidence, Ref, Severity
 from kubetriage.needs import Body, Failure, List, Raw, Why
 from kubetriage.plugins import Request, codes, load
-from kubetriage.render.text import patch_command
+from kubetriage.render.card import patch_command
 from kubetriage.rules.node import RULES
 from kubetriage.rules.node.causes import node_problem
 from kubetriage.rules.node.kubelet_probe import kubelet_path

@@ -94,7 +94,7 @@ def sources_table(budget: Budget) -> Table:
     for name, amount in budget.other_observed:
         rows.append(("", f"{name} {_cell(amount)}", amount.source))
     rows.append(("limit", "", budget.limit.source))
-    return Table("Where the figures come from", ("AREA", "FIGURE", "SOURCE"), tuple(rows), wide=True)
+    return Table("Where the figures come from", ("AREA", "FIGURE", "SOURCE"), tuple(rows))
 
 
 def _is_sum(budget: Budget) -> bool:

@@ -66,7 +66,6 @@ def tail_sections(case: NodeCase) -> Iterator[Section]:
         f"WITNESSES{origin}",
         ("WITNESS", "SAYS", "AGE", "DETAIL"),
         tuple(w.row() for w in case.witnesses),
-        wide=not doubtful,
     )
     rows = tuple(_timetable_rows(case.timetable))
     if rows and (doubtful or any(r.fate != "never" for r in case.timetable)):

@@ -1,0 +1,239 @@
+"""What every form of an answer shows of one diagnosis, in the order of need: what, proof, fix, check, unknown.
+
+Text, Markdown and HTML draw the same card; how much of it fits is theirs to decide.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from kubetriage.model import Confidence, Diagnosis, Evidence, Finding, Fix, Lines, NotSeen, Severity
+from kubetriage.values.commands import kubectl
+from kubetriage.values.patterns import lazy
+from kubetriage.values.times import human_duration, parse_time
+
+Tone = Literal["error", "warning", "note", "ok", "unknown"]
+
+SIGNS: dict[str, str] = {"error": "✗", "warning": "!", "note": "i", "ok": "✓", "unknown": "?"}
+"""Beside the word, never instead of it: the cause and its severity stand in words too."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One observed fact in kubectl's words."""
+
+    where: str
+    """Event reason, field, log or metric."""
+    value: str
+    when: str
+    """Count and age, such as ``x20, 3m ago``; empty where neither is known."""
+
+    def __str__(self) -> str:
+        when = f" ({self.when})" if self.when else ""
+        return f"{self.where}: {self.value}{when}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One way to mend it: who acts, what to do, and what to paste."""
+
+    actor: str
+    text: str
+    commands: tuple[str, ...]
+    yaml: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """One finding of an object with all that belongs to it; without a finding what is known all the same."""
+
+    tone: Tone
+    name: str
+    """Object as kubectl names it: ``pod/api``."""
+    place: str
+    """Namespace and, with several clusters, context; empty for what has none."""
+    cause: str
+    doubts: str
+    """Severity other than error, and confidence other than confirmed."""
+    status: str
+    """STATUS and the other columns that kubectl prints, in one line."""
+    what: str
+    proof: tuple[Proof, ...]
+    """The most telling facts first."""
+    drawn: tuple[Lines, ...]
+    """A plugin's own fields (hop chain, budget bars, fates of pods)."""
+    fix: tuple[Step, ...]
+    check: tuple[str, ...]
+    unknown: tuple[NotSeen, ...]
+    """What was not seen, what could hold a fault first."""
+    also: tuple[tuple[Tone, str, str], ...]
+    """Further findings: severity, cause with its doubts, message."""
+    same: tuple[str, ...]
+    """Other objects with the same verdict."""
+
+
+def card_of(group: Sequence[Diagnosis], now: datetime | None) -> Card:
+    """Make the card of a diagnosis; ``group`` holds those with the same verdict, of which the first is shown."""
+    first = group[0]
+    head = first.findings[0] if first.findings else None
+    target = first.target
+    where = [target.namespace, *([f"context {first.context}"] if first.context else [])]
+    return Card(
+        tone=_tone(first),
+        name=_name(first),
+        place=", ".join(w for w in where if w),
+        cause=first.cause,
+        doubts=doubts(head) if head is not None else "",
+        status=_status(first, head),
+        what=_aged(head.message if head is not None else first.summary),
+        proof=tuple(proof_of(head, first, now)) if head is not None else (),
+        drawn=tuple(s for s in (*first.lead, *first.tail) if isinstance(s, Lines) and s.brief),
+        fix=tuple(step_of(fix) for fix in head.fix) if head is not None else (),
+        check=head.verify if head is not None else (),
+        unknown=tuple(sorted(first.not_seen, key=lambda gap: not gap.decides)),
+        also=tuple((f.severity.value, f"{f.cause}{_in_brackets(doubts(f))}", f.message) for f in _others(first)),
+        same=tuple(_name(d) for d in group[1:]),
+    )
+
+
+def doubts(finding: Finding) -> str:
+    """Say in words how severe and how sure a finding is; empty for a confirmed error."""
+    words = [] if finding.severity is Severity.ERROR else [finding.severity.value]
+    if finding.confidence is not Confidence.CONFIRMED:
+        words.append(finding.confidence.value)
+    return ", ".join(words)
+
+
+def step_of(fix: Fix) -> Step:
+    """Return what is printed of a fix, with the command that applies its patch."""
+    patch = patch_command(fix)
+    commands = (*fix.commands, *([patch] if patch else ()))
+    return Step(fix.actor.value if fix.actor is not None else "", _aged(fix.text), commands, fix.yaml)
+
+
+def patch_command(fix: Fix) -> str:
+    """Write the kubectl command that applies a fix's patch; empty when it has none."""
+    if fix.patch is None or fix.on is None:
+        return ""
+    patch = json.dumps(fix.patch, separators=(",", ":"))
+    # Resources of a pod are changed through its subresource only.
+    through = ("--subresource", "resize") if fix.on.kind == "Pod" and '"resources":' in patch else ()
+    words = ("patch", fix.on.kind.lower(), fix.on.name, *through, "--patch", patch)
+    return kubectl(*words, namespace=fix.on.namespace)
+
+
+def proof_of(finding: Finding, diagnosis: Diagnosis, now: datetime | None) -> Iterator[Proof]:
+    """Yield the facts of a finding in the order in which they convince.
+
+    What the sentence above quotes already, and the arithmetic of the back-off, come last.
+    """
+    said = _letters(finding.message)
+
+    def repeats(line: Evidence) -> bool:
+        return line.at.endswith("restartCount") or _letters(line.value) in said
+
+    for line in sorted(finding.evidence, key=repeats):
+        yield _proof(line, finding, diagnosis, now)
+
+
+_COUNT = lazy(r" \((x\d+)\)$")
+_CONTAINER = lazy(r"^(?:status|spec)\.(?:\w*[cC]ontainerStatuses|\w*[cC]ontainers)\[([^\]]*)\]\.?")
+_CONDITION = lazy(r"(?:status\.)?conditions\[([^\]]*)\]$")
+_STATES = {
+    "lastState.terminated": "last state",
+    "state.terminated": "state",
+    "state.waiting": "waiting",
+    "status.reason": "reason",
+}
+
+
+def _proof(line: Evidence, finding: Finding, diagnosis: Diagnosis, now: datetime | None) -> Proof:
+    value, count = line.value, ""
+    if line.source == "event" and (match := _COUNT.search(value)):
+        value, count = value[: match.start()], match[1]
+    age = "" if " ago" in value and line.source != "log" else _ago(line.time, now)
+    when = ", ".join(w for w in (count, age) if w)
+    value = " ".join(value.split())
+    return Proof(_where(line, finding, diagnosis), value if line.source == "log" else _aged(value), when)
+
+
+_TIME_WITH_AGE = lazy(r"(?:at )?\d{4}-\d\d-\d\dT[\d:.]+Z \(((?:in [\dydhms]+|[\dydhms]+ ago))\)")
+
+
+def _aged(words: str) -> str:
+    """Write an age where a sentence has both a time and its age; the times stand in ``-o wide`` and the documents."""
+    return _TIME_WITH_AGE.sub(r"\1", words)
+
+
+def _ago(time: str, now: datetime | None) -> str:
+    moment = parse_time(time)
+    if moment is None or now is None:
+        return time
+    return f"{human_duration(max(now - moment, timedelta()))} ago"
+
+
+def _where(line: Evidence, finding: Finding, diagnosis: Diagnosis) -> str:
+    own = finding.object.container
+    if line.source == "log":
+        return "log" if line.at in (own, "") else f"log of {line.at}"
+    if line.source == "event":
+        return line.at.replace(f" [{own}]", "") if own else line.at
+    at = line.at.removeprefix(f"{_name(diagnosis)} ")
+    if (match := _CONTAINER.match(at)) is not None:
+        field = at[match.end() :] or "container"
+        field = _STATES.get(field, field)
+        return field if match[1] == own else f"{match[1]} {field}"
+    if (match := _CONDITION.match(at)) is not None:
+        return f"condition {match[1]}"
+    return _STATES.get(at, at)
+
+
+def _tone(diagnosis: Diagnosis) -> Tone:
+    if diagnosis.findings:
+        return diagnosis.findings[0].severity.value
+    return "unknown" if diagnosis.undecided else "ok"
+
+
+def _name(diagnosis: Diagnosis) -> str:
+    target = diagnosis.target
+    return f"{target.kind.lower()}/{target.name}" if target.name else target.kind.lower()
+
+
+_QUIET = (("restarts", "0"), ("age", ""), ("LISTS", ""))
+"""Columns that are no news on the first screen; the empty value stands for every one."""
+
+
+def _status(diagnosis: Diagnosis, head: Finding | None) -> str:
+    parts = []
+    for label, value in diagnosis.header:
+        # What the headline says is not said again, and what is not there is not news.
+        if value in (diagnosis.cause, "<none>", "") or (label, value) in _QUIET or (label, "") in _QUIET:
+            continue
+        # As in "0/1 ready" and "6 restarts (2m ago)".
+        number, _, rest = value.partition(" ")
+        counted = f"{number} {label} {rest}".strip()
+        parts.append(counted if label in ("ready", "restarts") else f"{label} {value}".strip())
+    if head is not None and head.object.container:
+        parts.append(f"container {head.object.container}")
+    return ", ".join(parts).replace("node node", "node")
+
+
+def _others(diagnosis: Diagnosis) -> Iterator[Finding]:
+    """Yield the findings behind the first; what follows from it stands in the drawing where there is one."""
+    drawn = any(isinstance(s, Lines) and s.brief for s in diagnosis.lead)
+    for finding in diagnosis.findings[1:]:
+        if not (drawn and "consequenceOf" in finding.details):
+            yield finding
+
+
+def _in_brackets(words: str) -> str:
+    return f" ({words})" if words else ""
+
+
+def _letters(words: str) -> str:
+    return re.sub(r"\W+", " ", words).strip().lower()
