@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from kubetriage.cli.exit_codes import EXIT_MEANINGS
 from kubetriage.cli.options import connection_options, plugin_option, shared_options
-from kubetriage.cli.run import EXIT_MEANINGS, Run
+from kubetriage.cli.run import Run
 from kubetriage.plugins import Plugin, codes
 
 

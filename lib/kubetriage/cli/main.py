@@ -13,8 +13,8 @@ from typing import NoReturn
 import click
 
 from kubetriage.cli.command import build
+from kubetriage.cli.exit_codes import Exit
 from kubetriage.cli.options import normalized
-from kubetriage.cli.run import Exit
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.plugins import Plugin, load
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 import json
 import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,46 +15,28 @@ import click
 
 import kubetriage
 from kubetriage.cli.collect import collect
+from kubetriage.cli.exit_codes import Exit
 from kubetriage.cli.progress import Progress
+from kubetriage.cli.sources import Sources, tracer
 from kubetriage.cli.target import parse_targets, segment_flaw
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.model import Diagnosis, Severity
 from kubetriage.needs import Raw
 from kubetriage.plugins import Answer, Plugin, Request
 from kubetriage.render.terminal import Terminal, wants_color
-from kubetriage.snapshot import Reader, Snapshot
-from kubetriage.values.fields import name_of, namespace_of, text
+from kubetriage.snapshot import Snapshot
+from kubetriage.values.fields import text
 from kubetriage.values.resources import BY_PLURAL
 from kubetriage.values.selectors import parse_label_selector, unsupported_field
 from kubetriage.values.times import format_time
 
 if TYPE_CHECKING:
-    from kubetriage.cluster.connect import Session
+    pass
 
 CLUSTERS_AT_ONCE = 8
 _PATHS = {"--from": "dump", "--record": "record"}
 _NOT_WITH_WATCH = {"--from": "dump", "--record": "record", "--contexts": "contexts"}
 """Flags by the names of their values."""
-
-
-class Exit(enum.IntEnum):
-    """Exit codes."""
-
-    ANSWERED = 0
-    ERROR = 1
-    FOUND = 3
-    INTERRUPTED = 130
-    BROKEN_PIPE = 141
-
-
-EXIT_MEANINGS = {
-    Exit.ANSWERED: "The question was answered, whatever the answer.",
-    # kubectl has only this code for errors.
-    Exit.ERROR: "No answer to all or part of it: usage, connection, not found, forbidden.",
-    Exit.FOUND: "With --exit-code: something with severity error was found.",
-    Exit.INTERRUPTED: "Interrupted; what was read until then is answered.",
-    Exit.BROKEN_PIPE: "The reader of the output left.",
-}
 
 
 @dataclass(frozen=True)
@@ -80,9 +61,12 @@ class Run:
 
     plugin: Plugin
     values: dict[str, Any]
-    _sessions: dict[str, Session] = field(default_factory=dict)
     _interrupted: bool = False
     """The user did not wait for all clusters of a fleet."""
+
+    def __post_init__(self) -> None:
+        """Prepare to read."""
+        self._sources = Sources(self.plugin, self.values)
 
     def execute(self) -> int:
         """Answer the question and print it."""
@@ -104,7 +88,7 @@ class Run:
             return self._exit_code([outcome])
         if self.values["context"] or self.values["dump"] or self.values["record"]:
             raise click.UsageError("--contexts cannot be used with --context, --from or --record")
-        outcomes = self._ask_all(request, self._contexts(patterns))
+        outcomes = self._ask_all(request, self._sources.contexts(patterns))
         if self._is_document:
             done = list(outcomes)
             done.sort(key=lambda o: o.context)
@@ -125,7 +109,7 @@ class Run:
         click.echo(f"Python {platform.python_version()}")
         if self.values["context"]:
             with Progress(sys.stderr, False) as silent:
-                reader, snapshot, _ = self._reader(Request(), self.values["context"], silent)
+                reader, snapshot, _ = self._sources.reader(Request(), self.values["context"], silent)
                 need = Raw("/version")
                 reader.fetch([need], snapshot)
             body = snapshot.body(need.path)
@@ -182,7 +166,7 @@ class Run:
 
     def _ask(self, request: Request, context: str, progress: Progress | None = None) -> Outcome:
         with progress or Progress(sys.stderr, sys.stderr.isatty()) as shown:
-            reader, snapshot, namespace = self._reader(request, context, shown)
+            reader, snapshot, namespace = self._sources.reader(request, context, shown)
             if not (request.namespace or request.all_namespaces):
                 request = replace(request, namespace=namespace)
             if not self._is_document and not self.values["dump"]:
@@ -201,22 +185,6 @@ class Run:
                 # The answer is there all the same.
                 error = str(failed)
         return Outcome(context, request, snapshot, answer, error)
-
-    def _contexts(self, patterns: str) -> list[str]:
-        from fnmatch import fnmatchcase
-
-        from kubetriage.cluster.kubeconfig import load_kubeconfig
-
-        known = load_kubeconfig(self.values["kubeconfig"] or "", os.environ).contexts
-        chosen: dict[str, None] = {}
-        for pattern in (p.strip() for p in patterns.split(",")):
-            found = [name for name in known if fnmatchcase(name, pattern)]
-            if pattern and not found:
-                raise click.UsageError(f'no context matches "{pattern}"')
-            chosen.update(dict.fromkeys(found))
-        if not chosen:
-            raise click.UsageError(f'no context matches "{patterns}"')
-        return list(chosen)
 
     def _ask_all(self, request: Request, contexts: Sequence[str]) -> Iterator[Outcome]:
         """Ask several clusters at once; yield each answer as it comes, so that a dead cluster holds nobody back."""
@@ -252,71 +220,6 @@ class Run:
                 raise outcome
             del left[outcome.context]
             yield outcome
-
-    def _reader(self, request: Request, context: str, progress: Progress) -> tuple[Reader, Snapshot, str]:
-        """Return the reader, its opened snapshot, and the namespace to use where the user gave none."""
-        if self.values["dump"]:
-            from pathlib import Path
-
-            from kubetriage.cluster.recorded import RecordedReader
-
-            dump = self.values["dump"]
-            recorded = RecordedReader(Path("/dev/stdin" if dump == "-" else dump))
-            snapshot = recorded.open()
-            return recorded, snapshot, _namespace_of_dump(snapshot, request)
-        if any(
-            o.kind == "manifest" and request.options.get(o.flag.removeprefix("--").replace("-", "_"))
-            for o in self.plugin.options
-        ):
-            from kubetriage.cluster.manifest import NoCluster
-
-            nobody = NoCluster()
-            return nobody, nobody.open(), "default"
-        from kubetriage.cluster.live import LiveReader
-
-        v = self.values
-        session = self._session(context)
-        interval, deadline = request.options.get("interval"), request.options.get("deadline")
-        live = LiveReader(
-            session,
-            # The samples are the interval apart; the deadline is for everything else.
-            deadline=deadline + (interval or 0.0) if deadline else None,
-            trace=_tracer(context if v["contexts"] else "") if v["verbosity"] else None,
-            progress=progress.tell,
-            **({} if interval is None else {"interval": interval}),
-        )
-        return live, live.open(), session.namespace
-
-    def _session(self, context: str) -> Session:
-        """Connect to the cluster of a context, once."""
-        known = self._sessions.get(context)
-        if known is not None:
-            return known
-        from kubetriage.cluster.connect import Connection, connect
-
-        v = self.values
-        session = self._sessions[context] = connect(
-            Connection(
-                kubeconfig=v["kubeconfig"] or "",
-                context=context,
-                cluster=v["cluster"] or "",
-                user=v["user"] or "",
-                namespace=v["namespace"] or "",
-                as_=v["as_user"] or "",
-                as_uid=v["as_uid"] or "",
-                as_groups=tuple(v["as_group"]),
-                request_timeout=v["request_timeout"],
-                server=v["server"] or "",
-                token=v["token"] or "",
-                insecure_skip_tls_verify=v["insecure_skip_tls_verify"],
-                certificate_authority=v["certificate_authority"] or "",
-                client_certificate=v["client_certificate"] or "",
-                client_key=v["client_key"] or "",
-                tls_server_name=v["tls_server_name"] or "",
-            ),
-            os.environ,
-        )
-        return session
 
     # Following.
 
@@ -356,7 +259,7 @@ class Run:
             follower.follow(lists_to_follow(self.plugin.plan(snapshot, seen[0].request), self.plugin.watches))
 
         contact = Contact(tell)
-        follower = Follower(self._session(context), contact, tell, _tracer("") if v["verbosity"] else None)
+        follower = Follower(self._sources.session(context), contact, tell, tracer("") if v["verbosity"] else None)
         return Exit.ANSWERED if watch(look, follow, follower, contact) else Exit.ERROR
 
     # Printing.
@@ -481,30 +384,6 @@ def _import_renderer() -> None:
     from kubetriage.render.text import prepare
 
     prepare()
-
-
-def _tracer(context: str) -> Callable[[str], None]:
-    from kubetriage.redact import clean
-
-    def trace(line: str) -> None:
-        click.echo(clean(f"{context} {line}" if context else line), err=True)
-
-    return trace
-
-
-_TELLING = ("pods", "deployments", "statefulsets", "jobs", "services")
-"""Resources whose namespaces tell what a dump is about."""
-
-
-def _namespace_of_dump(snapshot: Snapshot, request: Request) -> str:
-    """Choose the namespace of a dump where the user gave none: the only one that holds the named objects."""
-    places = set[str]()
-    for target in request.targets:
-        if target.resource in BY_PLURAL:
-            places |= {namespace_of(o) for o in snapshot.list(target.resource).items if name_of(o) == target.name}
-    if not request.targets:
-        places = {namespace_of(o) for r in _TELLING for o in snapshot.list(r).items} - {"kube-system", "default"}
-    return places.pop() if len(places) == 1 else "default"
 
 
 def _nothing(plugin: Plugin, request: Request, answer: Answer, interrupted: bool = False) -> str:

@@ -1,0 +1,25 @@
+"""The exit codes of every plugin and what they mean."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Exit(enum.IntEnum):
+    """Exit codes."""
+
+    ANSWERED = 0
+    ERROR = 1
+    FOUND = 3
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+EXIT_MEANINGS = {
+    Exit.ANSWERED: "The question was answered, whatever the answer.",
+    # kubectl has only this code for errors.
+    Exit.ERROR: "No answer to all or part of it: usage, connection, not found, forbidden.",
+    Exit.FOUND: "With --exit-code: something with severity error was found.",
+    Exit.INTERRUPTED: "Interrupted; what was read until then is answered.",
+    Exit.BROKEN_PIPE: "The reader of the output left.",
+}

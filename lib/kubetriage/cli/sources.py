@@ -1,0 +1,137 @@
+"""Where an invocation reads from: a cluster of the kubeconfig, a recording, or a manifest that nobody applied yet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kubetriage.cli.progress import Progress
+from kubetriage.plugins import Plugin, Request
+from kubetriage.snapshot import Reader, Snapshot
+from kubetriage.values.fields import name_of, namespace_of
+from kubetriage.values.resources import BY_PLURAL
+
+if TYPE_CHECKING:
+    from kubetriage.cluster.connect import Session
+
+
+@dataclass
+class Sources:
+    """The readers of one invocation."""
+
+    plugin: Plugin
+    values: dict[str, Any]
+    """The parsed options."""
+    sessions: dict[str, Session] = field(default_factory=dict)
+    """Connections by context, each made once."""
+
+    def contexts(self, patterns: str) -> list[str]:
+        """Return the contexts that match ``--contexts``; a usage error where a pattern matches none."""
+        from fnmatch import fnmatchcase
+
+        from kubetriage.cluster.kubeconfig import load_kubeconfig
+
+        known = load_kubeconfig(self.values["kubeconfig"] or "", os.environ).contexts
+        chosen: dict[str, None] = {}
+        for pattern in (p.strip() for p in patterns.split(",")):
+            found = [name for name in known if fnmatchcase(name, pattern)]
+            if pattern and not found:
+                raise click.UsageError(f'no context matches "{pattern}"')
+            chosen.update(dict.fromkeys(found))
+        if not chosen:
+            raise click.UsageError(f'no context matches "{patterns}"')
+        return list(chosen)
+
+    def reader(self, request: Request, context: str, progress: Progress) -> tuple[Reader, Snapshot, str]:
+        """Return the reader, its opened snapshot, and the namespace to use where the user gave none."""
+        if self.values["dump"]:
+            from pathlib import Path
+
+            from kubetriage.cluster.recorded import RecordedReader
+
+            dump = self.values["dump"]
+            recorded = RecordedReader(Path("/dev/stdin" if dump == "-" else dump))
+            snapshot = recorded.open()
+            return recorded, snapshot, _namespace_of_dump(snapshot, request)
+        if any(
+            o.kind == "manifest" and request.options.get(o.flag.removeprefix("--").replace("-", "_"))
+            for o in self.plugin.options
+        ):
+            from kubetriage.cluster.manifest import NoCluster
+
+            nobody = NoCluster()
+            return nobody, nobody.open(), "default"
+        from kubetriage.cluster.live import LiveReader
+
+        v = self.values
+        session = self.session(context)
+        interval, deadline = request.options.get("interval"), request.options.get("deadline")
+        live = LiveReader(
+            session,
+            # The samples are the interval apart; the deadline is for everything else.
+            deadline=deadline + (interval or 0.0) if deadline else None,
+            trace=tracer(context if v["contexts"] else "") if v["verbosity"] else None,
+            progress=progress.tell,
+            **({} if interval is None else {"interval": interval}),
+        )
+        return live, live.open(), session.namespace
+
+    def session(self, context: str) -> Session:
+        """Connect to the cluster of a context, once."""
+        known = self.sessions.get(context)
+        if known is not None:
+            return known
+        from kubetriage.cluster.connect import Connection, connect
+
+        v = self.values
+        session = self.sessions[context] = connect(
+            Connection(
+                kubeconfig=v["kubeconfig"] or "",
+                context=context,
+                cluster=v["cluster"] or "",
+                user=v["user"] or "",
+                namespace=v["namespace"] or "",
+                as_=v["as_user"] or "",
+                as_uid=v["as_uid"] or "",
+                as_groups=tuple(v["as_group"]),
+                request_timeout=v["request_timeout"],
+                server=v["server"] or "",
+                token=v["token"] or "",
+                insecure_skip_tls_verify=v["insecure_skip_tls_verify"],
+                certificate_authority=v["certificate_authority"] or "",
+                client_certificate=v["client_certificate"] or "",
+                client_key=v["client_key"] or "",
+                tls_server_name=v["tls_server_name"] or "",
+            ),
+            os.environ,
+        )
+        return session
+
+
+def tracer(context: str) -> Callable[[str], None]:
+    """Return what prints one line per request to stderr, for ``-v``; with the context where there are several."""
+    from kubetriage.redact import clean
+
+    def trace(line: str) -> None:
+        click.echo(clean(f"{context} {line}" if context else line), err=True)
+
+    return trace
+
+
+_TELLING = ("pods", "deployments", "statefulsets", "jobs", "services")
+"""Resources whose namespaces tell what a dump is about."""
+
+
+def _namespace_of_dump(snapshot: Snapshot, request: Request) -> str:
+    """Choose the namespace of a dump where the user gave none: the only one that holds the named objects."""
+    places = set[str]()
+    for target in request.targets:
+        if target.resource in BY_PLURAL:
+            places |= {namespace_of(o) for o in snapshot.list(target.resource).items if name_of(o) == target.name}
+    if not request.targets:
+        places = {namespace_of(o) for r in _TELLING for o in snapshot.list(r).items} - {"kube-system", "default"}
+    return places.pop() if len(places) == 1 else "default"
