@@ -1,0 +1,107 @@
+"""Public incidents, rebuilt from what their reports show: the cause, and that the advice ends the incident.
+
+Each folder of ``tests/cases`` holds a dump and ``truth.json``: the right cause, and expressions that the answer as a
+whole must or must not match.
+"""
+
+import json
+
+import pytest
+
+from kubetriage.cli.main import main
+from support.advice import faults
+from support.offline import ROOT
+
+CASES = ROOT / "tests" / "cases"
+KNOWN_OPEN: dict[str, str] = {
+    "crash/aks-keyvault-identity": "the advice of why-crash is under way",
+    "crash/bitnami-image-moved": "the advice of why-crash is under way",
+    "crash/ccm-uninitialized-taint": "the advice of why-crash is under way",
+    "crash/crio-volume-relabel": "the advice of why-crash is under way",
+    "crash/fsgroup-erlang-cookie": "the advice of why-crash is under way",
+    "crash/init-rerun-after-prune": "the advice of why-crash is under way",
+    "crash/inotify-device-plugin": "the advice of why-crash is under way",
+    "crash/ipv6-primary-probe": "the advice of why-crash is under way",
+    "crash/jemalloc-pagesize-talos": "the advice of why-crash is under way",
+    "crash/job-sidecar-never-ends": "the advice of why-crash is under way",
+    "crash/pv-label-missing-rke": "the advice of why-crash is under way",
+    "crash/seccomp-old-libseccomp": "the advice of why-crash is under way",
+    "crash/svclink-krakend-gke": "the advice of why-crash is under way",
+    "crash/webhook-blocks-itself": "the advice of why-crash is under way",
+    "live/v28-cp-etcd-down": "the advice of why-crash and plane-trace is under way",
+    "live/v37-cm-subpath-key-missing": "the advice of why-crash and plane-trace is under way",
+    "live/v37-cp-etcd-slow-nolog": "the advice of why-crash and plane-trace is under way",
+    "live/v37-image-volume-errimagepull": "the advice of why-crash and plane-trace is under way",
+    "live/v37-resource-claim-missing": "the advice of why-crash and plane-trace is under way",
+    "memory/es-5-heap-half-of-limit": "the advice of oom-budget is under way",
+    "memory/gke-npd-oomkilling-many-victims": "the advice of oom-budget is under way",
+    "memory/gunicorn-worker-sigkill-no-restart": "the advice of oom-budget is under way",
+    "memory/haproxy-open-files-infinity": "the advice of oom-budget is under way",
+    "memory/helm-operator-90mi": "the advice of oom-budget is under way",
+    "memory/keycloak-kernel-without-memcg-v1": "the advice of oom-budget is under way",
+    "memory/limit-larger-than-the-node-has": "the advice of oom-budget is under way",
+    "memory/limit-larger-than-the-node-has-why": "the advice of oom-budget is under way",
+    "memory/mongod-cache-of-the-host": "the advice of oom-budget is under way",
+    "memory/mongod-cache-of-the-host-why": "the advice of oom-budget is under way",
+    "memory/nginx-186-workers": "the advice of oom-budget is under way",
+    "memory/node-heap-exit-134": "the advice of oom-budget is under way",
+    "memory/node-heap-exit-134-why": "the advice of oom-budget is under way",
+    "memory/node-heap-of-the-host-4gi": "the advice of oom-budget is under way",
+    "memory/postgres-hugepages-bus-error": "the advice of oom-budget is under way",
+    "memory/puma-one-worker-per-cpu-talos": "the advice of oom-budget is under way",
+    "node/eks-cni-daemonset-webhook": "the advice of node-triage and plane-trace is under way",
+    "node/eks-cni-daemonset-webhook-plane": "the advice of node-triage and plane-trace is under way",
+    "node/k0s-metrics-apiservice": "the advice of node-triage and plane-trace is under way",
+    "node/k3s-disk-pressure-85": "the advice of node-triage and plane-trace is under way",
+    "node/k3s-journal-slow-fdatasync": "the advice of node-triage and plane-trace is under way",
+    "node/k3s-sqlite-slow-sql": "the advice of node-triage and plane-trace is under way",
+    "node/kops-npd-false-alarm": "the advice of node-triage and plane-trace is under way",
+    "node/kubeadm-cgroupfs-crashloop": "the advice of node-triage and plane-trace is under way",
+    "node/kubeadm-expired-client-cert-log": "the advice of node-triage and plane-trace is under way",
+    "node/kubeadm-no-cni-installed": "the advice of node-triage and plane-trace is under way",
+    "node/okd-csr-pending": "the advice of node-triage and plane-trace is under way",
+    "node/openstack-uninitialized-taint": "the advice of node-triage and plane-trace is under way",
+    "node/talos-runtime-down-cni-status": "the advice of node-triage and plane-trace is under way",
+    "service/aks-ingress-in-other-namespace": "the advice of svc-trace is under way",
+    "service/alb-blocked-by-namespace-policy": "the advice of svc-trace is under way",
+    "service/alb-subnets-one-zone": "the advice of svc-trace is under way",
+    "service/cilium-lb-no-pool": "the advice of svc-trace is under way",
+    "service/contour-httpproxy-without-class": "the advice of svc-trace is under way",
+    "service/endpoints-port-without-name": "the advice of svc-trace is under way",
+    "service/gke-ingress-needs-nodeport": "the advice of svc-trace is under way",
+    "service/hetzner-proxy-protocol-one-sided": "the advice of svc-trace is under way",
+    "service/istio-authorization-needs-mtls-identity": "the advice of svc-trace is under way",
+    "service/istio-gateway-name-without-namespace": "the advice of svc-trace is under way",
+    "service/k3s-svclb-port-80-taken": "the advice of svc-trace is under way",
+    "service/nats-headless-peers-not-ready": "the advice of svc-trace is under way",
+    "service/nlb-readiness-gate-false": "the advice of svc-trace is under way",
+    "service/openshift-route-host-claimed": "the advice of svc-trace is under way",
+}
+"""Cases whose answer is not right yet, each with what it lacks; take a case out as soon as it is right."""
+
+
+def _names():
+    return [f"{p.parent.parent.name}/{p.parent.name}" for p in sorted(CASES.glob("*/*/truth.json"))]
+
+
+def ask(name, capsys):
+    """Return the truth of a case, and the item of the answer that it is about."""
+    truth = json.loads((CASES / name / "truth.json").read_text(encoding="utf-8"))
+    args = ["--from", str(CASES / name), "-o", "json"]
+    if truth.get("namespace") and truth["command"] not in ("node-triage", "plane-trace"):
+        args += ["-n", truth["namespace"]]
+    main(truth["command"], [*args, *([truth["target"]] if truth.get("target") else []), *truth.get("args", ())])
+    items = json.loads(capsys.readouterr().out)["items"]
+    return truth, next((i for i in items if not i.get("healthy")), items[0])
+
+
+@pytest.mark.parametrize("name", _names())
+def test_answers_a_public_incident(name, capsys, request):
+    if name in KNOWN_OPEN:
+        request.applymarker(pytest.mark.xfail(reason=KNOWN_OPEN[name], strict=False))
+    truth, item = ask(name, capsys)
+    assert not list(faults(truth, item))
+
+
+def test_no_open_case_is_unknown():
+    assert set(KNOWN_OPEN) <= set(_names())
