@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from kubetriage.readers.logs.layers import exported_rows, peel_rows
 from kubetriage.redact import strip_controls
-from kubetriage.values.fields import Obj, text
+from kubetriage.values.fields import Obj
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import parse_time
 
@@ -61,10 +62,6 @@ class Line:
     """As the prefix or the line itself gives it."""
 
 
-# CRI log format: RFC 3339 time, stream, F(ull) or P(artial); kubectl --timestamps writes the time alone.
-_CRI = lazy(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) (?:(?:stdout|stderr) ([FP])(?: |\Z))")
-_STAMP = lazy(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) ?")
-_PREFIX = lazy(r"\[pod/[^\]/]{1,253}/[^\]]{1,63}\] ")  # kubectl logs --prefix
 OWN_TIME = lazy(
     r"[\[\"{(]{0,2}(?:\"?(?:time|ts|timestamp|@timestamp|@t)\"?[=:] ?\"?)?"
     r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)"
@@ -76,30 +73,19 @@ def read_lines(content: str) -> list[Line]:
     content = content[-MAX_BYTES:]
     if "\\u001b" in content:
         content = content.replace("\\u001b", "\x1b")
-    rows = strip_controls(content).split("\n")[-MAX_LINES:]
+    rows = (exported_rows(content) or strip_controls(content).split("\n"))[-MAX_LINES:]
     if rows and not rows[-1]:
         rows.pop()
     out: list[Line] = []
     part = ""
-    for raw in rows:
-        row, stamp = raw[:MAX_LINE], ""
-        if row.startswith("[pod/"):
-            row = _PREFIX.sub("", row, count=1)
-        cri = _CRI.match(row)
-        if cri is not None:
-            stamp, row = cri[1], row[cri.end() :]
-            if cri[2] == "P":
-                part = (part + row)[:MAX_LINE]
-                continue
-        elif (stamped := _STAMP.match(row)) is not None:
-            stamp, row = stamped[1], row[stamped.end() :]
-        elif row.startswith('{"log":'):  # Docker's json-file driver
-            wrapped = read_json(row)
-            if isinstance(wrapped.get("log"), str):
-                stamp, row = text(wrapped, "time"), strip_controls(text(wrapped, "log").rstrip("\n"))
-        if part:
-            row, part = part + row, ""
-        out.append(Line(row.rstrip(), stamp))
+    for row in peel_rows([raw[:MAX_LINE] for raw in rows]):
+        # A layer of JSON may have hidden escapes.
+        body = strip_controls(row.body)
+        if row.partial:
+            part = (part + body)[:MAX_LINE]
+            continue
+        out.append(Line((part + body).rstrip(), row.time))
+        part = ""
     if part:
         out.append(Line(part.rstrip(), ""))
     return out
