@@ -40,7 +40,11 @@ _K0S = lazy(r"time=\"([^\"]{1,40})\" level=\w{1,10} msg=\"((?:[^\"\\]|\\.){0,160
 _STERN = lazy(r"([a-z0-9][a-z0-9.-]{2,252}) (?:› )?([a-z0-9][a-z0-9-]{0,62}) (?:[│|›] )?(?=\S)")
 _INNER = lazy(r"\{|[IWEF]\d{4} \d\d:|\d{4}[-/]\d\d[-/]\d\d")
 _WRAPPERS = frozenset(
-    ["kubernetes", "stream", "_HOSTNAME", "__REALTIME_TIMESTAMP", "_SYSTEMD_UNIT", "SYSLOG_IDENTIFIER", "logStream", "logStreamName", "logGroup", "ingestionTime", "eventId", "labels", "docker", "container_name", "insertId", "receiveTimestamp", "resource", "attrs"]
+    (
+        *("kubernetes", "stream", "docker", "container_name", "attrs", "labels", "resource"),
+        *("_HOSTNAME", "__REALTIME_TIMESTAMP", "_SYSTEMD_UNIT", "SYSLOG_IDENTIFIER"),
+        *("logStream", "logStreamName", "logGroup", "ingestionTime", "eventId", "insertId", "receiveTimestamp"),
+    )
 )
 """Keys that collectors put beside the line; a program's own JSON has none of them beside ``log`` or ``message``."""
 _MESSAGES = ("log", "MESSAGE", "message", "line", "textPayload", "Message")
@@ -199,7 +203,8 @@ def exported_rows(content: str) -> list[str] | None:
 
 _JOURNAL_JSON = lazy(r"\{.{0,4000}\"(?:__REALTIME_TIMESTAMP|_HOSTNAME|_SYSTEMD_UNIT)\"")
 _KERNEL = lazy(
-    r"(?:kern: +\w+: )?\[ {0,8}\d{1,9}\.\d{6}\](?:\[[ T]{0,6}\d{1,9}\])? |\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\] "
+    r"(?:kern: +\w+: )?\[ {0,8}\d{1,9}\.\d{6}\](?:\[[ T]{0,6}\d{1,9}\])? "
+    r"|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\] "
 )
 _TALOS_MACHINE = lazy(r"\S{1,45}: (?:kern|user|daemon|syslog): +\w+: \[")
 
