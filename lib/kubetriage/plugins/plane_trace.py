@@ -108,7 +108,7 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
                 findings=found,
                 not_seen=not_seen,
                 header=_header(case, links),
-                lead=(Lines("Chain", chain.drawing(links)), _link_table(links, case.snapshot.now)),
+                lead=tuple(_lead(links, case.snapshot.now)),
                 tail=tuple(_tail(case, found, timeline)),
                 manual=_manual(links),
                 extra={"links": [link.json() for link in links], "timeline": [f.json() for f in timeline]},
@@ -139,6 +139,14 @@ def _header(case: Case, links: tuple[chain.Link, ...]) -> tuple[tuple[str, str],
     rows.append(("WINDOW", f"{window:.0f}s" if window else "one sample"))
     rows.append(("LISTS", "watch cache (resourceVersion=0)" if case.snapshot.source == "cluster" else "dump"))
     return tuple(rows)
+
+
+def _lead(links: tuple[chain.Link, ...], now: datetime) -> Iterator[Section]:
+    """Yield the chain as a tree for the first screen, and in full with the table of links."""
+    ages = {link.name: age for link in links if (age := _since(link, now)) != "-"}
+    yield Lines("Chain", chain.tree(links, ages), brief=True)
+    yield Lines("Chain", chain.drawing(links))
+    yield _link_table(links, now)
 
 
 def _link_table(links: tuple[chain.Link, ...], now: datetime) -> Table:

@@ -264,6 +264,7 @@ def _left_out(card: Card, diagnosis: Diagnosis, much: _Much) -> str:
     words = [f"{n} {one}{ending if n > 1 or ' ' in ending else ''}" for n, one, ending in hidden if n > 0]
     words = [w.replace("1 causes", "1 cause") for w in words]
     titles = [s.title.lower() for s in (*diagnosis.lead, *diagnosis.tail) if not _is_brief(s) and s.title]
+    titles = [t.partition(" (")[0] for t in titles]
     return ", ".join([*words, *titles])
 
 

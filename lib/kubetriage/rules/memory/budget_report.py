@@ -14,6 +14,8 @@ from kubetriage.rules.memory.ergonomics import MIB
 
 _BAR_WIDTH = 56
 """With label and figure it fits 80 columns."""
+_BRIEF_WIDTH = 51
+"""Of the first screen, beside the labels of its fields."""
 _SHADES = "█▓▒░▚▞▤▥"
 
 
@@ -21,6 +23,11 @@ def sections(case: Case) -> tuple[Section, ...]:
     """Return what is shown below the diagnosis of one container."""
     budget = case.budget
     found: list[Section] = [budget_table(budget), sources_table(budget)]
+    three = brief_bars(budget)
+    if three is not None:
+        found.append(three)
+        if budget.assumptions:
+            found.append(Lines("Assumed", ("; ".join(budget.assumptions),), brief=True))
     bar = bar_lines(budget)
     if bar is not None:
         found.append(bar)
@@ -122,6 +129,40 @@ def _margins(budget: Budget) -> tuple[str, str, str]:
         left(budget.expected),
         left(budget.total_observed.size),
     )
+
+
+def brief_bars(budget: Budget) -> Lines | None:
+    """Draw limit, expected and worst case to one scale, with the areas of what is expected; None without figures."""
+    limit, used = budget.limit.size, budget.total_observed.size
+    expected = [(a.name, a.expected.size) for a in budget.areas if a.expected.size]
+    worst = [(a.name, a.counted) for a in budget.areas if a.counted] if _is_sum(budget) else []
+    shades = {
+        name: _SHADES[i % len(_SHADES)] for i, name in enumerate(dict.fromkeys(n for n, _ in [*expected, *worst]))
+    }
+    bars = [
+        *([("limit", [("limit", limit)])] if limit is not None else []),
+        *([("used", [("used", used)])] if used is not None else []),
+        *([("expected", expected)] if expected else []),
+        *([("worst", worst)] if worst else []),
+    ]
+    if len(bars) < 2:
+        return None
+    scale = max(sum(size for _, size in parts) for _, parts in bars)
+    lines = []
+    for label, parts in bars:
+        drawn, filled, position = "", 0, 0
+        for name, size in parts:
+            filled += size
+            end = round(filled / scale * _BRIEF_WIDTH)
+            drawn += shades.get(name, "─") * (end - position)
+            position = end
+        lines.append(f"{label:9}{drawn:{_BRIEF_WIDTH}} {mebibytes(filled):>9}")
+    if expected:
+        whole = ", ".join(
+            f"{name} {size // MIB}" for name, size in sorted(expected, key=lambda p: -p[1]) if size >= MIB
+        )
+        lines.append(f"expected in MiB: {whole}")
+    return Lines("Memory", tuple(lines), brief=True)
 
 
 def bar_lines(budget: Budget) -> Lines | None:

@@ -26,6 +26,8 @@ def banner(cluster: Cluster) -> Iterator[Section]:
         doubt = "Ready may be untrue for any node" if whole.kind == "frozen" else "a lost node would stay Ready"
         since = f"{format_time(whole.since)} ({human_duration(plane.now - whole.since)} ago)"
         yield Lines("READY COLUMN NOT UPDATED", (f"Not updated since {since}: {who}; {doubt}.",))
+        ago = human_duration(plane.now - whole.since)
+        yield Lines("Stale", (f"READY column not updated for {ago}: {who}",), brief=True)
 
 
 def lead_sections(case: NodeCase) -> Iterator[Section]:
@@ -33,7 +35,10 @@ def lead_sections(case: NodeCase) -> Iterator[Section]:
     yield from banner(case.cluster)
     scope = case.scope
     if scope.kind in ("zone", "cluster"):
-        yield _zones(case)
+        zones = _zones(case)
+        yield zones
+        silent = (f"{zone}: {count} silent ({nodes})" for zone, count, _, nodes in zones.rows if nodes != "-")
+        yield Lines("Zones", tuple(silent), brief=True)
     elif scope.kind in ("pool", "together"):
         label = scope.label or "fell silent together"
         since = format_time(scope.since) if scope.since else "?"
@@ -69,6 +74,7 @@ def tail_sections(case: NodeCase) -> Iterator[Section]:
     )
     rows = tuple(_timetable_rows(case.timetable))
     if rows and (doubtful or any(r.fate != "never" for r in case.timetable)):
+        yield Lines("Pods", tuple(_fates(case.timetable, case.now)), brief=True)
         yield Table("WHAT HAPPENS TO ITS PODS", ("POD", "CONTROLLER", "WHAT HAPPENS", "WHEN"), rows)
     acting = case.remediations
     if acting:
@@ -80,6 +86,35 @@ def tail_sections(case: NodeCase) -> Iterator[Section]:
     # Where nobody can write, a silent Lease says nothing of this machine.
     if case.contact.silent and not case.contact.never and case.scope.kind != "frozen":
         yield Table("ON THE NODE ITSELF", ("COMMAND", "DECIDES"), commands(case))
+
+
+_FATES = {
+    "terminating": "deleted",
+    "overdue": "should be evicted by now",
+    "due": "to be evicted",
+    "paused": "not evicted",
+    "never": "stay on the node",
+}
+
+
+def _fates(rows: Sequence[Row], now: datetime) -> Iterator[str]:
+    """Yield one line per thing that happens to pods of the node: how many, since or until when, and their names."""
+    groups: dict[tuple[str, bool], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.fate, row.stuck), []).append(row)
+    for (fate, stuck), members in groups.items():
+        names = ", ".join(f"{r.pod.namespace}/{r.pod.name}" for r in members)
+        words = "stuck Terminating" if stuck else _FATES[fate]
+        times = [r.at for r in members if r.at is not None]
+        when = ""
+        if times and min(times) > now:
+            when = f", first in {human_duration(min(times) - now)}"
+        elif times:
+            when = f" for {human_duration(now - min(times))}" if stuck else f" {human_duration(now - min(times))} ago"
+        yield f"{len(members)} {words}{when}: {names}"
+    waiting = [f"{r.pod.namespace}/{r.pod.name}" for r in rows if r.waits_for_node]
+    if waiting:
+        yield f"no replacement before that: {', '.join(waiting)}"
 
 
 def _acts(at: datetime | None, now: datetime) -> str:

@@ -7,7 +7,7 @@ A later link is a consequence only where there is a mechanism and where it did n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -428,6 +428,34 @@ def drawing(chain: tuple[Link, ...]) -> tuple[str, ...]:
         lines += [f"└▶ {link.name}: {link.state}" for link in chain if link.consequence_of == cause]
     lines += [f"? {link.name}: not seen" for link in chain if link.state == UNSEEN]
     return tuple(lines)
+
+
+_SIGN = {BROKEN: "✗", FROZEN: "✗", DEGRADED: "!", OK: "✓", UNSEEN: "?"}
+
+
+def tree(links: tuple[Link, ...], ages: Mapping[str, str]) -> tuple[str, ...]:
+    """Draw each cause with the links that it breaks below it; what is ok and what was not seen take a line each.
+
+    ``ages`` tells by the name of a link for how long it is so.
+    """
+    lines = []
+    for cause in dict.fromkeys(link.cause for link in links if link.cause and not link.consequence_of):
+        own = [link for link in links if link.cause == cause and not link.consequence_of]
+        below = [link for link in links if link.consequence_of == cause]
+        lines += [f"{_SIGN[link.state]} {link.name}{_how(link, ages)}" for link in own]
+        for i, link in enumerate(below):
+            branch = "└─" if i == len(below) - 1 else "├─"
+            lines.append(f"{branch} {_SIGN[link.state]} {link.name}{_how(link, ages)}")
+    for state in (OK, UNSEEN):
+        names_of = [link.name for link in links if link.state == state]
+        if names_of:
+            lines.append(f"{state}: {', '.join(names_of)}")
+    return tuple(lines)
+
+
+def _how(link: Link, ages: Mapping[str, str]) -> str:
+    age = ages.get(link.name, "")
+    return f": {link.state}" + (f" ({age})" if age else "")
 
 
 def blind_spots(case: Case, found: tuple[Finding, ...]) -> tuple[NotSeen, ...]:

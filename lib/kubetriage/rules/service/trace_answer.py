@@ -9,7 +9,7 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_symptoms import SYMPTOMS, fits
 from kubetriage.rules.service.hop_table import Verdict
 from kubetriage.rules.service.pod_listeners import tried
-from kubetriage.rules.service.way_drawing import chain
+from kubetriage.rules.service.way_drawing import chain, path
 
 
 def diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Diagnosis:
@@ -36,11 +36,12 @@ def diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Diag
 
 
 def _lead(trace: Trace, verdict: Verdict) -> tuple[Section, ...]:
-    """Draw the chain above the table of hops; neither where nothing leads to the target."""
+    """Draw the way for the first screen, and the chain above the table of hops; nothing where nothing leads there."""
     rows = tuple((str(r.number), r.place.hop, r.object, r.state_text, r.evidence) for r in verdict.rows)
-    table = Table("", ("#", "HOP", "OBJECT", "STATE", "EVIDENCE"), rows)
+    table = Table("Hops", ("#", "HOP", "OBJECT", "STATE", "EVIDENCE"), rows)
     lines = chain(trace, verdict)
-    return (*((Lines("", lines),) if lines else ()), *((table,) if rows else ()))
+    brief = Lines("Path", path(trace, verdict), brief=True)
+    return (*((brief, Lines("Chain", lines)) if lines else ()), *((table,) if rows else ()))
 
 
 def _keys_unseen(trace: Trace) -> Iterator[NotSeen]:

@@ -25,6 +25,30 @@ def chain(trace: Trace, verdict: Verdict) -> tuple[str, ...]:
     return tuple(dict.fromkeys(lines))
 
 
+_WAYS_SHOWN = 3
+_SUMMED = ("broken", "degraded", "blocked", "not seen", "ok")
+
+
+def path(trace: Trace, verdict: Verdict) -> tuple[str, ...]:
+    """Draw the broken way with its first broken hop marked, or each way that is not; sum up the other hops."""
+    broken = verdict.first_broken
+    ways = list(_ways(trace, broken))
+    marked = next((w for w in ways if broken is not None and any(broken.place in owned for _, owned in w)), None)
+    lines = []
+    for way in [marked] if marked is not None else ways:
+        parts = [f"✗ {shown}" if broken is not None and broken.place in owned else shown for shown, owned in way]
+        lines.append(" → ".join(parts))
+    lines = list(dict.fromkeys(lines))
+    if len(lines) > _WAYS_SHOWN:
+        lines = [*lines[:_WAYS_SHOWN], f"and {len(lines) - _WAYS_SHOWN} more ways"]
+    by_state: dict[str, list[str]] = {}
+    for row in verdict.rows:
+        if row != broken:
+            by_state.setdefault(row.state, []).append(row.object)
+    sums = [f"{s}: {', '.join(dict.fromkeys(by_state[s]))}" for s in _SUMMED if s in by_state]
+    return (*lines, *(["; ".join(sums)] if sums else []))
+
+
 Part = tuple[str, tuple[Place, ...]]
 """One element of a drawn chain, and the rows that it stands for."""
 
