@@ -142,11 +142,11 @@ def _header(case: Case, links: tuple[chain.Link, ...]) -> tuple[tuple[str, str],
 
 
 def _lead(links: tuple[chain.Link, ...], now: datetime) -> Iterator[Section]:
-    """Yield the chain as a tree for the first screen, and in full with the table of links."""
+    """Yield the chain and the table of links, and the chain as a tree for the first screen."""
     ages = {link.name: age for link in links if (age := _since(link, now)) != "-"}
-    yield Lines("Chain", chain.tree(links, ages), brief=True)
     yield Lines("Chain", chain.drawing(links))
     yield _link_table(links, now)
+    yield Lines("Chain", chain.tree(links, ages), brief=True)
 
 
 def _link_table(links: tuple[chain.Link, ...], now: datetime) -> Table:

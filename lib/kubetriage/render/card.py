@@ -204,15 +204,16 @@ def _name(diagnosis: Diagnosis) -> str:
     return f"{target.kind.lower()}/{target.name}" if target.name else target.kind.lower()
 
 
-_QUIET = (("restarts", "0"), ("age", ""), ("LISTS", ""))
-"""Columns that are no news on the first screen; the empty value stands for every one."""
+_QUIET = ("age", "LISTS")
+_NO_NEWS = (("restarts", "0"), ("", "ok"), ("", "no fault seen"))
+"""Columns, and values of columns, that say nothing on the first screen."""
 
 
 def _status(diagnosis: Diagnosis, head: Finding | None) -> str:
     parts = []
     for label, value in diagnosis.header:
         # What the headline says is not said again, and what is not there is not news.
-        if value in (diagnosis.cause, "<none>", "") or (label, value) in _QUIET or (label, "") in _QUIET:
+        if value in (diagnosis.cause, "<none>", "") or label in _QUIET or (label, value) in _NO_NEWS:
             continue
         # As in "0/1 ready" and "6 restarts (2m ago)".
         number, _, rest = value.partition(" ")

@@ -153,7 +153,11 @@ def _drawn_card(card: Card, terminal: Terminal, much: _Much, left_out: str) -> l
     for drawing in card.drawn:
         most = len(drawing.lines) if len(drawing.lines) <= much.drawn + 1 else much.drawn
         for i, line in enumerate(drawing.lines[:most]):
-            rows.append((drawing.title.upper() if i == 0 else "", verbatim(" " * LABEL + _cut_drawn(line, room))))
+            label = drawing.title.upper() if i == 0 else ""
+            if _DRAWN.search(line):
+                rows.append((label, verbatim(" " * LABEL + _cut_drawn(line, room))))
+            else:
+                rows.append((label, _fitting(line, room, much.proof_rows)))
         if most < len(drawing.lines):
             rows.append(("", f"and {len(drawing.lines) - most} more with -o wide"))
     for i, proof in enumerate(card.proof[: much.proof]):
@@ -272,6 +276,8 @@ def _is_brief(section: Section) -> bool:
     return isinstance(section, Lines) and section.brief
 
 
+_DRAWN = re.compile("[█▓▒░▚▞▤▥─├└→]")
+"""A line with one of these is a drawing: it is cut where a sentence is folded."""
 _PAINTED = re.compile(r"(✗|\bbroken\b)|(✓)|(\bdegraded\b)|(█+)|(▓+)|(▒+)|(░+)")
 _STYLES = ("error", "ok", "warning", "area1", "area2", "area3", "area4")
 

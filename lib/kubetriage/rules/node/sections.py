@@ -37,7 +37,7 @@ def lead_sections(case: NodeCase) -> Iterator[Section]:
     if scope.kind in ("zone", "cluster"):
         zones = _zones(case)
         yield zones
-        silent = (f"{zone}: {count} silent ({nodes})" for zone, count, _, nodes in zones.rows if nodes != "-")
+        silent = (f"{count} silent in zone {zone}: {nodes}" for zone, count, _, nodes in zones.rows if nodes != "-")
         yield Lines("Zones", tuple(silent), brief=True)
     elif scope.kind in ("pool", "together"):
         label = scope.label or "fell silent together"

@@ -41,7 +41,7 @@ def _lead(trace: Trace, verdict: Verdict) -> tuple[Section, ...]:
     table = Table("Hops", ("#", "HOP", "OBJECT", "STATE", "EVIDENCE"), rows)
     lines = chain(trace, verdict)
     brief = Lines("Path", path(trace, verdict), brief=True)
-    return (*((brief, Lines("Chain", lines)) if lines else ()), *((table,) if rows else ()))
+    return (*((Lines("Chain", lines), brief) if lines else ()), *((table,) if rows else ()))
 
 
 def _keys_unseen(trace: Trace) -> Iterator[NotSeen]:
