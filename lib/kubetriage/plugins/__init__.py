@@ -16,7 +16,7 @@ from kubetriage.model import Diagnosis, NotSeen
 from kubetriage.needs import Need
 from kubetriage.snapshot import Snapshot
 
-PLUGINS: tuple[str, ...] = ("why-crash", "oom-budget", "svc-trace", "node-triage", "plane-trace")
+PLUGINS: tuple[str, ...] = ("why-crash", "oom-budget", "svc-trace", "node-triage", "plane-trace", "triage")
 """Names of all executables, in the order of the documentation."""
 
 

@@ -1,0 +1,227 @@
+"""``kubectl triage``: one incident, one line; the five plans over one snapshot, their findings joined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+
+from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Section, Severity, Table
+from kubetriage.needs import Dial, List, Need, Raw
+from kubetriage.plugins import Access, Answer, Plugin, Request, Target, load
+from kubetriage.plugins.answers import target_error
+from kubetriage.plugins.selection import CONTROLLERS, selected_pods, target_needs
+from kubetriage.readers.pods import Pod
+from kubetriage.rules.incident.folding import fold
+from kubetriage.rules.incident.joining import Root, join
+from kubetriage.rules.incident.report import COLUMNS, counted, detail_command, document, explained, name_of, row
+from kubetriage.rules.incident.roots import symptoms
+from kubetriage.rules.shapes import lean_node, without_managed_fields
+from kubetriage.snapshot import Snapshot
+from kubetriage.values.fields import labels, objects, text
+from kubetriage.values.fields import name_of as object_name
+from kubetriage.values.resources import BY_PLURAL
+
+PARTS = ("plane-trace", "node-triage", "why-crash", "svc-trace", "oom-budget")
+"""The plugins whose plans and findings are joined, the lowest layer first."""
+SHOWN = 8
+"""So many roots stand in the table; ``-o wide`` and documents have all."""
+
+
+@cache
+def _part(name: str) -> Plugin:
+    return load(name)
+
+
+def _requests(snapshot: Snapshot, request: Request) -> Iterator[tuple[Plugin, Request]]:
+    """Yield each plugin with what it is asked: the whole scope, or what belongs to the named objects."""
+    for name in PARTS:
+        plugin = _part(name)
+        own = replace(
+            request,
+            targets=(),
+            options={o.flag.removeprefix("--").replace("-", "_"): o.default for o in plugin.options},
+        )
+        if not plugin.takes_targets or name == "node-triage":
+            yield plugin, replace(own, namespace="", all_namespaces=True, selector="", field_selector="")
+        elif not request.targets:
+            yield plugin, own
+        elif targets := tuple(_targets(snapshot, request, plugin)):
+            yield plugin, replace(own, targets=targets)
+
+
+def _targets(snapshot: Snapshot, request: Request, plugin: Plugin) -> Iterator[Target]:
+    """Yield what a plugin is asked about the named objects."""
+    found: dict[Target, None] = {}
+    for target in request.targets:
+        if target.resource in plugin.resources and (plugin.name != "svc-trace" or target.resource != "pods"):
+            found[target] = None
+    if plugin.name == "svc-trace":
+        pods = list(_pods(snapshot, request))
+        for raw in snapshot.list("services", request.namespace).items:
+            selector = labels(raw, "spec", "selector")
+            if selector and any(p.labels.items() >= selector.items() for p in pods):
+                found[Target("services", object_name(raw))] = None
+        services = {t.name for t in found if t.resource == "services"}
+        for raw in snapshot.list("ingresses", request.namespace).items:
+            if services & set(_backends(raw)):
+                found[Target("ingresses", object_name(raw))] = None
+    yield from found
+
+
+def _backends(ingress: object) -> Iterator[str]:
+    yield text(ingress, "spec", "defaultBackend", "service", "name")
+    for rule in objects(ingress, "spec", "rules"):
+        for path in objects(rule, "http", "paths"):
+            yield text(path, "backend", "service", "name")
+
+
+def _pods(snapshot: Snapshot, request: Request) -> Iterator[Pod]:
+    kinds = ("pods", *CONTROLLERS)
+    yield from selected_pods(
+        snapshot, replace(request, targets=tuple(t for t in request.targets if t.resource in kinds))
+    )
+
+
+def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
+    """Say what to read: what the five plugins need, each thing once and only one sample of metrics."""
+    if request.targets:
+        yield from target_needs(snapshot, request)
+        yield List("services", request.namespace)
+        yield List("ingresses", request.namespace)
+    for plugin, asked in _requests(snapshot, request):
+        for need in plugin.plan(snapshot, asked):
+            if isinstance(need, Raw | Dial) and need.sample:
+                continue
+            yield _whole(need)
+
+
+def _whole(need: Need) -> Need:
+    """Read a list for all plugins: each shapes for itself what it keeps, and the first would decide for all."""
+    if not isinstance(need, List):
+        return need
+    return replace(need, shape=lean_node if need.resource == "nodes" else without_managed_fields)
+
+
+def diagnose(snapshot: Snapshot, request: Request) -> Answer:
+    """Join what the plugins find to roots, in the order in which to work on them."""
+    for target in request.targets:
+        if not snapshot.get(target.resource, _place(target, request), target.name).found:
+            return Answer(errors=(target_error(snapshot, target, request.namespace),))
+    diagnoses: list[Diagnosis] = []
+    gaps: dict[NotSeen, None] = {}
+    checked: dict[str, int] = {}
+    for plugin, asked in _requests(snapshot, request):
+        answer = plugin.diagnose(snapshot, asked)
+        diagnoses += [d for d in answer.diagnoses if plugin.name != "oom-budget" or _new_kill(d, diagnoses)]
+        gaps.update(dict.fromkeys((*answer.not_seen, *(g for d in answer.diagnoses for g in d.not_seen))))
+        gaps.update(dict.fromkeys(NotSeen(f"{plugin.name}: {e}", "no answer", decides=True) for e in answer.errors))
+        checked[plugin.name] = answer.checked or len(answer.diagnoses)
+    roots = join(fold(symptoms(_in_scope(diagnoses, snapshot, request), snapshot)), snapshot)
+    return Answer((_diagnosis(snapshot, request, roots, tuple(gaps), checked),))
+
+
+def _new_kill(diagnosis: Diagnosis, known: list[Diagnosis]) -> bool:
+    """Tell whether oom-budget found a kill that why-crash did not; budgets that are only tight are no incident."""
+    killed = any(f.severity is Severity.ERROR for f in diagnosis.findings)
+    return killed and all(d.target != diagnosis.target or not d.findings for d in known)
+
+
+def _place(target: Target, request: Request) -> str:
+    return request.namespace if BY_PLURAL[target.resource].namespaced else ""
+
+
+def _in_scope(diagnoses: list[Diagnosis], snapshot: Snapshot, request: Request) -> tuple[Diagnosis, ...]:
+    """Leave out nodes that carry nothing of what was asked about."""
+    if request.all_namespaces:
+        return tuple(diagnoses)
+    used = {p.node for p in selected_pods(snapshot, replace(request, targets=())) if p.node}
+    if request.targets:
+        used = {p.node for p in _pods(snapshot, request) if p.node}
+    waiting = any(not p.node for p in selected_pods(snapshot, replace(request, targets=())))
+    return tuple(d for d in diagnoses if d.target.kind != "Node" or d.target.name in used or waiting)
+
+
+def _diagnosis(
+    snapshot: Snapshot,
+    request: Request,
+    roots: tuple[Root, ...],
+    gaps: tuple[NotSeen, ...],
+    checked: dict[str, int],
+) -> Diagnosis:
+    findings = tuple(_finding(root) for root in roots)
+    errors = sum(r.fault.finding.severity is Severity.ERROR for r in roots)
+    header = (("", f"{errors} root cause{'' if errors == 1 else 's'}" if roots else "no problem found"),)
+    lead: tuple[Section, ...] = ()
+    if len(roots) > 1:
+        rows = tuple(row(i + 1, root, snapshot.now) for i, root in enumerate(roots[:SHOWN]))
+        lead = (Table("", COLUMNS, rows),)
+    return Diagnosis(
+        command=PLUGIN.name,
+        target=_target(request),
+        summary=findings[0].message if findings else _healthy(checked),
+        findings=findings,
+        not_seen=gaps,
+        header=header,
+        lead=lead,
+        extra={"roots": document(roots)},
+    )
+
+
+def _target(request: Request) -> Ref:
+    if len(request.targets) == 1:
+        target = request.targets[0]
+        return Ref(BY_PLURAL[target.resource].kind, _place(target, request), target.name)
+    return Ref("Cluster", "", "cluster") if request.all_namespaces else Ref("Namespace", "", request.namespace)
+
+
+def _healthy(checked: dict[str, int]) -> str:
+    looked = {"pod": checked.get("why-crash", 0), "service": checked.get("svc-trace", 0)}
+    looked["node"] = checked.get("node-triage", 0)
+    return f"No problem found in {counted({k: n for k, n in looked.items() if n}) or 'the control plane'}."
+
+
+def _finding(root: Root) -> Finding:
+    """Return the finding of a root, with what it explains in its first sentence and the command for the detail."""
+    fault, finding = root.fault, root.fault.finding
+    more = explained(root)
+    said = finding.message
+    if more:
+        said = f"{said} It explains {more}."
+    if root.possible:
+        near = ", ".join(dict.fromkeys(f"{name_of(f.root)} {f.finding.cause}" for f in root.possible[:3]))
+        said = f"{said} At the same time, possibly related: {near}."
+    detail = str(detail_command(fault, fault.symptoms[0].diagnosis.command))
+    return replace(finding, message=said, verify=(detail, *finding.verify))
+
+
+def _access() -> tuple[Access, ...]:
+    seen: dict[tuple[tuple[str, ...], tuple[str, ...]], Access] = {}
+    for name in PARTS:
+        for access in _part(name).access:
+            seen.setdefault((access.groups, access.resources), access)
+    return tuple(seen.values())
+
+
+PLUGIN = Plugin(
+    name="triage",
+    summary="Join the findings of an incident to its root causes",
+    description=(
+        "Looks at pods, Services, Ingresses, nodes and the control plane in one run and joins what it finds: one line "
+        "for each root cause, with the objects that it explains, since when, who must act, the first act, and the "
+        "command for the detail. Faults are joined only by an object that they have in common."
+    ),
+    usage="(TYPE/NAME | TYPE NAME)",
+    examples=(
+        ("The root causes in the current namespace", "kubectl triage"),
+        ("In the whole cluster", "kubectl triage -A"),
+        ("One application with its pods, Services, Ingresses and nodes", "kubectl triage deploy/shop"),
+        ("From a dump of a colleague", "kubectl triage -A --from ./dump"),
+    ),
+    default_resource="pods",
+    resources=("pods", *CONTROLLERS, "services", "ingresses", "nodes"),
+    plan=plan,
+    diagnose=diagnose,
+    access=_access(),
+    rules=tuple(dict.fromkeys(rule for name in PARTS for rule in _part(name).rules)),
+)

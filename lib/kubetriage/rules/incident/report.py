@@ -1,0 +1,115 @@
+"""Words and rows of an incident: roots go in; sentences, table rows and the ``roots`` of the JSON contract come out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from kubetriage.model import Finding, Ref
+from kubetriage.rules.incident.folding import Fault
+from kubetriage.rules.incident.joining import Root
+from kubetriage.values.commands import Command, kubectl
+from kubetriage.values.times import format_time, human_duration
+
+PLUGIN_OF_KIND = {
+    "Node": "node-triage",
+    "Cluster": "plane-trace",
+    "Service": "svc-trace",
+    "Ingress": "svc-trace",
+    "Gateway": "svc-trace",
+    "HTTPRoute": "svc-trace",
+    "GRPCRoute": "svc-trace",
+}
+"""The plugin that tells more of an object; pods and workloads belong to why-crash."""
+
+
+def name_of(ref: Ref) -> str:
+    """Write an object as kubectl does; what is no object of the API by its kind and name."""
+    if ref.kind == "Cluster":
+        return "control plane"
+    return f"{ref.kind.lower()}/{ref.name}"
+
+
+def counted(counts: dict[str, int]) -> str:
+    """Write numbers of objects (``12 pods, 3 services``)."""
+    return ", ".join(f"{n} {_plural(kind.lower(), n)}" for kind, n in sorted(counts.items(), key=lambda c: -c[1]))
+
+
+def _plural(kind: str, number: int) -> str:
+    if number == 1:
+        return kind
+    return f"{kind}es" if kind.endswith("s") else f"{kind[:-1]}ies" if kind.endswith("cy") else f"{kind}s"
+
+
+def explained(root: Root) -> str:
+    """Say how many objects fail because of a root, beside the object that is at fault itself."""
+    counts = dict(root.counts)
+    own = root.fault.example
+    if len(root.fault.targets) == 1 and own.kind in counts:
+        counts[own.kind] -= 1
+    return counted({kind: n for kind, n in counts.items() if n})
+
+
+def detail_command(fault: Fault, command: str) -> Command:
+    """Write the command that shows a fault in full; ``command`` is the plugin that found it."""
+    ref = fault.example
+    if ref.kind == "Cluster":
+        return kubectl(command)
+    word = ref.name if ref.kind in ("Pod", "Node") else f"{ref.kind.lower()}/{ref.name}"
+    return kubectl(command, word, namespace=ref.namespace)
+
+
+def age(moment: datetime | None, now: datetime) -> str:
+    """Write how long ago something began, as kubectl writes ages; empty where nobody knows."""
+    return human_duration(now - moment) if moment is not None and moment <= now else ""
+
+
+def row(number: int, root: Root, now: datetime) -> tuple[str, ...]:
+    """Write the row of a root: number, object, cause, what it explains, age, who acts."""
+    finding = root.fault.finding
+    return (
+        str(number),
+        name_of(root.fault.root),
+        finding.cause,
+        explained(root) or "-",
+        age(root.fault.since, now) or "<unknown>",
+        _actor(finding) or "-",
+    )
+
+
+COLUMNS = ("", "ROOT", "CAUSE", "EXPLAINS", "SINCE", "WHO")
+
+
+def _actor(finding: Finding) -> str:
+    return next((f.actor.value for f in finding.fix if f.actor is not None), "")
+
+
+def document(roots: Iterable[Root]) -> list[dict[str, Any]]:
+    """Return ``roots`` of the JSON contract."""
+    return [_root(root) for root in roots]
+
+
+def _root(root: Root) -> dict[str, Any]:
+    fault, finding = root.fault, root.fault.finding
+    detail = detail_command(fault, fault.symptoms[0].diagnosis.command)
+    return {
+        "cause": finding.cause,
+        "severity": finding.severity.value,
+        "confidence": finding.confidence.value,
+        "object": _ref(fault.root),
+        **({"actor": actor} if (actor := _actor(finding)) else {}),
+        **({"since": format_time(fault.since)} if fault.since is not None else {}),
+        "counts": root.counts,
+        "shows": [_ref(t) for t in fault.targets],
+        "explains": [
+            {**_ref(target), "cause": other.finding.cause} for other in root.explains for target in other.targets
+        ]
+        + [_ref(ref) for ref in root.entrances],
+        **({"possible": [{**_ref(f.root), "cause": f.finding.cause} for f in root.possible]} if root.possible else {}),
+        "detail": str(detail),
+    }
+
+
+def _ref(ref: Ref) -> dict[str, str]:
+    return {"kind": ref.kind, **({"namespace": ref.namespace} if ref.namespace else {}), "name": ref.name}
