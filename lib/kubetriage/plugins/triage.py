@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Section, Severity, Table
 from kubetriage.needs import Dial, List, Need, Raw
-from kubetriage.plugins import Access, Answer, Plugin, Request, Target, load
+from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target, load
 from kubetriage.plugins.answers import target_error
 from kubetriage.plugins.selection import CONTROLLERS, selected_pods, target_needs
 from kubetriage.readers.pods import Pod
+from kubetriage.rules.incident.alerts import Alert, read_alerts
 from kubetriage.rules.incident.folding import fold
 from kubetriage.rules.incident.joining import Root, join
 from kubetriage.rules.incident.report import COLUMNS, counted, detail_command, document, explained, name_of, row
@@ -20,10 +22,11 @@ from kubetriage.rules.shapes import lean_node, without_managed_fields
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import labels, objects, text
 from kubetriage.values.fields import name_of as object_name
-from kubetriage.values.resources import BY_PLURAL
+from kubetriage.values.resources import BY_KIND, BY_PLURAL
 
 PARTS = ("plane-trace", "node-triage", "why-crash", "svc-trace", "oom-budget")
 """The plugins whose plans and findings are joined, the lowest layer first."""
+_NO_OPTIONS: Mapping[str, Any] = {}
 SHOWN = 8
 """So many roots stand in the table; ``-o wide`` and documents have all."""
 
@@ -48,6 +51,31 @@ def _requests(snapshot: Snapshot, request: Request) -> Iterator[tuple[Plugin, Re
             yield plugin, own
         elif targets := tuple(_targets(snapshot, request, plugin)):
             yield plugin, replace(own, targets=targets)
+
+
+def _asked(request: Request) -> tuple[Request, ...]:
+    """Return the questions of a run: the user's own, or one for each object that an alert names."""
+    content = request.options.get("alert")
+    if content is None:
+        return (request,)
+    try:
+        alerts = read_alerts(content)
+    except ValueError:
+        return ()
+    found: list[Request] = []
+    for alert in alerts:
+        asked = _of_alert(request, alert)
+        if asked not in found:
+            found.append(asked)
+    return tuple(found)
+
+
+def _of_alert(request: Request, alert: Alert) -> Request:
+    own = replace(request, options=_NO_OPTIONS, namespace=alert.namespace, all_namespaces=not alert.namespace)
+    resource = BY_KIND.get(alert.kind)
+    if resource is None or resource.plural not in PLUGIN.resources:
+        return own
+    return replace(own, targets=(Target(resource.plural, alert.object),), all_namespaces=False)
 
 
 def _targets(snapshot: Snapshot, request: Request, plugin: Plugin) -> Iterator[Target]:
@@ -85,15 +113,16 @@ def _pods(snapshot: Snapshot, request: Request) -> Iterator[Pod]:
 
 def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     """Say what to read: what the five plugins need, each thing once and only one sample of metrics."""
-    if request.targets:
-        yield from target_needs(snapshot, request)
-        yield List("services", request.namespace)
-        yield List("ingresses", request.namespace)
-    for plugin, asked in _requests(snapshot, request):
-        for need in plugin.plan(snapshot, asked):
-            if isinstance(need, Raw | Dial) and need.sample:
-                continue
-            yield _whole(need)
+    for asked in _asked(request):
+        if asked.targets:
+            yield from target_needs(snapshot, asked)
+        if asked.targets and asked.namespace:
+            yield List("services", asked.namespace)
+            yield List("ingresses", asked.namespace)
+        for plugin, part in _requests(snapshot, asked):
+            for need in plugin.plan(snapshot, part):
+                if not (isinstance(need, Raw | Dial) and need.sample):
+                    yield _whole(need)
 
 
 def _whole(need: Need) -> Need:
@@ -105,6 +134,20 @@ def _whole(need: Need) -> Need:
 
 def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     """Join what the plugins find to roots, in the order in which to work on them."""
+    content = request.options.get("alert")
+    if content is not None:
+        try:
+            read_alerts(content)
+        except ValueError as error:
+            return Answer(errors=(f"error: --alert: {error}",))
+    answers = [_answer(snapshot, asked) for asked in _asked(request)]
+    return Answer(
+        tuple(d for a in answers for d in a.diagnoses),
+        tuple(dict.fromkeys(e for a in answers for e in a.errors)),
+    )
+
+
+def _answer(snapshot: Snapshot, request: Request) -> Answer:
     for target in request.targets:
         if not snapshot.get(target.resource, _place(target, request), target.name).found:
             return Answer(errors=(target_error(snapshot, target, request.namespace),))
@@ -216,12 +259,22 @@ PLUGIN = Plugin(
         ("The root causes in the current namespace", "kubectl triage"),
         ("In the whole cluster", "kubectl triage -A"),
         ("One application with its pods, Services, Ingresses and nodes", "kubectl triage deploy/shop"),
+        ("What an alert is about", "amtool alert -o json | kubectl triage --alert -"),
         ("From a dump of a colleague", "kubectl triage -A --from ./dump"),
     ),
     default_resource="pods",
     resources=("pods", *CONTROLLERS, "services", "ingresses", "nodes"),
     plan=plan,
     diagnose=diagnose,
+    options=(
+        Option(
+            "--alert",
+            "Answer about the objects that alerts name: the body of Alertmanager's webhook, or amtool alert -o json "
+            "(- for stdin).",
+            "file",
+            metavar="FILE",
+        ),
+    ),
     access=_access(),
     rules=tuple(dict.fromkeys(rule for name in PARTS for rule in _part(name).rules)),
 )
