@@ -172,7 +172,13 @@ class Run:
             if not self._is_document and not self.values["dump"]:
                 # While the main thread and the workers wait for the API server.
                 threading.Thread(target=_import_renderer, daemon=True).start()
-            snapshot, answer = collect(self.plugin, request, reader, snapshot)
+            try:
+                snapshot, answer = collect(self.plugin, request, reader, snapshot)
+            except ClusterError as failed:
+                if self.plugin.no_answer is None or self.values["dump"]:
+                    raise
+                told = self.plugin.no_answer(str(failed), self._session(context).server)
+                return Outcome(context, request, snapshot, Answer((told,), (str(failed),)))
         error = ""
         if self.values["record"]:
             from pathlib import Path

@@ -127,6 +127,8 @@ class Plugin:
     """A call without arguments scans the namespace; otherwise it is a usage error."""
     watches: tuple[str, ...] = ()
     """Plural names of the resources whose changes make ``--watch`` answer again; empty: there is no ``--watch``."""
+    no_answer: Callable[[str, str], Diagnosis] | None = None
+    """Say what it means that the API server gave no answer: the error in kubectl's words and the server's URL go in."""
     takes_targets: bool = True
     """False: the plugin is about the cluster as a whole, so any TYPE, NAME, ``-l``, ``-A`` or ``-n`` makes no sense
     and a TYPE or NAME is a usage error; a call without arguments is its one form (``scan_without_target``)."""

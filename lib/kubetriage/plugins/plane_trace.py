@@ -20,6 +20,7 @@ from kubetriage.rules.plane import (
 )
 from kubetriage.rules.plane.case import CLUSTER, EVENTS, NODES, OPENSHIFT_ETCD, PODS, Case, Leading, Writes
 from kubetriage.rules.plane.incident_timeline import Fossil, fossils
+from kubetriage.rules.plane.no_answer import no_answer
 from kubetriage.rules.plane.thresholds import LIMITS, Limits, written
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.manifest_text import yaml_lines
@@ -311,6 +312,16 @@ def _manual(links: tuple[chain.Link, ...]) -> tuple[tuple[str, str, str], ...]:
 
 _URLS = ("/livez", "/livez/*", "/readyz", "/readyz/*", "/metrics", "/version")
 
+
+def no_answer_at(error: str, server: str, command: str = "plane-trace") -> Diagnosis:
+    """Answer where the API server gives none: the link before all others."""
+    from urllib.parse import urlsplit
+
+    address = urlsplit(server)
+    finding = no_answer(error, address.hostname or server, str(address.port or 443))
+    return Diagnosis(command, CLUSTER, finding.message, (finding,), header=(("", "no answer"),))
+
+
 PLUGIN = Plugin(
     name="plane-trace",
     summary="Find the broken link of a control plane",
@@ -334,6 +345,7 @@ PLUGIN = Plugin(
     resources=(),
     plan=plan,
     diagnose=diagnose,
+    no_answer=no_answer_at,
     access=(
         Access(("coordination.k8s.io",), ("leases",), ("get", "list"), "who still writes and who leads", required=True),
         Access(

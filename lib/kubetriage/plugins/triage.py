@@ -11,6 +11,7 @@ from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Section, Severity
 from kubetriage.needs import Dial, List, Need, Raw
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target, load
 from kubetriage.plugins.answers import target_error
+from kubetriage.plugins.plane_trace import no_answer_at
 from kubetriage.plugins.selection import CONTROLLERS, selected_pods, target_needs
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.incident.alerts import Alert, read_alerts
@@ -238,6 +239,10 @@ def _finding(root: Root) -> Finding:
     return replace(finding, message=said, verify=(detail, *finding.verify))
 
 
+def _no_answer(error: str, server: str) -> Diagnosis:
+    return no_answer_at(error, server, PLUGIN.name)
+
+
 def _access() -> tuple[Access, ...]:
     seen: dict[tuple[tuple[str, ...], tuple[str, ...]], Access] = {}
     for name in PARTS:
@@ -266,6 +271,7 @@ PLUGIN = Plugin(
     resources=("pods", *CONTROLLERS, "services", "ingresses", "nodes"),
     plan=plan,
     diagnose=diagnose,
+    no_answer=_no_answer,
     options=(
         Option(
             "--alert",
