@@ -70,14 +70,14 @@ def generated(plugins: list[Plugin]) -> dict[Path, str]:
             files[ROOT / "kubectl-plugins" / f"{role}-{plugin.name}"] = EXECUTABLE.read_text(encoding="utf-8")
         files[ROOT / "krew-manifests" / f"{plugin.name}.yaml"] = krew_manifest(plugin)
     files[ROOT / "docs" / "rbac" / "clusterrole.yaml"] = cluster_role(plugins)
-    names = [f"{role}-{name}" for p in plugins for name in (p.name, underscored(p)) for role in ROLES]
+    names = [f"{role}-{name}" for p in plugins for name in dict.fromkeys((p.name, underscored(p))) for role in ROLES]
     scripts = "".join(f"    {name} = kubetriage.cli.main:console\n" for name in names)
     setup = ROOT / "setup.cfg"
     files[setup] = re.sub(
         r"(?<=console_scripts =\n)(?:    .*\n)+", lambda _: scripts, setup.read_text(encoding="utf-8")
     )
     readme = ROOT / "README.md"
-    text = between(readme.read_text(encoding="utf-8"), "causes", "\n".join(cause_table(p) for p in plugins))
+    text = between(readme.read_text(encoding="utf-8"), "causes", "\n".join(cause_table(p) for p in plugins if p.rules))
     text = between(text, "rbac", f"```yaml\n{cluster_role(plugins)}```")
     files[readme] = between(text, "example", example("secret-missing-env", "kubectl why-crash api"))
     return files
@@ -105,8 +105,11 @@ def krew_manifest(plugin: Plugin) -> str:
 def kubectl_links(plugin: Plugin) -> dict[Path, str]:
     """Return the links beside a plugin's executables, each with its target.
 
-    kubectl looks on PATH for ``kubectl-why_crash`` when the user types ``kubectl why-crash``.
+    kubectl looks on PATH for ``kubectl-why_crash`` when the user types ``kubectl why-crash``. A name without a dash
+    is the same for both.
     """
+    if underscored(plugin) == plugin.name:
+        return {}
     return {ROOT / "kubectl-plugins" / f"{role}-{underscored(plugin)}": f"{role}-{plugin.name}" for role in ROLES}
 
 

@@ -177,7 +177,7 @@ class Run:
             except ClusterError as failed:
                 if self.plugin.no_answer is None or self.values["dump"]:
                     raise
-                told = self.plugin.no_answer(str(failed), self._session(context).server)
+                told = self.plugin.no_answer(str(failed), self._sources.session(context).server)
                 return Outcome(context, request, snapshot, Answer((told,), (str(failed),)))
         error = ""
         if self.values["record"]:

@@ -282,5 +282,4 @@ PLUGIN = Plugin(
         ),
     ),
     access=_access(),
-    rules=tuple(dict.fromkeys(rule for name in PARTS for rule in _part(name).rules)),
 )
