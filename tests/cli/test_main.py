@@ -314,7 +314,7 @@ def test_a_pipe_gets_plain_text_of_a_hundred_columns():
 
 def test_ascii_output_where_the_encoding_carries_no_more():
     env = {"PYTHONIOENCODING": "ascii"}
-    for name in PLUGINS:
+    for name in (n for n in PLUGINS if truths(n)):
         truth = truths(name)[0]
         done = run(name, *arguments(truth), env=env)
         assert done.returncode == 0, done.stderr

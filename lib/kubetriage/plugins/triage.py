@@ -253,7 +253,7 @@ def _access() -> tuple[Access, ...]:
 
 PLUGIN = Plugin(
     name="triage",
-    summary="Join the findings of an incident to its root causes",
+    summary="Join the findings of an incident to root causes",
     description=(
         "Looks at pods, Services, Ingresses, nodes and the control plane in one run and joins what it finds: one line "
         "for each root cause, with the objects that it explains, since when, who must act, the first act, and the "
