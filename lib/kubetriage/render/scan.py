@@ -10,13 +10,12 @@ from kubetriage.render.card import doubts
 from kubetriage.render.fold import columns, cut
 from kubetriage.render.table import table
 from kubetriage.render.terminal import Terminal
-from kubetriage.values.patterns import lazy
 
 _GAP = 2
-_LEAST_WHY = 16
-"""A shorter beginning of a sentence says nothing: the column is left out."""
-_NAME_SHARE = 0.45
-"""Of the terminal for names; a longer name takes the room of what stands behind it in its row."""
+_WHY = 24
+"""Columns for the sentence, at least: a shorter beginning says nothing."""
+_LEAST = {"CONTEXT": 10, "NAMESPACE": 12, "NAME": 16, "CAUSE": 16}
+"""Columns are not made narrower than this; the cells themselves are always whole."""
 
 
 def render_scan(
@@ -26,6 +25,9 @@ def render_scan(
     if not diagnoses:
         return ""
     shown = sorted(diagnoses, key=_severity)
+    replicas = [1] * len(shown)
+    if terminal.width is not None:
+        shown, replicas = _one_of_each(shown)
     # As kubectl get prints several types.
     mixed = len({d.target.kind for d in shown}) > 1
     titles = [
@@ -36,19 +38,11 @@ def render_scan(
         *(["CONTAINER"] if any(_container(d) for d in shown) else []),
         "WHY",
     ]
-    rows = [_row(d, titles, mixed) for d in shown]
-    names: list[str] = []
-    if terminal.width is not None:
-        titles, rows = _narrowed(titles, rows, terminal.width)
-        at, most = titles.index("NAME"), int(terminal.width * _NAME_SHARE)
-        names = [row[at] for row in rows]
-        rows = [[*row[:at], _within(row[at], most), *row[at + 1 :]] for row in rows]
-    lines = table(titles, rows, None, headers=headers).splitlines()
-    for i, name in enumerate(names):
-        row = i + (1 if headers else 0)
-        lines[row] = _STANDS_FOR_NAME.sub(name.replace("\\", ""), lines[row])
-    if terminal.width is not None:
-        lines = [cut_row(line, terminal.width) for line in lines]
+    rows = [_row(d, titles, mixed, count) for d, count in zip(shown, replicas, strict=True)]
+    if terminal.width is None:
+        lines = table(titles, rows, None, headers=headers).splitlines()
+    else:
+        lines = _fitted(titles, rows, terminal.width, headers)
     if terminal.color:
         offset = 1 if headers else 0
         for i, diagnosis in enumerate(shown):
@@ -97,45 +91,75 @@ def _container(diagnosis: Diagnosis) -> str:
     return diagnosis.findings[0].object.container if diagnosis.findings else ""
 
 
-def _row(diagnosis: Diagnosis, titles: Sequence[str], mixed: bool) -> list[str]:
+def _one_of_each(diagnoses: Sequence[Diagnosis]) -> tuple[list[Diagnosis], list[int]]:
+    """Keep one of the equal replicas of a workload, and count them; pods of one ReplicaSet differ in their last part."""
+    counts: dict[tuple[str, ...], list[Diagnosis]] = {}
+    for d in diagnoses:
+        owner = d.target.name.rpartition("-")[0] if d.target.kind == "Pod" else ""
+        key = (d.context, d.target.kind, d.target.namespace, owner or d.target.name, d.cause, _container(d))
+        counts.setdefault(key, []).append(d)
+    return [alike[0] for alike in counts.values()], [len(alike) for alike in counts.values()]
+
+
+def _row(diagnosis: Diagnosis, titles: Sequence[str], mixed: bool, replicas: int) -> list[str]:
     target = diagnosis.target
     head = diagnosis.findings[0] if diagnosis.findings else None
     doubt = doubts(head) if head is not None else ""
     why = head.message if head is not None else diagnosis.summary
+    many = f"({replicas} pods) " if replicas > 1 else ""
     cells = {
         "CONTEXT": diagnosis.context,
         "NAMESPACE": target.namespace,
         "NAME": f"{target.kind.lower()}/{target.name}" if mixed else target.name,
         "CAUSE": diagnosis.cause,
         "CONTAINER": _container(diagnosis),
-        "WHY": " ".join((f"{doubt}: " if doubt else "").split() + why.split()),
+        "WHY": " ".join((many + (f"{doubt}: " if doubt else "") + why).split()),
     }
     return [cells[title] for title in titles]
 
 
-def _narrowed(titles: list[str], rows: list[list[str]], width: int) -> tuple[list[str], list[list[str]]]:
-    """Leave out the container, then the sentence, where names need the room."""
-    for left_out in ("CONTAINER", "WHY"):
-        sizes = [max(columns(title), *(columns(row[i]) for row in rows)) for i, title in enumerate(titles)]
-        sizes[titles.index("NAME")] = min(sizes[titles.index("NAME")], int(width * _NAME_SHARE))
-        taken = sum(n for n, title in zip(sizes, titles, strict=True) if title != "WHY") + _GAP * (len(titles) - 1)
-        if "WHY" in titles and width - taken >= _LEAST_WHY:
-            break
+def _fitted(titles: list[str], rows: list[list[str]], width: int, headers: bool) -> list[str]:
+    """Draw the rows on a terminal: the container gives way first, then long names pass their column, then the sentence.
+
+    A cell that is longer than its column is whole all the same: what stands behind it in its row moves on.
+    """
+    for left_out in ("", "CONTAINER", "WHY"):
         if left_out in titles:
             at = titles.index(left_out)
             titles, rows = titles[:at] + titles[at + 1 :], [row[:at] + row[at + 1 :] for row in rows]
-    return titles, rows
+        sizes = [max(columns(title), *(columns(row[i]) for row in rows)) for i, title in enumerate(titles)]
+        room = width - _GAP * (len(titles) - 1)
+        if "WHY" in titles:
+            sizes.pop()
+            room -= _WHY
+        if sum(sizes) <= room:
+            break
+        if "CONTAINER" not in titles and _shrink(sizes, titles, room):
+            break
+    shown = [titles, *rows] if headers else rows
+    return [_cut_row(_in_columns(row, sizes), width) for row in shown]
 
 
-_STANDS_FOR_NAME = lazy("\ue000+")
+def _shrink(sizes: list[int], titles: Sequence[str], room: int) -> bool:
+    """Narrow the widest columns until they fit; tell whether they do."""
+    least = [_LEAST.get(title, 0) for title in titles]
+    while sum(sizes) > room:
+        widest = max(range(len(sizes)), key=lambda i: sizes[i] - least[i])
+        if sizes[widest] <= least[widest]:
+            return False
+        sizes[widest] -= 1
+    return True
 
 
-def _within(name: str, most: int) -> str:
-    """Return a name, or in place of one that is too long what keeps its column narrow while the table is drawn."""
-    return name if columns(name) <= most else "\ue000" * most
+def _in_columns(row: Sequence[str], sizes: Sequence[int]) -> str:
+    line, start = "", 0
+    for i, cell in enumerate(row):
+        line += " " * max(start - columns(line), _GAP if i else 0) + cell
+        start += (sizes[i] if i < len(sizes) else 0) + _GAP
+    return line.rstrip()
 
 
-def cut_row(line: str, width: int) -> str:
+def _cut_row(line: str, width: int) -> str:
     """Cut a drawn row at the terminal's width; the blanks between its columns stay."""
     if columns(line) <= width:
         return line

@@ -49,6 +49,7 @@ _LADDER: tuple[dict[str, int], ...] = (
     {"proof": 2},
     {"steps": 2, "step_rows": 3, "drawn": 8},
     {"what_rows": 3, "step_rows": 2, "proof": 1, "drawn": 6, "also": 2},
+    {"what_rows": 2, "drawn": 4, "also": 1},
 )
 """What gives way, in this order, until the answer fits the screen; ``-o wide`` has all of it."""
 
