@@ -92,7 +92,7 @@ def _container(diagnosis: Diagnosis) -> str:
 
 
 def _one_of_each(diagnoses: Sequence[Diagnosis]) -> tuple[list[Diagnosis], list[int]]:
-    """Keep one of the equal replicas of a workload, and count them; pods of one ReplicaSet differ in their last part."""
+    """Keep one of the equal replicas of a workload, and count them; their names differ in the last part."""
     counts: dict[tuple[str, ...], list[Diagnosis]] = {}
     for d in diagnoses:
         owner = d.target.name.rpartition("-")[0] if d.target.kind == "Pod" else ""
