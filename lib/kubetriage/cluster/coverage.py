@@ -13,6 +13,7 @@ from typing import Any
 
 from kubetriage.cluster.documents import parse_documents
 from kubetriage.cluster.errors import DumpError
+from kubetriage.cluster.logtext import decode_log
 from kubetriage.cluster.secrets import strip
 from kubetriage.needs import Body, Dial, Failure, Get, List, Log, Need, Raw, Why
 from kubetriage.snapshot import Snapshot
@@ -100,7 +101,7 @@ def restore(root: Path) -> Snapshot:
     for entry, need in _needs(coverage, "logs"):
         if isinstance(need, Log):
             content = _inside(root, text(entry, "file")).read_bytes()
-            snapshot.add_log(need, content.decode("utf-8", "replace"))
+            snapshot.add_log(need, decode_log(content))
     for entry, need in _needs(coverage, "bodies"):
         if isinstance(need, Raw | Dial):
             content = _inside(root, text(entry, "file")).read_bytes()

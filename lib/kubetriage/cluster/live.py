@@ -21,7 +21,7 @@ from email.utils import parsedate_to_datetime
 from kubetriage.cluster.api import Api, Call, NoAnswerError, Reply, end_of_run, quoted, quoted_path, unauthorized
 from kubetriage.cluster.connect import POOL_SIZE, Session
 from kubetriage.cluster.errors import ClusterError
-from kubetriage.cluster.logtext import last_bytes
+from kubetriage.cluster.logtext import decode_log, last_bytes
 from kubetriage.cluster.replies import failure_of, is_unserved, json_object, keep, kept_lines
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.workers import Job, Outcome, Pages, Workers
@@ -351,7 +351,7 @@ class LiveReader:
         if reply.status == 401:
             raise unauthorized()
         if reply.status == 200:
-            content = reply.content.decode("utf-8", "replace")
+            content = decode_log(reply.content)
             if _NO_LOG.match(content):
                 return Failure(Why.NOT_FOUND, content.strip(), 200)
             return content

@@ -20,7 +20,7 @@ from typing import Any
 from kubetriage.cluster.coverage import COVERAGE, restore
 from kubetriage.cluster.documents import MAX_FILE, api_objects, parse_documents
 from kubetriage.cluster.errors import DumpError
-from kubetriage.cluster.logtext import tail_of
+from kubetriage.cluster.logtext import decode_log, tail_of
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.unpack import is_archive, unpack
 from kubetriage.needs import Body, Failure, Get, List, Log, Need, Raw, Why
@@ -136,7 +136,7 @@ class RecordedReader:
                 content = tail_of(iter(lambda: stream.read(1024 * 1024), b""), need.tail_lines, need.limit_bytes)
         else:
             return False
-        snapshot.add_log(need, _without_times(content.decode("utf-8", "replace")))
+        snapshot.add_log(need, _without_times(decode_log(content)))
         return True
 
     # The layout with captured-at.

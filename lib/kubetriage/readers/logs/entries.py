@@ -6,6 +6,7 @@ import json
 import re
 
 from kubetriage.readers.logs.addresses import failure_kind
+from kubetriage.readers.logs.foreign import tells_of_failure
 from kubetriage.readers.logs.levels import (
     KLOG,
     LEVEL,
@@ -49,9 +50,17 @@ _WEAK = lazy(
     r"|unexpected|does not exist|doesn't exist|is required|you (?:must|need to)|must be|forbidden|unauthorized"
     r"|not (?:set|defined|provided|specified|recogni[sz]ed|configured|supported|permitted|allowed)"
     r"|already (?:in use|running|exists|locked)|timed? ?out|undefined|no space left|expired|corrupt(?:ed)?|mismatch"
-    r"|does not match|unsupported|illegal|bad|unreachable|exceeded|assertion"
+    r"|does not match|unsupported|illegal|bad|unreachable|exceeded|assertion|too many|too (?:open|low|old)"
+    r"|incompatible|locked|corruption"
     r"|segmentation fault|core dumped)\b",
     re.IGNORECASE,
+)
+# A level or a first word that says error in another language; times and brackets may stand before it.
+_FOREIGN_HEAD = lazy(
+    r"(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d\S{0,12} )?\[?(?:\w{1,40} ?: )?(?:FEHLER|Fehler"
+    r"|PANIK|SCHWERWIEGEND|ERREUR"
+    r"|Erreur|FATAL|ERRO|Erro|ERROR|Error|오류|에러|치명적오류|エラー|致命的エラー|错误|错 误|错误信息|致命错误|錯誤)"
+    r"(?: fatal)?\]?(?: ?[:：]|\]) ?\S"
 )
 _NOT_WEAK = lazy(
     r"\b(?:no|0|zero|without) (?:errors?|failures?|warnings?)\b|\berrors?[=:] ?(?:0|nil|null|none|false)\b"
@@ -101,6 +110,9 @@ _ERROR_KEYS = (
     "conflicting", "terminating", "unhandled", "caused by", "throwable", "fault", "death", "interrupt", ":in ",
     "core dumped", "no route", "unreach", "misbehaving", "reset", "hang up", "broken", "resol", "** (",
     "sh: ", " line ", "goroutine ", "already ", "\\", "you ",
+    "too many", "listen tcp", "lost+found", "too open", "incompatible", "locked", "insecure",
+    "fehler", "fehlge", "ausnahme", "kann nicht", "konnte nicht", "nicht gefunden", "impossible", "introuvable",
+    "fallo", "falha", "falhou", "no se p",
     "read-only", "directory", "busy", "exists", "substitution", "unbound", "argument", "operator",
 )  # fmt: skip
 
@@ -109,6 +121,8 @@ def may_begin(body: str) -> bool:
     """Tell whether an error can begin with this line, which is not empty."""
     if body[0] in "EF{" and (body[0] == "{" or body[1:2].isdigit()):
         return True  # JSON, klog
+    if not body.isascii():
+        return True
     low = body[:MAX_LINE].lower()
     return any(key in low for key in _ERROR_KEYS)
 
@@ -148,6 +162,10 @@ def read_nginx(log: Log, at: int, body: str) -> LastError | None:
     if match is None:
         return None
     return log.error(at, at + 1, "nginx", "fatal" if match[1] in ("emerg", "alert") else "error", match[2], match[1])
+
+
+# PostgreSQL's explanations; initdb's have small letters.
+_EXPLAINS = lazy(r"\b(?:DETAIL|HINT):  |\A\w{2,20}: (?:detail|hint): ")
 
 
 def read_leveled(log: Log, at: int, body: str) -> LastError | None:
@@ -194,7 +212,11 @@ def read_leveled(log: Log, at: int, body: str) -> LastError | None:
         summary = message if len(message.strip()) > 2 else body
         summary, end = continued(log, summary, end)
     # PostgreSQL and others explain on the following lines.
-    while end < len(log.lines) and end - at < 6 and re.search(r"\b(?:DETAIL|HINT|CONTEXT):  ", log.body(end)[:120]):
+    while end < len(log.lines) and end - at < 6:
+        explains = _EXPLAINS.search(log.body(end)[:120])
+        if explains is None:
+            break
+        summary = f"{summary.rstrip('.')}. {log.body(end)[explains.start() :]}"
         end += 1
     head = read_head(summary)
     return log.error(at, end, _language_of(summary), weight, summary, head[0] if head else "")
@@ -246,11 +268,17 @@ def read_plain(log: Log, at: int, body: str) -> LastError | None:
     language = "go" if go else "text"
     if re.match(r"(?:[\w./-]{1,60}: )?(?:fatal|FATAL|Fatal|panic|PANIC)\b(?!\()", words):
         return log.error(at, at + 1, language, "fatal", words)
+    if _FOREIGN_HEAD.match(words):
+        return log.error(at, at + 1, language, "error", words)
     if re.match(r"(?:[\w./-]{1,60}: )?(?:error|ERROR|Error)\b[:\s]", words):
         words, end = continued(log, words, at + 1)
         return log.error(at, end, language, "error", words)
     probe = _ANY_URL.sub("", words[:1000])
-    failed = _WEAK.search(probe) or failure_kind(probe) in ("refused", "unresolved", "timeout", "unreachable", "reset")
+    failed = (
+        _WEAK.search(probe)
+        or tells_of_failure(probe)
+        or failure_kind(probe) in ("refused", "unresolved", "timeout", "unreachable", "reset")
+    )
     if failed and not _NOT_WEAK.search(probe) and not FRAME.match(words):
         weight: Weight = "error" if redis or GOODBYE.search(probe) else "weak"
         return log.error(at, at + 1, language, weight, words)

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kubetriage.readers.logs.levels import MONGO_LEVELS, weight_of_level
-from kubetriage.readers.logs.text import MAX_LINE, LastError, Log, read_json, with_cause
+from kubetriage.readers.logs.levels import LEVEL_KEYS, MONGO_LEVELS, weight_of_level
+from kubetriage.readers.logs.text import MAX_LINE, LastError, Log, Weight, read_json, with_cause
 from kubetriage.values.fields import Obj, dig, text
+from kubetriage.values.patterns import lazy
 from kubetriage.values.times import parse_time
 
-# Names of fields in JSON log lines, by the libraries and platforms that write them: zap, slog, pino, bunyan, logrus,
-# ECS, GCP, Serilog, structlog, python-json-logger, GELF.
-_LEVEL_KEYS = (
-    "level", "severity", "log.level", "lvl", "@l", "Level", "levelname", "@level", "LogLevel", "loglevel",
-)  # fmt: skip
+# Names of fields in JSON log lines, by the libraries and platforms that write them.
 _MESSAGE_KEYS = (
     "msg", "message", "@m", "RenderedMessage", "@mt", "MessageTemplate", "Message", "event", "textPayload",
-    "short_message", "State.Message",
+    "short_message", "State.Message", "MESSAGE", "log", "body", "@message",
 )  # fmt: skip
 _STACK_KEYS = (
     "stack_trace", "stacktrace", "stack", "exc_info", "@x", "exception", "Exception", "error.stack_trace", "traceback",
-    "trace", "exc_text",
+    "trace", "exc_text", "stackTrace", "errorVerbose",
 )  # fmt: skip
 
 
@@ -31,13 +28,19 @@ def read_json_error(log: Log, at: int, body: str) -> LastError | None:
     entry = read_json(body)
     if not entry:
         return None
-    levels = (*(entry.get(k) for k in _LEVEL_KEYS), dig(entry, "log", "level"), MONGO_LEVELS.get(text(entry, "s")))
+    levels = (
+        *(entry.get(k) for k in LEVEL_KEYS if k != "s"),
+        dig(entry, "log", "level"),
+        MONGO_LEVELS.get(text(entry, "s")),
+    )
     level = next((v for v in levels if v not in (None, "", {})), None)
     weight = weight_of_level(level)
-    if not weight:
-        return None
+    if "PRIORITY" in entry and level == entry["PRIORITY"]:
+        weight = _SYSLOG.get(str(level), "")
     words = _first_text(entry, *_MESSAGE_KEYS)
     cause, name, stack = _json_cause(entry)
+    if not weight:
+        return _wrapped(log, at, words) or _routine_with_error(log, at, entry, words, cause, name)
     language = "json"
     if "\n" in stack:
         inner = log.nested(stack)
@@ -60,19 +63,63 @@ def read_json_error(log: Log, at: int, body: str) -> LastError | None:
     return replace(found, time=stamp) if not found.time and parse_time(stamp) else found
 
 
+# Levels of syslog, which journald keeps as PRIORITY.
+_SYSLOG: dict[str, Weight] = {"0": "fatal", "1": "fatal", "2": "fatal", "3": "error"}
+# How PostgreSQL goes on after the line with the error.
+_EXPLAINS = lazy(r"\b(?:DETAIL|HINT|CONTEXT):  ?")
+
+
+def _wrapped(log: Log, at: int, words: str) -> LastError | None:
+    """Read an error in the message of an entry without a level, or of one that only passes on another's output."""
+    if not words:
+        return None
+    inner = log.nested(words)
+    if inner is None or inner.weight == "weak":
+        return None
+    end = at + 1
+    summary, rows = inner.summary, [*inner.lines]
+    while end < len(log.lines) and end - at < 6:
+        more = _first_text(read_json(log.body(end)), *_MESSAGE_KEYS)
+        explains = _EXPLAINS.search(more)
+        if explains is None:
+            break
+        rows.append(more)
+        summary = f"{summary.rstrip('.')}. {more[explains.start() :]}"
+        end += 1
+    return log.error(at, end, inner.language, inner.weight, summary, inner.name, tuple(r[:2000] for r in rows))
+
+
+def _routine_with_error(log: Log, at: int, entry: Obj, words: str, cause: str, name: str) -> LastError | None:
+    """Read an entry of level info (MongoDB) that carries the words of an error beside its message."""
+    if not cause or not _first_text(
+        entry, "attr.error.errmsg", "attr.error", "attr.reason", "err.message", "error.message"
+    ):
+        return None
+    return log.error(at, at + 1, "json", "weak", with_cause(words, cause), name)
+
+
 def _json_cause(entry: Obj) -> tuple[str, str, str]:
     """Return the error that an entry carries beside its message: its words, its class or code, its stack trace."""
     cause, name, stack = "", "", _first_text(entry, *_STACK_KEYS)
-    for key in ("err", "error", "exception", "Exception", "cause", "reason"):
+    for key in ("err", "error", "exception", "Exception", "thrown", "cause", "reason"):
         value = entry.get(key)
         if isinstance(value, str) and "\n" not in value and value:
             cause = cause or value
         elif isinstance(value, dict):
             cause = cause or _first_text(value, "message", "msg", "exception_message", "Message", "detail")
             name = name or _first_text(value, "code", "type", "name", "class", "exception_class", "ClassName")
-            stack = stack or _first_text(value, "stack", "stack_trace", "stacktrace", "StackTraceString")
+            stack = stack or _first_text(
+                value, "stack", "stack_trace", "stacktrace", "StackTraceString", "extendedStackTrace"
+            )
     cause = cause or _first_text(
-        entry, "attr.error", "attr.error.errmsg", "error.message", "exception.message", "err.message", "errorMessage"
+        entry,
+        "attr.error",
+        "attr.error.errmsg",
+        "attr.reason",
+        "error.message",
+        "exception.message",
+        "err.message",
+        "errorMessage",
     )
     return cause, name or _first_text(entry, "error.type", "exception.type", "error.code", "code", "errorType"), stack
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from kubetriage.readers.logs.text import Weight
+from kubetriage.readers.logs.text import Weight, read_json, read_lines
 from kubetriage.values.patterns import lazy
 
 _FATAL_LEVELS = frozenset(
@@ -83,3 +83,22 @@ def level_of(row: str) -> str:
     if found is None:
         return ""
     return weight_of_level(found) or ("other" if found.lower() in _OTHER_LEVELS or found in ("dbug", "trce") else "")
+
+
+def understood(content: str) -> bool:
+    """Tell whether a log has lines whose level was read, so that the absence of errors in it means something."""
+    for line in read_lines(content[-64 * 1024 :]):
+        row = line.body
+        if level_of(row):
+            return True
+        if row.startswith("{") and any(key in read_json(row) for key in LEVEL_KEYS):
+            return True
+    return False
+
+
+# Names of the field that holds the level in JSON log lines, by the libraries and platforms that write them: zap, slog,
+# pino, bunyan, logrus, ECS, GCP, Serilog, structlog, python-json-logger, log4j, journald, syslog, MongoDB.
+LEVEL_KEYS = (
+    "level", "severity", "log.level", "lvl", "@l", "Level", "levelname", "@level", "LogLevel", "loglevel", "PRIORITY",
+    "level_name", "levelName", "severity_text", "SeverityText", "severityText", "log_level", "logLevel", "s",
+)  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from kubetriage.readers.logs.foreign import with_english
 from kubetriage.readers.logs.layers import exported_rows, peel_rows
 from kubetriage.redact import strip_controls
 from kubetriage.values.fields import Obj
@@ -73,7 +74,7 @@ def read_lines(content: str) -> list[Line]:
     content = content[-MAX_BYTES:]
     if "\\u001b" in content:
         content = content.replace("\\u001b", "\x1b")
-    rows = (exported_rows(content) or strip_controls(content).split("\n"))[-MAX_LINES:]
+    rows = (exported_rows(content) or with_english(strip_controls(content)).split("\n"))[-MAX_LINES:]
     if rows and not rows[-1]:
         rows.pop()
     out: list[Line] = []

@@ -9,7 +9,7 @@ from kubetriage.model import Evidence, Fix
 from kubetriage.readers.pods import Container
 from kubetriage.redact import clean
 from kubetriage.rules.crash.program_output import LastWords
-from kubetriage.values.fields import Obj, objects, text
+from kubetriage.values.fields import Obj, mapping, objects, text, texts
 
 
 def mount_of(container: Container, path: str) -> tuple[Obj, Obj] | None:
@@ -100,3 +100,18 @@ def env_sources(container: Container) -> list[str]:
             if text(source, key, "name"):
                 found.append(f"{kind} {text(source, key, 'name')}")
     return found
+
+
+def claims(container: Container) -> list[str]:
+    """Name the PersistentVolumeClaims that a container mounts."""
+    volumes = {text(v, "name"): v for v in objects(container.pod.raw, "spec", "volumes")}
+    found = (
+        text(volumes.get(text(m, "name"), {}), "persistentVolumeClaim", "claimName")
+        for m in objects(container.spec, "volumeMounts")
+    )
+    return [name for name in dict.fromkeys(found) if name]
+
+
+def added_capabilities(container: Container) -> list[str]:
+    """Return the capabilities that the security context adds to the runtime's default set."""
+    return texts(mapping(container.spec, "securityContext", "capabilities"), "add")

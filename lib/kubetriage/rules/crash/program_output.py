@@ -26,6 +26,8 @@ _OWN_SIGNALS = (132, 133, 134)
 _ABORTING = frozenset(("dotnet", "go", "rust", "python", "node"))
 """Languages whose runtime can end an uncaught exception or panic with abort() (exit code 134)."""
 _SHORT = 200
+_BESIDE = 15
+"""Lines around the last error in which the same failure may be told in other words."""
 _NEAR = 40
 """Lines before a closing error in which its cause is looked for."""
 # A closing message that names no cause of its own; what it gave up on stands before it.
@@ -74,19 +76,11 @@ class Said:
 
 
 @dataclass(frozen=True)
-class LastWords:
-    """The output of one container's crashed instance."""
+class Output:
+    """What a crashed instance wrote, read for its last error."""
 
-    case: Case
-    container: Container
-    end: Termination
     text: str
     """Its log, or the termination message where the log says nothing; empty when neither was seen."""
-    source: EvidenceSource
-    seen: bool
-    """False: there may have been output, but nobody could read it."""
-    why: str
-    """Why the log was not seen."""
 
     @property
     def error(self) -> LastError | None:
@@ -135,6 +129,20 @@ class LastWords:
                     (told.summary, inner) if told is not None and inner is not None else (line.strip(), match)
                 )
                 return Said(shown, self._weaker, match)
+        return None
+
+    def beside(self, pattern: re.Pattern[str]) -> Said | None:
+        """Find a line that matches near the last error, or near the end of an output without one."""
+        rows, error = _read(self.text)[2], self.error
+        at = (
+            range(max(error.at - _BESIDE, 0), min(error.end + _BESIDE, len(rows)))
+            if error
+            else range(len(rows))[-_BESIDE:]
+        )
+        for i in reversed(at):
+            match = pattern.search(rows[i][:4096])
+            if match is not None:
+                return Said(rows[i].strip()[:4096], Confidence.LIKELY, match)
         return None
 
     @property
@@ -195,6 +203,20 @@ class LastWords:
             if any(at in near for at in a.times) and (not inside or (a.host and (a.kind in kinds or not kinds)))
         ]
         return before or inside
+
+
+@dataclass(frozen=True)
+class LastWords(Output):
+    """The output of one container's crashed instance."""
+
+    case: Case
+    container: Container
+    end: Termination
+    source: EvidenceSource
+    seen: bool
+    """False: there may have been output, but nobody could read it."""
+    why: str
+    """Why the log was not seen."""
 
     def quote(self, *lines: str) -> tuple[Evidence, ...]:
         """Quote lines of the output, with the last error where they stand before it; by default those of the error."""
@@ -277,10 +299,10 @@ def words_of(case: Case, container: Container, end: Termination) -> LastWords:
     # A program that writes a message of its own says more there than in a log without an error.
     told = bool(end.message.strip()) and _read(log.text)[0] is None and _read(end.message)[0] is not None
     if log.seen and last_line(log.text) and not told:
-        return LastWords(case, container, end, log.text, "log", True, "")
+        return LastWords(log.text, case, container, end, "log", True, "")
     if end.message.strip():
-        return LastWords(case, container, end, end.message, "status", True, log.why)
-    return LastWords(case, container, end, "", "log", log.seen, log.why)
+        return LastWords(end.message, case, container, end, "status", True, log.why)
+    return LastWords("", case, container, end, "log", log.seen, log.why)
 
 
 def dies_of_an_exception(case: Case, container: Container, end: Termination) -> bool:

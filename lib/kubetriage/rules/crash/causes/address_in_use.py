@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from kubetriage.model import Evidence, Finding, Fix
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.program_output import LastWords, Said, last_words, without_clock
+from kubetriage.rules.crash.known_errors import unknown_words
+from kubetriage.rules.crash.program_output import LastWords, Said, without_clock
 from kubetriage.values.fields import flag, number, objects
 from kubetriage.values.patterns import lazy
 
@@ -41,7 +42,7 @@ _PORT = lazy(
 
 def check(case: Case) -> Iterator[Finding]:
     """Find containers whose last error is a port that is taken."""
-    for words in last_words(case):
+    for words in unknown_words(case):
         said = words.find(_IN_USE)
         if said is not None:
             yield _finding(case, words, said)

@@ -24,6 +24,7 @@ from kubetriage.needs import Get, Need
 from kubetriage.redact import secrecy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import mount_of, variable_state, volume_words
+from kubetriage.rules.crash.known_errors import known_findings, unknown_words
 from kubetriage.rules.crash.program_output import LastWords, Said, last_words, short
 from kubetriage.values.fields import mapping, objects, text
 from kubetriage.values.nearest import nearest
@@ -120,7 +121,8 @@ def needs(case: Case) -> Iterator[Need]:
 
 def check(case: Case) -> Iterator[Finding]:
     """Find containers whose last error is missing configuration."""
-    for words in last_words(case):
+    yield from known_findings(case, CODE)
+    for words in unknown_words(case):
         for pattern in _SETTINGS:
             said = words.find(pattern)
             if said is not None:

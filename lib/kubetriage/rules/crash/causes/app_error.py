@@ -8,7 +8,8 @@ last error in the log of the crashed instance is quoted: the end of a Java chain
 traceback, a Go panic, an uncaught exception of Node, .NET, Ruby, PHP, the last line that tells of a failure. An empty
 log is said as such.
 
-Fix: what the error asks for; when the log is empty, make the program say why it exits.
+Fix: what ends the known error; for an exception of the program's own code the place in it; where the words are not
+understood, the three looks that decide most for this state.
 
 Source: core/v1 ContainerStateTerminated; exit codes by convention: 1 (most languages), 2 (Go panic, wrong usage), 3
 (JVM ExitOnOutOfMemoryError), 64 to 78 (sysexits.h), 101 (Rust panic), 124 (timeout), 134 (abort: .NET, V8), 255 (PHP
@@ -20,11 +21,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
-from kubetriage.readers.logs import last_line
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut
+from kubetriage.readers.logs import last_line, own_frame, understood
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import variable_state
-from kubetriage.rules.crash.program_output import LastWords, last_words, short
+from kubetriage.rules.crash.known_errors import known_findings, unknown_words
+from kubetriage.rules.crash.next_looks import next_looks, rollback
+from kubetriage.rules.crash.program_output import LastWords, short
 from kubetriage.values.fields import objects, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy
@@ -61,13 +64,14 @@ _QUOTED = lazy(r"KeyError: ['\"](?P<name>[A-Z][A-Z0-9_]{2,80})['\"]|key not foun
 
 def check(case: Case) -> Iterator[Finding]:
     """Find containers that ended by themselves, with the error that they wrote."""
-    for words in last_words(case, shells=True):
+    yield from known_findings(case, CODE)
+    for words in unknown_words(case, shells=True):
         if words.error is not None:
             yield _told(case, words)
         elif words.text:
             yield _untold(words)
         else:
-            yield _silent(case, words)
+            yield _silent(words)
 
 
 def _life(words: LastWords) -> str:
@@ -86,9 +90,10 @@ def _told(case: Case, words: LastWords) -> Finding:
     language = _NAMES.get(error.language, "")
     kind = f" with an uncaught {language} error" if language and error.weight == "fatal" and language != "nginx" else ""
     evidence: list[Evidence] = []
-    fixes = [Fix(f"Fix what {name} of {case.workload_name} reports: {short(error.summary)}.")]
     hint = ""
+    confidence = words.confidence
     looked = _QUOTED.search(error.summary)
+    frame = own_frame(error)
     if looked is not None:
         variable = looked["name"] or looked["key"]
         shown, state = variable_state(words.container, variable)
@@ -96,66 +101,87 @@ def _told(case: Case, words: LastWords) -> Finding:
         hint = f"; as an environment variable, {variable} {state}"
         close = nearest(variable, (text(e, "name") for e in objects(words.container.spec, "env")))
         near = f" ({close} is declared)" if close else ""
-        fixes = [
+        fixes: tuple[Fix, ...] = (
             Fix(
                 f"If {variable} is an environment variable, declare it for container {name} in "
-                f"{case.workload_name}{near}."
-            )
-        ]
+                f"{case.workload_name}{near}.",
+                actor=Actor.MANIFEST,
+            ),
+        )
+    elif frame:
+        hint = f"; it happened at {frame}"
+        fixes = _in_the_code(words, frame)
+    else:
+        hint = "; these words name no known cause"
+        confidence = Confidence.POSSIBLE
+        fixes = next_looks(words)
     return words.finding(
         CODE,
-        words.confidence,
+        confidence,
         f"{name} exited with code {words.end.exit_code}{_life(words)}{kind}: {short(error.summary)}{hint}.",
         evidence=[*evidence, *_convention(words)],
         ruled_out=_rivals(words),
         fix=fixes,
-        details={key: value for key, value in (("language", error.language), ("error", error.name)) if value},
+        details={
+            key: value
+            for key, value in (("language", error.language), ("error", error.name), ("frame", frame))
+            if value
+        },
     )
+
+
+def _in_the_code(words: LastWords, frame: str) -> tuple[Fix, ...]:
+    """Return what to do about an exception that the program's own code raised."""
+    image = words.container.image
+    repair = Fix(
+        f"Correct the program at {frame} (image {image}), or the input or setting that it reads there.", actor=Actor.APP
+    )
+    undo = rollback(words)
+    if not undo:
+        return (repair, *next_looks(words)[:1])
+    back = Fix("If the last update brought this, go back until it is corrected.", actor=Actor.MANIFEST, commands=undo)
+    return (repair, back)
 
 
 def _untold(words: LastWords) -> Finding:
     name = words.container.name
     line = last_line(words.text)
+    told = "it tells of no error" if understood(words.text) else "no line of its log is known as an error"
     return words.finding(
         CODE,
-        Confidence.LIKELY,
-        f"{name} exited with code {words.end.exit_code}{_life(words)}; it tells of no error, its last line is: "
-        f"{short(line)}.",
+        Confidence.POSSIBLE,
+        f"{name} exited with code {words.end.exit_code}{_life(words)}; {told}, its last line is: {short(line)}.",
         quoted=(line,),
         evidence=_convention(words),
         ruled_out=_rivals(words),
-        fix=(Fix(f"Make {name} log why it exits; until then start at what it does after its last line."),),
+        fix=next_looks(words),
     )
 
 
-def _silent(case: Case, words: LastWords) -> Finding:
+def _silent(words: LastWords) -> Finding:
     name = words.container.name
     code = words.end.exit_code
+    proof: list[Evidence] = []
     if words.seen:
         what = f"{name} exited with code {code}{_life(words)} and wrote nothing to its log"
-        confidence = Confidence.LIKELY
-        proof = [Evidence("log", name, "(empty)")]
+        proof.append(Evidence("log", name, "(empty)"))
+        fixes = next_looks(words)
     else:
         what = f"{name} exited with code {code}{_life(words)}; its log was not seen ({words.why or 'not read'})"
-        confidence = Confidence.POSSIBLE
-        proof = []
+        fixes = (
+            Fix(f"Read the log of {name}.", actor=Actor.APP, commands=(words.case.log_command(words.container),)),
+            *next_looks(words)[:2],
+        )
     command = " ".join([*_texts(words, "command"), *_texts(words, "args")])
     if command:
         proof.append(Evidence("spec", f"{words.container.spec_path}.command", command[:300]))
-    fix = (
-        f"Make {name} of {case.workload_name} log to stdout or stderr (does it log to a file?), or run its "
-        f"command by hand in the "
-        f"same image; with terminationMessagePolicy FallbackToLogsOnError the last output stays in the status."
-        if words.seen
-        else f"Read the log of {name}: {words.case.log_command(words.container)}"
-    )
     return words.finding(
         CODE,
-        confidence,
+        Confidence.POSSIBLE,
         f"{what}.",
         evidence=[*proof, *_convention(words)],
         ruled_out=_rivals(words),
-        fix=(Fix(fix),),
+        fix=fixes,
     )
 
 

@@ -19,7 +19,8 @@ from collections.abc import Iterator
 
 from kubetriage.model import Finding, Fix
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.program_output import LastWords, Said, last_words, path_near, short
+from kubetriage.rules.crash.known_errors import unknown_words
+from kubetriage.rules.crash.program_output import LastWords, Said, path_near, short
 from kubetriage.values.patterns import lazy
 
 CODE = "CertificateInvalid"
@@ -81,7 +82,7 @@ _ANY = lazy("|".join(pattern.pattern for _, pattern in _PROBLEMS), re.IGNORECASE
 
 def check(case: Case) -> Iterator[Finding]:
     """Find containers whose last error is about a certificate."""
-    for words in last_words(case):
+    for words in unknown_words(case):
         said = words.find(_ANY, unless=_NO_FILE)
         if said is not None:
             yield _finding(words, said)

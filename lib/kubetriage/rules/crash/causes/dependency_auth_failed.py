@@ -23,7 +23,8 @@ from kubetriage.readers.pods import Container
 from kubetriage.redact import secrecy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import env_sources
-from kubetriage.rules.crash.program_output import LastWords, last_words, short
+from kubetriage.rules.crash.known_errors import unknown_words
+from kubetriage.rules.crash.program_output import LastWords, short
 from kubetriage.values.fields import objects, text
 from kubetriage.values.patterns import lazy
 
@@ -35,7 +36,7 @@ _USER = lazy(r"(?:for user|user|role) ['\"`](?P<user>[\w.@-]{1,128})['\"`]", re.
 
 def check(case: Case) -> Iterator[Finding]:
     """Find containers whose last error is a rejected credential."""
-    for words in last_words(case):
+    for words in unknown_words(case):
         rejected = [(a, c) for a, c in words.failed_addresses() if a.kind == "unauthorized"]
         if rejected:
             yield _finding(case, words, *rejected[0])

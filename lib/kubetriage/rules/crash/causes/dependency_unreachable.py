@@ -24,6 +24,7 @@ from kubetriage.needs import Get, List, Need
 from kubetriage.readers.logs import Address
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.dependency_lookup import look_up, service_names
+from kubetriage.rules.crash.known_errors import unknown_words
 from kubetriage.rules.crash.program_output import LastWords, last_words, short
 from kubetriage.values.addresses import is_address, is_loopback
 from kubetriage.values.resources import SERVICE_NAME_LABEL
@@ -65,7 +66,7 @@ def needs(case: Case) -> Iterator[Need]:
 
 def check(case: Case) -> Iterator[Finding]:
     """Find containers whose last error is an address that did not answer."""
-    for words in last_words(case):
+    for words in unknown_words(case):
         reached = [(a, c) for a, c in words.failed_addresses() if a.kind != "unauthorized"]
         if not reached:
             continue

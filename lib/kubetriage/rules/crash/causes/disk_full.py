@@ -23,7 +23,8 @@ from kubetriage.model import Evidence, Finding, Fix
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import mount_of, volume_words
 from kubetriage.rules.crash.image_pulls import Pull, pull_failures
-from kubetriage.rules.crash.program_output import LastWords, Said, last_words, path_near, short
+from kubetriage.rules.crash.known_errors import unknown_words
+from kubetriage.rules.crash.program_output import LastWords, Said, path_near, short
 from kubetriage.rules.crash.start_failures import Start, start_failures
 from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
@@ -53,7 +54,7 @@ def check(case: Case) -> Iterator[Finding]:
     for start in start_failures(case, Start.SPACE):
         message = f"{node} has no disk space left to make container {start.container.name}: {start.words}."
         yield start.finding(CODE, message, fix)
-    for words in last_words(case):
+    for words in unknown_words(case):
         said = words.find(_FULL)
         if said is not None:
             yield _finding(case, words, said)

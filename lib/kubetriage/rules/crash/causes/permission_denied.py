@@ -23,7 +23,8 @@ from collections.abc import Iterator
 from kubetriage.model import Evidence, Finding, Fix, RuledOut
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import mount_of, security, volume_words
-from kubetriage.rules.crash.program_output import LastWords, Said, last_words, path_near, short, without_clock
+from kubetriage.rules.crash.known_errors import known_findings, unknown_words
+from kubetriage.rules.crash.program_output import LastWords, Said, path_near, short, without_clock
 from kubetriage.values.fields import mapping, text, texts
 from kubetriage.values.patterns import lazy
 
@@ -64,7 +65,8 @@ _CALLS: tuple[tuple[re.Pattern[str], str, str], ...] = (
 
 def check(case: Case) -> Iterator[Finding]:
     """Find containers whose last error is an access that the operating system refused."""
-    for words in last_words(case):
+    yield from known_findings(case, CODE)
+    for words in unknown_words(case):
         said = words.find(_DENIED, unless=_OTHERS)
         if said is not None:
             yield _finding(case, words, said)

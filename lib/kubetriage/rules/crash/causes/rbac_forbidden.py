@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from kubetriage.model import Confidence, Evidence, Finding, Fix
 from kubetriage.readers.logs import bodies
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.program_output import LastWords, last_words
+from kubetriage.rules.crash.known_errors import unknown_words
+from kubetriage.rules.crash.program_output import LastWords
 from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
 
@@ -54,7 +55,7 @@ class Denial:
 
 def check(case: Case) -> Iterator[Finding]:
     """Find containers that ended because the API server refused them."""
-    for words in last_words(case):
+    for words in unknown_words(case):
         said = words.find(_FORBIDDEN)
         if said is not None:
             yield _finding(case, words, said.line, said.confidence)

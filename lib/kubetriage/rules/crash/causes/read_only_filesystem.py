@@ -21,7 +21,8 @@ from collections.abc import Iterator
 from kubetriage.model import Evidence, Finding, Fix
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import mount_of, security, volume_words
-from kubetriage.rules.crash.program_output import LastWords, Said, last_words, path_near
+from kubetriage.rules.crash.known_errors import unknown_words
+from kubetriage.rules.crash.program_output import LastWords, Said, path_near
 from kubetriage.values.fields import flag, text
 from kubetriage.values.patterns import lazy
 
@@ -40,7 +41,7 @@ _ALWAYS = ("configMap", "secret", "projected", "downwardAPI")
 
 def check(case: Case) -> Iterator[Finding]:
     """Find containers whose last error is a write to a read-only file system."""
-    for words in last_words(case):
+    for words in unknown_words(case):
         said = words.find(READ_ONLY)
         if said is not None:
             yield _finding(case, words, said)

@@ -22,7 +22,8 @@ from dataclasses import replace
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import environment_fix
-from kubetriage.rules.crash.program_output import LastWords, Said, last_words, short
+from kubetriage.rules.crash.known_errors import unknown_words
+from kubetriage.rules.crash.program_output import LastWords, Said, short
 from kubetriage.values.fields import text, texts
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_quantity
@@ -48,7 +49,7 @@ _MIB = 1024 * 1024
 
 def check(case: Case) -> Iterator[Finding]:
     """Find containers whose runtime gave up for lack of memory."""
-    for words in last_words(case, kills=True):
+    for words in unknown_words(case, kills=True):
         said = words.find(_PATTERN)
         error = words.error
         if said is None:

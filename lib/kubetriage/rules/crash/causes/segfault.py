@@ -16,9 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Killer, attribute
+from kubetriage.rules.crash.known_errors import known_error
+from kubetriage.rules.crash.node_commands import node_command
+from kubetriage.rules.crash.program_output import words_of
+from kubetriage.values.commands import kubectl
 from kubetriage.values.patterns import lazy
 
 CODE = "Segfault"
@@ -37,6 +42,8 @@ def check(case: Case) -> Iterator[Finding]:
         verdict = attribute(case, container)
         if verdict is not None and verdict.killer is not Killer.UNKNOWN:
             continue
+        if known_error(words_of(case, container, end)) is not None:
+            continue
         said = next((line.strip() for line in case.log(container).text.splitlines() if _SAID.search(line)), "")
         lived = end.age_words()
         yield Finding(
@@ -51,11 +58,39 @@ def check(case: Case) -> Iterator[Finding]:
             else (
                 RuledOut("AppError", "not ruled out: a program can call exit(139) itself; nothing in its log says so"),
             ),
-            (
-                Fix(
-                    f"Look for the native code that crashes in image {container.image}: what changed last, native "
-                    "modules built for another libc (glibc against musl) or CPU; a core dump names the function."
-                ),
-            ),
+            _fixes(case, container),
             (case.log_command(container), case.kubectl(f"describe pod {case.pod.name}")),
         )
+
+
+def _fixes(case: Case, container: Container) -> tuple[Fix, ...]:
+    """Return what decides between the usual reasons: a native module, the CPU, the image of the last update."""
+    image = Fix(
+        f"Look for the native code that crashes in image {container.image}: modules built for another "
+        "libc (glibc on musl, "
+        "Alpine), an agent or profiler that is preloaded (LD_PRELOAD, APM).",
+        actor=Actor.IMAGE,
+        commands=(
+            kubectl(
+                "debug",
+                case.pod.name,
+                "-it",
+                f"--copy-to={case.pod.name[:50]}-debug",
+                f"--container={container.name}",
+                "--",
+                "sh",
+                namespace=case.pod.namespace,
+            ),
+        ),
+    )
+    node = Fix(
+        "If pods on other nodes run, it is this node: its CPU, its memory (ECC errors in the kernel log).",
+        actor=Actor.NODE,
+        commands=(kubectl("get", "pods", "-o", "wide", namespace=case.pod.namespace),),
+    )
+    dump = Fix(
+        "A core dump names the function: the kernel log shows the library and the address of the fault.",
+        actor=Actor.NODE,
+        commands=(node_command(case, "dmesg", "-T"),),
+    )
+    return (image, node, dump)

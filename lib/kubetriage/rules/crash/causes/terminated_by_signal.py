@@ -17,15 +17,22 @@ Source: signal(7), containerd and CRI-O (which leave state.terminated.signal emp
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from kubetriage.model import Confidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Finding, Fix, RuledOut, Severity
+from kubetriage.readers.pods import Container
 from kubetriage.readers.terminations import Termination
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Attribution, Killer, attribute
+from kubetriage.rules.crash.known_errors import known_error
+from kubetriage.rules.crash.node_commands import node_command
+from kubetriage.rules.crash.program_output import words_of
 from kubetriage.rules.crash.signals import signal_meaning, signal_name
+from kubetriage.values.commands import kubectl
 
 CODE = "TerminatedBySignal"
 
+_ILLEGAL, _BUS, _SIGTERM, _BAD_CALL = 4, 7, 15, 31
 _OTHER_RULES = (6, 9, 11)
 """SIGABRT, SIGKILL and SIGSEGV have their own causes."""
 
@@ -41,6 +48,8 @@ def check(case: Case) -> Iterator[Finding]:
         verdict = attribute(case, container)
         if verdict is not None and verdict.killer not in (Killer.UNKNOWN, Killer.STOPPED):
             continue
+        if end.signal != _SIGTERM and known_error(words_of(case, container, end)) is not None:
+            continue
         name = signal_name(end.signal)
         meaning = signal_meaning(end.signal)
         lived = end.age_words()
@@ -54,7 +63,7 @@ def check(case: Case) -> Iterator[Finding]:
             + _stopped(verdict),
             verdict.evidence if verdict is not None else (end.evidence(),),
             (*(verdict.ruled_out + verdict.still_possible if verdict else ()), _own_exit(end)),
-            (Fix(_next_step(end.signal, case.workload_name, container.name)),),
+            _next_steps(case, container, end.signal),
             (
                 case.log_command(container),
                 case.kubectl(f"events --for pod/{case.pod.name}"),
@@ -72,14 +81,77 @@ def _own_exit(end: Termination) -> RuledOut:
     return RuledOut("AppError", f"not ruled out: a program can call exit({end.exit_code}) itself")
 
 
-def _next_step(signal: int, workload: str, container: str) -> str:
-    steps = {
-        4: "Build the image for the CPU of these nodes, or schedule it to nodes whose CPU has the instructions.",
-        7: "Give the pod a larger /dev/shm (an emptyDir of medium Memory), and look for mapped files that shrink.",
-        15: f"Find who sends SIGTERM to {container} in {workload}: a supervisor or script in the container, an "
-        "operator, or an in-place update. The kubelet's own stops show as Killing events.",
-        31: "Allow the system call in the seccomp profile of the container, or do without it.",
-    }
-    return steps.get(
-        signal, f"Reproduce it with the same image and input, and read the core dump or the log of {container}."
+def _next_steps(case: Case, container: Container, signal: int) -> tuple[Fix, ...]:
+    """Return what decides between the usual reasons behind a signal, and who acts."""
+    name, workload = container.name, case.workload_name
+    if signal == _ILLEGAL:
+        return (
+            Fix(
+                f"Use an image of {name} for the CPU of these nodes (without AVX or x86-64-v3), or another release.",
+                actor=Actor.IMAGE,
+            ),
+            Fix(
+                f"Or schedule it to nodes whose CPU has the instructions; virtual machines need the CPU type host "
+                f"({case.pod.node or 'its node'}).",
+                actor=Actor.NODE,
+                commands=(node_command(case, "grep", "-m1", "flags", "/proc/cpuinfo"),),
+            ),
+        )
+    if signal == _BUS:
+        return (
+            replace(
+                case.template_fix(
+                    f"Give {workload} a larger /dev/shm: an emptyDir of medium Memory (a container gets 64 MiB).",
+                    container.patch(
+                        {"volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}]},  # noqa: S108
+                        volumes=[{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}}],
+                    ),
+                ),
+                actor=Actor.MANIFEST,
+            ),
+            Fix(
+                "If it maps files instead: look for a full or shrinking volume, and for I/O errors in the kernel log.",
+                actor=Actor.NODE,
+                commands=(node_command(case, "dmesg", "-T"),),
+            ),
+        )
+    if signal == _SIGTERM:
+        return (
+            Fix(
+                "See whether the kubelet stopped it: Killing and SandboxChanged events name a probe, "
+                "an update or a new "
+                f"sandbox of {name}.",
+                actor=Actor.CLUSTER,
+                commands=(kubectl("events", "--for", f"pod/{case.pod.name}", namespace=case.pod.namespace),),
+            ),
+            Fix(
+                "Without such events something inside sends it: a supervisor, a script with a time "
+                "limit or a watchdog "
+                f"in {workload}.",
+                actor=Actor.APP,
+                commands=(
+                    kubectl(
+                        "logs", case.pod.name, "-c", name, "--previous", "--tail=100", namespace=case.pod.namespace
+                    ),
+                ),
+            ),
+        )
+    if signal == _BAD_CALL:
+        return (
+            Fix(
+                f"Allow the system call in the seccomp profile of {name}, or do without it; the audit "
+                "log of the node names "
+                "its number.",
+                actor=Actor.MANIFEST,
+                commands=(node_command(case, "sh", "-c", "dmesg | grep -i seccomp"),),
+            ),
+        )
+    return (
+        Fix(
+            f"Reproduce it with the same image and input, and read the core dump or the log of {name}.",
+            actor=Actor.APP,
+            commands=(
+                kubectl("logs", case.pod.name, "-c", name, "--previous", "--tail=100", namespace=case.pod.namespace),
+            ),
+        ),
     )

@@ -1,0 +1,87 @@
+"""Last errors that are known: what each means and what ends it. Adding one is a row.
+
+A row stands before the general rules about logs: it is reported in the cause that it names, and no other rule about
+the output of that instance speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from kubetriage.model import Finding
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.known_errors import (
+    file_modes,
+    kernel_limits,
+    missing_parts,
+    refused_calls,
+    service_links,
+    settings,
+    stored_data,
+)
+from kubetriage.rules.crash.known_errors.row import Advice, Row
+from kubetriage.rules.crash.program_output import LastWords, Output, Said, ended_by_itself, last_words, short, words_of
+
+ROWS: tuple[Row, ...] = (
+    *kernel_limits.ROWS,
+    *file_modes.ROWS,
+    *service_links.ROWS,
+    *stored_data.ROWS,
+    *refused_calls.ROWS,
+    *missing_parts.ROWS,
+    *settings.ROWS,
+)
+"""All known errors; the first that matches the last error counts, then the first that matches beside it."""
+
+_FAULTS = (4, 5, 7, 8, 11)
+"""Signals of faults, before which a runtime may have said what happened."""
+
+
+@lru_cache(maxsize=32)
+def _matches(output: str) -> tuple[tuple[Row, Said], ...]:
+    """Return the rows that match an output, the best first."""
+    read = Output(output)
+    own = [(row, said) for row in ROWS if (said := read.find(row.pattern)) is not None]
+    near = [(row, said) for row in ROWS if row.beside and (said := read.beside(row.pattern)) is not None]
+    return (*own, *near)
+
+
+def known_error(words: LastWords) -> tuple[Row, Said, Advice] | None:
+    """Return what is known about the last error of an instance, or None."""
+    for row, said in _matches(words.text) if words.text else ():
+        advice = row.advise(words, said)
+        if advice is not None:
+            return row, said, advice
+    return None
+
+
+def known_findings(case: Case, code: str) -> Iterator[Finding]:
+    """Yield a finding for each container whose last error is known and reported in this cause."""
+    for container in case.containers:
+        end = case.crash(container)
+        if end is None or end.started is None or not (ended_by_itself(end) or end.signal in _FAULTS):
+            continue
+        words = words_of(case, container, end)
+        known = known_error(words)
+        if known is None or known[0].code != code:
+            continue
+        row, said, advice = known
+        yield words.finding(
+            code,
+            said.confidence,
+            f"{container.name} ended because {advice.what}: {short(said.line)}.",
+            quoted=(said.line,),
+            evidence=advice.evidence,
+            ruled_out=advice.ruled_out,
+            fix=advice.fix,
+            verify=advice.verify,
+            details={"mechanism": row.name, **advice.details},
+        )
+
+
+def unknown_words(case: Case, *, shells: bool = False, kills: bool = False) -> Iterator[LastWords]:
+    """Yield the output of the crashed instances whose last error is not among the known ones (see ``last_words``)."""
+    for words in last_words(case, shells=shells, kills=kills):
+        if known_error(words) is None:
+            yield words

@@ -1,0 +1,390 @@
+"""What an image or a node lacks for the program: modules, libraries, runtimes, drivers, users."""
+
+from __future__ import annotations
+
+import posixpath
+
+from kubetriage.rules.crash.container_spec import mount_of, security, volume_words
+from kubetriage.rules.crash.known_errors.row import Advice, Row, image, manifest, node, on_node, place, where
+from kubetriage.rules.crash.program_output import LastWords, Said
+from kubetriage.values.commands import shell
+from kubetriage.values.fields import mapping, objects, text
+from kubetriage.values.patterns import lazy
+
+
+def _group(said: Said) -> str:
+    return next((g for g in said.match.groups() if g), "")
+
+
+def _mounts_over(words: LastWords) -> str:
+    """Say which volumes lie over directories where images keep programs; empty when none does."""
+    places = ("/app", "/usr", "/opt", "/srv", "/home", "/code", "/workspace", "/var/www", "/node_modules")
+    over = [
+        text(m, "mountPath")
+        for m in objects(words.container.spec, "volumeMounts")
+        if text(m, "mountPath").startswith(places) and not text(m, "subPath")
+    ]
+    return ", ".join(over[:3])
+
+
+def _module(words: LastWords, said: Said) -> Advice:
+    name = _group(said)
+    over = _mounts_over(words)
+    fixes = [
+        image(
+            f"Install {name or 'it'} in the image (requirements, package.json with its lock file, the "
+            "production stage of "
+            "the build) and use the new tag.",
+            shell("docker", "run", "--rm", "--entrypoint", "sh", words.container.image, "-c", "ls -la; pwd"),
+        )
+    ]
+    if over:
+        fixes.insert(
+            0,
+            manifest(
+                words, f"The mount at {over} hides what the image has there: mount a file with subPath, or elsewhere."
+            ),
+        )
+    else:
+        fixes.append(
+            manifest(
+                words,
+                f"Or correct the working directory and command of {where(words)}: a relative path is looked up there "
+                "(workingDir, PYTHONPATH, NODE_PATH).",
+            )
+        )
+    return Advice(f"image {words.container.image} lacks the module {name or 'that it loads'}", tuple(fixes))
+
+
+def _library(words: LastWords, said: Said) -> Advice:
+    name = _group(said) or "a shared library"
+    if name.startswith(("libcuda", "libnvidia")):
+        return _no_gpu(words, said)
+    return Advice(
+        f"image {words.container.image} lacks the shared library {name}",
+        (
+            image(
+                f"Install the package with {name} in the last stage of the image; ldd shows what is not found.",
+                shell(
+                    "docker",
+                    "run",
+                    "--rm",
+                    "--entrypoint",
+                    "sh",
+                    words.container.image,
+                    "-c",
+                    "ldd /proc/self/exe; ls /usr/lib",
+                ),
+            ),
+            image("Or build the program statically, or on the same distribution as the image's base."),
+        ),
+    )
+
+
+def _c_library(words: LastWords, said: Said) -> Advice:
+    version = _group(said)
+    return Advice(
+        f"the program was built against a newer C library ({version or 'glibc'}) than image "
+        f"{words.container.image} has",
+        (
+            image(
+                f"Build it on the distribution of the image's base, or use a base with {version or 'that glibc'} (for "
+                "example Debian 12, Ubuntu 22.04 or newer)."
+            ),
+            image("Or build it statically (Go: CGO_ENABLED=0; Rust: the musl target)."),
+        ),
+    )
+
+
+def _java_version(words: LastWords, said: Said) -> Advice:
+    built, has = said.match["built"], said.match["has"]
+    needs = f"Java {int(built) - 44}" if built else "a newer Java"
+    runs = f"Java {int(has) - 44}" if has else "the one in the image"
+    return Advice(
+        f"its classes need {needs}, and image {words.container.image} runs {runs}",
+        (
+            image(f"Use a base image with {needs} (eclipse-temurin:{int(built) - 44 if built else 21}-jre)."),
+            image(f"Or compile with --release {int(has) - 44 if has else 17}."),
+        ),
+        details={"needs": needs, "has": runs},
+    )
+
+
+def _icu(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        f".NET finds no ICU library in image {words.container.image}",
+        (
+            image("Install libicu in the image (Alpine: apk add icu-libs)."),
+            manifest(
+                words,
+                f"Or run {where(words)} without cultures.",
+                words.container.patch({"env": [{"name": "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "value": "1"}]}),
+            ),
+        ),
+    )
+
+
+def _dotnet(words: LastWords, said: Said) -> Advice:
+    error = words.error
+    whole = "\n".join([said.line, *(error.lines if error else ()), *words.text[-4000:].split("\n")])
+    wanted = _FRAMEWORK.search(whole)
+    need = f"{wanted[1]} {wanted[2]}" if wanted else "another version of .NET"
+    return Advice(
+        f"it needs {need}, which image {words.container.image} does not have",
+        (
+            image(
+                f"Use a base image with {need} (mcr.microsoft.com/dotnet/aspnet of that version), or "
+                "retarget the build."
+            ),
+            image("Or publish it self-contained, or with RollForward Major in runtimeconfig.json."),
+        ),
+    )
+
+
+_FRAMEWORK = lazy(r"'?(Microsoft\.\w+\.App)'?,? version '?(\d[\w.-]{1,20})")
+
+
+def _openssl(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "the program uses a hash that OpenSSL 3 (Node.js 17 and later) does not allow: an old webpack or the like",
+        (
+            image("Update webpack and its tools, or build with Node.js 16."),
+            manifest(
+                words,
+                f"Until then: NODE_OPTIONS of {where(words)}.",
+                words.container.patch({"env": [{"name": "NODE_OPTIONS", "value": "--openssl-legacy-provider"}]}),
+            ),
+        ),
+    )
+
+
+def _line_ends(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "its script has Windows line ends (CRLF): the carriage return is taken for a part of the interpreter's name",
+        (
+            image(
+                "Convert the script (dos2unix, or sed -i 's/\\r$//'), set '*.sh text eol=lf' in "
+                ".gitattributes, rebuild."
+            ),
+            manifest(words, "If it comes from a ConfigMap, create that again from the converted file."),
+        ),
+    )
+
+
+def _cgroup_v2(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        f"its Java runtime does not understand cgroup v2, which {place(words)} uses",
+        (
+            image(
+                "Use a JDK that knows cgroup v2: 8u372, 11.0.16, 15 or newer; the fault with "
+                "'anyController' is fixed in "
+                "11.0.23, 17.0.11 and 21.0.3."
+            ),
+            node(
+                "Or run it on nodes with cgroup v1 until the image is updated.",
+                on_node(words, "stat", "-fc", "%T", "/sys/fs/cgroup"),
+            ),
+        ),
+    )
+
+
+def _no_user(words: LastWords, _: Said) -> Advice:
+    user = security(words.container, "runAsUser")[0]
+    shown = f"user {user}" if user is not None else "the user that it runs as"
+    return Advice(
+        f"{shown} has no entry in /etc/passwd of image {words.container.image}, so it has no name and no home",
+        (
+            manifest(
+                words,
+                f"Give {where(words)} a name and a home: HOME=/tmp and USER.",
+                words.container.patch({"env": [{"name": "HOME", "value": "/tmp"}, {"name": "USER", "value": "app"}]}),  # noqa: S108
+            ),
+            manifest(words, "Or set runAsUser to a user that the image has (OpenShift: a range for the namespace)."),
+            image("Or let the image's entrypoint add the current uid to /etc/passwd (writable for group 0)."),
+        ),
+    )
+
+
+def _as_root(words: LastWords, said: Said) -> Advice:
+    fs_group, _ = security(words.container, "fsGroup")
+    user = fs_group if isinstance(fs_group, int) and fs_group else 1000 if "elastic" in said.line.lower() else 999
+    return Advice(
+        "it refuses to run as root",
+        (
+            manifest(
+                words,
+                f"Let {where(words)} run as the user of its data ({user} in the official image; check the image).",
+                words.container.patch(
+                    {"securityContext": {"runAsUser": user, "runAsGroup": user, "runAsNonRoot": True}}
+                ),
+            ),
+        ),
+    )
+
+
+def _driver(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        f"the NVIDIA driver of {place(words)} is too old for the CUDA of image {words.container.image}",
+        (
+            node(
+                f"Update the driver on {place(words)} (GPU operator: driver.version), then drain and restart it.",
+                on_node(words, "nvidia-smi"),
+            ),
+            image("Or use an image built for the CUDA version that this driver supports."),
+        ),
+    )
+
+
+def _no_gpu(words: LastWords, _: Said) -> Advice:
+    asked = any(k.startswith(("nvidia.com/", "amd.com/")) for k in mapping(words.container.spec, "resources", "limits"))
+    runtime = text(words.case.pod.raw, "spec", "runtimeClassName")
+    fixes = [
+        node(
+            f"See whether the driver and the NVIDIA container toolkit work on {place(words)}.",
+            on_node(words, "nvidia-smi"),
+        ),
+        manifest(
+            words,
+            f"Set runtimeClassName: nvidia in {words.case.workload_name}, where the toolkit is not the default runtime."
+            if not runtime
+            else f"Check that runtimeClass {runtime} has the handler of the NVIDIA toolkit.",
+            None if runtime else {"runtimeClassName": "nvidia"},
+        ),
+    ]
+    if not asked:
+        fixes.insert(
+            0,
+            manifest(
+                words,
+                f"Request the GPU: nvidia.com/gpu: 1 in the limits of {where(words)}; without it the "
+                "pod gets no device.",
+                words.container.patch({"resources": {"limits": {"nvidia.com/gpu": 1}}}),
+            ),
+        )
+    return Advice("it finds no GPU driver in its container", tuple(fixes))
+
+
+def _native(words: LastWords, said: Said) -> Advice:
+    name = posixpath.basename(_group(said))
+    over = mount_of(words.container, _group(said)) if _group(said) else None
+    held = f" ({volume_words(over[1])})" if over is not None else ""
+    return Advice(
+        f"the native module {name or ''}{held} was built for another C library or CPU".replace("  ", " "),
+        (image("Install the modules inside the image build, on its own base and platform (no copied node_modules)."),),
+    )
+
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "gpu-driver-old",
+        lazy(r"(?i)(?:NVIDIA )?driver (?:on your system )?(?:version )?is (?:too old|insufficient)"),
+        _driver,
+        beside=True,
+    ),
+    Row(
+        "gpu-missing",
+        lazy(
+            r"(?i)found no NVIDIA driver|no CUDA-capable device is detected|libcuda\.so\S{0,4}: cannot open"
+            r"|Failed to initialize NVML|could not select device driver|CUDA driver (?:is )?not (?:found|available)"
+            r"|Torch not compiled with CUDA enabled|no (?:GPU|CUDA devices?) (?:found|available|detected)"
+        ),
+        _no_gpu,
+        beside=True,
+    ),
+    Row(
+        "c-library-old",
+        lazy(
+            r"version [`'\"](GLIBC(?:XX)?_[\d.]{1,10})['\"`]? not found|(?:symbol not found|Error relocating).{0,200}"
+        ),
+        _c_library,
+        beside=True,
+    ),
+    Row(
+        "native-module",
+        lazy(
+            r"Error: (\S{1,300}\.node): (?:invalid ELF header|wrong ELF class|cannot open shared)|invalid ELF header"
+            r"|was compiled against a different Node\.js version|NODE_MODULE_VERSION \d+"
+        ),
+        _native,
+        beside=True,
+    ),
+    Row(
+        "library-missing",
+        lazy(
+            r"error while loading shared libraries: ([\w.+-]{1,80}):|Error loading shared library ([\w.+-]{1,80}):"
+            r"|Unable to load (?:shared library|DLL) ['\"]([\w.+-]{1,80})['\"]"
+            r"|([\w.+-]{1,80}\.so(?:\.\d{1,4}){0,3}): cannot open shared object file"
+        ),
+        _library,
+        beside=True,
+    ),
+    Row(
+        "module-missing",
+        lazy(
+            r"ModuleNotFoundError: No module named ['\"]([\w.]{1,120})['\"]"
+            r"|ImportError: No module named ['\"]?([\w.]{1,120})"
+            r"|Error: Cannot find (?:module|package) ['\"]([^'\"\n]{1,200})['\"]|cannot load such file -- (\S{1,200})"
+            r"|ClassNotFoundException: ([\w.$]{1,200})|NoClassDefFoundError: ([\w./$]{1,200})"
+            r"|Could not find or load main class ([\w.$]{1,200})|Unable to access jarfile (\S{1,200})"
+            r"|Can't locate (\S{1,120}) in @INC|Could not load file or assembly '([\w.]{1,120})"
+        ),
+        _module,
+    ),
+    Row(
+        "java-version",
+        lazy(
+            r"UnsupportedClassVersionError(?:.{0,300}?class file version"
+            r" (?P<built>\d{2})\.\d.{0,200}?up to (?P<has>\d{2})\.\d)?"
+        ),
+        _java_version,
+    ),
+    Row("dotnet-icu", lazy(r"Couldn't find a valid ICU package"), _icu, beside=True),
+    Row(
+        "dotnet-version",
+        lazy(
+            r"You must install (?:or update )?\.NET(?: Core)? to run this application"
+            r"|framework '?Microsoft\.\w+\.App'?.{0,60}"
+            r"was not found"
+        ),
+        _dotnet,
+        beside=True,
+    ),
+    Row("openssl-legacy", lazy(r"ERR_OSSL_EVP_UNSUPPORTED|digital envelope routines::?unsupported"), _openssl),
+    Row(
+        "line-ends",
+        lazy(
+            r"\w\\r['\"]?: (?:No such file|command not found|not found)|\^M: bad interpreter"
+            r"|\$'\\r': command not found|\w\r['\"]?: No such file"
+        ),
+        _line_ends,
+        "CommandNotFound",
+        beside=True,
+    ),
+    Row(
+        "jvm-cgroup",
+        lazy(r"jdk\.internal\.platform\.[Cc]group\w*[^\n]{0,200}(?:is null|NullPointer)|\"anyController\" is null"),
+        _cgroup_v2,
+        beside=True,
+    ),
+    Row(
+        "user-unknown",
+        lazy(
+            r"getpwuid(?:\(\))?:? ?(?:\(\): )?uid not found|no (?:passwd|user) entry for uid"
+            r"|cannot find name for user ID"
+            r"|user: unknown userid \d+|unknown user(?:id)? \d+|No user exists for uid \d+|uid \d+ does not exist"
+            r"|I have no name!"
+        ),
+        _no_user,
+        beside=True,
+    ),
+    Row(
+        "refuses-root",
+        lazy(
+            r"(?i)\"root\" execution of the PostgreSQL server is not permitted|can ?not (?:be )?run \w+ as root"
+            r"|initdb: (?:error: )?cannot be run as root|(?:must|should) not be run as root|refusing to run as root"
+            r"|Please read \"Security\" section of the manual to find out how to run mysqld as root"
+        ),
+        _as_root,
+        beside=True,
+    ),
+)

@@ -1,0 +1,123 @@
+"""Variables that the kubelet sets for the Services of the namespace, taken for a setting by the program."""
+
+from __future__ import annotations
+
+import re
+
+from kubetriage.model import Evidence, Fix, RuledOut
+from kubetriage.rules.crash.known_errors.row import Advice, Row, manifest, where
+from kubetriage.rules.crash.program_output import LastWords, Said
+from kubetriage.values.fields import Obj, flag, name_of, number, objects, text, texts
+from kubetriage.values.patterns import lazy
+
+_LINK = lazy(
+    r"tcp://\[?(?P<ip>[0-9a-fA-F:.]{3,45}?)\]?:(?P<port>\d{1,5})(?!\d)|(?<![\w.])(?P<bare>(?:\d{1,3}\.){3}\d{1,3})(?![\w.])"
+)
+_VARIABLE = lazy(r"\b(?P<name>[A-Z][A-Z0-9_]{1,80}_PORT(?:_\w{1,20})?)\b")
+
+
+def variable_of(service: str) -> str:
+    """Return the variable that the kubelet sets for a Service (pkg/kubelet/envvars): ``NAME_PORT``."""
+    return re.sub(r"[^A-Z0-9]", "_", service.upper()) + "_PORT"
+
+
+def _linked(words: LastWords, said: Said) -> tuple[Obj | None, str]:
+    """Return the Service whose address or variable the program reports, and that variable."""
+    case = words.case
+    services = [
+        s
+        for s in case.snapshot.list("services", case.pod.namespace).items
+        if text(s, "metadata", "namespace") == case.pod.namespace and text(s, "spec", "clusterIP") not in ("", "None")
+    ]
+    error = words.error
+    lines = [said.line, *((error.summary, *error.lines) if error is not None else ())]
+    for line in lines:
+        for match in _LINK.finditer(line[:4096]):
+            ip, port = match["ip"] or match["bare"], match["port"]
+            for service in services:
+                mine = ip in (text(service, "spec", "clusterIP"), *texts(service, "spec", "clusterIPs"))
+                ports = [number(p, "port") for p in objects(service, "spec", "ports")]
+                if mine and (port is None or int(port) in ports):
+                    return service, variable_of(name_of(service))
+    for line in lines:
+        named = _VARIABLE.search(line[:4096])
+        if named is not None:
+            return next((s for s in services if named["name"].startswith(variable_of(name_of(s)))), None), named["name"]
+    # The usual clash: the Service has the name of the program whose pod this is.
+    names = {words.container.name, case.workload.name, *case.pod.labels.values()}
+    for service in services:
+        if name_of(service) in names:
+            return service, variable_of(name_of(service))
+    return None, ""
+
+
+def _service_link(words: LastWords, said: Said) -> Advice | None:
+    case, container = words.case, words.container
+    if flag(case.pod.raw, "spec", "enableServiceLinks") is False:
+        return None
+    service, variable = _linked(words, said)
+    if service is None and "tcp:" not in said.line and "'tcp'" not in said.line:
+        return None
+    own = container.environment().get(variable) if variable else None
+    if own is not None and "tcp://" not in own:
+        return None
+    off = manifest(
+        words,
+        f"Set enableServiceLinks: false in the pod template of {case.workload_name}.",
+        {"enableServiceLinks": False},
+    )
+    fixes: tuple[Fix, ...] = (off,)
+    evidence: tuple[Evidence, ...] = ()
+    if service is not None:
+        name = name_of(service)
+        ports = [number(p, "port") for p in objects(service, "spec", "ports")]
+        address = f"{text(service, 'spec', 'clusterIP')}:{ports[0] if ports else '?'}"
+        value = f"tcp://{address}"
+        what = (
+            f"it takes the variable {variable} for a setting: the kubelet sets {variable}={value} "
+            f"because Service {name} "
+            "exists in the namespace"
+        )
+        evidence = (Evidence("config", f"services[{name}].spec.clusterIP", address),)
+        fixes = (
+            off,
+            manifest(words, f"Or rename Service {name}, or set {variable} yourself in env of {where(words)}."),
+        )
+    else:
+        named = f"{variable} " if variable else "NAME_PORT "
+        what = (
+            f"it takes a variable that the kubelet sets for a Service of the namespace ({named.strip()}=tcp://IP:PORT) "
+            "for a setting"
+        )
+        fixes = (off, manifest(words, f"Or set that variable yourself in env of {where(words)}."))
+    return Advice(
+        what,
+        fixes,
+        evidence,
+        (RuledOut("DependencyUnreachable", "the address is a value that could not be parsed, nothing was dialled"),),
+        (case.kubectl("get services -o wide"),),
+        {"setting": variable, "service": name_of(service) if service else ""} if variable else {},
+    )
+
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "service-link",
+        lazy(
+            r"['\"]?(?:tcp|udp)(?::(?://)?[^\s'\"]{0,60})?['\"]? is not a valid (?:port|number|integer|TCP port)"
+            r"|['\"](?:\d{1,3}\.){3}\d{1,3}['\"] is not a valid port"
+            r"|address (?::?(?:[\d.]{7,15}:)?)?tcp://\S{1,80}: too many colons"
+            r"|(?:invalid|bad|illegal|wrong|not a|must be|should be|cannot (?:parse|convert|unmarshal|decode)|could not"
+            r" (?:parse|convert)|unable to (?:parse|convert)|failed to (?:parse|convert|bind|decode)|parsing|parse"
+            r"|For input string|ParseInt|NumberFormat|ValueError|binary_to_integer|strconv|type string|expected"
+            r"|Received|convert|unmarshal)[^\n]{0,200}['\"(:]?tcp://[\[\]0-9a-fA-F.:]{7,50}:\d{1,5}"
+            r"|tcp://[\[\]0-9a-fA-F.:]{7,50}:\d{1,5}['\")]{0,2}[^\n]{0,60}(?:invalid|is not|not a"
+            r"|too many colons|cannot"
+            r"|malformed|valid (?:port|integer|number))"
+            r"|Value: \"?tcp://[\[\]0-9a-fA-F.:]{7,50}:\d{1,5}",
+        ),
+        _service_link,
+        "AppConfigMissing",
+        beside=True,
+    ),
+)

@@ -1,0 +1,433 @@
+"""Settings that the program does not understand, or that do not fit: flags, files, addresses, the API."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+from kubetriage.model import Evidence, Fix, RuledOut
+from kubetriage.rules.crash.container_spec import mount_of, volume_words
+from kubetriage.rules.crash.known_errors.row import (
+    Advice,
+    Row,
+    app,
+    image,
+    manifest,
+    node,
+    on_node,
+    operator,
+    place,
+    where,
+)
+from kubetriage.rules.crash.program_output import LastWords, Said, path_near
+from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import flag, objects, text, texts
+from kubetriage.values.patterns import lazy
+
+
+def _group(said: Said) -> str:
+    return next((g for g in said.match.groups() if g), "")
+
+
+def _flag(words: LastWords, said: Said) -> Advice:
+    container, case = words.container, words.case
+    wanted = _group(said).split("=")[0].strip("'\"`: ")
+    given = [*texts(container.spec, "command"), *texts(container.spec, "args")]
+    holds = next(
+        (
+            f"{field}[{i}]"
+            for field in ("args", "command")
+            for i, v in enumerate(texts(container.spec, field))
+            if wanted and wanted.lstrip("-") in v.lstrip("-").split("=")[0].split()
+        ),
+        "",
+    )
+    shown = wanted or "one of its arguments"
+    evidence = (Evidence("spec", f"{container.spec_path}.args", " ".join(given)[:300]),) if given else ()
+    top = case.workload
+    undo = (
+        (kubectl("rollout", "undo", f"{top.kind.lower()}/{top.name}", namespace=case.pod.namespace),)
+        if top.kind in ("Deployment", "StatefulSet", "DaemonSet")
+        else ()
+    )
+    at = f" ({holds})" if holds else ""
+    fixes = [
+        manifest(
+            words,
+            f"Remove or rename {shown} in the args of {where(words)}{at}; image {container.image} does not know it.",
+        ),
+        manifest(
+            words,
+            "If only the image's tag changed, its release notes name the new flag; until then go back.",
+            None,
+            *undo,
+        ),
+    ]
+    if not given:
+        fixes[0] = image(f"The command stands in image {container.image}: correct {shown} in its ENTRYPOINT or CMD.")
+    return Advice(f"it does not know {shown}", tuple(fixes), evidence, details={"argument": wanted} if wanted else {})
+
+
+_LINE = lazy(r"(?:line[ :]{1,2}|:)(\d{1,6})(?:[:,. )]|\Z)", re.IGNORECASE)
+
+
+def _syntax(words: LastWords, said: Said) -> Advice | None:
+    container, case = words.container, words.case
+    path = path_near(said.line, said.match.start()) or path_near(said.line, len(said.line))
+    path = re.sub(r":\d+(?::\d+)?\Z", "", path)
+    line = _LINE.search(said.line[said.match.start() :]) or _LINE.search(said.line)
+    at_line = f" line {line[1]}" if line is not None else ""
+    found = mount_of(container, path) if path else None
+    evidence: tuple[Evidence, ...] = ()
+    if found is not None:
+        mount, volume = found
+        evidence = (
+            Evidence(
+                "spec",
+                f"{container.spec_path}.volumeMounts[{text(mount, 'name')}]",
+                f"{text(mount, 'mountPath')} is {volume_words(volume)}",
+            ),
+        )
+        kind, name = (
+            ("configmap", text(volume, "configMap", "name"))
+            if "configMap" in volume
+            else ("secret", text(volume, "secret", "secretName"))
+        )
+        key = posixpath.basename(path)
+        if name:
+            label = "ConfigMap" if kind == "configmap" else "Secret"
+            fix = manifest(
+                words,
+                f"Correct{at_line} of key {key} in {label} {name}, then restart {case.workload_name}: "
+                "files are read at "
+                "the start only.",
+                None,
+                kubectl("edit", kind, name, namespace=case.pod.namespace),
+                *(
+                    (kubectl("rollout", "restart", case.workload_name, namespace=case.pod.namespace),)
+                    if case.workload.kind in ("Deployment", "StatefulSet", "DaemonSet")
+                    else ()
+                ),
+            )
+            return Advice(f"it cannot parse {path}{at_line}", (fix,), evidence, details={"file": path})
+    target = path or "its configuration"
+    fixes: list[Fix] = []
+    mounted = [
+        f"{text(m, 'mountPath')} ({volume_words(v)})"
+        for m in objects(container.spec, "volumeMounts")
+        for v in objects(case.pod.raw, "spec", "volumes")
+        if text(m, "name") == text(v, "name") and ("configMap" in v or "secret" in v)
+    ]
+    if mounted and not path:
+        fixes.append(manifest(words, f"Correct{at_line or ' the syntax'} of the file in {', '.join(mounted[:3])}."))
+    fixes.append(
+        image(f"Correct{at_line or ' the syntax'} of {target} in the image, or mount a corrected file over it.")
+        if path
+        else app(
+            f"Correct{at_line or ' the syntax'} of {target}; check variables and arguments that hold YAML or JSON."
+        )
+    )
+    return Advice(f"it cannot parse {target}{at_line}", tuple(fixes), evidence, details={"file": path} if path else {})
+
+
+def _kind_missing(words: LastWords, said: Said) -> Advice:
+    kind, version = said.match["kind"] or "", said.match["version"] or ""
+    what = f"kind {kind} of {version}" if kind else "a kind or version that it needs"
+    return Advice(
+        f"the API server does not serve {what}: its CustomResourceDefinition (CRD) is not installed, "
+        "or in another version",
+        (
+            operator(
+                f"Install the CRDs of the release that runs here, before the controller (chart: installCRDs or "
+                f"crds.enabled; kubectl apply --server-side -f CRDS): {kind or 'see the log'}.",
+                kubectl("api-resources", f"--api-group={version.partition('/')[0]}")
+                if "/" in version
+                else kubectl("get", "crds"),
+            ),
+            manifest(words, f"Or run a release of {where(words)} that fits the versions which the cluster serves."),
+        ),
+        verify=(kubectl("get", "crds"),),
+        details={"kind": kind, "apiVersion": version} if kind else {},
+    )
+
+
+def _leader(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "it could not renew its lease in time and gave up the lead, as it is meant to; the API "
+        "server answered too slowly "
+        "or the pod got no CPU",
+        (
+            operator(
+                "See whether the API server or etcd was slow or restarted at that time (load, disk latency); kubectl "
+                "plane-trace shows it.",
+                kubectl("get", "--raw", "/readyz?verbose"),
+                kubectl("plane-trace"),
+            ),
+            manifest(
+                words,
+                f"If only this pod loses it: raise the CPU of {where(words)} (throttling), or leaseDuration and "
+                "renewDeadline.",
+            ),
+        ),
+        ruled_out=(
+            RuledOut(
+                "AppError", "the controller ends on purpose when it loses the lease; the next start takes it again"
+            ),
+        ),
+    )
+
+
+def _token(words: LastWords, _: Said) -> Advice:
+    case = words.case
+    off = flag(case.pod.raw, "spec", "automountServiceAccountToken") is False
+    account = text(case.pod.raw, "spec", "serviceAccountName") or "default"
+    return Advice(
+        "it has no token of its ServiceAccount: "
+        + (
+            "automountServiceAccountToken is false in the pod"
+            if off
+            else f"nothing mounts one (pod or ServiceAccount {account})"
+        ),
+        (
+            manifest(
+                words,
+                f"Set automountServiceAccountToken: true in {case.workload_name}; the pod's value wins over that of "
+                f"ServiceAccount {account}.",
+                {"automountServiceAccountToken": True},
+            ),
+        ),
+        (Evidence("spec", "spec.automountServiceAccountToken", "false" if off else "not set"),),
+        verify=(kubectl("get", "serviceaccount", account, "-o", "yaml", namespace=case.pod.namespace),),
+    )
+
+
+def _not_in_cluster(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "it finds no way to the API server: neither the variables and token of a pod nor a kubeconfig",
+        (
+            manifest(
+                words,
+                f"Set automountServiceAccountToken: true and a serviceAccountName in {words.case.workload_name}.",
+                {"automountServiceAccountToken": True},
+            ),
+            app("Or mount a kubeconfig and name it in KUBECONFIG; a program that asks localhost:8080 found neither."),
+        ),
+    )
+
+
+def _family(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        f"it listens on an IPv6 address, and IPv6 is switched off on {place(words)}",
+        (
+            manifest(
+                words,
+                f"Remove the IPv6 listener of {where(words)} (nginx: the line listen [::]:PORT; others: bind 0.0.0.0).",
+            ),
+            node(f"Or enable IPv6 on {place(words)}.", on_node(words, "sysctl", "net.ipv6.conf.all.disable_ipv6")),
+        ),
+    )
+
+
+def _not_local(words: LastWords, _: Said) -> Advice:
+    pod_ip = text(words.case.pod.raw, "status", "podIP")
+    return Advice(
+        "the address that it wants to listen on is not one of this pod"
+        + (f" (the pod has {pod_ip})" if pod_ip else ""),
+        (
+            manifest(
+                words,
+                f"Let {where(words)} listen on 0.0.0.0 or [::], or take the address from status.podIP.",
+                words.container.patch(
+                    {"env": [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]}
+                ),
+            ),
+        ),
+    )
+
+
+def _discovery(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "Elasticsearch or OpenSearch refuses its default discovery settings on a non-loopback address",
+        (
+            manifest(
+                words,
+                f"One node: discovery.type=single-node in {where(words)}. A cluster: discovery.seed_hosts and "
+                "cluster.initial_master_nodes.",
+                words.container.patch({"env": [{"name": "discovery.type", "value": "single-node"}]}),
+            ),
+        ),
+    )
+
+
+def _jvm_flag(words: LastWords, said: Said) -> Advice:
+    option = _group(said)
+    variables = [
+        n for n, v in words.container.environment().items() if option and option.lstrip("-+") in v.replace("+", "")
+    ]
+    held = f"env {variables[0]}" if variables else "JAVA_TOOL_OPTIONS, JAVA_OPTS or the arguments"
+    return Advice(
+        f"the JVM of image {words.container.image} does not accept {option or 'one of its options'}",
+        (
+            manifest(
+                words, f"Remove {option or 'it'} from {held} of {where(words)}; options come and go with Java versions."
+            ),
+            image("Or use the Java version that the option belongs to."),
+        ),
+    )
+
+
+def _wait_limit(words: LastWords, _: Said) -> Advice | None:
+    if "is forbidden: User" in words.text:
+        return None  # why they did not fill stands there
+    return Advice(
+        "the caches of its controller did not fill in time: the API server was slow, or it may not "
+        "list or watch a kind",
+        (
+            operator(
+                "See the log for the kind, and whether the ServiceAccount may list and watch it.",
+                kubectl(
+                    "auth",
+                    "can-i",
+                    "--list",
+                    f"--as=system:serviceaccount:{words.case.pod.namespace}:"
+                    f"{text(words.case.pod.raw, 'spec', 'serviceAccountName') or 'default'}",
+                ),
+            ),
+            manifest(
+                words, f"Or raise the time-out and the memory and CPU of {where(words)}, where there are many objects."
+            ),
+        ),
+    )
+
+
+def _webhook_certificate(words: LastWords, said: Said) -> Advice:
+    path = path_near(said.line, len(said.line))
+    found = mount_of(words.container, path) if path else None
+    secret = text(found[1], "secret", "secretName") if found is not None else ""
+    held = f"Secret {secret}" if secret else "the Secret with the webhook's certificate"
+    return Advice(
+        f"the certificate of its webhook server is missing ({path or 'tls.crt'})",
+        (
+            operator(
+                f"Let cert-manager (or the chart's job) issue {held}, and mount it; see the Certificate's conditions.",
+                kubectl("get", "certificates,secrets", namespace=words.case.pod.namespace),
+            ),
+            manifest(words, f"Or switch webhooks of {where(words)} off (often ENABLE_WEBHOOKS=false)."),
+        ),
+        (Evidence("spec", "volumeMounts", volume_words(found[1])),) if found is not None else (),
+    )
+
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "unknown-argument",
+        lazy(
+            r"(?:unknown|unrecognized|invalid|unexpected|unsupported) (?:command[- ]line )?(?:flags?"
+            r"|options?|arguments?|shorthand"
+            r" flag|parameter)s?:? ?['\"`]?(-{0,2}[A-Za-z][\w.-]{0,80})"
+            r"|flag provided but not defined: (-{1,2}[\w.-]{1,80})"
+            r"|unrecognized (?:arguments?|option):? ['\"`]?(-{1,2}[\w.-]{1,80})|no such option:? (-{1,2}[\w.-]{1,80})"
+            r"|(?:Found|found) (?:argument|unexpected argument) ['\"](-{1,2}[\w.-]{1,80})"
+            r"|unexpected argument ['\"](-{0,2}[\w.-]{1,80})"
+            r"|unknown (?:sub)?command ['\"]?([\w.-]{1,80})|bad flag syntax: (\S{1,80})|illegal option -- (\w)"
+        ),
+        _flag,
+    ),
+    Row(
+        "jvm-option",
+        lazy(
+            r"Unrecognized (?:VM )?option:? ['\"]?([\w+:=.-]{1,120})|Unsupported VM option"
+            r"|Invalid (?:maximum|initial) heap size: (\S{1,80})"
+            r"|Conflicting collector combinations"
+        ),
+        _jvm_flag,
+        beside=True,
+    ),
+    Row(
+        "config-syntax",
+        lazy(
+            r"(?:yaml|toml|json|ini|hcl|xml|properties)[:.][^\n]{0,80}\bline \d{1,6}"
+            r"|yaml: (?:unmarshal|line|did not|control|found)"
+            r"|unknown directive \"|unexpected (?:\"[^\"]{0,20}\""
+            r"|end of file)[^\n]{0,40} in /\S{1,200}|is not terminated by \";\" in"
+            r"|directive is not allowed here in|invalid (?:parameter|number of arguments|value"
+            r"|port)[^\n]{0,80} in (?:[^\n]{0,40})?/\S{1,200}:\d"
+            r"|(?i:error|failed|cannot|could not|unable|invalid)[^\n]{0,60}(?:pars|unmarshal|decod|load)\w*[^\n]{0,120}"
+            r"(?:line \d{1,6}|\.ya?ml|\.json|\.toml|\.conf|\.cfg|\.ini|\.properties)[^\n]{0,200}(?::|line \d)"
+            r"|invalid character ['\"].{1,4}['\"] (?:looking for|after|in)[^\n]{0,80}"
+            r"|while (?:parsing|scanning) a (?:block|flow|simple|plain|quoted)|ScannerError|ParserError: while"
+            r"|Syntax error (?:on|at) line \d{1,6}|syntax error in (?:line|file)|duplicate key[^\n]{0,60}\bline \d"
+            r"|\[ALERT\][^\n]{0,80}parsing \[/\S{1,200}:\d{1,6}\]|Fatal errors found in configuration"
+        ),
+        _syntax,
+    ),
+    Row(
+        "kind-not-served",
+        lazy(
+            r"no matches for kind \\?\"(?P<kind>\w{1,80})\\?\" in version \\?\"(?P<version>[\w./-]{1,120})\\?\""
+            r"|the server could not find the requested resource|no kind is registered|CRDs? (?:is|are) not installed"
+        ),
+        _kind_missing,
+        beside=True,
+    ),
+    Row(
+        "leader-lost",
+        lazy(
+            r"(?i)leader ?election lost|lost (?:the )?(?:leader|master)(?:ship)?\b"
+            r"|failed to renew lease|stopped leading"
+            r"|leadership (?:was )?lost|no longer (?:the )?leader"
+        ),
+        _leader,
+        beside=True,
+    ),
+    Row(
+        "cache-sync",
+        lazy(r"(?i)(?:timed out|failed|timeout)[^\n]{0,60}waiting for[^\n]{0,60}cache(?:s)? to (?:be )?sync"),
+        _wait_limit,
+    ),
+    Row(
+        "token-not-mounted",
+        lazy(
+            r"/var/run/secrets/kubernetes\.io/serviceaccount/\w[\w.]{0,20}[^\n]{0,40}(?:[Nn]o such"
+            r" file|ENOENT|not found|does not exist)"
+            r"|(?:ENOENT|[Nn]o such file)[^\n]{0,60}/var/run/secrets/kubernetes\.io/serviceaccount"
+        ),
+        _token,
+        beside=True,
+    ),
+    Row(
+        "no-cluster-config",
+        lazy(
+            r"unable to load in-cluster configuration|no configuration has been provided, try setting KUBERNETES_MASTER"
+            r"|Service host/port is not set|localhost:8080[^\n]{0,40}connection refused[^\n]{0,40}did you specify"
+            r"|invalid configuration: no configuration has been provided"
+        ),
+        _not_in_cluster,
+        beside=True,
+    ),
+    Row(
+        "webhook-certificate",
+        lazy(
+            r"/(?:tmp/)?k8s-webhook-server/\S{1,100}[^\n]{0,40}[Nn]o such file"
+            r"|serving-certs?/tls\.(?:crt|key)[^\n]{0,40}[Nn]o such file"
+        ),
+        _webhook_certificate,
+        "AppConfigMissing",
+    ),
+    Row("address-family", lazy(r"[Aa]ddress family not supported by protocol|EAFNOSUPPORT"), _family),
+    Row(
+        "address-not-local",
+        lazy(
+            r"(?:bind|listen)[^\n]{0,100}(?:[Cc]annot|[Cc]an't) assign requested address|EADDRNOTAVAIL"
+            r"|\(99: [^\n]{0,10}assign"
+            r"|(?:[Cc]annot|[Cc]an't) assign requested address[^\n]{0,60}bind"
+        ),
+        _not_local,
+    ),
+    Row(
+        "discovery-settings",
+        lazy(r"the default discovery settings are unsuitable for production use"),
+        _discovery,
+        beside=True,
+    ),
+)
