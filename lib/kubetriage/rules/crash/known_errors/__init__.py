@@ -21,7 +21,7 @@ from kubetriage.rules.crash.known_errors import (
     stored_data,
 )
 from kubetriage.rules.crash.known_errors.row import Advice, Row
-from kubetriage.rules.crash.program_output import LastWords, Output, Said, ended_by_itself, last_words, short, words_of
+from kubetriage.rules.crash.program_output import LastWords, Output, Said, ended_by_itself, last_words, words_of
 
 ROWS: tuple[Row, ...] = (
     *kernel_limits.ROWS,
@@ -70,7 +70,7 @@ def known_findings(case: Case, code: str) -> Iterator[Finding]:
         yield words.finding(
             code,
             said.confidence,
-            f"{container.name} ended because {advice.what}: {short(said.line)}.",
+            f"{container.name} ended because {advice.what}.",
             quoted=(said.line,),
             evidence=advice.evidence,
             ruled_out=advice.ruled_out,

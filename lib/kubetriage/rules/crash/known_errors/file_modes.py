@@ -58,10 +58,7 @@ def _too_open(words: LastWords, said: Said) -> Advice:
         what += f": files of {volume_words(volume)} have mode {oct(mode or 0o644).replace('0o', '0')}"
         fixes += closed
     elif fs_group is not None:
-        what += (
-            f": the kubelet gives the files of the volume to fsGroup {fs_group} and opens them to that group at each "
-            "start of the pod or container"
-        )
+        what += f": at each start the kubelet opens the files of the volume to fsGroup {fs_group}"
         if policy != "OnRootMismatch":
             fixes.append(
                 manifest(
