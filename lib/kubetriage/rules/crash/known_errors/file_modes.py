@@ -71,15 +71,10 @@ def _too_open(words: LastWords, said: Said) -> Advice:
         fixes.append(
             manifest(
                 words,
-                f"For now: chmod 0600 {path or 'the file'} before the server starts, or delete the pod so that its "
-                "init container runs again.",
+                f"For now delete the pod, so that its init containers run again; chmod 0600 {path or 'the file'} before "
+                "the start does the same.",
                 None,
                 words.case.kubectl(f"delete pod {words.case.pod.name}"),
-            )
-        )
-        fixes.append(
-            manifest(
-                words, f"Or drop fsGroup {fs_group}, and let runAsUser own the files: chown once in an init container."
             )
         )
     else:
