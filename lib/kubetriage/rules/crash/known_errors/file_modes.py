@@ -71,7 +71,8 @@ def _too_open(words: LastWords, said: Said) -> Advice:
         fixes.append(
             manifest(
                 words,
-                f"For now delete the pod, so that its init containers run again; chmod 0600 {path or 'the file'} before "
+                "For now delete the pod, so that its init containers run again; chmod 0600 "
+                f"{path or 'the file'} before "
                 "the start does the same.",
                 None,
                 words.case.kubectl(f"delete pod {words.case.pod.name}"),
