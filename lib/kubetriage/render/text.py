@@ -119,7 +119,8 @@ def _first_screen(group: Sequence[Diagnosis], terminal: Terminal, now: datetime 
     for changes in _LADDER:
         much = replace(much, **changes)
         lines = _drawn_card(card, terminal, much, _left_out(card, group[0], much))
-        if sum(-(-max(columns(_unpainted(line)), 1) // width) for line in lines) <= ROWS:
+        drawn = "\n".join(lines).split("\n")  # a label above a long command is one line here
+        if sum(-(-max(columns(_unpainted(line)), 1) // width) for line in drawn) <= ROWS:
             break
     return lines
 
