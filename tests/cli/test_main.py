@@ -96,7 +96,7 @@ def test_yaml_and_json_say_the_same():
         (
             ["x", "-o", "table"],
             'error: unable to match a printer suitable for the output format "table", '
-            "allowed formats are: json,name,wide,yaml\n",
+            "allowed formats are: html,json,markdown,name,wide,yaml\n",
         ),
         (
             ["--all-namespaces=maybe"],

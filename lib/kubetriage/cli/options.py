@@ -11,7 +11,7 @@ import click
 from kubetriage.plugins import Option, Plugin
 from kubetriage.values.times import parse_go_duration
 
-OUTPUTS = ("wide", "json", "yaml", "name")
+OUTPUTS = ("wide", "json", "yaml", "name", "markdown", "html")
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.2

@@ -272,7 +272,7 @@ class Run:
 
     @property
     def _is_document(self) -> bool:
-        return self.values["output"] in ("json", "yaml")
+        return self.values["output"] in ("json", "yaml", "markdown", "html")
 
     def _print(self, outcomes: Sequence[Outcome], first: bool = True) -> None:
         from kubetriage.render.sanitize import sanitized
@@ -299,6 +299,16 @@ class Run:
 
         seen = [o.snapshot.now for o in outcomes if o.snapshot is not None]
         if not seen:
+            return
+        if self.values["output"] == "markdown":
+            from kubetriage.render.markdown import render_markdown
+
+            click.echo(render_markdown(diagnoses, max(seen), kubetriage.__version__))
+            return
+        if self.values["output"] == "html":
+            from kubetriage.render.html import render_html
+
+            click.echo(render_html(diagnoses, max(seen), kubetriage.__version__))
             return
         content = document.document(diagnoses, max(seen))
         click.echo(document.as_json(content) if self.values["output"] == "json" else document.as_yaml(content))
