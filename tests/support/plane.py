@@ -84,6 +84,7 @@ class Plane:
         self.webhooks: list[dict[str, Any]] = []
         self.slices: dict[str, list[dict[str, Any]]] = {}
         self.events: list[dict[str, Any]] = []
+        self.apis: list[dict[str, Any]] = []
         self.now = NOW
         self.pods_changed: dict[str, dict[str, Any]] = {}
         self.source = "cluster"
@@ -128,6 +129,7 @@ class Plane:
             [{"metadata": {"name": "checks"}, "webhooks": self.webhooks}] if self.webhooks else [],
         )
         snapshot.add_list(List("mutatingwebhookconfigurations"), [])
+        snapshot.add_list(List("apiservices"), self.apis)
         for namespace in {
             w["clientConfig"]["service"]["namespace"] for w in self.webhooks if "service" in w["clientConfig"]
         }:

@@ -12,17 +12,21 @@ from kubetriage.rules.plane import (
     RULES,
     admission_webhooks,
     api_server,
-    api_server_log,
     chain,
+    component_log,
     etcd_members,
     leases,
+    link_states,
     priority_and_fairness,
 )
 from kubetriage.rules.plane.case import CLUSTER, EVENTS, NODES, OPENSHIFT_ETCD, PODS, Case, Leading, Writes
+from kubetriage.rules.plane.causes import api_service_unavailable
+from kubetriage.rules.plane.control_plane_pods import crash_needs
 from kubetriage.rules.plane.incident_timeline import Fossil, fossils
 from kubetriage.rules.plane.no_answer import no_answer
 from kubetriage.rules.plane.thresholds import LIMITS, Limits, written
 from kubetriage.snapshot import Snapshot
+from kubetriage.values.fields import Obj, condition, text
 from kubetriage.values.manifest_text import yaml_lines
 from kubetriage.values.times import human_duration, parse_time
 
@@ -47,6 +51,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
         NODES,
         PODS,
         *admission_webhooks.CONFIGURATIONS,
+        api_service_unavailable.SERVICES,
     ]
     yield from first
     if not all(snapshot.knows(need) or _presumed(snapshot, need) for need in first):
@@ -72,21 +77,34 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
         age = case.age(lease) if lease else None
         if age is not None and age.total_seconds() > case.limits.controller_stale:
             samples += [leases.quorum_read(component), leases.quorum_read(component, 1)]
+    logs: list[Need] = [etcd_members.log_need(member.pod) for member in case.members if member.namespace]
+    logs += case.plain_logs
+    if not case.plain_logs and (case.etcd_check_fails or case.writes is not Writes.FLOWING):
+        logs += component_log.log_needs(case.of("kube-apiserver"), "kube-apiserver")
+    looping = case.failing
+    for item in looping:
+        logs += component_log.log_needs([item.pod], item.container, previous=True)
+        logs += component_log.log_needs([item.pod], item.container)
+    if case.forward or not case.etcd_check_fails:
+        # Beside the port-forwards, which may take all the time there is.
+        samples += logs
     yield from samples
     if not all(snapshot.knows(need) for need in samples):
         return
-    for member in case.members:
-        yield etcd_members.log_need(member.pod)
-    if api_server_log.PLAIN.pod in snapshot.logged(api_server_log.PLAIN.namespace, api_server_log.PLAIN.container):
-        yield api_server_log.PLAIN
-    elif case.etcd_check_fails or case.writes is not Writes.FLOWING:
-        yield from api_server_log.log_needs(case.of("kube-apiserver"))
+    # Where etcd fails logs may hang, and would cost the second samples.
+    yield from logs
     yield from admission_webhooks.backends(case.webhooks)
-    if case.webhooks:
-        yield admission_webhooks.FAILED_CREATES
+    yield admission_webhooks.FAILED_CREATES
+    if any(_unavailable(a) for a in snapshot.list("apiservices").items):
+        yield api_service_unavailable.NAMESPACES
+    yield from crash_needs(snapshot, [f.pod for f in looping[:6]])
     yield EVENTS
     if any(level.pressed for level in case.levels):
         yield from priority_and_fairness.MORE_LOOKS
+
+
+def _unavailable(api: Obj) -> bool:
+    return text(condition(api, "Available"), "status") == "False"
 
 
 def _presumed(snapshot: Snapshot, need: Need) -> bool:
@@ -99,7 +117,7 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     found = chain.explain(chain.findings(case), case)
     links = chain.links(found, case)
     timeline = fossils(case)
-    not_seen = (*chain.blind_spots(case, found), *_gaps(snapshot, request))
+    not_seen = (*chain.blind_spots(case, found, links), *_gaps(snapshot, request))
     return Answer(
         (
             Diagnosis(
@@ -123,17 +141,16 @@ def _summary(found: tuple[Finding, ...], links: tuple[chain.Link, ...]) -> str:
     if causes:
         broken = [link.name for link in links if link.consequence_of]
         return causes[0].message + (f" It breaks: {', '.join(broken)}." if broken else "")
-    unseen = [link.name for link in links if link.state == chain.UNSEEN]
+    unseen = [link.name for link in links if link.state == link_states.UNSEEN]
     if unseen:
-        return f"No broken link was seen; not seen: {', '.join(unseen)}."
-    return "Every link of the control plane is well."
+        return f"No fault seen in {len(links) - len(unseen)} of {len(links)} links; not seen: {', '.join(unseen)}."
+    return "Every link of the control plane was seen and is ok."
 
 
 def _header(case: Case, links: tuple[chain.Link, ...]) -> tuple[tuple[str, str], ...]:
-    broken = sum(link.state in (chain.BROKEN, chain.FROZEN) for link in links)
-    degraded = sum(link.state == chain.DEGRADED for link in links)
-    state = f"{broken} broken" if broken else f"{degraded} degraded" if degraded else "ok"
-    rows = [("LINKS", f"{state} of {len(links)}" if state != "ok" else "ok")]
+    states = (link_states.BROKEN, link_states.FROZEN, link_states.DEGRADED, link_states.OK, link_states.UNSEEN)
+    counted = [f"{n} {state}" for state in states if (n := sum(link.state == state for link in links))]
+    rows = [("LINKS", ", ".join(counted))]
     if case.members:
         rows.append(("ETCD", f"{sum(m.window is not None for m in case.members)} of {len(case.members)} members read"))
     window = max([w.seconds for w in (case.api, *(m.window for m in case.members)) if w], default=0.0)
@@ -153,7 +170,7 @@ def _lead(links: tuple[chain.Link, ...], now: datetime) -> Iterator[Section]:
 def _link_table(links: tuple[chain.Link, ...], now: datetime) -> Table:
     rows = []
     for link in links:
-        state = f"{link.state} (follows)" if link.consequence_of and link.state != chain.FROZEN else link.state
+        state = f"{link.state} (follows)" if link.consequence_of and link.state != link_states.FROZEN else link.state
         rows.append((link.name, state, link.evidence, _since(link, now)))
     return Table("Links", ("LINK", "STATE", "EVIDENCE", "SINCE"), tuple(rows))
 
@@ -227,8 +244,8 @@ def _needless(need: Need, case: Case) -> bool:
 
 
 def _gap(need: Need, snapshot: Snapshot) -> str:
-    if isinstance(need, Log) and need in api_server_log.log_needs(_case(snapshot, Request()).of("kube-apiserver")):
-        return f"log of API server {need.pod}: its words on etcd"
+    if isinstance(need, Log) and need.container != "etcd":
+        return f"log of {need.pod}: its own words"
     if isinstance(need, Log):
         return f"log of etcd member {need.pod}: slow fsyncs and elections of the past"
     if isinstance(need, Dial) or (isinstance(need, Raw) and need.path.endswith("/proxy/metrics")):
@@ -275,31 +292,34 @@ _LISTS = {
     "endpointslices": "endpointslices of {place}: whether anything stands behind its webhooks",
     "validatingwebhookconfigurations": "validating webhooks",
     "mutatingwebhookconfigurations": "mutating webhooks",
+    "apiservices": "apiservices: whether aggregated APIs answer",
+    "namespaces": "namespaces: which ones wait for an aggregated API",
 }
 
 _BY_HAND = (
-    ("kubectl get --raw '/livez?verbose'", chain.HEALTH, "whether the API server reaches etcd"),
-    ("kubectl -n kube-system logs -l component=etcd", chain.DISK, "what the disk does"),
-    ("kubectl get --raw .../pods/etcd-NODE:2381/proxy/metrics, twice", chain.QUORUM, "whether etcd commits"),
+    ("kubectl get --raw '/livez?verbose'", link_states.HEALTH, "whether the API server reaches etcd"),
+    ("kubectl -n kube-system logs -l component=etcd", link_states.DISK, "what the disk does"),
+    ("kubectl get --raw .../pods/etcd-NODE:2381/proxy/metrics, twice", link_states.QUORUM, "whether etcd commits"),
     (
         "kubectl get --raw /metrics | grep apiserver_flowcontrol, twice",
-        chain.LOAD,
+        link_states.LOAD,
         "whether clients are turned away",
     ),
     (
         "kubectl -n kube-system get lease kube-controller-manager -o yaml",
-        chain.CONTROLLERS,
+        link_states.CONTROLLERS,
         "whether controllers run",
     ),
-    ("kubectl -n kube-system get lease kube-scheduler -o yaml", chain.SCHEDULING, "whether pods are scheduled"),
+    ("kubectl -n kube-system get lease kube-scheduler -o yaml", link_states.SCHEDULING, "whether pods are scheduled"),
     (
         "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations",
-        chain.WEBHOOKS,
+        link_states.WEBHOOKS,
         "who must be asked",
     ),
+    ("kubectl get apiservices", link_states.AGGREGATED, "whether aggregated APIs answer"),
     (
         "kubectl -n kube-node-lease get leases --sort-by=.spec.renewTime",
-        chain.KUBELETS,
+        link_states.KUBELETS,
         "whether anybody can write",
     ),
 )
@@ -364,6 +384,7 @@ PLUGIN = Plugin(
             ("list",),
             "which webhooks must be asked",
         ),
+        Access(("apiregistration.k8s.io",), ("apiservices",), ("list",), "whether aggregated APIs answer"),
         Access(("discovery.k8s.io",), ("endpointslices",), ("list",), "whether anything stands behind a webhook"),
         Access((), _URLS, ("get",), "the API server's health, load and requests to etcd"),
         Access((), ("/debug/api_priority_and_fairness/*",), ("get",), "who floods the API server"),

@@ -133,7 +133,8 @@ def test_managed_plane_is_judged_by_the_api_servers_requests():
     plane.api = (plane.api[0], plane.api_lines(total.format("count", 150), total.format("sum", 1.2)))
     healthy = plane.diagnosis()
     assert healthy.findings == ()
-    assert links(plane)["etcd disk"]["state"] == "not seen"
+    assert links(plane)["etcd disk"]["state"] == "ok"
+    assert "no etcd pod is visible" in links(plane)["etcd disk"]["evidence"]
     assert any("etcd" in gap.what for gap in healthy.not_seen)
 
 

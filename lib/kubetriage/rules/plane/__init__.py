@@ -7,6 +7,7 @@ from types import ModuleType
 from kubetriage.rules.plane.causes import (
     api_server_overloaded,
     api_server_unready,
+    api_service_unavailable,
     certificate_expiring,
     controllers_down,
     etcd_down,
@@ -38,6 +39,8 @@ RULES: tuple[ModuleType, ...] = (
     api_server_unready,
     certificate_expiring,
     api_server_overloaded,
+    # What it passes on to others.
+    api_service_unavailable,
     # Those who live by it.
     controllers_down,
     scheduler_down,

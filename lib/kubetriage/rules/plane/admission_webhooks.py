@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from kubetriage.needs import List
 from kubetriage.readers.events import Event, read_event
 from kubetriage.readers.prometheus import Window
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import Obj, flag, mapping, name_of, number, objects, text, texts
+from kubetriage.values.fields import Obj, flag, labels, mapping, name_of, number, objects, text, texts
 from kubetriage.values.patterns import lazy
+from kubetriage.values.selectors import label_selector_matches, selector_text
 
 CONFIGURATIONS = (
     List("validatingwebhookconfigurations", cached=True, timeout=5.0),
@@ -45,6 +46,30 @@ class Webhook:
     url: str
     resources: frozenset[str]
     operations: frozenset[str]
+    index: int = 0
+    """Its place in the configuration, for a patch."""
+    namespaces: Obj = field(default_factory=dict)
+    """``namespaceSelector``; empty takes in all namespaces."""
+    narrowed: bool = False
+    """``objectSelector`` or ``matchConditions`` take in some objects only."""
+
+    def calls_for(self, namespace: str, marks: Mapping[str, str] | None = None) -> bool:
+        """Tell whether requests in a namespace pass through it; ``marks`` are the namespace's labels where known."""
+        known = {"kubernetes.io/metadata.name": namespace, **(marks or {})}
+        return not self.namespaces or label_selector_matches(
+            selector_text({"spec": {"selector": self.namespaces}}), known
+        )
+
+    @property
+    def only(self) -> tuple[str, ...]:
+        """Namespaces to which its selector confines it by name; empty when it does not do so."""
+        wanted = labels(self.namespaces, "matchLabels").get("kubernetes.io/metadata.name")
+        if wanted:
+            return (wanted,)
+        for expression in objects(self.namespaces, "matchExpressions"):
+            if text(expression, "key") == "kubernetes.io/metadata.name" and text(expression, "operator") == "In":
+                return tuple(texts(expression, "values"))
+        return ()
 
     def takes(self, resource: str) -> bool:
         """Tell whether requests for a plural resource name pass through it (selectors not considered)."""
@@ -58,12 +83,12 @@ def read_webhooks(snapshot: Snapshot) -> tuple[Webhook, ...]:
         CONFIGURATIONS, ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"), strict=True
     ):
         for configuration in snapshot.list(need.resource).items:
-            for raw in objects(configuration, "webhooks"):
-                found.append(_webhook(raw, name_of(configuration), kind))
+            for index, raw in enumerate(objects(configuration, "webhooks")):
+                found.append(_webhook(raw, name_of(configuration), kind, index))
     return tuple(found)
 
 
-def _webhook(raw: Obj, configuration: str, kind: str) -> Webhook:
+def _webhook(raw: Obj, configuration: str, kind: str, index: int) -> Webhook:
     service = mapping(raw, "clientConfig", "service")
     rules = objects(raw, "rules")
     return Webhook(
@@ -76,6 +101,9 @@ def _webhook(raw: Obj, configuration: str, kind: str) -> Webhook:
         text(raw, "clientConfig", "url"),
         frozenset(r for rule in rules for r in texts(rule, "resources")),
         frozenset(o for rule in rules for o in texts(rule, "operations")),
+        index,
+        mapping(raw, "namespaceSelector"),
+        bool(mapping(raw, "objectSelector") or objects(raw, "matchConditions")),
     )
 
 

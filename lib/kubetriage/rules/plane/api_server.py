@@ -52,12 +52,22 @@ class Health:
     seconds: float = 0.0
     failed: tuple[tuple[str, str], ...] = ()
     """Names of failing checks and what the server says of each."""
-    passed: int = 0
+    good: tuple[str, ...] = ()
+    """Names of passing checks."""
+
+    @property
+    def passed(self) -> int:
+        """How many checks pass."""
+        return len(self.good)
 
     @property
     def ok(self) -> bool:
         """The server answered that it is well."""
         return self.seen and not self.hung and self.status < 400 and not self.failed
+
+    def checks(self, check: str) -> bool:
+        """Tell whether the answer lists a check, or is a bare ``ok``, which holds for all of them."""
+        return (self.ok and not self.passed) or self.fails(check) or any(n == check for n in self.good)
 
     def fails(self, check: str) -> bool:
         """Tell whether one check fails; ``etcd`` also means ``etcd-readiness`` and the overrides."""
@@ -77,14 +87,14 @@ def read_health(snapshot: Snapshot, need: Raw) -> Health:
         return Health(path, False, str(failure) if failure else "not read")
     if body.status in (401, 403, 404):
         return Health(path, False, f"HTTP {body.status}", status=body.status)
-    failed, passed = [], 0
+    failed, good = [], []
     for line in text_lines(body.text):
         match = _FAILED.match(line.strip())
         if match:
             failed.append((match[1], match[2] or ""))
-        elif _PASSED.match(line.strip()):
-            passed += 1
-    return Health(path, True, status=body.status, seconds=body.seconds, failed=tuple(failed), passed=passed)
+        elif found := _PASSED.match(line.strip()):
+            good.append("" if " excluded" in line else found[1])
+    return Health(path, True, status=body.status, seconds=body.seconds, failed=tuple(failed), good=tuple(good))
 
 
 def read_metrics(snapshot: Snapshot) -> Window | None:

@@ -4,33 +4,47 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from kubetriage.model import Ref
-from kubetriage.needs import List
+from kubetriage.needs import List, Log
 from kubetriage.readers.events import Event, read_event
 from kubetriage.readers.prometheus import Window
+from kubetriage.rules.machine import SERVER_ROLES, Machine, machine_of, named
 from kubetriage.rules.node.kubelet_contact import grace_period
 from kubetriage.rules.node.outage_scope import written
-from kubetriage.rules.plane import admission_webhooks, api_server, api_server_log, etcd_members, priority_and_fairness
+from kubetriage.rules.plane import admission_webhooks, api_server, component_log, etcd_members, priority_and_fairness
+from kubetriage.rules.plane.control_plane_pods import Failing, Stopped, failing, stopped_together
+from kubetriage.rules.plane.etcd_log import read_log
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, Lease, Leases, Quorum, read_quorum
 from kubetriage.rules.plane.thresholds import Limits
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import Obj, condition, labels, name_of, namespace_of, objects, text
+from kubetriage.values.fields import Obj, condition, labels, mapping, name_of, namespace_of, objects, text
 from kubetriage.values.times import parse_time
 
 CLUSTER = Ref("Cluster", "", "control-plane")
 """What a finding about no single object is about."""
 
 
+_KEPT_INFO = ("kubeletVersion", "osImage", "operatingSystem", "containerRuntimeVersion")
+
+
 def readiness_only(node: Obj) -> Obj:
-    """Keep a node's name, labels, taints and Ready condition: a list of thousands of nodes is mostly images."""
+    """Keep of a node its labels, taints, Ready condition and what machine it is: thousands are mostly images."""
     ready = [c for c in (condition(node, "Ready"),) if c]
-    kept = {"name": name_of(node), "labels": labels(node, "metadata", "labels")}
-    return {"metadata": kept, "spec": {"taints": objects(node, "spec", "taints")}, "status": {"conditions": ready}}
+    marks = {k: v for k, v in labels(node, "metadata", "annotations").items() if k.startswith("kubeadm")}
+    kept = {"name": name_of(node), "labels": labels(node, "metadata", "labels"), "annotations": marks}
+    info = mapping(node, "status", "nodeInfo")
+    status = {
+        "conditions": ready,
+        "addresses": objects(node, "status", "addresses"),
+        "nodeInfo": {k: info[k] for k in _KEPT_INFO if k in info},
+    }
+    spec = {"taints": objects(node, "spec", "taints"), "providerID": text(node, "spec", "providerID")}
+    return {"metadata": kept, "spec": spec, "status": status}
 
 
 NODES = List("nodes", cached=True, shape=readiness_only, timeout=8.0)
@@ -39,6 +53,8 @@ EVENTS = List("events", "kube-system", timeout=5.0)
 _COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _SEVERAL = 3
 """Nodes that do not fall silent in the same moment by chance."""
+_READING = timedelta(seconds=10)
+"""By how much more the lists of a recording may be older than its clock."""
 _ETCD_NAMESPACES = ("kube-system", "openshift-etcd")
 _OPENSHIFT = "node.openshift.io/"
 
@@ -127,12 +143,22 @@ class Case:
     def members(self) -> tuple[etcd_members.Member, ...]:
         """The etcd members.
 
-        While etcd hangs the list of pods may be missing although logs were saved, so a log makes a member too.
+        While etcd hangs the list of pods may be missing although logs were saved, so a log makes a member too. So does
+        etcd's word in the one journal of k3s or RKE2, or in that of a machine.
         """
         pods = self.of("etcd")
         if not pods:
             pods = tuple(_logged_member(name, self.snapshot) for name in self.snapshot.logged("kube-system", "etcd"))
-        return etcd_members.read_members(pods, self.snapshot, self.forward)
+        found = etcd_members.read_members(pods, self.snapshot, self.forward)
+        return found or tuple(self._journal_members())
+
+    def _journal_members(self) -> Iterator[etcd_members.Member]:
+        journals = {n.pod: self.snapshot.log(n.namespace, n.pod, n.container).text for n in self.plain_logs}
+        journals.update({j.node or j.source: j.text for j in self.snapshot.node_logs()})
+        for name, content in journals.items():
+            log = read_log(content, self.now, server_only=True)
+            if log.understood:
+                yield etcd_members.journal_member(name, log)
 
     @cached_property
     def livez(self) -> api_server.Health:
@@ -145,19 +171,85 @@ class Case:
         return api_server.read_health(self.snapshot, api_server.READYZ)
 
     @cached_property
-    def remarks(self) -> tuple[api_server_log.Remark, ...]:
-        """What the API servers' logs say of etcd and webhooks."""
-        return api_server_log.read_remarks(self.snapshot, self.of("kube-apiserver"))
+    def plain_logs(self) -> tuple[Log, ...]:
+        """Logs under a component's or unit's plain name, as recordings and journals have them."""
+        return component_log.plain_logs(self.snapshot)
 
-    def lately(self, kind: str, seconds: float) -> tuple[api_server_log.Remark, ...]:
-        """Return the remarks of one kind of the last so many seconds."""
+    @cached_property
+    def logs(self) -> tuple[component_log.ComponentLog, ...]:
+        """The logs of all components but etcd, and journals of machines."""
+        needs: list[Log] = []
+        for name in _COMPONENTS[1:]:
+            for previous in (True, False):
+                needs += component_log.log_needs(self.of(name), name, previous=previous)
+        return component_log.read_component_logs(self.snapshot, needs)
+
+    @cached_property
+    def remarks(self) -> tuple[component_log.Remark, ...]:
+        """What these logs say, oldest first."""
+        return tuple(sorted((r for log in self.logs for r in log.remarks), key=lambda r: r.at))
+
+    def lately(self, kind: str, seconds: float) -> tuple[component_log.Remark, ...]:
+        """Return the remarks of one kind of the last so many seconds.
+
+        A journal ends when somebody saved it, so what is recent there is counted from its last line.
+        """
         limit = timedelta(seconds=seconds)
-        return tuple(r for r in self.remarks if r.kind == kind and self.now - r.at <= limit)
+        pods = {p for name in _COMPONENTS for p in map(name_of, self.of(name))} | set(_COMPONENTS)
+        clocks = {log.source: log.last for log in self.logs if log.source.removesuffix(" (previous)") not in pods}
+        return tuple(
+            r
+            for r in self.remarks
+            if r.kind == kind and min(self.now, clocks.get(r.source) or self.now) - r.at <= limit
+        )
+
+    @cached_property
+    def failing(self) -> tuple[Failing, ...]:
+        """Pods of the control plane that do not run or restart again and again, in the order of the chain."""
+        found = (failing(p, name) for name in _COMPONENTS for p in self.of(name))
+        return tuple(f for f in found if f is not None)
+
+    @cached_property
+    def stopped(self) -> Stopped | None:
+        """Static pods of one node that its kubelet ends again and again."""
+        return stopped_together(self.failing, self.events)
+
+    @cached_property
+    def machine(self) -> Machine:
+        """A machine of the control plane, or one like it, for commands.
+
+        Where no Node was seen the units whose journals were read tell the distribution.
+        """
+        servers = [n for n in self.nodes if any(r in labels(n, "metadata", "labels") for r in SERVER_ROLES)]
+        if servers or self.nodes:
+            return replace(machine_of((servers or list(self.nodes))[0]), server=True)
+        units = {w.partition("-")[0] for log in self.logs for w in (log.unit, log.source)}
+        units |= {m.log.head_unit for m in self.members if m.log}
+        known = {"k3s": "k3s", "rke2": "rke2", "k0scontroller": "k0s", "k0s": "k0s", "kubelite": "microk8s"}
+        return named(next((known[u] for u in known if u in units), ""))
 
     @property
     def etcd_check_fails(self) -> bool:
         """Whether the API server's check of etcd fails, or the whole answer hangs."""
         return self.livez.fails("etcd") or self.readyz.fails("etcd") or self.livez.hung
+
+    @property
+    def etcd_check_seen(self) -> tuple[int, int]:
+        """How often the API server's check of etcd passed and failed in the answers of this run."""
+        failed = sum(h.fails("etcd") for h in (self.livez, self.readyz))
+        passed = sum(h.seen and not h.hung and h.checks("etcd") for h in (self.livez, self.readyz)) - failed
+        return max(passed, 0), failed
+
+    @cached_property
+    def reinitializing(self) -> bool:
+        """Whether the API server has lost its watch cache and cannot fill it: it answers lists with 429 for that."""
+        words = "storage is (re)initializing"
+        told = any(words in str(f) for _, f in self.snapshot.failures)
+        return (
+            told
+            or any(words in b.text for _, b in self.snapshot.bodies if b.status == 429)
+            or bool(self.lately("reinitializing", 60.0))
+        )
 
     @property
     def etcd_check(self) -> str:
@@ -228,14 +320,17 @@ class Case:
         """Return how old a lease certainly is.
 
         Live, against the API server's clock. The clock of a dump is that of its last file, so there a lease is
-        judged against the newest lease of the same dump.
+        judged against the newest lease of the same dump; where the time of the recording is known, against that too.
         """
         if lease.renewed is None:
             return None
         newest = self.leases.newest
         if self.snapshot.source == "cluster" or newest is None or newest.renewed is None:
             return self.now - lease.renewed
-        return newest.renewed - lease.renewed
+        beside = newest.renewed - lease.renewed
+        if not self.snapshot.presumes_absent:
+            return beside
+        return max(beside, self.now - self.snapshot.lag - _READING - lease.renewed)
 
     @cached_property
     def writes(self) -> Writes:

@@ -15,10 +15,11 @@ from typing import Any
 from kubetriage.model import Finding, NotSeen, Severity
 from kubetriage.rules.plane import RULES
 from kubetriage.rules.plane.api_server import METRICS
-from kubetriage.rules.plane.case import Case, Leading, Writes
+from kubetriage.rules.plane.case import Case
 from kubetriage.rules.plane.causes import (
     api_server_overloaded,
     api_server_unready,
+    certificate_expiring,
     controllers_down,
     etcd_down,
     etcd_leader_flapping,
@@ -33,26 +34,10 @@ from kubetriage.rules.plane.causes import (
 )
 from kubetriage.rules.plane.causes.webhook_blocking import blocks
 from kubetriage.rules.plane.etcd_disk import disruptive
-from kubetriage.rules.plane.figure_format import count, distribution, names, span
-from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, SCHEDULER
-from kubetriage.rules.plane.thresholds import DEFAULT_QUOTA_BYTES
+from kubetriage.rules.plane.figure_format import names
+from kubetriage.rules.plane.link_states import BROKEN, DEGRADED, FROZEN, LINKS, OK, QUIET, UNSEEN
 from kubetriage.values.fields import text
-from kubetriage.values.quantity import format_bytes
-from kubetriage.values.times import format_time, human_duration, parse_time
-
-DISK = etcd_slow_disk.LINK
-QUORUM = etcd_down.LINK
-SPACE = etcd_no_space.LINK
-HEALTH = api_server_unready.LINK
-LOAD = api_server_overloaded.LINK
-CONTROLLERS = controllers_down.LINK
-SCHEDULING = scheduler_down.LINK
-WEBHOOKS = webhook_blocking.LINK
-KUBELETS = nodes_lost_contact.LINK
-
-LINKS = (DISK, QUORUM, SPACE, HEALTH, LOAD, CONTROLLERS, SCHEDULING, WEBHOOKS, KUBELETS)
-
-OK, DEGRADED, BROKEN, FROZEN, UNSEEN = "ok", "degraded", "broken", "frozen", "not seen"
+from kubetriage.values.times import format_time, parse_time
 
 
 @dataclass(frozen=True)
@@ -88,8 +73,6 @@ class Link:
         }
 
 
-_JUST_STARTED = timedelta(minutes=5)
-"""A restart this young may explain what clients saw."""
 _SETTLING = timedelta(seconds=60)
 """An effect that is this much older than a cause is not its effect."""
 
@@ -105,7 +88,7 @@ _STALLS = (
 
 
 def _slow_disk_breaks(_cause: Finding, effect: Finding, case: Case) -> bool:
-    return disruptive(case) and effect.cause in _STALLS
+    return (disruptive(case) or bool(case.lately("election lost", 600.0))) and effect.cause in _STALLS
 
 
 def _no_leader_breaks(_cause: Finding, effect: Finding, _case: Case) -> bool:
@@ -123,6 +106,14 @@ def _full_breaks(cause: Finding, effect: Finding, case: Case) -> bool:
 
 def _unready_breaks(cause: Finding, effect: Finding, _case: Case) -> bool:
     return cause.severity is Severity.ERROR and effect.cause in _STALLS[4:]
+
+
+def _expired_breaks(cause: Finding, effect: Finding, _case: Case) -> bool:
+    return cause.severity is Severity.ERROR and effect.cause in (
+        controllers_down.CODE,
+        scheduler_down.CODE,
+        nodes_lost_contact.CODE,
+    )
 
 
 def _overload_breaks(cause: Finding, effect: Finding, _case: Case) -> bool:
@@ -151,6 +142,7 @@ _BREAKS: dict[str, Callable[[Finding, Finding, Case], bool]] = {
     api_server_unready.CODE: _unready_breaks,
     api_server_overloaded.CODE: _overload_breaks,
     webhook_blocking.CODE: _webhook_breaks,
+    certificate_expiring.CODE: _expired_breaks,
 }
 """Per cause: whether it breaks an effect. What is not here breaks nothing else."""
 
@@ -244,7 +236,7 @@ def links(found: tuple[Finding, ...], case: Case) -> tuple[Link, ...]:
                 )
             )
         else:
-            state, evidence = _QUIET[name](case)
+            state, evidence = QUIET[name](case)
             since = ""
             cause = ""
             if state == FROZEN:
@@ -258,162 +250,6 @@ def links(found: tuple[Finding, ...], case: Case) -> tuple[Link, ...]:
 def _short(finding: Finding) -> str:
     message = finding.message.split("; this follows from ", 1)[0].rstrip(".")
     return message.split(". ", 1)[0].split("; ", 1)[0]
-
-
-# What a link without a finding shows: its state and the evidence for it.
-
-
-def _disk(case: Case) -> tuple[str, str]:
-    if any(m.has_leader is False for m in case.members) and not any(m.has_leader for m in case.members):
-        return UNSEEN, "without a leader nothing is written, so fsyncs tell nothing"
-    measured = [(m.name, m.fsync) for m in case.members if m.fsync is not None and m.fsync.mean is not None]
-    if measured:
-        name, worst = max(measured, key=lambda pair: pair[1].mean or 0.0)
-        return OK, f"fsync {distribution(worst, case.limits.fsync_alert)} on {name}, the slowest of {len(measured)}"
-    traffic = case.traffic
-    told = (
-        f"; the API server's requests to etcd take {span(traffic.mean)}" if traffic and traffic.mean is not None else ""
-    )
-    if any(m.window for m in case.members):
-        return UNSEEN, "no fsync between two samples of etcd's metrics was seen" + told
-    if any(m.log for m in case.members):
-        return (
-            OK if case.livez.ok else UNSEEN,
-            "no slow fsync in the last minute of etcd's log; its metrics were not read" + told,
-        )
-    return UNSEEN, _no_etcd(case) + told
-
-
-def _no_etcd(case: Case) -> str:
-    if case.members:
-        return "etcd's metrics and logs were not read"
-    return (
-        "no etcd pod is visible (managed, external or another store)"
-        if case.pods_seen
-        else "pods of kube-system not seen"
-    )
-
-
-def _quorum(case: Case) -> tuple[str, str]:
-    with_leader = [m for m in case.members if m.has_leader]
-    if with_leader:
-        leader = next((m.name for m in case.members if m.is_leader), "")
-        of = f"{len(with_leader)} of {count(len(case.members), 'member')} see a leader" + (
-            f" ({leader})" if leader else ""
-        )
-        return OK, of + _drift(case)
-    if case.livez.ok and case.livez.passed:
-        return OK, "the API server's etcd check passes" + ("" if case.members else f"; {_no_etcd(case)}")
-    return UNSEEN, _no_etcd(case)
-
-
-def _drift(case: Case) -> str:
-    """Name the clock drift that members complain of; etcd bears it, certificates and leases of clients do not."""
-    late = [d for m in case.members if m.log for at, d in m.log.clock_drift if case.now - at <= _JUST_STARTED]
-    return f"; the clocks of their hosts differ by {late[-1]}" if late else ""
-
-
-def _space(case: Case) -> tuple[str, str]:
-    sized = [(m.database[0], m.database[2] or DEFAULT_QUOTA_BYTES) for m in case.members if m.database]
-    if sized:
-        size, quota = max(sized, key=lambda pair: pair[0] / pair[1])
-        return OK, f"{format_bytes(int(size))} of {format_bytes(int(quota))} ({size / quota:.0%} of the quota)"
-    size_seen = case.api.latest.value("apiserver_storage_size_bytes") if case.api else None
-    if size_seen is None and case.api:
-        size_seen = case.api.latest.value("apiserver_storage_db_total_size_in_bytes")
-    if size_seen:
-        known = f"{format_bytes(int(size_seen))} by the API server's metrics; the quota is not visible"
-        return (OK, known) if size_seen < 0.8 * DEFAULT_QUOTA_BYTES else (UNSEEN, known)
-    return UNSEEN, _no_etcd(case)
-
-
-def _health(case: Case) -> tuple[str, str]:
-    if not case.livez.seen and not case.readyz.seen:
-        if case.writes is Writes.FLOWING:
-            return OK, f"leases are renewed; /livez and /readyz not read ({case.livez.why})"
-        return UNSEEN, f"/livez and /readyz: {case.livez.why}"
-    parts = [f"{h.path} ok ({count(h.passed, 'check')})" for h in (case.livez, case.readyz) if h.ok]
-    last = case.leases.newest
-    if last is not None and last.renewed is not None and case.writes is Writes.FLOWING:
-        age = max((case.now - last.renewed).total_seconds(), 0.0)
-        parts.append(f"last lease renewed {human_duration(timedelta(seconds=age))} ago")
-    if case.api_uptime is not None and case.api_uptime <= _JUST_STARTED:
-        parts.append(f"started {human_duration(case.api_uptime)} ago")
-    return OK, ", ".join(parts)
-
-
-def _load(case: Case) -> tuple[str, str]:
-    if not case.levels:
-        return UNSEEN, "/metrics and the dump of priority levels were not read"
-    busy = [x for x in case.levels if x.name != "exempt" and (x.executing or 0) > 0]
-    taken = sum(x.executing or 0 for x in busy)
-    if case.api is not None and not case.api.comparable:
-        return OK, f"nothing waits; rejects unknown without a second sample; {api_server_overloaded.seats(case.levels)}"
-    return OK, f"no request rejected, {count(taken, 'seat')} taken; {api_server_overloaded.seats(case.levels)}"
-
-
-def _leader(case: Case, component: str) -> tuple[str, str]:
-    lease = case.leases.leader(component)
-    state = case.leading(component)
-    if lease is None or lease.renewed is None or state is Leading.UNKNOWN:
-        if case.leases.system_seen:
-            return UNSEEN, f"no lease {component} in kube-system (no leader election, or a managed control plane)"
-        return UNSEEN, "leases of kube-system not seen"
-    if state is Leading.BACK:
-        again = case.quorum(component).lease
-        behind = case.now - again.renewed if again and again.renewed else timedelta()
-        if behind.total_seconds() > case.limits.controller_stale:
-            return OK, f"{lease.holder.split('_')[0]} leads and renews; its clock is {human_duration(behind)} behind"
-        return OK, f"leads again; its lease had not been renewed since {format_time(lease.renewed)}"
-    holder = lease.holder.split("_")[0]
-    age = max(case.now - lease.renewed, timedelta())
-    if case.writes in (Writes.FROZEN, Writes.SLOW) and age.total_seconds() > case.limits.controller_stale:
-        how = "nobody can write" if case.writes is Writes.FROZEN else "leases are renewed late or not at all"
-        return FROZEN, f"{how}; {holder} led, last renewed {human_duration(age)} ago"
-    return OK, f"{holder} leads, renewed {human_duration(age)} ago"
-
-
-def _webhooks(case: Case) -> tuple[str, str]:
-    seen = [case.snapshot.list(n) for n in ("validatingwebhookconfigurations", "mutatingwebhookconfigurations")]
-    if not all(listing.complete for listing in seen):
-        return UNSEEN, "webhook configurations not read"
-    if not case.webhooks:
-        return OK, "none configured"
-    closed = sum(w.closed for w in case.webhooks)
-    return OK, f"{count(len(case.webhooks), 'webhook')}, {closed} of them must be asked; no failed call seen"
-
-
-def _kubelets(case: Case) -> tuple[str, str]:
-    total = len(case.nodes)
-    if not total and not case.leases.nodes:
-        return UNSEEN, "nodes and their leases not seen"
-    if case.writes is Writes.FROZEN:
-        return FROZEN, f"nobody can write, so the status of {count(total, 'node')} is what it was"
-    if case.writes is Writes.SLOW:
-        return FROZEN, f"leases are renewed late or not at all, so the status of {count(total, 'node')} is old"
-    skewed = case.skewed_nodes
-    if skewed:
-        told = names([f"{name} by {human_duration(abs(off))}" for name, off in skewed])
-        return OK, f"{count(total, 'node')} in contact; clocks are off: {told}"
-    lost = case.lost_nodes
-    if lost:
-        return OK, f"{total - len(lost)} of {count(total, 'node')} in contact; not {names(lost)}"
-    if not case.leases.nodes:
-        return UNSEEN, "node leases not seen"
-    return OK, f"{count(total, 'node')} in contact"
-
-
-_QUIET: dict[str, Callable[[Case], tuple[str, str]]] = {
-    DISK: _disk,
-    QUORUM: _quorum,
-    SPACE: _space,
-    HEALTH: _health,
-    LOAD: _load,
-    CONTROLLERS: lambda case: _leader(case, CONTROLLER_MANAGER),
-    SCHEDULING: lambda case: _leader(case, SCHEDULER),
-    WEBHOOKS: _webhooks,
-    KUBELETS: _kubelets,
-}
 
 
 def drawing(chain: tuple[Link, ...]) -> tuple[str, ...]:
@@ -458,9 +294,21 @@ def _how(link: Link, ages: Mapping[str, str]) -> str:
     return f": {link.state}" + (f" ({age})" if age else "")
 
 
-def blind_spots(case: Case, found: tuple[Finding, ...]) -> tuple[NotSeen, ...]:
-    """Return what the kind of cluster hides, beside reads that failed."""
+def blind_spots(case: Case, found: tuple[Finding, ...], chain: tuple[Link, ...]) -> tuple[NotSeen, ...]:
+    """Return what was not seen, beside reads that failed; with a link unseen there is no all-clear."""
     spots = []
+    unseen = [link.name for link in chain if link.state == UNSEEN]
+    if unseen:
+        spots.append(
+            NotSeen(f"{', '.join(unseen)}", "a fault there would not show; see the table of links", decides=True)
+        )
+    for member in case.members:
+        if member.unread:
+            spots.append(NotSeen(f"log of etcd member {member.name}", member.unread))
+    for log in case.logs:
+        if log.unread:
+            words = f"0 of {log.lines} lines understood, the first: {log.head[:120]}"
+            spots.append(NotSeen(f"log of {log.source}", words))
     if not case.members and case.pods_seen:
         spots.append(
             NotSeen(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from kubetriage.rules.plane.case import Case
-from kubetriage.rules.plane.etcd_members import Member
-from kubetriage.rules.plane.figure_format import ago
-from kubetriage.rules.plane.thresholds import RECENT_LOG
+from datetime import datetime
 
-STALLED = 1.0
-"""Seconds of a mean etcd request from which on lease renewals, which have 10 s for several tries, are at risk."""
+from kubetriage.rules.plane.case import Case
+from kubetriage.rules.plane.etcd_from_outside import Answer, from_outside
+from kubetriage.rules.plane.etcd_members import FSYNC, Member
+from kubetriage.rules.plane.figure_format import ago
+from kubetriage.rules.plane.thresholds import RECENT_LOG, STALLED
 
 
 def slowness(member: Member, case: Case) -> int:
@@ -27,17 +27,43 @@ def slowness(member: Member, case: Case) -> int:
         pending = [m.value("etcd_server_proposals_pending") or 0 for m in (member.window.first, member.window.latest)]
         if all(pending):
             return 2
+    if member.window is not None and member.window.second is None and _slow_since_start(member, case):
+        return 2
     recent = (
-        [s for s in member.log.slow_fsyncs if (case.now - s.at).total_seconds() <= RECENT_LOG] if member.log else []
+        [s for s in member.log.slow_fsyncs if (_clock(member, case) - s.at).total_seconds() <= RECENT_LOG]
+        if member.log
+        else []
     )
     return 2 if recent and fsync is None else 0
+
+
+def _clock(member: Member, case: Case) -> datetime:
+    """Return the clock of a member's log: a journal ends when somebody saved it."""
+    last = member.log.last if member.log else None
+    return last if last is not None and not member.namespace and last < case.now else case.now
+
+
+def _slow_since_start(member: Member, case: Case) -> bool:
+    """Judge the one sample that there is: its histogram reaches back to the start, so the present must agree."""
+    seen = member.window.first.histogram(FSYNC) if member.window else None
+    if seen is None or not seen.count:
+        return False
+    above, _ = seen.longer_than(case.limits.fsync_alert)
+    pending = member.window.first.value("etcd_server_proposals_pending") if member.window else 0.0
+    return above >= seen.count / 100 and bool(pending or case.etcd_check_fails)
+
+
+def measured(case: Case) -> bool:
+    """Tell whether the fsyncs of a majority of members were measured and are fast: then it is not the disk."""
+    return 2 * sum(m.fsync is not None and m.fsync.mean is not None for m in case.members) > len(case.members)
 
 
 def disruptive(case: Case) -> bool:
     """Tell whether the disk is slow enough to delay heartbeats on a majority of members, or on the leader."""
     late = [m for m in case.members if _delays(m, case)]
-    if not any(m.window or m.log for m in case.members):
-        return bool(case.traffic and case.traffic.mean is not None and case.traffic.mean >= STALLED)
+    if not late and not measured(case) and from_outside(case).answer is Answer.SLOWLY:
+        mean = case.traffic.mean if case.traffic else None
+        return case.etcd_check_fails or bool(mean is not None and mean >= STALLED)
     return any(m.is_leader for m in late) or len(late) * 2 > len(case.members)
 
 

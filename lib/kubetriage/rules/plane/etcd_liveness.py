@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kubetriage.rules.plane.case import Case
+from kubetriage.rules.plane.etcd_from_outside import Answer, from_outside
 from kubetriage.rules.plane.etcd_members import Member, recent
 from kubetriage.rules.plane.thresholds import RECENT_LOG, SILENT_LOG
 
@@ -36,3 +37,10 @@ def leaderless_lately(member: Member, case: Case) -> bool:
     late = recent(member.log.leaderless, case.now, RECENT_LOG)
     elected = member.log.elected[-1] if member.log.elected else None
     return bool(late) and (elected is None or elected < max(late))
+
+
+def unanswered(case: Case) -> bool:
+    """Tell whether etcd answers the API server nothing, while no member shows by itself what is the matter."""
+    if any(m.has_leader is not None or m.refused for m in case.members):
+        return False
+    return from_outside(case).answer is Answer.NOT

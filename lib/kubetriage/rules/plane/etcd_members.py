@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import isfinite
-from typing import Any
 
 from kubetriage.needs import Dial, Log, Raw
 from kubetriage.readers.prometheus import Histogram, Metrics, Window, text_lines
+from kubetriage.rules.plane.etcd_log import EtcdLog, read_log
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.addresses import is_loopback
-from kubetriage.values.fields import Obj, labels, mapping, name_of, namespace_of, objects, text, texts
+from kubetriage.values.fields import Obj, labels, name_of, namespace_of, objects, text, texts
 from kubetriage.values.patterns import lazy
-from kubetriage.values.times import parse_go_duration, parse_time
 
 ROUND_TRIP = "etcd_network_peer_round_trip_time_seconds"
 
@@ -112,155 +110,9 @@ def metrics_need(pod: Obj, sample: int, forward: bool) -> Raw | Dial | None:
     return Dial(where, name, port, "/metrics", tls, sample, keep=KEEP, timeout=8.0)
 
 
-def log_need(pod: Obj) -> Log:
+def log_need(pod: Obj, *, previous: bool = False) -> Log:
     """Return the need of a member's log."""
-    return Log(namespace_of(pod), name_of(pod), text(etcd_container(pod), "name"))
-
-
-@dataclass(frozen=True)
-class Slow:
-    """Something that took long."""
-
-    at: datetime
-    seconds: float
-
-
-@dataclass(frozen=True)
-class EtcdLog:
-    """What the end of a member's log says."""
-
-    first: datetime | None = None
-    last: datetime | None = None
-    slow_fsyncs: tuple[Slow, ...] = ()
-    """``slow fdatasync``: longer than 1 s."""
-    late_heartbeats: tuple[datetime, ...] = ()
-    elected: tuple[datetime, ...] = ()
-    lost: tuple[datetime, ...] = ()
-    leaderless: tuple[datetime, ...] = ()
-    """Elections started and reads dropped for want of a leader."""
-    refused_peers: tuple[tuple[datetime, str, str], ...] = ()
-    """Time, peer id and error of failed probes of other members."""
-    alarms: tuple[tuple[datetime, str, bool], ...] = ()
-    """Time, alarm and whether it was raised (True) or disarmed."""
-    no_space: tuple[datetime, ...] = ()
-    """Requests that failed because the database is full."""
-    slow_applies: int = 0
-    clock_drift: tuple[tuple[datetime, str], ...] = ()
-    closed: datetime | None = None
-    """The member was stopped."""
-    quotes: dict[str, str] = field(default_factory=dict)
-    """The newest line of each kind, in etcd's own words."""
-
-
-# raft.go of etcd's raft library prints "raft.node: ID elected leader ID at term N" (etcd 3.4 to 3.6).
-_ELECTED = lazy(r"raft\.node: \w+ (?:elected|changed) leader ")
-_LOST = lazy(r"raft\.node: \w+ lost leader \w+ at term \d+")
-# raft.go: an election begins, or a read index request is dropped because there is no leader (etcd 3.4 to 3.6).
-_LEADERLESS = lazy(r"is starting a new election at term|no leader at term \d+")
-
-
-# etcdserver/errors.go and api/v3rpc/rpctypes ("failed to apply request" quotes the first, clients the second), and
-# etcdhttp/health.go (etcd 3.4 to 3.6).
-_FULL = lazy(r"etcdserver: no space|database space exceeded|/health false due to an alarm.*NOSPACE")
-
-
-def read_log(content: str) -> EtcdLog:
-    """Read a log of zap, as JSON lines (the default since 3.4) or as tab-separated console text.
-
-    The messages are those of etcd 3.4 to 3.6: storage/wal (slow fdatasync), etcdserver/raft.go (heartbeat),
-    rafthttp/probing_status.go (prober), apply (alarm), txn (apply request took too long).
-    """
-    slow: list[Slow] = []
-    heartbeats: list[datetime] = []
-    elected: list[datetime] = []
-    lost: list[datetime] = []
-    leaderless: list[datetime] = []
-    refused: list[tuple[datetime, str, str]] = []
-    alarms: list[tuple[datetime, str, bool]] = []
-    full: list[datetime] = []
-    drift: list[tuple[datetime, str]] = []
-    quotes: dict[str, str] = {}
-    slow_applies = 0
-    first = last = closed = None
-    for at, message, entry, line in _entries(content):
-        first, last = first or at, at
-        kind = ""
-        if message == "slow fdatasync":
-            took = parse_go_duration(text(entry, "took"))
-            slow.append(Slow(at, took.total_seconds() if took else 1.0))
-            kind = "fsync"
-        elif message.startswith("leader failed to send out heartbeat on time"):
-            heartbeats.append(at)
-            kind = "heartbeat"
-        elif _ELECTED.search(message):
-            elected.append(at)
-            kind = "elected"
-        elif _LOST.search(message):
-            lost.append(at)
-            kind = "lost"
-        elif _LEADERLESS.search(message) or message.startswith("serving /health false; no leader"):
-            leaderless.append(at)
-            kind = "leaderless"
-        elif message == "prober detected unhealthy status":
-            refused.append((at, text(entry, "remote-peer-id"), text(entry, "error")))
-            kind = "peer"
-        elif message in ("alarm raised", "alarm disarmed"):
-            alarms.append((at, text(entry, "alarm"), message == "alarm raised"))
-            kind = "alarm"
-        elif message == "prober found high clock drift":
-            drift.append((at, text(entry, "clock-drift")))
-            kind = "drift"
-        elif message == "apply request took too long":
-            slow_applies += 1
-        elif message in ("closing etcd server", "closed etcd server"):
-            closed = at
-            kind = "closed"
-        elif message == "starting etcd server":
-            closed = None
-        if _FULL.search(line):
-            full.append(at)
-            kind = kind or "space"
-        if kind:
-            quotes[kind] = message
-    return EtcdLog(
-        first,
-        last,
-        tuple(slow),
-        tuple(heartbeats),
-        tuple(elected),
-        tuple(lost),
-        tuple(leaderless),
-        tuple(refused),
-        tuple(alarms),
-        tuple(full),
-        slow_applies,
-        tuple(drift),
-        closed,
-        quotes,
-    )
-
-
-def _entries(content: str) -> Iterator[tuple[datetime, str, Any, str]]:
-    for line in text_lines(content):
-        if line.startswith("{"):
-            try:
-                entry = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            at, message = parse_time(text(entry, "ts")), text(entry, "msg")
-        else:
-            # zap's console encoder: time, level, caller, message and the fields as JSON, separated by tabs.
-            parts = line.split("\t")
-            if len(parts) < 4:
-                continue
-            at, message, entry = parse_time(parts[0].strip()), parts[3], {}
-            if len(parts) > 4 and parts[-1].startswith("{"):
-                try:
-                    entry = json.loads(parts[-1])
-                except (ValueError, RecursionError):
-                    entry = {}
-        if at is not None:
-            yield at, message, mapping(entry), line
+    return Log(namespace_of(pod), name_of(pod), text(etcd_container(pod), "name"), previous)
 
 
 @dataclass(frozen=True)
@@ -280,7 +132,11 @@ class Member:
     error: str
     """The answer that came instead of metrics, the one above included; empty for none."""
     log: EtcdLog | None
-    """None: not seen."""
+    """None: not seen, or seen and not understood (:attr:`unread`)."""
+    previous: EtcdLog | None = None
+    """The log of the instance before the one that runs."""
+    unread: str = ""
+    """Why a log that was given told nothing: how many of its lines were understood, and the first one."""
 
     @property
     def has_leader(self) -> bool | None:
@@ -341,6 +197,11 @@ def read_members(pods: Iterable[Obj], snapshot: Snapshot, forward: bool) -> tupl
     return tuple(_member(pod, snapshot, forward) for pod in sorted(pods, key=name_of))
 
 
+def journal_member(name: str, log: EtcdLog) -> Member:
+    """Return a member of which only its words in a journal were seen."""
+    return Member(name, "", {"metadata": {"name": name}}, None, None, 0.0, "", "", log)
+
+
 def _member(pod: Obj, snapshot: Snapshot, forward: bool) -> Member:
     window, seconds, refused, error = None, 0.0, "", ""
     need, again = metrics_need(pod, 0, forward), metrics_need(pod, 1, forward)
@@ -360,6 +221,10 @@ def _member(pod: Obj, snapshot: Snapshot, forward: bool) -> Member:
             error = next((f"HTTP {b.status} {b.text.strip()[:300]}".strip() for b in bodies if b), "")
     wanted = log_need(pod)
     log = snapshot.log(wanted.namespace, wanted.pod, wanted.container)
+    before = snapshot.log(wanted.namespace, wanted.pod, wanted.container, previous=True)
+    read_now = read_log(log.text, snapshot.now) if log.seen else None
+    read_before = read_log(before.text, snapshot.now) if before.seen else None
+    unread = read_now.unread if read_now else ""
     return Member(
         name_of(pod),
         namespace_of(pod),
@@ -369,7 +234,9 @@ def _member(pod: Obj, snapshot: Snapshot, forward: bool) -> Member:
         seconds,
         refused,
         error,
-        read_log(log.text) if log.seen else None,
+        read_now if read_now and read_now.understood else None,
+        read_before if read_before and read_before.understood else None,
+        unread,
     )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.rules.plane.case import CLUSTER, Case, Leading, Writes, restarts, waiting
+from kubetriage.rules.plane.control_plane_pods import Failing, crash_finding
 from kubetriage.rules.plane.etcd_disk import onset
 from kubetriage.rules.plane.figure_format import ago, count
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import name_of, namespace_of
 from kubetriage.values.times import format_time
 
@@ -16,6 +18,9 @@ from kubetriage.values.times import format_time
 def leaderless(case: Case, component: str, code: str, link: str, effect: str) -> Iterator[Finding]:
     """Judge one leader lease."""
     state, lease = case.leading(component), case.leases.leader(component)
+    if state is Leading.UNKNOWN or lease is None or lease.renewed is None:
+        yield from _by_pods_and_logs(case, component, code, link, effect)
+        return
     if state not in (Leading.NO, Leading.LATE) or lease is None or lease.renewed is None:
         return
     released = not lease.holder
@@ -70,4 +75,85 @@ def leaderless(case: Case, component: str, code: str, link: str, effect: str) ->
         ),
         tuple(v for v in (f"kubectl -n kube-system get lease {component} -o yaml", where) if v),
         {"link": link, "since": format_time(lease.renewed)},
+    )
+
+
+_LOST = 300.0
+"""Seconds for which a lost election in a log speaks of the present."""
+
+
+def _by_pods_and_logs(case: Case, component: str, code: str, link: str, effect: str) -> Iterator[Finding]:
+    """Judge a component of which no lease was seen: by its pods, then by its own last words."""
+    pods = case.of(component)
+    loops = [f for f in case.failing if f.component == component]
+    if loops and len(loops) == len(pods):
+        yield loop_finding(case, loops, code, link, effect)
+        return
+    lost = [r for r in case.lately("election lost", _LOST) if _of(component, r.source)]
+    if not lost:
+        return
+    evidence = [
+        Evidence("log", r.source, r.words, format_time(r.at))
+        for r in (*case.lately("renewal failed", _LOST)[-1:], lost[-1])
+    ]
+    yield Finding(
+        code,
+        Severity.ERROR,
+        Confidence.LIKELY,
+        CLUSTER,
+        f"The {component} lost its lease and ended ({lost[-1].words}); until it leads again, {effect}.",
+        tuple(evidence),
+        (),
+        (
+            Fix(
+                "It could not renew in time: follow etcd and the API server first; it starts again by itself.",
+                actor=Actor.CLUSTER,
+                commands=case.machine.lines("kubelet log"),
+            ),
+        ),
+        (f"kubectl -n kube-system get lease {component} -o yaml",),
+        {"link": link, "since": format_time(lost[-1].at)},
+    )
+
+
+def _of(component: str, source: str) -> bool:
+    """Tell whether a line about a lost election is this component's; in one journal of all, the manager's counts."""
+    if any(c in source for c in ("scheduler", "controller-manager")):
+        return component in source
+    return component == CONTROLLER_MANAGER
+
+
+def loop_finding(case: Case, loops: list[Failing], code: str, link: str, effect: str) -> Finding:
+    """Report a component whose pods end again and again, with why-crash's reason."""
+    first = loops[0]
+    crash = crash_finding(case.snapshot, first.pod)
+    fatal = next((r.words for r in reversed(case.remarks) if r.kind == "fatal" and r.source.startswith(first.name)), "")
+    reason = f"it ends with: {fatal}" if fatal else crash.message if crash else "why it ends was not seen"
+    evidence = [f.evidence() for f in loops[:3]] + (list(crash.evidence[:4]) if crash else [])
+    return Finding(
+        code,
+        Severity.ERROR,
+        Confidence.CONFIRMED if crash or fatal else Confidence.LIKELY,
+        Ref("Pod", namespace_of(first.pod), first.name, container=first.container),
+        f"{first.name} is in {first.waiting or 'a restart loop'} ({count(first.restarts, 'restart')}): {reason} So"
+        f" {effect}.",
+        tuple(evidence),
+        crash.ruled_out if crash else (),
+        (
+            *(crash.fix[:3] if crash else ()),
+            Fix(
+                f"Read its last words; as a static pod it is started from {case.machine.path('manifests')}.",
+                actor=Actor.CLUSTER,
+                commands=(
+                    kubectl("logs", first.name, "--previous", namespace=namespace_of(first.pod)),
+                    *case.machine.lines("container log", container=first.container),
+                ),
+            ),
+        ),
+        (f"kubectl -n {namespace_of(first.pod)} get pod {first.name}",),
+        {
+            "link": link,
+            **({"since": format_time(first.ending.at)} if first.ending.at else {}),
+            **({"crash": crash.cause} if crash else {}),
+        },
     )

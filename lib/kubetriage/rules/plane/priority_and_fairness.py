@@ -216,3 +216,15 @@ def _rows(dump: str, with_header: bool = False) -> list[list[str]]:
 
 def _count(row: list[str], i: int) -> int:
     return int(row[i]) if i < len(row) and row[i].isdigit() else 0
+
+
+def seats(levels: tuple[Level, ...]) -> str:
+    """Say what the nominal seats reveal about the API server's flags."""
+    total = sum(level.nominal or 0 for level in levels)
+    if not total:
+        return "its limits are not visible"
+    # Each level's share is rounded up, so the sum is a few seats above the flags.
+    number = sum(1 for level in levels if level.nominal)
+    if DEFAULT_SEATS <= total <= DEFAULT_SEATS + number:
+        return f"{total:.0f} nominal seats: the default of 400 and 200"
+    return f"{total:.0f} nominal seats, so the two inflight flags add up to about {total - number / 2:.0f}"

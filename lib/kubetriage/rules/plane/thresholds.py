@@ -136,6 +136,8 @@ CLOCK_SKEW = 5.0
 SILENT_LOG = 20.0
 """Seconds without a line after which a member whose clients hang does not run: while it does, it logs an election or a
 retried read every second or two (v3_server.go, raft.go)."""
+STALLED = 1.0
+"""Seconds of a mean etcd request from which on lease renewals, which have 10 s for several tries, are at risk."""
 RECENT_LOG = 60.0
 """Seconds for which a log line speaks of the present."""
 

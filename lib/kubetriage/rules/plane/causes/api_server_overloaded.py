@@ -104,7 +104,10 @@ def _pressed(pressed: list[priority_and_fairness.Level], case: Case) -> Finding:
             )
         )
     fixes.append(
-        Fix(f"Raise --max-requests-inflight only if the API server has CPU and memory left ({seats(case.levels)}).")
+        Fix(
+            "Raise --max-requests-inflight only if the API server has CPU and memory left"
+            f" ({priority_and_fairness.seats(case.levels)})."
+        )
     )
     details: dict[str, Any] = {"link": LINK, "levels": [level.name for level in pressed]}
     if floods:
@@ -138,18 +141,6 @@ def _evidence(level: priority_and_fairness.Level) -> Evidence:
     if level.waits:
         parts.append(f"mean wait {span(level.waits[1])}")
     return metric("apiserver_flowcontrol", ", ".join(parts), level.name)
-
-
-def seats(levels: tuple[priority_and_fairness.Level, ...]) -> str:
-    """Say what the nominal seats reveal about the API server's flags."""
-    total = sum(level.nominal or 0 for level in levels)
-    if not total:
-        return "its limits are not visible"
-    # Each level's share is rounded up, so the sum is a few seats above the flags.
-    number = sum(1 for level in levels if level.nominal)
-    if priority_and_fairness.DEFAULT_SEATS <= total <= priority_and_fairness.DEFAULT_SEATS + number:
-        return f"{total:.0f} nominal seats: the default of 400 and 200"
-    return f"{total:.0f} nominal seats, so the two inflight flags add up to about {total - number / 2:.0f}"
 
 
 # authentication/serviceaccount: the user name of a service account.

@@ -20,8 +20,11 @@ from datetime import timedelta
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.plane.api_server import Health
 from kubetriage.rules.plane.case import CLUSTER, Case, Writes
+from kubetriage.rules.plane.control_plane_pods import Failing
 from kubetriage.rules.plane.etcd_disk import disruptive
+from kubetriage.rules.plane.etcd_remedies import stopped_by_kubelet
 from kubetriage.rules.plane.figure_format import ago, metric, names, span
+from kubetriage.rules.plane.leader_lease import loop_finding
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER
 from kubetriage.values.times import format_time, human_duration
 
@@ -34,6 +37,10 @@ START_UP = timedelta(minutes=2)
 
 def check(case: Case) -> Iterator[Finding]:
     """Read the checks, then the write probe, then the identities of the API servers."""
+    loops = [f for f in case.failing if f.component == "kube-apiserver"]
+    if loops and len(loops) == len(case.of("kube-apiserver")):
+        yield _looping(loops, case)
+        return
     bad = [h for h in (case.livez, case.readyz) if h.seen and not h.ok]
     up = case.api_uptime
     starting = up is not None and up <= START_UP and not any(h.hung or not h.failed for h in bad)
@@ -44,6 +51,13 @@ def check(case: Case) -> Iterator[Finding]:
     elif case.writes is Writes.FROZEN:
         yield _frozen(case)
     yield from _stuck(case)
+
+
+def _looping(loops: list[Failing], case: Case) -> Finding:
+    """Report API servers whose pods end again and again: by their kubelet, or by a reason of their own."""
+    if case.stopped is not None and any(f.pod is loops[0].pod for f in case.stopped.pods):
+        return stopped_by_kubelet(CODE, LINK, case.stopped, case, whole=True)
+    return loop_finding(case, loops, CODE, LINK, "nobody can read or write")
 
 
 def _starting(bad: list[Health], case: Case) -> Finding:

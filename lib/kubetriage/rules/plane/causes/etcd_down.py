@@ -3,9 +3,11 @@
 Meaning: without etcd nothing can be written and nothing can be read that the API server does not hold in its watch
 cache. Running pods keep running; nodes keep the status that they had, usually all Ready.
 
-Told by: connections to all members refused (metrics listener or peer probes in the logs), or the API server's etcd
-check failing while every member's log has fallen silent. A member without quorum is told apart because it keeps
-logging elections every second. One refused member of several is reported as lost redundancy.
+Told by: an etcd pod in CrashLoopBackOff with its last words; connections to all members refused (metrics listener or
+peer probes in the logs), or the API server's etcd check failing while every member's log has fallen silent. A member
+without quorum is told apart because it keeps logging elections every second. Where no member can be seen (external,
+managed, or because the API server needs etcd to find its pods): the API server's etcd checks fail, no lease is renewed,
+and reads through etcd hang. One refused member of several is reported as lost redundancy.
 
 Fix: start etcd again on its hosts (static pod manifest, disk full, certificate), restore from a snapshot only when
 the data directory is lost.
@@ -17,12 +19,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
 from kubetriage.rules.plane.case import CLUSTER, Case, Writes
-from kubetriage.rules.plane.etcd_liveness import gone
+from kubetriage.rules.plane.control_plane_pods import Failing, crash_finding
+from kubetriage.rules.plane.etcd_from_outside import from_outside, long_silent
+from kubetriage.rules.plane.etcd_liveness import gone, leaderless_lately, unanswered
 from kubetriage.rules.plane.etcd_members import Member
+from kubetriage.rules.plane.etcd_remedies import member_fixes, stopped_by_kubelet, unseen_fixes
 from kubetriage.rules.plane.figure_format import ago, count, names
 from kubetriage.rules.plane.thresholds import RECENT_LOG
+from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import text
 from kubetriage.values.times import format_time
 
 CODE = "EtcdDown"
@@ -30,15 +37,112 @@ LINK = "etcd quorum and leader"
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Tell all members down from one member down."""
+    """Tell a member that ends, all members down, one member down, and an etcd that answers nothing apart."""
+    loops = [f for f in case.failing if f.component == "etcd"]
     down = [m for m in case.members if gone(m, case)]
-    if not down:
-        return
-    if len(down) == len(case.members):
+    if loops:
+        yield _ends(loops, case)
+    elif down and len(down) == len(case.members):
         if case.writes is not Writes.FLOWING and (case.etcd_check_fails or case.writes is Writes.FROZEN):
             yield _all_down(down, case)
-    elif len(down) * 2 < len(case.members):
+    elif down and len(down) * 2 < len(case.members):
         yield from (_member_down(m, case) for m in down)
+    elif ended := [m for m in case.members if m.log and m.log.fatal and not m.window]:
+        yield _ended_itself(ended, case)
+    elif (
+        not down
+        and len(case.members) < 2
+        and unanswered(case)
+        and not any(leaderless_lately(m, case) for m in case.members)
+    ):
+        yield _unanswered(case)
+
+
+def _ends(loops: list[Failing], case: Case) -> Finding:
+    """Report members whose pod ends again and again: by their own words, by why-crash, or by their kubelet."""
+    first = loops[0]
+    whole = 2 * len(loops) > len(case.members)
+    details: dict[str, object] = {"link": LINK, "members": [f.name for f in loops]}
+    if first.ending.at:
+        details["since"] = format_time(first.ending.at)
+    evidence = [f.evidence() for f in loops[:3]]
+    if case.stopped is not None and any(f.pod is first.pod for f in case.stopped.pods):
+        return stopped_by_kubelet(CODE, LINK, case.stopped, case, whole)
+    words = _own_words(first, case)
+    if words:
+        evidence.append(Evidence("log", first.name, words))
+    crash = crash_finding(case.snapshot, first.pod)
+    if crash is not None:
+        evidence += list(crash.evidence[:3])
+        details["crash"] = crash.cause
+    reason = f"it ends with: {words}" if words else crash.message if crash else "why it ends was not seen"
+    rest = len(case.members) - len(loops)
+    quorum = "Without it nothing can be written" if whole else f"{rest} of {len(case.members)} members are left"
+    return Finding(
+        CODE,
+        Severity.ERROR if whole else Severity.WARNING,
+        Confidence.CONFIRMED if words or crash else Confidence.LIKELY,
+        Ref("Pod", text(first.pod, "metadata", "namespace"), first.name, container=first.container),
+        f"etcd on {first.node or first.name} is in {first.waiting or 'a restart loop'} ({first.restarts} restarts):"
+        f" {reason}."
+        f" {quorum}.",
+        tuple(evidence[:8]),
+        (),
+        (*member_fixes(words, [first.name], case), *((crash.fix[:2]) if crash and not words else ())),
+        (f"kubectl -n kube-system logs {first.name} --previous",),
+        details,
+    )
+
+
+def _own_words(item: Failing, case: Case) -> str:
+    member = next((m for m in case.members if m.name == item.name), None)
+    logs = [log for log in (member.log, member.previous) if log] if member else []
+    return next((log.fatal[-1][1] for log in logs if log.fatal), "")
+
+
+def _ended_itself(ended: list[Member], case: Case) -> Finding:
+    """Report a member whose log ends in a panic, where no pod shows a restart."""
+    words = next(m.log.fatal[-1][1] for m in ended if m.log)
+    at = next(m.log.fatal[-1][0] for m in ended if m.log)
+    details: dict[str, object] = {"link": LINK, "members": [m.name for m in ended]}
+    if at is not None:
+        details["since"] = format_time(at)
+    return Finding(
+        CODE,
+        Severity.ERROR if 2 * len(ended) > len(case.members) else Severity.WARNING,
+        Confidence.LIKELY,
+        CLUSTER,
+        f"etcd on {names([m.name for m in ended])} ended itself: {words}.",
+        tuple(Evidence("log", m.name, m.log.fatal[-1][1], format_time(at) if at else "") for m in ended if m.log),
+        (),
+        member_fixes(words, [m.name for m in ended], case),
+        ("kubectl get --raw '/livez/etcd'",),
+        details,
+    )
+
+
+def _unanswered(case: Case) -> Finding:
+    """Report an etcd that answers the API server nothing and that shows itself nowhere."""
+    last = case.leases.newest
+    since = format_time(last.renewed) if last and last.renewed and case.writes is not Writes.FLOWING else ""
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.LIKELY if long_silent(case) else Confidence.POSSIBLE,
+        CLUSTER,
+        "etcd does not answer the API server: it is down, without quorum, cut off from it"
+        + ("" if long_silent(case) else ", or its disk stalls")
+        + (f"; nothing was written since {since}" if since else "")
+        + ". What kubectl shows is as old as that.",
+        from_outside(case).evidence,
+        (
+            RuledOut("ApiServerUnready", "it answers; of its health checks only those of etcd fail"),
+            *((RuledOut("EtcdSlowDisk", "no request was finished, not even a slow one"),) if long_silent(case) else ()),
+        ),
+        unseen_fixes(case),
+        ("kubectl get --raw '/livez?verbose'", "kubectl get --raw '/readyz?verbose'"),
+        {"link": LINK, "members": [m.name for m in case.members], **({"since": since} if since else {})},
+    )
 
 
 def _all_down(down: list[Member], case: Case) -> Finding:
@@ -63,17 +167,7 @@ def _all_down(down: list[Member], case: Case) -> Finding:
         ()
         if refused
         else (RuledOut("EtcdQuorumLost", "a member without quorum logs elections every second; all are silent"),),
-        (
-            Fix(
-                f"On the hosts of {names([m.name for m in down])}: crictl ps -a --name etcd, then crictl logs of"
-                " the newest one."
-            ),
-            Fix(
-                "Check that /etc/kubernetes/manifests/etcd.yaml is there, that the data disk is mounted and not full,"
-                " and that etcd's certificates are valid."
-            ),
-            Fix("Restore from a snapshot only when the data directory is lost on a majority of members."),
-        ),
+        unseen_fixes(case),
         ("kubectl get --raw '/livez/etcd'",),
         details,
     )
@@ -105,8 +199,14 @@ def _member_down(member: Member, case: Case) -> Finding:
         tuple(_evidence([member], case)),
         (),
         (
-            Fix(f"Look at why {member.name} stopped and bring it back before another member fails."),
-            Fix("When its host is lost for good: etcdctl member remove, then add its replacement."),
+            Fix(
+                f"Look at why {member.name} stopped and bring it back before another member fails.",
+                actor=Actor.CLUSTER,
+                commands=(kubectl("logs", member.name, "--previous", namespace=member.namespace),),
+            ),
+            Fix(
+                "When its host is lost for good: etcdctl member remove, then add its replacement.", actor=Actor.CLUSTER
+            ),
         ),
         (f"kubectl -n {member.namespace} logs {member.name} --previous",),
         {"link": LINK, "members": [member.name]},

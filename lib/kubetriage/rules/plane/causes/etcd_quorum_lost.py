@@ -18,9 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
-from kubetriage.rules.plane.case import CLUSTER, Case
-from kubetriage.rules.plane.etcd_liveness import gone, leaderless_lately
+from kubetriage.rules.plane.case import CLUSTER, Case, Writes
+from kubetriage.rules.plane.etcd_from_outside import from_outside, long_silent
+from kubetriage.rules.plane.etcd_liveness import gone, leaderless_lately, unanswered
 from kubetriage.rules.plane.etcd_members import Member
+from kubetriage.rules.plane.etcd_remedies import unseen_fixes
 from kubetriage.rules.plane.figure_format import count, metric, names
 from kubetriage.rules.plane.thresholds import RECENT_LOG
 from kubetriage.values.times import format_time
@@ -34,6 +36,10 @@ def check(case: Case) -> Iterator[Finding]:
     blind = [m for m in case.members if m.has_leader is False and not m.leader_changes]
     told = [m for m in case.members if m.window is None and leaderless_lately(m, case) and not gone(m, case)]
     sighted = [m for m in case.members if m.has_leader]
+    if not (sighted or blind or told) and len(case.members) > 1 and unanswered(case):
+        if not all(gone(m, case) for m in case.members):
+            yield _unanswered(case)
+        return
     if sighted or not (blind or (told and case.etcd_check_fails)):
         return
     down = [m for m in case.members if gone(m, case)]
@@ -65,6 +71,31 @@ def check(case: Case) -> Iterator[Finding]:
         ),
         ("kubectl get --raw '/livez/etcd'",),
         details,
+    )
+
+
+def _unanswered(case: Case) -> Finding:
+    """Report members of which none could be read, while etcd answers the API server nothing."""
+    last = case.leases.newest
+    since = format_time(last.renewed) if last and last.renewed and case.writes is not Writes.FLOWING else ""
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.LIKELY if long_silent(case) else Confidence.POSSIBLE,
+        CLUSTER,
+        f"etcd does not answer the API server: fewer than a majority of its {len(case.members)} members serve, or they"
+        " are cut off from it"
+        + ("" if long_silent(case) else ", or their disks stall")
+        + (f"; nothing was written since {since}" if since else "")
+        + ". Which of them run was not seen.",
+        from_outside(case).evidence,
+        (
+            RuledOut("ApiServerUnready", "it answers; of its health checks only those of etcd fail"),
+            *((RuledOut("EtcdSlowDisk", "no request was finished, not even a slow one"),) if long_silent(case) else ()),
+        ),
+        unseen_fixes(case),
+        ("kubectl get --raw '/livez?verbose'", "kubectl get --raw '/readyz?verbose'"),
+        {"link": LINK, "members": [m.name for m in case.members], **({"since": since} if since else {})},
     )
 
 

@@ -20,12 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
 from kubetriage.rules.plane.case import CLUSTER, Case
-from kubetriage.rules.plane.etcd_disk import STALLED, slowness
+from kubetriage.rules.plane.component_log import Remark
+from kubetriage.rules.plane.etcd_disk import measured, slowness
+from kubetriage.rules.plane.etcd_from_outside import Answer, from_outside
 from kubetriage.rules.plane.etcd_members import COMMIT, FSYNC, Member
 from kubetriage.rules.plane.figure_format import count, distribution, metric, names, span
-from kubetriage.rules.plane.thresholds import RECENT_LOG
+from kubetriage.rules.plane.thresholds import RECENT_LOG, STALLED
+from kubetriage.values.commands import shell
 from kubetriage.values.fields import text
 from kubetriage.values.times import format_time
 
@@ -35,12 +38,78 @@ _MOST_EVIDENCE = 9
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Judge each member's fsyncs, or the API server's etcd requests where no member was seen."""
+    """Judge each member's fsyncs, the SQL statements of kine, or the API server's etcd requests."""
     slow = [m for m in case.members if slowness(m, case)]
+    statements = case.lately("slow sql", _STATEMENTS)
     if slow:
         yield _finding(slow, case)
-    elif not any(m.window or m.log for m in case.members):
-        yield from _from_outside(case)
+    elif statements and len(statements) + len(case.lately("database locked", _STATEMENTS)) > 1:
+        yield _kine(list(statements), case)
+    elif from_outside(case).answer is Answer.SLOWLY and not measured(case):
+        yield _from_outside(case)
+
+
+_STATEMENTS = 600.0
+"""Seconds for which slow SQL statements speak of the present."""
+
+
+def _kine(statements: list[Remark], case: Case) -> Finding:
+    """Report the SQL datastore of k3s (kine), which stands where etcd would."""
+    longest = max(statements, key=lambda r: r.seconds)
+    lost = case.lately("election lost", _STATEMENTS)
+    locked = case.lately("database locked", _STATEMENTS)
+    failed = case.lately("compaction failed", _STATEMENTS)
+    evidence = [
+        Evidence(
+            "log",
+            longest.source,
+            f"{longest.words} ({count(len(statements), 'statement')} like it)",
+            format_time(longest.at),
+        )
+    ]
+    for remarks in (locked, failed, case.lately("renewal failed", _STATEMENTS), lost):
+        evidence += [Evidence("log", r.source, r.words, format_time(r.at)) for r in remarks[-1:]]
+    machine = case.machine
+    data = machine.path("etcd_data")
+    unit = machine.kubelet_unit
+    end = (
+        f" The controller-manager lost its lease (leaderelection lost), and with it the whole {unit} process exits."
+        if lost
+        else ""
+    )
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.CONFIRMED if len(statements) > 1 else Confidence.LIKELY,
+        CLUSTER,
+        f"The datastore is slow: kine (SQL, no etcd) took {span(longest.seconds)} for one statement,"
+        f" {count(len(statements), 'slow statement')} were logged.{end}",
+        tuple(evidence[:8]),
+        (RuledOut("network", "the requests that time out go to the machine's own address"),)
+        if any("127.0.0.1" in r.words or "[::1]" in r.words for r in case.lately("renewal failed", _STATEMENTS))
+        else (),
+        (
+            Fix(
+                "Find what slows the datastore: the disk's latency and pressure, and the size of the database."
+                if not locked
+                else "Something else holds the database: a backup, a second process, or a disk that is too slow.",
+                actor=Actor.NODE,
+                commands=(
+                    *machine.lines("disk latency"),
+                    shell("ssh", machine.address, "cat /proc/pressure/io /proc/pressure/cpu"),
+                    shell("ssh", machine.address, f"sudo ls -lh {data}"),
+                ),
+            ),
+            Fix(
+                f"With sqlite: move {data} to an SSD or NVMe, or change to embedded etcd (cluster-init) or a faster"
+                " external database. With MySQL or PostgreSQL: look at that server's load and its table kine.",
+                actor=Actor.NODE,
+            ),
+            Fix("A database of gigabytes needs compaction and VACUUM while the service is stopped.", actor=Actor.NODE),
+        ),
+        (shell("ssh", machine.address, f"sudo journalctl -u {unit} --since -10min | grep -c 'Slow SQL'"),),
+        {"link": LINK, "since": format_time(min(r.at for r in statements))},
+    )
 
 
 def _finding(slow: list[Member], case: Case) -> Finding:
@@ -59,11 +128,12 @@ def _finding(slow: list[Member], case: Case) -> Finding:
             else ""
         )
     else:
-        took = f"fsyncs take longer than 1 s on {which}, says etcd's log"
+        longest = max((f.seconds for m in slow if m.log for f in m.log.slow_fsyncs), default=1.0)
+        took = f"an fdatasync took {span(longest)} on {which}, says etcd's log"
     effect = ", so every write of the cluster waits for it" if decisive else "; a majority is still fast enough"
     details: dict[str, object] = {"link": LINK, "members": [m.name for m in slow]}
     details.update(since)
-    pods = [Ref("Pod", m.namespace, m.name) for m in slow]
+    pods = [Ref("Pod", m.namespace, m.name) for m in slow if m.namespace]
     return Finding(
         CODE,
         Severity.ERROR if decisive else Severity.WARNING,
@@ -74,8 +144,12 @@ def _finding(slow: list[Member], case: Case) -> Finding:
         (RuledOut("EtcdQuorumLost", "every member that was read sees a leader"),)
         if all(m.has_leader for m in slow)
         else (),
-        _fixes(slow),
-        tuple(f"kubectl -n {m.namespace} logs {m.name} --since=5m | grep -c 'slow fdatasync'" for m in slow[:3]),
+        _fixes(slow, case),
+        tuple(
+            f"kubectl -n {m.namespace} logs {m.name} --since=5m | grep -c 'slow fdatasync'"
+            for m in slow[:3]
+            if m.namespace
+        ),
         details,
     )
 
@@ -83,6 +157,10 @@ def _finding(slow: list[Member], case: Case) -> Finding:
 def _evidence(member: Member, case: Case) -> Iterator[Evidence]:
     if member.fsync is not None and member.fsync.mean is not None:
         yield metric(FSYNC, distribution(member.fsync, case.limits.fsync_alert), member.name)
+    if member.window is not None and member.window.second is None and (seen := member.window.first.histogram(FSYNC)):
+        longer, bound = seen.longer_than(case.limits.fsync_alert)
+        words = f"{longer:.0f} of {seen.count:.0f} since its start longer than {span(bound)}; one sample only"
+        yield metric(FSYNC, words, member.name)
     if member.commit is not None and member.commit.mean is not None:
         yield metric(COMMIT, distribution(member.commit, case.limits.commit_alert), member.name)
     failed = member.window.increase("etcd_server_proposals_failed_total") if member.window else None
@@ -96,7 +174,14 @@ def _evidence(member: Member, case: Case) -> Iterator[Evidence]:
             "log", member.name, f"slow fdatasync, {times}, longest {span(longest.seconds)}", format_time(slow[-1].at)
         )
     if member.log and member.log.slow_applies:
-        yield Evidence("log", member.name, f"apply request took too long, {count(member.log.slow_applies, 'time')}")
+        longest = max(member.log.slow_applies, key=lambda s: s.seconds)
+        times = count(len(member.log.slow_applies), "time")
+        yield Evidence(
+            "log",
+            member.name,
+            f"apply request took too long, {times}, longest {span(longest.seconds)}",
+            format_time(longest.at),
+        )
     late = member.log.late_heartbeats if member.log else ()
     if late:
         yield Evidence(
@@ -117,39 +202,76 @@ def _since(slow: list[Member]) -> dict[str, str]:
     return {"sinceAtLatest" if cut else "since": format_time(min(starts))} if starts else {}
 
 
-def _fixes(slow: list[Member]) -> tuple[Fix, ...]:
+def _fixes(slow: list[Member], case: Case) -> tuple[Fix, ...]:
     hosts = names(list(dict.fromkeys(text(m.pod, "spec", "nodeName") or m.name for m in slow)))
+    machine = case.machine
+    data = machine.path("etcd_data") or "etcd's data directory"
+    fio = (
+        f"fio --name=wal --rw=write --ioengine=sync --fdatasync=1 --size=22m --bs=2300 --directory={data}"
+        if machine.row["tools"] == "systemd"
+        else ""
+    )
+    # In k3s and its like etcd is no process of its own.
+    alone = bool(machine.path("manifests")) and machine.row["tools"] == "systemd"
     return (
         Fix(
-            f"Find what else writes to the disk of etcd's data directory on {hosts} (backup, image pulls, logs, a noisy"
-            " neighbour): run iostat -x 1 and pidstat -d 1 there."
+            f"Find what else writes to the disk of {data} on {hosts}: backup, image pulls, logs, a noisy neighbour.",
+            actor=Actor.NODE,
+            commands=(
+                *machine.lines("disk latency"),
+                *((shell("ssh", machine.address, f"sudo {fio}"),) if fio else ()),
+            ),
         ),
         Fix(
-            "Give etcd a dedicated SSD or NVMe volume (at least 50 sequential IOPS, 500 under load) and a"
-            " node of its own."
+            f"Give {data} a dedicated SSD or NVMe volume (at least 50 sequential IOPS, 500 under load) and"
+            " etcd a node of its own.",
+            actor=Actor.NODE,
         ),
-        Fix("For relief now: ionice -c2 -n0 -p $(pgrep -x etcd) on each of these hosts."),
+        *(
+            (
+                Fix(
+                    "For relief now, put etcd before others at the disk on each of these hosts.",
+                    actor=Actor.NODE,
+                    commands=(shell("ssh", machine.address, "sudo ionice -c2 -n0 -p $(pgrep -x etcd)"),),
+                ),
+            )
+            if alone
+            else ()
+        ),
     )
 
 
-def _from_outside(case: Case) -> Iterator[Finding]:
+def _from_outside(case: Case) -> Finding:
     """Judge by the API server's requests to etcd, which cannot tell the disk from the network or the CPU."""
-    traffic = case.traffic
-    if traffic is None or traffic.mean is None or traffic.mean < case.limits.etcd_request or traffic.requests < 10:
-        return
-    yield Finding(
+    outside, traffic = from_outside(case), case.traffic
+    mean = traffic.mean if traffic else None
+    waits = (
+        f"the API server waits {span(mean)} for a request (alert at {span(case.limits.etcd_request)})"
+        if mean
+        else (f"its check of etcd fails after {span(max(case.livez.seconds, case.readyz.seconds))}")
+    )
+    stalled = case.etcd_check_fails or (mean is not None and mean >= STALLED)
+    return Finding(
         CODE,
-        Severity.ERROR if traffic.mean >= STALLED else Severity.WARNING,
+        Severity.ERROR if stalled else Severity.WARNING,
         Confidence.POSSIBLE,
         CLUSTER,
-        f"etcd answers slowly: the API server waits {span(traffic.mean)} for a request"
-        f" (alert at {span(case.limits.etcd_request)}). Its disk is the usual cause; etcd itself could not be seen.",
+        f"etcd answers slowly: {waits}. Its disk is the usual cause; etcd itself could not be seen.",
+        outside.evidence,
+        (RuledOut("EtcdDown", "requests to it are finished, only late"),),
         (
-            metric("etcd_request_duration_seconds", f"mean {span(traffic.mean)} over {traffic.requests:.0f} requests"),
-            metric("etcd_request_errors_total", f"{traffic.errors:.0f} in the same time"),
+            Fix(
+                "The provider runs this etcd: give its support the latency and the time.",
+                actor=Actor.CLOUD,
+            )
+            if case.machine.managed
+            else Fix(
+                "Look at the disk, CPU and network of etcd's machines; its log decides (slow fdatasync, took too"
+                " long).",
+                actor=Actor.NODE,
+                commands=(*case.machine.lines("disk latency"), *case.machine.lines("container log")),
+            ),
         ),
-        (),
-        (Fix("Look at etcd's disk, network and CPU, or ask the provider of a managed control plane to do so."),),
         ("kubectl get --raw /metrics | grep etcd_request_duration_seconds_sum",),
         {"link": LINK},
     )

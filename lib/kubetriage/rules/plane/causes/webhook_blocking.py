@@ -8,8 +8,11 @@ Told by: failed calls between two samples (`apiserver_admission_webhook_rejectio
 error_type="calling_webhook_error"), events that quote "failed calling webhook", no ready endpoint behind its
 service, or a mean call time above 1 s. A webhook that answers "no" does its work and is not reported.
 
+A deadlock is told apart: what the webhook blocks (a network plugin's DaemonSet, kube-proxy, its own pods) is needed by
+the pods that would answer it, or no node is Ready.
+
 Fix: bring its pods back; until then narrow it with a namespaceSelector or set failurePolicy Ignore, if its absence is
-less harmful than the outage.
+less harmful than the outage. In a deadlock only the second helps: let it fail open, or delete its configuration.
 
 Source: apiserver/pkg/admission/plugin/webhook (errors, metrics); admissionregistration.k8s.io/v1.
 """
@@ -18,7 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Severity
+from kubetriage.readers.events import Event
 from kubetriage.rules.plane.admission_webhooks import (
     Calls,
     Webhook,
@@ -31,6 +35,9 @@ from kubetriage.rules.plane.admission_webhooks import (
 )
 from kubetriage.rules.plane.case import CLUSTER, Case
 from kubetriage.rules.plane.figure_format import count, metric, names, span
+from kubetriage.rules.plane.webhook_deadlock import deadlock
+from kubetriage.values.commands import TO, kubectl, shell
+from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time
 
@@ -46,11 +53,13 @@ _RECENT = 600.0
 def check(case: Case) -> Iterator[Finding]:
     """Judge each webhook that fails closed by its calls, its events and its backends."""
     quoted: dict[str, list[Evidence]] = {}
+    about: dict[str, list[Event]] = {}
     for name, event in failed_calls(case.snapshot):
         if event.last is None or (case.now - event.last).total_seconds() <= _RECENT:
             quoted.setdefault(name, []).append(event.evidence())
+            about.setdefault(name, []).append(event)
     for remark in case.lately("webhook", _RECENT):
-        words = Evidence("log", "kube-apiserver", remark.words, format_time(remark.at))
+        words = Evidence("log", remark.source, remark.words, format_time(remark.at))
         quoted.setdefault(remark.about, []).append(words)
     for hook in case.webhooks:
         seen = calls(case.api, hook.name)
@@ -58,7 +67,9 @@ def check(case: Case) -> Iterator[Finding]:
         failed = seen.failing if seen else 0.0
         events = quoted.get(hook.name, [])
         if hook.closed and (failed >= case.limits.webhook_errors or events or ready == 0):
-            yield _broken(hook, failed, bool(seen and seen.since_start), events, ready)
+            evidence = _failures(hook.name, failed, bool(seen and seen.since_start))
+            sure = bool(events or (failed and not (seen and seen.since_start)))
+            yield _broken(hook, case, evidence, events, about.get(hook.name, []), ready, sure)
         elif seen and seen.mean is not None and seen.mean >= case.limits.webhook_slow:
             yield _slow(hook, seen.mean, seen)
     if not configurations_seen(case.snapshot):
@@ -67,7 +78,7 @@ def check(case: Case) -> Iterator[Finding]:
         for name in sorted({*quoted, *failed_by_name} - known):
             failed = failed_by_name.get(name, 0.0)
             if failed >= case.limits.webhook_errors or name in quoted:
-                yield _unlisted(name, calls(case.api, name), quoted.get(name, []))
+                yield _unlisted(name, case, calls(case.api, name), quoted.get(name, []), about.get(name, []))
 
 
 def _failures(name: str, failed: float, since_start: bool) -> list[Evidence]:
@@ -75,34 +86,38 @@ def _failures(name: str, failed: float, since_start: bool) -> list[Evidence]:
     return [metric("apiserver_admission_webhook_rejection_count", words, name)] if failed else []
 
 
-def _broken(hook: Webhook, failed: float, since_start: bool, events: list[Evidence], ready: int | None) -> Finding:
+def _broken(
+    hook: Webhook,
+    case: Case,
+    evidence: list[Evidence],
+    events: list[Evidence],
+    about: list[Event],
+    ready: int | None,
+    sure: bool,
+) -> Finding:
     service = f"{hook.service[0]}/{hook.service[1]}" if hook.service else hook.url
-    evidence = _failures(hook.name, failed, since_start)
-    evidence += sorted(events, key=lambda e: e.time)[-2:]
+    evidence = [*evidence, *sorted(events, key=lambda e: e.time)[-2:]]
     if ready is not None:
         evidence.append(Evidence("status", f"endpointslices of service {service}", f"{count(ready, 'ready endpoint')}"))
     evidence.append(
         Evidence("config", f"{hook.kind}/{hook.configuration}", f"failurePolicy Fail, timeoutSeconds {hook.timeout}")
     )
-    because = f"its service {service} has no ready endpoint" if ready == 0 else "calls to it fail"
+    reason = _reason(events)
+    because = f"its service {service} has no ready endpoint" if ready == 0 else reason or "calls to it fail"
     since = min((e.time for e in events if e.time), default="")
+    knot = deadlock(case, about, hook.service[0] if hook.service else "", hook)
+    narrow = bool(hook.only) and "kube-system" not in hook.only
     return Finding(
         CODE,
-        Severity.ERROR,
-        Confidence.CONFIRMED if events or (failed and not since_start) else Confidence.LIKELY,
+        Severity.WARNING if narrow and not knot else Severity.ERROR,
+        Confidence.CONFIRMED if sure else Confidence.LIKELY,
         Ref(hook.kind, "", hook.configuration),
-        f"Webhook {hook.name} rejects every request for {_targets(hook)}: {because}, and its failurePolicy is Fail.",
+        f"Webhook {hook.name} rejects {_reach(hook)}: {because}, and its failurePolicy is Fail.{knot}",
         tuple(evidence),
         (),
-        (
-            Fix(f"Bring back the pods behind {service}.")
-            if hook.service
-            else Fix(f"Bring back what answers at {service}, and the way from the API server to it."),
-            Fix(
-                f"Until then, if its absence does less harm: set failurePolicy: Ignore of webhook {hook.name} in"
-                f" {configuration_path(hook)}, or exclude kube-system with a namespaceSelector."
-            ),
-        ),
+        (*_open_first(hook, about), *_serve_again(hook, service, waits=True))
+        if knot
+        else (*_serve_again(hook, service, waits=False), *_open_first(hook, [])),
         tuple(
             command
             for command in (
@@ -117,7 +132,82 @@ def _broken(hook: Webhook, failed: float, since_start: bool, events: list[Eviden
     )
 
 
-def _unlisted(name: str, seen: Calls | None, events: list[Evidence]) -> Finding:
+def _reach(hook: Webhook) -> str:
+    """Say which requests pass through it, in which namespaces."""
+    where = f" in namespace {names(list(hook.only))}" if hook.only else ""
+    some = "requests" if hook.narrowed or (hook.namespaces and not hook.only) else "every request"
+    chosen = " of the objects and namespaces that its selectors take in" if some == "requests" and not where else ""
+    return f"{some} for {_targets(hook)}{where}{chosen}"
+
+
+def _open_first(hook: Webhook, about: list[Event]) -> tuple[Fix, ...]:
+    """Let it fail open, with the exact commands."""
+    kind, name = hook.kind.lower(), hook.configuration
+    change = f'[{{"op":"replace","path":"/webhooks/{hook.index}/failurePolicy","value":"Ignore"}}]'
+    commands = (
+        shell("kubectl", "get", kind, name, "-o", "yaml", TO, f"{name}.yaml"),
+        kubectl("patch", kind, name, "--type=json", "-p", change),
+        *_retry(about),
+    )
+    head = "Open it first: let" if about else "Until then, if its absence does less harm: let"
+    return (
+        Fix(
+            f"{head} webhook {hook.name} fail open (failurePolicy: Ignore) in {configuration_path(hook)}, or delete the"
+            " configuration. Its controller may set it back: stop that one then.",
+            actor=Actor.CLUSTER,
+            commands=commands,
+        ),
+    )
+
+
+def _serve_again(hook: Webhook, service: str, *, waits: bool) -> tuple[Fix, ...]:
+    """Bring back what answers, and keep the webhook away from what serves it."""
+    if not waits:
+        text_of = (
+            f"Bring back the pods behind {service}."
+            if hook.service
+            else f"Bring back what answers at {service}, and the way from the API server to it."
+        )
+        look = (kubectl("get", "pods", "-o", "wide", namespace=hook.service[0]),) if hook.service else ()
+        return (Fix(text_of, actor=Actor.CLUSTER, commands=look),)
+    where = [hook.service[0]] if hook.service else []
+    return (
+        Fix(
+            f"Set it back to Fail once {service} has ready endpoints, and exclude"
+            f" {names(list(dict.fromkeys(['kube-system', *where])))} with a namespaceSelector.",
+            actor=Actor.CLUSTER,
+        ),
+    )
+
+
+def _retry(about: list[Event]) -> tuple[str, ...]:
+    """Let the controllers that were refused try again at once."""
+    found = []
+    for event in about:
+        kind, name = text(event.raw, "involvedObject", "kind"), text(event.raw, "involvedObject", "name")
+        if kind in ("DaemonSet", "Deployment", "StatefulSet"):
+            where = text(event.raw, "involvedObject", "namespace")
+            found.append(kubectl("rollout", "restart", f"{kind.lower()}/{name}", namespace=where))
+    return tuple(dict.fromkeys(found))
+
+
+def _reason(events: list[Evidence]) -> str:
+    """Return the reason of a failed call in the API server's words, without what repeats the webhook's name."""
+    for event in reversed(events):
+        found = _WHY.search(event.value)
+        if found:
+            return f"calls to it fail ({found[1].strip()[:160]})"
+    return ""
+
+
+_WHY = lazy(
+    r"(no endpoints available for service \S+|x509: [^\n]{1,140}|connect: connection refused|context deadline exceeded"
+    r"|i/o timeout|no such host|service \S+ not found|the server could not find the requested resource|EOF"
+    r"|No agent available|tls: [^\n]{1,100})"
+)
+
+
+def _unlisted(name: str, case: Case, seen: Calls | None, events: list[Evidence], about: list[Event]) -> Finding:
     """Report a webhook whose configuration was not seen: only calls that fail closed are counted and quoted."""
     failed, since_start = (seen.failing, seen.since_start) if seen else (0.0, False)
     evidence = _failures(name, failed, since_start)
@@ -125,25 +215,50 @@ def _unlisted(name: str, seen: Calls | None, events: list[Evidence]) -> Finding:
     called = next((m for e in events if (m := _SERVICE_URL.search(e.value))), None)
     behind = f"service {called[2]}/{called[1]}" if called else "it"
     since = min((e.time for e in events if e.time), default="")
+    knot = deadlock(case, about, called[2] if called else "", None)
+    blocked = names(sorted({_object(e) for e in about}))
+    what = f"It keeps {blocked} from creating pods." if blocked else "Its configuration was not seen."
+    kinds = "mutatingwebhookconfigurations,validatingwebhookconfigurations"
+    find = kubectl("get", kinds, "-o", "custom-columns=KIND:.kind,NAME:.metadata.name,WEBHOOKS:.webhooks[*].name")
+    open_it = Fix(
+        ("Open it first: find" if knot else "Until then, if its absence does less harm: find")
+        + f" the configuration that holds {name}, save it, and delete it, or set its failurePolicy to Ignore."
+        " Such objects pass no webhook themselves.",
+        actor=Actor.CLUSTER,
+        commands=(
+            find,
+            shell("kubectl", "get", "mutatingwebhookconfiguration", "NAME", "-o", "yaml", TO, "NAME.yaml"),
+            kubectl("delete", "mutatingwebhookconfiguration", "NAME"),
+            *_retry(about),
+        ),
+    )
+    serve = (
+        Fix(
+            f"Put it back once {behind} has ready endpoints, with a namespaceSelector that excludes kube-system"
+            + (f" and {called[2]}." if called else "."),
+            actor=Actor.CLUSTER,
+        )
+        if knot
+        else Fix(f"Bring back the pods behind {behind}.", actor=Actor.CLUSTER)
+    )
     return Finding(
         CODE,
         Severity.ERROR,
         Confidence.CONFIRMED if events or not since_start else Confidence.LIKELY,
         CLUSTER,
-        f"Webhook {name} rejects requests: calls to it fail, and its failurePolicy is Fail. What it intercepts was not"
-        " seen.",
+        f"Webhook {name} rejects requests: {_reason(events) or 'calls to it fail'}, and its failurePolicy is Fail."
+        f" {what}{knot}",
         tuple(evidence),
         (),
-        (
-            Fix(f"Bring back the pods behind {behind}."),
-            Fix("Until then, if its absence does less harm: set its failurePolicy to Ignore in its configuration."),
-        ),
-        (
-            f"kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o yaml | grep -B30 {name}",
-            "kubectl get events -A --field-selector reason=FailedCreate",
-        ),
-        {"link": LINK, "resources": [], **({"since": since} if since else {})},
+        (open_it, serve) if knot else (serve, open_it),
+        ("kubectl get events -A --field-selector reason=FailedCreate",),
+        {"link": LINK, "resources": ["pods"] if about else [], **({"since": since} if since else {})},
     )
+
+
+def _object(event: Event) -> str:
+    about = event.raw.get("involvedObject")
+    return f"{text(about, 'kind')} {text(about, 'namespace')}/{text(about, 'name')}"
 
 
 def _slow(hook: Webhook, mean: float, seen: Calls) -> Finding:

@@ -1,0 +1,253 @@
+"""The logs of the control plane's components: in come texts in any wrapping, out go the lines that name a cause.
+
+Read are the logs of the API server, the controller-manager and the scheduler, the one journal of a k3s, RKE2, k0s or
+MicroK8s process with everything in it, and journals of machines. What etcd itself says is read by ``etcd_log``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from kubetriage.needs import Log
+from kubetriage.readers.outer_layers import KLOG, Line, message_of, peeled
+from kubetriage.snapshot import Snapshot
+from kubetriage.values.fields import Obj, labels, name_of, namespace_of, objects, text
+from kubetriage.values.patterns import lazy
+from kubetriage.values.times import parse_go_duration
+
+API_SERVER = "kube-apiserver"
+ONE_PROCESS = (
+    "k3s",
+    "k3s-server",
+    "rke2-server",
+    "rke2",
+    "k0scontroller",
+    "k0s",
+    "kubelite",
+    "k3s-agent",
+    "rke2-agent",
+)
+"""Units and containers in whose one log every component of a control plane stands."""
+PLAIN = tuple(
+    Log("kube-system", name, name)
+    for name in (API_SERVER, "kube-controller-manager", "kube-scheduler", "cloud-controller-manager", *ONE_PROCESS)
+)
+"""Logs of processes under a component's plain name, as a recording may hold them."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One line of a log that matters."""
+
+    at: datetime
+    kind: str
+    """One of the names of :data:`KINDS`."""
+    about: str
+    """What the line is about: an address, a webhook, a lease, an aggregated API, a certificate's end."""
+    words: str
+    """The line in its program's words, without header."""
+    source: str
+    """Whose log it is."""
+    seconds: float = 0.0
+    """For something slow: how long it took."""
+
+
+@dataclass(frozen=True)
+class ComponentLog:
+    """One log, read."""
+
+    source: str
+    remarks: tuple[Remark, ...]
+    lines: int
+    understood: int
+    """How many lines are of a form that a component of Kubernetes, etcd, k3s or containerd writes."""
+    head: str
+    """The first line."""
+    unit: str
+    """The unit whose journal it is, where the lines name one."""
+    last: datetime | None
+
+    @property
+    def unread(self) -> bool:
+        """Nothing of it was understood."""
+        return self.lines > 0 and not self.understood
+
+
+_Make = Callable[["re.Match[str]"], tuple[str, float]]
+
+
+def _first(match: re.Match[str]) -> tuple[str, float]:
+    return next((g for g in match.groups() if g), ""), 0.0
+
+
+def _took(match: re.Match[str]) -> tuple[str, float]:
+    took = parse_go_duration(match[1])
+    return "", took.total_seconds() if took else 1.0
+
+
+KINDS: tuple[tuple[str, re.Pattern[str], _Make], ...] = (
+    # grpc-go addrConn.createTransport: '... dial tcp ADDRESS: connect: connection refused' (etcd's client).
+    ("refused", lazy(r"createTransport failed to connect to .*dial tcp (\S+): connect: connection refused"), _first),
+    ("refused", lazy(r"dial tcp (\S+:2379): connect: connection refused"), _first),
+    # etcd api/v3rpc/rpctypes/error.go, quoted by the API server in many sentences of its own; kine and k3s quote both.
+    (
+        "full",
+        lazy(r"etcdserver: mvcc: database space exceeded|etcdserver: no space|alarm:NOSPACE|alarm ?list.*NOSPACE"),
+        _first,
+    ),
+    # apiserver/pkg/admission/plugin/webhook dispatchers: "Failed calling webhook, failing closed NAME: ...".
+    ("webhook", lazy(r"[Ff]ailed calling webhook, failing closed ([^:\s]+)"), _first),
+    # apiserver/pkg/endpoints/filters/authentication.go and crypto/x509, all versions.
+    (
+        "client certificate",
+        lazy(
+            r"Unable to authenticate the request.*x509: certificate has expired or is not "
+            r"yet valid:(?:.* is after (\S+?)\W*\Z)?"
+        ),
+        _first,
+    ),
+    (
+        "client authority",
+        lazy(r"Unable to authenticate the request.*x509: certificate signed by unknown authority"),
+        _first,
+    ),
+    # The other side of a TLS connection that fails: etcd's server certificate, or the API server's own.
+    (
+        "etcd certificate",
+        lazy(
+            r"(?:etcd|2379|createTransport|embed/config_logging|rejected connection).*x509: certificate has "
+            r"expired or is not yet valid"
+        ),
+        _first,
+    ),
+    (
+        "serving certificate",
+        lazy(r"(?:Get|Put|Post|Patch|List|dial|lookup)\b.{0,400}x509: certificate has expired or is not yet valid"),
+        _first,
+    ),
+    # net/http server and crypto/tls alerts: what a client says of the API server's certificate.
+    (
+        "tls refused",
+        lazy(r"http: TLS handshake error from (\S+?):? remote error: tls: (?:expired|bad|unknown) certificate"),
+        _first,
+    ),
+    # client-go/tools/leaderelection and the components' own last words, 1.18 to 1.37.
+    ("election lost", lazy(r"leaderelection (?:lost|stopped)|leader election lost"), _first),
+    ("renewal failed", lazy(r"[Ff]ailed to renew lease (\S+?):? "), _first),
+    (
+        "renewal failed",
+        lazy(
+            r"(?:error retrieving|[Ff]ailed to update|[Ff]ailed to acquire) (?:resource )?lock:? ?"
+            r"(?:(\S+/\S+?): |.*leases/([\w-]+))"
+        ),
+        _first,
+    ),
+    # k3s-io/kine pkg/server and pkg/drivers/generic.
+    ("slow sql", lazy(r"Slow SQL ?\(.{0,200}?total time: ([\w.\u00b5]+)\)"), _took),
+    ("database locked", lazy(r"database is locked"), _first),
+    ("compaction failed", lazy(r"[Cc]ompact(?:ion)? failed:? (.{0,200})"), _first),
+    # konnectivity-server: no agent holds a tunnel into the cluster's network.
+    ("no agent", lazy(r"No agent available|no agent(?:s)? (?:is |are )?(?:available|connected)"), _first),
+    # kube-aggregator: available_controller.go and openapi.
+    (
+        "aggregated api",
+        lazy(
+            r"(?:Error updating APIService|APIService|OpenAPI spec for|failed with:|request header)[^v]{0,40}"
+            r'"?(v\d\w*\.[\w.-]+\.[\w.-]+)"? ?(?:with err|failed with|:)'
+        ),
+        _first,
+    ),
+    # apiserver/pkg/storage/cacher (1.31 and later): the watch cache was thrown away and cannot be filled.
+    ("reinitializing", lazy(r"storage is \(re\)initializing"), _first),
+    (
+        "etcd timeout",
+        lazy(r"etcdserver: (?:request timed out|leader changed|no leader)[\w ,]*|code = DeadlineExceeded"),
+        _first,
+    ),
+    # The end of a process in its own words: logrus and zap at level fatal, klog F.
+    (
+        "fatal",
+        lazy(r'\A(?:F\d{4} .*?\] |time="[^"]{1,40}" level=(?:fatal|panic) msg=|panic: )(.{1,300})'),
+        _first,
+    ),
+)
+"""What is looked for: name, pattern, and how the pattern's groups become what the line is about."""
+
+_KNOWN = lazy(r'\{"level"|time="|\{"ts"|\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d|panic: |goroutine |\s|\d{4}\.')
+_WORTH = lazy(
+    r"dial tcp|etcdserver|NOSPACE|webhook|x509|TLS handshake|leader ?election|renew|lock|SQL|database|ompact|gent|"
+    r"APIService|OpenAPI|initializing|Deadline|fatal|panic|\AF\d{4}"
+)
+
+
+def read_component_log(source: str, content: str, now: datetime) -> ComponentLog:
+    """Read one log; ``now`` completes times without a year."""
+    remarks: list[Remark] = []
+    total = understood = 0
+    head = unit = ""
+    last = None
+    for line in peeled(content, now):
+        total, head, unit = total + 1, head or line.text, unit or line.unit
+        if KLOG.match(line.text) or _KNOWN.match(line.text):
+            understood += 1
+        last = line.at or last
+        if last is not None and _WORTH.search(line.text):
+            remarks.extend(_remarks(line, last, source))
+    return ComponentLog(source, tuple(remarks), total, understood, head, unit, last)
+
+
+def _remarks(line: Line, at: datetime, source: str) -> Iterator[Remark]:
+    told = set()
+    for kind, pattern, make in KINDS:
+        if kind in told:
+            continue
+        found = pattern.search(line.text)
+        if found is not None:
+            told.add(kind)
+            about, seconds = make(found)
+            yield Remark(at, kind, about, said(line.text), source, seconds)
+            if kind in ("client certificate", "client authority", "etcd certificate"):
+                return
+
+
+def said(row: str) -> str:
+    """Return a line without its header: what the program says, not when and where."""
+    klog = KLOG.match(row)
+    return (row[klog.end() :] if klog else message_of(row)).strip()[:400]
+
+
+def log_needs(pods: Iterable[Obj], container: str, *, previous: bool = False) -> tuple[Log, ...]:
+    """Return the needs of the logs of one component's pods."""
+    found = []
+    for pod in pods:
+        names = [text(c, "name") for c in objects(pod, "spec", "containers")]
+        chosen = container if container in names else (names or [container])[0]
+        found.append(Log(namespace_of(pod), name_of(pod), chosen, previous))
+    return tuple(found)
+
+
+def plain_logs(snapshot: Snapshot) -> tuple[Log, ...]:
+    """Return the logs under plain names that a recording holds."""
+    return tuple(need for need in PLAIN if need.pod in snapshot.logged(need.namespace, need.container))
+
+
+def read_component_logs(snapshot: Snapshot, needs: Iterable[Log]) -> tuple[ComponentLog, ...]:
+    """Read the logs that were seen, and the journals of machines."""
+    found = []
+    for need in dict.fromkeys((*needs, *plain_logs(snapshot))):
+        log = snapshot.log(need.namespace, need.pod, need.container, need.previous)
+        if log.seen:
+            source = need.pod + (" (previous)" if need.previous else "")
+            found.append(read_component_log(source, log.text, snapshot.now))
+    for journal in snapshot.node_logs():
+        found.append(read_component_log(journal.node or journal.source, journal.text, snapshot.now))
+    return tuple(found)
+
+
+def component_of(pod: Obj) -> str:
+    """Return the label that names a pod's component, under any of the keys that distributions use."""
+    marks = labels(pod, "metadata", "labels")
+    return next((marks[k] for k in ("component", "k8s-app", "app", "app.kubernetes.io/name") if k in marks), "")

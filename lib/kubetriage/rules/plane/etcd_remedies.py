@@ -1,0 +1,179 @@
+"""What ends an etcd incident: in come etcd's own last words or the kind of its end, out go fixes for this machine."""
+
+from __future__ import annotations
+
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
+from kubetriage.rules.plane.case import Case
+from kubetriage.rules.plane.control_plane_pods import Stopped
+from kubetriage.rules.plane.figure_format import names
+from kubetriage.values.commands import kubectl, shell
+from kubetriage.values.fields import text
+from kubetriage.values.patterns import lazy
+from kubetriage.values.times import format_time
+
+# Words of etcd 3.4 to 3.6 with which a member ends itself (server/storage, raft, embed, etcdmain), by what ends that.
+_CLASSES = (
+    (
+        "damaged",
+        lazy(
+            r"tocommit\(\d+\) is out of range|failed to recover v3 backend|crc mismatch|unexpected EOF|walpb|"
+            r"snapshot file|corrupt|invalid database|page \d+|freepages|database file (?:is )?(?:damaged|not found)|"
+            r"failed to find \[?database|snap: file"
+        ),
+    ),
+    ("removed", lazy(r"has been permanently removed|removed from the cluster|member not found|was removed")),
+    (
+        "bootstrapped",
+        lazy(
+            r"already been bootstrapped|cluster ID mismatch|data-dir is in use|discovery failed|member count is unequal"
+        ),
+    ),
+    ("address", lazy(r"address already in use|cannot assign requested address|bind:|no such host")),
+    ("disk full", lazy(r"no space left on device")),
+    ("certificate", lazy(r"x509|tls:|certificate|private key|\.crt|\.pem|\.key\b")),
+    ("rights", lazy(r"permission denied|operation not permitted|read-only file system|no such file")),
+    ("quota", lazy(r"database space exceeded|etcdserver: no space")),
+)
+
+
+def end_class(words: str) -> str:
+    """Name the kind of an end by etcd's words; empty when none fits."""
+    return next((kind for kind, pattern in _CLASSES if pattern.search(words)), "")
+
+
+def _remove_and_add(members: list[str], case: Case) -> Fix:
+    pod = next((m for m in case.members if m.name not in members and m.namespace), None)
+    etcdctl = ["exec", pod.name, "--", "etcdctl"] if pod else []
+    commands = (
+        (
+            kubectl(*etcdctl, "member", "list", "-w", "table", namespace=pod.namespace),
+            kubectl(*etcdctl, "member", "remove", "MEMBER-ID", namespace=pod.namespace),
+            kubectl(*etcdctl, "member", "add", "NAME", "--peer-urls=https://ADDRESS:2380", namespace=pod.namespace),
+        )
+        if pod
+        else (shell("etcdctl", "member", "list", "-w", "table"), shell("etcdctl", "member", "remove", "MEMBER-ID"))
+    )
+    return Fix(
+        f"While a majority of other members lives: remove {names(members)} from the cluster, move its data directory"
+        " away, and add it again as a new member.",
+        actor=Actor.CLUSTER,
+        commands=commands,
+    )
+
+
+def member_fixes(words: str, members: list[str], case: Case) -> tuple[Fix, ...]:
+    """Return what ends this kind of end."""
+    machine, kind = case.machine, end_class(words)
+    data = machine.path("etcd_data") or "etcd's data directory"
+    alone = len(case.members) <= len(members)
+    log = Fix("Read etcd's last words on its machine.", actor=Actor.NODE, commands=machine.lines("container log"))
+    if kind == "damaged":
+        restore = Fix(
+            f"No other member is left: copy {data} away first, then restore the newest snapshot"
+            " (etcdutl snapshot restore).",
+            actor=Actor.CLUSTER,
+        )
+        return (restore if alone else _remove_and_add(members, case), log)
+    if kind in ("removed", "bootstrapped"):
+        return (_remove_and_add(members, case), log)
+    texts = {
+        "address": "Another process holds etcd's address, or the machine's address changed: compare the listen and"
+        " advertise URLs of etcd's manifest with the machine's own addresses.",
+        "disk full": f"Free the disk under {data}: logs and images first, never files of etcd.",
+        "certificate": "Renew etcd's certificates, then restart etcd and the API server.",
+        "rights": f"Give etcd back what it may not open: owner and mode of {data}, a read-only mount, a missing file.",
+        "quota": "Compact, defragment and disarm the NOSPACE alarm.",
+    }
+    if kind == "certificate":
+        return (Fix(texts[kind], actor=Actor.CLUSTER, commands=machine.rows("certificates")), log)
+    if kind in texts:
+        return (Fix(texts[kind], actor=Actor.NODE, commands=machine.lines("disk") if kind != "quota" else ()), log)
+    return (log,)
+
+
+def unseen_fixes(case: Case) -> tuple[Fix, ...]:
+    """Return how to look at an etcd that the API server cannot show, and what to do then."""
+    machine = case.machine
+    if machine.managed:
+        return (
+            Fix(
+                "The provider runs this etcd: give its support the time and the failing checks. Change nothing"
+                " meanwhile.",
+                actor=Actor.CLOUD,
+            ),
+        )
+    look = (
+        *machine.lines("container log"),
+        shell("curl", "-s", "http://127.0.0.1:2381/metrics"),
+        shell("etcdctl", "endpoint", "status", "--cluster", "-w", "table"),
+    )
+    hosts = names([text(m.pod, "spec", "nodeName") or m.name for m in case.members]) or "etcd's machines"
+    return (
+        Fix(f"Look at etcd itself on {hosts}: only its machine can tell.", actor=Actor.NODE, commands=look),
+        Fix(
+            "Start the members that do not run; check the data disk (mounted, not full), etcd's certificates and the"
+            " network between members (port 2380)."
+        ),
+        Fix(
+            "Do not restart the API server: it would lose the watch cache that still answers. Restore from a snapshot"
+            " only when the data of a majority is lost."
+        ),
+    )
+
+
+def stopped_by_kubelet(code: str, link: str, stopped: Stopped, case: Case, whole: bool) -> Finding:
+    """Report static pods that end by a signal together: their kubelet stops them, they do not fail."""
+    machine = case.machine
+    first = stopped.pods[0]
+    parts = names([p.component for p in stopped.pods], 4)
+    evidence = [p.evidence() for p in stopped.pods[:4]]
+    for reason in ("SandboxChanged", "Killing"):
+        event = next((e for e in reversed(stopped.events) if e.reason == reason), None)
+        if event is not None:
+            evidence.append(event.evidence())
+    member = next((m for m in case.members if m.name == first.name), None)
+    log = (member.previous or member.log) if member else None
+    if log is not None and log.signalled is not None:
+        evidence.append(Evidence("log", first.name, log.quotes.get("signal", ""), format_time(log.signalled)))
+    drivers = (
+        shell("ssh", machine.address, f"sudo grep -i cgroupDriver {machine.path('kubelet_config')}"),
+        shell("ssh", machine.address, "sudo grep -n SystemdCgroup /etc/containerd/config.toml"),
+        shell("ssh", machine.address, "stat -fc %T /sys/fs/cgroup"),
+    )
+    return Finding(
+        code,
+        Severity.ERROR if whole else Severity.WARNING,
+        Confidence.LIKELY,
+        Ref("Node", "", stopped.node),
+        f"The kubelet of {stopped.node} stops and re-creates its static pods again and again ({parts};"
+        f" {first.restarts} restarts of {first.component}): they end by SIGTERM, not by a fault of their own.",
+        tuple(evidence[:8]),
+        (
+            RuledOut("a fault of etcd's data", "it started, elected a leader and ended cleanly on a signal"),
+            RuledOut("OOMKilled", "no exit was an out-of-memory kill"),
+        ),
+        (
+            Fix(
+                "Compare the cgroup drivers first: the kubelet's and the container runtime's must both be systemd on"
+                " cgroup v2.",
+                actor=Actor.NODE,
+                commands=drivers if machine.row["tools"] == "systemd" else machine.lines("kubelet log"),
+            ),
+            Fix(
+                "If containerd has SystemdCgroup = false: set it to true in /etc/containerd/config.toml, then restart"
+                " both.",
+                actor=Actor.NODE,
+                commands=(*machine.lines("runtime restart"), *machine.lines("kubelet restart")),
+            )
+            if machine.row["tools"] == "systemd"
+            else Fix("Read why in the kubelet's log.", actor=Actor.NODE, commands=machine.lines("kubelet log")),
+            Fix(
+                "If they agree, the kubelet's log tells why (sandbox, probe, manifest rewritten); leave etcd's data"
+                " alone.",
+                actor=Actor.NODE,
+                commands=machine.lines("kubelet log"),
+            ),
+        ),
+        ("kubectl get events -n kube-system --field-selector reason=SandboxChanged",),
+        {"link": link, "members": [p.name for p in stopped.pods], "node": stopped.node},
+    )
