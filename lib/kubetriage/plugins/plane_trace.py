@@ -152,7 +152,7 @@ def _header(case: Case, links: tuple[chain.Link, ...]) -> tuple[tuple[str, str],
     counted = [f"{n} {state}" for state in states if (n := sum(link.state == state for link in links))]
     rows = [("LINKS", ", ".join(counted))]
     if case.members:
-        rows.append(("ETCD", f"{sum(m.window is not None for m in case.members)} of {len(case.members)} members read"))
+        rows.append(("ETCD", f"{sum(m.window is not None for m in case.members)} of {len(case.members)} read"))
     window = max([w.seconds for w in (case.api, *(m.window for m in case.members)) if w], default=0.0)
     rows.append(("WINDOW", f"{window:.0f}s" if window else "one sample"))
     rows.append(("LISTS", "watch cache (resourceVersion=0)" if case.snapshot.source == "cluster" else "dump"))

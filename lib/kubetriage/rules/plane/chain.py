@@ -299,9 +299,7 @@ def blind_spots(case: Case, found: tuple[Finding, ...], chain: tuple[Link, ...])
     spots = []
     unseen = [link.name for link in chain if link.state == UNSEEN]
     if unseen:
-        spots.append(
-            NotSeen(f"{', '.join(unseen)}", "a fault there would not show; see the table of links", decides=True)
-        )
+        spots.append(NotSeen(f"{', '.join(unseen)}", "a fault there would not show", decides=True))
     for member in case.members:
         if member.unread:
             spots.append(NotSeen(f"log of etcd member {member.name}", member.unread))

@@ -105,15 +105,11 @@ def unseen_fixes(case: Case) -> tuple[Fix, ...]:
     look = (
         *machine.lines("container log"),
         shell("curl", "-s", "http://127.0.0.1:2381/metrics"),
-        shell("etcdctl", "endpoint", "status", "--cluster", "-w", "table"),
     )
     hosts = names([text(m.pod, "spec", "nodeName") or m.name for m in case.members]) or "etcd's machines"
     return (
         Fix(f"Look at etcd itself on {hosts}: only its machine can tell.", actor=Actor.NODE, commands=look),
-        Fix(
-            "Start the members that do not run; check the data disk (mounted, not full), etcd's certificates and the"
-            " network between members (port 2380)."
-        ),
+        Fix("Start what does not run; check its data disk, its certificates, and port 2380 between members."),
         Fix(
             "Do not restart the API server: it would lose the watch cache that still answers. Restore from a snapshot"
             " only when the data of a majority is lost."
