@@ -89,6 +89,8 @@ class Raw:
     """For Prometheus text: keep only lines that begin with one of these while streaming; empty keeps all."""
     timeout: float = field(default=0.0, compare=False)
     """Own time limit of this read in seconds; 0 uses the request time-out."""
+    accept: str = field(default="", compare=False)
+    """Media types for the header ``Accept``; empty: JSON."""
 
     def __str__(self) -> str:
         """Name the path for people."""

@@ -143,6 +143,7 @@ class Snapshot:
     interrupted: bool = False
     """The user ended the reading early; what was not read by then is unseen."""
     _objects: dict[str, dict[tuple[str, str], Obj]] = field(default_factory=dict)
+    _others: dict[tuple[str, str, str, str], Obj] = field(default_factory=dict)
     _namespaces: dict[str, Mapping[str, tuple[Obj, ...]]] = field(default_factory=dict)
     _event_index: Mapping[str, Sequence[Obj]] | None = None
     _forms: dict[tuple[str, str, str], tuple[Form, ...]] = field(default_factory=dict)
@@ -168,6 +169,12 @@ class Snapshot:
     def add_form(self, obj: Obj, form: Form) -> None:
         """Remember that an object was put together from a printed form; what several forms show adds up."""
         self._forms[_identity(obj)] = (*self._forms.get(_identity(obj), ()), form)
+
+    def add_other(self, obj: Obj) -> None:
+        """Add an object of a custom kind that ``values.resources`` does not know."""
+        key = (text(obj, "apiVersion").rpartition("/")[0], text(obj, "kind"), namespace_of(obj), name_of(obj))
+        self._others[key] = obj
+        self._derived.clear()
 
     def add_list(self, need: List, items: Iterable[Obj]) -> None:
         """Add the whole answer to a list, shaped as the need says."""
@@ -273,6 +280,11 @@ class Snapshot:
         if self._presumes(resource, namespace):
             return Listing(items, True, presumed=True)
         return Listing(items, False, Why.NOT_IN_DUMP.value if self.source != "cluster" else "not read")
+
+    @property
+    def others(self) -> tuple[Obj, ...]:
+        """Objects of custom kinds that ``values.resources`` does not know, as a dump held them."""
+        return tuple(self._others.values())
 
     def events(self, namespace: str, uid: str, name: str = "", kind: str = "") -> Listing:
         """List the events of one object, chosen by ``involvedObject.uid``.

@@ -88,6 +88,7 @@ class Api:
         limit: float,
         compressed: bool = False,
         patient: bool = True,
+        accept: str = "",
     ) -> Reply[T]:
         """Send one GET and give its body to ``take(status, pieces)``.
 
@@ -101,7 +102,7 @@ class Api:
         while True:
             generation = self._renewed
             try:
-                reply = self._once(target, take, call, compressed)
+                reply = self._once(target, take, call, compressed, accept)
             except NoAnswerError as error:
                 dropped += 1
                 if error.failure.status or error.failure.why is Why.TIMEOUT or not isinstance(error, _DroppedError):
@@ -117,7 +118,9 @@ class Api:
                 continue
             return reply
 
-    def _once(self, target: str, take: Callable[[int, Iterator[bytes]], T], call: Call, compressed: bool) -> Reply[T]:
+    def _once(
+        self, target: str, take: Callable[[int, Iterator[bytes]], T], call: Call, compressed: bool, accept: str = ""
+    ) -> Reply[T]:
         import urllib3
 
         left = call.left
@@ -127,7 +130,7 @@ class Api:
         headers = urllib3.HTTPHeaderDict()
         for key, value in self._session.headers():
             headers.add(key, value)
-        headers.add("Accept", "application/json, */*")
+        headers.add("Accept", accept or "application/json, */*")
         headers.add("Accept-Encoding", "gzip" if compressed else "identity")
         begun = time.monotonic()
         received = 0

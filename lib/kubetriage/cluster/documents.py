@@ -9,7 +9,7 @@ from typing import Any
 
 from kubetriage.cluster.errors import DumpError
 from kubetriage.values.fields import Obj, text
-from kubetriage.values.resources import BY_KIND, Resource
+from kubetriage.values.resources import Resource, resource_of_kind
 
 MAX_FILE = 1024 * 1024 * 1024
 """Bytes of one file of objects."""
@@ -148,9 +148,20 @@ def _one(item: Any, assumed: Resource | None) -> Iterator[tuple[Resource, dict[s
         yield resource, item
 
 
+def other_objects(document: Any) -> Iterator[dict[str, Any]]:
+    """Yield the objects of custom kinds that this suite does not know, in a document as :func:`api_objects` reads it."""
+    items = document if isinstance(document, list) else [document]
+    if isinstance(document, Mapping) and isinstance(document.get("items"), list):
+        items = document["items"]
+    for item in items:
+        if not isinstance(item, dict) or resource_of(item) is not None:
+            continue
+        # Core kinds without a table entry (PodTemplate) lead nowhere; custom ones have a group with a dot.
+        custom = "." in text(item, "apiVersion").rpartition("/")[0]
+        if custom and text(item, "kind") and text(item, "metadata", "name"):
+            yield item
+
+
 def resource_of(obj: Obj) -> Resource | None:
     """Return the resource of an object by kind and API group; None for what this suite does not read."""
-    resource = BY_KIND.get(text(obj, "kind"))
-    if resource is None:
-        return None
-    return resource if text(obj, "apiVersion").rpartition("/")[0] == resource.group else None
+    return resource_of_kind(text(obj, "apiVersion").rpartition("/")[0], text(obj, "kind"))

@@ -366,7 +366,9 @@ class LiveReader:
 
         begun = time.monotonic()
         limit = need.timeout or self._session.timeout
-        reply = self._api.get(quoted_path(need.path), [], chosen, call, limit=limit, compressed=True, patient=False)
+        reply = self._api.get(
+            quoted_path(need.path), [], chosen, call, limit=limit, compressed=True, patient=False, accept=need.accept
+        )
         if reply.status == 401 and "/proxy/" not in need.path:
             raise unauthorized()
         if reply.status in (401, 403, 404):

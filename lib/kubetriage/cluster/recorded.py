@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from kubetriage.cluster.coverage import COVERAGE, restore
-from kubetriage.cluster.documents import MAX_FILE, api_objects, parse_documents
+from kubetriage.cluster.documents import MAX_FILE, api_objects, other_objects, parse_documents
 from kubetriage.cluster.errors import DumpError
 from kubetriage.cluster.logtext import decode_log, tail_of
 from kubetriage.cluster.secrets import strip
@@ -143,7 +143,8 @@ class RecordedReader:
 
     def _open_capture(self, root: Path) -> Snapshot:
         now = parse_time((root / "captured-at").read_text(encoding="utf-8", errors="replace").strip())
-        lists = list(_capture_lists(root))
+        others: list[Obj] = []
+        lists = list(_capture_lists(root, others))
         snapshot = Snapshot(
             now=now or _newest((item for _, items in lists for item in items), [root]),
             source=str(self._path),
@@ -151,6 +152,8 @@ class RecordedReader:
         )
         for need, items in lists:
             snapshot.add_list(need, [strip(need.resource, item) for item in items])
+        for item in others:
+            snapshot.add_other(item)
         sampled = False
         for file in _files(root):
             parts = file.relative_to(root).parts
@@ -226,6 +229,9 @@ class RecordedReader:
                 if not found.namespaced and where:
                     continue
                 snapshot.add(found.plural, strip(found.plural, obj))
+            for other in other_objects(document):
+                count += 1
+                snapshot.add_other(other)
         if place and whole and any(_is_list(d) for d in documents):
             snapshot.add_shaped(List(place[0].plural, place[1]), (), 0)
         return count
@@ -292,12 +298,16 @@ def _files(root: Path) -> Iterator[Path]:
                 yield file
 
 
-def _capture_lists(root: Path) -> Iterator[tuple[List, list[Obj]]]:
+def _capture_lists(root: Path, others: list[Obj]) -> Iterator[tuple[List, list[Obj]]]:
+    """Yield the lists of a capture; what is of a custom kind that no resource describes goes to ``others``."""
     for file in _files(root):
         parts = file.relative_to(root).parts
-        if file.suffix != ".json" or len(parts) > 2 or parts[0] == "raw" or file.stem not in BY_PLURAL:
+        if file.suffix != ".json" or len(parts) > 2 or parts[0] == "raw":
             continue
         documents = parse_documents(file.read_bytes(), str(file))
+        if file.stem not in BY_PLURAL:
+            others.extend(o for d in documents for o in other_objects(d))
+            continue
         if not documents:
             raise DumpError(f"{file}: empty")
         yield List(file.stem, parts[0] if len(parts) == 2 else ""), objects(documents[0], "items")

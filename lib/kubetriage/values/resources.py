@@ -16,7 +16,7 @@ class Resource:
     """One API resource."""
 
     plural: str
-    """Name in URLs and dumps (``replicasets``)."""
+    """Name in snapshots and dumps (``replicasets``); ``NAME.GROUP`` where an earlier resource has the plain name."""
     kind: str
     group: str
     """API group, empty for the core group."""
@@ -31,12 +31,27 @@ class Resource:
         return f"{self.group}/{self.versions[0]}" if self.group else self.versions[0]
 
     @property
+    def path_name(self) -> str:
+        """Name in URLs: the plural without a group."""
+        return self.plural.partition(".")[0]
+
+    @property
     def qualified(self) -> str:
         """Name as the API server writes it in errors (``deployments.apps``)."""
-        return f"{self.plural}.{self.group}" if self.group else self.plural
+        return f"{self.path_name}.{self.group}" if self.group else self.plural
+
+    @property
+    def custom(self) -> bool:
+        """It comes with a CustomResourceDefinition or an aggregated API server, so a cluster may not serve it."""
+        return "." in self.group and (not self.group.endswith(".k8s.io") or self.group in _ADDED)
 
 
 _GATEWAY = "gateway.networking.k8s.io"
+_ISTIO = "networking.istio.io"
+_TRAEFIK = "traefik.io"
+_TRAEFIK_OLD = "traefik.containo.us"
+"""Traefik's group until 2.10; 3.0 no longer reads it."""
+_ADDED = (_GATEWAY, "policy.networking.k8s.io")
 
 RESOURCES: tuple[Resource, ...] = (
     Resource("pods", "Pod", "", ("v1",), short=("po",)),
@@ -68,6 +83,10 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("gateways", "Gateway", _GATEWAY, ("v1", "v1beta1"), short=("gtw",)),
     Resource("httproutes", "HTTPRoute", _GATEWAY, ("v1", "v1beta1")),
     Resource("grpcroutes", "GRPCRoute", _GATEWAY, ("v1", "v1alpha2")),
+    Resource("tlsroutes", "TLSRoute", _GATEWAY, ("v1", "v1alpha3", "v1alpha2")),
+    Resource("tcproutes", "TCPRoute", _GATEWAY, ("v1alpha2", "v1")),
+    Resource("udproutes", "UDPRoute", _GATEWAY, ("v1alpha2", "v1")),
+    Resource("backendtlspolicies", "BackendTLSPolicy", _GATEWAY, ("v1", "v1alpha3"), short=("btlspolicy",)),
     Resource("referencegrants", "ReferenceGrant", _GATEWAY, ("v1beta1", "v1"), short=("refgrant",)),
     Resource("adminnetworkpolicies", "AdminNetworkPolicy", "policy.networking.k8s.io", ("v1alpha1",), False, ("anp",)),
     Resource(
@@ -85,6 +104,45 @@ RESOURCES: tuple[Resource, ...] = (
         "ciliumclusterwidenetworkpolicies", "CiliumClusterwideNetworkPolicy", "cilium.io", ("v2",), False, ("ccnp",)
     ),
     Resource("peerauthentications", "PeerAuthentication", "security.istio.io", ("v1", "v1beta1"), short=("pa",)),
+    Resource("authorizationpolicies", "AuthorizationPolicy", "security.istio.io", ("v1", "v1beta1"), short=("ap",)),
+    Resource("virtualservices", "VirtualService", _ISTIO, ("v1", "v1beta1", "v1alpha3"), short=("vs",)),
+    Resource("destinationrules", "DestinationRule", _ISTIO, ("v1", "v1beta1", "v1alpha3"), short=("dr",)),
+    Resource("serviceentries", "ServiceEntry", _ISTIO, ("v1", "v1beta1", "v1alpha3"), short=("se",)),
+    Resource(f"gateways.{_ISTIO}", "Gateway", _ISTIO, ("v1", "v1beta1", "v1alpha3"), short=("gw",)),
+    Resource("routes", "Route", "route.openshift.io", ("v1",)),
+    Resource("httpproxies", "HTTPProxy", "projectcontour.io", ("v1",), short=("proxy", "proxies")),
+    *(
+        Resource(plural if group == _TRAEFIK else f"{plural}.{group}", kind, group, ("v1alpha1",))
+        for group in (_TRAEFIK, _TRAEFIK_OLD)
+        for plural, kind in (
+            ("ingressroutes", "IngressRoute"),
+            ("ingressroutetcps", "IngressRouteTCP"),
+            ("ingressrouteudps", "IngressRouteUDP"),
+            ("middlewares", "Middleware"),
+            ("middlewaretcps", "MiddlewareTCP"),
+        )
+    ),
+    Resource("certificates", "Certificate", "cert-manager.io", ("v1",), short=("cert", "certs")),
+    Resource("certificaterequests", "CertificateRequest", "cert-manager.io", ("v1",)),
+    Resource("orders", "Order", "acme.cert-manager.io", ("v1",)),
+    Resource("challenges", "Challenge", "acme.cert-manager.io", ("v1",)),
+    Resource("ipaddresspools", "IPAddressPool", "metallb.io", ("v1beta1",)),
+    Resource("l2advertisements", "L2Advertisement", "metallb.io", ("v1beta1",)),
+    Resource("bgpadvertisements", "BGPAdvertisement", "metallb.io", ("v1beta1",)),
+    Resource(
+        "ciliumloadbalancerippools", "CiliumLoadBalancerIPPool", "cilium.io", ("v2", "v2alpha1"), False, ("ippools",)
+    ),
+    Resource(
+        "ciliuml2announcementpolicies",
+        "CiliumL2AnnouncementPolicy",
+        "cilium.io",
+        ("v2alpha1",),
+        False,
+        ("l2announcement",),
+    ),
+    Resource("ciliumbgpclusterconfigs", "CiliumBGPClusterConfig", "cilium.io", ("v2", "v2alpha1"), False, ("cbgpc",)),
+    Resource("ciliumbgppeeringpolicies", "CiliumBGPPeeringPolicy", "cilium.io", ("v2alpha1",), False, ("bgpp",)),
+    Resource("targetgroupbindings", "TargetGroupBinding", "elbv2.k8s.aws", ("v1beta1",)),
     Resource("storageclasses", "StorageClass", "storage.k8s.io", ("v1",), False, ("sc",)),
     Resource("volumeattachments", "VolumeAttachment", "storage.k8s.io", ("v1",), False),
     Resource("csinodes", "CSINode", "storage.k8s.io", ("v1",), False),
@@ -107,11 +165,21 @@ RESOURCES: tuple[Resource, ...] = (
 )
 
 BY_PLURAL = {r.plural: r for r in RESOURCES}
-BY_KIND = {r.kind: r for r in RESOURCES}
+BY_KIND = {r.kind: r for r in reversed(RESOURCES)}
+"""By kind; where two groups have the kind, the resource with the plain name."""
+_BY_GROUP_AND_KIND = {(r.group, r.kind): r for r in RESOURCES}
+_GROUP_BEFORE = {("", "Route"): "route.openshift.io", ("extensions", "Ingress"): "networking.k8s.io"}
+"""Groups that kinds had before: OpenShift 3 wrote ``apiVersion: v1``."""
 _BY_NAME = {
     name: r
     for r in reversed(RESOURCES)
-    for name in (*r.short, r.kind.lower(), r.plural, *((f"{r.kind.lower()}.{r.group}", r.qualified) if r.group else ()))
+    for name in (
+        *r.short,
+        r.kind.lower(),
+        r.path_name,
+        r.plural,
+        *((f"{r.kind.lower()}.{r.group}", r.qualified) if r.group else ()),
+    )
 }
 
 
@@ -125,10 +193,15 @@ def find_resource(name: str) -> Resource | None:
     found = _BY_NAME.get(key)
     if found is None and key.count(".") > 1:
         head, version, group = key.split(".", 2)
-        candidate = _BY_NAME.get(head)
-        if candidate and candidate.group == group and version in candidate.versions:
+        candidate = _BY_NAME.get(f"{head}.{group}")
+        if candidate and version in candidate.versions:
             found = candidate
     return found
+
+
+def resource_of_kind(group: str, kind: str) -> Resource | None:
+    """Return the resource of a kind in an API group; None when this suite does not read it."""
+    return _BY_GROUP_AND_KIND.get((_GROUP_BEFORE.get((group, kind), group), kind))
 
 
 def api_path(resource: Resource, namespace: str = "", name: str = "", version: str = "") -> str:
@@ -137,7 +210,7 @@ def api_path(resource: Resource, namespace: str = "", name: str = "", version: s
     parts = ["/apis", resource.group, served] if resource.group else ["/api", served]
     if resource.namespaced and namespace:
         parts += ["namespaces", namespace]
-    parts.append(resource.plural)
+    parts.append(resource.path_name)
     if name:
         parts.append(name)
     return "/".join(parts)
