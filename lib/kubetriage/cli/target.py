@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from kubetriage.plugins import Plugin, Target
+from kubetriage.plugins import ANY_KIND, Plugin, Target
 from kubetriage.values.resources import BY_PLURAL, Resource, find_resource
 
 _MIXED = (
@@ -67,6 +67,8 @@ def _slashed(word: str, plugin: Plugin) -> Target:
     if not kind or not name:
         raise click.UsageError("arguments in resource/name form must have a single resource and name")
     resource = find_resource(kind)
+    if resource is None and plugin.accepts_any_kind:
+        return Target(ANY_KIND, word)
     if resource is None:
         raise click.UsageError(f'the server doesn\'t have a resource type "{kind}"')
     return Target(_accepted(resource, plugin).plural, name)

@@ -149,7 +149,7 @@ def _one(item: Any, assumed: Resource | None) -> Iterator[tuple[Resource, dict[s
 
 
 def other_objects(document: Any) -> Iterator[dict[str, Any]]:
-    """Yield the objects of custom kinds that this suite does not know, in a document as :func:`api_objects` reads it."""
+    """Yield the objects of custom kinds that this suite does not know, in what :func:`api_objects` reads."""
     items = document if isinstance(document, list) else [document]
     if isinstance(document, Mapping) and isinstance(document.get("items"), list):
         items = document["items"]

@@ -40,12 +40,17 @@ class Option:
     """One-letter form with its dash, for example ``-f``."""
 
 
+ANY_KIND = "any"
+"""Resource of a :class:`Target` whose kind no table knows; its name is ``TYPE/NAME`` as typed."""
+
+
 @dataclass(frozen=True)
 class Target:
     """One object that the user named."""
 
     resource: str
-    """Plural resource name; ``url`` for a URL or host where the plugin accepts one."""
+    """Plural resource name; ``url`` for a URL or host where the plugin accepts one, :data:`ANY_KIND` for a kind that
+    is not known."""
     name: str
 
 
@@ -123,6 +128,8 @@ class Plugin:
     rules: tuple[ModuleType, ...] = ()
     """All its rule modules (``CODE`` or ``CODES``, docstring), in the order of the documentation."""
     accepts_urls: bool = False
+    accepts_any_kind: bool = False
+    """TYPE/NAME may name a kind that ``values.resources`` does not know."""
     scan_without_target: bool = True
     """A call without arguments scans the namespace; otherwise it is a usage error."""
     watches: tuple[str, ...] = ()

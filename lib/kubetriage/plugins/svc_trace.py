@@ -7,25 +7,37 @@ from dataclasses import replace
 
 from kubetriage.model import Diagnosis, NotSeen, Severity
 from kubetriage.needs import Get, List, Need
-from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
+from kubetriage.plugins import ANY_KIND, Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, not_seen, target_error
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.service import RULES
+from kubetriage.rules.service.api_discovery import DISCOVERY, find_kind, served_group, serves
 from kubetriage.rules.service.case import Options, Trace
 from kubetriage.rules.service.client_policies import client_ref
 from kubetriage.rules.service.client_symptoms import SYMPTOMS
 from kubetriage.rules.service.cluster_view import WORKLOADS, Backend, World
+from kubetriage.rules.service.custom_entrances import (
+    ROUTER_PLURALS,
+    CustomEntrance,
+    custom_entrances,
+    find_custom,
+    kind_need,
+)
+from kubetriage.rules.service.entrance_controllers import controller_selector, own_selector
 from kubetriage.rules.service.gateway_objects import GATEWAY_NAME_LABEL, GROUP, ROUTE_KINDS, Route
 from kubetriage.rules.service.hop_table import judge
-from kubetriage.rules.service.ingress_entrances import CONTROLLER_SELECTOR, Entrance
+from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.ingress_objects import Ingress
+from kubetriage.rules.service.mesh_gateways import MESH_GATEWAYS, MeshGateway
 from kubetriage.rules.service.pod_health import representatives, unready
 from kubetriage.rules.service.routes_to_target import (
     address_trace,
     all_routes,
+    custom_trace,
     gateway_trace,
     ingress_trace,
+    mesh_gateway_trace,
     missing_port,
     pod_trace,
     read_address,
@@ -36,21 +48,24 @@ from kubetriage.rules.service.routes_to_target import (
 from kubetriage.rules.service.scan_shapes import scanned_node, scanned_pod
 from kubetriage.rules.service.trace_answer import diagnosis
 from kubetriage.rules.service.trace_reads import (
-    GROUPS,
     client_needs,
+    custom_list_needs,
+    custom_needs,
     dns_needs,
     elsewhere_needs,
     entrance_needs,
+    front_needs,
     gateway_needs,
+    mesh_gateway_needs,
     mesh_needs,
     other_policy_needs,
     route_needs,
-    served,
+    routes_served,
     service_needs,
     upward_needs,
 )
-from kubetriage.rules.shapes import events_of_pods, without_managed_fields
-from kubetriage.snapshot import Snapshot
+from kubetriage.rules.shapes import events_of_pods, lean_node, without_managed_fields
+from kubetriage.snapshot import Lookup, Snapshot, State
 from kubetriage.values.fields import labels, name_of, namespace_of, objects, uid_of
 from kubetriage.values.resources import BY_PLURAL
 from kubetriage.values.selectors import field_selector_matches, label_selector_matches
@@ -74,7 +89,7 @@ def options_of(request: Request) -> Options:
 
 def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     """Say what to read: the target, then what it leads to, down to the pods and up to the entrances."""
-    yield GROUPS
+    yield DISCOVERY
     world, options = World(snapshot), options_of(request)
     if request.is_scan:
         yield from _scan_needs(world, request)
@@ -91,9 +106,20 @@ def _target_needs(world: World, request: Request, target: Target, options: Optio
     if target.resource == "url":
         yield from _address_needs(world, target.name, options, namespace)
         return
-    if target.resource != "services":
+    if target.resource == ANY_KIND:
+        word, _, name = target.name.partition("/")
+        kind = find_kind(snapshot, word)
+        if kind is not None:
+            yield kind_need(kind, namespace, name)
+    elif target.resource != "services":
         yield Get(target.resource, namespace, target.name)
-    found = snapshot.get(target.resource, namespace, target.name)
+        for plural in namesakes(target.resource):
+            if snapshot.get(target.resource, namespace, target.name).absent and serves(snapshot, plural):
+                yield Get(plural, namespace, target.name)
+    target = resolved(snapshot, namespace, target)
+    found = (
+        Lookup(State.FOUND) if target.resource == ANY_KIND else snapshot.get(target.resource, namespace, target.name)
+    )
     if target.resource == "services":
         yield from service_needs(world, namespace, target.name, options)
         yield from upward_needs(world, namespace)
@@ -104,9 +130,11 @@ def _target_needs(world: World, request: Request, target: Target, options: Optio
         yield from upward_needs(world, namespace)
         for backend in services_for(world, Pod(found.obj)):
             yield from service_needs(world, namespace, backend.name, options)
-    elif target.resource == "gateways" and served(snapshot, GROUP):
-        for plural in ROUTE_KINDS:
+    elif target.resource == "gateways" and served_group(snapshot, GROUP):
+        for plural in routes_served(snapshot):
             yield List(plural)
+    elif target.resource == MESH_GATEWAYS:
+        yield List("virtualservices")
     trace = _trace(world, request, target, options)
     if trace is not None:
         yield from _way_needs(world, trace, options)
@@ -119,6 +147,10 @@ def _way_needs(world: World, trace: Trace, options: Options) -> Iterator[Need]:
         yield from route_needs(world, route, options)
     for entry in trace.gateways:
         yield from gateway_needs(entry)
+    for custom in trace.customs:
+        yield from custom_needs(world, custom, options)
+    for gateway in trace.mesh_gateways:
+        yield from mesh_gateway_needs(gateway)
     for backend in trace.backends:
         yield from service_needs(world, backend.namespace, backend.name, options)
 
@@ -129,8 +161,9 @@ def _address_needs(world: World, words: str, options: Options, namespace: str) -
         yield from service_needs(world, *address.in_cluster, options)
     else:
         yield List("ingresses", shape=without_managed_fields)
-        if served(world.snapshot, GROUP):
-            for plural in (*ROUTE_KINDS, "gateways"):
+        yield from custom_list_needs(world.snapshot, "")
+        if served_group(world.snapshot, GROUP):
+            for plural in (*routes_served(world.snapshot), "gateways"):
                 yield List(plural)
     trace = address_trace(world, address, options, namespace)
     short = address.short(namespace)
@@ -148,10 +181,29 @@ def _quiet_needs(world: World, request: Request, target: Target, options: Option
     yield from dns_needs()
     trace = _trace(world, request, target, options)
     if trace is not None:
-        yield from mesh_needs(trace.backends)
+        yield from mesh_needs(world.snapshot, trace.backends)
         yield from elsewhere_needs(trace.backends)
         if trace.ingresses:
-            yield List("pods", "", CONTROLLER_SELECTOR)
+            yield List("pods", "", controller_selector())
+            for selector in {own_selector(e.known) for e in trace.ingresses if e.known is not None} - {""}:
+                yield List("pods", "", selector)
+        if any(e.class_source == "none" and not e.default_classes for e in trace.ingresses):
+            yield List("nodes", cached=True, shape=lean_node)
+        yield from front_needs(trace)
+
+
+def namesakes(resource: str) -> tuple[str, ...]:
+    """Return the resources of other API groups that kubectl may mean by the same TYPE."""
+    name = BY_PLURAL[resource].path_name
+    return tuple(p for p in (*ROUTER_PLURALS, MESH_GATEWAYS) if p != resource and BY_PLURAL[p].path_name == name)
+
+
+def resolved(snapshot: Snapshot, namespace: str, target: Target) -> Target:
+    """Return the target in the API group that has it: ``gateway/x`` may be Istio's."""
+    if target.resource in (ANY_KIND, "url") or not snapshot.get(target.resource, namespace, target.name).absent:
+        return target
+    found = (p for p in namesakes(target.resource) if snapshot.get(p, namespace, target.name).found)
+    return Target(next(found, target.resource), target.name)
 
 
 def _trace(world: World, request: Request, target: Target, options: Options) -> Trace | None:
@@ -162,9 +214,18 @@ def _trace(world: World, request: Request, target: Target, options: Options) -> 
         return None if trace.backends[0].lookup.unseen else trace
     if target.resource == "url":
         return address_trace(world, read_address(target.name), options, namespace)
+    if target.resource == ANY_KIND:
+        word, _, name = target.name.partition("/")
+        custom = find_custom(world, namespace, word, name, find_kind(world.snapshot, word))
+        return custom_trace(world, custom, options) if custom is not None else None
+    target = resolved(world.snapshot, namespace, target)
     found = world.snapshot.get(target.resource, namespace, target.name)
     if not found.found:
         return None
+    if target.resource in ROUTER_PLURALS:
+        return custom_trace(world, CustomEntrance(world, found.obj), options)
+    if target.resource == MESH_GATEWAYS:
+        return mesh_gateway_trace(world, MeshGateway(world, namespace, target.name), options)
     if target.resource == "ingresses":
         return ingress_trace(world, Ingress(found.obj), options)
     if target.resource in ROUTE_KINDS:
@@ -184,8 +245,9 @@ def _scan_needs(world: World, request: Request) -> Iterator[Need]:
         yield List(plural, namespace, shape=without_managed_fields)
     yield List("pods", namespace, shape=scanned_pod())
     yield List("ingressclasses")
-    if served(snapshot, GROUP):
-        for plural in (*ROUTE_KINDS, "gateways", "referencegrants"):
+    yield from custom_list_needs(snapshot, namespace)
+    if served_group(snapshot, GROUP):
+        for plural in (*routes_served(snapshot), "gateways", "referencegrants"):
             yield List(plural, namespace, shape=without_managed_fields)
         yield List("gatewayclasses")
     backends = _scanned(world, request)
@@ -203,7 +265,7 @@ def _scan_needs(world: World, request: Request) -> Iterator[Need]:
                 if use.lookup.unseen:
                     yield Get("secrets", use.ref.namespace, use.ref.name)
     if entrances:
-        yield List("pods", "", CONTROLLER_SELECTOR)
+        yield List("pods", "", controller_selector())
     troubled = [p for b in backends for p in representatives(b)[:1]]
     pending = [b for b in backends if _is_pending(b)]
     # The events of all namespaces are most of a large cluster; a fault needs those beside it.
@@ -266,6 +328,9 @@ def _scan_traces(world: World, request: Request, options: Options) -> Iterator[t
     for route in all_routes(world, request.namespace):
         if label_selector_matches(request.selector, labels(route.raw, "metadata", "labels")):
             yield route_trace(world, route, options), _UPPER_HOPS
+    for custom in custom_entrances(world, request.namespace):
+        if label_selector_matches(request.selector, labels(custom.raw, "metadata", "labels")):
+            yield custom_trace(world, custom, options), _UPPER_HOPS
 
 
 # Answers.
@@ -293,9 +358,21 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
             diagnoses.append(diagnosis(trace, _gaps(world, request, target, options), judge(trace)))
         elif target.resource == "url":
             errors.append(_unserved(world, target.name))
+        elif target.resource == ANY_KIND:
+            errors.append(_unknown_kind(world, target.name))
         else:
             errors.append(target_error(snapshot, target, request.namespace))
     return Answer(tuple(diagnoses), tuple(errors))
+
+
+def _unknown_kind(world: World, words: str) -> str:
+    word, _, name = words.partition("/")
+    kind = find_kind(world.snapshot, word)
+    if kind is not None:
+        return f'Error from server (NotFound): {kind.plural}.{kind.group} "{name}" not found'
+    if world.snapshot.source == "cluster":
+        return f'error: the cluster serves no kind "{word}" that svc-trace could read'
+    return f'error: svc-trace does not know the kind "{word}", and {world.snapshot.source} holds no {word}/{name}'
 
 
 def _unserved(world: World, words: str) -> str:
@@ -304,7 +381,9 @@ def _unserved(world: World, words: str) -> str:
     if not listing.complete:
         return f"error: cannot tell what serves {words}: {listing.why}"
     hosts = sorted(
-        {h for raw in listing.items for h in Ingress(raw).hosts} | {h for r in all_routes(world) for h in r.hostnames}
+        {h for raw in listing.items for h in Ingress(raw).hosts}
+        | {h for r in all_routes(world) for h in r.hostnames}
+        | {h for c in custom_entrances(world) for h in c.all_links.hosts}
     )
     known = f"; hosts that are served: {', '.join(hosts[:5])}" if hosts else ""
     return f"error: no Ingress or Route serves {address.host}{address.path}{known}"
@@ -323,7 +402,7 @@ def _gaps(world: World, request: Request, target: Target, options: Options) -> t
 
 _WORDS = {
     str(List("ingresses")): "ingresses of other namespaces (who else claims the host)",
-    str(List("pods", "", CONTROLLER_SELECTOR)): "pods of ingress controllers (whether one runs, and may pass)",
+    str(List("pods", "", controller_selector())): "pods of ingress controllers (whether one runs, and may pass)",
     str(List("pods", "", GATEWAY_NAME_LABEL)): "pods of Gateways (whether they may pass)",
 }
 
@@ -356,7 +435,8 @@ PLUGIN = Plugin(
         ("Diagnose a dump from a colleague", "kubectl svc-trace web --from ./dump"),
     ),
     default_resource="services",
-    resources=("services", "ingresses", "httproutes", "grpcroutes", "gateways", "pods"),
+    resources=("services", "ingresses", *ROUTE_KINDS, "gateways", "pods", *ROUTER_PLURALS, MESH_GATEWAYS),
+    accepts_any_kind=True,
     watches=("services", "endpointslices", "pods", "ingresses"),
     plan=plan,
     diagnose=diagnose,

@@ -13,6 +13,8 @@ class Symptom:
     """Causes that show so."""
     excludes: str
     """Which hops it clears, and why."""
+    headless: frozenset[str] = frozenset()
+    """Causes that show so only where a headless Service is on the way."""
 
 
 _NOTHING_BEHIND = (
@@ -34,7 +36,12 @@ _CERTIFICATES = (
     "TLSCertificateNotYetValid",
     "TLSHostMismatch",
 )
+_REFUSED_OR_LOST = (
+    "IngressRejected",
+    "MeshRouteInvalid",
+)
 _NOT_ROUTED = (
+    *_REFUSED_OR_LOST,
     "IngressClassNotFound",
     "IngressClassNotSet",
     "IngressControllerNotFound",
@@ -55,7 +62,15 @@ SYMPTOMS: dict[str, Symptom] = {
     ),
     "timeout": Symptom(
         frozenset(
-            ("NetworkPolicyBlocks", "NetworkPolicyRestricts", "NoLocalEndpoints", "LoadBalancerPending", "DNSNotReady")
+            (
+                "NetworkPolicyBlocks",
+                "NetworkPolicyRestricts",
+                "NoLocalEndpoints",
+                "LoadBalancerPending",
+                "LoadBalancerNotAnnounced",
+                "ProxyProtocolMismatch",
+                "DNSNotReady",
+            )
         ),
         "A timeout excludes a wrong targetPort, a closed port and a Service without endpoints: those are refused at "
         "once.",
@@ -63,18 +78,49 @@ SYMPTOMS: dict[str, Symptom] = {
     "nxdomain": Symptom(
         frozenset(("ServiceNotFound", "ExternalNameInvalid", "DNSNotReady", "NoEndpoints", "NoPods")),
         "The name does not resolve, so no hop after DNS was reached; a ClusterIP Service resolves even without "
-        "endpoints.",
+        "endpoints, a headless one and its pods only while they are ready.",
+        frozenset(("PodsNotReady", "PodsCrashing", "SomePodsNotReady", "PodsTerminating", "SelectorMismatch")),
     ),
     "404": Symptom(
-        frozenset((*_NOT_ROUTED, "ExternalNameInvalid", "SelectorTooBroad")),
+        frozenset(
+            (
+                *_NOT_ROUTED,
+                # Traefik and Contour drop a rule whose Service, port or endpoints they cannot find.
+                "BackendServiceNotFound",
+                "BackendPortNotFound",
+                "NoEndpoints",
+                "ExternalNameInvalid",
+                "SelectorTooBroad",
+            )
+        ),
         "A 404 is an HTTP answer: network and DNS work; no rule matched, the wrong rule did, or the program said it.",
     ),
     "502": Symptom(
-        frozenset(("TargetPortMismatch", "ProtocolMismatch", "SelectorTooBroad", "PodsCrashing", "MeshMTLSMismatch")),
+        frozenset(
+            (
+                "TargetPortMismatch",
+                "ProtocolMismatch",
+                "SelectorTooBroad",
+                "PodsCrashing",
+                "MeshMTLSMismatch",
+                "LoadBalancerHealthCheckFailed",
+                "NetworkPolicyBlocks",
+            )
+        ),
         "The proxy in front has an endpoint and could not speak with it: host, path and Service were found.",
     ),
     "503": Symptom(
-        frozenset((*_NOTHING_BEHIND, "BackendServiceNotFound", "BackendPortNotFound", "MeshMTLSMismatch")),
+        frozenset(
+            (
+                *_NOTHING_BEHIND,
+                *_REFUSED_OR_LOST,
+                "BackendServiceNotFound",
+                "BackendPortNotFound",
+                "MeshMTLSMismatch",
+                "MeshSubsetNotFound",
+                "LoadBalancerHealthCheckFailed",
+            )
+        ),
         "The proxy in front found the rule and no endpoint to use: host, path, class and certificate are right.",
     ),
     "504": Symptom(
@@ -83,18 +129,68 @@ SYMPTOMS: dict[str, Symptom] = {
         "a 503.",
     ),
     "tls": Symptom(
-        frozenset((*_CERTIFICATES, "MeshMTLSMismatch", "ExternalNameInvalid", "HostPathConflict")),
+        frozenset(
+            (
+                *_CERTIFICATES,
+                "MeshMTLSMismatch",
+                "ExternalNameInvalid",
+                "HostPathConflict",
+                "ProxyProtocolMismatch",
+                "ProtocolMismatch",
+            )
+        ),
         "The handshake fails at the entrance, before any Service or pod is asked.",
     ),
     "reset": Symptom(
-        frozenset(("MeshMTLSMismatch", "PodsCrashing", "SomePodsNotReady", "ProtocolMismatch", "PodsTerminating")),
+        frozenset(
+            (
+                "MeshMTLSMismatch",
+                "MeshAuthorizationDenied",
+                "PodsCrashing",
+                "SomePodsNotReady",
+                "ProtocolMismatch",
+                "PodsTerminating",
+                "ProxyProtocolMismatch",
+            )
+        ),
         "A reset comes from an open connection: DNS, routing and policies let it through.",
+    ),
+    "400": Symptom(
+        frozenset(("ProxyProtocolMismatch", "ProtocolMismatch", "TargetPortMismatch", "SelectorTooBroad")),
+        "A 400 comes from a server that cannot read the request: plain HTTP on a TLS port, an unexpected PROXY header, "
+        "or the program's own check. The way to that server works.",
+    ),
+    "403": Symptom(
+        frozenset(("MeshAuthorizationDenied", "IngressRejected", "SelectorTooBroad", "HostPathConflict")),
+        "A 403 is an HTTP answer: a proxy's authorization or the program said it. NetworkPolicies drop packets, they "
+        "answer nothing.",
+    ),
+    "421": Symptom(
+        frozenset(
+            ("TLSHostMismatch", "HostPathConflict", "RouteHostnameMismatch", "MeshRouteInvalid", "ExternalNameInvalid")
+        ),
+        "A 421 says that the request's host is not one of this connection: hosts that share a certificate or address "
+        "while another rule serves them, or the wrong host name sent on.",
+    ),
+    "499": Symptom(
+        frozenset(
+            (
+                "NetworkPolicyBlocks",
+                "NetworkPolicyRestricts",
+                "NoLocalEndpoints",
+                "SomePodsNotReady",
+                "SelectorTooBroad",
+                "TargetPortMismatch",
+            )
+        ),
+        "A 499 is the proxy's note that the client left before the answer came: the backend was slow, or its packets "
+        "were dropped, for longer than the client waits.",
     ),
 }
 """By the value of ``--symptom``."""
 
 
-def fits(symptom: str, cause: str) -> bool:
+def fits(symptom: str, cause: str, *, headless: bool = False) -> bool:
     """Tell whether a cause shows as this symptom; everything fits no symptom."""
     known = SYMPTOMS.get(symptom)
-    return known is None or cause in known.causes
+    return known is None or cause in known.causes or (headless and cause in known.headless)

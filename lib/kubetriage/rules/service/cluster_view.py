@@ -308,6 +308,11 @@ class Backend:
         return Place("NetworkPolicy", self.ref, "mesh")
 
     @property
+    def authorization_place(self) -> Place:
+        """The row of the mesh's authorization policies around the pods."""
+        return Place("NetworkPolicy", self.ref, "authorization")
+
+    @property
     def address_place(self) -> Place:
         """The row of the Service's external address."""
         return Place("Service", self.ref, "address")

@@ -16,8 +16,20 @@ from kubetriage.values.fields import Obj, condition, dig, mapping, namespace_of,
 GROUP = "gateway.networking.k8s.io"
 GATEWAY_NAME_LABEL = "gateway.networking.k8s.io/gateway-name"
 """Implementations put it on the pods that they run for a Gateway (GEP-1762)."""
-ROUTE_KINDS = {"httproutes": "HTTPRoute", "grpcroutes": "GRPCRoute"}
-_PROTOCOL_KINDS = {"HTTP": ("HTTPRoute", "GRPCRoute"), "HTTPS": ("HTTPRoute", "GRPCRoute")}
+ROUTE_KINDS = {
+    "httproutes": "HTTPRoute",
+    "grpcroutes": "GRPCRoute",
+    "tlsroutes": "TLSRoute",
+    "tcproutes": "TCPRoute",
+    "udproutes": "UDPRoute",
+}
+_PROTOCOL_KINDS = {
+    "HTTP": ("HTTPRoute", "GRPCRoute"),
+    "HTTPS": ("HTTPRoute", "GRPCRoute"),
+    "TLS": ("TLSRoute", "TCPRoute"),
+    "TCP": ("TCPRoute",),
+    "UDP": ("UDPRoute",),
+}
 """Route kinds that a listener takes unless allowedRoutes.kinds says otherwise (SupportedKinds of the spec)."""
 
 
@@ -170,7 +182,7 @@ class RouteBackend:
 
 @dataclass(frozen=True)
 class Route(ApiObject):
-    """One HTTPRoute or GRPCRoute."""
+    """One Route of any kind."""
 
     raw: Obj
     kind: str

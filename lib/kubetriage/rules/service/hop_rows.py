@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import crossings
 from kubetriage.rules.service.cluster_view import Backend, Place
+from kubetriage.rules.service.custom_entrances import CustomEntrance, port_of
 from kubetriage.rules.service.gateway_routes import Entry, Path
 from kubetriage.rules.service.hop_faults import plural
 from kubetriage.rules.service.ingress_entrances import Entrance
+from kubetriage.rules.service.mesh_authorization import AUTHORIZATION, action_of, policies_on
+from kubetriage.rules.service.mesh_gateways import MeshGateway, mesh_gateways_of
 from kubetriage.rules.service.mesh_policies import in_mesh, mode_in_force
+from kubetriage.rules.service.outside_clients import outside_crossings
 from kubetriage.rules.service.policies_around_pods import admissions, isolated, others, policies_of
 from kubetriage.rules.service.service_endpoints import ServicePort, find_port
 from kubetriage.rules.service.tls_secrets import SecretUse
-from kubetriage.values.fields import objects, text
+from kubetriage.values.fields import name_of, number, objects, text, texts
 from kubetriage.values.times import format_time
 
 
@@ -35,15 +39,27 @@ class Draft:
 
 def drafts_of(trace: Trace) -> Iterator[Draft]:
     """Yield the rows of a trace, from the pods up to the outside."""
-    users = tuple(e.place for e in trace.ingresses) + tuple(r.place for r in trace.routes)
+    users = (
+        *(e.place for e in trace.ingresses),
+        *(r.place for r in trace.routes),
+        *(c.place for c in trace.customs),
+    )
     for backend in trace.backends:
         yield from _backend_drafts(trace, backend, users)
     for entrance in trace.ingresses:
         yield from _ingress_drafts(entrance)
     for route in trace.routes:
         yield _route_draft(trace, route)
+    for custom in trace.customs:
+        yield _custom_draft(trace, custom)
+        for use in custom.secrets:
+            yield _secret_draft(use)
     for entry in trace.gateways:
         yield from _gateway_drafts(entry)
+    for gateway in trace.mesh_gateways:
+        yield _mesh_gateway_draft(gateway)
+        for use in gateway.secrets:
+            yield _secret_draft(use)
     for backend in trace.services:
         if backend.type == "LoadBalancer":
             given = objects(backend.service, "status", "loadBalancer", "ingress")
@@ -90,30 +106,47 @@ def _ingress_drafts(entrance: Entrance) -> Iterator[Draft]:
     yield Draft(
         entrance.address_place,
         f"{entrance.name} address",
-        shown or "none published (normal without a load balancer)",
+        shown or _no_address(entrance),
         "",
-        (entrance.class_place,) if not shown else (),
+        (entrance.class_place, entrance.place) if not shown else (),
     )
+
+
+def _no_address(entrance: Entrance) -> str:
+    known = entrance.known
+    if known is not None and known.address_always:
+        return "none published"
+    return "none published (usual where the controller has no load balancer)"
 
 
 def _class_draft(entrance: Entrance) -> Draft:
     ingress, place = entrance.ingress, entrance.class_place
     named = ingress.any_class
     listing = entrance.world.listing("ingressclasses")
+    if not entrance.class_object and entrance.known is not None and entrance.known.classless:
+        return Draft(place, shown_class(named), f"served by the platform ({entrance.known.controller})")
     if not listing.complete and not entrance.class_object:
         return Draft(place, f"ingressclass/{named or '<none>'}", "", listing.why)
-    shown = f"ingressclass/{named}" if named else "no class"
+    shown = shown_class(named)
     if entrance.class_source == "annotation" and not entrance.class_object:
-        return Draft(place, shown, "named by the legacy annotation, which needs no IngressClass object")
+        said = "named by the legacy annotation, which needs no IngressClass object"
+        return Draft(place, shown, said + _pods_said(entrance))
     if not entrance.class_object:
-        return Draft(place, shown, "served by the cloud provider" if named else "watched without a class")
-    said = f"controller {entrance.controller}"
-    pods = entrance.controller_pods
-    if pods:
-        said += f", {sum(p.ready for p in pods)}/{plural(len(pods), 'pod')} ready"
-    elif ingress.addresses:
+        return Draft(place, shown, "watched without a class")
+    said = f"controller {entrance.controller}" + _pods_said(entrance)
+    if ingress.addresses and not entrance.controller_pods:
         said += "; an address is published, so a controller took it up"
     return Draft(place, shown, said)
+
+
+def shown_class(name: str) -> str:
+    """Write the class of an Ingress for people."""
+    return f"ingressclass/{name}" if name else "no class"
+
+
+def _pods_said(entrance: Entrance) -> str:
+    pods = entrance.controller_pods
+    return f", {sum(p.ready for p in pods)}/{plural(len(pods), 'controller pod')} ready" if pods else ""
 
 
 def _secret_draft(use: SecretUse) -> Draft:
@@ -139,6 +172,36 @@ def _route_draft(trace: Trace, route: Path) -> Draft:
     needs = [row for b, port in found if b.lookup.found for row in _rows_of(b, b.port_numbered(port))]
     needs += [p for _, entry in route.parents for p in (entry.class_place, entry.place)]
     return Draft(route.place, route.shown, f"{hosts} to {leads or '<none>'}", gap, tuple(dict.fromkeys(needs)))
+
+
+def _custom_draft(trace: Trace, custom: CustomEntrance) -> Draft:
+    hosts = ", ".join(custom.all_links.hosts[:3]) or "*"
+    leads = ", ".join(
+        (f"svc/{r.name}" if r.name else r.host) + (f":{r.port}" if r.port is not None else "")
+        for r in custom.links.services[:3]
+    )
+    said = f"{hosts} to {leads or '<none>'}"
+    unseen = next((b for _, b in custom.backends if b.lookup.unseen), None)
+    gap = f"svc/{unseen.name} not seen: {unseen.lookup.why}" if unseen is not None else ""
+    if not custom.judged:
+        gap = f"not evaluated: {custom.kind}/{custom.name}; {said}"
+    needs = [row for r, b in custom.backends if b.lookup.found for row in _rows_of(b, port_of(r, b))]
+    needs += [g.place for _, g in mesh_gateways_of(trace.world, custom)]
+    return Draft(custom.place, custom.shown, said, gap, tuple(dict.fromkeys(needs)))
+
+
+def _mesh_gateway_draft(gateway: MeshGateway) -> Draft:
+    if not gateway.lookup.found:
+        return Draft(gateway.place, gateway.shown, "not found", gateway.lookup.why if gateway.lookup.unseen else "")
+    servers = ", ".join(
+        f"{', '.join(texts(s, 'hosts')[:2])}:{number(s, 'port', 'number')}/{text(s, 'port', 'protocol')}"
+        for s in gateway.servers[:3]
+    )
+    listing = gateway.world.listing("pods")
+    if not gateway.pods and not listing.complete:
+        return Draft(gateway.place, gateway.shown, servers, f"pods {gateway.selector_text}: {listing.why}")
+    ready = sum(p.ready for p in gateway.pods)
+    return Draft(gateway.place, gateway.shown, f"{servers}; {ready}/{plural(len(gateway.pods), 'pod')} ready")
 
 
 def _gateway_drafts(entry: Entry) -> Iterator[Draft]:
@@ -194,6 +257,7 @@ def _backend_drafts(trace: Trace, backend: Backend, users: tuple[Place, ...]) ->
     yield _policy_draft(trace, backend)
     if any(in_mesh(p) for p in backend.pods):
         yield _mesh_draft(backend)
+        yield from _authorization_draft(backend)
 
 
 def _pods_draft(backend: Backend) -> Draft:
@@ -251,10 +315,23 @@ def _policy_draft(trace: Trace, backend: Backend) -> Draft:
     doubtful = next((c for c in crossings(trace, backend) if not c.allowed and not c.blocked), None)
     if doubtful is not None:
         return Draft(place, "networkpolicies", said, f"{doubtful.words}: cannot be told, {doubtful.decision.why}")
+    outside = next((c for c in outside_crossings(trace, backend) if not c.blocked), None)
+    if outside is not None:
+        cidrs = ", ".join(outside.blocks[:3])
+        return Draft(place, "networkpolicies", said, f"whether {cidrs} cover {outside.client.name} is not known")
     unknown = others(backend)
     if unknown:
         return Draft(place, "networkpolicies", said, f"{said}; not evaluated: {', '.join(unknown[:3])}")
     return Draft(place, "networkpolicies", said)
+
+
+def _authorization_draft(backend: Backend) -> Iterator[Draft]:
+    listing = backend.world.listing(AUTHORIZATION)
+    pod = next(p for p in backend.pods if in_mesh(p))
+    policies = policies_on(backend, pod)
+    if policies or not listing.complete:
+        shown = ", ".join(f"{name_of(p)} ({action_of(p)})" for p in policies[:3])
+        yield Draft(backend.authorization_place, AUTHORIZATION, shown, "" if listing.complete else listing.why)
 
 
 def _mesh_draft(backend: Backend) -> Draft:

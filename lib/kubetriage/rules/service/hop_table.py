@@ -9,8 +9,9 @@ from typing import Any, cast
 from kubetriage.model import Confidence, RuledOut, Severity
 from kubetriage.rules.service import RULES
 from kubetriage.rules.service.case import Trace
-from kubetriage.rules.service.client_symptoms import SYMPTOMS
+from kubetriage.rules.service.client_symptoms import fits as shows_as
 from kubetriage.rules.service.cluster_view import Backend, Place
+from kubetriage.rules.service.custom_entrances import port_of
 from kubetriage.rules.service.hop_faults import Fault, Proof
 from kubetriage.rules.service.hop_rows import Draft, drafts_of
 from kubetriage.rules.service.service_endpoints import ServicePort
@@ -96,6 +97,9 @@ def _ports_aside(trace: Trace) -> frozenset[Place]:
         for ref in route.backends:
             backend = trace.world.backend(ref.namespace, ref.name)
             used.setdefault(backend, set()).add(backend.port_numbered(ref.port))
+    for custom in trace.customs:
+        for named, backend in custom.backends:
+            used.setdefault(backend, set()).add(port_of(named, backend))
     return frozenset(
         backend.port_place(port)
         for backend, ports in used.items()
@@ -127,8 +131,8 @@ def _rank(trace: Trace, found: Fault) -> tuple[int, int]:
     """Order findings: what fits the symptom, then proven before inferred, broken before degraded, notes last."""
     if found.severity is Severity.NOTE:
         return 9, 9
-    symptom = SYMPTOMS.get(trace.options.symptom)
-    fits = 0 if symptom is None or found.cause in symptom.causes else 1
+    headless = any(b.headless for b in trace.services)
+    fits = 0 if shows_as(trace.options.symptom, found.cause, headless=headless) else 1
     # By proof, not by confidence: what a dump's layout makes merely likely is still a statement of the API.
     proven = found.proof != "inferred" and found.confidence is not Confidence.POSSIBLE
     if not found.urgent:

@@ -9,6 +9,13 @@ from typing import Literal
 from kubetriage.model import Ref
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.cluster_view import Backend, Place, World
+from kubetriage.rules.service.entrance_controllers import (
+    Controller,
+    controller_of_name,
+    controllers,
+    is_controller,
+    known_controller,
+)
 from kubetriage.rules.service.ingress_objects import (
     DEFAULT_CLASS_ANNOTATION,
     Ingress,
@@ -17,40 +24,10 @@ from kubetriage.rules.service.ingress_objects import (
     host_matches,
 )
 from kubetriage.rules.service.tls_secrets import SecretUse
-from kubetriage.values.fields import Obj, labels, name_of, objects, text, texts
+from kubetriage.values.fields import Obj, labels, name_of, text, texts
 
 ANNOTATION_PORT = "use-annotation"
 """Port name with which the AWS Load Balancer Controller marks a backend that an annotation defines (a redirect)."""
-PROVIDER_CLASSES = ("gce", "gce-internal")
-"""Classes that GKE serves without an IngressClass object (cloud.google.com/kubernetes-engine, ingress docs)."""
-CONTROLLER_LABELS: dict[str, str] = {
-    # By the prefix of IngressClass.spec.controller: value of app.kubernetes.io/name that the controller's own chart
-    # or manifest gives its pods.
-    "k8s.io/ingress-nginx": "ingress-nginx",
-    "nginx.org/ingress-controller": "nginx-ingress",
-    "traefik.io/ingress-controller": "traefik",
-    "haproxy.org/ingress-controller": "kubernetes-ingress",
-    "haproxy-ingress.github.io/controller": "haproxy-ingress",
-    "ingress.k8s.aws/alb": "aws-load-balancer-controller",
-    "ingress-controllers.konghq.com/kong": "kong",
-    "projectcontour.io/": "contour",
-    "getambassador.io/ingress-controller": "emissary-ingress",
-    "apisix.apache.org/apisix-ingress": "ingress-controller",
-    "ingress.cilium.io/ingress-controller": "cilium-operator",
-}
-OWN_PROXIES = (
-    "k8s.io/ingress-nginx",
-    "nginx.org/ingress-controller",
-    "traefik.io/ingress-controller",
-    "haproxy.org/ingress-controller",
-    "haproxy-ingress.github.io/controller",
-)
-"""Controllers whose own pods carry the requests."""
-PROVIDER_CONTROLLERS = ("k8s.io/ingress-gce", "networking.gke.io/", "azure/application-gateway", "openshift.io/")
-"""Controllers that run outside the cluster or outside of what a user sees."""
-NAME_LABEL = "app.kubernetes.io/name"
-CONTROLLER_SELECTOR = f"{NAME_LABEL} in ({','.join(sorted(set(CONTROLLER_LABELS.values())))})"
-
 ClassSource = Literal["field", "annotation", "none"]
 
 
@@ -145,15 +122,44 @@ class Entrance:
         return text(self.class_object, "spec", "controller")
 
     @cached_property
+    def known(self) -> Controller | None:
+        """What is known of its controller: by its class, by the name of the class, or by the cluster's platform."""
+        if self.controller:
+            return known_controller(self.controller)
+        if self.ingress.any_class:
+            return controller_of_name(self.ingress.any_class)
+        return self._platform
+
+    @property
+    def _platform(self) -> Controller | None:
+        """The controller of the platform that serves Ingresses without a class: GKE's."""
+        if self.default_classes:
+            return None
+        marks = [*self.ingress.annotations, *texts(self.ingress.raw, "metadata", "finalizers")]
+        events = self.world.snapshot.events(self.ingress.namespace, self.ref.uid, self.ingress.name, "Ingress").items
+        nodes = self.world.listing("nodes").items
+        gke = (
+            any(m.startswith("ingress.kubernetes.io/") or "networking.gke.io" in m for m in marks)
+            or any(text(e, "source", "component") == "loadbalancer-controller" for e in events)
+            or any(text(n, "metadata", "labels", "cloud.google.com/gke-nodepool") for n in nodes)
+        )
+        return next((c for c in controllers() if c.classless), None) if gke else None
+
+    @cached_property
     def controller_pods(self) -> tuple[Pod, ...]:
         """Pods that look like the controller of the class, as far as pods were read."""
-        if not self.controller:
+        controller, known = self.controller, self.known
+        if not controller and known is None:
             return ()
-        controller = self.controller
         return self.world.kept(
-            ("controller pods", controller),
-            lambda: tuple(p for p in self.world.pods("") if is_controller(p, controller)),
+            ("controller pods", controller, known and known.controller),
+            lambda: tuple(p for p in self.world.pods("") if is_controller(p, controller, known)),
         )
+
+    @property
+    def carriers(self) -> tuple[Pod, ...]:
+        """The pods that connect to its backends, as far as they were found; none where a load balancer does."""
+        return () if self.known is not None and self.known.balancer else self.controller_pods
 
     @cached_property
     def secrets(self) -> tuple[SecretUse, ...]:
@@ -185,17 +191,3 @@ def claims_on(world: World, host: str) -> list[tuple[Ingress, IngressPath]]:
         return found
 
     return world.kept("ingress claims", index).get(host.lower(), [])
-
-
-def is_controller(pod: Pod, controller: str) -> bool:
-    """Tell whether a pod runs the ingress controller with this ``spec.controller`` string."""
-    label = next((v for k, v in CONTROLLER_LABELS.items() if controller.startswith(k)), "")
-    if label and pod.labels.get(NAME_LABEL) == label:
-        # The chart's admission jobs and default backends carry the same name under another component.
-        return pod.labels.get("app.kubernetes.io/component", "controller") in ("controller", label, "ingress", "proxy")
-    for container in pod.containers:
-        words = [*texts(container.spec, "args"), *texts(container.spec, "command")]
-        words += [text(e, "value") for e in objects(container.spec, "env")]
-        if any(controller in w for w in words):
-            return True
-    return False

@@ -7,14 +7,16 @@ from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.selector_edits import selects
 from kubetriage.values.fields import Obj, labels, mapping, namespace_of, text
 
-_ROOT = "istio-system"
+ROOT_NAMESPACE = "istio-system"
 """Istio's root namespace unless the mesh configuration names another."""
 
 
 def in_mesh(pod: Pod) -> bool:
     """Tell whether a pod's connections go through the mesh: injected proxy or ambient mode."""
     return (
-        any(c.name == "istio-proxy" for c in pod.containers) or pod.labels.get("istio.io/dataplane-mode") == "ambient"
+        any(c.name == "istio-proxy" for c in pod.containers)
+        or pod.labels.get("istio.io/dataplane-mode") == "ambient"
+        or labels(pod.raw, "metadata", "annotations").get("ambient.istio.io/redirection") == "enabled"
     )
 
 
@@ -28,7 +30,9 @@ def mode_in_force(backend: Backend, pod: Pod, port: int | None) -> tuple[Obj, st
         if mode not in ("", "UNSET"):
             return policy, mode
     wide = [p for p in own if not mapping(p, "spec", "selector", "matchLabels")]
-    root = [p for p in policies if namespace_of(p) == _ROOT and not mapping(p, "spec", "selector", "matchLabels")]
+    root = [
+        p for p in policies if namespace_of(p) == ROOT_NAMESPACE and not mapping(p, "spec", "selector", "matchLabels")
+    ]
     for policy in (*workload, *wide, *root):
         mode = text(policy, "spec", "mtls", "mode")
         if mode not in ("", "UNSET"):

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.headless_peers import deadlock
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
 
 PODS_LOOKED_AT = 3
@@ -112,6 +113,10 @@ def pods_fault(code: str, backend: Backend, head: str, chosen: Iterable[Trouble]
         evidence.append(pod.fact("status", f"pod/{pod.name} STATUS", f"{pod.status_text()}, {pod.ready_text()} ready"))
         evidence.extend(group.finding.evidence[:3] if group.finding else _conditions(pod))
     workload = backend.workload(first)
+    circle = deadlock(backend, lead.cause)
+    if circle is not None:
+        evidence.extend(circle.evidence)
+        why += circle.words
     return fault(
         code,
         backend.pods_place,
@@ -121,7 +126,7 @@ def pods_fault(code: str, backend: Backend, head: str, chosen: Iterable[Trouble]
         proof="proven",
         confidence=Confidence.CONFIRMED,
         evidence=evidence,
-        fix=(lead.finding.fix if lead.finding else ())
+        fix=((circle.fix,) if circle is not None else ()) + (lead.finding.fix if lead.finding else ())
         or (Fix(f"Repair the pods of {workload.kind.lower()}/{workload.name} first; kubectl why-crash tells more"),),
         verify=(
             f"{backend.command} get pods -l {backend.selector_text}",

@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.case import Options, Trace
 from kubetriage.rules.service.cluster_view import Backend, World
+from kubetriage.rules.service.custom_entrances import CustomEntrance, custom_entrances, customs_to
 from kubetriage.rules.service.external_names import follow, in_cluster_target
 from kubetriage.rules.service.gateway_objects import ROUTE_KINDS, Route, hostnames_meet
 from kubetriage.rules.service.gateway_routes import Entry, Path
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.ingress_objects import Ingress, best_path, path_matches
+from kubetriage.rules.service.mesh_gateways import MeshGateway, mesh_gateways_of
 from kubetriage.rules.service.selector_edits import selector_edit, selects
 from kubetriage.values.fields import labels, name_of, namespace_of
 
@@ -50,7 +52,7 @@ def read_address(words: str) -> Address:
 
 
 def all_routes(world: World, namespace: str = "") -> Iterator[Route]:
-    """Yield the HTTPRoutes and GRPCRoutes that were read."""
+    """Yield the Routes of the Gateway API that were read."""
     for plural, kind in ROUTE_KINDS.items():
         for raw in world.listing(plural, namespace).items:
             yield Route(raw, kind)
@@ -84,7 +86,16 @@ def service_trace(world: World, namespace: str, name: str, options: Options) -> 
     chain, _ = follow(backend)
     backends = tuple(dict.fromkeys(chain)) if backend.is_external else (backend,)
     routes = routes_to(world, backend)
-    return Trace(world, backend.ref, backends, options, entrances_to(world, backend), routes, gateways_of(routes))
+    return Trace(
+        world,
+        backend.ref,
+        backends,
+        options,
+        entrances_to(world, backend),
+        routes,
+        gateways_of(routes),
+        customs_to(world, backend),
+    )
 
 
 def ingress_trace(world: World, ingress: Ingress, options: Options, wanted: Address | None = None) -> Trace:
@@ -100,6 +111,22 @@ def route_trace(world: World, route: Route, options: Options) -> Trace:
     path = Path(world, route)
     found = (world.backend(b.namespace, b.name) for b in path.backends if b.is_service)
     return Trace(world, route.ref, _each_once(found), options, (), (path,), gateways_of((path,)))
+
+
+def custom_trace(world: World, entrance: CustomEntrance, options: Options) -> Trace:
+    """Trace an object of a custom kind down to the pods of the Services that it names."""
+    found = _each_once(backend for _, backend in entrance.backends)
+    return Trace(world, entrance.ref, found, options, customs=(entrance,))
+
+
+def mesh_gateway_trace(world: World, gateway: MeshGateway, options: Options) -> Trace:
+    """Trace an Istio Gateway, and the VirtualServices that bind to it."""
+    key = (gateway.namespace, gateway.name)
+    customs = tuple(
+        c for c in custom_entrances(world) if any((g.namespace, g.name) == key for _, g in mesh_gateways_of(world, c))
+    )
+    found = _each_once(backend for c in customs for _, backend in c.backends)
+    return Trace(world, gateway.ref, found, options, customs=customs, asked_gateway=gateway)
 
 
 def gateway_trace(world: World, namespace: str, name: str, options: Options) -> Trace:
@@ -119,7 +146,8 @@ def pod_trace(world: World, pod: Pod, options: Options) -> Trace:
     backends = services_for(world, pod)
     entrances = tuple(e for b in backends for e in entrances_to(world, b))
     routes = tuple(r for b in backends for r in routes_to(world, b))
-    return Trace(world, pod.ref, backends, options, entrances, routes, gateways_of(routes))
+    customs = tuple(c for b in backends for c in customs_to(world, b))
+    return Trace(world, pod.ref, backends, options, entrances, routes, gateways_of(routes), customs)
 
 
 def services_for(world: World, pod: Pod) -> tuple[Backend, ...]:
@@ -172,7 +200,14 @@ def _entrance_for(world: World, address: Address, options: Options) -> Trace | N
             for kind, value in route.paths
         ):
             return route_trace(world, route, options)
+    for custom in custom_entrances(world):
+        if any(_covers(h, address.host) for h in custom.all_links.hosts):
+            return custom_trace(world, custom, options)
     return None
+
+
+def _covers(host: str, asked: str) -> bool:
+    return host.lower() == asked.lower() or (host.startswith("*.") and asked.lower().endswith(host[1:].lower()))
 
 
 def _each_once(found: Iterable[Backend | None]) -> tuple[Backend, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from kubetriage.model import Diagnosis, Lines, NotSeen, Section, Severity, Table
+from kubetriage.rules.service.api_discovery import traffic_kinds
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_symptoms import SYMPTOMS, fits
 from kubetriage.rules.service.hop_table import Verdict
@@ -16,7 +18,7 @@ def diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Diag
     """Put a judged trace into words: header, chain, table of hops, findings, and what was not seen."""
     head = next((f for f in verdict.faults if f.severity is not Severity.NOTE), None)
     symptom = trace.options.symptom
-    tail: list[Section] = [Lines("Symptom", tuple(_symptom_lines(symptom, verdict)))] if symptom else []
+    tail: list[Section] = [Lines("Symptom", tuple(_symptom_lines(trace, verdict)))] if symptom else []
     made = [t for b in trace.services for t in tried(trace, b)] if trace.options.probe else []
     if made:
         tail.append(Lines("Probe", tuple(f"{t.what}: {'ok' if t.answered else 'failed'}, {t.said}" for t in made)))
@@ -26,7 +28,7 @@ def diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Diag
         target=trace.target,
         summary=_summary(trace, verdict),
         findings=tuple(f.finding() for f in verdict.faults),
-        not_seen=(*gaps, *_keys_unseen(trace)),
+        not_seen=(*_deciding(gaps, verdict), *_unjudged(trace), *_keys_unseen(trace), *_outside(trace)),
         header=(("", head.cause if head is not None else "no fault seen" if dark else "ok"),),
         lead=_lead(trace, verdict),
         tail=tuple(tail),
@@ -42,6 +44,25 @@ def _lead(trace: Trace, verdict: Verdict) -> tuple[Section, ...]:
     lines = chain(trace, verdict)
     brief = Lines("Path", path(trace, verdict), brief=True)
     return (*((Lines("Chain", lines), brief) if lines else ()), *((table,) if rows else ()))
+
+
+def _deciding(gaps: tuple[NotSeen, ...], verdict: Verdict) -> Iterator[NotSeen]:
+    """Yield the gaps, and the rows of hops that were not seen and that no gap tells of: a fault may hide in each."""
+    for gap in gaps:
+        yield replace(gap, decides=True)
+    told = {gap.why for gap in gaps}
+    for row in verdict.rows:
+        if row.state == "not seen" and not any(why and why in row.evidence for why in told):
+            yield NotSeen(f"{row.object} (row {row.number})", row.evidence, decides=True)
+
+
+def _unjudged(trace: Trace) -> Iterator[NotSeen]:
+    """Yield the custom kinds of the cluster that may lead to the target and were not listed."""
+    left = traffic_kinds(trace.snapshot)[1]
+    if left:
+        names = ", ".join(f"{k.plural}.{k.group}" for k in left[:5])
+        more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+        yield NotSeen(f"objects of {names}{more}", "only a bounded number of custom kinds is listed")
 
 
 def _keys_unseen(trace: Trace) -> Iterator[NotSeen]:
@@ -65,13 +86,43 @@ def _summary(trace: Trace, verdict: Verdict) -> str:
     return f"Every hop to {name} is in order."
 
 
-def _symptom_lines(symptom: str, verdict: Verdict) -> Iterator[str]:
+def _symptom_lines(trace: Trace, verdict: Verdict) -> Iterator[str]:
+    symptom = trace.options.symptom
     yield f"{symptom}: {SYMPTOMS[symptom].excludes}"
+    headless = any(b.headless for b in trace.services)
     problems = [f for f in verdict.faults if f.severity is not Severity.NOTE]
-    if not any(fits(symptom, f.cause) for f in problems):
-        yield "Nothing that was seen explains it" + (
-            "; the faults above would show as something else." if problems else "."
+    found = dict.fromkeys(f.cause for f in problems if fits(symptom, f.cause, headless=headless))
+    if found:
+        yield f"Found for it: {', '.join(found)}."
+        return
+    yield "Nothing that was seen explains it" + (
+        "; the faults above would show as something else." if problems else "."
+    )
+    dark = [f"row {r.number} ({r.object})" for r in verdict.rows if r.state == "not seen"]
+    if dark:
+        yield f"Not seen, and may explain it: {', '.join(dark[:4])}."
+    for gap in _outside(trace):
+        yield f"Cannot be seen from here: {gap.what} ({gap.why})."
+
+
+_DROPPED = ("timeout", "504", "499", "refused", "reset")
+
+
+def _outside(trace: Trace) -> Iterator[NotSeen]:
+    """Name what no API of the cluster tells, where the symptom may come from it."""
+    if trace.options.symptom not in _DROPPED:
+        return
+    ports = [str(p.node_port) for b in trace.services for p in b.ports if p.node_port]
+    if ports:
+        words = f"firewalls and security groups before node port {', '.join(ports[:4])}"
+        yield NotSeen(
+            words, "they are outside the cluster; the range is 30000-32767 unless the API server says otherwise"
         )
+    client = trace.options.client
+    own = {(p.namespace, p.name) for b in trace.services for p in b.pods}
+    if client is not None and client.kind == "Pod" and (client.namespace, client.name) in own:
+        words = f"whether pod/{client.name} can reach itself through the Service (hairpin)"
+        yield NotSeen(words, "hairpin mode is set by the network plugin of its node")
 
 
 _BY_HAND = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 
 from kubetriage.model import Ref
@@ -10,17 +9,30 @@ from kubetriage.needs import Dial, Get, List, Log, Need, Raw
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.case import owner_needs
 from kubetriage.rules.service import service_endpoints as eps
-from kubetriage.rules.service.case import Options
+from kubetriage.rules.service.api_discovery import DISCOVERY, served_group, serves, traffic_kinds
+from kubetriage.rules.service.case import Options, Trace
 from kubetriage.rules.service.client_policies import DNS_NAMESPACE
 from kubetriage.rules.service.cluster_view import WORKLOADS, Backend, World, template_labels
+from kubetriage.rules.service.custom_entrances import ROUTER_PLURALS, CustomEntrance, kind_need
+from kubetriage.rules.service.entrance_controllers import controller_selector
 from kubetriage.rules.service.external_names import in_cluster_target
 from kubetriage.rules.service.gateway_objects import GATEWAY_NAME_LABEL, GROUP, ROUTE_KINDS
 from kubetriage.rules.service.gateway_routes import Entry, Path
-from kubetriage.rules.service.ingress_entrances import CONTROLLER_SELECTOR, Entrance
+from kubetriage.rules.service.headless_peers import governing_service
+from kubetriage.rules.service.ingress_entrances import Entrance
+from kubetriage.rules.service.load_balancer_state import (
+    SERVICE_LB_NAME,
+    LoadBalancerState,
+    addresses_of,
+    carriers_of_gateway,
+)
+from kubetriage.rules.service.mesh_authorization import AUTHORIZATION, policies_on
+from kubetriage.rules.service.mesh_gateways import MESH_GATEWAYS, MeshGateway, mesh_gateways_of
 from kubetriage.rules.service.mesh_policies import in_mesh
 from kubetriage.rules.service.pod_health import PODS_LOOKED_AT, representatives
 from kubetriage.rules.service.pod_listeners import pod_numbers, service_proxy, vouched
 from kubetriage.rules.service.policies_around_pods import OTHER_POLICY_APIS
+from kubetriage.rules.service.proxy_protocol import config_map_of, controllers_of
 from kubetriage.rules.service.selector_edits import selects
 from kubetriage.rules.service.tls_secrets import SecretUse
 from kubetriage.rules.shapes import lean_node, without_managed_fields
@@ -28,20 +40,7 @@ from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import objects, text
 from kubetriage.values.resources import BY_PLURAL
 
-GROUPS = Raw("/apis")
-"""The API groups that the cluster serves."""
-
-
-def served(snapshot: Snapshot, group: str) -> bool:
-    """Tell whether an API group is worth asking: it is served, or nobody knows."""
-    body = snapshot.body(GROUPS.path)
-    if body is None:
-        return snapshot.failure(GROUPS) is not None
-    try:
-        answer = json.loads(body.text)
-    except ValueError:
-        return True
-    return any(text(g, "name") == group for g in objects(answer, "groups"))
+ISTIO = "networking.istio.io"
 
 
 def service_needs(world: World, namespace: str, name: str, options: Options) -> Iterator[Need]:
@@ -71,12 +70,55 @@ def service_needs(world: World, namespace: str, name: str, options: Options) -> 
         yield List("endpointslices", namespace)
     if backend.local_policies:
         yield List("nodes", cached=True, shape=lean_node)
-    if backend.type == "LoadBalancer" and not objects(backend.service, "status", "loadBalancer", "ingress"):
+    if backend.type == "LoadBalancer":
+        yield from _balancer_needs(backend)
         yield List("events", namespace, fields=f"involvedObject.uid={backend.ref.uid}")
     if world.listing("networkpolicies", namespace).items:
         yield Get("namespaces", "", namespace)
     if options.probe:
         yield from probe_needs(backend)
+
+
+def _balancer_needs(backend: Backend) -> Iterator[Need]:
+    """Ask who gives load balancers their addresses: where one is missing, and what announces one of a pool."""
+    snapshot = backend.world.snapshot
+    if not addresses_of(backend.service):
+        yield List("services", shape=without_managed_fields)
+        yield List("pods", "", SERVICE_LB_NAME)
+        state = LoadBalancerState(backend)
+        for pod in state.proxy_pods[:1]:
+            if not pod.ready:
+                yield from evaluation.pod_needs(snapshot, pod)
+        pools: tuple[str, ...] = ("ipaddresspools", "ciliumloadbalancerippools")
+        if serves(snapshot, "ipaddresspools"):
+            yield List("pods", "", "app.kubernetes.io/name=metallb")
+    else:
+        pools = ("ipaddresspools", "l2advertisements", "bgpadvertisements")
+        pools += ("ciliuml2announcementpolicies", "ciliumbgpclusterconfigs", "ciliumbgppeeringpolicies")
+        if not snapshot.body(DISCOVERY.path):
+            pools = ()
+    for plural in pools:
+        if serves(snapshot, plural):
+            yield List(plural)
+
+
+def front_needs(trace: Trace) -> Iterator[Need]:
+    """Ask for what stands before the pods of a controller: their Services, their ConfigMap, their log."""
+    for pod in controllers_of(trace):
+        yield List("services", pod.namespace)
+        name = config_map_of(pod)
+        if name is not None:
+            yield Get("configmaps", *name)
+        for container in pod.containers[:1]:
+            yield Log(pod.namespace, pod.name, container.name)
+
+
+def gateway_service_needs(entry: Entry) -> Iterator[Need]:
+    """Ask for the Service that a controller made for a Gateway without an address."""
+    if entry.lookup.found and not entry.gateway.addresses:
+        yield List("services", entry.namespace)
+        for backend in carriers_of_gateway(entry.world, entry.namespace, entry.name):
+            yield from _balancer_needs(backend)
 
 
 def _pod_needs(backend: Backend) -> Iterator[Need]:
@@ -97,6 +139,9 @@ def _pod_needs(backend: Backend) -> Iterator[Need]:
         yield from evaluation.pod_needs(snapshot, pod)
     for pod in backend.pods[:PODS_LOOKED_AT]:
         yield from owner_needs(snapshot, pod.raw)
+    governing = governing_service(backend) if not backend.ready_pods else None
+    if governing is not None:
+        yield Get("services", governing.namespace, governing.name)
     yield from listener_needs(backend)
 
 
@@ -137,7 +182,7 @@ def probe_needs(backend: Backend) -> Iterator[Need]:
 def other_policy_needs(snapshot: Snapshot) -> Iterator[Need]:
     """Ask for the policies of other APIs that the cluster serves."""
     for plural in OTHER_POLICY_APIS:
-        if served(snapshot, BY_PLURAL[plural].group):
+        if serves(snapshot, plural):
             yield List(plural)
 
 
@@ -158,6 +203,7 @@ def client_needs(client: Ref | None) -> Iterator[Need]:
 def entrance_needs(world: World, entrance: Entrance, options: Options, *, alone: bool = True) -> Iterator[Need]:
     """Say what to read about one Ingress that is known; with ``alone`` also its backends."""
     ingress = entrance.ingress
+    yield List("events", ingress.namespace, fields=f"involvedObject.uid={ingress.ref.uid}")
     yield List("ingressclasses")
     yield List("ingresses", shape=without_managed_fields)
     for use in entrance.secrets:
@@ -168,7 +214,7 @@ def entrance_needs(world: World, entrance: Entrance, options: Options, *, alone:
             yield from service_needs(world, backend.namespace, backend.name, options)
     policies = any(world.listing("networkpolicies", b.namespace).items for b in backends)
     if not ingress.addresses or policies:
-        yield List("pods", "", CONTROLLER_SELECTOR)
+        yield List("pods", "", controller_selector())
 
 
 def secret_needs(use: SecretUse) -> Iterator[Need]:
@@ -201,6 +247,7 @@ def gateway_needs(entry: Entry) -> Iterator[Need]:
         yield List("gateways")
     if not entry.lookup.found:
         return
+    yield from gateway_service_needs(entry)
     yield Get("gatewayclasses", "", entry.gateway.class_name)
     if entry.class_lookup.absent:
         yield List("gatewayclasses")
@@ -213,15 +260,75 @@ def gateway_needs(entry: Entry) -> Iterator[Need]:
 def upward_needs(world: World, namespace: str) -> Iterator[Need]:
     """Ask for the Ingresses and Routes that may lead to the Services of a namespace."""
     yield List("ingresses", namespace)
-    if not served(world.snapshot, GROUP):
+    yield from custom_list_needs(world.snapshot, namespace)
+    if not served_group(world.snapshot, GROUP):
         return
     spaces = [namespace]
     yield List("referencegrants", namespace)
     for grant in world.listing("referencegrants", namespace).items:
         spaces += [text(f, "namespace") for f in objects(grant, "spec", "from") if text(f, "kind").endswith("Route")]
     for space in dict.fromkeys(s for s in spaces if s):
-        for plural in ROUTE_KINDS:
+        for plural in routes_served(world.snapshot):
             yield List(plural, space)
+
+
+def routes_served(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the Route resources of the Gateway API to ask for; of a dump those that every installation has."""
+    if snapshot.source != "cluster":
+        return ("httproutes", "grpcroutes")
+    return tuple(p for p in ROUTE_KINDS if serves(snapshot, p))
+
+
+def custom_list_needs(snapshot: Snapshot, namespace: str) -> Iterator[Need]:
+    """Ask for the objects of custom kinds that may lead to the Services of a namespace (empty: of all)."""
+    for plural in ROUTER_PLURALS:
+        if not serves(snapshot, plural):
+            continue
+        if BY_PLURAL[plural].group != ISTIO:
+            yield List(plural, namespace)
+            continue
+        # A VirtualService names Services of any namespace.
+        yield List(plural)
+        if namespace and snapshot.failure(List(plural)) is not None:
+            yield List(plural, namespace)
+    for kind in traffic_kinds(snapshot)[0]:
+        yield kind_need(kind, namespace)
+
+
+def custom_needs(world: World, custom: CustomEntrance, options: Options) -> Iterator[Need]:
+    """Say what to read about one object of a custom kind that is known."""
+    snapshot = world.snapshot
+    yield List("events", custom.namespace, fields=f"involvedObject.uid={custom.ref.uid}")
+    for _, backend in custom.backends:
+        yield from service_needs(world, backend.namespace, backend.name, options)
+    for ref in custom.links.services:
+        if ref.name and not custom.judged:
+            yield Get("services", ref.namespace, ref.name)
+        if not ref.name and serves(snapshot, "serviceentries"):
+            yield List("serviceentries")
+    for use in custom.secrets:
+        yield from secret_needs(use)
+    for _, gateway in mesh_gateways_of(world, custom):
+        yield from mesh_gateway_needs(gateway)
+    if custom.kind == "VirtualService" and serves(snapshot, "destinationrules"):
+        yield List("destinationrules")
+    if custom.is_traefik:
+        plural = "middlewares" if custom.group == "traefik.io" else f"middlewares.{custom.group}"
+        if serves(snapshot, plural):
+            yield List(plural, custom.namespace)
+    if custom.judged and custom.kind != "VirtualService":
+        yield List("pods", "", controller_selector())
+
+
+def mesh_gateway_needs(gateway: MeshGateway) -> Iterator[Need]:
+    """Say what to read about one Istio Gateway."""
+    yield Get(MESH_GATEWAYS, gateway.namespace, gateway.name)
+    if gateway.lookup.absent:
+        yield List(MESH_GATEWAYS)
+    if gateway.lookup.found and gateway.selector:
+        yield List("pods", "", gateway.selector_text)
+    for use in gateway.secrets:
+        yield from secret_needs(use)
 
 
 def dns_needs() -> Iterator[Need]:
@@ -230,10 +337,15 @@ def dns_needs() -> Iterator[Need]:
     yield List("endpointslices", DNS_NAMESPACE, f"{eps.SERVICE_NAME_LABEL}=kube-dns")
 
 
-def mesh_needs(backends: Iterable[Backend]) -> Iterator[Need]:
+def mesh_needs(snapshot: Snapshot, backends: Iterable[Backend]) -> Iterator[Need]:
     """Ask for the mesh's policies where a pod on the way is in the mesh."""
-    if any(in_mesh(p) for b in backends for p in b.pods):
-        yield List("peerauthentications")
+    meshed = [(b, p) for b in backends for p in b.pods if in_mesh(p)]
+    for plural in ("peerauthentications", AUTHORIZATION, "destinationrules") if meshed else ():
+        if serves(snapshot, plural) or plural == "peerauthentications":
+            yield List(plural)
+    for backend, pod in meshed[:1]:
+        if policies_on(backend, pod) and any(c.name == "istio-proxy" for c in pod.containers):
+            yield Log(pod.namespace, pod.name, "istio-proxy")
 
 
 def elsewhere_needs(backends: Iterable[Backend]) -> Iterator[Need]:

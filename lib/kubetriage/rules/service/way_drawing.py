@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend, Place
+from kubetriage.rules.service.custom_entrances import port_of
 from kubetriage.rules.service.hop_faults import plural
 from kubetriage.rules.service.hop_table import Row, Verdict
+from kubetriage.rules.service.mesh_gateways import mesh_gateways_of
 from kubetriage.rules.service.service_endpoints import ServicePort
 
 
@@ -77,6 +79,16 @@ def _ways(trace: Trace, broken: Row | None) -> Iterator[list[Part]]:
                 yield [*gateways[:1], *parts]
         if not route.backends:
             yield [*gateways[:1], (route.shown, (route.place,))]
+    for custom in trace.customs:
+        above = [(g.shown, (g.place, *(u.place for u in g.secrets))) for _, g in mesh_gateways_of(trace.world, custom)]
+        head: list[Part] = [*above[:1], (custom.shown, (custom.place, *(u.place for u in custom.secrets)))]
+        for named, backend in custom.backends:
+            if backend in trace.backends:
+                port = port_of(named, backend)
+                used.setdefault(backend, set()).add(port)
+                yield [*head, *_backend_parts(backend, port, str(named.port or ""))]
+        if not custom.backends:
+            yield head
     for backend in trace.backends:
         drawn = used.get(backend)
         for port in backend.ports or (None,):
@@ -84,7 +96,7 @@ def _ways(trace: Trace, broken: Row | None) -> Iterator[list[Part]]:
             is_broken = broken is not None and port is not None and broken.place == backend.port_place(port)
             if drawn is None or (is_broken and port not in drawn):
                 yield _backend_parts(backend, port, "")
-    if not trace.backends and not trace.routes:
+    if not trace.backends and not trace.routes and not trace.customs:
         for entry in trace.gateways:
             yield [(entry.shown, (entry.place, entry.class_place, *(u.place for u in entry.secrets)))]
 

@@ -13,12 +13,15 @@ Source: networking.k8s.io/v1 ServiceBackendPort; Gateway API BackendObjectRefere
 
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence, Fix, Severity
+from kubetriage.model import Actor, Evidence, Fix, Severity
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.custom_entrances import CustomEntrance, port_of
+from kubetriage.rules.service.custom_objects import ServiceRef
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.ingress_objects import IngressPath
+from kubetriage.values.commands import kubectl
 
 CODE = "BackendPortNotFound"
 
@@ -35,6 +38,10 @@ def check(trace: Trace) -> Iterator[Fault]:
             seen.add(key)
             if path.backend.find(backend.ports) is None and (backend.ports or not backend.is_external):
                 yield _ingress_fault(entrance, path, backend)
+    for custom in trace.customs:
+        for named, backend in custom.backends:
+            if custom.judged and custom.kind != "VirtualService" and _lacks(named, backend):
+                yield _custom_fault(custom, named, backend)
     for route in trace.routes:
         for ref in route.backends:
             if not ref.is_service or ref.port is None:
@@ -54,6 +61,37 @@ def check(trace: Trace) -> Iterator[Fault]:
                     verify=(f"{backend.command} get service {backend.name}",),
                     short=f"svc/{backend.name} has no port {ref.port}, only {have}",
                 )
+
+
+def _lacks(named: ServiceRef, backend: Backend) -> bool:
+    known = backend.lookup.found and not backend.is_external and bool(backend.ports)
+    # Endpoints that were not seen may have the pod port that an OpenShift Route means.
+    seen = not named.pod_port or backend.endpoints.read
+    return known and seen and named.port is not None and port_of(named, backend) is None
+
+
+def _custom_fault(custom: CustomEntrance, named: ServiceRef, backend: Backend) -> Fault:
+    have = _have(backend)
+    right = next((p for p in backend.ports if p.target == named.port), None)
+    right = right or (backend.ports[0] if len(backend.ports) == 1 else None)
+    field, means = f"{named.at}.port", "the Service's port"
+    wanted = str(right.port) if right is not None else ""
+    if custom.kind == "Route":
+        field, means = "spec.port.targetPort", "the name of a Service port, or the number of a pod port"
+        wanted = (right.name or str(right.target)) if right is not None else ""
+    return fault(
+        CODE,
+        custom.place,
+        f"{custom.shown} sends to port {named.port} of svc/{backend.name}, which has only {have}. {field} names "
+        f"{means}.",
+        evidence=[
+            Evidence("spec", f"{custom.shown} {field}", str(named.port)),
+            Evidence("spec", f"service/{backend.name} spec.ports", have),
+        ],
+        fix=[Fix(f"Set {field} of {custom.shown} to {wanted or have}", actor=Actor.MANIFEST)],
+        verify=(kubectl("get", "service", backend.name, namespace=backend.namespace),),
+        short=f"svc/{backend.name} has no port {named.port}, only {have}",
+    )
 
 
 def _have(backend: Backend) -> str:

@@ -13,12 +13,13 @@ Source: networking.k8s.io/v1 IngressServiceBackend.name; Gateway API ResolvedRef
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend, Place
+from kubetriage.rules.service.custom_entrances import CustomEntrance
 from kubetriage.rules.service.gateway_routes import Path, controller_says
 from kubetriage.rules.service.hop_faults import Fault, fault
-from kubetriage.rules.service.services_alike import meant_service
+from kubetriage.rules.service.services_alike import meant_service, namesake_spaces
 from kubetriage.values.fields import name_of, text
 from kubetriage.values.nearest import nearest
 
@@ -36,6 +37,8 @@ def check(trace: Trace) -> Iterator[Fault]:
             seen.add(backend.name)
             served = f"{path.host or '*'}{path.path}" if path.kind != "Default" else "the default backend"
             yield _fault(backend, entrance.place, entrance.name, f"{path.backend.at}.service.name", f"sends {served}")
+    for custom in trace.customs:
+        yield from _custom(custom)
     for route in trace.routes:
         for ref in route.backends:
             if not ref.is_service:
@@ -50,6 +53,18 @@ def check(trace: Trace) -> Iterator[Fault]:
             yield _fault(backend, route.place, route.shown, f"{ref.at}.name", "sends", severity)
 
 
+def _custom(custom: CustomEntrance) -> Iterator[Fault]:
+    """Judge the Services of a custom kind; a VirtualService names hosts, which MeshRouteInvalid judges."""
+    if not custom.judged or custom.kind == "VirtualService":
+        return
+    seen = set()
+    for ref, backend in custom.backends:
+        if backend.lookup.absent and backend.name not in seen:
+            seen.add(backend.name)
+            severity = Severity.ERROR if ref.weight else Severity.WARNING
+            yield _fault(backend, custom.place, custom.shown, f"{ref.at}.name", "sends", severity)
+
+
 def _fault(
     backend: Backend, place: Place, who: str, field: str, sends: str, severity: Severity = Severity.ERROR
 ) -> Fault:
@@ -57,21 +72,51 @@ def _fault(
     here = [name_of(s) for s in backend.world.listing("services", backend.namespace).items]
     near = nearest(backend.name, here)
     missing = f"Create Service {backend.name} in namespace {backend.namespace}, or name another backend"
+    spaces = [] if near else namesake_spaces(backend)
+    fixes = [Fix(f"Set {field} of {who} to {near}" if near else missing, actor=Actor.MANIFEST)]
+    if spaces:
+        fixes = list(_across(backend, who, spaces[0]))
     return fault(
         CODE,
         place,
         f"{who} {sends} to svc/{backend.name}, which does not exist in namespace {backend.namespace}."
-        f"{meant_service(backend)}",
+        f"{meant_service(backend, by_dns=False)}",
         severity=severity,
         confidence=Confidence.LIKELY if backend.lookup.presumed and not here else Confidence.CONFIRMED,
         evidence=[
             Evidence("spec", f"{who} {field}", backend.name),
             Evidence("status", f"services in {backend.namespace}", ", ".join(sorted(here)[:6]) or "<none>"),
         ],
-        fix=[Fix(f"Set {field} of {who} to {near}" if near else missing)],
+        fix=fixes,
         verify=(f"{backend.command} get services",),
         short=f"backend svc/{backend.name} does not exist" + (f"; nearest: svc/{near}" if near else ""),
         details={"nearest": near} if near else {},
+    )
+
+
+def _across(backend: Backend, who: str, space: str) -> Iterator[Fix]:
+    """Say how a Service of another namespace is reached: the objects that name it cannot name a namespace."""
+    kind = who.partition("/")[0]
+    if kind in ("httproute", "grpcroute", "tlsroute", "tcproute", "udproute"):
+        yield Fix(
+            f"Set namespace: {space} in that backendRef of {who}, and create a ReferenceGrant in namespace {space}",
+            actor=Actor.MANIFEST,
+        )
+        return
+    yield Fix(
+        f"Move {who} to namespace {space}, where svc/{backend.name} is: it can use Services of its own namespace only. "
+        "Its TLS Secrets have to go with it",
+        actor=Actor.MANIFEST,
+    )
+    target = f"{backend.name}.{space}.svc.cluster.local"
+    ports = next((b.ports for b in (backend.world.backend(space, backend.name),) if b.lookup.found and b.ports), ())
+    lines = "".join(f"  - port: {p.port}\n" + (f"    name: {p.name}\n" if p.name else "") for p in ports)
+    yield Fix(
+        f"Or create an ExternalName Service {backend.name} in namespace {backend.namespace} that leads to {target}. "
+        "Some controllers refuse ExternalName backends",
+        actor=Actor.MANIFEST,
+        yaml=f"apiVersion: v1\nkind: Service\nmetadata:\n  name: {backend.name}\n  namespace: {backend.namespace}\n"
+        f"spec:\n  type: ExternalName\n  externalName: {target}\n" + (f"  ports:\n{lines}" if lines else ""),
     )
 
 

@@ -4,9 +4,10 @@ Meaning: the loser's backend gets no request on that path, and its annotations c
 change when either is recreated.
 
 Told by: host and path of all Ingresses of the same class in all namespaces. The oldest wins (ingress-nginx and
-most controllers), by name among those of one second. Not in each other's way are canaries, Ingresses with other
-addresses (a load balancer each, as on GKE and AWS) and Traefik's routers on other entry points. Also told: a path
-that stands twice in one Ingress.
+most controllers), by name among those of one second; all claimants of a path make one finding, a note for the winner.
+A controller that gives a host to one Ingress alone (NGINX Ingress Controller) is judged by the host. Not in each
+other's way are canaries, Ingresses with other addresses (a load balancer each, as on GKE and AWS) and Traefik's routers
+on other entry points. Also told: a path that stands twice in one Ingress.
 
 Fix: give one of them another host or path, or delete the stale one.
 
@@ -16,11 +17,12 @@ conflicts to the controller.
 
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence, Fix, Severity
+from kubetriage.model import Actor, Evidence, Fix, Severity
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.ingress_entrances import Entrance, claims_on
 from kubetriage.rules.service.ingress_objects import Ingress, IngressPath
+from kubetriage.values.commands import kubectl
 
 CODE = "HostPathConflict"
 _ENTRY_POINTS = "traefik.ingress.kubernetes.io/router.entrypoints"
@@ -28,22 +30,89 @@ _ENTRY_POINTS = "traefik.ingress.kubernetes.io/router.entrypoints"
 
 
 def check(trace: Trace) -> Iterator[Fault]:
-    """Judge each Ingress against all others that were read; of two on the way only the loser is told."""
-    here = {(e.ingress.namespace, e.ingress.name) for e in trace.ingresses}
+    """Judge each Ingress against all others that were read; all rivals for a path make one finding, with one winner."""
     for entrance in trace.ingresses:
         mine = entrance.ingress
         if mine.is_canary:
             continue
-        rivals: dict[tuple[str, str], tuple[Ingress, list[tuple[IngressPath, IngressPath]]]] = {}
-        for path in mine.claims:
-            for other, theirs in claims_on(trace.world, path.host):
-                if theirs.claim == path.claim and not _apart(mine, other):
-                    rivals.setdefault((other.namespace, other.name), (other, []))[1].append((path, theirs))
         yield from _shadows(trace, entrance)
         yield from _twice(entrance)
-        for key, (other, shared) in rivals.items():
-            if key not in here or _age(other) < _age(mine):
-                yield _conflict(entrance, other, shared)
+        known = entrance.known
+        if known is not None and known.merges is False and not _mergeable(mine):
+            yield from _whole_hosts(trace, entrance)
+            continue
+        groups: dict[tuple[tuple[str, str], ...], list[tuple[IngressPath, list[tuple[Ingress, IngressPath]]]]] = {}
+        for path in mine.claims:
+            rivals = [
+                (other, theirs)
+                for other, theirs in claims_on(trace.world, path.host)
+                if theirs.claim == path.claim and not _apart(mine, other)
+            ]
+            if rivals:
+                key = tuple(sorted({(other.namespace, other.name) for other, _ in rivals}))
+                groups.setdefault(key, []).append((path, rivals))
+        for shared in groups.values():
+            yield _conflict(entrance, shared)
+
+
+def _mergeable(ingress: Ingress) -> bool:
+    """Tell whether NGINX Ingress Controller joins it with others: a master and its minions."""
+    return bool(ingress.annotations.get("nginx.org/mergeable-ingress-type"))
+
+
+def _whole_hosts(trace: Trace, entrance: Entrance) -> Iterator[Fault]:
+    """Judge the hosts of an Ingress whose controller gives a host to one Ingress alone, whatever the paths."""
+    mine = entrance.ingress
+    for host in mine.hosts:
+        others = {
+            (o.namespace, o.name): o
+            for o, _ in claims_on(trace.world, host)
+            if not _apart(mine, o) and not _mergeable(o)
+        }
+        if not others:
+            continue
+        ranked = sorted([mine, *others.values()], key=_age)
+        winner, won = ranked[0], ranked[0] is mine
+        losers = ranked[1:]
+        solver = next((o for o in losers if o.name.startswith("cm-acme-http-solver-")), None)
+        names = ", ".join(_shown(o, mine) for o in losers[:5])
+        verb = "gets" if len(losers) == 1 else "get"
+        tail = (
+            f" {_shown(solver, mine)} is cert-manager's solver: the certificate is not issued until it is served."
+            if solver is not None
+            else ""
+        )
+        yield fault(
+            CODE,
+            entrance.place,
+            f"Host {host} stands in {len(ranked)} Ingresses, and the controller of class {mine.any_class} gives a host "
+            f"to one alone: {_shown(winner, mine)} is the oldest and wins, {names} {verb} nothing.{tail}",
+            severity=Severity.WARNING if won and solver is not None else Severity.NOTE if won else Severity.ERROR,
+            proof="inferred",
+            evidence=[Evidence("spec", f"{_shown(o, mine)} metadata.creationTimestamp", o.created) for o in ranked[:4]],
+            fix=[
+                Fix(
+                    "Put all paths of the host into one Ingress, or join them with the annotation "
+                    "nginx.org/mergeable-ingress-type (one master, the others minions)"
+                    + (
+                        '. For the solver set the annotation acme.cert-manager.io/http01-edit-in-place: "true" on '
+                        f"{_shown(winner, mine)}"
+                        if solver is not None
+                        else ""
+                    ),
+                    actor=Actor.MANIFEST,
+                )
+            ],
+            verify=(kubectl("get", "ingress", "-A"),),
+            urgent=not won,
+            short=f"host {host} is given to {_shown(winner, mine)} alone",
+            details={"winner": _name(winner), "losers": [_name(o) for o in losers]},
+        )
+
+
+def _shown(ingress: Ingress, mine: Ingress) -> str:
+    where = f" in {ingress.namespace}" if ingress.namespace != mine.namespace else ""
+    return f"ingress/{ingress.name}{where}"
 
 
 def _apart(mine: Ingress, other: Ingress) -> bool:
@@ -121,34 +190,52 @@ def _where(paths: list[IngressPath]) -> str:
     return ", ".join(f"{p.host or '*'}{p.path}" for p in paths[:3])
 
 
-def _conflict(entrance: Entrance, other: Ingress, shared: list[tuple[IngressPath, IngressPath]]) -> Fault:
+def _conflict(entrance: Entrance, shared: list[tuple[IngressPath, list[tuple[Ingress, IngressPath]]]]) -> Fault:
+    """Tell of all Ingresses that claim the same paths, once, with the one that wins."""
     mine = entrance.ingress
     where = _where([path for path, _ in shared])
-    theirs = f"ingress/{other.name}" + (f" in {other.namespace}" if other.namespace != mine.namespace else "")
-    won = _age(mine) < _age(other)
-    winner, loser = (entrance.name, theirs) if won else (theirs, entrance.name)
-    why = "is older and wins" if mine.created != other.created else "is as old and wins by its name"
-    same_place = other.namespace == mine.namespace and all(a.same_backend(b) for a, b in shared)
-    cost = f"{loser} gets no request there"
+    others = {(o.namespace, o.name): o for _, rivals in shared for o, _ in rivals}
+    ranked = sorted([mine, *others.values()], key=_age)
+    winner, won = ranked[0], ranked[0] is mine
+    losers = [o for o in ranked if o is not winner]
+    names = ", ".join(_shown(o, mine) for o in losers[:5]) + (f" and {len(losers) - 5} more" if losers[5:] else "")
+    why = "is the oldest and wins" if winner.created != ranked[1].created else "is as old and wins by its name"
+    pairs = [(path, theirs) for path, rivals in shared for o, theirs in rivals if o is winner or won]
+    same_place = len({o.namespace for o in ranked}) == 1 and all(a.same_backend(b) for a, b in pairs)
+    verb = "gets" if len(losers) == 1 else "get"
+    cost = f"{names} {verb} no request there"
     if same_place:
-        cost = f"{loser} and its annotations count for nothing there; both lead to the same Service"
+        cost = f"the annotations of {names} count for nothing there; all lead to the same Service"
     takes_all = not won and not same_place and len(shared) == len(mine.claims)
     return fault(
         CODE,
         entrance.place,
-        f"{entrance.name} and {theirs} both claim {where}; {winner} {why}, so {cost}.",
-        severity=Severity.ERROR if takes_all else Severity.WARNING,
+        f"{len(ranked)} Ingresses claim {where}: {_shown(winner, mine)} {why}, so {cost}.",
+        severity=Severity.NOTE if won else Severity.ERROR if takes_all else Severity.WARNING,
         proof="inferred",
         evidence=[
-            Evidence("spec", f"{theirs} rules", where),
-            Evidence("spec", f"{entrance.name} metadata.creationTimestamp", mine.created),
-            Evidence("spec", f"{theirs} metadata.creationTimestamp", other.created),
+            Evidence("spec", f"{_shown(o, mine)} claims {where}, metadata.creationTimestamp", o.created)
+            for o in ranked[:4]
         ],
-        fix=[Fix(f"Give {loser} another host or path, or delete the one of the two that is not needed")],
-        verify=(f"kubectl -n {other.namespace} get ingress {other.name} -o yaml", "kubectl get ingress -A"),
+        fix=[
+            Fix(
+                f"Give {_shown(mine, mine) if not won else names} another host or path, or delete what is not needed",
+                actor=Actor.MANIFEST,
+            )
+        ],
+        verify=(
+            kubectl("get", "ingress", winner.name, "-o", "yaml", namespace=winner.namespace),
+            kubectl("get", "ingress", "-A"),
+        ),
         urgent=not won,
-        short=f"{where} is also claimed by {theirs}, which {'gets nothing there' if won else why}",
-        details={"winner": _name(mine if won else other), "loser": _name(other if won else mine)},
+        short=f"{where} is also claimed by {names}, which {verb} nothing there"
+        if won
+        else f"{where} is also claimed by {_shown(winner, mine)}, which {why}",
+        details={
+            "winner": _name(winner),
+            "loser": _name(mine if not won else losers[0]),
+            "losers": [_name(o) for o in losers],
+        },
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from kubetriage.model import Confidence, Evidence, Fix, Severity
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.hop_faults import Fault, fault
-from kubetriage.rules.service.ingress_entrances import PROVIDER_CLASSES, Entrance
+from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.values.fields import name_of
 from kubetriage.values.nearest import nearest
 
@@ -28,7 +28,7 @@ def check(trace: Trace) -> Iterator[Fault]:
         yield from _annotated(trace, entrance)
         wanted = entrance.ingress.class_name
         found = trace.world.lookup("ingressclasses", "", wanted) if wanted else None
-        if found is None or not found.absent or wanted in PROVIDER_CLASSES:
+        if found is None or not found.absent or _of_platform(entrance):
             continue
         have = sorted(name_of(c) for c in entrance.classes)
         slip = nearest(wanted, have)
@@ -70,10 +70,15 @@ def check(trace: Trace) -> Iterator[Fault]:
         )
 
 
+def _of_platform(entrance: Entrance) -> bool:
+    """Tell whether GKE serves the class: it needs no IngressClass object."""
+    return entrance.known is not None and entrance.known.classless
+
+
 def _annotated(trace: Trace, entrance: Entrance) -> Iterator[Fault]:
     """Note a legacy annotation that nothing answers to; a controller may know the name without an IngressClass."""
     wanted = "" if entrance.ingress.class_name else entrance.ingress.class_annotation
-    if not wanted or wanted in PROVIDER_CLASSES or entrance.ingress.addresses:
+    if not wanted or entrance.ingress.addresses or entrance.known is not None:
         return
     if not trace.world.lookup("ingressclasses", "", wanted).absent:
         return

@@ -19,7 +19,7 @@ from kubetriage.model import Confidence, Evidence, Fix, Severity
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault, plural
-from kubetriage.rules.service.ingress_entrances import OWN_PROXIES, PROVIDER_CONTROLLERS, Entrance
+from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.values.times import human_duration
 
 CODE = "IngressControllerNotFound"
@@ -30,7 +30,8 @@ _PATIENCE = timedelta(minutes=1)
 def check(trace: Trace) -> Iterator[Fault]:
     """Judge the controller of each Ingress."""
     for entrance in trace.ingresses:
-        if not entrance.controller or entrance.controller.startswith(PROVIDER_CONTROLLERS):
+        known = entrance.known
+        if not entrance.controller or (known is not None and known.managed) or not _looked_for(trace, entrance):
             continue
         age = age_of(entrance.ingress.raw, trace.now)
         waited = human_duration(age) if age is not None else "an unknown time"
@@ -63,12 +64,19 @@ def check(trace: Trace) -> Iterator[Fault]:
         )
 
 
+def _looked_for(trace: Trace, entrance: Entrance) -> bool:
+    """Tell whether pods outside the Ingress's namespace were seen at all: a dump of one namespace shows none."""
+    if trace.snapshot.source == "cluster":
+        return True
+    return any(p.namespace != entrance.ingress.namespace for p in trace.world.pods(""))
+
+
 def _down(entrance: Entrance, pods: tuple[Pod, ...]) -> Fault:
     one = pods[0]
     subject = "The only pod" if len(pods) == 1 else f"None of the {len(pods)} pods"
     verb = "is not" if len(pods) == 1 else "is"
     # Where the proxy is another program, or outside the cluster, it goes on with what it was last told.
-    serves = bool(entrance.ingress.addresses) and not entrance.controller.startswith(OWN_PROXIES)
+    serves = bool(entrance.ingress.addresses) and not (entrance.known is not None and entrance.known.own_proxy)
     effect = f"no change of {entrance.name} takes effect" if serves else f"nobody serves {entrance.name}"
     return fault(
         CODE,

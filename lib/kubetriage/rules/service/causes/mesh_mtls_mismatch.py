@@ -3,7 +3,9 @@
 Meaning: the client's plain connection is reset; an ingress controller outside the mesh answers 502 or 503.
 
 Told by: the Istio PeerAuthentication in force for the pods (workload before namespace before mesh, a port's own mode
-first) is STRICT, while the client or ingress controller pod carries no istio-proxy and is not in ambient mode.
+first) is STRICT, while the client or ingress controller pod carries no istio-proxy and is not in ambient mode, or a
+load balancer outside the cluster connects to the pods. Also a DestinationRule that gives clients another TLS mode than
+the pods take.
 
 Fix: inject the client, or set the mode of that port to PERMISSIVE.
 
@@ -12,48 +14,111 @@ the workload's port).
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from kubetriage.model import Confidence, Evidence, Fix
+from kubetriage.model import Actor, Confidence, Evidence, Fix
+from kubetriage.readers.pods import Pod
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import clients
+from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault
+from kubetriage.rules.service.mesh_destinations import rules_for
 from kubetriage.rules.service.mesh_policies import in_mesh, mode_in_force
-from kubetriage.values.fields import name_of, namespace_of
+from kubetriage.rules.service.outside_clients import outside_clients
+from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import Obj, name_of, namespace_of, text
 
 CODE = "MeshMTLSMismatch"
 
 
 def check(trace: Trace) -> Iterator[Fault]:
-    """Judge every client on the way against the policy in force."""
+    """Judge every client on the way against the policy in force, and the rules of the mesh for the Service."""
     for backend in trace.services:
         pods = [p for p in backend.pods if in_mesh(p)]
-        plain = [p for p in (*clients(trace), *trace.entrances) if not in_mesh(p)]
+        yield from _by_rule(backend, pods)
+        plain = [_pod_client(p) for p in (*clients(trace), *trace.entrances) if not in_mesh(p)]
+        plain += [_Plain(c.name, Evidence("spec", "client", c.name), None) for c in outside_clients(trace, backend)]
         if not pods or not plain:
             continue
         for port in backend.ports:
             number = eps.find_port(pods[0].raw, port.target, port.protocol)
             policy, mode = mode_in_force(backend, pods[0], number)
             if mode == "STRICT":
-                where = f"{namespace_of(policy)}/{name_of(policy)}"
-                yield fault(
-                    CODE,
-                    backend.mesh_place,
-                    f"PeerAuthentication {where} is STRICT for the pods of svc/{backend.name}, but pod/{plain[0].name} "
-                    f"in namespace {plain[0].namespace} is outside the mesh: its connections are reset.",
-                    proof="inferred",
-                    confidence=Confidence.LIKELY,
-                    evidence=[
-                        Evidence("spec", f"peerauthentication {where} mtls.mode", mode),
-                        Evidence("spec", f"pod/{plain[0].name} spec.containers", "no istio-proxy"),
-                    ],
-                    fix=[
-                        Fix(
-                            f"Inject the proxy into pod/{plain[0].name}'s workload, or set the mode of that port to "
-                            f"PERMISSIVE in peerauthentication {where}"
-                        )
-                    ],
-                    verify=(f"kubectl -n {namespace_of(policy)} get peerauthentication {name_of(policy)} -o yaml",),
-                    short=f"mTLS STRICT ({where}), pod/{plain[0].name} is outside the mesh",
-                )
+                yield _strict(backend, plain[0], policy)
                 break
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """A client outside the mesh."""
+
+    name: str
+    proof: Evidence
+    pod: Pod | None
+    """None: a load balancer outside the cluster."""
+
+
+def _pod_client(pod: Pod) -> _Plain:
+    proof = Evidence("spec", f"pod/{pod.name} spec.containers", "no istio-proxy")
+    return _Plain(f"pod/{pod.name} in namespace {pod.namespace}", proof, pod)
+
+
+def _strict(backend: Backend, plain: _Plain, policy: Obj) -> Fault:
+    where = f"{namespace_of(policy)}/{name_of(policy)}"
+    if plain.pod is not None:
+        fix = Fix(
+            f"Inject the proxy into pod/{plain.pod.name}'s workload, or set the mode of that port to PERMISSIVE in "
+            f"peerauthentication {where}",
+            actor=Actor.MANIFEST,
+        )
+    else:
+        fix = Fix(
+            f"Let the load balancer reach an ingress gateway of the mesh instead of svc/{backend.name}: it can never "
+            f"have a mesh identity. Or set the mode of that port to PERMISSIVE in peerauthentication {where}",
+            actor=Actor.MANIFEST,
+        )
+    return fault(
+        CODE,
+        backend.mesh_place,
+        f"PeerAuthentication {where} is STRICT for the pods of svc/{backend.name}, but {plain.name} is outside the "
+        "mesh: its connections are reset.",
+        proof="inferred",
+        confidence=Confidence.LIKELY,
+        evidence=[Evidence("spec", f"peerauthentication {where} mtls.mode", "STRICT"), plain.proof],
+        fix=[fix],
+        verify=(kubectl("get", "peerauthentication", name_of(policy), "-o", "yaml", namespace=namespace_of(policy)),),
+        short=f"mTLS STRICT ({where}), {plain.name} is outside the mesh",
+    )
+
+
+def _by_rule(backend: Backend, meshed: list[Pod]) -> Iterator[Fault]:
+    """Judge the TLS mode that a DestinationRule gives the sidecars of clients."""
+    if not backend.pods:
+        return
+    for rule in rules_for(backend):
+        mode = text(rule, "spec", "trafficPolicy", "tls", "mode")
+        shown = f"destinationrule/{name_of(rule)} in {namespace_of(rule)}"
+        why = ""
+        if mode in ("ISTIO_MUTUAL", "MUTUAL") and not meshed:
+            why = f"its pods have no sidecar, and clients are told to use mutual TLS ({mode})"
+            right = "Remove trafficPolicy.tls, or inject the proxy into the pods"
+        elif mode in ("DISABLE", "SIMPLE") and meshed:
+            port = backend.ports[0] if backend.ports else None
+            number = eps.find_port(meshed[0].raw, port.target, port.protocol) if port is not None else None
+            policy, wanted = mode_in_force(backend, meshed[0], number)
+            if wanted == "STRICT":
+                where = f"{namespace_of(policy)}/{name_of(policy)}"
+                why = f"PeerAuthentication {where} is STRICT, and clients are told to send without mutual TLS ({mode})"
+                right = "Remove trafficPolicy.tls, so that the mesh chooses mutual TLS by itself"
+        if why:
+            yield fault(
+                CODE,
+                backend.mesh_place,
+                f"{shown} does not fit svc/{backend.name}: {why}. Clients in the mesh get 503.",
+                proof="proven",
+                evidence=[Evidence("spec", f"{shown} spec.trafficPolicy.tls.mode", mode)],
+                fix=[Fix(f"{right} ({shown})", actor=Actor.MANIFEST)],
+                verify=(kubectl("get", "destinationrule", name_of(rule), "-o", "yaml", namespace=namespace_of(rule)),),
+                short=f"{shown}: tls mode {mode}",
+            )

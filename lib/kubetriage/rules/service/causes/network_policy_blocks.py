@@ -4,7 +4,9 @@ Meaning: packets are dropped, so clients see a timeout, while the pods are ready
 admitted) and the Service has endpoints. It holds if the network plugin enforces policies, which no API tells.
 
 Told by: all policies that select the pods, for the pod's port after the Service's translation; for ``--client``
-also its egress. Told apart from policies that admit some peers (NetworkPolicyRestricts).
+also its egress. A load balancer outside the cluster (of an Ingress, or of the Service itself) is no pod: only an
+ipBlock admits it, and the platform's documented ranges are compared. Told apart from policies that admit some peers
+(NetworkPolicyRestricts).
 
 Fix: add the missing rule to a policy that selects the pods; allow the pod's port, not the Service's.
 
@@ -14,12 +16,13 @@ Source: networking.k8s.io/v1 NetworkPolicy: isolated pods accept only the union 
 import json
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Fix, Ref, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Fix, Ref, Severity
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import Crossing, crossings
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.network_policies import ports_text
+from kubetriage.rules.service.outside_clients import OutsideCrossing, outside_crossings, policy_names
 from kubetriage.rules.service.policies_around_pods import PortAdmission, admissions, others
 from kubetriage.rules.service.service_endpoints import find_port
 from kubetriage.values.fields import Obj, name_of, objects
@@ -37,6 +40,9 @@ def check(trace: Trace) -> Iterator[Fault]:
             for crossing in crossings(trace, backend):
                 if crossing.blocked:
                     yield _blocked(backend, crossing)
+            outside = next((c for c in outside_crossings(trace, backend) if c.blocked), None)
+            if outside is not None:
+                yield _outside(backend, outside)
 
 
 def _nobody(backend: Backend, one: PortAdmission) -> Fault:
@@ -79,6 +85,59 @@ def _nobody(backend: Backend, one: PortAdmission) -> Fault:
         ),
         short=f"blocked if enforced: {names} {why}",
         details={"openedPorts": list(one.admission.open_ports), "podPort": one.number},
+    )
+
+
+def _outside(backend: Backend, crossing: OutsideCrossing) -> Fault:
+    """Tell of a load balancer outside the cluster, which only an ipBlock can admit."""
+    one, client = crossing.admission, crossing.client
+    names = policy_names(crossing)
+    shown = ", ".join(f"networkpolicy/{n}" for n in names)
+    target = f"{one.number}/{one.port.protocol}"
+    who = "; ".join(one.admission.peers[:3])
+    lack = (
+        f"none of its ipBlocks ({', '.join(crossing.blocks)}) covers it"
+        if crossing.blocks
+        else "no rule has an ipBlock"
+    )
+    policy = max(one.admission.policies, key=lambda p: len(objects(p, "spec", "ingress")))
+    ref = Ref("NetworkPolicy", backend.namespace, name_of(policy))
+    ranges = () if client.through_nodes else client.balancer.ranges
+    port = {"protocol": one.port.protocol, "port": one.number}
+    patch, yaml = None, ""
+    if ranges:
+        rule = {"from": [{"ipBlock": {"cidr": r}} for r in ranges], "ports": [port]}
+        patch = {"spec": {"ingress": [*objects(policy, "spec", "ingress"), rule]}}
+    else:
+        cidr = "CIDR-OF-THE-NODES" if client.through_nodes else "CIDR-OF-THE-LOAD-BALANCER-SUBNETS"
+        yaml = (
+            f"# one more entry in spec.ingress of networkpolicy/{ref.name}\n- from:\n  - ipBlock:\n      cidr: {cidr}\n"
+            f"  ports:\n  - protocol: {one.port.protocol}\n    port: {one.number}\n"
+        )
+    fix = Fix(
+        f"Admit {client.where} on {target} with an ipBlock in spec.ingress of networkpolicy/{ref.name}",
+        patch,
+        ref if patch else None,
+        Actor.MANIFEST,
+        (),
+        yaml,
+    )
+    return fault(
+        CODE,
+        backend.policy_place,
+        f"{client.name[0].upper()}{client.name[1:]} is blocked, if policies are enforced here: {shown} admits only "
+        f"{who}, and {lack}. A load balancer is no pod of the cluster; it connects from {client.where}.",
+        severity=Severity.ERROR if client.by_ingress else Severity.WARNING,
+        proof="inferred",
+        confidence=Confidence.POSSIBLE if others(backend) else Confidence.LIKELY,
+        about=ref,
+        evidence=[
+            *(Evidence("spec", f"networkpolicy/{n} spec.ingress from", who) for n in names[:2]),
+            Evidence("spec", f"client of port {target}", client.name),
+        ],
+        fix=[fix],
+        verify=(f"{backend.command} describe networkpolicy {ref.name}",),
+        short=f"blocked if enforced: {client.name} ({lack})",
     )
 
 

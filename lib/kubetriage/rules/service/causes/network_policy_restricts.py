@@ -18,9 +18,10 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import crossings, dns_egress
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault
+from kubetriage.rules.service.outside_clients import outside_crossings
 from kubetriage.rules.service.policies_around_pods import PortAdmission, admissions
-from kubetriage.rules.service.selector_edits import matches_labels
-from kubetriage.values.fields import name_of
+from kubetriage.rules.service.selector_edits import matches_labels, selector_text
+from kubetriage.values.fields import labels, mapping, name_of
 
 CODE = "NetworkPolicyRestricts"
 
@@ -30,7 +31,8 @@ def check(trace: Trace) -> Iterator[Fault]:
     for backend in trace.services:
         limited = [a for a in admissions(backend) if a.admission.peers and not a.admission.everyone]
         found = list(crossings(trace, backend))
-        if limited and not any(c.blocked for c in found):
+        outside = list(outside_crossings(trace, backend))
+        if limited and not any(c.blocked for c in found) and not any(c.blocked for c in outside):
             known = bool(found) and all(c.allowed for c in found)
             one = limited[0]
             policies = one.admission.policies
@@ -58,7 +60,10 @@ def check(trace: Trace) -> Iterator[Fault]:
 
 
 def _nobody_yet(backend: Backend, one: PortAdmission) -> str:
-    """Say so where the rules name pods of this namespace only, and it has none of them."""
+    """Say so where the rules name pods of this namespace only, or namespaces, and there are none of them."""
+    lost = _namespace_lost(backend, one)
+    if lost:
+        return lost
     if not backend.world.listing("pods", backend.namespace).complete:
         return ""
     for entry in one.admission.entries:
@@ -67,6 +72,26 @@ def _nobody_yet(backend: Backend, one: PortAdmission) -> str:
         if any(matches_labels(entry["podSelector"], p.labels) for p in backend.world.pods(backend.namespace)):
             return ""
     return " No pod of the namespace has these labels now."
+
+
+def _namespace_lost(backend: Backend, one: PortAdmission) -> str:
+    """Say which namespaceSelector matches no namespace at all, and which namespace is the likely one."""
+    listing = backend.world.listing("namespaces")
+    if not listing.complete:
+        return ""
+    for entry in one.admission.entries:
+        selector = mapping(entry, "namespaceSelector")
+        if not selector:
+            continue
+        if any(matches_labels(selector, labels(n, "metadata", "labels")) for n in listing.items):
+            continue
+        wanted = labels(selector, "matchLabels")
+        meant = next((name_of(n) for n in listing.items if name_of(n) in wanted.values()), "")
+        hint = (
+            f" namespace/{meant} exists without it: select it by kubernetes.io/metadata.name={meant}." if meant else ""
+        )
+        return f" No namespace has the labels {selector_text(selector)}.{hint}"
+    return ""
 
 
 def _dns(trace: Trace, backend: Backend) -> Iterator[Fault]:

@@ -16,12 +16,14 @@ Source: k8s.io/endpointslice reconciler.go and utils.go (ShouldPodBeInEndpoints)
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.model import Confidence, Evidence, Fix, Ref, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Fix, Ref, Severity
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault, plural
-from kubetriage.values.fields import dig, labels, name_of
+from kubetriage.rules.service.load_balancer_state import is_owned
+from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import dig, labels, name_of, objects, text
 from kubetriage.values.times import parse_time
 
 CODE = "NoEndpoints"
@@ -50,13 +52,20 @@ def _by_hand(trace: Trace, backend: Backend) -> Iterator[Fault]:
         yield from _unwritten(trace, backend)
         return
     if not any(e.takes_traffic for e in view.items):
-        source = view.items[0].source
+        source = _written(backend, view.items[0].source)
         yield fault(
             CODE,
             backend.place,
             f"svc/{backend.name} has no selector, and {source}, written by hand, says of no endpoint that it is ready.",
             evidence=[Evidence("status", f"{source} endpoints[].conditions.ready", "false")],
-            fix=[Fix(f"Set conditions.ready in {source} to true, or leave it out, once the address answers")],
+            fix=[
+                Fix(
+                    f"Move the address to addresses in {source}, once it answers"
+                    if source.startswith("endpoints/")
+                    else f"Set conditions.ready in {source} to true, or leave it out, once the address answers",
+                    actor=Actor.MANIFEST,
+                )
+            ],
             verify=(f"{backend.command} get {source} -o yaml",),
             short=f"{source}: no endpoint is ready",
         )
@@ -66,21 +75,61 @@ def _by_hand(trace: Trace, backend: Backend) -> Iterator[Fault]:
             ports = {f"{p.name or '<unnamed>'}/{p.protocol}" for e in count.without for p in e.ports}
             have = ", ".join(sorted(ports)) or "<none>"
             wanted = f"{count.port.name or '<unnamed>'}/{count.port.protocol}"
+            source = _written(backend, count.without[0].source)
             yield fault(
                 CODE,
                 backend.port_place(count.port),
                 f"The endpoints of svc/{backend.name} carry the port {have}, but port {count.port.port} of the Service "
                 f"is {wanted}: name and protocol must be equal.",
                 evidence=[Evidence("spec", f"{count.without[0].source} ports[]", have)],
-                fix=(Fix(f"Make the port of {count.without[0].source} {wanted}"),),
-                verify=(f"{backend.command} get {count.without[0].source} -o yaml",),
+                fix=tuple(_name_fixes(backend, count.port, source)),
+                verify=(kubectl("get", source, "-o", "yaml", namespace=backend.namespace),),
                 short=f"no endpoint has a port {wanted}, only {have}",
             )
+
+
+_MIRROR = "endpointslicemirroring-controller.k8s.io"
+
+
+def _written(backend: Backend, source: str) -> str:
+    """Return the object that a person wrote: of a mirrored EndpointSlice the Endpoints object."""
+    for raw in backend.world.slices(backend.namespace, backend.name):
+        if f"endpointslice/{name_of(raw)}" == source and (
+            labels(raw, "metadata", "labels").get("endpointslice.kubernetes.io/managed-by") == _MIRROR
+            or any(text(o, "kind") == "Endpoints" for o in objects(raw, "metadata", "ownerReferences"))
+        ):
+            return f"endpoints/{backend.name}"
+    return source
+
+
+def _name_fixes(backend: Backend, port: eps.ServicePort, source: str) -> Iterator[Fix]:
+    """Say how the port of hand-made endpoints and of the Service get one name and protocol."""
+    named = f"name {port.name}" if port.name else "no name"
+    mirror = "; its EndpointSlice is a mirror, and an edit there is undone" if source.startswith("endpoints/") else ""
+    patch, on = None, None
+    found = backend.world.snapshot.get("endpoints", backend.namespace, backend.name)
+    subsets = objects(found.obj, "subsets")
+    if mirror and len(subsets) == 1 and len(objects(subsets[0], "ports")) == 1:
+        own = {k: v for k, v in objects(subsets[0], "ports")[0].items() if k != "name"}
+        ports = [{**({"name": port.name} if port.name else {}), **own, "protocol": port.protocol}]
+        patch, on = {"subsets": [{**subsets[0], "ports": ports}]}, Ref("Endpoints", backend.namespace, backend.name)
+    where = "subsets[].ports[]" if mirror else "ports[]"
+    yield Fix(
+        f"Give the port in {where} of {source} {named} and protocol {port.protocol}, as the Service has it{mirror}",
+        patch,
+        on,
+        Actor.MANIFEST,
+    )
+    if port.name and len(backend.ports) == 1:
+        yield Fix(f"Or remove the name {port.name} from the port of svc/{backend.name}", actor=Actor.MANIFEST)
 
 
 def _unwritten(trace: Trace, backend: Backend) -> Iterator[Fault]:
     """Tell of a Service without a selector for which nobody wrote endpoints, or none with its label."""
     view = backend.endpoints
+    if is_owned(backend.service):
+        # A Gateway's or Ingress's own Service: its controller carries the traffic by other means.
+        return
     age = age_of(backend.service, trace.now)
     near = next(
         (

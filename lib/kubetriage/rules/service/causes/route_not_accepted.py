@@ -8,18 +8,24 @@ do not meet (RouteHostnameMismatch).
 
 Fix: widen ``allowedRoutes`` of the listener, or attach to the listener that allows it.
 
-Source: Gateway API v1 RouteConditionAccepted (NotAllowedByListeners, NoMatchingParent, UnsupportedValue).
+An OpenShift Route is judged by condition Admitted of each router in ``status.ingress``.
+
+Source: Gateway API v1 RouteConditionAccepted (NotAllowedByListeners, NoMatchingParent, UnsupportedValue);
+openshift/router (HostAlreadyClaimed, ExtendedValidationFailed, RouteNotAdmitted).
 """
 
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.model import Confidence, Evidence, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.custom_entrances import CustomEntrance
 from kubetriage.rules.service.gateway_objects import ParentRef, is_stale
 from kubetriage.rules.service.gateway_routes import Attachment, Entry, Path, controller_says
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault
-from kubetriage.values.fields import dig, mapping, objects, text
+from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import Obj, condition, dig, mapping, objects, text
+from kubetriage.values.patterns import lazy
 
 CODE = "RouteNotAccepted"
 
@@ -29,12 +35,86 @@ _PATIENCE = timedelta(minutes=1)
 
 def check(trace: Trace) -> Iterator[Fault]:
     """Judge each parent of each Route."""
+    for custom in trace.customs:
+        if custom.kind == "Route" and custom.judged:
+            yield from _admission(trace, custom)
     for route in trace.routes:
         if not objects(route.route.raw, "spec", "parentRefs"):
             yield _orphan(route)
         for parent, entry in route.parents:
             if entry.lookup.found:
                 yield from _judge(trace, route, parent, entry)
+
+
+_ADMISSION_FIXES = {
+    "HostAlreadyClaimed": "Give {shown} another host or a path of its own, or delete the older Route{older}",
+    "ExtendedValidationFailed": "Correct the TLS settings of {shown}: the router names what is invalid",
+    "RouteNotAdmitted": "Make {shown} keep the rules of the IngressController: namespace ownership, wildcard policy",
+}
+"""By the reason of condition Admitted (openshift/router)."""
+_CLAIMED_BY = lazy(r"route (\S{1,253}) already exposes")
+
+
+def _admission(trace: Trace, custom: CustomEntrance) -> Iterator[Fault]:
+    """Judge what the routers of OpenShift say of a Route, one entry of status.ingress each."""
+    said = [
+        (text(r, "routerName") or "router", condition({"status": r}, "Admitted"))
+        for r in objects(custom.raw, "status", "ingress")
+    ]
+    refused = [(name, c) for name, c in said if text(c, "status") == "False"]
+    admitted = any(text(c, "status") == "True" for _, c in said)
+    age = age_of(custom.raw, trace.now)
+    if refused:
+        yield _refused(custom, *refused[0], admitted=admitted)
+    elif not admitted and (age is None or age > _PATIENCE):
+        controllers = kubectl("get", "ingresscontrollers", "-o", "yaml", namespace="openshift-ingress-operator")
+        yield fault(
+            CODE,
+            custom.place,
+            f"No router has admitted {custom.shown}: its status names none. No IngressController takes its "
+            "namespace and labels, or none runs.",
+            proof="inferred",
+            evidence=[Evidence("status", f"{custom.shown} status.ingress", "<none>")],
+            fix=[
+                Fix(
+                    f"Let an IngressController select {custom.shown}: compare its routeSelector and "
+                    "namespaceSelector with the labels",
+                    actor=Actor.CLUSTER,
+                    commands=(controllers,),
+                )
+            ],
+            verify=(kubectl("get", "route", custom.name, "-o", "yaml", namespace=custom.namespace),),
+            short="no router has admitted it",
+        )
+
+
+def _refused(custom: CustomEntrance, router: str, found: Obj, *, admitted: bool) -> Fault:
+    reason, message = text(found, "reason"), text(found, "message").strip().rstrip(".")
+    claimed = _CLAIMED_BY.search(message)
+    older = f" {claimed[1]}" if claimed else ""
+    words = _ADMISSION_FIXES.get(reason, "Correct what the router names in {shown}")
+    return fault(
+        CODE,
+        custom.place,
+        f"Router {router} does not admit {custom.shown}: {reason}, {message}.",
+        severity=Severity.WARNING if admitted else Severity.ERROR,
+        evidence=[
+            Evidence(
+                "status",
+                f"{custom.shown} status.ingress[{router}] Admitted",
+                f"False, {reason}: {message}",
+                text(found, "lastTransitionTime"),
+            ),
+            Evidence("spec", f"{custom.shown} spec.host", text(custom.raw, "spec", "host") or "<none>"),
+        ],
+        fix=[Fix(words.format(shown=custom.shown, older=older), actor=Actor.MANIFEST)],
+        verify=(
+            kubectl("describe", "route", custom.name, namespace=custom.namespace),
+            kubectl("get", "routes", "-A"),
+        ),
+        short=f"router {router} does not admit it: {reason}",
+        details={"reason": reason},
+    )
 
 
 def _orphan(route: Path) -> Fault:

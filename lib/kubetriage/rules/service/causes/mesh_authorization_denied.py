@@ -1,0 +1,211 @@
+"""An authorization policy of the mesh refuses the client.
+
+Meaning: the proxy beside the pod answers 403 (``RBAC: access denied``), or resets a connection that is not HTTP, before
+the program sees anything.
+
+Told by: Istio's AuthorizationPolicies that apply to the pods: DENY before ALLOW; an ALLOW policy lets in only what it
+names, and one without rules nobody. Principals and namespaces of a source exist only with mutual TLS, so a client
+without a sidecar, and a load balancer, has none. Rules about the request (path, method, token) decide nothing here. The
+proxy's access log with ``rbac_access_denied`` proves it. For Linkerd: the inbound policy of the pods.
+
+Fix: bring the client into the mesh (label its namespace ``istio-injection=enabled`` and restart it), or name its
+principal in the ALLOW policy. An empty policy that denies all is usually meant; it is not to be deleted.
+
+Source: Istio security.istio.io AuthorizationPolicy (action, rules, from.source.principals); Envoy response code detail
+rbac_access_denied_matched_policy; Linkerd config.linkerd.io/default-inbound-policy.
+"""
+
+from collections.abc import Iterator
+
+from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
+from kubetriage.readers.pods import Pod
+from kubetriage.rules.service import service_endpoints as eps
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.client_policies import clients
+from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.hop_faults import Fault, fault
+from kubetriage.rules.service.mesh_authorization import (
+    AUTHORIZATION,
+    Caller,
+    Ruling,
+    caller_of,
+    needs_identity,
+    policies_on,
+    principals_asked,
+    rule_on,
+)
+from kubetriage.rules.service.mesh_policies import in_mesh
+from kubetriage.rules.service.outside_clients import outside_clients
+from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import Obj, labels, name_of, namespace_of, objects
+from kubetriage.values.patterns import lazy
+
+CODE = "MeshAuthorizationDenied"
+
+_DENIED = lazy(r"rbac_access_denied(?:_matched_policy\[[^\]\n]{0,200}\])?|RBAC: access denied")
+_INBOUND = "config.linkerd.io/default-inbound-policy"
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge each client that is known, then what the policies ask of any client."""
+    for backend in trace.services:
+        meshed = [p for p in backend.pods if in_mesh(p)]
+        if meshed:
+            yield from _istio(trace, backend, meshed[0])
+        yield from _linkerd(trace, backend)
+
+
+def _istio(trace: Trace, backend: Backend, pod: Pod) -> Iterator[Fault]:
+    policies = policies_on(backend, pod)
+    if not policies:
+        return
+    callers = [caller_of(p) for p in (*clients(trace), *trace.entrances)]
+    callers += [Caller(c.name) for c in outside_clients(trace, backend)]
+    logged = _logged(trace, backend)
+    for caller in callers:
+        for port in backend.ports:
+            number = eps.find_port(pod.raw, port.target, port.protocol)
+            ruling = rule_on(policies, caller, number)
+            if ruling.allowed is False:
+                yield _denied(backend, caller, ruling, policies, logged)
+                return
+    if callers and logged is None:
+        return
+    number = next((eps.find_port(pod.raw, p.target, p.protocol) for p in backend.ports), None)
+    stranger = rule_on(policies, Caller("a client without a sidecar"), number)
+    if stranger.allowed is False or logged is not None:
+        yield _restricted(backend, stranger, policies, logged)
+
+
+def _names(policies: tuple[Obj, ...]) -> str:
+    return ", ".join(f"authorizationpolicy/{name_of(p)} in {namespace_of(p)}" for p in policies)
+
+
+def _proof(policies: tuple[Obj, ...], logged: Evidence | None) -> list[Evidence]:
+    found = [logged] if logged is not None else []
+    for policy in policies[:3]:
+        asked = principals_asked([policy])
+        rules = objects(policy, "spec", "rules")
+        said = f"{len(rules)} rules" if rules else "no rules: matches nothing"
+        said = f"principals {', '.join(asked[:4])}" if asked else said
+        found.append(Evidence("spec", f"authorizationpolicy/{name_of(policy)} spec", said))
+    return found
+
+
+def _denied(
+    backend: Backend, caller: Caller, ruling: Ruling, policies: tuple[Obj, ...], logged: Evidence | None
+) -> Fault:
+    deciding = ruling.policies or policies
+    strange = not caller.principal and needs_identity(policies)
+    why = (
+        "The client has no sidecar, so it has no identity, and every ALLOW rule asks for one"
+        if strange
+        else ruling.why[0].upper() + ruling.why[1:]
+    )
+    return fault(
+        CODE,
+        backend.authorization_place,
+        f"{caller.name[0].upper()}{caller.name[1:]} may not call svc/{backend.name}: {_names(deciding)} refuses it "
+        f"(403, RBAC: access denied). {why}.",
+        proof="observed" if logged is not None else "inferred",
+        confidence=Confidence.CONFIRMED if logged is not None else Confidence.LIKELY,
+        evidence=_proof(deciding, logged),
+        fix=list(_fixes(caller, deciding)),
+        verify=(kubectl("get", AUTHORIZATION, "-A", "-o", "yaml"),),
+        short=f"403 by {_names(deciding)}: {caller.name} {'has no identity' if strange else 'is not admitted'}",
+    )
+
+
+def _restricted(backend: Backend, ruling: Ruling, policies: tuple[Obj, ...], logged: Evidence | None) -> Fault:
+    deciding = ruling.policies or policies
+    asked = principals_asked(policies)
+    nobody = not asked and not any(objects(p, "spec", "rules") for p in policies)
+    who = "nobody" if nobody else "only what its rules name"
+    who = f"only these identities: {', '.join(asked[:4])}" if asked else who
+    tail = (
+        " A client without a sidecar has no identity of the mesh, so it is refused with 403 (RBAC: access denied)."
+        if asked
+        else " Everybody else is refused with 403 (RBAC: access denied)."
+    )
+    seen = " The proxy's log shows refused requests." if logged is not None else ""
+    severe = nobody or logged is not None
+    return fault(
+        CODE,
+        backend.authorization_place,
+        f"{_names(deciding)} admits {who} to svc/{backend.name}.{tail}{seen}",
+        severity=Severity.ERROR if severe else Severity.WARNING,
+        proof="observed" if logged is not None else "inferred",
+        confidence=Confidence.CONFIRMED if severe else Confidence.LIKELY,
+        evidence=_proof(deciding, logged),
+        fix=list(_fixes(None, deciding)),
+        verify=(kubectl("get", AUTHORIZATION, "-A", "-o", "yaml"),),
+        short=f"admits {who}" + ("; refused requests in the log" if logged is not None else ""),
+    )
+
+
+def _fixes(caller: Caller | None, policies: tuple[Obj, ...]) -> Iterator[Fix]:
+    named = next((p for p in policies if objects(p, "spec", "rules")), policies[0])
+    policy = f"authorizationpolicy/{name_of(named)} in {namespace_of(named)}"
+    if caller is None or not caller.principal:
+        space = caller.name.rpartition("namespace ")[2] if caller is not None and "namespace " in caller.name else ""
+        where = space or "NAMESPACE-OF-THE-CLIENT"
+        yield Fix(
+            "Bring the client into the mesh, so that it has an identity: label its namespace for injection and restart "
+            "its pods. A load balancer reaches the pods through an ingress gateway of the mesh instead",
+            actor=Actor.MANIFEST,
+            commands=(kubectl("label", "namespace", where, "istio-injection=enabled"),),
+        )
+        identity = f"cluster.local/ns/{where}/sa/SERVICEACCOUNT"
+        yield Fix(f"Then name its principal ({identity}) in {policy}", actor=Actor.MANIFEST)
+    else:
+        yield Fix(
+            f"Add the principal {caller.principal} to an ALLOW rule of {policy}, for the port that it needs",
+            actor=Actor.MANIFEST,
+            yaml=f"# one more entry in spec.rules\n- from:\n  - source:\n      principals: [{caller.principal}]\n",
+        )
+
+
+def _logged(trace: Trace, backend: Backend) -> Evidence | None:
+    """Return a line of the proxy's access log that shows a refusal."""
+    for pod in backend.pods:
+        log = trace.snapshot.log(pod.namespace, pod.name, "istio-proxy")
+        for line in reversed(log.text.splitlines() if log.seen else ()):
+            if _DENIED.search(line):
+                return Evidence("log", f"pod/{pod.name} istio-proxy", line.strip()[:300])
+    return None
+
+
+def _linkerd(trace: Trace, backend: Backend) -> Iterator[Fault]:
+    """Judge the default inbound policy of Linkerd's proxies against clients without one."""
+    pod = next((p for p in backend.pods if any(c.name == "linkerd-proxy" for c in p.containers)), None)
+    if pod is None:
+        return
+    space = backend.world.snapshot.get("namespaces", "", backend.namespace)
+    marks = {**_annotations(space.obj), **_annotations(pod.raw)}
+    mode = marks.get(_INBOUND, "")
+    plain = [p for p in (*clients(trace), *trace.entrances) if not any(c.name == "linkerd-proxy" for c in p.containers)]
+    if mode != "deny" and not (mode.endswith("authenticated") and plain):
+        return
+    who = "everybody that no Server and AuthorizationPolicy admits" if mode == "deny" else f"pod/{plain[0].name}"
+    yield fault(
+        CODE,
+        backend.authorization_place,
+        f"Linkerd's inbound policy of svc/{backend.name} is {mode}: it refuses {who} with 403. Server and "
+        "AuthorizationPolicy objects of policy.linkerd.io may admit more; they are not evaluated.",
+        severity=Severity.WARNING,
+        proof="inferred",
+        confidence=Confidence.POSSIBLE,
+        evidence=[Evidence("config", f"pod/{pod.name} annotation {_INBOUND}", mode)],
+        fix=[
+            Fix(
+                "Inject Linkerd's proxy into the client, or admit it with a Server and an AuthorizationPolicy",
+                actor=Actor.MANIFEST,
+            )
+        ],
+        verify=(kubectl("get", "servers.policy.linkerd.io", "-A"),),
+        short=f"Linkerd inbound policy {mode}",
+    )
+
+
+def _annotations(obj: Obj) -> dict[str, str]:
+    return labels(obj, "metadata", "annotations")

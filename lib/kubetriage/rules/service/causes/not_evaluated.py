@@ -1,0 +1,51 @@
+"""Something that was seen on the way is not judged, so the way may still be broken there.
+
+Meaning: the kind is not one whose rules this command knows (Kong, APISIX, Knative, a mapping of another gateway). It
+names a Service of the trace; what its controller makes of it is shown as far as its status says so. No all-clear is
+given over it.
+
+Told by: an object of a custom kind that names a Service of the trace, in the cluster's own lists or in the dump.
+
+Fix: read its status and its controller's log; the Services that it names are traced as any other.
+
+Source: CustomResourceDefinition status conventions (conditions with type, status, reason, message).
+"""
+
+from collections.abc import Iterator
+
+from kubetriage.model import Evidence, Severity
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.custom_entrances import CustomEntrance
+from kubetriage.rules.service.hop_faults import Fault, fault
+from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import objects, text
+
+CODE = "NotEvaluated"
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Name each object of a kind that is not judged."""
+    for custom in trace.customs:
+        if not custom.judged:
+            yield _note(custom)
+
+
+def _note(custom: CustomEntrance) -> Fault:
+    conditions = objects(custom.raw, "status", "conditions")
+    said = ", ".join(f"{text(c, 'type')} {text(c, 'status')}" for c in conditions[:5])
+    names = ", ".join(dict.fromkeys(f"svc/{r.name}" for r, _ in custom.backends)) or "no Service that was seen"
+    state = f" Its conditions: {said}." if said else " It has no conditions."
+    return fault(
+        CODE,
+        custom.place,
+        f"{custom.kind}/{custom.name} leads to {names} and is not evaluated: its rules are not known here.{state}",
+        severity=Severity.NOTE,
+        proof="inferred",
+        evidence=[
+            Evidence("spec", f"{custom.shown} {r.at}", f"{r.name}" + (f":{r.port}" if r.port is not None else ""))
+            for r, _ in custom.backends[:3]
+        ]
+        or [Evidence("spec", custom.shown, custom.kind)],
+        verify=(kubectl("describe", custom.typed, custom.name, namespace=custom.namespace),),
+        short=f"not evaluated: {custom.kind}/{custom.name}",
+    )

@@ -1,0 +1,191 @@
+"""What controllers themselves say of an object: their events, the conditions that they write, their log lines.
+
+A Warning counts while no later success of the same component supersedes it: a controller that tries again and
+succeeds says so with a Normal event of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from kubetriage.data import table
+from kubetriage.model import Actor, Evidence, Ref
+from kubetriage.readers.events import Event, Events
+from kubetriage.readers.pods import Pod
+from kubetriage.snapshot import Snapshot
+from kubetriage.values.fields import Obj, mapping, objects, text
+from kubetriage.values.patterns import lazy
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """One thing that a controller says is not in order with an object."""
+
+    who: str
+    """The component, or the words for it."""
+    reason: str
+    message: str
+    evidence: Evidence
+    logged: bool = False
+    """Only its log says so."""
+    mild: bool = False
+    """It applied the object with a warning."""
+
+    @property
+    def words(self) -> str:
+        """Reason and message, for people."""
+        told = self.message.strip().rstrip(".")
+        return f"{self.reason}: {told}" if self.reason and told else told or self.reason
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What ends an incident whose words are known."""
+
+    text: str
+    actor: Actor
+    action: str = ""
+    """Name of what a rule does beyond the text."""
+
+
+def event_complaints(snapshot: Snapshot, about: Ref) -> tuple[Complaint, ...]:
+    """Return the newest Warning of each component about an object that no later success of it supersedes."""
+    events = Events.of(snapshot.events(about.namespace, about.uid, about.name, about.kind))
+    newest: dict[str, Event] = {}
+    for event in events.items:
+        if event.warning and not _matches("harmless", f"{event.reason}: {event.message}"):
+            newest[event.component] = event
+        elif not event.warning and event.reason not in _beginnings():
+            newest.pop(event.component, None)
+    return tuple(
+        Complaint(
+            e.component or "the controller",
+            e.reason,
+            e.message,
+            e.evidence(),
+            mild="withwarning" in e.reason.lower(),
+        )
+        for e in reversed(newest.values())
+    )
+
+
+_BAD_WHEN_TRUE = lazy(
+    r"Error|Fail(?:ed|ure)?|Degraded|Conflict|Stalled|Invalid|Denied|Unhealthy|Overlapping|Exceeded|Unavailable"
+)
+_NO_VERDICT = lazy(r"Progressing|Issuing|Pending|Reconciling|Paused|Deleting|Refreshed|Detached|Active\Z|Disabled")
+"""Conditions that are False in the best order."""
+_BAD_STATES = ("error", "invalid", "rejected", "failed", "inactive", "warning", "orphaned", "unhealthy")
+
+
+def condition_complaints(raw: Obj, *, but: frozenset[str] = frozenset()) -> tuple[Complaint, ...]:
+    """Return what the status of an object says against it; ``but`` are condition types that another rule judges."""
+    found = []
+    for at, condition in _conditions(raw):
+        kind, status = text(condition, "type"), text(condition, "status")
+        if kind in but or _NO_VERDICT.search(kind):
+            continue
+        if status == ("True" if _BAD_WHEN_TRUE.search(kind) else "False"):
+            reason, message = text(condition, "reason"), text(condition, "message")
+            details = "; ".join(dict.fromkeys(_details(condition)))
+            message = f"{message} ({details})" if message and details and details not in message else message or details
+            when = text(condition, "lastTransitionTime")
+            value = f"{status}, {reason}: {message}".rstrip(": ,")
+            found.append(Complaint("status", reason or kind, message, Evidence("status", f"{at}[{kind}]", value, when)))
+    if not found:
+        found += _states(raw)
+    return tuple(found)
+
+
+def _conditions(raw: Obj) -> Iterator[tuple[str, Obj]]:
+    for condition in objects(raw, "status", "conditions"):
+        yield "status.conditions", condition
+    for key in ("ingress", "ancestors", "parents"):
+        for i, entry in enumerate(objects(raw, "status", key)):
+            for condition in objects(entry, "conditions"):
+                yield f"status.{key}[{i}].conditions", condition
+
+
+def _details(condition: Obj) -> Iterator[str]:
+    """Yield the messages of Contour's ``errors`` and ``warnings`` inside a condition."""
+    for key in ("errors", "warnings"):
+        for entry in objects(condition, key):
+            yield text(entry, "message") or text(entry, "reason")
+
+
+def _states(raw: Obj) -> Iterator[Complaint]:
+    """Read the one word of status that some controllers write instead of conditions."""
+    status = mapping(raw, "status")
+    for key in ("state", "currentStatus", "phase"):
+        word = text(status, key)
+        if word.lower() in _BAD_STATES:
+            message = next(
+                (m for k in ("message", "description", "errorReason", "reason") if (m := text(status, k))), ""
+            )
+            reason = text(status, "reason") if text(status, "reason") != message else word
+            yield Complaint(
+                "status",
+                reason or word,
+                message,
+                Evidence("status", f"status.{key}", f"{word}: {message}".rstrip(": ")),
+                mild=word.lower() == "warning",
+            )
+
+
+# The log of the controller's pods.
+
+_TROUBLE = lazy(
+    r"\A[EW]\d{4} |level=(?:error|warn)|\"level\":\s*\"(?:error|warn)|\[(?:error|warn)[^\]]*\]"
+    r"|\b(?:ERR|WRN|ERROR|WARN)\b"
+)
+_ENDPOINTS = lazy(r"(?i)\bendpoints?\b.{0,60}(?:not found|available)|active endpoint|no endpoints|obtaining endpoints")
+"""What follows from pods that are not ready; those rows say why."""
+_LONGEST_LINE = 600
+
+
+def log_complaint(snapshot: Snapshot, pods: tuple[Pod, ...], about: Ref) -> Complaint | None:
+    """Return what the newest line of a controller's log about an object says, where it is a warning or an error."""
+    named = re.compile(
+        rf"(?<![\w./-])(?:{re.escape(about.namespace)}/{re.escape(about.name)})(?![\w-])"
+        rf"|{re.escape(about.name)}\"?[^\n]{{0,80}}namespace\W{{1,5}}{re.escape(about.namespace)}(?![\w-])"
+        rf"|namespace\W{{1,5}}{re.escape(about.namespace)}\"[^\n]{{0,80}}name\W{{1,5}}{re.escape(about.name)}(?![\w-])"
+    )
+    for pod in pods:
+        for container in pod.containers:
+            log = snapshot.log(pod.namespace, pod.name, container.name)
+            for line in reversed(log.text.splitlines() if log.seen else ()):
+                if len(line) > _LONGEST_LINE or not named.search(line):
+                    continue
+                if not _TROUBLE.search(line) or _ENDPOINTS.search(line):
+                    break
+                at = f"pod/{pod.name} {container.name}"
+                return Complaint(f"pod/{pod.name}", "", line.strip(), Evidence("log", at, line.strip()), logged=True)
+    return None
+
+
+# Known words.
+
+
+def advice_for(complaint: Complaint) -> Advice | None:
+    """Return what ends an incident with these words; None where they are not known."""
+    said = f"{complaint.reason}: {complaint.message}"
+    for row in table("controller_words")["advice"]:
+        if _compiled(row["match"]).search(said):
+            return Advice(row["fix"], Actor(row["actor"]), row.get("action", ""))
+    return None
+
+
+def _matches(part: str, words: str) -> bool:
+    return any(_compiled(row["match"]).search(words) for row in table("controller_words")[part])
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+@cache
+def _beginnings() -> frozenset[str]:
+    return frozenset(row["reason"] for row in table("controller_words")["beginnings"])
