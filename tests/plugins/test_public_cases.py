@@ -62,20 +62,7 @@ KNOWN_OPEN: dict[str, str] = {
     "node/okd-csr-pending": "the advice of node-triage and plane-trace is under way",
     "node/openstack-uninitialized-taint": "the advice of node-triage and plane-trace is under way",
     "node/talos-runtime-down-cni-status": "the advice of node-triage and plane-trace is under way",
-    "service/aks-ingress-in-other-namespace": "the advice of svc-trace is under way",
-    "service/alb-blocked-by-namespace-policy": "the advice of svc-trace is under way",
-    "service/alb-subnets-one-zone": "the advice of svc-trace is under way",
-    "service/cilium-lb-no-pool": "the advice of svc-trace is under way",
-    "service/contour-httpproxy-without-class": "the advice of svc-trace is under way",
-    "service/endpoints-port-without-name": "the advice of svc-trace is under way",
-    "service/gke-ingress-needs-nodeport": "the advice of svc-trace is under way",
-    "service/hetzner-proxy-protocol-one-sided": "the advice of svc-trace is under way",
-    "service/istio-authorization-needs-mtls-identity": "the advice of svc-trace is under way",
-    "service/istio-gateway-name-without-namespace": "the advice of svc-trace is under way",
-    "service/k3s-svclb-port-80-taken": "the advice of svc-trace is under way",
-    "service/nats-headless-peers-not-ready": "the advice of svc-trace is under way",
     "service/nlb-readiness-gate-false": "the advice of svc-trace is under way",
-    "service/openshift-route-host-claimed": "the advice of svc-trace is under way",
 }
 """Cases whose answer is not right yet, each with what it lacks; take a case out as soon as it is right."""
 

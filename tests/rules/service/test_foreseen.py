@@ -74,7 +74,7 @@ def test_two_ingresses_with_the_same_backend_break_nothing_but_one_of_them_is_id
     seen = cluster(*healthy_web(), ingress(), older, ingress_class())
     (found,) = trace(seen, "ingress/web").findings
     assert (found.cause, found.severity) == ("HostPathConflict", Severity.WARNING)
-    assert "both lead to the same Service" in found.message
+    assert "all lead to the same Service" in found.message
     # Of two on the way to a Service the conflict is told once, at the loser.
     (told,) = trace(seen, "svc/web").findings
     assert told.details["loser"] == {"namespace": NS, "name": "web"}
@@ -85,7 +85,7 @@ def test_ingresses_of_one_second_are_ordered_by_name():
     twin = ingress("web-2", backend={"service": {"name": "other", "port": {"number": 80}}})
     seen = cluster(*healthy_web(), service("other"), ingress(), twin, ingress_class())
     won = trace(seen, "ingress/web").findings[0]
-    assert (won.cause, won.severity, won.details["winner"]["name"]) == ("HostPathConflict", Severity.WARNING, "web")
+    assert (won.cause, won.severity, won.details["winner"]["name"]) == ("HostPathConflict", Severity.NOTE, "web")
     assert "is as old and wins by its name" in won.message
 
 

@@ -116,7 +116,7 @@ def test_8_the_default_class_and_the_legacy_annotation_are_enough():
     assert causes(trace(cluster(*healthy_web(), defaulted, ingress_class(default=True)), "ingress/web")) == []
     legacy = ingress(cls="", annotations={"kubernetes.io/ingress.class": "my-nginx"}, address="")
     assert causes(trace(cluster(*healthy_web(), legacy, ingress_class()), "ingress/web")) == []
-    google = ingress(cls="gce", address="")
+    google = ingress(cls="gce")
     assert causes(trace(cluster(*healthy_web(), google), "ingress/web")) == []
 
 

@@ -31,6 +31,7 @@ _ENTRY_POINTS = "traefik.ingress.kubernetes.io/router.entrypoints"
 
 def check(trace: Trace) -> Iterator[Fault]:
     """Judge each Ingress against all others that were read; all rivals for a path make one finding, with one winner."""
+    here = {(e.ingress.namespace, e.ingress.name) for e in trace.ingresses}
     for entrance in trace.ingresses:
         mine = entrance.ingress
         if mine.is_canary:
@@ -51,8 +52,11 @@ def check(trace: Trace) -> Iterator[Fault]:
             if rivals:
                 key = tuple(sorted({(other.namespace, other.name) for other, _ in rivals}))
                 groups.setdefault(key, []).append((path, rivals))
-        for shared in groups.values():
-            yield _conflict(entrance, shared)
+        for rivals_of, shared in groups.items():
+            # Of several on the way the conflict is told at the losers.
+            won = all(_age(mine) < _age(o) for _, rivals in shared for o, _ in rivals)
+            if not won or not set(rivals_of) & here:
+                yield _conflict(entrance, shared)
 
 
 def _mergeable(ingress: Ingress) -> bool:

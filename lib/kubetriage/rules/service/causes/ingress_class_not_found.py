@@ -70,6 +70,12 @@ def check(trace: Trace) -> Iterator[Fault]:
         )
 
 
+def _is_served(entrance: Entrance) -> bool:
+    """Tell whether the controller of an annotated class was found, or runs where it cannot be found."""
+    known = entrance.known
+    return known is not None and (known.managed or bool(known.balancer) or bool(entrance.controller_pods))
+
+
 def _of_platform(entrance: Entrance) -> bool:
     """Tell whether GKE serves the class: it needs no IngressClass object."""
     return entrance.known is not None and entrance.known.classless
@@ -78,7 +84,7 @@ def _of_platform(entrance: Entrance) -> bool:
 def _annotated(trace: Trace, entrance: Entrance) -> Iterator[Fault]:
     """Note a legacy annotation that nothing answers to; a controller may know the name without an IngressClass."""
     wanted = "" if entrance.ingress.class_name else entrance.ingress.class_annotation
-    if not wanted or entrance.ingress.addresses or entrance.known is not None:
+    if not wanted or entrance.ingress.addresses or _is_served(entrance):
         return
     if not trace.world.lookup("ingressclasses", "", wanted).absent:
         return
