@@ -277,3 +277,8 @@ def crash_findings(target: Mapping[str, Any], *objects: Mapping[str, Any], **mor
 def crash_causes(target: Mapping[str, Any], *objects: Mapping[str, Any], **more: Any) -> list[tuple[str, str]]:
     """Return (cause, container) of each finding, the first one first."""
     return [(f.cause, f.object.container) for f in crash_findings(target, *objects, **more)]
+
+
+def advised(finding: Finding) -> str:
+    """Return all that the fixes of a finding say: words, commands, YAML and patches."""
+    return "\n".join("\n".join((f.text, *f.commands, f.yaml, str(f.patch or ""))) for f in finding.fix)

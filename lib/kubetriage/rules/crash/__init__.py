@@ -5,7 +5,9 @@ A rule is a module with ``CODE``, a docstring that is its manual page, and
 * ``check(case: Case) -> Iterable[Finding]`` for pods,
 * ``check_controller(case: ControllerCase) -> Iterable[Finding]`` for what a controller says itself, with
   ``controller_needs(case: ControllerCase) -> Iterable[Need]`` for reads beyond its events,
-* ``needs(case: Case) -> Iterable[Need]`` for reads beyond the pod, its events, logs, owners and node.
+* ``needs(case: Case) -> Iterable[Need]`` for reads beyond the pod, its events, logs, owners and node,
+* ``leads_to(case) -> Iterable[Pod]`` for the pods at which a chain over objects goes on (a controller's own pods);
+  ``case.explain(pod)`` gives their findings.
 
 A rule about an instance that ended asks ``case.crash(container)``, which leaves out the ends that are as they
 should be; ``container.termination`` holds those too.

@@ -13,6 +13,7 @@ from kubetriage.readers.events import Events
 from kubetriage.readers.ownership import Keeper, keeper
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.readers.terminations import Termination
+from kubetriage.rules.crash.root_causes import Explain, unexplained
 from kubetriage.snapshot import LogText, Lookup, Snapshot, State
 from kubetriage.values.fields import (
     Obj,
@@ -44,6 +45,8 @@ class Case:
 
     pod: Pod
     snapshot: Snapshot
+    explain: Explain = field(default=unexplained, compare=False)
+    """Gives the findings of another pod, for a chain that ends there."""
 
     @property
     def now(self) -> datetime:
@@ -207,6 +210,7 @@ class Case:
                 words += f" It is a static pod: its manifest lies on node {self.pod.node} (staticPodPath)."
             elif spec and not _images_only(spec):
                 words += " The spec of a bare pod is fixed: delete the pod and create it with the change."
+                return Fix(words, actor=actor, commands=commands, yaml=yaml_text({"spec": spec}))
         return kept_fix(words, self.keeper, top, spec, commands=commands, values=values)
 
 
@@ -219,6 +223,8 @@ class ControllerCase:
     snapshot: Snapshot
     pods: tuple[Pod, ...] = field(default=())
     """Its pods that were read, through any number of owners."""
+    explain: Explain = field(default=unexplained, compare=False)
+    """Gives the findings of another pod, for a chain that ends there."""
 
     @property
     def now(self) -> datetime:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import timedelta
+from types import ModuleType
 from typing import cast
 
 from kubetriage.model import Finding, Severity, ordered
@@ -12,15 +14,31 @@ from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import CONCLUSIONS, CONTROLLER_RULES, TIERS
 from kubetriage.rules.crash.case import Case, ControllerCase, log_need, owner_needs
 from kubetriage.rules.crash.causes import restarted_then_stable, unknown
+from kubetriage.rules.crash.root_causes import Explain, suspects
 from kubetriage.snapshot import Snapshot
 
 RECENT = timedelta(hours=1)
 """A ready pod that crashed within this time is looked at in full; the default lifetime of events."""
 
 
-def diagnose_pod(snapshot: Snapshot, pod: Pod) -> tuple[Finding, ...]:
-    """Return all findings of one pod, the root cause first."""
-    case = Case(pod, snapshot)
+LONGEST_CHAIN = 3
+"""Pods that one chain goes through: the pod, its controller's pod, and one that keeps that one down."""
+
+
+def _explain(snapshot: Snapshot, trail: frozenset[str]) -> Explain:
+    """Return what diagnoses the next pod of a chain; nothing for a pod of the chain itself or beyond its end."""
+
+    def explain(pod: Pod) -> tuple[Finding, ...]:
+        if pod.uid in trail or len(trail) >= LONGEST_CHAIN:
+            return ()
+        return diagnose_pod(snapshot, pod, trail)
+
+    return explain
+
+
+def diagnose_pod(snapshot: Snapshot, pod: Pod, trail: frozenset[str] = frozenset()) -> tuple[Finding, ...]:
+    """Return all findings of one pod, the root cause first; ``trail`` holds the uids of a chain that leads here."""
+    case = Case(pod, snapshot, _explain(snapshot, trail | {pod.uid}))
     found: list[Finding] = []
     explained: set[str] = set()
     for tier in TIERS:
@@ -42,6 +60,7 @@ def diagnose_pod(snapshot: Snapshot, pod: Pod) -> tuple[Finding, ...]:
 
 def diagnose_controller(case: ControllerCase) -> tuple[Finding, ...]:
     """Return what a controller itself has to say."""
+    case = replace(case, explain=_explain(case.snapshot, frozenset()))
     found: list[Finding] = []
     for rule in CONTROLLER_RULES:
         found.extend(cast("Iterable[Finding]", rule.check_controller(case)))
@@ -54,6 +73,7 @@ def controller_needs(case: ControllerCase) -> Iterator[Need]:
         ask = getattr(rule, "controller_needs", None)
         if ask is not None:
             yield from ask(case)
+            yield from _chain_needs(case.snapshot, rule, case, frozenset())
 
 
 def needs_full_look(snapshot: Snapshot, pod: Pod) -> bool:
@@ -64,10 +84,13 @@ def needs_full_look(snapshot: Snapshot, pod: Pod) -> bool:
     return any(restarted_then_stable.recurring(case, c) for c in pod.containers if c.kind in ("app", "sidecar"))
 
 
-def pod_needs(snapshot: Snapshot, pod: Pod, *, events: bool = True) -> Iterator[Need]:
+def pod_needs(
+    snapshot: Snapshot, pod: Pod, *, events: bool = True, trail: frozenset[str] = frozenset()
+) -> Iterator[Need]:
     """Say what to read about one pod that is known.
 
-    With ``events`` False the caller has asked for the namespace's events at once (a scan).
+    With ``events`` False the caller has asked for the namespace's events at once (a scan). ``trail`` holds the uids
+    of a chain that leads here.
     """
     case = Case(pod, snapshot)
     if events:
@@ -86,3 +109,16 @@ def pod_needs(snapshot: Snapshot, pod: Pod, *, events: bool = True) -> Iterator[
         ask = getattr(rule, "needs", None)
         if ask is not None:
             yield from ask(case)
+        yield from _chain_needs(snapshot, rule, case, trail | {pod.uid})
+
+
+def _chain_needs(
+    snapshot: Snapshot, rule: ModuleType, case: Case | ControllerCase, trail: frozenset[str]
+) -> Iterator[Need]:
+    """Ask for what tells why the pods at the next step of a chain do not do their work."""
+    lead = getattr(rule, "leads_to", None)
+    if lead is None or len(trail) >= LONGEST_CHAIN:
+        return
+    for pod in suspects(cast("Iterable[Pod]", lead(case))):
+        if pod.uid not in trail:
+            yield from pod_needs(snapshot, pod, trail=trail)
