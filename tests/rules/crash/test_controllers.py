@@ -283,26 +283,6 @@ def test_a_scan_meets_a_job_whose_pods_its_deadline_deleted(reason, found):
     assert [(d.target.kind, d.cause) for d in answer.diagnoses] == [("Job", c) for c in found]
 
 
-CALL = 'Internal error occurred: failed calling webhook "inject.example": failed to call webhook: Post "https://injector.mesh.svc:443/inject?timeout=10s": '
-
-
-@pytest.mark.parametrize(
-    ("why", "fix"),
-    [
-        ('no endpoints available for service "injector"', "kubectl svc-trace -n mesh injector"),
-        (
-            "tls: failed to verify certificate: x509: certificate has expired",
-            "Renew the certificate of Service injector in namespace mesh",
-        ),
-    ],
-)
-def test_the_service_behind_a_webhook_is_named(why, fix):
-    (found,) = refused(CALL + why)
-    assert found.cause == "AdmissionDenied"
-    assert found.message.endswith(f"failurePolicy is Fail: {why}")
-    assert fix in found.fix[0].text
-
-
 def test_a_quota_of_the_priority_class_is_missing():
     words = 'pods "api-1-x" is forbidden: insufficient quota to match these scopes: [{PriorityClass In [system-cluster-critical]}]'
     (found,) = refused(words)

@@ -7,8 +7,12 @@ Told by: the refusal in the FailedCreate event or ReplicaFailure condition: ``ad
 request``, ``violates PodSecurity``, ``ValidatingAdmissionPolicy``, ``failed calling webhook``, OpenShift's
 ``unable to validate against any security context constraint``, or another ``is forbidden``.
 
-Fix: change what the rule names in the pod template, or have the rule changed; repair the Service behind a webhook
-that does not answer.
+The chain of a webhook that does not answer goes on to its Service, to the pods behind that, and to their cause; where
+those pods are the ones that it blocks, that is a deadlock.
+
+Fix: change what the rule names in the pod template, or have the rule changed (for Pod Security: the namespace's
+label). Repair the pods behind a webhook that does not answer; end a deadlock with failurePolicy Ignore and a
+namespaceSelector that leaves its own server out.
 
 Source: apiserver admission (webhooks, ValidatingAdmissionPolicy, PodSecurity, Priority, RuntimeClass plugins).
 """
@@ -17,11 +21,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from kubetriage.model import Evidence, Finding
+from kubetriage.model import Actor, Evidence, Finding, Fix
 from kubetriage.needs import Get, List, Need
+from kubetriage.readers.pods import Pod
+from kubetriage.rules.crash import pod_security, webhook_calls
 from kubetriage.rules.crash.admission_refusals import Refusal, Refused, refusals
 from kubetriage.rules.crash.case import ControllerCase
+from kubetriage.values.commands import kubectl, placeholder, shell
 from kubetriage.values.fields import name_of, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy
@@ -32,14 +40,10 @@ _SECURITY = lazy(r'violates PodSecurity "(?P<level>[^":]+)(?::[^"]*)?":\s*(?P<wh
 _WEBHOOK = lazy(
     r'admission webhook "(?P<hook>[^"]+)" denied the request(?: without explanation)?:?\s*(?P<why>.*)', re.S
 )
-_UNCALLED = lazy(r'failed calling webhook "(?P<hook>[^"]+)":\s*(?P<why>.*)', re.S)
 _POLICY = lazy(
     r"ValidatingAdmissionPolicy '(?P<policy>[^']+)'(?: with binding '(?P<binding>[^']+)')? denied request: (?P<why>.*)",
     re.S,
 )
-# apiserver webhook client: the URL that it makes of a Service.
-_SERVICE = lazy(r"https://(?P<name>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]+)\.svc\b")
-_POST = lazy(r'\A(?:failed to call webhook: )?(?:Post "[^"]*": )?')
 _TERMINATING = lazy(r"unable to create new content in namespace (?P<namespace>\S+) because it is being terminated")
 _PRIORITY = lazy(r"no PriorityClass with name (?P<name>\S+) was found")
 _RUNTIME = lazy(r'RuntimeClass "(?P<name>[^"]+)" not found')
@@ -52,8 +56,18 @@ _OBJECTION = lazy(
 )
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What one refusal means."""
+
+    message: str
+    """Follows "... cannot create its pods: "."""
+    fix: tuple[Fix, ...]
+    evidence: tuple[Evidence, ...] = ()
+
+
 def controller_needs(case: ControllerCase) -> Iterator[Need]:
-    """Ask for the classes when one is missing, and for the namespace whose labels set the Pod Security level."""
+    """Ask for the classes when one is missing, for the namespace's labels, and for the way to a webhook's server."""
     for refusal in refusals(case, Refused.ADMISSION):
         if _PRIORITY.search(refusal.words):
             yield List("priorityclasses")
@@ -61,59 +75,105 @@ def controller_needs(case: ControllerCase) -> Iterator[Need]:
             yield List("runtimeclasses")
         if _SECURITY.search(refusal.words):
             yield Get("namespaces", "", case.ref.namespace)
+        yield from webhook_calls.needs(refusal)
+
+
+def leads_to(case: ControllerCase) -> Iterator[Pod]:
+    """Yield the pods behind a webhook that does not answer."""
+    for refusal in refusals(case, Refused.ADMISSION):
+        call = webhook_calls.uncalled(refusal)
+        if call is not None:
+            yield from call.pods
 
 
 def check_controller(case: ControllerCase) -> Iterator[Finding]:
     """Name the rule and what it objects to."""
     for refusal in refusals(case, Refused.ADMISSION):
-        message, words, evidence = _say(refusal)
-        yield refusal.finding(CODE, f"{refusal.blocked}: {message}", refusal.fix(words), evidence=evidence)
+        call = webhook_calls.uncalled(refusal)
+        if call is not None:
+            yield _uncalled(refusal, call)
+            continue
+        told = _by_rule(refusal) or _by_reference(refusal) or _otherwise(refusal)
+        first, *more = told.fix
+        made = refusal.finding(CODE, f"{refusal.blocked}: {told.message}", first, evidence=told.evidence)
+        yield replace(made, fix=(first, *more))
 
 
-def _say(refusal: Refusal) -> tuple[str, str, tuple[Evidence, ...]]:
+def _uncalled(refusal: Refusal, call: webhook_calls.Uncalled) -> Finding:
+    fix = webhook_calls.fixes(call)
+    message = f"{refusal.blocked}: {webhook_calls.message(call)}"
+    root = call.root.details if call.root is not None and not call.blocks_itself else {}
+    details = {"webhook": call.hook, **({"root": root} if root else {})}
+    evidence = webhook_calls.evidence(call)
+    return replace(refusal.finding(CODE, message, fix[0], evidence=evidence, details=details), fix=fix)
+
+
+def _by_rule(refusal: Refusal) -> _Told | None:
+    """Read a refusal by a policy that somebody set up."""
     words, target, namespace = refusal.words, refusal.target, refusal.case.ref.namespace
     security = _SECURITY.search(words)
     if security:
-        level = security["level"]
-        label = "pod-security.kubernetes.io/enforce"
-        found = refusal.case.snapshot.get("namespaces", "", namespace).obj
-        own = text(found, "metadata", "labels", label)
-        evidence = (Evidence("spec", f"namespace/{namespace} {label}", own),) if own else ()
-        return (
-            f"they violate Pod Security level {level}: {_plain(security['why'])}",
-            f"Set the security context of {target} as the message says, or enforce a lower level on namespace "
-            f"{namespace} (label {label}).",
-            evidence,
+        level, why = security["level"], _plain(security["why"])
+        return _Told(
+            f"they violate Pod Security level {level}: {why}",
+            pod_security.fixes(refusal, level, security["why"]),
+            pod_security.evidence(refusal),
         )
-    uncalled = _UNCALLED.search(words)
-    if uncalled:
-        service = _SERVICE.search(uncalled["why"])
-        behind = f"Service {service['name']} in namespace {service['namespace']}" if service else "the Service"
-        look = f" (kubectl svc-trace -n {service['namespace']} {service['name']})" if service else ""
-        what = f"Repair {behind} behind webhook {uncalled['hook']}{look}"
-        if "x509: " in uncalled["why"]:
-            what = (
-                f"Renew the certificate of {behind}, or the caBundle in the configuration of webhook {uncalled['hook']}"
-            )
-        return (
-            f"webhook {uncalled['hook']} does not answer, and its failurePolicy is Fail: {_reason(uncalled['why'])}",
-            f"{what}, or remove its configuration if it is left over.",
-            (),
-        )
-    webhook = _WEBHOOK.search(words)
+    webhook, policy = _WEBHOOK.search(words), _POLICY.search(words)
     if webhook:
-        return (
+        columns = "custom-columns=NAME:.metadata.name,WEBHOOKS:.webhooks[*].name"
+        find = kubectl("get", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "-o", columns)
+        asked = f"Change {target} as webhook {webhook['hook']} asks."
+        rule = f"Or have the rule behind webhook {webhook['hook']} changed, by whoever owns it."
+        return _Told(
             f"webhook {webhook['hook']} refuses them: {_plain(webhook['why']) or 'it gives no reason'}",
-            f"Change {target} as webhook {webhook['hook']} asks, or have its rule changed.",
-            (),
+            (refusal.fix(asked), Fix(rule, actor=Actor.CLUSTER, commands=(find,))),
         )
-    policy = _POLICY.search(words)
     if policy:
-        return (
+        look = kubectl("get", "validatingadmissionpolicy", policy["policy"], "-o", "yaml")
+        rule = f"Or have policy {policy['policy']} or its binding changed, by whoever owns it."
+        return _Told(
             f"ValidatingAdmissionPolicy {policy['policy']} refuses them: {_plain(policy['why'])}",
-            f"Change {target} as policy {policy['policy']} asks, or have it changed.",
-            (),
+            (
+                refusal.fix(f"Change {target} as policy {policy['policy']} asks."),
+                Fix(rule, actor=Actor.CLUSTER, commands=(look,)),
+            ),
         )
+    if _CONSTRAINT.search(words):
+        account = text(refusal.pod_spec, "serviceAccountName") or "default"
+        objects_to = list(dict.fromkeys(m["what"] for m in _OBJECTION.finditer(words)))
+        because = f": {_plain('; '.join(objects_to[:3]))}." if objects_to else "."
+        constraint = _least_constraint(words)
+        grant = shell("oc", "adm", "policy", "add-scc-to-user", constraint, "-z", account, "-n", namespace)
+        return _Told(
+            f"no security context constraint that ServiceAccount {account} may use allows them{because}",
+            (
+                refusal.fix(f"Lower what {target} asks for: drop the fields that the message names."),
+                Fix(
+                    f"Or let ServiceAccount {account} use constraint {constraint}, if the pods need it.",
+                    actor=Actor.CLUSTER,
+                    commands=(grant,),
+                ),
+            ),
+        )
+    return None
+
+
+def _least_constraint(words: str) -> str:
+    """Return OpenShift's own constraint that allows what was objected to, the least one first."""
+    asked = (
+        (("privileged", "capabilities", "allowPrivilegeEscalation", "hostPID", "hostIPC"), "privileged"),
+        (("hostNetwork", "hostPort"), "hostnetwork-v2"),
+        (("hostPath",), "hostmount-anyuid"),
+        (("runAsUser", "fsGroup", "supplementalGroups"), "anyuid"),
+    )
+    found = next((name for fields, name in asked if any(f in words for f in fields)), "")
+    return found or placeholder("constraint")
+
+
+def _by_reference(refusal: Refusal) -> _Told | None:
+    """Read a refusal for something that the template names and that is not there."""
+    words, target = refusal.words, refusal.target
     for pattern, kind, plural, field in (
         (_PRIORITY, "PriorityClass", "priorityclasses", "priorityClassName"),
         (_RUNTIME, "RuntimeClass", "runtimeclasses", "runtimeClassName"),
@@ -123,35 +183,35 @@ def _say(refusal: Refusal) -> tuple[str, str, tuple[Evidence, ...]]:
             name = match["name"].rstrip(".,")
             close = nearest(name, [name_of(c) for c in refusal.case.snapshot.list(plural).items])
             there = f" {close} exists." if close else ""
-            return (
-                f"{kind} {name} does not exist.{there}",
+            fix = refusal.fix(
                 f"Set {field} of {target} to {close or 'an existing class'}, or create {kind} {name}.",
-                (Evidence("spec", f"{refusal.maker} spec.template.spec.{field}", name),),
+                {field: close} if close else None,
+                commands=(kubectl("get", kind.lower()),),
             )
+            spot = Evidence("spec", f"{refusal.maker} spec.template.spec.{field}", name)
+            return _Told(f"{kind} {name} does not exist.{there}", (fix,), (spot,))
     ending = _TERMINATING.search(words)
     if ending:
-        return (
-            f"namespace {ending['namespace']} is being terminated.",
-            f"Wait until it is gone, then create namespace and {target} again; if it hangs, its status.conditions name "
-            f"what is left: kubectl get namespace {ending['namespace']} -o yaml.",
-            (),
+        name = ending["namespace"]
+        fix = Fix(
+            f"Wait until it is gone, then create the namespace and {target} again. If it hangs, its status.conditions "
+            "name what is left.",
+            actor=Actor.CLUSTER,
+            commands=(kubectl("get", "namespace", name, "-o", "yaml"),),
         )
-    if _CONSTRAINT.search(words):
-        account = text(refusal.pod_spec, "serviceAccountName") or "default"
-        objects_to = list(dict.fromkeys(m["what"] for m in _OBJECTION.finditer(words)))
-        because = f": {_plain('; '.join(objects_to[:3]))}." if objects_to else "."
-        return (
-            f"no security context constraint that ServiceAccount {account} may use allows them{because}",
-            f"Lower what {target} asks for, or grant a constraint: oc adm policy add-scc-to-user SCC -z {account} "
-            f"-n {namespace}.",
-            (),
-        )
-    return f"{_plain(words)}", f"Change {target} as the API server's words say.", ()
+        return _Told(f"namespace {name} is being terminated.", (fix,))
+    return None
 
 
-def _reason(words: str) -> str:
-    """Return why the call failed, without the call."""
-    return _plain(_POST.sub("", words))
+def _otherwise(refusal: Refusal) -> _Told:
+    """Quote words that fit no rule that is known, and say where to look."""
+    look = kubectl("get", "validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies")
+    fix = refusal.fix(
+        "These words are of no rule that is known here. Look which admission rule says so, and change "
+        f"{refusal.target} or the rule.",
+        commands=(look,),
+    )
+    return _Told(_plain(refusal.words), (fix,))
 
 
 def _plain(words: str) -> str:
