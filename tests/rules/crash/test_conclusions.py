@@ -229,16 +229,6 @@ def test_a_pod_that_its_kubelet_took_up_is_not_called_untouched():
     assert "taken it up" not in crash_findings(raw)[0].message
 
 
-def test_a_readiness_gate_is_named():
-    raw = pod(
-        statuses=[status(state=running(-900), ready=True)],
-        readinessGates=[{"conditionType": "target-health.example/api"}],
-    )
-    finding = crash_findings(raw)[0]
-    assert finding.cause == "Unknown"
-    assert "target-health.example/api" in finding.message
-
-
 @pytest.mark.parametrize(
     "denied", [(), ("events",), ("pods/log",), ("nodes",), ("secrets", "events", "pods/log", "nodes")]
 )
@@ -424,21 +414,6 @@ def test_an_init_container_that_cannot_reach_a_service_names_it_from_its_log():
     raw = with_init(running(-600))
     log = {"migrate": "dial tcp: lookup orders-db on 10.96.0.10:53: no such host\nretrying in 5s"}
     assert "Service orders-db does not exist in namespace shop" in crash_findings(raw, logs=log)[0].message
-
-
-def test_a_task_that_waits_for_its_helper_is_told_and_not_called_broken():
-    raw = pod(
-        containers=[container("task"), container("proxy")],
-        statuses=[
-            status("task", terminated(0, "Completed", -600, -500)),
-            status("proxy", running(-600), ready=True),
-        ],
-        restartPolicy="OnFailure",
-    )
-    finding = crash_findings(raw)[0]
-    assert finding.severity is Severity.NOTE
-    assert "proxy" in finding.message
-    assert "task" in finding.message
 
 
 def test_replicas_of_one_zone_point_at_the_zone():

@@ -638,21 +638,6 @@ def test_a_pod_that_waits_for_the_pods_that_it_preempts():
     assert "preempt pods of lower priority on w-1" in crash_findings(target)[0].message
 
 
-@pytest.mark.parametrize(
-    ("why", "fix"),
-    [
-        ('resourceclaim.resource.k8s.io "gpu" not found', "Create ResourceClaim gpu in namespace shop"),
-        ("1 cannot allocate all claims", "fewer volumes or devices"),
-        ("1 resourceclaim not available on the node", "fewer volumes or devices"),
-    ],
-)
-def test_claims_of_devices(why, fix):
-    claims = [{"name": "gpu", "resourceClaimName": "gpu"}]
-    (found,) = crash_findings(pending(why, total=1, resourceClaims=claims))
-    assert found.cause == "UnschedulableResources"
-    assert fix in found.fix[0].text
-
-
 def test_volumes_that_did_not_come_in_time():
     said = 'running PreBind plugin "VolumeBinding": binding volumes: context deadline exceeded'
     condition = {"type": "PodScheduled", "status": "False", "reason": "SchedulerError", "message": said}

@@ -24,7 +24,13 @@ from kubetriage.values.times import human_duration
 
 CODE = "Unknown"
 
-UNDER_WAY = ("StartupProbeFailed", "ReadinessProbeFailed", "InitContainerWaiting")
+UNDER_WAY = (
+    "StartupProbeFailed",
+    "ReadinessProbeFailed",
+    "InitContainerWaiting",
+    "ReadinessGateNotReady",
+    "JobBlockedBySidecar",
+)
 """Notes of these say that the pod is on its way: nothing is left to explain."""
 SETTLING = timedelta(seconds=60)
 """A pod younger than this, or one that changed this recently, may simply still be starting."""
@@ -190,11 +196,6 @@ def _ended(case: Case) -> Iterator[Finding]:
         )
 
 
-def _done(case: Case, container: Container) -> bool:
-    end = container.current_termination
-    return end is not None and end.exit_code == 0 and case.crash(container) is None
-
-
 def _unexplained(case: Case) -> Finding:
     pod = case.pod
     evidence = [pod.fact("status", "status.phase", f"{pod.phase or '<none>'} {pod.reason} {pod.message}".strip())]
@@ -206,22 +207,7 @@ def _unexplained(case: Case) -> Finding:
     for container in waits:
         words = f"{container.waiting_reason} {container.waiting_message}".strip()
         evidence.append(container.fact("status", "state.waiting", words or "<none>"))
-    gates = [text(g, "conditionType") for g in objects(pod.raw, "spec", "readinessGates")]
-    shut = [g for g in gates if text(pod.condition(g), "status") != "True"]
     age = case.now - pod.created if pod.created is not None else None
-    if shut and all(c.ready for c in case.containers if c.kind == "app"):
-        words = (
-            f"All containers are ready, but readiness gate {shut[0]} is not True: the controller that sets it has not."
-        )
-        fix = Fix(f"Look at the controller that sets the pod condition {shut[0]}.")
-        return Finding(CODE, Severity.ERROR, Confidence.LIKELY, pod.ref, words, tuple(evidence), (), (fix,))
-    done = [c.name for c in case.containers if c.kind == "app" and _done(case, c)]
-    still = [c.name for c in case.containers if c.kind == "app" and c.running and c.ready]
-    if done and still and len(done) + len(still) == sum(1 for c in case.containers if c.kind == "app"):
-        words = f"{', '.join(done)} finished with success; the pod goes on until {', '.join(still)} ends, too."
-        helper = ", ".join(still)
-        fix = Fix(f"If {helper} only serves {', '.join(done)}, make it an init container with restartPolicy Always.")
-        return Finding(CODE, Severity.NOTE, Confidence.CONFIRMED, pod.ref, words, tuple(evidence), (), (fix,))
     young = age is not None and age <= SETTLING
     fix = Fix("Look again in a minute." if young else "Close the gaps above, or look again while it happens.")
     hint = None if young else _hint(case)

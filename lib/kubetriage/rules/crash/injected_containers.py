@@ -1,0 +1,93 @@
+"""Containers that an injector adds to a pod: which one it is, and how it is kept out, ended or waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kubetriage.data import table
+from kubetriage.readers.pods import Container
+from kubetriage.rules.crash.case import Case
+from kubetriage.values.fields import Obj, name_of, objects, text
+
+
+@dataclass(frozen=True)
+class Injected:
+    """One row of the table of injectors."""
+
+    row: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The injector (``Istio``)."""
+        return str(self.row["injector"])
+
+    @property
+    def opt_out(self) -> str:
+        """What keeps it out of a pod, in words (``annotation linkerd.io/inject: disabled``)."""
+        rule = self.row["opt_out"]
+        kind = {"labels": "label ", "annotations": "annotation "}.get(rule["where"], "")
+        return f'{kind}{rule["key"]}: "{rule["value"]}"' if kind else f"{rule['key']} with {rule['value']}"
+
+    def opt_out_metadata(self) -> Obj | None:
+        """Return the metadata of a pod template that keeps it out; None where that is not told by metadata."""
+        rule = self.row["opt_out"]
+        return {rule["where"]: {rule["key"]: rule["value"]}} if rule["where"] in ("labels", "annotations") else None
+
+    @property
+    def quit(self) -> tuple[str, ...]:
+        """The command inside its container that ends it; empty where there is none."""
+        return tuple(self.row.get("quit", ()))
+
+    @property
+    def native(self) -> str:
+        """What lets Kubernetes end it with the pod's own containers."""
+        return str(self.row.get("native", ""))
+
+    @property
+    def wait(self) -> str:
+        """What lets the application's containers wait until it is up."""
+        rule = self.row.get("wait")
+        return f"annotation {rule['key']}: '{rule['value']}'" if rule else ""
+
+    @property
+    def exclude_outbound(self) -> str:
+        """The annotation that keeps outgoing ports away from it."""
+        return str(self.row.get("exclude_outbound", ""))
+
+    @property
+    def uid(self) -> int:
+        """The user whose traffic it does not redirect; 0 where there is none."""
+        return int(self.row.get("uid", 0))
+
+
+def injected(container: Container) -> Injected | None:
+    """Return the injector of a container that bears the name of an injected one."""
+    return injector_named(container.name)
+
+
+def injector_named(name: str) -> Injected | None:
+    """Return the injector whose containers or init containers have this name."""
+    for row in table("injected_containers")["rows"]:
+        if name in row["containers"] or name in row.get("init_containers", ()):
+            return Injected(row)
+    return None
+
+
+def in_template(case: Case, container: Container) -> bool | None:
+    """Tell whether the owner's pod template has the container; None when no template was read."""
+    for owner in case.owners:
+        template = owner.get("spec", {}).get("template") if isinstance(owner.get("spec"), dict) else None
+        names = {text(c, "name") for f in ("containers", "initContainers") for c in objects(template, "spec", f)}
+        if names:
+            return container.name in names
+    return None
+
+
+def job_of(case: Case) -> str:
+    """Return the name of the pod's Job, or empty."""
+    owner = case.pod.controller
+    if text(owner, "kind") == "Job":
+        return text(owner, "name")
+    return next((name_of(o) for o in case.owners if text(o, "kind") == "Job"), "")
