@@ -210,7 +210,6 @@ class Case:
                 words += f" It is a static pod: its manifest lies on node {self.pod.node} (staticPodPath)."
             elif spec and not _images_only(spec):
                 words += " The spec of a bare pod is fixed: delete the pod and create it with the change."
-                return Fix(words, actor=actor, commands=commands, yaml=yaml_text({"spec": spec}))
         return kept_fix(words, self.keeper, top, spec, commands=commands, values=values)
 
 
