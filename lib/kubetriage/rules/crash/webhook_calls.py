@@ -196,8 +196,8 @@ def _behind(call: Uncalled) -> str:
 def fixes(call: Uncalled) -> tuple[Fix, ...]:
     """Say what ends the refusals, and what keeps them from coming back."""
     if call.blocks_itself or call.starves_server or call.service is None:
-        return (_open(call),)
-    return (_repair(call, *call.service), _open(call))
+        return (_open(call), *_exclude(call))
+    return (_repair(call, *call.service), _open(call), *_exclude(call))
 
 
 def _repair(call: Uncalled, namespace: str, name: str) -> Fix:
@@ -262,37 +262,39 @@ def _kind(call: Uncalled) -> str:
 
 
 def _open(call: Uncalled) -> Fix:
-    """Let requests pass while the server is down, and leave the server's own namespace out for good."""
+    """Let requests pass while the server is down."""
     kind, name, index = _kind(call), placeholder("configuration"), placeholder("index")
     if call.configuration is not None:
         kind, name, index = call.configuration[0].lower(), name_of(call.configuration[1]), str(call.configuration[2])
     patch = f'[{{"op":"replace","path":"/webhooks/{index}/failurePolicy","value":"Ignore"}}]'
     find = () if call.configuration is not None else _find(call)
     open_ = kubectl("patch", kind, name, "--type=json", "-p", patch)
-    namespace = call.service[0] if call.service else call.refusal.case.ref.namespace
-    rule = {"key": _NAME_LABEL, "operator": "NotIn", "values": sorted({namespace, "kube-system"})}
     if call.blocks_itself or call.starves_server:
-        server = call.refusal.target if call.blocks_itself else f"the pods of {call.place}"
+        server = call.refusal.target if call.blocks_itself else f"a pod of {call.place}"
         words = (
             f"Set failurePolicy Ignore on webhook {call.hook} until {server} runs, or save and delete its "
-            f"configuration to start. Then exclude namespace {namespace} with a namespaceSelector, so that it cannot "
-            "block its own server again."
+            "configuration to start."
         )
     else:
-        words = (
-            f"Until then, failurePolicy Ignore on webhook {call.hook} lets pods in without its check. For good, "
-            f"exclude namespace {namespace} and kube-system with a namespaceSelector."
-        )
+        words = f"Until then, failurePolicy Ignore on webhook {call.hook} lets pods in without its check."
     again = kubectl("rollout", "restart", call.refusal.target, namespace=call.refusal.case.ref.namespace)
     restart = (again,) if call.refusal.case.kind in ("Deployment", "StatefulSet", "DaemonSet") else ()
+    return Fix(words, actor=Actor.CLUSTER, commands=(*find, open_, *restart))
+
+
+def _exclude(call: Uncalled) -> tuple[Fix, ...]:
+    """Leave the server's own namespace out for good; nothing where it is left out already."""
+    namespace = call.service[0] if call.service else call.refusal.case.ref.namespace
     if _excludes(call, namespace):
-        rule = {}
-    return Fix(
-        words,
-        actor=Actor.CLUSTER,
-        commands=(*find, open_, *restart),
-        yaml=yaml_text({"namespaceSelector": {"matchExpressions": [rule]}}) if rule else "",
+        return ()
+    names = sorted({namespace, "kube-system"})
+    rule = {"key": _NAME_LABEL, "operator": "NotIn", "values": names}
+    words = (
+        f"For good, exclude namespace {' and '.join(names)} from webhook {call.hook} with a namespaceSelector, so that "
+        "it cannot block its own server."
     )
+    selector = yaml_text({"namespaceSelector": {"matchExpressions": [rule]}})
+    return (Fix(words, actor=Actor.CLUSTER, yaml=selector),)
 
 
 def _excludes(call: Uncalled, namespace: str) -> bool:
