@@ -10,7 +10,7 @@ PYTHON ?= $(shell for v in 3.14 3.13 3.12 3.11 3.10 3; do \
 	p=$$(command -v python$$v) && $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' \
 	2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo bench test lint snapshots format generate check-generated smoke standalone package release clean
+.PHONY: help demo bench e2e test lint snapshots format generate check-generated smoke standalone package release clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -30,6 +30,9 @@ demo: $(VENV)/runtime ## Run the plugins on recorded clusters; needs no cluster 
 
 test: $(VENV)/dev ## Run all tests, on all cores
 	$(PY) -m pytest -q --numprocesses auto --dist loadscope
+
+e2e: $(VENV)/dev ## Run the plugins on real control planes, built from Go modules (20 minutes for the first time)
+	KUBETRIAGE_E2E=1 $(PY) -m pytest -q -n0 -p no:randomly tests/e2e
 
 bench: package $(VENV)/dev ## Measure scans of a large generated cluster beside kubectl on the same fake API server
 	$(PY) tests/bench.py

@@ -1,0 +1,1 @@
+"""Real API servers: built from Go modules, filled with recorded states, asked through the real kubectl."""

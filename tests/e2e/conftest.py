@@ -1,0 +1,69 @@
+"""One real control plane per version and process; tests are skipped with a word where none can run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.binaries import VERSIONS, CannotRunError, programs
+from e2e.kubelet import KubeletPort
+from e2e.plane import ControlPlane
+from e2e.replay import Api, Replay
+from support.offline import ROOT
+
+
+@dataclass
+class Real:
+    """A running API server of one version, and kubectl with the plugins."""
+
+    plane: ControlPlane
+    kubelet: KubeletPort
+    replay: Replay
+    api: Api
+
+    def kubectl(self, *words: str, config: Path | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run kubectl with the plugins of this checkout on PATH."""
+        env = {
+            "PATH": f"{ROOT / 'kubectl-plugins'}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(self.plane.folder),
+            "KUBECONFIG": str(config or self.plane.kubeconfig),
+        }
+        return subprocess.run(
+            ["kubectl", *words], env=env, capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+    def item(self, *words: str, config: Path | None = None) -> dict[str, Any]:
+        """Ask a plugin for a document and return its first item."""
+        done = self.kubectl(*words, "-o", "json", config=config)
+        assert done.stdout, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)["items"][0]
+        return found
+
+
+@pytest.fixture(scope="session", params=VERSIONS)
+def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
+    """Start etcd and the API server of a version, empty."""
+    if os.environ.get("KUBETRIAGE_E2E") != "1":
+        pytest.skip("real clusters are started by make e2e")
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not on PATH")
+    try:
+        built = programs(request.param)
+    except CannotRunError as error:
+        pytest.skip(str(error))
+    plane = ControlPlane(request.param, built, tmp_path_factory.mktemp(request.param))
+    kubelet = KubeletPort(plane.authority.folder)
+    try:
+        plane.start_store()
+        yield Real(plane, kubelet, Replay(plane, kubelet), Api(plane))
+    finally:
+        plane.close()
+        kubelet.close()
