@@ -140,6 +140,8 @@ class Snapshot:
     lag: timedelta = timedelta()
     """By how much, at most, the lists are older than the clock: a recording that reads them first and then waits for
     a node that does not answer is dated by its end."""
+    stale: str = ""
+    """Not empty: etcd gave no answer, for this reason, and objects are what the API server remembered of them."""
     interrupted: bool = False
     """The user ended the reading early; what was not read by then is unseen."""
     _objects: dict[str, dict[tuple[str, str], Obj]] = field(default_factory=dict)

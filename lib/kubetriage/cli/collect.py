@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from kubetriage.model import NotSeen
 from kubetriage.needs import Failure, Need, Why
 from kubetriage.plugins import Answer, Plugin, Request
 from kubetriage.snapshot import Reader, Snapshot
+from kubetriage.values.commands import kubectl
 
 
 def collect(
@@ -27,4 +31,14 @@ def collect(
                 if not snapshot.knows(need):
                     snapshot.fail(need, Failure(Why.TIMEOUT, "interrupted"))
             break
-    return snapshot, plugin.diagnose(snapshot, request)
+    return snapshot, _dated(plugin.diagnose(snapshot, request), snapshot)
+
+
+def _dated(answer: Answer, snapshot: Snapshot) -> Answer:
+    """Say of an answer from the API server's memory that it is old, why, and who tells more."""
+    if not snapshot.stale:
+        return answer
+    what = "changes since etcd stopped to answer (objects are from the API server's watch cache)"
+    gap = NotSeen(what, f"{snapshot.stale}; run: {kubectl('plane-trace')}", decides=True)
+    diagnoses = tuple(replace(d, not_seen=(gap, *d.not_seen)) for d in answer.diagnoses)
+    return replace(answer, diagnoses=diagnoses, not_seen=(gap, *answer.not_seen))

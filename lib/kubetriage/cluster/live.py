@@ -33,6 +33,10 @@ from kubetriage.values.resources import BY_PLURAL, Resource, api_path
 
 PAGE = 500
 """Objects per page, as kubectl asks for (``--chunk-size``)."""
+FRESH_SECONDS = 5.0
+"""Time for a read that goes through etcd, before the API server's watch cache is asked instead."""
+STALE_SECONDS = 4.0
+"""Time limit of what has no watch cache (events, logs, figures) once etcd has not answered."""
 _LISTS_QUIET = 1.5
 """Seconds after which the progress is no longer that of the last list that grew."""
 _GRACE = 0.5
@@ -50,6 +54,8 @@ _LOG_ABSENT = lazy(
     r'previous terminated container "[^"]*" in pod "[^"]*" not found|is waiting to start|is terminated'
     r"|container \S+ is not valid for pod"
 )
+# apiserver storage/etcd3 and its errors, 1.28 to 1.37: what it says when its store gave no answer.
+_STORE = lazy(r"(?i)etcdserver|etcd|context deadline exceeded|request timed out|did not complete within|storage")
 _NO_NAMES = (".", "..")
 """What no object is called, whatever refers to it; as a segment of a path it would ask for something else."""
 _UNSERVED = 'the server doesn\'t have a resource type "{}"'
@@ -89,6 +95,7 @@ class LiveReader:
         self._served: dict[str, str] = {}
         self._sampled: dict[Need, float] = {}
         self._clock: datetime | None = None
+        self._stale = ""
         self.skew = timedelta()
         """How far the API server's clock is ahead of ours; known after the first answer."""
 
@@ -115,6 +122,7 @@ class LiveReader:
         if later:
             self._wait_for_interval(later)
             self._run(later, snapshot)
+        snapshot.stale = self._stale
 
     # Running jobs.
 
@@ -251,7 +259,7 @@ class LiveReader:
         resource = BY_PLURAL[need.resource]
         for version in self._versions(resource):
             path = api_path(resource, quoted(need.namespace), quoted(need.name), version)
-            reply = self._ask(path, [], call)
+            reply = self._ask_store(path, [], call)
             if is_unserved(reply):
                 continue
             if reply.status != 200:
@@ -286,7 +294,10 @@ class LiveReader:
                 query.append(("limit", str(limit)))
             if token:
                 query.append(("continue", token))
-            reply = self._ask(path, query, job.call, limit=need.timeout)
+            if need.cached or token or need.resource == "events":
+                reply = self._ask(path, query, job.call, limit=self._patient(need.timeout))
+            else:
+                reply = self._ask_store(path, query, job.call, limit=need.timeout)
             if is_unserved(reply):
                 return None
             if reply.status == 410 and restarts < 2:
@@ -335,6 +346,45 @@ class LiveReader:
             raise unauthorized()
         return reply
 
+    def _ask_store(self, path: str, query: list[tuple[str, str]], call: Call, limit: float = 0.0) -> Reply[bytes]:
+        """Ask for what stands in etcd; where etcd gives no answer, for what the API server remembers of it.
+
+        The watch cache outlives etcd in most versions, and knows what was there a moment before it went.
+        """
+        cached = [*(q for q in query if q[0] != "limit"), ("resourceVersion", "0")]
+        whole = limit or self._session.timeout
+        if self._stale:
+            return self._ask(path, cached, call, limit=whole)
+        fresh = min(FRESH_SECONDS, whole) if whole else FRESH_SECONDS
+        begun = time.monotonic()
+        reply: Reply[bytes] | None = None
+        try:
+            reply = self._ask(path, query, call, limit=fresh)
+        except NoAnswerError as error:
+            if error.failure.why is not Why.TIMEOUT:
+                raise
+            why = f"no answer through etcd within {fresh:g}s"
+        else:
+            if reply.status < 500 or not _STORE.search(failure_of(reply).message):
+                return reply
+            why = failure_of(reply).message
+        try:
+            again = self._ask(path, cached, call, limit=fresh)
+        except NoAnswerError:
+            again = None
+        if again is not None and again.status == 200:
+            self._stale = why
+            return again
+        if reply is not None:
+            return reply
+        # Not etcd alone: a server or a network that is slow gets all its time.
+        return self._ask(path, query, call, limit=max(whole - (time.monotonic() - begun), 0.001) if whole else 0.0)
+
+    def _patient(self, limit: float = 0.0) -> float:
+        """Return the time limit of a read that has no watch cache: short once etcd has not answered."""
+        whole = limit or self._session.timeout
+        return min(whole or STALE_SECONDS, STALE_SECONDS) if self._stale else whole
+
     def _log(self, need: Log, call: Call) -> Outcome:
         path = api_path(BY_PLURAL["pods"], quoted(need.namespace), quoted(need.pod)) + "/log"
         query = [("container", need.container), ("tailLines", str(need.tail_lines))]
@@ -347,7 +397,7 @@ class LiveReader:
         def tail(status: int, pieces: Iterator[bytes]) -> bytes:
             return last_bytes(pieces, need.limit_bytes) if status == 200 else b"".join(pieces)
 
-        reply = self._api.get(path, query, tail, call, limit=self._session.timeout)
+        reply = self._api.get(path, query, tail, call, limit=self._patient())
         if reply.status == 401:
             raise unauthorized()
         if reply.status == 200:
@@ -365,7 +415,7 @@ class LiveReader:
             return kept_lines(pieces, need.keep) if need.keep and status == 200 else b"".join(pieces)
 
         begun = time.monotonic()
-        limit = need.timeout or self._session.timeout
+        limit = self._patient(need.timeout)
         reply = self._api.get(
             quoted_path(need.path), [], chosen, call, limit=limit, compressed=True, patient=False, accept=need.accept
         )
