@@ -297,12 +297,12 @@ def test_large_lists_travel_compressed(serve: Serve, read: Read) -> None:
     assert api.sent < 100_000
 
 
-def test_invalid_utf8_is_replaced(serve: Serve, read: Read) -> None:
+def test_invalid_utf8_is_replaced_and_a_log_of_another_encoding_read(serve: Serve, read: Read) -> None:
     api = serve(NS)
     api.logs[NS, "api", "app", True] = b"caf\xe9\nok\n"
     api.fault("/configmaps", body=b'{"kind":"ConfigMapList","apiVersion":"v1","items":[{"metadata":{"name":"\xff"}}]}')
     snapshot = fetch(read(api), Log(NS, "api", "app", previous=True), List("configmaps", NS))
-    assert snapshot.log(NS, "api", "app", previous=True).text == "caf�\nok\n"
+    assert snapshot.log(NS, "api", "app", previous=True).text == "café\nok\n"
     assert [o["metadata"]["name"] for o in snapshot.list("configmaps").items] == ["�"]
 
 
