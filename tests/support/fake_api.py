@@ -39,15 +39,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from kubetriage.values.resources import RESOURCES, Resource
+from kubetriage.values.resources import RESOURCES, Resource, resource_of_kind
 from kubetriage.values.times import parse_time
 from support import tls as certs
 from support.fake_forward import forward
 from support.kubeconfig import kubeconfig as write_kubeconfig
 
-_BY_NAME = {(r.group, r.plural): r for r in RESOURCES}
+_BY_NAME = {(r.group, r.path_name): r for r in RESOURCES}
+_AGGREGATED = re.compile(r"application/json;g=apidiscovery\.k8s\.io;v=(v2(?:beta1)?);as=APIGroupDiscoveryList")
 _BY_PLURAL = {r.plural: r for r in RESOURCES}
 _GZIP_FROM = 128 * 1024
+_USUAL = ("gateway.networking.k8s.io",)
+"""Groups of custom kinds that are served unless a capture shows otherwise."""
 _COMMON_FIELDS = frozenset({"metadata.name", "metadata.namespace"})
 _EVENT_OBJECT = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
 _FIELDS: Mapping[str, frozenset[str]] = {
@@ -170,6 +173,10 @@ class FakeApi:
         """Path with query to the answers of successive reads; the last one repeats."""
         self.versions: dict[str, tuple[str, ...]] = {}
         """Served versions by resource, where they differ from the preferred one; () for not served."""
+        self.defined: list[Resource] = []
+        """Custom kinds beside those of the product's table."""
+        self.aggregated = True
+        """Answer /apis with an APIGroupDiscoveryList when asked for one, as servers do since 1.27."""
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
         self.ports: dict[tuple[str, str, int], Callable[[socket.socket], None]] = {}
@@ -231,7 +238,7 @@ class FakeApi:
     def add(self, *objs: Mapping[str, Any]) -> None:
         """Add objects; ``kind`` says where."""
         for obj in objs:
-            resource = next(r for r in RESOURCES if r.kind == obj["kind"])
+            resource = self._resource_of(obj)
             meta = obj["metadata"]
             key = (meta.get("namespace", "") if resource.namespaced else "", meta["name"])
             self.store.setdefault(resource.plural, {})[key] = dict(obj)
@@ -240,7 +247,7 @@ class FakeApi:
     def put(self, *objs: Mapping[str, Any], deleted: bool = False) -> None:
         """Create, change or delete objects while the server runs; watches tell of it."""
         for obj in objs:
-            resource = next(r for r in RESOURCES if r.kind == obj["kind"])
+            resource = self._resource_of(obj)
             with self._happened:
                 self.revision += 1
                 meta = {**obj["metadata"], "resourceVersion": str(self.revision)}
@@ -255,6 +262,15 @@ class FakeApi:
                 self._encoded.pop(resource.plural, None)
                 self._history.append((self.revision, kind, resource.plural, made))
                 self._happened.notify_all()
+
+    def define(self, kind: str, plural: str, group: str, version: str = "v1", *, namespaced: bool = True) -> None:
+        """Serve a CustomResourceDefinition of a kind that the product's table does not hold."""
+        self.defined.append(Resource(f"{plural}.{group}", kind, group, (version,), namespaced))
+
+    def _resource_of(self, obj: Mapping[str, Any]) -> Resource:
+        group, kind = str(obj.get("apiVersion", "")).rpartition("/")[0], obj["kind"]
+        own = next((r for r in self.defined if (r.group, r.kind) == (group, kind)), None)
+        return own or resource_of_kind(group, kind) or next(r for r in RESOURCES if r.kind == kind)
 
     def compact(self) -> None:
         """Forget the past: watches that begin before now are answered with 410."""
@@ -386,6 +402,9 @@ class FakeApi:
             return chosen
         if request.path == "/version":
             return _json({"major": "1", "minor": "36", "gitVersion": "v1.36.2", "platform": "linux/amd64"})
+        wanted = _AGGREGATED.search(",".join(request.header("Accept")))
+        if parts == ["apis"] and wanted and self.aggregated:
+            return self._aggregated(wanted[1])
         found = self._discovery(parts)
         if found is not None:
             return found
@@ -395,7 +414,7 @@ class FakeApi:
         """Return why a port-forward is not begun; None when it is."""
         parts = [unquote(p) for p in path.strip("/").split("/")]
         denied = self._refusal(parts)
-        where = _locate(parts)
+        where = _locate(parts, self.defined)
         if denied is not None or where is None or where[3] != "portforward":
             return denied or _status(404, "NotFound", "the server could not find the requested resource")
         return None if where[1:3] in self.store.get("pods", {}) else _not_found(where[0], where[2])
@@ -405,7 +424,7 @@ class FakeApi:
             return None
         if "/" + "/".join(parts) in self._denied:
             return _status(403, "Forbidden", f'forbidden: User "tester" cannot get path "/{"/".join(parts)}"')
-        where = _locate(parts)
+        where = _locate(parts, self.defined)
         if where is None:
             return None
         resource, namespace, name, sub = where
@@ -425,13 +444,56 @@ class FakeApi:
         )
 
     def _served(self, resource: Resource) -> tuple[str, ...]:
+        if resource.custom and resource.plural not in self.versions and resource.group not in _USUAL:
+            # The kinds of a product come together, with its installation.
+            held = any(self.store.get(r.plural) for r in RESOURCES if r.group == resource.group)
+            return resource.versions[:1] if held or resource in self.defined else ()
         return self.versions.get(resource.plural, resource.versions[:1])
+
+    @property
+    def _resources(self) -> tuple[Resource, ...]:
+        return (*RESOURCES, *self.defined)
+
+    def _aggregated(self, version: str) -> Answer:
+        groups: dict[str, list[Resource]] = {}
+        for resource in self._resources:
+            if resource.group and self._served(resource):
+                groups.setdefault(resource.group, []).append(resource)
+        items = [
+            {
+                "metadata": {"name": group},
+                "versions": [
+                    {
+                        "version": v,
+                        "resources": [
+                            {
+                                "resource": r.path_name,
+                                "responseKind": {"group": group, "version": v, "kind": r.kind},
+                                "scope": "Namespaced" if r.namespaced else "Cluster",
+                                "singularResource": r.kind.lower(),
+                                "shortNames": list(r.short),
+                                "verbs": ["get", "list", "watch"],
+                            }
+                            for r in members
+                            if v in self._served(r)
+                        ],
+                    }
+                    for v in dict.fromkeys(v for r in members for v in self._served(r))
+                ],
+            }
+            for group, members in groups.items()
+        ]
+        answer = _json(
+            {"kind": "APIGroupDiscoveryList", "apiVersion": f"apidiscovery.k8s.io/{version}", "items": items}
+        )
+        answer.content_type = f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
+        return answer
 
     def _discovery(self, parts: list[str]) -> Answer | None:
         if parts == ["api"]:
             return _json({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
         groups: dict[str, list[str]] = {}
-        for resource in RESOURCES:
+        for resource in self._resources:
             for version in self._served(resource):
                 if resource.group and version not in groups.setdefault(resource.group, []):
                     groups[resource.group].append(version)
@@ -450,11 +512,11 @@ class FakeApi:
 
     def _resource_list(self, group: str, version: str) -> Answer:
         listed = []
-        for r in RESOURCES:
+        for r in self._resources:
             if r.group == group and version in self._served(r):
                 listed.append(
                     {
-                        "name": r.plural,
+                        "name": r.path_name,
                         "singularName": r.kind.lower(),
                         "namespaced": r.namespaced,
                         "kind": r.kind,
@@ -475,7 +537,7 @@ class FakeApi:
         )
 
     def _resource(self, parts: list[str], query: dict[str, str]) -> Answer:
-        where = _locate(parts)
+        where = _locate(parts, self.defined)
         version = parts[2] if parts[:1] == ["apis"] and len(parts) > 2 else "v1"
         if where is None or version not in self._served(where[0]):
             return Answer(404, b"404 page not found\n", "text/plain; charset=utf-8")
@@ -849,7 +911,7 @@ def _printed_error(line: str) -> Answer:
     return _status(code, reason, line.strip()[match.end() if match else 0 :])
 
 
-def _locate(parts: list[str]) -> tuple[Resource, str, str, str] | None:
+def _locate(parts: list[str], defined: Iterable[Resource] = ()) -> tuple[Resource, str, str, str] | None:
     """Split a path into resource, namespace, name and subresource (with what follows it)."""
     if parts[:2] == ["api", "v1"]:
         group, rest = "", parts[2:]
@@ -860,9 +922,10 @@ def _locate(parts: list[str]) -> tuple[Resource, str, str, str] | None:
     namespace = ""
     if rest[:1] == ["namespaces"] and len(rest) > 2:
         namespace, rest = rest[1], rest[2:]
-    if not rest or (group, rest[0]) not in _BY_NAME:
+    known = {**_BY_NAME, **{(r.group, r.path_name): r for r in defined}}
+    if not rest or (group, rest[0]) not in known:
         return None
-    resource = _BY_NAME[group, rest[0]]
+    resource = known[group, rest[0]]
     name = rest[1] if len(rest) > 1 else ""
     if resource.namespaced and name and not namespace:
         return None

@@ -68,7 +68,7 @@ def _slashed(word: str, plugin: Plugin) -> Target:
         raise click.UsageError("arguments in resource/name form must have a single resource and name")
     resource = find_resource(kind)
     if resource is None and plugin.accepts_any_kind:
-        return Target(ANY_KIND, word)
+        return Target(ANY_KIND, name, kind)
     if resource is None:
         raise click.UsageError(f'the server doesn\'t have a resource type "{kind}"')
     return Target(_accepted(resource, plugin).plural, name)

@@ -41,7 +41,7 @@ class Option:
 
 
 ANY_KIND = "any"
-"""Resource of a :class:`Target` whose kind no table knows; its name is ``TYPE/NAME`` as typed."""
+"""Resource of a :class:`Target` whose kind no table knows."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class Target:
     """Plural resource name; ``url`` for a URL or host where the plugin accepts one, :data:`ANY_KIND` for a kind that
     is not known."""
     name: str
+    kind: str = ""
+    """TYPE as typed, where the resource is :data:`ANY_KIND`."""
 
 
 @dataclass(frozen=True)

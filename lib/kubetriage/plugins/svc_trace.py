@@ -66,7 +66,7 @@ from kubetriage.rules.service.trace_reads import (
 )
 from kubetriage.rules.shapes import events_of_pods, lean_node, without_managed_fields
 from kubetriage.snapshot import Lookup, Snapshot, State
-from kubetriage.values.fields import labels, name_of, namespace_of, objects, uid_of
+from kubetriage.values.fields import labels, name_of, namespace_of, objects, text, uid_of
 from kubetriage.values.resources import BY_PLURAL
 from kubetriage.values.selectors import field_selector_matches, label_selector_matches
 
@@ -103,14 +103,14 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
 def _target_needs(world: World, request: Request, target: Target, options: Options) -> Iterator[Need]:
     """Say what the verdict on one target rests on."""
     snapshot, namespace = world.snapshot, request.namespace
+    target = resolved(snapshot, namespace, target)
     if target.resource == "url":
         yield from _address_needs(world, target.name, options, namespace)
         return
     if target.resource == ANY_KIND:
-        word, _, name = target.name.partition("/")
-        kind = find_kind(snapshot, word)
+        kind = find_kind(snapshot, target.kind)
         if kind is not None:
-            yield kind_need(kind, namespace, name)
+            yield kind_need(kind, namespace, target.name)
     elif target.resource != "services":
         yield Get(target.resource, namespace, target.name)
         for plural in namesakes(target.resource):
@@ -199,7 +199,14 @@ def namesakes(resource: str) -> tuple[str, ...]:
 
 
 def resolved(snapshot: Snapshot, namespace: str, target: Target) -> Target:
-    """Return the target in the API group that has it: ``gateway/x`` may be Istio's."""
+    """Return the target in the API group that has it: ``gateway/x`` may be Istio's, ``mappings.acme.io/x`` no host."""
+    if target.resource == "url":
+        word, _, name = target.name.partition("/")
+        group = word.partition(".")[2]
+        known = find_kind(snapshot, word) is not None or any(
+            text(o, "apiVersion").startswith(f"{group}/") for o in snapshot.others if group
+        )
+        return Target(ANY_KIND, name, word) if known and name and "/" not in name else target
     if target.resource in (ANY_KIND, "url") or not snapshot.get(target.resource, namespace, target.name).absent:
         return target
     found = (p for p in namesakes(target.resource) if snapshot.get(p, namespace, target.name).found)
@@ -209,14 +216,15 @@ def resolved(snapshot: Snapshot, namespace: str, target: Target) -> Target:
 def _trace(world: World, request: Request, target: Target, options: Options) -> Trace | None:
     """Return the ways that a target stands for; None when it is not there."""
     namespace = request.namespace
+    target = resolved(world.snapshot, namespace, target)
     if target.resource == "services":
         trace = service_trace(world, namespace, target.name, options)
         return None if trace.backends[0].lookup.unseen else trace
     if target.resource == "url":
         return address_trace(world, read_address(target.name), options, namespace)
     if target.resource == ANY_KIND:
-        word, _, name = target.name.partition("/")
-        custom = find_custom(world, namespace, word, name, find_kind(world.snapshot, word))
+        kind = find_kind(world.snapshot, target.kind)
+        custom = find_custom(world, namespace, target.kind, target.name, kind)
         return custom_trace(world, custom, options) if custom is not None else None
     target = resolved(world.snapshot, namespace, target)
     found = world.snapshot.get(target.resource, namespace, target.name)
@@ -349,7 +357,8 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
         return Answer((), (target_error(snapshot, Target("pods", client.name), client.namespace),))
     diagnoses: list[Diagnosis] = []
     errors: list[str] = []
-    for target in request.targets:
+    for named in request.targets:
+        target = resolved(snapshot, request.namespace, named)
         trace = _trace(world, request, target, options)
         address = read_address(target.name) if target.resource == "url" else None
         if trace is not None and address is not None and (lacking := missing_port(address, trace)):
@@ -359,14 +368,14 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
         elif target.resource == "url":
             errors.append(_unserved(world, target.name))
         elif target.resource == ANY_KIND:
-            errors.append(_unknown_kind(world, target.name))
+            errors.append(_unknown_kind(world, target))
         else:
             errors.append(target_error(snapshot, target, request.namespace))
     return Answer(tuple(diagnoses), tuple(errors))
 
 
-def _unknown_kind(world: World, words: str) -> str:
-    word, _, name = words.partition("/")
+def _unknown_kind(world: World, target: Target) -> str:
+    word, name = target.kind, target.name
     kind = find_kind(world.snapshot, word)
     if kind is not None:
         return f'Error from server (NotFound): {kind.plural}.{kind.group} "{name}" not found'

@@ -57,7 +57,7 @@ class _Served:
 
 def serves(snapshot: Snapshot, plural: str) -> bool:
     """Tell whether a resource of ``values.resources`` is worth asking for: it is served, or nobody knows."""
-    known, resource = snapshot.derived(_read), BY_PLURAL[plural]
+    known, resource = _known(snapshot), BY_PLURAL[plural]
     if known.groups is None:
         # A dump does not say what is served; what it holds is there without asking. Live the question failed.
         return snapshot.source == "cluster" and snapshot.failure(DISCOVERY) is not None
@@ -68,19 +68,20 @@ def serves(snapshot: Snapshot, plural: str) -> bool:
 
 def served_group(snapshot: Snapshot, group: str) -> bool:
     """Tell whether an API group is worth asking: it is served, or nobody knows."""
-    known = snapshot.derived(_read)
+    known = _known(snapshot)
     return group in known.groups if known.groups is not None else snapshot.failure(DISCOVERY) is not None
 
 
 def traffic_kinds(snapshot: Snapshot) -> tuple[tuple[ServedKind, ...], tuple[ServedKind, ...]]:
     """Return the served custom kinds that may lead traffic to a Service: those to list, and those left out."""
-    return snapshot.derived(_traffic_kinds)
+    # Nothing is remembered before the answer is there.
+    return snapshot.derived(_traffic_kinds) if snapshot.body(DISCOVERY.path) is not None else ((), ())
 
 
 def find_kind(snapshot: Snapshot, word: str) -> ServedKind | None:
     """Return the served custom kind that kubectl means by a TYPE; None where the server told no kinds."""
     head, _, group = word.lower().partition(".")
-    for kind in snapshot.derived(_read).kinds or ():
+    for kind in _known(snapshot).kinds or ():
         if head in (kind.plural, kind.kind.lower(), *kind.names) and kind.group.startswith(group):
             return kind
     return None
@@ -96,10 +97,14 @@ def is_traffic_kind(group: str, kind: str) -> bool:
     return bool(_TRAFFIC.search(kind)) and not _NO_ENTRANCE.search(kind)
 
 
+def _known(snapshot: Snapshot) -> _Served:
+    return snapshot.derived(_read) if snapshot.body(DISCOVERY.path) is not None else _Served(None, None)
+
+
 def _traffic_kinds(snapshot: Snapshot) -> tuple[tuple[ServedKind, ...], tuple[ServedKind, ...]]:
     known = {(row["group"], row["kind"]) for row in table("traffic_kinds")["entrances"]}
     certain, named = [], []
-    for kind in snapshot.derived(_read).kinds or ():
+    for kind in _known(snapshot).kinds or ():
         if not kind.namespaced or resource_of_kind(kind.group, kind.kind) is not None:
             continue
         if (kind.group, kind.kind) in known:

@@ -233,6 +233,9 @@ def route_needs(world: World, path: Path, options: Options, *, alone: bool = Tru
             yield Get("namespaces", "", path.route.namespace)
     if any(world.listing("networkpolicies", b.namespace).items for b in path.backends):
         yield List("pods", "", GATEWAY_NAME_LABEL)
+    for space in dict.fromkeys(b.namespace for b in path.backends):
+        if serves(world.snapshot, "backendtlspolicies"):
+            yield List("backendtlspolicies", space)
     for ref in path.backends:
         if ref.namespace != path.route.namespace:
             yield List("referencegrants", ref.namespace)

@@ -6,8 +6,9 @@ may be that of an older version.
 Told by: the newest Warning event of each component about the Ingress, Route, Service or custom object that no later
 success of the same component supersedes; a status condition that is False (or True for a type that names an error);
 the one word of status of controllers without conditions (``Rejected``, ``Invalid``); and the newest line of the
-controller's own log that names the object. What another cause judges by the specification is left to it, and so are
-events that only begin something or are tried again at once.
+controller's own log that names the object. For Traefik's kinds, which have no status: a Middleware, entry point or
+namespace that it cannot use. What another cause judges by the specification is left to it, and so are events that only
+begin something or are tried again at once.
 
 Fix: correct what the controller names. Where its words are known, the fix says what ends them.
 
@@ -29,6 +30,7 @@ from kubetriage.rules.service.controller_words import (
     log_complaint,
 )
 from kubetriage.rules.service.hop_faults import Fault, fault
+from kubetriage.rules.service.traefik_refusals import refusals
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, name_of, objects, text
 
@@ -48,6 +50,17 @@ def check(trace: Trace) -> Iterator[Fault]:
     for custom in trace.customs:
         # The refusal of a Route by its router is RouteNotAccepted; an orphan is a part that no root includes.
         but = frozenset(("Admitted",)) if custom.kind == "Route" else frozenset[str]()
+        for refusal in refusals(custom) if custom.is_traefik else ():
+            yield fault(
+                CODE,
+                custom.place,
+                f"Traefik cannot build {custom.shown}: {refusal.words}. Requests get 404.",
+                proof="inferred",
+                evidence=refusal.evidence,
+                fix=[Fix(refusal.fix, actor=Actor.MANIFEST)],
+                verify=(kubectl("get", custom.typed, custom.name, "-o", "yaml", namespace=custom.namespace),),
+                short=refusal.words,
+            )
         said = [*event_complaints(trace.snapshot, custom.ref), *condition_complaints(custom.raw, but=but)]
         yield from _faults(trace, custom.place, custom.ref, said, custom.controller_pods, published=False)
     for route in trace.routes:

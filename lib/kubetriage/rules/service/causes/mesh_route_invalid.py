@@ -75,11 +75,9 @@ def _foreign(trace: Trace, custom: CustomEntrance, ref: ServiceRef) -> Iterator[
     """Judge a host outside the cluster's domain: NAME.NAMESPACE is a frequent slip."""
     name, _, space = ref.host.partition(".")
     if name and space and "." not in space:
-        meant = trace.world.backend(space, name)
-        if not meant.lookup.unseen:
-            full = f"{name}.{space}.svc.cluster.local"
-            words = f"sends to {ref.host}, which Istio takes as a name of its own, not as a Service"
-            yield _fault(custom, ref, words, f"Write {full} in {ref.at}.host of {custom.shown}", Severity.ERROR)
+        full = f"{name}.{space}.svc.cluster.local"
+        words = f"sends to {ref.host}, which Istio takes as a name of its own, not as a Service"
+        yield _fault(custom, ref, words, f"Write {full} in {ref.at}.host of {custom.shown}", Severity.ERROR)
     elif not trace.world.listing("serviceentries").complete:
         return
     elif trace.world.snapshot.source == "cluster":

@@ -1,10 +1,13 @@
-"""The container declares the port under another protocol than the Service.
+"""The port is spoken to in another protocol than the program's: TCP for UDP, plain HTTP for TLS, or the reverse.
 
 Meaning: for a named targetPort the port resolves nowhere, so nothing is reachable; for a number the Service
 forwards a protocol that the program probably does not speak.
 
 Told by: protocol of ``spec.ports[]`` of the Service against that of the container's ``ports[]`` of the same name or
 number. Told apart from a name that no container has at all (TargetPortNameNotFound).
+
+An entrance that speaks TLS (or not) to a port whose passing HTTP probe shows the opposite is told too: the annotation
+backend-protocol of ingress-nginx, the termination of an OpenShift Route, the scheme of an IngressRoute.
 
 Fix: give the Service port the protocol of the container port.
 
@@ -13,18 +16,21 @@ Source: k8s.io/endpointslice utils.go FindPort: name and protocol must both matc
 
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence, Fix, Severity
+from kubetriage.model import Actor, Evidence, Fix, Severity
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.custom_entrances import port_of
 from kubetriage.rules.service.hop_faults import Fault, fault
+from kubetriage.rules.service.spoken_protocols import Sent, sent_by_custom, sent_by_ingress, spoken
 from kubetriage.rules.service.target_ports import named_ports
 
 CODE = "ProtocolMismatch"
 
 
 def check(trace: Trace) -> Iterator[Fault]:
-    """Judge each Service port."""
+    """Judge each Service port, and what entrances speak to it."""
+    yield from _tls_sides(trace)
     for named in named_ports(trace):
         if named.other_protocol:
             severity = Severity.ERROR if named.everywhere else Severity.WARNING
@@ -39,6 +45,52 @@ def check(trace: Trace) -> Iterator[Fault]:
             others = {(p.target, p.protocol) for p in backend.ports if p is not port}
             if declared and not covered and (port.target, declared[0].protocol) not in others:
                 yield _fault(backend, port, declared[0], Severity.WARNING, named=False)
+
+
+def _tls_sides(trace: Trace) -> Iterator[Fault]:
+    """Tell of an entrance that speaks TLS to a program that does not, or plain HTTP to one that speaks TLS."""
+    for entrance in trace.ingresses:
+        sent = sent_by_ingress(entrance)
+        for path in entrance.paths if sent is not None else ():
+            backend = entrance.backend(path)
+            port = path.backend.find(backend.ports) if backend is not None else None
+            if sent is not None and backend is not None and port is not None:
+                found = _sides(backend, port, entrance.name, sent)
+                if found is not None:
+                    yield found
+                    break
+    for custom in trace.customs:
+        for named, backend in custom.backends:
+            port = port_of(named, backend)
+            sent = sent_by_custom(custom, port, named.at) if port is not None else None
+            found = _sides(backend, port, custom.shown, sent) if port is not None and sent is not None else None
+            if found is not None:
+                yield found
+                break
+
+
+def _sides(backend: Backend, port: eps.ServicePort, who: str, sent: Sent) -> Fault | None:
+    speaks = spoken(backend, port)
+    if speaks is None or speaks.tls == sent.tls:
+        return None
+    right = sent.right_tls if speaks.tls else sent.right_plain
+    mine, theirs = ("TLS" if tls else "plain HTTP" for tls in (sent.tls, speaks.tls))
+    effect = (
+        "the program answers 400 (plain HTTP request sent to HTTPS port), or the entrance 502"
+        if speaks.tls
+        else "the handshake fails, and clients get 502 or 503"
+    )
+    return fault(
+        CODE,
+        backend.port_place(port),
+        f"{who} speaks {mine} to port {port.port} of svc/{backend.name}, and the program there speaks {theirs}: "
+        f"{effect}.",
+        proof="inferred",
+        evidence=[Evidence("spec", f"{who} {sent.field}", sent.value), speaks.evidence],
+        fix=[Fix(f"Set {sent.field} of {who} to {right}", actor=Actor.MANIFEST)],
+        verify=(f"{backend.command} get endpointslices -l kubernetes.io/service-name={backend.name}",),
+        short=f"{who} speaks {mine}, the program {theirs}",
+    )
 
 
 def _fault(

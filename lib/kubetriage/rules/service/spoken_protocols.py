@@ -1,0 +1,104 @@
+"""Whether the program behind a Service port speaks TLS, by its probes, and whether the entrance speaks TLS to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kubetriage.model import Evidence
+from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.custom_entrances import CustomEntrance
+from kubetriage.rules.service.ingress_entrances import Entrance
+from kubetriage.rules.service.service_endpoints import ServicePort, find_port
+from kubetriage.values.fields import dig, labels, mapping, number, objects, text
+
+_NGINX_PROTOCOL = "nginx.ingress.kubernetes.io/backend-protocol"
+_PASSTHROUGH = "nginx.ingress.kubernetes.io/ssl-passthrough"
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What a program speaks on a port."""
+
+    tls: bool
+    evidence: Evidence
+
+
+def spoken(backend: Backend, port: ServicePort) -> Spoken | None:
+    """Return what a ready pod speaks on the port that a Service port leads to: its passing HTTP probe shows it."""
+    for pod in backend.ready_pods[:1]:
+        target = find_port(pod.raw, port.target, port.protocol)
+        for container in objects(pod.raw, "spec", "containers"):
+            for kind in ("readinessProbe", "livenessProbe"):
+                probe = mapping(container, kind, "httpGet")
+                if probe and target is not None and _probe_port(container, probe.get("port")) == target:
+                    scheme = text(probe, "scheme") or "HTTP"
+                    at = f"pod/{pod.name} {text(container, 'name')} {kind}"
+                    return Spoken(
+                        scheme.upper() == "HTTPS", Evidence("spec", at, f"{scheme} on port {target}, passing")
+                    )
+    return None
+
+
+def _probe_port(container: object, port: object) -> int | None:
+    if isinstance(port, int):
+        return port
+    named = (p for p in objects(container, "ports") if text(p, "name") == port)
+    return next((number(p, "containerPort") for p in named), None)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What an entrance speaks to its backends."""
+
+    tls: bool
+    field: str
+    """Where it is set."""
+    value: str
+    right_tls: str
+    """What to write there for a program that speaks TLS."""
+    right_plain: str
+
+
+def sent_by_ingress(entrance: Entrance) -> Sent | None:
+    """Return what ingress-nginx speaks to the backends of an Ingress; None for other controllers."""
+    known = entrance.known
+    if known is None or known.controller != "k8s.io/ingress-nginx":
+        return None
+    marks = entrance.ingress.annotations
+    if marks.get(_PASSTHROUGH) == "true":
+        return None
+    value = marks.get(_NGINX_PROTOCOL, "HTTP")
+    if value.upper() not in ("HTTP", "HTTPS"):
+        return None
+    field = f"annotation {_NGINX_PROTOCOL}"
+    return Sent(value.upper() == "HTTPS", field, marks.get(_NGINX_PROTOCOL, "<none>"), "HTTPS", "HTTP")
+
+
+def sent_by_custom(custom: CustomEntrance, service_port: ServicePort, at: str) -> Sent | None:
+    """Return what OpenShift's router or Traefik speaks to a backend; None where it is not told."""
+    if custom.kind == "Route":
+        termination = text(custom.raw, "spec", "tls", "termination")
+        tls = termination in ("passthrough", "reencrypt")
+        return Sent(tls, "spec.tls.termination", termination or "<none>", "reencrypt or passthrough", "edge")
+    if custom.is_traefik and custom.kind == "IngressRoute":
+        entry = dig(custom.raw, *_steps(at))
+        scheme = text(entry, "scheme")
+        auto = service_port.port == 443 or service_port.name.startswith("https")
+        return Sent(scheme == "https" or (not scheme and auto), f"{at}.scheme", scheme or "<none>", "https", "http")
+    if custom.kind == "HTTPProxy":
+        entry = dig(custom.raw, *_steps(at))
+        protocol = text(entry, "protocol")
+        service = custom.world.lookup("services", custom.namespace, text(entry, "name")).obj
+        marks = labels(service, "metadata", "annotations")
+        if protocol in ("h2", "h2c") or any(k.startswith("projectcontour.io/upstream-protocol") for k in marks):
+            return None
+        return Sent(protocol == "tls", f"{at}.protocol", protocol or "<none>", "tls", "http/1.1")
+    return None
+
+
+def _steps(at: str) -> list[str | int]:
+    steps: list[str | int] = []
+    for part in at.replace("]", "").split("."):
+        name, *indexes = part.split("[")
+        steps += [name, *(int(i) for i in indexes)]
+    return steps
