@@ -30,7 +30,7 @@ _LOGFMT_FIELD = lazy(r"(?<!\S)([\w.@-]{1,64})=(\"(?:[^\"\\]|\\.){0,8192}\"?|\S{0
 
 # Wrappers that only repeat that a child failed; the child's own words are the error.
 WRAPPER = lazy(
-    r"npm (?:ERR!|error)|npm (?:notice|warn|WARN)\b"
+    r"npm (?:ERR!|error)|npm (?:notice|warn|WARN)\b|dmesg\(1\) may have more information"
     r"|error Command failed|ELIFECYCLE|exit status \d+$|exited? with (?:code|status) \d+|make(?:\[\d+\])?: \*\*\* "
     r"|Node\.js v\d|BEGIN failed--|Compilation failed in require|note: run with `RUST_BACKTRACE"
     r"|bundler: failed to load command"

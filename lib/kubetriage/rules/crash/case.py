@@ -31,7 +31,7 @@ from kubetriage.values.manifest_text import yaml_text
 from kubetriage.values.resources import BY_KIND, BY_PLURAL
 from kubetriage.values.times import parse_time
 
-_MIRROR = "kubernetes.io/config.mirror"
+MIRROR = "kubernetes.io/config.mirror"
 """Annotation of the API's copy of a static pod."""
 
 BACK_OFF_RESET = timedelta(minutes=10)
@@ -206,7 +206,7 @@ class Case:
         if actor is not Actor.MANIFEST:
             return Fix(words, actor=actor, commands=commands)
         if top.kind == "Pod" and self.keeper is None:
-            if _MIRROR in labels(self.pod.raw, "metadata", "annotations"):
+            if MIRROR in labels(self.pod.raw, "metadata", "annotations"):
                 words += f" It is a static pod: its manifest lies on node {self.pod.node} (staticPodPath)."
             elif spec and not _images_only(spec):
                 words += " The spec of a bare pod is fixed: delete the pod and create it with the change."

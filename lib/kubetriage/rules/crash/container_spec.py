@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from kubetriage.model import Evidence, Fix
+from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.readers.pods import Container
 from kubetriage.redact import clean
 from kubetriage.rules.crash.program_output import LastWords
@@ -49,7 +50,8 @@ def environment_fix(words: LastWords, advice: str, variable: str, value: str) ->
     What is shown is redacted, so a patch with a secret in it would set the redacted text.
     """
     spec = words.container.patch({"env": [{"name": variable, "value": value}]})
-    return words.case.template_fix(advice, spec if clean(value) == value else None)
+    made = words.case.template_fix(advice, spec if clean(value) == value else None)
+    return replace(made, actor=Actor.MANIFEST)
 
 
 def security(container: Container, field: str) -> tuple[Any, str]:

@@ -6,11 +6,13 @@ import re
 
 from kubetriage.model import Evidence, Fix
 from kubetriage.readers.logs import Address
+from kubetriage.rules.crash.acts import cloud, manifest, operator, place
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import environment_fix
 from kubetriage.rules.crash.program_output import LastWords
 from kubetriage.rules.crash.service_state import Verdict, judge_service, literal_setting
 from kubetriage.values.addresses import is_address, is_loopback, is_public
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import name_of, namespace_of, number, objects, text, texts
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy
@@ -26,6 +28,8 @@ _API_PATH = lazy(
 )
 
 
+_SERVER_FAILED = lazy(r"SERVFAIL|server misbehaving|EAI_AGAIN|[Tt]emporary failure in name resolution|i/o timeout")
+"""The resolver itself did not answer, or could not."""
 _METADATA = ("169.254.169.254", "fd00:ec2::254", "metadata.google.internal")
 """Where EC2, Google Cloud, Azure and others answer questions of a virtual machine about itself."""
 
@@ -49,10 +53,18 @@ def service_names(case: Case, host: str) -> list[tuple[str, str]]:
 
 def look_up(case: Case, words: LastWords, address: Address) -> Verdict:
     """Return what stands at an address that failed, and what to do about it."""
-    host, port = address.host, address.port
+    host = address.host
     name = words.container.name
     if not host:
-        return Verdict("", Fix(f"Find the address in the configuration of {name}, and log it together with the error."))
+        return Verdict(
+            "",
+            manifest(
+                words,
+                f"Find the address in the environment of {name}; its log names none.",
+                None,
+                kubectl("set", "env", f"pod/{case.pod.name}", "-c", name, "--list", namespace=case.pod.namespace),
+            ),
+        )
     if is_loopback(host):
         return _own_pod(case, words, address)
     if _is_api_server(address):
@@ -69,22 +81,64 @@ def look_up(case: Case, words: LastWords, address: Address) -> Verdict:
         if found.unseen:
             return Verdict(
                 f"whether Service {service} exists in namespace {namespace} was not seen",
-                Fix(f"Check that Service {service} exists in namespace {namespace} and has ready endpoints."),
+                manifest(
+                    words,
+                    f"Check that Service {service} exists in namespace {namespace} and has ready endpoints.",
+                    None,
+                    kubectl("get", "service,endpointslices", namespace=namespace),
+                ),
                 verify=(f"kubectl -n {namespace} get service,endpointslices",),
                 unseen=f"services {service} in namespace {namespace}: {found.why}",
             )
         if "." in host and ".svc" not in host and not _namespace_exists(case, namespace):
             break  # a.b with an unknown b is a name of the outside world
         return _no_service(case, words, address, service, namespace, found.presumed)
-    port_words = f" port {port}" if port else ""
+    return _outside_name(words, address)
+
+
+def _outside_name(words: LastWords, address: Address) -> Verdict:
+    """Judge a name of the outside world by how the connection failed."""
+    case, host, port = words.case, address.host, address.port
+    look = kubectl("run", "dns-look", "--rm", "-i", "--restart=Never", "--image=busybox", "--", "nslookup", host,
+                   namespace=case.pod.namespace)  # fmt: skip
+    if address.kind == "unresolved":
+        answer = (
+            "The cluster's DNS failed on it (SERVFAIL, no answer): see CoreDNS, its log and the server it forwards to"
+            if _SERVER_FAILED.search(address.line)
+            else "If the name is right, see whether CoreDNS forwards to a server that knows it "
+            "(private zones, ndots: write it "
+            "with a dot at the end to skip the search list)"
+        )
+        return Verdict(
+            f"{host} is not a name of this cluster, and the DNS server has no address for it",
+            manifest(words, f"Correct the name {host} in the settings of {words.container.name}.", None, look),
+            more=(
+                operator(f"{answer}.", kubectl("logs", "-l", "k8s-app=kube-dns", "--tail=50", namespace="kube-system")),
+            ),
+        )
+    at = f" port {port}" if port else ""
+    first = (
+        cloud(
+            f"It answered and refused{at}: nothing listens there, or a firewall rejects it; check the "
+            "port and the server."
+        )
+        if address.kind == "refused"
+        else cloud(
+            f"Packets to {host}{at} got no answer: check firewalls, security groups, routes and NAT of {place(words)}."
+        )
+        if address.kind in ("timeout", "unreachable")
+        else cloud(f"Check {host}{at}: whether it is up, and what is on the way.")
+    )
     return Verdict(
         f"{host} is not a name of this cluster",
-        Fix(
-            f"Check the name{port_words} of {host}, DNS for it from inside the cluster, and firewalls and "
-            f"egress policies "
-            f"on the way."
+        first,
+        verify=(look,),
+        more=(
+            operator(
+                f"See whether an egress NetworkPolicy of namespace {case.pod.namespace} stops it.",
+                kubectl("get", "networkpolicies", namespace=case.pod.namespace),
+            ),
         ),
-        verify=(case.kubectl(f"get pod {case.pod.name} -o jsonpath='{{.spec.dnsPolicy}} {{.spec.dnsConfig}}'"),),
     )
 
 
@@ -97,9 +151,10 @@ def _api_server(case: Case, words: LastWords) -> Verdict:
     node = case.pod.node or "its node"
     return Verdict(
         "that is the Kubernetes API server",
-        Fix(
+        operator(
             f"Check that the API server is up, that kube-proxy and the network plugin work on node {node}, and that "
-            f"egress NetworkPolicies of namespace {case.pod.namespace} let {words.container.name} reach it."
+            f"egress NetworkPolicies of namespace {case.pod.namespace} let {words.container.name} reach it.",
+            kubectl("get", "pods", "-o", "wide", f"--field-selector=spec.nodeName={node}", namespace="kube-system"),
         ),
         verify=(
             "kubectl get --raw /readyz",
@@ -126,10 +181,11 @@ def _own_pod(case: Case, words: LastWords, address: Address) -> Verdict:
         state = "ended itself" if ended else "is not ready" if not owner.ready else "is ready now"
         return Verdict(
             f"that is container {owner.name} of the same pod, which {state}",
-            Fix(
-                f"Let {name} retry until {owner.name} listens, or make {owner.name} a native sidecar (init "
-                f"container with "
-                f"restartPolicy Always) with a startupProbe, so that {name} starts after it."
+            manifest(
+                words,
+                f"Let {name} retry until {owner.name} listens, or make {owner.name} a native sidecar "
+                "(init container with "
+                f"restartPolicy Always) with a startupProbe, so that {name} starts after it.",
             ),
             (*evidence, owner.fact("status", "ready", str(owner.ready).lower())),
             details={"container": owner.name},
@@ -137,7 +193,7 @@ def _own_pod(case: Case, words: LastWords, address: Address) -> Verdict:
     where = f"environment variable {setting[0]}" if setting else "the address in its configuration"
     return Verdict(
         f"{address.host} is the pod itself, and no other container of it declares that port",
-        Fix(f"Set {where} to the name of the Service that {name} needs; 127.0.0.1 is this pod only."),
+        manifest(words, f"Set {where} to the name of the Service that {name} needs; 127.0.0.1 is this pod only."),
         evidence,
     )
 
@@ -154,33 +210,49 @@ def _by_ip(case: Case, words: LastWords, address: Address) -> Verdict:
                 return Verdict(
                     f"that is pod {target or address.host}, an endpoint of Service "
                     f"{text(slice_, 'metadata', 'labels', SERVICE_NAME_LABEL)}",
-                    Fix(
-                        f"See why {target or address.host} does not answer; connect through the Service, which "
-                        f"skips pods that are not ready."
+                    manifest(
+                        words,
+                        f"See why {target or address.host} does not answer; connect through the "
+                        "Service, which skips pods "
+                        "that are not ready.",
+                        None,
+                        *((kubectl("why-crash", f"pod/{target}", namespace=case.pod.namespace),) if target else ()),
                     ),
                     verify=(case.kubectl(f"get pod {target}"),) if target else (),
                 )
     if address.host in _METADATA:
         return Verdict(
             "that is the metadata service of the cloud, which answers only on the node's own network",
-            Fix(
-                f"Give {words.container.name} its cloud credentials through the ServiceAccount (workload identity) "
-                f"instead, or let pods reach the metadata service (on EC2 its hop limit must be 2 or more)."
+            manifest(
+                words,
+                f"Give {words.container.name} its cloud credentials through the ServiceAccount (workload identity).",
+            ),
+            more=(
+                cloud(
+                    "Or let pods reach the metadata service: on EC2 its hop limit must be 2 or more "
+                    "(aws ec2 modify-instance-metadata-options)."
+                ),
             ),
         )
     if is_public(address.host):
         return Verdict(
             "it is an address outside of the cluster",
-            Fix(
+            cloud(
                 f"Check that {address.host} answers, and what is on the way from node {case.pod.node or '?'}: egress "
-                f"NetworkPolicies, NAT, firewalls."
+                "NetworkPolicies, NAT, firewalls."
             ),
         )
     seen = "no Service has this address" if listing.complete else "whether a Service has this address was not seen"
     return Verdict(
         seen,
-        Fix(f"Check what {address.host} is; pods change their address, so connect by the name of a Service."),
-        verify=("kubectl get services -A -o wide",),
+        manifest(
+            words,
+            f"Find what {address.host} was: pods and deleted Services change their address, so "
+            "connect by the name of a "
+            "Service.",
+            None,
+            kubectl("get", "services,pods", "-A", "-o", "wide"),
+        ),
         unseen="" if listing.complete else f"services in all namespaces: {listing.why}",
     )
 
@@ -219,13 +291,32 @@ def _no_service(
         return Verdict(said, _rename(case, words, address, good), tuple(evidence), verify, unseen, {"suggestion": good})
     return Verdict(
         said,
-        Fix(
-            f"Create Service {service} in namespace {namespace}, or set the right name in "
-            f"{words.container.name}'s configuration."
+        manifest(
+            words,
+            (
+                f"Namespace {namespace} was not found: deploy what belongs there, or set the right "
+                "namespace in the address."
+                if namespace != case.pod.namespace and not _namespace_exists(case, namespace)
+                else f"Create Service {service} in namespace {namespace}, or set the right name in "
+                "the configuration of "
+                f"{words.container.name}."
+            ),
+            None,
+            kubectl("get", "services", namespace=namespace),
         ),
         tuple(evidence),
         verify,
         unseen,
+        more=(
+            operator(
+                "The DNS server itself failed on the name (SERVFAIL or no answer), which is not the "
+                "answer for a missing Service: "
+                "see CoreDNS too.",
+                kubectl("logs", "-l", "k8s-app=kube-dns", "--tail=50", namespace="kube-system"),
+            ),
+        )
+        if address.kind == "unresolved" and _SERVER_FAILED.search(address.line)
+        else (),
     )
 
 
@@ -233,7 +324,7 @@ def _rename(case: Case, words: LastWords, address: Address, good: str) -> Fix:
     setting = literal_setting(words, address)
     name = words.container.name
     if setting is None:
-        return Fix(f"Set the address in {name}'s configuration to {good}.")
+        return manifest(words, f"Set the address in {name}'s configuration to {good}.")
     variable, _, value = setting
     renamed = re.sub(rf"(?<![\w.-]){re.escape(address.host)}(?![\w.-])", lambda _: good, value)
     return environment_fix(

@@ -18,11 +18,13 @@ import re
 from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Finding, Fix
-from kubetriage.readers.pods import Container
+from kubetriage.readers.pods import Container, Pod
+from kubetriage.rules.crash.acts import app, manifest, node, on_node, place
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.known_errors import unknown_words
 from kubetriage.rules.crash.program_output import LastWords, Said, without_clock
-from kubetriage.values.fields import flag, number, objects
+from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import flag, number, objects, text, uid_of
 from kubetriage.values.patterns import lazy
 
 CODE = "AddressInUse"
@@ -62,6 +64,19 @@ def _declares(container: Container, port: int) -> bool:
     return any(number(p, "containerPort") == port for p in objects(container.spec, "ports"))
 
 
+def _on_the_host(case: Case, port: int | None) -> list[Pod]:
+    """Return other pods of the node that use its network and declare the port there."""
+    found = []
+    for raw in case.snapshot.list("pods").items:
+        if text(raw, "spec", "nodeName") != case.pod.node or uid_of(raw) == case.pod.uid or port is None:
+            continue
+        host = flag(raw, "spec", "hostNetwork") is True
+        ports = [p for c in objects(raw, "spec", "containers") for p in objects(c, "ports")]
+        if any(number(p, "hostPort") == port or (host and number(p, "containerPort") == port) for p in ports):
+            found.append(Pod(raw))
+    return found
+
+
 def _finding(case: Case, words: LastWords, said: Said) -> Finding:
     name = words.container.name
     port = _port(words, said)
@@ -75,23 +90,70 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
     ]
     if host:
         evidence.append(Evidence("spec", "spec.hostNetwork", "true"))
+    listens = kubectl(
+        "exec", case.pod.name, "-c", name, "--", "sh", "-c", "ss -ltnp || netstat -ltnp", namespace=case.pod.namespace
+    )
+    fixes: tuple[Fix, ...]
     if rivals:
         holder = f"container {rivals[0].name} of the same pod declares it"
-        fix = f"Give {name} or {rivals[0].name} of {case.workload_name} another port; a pod has one network."
+        fixes = (
+            manifest(
+                words, f"Give {name} or {rivals[0].name} of {case.workload_name} another port; a pod has one network."
+            ),
+        )
     elif host:
-        holder = f"the pod uses the network of node {case.pod.node or '(unknown)'}, where something else has it"
-        fix = f"Choose a port that is free on the nodes, or turn hostNetwork off in {case.workload_name}."
+        twins = _on_the_host(case, port)
+        evidence += [
+            Evidence("spec", f"pods[{p.name}]", f"hostNetwork or hostPort {port} on the same node") for p in twins
+        ]
+        shown = f"pod {twins[0].name} of namespace {twins[0].namespace}" if twins else "something else"
+        holder = f"the pod uses the network of {place(words)}, where {shown} has it"
+        fixes = (
+            node(
+                f"See which process of {place(words)} listens there; an old instance that still stops is one.",
+                on_node(words, "ss", "-ltnp"),
+            ),
+            manifest(
+                words,
+                f"Choose another port in {case.workload_name}, or turn hostNetwork off; with a "
+                "Deployment set maxSurge 0, so "
+                "that two pods never share a node.",
+            ),
+        )
     else:
         holder = "another process of this pod has it"
         others = [c.name for c in case.containers if c.name != name and c.kind in ("app", "sidecar")]
-        among = f"; containers {', '.join(others)} share its network" if others else "; it may start its server twice"
-        fix = f"Find the second listener on {which} in {case.workload_name}{among}."
+        if others:
+            fixes = (
+                manifest(
+                    words,
+                    f"Containers {', '.join(others)} share its network: give one of them another port "
+                    f"than {which[5:] if port else ''}"
+                    f" in {case.workload_name}.".replace("  ", " "),
+                    None,
+                    listens,
+                ),
+            )
+        else:
+            fixes = (
+                app(
+                    f"{name} starts its server twice on {which}: a second worker, a metrics or debug "
+                    "listener (JMX, --inspect), "
+                    "or a daemon that its script leaves behind."
+                ),
+                manifest(
+                    words,
+                    f"See whether a variable sets two of its ports to {port or 'the same number'}.",
+                    None,
+                    kubectl("set", "env", f"pod/{case.pod.name}", "-c", name, "--list", namespace=case.pod.namespace),
+                ),
+            )
     return words.finding(
         CODE,
         said.confidence,
         f"{name} could not listen on {which}: {holder}.",
         quoted=(said.line,),
         evidence=evidence,
-        fix=(Fix(fix),),
+        fix=fixes,
         details={"port": port} if port else {},
     )

@@ -20,12 +20,15 @@ import re
 from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Finding, Fix
-from kubetriage.needs import Get, Need
+from kubetriage.needs import Get, List, Need
 from kubetriage.redact import secrecy
+from kubetriage.rules.crash.acts import manifest
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.config_references import GIVEN_BY_CLUSTER, references
 from kubetriage.rules.crash.container_spec import mount_of, variable_state, volume_words
 from kubetriage.rules.crash.known_errors import known_findings, unknown_words
 from kubetriage.rules.crash.program_output import LastWords, Said, last_words, short
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import mapping, objects, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy
@@ -109,8 +112,10 @@ _NOT_CONFIG = lazy(
 
 
 def needs(case: Case) -> Iterator[Need]:
-    """Ask for the ConfigMap that is mounted where the missing file is expected."""
+    """Ask for what may hold the missing setting: the ConfigMaps of the pod, and the Services behind service links."""
     for words in last_words(case):
+        if "tcp" in words.text or "valid port" in words.text:
+            yield List("services", case.pod.namespace)
         path = _missing_file(words)
         found = mount_of(words.container, path[0]) if path else None
         if found is not None:
@@ -146,32 +151,35 @@ def _missing_file(words: LastWords) -> tuple[str, Said] | None:
     return (named["file"], said) if said is not None and named is not None else None
 
 
+_NO_NAMES = frozenset(
+    ("is", "are", "was", "not", "the", "value", "it", "for", "be", "of", "and", "or", "to", "in", "key")
+)
+"""Words that a pattern can take for the name of a setting."""
+
+
 def _setting(case: Case, words: LastWords, said: Said) -> Finding:
     container, name = words.container, words.container.name
-    setting = next((g for g in said.match.groupdict().values() if g), "")
+    setting = next((g for g in said.match.groupdict().values() if g and g.lower() not in _NO_NAMES), "")
     is_variable = bool(re.fullmatch(r"[A-Z][A-Z0-9_]*", setting))
     evidence: list[Evidence] = []
-    fix = Fix(
-        f"Give {name} the setting that it names, in {case.workload_name}: an environment variable or a mounted file."
-    )
     state = ""
+    listed = kubectl("set", "env", f"pod/{case.pod.name}", "-c", name, "--list", namespace=case.pod.namespace)
+    fixes = [
+        manifest(
+            words,
+            f"Give {name} the setting{f' {setting}' if setting else ''} in {case.workload_name}: an "
+            "environment variable, an "
+            "argument or a mounted file.",
+            None,
+            listed,
+        )
+    ]
     if is_variable:
         shown, state = variable_state(container, setting)
         evidence.append(shown)
-        declared = [text(e, "name") for e in objects(container.spec, "env")]
-        close = nearest(setting, declared)
-        where = f"env of container {name} in {case.workload_name}"
-        if setting in declared:
-            fix = Fix(f"{setting} {state}: give it a value in {where}.")
-        elif close:
-            evidence.append(Evidence("spec", f"{container.spec_path}.env[{close}]", f"{close} is declared"))
-            fix = Fix(
-                f"Declare {setting} in {where}; {close} is declared there, one of the two names is probably a slip."
-            )
-        elif secrecy(setting):
-            fix = Fix(f"Declare {setting} in {where}, from a key of a Secret (valueFrom.secretKeyRef).")
-        else:
-            fix = Fix(f"Declare {setting} in {where}, or add it to a ConfigMap or Secret that envFrom names.")
+        fix, more = _declare(case, words, setting, state)
+        evidence += more
+        fixes = [fix]
     what = f"the setting {setting}" if setting else "a setting"
     told = f"; {setting} {state}" if state else ""
     return words.finding(
@@ -180,9 +188,101 @@ def _setting(case: Case, words: LastWords, said: Said) -> Finding:
         f"{name} ended because {what} is missing: {short(said.line)}{told}.",
         quoted=(said.line,),
         evidence=evidence,
-        fix=(fix,),
+        fix=fixes,
         details={"setting": setting} if setting else {},
     )
+
+
+def _declare(case: Case, words: LastWords, setting: str, state: str) -> tuple[Fix, tuple[Evidence, ...]]:
+    """Say where a variable should come from: a near name that is declared, a key of a known object, a literal."""
+    container = words.container
+    declared = [text(e, "name") for e in objects(container.spec, "env")]
+    where = f"env of container {container.name} in {case.workload_name}"
+    holder = _holder(case, setting)
+    if setting in declared:
+        return manifest(words, f"{setting} {state}: give it a value in {where}."), ()
+    if holder is not None:
+        kind, name, key = holder
+        ref = "configMapKeyRef" if kind == "ConfigMap" else "secretKeyRef"
+        slip = "" if key == setting else f" under the name {key}"
+        return (
+            manifest(
+                words,
+                f"Take {setting} from {kind} {name}, which has it{slip}: declare it in {where}.",
+                container.patch({"env": [{"name": setting, "valueFrom": {ref: {"name": name, "key": key}}}]}),
+            ),
+            (Evidence("config", f"{kind.lower()}s[{name}].data", key),),
+        )
+    close = nearest(setting, declared)
+    if close:
+        return (
+            manifest(
+                words,
+                f"Declare {setting} in {where}; {close} is declared there, one of the two names is probably a slip.",
+            ),
+            (Evidence("spec", f"{container.spec_path}.env[{close}]", f"{close} is declared"),),
+        )
+    top = case.workload
+    target = f"{top.kind.lower()}/{top.name}"
+    if secrecy(setting):
+        secret = kubectl(
+            "create",
+            "secret",
+            "generic",
+            f"{top.name}-secret",
+            f"--from-literal={setting}=VALUE",
+            namespace=case.pod.namespace,
+        )
+        return (
+            manifest(
+                words,
+                f"Declare {setting} in {where}, from a key of a Secret (valueFrom.secretKeyRef).",
+                container.patch(
+                    {
+                        "env": [
+                            {
+                                "name": setting,
+                                "valueFrom": {"secretKeyRef": {"name": f"{top.name}-secret", "key": setting}},
+                            }
+                        ]
+                    }
+                ),
+                secret,
+            ),
+            (),
+        )
+    settable = top.kind in ("Deployment", "StatefulSet", "DaemonSet")
+    command = (
+        (kubectl("set", "env", target, "-c", container.name, f"{setting}=VALUE", namespace=case.pod.namespace),)
+        if settable
+        else ()
+    )
+    return (
+        manifest(
+            words,
+            f"Declare {setting} in {where}, or add it to a ConfigMap or Secret that envFrom names.",
+            None,
+            *command,
+        ),
+        (),
+    )
+
+
+def _holder(case: Case, setting: str) -> tuple[str, str, str] | None:
+    """Return kind, name and key of an object of the pod that has the setting or a near key."""
+    found: list[tuple[str, str, str]] = []
+    for resource, kind in (("configmaps", "ConfigMap"), ("secrets", "Secret")):
+        for ref in references(case.pod):
+            if ref.resource != resource or ref.name in GIVEN_BY_CLUSTER:
+                continue
+            looked = case.snapshot.get(resource, case.pod.namespace, ref.name)
+            keys = sorted({*mapping(looked.obj, "data"), *mapping(looked.obj, "binaryData")}) if looked.found else []
+            if setting in keys:
+                return kind, ref.name, setting
+            close = nearest(setting, keys)
+            if close:
+                found.append((kind, ref.name, close))
+    return found[0] if found else None
 
 
 def _file(case: Case, words: LastWords, path: str, said: Said) -> Finding:
@@ -191,7 +291,19 @@ def _file(case: Case, words: LastWords, path: str, said: Said) -> Finding:
     evidence: list[Evidence] = []
     verify: list[str] = []
     where = "nothing is mounted there"
-    fix = Fix(f"Put {path} into the image, or mount a ConfigMap or Secret with it in {case.workload_name}.")
+    directory = posixpath.dirname(path) or "/"
+    own = f"{case.workload.name}-config"
+    fix = manifest(
+        words,
+        f"Mount a ConfigMap or Secret with {path} in {case.workload_name}, or put the file into the image.",
+        container.patch(
+            {"volumeMounts": [{"name": "config", "mountPath": path, "subPath": posixpath.basename(path)}]},
+            volumes=[{"name": "config", "configMap": {"name": own}}],
+        )
+        if path.startswith("/") and directory != "/"
+        else None,
+        kubectl("create", "configmap", own, f"--from-file={posixpath.basename(path)}", namespace=case.pod.namespace),
+    )
     if found is not None:
         mount, volume = found
         at = f"{container.spec_path}.volumeMounts[{text(mount, 'name')}]"
@@ -206,14 +318,19 @@ def _file(case: Case, words: LastWords, path: str, said: Said) -> Finding:
             held = ", ".join(keys[:8]) or "no keys"
             evidence.append(Evidence("config", f"configmaps[{config_map}].data", held))
             where = f"ConfigMap {config_map} is mounted at {text(mount, 'mountPath')} and has {held}"
-            fix = Fix(
+            fix = manifest(
+                words,
                 f"Rename key {close} of ConfigMap {config_map} to {file}, or let {name} read {close}."
                 if close
-                else f"Add the key {file} to ConfigMap {config_map} in namespace {case.pod.namespace}."
+                else f"Add the key {file} to ConfigMap {config_map} in namespace {case.pod.namespace}.",
+                None,
+                kubectl("edit", "configmap", config_map, namespace=case.pod.namespace),
             )
             verify.append(case.kubectl(f"get configmap {config_map} -o yaml"))
         else:
-            fix = Fix(f"Put the file into {volume_words(volume)}, or correct the path {path} in {case.workload_name}.")
+            fix = manifest(
+                words, f"Put the file into {volume_words(volume)}, or correct the path {path} in {case.workload_name}."
+            )
     elif objects(container.spec, "volumeMounts") and not path.startswith("/"):
         where = "its path is relative to the working directory"
     return words.finding(

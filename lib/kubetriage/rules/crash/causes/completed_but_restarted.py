@@ -17,12 +17,16 @@ Source: kubernetes pkg/api/v1/pod/util.go (ContainerShouldRestart), kuberuntime_
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.readers.logs import last_line
-from kubetriage.rules.crash.case import Case
+from kubetriage.readers.pods import Container
+from kubetriage.rules.crash.case import MIRROR, Case
 from kubetriage.rules.crash.kill_attribution import Attribution, Killer, attribute
-from kubetriage.values.fields import texts
+from kubetriage.rules.crash.node_commands import node_command
+from kubetriage.values.fields import Obj, labels, texts
+from kubetriage.values.patterns import lazy
 
 CODE = "CompletedButRestarted"
 
@@ -55,12 +59,7 @@ def check(case: Case) -> Iterator[Finding]:
             f"starts it again ({container.restarts} restarts).",
             tuple(evidence),
             tuple(_rivals(verdict)),
-            (
-                Fix(
-                    f"If {what} is a task, run it as a Job or CronJob. If it is a server, keep it in the foreground in "
-                    f"{case.workload_name}: it must not return."
-                ),
-            ),
+            _fixes(case, container, what, verdict),
             (case.log_command(container),),
         )
 
@@ -68,3 +67,64 @@ def check(case: Case) -> Iterator[Finding]:
 def _rivals(verdict: Attribution | None) -> Iterator[RuledOut]:
     if verdict is None:
         yield RuledOut("LivenessProbeFailed", "no Killing event and no lifetime that fits a kill by a probe")
+
+
+_SHELLS = ("sh", "bash", "ash", "dash", "zsh")
+_DAEMONS = lazy(
+    r"\b(?:nohup|service \S+ start|systemctl start|start-stop-daemon|--daemon(?:ize)?|-d(?:aemon)?)\b|&\s*\Z"
+)
+
+
+def _fixes(case: Case, container: Container, what: str, verdict: Attribution | None) -> tuple[Fix, ...]:
+    """Tell the usual reasons for a success that is no success apart, by the command and by who stopped it."""
+    command = [*texts(container.spec, "command"), *texts(container.spec, "args")]
+    line = " ".join(command)
+    if MIRROR in labels(case.pod.raw, "metadata", "annotations") or verdict is not None:
+        stopped = Fix(
+            "The kubelet stops it, not the program: see the Killing and SandboxChanged events, and "
+            "the kubelet's log on "
+            f"{case.pod.node or 'its node'}.",
+            actor=Actor.NODE,
+            commands=(node_command(case, "journalctl", "-u", "kubelet", "--since", "-1h"),),
+        )
+        cgroups = Fix(
+            "For a static pod of the control plane: kubelet and runtime must use the same cgroup driver "
+            "(SystemdCgroup = true in containerd), and its manifest must not change.",
+            actor=Actor.NODE,
+            commands=(node_command(case, "grep", "-r", "SystemdCgroup", "/etc/containerd"),),
+        )
+        return (stopped, cgroups)
+    if command and command[0].rpartition("/")[2] in _SHELLS and len(command) == 1:
+        return (
+            _act(
+                case,
+                container,
+                f"{what} is a shell without a terminal, which ends at once: give it a command, or "
+                "stdin: true and tty: true for a debug pod.",
+                {"command": ["sleep", "infinity"]},
+            ),
+        )
+    if _DAEMONS.search(line):
+        return (
+            _act(
+                case,
+                container,
+                f"{what} starts its server in the background and returns: run the server itself in the "
+                "foreground (nginx -g 'daemon off;', no & or nohup).",
+                None,
+            ),
+        )
+    task = _act(
+        case, container, f"If {what} is a task, run it as a Job or CronJob, or with restartPolicy OnFailure.", None
+    )
+    server = _act(
+        case,
+        container,
+        f"If it is a server, keep it in the foreground in {case.workload_name}: it must not return.",
+        None,
+    )
+    return (task, server)
+
+
+def _act(case: Case, container: Container, words: str, part: Obj | None) -> Fix:
+    return replace(case.template_fix(words, container.patch(part) if part else None), actor=Actor.MANIFEST)

@@ -25,6 +25,7 @@ from kubetriage.readers.logs import Address
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.dependency_lookup import look_up, service_names
 from kubetriage.rules.crash.known_errors import unknown_words
+from kubetriage.rules.crash.mesh_proxies import proxy_not_up
 from kubetriage.rules.crash.program_output import LastWords, last_words, short
 from kubetriage.values.addresses import is_address, is_loopback
 from kubetriage.values.resources import SERVICE_NAME_LABEL
@@ -56,6 +57,7 @@ def needs(case: Case) -> Iterator[Need]:
                 found = case.snapshot.get("services", namespace, name)
                 if found.found:
                     yield List("endpointslices", namespace, labels=f"{SERVICE_NAME_LABEL}={name}")
+                    yield List("pods", namespace)
                     if address.kind == "timeout":
                         yield List("networkpolicies", namespace)
                 elif found.absent:
@@ -87,6 +89,15 @@ def conclude(_: Case, findings: list[Finding]) -> list[Finding]:
 def _finding(case: Case, words: LastWords, address: Address, confidence: Confidence) -> Finding:
     name = words.container.name
     verdict = look_up(case, words, address)
+    early = proxy_not_up(words, address)
+    if early is not None and "root" not in verdict.details:
+        verdict = replace(
+            verdict,
+            words=f"{early[0]}; {verdict.words}" if verdict.words else early[0],
+            fix=early[1][0],
+            more=(*early[1][1:], verdict.fix),
+            evidence=(early[2], *verdict.evidence),
+        )
     place = place_of(address)
     if not address.host:
         said = (
@@ -111,7 +122,7 @@ def _finding(case: Case, words: LastWords, address: Address, confidence: Confide
         quoted=quoted,
         evidence=verdict.evidence,
         ruled_out=ruled,
-        fix=(verdict.fix,),
+        fix=(verdict.fix, *verdict.more),
         verify=verdict.verify,
         details={"address": place, "failure": address.kind, **verdict.details}
         if address.host

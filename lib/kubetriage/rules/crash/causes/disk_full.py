@@ -16,17 +16,22 @@ Source: errno(3) ENOSPC and EDQUOT, inotify(7); containerd mounts /dev/shm with 
 
 from __future__ import annotations
 
+import json
+import posixpath
 import re
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence, Finding, Fix
+from kubetriage.model import Actor, Evidence, Finding, Fix
+from kubetriage.rules.crash.acts import app, manifest, node, on_node, place
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import mount_of, volume_words
 from kubetriage.rules.crash.image_pulls import Pull, pull_failures
 from kubetriage.rules.crash.known_errors import unknown_words
+from kubetriage.rules.crash.node_commands import node_command
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near, short
 from kubetriage.rules.crash.start_failures import Start, start_failures
-from kubetriage.values.fields import text
+from kubetriage.values.commands import kubectl, placeholder
+from kubetriage.values.fields import Obj, text
 from kubetriage.values.patterns import lazy
 
 CODE = "DiskFull"
@@ -46,8 +51,12 @@ def check(case: Case) -> Iterator[Finding]:
     """Find nodes without room for an image or a container, and containers whose last error is a full disk."""
     node = case.pod.node or "the node"
     fix = Fix(
-        f"Free disk space on {node} (unused images, logs, finished pods), or enlarge its disk; kubectl node-triage "
-        f"{node} shows more."
+        f"Free disk space on {node} (unused images, logs, finished pods), or enlarge its disk.",
+        actor=Actor.NODE,
+        commands=(
+            node_command(case, "sh", "-c", "df -h; crictl rmi --prune"),
+            *((kubectl("node-triage", case.pod.node),) if case.pod.node else ()),
+        ),
     )
     for pull in pull_failures(case, Pull.SPACE):
         yield pull.finding(CODE, f"{node} has no disk space left to unpack image {pull.image}.", [fix])
@@ -70,11 +79,17 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
             f"{short(said.line)}.",
             quoted=(said.line,),
             fix=(
-                Fix(
-                    f"Raise fs.inotify.max_user_watches and max_user_instances on node "
-                    f"{case.pod.node or 'of the pod'}, or "
-                    f"let {name} watch fewer files."
+                node(
+                    f"Raise the inotify limits of {place(words)}, and keep them in /etc/sysctl.d.",
+                    on_node(
+                        words,
+                        "sysctl",
+                        "-w",
+                        "fs.inotify.max_user_watches=1048576",
+                        "fs.inotify.max_user_instances=8192",
+                    ),
                 ),
+                manifest(words, f"Or let {name} watch fewer files (no watch mode in production, ignore node_modules)."),
             ),
         )
     if _SHM.search(said.line):
@@ -88,7 +103,8 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
             f"{name} ended because /dev/shm is full; a container gets 64 MiB of it: {short(said.line)}.",
             quoted=(said.line,),
             fix=(
-                case.template_fix(
+                manifest(
+                    words,
                     f"Mount an emptyDir with medium Memory at /dev/shm of {case.workload_name}; it counts as memory of "
                     f"{name}, so leave room in its memory limit.",
                     spec,
@@ -99,9 +115,11 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
     found = mount_of(words.container, path) if path else None
     where = " on its own file system" if path else ""
     evidence = []
-    fix = Fix(
-        f"Find what fills the disk of {name} (kubectl exec, df -h and du); write large data to a volume that is "
-        f"sized for it."
+    look = kubectl("exec", case.pod.name, "-c", name, "--", "df", "-h", namespace=case.pod.namespace)
+    fixes: tuple[Fix, ...] = (
+        manifest(
+            words, f"Find what fills the disk of {name}; write large data to a volume that is sized for it.", None, look
+        ),
     )
     verify = [case.kubectl(f"describe pod {case.pod.name}")]
     if found is not None:
@@ -111,20 +129,20 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
         evidence.append(Evidence("spec", at, f"{text(mount, 'mountPath')} is {volume_words(volume)}"))
         claim = text(volume, "persistentVolumeClaim", "claimName")
         if claim:
-            fix = Fix(
-                f"Raise spec.resources.requests.storage of PersistentVolumeClaim {claim} (if its StorageClass allows "
-                f"expansion), or delete what fills it."
-            )
-            verify.insert(0, case.kubectl(f"get pvc {claim} -o wide"))
+            fixes = _claim(words, claim)
+            verify.insert(0, kubectl("get", "pvc", claim, "-o", "wide", namespace=case.pod.namespace))
         elif "emptyDir" in volume:
-            limit = text(volume, "emptyDir", "sizeLimit")
-            size = f" above {limit}" if limit else ""
-            fix = Fix(f"Raise the emptyDir sizeLimit{size} of volume {text(volume, 'name')}, or write less to it.")
+            fixes = _empty_dir(words, volume)
+        elif "hostPath" in volume:
+            host = text(volume, "hostPath", "path")
+            fixes = (node(f"Free space under {host} on {place(words)}.", on_node(words, "df", "-h", host)),)
     elif path:
-        fix = Fix(
-            f"{path} is on the container's writable layer, which shares the disk of node "
-            f"{case.pod.node or '(unknown)'}: free "
-            f"space there, or mount a volume for it."
+        fixes = (
+            node(
+                f"{path} is on the container's writable layer, on the disk of {place(words)}: free space there.",
+                on_node(words, "df", "-h", "/var/lib"),
+            ),
+            manifest(words, f"Or mount a volume at {posixpath.dirname(path) or path}; set ephemeral-storage limits."),
         )
     target = f" writing {path}" if path else ""
     return words.finding(
@@ -133,6 +151,49 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
         f"{name} ended because no space is left{where}{target}: {short(said.line)}.",
         quoted=(said.line,),
         evidence=evidence,
-        fix=(fix,),
+        fix=fixes,
         verify=verify,
+    )
+
+
+def _claim(words: LastWords, claim: str) -> tuple[Fix, ...]:
+    """Return what frees a full PersistentVolumeClaim: a larger one, at about twice its size where that is known."""
+    case = words.case
+    found = case.snapshot.get("persistentvolumeclaims", case.pod.namespace, claim)
+    size = text(found.obj, "spec", "resources", "requests", "storage") if found.found else ""
+    held = re.fullmatch(r"(\d{1,9})([KMGTP]i?)", size)
+    wanted = f"{2 * int(held[1])}{held[2]}" if held is not None else placeholder("size")
+    change = json.dumps({"spec": {"resources": {"requests": {"storage": wanted}}}}, separators=(",", ":"))
+    return (
+        manifest(
+            words,
+            f"Enlarge PersistentVolumeClaim {claim}"
+            + (f" from {size}" if size else "")
+            + ", if its StorageClass has allowVolumeExpansion; some drivers need the pod restarted for it.",
+            None,
+            kubectl("patch", "pvc", claim, "-p", change, namespace=case.pod.namespace),
+        ),
+        app("Or delete what fills it: old logs, write-ahead logs that nobody archives, data beyond its retention."),
+    )
+
+
+def _empty_dir(words: LastWords, volume: Obj) -> tuple[Fix, ...]:
+    name, limit = text(volume, "name"), text(volume, "emptyDir", "sizeLimit")
+    memory = text(volume, "emptyDir", "medium") == "Memory"
+    held = re.fullmatch(r"(\d{1,9})([KMGTP]i?)", limit)
+    if held is not None:
+        wanted = f"{2 * int(held[1])}{held[2]}"
+        counts = f" It counts as memory of {words.container.name}." if memory else ""
+        return (
+            manifest(
+                words,
+                f"Raise the emptyDir sizeLimit of volume {name} from {limit} to {wanted}, or write less to it.{counts}",
+                {"volumes": [{"name": name, "emptyDir": {"sizeLimit": wanted}}]},
+            ),
+        )
+    return (
+        node(
+            f"Volume {name} is an emptyDir on the disk of {place(words)}: free space there.", on_node(words, "df", "-h")
+        ),
+        manifest(words, f"Or put volume {name} on a PersistentVolumeClaim that is sized for it."),
     )

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.readers.logs import last_line
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.init_reruns import LEFT_OVER, Rerun, rerun_fixes, rerun_of, rerun_words
 
 CODE = "InitContainerFailed"
 
@@ -54,14 +55,20 @@ def _finding(case: Case, container: Container, own: list[Finding]) -> Finding:
     blocked = ", ".join(c.name for c in case.containers if c.kind == "app") or "the main containers"
     final = container.restart_policy == "Never"
     after = "the pod has failed for good" if final else f"{blocked} cannot start"
-    if end is not None:
+    again = rerun_of(case, container) if end is not None and end.exit_code else None
+    generic = head is not None and head.cause in GENERIC
+    if again is not None:
+        what = rerun_words(case, container, again)
+    elif end is not None:
         code = "an unknown code" if end.exit_code is None else f"exit code {end.exit_code}"
         what = f"Init container {container.name} failed with {code}, so {after}"
     else:
         what = f"Init container {container.name} does not start, so {after}"
-    evidence = list(head.evidence) if head is not None and head.cause in GENERIC else []
+    evidence = list(head.evidence) if head is not None and generic else []
     words = next((e.value for e in evidence if e.source == "log"), line)
-    if words and (head is None or head.cause in GENERIC):
+    if head is not None and head.details.get("mechanism"):
+        what += f". {head.message.rstrip('.')}"
+    elif words and (head is None or generic):
         what += f"; its last words: {words}"
     if end is not None and end.evidence() not in evidence:
         evidence.insert(0, end.evidence())
@@ -73,10 +80,26 @@ def _finding(case: Case, container: Container, own: list[Finding]) -> Finding:
         Confidence.CONFIRMED,
         container.ref,
         what if what.endswith(".") else what + ".",
-        tuple(evidence),
-        head.ruled_out if head is not None and head.cause in GENERIC else (),
-        head.fix
-        if head is not None and head.cause in GENERIC
-        else (Fix(f"Fix what makes init container {container.name} of {case.workload_name} fail."),),
+        (*evidence, *(again.evidence if again is not None else ())),
+        head.ruled_out if head is not None and generic else (),
+        _fixes(case, container, head, again, words),
         (case.log_command(container),),
+        head.details if head is not None and generic else {},
+    )
+
+
+def _fixes(case: Case, container: Container, head: Finding | None, again: Rerun | None, words: str) -> tuple[Fix, ...]:
+    """Return what ends the failure of an init container."""
+    if again is not None and (head is None or head.cause in GENERIC or LEFT_OVER.search(words)):
+        return rerun_fixes(case, container, again)
+    if head is not None and head.cause in GENERIC:
+        return head.fix
+    actor = head.fix[0].actor if head is not None and head.fix else None
+    return (
+        Fix(
+            f"See the cause of init container {container.name} of {case.workload_name} above; the pod "
+            "goes on by itself "
+            "once it ends with success.",
+            actor=actor or Actor.MANIFEST,
+        ),
     )

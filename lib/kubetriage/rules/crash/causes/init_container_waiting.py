@@ -17,11 +17,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.needs import Get, List, Log, Need
 from kubetriage.readers.logs import addresses, last_line
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.serving_pods import pods_behind, root_of
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import flag, labels, objects, texts
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import SERVICE_NAME_LABEL
@@ -100,6 +102,7 @@ def needs(case: Case) -> Iterator[Need]:
             yield Get("services", *service)
             if case.snapshot.get("services", *service).found:
                 yield List("endpointslices", service[0], labels=f"{SERVICE_NAME_LABEL}={service[1]}")
+                yield List("pods", service[0])
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -114,6 +117,7 @@ def check(case: Case) -> Iterator[Finding]:
         *([Evidence("log", container.name, line)] if line else []),
     ]
     reasons, fixes = [], []
+    details: dict[str, object] = {}
     for host in _hosts(case, container):
         service = _service(case, host)
         if service is None:
@@ -123,16 +127,37 @@ def check(case: Case) -> Iterator[Finding]:
             verb = "is not in the dump of" if found.presumed else "does not exist in"
             reasons.append(f"Service {service[1]} {verb} namespace {service[0]}")
             evidence.append(container.fact("spec", "command", f"waits for {host}"))
-            fixes.append(Fix(f"Create Service {service[1]} in namespace {service[0]}, or correct the name {host}."))
+            fixes.append(
+                Fix(
+                    f"Create Service {service[1]} in namespace {service[0]}, or correct the name {host}.",
+                    actor=Actor.MANIFEST,
+                    commands=(kubectl("get", "services", namespace=service[0]),),
+                )
+            )
         elif found.found and _has_no_ready_endpoint(case, *service):
             reasons.append(f"Service {service[1]} in namespace {service[0]} has no ready endpoint")
             evidence.append(Evidence("status", f"endpointslices of service/{service[1]}", "no endpoint is ready"))
-            fixes.append(Fix(f"Find out why no pod of Service {service[1]} is ready (kubectl svc-trace {service[1]})."))
+            root = root_of(pods_behind(case, found.obj))
+            if root is not None:
+                reasons[-1] += f": {root[0]}"
+                details = {"root": root[1]}
+            fixes.append(
+                Fix(
+                    f"Repair what keeps the pods of Service {service[1]} from being ready.",
+                    actor=Actor.MANIFEST,
+                    commands=(
+                        kubectl("why-crash", f"pod/{root[1]['name']}", namespace=service[0])
+                        if root is not None
+                        else kubectl("svc-trace", f"svc/{service[1]}", namespace=service[0]),
+                    ),
+                )
+            )
     what = reasons[0] if reasons else f"its last log line is: {line}" if line else "its log is empty or was not seen"
     fixes.append(
         Fix(
             f"Make available what init container {container.name} waits for, and give the wait a time limit in "
-            f"{case.workload_name}."
+            f"{case.workload_name}.",
+            actor=Actor.MANIFEST,
         )
     )
     yield Finding(
@@ -144,5 +169,6 @@ def check(case: Case) -> Iterator[Finding]:
         tuple(evidence),
         (),
         tuple(fixes),
-        (case.kubectl(f"logs {case.pod.name} -c {container.name} --follow"),),
+        (kubectl("logs", case.pod.name, "-c", container.name, "--tail=50", namespace=case.pod.namespace),),
+        details,
     )

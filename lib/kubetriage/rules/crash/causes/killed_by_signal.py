@@ -16,13 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.readers.events import NEAR_NODE_EVENT, node_events
 from kubetriage.readers.logs import last_line
 from kubetriage.readers.pods import Container
 from kubetriage.readers.terminations import Termination
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Attribution, Killer, attribute
+from kubetriage.rules.crash.node_commands import node_command
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import texts
 
 CODE = "KilledBySignal"
@@ -48,7 +50,7 @@ def check(case: Case) -> Iterator[Finding]:
             f"SIGKILL ended {container.name}{lived}, and {_who(case, verdict, node_oom, shell)}.",
             (*verdict.evidence, *node_oom, *shell),
             verdict.ruled_out + verdict.still_possible,
-            (Fix(_next_step(case, verdict)),),
+            _next_steps(case, verdict),
             (
                 case.kubectl(f"events --for pod/{case.pod.name} --watch"),
                 f"kubectl get events -n default --field-selector involvedObject.name={case.pod.node}",
@@ -85,14 +87,30 @@ def _shell(case: Case, container: Container) -> Iterator[Evidence]:
         yield container.fact("spec", "command", " ".join(words[:2]) + " ...: PID 1 is a shell")
 
 
-def _next_step(case: Case, verdict: Attribution) -> str:
+def _next_steps(case: Case, verdict: Attribution) -> tuple[Fix, ...]:
+    """Return the looks that decide between the senders of a SIGKILL that nobody named."""
     open_causes = {r.cause for r in verdict.still_possible}
     node = case.pod.node or "its node"
+    kernel = Fix(
+        f"Read the kernel log of {node} around that time: an OOM kill names the process and its cgroup.",
+        actor=Actor.NODE,
+        commands=(node_command(case, "sh", "-c", "dmesg -T | grep -iE 'killed process|oom'"),),
+    )
+    watch = Fix(
+        f"Look at the events of pod/{case.pod.name} over the next restart: a kill by a probe shows as Killing.",
+        actor=Actor.MANIFEST,
+        commands=(kubectl("events", "--for", f"pod/{case.pod.name}", namespace=case.pod.namespace),),
+    )
+    limit = Fix(
+        f"Give the container in {case.workload_name} a memory limit, so that the kubelet attributes a "
+        "kill (OOMKilled).",
+        actor=Actor.MANIFEST,
+    )
+    runtime = Fix(
+        f"Read the runtime's log of {node} for who stopped the container: a person with crictl, an agent, a watchdog.",
+        actor=Actor.NODE,
+        commands=(node_command(case, "journalctl", "-u", "containerd", "--since", "-1h"),),
+    )
     if "LivenessProbeFailed" in open_causes or "StartupProbeFailed" in open_causes:
-        return f"Watch the events of pod/{case.pod.name} over the next restart: a kill by a probe shows as Killing."
-    if "OOMKilled" in open_causes:
-        return (
-            f"Read the kernel log of {node} around that time (journalctl -k | grep -i 'killed process'), and give "
-            f"the container in {case.workload_name} a memory limit so that a kill is attributed."
-        )
-    return f"Read the kernel log and the runtime's log of {node} around that time for who sent the signal."
+        return (watch, kernel)
+    return (kernel, limit) if "OOMKilled" in open_causes else (kernel, runtime)

@@ -18,11 +18,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix
 from kubetriage.readers.logs import bodies
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.known_errors import unknown_words
 from kubetriage.rules.crash.program_output import LastWords
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
 
@@ -124,13 +125,14 @@ def _fix(container: str, denial: Denial, verbs: list[str], account: re.Match[str
         sub, _, group = rest.partition(".")
         what = f"--resource={plural}{f'.{group}' if group else ''}/{sub}"
     verb = f"--verb={','.join(wanted)}"
-    if denial.namespace:
-        return Fix(
-            f"Allow it: kubectl -n {denial.namespace} create role {role} {verb} {what} && kubectl -n "
-            f"{denial.namespace} create "
-            f"rolebinding {role} --role={role} {subject}"
-        )
+    bind = f"--role={role}" if denial.namespace else f"--clusterrole={role}"
+    kind = "role" if denial.namespace else "clusterrole"
+    commands = (
+        kubectl("create", kind, role, verb, what, namespace=denial.namespace),
+        kubectl("create", f"{kind}binding", role, bind, subject, namespace=denial.namespace),
+    )
     return Fix(
-        f"Allow it: kubectl create clusterrole {role} {verb} {what} && kubectl create clusterrolebinding {role} "
-        f"--clusterrole={role} {subject}"
+        "Allow it with a role and its binding; where a chart makes them (rbac.create), correct its values instead.",
+        actor=Actor.CLUSTER,
+        commands=commands,
     )

@@ -18,7 +18,8 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence, Finding, Fix
+from kubetriage.model import Evidence, Finding
+from kubetriage.rules.crash.acts import manifest, node, on_node
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import mount_of, security, volume_words
 from kubetriage.rules.crash.known_errors import unknown_words
@@ -61,34 +62,40 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
         if flag(mount, "readOnly") is True:
             evidence.append(Evidence("spec", f"{at}.readOnly", "true"))
             said_why = f"{where} is {volume_words(volume)}, mounted with readOnly"
-            fix = Fix(
-                f"Remove readOnly from the mount of {text(mount, 'name')} in {case.workload_name}, or write elsewhere."
+            fix = manifest(
+                words,
+                f"Remove readOnly from the mount of {text(mount, 'name')} in {case.workload_name}, or write elsewhere.",
             )
         elif any(key in volume for key in _ALWAYS):
             evidence.append(Evidence("spec", at, f"{where} is {volume_words(volume)}"))
             said_why = f"{where} is {volume_words(volume)}, which is always read-only"
-            fix = Fix(f"Let {name} write elsewhere, or copy {where} to an emptyDir in an init container first.")
+            fix = manifest(
+                words, f"Let {name} write elsewhere, or copy {where} to an emptyDir in an init container first."
+            )
         else:
             evidence.append(Evidence("spec", at, f"{where} is {volume_words(volume)}"))
             said_why = f"{where} is {volume_words(volume)}, which the pod mounts writable"
-            fix = Fix(
+            fix = node(
                 f"The storage itself is read-only: look for I/O errors in the kernel log of node "
                 f"{case.pod.node}, and at the "
-                f"access mode of the volume."
+                f"access mode of the volume.",
+                on_node(words, "sh", "-c", "dmesg -T | grep -iE 'remount|I/O error|ext4|xfs' | tail -20"),
             )
     elif root is True:
         evidence.append(Evidence("spec", root_at, "true"))
         said_why = "its root file system is read-only (readOnlyRootFilesystem)"
         directory = posixpath.dirname(path.rstrip("/")) if path else ""
         if directory in _BROAD:
-            fix = Fix(
+            fix = manifest(
+                words,
                 f"Mount an emptyDir at a directory of its own and let {name} write {posixpath.basename(path)} "
                 f"there; one over "
-                f"{directory} would hide what the image has in it. Keep the root read-only."
+                f"{directory} would hide what the image has in it. Keep the root read-only.",
             )
         elif directory not in ("", "/"):
             volume_name = re.sub(r"[^a-z0-9]+", "-", directory.lower()).strip("-")[:50] or "writable"
-            fix = case.template_fix(
+            fix = manifest(
+                words,
                 f"Mount an emptyDir at {directory} in container {name} of {case.workload_name} and keep the "
                 f"root read-only.",
                 container.patch(
@@ -97,13 +104,21 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
                 ),
             )
         else:
-            fix = Fix(f"Mount an emptyDir at the directory that {name} writes to, and keep the root read-only.")
+            fix = manifest(
+                words,
+                f"Mount an emptyDir at the directory that {name} writes to (often /tmp), and keep the root read-only.",
+                container.patch(
+                    {"volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]},  # noqa: S108
+                    volumes=[{"name": "tmp", "emptyDir": {}}],
+                ),
+            )
     else:
         said_why = "the pod does not ask for that"
-        fix = Fix(
+        fix = node(
             f"Look for I/O errors in the kernel log of node {case.pod.node or '(unknown)'}: Linux remounts a "
             f"damaged disk "
-            f"read-only. /proc and /sys are read-only for containers that are not privileged."
+            f"read-only. /proc and /sys are read-only for containers that are not privileged.",
+            on_node(words, "sh", "-c", "dmesg -T | grep -iE 'remount|I/O error|ext4|xfs' | tail -20"),
         )
     return words.finding(
         CODE,

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
+from kubetriage.rules.crash.acts import app, manifest, node, on_node, place, where
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import environment_fix
 from kubetriage.rules.crash.known_errors import unknown_words
@@ -86,7 +87,7 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
     flags = _JVM_FLAGS.findall(given) if kind == "java" else _NODE_FLAG.findall(given) if kind == "node" else []
     if flags:
         evidence.append(Evidence("spec", words.container.spec_path, " ".join(flags)))
-    what, fix = _advice(case, words, said, kind, mib, flags)
+    what, fixes = _advice(case, words, said, kind, mib, flags)
     return words.finding(
         CODE,
         said.confidence,
@@ -100,78 +101,130 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
                 f"the runtime spoke",
             ),
         ),
-        fix=(fix,),
+        fix=fixes,
         verify=(f"kubectl oom-budget pod/{case.pod.name} -n {case.pod.namespace}",),
     )
 
 
-def _advice(case: Case, words: LastWords, said: Said, kind: str, mib: int, flags: list[str]) -> tuple[str, Fix]:
+def _advice(
+    _: Case, words: LastWords, said: Said, kind: str, mib: int, flags: list[str]
+) -> tuple[str, tuple[Fix, ...]]:
     name = words.container.name
-    where = f"container {name} in {case.workload_name}"
+    at = where(words)
     if kind == "java":
-        area = (said.match["java"] or "").strip()
-        if "native thread" in area:
-            return (
-                "the JVM could not create a thread: a limit on processes, not on memory",
-                Fix(f"Use fewer threads in {name}, or raise the pod's PID limit (podPidsLimit of the kubelet)."),
-            )
-        if "Metaspace" in area or "class space" in area:
-            return (
-                "the JVM's Metaspace was full",
-                Fix(
-                    f"Raise or remove -XX:MaxMetaspaceSize of {where}; a Metaspace that keeps growing is a "
-                    f"class loader leak."
-                ),
-            )
-        if "Direct buffer" in area:
-            return (
-                "the JVM's direct buffers reached their limit",
-                Fix(f"Raise -XX:MaxDirectMemorySize of {where} together with its memory limit."),
-            )
-        if flags:
-            return (
-                f"the Java heap was full ({' '.join(flags)})",
-                Fix(f"Raise {flags[0]} of {where}, and its memory limit to at least a third more than the heap."),
-            )
-        return (
-            "the Java heap was full; the JVM takes a quarter of the container's memory unless told otherwise",
-            environment_fix(
-                words,
-                f"Set JAVA_TOOL_OPTIONS of {where} to -XX:MaxRAMPercentage=75.",
-                "JAVA_TOOL_OPTIONS",
-                _added(words, "JAVA_TOOL_OPTIONS", "-XX:MaxRAMPercentage=75"),
-            ),
-        )
+        return _java(words, (said.match["java"] or "").strip(), mib, flags)
     if kind == "node":
         size = max(mib * 3 // 4, 64) if mib else 0
         was = f" ({flags[0]})" if flags else ""
         if not size:
-            return (
-                f"the V8 heap was full{was}",
-                Fix(
-                    f"Set NODE_OPTIONS=--max-old-space-size (MiB) of {where}, with a memory limit of at least a "
-                    f"third more."
+            return f"the V8 heap was full{was}", (
+                manifest(
+                    words,
+                    f"Give {at} a memory limit, and set NODE_OPTIONS=--max-old-space-size to three "
+                    "quarters of it in MiB.",
+                    words.container.patch(
+                        {
+                            "resources": {"limits": {"memory": "1Gi"}},
+                            "env": [{"name": "NODE_OPTIONS", "value": "--max-old-space-size=768"}],
+                        }
+                    ),
                 ),
+                _leak(words, "node --heapsnapshot-near-heap-limit=2"),
             )
-        return (
-            f"the V8 heap was full{was}",
+        return f"the V8 heap was full{was}", (
             environment_fix(
                 words,
-                f"Set NODE_OPTIONS of {where} to --max-old-space-size={size}, three quarters of its limit; "
-                f"raise the limit "
-                f"as well if it needs more.",
+                f"Set NODE_OPTIONS of {at} to --max-old-space-size={size}, three quarters of its "
+                "limit; raise the limit as well "
+                "if it needs more.",
                 "NODE_OPTIONS",
                 _added(words, "NODE_OPTIONS", f"--max-old-space-size={size}"),
             ),
+            _leak(words, "node --heapsnapshot-near-heap-limit=2"),
         )
     if kind == "php":
-        return "PHP's memory_limit was reached", Fix(
-            f"Raise memory_limit in the php.ini of {name}, within the container's limit."
+        return "PHP's memory_limit was reached", (
+            manifest(
+                words,
+                f"Raise memory_limit in the php.ini of {name}, within the container's limit "
+                "(PHP_MEMORY_LIMIT in many images).",
+            ),
         )
     runtime = {"python": "Python", "go": "the Go runtime", "dotnet": ".NET", "ruby": "Ruby"}.get(kind, "the allocator")
-    return (
-        f"{runtime} could not get more memory",
-        Fix(f"Raise the memory limit of {where}, or make it use less; an rlimit (ulimit -v) has the same effect."),
+    more = f"{2 * mib}Mi" if mib else ""
+    if not more:
+        return f"{runtime} could not get more memory", (
+            node(
+                f"{name} has no memory limit, so look at the node: free memory, overcommit "
+                "(vm.overcommit_memory=2), ulimit -v.",
+                on_node(words, "sh", "-c", "free -m; sysctl vm.overcommit_memory vm.overcommit_ratio"),
+            ),
+            _leak(words, "the profiler of the runtime"),
+        )
+    return f"{runtime} could not get more memory", (
+        manifest(
+            words,
+            f"Raise the memory limit of {at} to {more} and see whether the use levels off; an rlimit "
+            "(ulimit -v) has the same "
+            "effect.",
+            words.container.patch({"resources": {"limits": {"memory": more}}}),
+        ),
+        _leak(words, "the profiler of the runtime"),
+    )
+
+
+def _leak(words: LastWords, how: str) -> Fix:
+    return app(
+        f"If it comes back at any size, {words.container.name} leaks or loads too much at once: find it with {how}."
+    )
+
+
+def _java(words: LastWords, area: str, mib: int, flags: list[str]) -> tuple[str, tuple[Fix, ...]]:
+    """Judge an OutOfMemoryError by the area that was full."""
+    at = where(words)
+    if "native thread" in area:
+        return "the JVM could not create a thread: a limit on processes, not on memory", (
+            node(
+                "Compare pids.current and pids.max of the pod, then raise podPidsLimit in the "
+                "kubelet's configuration of "
+                f"{place(words)}.",
+                on_node(words, "sh", "-c", "grep -r . /sys/fs/cgroup/kubepods*/pids.max; cat /proc/sys/kernel/pid_max"),
+            ),
+            app(
+                f"Or use fewer threads in {words.container.name}: bound its pools (a pool without a "
+                "bound is the usual leak)."
+            ),
+        )
+    if "Metaspace" in area or "class space" in area:
+        return "the JVM's Metaspace was full", (
+            manifest(words, f"Raise or remove -XX:MaxMetaspaceSize of {at}."),
+            app("A Metaspace that keeps growing is a class loader leak: jcmd 1 VM.classloader_stats shows it."),
+        )
+    if "Direct buffer" in area:
+        return "the JVM's direct buffers reached their limit", (
+            manifest(words, f"Raise -XX:MaxDirectMemorySize of {at} together with its memory limit."),
+            app("If it comes back, Netty or NIO buffers are not released: -Dio.netty.leakDetection.level=advanced."),
+        )
+    if "GC overhead" in area:
+        heap = "the JVM spent nearly all time on collecting a full heap"
+    else:
+        heap = "the Java heap was full"
+    if flags:
+        wanted = f"; {mib}Mi is the limit now" if mib else ""
+        return f"{heap} ({' '.join(flags)})", (
+            manifest(
+                words, f"Raise {flags[0]} of {at}, and its memory limit to at least a third more than the heap{wanted}."
+            ),
+            _leak(words, "-XX:+HeapDumpOnOutOfMemoryError and a heap dump"),
+        )
+    return f"{heap}; the JVM takes a quarter of the container's memory unless told otherwise", (
+        environment_fix(
+            words,
+            f"Set JAVA_TOOL_OPTIONS of {at} to -XX:MaxRAMPercentage=75.",
+            "JAVA_TOOL_OPTIONS",
+            _added(words, "JAVA_TOOL_OPTIONS", "-XX:MaxRAMPercentage=75"),
+        ),
+        _leak(words, "-XX:+HeapDumpOnOutOfMemoryError and a heap dump"),
     )
 
 

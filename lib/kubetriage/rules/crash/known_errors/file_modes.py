@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from kubetriage.model import Evidence, Fix, RuledOut
+from kubetriage.rules.crash.acts import app, image, manifest, where
 from kubetriage.rules.crash.container_spec import mount_of, security, volume_words
-from kubetriage.rules.crash.known_errors.row import Advice, Row, app, image, manifest, where
+from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
 from kubetriage.values.fields import Obj, mapping, number, text
 from kubetriage.values.patterns import lazy

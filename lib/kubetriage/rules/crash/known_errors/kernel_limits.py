@@ -6,8 +6,9 @@ import re
 from datetime import timedelta
 
 from kubetriage.model import Evidence, RuledOut
+from kubetriage.rules.crash.acts import image, manifest, node, on_node, place, where
 from kubetriage.rules.crash.container_spec import added_capabilities
-from kubetriage.rules.crash.known_errors.row import Advice, Row, image, manifest, node, on_node, place, where
+from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.program_output import LastWords, Said
 from kubetriage.values.fields import mapping, text
 from kubetriage.values.patterns import lazy

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 
+from kubetriage.rules.crash.acts import image, manifest, node, on_node, place, where
 from kubetriage.rules.crash.container_spec import mount_of, security, volume_words
-from kubetriage.rules.crash.known_errors.row import Advice, Row, image, manifest, node, on_node, place, where
+from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.program_output import LastWords, Said
 from kubetriage.values.commands import shell
 from kubetriage.values.fields import mapping, objects, text

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from kubetriage.model import Evidence, RuledOut
+from kubetriage.rules.crash.acts import image, manifest, node, on_node, place, where
 from kubetriage.rules.crash.container_spec import security
-from kubetriage.rules.crash.known_errors.row import Advice, Row, image, manifest, node, on_node, place, where
+from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.program_output import LastWords, Said
 from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy

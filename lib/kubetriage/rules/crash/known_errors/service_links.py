@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from kubetriage.model import Evidence, Fix, RuledOut
-from kubetriage.rules.crash.known_errors.row import Advice, Row, manifest, where
+from kubetriage.rules.crash.acts import manifest, where
+from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.program_output import LastWords, Said
 from kubetriage.values.fields import Obj, flag, name_of, number, objects, text, texts
 from kubetriage.values.patterns import lazy

@@ -6,19 +6,9 @@ import posixpath
 import re
 
 from kubetriage.model import Evidence, Fix, RuledOut
+from kubetriage.rules.crash.acts import app, image, manifest, node, on_node, operator, place, where
 from kubetriage.rules.crash.container_spec import mount_of, volume_words
-from kubetriage.rules.crash.known_errors.row import (
-    Advice,
-    Row,
-    app,
-    image,
-    manifest,
-    node,
-    on_node,
-    operator,
-    place,
-    where,
-)
+from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import flag, objects, text, texts

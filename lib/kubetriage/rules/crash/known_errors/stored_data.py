@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from kubetriage.model import Evidence, Fix
+from kubetriage.rules.crash.acts import app, cloud, manifest, where
 from kubetriage.rules.crash.container_spec import claims, mount_of, volume_words
-from kubetriage.rules.crash.known_errors.row import Advice, Row, app, cloud, manifest, where
+from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import number, text
@@ -36,10 +37,12 @@ def _other_version(words: LastWords, said: Said) -> Advice:
     old = groups[0] if groups else ""
     if not old:
         initialized = _INITIALIZED.search(whole) or _INITIALIZED.search(words.text[-65536:])
-        old = initialized[1] if initialized is not None else ""
+        old = next((g for g in initialized.groups() if g), "") if initialized is not None else ""
     if old.isdigit() and len(old) in (5, 6):  # MySQL: 80018 is 8.0.18
         old = f"{int(old[:-4])}.{int(old[-4:-2])}.{int(old[-2:])}"
-    of = f"version {old}" if old and "version" not in old.lower() else old or "another version"
+    if "RDB format" in whole:
+        old = f"RDB format {old}"
+    of = f"version {old}" if old and "RDB" not in old else f"a newer server ({old})" if old else "another version"
     server, migrate = next((v for k, v in _MIGRATIONS.items() if k in whole.lower()), _MIGRATIONS[""])
     image_now = words.container.image
     return Advice(
@@ -60,7 +63,11 @@ def _other_version(words: LastWords, said: Said) -> Advice:
     )
 
 
-_INITIALIZED = lazy(r"initialized by PostgreSQL version (\d{1,2}(?:\.\d{1,2})?)|from version \[?(\d[\w.]{0,20})", 0)
+_INITIALIZED = lazy(
+    r"initialized by PostgreSQL version (\d{1,2}(?:\.\d{1,2})?)|from version \[?(\d[\w.]{0,20})"
+    r"|determined-cluster-version\W{1,4}(\d[\w.]{0,20})",
+    0,
+)
 # What brings each server's data to the new version; found by a word of the log.
 _MIGRATIONS = {
     "postgres": ("PostgreSQL", "pg_upgrade, or pg_dumpall with the old image and restore into an empty volume"),
@@ -292,7 +299,7 @@ ROWS: tuple[Row, ...] = (
         lazy(
             r"database files are incompatible with server"
             r"|Cannot (?:upgrade|downgrade) from (\d{5,6}|\d[\d.]{2,12}) to \d"
-            r"|Invalid MySQL server (?:upgrade|downgrade)"
+            r""
             r"|Can't handle RDB format version (\d{1,3})"
             r"|cannot (?:downgrade|upgrade) a node from version \[?(\d[\w.-]{1,20})"
             r"|Invalid featureCompatibilityVersion document[^\n]{0,200}?version: \\?\"(\d[\d.]{1,8})"
