@@ -17,7 +17,7 @@ from kubetriage.rules.node.causes.control_plane_unreachable import Unread
 from kubetriage.rules.node.cluster_contact import MANAGER_LEASE, read_cluster, stale_through_etcd
 from kubetriage.rules.node.diagnose import diagnose_node
 from kubetriage.rules.node.gaps import not_seen
-from kubetriage.rules.node.kubelet_contact import NODE_LEASES
+from kubetriage.rules.node.kubelet_contact import NODE_LEASES, Beat
 from kubetriage.rules.node.needs import ASIDE_SECONDS, FIRST_SECONDS, LIST_SECONDS, detail_needs, lean_lease, troubled
 from kubetriage.rules.node.outage_scope import Cluster, Cutoffs
 from kubetriage.rules.node.sections import GROUP_SHOWN, NOWHERE, banner, document_keys, lead_sections, tail_sections
@@ -118,7 +118,16 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
         diagnoses.sort(key=lambda d: (d.healthy, d.cause not in _GROUPED))
         if cluster.whole.kind == "controllers":
             diagnoses.append(_unwatched(cluster))
-    return Answer(tuple(diagnoses), errors, checked=len(cluster.nodes))
+    whole = tuple(_unseen_contacts(cluster)) if request.is_scan else ()
+    return Answer(tuple(diagnoses), errors, checked=len(cluster.nodes), not_seen=whole)
+
+
+def _unseen_contacts(cluster: Cluster) -> Iterator[NotSeen]:
+    """Say of how many nodes the contact was not seen: without a Lease, Ready=True proves nothing of now."""
+    blind = [c for c in cluster.contacts.values() if c.beat is Beat.UNSEEN and c.ready == "True"]
+    if blind:
+        many = f"Leases of {len(blind)} of {len(cluster.contacts)} nodes"
+        yield NotSeen(many, f"{blind[0].why or 'not read'}; whether they are in contact now", decides=True)
 
 
 def _unread(snapshot: Snapshot, request: Request) -> Answer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from kubetriage.data import table
@@ -54,7 +55,7 @@ class Machine:
         """The systemd unit in which the kubelet runs."""
         return str(self.row.get("server") if self.server and self.row.get("server") else self.row["kubelet"])
 
-    @property
+    @cached_property
     def _words(self) -> dict[str, str]:
         unit = self.kubelet_unit
         instance = self.provider.rpartition("/")[2] or "INSTANCE"

@@ -164,6 +164,9 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", "admissionregistration.k8s.io", ("v1",), False
     ),
+    Resource(
+        "certificatesigningrequests", "CertificateSigningRequest", "certificates.k8s.io", ("v1",), False, ("csr",)
+    ),
     Resource("apiservices", "APIService", "apiregistration.k8s.io", ("v1",), False),
 )
 

@@ -24,6 +24,7 @@ from kubetriage.rules.node.causes import (
     node_partitioned,
     node_problem,
     node_shutdown,
+    node_uninitialized,
     pid_pressure,
     status_frozen,
     zone_outage,
@@ -52,6 +53,8 @@ RULES: tuple[ModuleType, ...] = (
     disk_pressure,
     memory_pressure,
     pid_pressure,
+    # Ready, and takes nothing.
+    node_uninitialized,
     # Nothing is broken.
     cordoned,
 )

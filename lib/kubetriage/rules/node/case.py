@@ -12,6 +12,7 @@ from kubetriage.model import Evidence, Ref
 from kubetriage.needs import Raw, Why
 from kubetriage.readers.events import Events, node_events
 from kubetriage.readers.pods import Pod
+from kubetriage.rules.machine import Machine, machine_of
 from kubetriage.rules.node.cluster_contact import MANAGER_LEASE, renewal
 from kubetriage.rules.node.eviction_signals import Stat, consumers, guarded
 from kubetriage.rules.node.eviction_timetable import (
@@ -32,6 +33,7 @@ from kubetriage.rules.node.kubelet_probe import Probe, kubelet_path, read_probe
 from kubetriage.rules.node.node_taints import LOSS_TAINTS
 from kubetriage.rules.node.outage_scope import Cluster, Plane, Scope
 from kubetriage.rules.node.self_report import SelfReport, parse_self_report
+from kubetriage.rules.node.signing_requests import SigningRequest, waiting_requests
 from kubetriage.rules.node.witnesses import Witness, read_witnesses
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import (
@@ -116,6 +118,16 @@ class NodeCase:
     def reported(self, *kinds: str) -> SelfReport | None:
         """Return the first self-report of these kinds."""
         return next((r for r in self.reports if r.kind in kinds), None)
+
+    @cached_property
+    def machine(self) -> Machine:
+        """The machine and how its distribution is operated."""
+        return machine_of(self.node)
+
+    @cached_property
+    def requests(self) -> tuple[SigningRequest, ...]:
+        """Requests for a client certificate that its kubelet may be waiting for."""
+        return waiting_requests(self.snapshot, self.name)
 
     @cached_property
     def probe(self) -> Probe | None:

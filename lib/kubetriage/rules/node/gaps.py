@@ -9,7 +9,7 @@ from kubetriage.needs import Get, List, Need, Raw, Why
 from kubetriage.readers.events import node_event_selector
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.cluster_contact import MANAGER_LEASE
-from kubetriage.rules.node.kubelet_contact import kubelet_version
+from kubetriage.rules.node.kubelet_contact import Beat, kubelet_version
 from kubetriage.values.fields import condition, text
 
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
@@ -19,6 +19,10 @@ def not_seen(case: NodeCase, gaps: Sequence[tuple[Need, str]], *, probed: bool) 
     """Return the lines about what was not seen; ``probed``: the kubelet was dialled."""
     lines = [line for need, why in gaps if (line := _gap(case, need, why)) is not None]
     contact = case.contact
+    if contact.beat is Beat.UNSEEN and contact.ready == "True":
+        # Ready=True outlives the kubelet by the grace period, and for ever while no controller-manager works.
+        why = contact.why or "not read"
+        lines.append(NotSeen(f"the Lease of {case.name}", f"{why}; whether it is in contact now", decides=True))
     if contact.silent and case.probe is None and not probed:
         lines.append(
             NotSeen(
@@ -72,6 +76,8 @@ def _gap(case: NodeCase, need: Need, why: str) -> NotSeen | None:
             "leases": "; contact was judged by the Ready condition alone, which is late",
             "pods": "; what happens to pods is not complete",
             "volumeattachments": "; volumes that hold up replacements were not seen",
+            "certificatesigningrequests": "; whether a kubelet waits for its certificate",
+            "daemonsets": "; which network plugin the cluster has",
             "nodes": "; whether other nodes are silent too was not seen",
         }.get(need.resource, "")
         return NotSeen(str(need), f"{why}{consequence}")

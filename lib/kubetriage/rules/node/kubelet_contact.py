@@ -87,6 +87,8 @@ class Contact:
     created: datetime | None = None
     why: str = ""
     """For an unseen Lease: why."""
+    heartbeat: datetime | None = None
+    """``lastHeartbeatTime`` of Ready: the last status that the kubelet posted, at least every eight minutes."""
 
     @property
     def never(self) -> bool:
@@ -127,8 +129,15 @@ class Contact:
 
     @property
     def since(self) -> datetime | None:
-        """When contact was lost: the last renewal, else the transition."""
-        return self.renewed or self.changed
+        """When contact was lost: the last renewal, else the last posted status, else the transition.
+
+        A controller-manager that was away for weeks marks a node when it is back, so the mark may be much too young.
+        """
+        if self.renewed is not None:
+            return self.renewed
+        if self.ready == "Unknown" and self.heartbeat is not None and self.changed is not None:
+            return min(self.heartbeat, self.changed)
+        return self.changed
 
     def lease_evidence(self) -> Evidence:
         """Quote the Lease with its age against the grace period."""
@@ -217,6 +226,7 @@ def read_contact(
         renewed_after_mark=after_mark,
         created=parse_time(dig(node, "metadata", "creationTimestamp")),
         why=lease.why,
+        heartbeat=parse_time(dig(ready, "lastHeartbeatTime")),
     )
 
 

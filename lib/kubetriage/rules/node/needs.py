@@ -13,7 +13,10 @@ from kubetriage.rules.node.causes import (
     node_problem,
 )
 from kubetriage.rules.node.kubelet_probe import kubelet_path
+from kubetriage.rules.node.missing_network import network_needs
 from kubetriage.rules.node.sections import GROUP_SHOWN
+from kubetriage.rules.node.signing_requests import REQUESTS
+from kubetriage.rules.node.waiting_taints import controller_needs, waiting_taints
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, condition, mapping, objects, text
 
@@ -43,6 +46,7 @@ def troubled(case: NodeCase) -> bool:
         or any(text(t, "effect") == "NoExecute" for t in taints)
         or _pressed(case)
         or any(f.severity is not Severity.NOTE for f in node_problem.check(case))
+        or bool(waiting_taints(case.node))
     )
 
 
@@ -64,6 +68,7 @@ def detail_needs(snapshot: Snapshot, chosen: Sequence[NodeCase], *, probe: bool)
         yield Raw(NODE_CHECKS, timeout=ASIDE_SECONDS)
         for path in dict.fromkeys(p for c in chosen for key, p in MACHINE_CHECKS.items() if key in c.annotations):
             yield Raw(path, timeout=ASIDE_SECONDS)
+    yield from _reasons(snapshot, chosen, frozen=frozen)
     for case in chosen:
         if probe:
             yield Raw(kubelet_path(case.name, "healthz"), timeout=ASIDE_SECONDS)
@@ -75,6 +80,18 @@ def detail_needs(snapshot: Snapshot, chosen: Sequence[NodeCase], *, probe: bool)
         yield from _surroundings(chosen)
         for case in () if frozen else chosen[:GROUP_SHOWN]:
             yield node_event_need(case.name, ASIDE_SECONDS)
+
+
+def _reasons(snapshot: Snapshot, chosen: Sequence[NodeCase], *, frozen: bool) -> Iterator[Need]:
+    """Ask for what explains the states at hand: CSRs, the network plugin, controllers that owe something, agents."""
+    if any(c.contact.silent or c.contact.never for c in chosen) and not frozen:
+        yield REQUESTS
+    if any(c.reported("network") for c in chosen) and not frozen:
+        yield from network_needs()
+    for case in chosen[:GROUP_SHOWN]:
+        if case.contact.ready == "True":
+            yield from controller_needs(case.node, snapshot)
+        yield from node_problem.agent_needs(case)
 
 
 def _pod_needs(names: Sequence[str]) -> Iterator[List]:

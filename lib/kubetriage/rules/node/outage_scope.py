@@ -6,9 +6,11 @@ watch cache even while etcd is down; the age of the newest Lease is a test of th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Literal
 
 from kubetriage.model import Confidence
@@ -188,33 +190,74 @@ class Cluster:
     def scope_of(self, name: str) -> Scope:
         """Return the scope of one node's silence."""
         contact = self.contacts.get(name)
-        if self.whole.kind in ("frozen", "cluster") and name in self.whole.members:
+        if self.whole.kind in ("frozen", "cluster") and name in self._members[0]:
             return self.whole
         if contact is None or not contact.silent:
             return Scope("none")
         zone = zone_of(self.nodes.get(name, {}))
         if zone in self.zones:
             return self.zones[zone]
-        if name in self.rest.members and self.rest.kind in ("pool", "together"):
+        if name in self._members[1] and self.rest.kind in ("pool", "together"):
             return self.rest
         return Scope("node", members=(name,), total=1, since=contact.since)
 
+    # What rules ask for every node of thousands is counted once.
+
+    @cached_property
+    def _members(self) -> tuple[frozenset[str], frozenset[str]]:
+        return frozenset(self.whole.members), frozenset(self.rest.members)
+
+    @cached_property
+    def _zone_states(self) -> Mapping[str, tuple[str, int]]:
+        size: Counter[str] = Counter()
+        down: Counter[str] = Counter()
+        for name, node in self.nodes.items():
+            if "node.kubernetes.io/exclude-disruption" not in labels(node, "metadata", "labels"):
+                zone = zone_of(node)
+                size[zone] += 1
+                down[zone] += self.contacts[name].ready != "True"
+        states = {}
+        for zone, count in size.items():
+            full, partial = down[zone] == count, down[zone] > 2 and down[zone] / count >= 0.55
+            states[zone] = ("Full" if full else "Partial" if partial else "Normal", count)
+        return states
+
     def zone_state(self, name: str) -> tuple[str, int]:
         """Return the node controller's state of a node's zone (Normal, Partial, Full) and the zone's size."""
-        zone = zone_of(self.nodes.get(name, {}))
-        members = [
-            n
-            for n, o in self.nodes.items()
-            if zone_of(o) == zone and "node.kubernetes.io/exclude-disruption" not in labels(o, "metadata", "labels")
-        ]
-        down = sum(1 for n in members if self.contacts[n].ready != "True")
-        if members and down == len(members):
-            return "Full", len(members)
-        if down > 2 and down / max(len(members), 1) >= 0.55:
-            return "Partial", len(members)
-        return "Normal", len(members)
+        return self._zone_states.get(zone_of(self.nodes.get(name, {})), ("Normal", 0))
 
-    @property
+    @cached_property
+    def silent(self) -> int:
+        """How many nodes are silent."""
+        return sum(1 for c in self.contacts.values() if c.silent)
+
+    @cached_property
+    def mute(self) -> int:
+        """How many nodes are silent or were never heard of."""
+        return sum(1 for c in self.contacts.values() if c.silent or c.never)
+
+    @cached_property
+    def not_ready(self) -> int:
+        """How many nodes say themselves that they are not ready."""
+        return sum(1 for c in self.contacts.values() if c.ready == "False")
+
+    @cached_property
+    def losses(self) -> tuple[datetime, ...]:
+        """When the lost nodes fell silent, sorted."""
+        return tuple(sorted(c.since for c in self.contacts.values() if c.lost and c.since))
+
+    @cached_property
+    def alarms(self) -> Mapping[str, int]:
+        """How many nodes have each condition at True."""
+        conditions = (c for n in self.nodes.values() for c in objects(n, "status", "conditions"))
+        return Counter(text(c, "type") for c in conditions if text(c, "status") == "True")
+
+    @cached_property
+    def taints(self) -> Mapping[str, int]:
+        """How many nodes have each taint, by its key."""
+        return Counter(text(t, "key") for n in self.nodes.values() for t in objects(n, "spec", "taints"))
+
+    @cached_property
     def master_disruption(self) -> bool:
         """No node at all is ready: the node controller takes its NoExecute taints back and evicts nothing."""
         return bool(self.contacts) and all(c.ready != "True" for c in self.contacts.values())

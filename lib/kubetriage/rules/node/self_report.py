@@ -22,7 +22,7 @@ class SelfReport:
 
 
 _GRAMMAR: tuple[tuple[str, Report], ...] = (
-    # pkg/kubelet/runtime.go, kubelet.go, pleg/, volume/csi/csi_plugin.go, nodestatus/setters.go; 1.28 to 1.37.
+    # pkg/kubelet/runtime.go, kubelet.go, pleg/, volume/csi/csi_plugin.go, nodestatus/setters.go; 1.18 to 1.37.
     ("container runtime status check may not have completed yet", "runtime-down"),
     ("container runtime is down", "runtime-down"),
     ("container runtime not ready:", "runtime-down"),
@@ -30,6 +30,10 @@ _GRAMMAR: tuple[tuple[str, Report], ...] = (
     ("PLEG is not healthy:", "runtime-slow"),
     ("EventedPLEG is not healthy:", "runtime-slow"),
     ("container runtime network not ready:", "network"),
+    # Until about 1.21 without the first word; OpenShift's and CRI-O's sentences stand behind it.
+    ("runtime network not ready:", "network"),
+    ("cni config uninitialized", "network"),
+    ("no CNI configuration file in", "network"),
     ("network state unknown", "network"),
     ("CSINode is not yet initialized", "csi"),
     ("failed to initialize CSINode", "csi"),

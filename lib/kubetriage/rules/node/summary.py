@@ -116,7 +116,7 @@ def manual_path(case: NodeCase, findings: tuple[Finding, ...]) -> tuple[tuple[st
             f"the one heartbeat to judge, against {int(contact.grace.total_seconds())}s",
         ),
     ]
-    silent = sum(1 for c in case.cluster.contacts.values() if c.silent)
+    silent = case.cluster.silent
     extent = {"zone": f"zone {case.scope.label}", "cluster": "the whole cluster", "frozen": "nobody writes"}
     rows.append(
         (

@@ -17,9 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Actor, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.rules.node.approvals import approve, requests_sentence
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.failover import keep_hands_off
+from kubetriage.values.commands import kubectl
 from kubetriage.values.times import format_time, human_duration
 
 CODE = "AllNodesLost"
@@ -32,6 +34,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
         return
     contact = case.contact
     evidence = [*case.contact_evidence()]
+    evidence += [r.evidence() for r in case.requests[-3:]]
     if scope.basis:
         evidence.append(Evidence("status", "basis", scope.basis))
     since = f" since {format_time(scope.since)}" if scope.since else ""
@@ -41,17 +44,33 @@ def check(case: NodeCase) -> Iterator[Finding]:
         Severity.ERROR,
         scope.confidence,
         case.ref,
-        f"{len(scope.members)} of {scope.total} nodes lost contact{since}{ago} while the control plane writes: their "
-        "common way to the API server is cut, not the machines.",
+        f"{len(scope.members)} of {scope.total} nodes lost contact{since}{ago} while the control plane writes:"
+        + (
+            f" their client certificates are the likely reason.{requests_sentence(case)}"
+            if case.requests
+            else " what they share failed: the way to the API server, or their client certificates."
+        ),
         evidence=tuple(evidence),
         ruled_out=(RuledOut("StatusFrozen", "the controller-manager marked the nodes after their last renewal"),)
         if contact.lost
         else (),
         fix=(
-            Fix(
-                "Check what all kubelets share: the API server's address or load balancer (as in the kubelets' "
-                "kubeconfig), expired kubelet client certificates, firewall rules, and rejects of priority level "
-                "node-high: kubectl plane-trace."
+            *approve(case),
+            *(
+                ()
+                if case.requests
+                else (
+                    Fix(
+                        "Check what all kubelets share: the API server's address or load balancer, the end of their"
+                        " client certificates, firewall rules, and rejects of priority level node-high.",
+                        actor=Actor.CLUSTER,
+                        commands=(
+                            kubectl("get", "csr"),
+                            kubectl("plane-trace"),
+                            *case.machine.lines("api server", "client certificate"),
+                        ),
+                    ),
+                )
             ),
             keep_hands_off(case),
         ),

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.needs import Raw
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.kubelet_probe import kubelet_path
@@ -34,7 +34,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
     report = case.reported("runtime-down")
     if report is None:
         return
-    name, unit = case.runtime
+    name, _ = case.runtime
     version = text(case.node, "status", "nodeInfo", "containerRuntimeVersion")
     evidence = [*case.contact_evidence()]
     if version.endswith("://Unknown"):
@@ -66,8 +66,20 @@ def check(case: NodeCase) -> Iterator[Finding]:
         else (),
         fix=(
             Fix(
-                f"On {case.name} ({case.address}): sudo systemctl status {unit}; sudo journalctl -u {unit} -n 100; "
-                f"sudo systemctl restart {unit}; then sudo crictl info."
+                f"See on {case.name} why {name} does not answer; restart it, then ask it again.",
+                actor=Actor.NODE,
+                commands=case.machine.lines("runtime status", "runtime log", "runtime restart", "runtime answer"),
+            ),
+            *(
+                (
+                    Fix(
+                        f"If it began with an upgrade of {case.machine.title}: go back to the release before.",
+                        actor=Actor.NODE,
+                        commands=back,
+                    ),
+                )
+                if (back := case.machine.lines("rollback"))
+                else ()
             ),
         ),
         verify=(f"kubectl get node {case.name} -o jsonpath='{{.status.conditions[?(@.type==\"Ready\")].message}}'",),

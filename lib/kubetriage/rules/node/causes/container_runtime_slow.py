@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.node.case import NodeCase
 
 CODE = "ContainerRuntimeSlow"
@@ -27,7 +27,6 @@ def check(case: NodeCase) -> Iterator[Finding]:
     report = case.reported("runtime-slow", "starting")
     if report is None or case.reported("runtime-down") is not None:
         return
-    _, unit = case.runtime
     count = sum(len(p.containers) for p in case.pods if not p.finished)
     load = f" {len(case.pods)} pods with {count} containers are bound here." if case.pods else ""
     yield Finding(
@@ -40,9 +39,10 @@ def check(case: NodeCase) -> Iterator[Finding]:
         ruled_out=(RuledOut("ContainerRuntimeDown", "the kubelet does not report the runtime as down"),),
         fix=(
             Fix(
-                f"On {case.name} ({case.address}): iostat -x 5 3; time sudo crictl ps -a | wc -l; "
-                f"sudo journalctl -u {unit} -n 100. A full or slow disk first, then one hanging container; "
-                f"sudo systemctl restart {unit} frees a runtime in deadlock."
+                f"On {case.name}: a full or slow disk first, then one hanging container; a restart of the runtime frees"
+                " one in deadlock.",
+                actor=Actor.NODE,
+                commands=case.machine.lines("disk latency", "containers", "runtime log", "runtime restart"),
             ),
         ),
         verify=(

@@ -16,10 +16,14 @@ Source: pkg/kubelet/nodestatus/setters.go and pkg/kubelet/eviction.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 
-from kubetriage.model import Finding
+from kubetriage.model import Actor, Finding, Fix, RuledOut
 from kubetriage.rules.node.case import NodeCase
+from kubetriage.rules.node.image_garbage import collected
 from kubetriage.rules.node.pressure_conditions import Pressure, pressure
+from kubetriage.values.quantity import format_bytes
 
 CODE = "DiskPressure"
 
@@ -33,11 +37,53 @@ _ABOUT = Pressure(
         "imagefs.inodesFree",
     ),
     ("ephemeral-storage", "usedBytes"),
-    "Free the disk: images, logs, emptyDirs; set ephemeral-storage limits; enlarge the disk.",
+    "Free the disk where it is full (logs, emptyDirs, unused images); set ephemeral-storage limits; enlarge it.",
     r"(ephemeral-storage|nodefs|imagefs|inodes)",
 )
 
 
 def check(case: NodeCase) -> Iterator[Finding]:
-    """Match the condition, with numbers where the kubelet's figures were seen."""
-    yield from pressure(case, _ABOUT)
+    """Match the condition, with numbers where the kubelet's figures were seen, and what image collection found."""
+    for finding in pressure(case, _ABOUT):
+        yield _with_collection(case, finding)
+
+
+_FLAPS = timedelta(minutes=30)
+
+
+def _with_collection(case: NodeCase, finding: Finding) -> Finding:
+    """Add what image garbage collection wanted and found, and how often the condition came and went."""
+    gone = collected(case.events)
+    cleared = [e for e in case.events.select("NodeHasNoDiskPressure") if e.last and case.now - e.last <= _FLAPS]
+    flaps = " It came and went: the kubelet starts with a clean condition after each restart." if cleared else ""
+    look = case.machine.lines("disk", "disk use")
+    if gone is None:
+        where = Fix("See what fills the disk before anything is removed.", actor=Actor.NODE, commands=look)
+        return replace(finding, message=finding.message + flaps, fix=(where, *finding.fix))
+    size = format_bytes(gone.wanted)
+    told = f" Image garbage collection wanted {gone.wanted} bytes ({size}) and freed {gone.found}"
+    if not gone.images_are_not_it:
+        return replace(
+            finding, message=f"{finding.message}{told}.{flaps}", evidence=(*finding.evidence, gone.event.evidence())
+        )
+    return replace(
+        finding,
+        message=f"{finding.message}{told} bytes: unused images are not what fills the disk.{flaps}",
+        evidence=(*finding.evidence, gone.event.evidence()),
+        ruled_out=(*finding.ruled_out, RuledOut("unused images", f"only {gone.found} bytes of them could be freed")),
+        fix=(
+            Fix(
+                f"Find about {size} of other data on that file system: container logs, emptyDirs, volumes, build"
+                " caches,"
+                " data outside Kubernetes.",
+                actor=Actor.NODE,
+                commands=look,
+            ),
+            Fix(
+                "Move or delete that data with its owner, or enlarge the disk; then set limits: ephemeral-storage,"
+                " log size (containerLogMaxSize), thresholds (evictionHard).",
+                actor=Actor.NODE,
+            ),
+            *finding.fix[1:],
+        ),
+    )

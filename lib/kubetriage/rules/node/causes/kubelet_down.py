@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.failover import faster_failover, keep_hands_off
 from kubetriage.values.times import format_time
@@ -56,9 +56,19 @@ def check(case: NodeCase) -> Iterator[Finding]:
         ruled_out=(ruled, RuledOut("MachineOff", "a machine that is off answers nothing")),
         fix=(
             Fix(
-                f"On {case.name} ({case.address}): sudo systemctl status kubelet; sudo journalctl -u kubelet"
-                + (f" --since '{format_time(stopped)[:19].replace('T', ' ')} UTC'" if stopped else "")
-                + "; sudo systemctl restart kubelet."
+                f"On {case.name}: read why the kubelet stopped ({case.machine.kubelet_unit}), then start it.",
+                actor=Actor.NODE,
+                commands=(
+                    *case.machine.lines("kubelet status"),
+                    *(
+                        case.machine.lines(
+                            "kubelet log since", since=f"{format_time(stopped)[:19].replace('T', ' ')} UTC"
+                        )
+                        if stopped
+                        else case.machine.lines("kubelet log")
+                    ),
+                    *case.machine.lines("kubelet restart"),
+                ),
             ),
             keep_hands_off(case),
             *faster_failover(case),

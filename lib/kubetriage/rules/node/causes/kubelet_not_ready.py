@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Finding, Fix, Severity
+from kubetriage.model import Actor, Confidence, Finding, Fix, Severity
 from kubetriage.rules.node.case import NodeCase
 
 CODE = "KubeletNotReady"
@@ -40,6 +40,12 @@ def check(case: NodeCase) -> Iterator[Finding]:
         case.ref,
         f"{case.name} is NotReady by its own word: {report.words}." + (f" That is: {hint}." if hint else ""),
         evidence=case.contact_evidence(),
-        fix=(Fix(f"On {case.name} ({case.address}): sudo journalctl -u kubelet -n 200."),),
+        fix=(
+            Fix(
+                f"Read the kubelet's own log on {case.name}.",
+                actor=Actor.NODE,
+                commands=case.machine.lines("kubelet log"),
+            ),
+        ),
         verify=(f"kubectl get node {case.name} -o jsonpath='{{.status.conditions[?(@.type==\"Ready\")].message}}'",),
     )

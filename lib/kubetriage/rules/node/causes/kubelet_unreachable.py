@@ -20,11 +20,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.rules.node.approvals import approve, requests_sentence
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.failover import faster_failover, fencing, keep_hands_off
 from kubetriage.rules.node.kubelet_contact import Beat
 from kubetriage.rules.node.kubelet_probe import READINGS
+from kubetriage.rules.node.machine_owner import still_a_machine
 from kubetriage.values.times import format_time, human_duration
 
 CODE = "KubeletUnreachable"
@@ -54,6 +56,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
             f" {len(scope.members)} nodes fell silent within 20s ({', '.join(scope.members[:4])}): one common event."
         )
     cause = _exhaustion(case, evidence)
+    evidence += [r.evidence() for r in case.requests[-2:]]
     if case.proven_dead is not None:
         reading = f"{case.proven_dead.detail}"
     elif probe is None or probe.kind in ("tunnel", "forbidden", "error"):
@@ -64,20 +67,23 @@ def check(case: NodeCase) -> Iterator[Finding]:
     if gap is not None and gap > contact.grace + timedelta(seconds=40):
         words = f"marked {human_duration(gap)} after the last renewal: the controller-manager was not watching then"
         evidence.append(Evidence("status", "detection gap", words))
-    others = len(case.cluster.contacts) - _silent(case)
+    others = len(case.cluster.contacts) - case.cluster.mute
     vanished = probe is not None and probe.kind in ("timeout", "no-route")
     # Asking again brings nothing where the answer says nothing of the node.
     asked = probe is not None and probe.kind in ("tunnel", "error")
     ask = "" if asked else f"kubectl node-triage {case.name} --probe-kubelet (needs get on nodes/proxy), "
     advice = Fix(
-        f"Decide what failed: {ask}the provider's console for {case.address}, then the commands below on the node."
+        f"Decide what failed: {ask}the provider's console for {case.address}, then the commands below on the node.",
+        actor=Actor.NODE,
+        commands=case.machine.lines("alive", "kubelet status", "kubelet log", "client certificate"),
     )
     yield Finding(
         CODE,
         Severity.ERROR,
         Confidence.CONFIRMED if contact.beat in (Beat.STALE, Beat.LATE, Beat.ABSENT) else Confidence.LIKELY,
         case.ref,
-        f"Contact with the kubelet of {case.name} is lost {case.silence()}; {reading}.{cause}{reach}",
+        f"Contact with the kubelet of {case.name} is lost {case.silence()};"
+        f" {reading}.{cause}{reach}{requests_sentence(case)}",
         evidence=tuple(evidence),
         ruled_out=(
             RuledOut("KubeletNotReady", "the node controller set Unknown; the kubelet said nothing"),
@@ -87,7 +93,9 @@ def check(case: NodeCase) -> Iterator[Finding]:
             Fix(f"Look at the machine {case.address} itself (console, power, network): nothing answers there.")
             if vanished
             else advice,
+            *approve(case),
             *fencing(case),
+            *still_a_machine(case.node, left_over=_left_over(case)),
             *(() if case.proven_dead else (keep_hands_off(case),)),
             *faster_failover(case),
         ),
@@ -96,6 +104,12 @@ def check(case: NodeCase) -> Iterator[Finding]:
             f"kubectl describe node {case.name}",
         ),
     )
+
+
+def _left_over(case: NodeCase) -> bool:
+    """Tell whether several nodes fell silent at different times, as they do when a group of machines is scaled in."""
+    times = case.cluster.losses
+    return len(times) >= 2 and times[-1] - times[0] > timedelta(minutes=30)
 
 
 def _fading(case: NodeCase) -> Finding:
@@ -113,10 +127,6 @@ def _fading(case: NodeCase) -> Finding:
         fix=(Fix(f"Look again in a minute; if it lasts, kubectl node-triage {case.name} --probe-kubelet."),),
         verify=(case.renewal_command,),
     )
-
-
-def _silent(case: NodeCase) -> int:
-    return sum(1 for c in case.cluster.contacts.values() if c.silent or c.never)
 
 
 def _exhaustion(case: NodeCase, evidence: list[Evidence]) -> str:

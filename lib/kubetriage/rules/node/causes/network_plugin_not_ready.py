@@ -17,9 +17,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Finding, Fix, RuledOut, Severity
+from kubetriage.rules.network_plugins import network_plugin
 from kubetriage.rules.node.case import NodeCase
-from kubetriage.values.fields import dig
+from kubetriage.rules.node.missing_network import Missing, missing_network
+from kubetriage.values.commands import Command, kubectl
+from kubetriage.values.fields import text
 from kubetriage.values.times import human_duration
 
 CODE = "NetworkPluginNotReady"
@@ -29,15 +32,11 @@ YOUNG = timedelta(minutes=2)
 
 
 def check(case: NodeCase) -> Iterator[Finding]:
-    """Match a runtime without a network."""
+    """Match a runtime without a network, and say what keeps the network plugin away."""
     report = case.reported("network")
     if report is None or case.reported("runtime-down") is not None:
         return
-    agents = [p for p in case.pods if p.controller.get("kind") == "DaemonSet" and _host_network(p.raw)]
-    bad = [p for p in agents if not p.ready]
-    evidence = [*case.contact_evidence()]
-    evidence += [Evidence("status", f"pod {p.namespace}/{p.name}", p.status_text()) for p in bad[:3]]
-    first = f" DaemonSet pod {bad[0].namespace}/{bad[0].name} here is {bad[0].status_text()}." if bad else ""
+    missing = missing_network(case)
     age = case.now - case.contact.created if case.contact.created else None
     young = age is not None and age < YOUNG
     joined = f" It joined {human_duration(age)} ago: a new node waits for its CNI's pod." if age and young else ""
@@ -46,22 +45,106 @@ def check(case: NodeCase) -> Iterator[Finding]:
         Severity.WARNING if young else Severity.ERROR,
         Confidence.LIKELY if report.words.startswith("network state unknown") else Confidence.CONFIRMED,
         case.ref,
-        f"{case.name} is NotReady by its own word: {report.words}.{joined}{first}",
-        evidence=tuple(evidence),
+        f"{case.name} is NotReady by its own word: {report.words.rstrip('.')}.{joined} {_why(missing, case)}".rstrip(),
+        evidence=(*case.contact_evidence(), *missing.evidence()),
         ruled_out=(RuledOut("ContainerRuntimeDown", "the runtime answers and reports this itself"),),
-        fix=(
-            Fix(
-                f"Bring up the CNI's pod on {case.name}"
-                + (f": kubectl -n {bad[0].namespace} logs {bad[0].name} --all-containers" if bad else "")
-                + f". On the node ({case.address}): ls /etc/cni/net.d /opt/cni/bin."
-            ),
-        ),
+        fix=tuple(_fixes(missing, case)),
         verify=(
             f"kubectl get pods -A --field-selector spec.nodeName={case.name} -o wide",
             f"kubectl get node {case.name} -o jsonpath='{{.status.conditions[?(@.type==\"Ready\")].message}}'",
         ),
+        details={"reason": missing.reason, **({"plugin": missing.plugin} if missing.plugin else {})},
     )
 
 
-def _host_network(raw: object) -> bool:
-    return dig(raw, "spec", "hostNetwork") is True
+def _why(missing: Missing, case: NodeCase) -> str:
+    """Say in a sentence what keeps the network plugin away."""
+    pod = missing.pod
+    others = case.cluster.not_ready
+    all_of_them = f" {others} of {len(case.cluster.contacts)} nodes are so." if others > 1 else ""
+    if missing.reason == "none":
+        return f"No network plugin is installed: {missing.looked}.{all_of_them}"
+    if missing.reason == "refused":
+        who = f"webhook {missing.webhook} fails and rejects them" if missing.webhook else "the API server refuses them"
+        return f"DaemonSet {missing.plugin} cannot create its pods: {who}.{all_of_them}"
+    if missing.reason == "pending" and pod is not None:
+        return f"Its pod {pod.namespace}/{pod.name} is not scheduled."
+    if missing.reason == "failing" and pod is not None:
+        return f"DaemonSet pod {pod.namespace}/{pod.name} here is {pod.status_text()}."
+    if missing.reason == "not here":
+        return f"{missing.plugin} is installed and has no pod on this node."
+    if missing.reason == "config" and pod is not None:
+        return f"Its pod {pod.namespace}/{pod.name} runs, so its configuration or binaries are missing on the node."
+    return "Which network plugin the cluster has was not seen."
+
+
+def _fixes(missing: Missing, case: NodeCase) -> Iterator[Fix]:
+    pod, files = missing.pod, case.machine.lines("network plugin")
+    if missing.reason == "none":
+        cidr = text(case.node, "spec", "podCIDR")
+        agree = (
+            f" Its pod range must be the cluster's ({cidr} on this node)."
+            if cidr
+            else " Its pod range must be the cluster's."
+        )
+        rows = [network_plugin(n) for n in ("kube-flannel-ds", "cilium")]
+        commands = tuple(Command(row["install"]) for row in rows if row and row["install"])
+        yield Fix(
+            f"Install one network plugin (flannel, Cilium, Calico, or your distribution's add-on).{agree}",
+            actor=Actor.CLUSTER,
+            commands=(kubectl("get", "daemonsets", "-A"), *commands),
+        )
+        return
+    if missing.reason == "refused":
+        where, _, name = missing.plugin.partition("/")
+        again = kubectl("rollout", "restart", f"daemonset/{name}", namespace=where)
+        kinds = "mutatingwebhookconfigurations,validatingwebhookconfigurations"
+        find = kubectl("get", kinds, "-o", "custom-columns=KIND:.kind,NAME:.metadata.name,WEBHOOKS:.webhooks[*].name")
+        if missing.webhook:
+            yield Fix(
+                f"Open the webhook first: set failurePolicy Ignore of {missing.webhook}, or delete its configuration"
+                " after"
+                " saving it. Its own pods cannot start before the nodes have a network.",
+                actor=Actor.CLUSTER,
+                commands=(
+                    find,
+                    kubectl("get", "mutatingwebhookconfiguration", "NAME", "-o", "yaml"),
+                    kubectl("delete", "mutatingwebhookconfiguration", "NAME"),
+                    again,
+                ),
+            )
+        else:
+            yield Fix(
+                f"Remove what refuses the pods of {missing.plugin} (quota, admission policy, Pod Security).",
+                actor=Actor.CLUSTER,
+                commands=(kubectl("describe", "daemonset", name, namespace=where), again),
+            )
+        return
+    if missing.reason in ("pending", "failing") and pod is not None:
+        yield Fix(
+            f"Bring up pod {pod.namespace}/{pod.name}: why-crash tells why it does not run.",
+            actor=Actor.CLUSTER,
+            commands=(
+                kubectl("why-crash", pod.name, namespace=pod.namespace),
+                kubectl("logs", pod.name, "--all-containers", "--tail=50", namespace=pod.namespace),
+            ),
+        )
+    elif missing.reason == "not here":
+        where, _, name = missing.plugin.partition("/")
+        yield Fix(
+            f"See why {missing.plugin} has no pod here: its nodeSelector, affinity and tolerations against this node.",
+            actor=Actor.CLUSTER,
+            commands=(kubectl("describe", "daemonset", name or where, namespace=where if name else "kube-system"),),
+        )
+    else:
+        yield Fix(
+            "See which network plugin the cluster has.",
+            actor=Actor.CLUSTER,
+            commands=(kubectl("get", "daemonsets", "-A"),),
+        )
+    yield Fix(
+        "On the node: is there a configuration, and the binary that it names? Restart the runtime only if both are"
+        " there.",
+        actor=Actor.NODE,
+        commands=files,
+    )

@@ -17,9 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.rules.node.approvals import approve
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.kubelet_contact import STARTUP_GRACE, Beat
+from kubetriage.rules.node.machine_owner import still_a_machine
 from kubetriage.values.fields import text
 from kubetriage.values.times import format_time, human_duration
 
@@ -51,14 +53,19 @@ def check(case: NodeCase) -> Iterator[Finding]:
         message,
         evidence=(
             *case.contact_evidence(),
+            *(r.evidence() for r in case.requests[:3]),
             Evidence("status", "status.nodeInfo.kubeletVersion", version or "<none>", created),
         ),
         ruled_out=(RuledOut("KubeletDown", "the kubelet never posted, so it did not stop"),),
         fix=(
+            *approve(case),
             Fix(
                 f"On the machine that should be {case.name}: is the kubelet running, does it use this name "
-                "(--hostname-override), can it reach the API server, is its CSR approved (kubectl get csr)?"
+                "(--hostname-override), can it reach the API server, is its CSR approved (kubectl get csr)?",
+                actor=Actor.NODE,
+                commands=case.machine.lines("kubelet status", "kubelet log"),
             ),
+            *still_a_machine(case.node, left_over=False),
             Fix(f"If there is no such machine, remove the object: kubectl delete node {case.name}."),
         ),
         verify=(f"kubectl describe node {case.name}", "kubectl get csr --sort-by=.metadata.creationTimestamp"),

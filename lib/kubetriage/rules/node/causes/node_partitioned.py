@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.failover import faster_failover, keep_hands_off
 
@@ -35,9 +35,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
     if one_way:
         how = "its port answers the API server: only the kubelet's way to the API server is cut"
         advice = (
-            "check the server in the kubelet's kubeconfig (curl -k https://SERVER/livez from the node), DNS for it, "
-            "and the kubelet's client certificate (openssl x509 -enddate -noout -in "
-            "/var/lib/kubelet/pki/kubelet-client-current.pem)"
+            "check the server in the kubelet's kubeconfig, DNS for it, and the end of the kubelet's client certificate"
         )
     else:
         words = alive.what if alive else ""
@@ -59,7 +57,15 @@ def check(case: NodeCase) -> Iterator[Finding]:
             ),
             RuledOut("MachineOff", "something on it still answers"),
         ),
-        fix=(Fix(f"On {case.name} ({case.address}): {advice}."), keep_hands_off(case), *faster_failover(case)),
+        fix=(
+            Fix(
+                f"On {case.name}: {advice}.",
+                actor=Actor.NODE,
+                commands=case.machine.lines("api server", "client certificate") if one_way else (),
+            ),
+            keep_hands_off(case),
+            *faster_failover(case),
+        ),
         verify=(
             f"kubectl get --raw=/api/v1/nodes/{case.name}/proxy/healthz",
             case.renewal_command,

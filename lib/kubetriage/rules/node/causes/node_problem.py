@@ -17,10 +17,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.needs import Log, Need
+from kubetriage.readers.events import node_event_selector
+from kubetriage.readers.outer_layers import peeled
 from kubetriage.rules.node.case import NodeCase
-from kubetriage.rules.node.kubelet_contact import KUBELET_CONDITIONS, condition_evidence
+from kubetriage.rules.node.kubelet_contact import KUBELET_CONDITIONS, Beat, condition_evidence
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, objects, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import human_duration, parse_time
@@ -42,6 +47,16 @@ CODES = {
     "NetworkUnavailable": "The network of the node's pods is not set up, says its route controller or network plugin",
 }
 """Types of Node Problem Detector's own configuration and of the API, and what each says; agents add others."""
+
+_LOOKS = {
+    "KubeletUnhealthy": ("kubelet status", "kubelet log"),
+    "FrequentKubeletRestart": ("kubelet log",),
+    "ContainerRuntimeUnhealthy": ("runtime status", "runtime log", "runtime answer"),
+    "FrequentContainerdRestart": ("runtime log",),
+    "FrequentDockerRestart": ("runtime log",),
+    "CorruptDockerOverlay2": ("runtime log", "disk"),
+}
+"""What to look at by condition; the kernel's log where nothing else is named."""
 
 _GOOD = lazy(r"(?<!Not)(Ready|Healthy|IsVoter|Up)\Z")
 # Words by which agents name a trouble: Node Problem Detector's config/*.json, AKS, GKE and OpenShift agents.
@@ -81,7 +96,86 @@ def check(case: NodeCase) -> Iterator[Finding]:
                 yield _finding(case, found, Severity.NOTE, Confidence.POSSIBLE, " Whether that is bad is not known.")
         elif (status == "True") is not good:
             severity = Severity.WARNING if case.contact.ready == "True" else Severity.ERROR
-            yield _finding(case, found, severity, Confidence.CONFIRMED, "")
+            finding = _finding(case, found, severity, Confidence.CONFIRMED, "")
+            yield _false_alarm(case, found, finding) if contradicted(case, found) else finding
+
+
+_CONTRADICTED = ("ContainerRuntimeUnhealthy", "KubeletUnhealthy", "FrequentKubeletRestart", "FrequentContainerdRestart")
+"""Conditions about what the kubelet itself vouches for by being Ready."""
+# The health checker's plugins run tools of the machine inside the agent's container (node-problem-detector#439, #666).
+_TOOL_MISSING = lazy(
+    r"exec: \"([\w./-]+)\": executable file not found|fork/exec ([\w./-]+): no such file or directory"
+    r"|([\w./-]*(?:crictl|systemctl)): (?:not found|No such file)"
+)
+
+
+def agent_needs(case: NodeCase) -> Iterator[Need]:
+    """Ask for the log of the agent that raised an alarm which the kubelet's own word contradicts."""
+    if not any(contradicted(case, c) for c in objects(case.node, "status", "conditions")):
+        return
+    for pod in case.pods:
+        if "problem-detector" in pod.name:
+            for container in pod.containers[:1]:
+                yield Log(pod.namespace, pod.name, container.name)
+
+
+def contradicted(case: NodeCase, found: Obj) -> bool:
+    """Tell whether a Ready kubelet with a fresh Lease speaks against an alarm."""
+    known = text(found, "type") in _CONTRADICTED and text(found, "status") == "True"
+    return known and case.contact.ready == "True" and case.contact.beat is Beat.FRESH
+
+
+def _missing_tools(case: NodeCase) -> tuple[str, tuple[str, ...], str]:
+    """Return the agent's pod, the tools that its log calls missing, and the line."""
+    for pod in case.pods:
+        if "problem-detector" not in pod.name:
+            continue
+        for container in pod.containers[:1]:
+            log = case.snapshot.log(pod.namespace, pod.name, container.name)
+            hits = [(m, line.text) for line in peeled(log.text, case.now) if (m := _TOOL_MISSING.search(line.text))]
+            tools = tuple(dict.fromkeys((next(g for g in m.groups() if g)).rpartition("/")[2] for m, _ in hits))
+            if hits:
+                return f"{pod.namespace}/{pod.name}", tools, hits[-1][1].strip()[:300]
+    return "", (), ""
+
+
+def _false_alarm(case: NodeCase, found: Obj, finding: Finding) -> Finding:
+    """Hold an alarm against the kubelet's own word: it is Ready, so the runtime answers it."""
+    agent, tools, line = _missing_tools(case)
+    age = human_duration(abs(case.contact.age)) if case.contact.age is not None else "an unknown time"
+    same = case.cluster.alarms.get(text(found, "type"), 0)
+    many = f" {same} of {len(case.cluster.nodes)} nodes raise it at once." if same > 1 else ""
+    why = (
+        f" The agent {agent} lacks {' and '.join(tools)} in its container: a false alarm."
+        if tools
+        else " The kubelet's own word contradicts it: look at the agent before the node."
+    )
+    evidence = [*finding.evidence, *case.contact_evidence()[:2]]
+    if line:
+        evidence.append(Evidence("log", agent, line))
+    where, _, name = agent.partition("/")
+    log = (kubectl("logs", name, "--tail=100", namespace=where),) if agent else ()
+    return replace(
+        finding,
+        confidence=Confidence.LIKELY if tools else Confidence.POSSIBLE,
+        message=f"{finding.message} But the kubelet is Ready and renewed its Lease {age} ago.{why}{many}",
+        evidence=tuple(evidence),
+        ruled_out=(RuledOut("ContainerRuntimeDown", "the kubelet posts Ready, which it does not without its runtime"),),
+        fix=(
+            Fix(
+                f"Mend the agent, not the node: mount {' and '.join(tools or ('crictl', 'systemctl'))} and the"
+                " runtime's"
+                " socket into its container, or disable that health check (custom plugin monitor). Keep"
+                " enable-repair off"
+                " until then.",
+                actor=Actor.CLUSTER,
+                commands=log,
+            ),
+            Fix(
+                "Leave the node in service: no drain, no replacement, and pause automation that acts on this condition."
+            ),
+        ),
+    )
 
 
 def _finding(case: NodeCase, found: Obj, severity: Severity, confidence: Confidence, more: str) -> Finding:
@@ -90,7 +184,8 @@ def _finding(case: NodeCase, found: Obj, severity: Severity, confidence: Confide
     span = f" for {human_duration(case.now - since)}" if since and since <= case.now else ""
     evidence = [condition_evidence(found)]
     if beat is not None:
-        ago = f"stamped {human_duration(case.now - beat)} ago"
+        # An agent may stamp in the moment of the reading, or by a clock that is ahead.
+        ago = f"stamped {human_duration(case.now - beat)} ago" if beat < case.now else "stamped just now"
         evidence.append(Evidence("status", f"status.conditions[{kind}].lastHeartbeatTime", ago))
     words = text(found, "message") or "no message"
     return Finding(
@@ -107,9 +202,13 @@ def _finding(case: NodeCase, found: Obj, severity: Severity, confidence: Confide
             )
             if kind == "NetworkUnavailable"
             else Fix(
-                f"Follow the agent's reason: sudo dmesg -T on {case.name} ({case.address}), and kubectl get events "
-                f"--field-selector involvedObject.kind=Node,involvedObject.name={case.name}. If kernel or disk are "
-                f"damaged: kubectl drain {case.name} --ignore-daemonsets --delete-emptydir-data, then replace it."
+                "Follow the agent's reason on the node; only if its kernel or disk are damaged: drain it and replace"
+                " it.",
+                actor=Actor.NODE,
+                commands=(
+                    *case.machine.lines(*_LOOKS.get(kind, ("kernel log",))),
+                    kubectl("get", "events", "--field-selector", node_event_selector(case.name)),
+                ),
             ),
         )
         if severity is not Severity.NOTE

@@ -31,7 +31,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
     if scope.kind != "zone":
         return
     since = f" since {format_time(scope.since)} ({human_duration(case.now - scope.since)})" if scope.since else ""
-    others = sum(1 for c in case.cluster.contacts.values() if c.silent) - len(scope.members)
+    others = case.cluster.silent - len(scope.members)
     shown = ", ".join(scope.members[:8]) + (" and others" if len(scope.members) > 8 else "")
     yield Finding(
         CODE,

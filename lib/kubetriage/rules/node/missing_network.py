@@ -1,0 +1,119 @@
+"""Why a node has no network plugin: in come DaemonSets, pods and events, out goes what keeps it away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from kubetriage.model import Evidence
+from kubetriage.needs import List, Need
+from kubetriage.readers.events import Event, read_event
+from kubetriage.readers.pods import Pod
+from kubetriage.rules.network_plugins import network_plugin, usual_namespaces
+from kubetriage.rules.node.case import NodeCase
+from kubetriage.values.fields import Obj, dig, name_of, namespace_of, objects, text, texts
+from kubetriage.values.patterns import lazy
+
+Reason = Literal["none", "refused", "pending", "failing", "not here", "config", ""]
+
+
+def _plugin_only(raw: Obj) -> Obj | None:
+    return raw if network_plugin(name_of(raw)) is not None else None
+
+
+def _agents_only(raw: Obj) -> Obj | None:
+    return raw if network_plugin(name_of(raw)) is not None or namespace_of(raw) == "kube-system" else None
+
+
+DAEMON_SETS = List("daemonsets", cached=True, timeout=5.0, shape=_plugin_only)
+AGENTS = List("pods", cached=True, timeout=5.0, shape=_agents_only)
+REFUSALS = List("events", fields="reason=FailedCreate", timeout=3.0)
+"""Controllers report a pod that they may not create."""
+
+_WEBHOOK = lazy(r'failed calling webhook "([^"]+)"')
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Why there is no network plugin on a node."""
+
+    reason: Reason
+    plugin: str = ""
+    """``NAMESPACE/NAME`` of the DaemonSet, or name of the plugin."""
+    pod: Pod | None = None
+    event: Event | None = None
+    webhook: str = ""
+    looked: str = ""
+    """Where was looked when none was found."""
+
+    def evidence(self) -> Iterator[Evidence]:
+        """Quote what shows it."""
+        if self.event is not None:
+            yield self.event.evidence()
+        if self.pod is not None:
+            yield Evidence("status", f"pod {self.pod.namespace}/{self.pod.name}", self.pod.status_text())
+        if self.looked:
+            yield Evidence("status", "pods and DaemonSets", self.looked)
+
+
+def network_needs() -> tuple[Need, ...]:
+    """Say what tells why there is no network plugin."""
+    return (DAEMON_SETS, AGENTS, REFUSALS)
+
+
+def missing_network(case: NodeCase) -> Missing:
+    """Find what keeps the network plugin away, the nearest reason first."""
+    snapshot = case.snapshot
+    sets = [d for d in snapshot.list("daemonsets").items if network_plugin(name_of(d)) is not None]
+    every = [p for p in snapshot.list("pods").items if network_plugin(name_of(p)) is not None]
+    here = [Pod(p) for p in every if text(p, "spec", "nodeName") == case.name or _meant_for(p, case.name)]
+    refused = [e for e in map(read_event, snapshot.list("events").items) if e.reason == "FailedCreate"]
+    mine = [e for e in refused if network_plugin(text(e.raw, "involvedObject", "name")) is not None]
+    for event in reversed(mine):
+        found = _WEBHOOK.search(event.message)
+        plugin = f"{text(event.raw, 'involvedObject', 'namespace')}/{text(event.raw, 'involvedObject', 'name')}"
+        if not here:
+            return Missing("refused", plugin, event=event, webhook=found[1] if found else "")
+    for pod in here:
+        if not pod.ready:
+            return Missing("pending" if pod.phase == "Pending" and not pod.node else "failing", pod.name, pod=pod)
+    if here:
+        return Missing("config", here[0].name, pod=here[0])
+    # A plugin that no table knows is a DaemonSet in the host's network too.
+    agents = [
+        p for p in case.pods if p.controller.get("kind") == "DaemonSet" and dig(p.raw, "spec", "hostNetwork") is True
+    ]
+    for pod in agents:
+        if not pod.ready and not pod.name.startswith("kube-proxy"):
+            return Missing("failing", pod.name, pod=pod)
+    if sets or every:
+        chosen = sets[0] if sets else None
+        plugin = f"{namespace_of(chosen)}/{name_of(chosen)}" if chosen else name_of(every[0])
+        return Missing("not here", plugin)
+    return _none(case)
+
+
+_TERMS = ("spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms")
+
+
+def _meant_for(pod: Obj, node: str) -> bool:
+    """Tell whether a pod of a DaemonSet that is not placed yet is meant for this node (its required affinity)."""
+    fields = [f for term in objects(pod, *_TERMS) for f in objects(term, "matchFields")]
+    return any(node in texts(f, "values") for f in fields)
+
+
+def _none(case: NodeCase) -> Missing:
+    """Say that none exists, as far as the lists that were read reach."""
+    snapshot = case.snapshot
+    sets = snapshot.list("daemonsets")
+    system = [p for p in snapshot.list("pods").items if namespace_of(p) == "kube-system"]
+    known = (sets.complete and not sets.presumed) or bool(system)
+    if not known:
+        return Missing("")
+    places = {namespace_of(p) for p in snapshot.list("pods").items}
+    unseen = [n for n in usual_namespaces() if n != "kube-system" and n not in places]
+    whole = sets.complete and not sets.presumed
+    where = "in any namespace" if whole else f"among the {len(system)} pods of kube-system"
+    more = "" if whole else f"; namespaces such as {', '.join(unseen[:3])} were not seen"
+    return Missing("none", looked=f"no network plugin {where}{more}")
