@@ -14,19 +14,14 @@ from support.offline import ROOT
 
 CASES = ROOT / "tests" / "cases"
 KNOWN_OPEN: dict[str, str] = {
-    "crash/aks-keyvault-identity": "the advice of why-crash is under way",
-    "crash/bitnami-image-moved": "the advice of why-crash is under way",
     "crash/crio-volume-relabel": "the advice of why-crash is under way",
     "crash/fsgroup-erlang-cookie": "the advice of why-crash is under way",
     "crash/init-rerun-after-prune": "the advice of why-crash is under way",
     "crash/inotify-device-plugin": "the advice of why-crash is under way",
-    "crash/ipv6-primary-probe": "the advice of why-crash is under way",
     "crash/jemalloc-pagesize-talos": "the advice of why-crash is under way",
-    "crash/pv-label-missing-rke": "the advice of why-crash is under way",
     "crash/seccomp-old-libseccomp": "the advice of why-crash is under way",
     "crash/svclink-krakend-gke": "the advice of why-crash is under way",
     "live/v37-cm-subpath-key-missing": "the advice of why-crash and plane-trace is under way",
-    "live/v37-image-volume-errimagepull": "the advice of why-crash and plane-trace is under way",
     "memory/es-5-heap-half-of-limit": "the advice of oom-budget is under way",
     "memory/gke-npd-oomkilling-many-victims": "the advice of oom-budget is under way",
     "memory/gunicorn-worker-sigkill-no-restart": "the advice of oom-budget is under way",

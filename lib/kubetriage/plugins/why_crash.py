@@ -257,6 +257,12 @@ PLUGIN = Plugin(
             ("get", "list"),
             "why a volume is not provisioned or attached",
         ),
+        Access(
+            ("secrets-store.csi.x-k8s.io",),
+            ("secretproviderclasses",),
+            ("get",),
+            "the provider behind a volume of secrets",
+        ),
         Access(("",), ("persistentvolumes",), ("get", "list"), "where a volume is, and who may own its files"),
         Access(("",), ("resourcequotas", "limitranges"), ("get", "list"), "what a namespace allows its pods"),
         Access(("scheduling.k8s.io",), ("priorityclasses",), ("list",), "the nearest name of a missing class"),

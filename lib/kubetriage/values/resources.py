@@ -146,6 +146,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("storageclasses", "StorageClass", "storage.k8s.io", ("v1",), False, ("sc",)),
     Resource("volumeattachments", "VolumeAttachment", "storage.k8s.io", ("v1",), False),
     Resource("csinodes", "CSINode", "storage.k8s.io", ("v1",), False),
+    Resource("secretproviderclasses", "SecretProviderClass", "secrets-store.csi.x-k8s.io", ("v1", "v1alpha1")),
     Resource("resourceclaims", "ResourceClaim", "resource.k8s.io", ("v1", "v1beta2", "v1beta1")),
     Resource("resourceclaimtemplates", "ResourceClaimTemplate", "resource.k8s.io", ("v1", "v1beta2", "v1beta1")),
     Resource("deviceclasses", "DeviceClass", "resource.k8s.io", ("v1", "v1beta2", "v1beta1"), False),

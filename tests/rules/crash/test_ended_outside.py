@@ -5,7 +5,19 @@ import pytest
 
 from kubetriage.model import Confidence, Severity
 from kubetriage.readers.pods import Pod
-from support.objects import at, container, crash_causes, crash_findings, event, obj, pod, ready_node, status, terminated
+from support.objects import (
+    advised,
+    at,
+    container,
+    crash_causes,
+    crash_findings,
+    event,
+    obj,
+    pod,
+    ready_node,
+    status,
+    terminated,
+)
 from support.offline import answer, diagnosis
 
 UNKNOWN = terminated(
@@ -392,7 +404,7 @@ class TestVolumes:
         )
         (found,) = crash_findings(creating(CLAIM), said, claim, attachment, lost)
         assert "node-2 is not ready" in found.message
-        assert "out-of-service" in found.fix[0].text
+        assert "out-of-service" in advised(found)
 
     def test_attached_by_now(self):
         said = event("FailedAttachVolume", 'Multi-Attach error for volume "pvc-1" x', last=-60)
@@ -493,7 +505,7 @@ def test_the_pod_that_holds_a_volume_is_named_when_pods_may_not_be_listed():
 def test_a_driver_that_is_not_on_the_node_cannot_attach():
     why = "CSINode node-1 does not contain driver ebs.csi.aws.com"
     found = waits_for(DATA, event("FailedAttachVolume", f'AttachVolume.Attach failed for volume "pvc-1" : {why}'))
-    assert "kubectl get csinode node-1" in found.fix[0].text
+    assert "kubectl get csinode node-1" in advised(found)
 
 
 NFS = {"name": "share", "nfs": {"server": "10.0.0.9", "path": "/x"}}
@@ -502,7 +514,7 @@ NFS = {"name": "share", "nfs": {"server": "10.0.0.9", "path": "/x"}}
 @pytest.mark.parametrize(
     ("output", "said"),
     [
-        ("mount.nfs: Connection timed out", "on node-1: mount.nfs: Connection timed out"),
+        ("mount.nfs: Connection timed out", "from node-1: mount.nfs: Connection timed out"),
         (
             "mount: bad option; for several filesystems (e.g. nfs) you might need a /sbin/mount.<type> helper program.",
             "no NFS client",
@@ -521,7 +533,7 @@ def test_a_mount_failure_names_the_claim_without_the_layers():
     claim = obj("PersistentVolumeClaim", "data", spec={"volumeName": "pvc-1"}, status={"phase": "Bound"})
     why = "rpc error: code = Internal desc = 'fsck' found errors on device /dev/nvme1n1"
     found = waits_for(DATA, event("FailedMount", f'MountVolume.MountDevice failed for volume "pvc-1" : {why}'), claim)
-    assert "Volume pvc-1 (claim data) cannot be mounted on node-1: 'fsck' found errors" in found.message
+    assert "Volume pvc-1 (claim data) has a damaged filesystem: 'fsck' found errors" in found.message
 
 
 @pytest.mark.parametrize(

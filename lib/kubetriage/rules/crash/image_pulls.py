@@ -15,7 +15,7 @@ from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Sever
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.rules.crash.case import Case
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import name_of, namespace_of, objects, text, texts
+from kubetriage.values.fields import Obj, name_of, namespace_of, objects, text, texts
 from kubetriage.values.patterns import lazy
 
 
@@ -244,11 +244,34 @@ class PullFailure:
         same = [n for n in names if parse_image(n).path == self.parsed.path]
         return tuple(dict.fromkeys(n for n in same if parse_image(n) != self.parsed))
 
-    def image_fix(self, words: str, image: str = "") -> Fix:
-        """Make a fix of the image in the workload's template; ``image`` is the good value where one is known."""
+    @property
+    def volume(self) -> str:
+        """The pod's volume that the image belongs to, where it is not the container's own; empty otherwise."""
+        if parse_image(self.image) == parse_image(self.container.image):
+            return ""
+        for volume, reference in _image_volumes(self.container.pod):
+            if parse_image(reference) == self.parsed:
+                return volume
+        return ""
+
+    def image_fix(
+        self, words: str, image: str = "", *, values: Obj | None = None, commands: tuple[str, ...] = ()
+    ) -> Fix:
+        """Make a fix of the image in the workload's template; ``image`` is the good value where one is known.
+
+        ``values`` are the chart's values that say the same.
+        """
         if not image or self.container.kind == "ephemeral" or self.image != self.container.image:
-            return self.case.template_fix(words)
-        return self.case.template_fix(words, self.container.patch({"image": image}))
+            return self.case.template_fix(words, commands=commands)
+        patch = self.container.patch({"image": image})
+        return self.case.template_fix(words, patch, values=values, commands=commands)
+
+
+def _image_volumes(pod: Pod) -> Iterator[tuple[str, str]]:
+    """Yield the volumes that are images, each with its reference."""
+    for volume in objects(pod.raw, "spec", "volumes"):
+        if text(volume, "image", "reference"):
+            yield text(volume, "name"), text(volume, "image", "reference")
 
 
 def _pulled(snapshot: Snapshot) -> dict[tuple[str, str], list[tuple[str, str]]]:
@@ -293,6 +316,12 @@ def _matched(error: str) -> int:
     return match.end() if match else 0
 
 
+def _names(words: str, reference: str) -> bool:
+    """Tell whether a runtime's error quotes an image, as it was given or with docker's defaults filled in."""
+    whole = parse_image(reference)
+    return f'"{reference}"' in words or f'"{whole.path}:{whole.version}"' in words
+
+
 def _read(case: Case, container: Container) -> PullFailure:
     reason, message = container.waiting_reason, container.waiting_message
     evidence: list[Evidence] = []
@@ -300,6 +329,10 @@ def _read(case: Case, container: Container) -> PullFailure:
     back_off = _BACK_OFF.match(message)
     image = back_off["image"] if back_off else container.image
     error = (back_off["error"] or "") if back_off else message
+    # The runtime's words name the image that fails; the container's own is not the only one that it waits for.
+    meant = [ref for _, ref in _image_volumes(case.pod) if _names(error, ref)]
+    if meant and not _names(error, container.image):
+        image = meant[0]
     if reason in ("ErrImagePull", "ImagePullBackOff"):
         # Newest first; the events of another image (the pod was edited) say nothing about this one.
         for event in reversed(case.events.select("Failed", "InspectFailed", container=container.name)):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, replace
 
-from kubetriage.model import Evidence, Fix
+from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.readers import logs
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probes import Failure, Probe, ProbeEvent
 from kubetriage.rules.crash.program_output import short
 from kubetriage.snapshot import LogText
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import number, objects, text, texts
 from kubetriage.values.patterns import lazy
 
@@ -83,22 +83,33 @@ def _explain(case: Case, container: Container, probe: Probe, failure: ProbeEvent
             ),
         )
     if kind is Failure.NO_GRPC_HEALTH:
-        fix = Fix("Register the grpc.health.v1.Health service in the server, or probe with tcpSocket instead.")
+        fix = Fix(
+            "Register the grpc.health.v1.Health service in the server, or probe with tcpSocket instead.",
+            actor=Actor.APP,
+        )
         return Advice("the server does not implement grpc.health.v1.Health", (fix,))
     if kind is Failure.UNROUTABLE:
-        fix = Fix(f"The node cannot reach the pod: check the network plugin on node {case.pod.node or '?'}.")
+        fix = Fix(
+            f"The node cannot reach the pod: look at the network plugin's pod on node {case.pod.node}.",
+            actor=Actor.NODE,
+            commands=(
+                kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={case.pod.node}"),
+            ),
+        )
         return Advice("the kubelet has no route to the pod", (fix,))
     if kind is Failure.GRPC_STATUS:
         fix = Fix(
-            "The program itself reports that it is not well: read what its health service checks, and its log "
-            f"({case.kubectl(f'logs {case.pod.name} -c {container.name}')})."
+            "The program itself reports that it is not ready to serve: read what its health service checks, "
+            "and its log.",
+            actor=Actor.APP,
+            commands=(kubectl("logs", case.pod.name, "-c", container.name, namespace=case.pod.namespace),),
         )
         return Advice(f"the program answers: {_said(failure)}", (fix,))
     if kind is Failure.NO_COMMAND:
         missing = _MISSING.search(failure.output)
         program = next((g for g in missing.groups() if g), "") if missing else ""
         command = program or probe.words.removeprefix("exec ")
-        fix = Fix(
+        fix = case.template_fix(
             f"Install {command} in image {container.image}, or replace the {probe.field} of container "
             f"{container.name} in {case.workload_name} by httpGet, tcpSocket or grpc."
         )
@@ -106,9 +117,10 @@ def _explain(case: Case, container: Container, probe: Probe, failure: ProbeEvent
     if probe.handler == "exec":
         said = _said(failure)
         words = f"the command {probe.words.removeprefix('exec ')!r} failed" + (f": {said}" if said else ", no output")
-        command = shlex.join(texts(probe.raw, "exec", "command"))
-        run = case.kubectl(f"exec {case.pod.name} -c {container.name} -- {command}")
-        return Advice(words, (Fix(f"Run the check by hand while the container runs ({run}), and make it pass."),))
+        where = ("exec", case.pod.name, "-c", container.name, "--")
+        run = kubectl(*where, *texts(probe.raw, "exec", "command"), namespace=case.pod.namespace)
+        fix = Fix("Run the check by hand while the container runs, and make it pass.", actor=Actor.APP, commands=(run,))
+        return Advice(words, (fix,))
     return Advice(_said(failure), (_look(case, container, probe),))
 
 
@@ -130,16 +142,32 @@ def _refused(case: Case, container: Container, probe: Probe, failure: ProbeEvent
     if here and all(s.loopback for s in here):
         return Advice(
             f"port {port} is refused: the program listens on {here[0].host} only, which the kubelet cannot reach",
-            (Fix(f"Let the program in container {container.name} listen on 0.0.0.0 (or [::]) port {port}."),),
+            (
+                Fix(
+                    f"Let the program in container {container.name} listen on all addresses at port {port} "
+                    f"({_any(case)}).",
+                    actor=Actor.APP,
+                ),
+            ),
             (Evidence("log", container.name, here[0].line),),
         )
+    # "*" stands for any wildcard; a line that does not write the IPv4 one may mean both families.
+    narrow = [s for s in here if "0.0.0.0" in s.line or _V4.match(s.host)]  # noqa: S104
+    address = _dialled(case, failure)
+    if ":" in address and (narrow or not here):
+        return _other_family(case, container, probe, port, address, [s.line for s in narrow])
     declared = [p for p in (number(d, "containerPort") for d in _tcp_ports(container)) if p is not None]
     for other in case.containers:
         if other.name != container.name and port in [number(d, "containerPort") for d in _tcp_ports(other)]:
             state = "is down" if not other.running else "runs"
             return Advice(
                 f"port {port} is refused: it belongs to container {other.name}, which {state}",
-                (Fix(f"Look at container {other.name} first; the probe of {container.name} asks it."),),
+                (
+                    Fix(
+                        f"Look at container {other.name} first; the probe of {container.name} asks it.",
+                        actor=Actor.APP,
+                    ),
+                ),
                 (other.fact("status", "ready", other.ready),),
                 blame="" if other.running and other.ready else other.name,
             )
@@ -162,7 +190,7 @@ def _refused(case: Case, container: Container, probe: Probe, failure: ProbeEvent
     if real is not None and elsewhere is not None and real != port:
         return Advice(
             f"nothing listens on port {port}; its log says it listens on {real}",
-            (Fix(f"Let the program listen on {port}, or point probe and containerPort at {real}."),),
+            (case.template_fix(f"Let the program listen on {port}, or point probe and containerPort at {real}."),),
             (Evidence("log", container.name, elsewhere.line),),
         )
     hint = logs.last_line(log.text)
@@ -171,10 +199,76 @@ def _refused(case: Case, container: Container, probe: Probe, failure: ProbeEvent
         f"nothing listens on port {port}{also}",
         (
             Fix(
-                f"Make the program listen on 0.0.0.0:{port} in time, or probe the port that it really serves "
-                f"({case.kubectl(f'exec {case.pod.name} -c {container.name} -- netstat -ltn')} shows it)."
+                f"Make the program listen on {_any(case)}:{port} in time, or probe the port that it really serves.",
+                actor=Actor.APP,
+                commands=(
+                    kubectl(
+                        *("exec", case.pod.name, "-c", container.name, "--", "netstat", "-ltn"),
+                        namespace=case.pod.namespace,
+                    ),
+                ),
             ),
         ),
+    )
+
+
+_V4 = lazy(r"(?:\d{1,3}\.){3}\d{1,3}\Z")
+_DIALLED = lazy(r"dial tcp \[(?P<v6>[0-9a-fA-F:.]+)(?:%\w+)?\]:\d+|//\[(?P<url>[0-9a-fA-F:.]+)\]")
+
+
+def _dialled(case: Case, failure: ProbeEvent) -> str:
+    """Return the IPv6 address that the kubelet dialled; empty for IPv4."""
+    told = _DIALLED.search(failure.event.message)
+    if told is not None:
+        return told["v6"] or told["url"] or ""
+    own = text(case.pod.raw, "status", "podIP")
+    return own if ":" in own and "dial tcp" not in failure.event.message else ""
+
+
+def _other_family(
+    case: Case, container: Container, probe: Probe, port: int | None, address: str, said: list[str]
+) -> Advice:
+    """Explain a refusal over IPv6: a server on 0.0.0.0 takes IPv4 only."""
+    words = f"port {port} is refused at the pod's IPv6 address [{address}]"
+    why = "its log says that it listens on IPv4 only" if said else "nothing accepts IPv6 there"
+    evidence = [case.pod.fact("status", "status.podIP", address)]
+    if said:
+        evidence.append(Evidence("log", container.name, said[0]))
+    pairs = [text(p, "ip") for p in objects(case.pod.raw, "status", "podIPs")]
+    dual = any("." in a for a in pairs)
+    bind = Fix(
+        f"Let the program in container {container.name} listen on [::]:{port}, which takes IPv6 and IPv4; "
+        "0.0.0.0 takes "
+        "IPv4 only. Services reach the pod at that address, too.",
+        actor=Actor.APP,
+        commands=(
+            kubectl(
+                *("exec", case.pod.name, "-c", container.name, "--", "cat", "/proc/net/tcp", "/proc/net/tcp6"),
+                namespace=case.pod.namespace,
+            ),
+        ),
+    )
+    local = _by_exec(case, container, probe, port)
+    primary = (
+        Fix(
+            "Or make IPv4 the primary address of the pods (ipFamilies order of the cluster), as they have both.",
+            actor=Actor.CLUSTER,
+        ),
+    )
+    return Advice(f"{words}: {why}", (bind, local, *(primary if dual else ())), tuple(evidence))
+
+
+def _by_exec(case: Case, container: Container, probe: Probe, port: int | None) -> Fix:
+    path = text(probe.raw, "httpGet", "path")
+    check = (
+        ["wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{port}{path}"]
+        if path
+        else ["nc", "-z", "127.0.0.1", str(port)]
+    )
+    return case.template_fix(
+        f"Or probe with an exec command inside container {container.name}, which asks 127.0.0.1, where the image has "
+        "one. httpGet.host 127.0.0.1 would ask the node, as the kubelet dials from there.",
+        _probe_spec(container, probe, exec={"command": check}, **{probe.handler: None}) if probe.handler else None,
     )
 
 
@@ -182,24 +276,34 @@ def _tcp_ports(container: Container) -> list[dict[str, object]]:
     return [dict(p) for p in objects(container.spec, "ports") if text(p, "protocol") in ("", "TCP")]
 
 
+def _any(case: Case) -> str:
+    """Return the address to listen on for the family of the pod's address."""
+    return "[::]" if ":" in text(case.pod.raw, "status", "podIP") else "0.0.0.0"  # noqa: S104 - advice, not a socket
+
+
 def _status(case: Case, container: Container, probe: Probe, failure: ProbeEvent) -> Advice:
     path = text(probe.raw, "httpGet", "path") or "/"
     code = failure.status
     if code == 404:
-        fix = Fix(
+        fix = case.template_fix(
             f"Set the path of the {probe.field} in {case.workload_name} to one that the program serves, or add {path}."
         )
         return Advice(f"the program answers 404: it has no path {path}", (fix,))
     if code in (401, 403):
-        fix = Fix(f"Exempt {path} from authentication, or give the {probe.field} the header that it needs.")
+        fix = case.template_fix(
+            f"Exempt {path} from authentication, or give the {probe.field} the header that it needs."
+        )
         return Advice(f"the program answers {code}: {path} needs credentials", (fix,))
     if code == 400:
-        fix = Fix(f"Check scheme (HTTP or HTTPS) and Host header of the {probe.field}: the server rejects the request.")
+        fix = case.template_fix(
+            f"Check scheme (HTTP or HTTPS) and Host header of the {probe.field}: the server rejects the request."
+        )
         return Advice("the server answers 400 to the probe's request", (fix,))
     if code >= 500:
         fix = Fix(
-            f"The program itself reports that it is not well: read what {path} checks, and its log "
-            f"({case.kubectl(f'logs {case.pod.name} -c {container.name}')})."
+            f"The program itself reports that it is not ready to serve: read what {path} checks, and its log.",
+            actor=Actor.APP,
+            commands=(kubectl("logs", case.pod.name, "-c", container.name, namespace=case.pod.namespace),),
         )
         return Advice(f"the program answers {code} on {path}", (fix,))
     return Advice(f"the program answers {code} on {path}", (_look(case, container, probe),))
@@ -208,7 +312,8 @@ def _status(case: Case, container: Container, probe: Probe, failure: ProbeEvent)
 def _look(case: Case, container: Container, probe: Probe) -> Fix:
     return Fix(
         f"Try the {probe.kind} check ({probe.words}) by hand in container {container.name} while it runs, and correct "
-        f"the probe or the program in {case.workload_name}."
+        f"the probe or the program in {case.workload_name}.",
+        actor=Actor.APP,
     )
 
 

@@ -129,6 +129,15 @@ def parse_reasons(message: str) -> tuple[Reason, ...]:
     )
 
 
+# volumebinding, volumezone: three words for one thing.
+_BY_VOLUME = lazy(r"PersistentVolume's node affinity|volume node affinity conflict|no available volume zone")
+
+
+def by_volume(reason: Reason) -> bool:
+    """Tell whether nodes are left out for the place of a volume."""
+    return bool(_BY_VOLUME.search(reason.words))
+
+
 def _block(words: str) -> Block:
     return next((block for block, pattern in _REASONS if pattern.search(words)), Block.OTHER)
 
@@ -167,6 +176,9 @@ class Unscheduled:
                 return 0 if told["key"] in CONTROL_PLANE_TAINTS else reason.nodes
             spare = self.case.snapshot.derived(_control_planes)
             return max(reason.nodes - spare, 0)
+        if by_volume(reason):
+            # Two plugins tell the same of different nodes.
+            return sum(r.nodes for r in self.reasons if by_volume(r))
         return reason.nodes
 
     @property
@@ -209,7 +221,7 @@ class Unscheduled:
     ) -> Finding:
         """Make the finding; the other reasons of the scheduler follow the message."""
         head = self.head
-        others = "; ".join(str(r) for r in self.reasons if r is not head)
+        others = "; ".join(str(r) for r in self.reasons if r is not head and not self._same(r))
         pod = self.case.pod
         coming, told = self._coming()
         return Finding(
@@ -223,6 +235,10 @@ class Unscheduled:
             verify=(self.case.kubectl(f"describe pod {pod.name}"), *verify),
             details={"reasons": [{"words": r.words, "nodes": r.nodes} for r in self.reasons]},
         )
+
+    def _same(self, other: Reason) -> bool:
+        """Tell whether another reason is the head in other words: a volume that the node cannot reach."""
+        return all(by_volume(r) for r in (self.head, other))
 
     def _coming(self) -> tuple[str, tuple[Evidence, ...]]:
         """Say what is under way to make room, or why nothing is; the sentence begins with a space."""

@@ -8,8 +8,9 @@ unknown``, ``name unknown``). Told apart from a missing platform ("no match for 
 which is WrongArchitecture, and from registries that hide private repositories behind "denied", which is
 ImagePullUnauthorized unless the repository can only be public (``docker.io/library``).
 
-Fix: correct the image in the workload's pod template, or push the image. Tags of the same repository that other
-pods run or that the node holds are named, because they exist for certain.
+Fix: correct the image in the workload's pod template. Tags of the same repository that other pods run or that the
+node holds are named, because they exist for certain. Where the publisher moved or withdrew the image
+(data/moved_images.json), its new place; an image of a volume is corrected in the volume.
 
 Source: OCI distribution specification, error codes MANIFEST_UNKNOWN and NAME_UNKNOWN; kubelet
 pkg/kubelet/images; containerd core/remotes; CRI-O containers/image.
@@ -23,6 +24,7 @@ from collections.abc import Iterator
 from kubetriage.model import Confidence, Evidence, Finding, RuledOut
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.image_pulls import Pull, PullFailure, pull_failures
+from kubetriage.rules.crash.moved_images import Move, moved, moved_evidence, moved_fixes, moved_message, publish
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy
 
@@ -35,7 +37,10 @@ _NO_REPOSITORY = lazy(r"name[ _]unknown|repository (?:with name |\")?\S+ (?:does
 def check(case: Case) -> Iterator[Finding]:
     """Name images that do not exist."""
     for failure in pull_failures(case, Pull.ABSENT, Pull.EITHER):
-        if failure.kind is Pull.ABSENT:
+        move = moved(failure.parsed)
+        if move is not None:
+            yield _moved(failure, move)
+        elif failure.kind is Pull.ABSENT:
             yield _absent(failure)
         elif failure.is_official:
             yield _unofficial(failure)
@@ -52,14 +57,26 @@ def _absent(failure: PullFailure) -> Finding:
     if known:
         message += f" Of the same repository exists {', '.join(known[:3])}."
         evidence = [Evidence("status", "images of the node and of other pods", name) for name in known[:3]]
+    volume = failure.volume
+    if volume:
+        message += f" It is the image of volume {volume}, not of container {failure.container.name}."
+        at = f"volumes[{volume}].image.reference"
+        words = f"Correct {at} in {failure.case.workload_name}, {publish(failure)[0]}."
+        return failure.finding(CODE, message, [failure.image_fix(words)], evidence=evidence)
     words = (
-        f"Set the image of container {failure.container.name} in {failure.case.workload_name} to {good}, or push "
-        f"{failure.image}."
+        f"Set the image of container {failure.container.name} in {failure.case.workload_name} to {good}, "
+        f"{publish(failure)[0]}."
         if good
-        else f"Correct the tag or name of {failure.image} in {failure.case.workload_name}, or push it to "
-        f"{parsed.registry}."
+        else f"Give container {failure.container.name} in {failure.case.workload_name} a tag or digest that exists at "
+        f"{parsed.path}, {publish(failure)[0]}."
     )
     return failure.finding(CODE, message, [failure.image_fix(words, good)], evidence=evidence)
+
+
+def _moved(failure: PullFailure, move: Move) -> Finding:
+    """Say that the publisher took the image away: no correction of the name as it stands helps."""
+    evidence = [moved_evidence(move)]
+    return failure.finding(CODE, moved_message(failure, move), moved_fixes(failure, move), evidence=evidence)
 
 
 def _unofficial(failure: PullFailure) -> Finding:

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Finding
+from kubetriage.model import Actor, Finding, Fix
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.image_pulls import Pull, pull_failures
+from kubetriage.rules.crash.image_pulls import Pull, PullFailure, pull_failures
 from kubetriage.rules.crash.pull_secrets import pull_secret_names
+from kubetriage.values.commands import kubectl, placeholder
 
 CODE = "ImagePullRateLimited"
 
@@ -28,17 +29,37 @@ def check(case: Case) -> Iterator[Finding]:
     """Name pulls that were put off."""
     for failure in pull_failures(case, Pull.RATE):
         registry = failure.parsed.registry
-        if "QPS" in failure.error:
-            message = f"The kubelet of {case.pod.node or 'the node'} limits its own pulls (registryPullQPS)."
-            words = (
-                "Wait for the next attempt, or raise registryPullQPS and registryBurst in the kubelet's configuration."
-            )
-        else:
-            login = pull_secret_names(case.pod)
-            message = f"{registry} limits how often images are pulled, and refuses {failure.image} for now."
-            words = (
-                f"Wait, or raise the limit of the account in Secret {login[0]}; a mirror of {registry} avoids it."
-                if login
-                else f"Pull with a login: name a pull secret for {registry} in {case.workload_name}; or use a mirror."
-            )
-        yield failure.finding(CODE, message, [case.template_fix(words)])
+        yield failure.finding(CODE, *_say(failure, registry))
+
+
+def _say(failure: PullFailure, registry: str) -> tuple[str, list[Fix]]:
+    case = failure.case
+    if "QPS" in failure.error:
+        message = f"The kubelet of {case.pod.node or 'the node'} limits its own pulls (registryPullQPS)."
+        words = "Wait for the next attempt, or raise registryPullQPS and registryBurst in the kubelet's configuration."
+        return message, [Fix(words, actor=Actor.NODE)]
+    login = pull_secret_names(case.pod)
+    message = f"{registry} limits how often images are pulled, and refuses {failure.image} for now."
+    if login:
+        words = (
+            f"Raise the limit of the account in Secret {login[0]}; the pull goes on by itself when the limit allows."
+        )
+        first = Fix(words, actor=Actor.CLOUD)
+    else:
+        message += " The pull had no login, so it counts against the address that all nodes behind one gateway share."
+        server = "https://index.docker.io/v1/" if registry == "docker.io" else registry
+        create = (
+            *("create", "secret", "docker-registry", "registry-login", f"--docker-server={server}"),
+            *(f"--docker-username={placeholder('user')}", f"--docker-password={placeholder('password')}"),
+        )
+        first = case.template_fix(
+            f"Pull with a login: create a pull secret for {registry} and name it in {case.workload_name}.",
+            {"imagePullSecrets": [{"name": "registry-login"}]},
+            commands=(kubectl(*create, namespace=case.pod.namespace),),
+        )
+    mirror = Fix(
+        f"For good, serve the image from a mirror or pull-through cache of {registry}, which the runtimes of all nodes "
+        "know. imagePullPolicy IfNotPresent keeps restarts from pulling again.",
+        actor=Actor.NODE,
+    )
+    return message, [first, mirror]

@@ -22,11 +22,15 @@ from kubetriage.model import Confidence, Evidence, Finding, RuledOut
 from kubetriage.needs import Get, Need
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.image_pulls import Pull, PullFailure, pull_failures
+from kubetriage.rules.crash.moved_images import moved
 from kubetriage.rules.crash.pull_secrets import pull_secret_names, service_account
-from kubetriage.values.fields import objects, text
+from kubetriage.values.commands import kubectl, placeholder
+from kubetriage.values.fields import Obj, objects, text
 from kubetriage.values.patterns import lazy
 
 CODE = "ImagePullUnauthorized"
+_LOGIN = "registry-login"
+"""Name of the pull secret in commands and patches, where the pod names none."""
 
 _STATUS = lazy(r"40[13] (?:Unauthorized|Forbidden)|authorization token has expired|no basic auth credentials")
 
@@ -49,7 +53,7 @@ def needs(case: Case) -> Iterable[Need]:
 def check(case: Case) -> Iterator[Finding]:
     """Name images that the registry does not hand out."""
     for failure in pull_failures(case, Pull.DENIED, Pull.EITHER):
-        if failure.kind is Pull.EITHER and failure.is_official:
+        if failure.kind is Pull.EITHER and (failure.is_official or moved(failure.parsed) is not None):
             continue
         yield _finding(failure)
 
@@ -63,6 +67,8 @@ def _finding(failure: PullFailure) -> Finding:
         Evidence("spec", "spec.imagePullSecrets", ", ".join(names) or "<none>"),
     ]
     ruled_out = []
+    spec: Obj | None = None
+    commands: tuple[str, ...] = ()
     confidence = Confidence.CONFIRMED
     message = f"{image.registry} refused to hand out {failure.image}{_status(failure.error)}."
     if names:
@@ -76,11 +82,19 @@ def _finding(failure: PullFailure) -> Finding:
         words = f"Recreate the pod, so that it gets imagePullSecrets {', '.join(late)} of its ServiceAccount."
     else:
         message += " The pod has no pull secret."
-        words = (
-            f"Create a pull secret (kubectl -n {case.pod.namespace} create secret docker-registry REGISTRY-LOGIN "
-            f"--docker-server={image.registry} --docker-username=... --docker-password=...) and name it in "
-            f"imagePullSecrets of {case.workload_name}."
+        words = f"Create a pull secret for {image.registry} and name it in imagePullSecrets of {case.workload_name}."
+        spec = {"imagePullSecrets": [{"name": _LOGIN}]}
+        server = "https://index.docker.io/v1/" if image.registry == "docker.io" else image.registry
+        login = (f"--docker-server={server}", f"--docker-username={placeholder('user')}")
+        create = (
+            "create",
+            "secret",
+            "docker-registry",
+            _LOGIN,
+            *login,
+            f"--docker-password={placeholder('password')}",
         )
+        commands = (kubectl(*create, namespace=case.pod.namespace),)
     words += next((f" {hint}" for host, hint in _CLOUD if host in image.registry), "")
     if failure.kind is Pull.EITHER:
         if others:
@@ -93,7 +107,7 @@ def _finding(failure: PullFailure) -> Finding:
     return failure.finding(
         CODE,
         message,
-        [failure.case.template_fix(words)],
+        [failure.case.template_fix(words, spec, commands=commands)],
         confidence=confidence,
         evidence=evidence,
         ruled_out=ruled_out,

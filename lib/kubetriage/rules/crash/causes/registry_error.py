@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Finding, Fix
+from kubetriage.model import Actor, Confidence, Finding, Fix
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.image_pulls import Pull, pull_failures
+from kubetriage.values.commands import shell
 
 CODE = "RegistryError"
 
@@ -32,7 +33,12 @@ def check(case: Case) -> Iterator[Finding]:
             yield failure.finding(
                 CODE,
                 f"{registry} failed to deliver {failure.image}: {failure.error}.",
-                [Fix(f"Check the health of {registry} or of the mirror in front of it; the kubelet keeps trying.")],
+                [
+                    Fix(
+                        f"Look at the state of {registry} or of the mirror in front of it; the kubelet keeps trying.",
+                        actor=Actor.CLOUD,
+                    )
+                ],
             )
         elif failure.kind is Pull.FORMAT:
             yield failure.finding(
@@ -49,6 +55,14 @@ def check(case: Case) -> Iterator[Finding]:
             yield failure.finding(
                 CODE,
                 f"The pull of {failure.image} from {registry} failed: {failure.error}.",
-                [Fix(f"Pull {failure.image} on {case.pod.node or 'the node'} by hand (crictl pull) to see it fail.")],
+                [
+                    Fix(
+                        f"These words are not known here. Pull {failure.image} by hand on "
+                        f"{case.pod.node or 'the node'}, "
+                        "and read the runtime's log there.",
+                        actor=Actor.NODE,
+                        commands=(shell("crictl", "pull", failure.image), shell("journalctl", "-u", "containerd")),
+                    )
+                ],
                 confidence=Confidence.POSSIBLE,
             )

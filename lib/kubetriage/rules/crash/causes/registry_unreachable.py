@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Finding
+from kubetriage.model import Actor, Finding, Fix
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.image_pulls import Pull, PullFailure, pull_failures
+from kubetriage.rules.crash.moved_images import moved, moved_evidence, moved_fixes, moved_message
 from kubetriage.values.patterns import lazy
 
 CODE = "RegistryUnreachable"
@@ -30,8 +31,13 @@ _DIAL = lazy(r"dial (?:tcp|udp) (?P<address>\[[0-9a-f:]+\]:\d+|[^\s:]+:\d+): ")
 def check(case: Case) -> Iterator[Finding]:
     """Name registries that do not answer."""
     for failure in pull_failures(case, Pull.NETWORK, Pull.TLS):
+        move = moved(failure.parsed)
+        if move is not None and failure.kind is Pull.NETWORK:
+            fixes, evidence = moved_fixes(failure, move), [moved_evidence(move)]
+            yield failure.finding(CODE, moved_message(failure, move), fixes, evidence=evidence)
+            continue
         message, words = _tls(failure) if failure.kind is Pull.TLS else _network(failure)
-        yield failure.finding(CODE, message, [failure.image_fix(words)], verify=_verify(failure))
+        yield failure.finding(CODE, message, [Fix(words, actor=Actor.NODE)], verify=_verify(failure))
 
 
 def _verify(failure: PullFailure) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from kubetriage.model import Evidence, Finding, Fix
+from kubetriage.model import Actor, Evidence, Finding, Fix
 from kubetriage.needs import List, Need
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import scheduling
@@ -26,15 +26,14 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.resource_requests import BYTES, amount_text, pod_request
 from kubetriage.rules.crash.scheduling import Block, Unscheduled
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import Obj, dig, name_of, objects, text
+from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import Obj, dig, name_of
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_quantity
 
 CODE = "UnschedulableResources"
 
 _INSUFFICIENT = lazy(r"Insufficient (?P<resource>[^\s,.]+(?:\.[^\s,.]+)*)")
-# dynamicresources.go: the claim is not there, or not yet.
-_CLAIM = lazy(r"resourceclaim\S* \"[^\"]+\" not found|create the resourceclaim")
 CANDIDATES = 5
 """Nodes whose pods are read to tell what is free; more would cost a list for each."""
 
@@ -74,24 +73,22 @@ def check(case: Case) -> Iterator[Finding]:
         yield found.finding(
             CODE,
             "The cluster has no nodes at all, so there is none for the pod.",
-            (Fix("Add nodes, or see why the autoscaler or the node group has started none."),),
+            (
+                Fix(
+                    "Add nodes, or see why the autoscaler or the node group has started none.",
+                    actor=Actor.CLUSTER,
+                    commands=(kubectl("get", "nodes"),),
+                ),
+            ),
             verify=("kubectl get nodes",),
         )
         return
     if not resource:
         fix = f"Use fewer volumes or devices in {case.workload_name}, or add nodes."
-        claims = [text(c, "resourceClaimName") for c in objects(case.pod.raw, "spec", "resourceClaims")]
-        if _CLAIM.search(found.head.words):
-            names = ", ".join(c for c in claims if c) or "that it names"
-            fix = (
-                f"Create ResourceClaim {names} in namespace {case.pod.namespace}, or correct spec.resourceClaims of "
-                f"{case.workload_name}."
-            )
         yield found.finding(
             CODE,
             f"No node takes the pod: {found.head}.",
             (case.template_fix(fix),),
-            verify=(case.kubectl("get resourceclaims"),) if claims else (),
         )
         return
     wanted = pod_request(case.pod, resource)
@@ -148,14 +145,23 @@ def _pods_by_node(snapshot: Snapshot) -> dict[str, list[Pod]]:
 
 
 def _message(found: Unscheduled, resource: str, wanted: Fraction, rooms: list[Room]) -> str:
-    count = f"{found.head.nodes} of {found.total} nodes" if found.total > 1 else "the only node"
+    several = found.total > 1
+    count = f"{found.head.nodes} of {found.total} nodes" if several else "the only node"
+    one = not several or found.head.nodes == 1
+    lacks = f"{count} {'lacks' if one else 'lack'}"
     if resource == "pods":
         largest = max((r.allocatable for r in rooms), default=None)
         limit = f" (at most {int(largest)} pods a node)" if largest else ""
-        return f"No node takes another pod: {count} holds as many as it may{limit}."
+        hold = "holds as many as it may" if one else "hold as many as they may"
+        return f"No node takes another pod: {count} {hold}{limit}."
+    if not wanted:
+        return (
+            f"{lacks[:1].upper() + lacks[1:]} {resource} for the pod, though its containers request none: its "
+            "RuntimeClass's overhead counts, and a node whose pods request more than it has takes no other."
+        )
     asks = f"The pod requests {amount_text(resource, wanted)}" + ("" if resource == "cpu" else f" of {resource}")
     if not rooms:
-        return f"{asks}, and {count} lacks it."
+        return f"{asks}, and {lacks} it."
     biggest = max(rooms, key=lambda r: r.allocatable)
     if not biggest.allocatable:
         return f"{asks}, and no node has any."
@@ -164,9 +170,7 @@ def _message(found: Unscheduled, resource: str, wanted: Fraction, rooms: list[Ro
         return f"{asks}; the largest node, {biggest.node}, has {have} in all, so it can never be scheduled there."
     seen = [r for r in rooms if r.free is not None]
     if not seen:
-        return (
-            f"{asks}; {count} lacks it, though {biggest.node} has {amount_text(resource, biggest.allocatable)} in all."
-        )
+        return f"{asks}; {lacks} it, though {biggest.node} has {amount_text(resource, biggest.allocatable)} in all."
     best = max(seen, key=lambda r: r.free or Fraction(0))
     free = max(best.free or Fraction(0), Fraction(0))
     if free >= wanted:

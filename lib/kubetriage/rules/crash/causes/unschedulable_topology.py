@@ -7,8 +7,10 @@ Told by: ``topology spread constraints``, ``PersistentVolume's node affinity`` (
 conflict``) or ``no available volume zone`` as the scheduler's main reason; the node affinity of the claim's volume
 names the zone or node.
 
-Fix: bring a usable node into that zone, use whenUnsatisfiable ScheduleAnyway or a larger maxSkew, or recreate the
-volume where nodes are.
+A key that no node has is another fault: the node plugin of the volume's CSI driver sets it.
+
+Fix: bring an open node to the place of the volume, or the driver's node plugin up where its label is missing; for
+spread constraints, whenUnsatisfiable ScheduleAnyway, a larger maxSkew, or nodes in the emptier domain.
 
 Source: scheduler plugins PodTopologySpread, VolumeBinding, VolumeZone.
 """
@@ -16,14 +18,16 @@ Source: scheduler plugins PodTopologySpread, VolumeBinding, VolumeZone.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from kubetriage.model import Evidence, Finding
-from kubetriage.needs import Get, Need
+from kubetriage.model import Actor, Evidence, Finding, Fix
+from kubetriage.needs import Get, List, Need
 from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.scheduling import Block, Unscheduled
 from kubetriage.rules.crash.volume_claims import claim_names
-from kubetriage.values.fields import name_of, number, objects, text, texts
+from kubetriage.values.commands import kubectl, placeholder
+from kubetriage.values.fields import Obj, name_of, number, objects, text, texts
 
 CODE = "UnschedulableTopology"
 
@@ -39,6 +43,8 @@ def needs(case: Case) -> Iterator[Need]:
         claim = case.snapshot.get("persistentvolumeclaims", case.pod.namespace, name).obj
         if text(claim, "spec", "volumeName"):
             yield Get("persistentvolumes", "", text(claim, "spec", "volumeName"))
+    if any(not any(p.key in scheduling.node_labels(n) for n in found.nodes.items) for p in _places(case)):
+        yield List("csinodes")
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -77,23 +83,120 @@ def _spread(found: Unscheduled) -> Finding:
     return found.finding(CODE, message, (case.template_fix(words),), evidence, verify=(f"kubectl get nodes -L {key}",))
 
 
-def _volume(found: Unscheduled) -> Finding:
-    case = found.case
-    places: list[str] = []
-    evidence = []
+@dataclass(frozen=True)
+class _Place:
+    """What the PersistentVolume of a claim asks of a node's labels."""
+
+    claim: str
+    volume: Obj
+    key: str
+    values: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Write it as a label."""
+        return f"{self.key}={'|'.join(self.values)}"
+
+
+def _places(case: Case) -> Iterator[_Place]:
     for name in claim_names(case.pod):
         claim = case.snapshot.get("persistentvolumeclaims", case.pod.namespace, name).obj
         volume = case.snapshot.get("persistentvolumes", "", text(claim, "spec", "volumeName")).obj
         terms = objects(volume, "spec", "nodeAffinity", "required", "nodeSelectorTerms")
         for rule in (r for t in terms for r in objects(t, "matchExpressions")):
-            place = f"{text(rule, 'key')}={'|'.join(texts(rule, 'values'))}"
-            places.append(f"claim {name} is bound to {name_of(volume)}, which is at {place}")
-            evidence.append(Evidence("spec", f"persistentvolume/{name_of(volume)} nodeAffinity", place))
-    message = f"The pod's volume cannot be reached from {found.head.nodes} of {found.total} nodes"
-    message += f": {'; '.join(dict.fromkeys(places))}." if places else "; it belongs to another zone or node."
-    words = (
-        "Bring a usable node to where the volume is (uncordon it, or add one), or restore the data into a new volume."
+            yield _Place(name, volume, text(rule, "key"), tuple(texts(rule, "values")))
+
+
+def _volume(found: Unscheduled) -> Finding:
+    case, places = found.case, list(_places(found.case))
+    reached = sum(r.nodes for r in found.reasons if scheduling.by_volume(r))
+    evidence = tuple(
+        dict.fromkeys(Evidence("spec", f"persistentvolume/{name_of(p.volume)} nodeAffinity", str(p)) for p in places)
     )
-    return found.finding(
-        CODE, message, (case.template_fix(words),), tuple(evidence), verify=("kubectl get pv -o wide",)
+    nodes = found.nodes
+    unknown = [p for p in places if nodes.items and not any(p.key in scheduling.node_labels(n) for n in nodes.items)]
+    verify: tuple[str, ...] = ("kubectl get pv -o wide",)
+    if unknown and nodes.complete:
+        verify = (f"kubectl get nodes -L {unknown[0].key}", "kubectl get csinodes -o yaml")
+        return found.finding(CODE, _no_label(unknown[0]), _label(case, unknown[0]), evidence, verify=verify)
+    told = [f"claim {p.claim} is bound to {name_of(p.volume)}, which is at {p}" for p in places]
+    message = f"The pod's volume cannot be reached from {reached or found.head.nodes} of {found.total} nodes"
+    message += f": {'; '.join(dict.fromkeys(told))}." if told else "; it belongs to another zone or node."
+    there = [n for p in places for n in nodes.items if scheduling.node_labels(n).get(p.key) in p.values]
+    shut = [name_of(n) for n in there if scheduling.untolerated(case.pod, n)]
+    if shut:
+        message += f" {scheduling.some(list(dict.fromkeys(shut)))} is there and takes no pods."
+    return found.finding(CODE, message, tuple(_reach(places, shut)), evidence, verify=verify)
+
+
+def _no_label(place: _Place) -> str:
+    """Say that the key is missing on every node, which is another fault than a node in the wrong place."""
+    driver = text(place.volume, "spec", "csi", "driver")
+    words = (
+        f"No node has the label {place.key} that PersistentVolume {name_of(place.volume)} (claim "
+        f"{place.claim}) asks for "
+        f"with {place}, so no node takes the pod."
+    )
+    return words + (f" The node plugin of CSI driver {driver} sets that label." if driver else "")
+
+
+def _label(case: Case, place: _Place) -> tuple[Fix, ...]:
+    driver = text(place.volume, "spec", "csi", "driver")
+    keys = [
+        k
+        for c in case.snapshot.list("csinodes").items
+        for d in objects(c, "spec", "drivers")
+        for k in texts(d, "topologyKeys")
+    ]
+    names = [text(d, "name") for c in case.snapshot.list("csinodes").items for d in objects(c, "spec", "drivers")]
+    look = kubectl("get", "csinodes", "-o", "custom-columns=NODE:.metadata.name,DRIVERS:.spec.drivers[*].name")
+    who = f"CSI driver {driver}" if driver else "the volume's driver"
+    if driver and driver in names:
+        words = f"Restart or upgrade the node plugin of {who}: it is registered, but reports topology keys "
+        words += f"{', '.join(dict.fromkeys(keys)) or 'none'}. It must know the place of its node."
+    else:
+        words = (
+            f"Bring the node plugin of {who} up on the nodes: it registers at the kubelet, which then sets "
+            f"{place.key}. "
+            "Its log names what keeps it from the kubelet's plugin directory or from the cloud's metadata."
+        )
+    plugin = Fix(words, actor=Actor.CLUSTER, commands=(look, kubectl("get", "daemonsets", "-A")))
+    value = place.values[0] if len(place.values) == 1 else placeholder("value")
+    hand = Fix(
+        f"Until then, label a node by hand only if its machine really is at {place}; elsewhere the volume cannot be "
+        "attached.",
+        actor=Actor.CLUSTER,
+        commands=(kubectl("label", "node", placeholder("node"), f"{place.key}={value}"),),
+    )
+    return plugin, hand
+
+
+def _reach(places: list[_Place], shut: list[str]) -> Iterator[Fix]:
+    """Say how the pod gets to its volume: an open node there, or, for data that is nowhere else, its machine."""
+    if shut:
+        yield Fix(
+            f"Make {scheduling.some(list(dict.fromkeys(shut)))} take the pod: it is where the volume is.",
+            actor=Actor.CLUSTER,
+            commands=(kubectl("uncordon", shut[0]), kubectl("describe", "node", shut[0])),
+        )
+    local = [
+        p for p in places if p.key in ("kubernetes.io/hostname", "topology.topolvm.io/node", "openebs.io/nodename")
+    ]
+    if local:
+        host = ", ".join(local[0].values)
+        yield Fix(
+            f"The volume lies on node {host} alone: bring that node back. If it is gone for good, delete claim "
+            f"{local[0].claim} and the pod, and restore the data from its replica or backup.",
+            actor=Actor.NODE,
+            commands=(
+                kubectl("get", "node", *local[0].values),
+                kubectl("get", "pv", name_of(local[0].volume), "-o", "yaml"),
+            ),
+        )
+        return
+    where = f" ({places[0]})" if places else ""
+    yield Fix(
+        f"Bring an open node to where the volume is{where}: uncordon one, or let the node group add one there. A copy "
+        "elsewhere needs a snapshot or backup of the data.",
+        actor=Actor.CLOUD,
+        commands=(kubectl("get", "nodes", *(("-L", places[0].key) if places else ())),),
     )

@@ -18,13 +18,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.needs import Get, List, Need
 from kubetriage.readers.events import Event
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.config_references import volumes_pending
+from kubetriage.rules.crash.storage_errors import attach_error
 from kubetriage.rules.crash.volume_claims import claim_names, claim_of
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import condition, flag, text
 from kubetriage.values.patterns import lazy
 
@@ -76,14 +78,7 @@ def check(case: Case) -> Iterator[Finding]:
     evidence = [event.evidence(), *(Evidence("spec", f"pod/{p.name} spec.nodeName", p.node) for p in pods)]
     if not multi:
         why = " ".join((failed["why"] if failed else event.message).split())
-        message = f"{what} cannot be attached to {case.pod.node}: {why}"
-        fix = Fix(f"Act on the driver's words; its controller's log tells more about {volume or 'the volume'}.")
-        driver = _NO_DRIVER.search(why)
-        if driver:
-            fix = Fix(
-                f"See why the node pod of driver {driver['driver']} does not run on {case.pod.node}: "
-                f"kubectl get csinode {case.pod.node} -o yaml."
-            )
+        message, fix = _refused(case, what, volume, claim, why)
     else:
         message = f"{what} is attached to another node, and can be attached to one only."
         named = _USED_BY.search(event.message)
@@ -99,9 +94,13 @@ def check(case: Case) -> Iterator[Finding]:
         ]
         if lost:
             message += f" {lost[0]} is not ready, so it cannot let go of the volume."
+            taint = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
             fix = Fix(
-                f"Repair {lost[0]}, or if it is surely off: kubectl taint node {lost[0]} "
-                "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute."
+                f"Repair {lost[0]}, or if it is surely off, declare it so: the volume is then detached at "
+                "once. Take that "
+                "taint off when the node is back.",
+                actor=Actor.NODE,
+                commands=(kubectl("node-triage", lost[0]), kubectl("taint", "node", lost[0], taint)),
             )
             evidence.append(Evidence("status", f"node/{lost[0]} Ready", "not True"))
         elif pods:
@@ -112,7 +111,11 @@ def check(case: Case) -> Iterator[Finding]:
         elif named:
             fix = case.template_fix(f"End pod {named['pods']}, which still uses the volume on another node.")
         else:
-            fix = Fix("The controller detaches it within six minutes once no pod uses it; otherwise end that pod.")
+            fix = Fix(
+                "The controller detaches it within six minutes once no pod uses it; otherwise end that pod.",
+                actor=Actor.CLUSTER,
+                commands=(kubectl("get", "volumeattachments"),),
+            )
     yield Finding(
         CODE,
         Severity.ERROR,
@@ -127,6 +130,31 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 _NOT_READY = ("Unknown", "False")
+
+
+def _refused(case: Case, what: str, volume: str, claim: str, why: str) -> tuple[str, Fix]:
+    """Read the driver's or the cloud's refusal."""
+    node = case.pod.node
+    look = (
+        kubectl("get", "volumeattachments"),
+        *((kubectl("describe", "persistentvolume", volume),) if volume else ()),
+    )
+    driver = _NO_DRIVER.search(why)
+    if driver:
+        words = f"Bring the node pod of driver {driver['driver']} up on {node}: it registers the driver there."
+        return f"{what} cannot be attached to {node}: {why}", Fix(
+            words, actor=Actor.CLUSTER, commands=(kubectl("get", "csinode", node, "-o", "yaml"),)
+        )
+    known = attach_error(why)
+    if known is not None:
+        names = {"node": node, "volume": volume or "the volume", "claim": claim}
+        fix = Fix(known.act.format_map(names), actor=known.actor, commands=look)
+        return f"{what} {known.meaning.format_map(names)}: {why}", fix
+    words = (
+        "These words are not known here. Read the log of the driver's controller (csi-attacher) for "
+        f"{volume or 'the volume'}, and the state of the disk at the cloud or storage."
+    )
+    return f"{what} cannot be attached to {node}: {why}", Fix(words, actor=Actor.CLUSTER, commands=look)
 
 
 def _holders(case: Case, claim: str, event: Event) -> list[Pod]:

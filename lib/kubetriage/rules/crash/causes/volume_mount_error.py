@@ -8,7 +8,9 @@ Told by: the ``FailedMount`` events that still stand while the pod waits for its
 about a mount in StartError, CreateContainerError or CreateContainerConfigError. Mount failures from before the
 volumes were mounted are over and prove nothing. Missing ConfigMaps and Secrets are causes of their own.
 
-Fix: depends on the words, which are shown.
+Fix: by class of the words: the mount helper, the server's export, the network, credentials, a damaged filesystem, the
+driver's pod on the node. A volume of the secrets-store CSI driver is access to a vault: the identity, its rights, the
+object, the network or the provider.
 
 Source: kubelet volumemanager, volume/util/operationexecutor; hostpath type check; runc rootfs_linux.go; kubelet
 subpath.
@@ -19,12 +21,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.needs import Get, Need
 from kubetriage.readers.events import Event
+from kubetriage.rules.crash import secret_stores
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.config_references import current_mount_failures, volumes_pending
 from kubetriage.rules.crash.start_failures import Start, StartFailure, start_failures
-from kubetriage.rules.crash.volume_claims import claim_of
+from kubetriage.rules.crash.storage_errors import mount_error
+from kubetriage.rules.crash.volume_claims import claim_names, claim_of
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, objects, text
 from kubetriage.values.patterns import lazy
 
@@ -41,6 +47,21 @@ _RPC = lazy(r"rpc error: code = \w+ desc = ")
 _HELPER = lazy(r"need a /sbin/mount\.<type> helper")
 # The kubelet forgot a pod that is ending, or has not synced yet: passes by itself.
 _PASSING = lazy(r"not registered|failed to sync (?:configmap|secret) cache")
+
+
+_OWNERSHIP = ("VolumePermissionChangeInProgress",)
+"""Events of a kubelet that changes owners of many files (volume/util)."""
+
+
+def needs(case: Case) -> Iterator[Need]:
+    """Ask for the SecretProviderClasses of volumes that are not there yet, and for what their claims are bound to."""
+    if not volumes_pending(case) or case.pod.deleting:
+        return
+    for volume in objects(case.pod.raw, "spec", "volumes"):
+        yield from secret_stores.needs(case, volume)
+    if case.events.select("FailedMount"):
+        for name in claim_names(case.pod):
+            yield Get("persistentvolumeclaims", case.pod.namespace, name)
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -61,6 +82,10 @@ def _pending(case: Case) -> Iterator[Finding]:
         elif match["volume"] not in told and not _PASSING.search(match["why"]):
             told.add(match["volume"])
             yield _finding(case, event, match["volume"], _essence(match["why"]))
+    slow = case.events.last(*_OWNERSHIP)
+    if slow is not None and not told:
+        yield _ownership(case, slow)
+        return
     if summary is not None and not told:
         match = _SUMMARY.search(summary.message)
         names = match["volumes"].replace(" ", ", ") if match else ""
@@ -71,9 +96,41 @@ def _pending(case: Case) -> Iterator[Finding]:
             case.pod.ref,
             f"Volume {names} was not attached or mounted in time; the event with the reason is gone.",
             (summary.evidence(),),
-            fix=(Fix(f"Look at the storage driver on {case.pod.node}, and at the claims of the volumes {names}."),),
+            fix=(
+                Fix(
+                    f"Look at the storage driver's pod on {case.pod.node} and at its log, then at the claims "
+                    "of volumes "
+                    f"{names}. A large volume with an fsGroup changes the owner of every file first.",
+                    actor=Actor.CLUSTER,
+                    commands=(
+                        kubectl(
+                            "get", "events", "--field-selector", "reason=FailedMount", namespace=case.pod.namespace
+                        ),
+                        kubectl("get", "csinode", case.pod.node, "-o", "yaml"),
+                    ),
+                ),
+            ),
             verify=(case.kubectl(f"describe pod {case.pod.name}"),),
         )
+
+
+def _ownership(case: Case, event: Event) -> Finding:
+    """Say that the kubelet changes owners of many files, before any container starts."""
+    words = (
+        f"Set fsGroupChangePolicy OnRootMismatch in {case.workload_name}: the kubelet then skips a volume "
+        "whose root has "
+        "the right group already. This pod starts when the walk is done; a new pod begins it anew."
+    )
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.CONFIRMED,
+        case.pod.ref,
+        f"The kubelet still gives the files of a volume the pod's fsGroup: {' '.join(event.message.split())}",
+        (event.evidence(),),
+        fix=(case.template_fix(words, {"securityContext": {"fsGroupChangePolicy": "OnRootMismatch"}}),),
+        verify=(case.kubectl(f"describe pod {case.pod.name}"),),
+    )
 
 
 def _essence(why: str) -> str:
@@ -84,7 +141,8 @@ def _essence(why: str) -> str:
 
 def _finding(case: Case, event: Event, volume: str, why: str) -> Finding:
     source = _source(case, volume)
-    message, words = _say(case, volume, why, source)
+    store = secret_stores.read(case, volume, source, why)
+    message, fixes = (store.message, store.fixes) if store is not None else _say(case, volume, why, source)
     kind = next((k for k in source if k != "name"), "")
     return Finding(
         CODE,
@@ -93,9 +151,9 @@ def _finding(case: Case, event: Event, volume: str, why: str) -> Finding:
         case.pod.ref,
         message,
         (event.evidence(), *((Evidence("spec", f"spec.volumes[{volume}]", _plain(kind, source)),) if kind else ())),
-        fix=(case.template_fix(words),),
+        fix=fixes,
         verify=(case.kubectl(f"describe pod {case.pod.name}"),),
-        details={"volume": volume},
+        details={"volume": volume, **({"secretProviderClass": store.name} if store is not None else {})},
     )
 
 
@@ -109,7 +167,7 @@ def _plain(kind: str, source: Obj) -> str:
     return f"{kind} " + ", ".join(f"{k} {v}" for k, v in pairs if isinstance(v, str | int) and k != "defaultMode")
 
 
-def _say(case: Case, volume: str, why: str, source: Obj) -> tuple[str, str]:
+def _say(case: Case, volume: str, why: str, source: Obj) -> tuple[str, tuple[Fix, ...]]:
     node, where = case.pod.node, case.workload_name
     host = _HOST_PATH.search(why)
     if host:
@@ -118,32 +176,53 @@ def _say(case: Case, volume: str, why: str, source: Obj) -> tuple[str, str]:
         create = f"use type {wanted}OrCreate or another path" if wanted in ("Directory", "File") else "use another path"
         return (
             f"Volume {volume} needs {host['path']} on {node} to be {host['type'].strip()}, and it is not.",
-            f"Create it on {node}, or {create} in {where}.",
+            (case.template_fix(f"Create it on {node}, or {create} in {where}."),),
         )
     driver = _DRIVER.search(why)
     if driver:
+        look = (
+            kubectl("get", "csinode", node, "-o", "yaml"),
+            kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={node}"),
+        )
+        words = (
+            f"Bring the node pod of driver {driver['driver']} up on {node}: it registers at the kubelet. Its DaemonSet "
+            "may leave the node out by taint or selector."
+        )
         return (
             f"The CSI driver {driver['driver']} of volume {volume} does not run on {node}.",
-            f"Check the driver's DaemonSet pod on {node}: kubectl get csinode {node}.",
+            (Fix(words, actor=Actor.CLUSTER, commands=look),),
         )
     server = text(source, "nfs", "server")
-    if server:
-        path = text(source, "nfs", "path")
-        if _HELPER.search(why):
-            return (
-                f"{node} has no NFS client, so volume {volume} ({server}:{path}) cannot be mounted there.",
-                f"Install the NFS client on {node} (package nfs-common or nfs-utils).",
-            )
-        return (
-            f"NFS volume {volume} ({server}:{path}) cannot be mounted on {node}: {why}",
-            f"Check that {server} exports {path} to {node} and answers there.",
-        )
     claim = text(source, "persistentVolumeClaim", "claimName") or claim_of(case, volume)
     what = f"Volume {volume} (claim {claim})" if claim else f"Volume {volume}"
-    return (
-        f"{what} cannot be mounted on {node}: {why}",
-        f"Act on the words of the kubelet or driver about volume {volume}; the driver's log on {node} tells more.",
+    if server:
+        path = text(source, "nfs", "path")
+        what = f"NFS volume {volume} ({server}:{path})"
+        if _HELPER.search(why):
+            words = f"Install the NFS client on {node} (package nfs-common or nfs-utils)."
+            return (
+                f"{node} has no NFS client, so volume {volume} ({server}:{path}) cannot be mounted there.",
+                (Fix(words, actor=Actor.NODE),),
+            )
+    known = mount_error(why)
+    if known is None and server:
+        words = f"See that {server} exports {path} to {node}, and answers there on port 2049."
+        return f"{what} cannot be mounted on {node}: {why}", (Fix(words, actor=Actor.CLOUD),)
+    if known is not None:
+        names = {"node": node, "volume": volume, "claim": claim}
+        act = known.act.format_map(names)
+        fix = case.template_fix(act) if known.actor is Actor.MANIFEST else Fix(act, actor=known.actor)
+        return f"{what} {known.meaning.format_map(names)}: {why}", (fix,)
+    words = (
+        f"These words are not known here. Read the log of the storage driver's pod on {node} for volume "
+        f"{volume}, and the "
+        "state of the claim and its disk."
     )
+    look = (
+        kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={node}"),
+        *((kubectl("describe", "persistentvolumeclaim", claim, namespace=case.pod.namespace),) if claim else ()),
+    )
+    return f"{what} cannot be mounted on {node}: {why}", (Fix(words, actor=Actor.CLUSTER, commands=look),)
 
 
 def _host_paths(failure: StartFailure) -> list[Obj]:

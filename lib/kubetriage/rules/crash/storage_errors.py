@@ -1,0 +1,201 @@
+"""What mounts and attachments fail of, by the words of the kernel, mount helpers and clouds: meaning and act."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from kubetriage.model import Actor
+from kubetriage.values.patterns import lazy
+
+
+@dataclass(frozen=True)
+class StorageError:
+    """One kind of failure."""
+
+    pattern: re.Pattern[str]
+    meaning: str
+    """A clause that follows the volume's name; {node} is filled in."""
+    act: str
+    """What to do; {node}, {volume} and {claim} are filled in."""
+    actor: Actor
+
+
+def _row(pattern: str, meaning: str, act: str, actor: Actor) -> StorageError:
+    return StorageError(lazy(pattern, re.I), meaning, act, actor)
+
+
+# Clouds' APIs through their CSI drivers (EC2, Compute Engine, Azure, OpenStack, vSphere), and the kubelet.
+ATTACH: tuple[StorageError, ...] = (
+    _row(
+        r"zone ?mismatch|different (?:availability )?zone|not in the same (?:availability )?zone|"
+        r"must be (?:created |located )?in the same (?:zone|location|region)",
+        "is in another zone than {node}",
+        "Run the pod in the volume's zone: the PersistentVolume's nodeAffinity should say it, and the "
+        "StorageClass should "
+        "have volumeBindingMode WaitForFirstConsumer. Data moves to another zone by snapshot only.",
+        Actor.CLOUD,
+    ),
+    _row(
+        r"AttachmentLimit|maximum number of (?:data )?(?:disks|volumes)|too many (?:disks|volumes|attached)|"
+        r"(?:volume|disk|attach\w*) limit|exceeded? (?:the )?max\w*|max\w* (?:count|number) of (?:disks|volumes)",
+        "would be one disk more than {node} can hold",
+        "Move the pod or another with a volume to a node that holds fewer disks: cordon {node}, delete the "
+        "pod, uncordon. "
+        "CSINode {node} must report the machine type's real limit (allocatable.count).",
+        Actor.CLOUD,
+    ),
+    _row(
+        r"UnauthorizedOperation|AuthorizationFailed|AccessDenied|access denied|not authorized|forbidden|"
+        r"does not have (?:authorization|permission)|permission denied|\b403\b|required '\S+' permission",
+        "may not be attached by the storage driver's identity",
+        "Give the identity of the CSI controller the rights to attach disks and to use the disk's key.",
+        Actor.CLOUD,
+    ),
+    _row(
+        r"VolumeInUse|RESOURCE_IN_USE|(?:is )?(?:already|currently) (?:being )?(?:attached|in use|used)|"
+        r"attached to (?:another|a different|instance|node|VM)|is in use by",
+        "is still attached to another machine at the cloud",
+        "Detach it from the machine that the message names, once nothing there writes to it. A machine that "
+        "is gone lets "
+        "go after its deletion; a VolumeAttachment without its node can be deleted.",
+        Actor.CLOUD,
+    ),
+    _row(
+        r"(?:instance|node|virtual machine|VM|server)\b[^.]{0,60}(?:not ?found|does not exist|could not be found)|"
+        r"InvalidInstanceID|providerID|unable to find (?:VM|node)",
+        "cannot be attached, as the cloud does not know the machine of {node}",
+        "Compare spec.providerID of {node} with the cloud. A node whose machine is gone is to be deleted; the cloud "
+        "controller manager sets the ID of a new one.",
+        Actor.CLOUD,
+    ),
+    _row(
+        r"InvalidVolume\.NotFound|(?:volume|disk|resource)\b[^.]{0,80}(?:not ?found|does not exist|could not be found)|"
+        r"NotFound|\b404\b|is being deleted|has been deleted",
+        "does not exist at the cloud any more",
+        "Look for the disk, or a snapshot of it, at the cloud. If it is gone, delete the claim and its "
+        "PersistentVolume, "
+        "create the claim again and restore the data.",
+        Actor.CLOUD,
+    ),
+    _row(
+        r"RequestLimitExceeded|TooManyRequests|rate limit|throttl|\b429\b|quota",
+        "is put off by the cloud's API limits",
+        "Wait: the attacher tries again. Where it lasts, find who calls the API so often, or have the limit raised.",
+        Actor.CLOUD,
+    ),
+    _row(
+        r"timed out waiting for external-attacher|deadline ?exceeded|timed? ?out",
+        "is not attached in time: the driver's attacher or the cloud does not answer",
+        "See that the CSI controller's pod with its csi-attacher runs, and read its log for {volume}; then "
+        "the cloud's own "
+        "state of the disk.",
+        Actor.CLUSTER,
+    ),
+)
+
+# util-linux mount, nfs-utils, cifs, the kernel's filesystems, CSI node plugins.
+MOUNT: tuple[StorageError, ...] = (
+    _row(
+        r"access denied by server|reason given by server: (?:No such file|Permission)|mount\.nfs: .*denied",
+        "is refused by its server",
+        "Let the server export that path to {node} (its address, and the port range it comes from).",
+        Actor.CLOUD,
+    ),
+    _row(
+        r"stale (?:NFS )?file handle|ESTALE",
+        "has a stale handle: what was exported there was replaced",
+        "Delete the pod, so that the volume is mounted anew. Where it stays, unmount it on {node} or restart "
+        "that node.",
+        Actor.NODE,
+    ),
+    _row(
+        r"transport endpoint is not connected",
+        "has lost its FUSE process on {node}",
+        "Restart the driver's node pod on {node}, and then delete the pod.",
+        Actor.NODE,
+    ),
+    _row(
+        r"structure needs cleaning|fsck'? found errors|has errors|needs? (?:xfs_repair|fsck)|bad magic number|corrupt",
+        "has a damaged filesystem",
+        "Take a snapshot, then repair the filesystem on {node} while nothing uses it (fsck or xfs_repair).",
+        Actor.NODE,
+    ),
+    _row(
+        r"wrong fs type, bad option, bad superblock|unknown filesystem type|missing codepage or helper program",
+        "cannot be mounted as that filesystem on {node}",
+        "Install the mount helper or kernel module of the filesystem on {node} (mount.nfs, mount.cifs, xfs). "
+        "Else compare "
+        "fsType and mountOptions with what is on the disk; never format a disk that holds data.",
+        Actor.NODE,
+    ),
+    _row(
+        r"mount error\(13\)|STATUS_LOGON_FAILURE|cifs.*Permission denied|NT_STATUS_ACCESS_DENIED",
+        "is refused by its SMB server: wrong credentials",
+        "Correct user and password in the Secret of the volume, and the account's right on the share.",
+        Actor.CLOUD,
+    ),
+    _row(
+        r"no route to host|connection (?:timed out|refused)|host is down|mount error\(11[0-9]\)|name or "
+        r"service not known|"
+        r"could not resolve|failed to resolve server",
+        "cannot reach its server from {node}",
+        "Open the way from {node} to the storage server (NFS 2049, SMB 445, Ceph 6789 and 3300), and see that its name "
+        "resolves on the node.",
+        Actor.CLOUD,
+    ),
+    _row(
+        r"(?:already|is) mounted or .*busy|mount point busy|device or resource busy",
+        "is in use on {node} by an earlier mount",
+        "End the pod that still uses it on {node}; an orphaned mount goes with a restart of the kubelet or of "
+        "the node.",
+        Actor.NODE,
+    ),
+    _row(
+        r"device path .* (?:not found|does not exist)|(?:can't|cannot|failed to|unable to) (?:find|get|locate) "
+        r"(?:the )?(?:device|disk)|timed out waiting for (?:device|disk)|no such device|special device .* "
+        r"does not exist",
+        "is attached, and its device does not appear on {node}",
+        "Look at udev and the kernel's log of {node} (dmesg); detaching the disk and deleting the pod "
+        "attaches it anew.",
+        Actor.NODE,
+    ),
+    _row(
+        r"applyFSGroup failed|failed to (?:set|apply) (?:volume )?ownership|lchown|chown .*operation not permitted",
+        "refuses the owner change that fsGroup asks for",
+        "Leave fsGroup out for this volume, or mount it with the owner it is to have (uid, gid, dir_mode; CSIDriver "
+        "fsGroupPolicy None).",
+        Actor.MANIFEST,
+    ),
+    _row(
+        r"not a shared mount|is not shared",
+        "needs mount propagation, and its path on {node} is not a shared mount",
+        "Make the mount shared on {node} (mount --make-rshared), or drop mountPropagation.",
+        Actor.NODE,
+    ),
+    _row(
+        r"(?:GET|secret).*credentials? (?:not found|missing)|cannot get credentials|Unauthenticated|PermissionDenied|"
+        r"permission denied|\b403\b|access ?denied",
+        "may not be mounted with the credentials it has",
+        "Correct the Secret that the StorageClass or PersistentVolume names for the node plugin, and its rights there.",
+        Actor.CLOUD,
+    ),
+    _row(
+        r"deadline ?exceeded|timed? ?out|an operation with the given volume .* already exists|Aborted",
+        "is not mounted in time: the first try still goes on in the driver",
+        "Read the log of the driver's node pod on {node}: a slow server, a filesystem check, or an owner "
+        "change of very "
+        "many files (fsGroup) keeps it busy. Each new pod begins it anew.",
+        Actor.CLUSTER,
+    ),
+)
+
+
+def attach_error(words: str) -> StorageError | None:
+    """Return what an attachment fails of; None for words of no known kind."""
+    return next((row for row in ATTACH if row.pattern.search(words)), None)
+
+
+def mount_error(words: str) -> StorageError | None:
+    """Return what a mount fails of; None for words of no known kind."""
+    return next((row for row in MOUNT if row.pattern.search(words)), None)
