@@ -7,6 +7,7 @@ from dataclasses import replace
 from kubetriage.model import NotSeen
 from kubetriage.needs import Failure, Need, Why
 from kubetriage.plugins import Answer, Plugin, Request
+from kubetriage.plugins.answers import scan_gaps
 from kubetriage.snapshot import Reader, Snapshot
 from kubetriage.values.commands import kubectl
 
@@ -17,12 +18,13 @@ def collect(
     """Read what the plugin's plan asks for, until it asks for nothing new, and diagnose.
 
     ``snapshot`` is one that the reader has opened already. When the user interrupts, the diagnosis is made of what
-    was read. Raises ClusterError when the reader cannot answer at all.
+    was read. The answer to a scan says what was not seen of all that was asked for.
+    Raises ClusterError when the reader cannot answer at all.
     """
     snapshot = snapshot or reader.open()
-    asked: set[Need] = set()
+    asked: dict[Need, None] = {}
     while fresh := [n for n in dict.fromkeys(plugin.plan(snapshot, request)) if n not in asked]:
-        asked.update(fresh)
+        asked.update(dict.fromkeys(fresh))
         try:
             reader.fetch([n for n in fresh if not snapshot.knows(n)], snapshot)
         except KeyboardInterrupt:
@@ -31,7 +33,11 @@ def collect(
                 if not snapshot.knows(need):
                     snapshot.fail(need, Failure(Why.TIMEOUT, "interrupted"))
             break
-    return snapshot, _dated(plugin.diagnose(snapshot, request), snapshot)
+    answer = plugin.diagnose(snapshot, request)
+    if request.is_scan:
+        gaps = scan_gaps(snapshot, asked, plugin.decides)
+        answer = replace(answer, not_seen=tuple(dict.fromkeys((*answer.not_seen, *gaps))))
+    return snapshot, _dated(answer, snapshot)
 
 
 def _dated(answer: Answer, snapshot: Snapshot) -> Answer:

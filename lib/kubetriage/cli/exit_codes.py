@@ -11,6 +11,7 @@ class Exit(enum.IntEnum):
     ANSWERED = 0
     ERROR = 1
     FOUND = 3
+    UNDECIDED = 4
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 
@@ -20,6 +21,7 @@ EXIT_MEANINGS = {
     # kubectl has only this code for errors.
     Exit.ERROR: "No answer to all or part of it: usage, connection, not found, forbidden.",
     Exit.FOUND: "With --exit-code: something with severity error was found.",
+    Exit.UNDECIDED: "With --exit-code: none was found, but something that could hold a fault was not seen.",
     Exit.INTERRUPTED: "Interrupted; what was read until then is answered.",
     Exit.BROKEN_PIPE: "The reader of the output left.",
 }

@@ -296,6 +296,7 @@ class Run:
 
     def _print_document(self, outcomes: Sequence[Outcome], diagnoses: Sequence[Diagnosis]) -> None:
         from kubetriage.render import document
+        from kubetriage.render.sanitize import sanitized
 
         seen = [o.snapshot.now for o in outcomes if o.snapshot is not None]
         if not seen:
@@ -310,7 +311,8 @@ class Run:
 
             click.echo(render_html(diagnoses, max(seen), kubetriage.__version__))
             return
-        content = document.document(diagnoses, max(seen))
+        gaps = dict.fromkeys(sanitized(g) for o in outcomes for g in o.answer.not_seen)
+        content = document.document(diagnoses, max(seen), tuple(gaps))
         click.echo(document.as_json(content) if self.values["output"] == "json" else document.as_yaml(content))
 
     def _print_text(self, outcome: Outcome, diagnoses: Sequence[Diagnosis], first: bool) -> None:
@@ -320,7 +322,9 @@ class Run:
             interrupted = outcome.snapshot is not None and outcome.snapshot.interrupted
             words = _nothing(self.plugin, request, answer, interrupted)
             where = f"context {outcome.context}: " if several else ""
-            click.echo(where + words, err=not answer.checked)
+            # In a pipe stdout is for rows and names only.
+            bare = self.values["output"] == "name" or self.values["no_headers"]
+            click.echo(where + words, err=bare or not answer.checked)
             return
         if self.values["output"] == "name":
             for d in diagnoses:
@@ -393,7 +397,9 @@ class Run:
             return Exit.ERROR
         findings = (f for o in outcomes for d in o.answer.diagnoses for f in d.findings)
         broken = any(f.severity is Severity.ERROR for f in findings)
-        return Exit.FOUND if broken and self.values["exit_code"] else Exit.ANSWERED
+        if not self.values["exit_code"]:
+            return Exit.ANSWERED
+        return Exit.FOUND if broken else Exit.UNDECIDED if any(map(_undecided, outcomes)) else Exit.ANSWERED
 
 
 def _import_renderer() -> None:
@@ -402,12 +408,25 @@ def _import_renderer() -> None:
     prepare()
 
 
+def _undecided(outcome: Outcome) -> bool:
+    """Tell whether a fault could hide in what one cluster did not show."""
+    gaps = (*outcome.answer.not_seen, *(g for d in outcome.answer.diagnoses for g in d.not_seen))
+    return any(gap.decides for gap in gaps)
+
+
 def _nothing(plugin: Plugin, request: Request, answer: Answer, interrupted: bool = False) -> str:
-    """Say that a scan has nothing to show; kubectl's words where there is nothing at all."""
-    placed = BY_PLURAL[plugin.default_resource].namespaced
+    """Say that a scan has nothing to show; kubectl's words where there is nothing at all and everything was seen."""
+    from kubetriage.render.sanitize import sanitized
+    from kubetriage.render.scan import gap_words
+
+    resource = BY_PLURAL[plugin.default_resource]
+    placed = resource.namespaced
     where = f" in {request.namespace} namespace" if placed and not request.all_namespaces else ""
     if interrupted:
-        return f"Nothing wrong was seen{where} before the interruption; what was not read is not known."
-    if not answer.checked:
+        return f"No problem was seen{where} before the interruption; what was not read is not known."
+    gaps = [sanitized(gap) for gap in answer.not_seen if gap.decides]
+    if not answer.checked and not gaps:
         return f"No resources found{where}." if where else "No resources found"
-    return f"Nothing is wrong: {answer.checked} looked at{where}."
+    count = f"{answer.checked or 'no'} {resource.plural if answer.checked != 1 else resource.kind.lower()}"
+    unseen = f"; could not see: {gap_words(gaps)}" if gaps else ""
+    return f"No problems found in {count}{where}{unseen}."

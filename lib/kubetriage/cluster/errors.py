@@ -110,3 +110,7 @@ def _certificate_reason(error: ssl.SSLCertVerificationError, host: str) -> str:
     if error.verify_code in (62, 64):
         return f"certificate is not valid for {host}"
     return error.verify_message
+
+
+class NotServedError(ClusterError):
+    """What answered does not serve the core API, so it is no cluster: the run ends."""

@@ -20,9 +20,9 @@ from email.utils import parsedate_to_datetime
 
 from kubetriage.cluster.api import Api, Call, NoAnswerError, Reply, end_of_run, quoted, quoted_path, unauthorized
 from kubetriage.cluster.connect import POOL_SIZE, Session
-from kubetriage.cluster.errors import ClusterError
+from kubetriage.cluster.errors import ClusterError, NotServedError
 from kubetriage.cluster.logtext import decode_log, last_bytes
-from kubetriage.cluster.replies import failure_of, is_unserved, json_object, keep, kept_lines
+from kubetriage.cluster.replies import failure_of, is_unserved, json_object, keep, kept_lines, list_flaw, unserved
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.workers import Job, Outcome, Pages, Workers
 from kubetriage.needs import Body, Dial, Failure, Get, List, Log, Need, Raw, Why
@@ -58,7 +58,6 @@ _LOG_ABSENT = lazy(
 _STORE = lazy(r"(?i)etcdserver|etcd|context deadline exceeded|request timed out|did not complete within|storage")
 _NO_NAMES = (".", "..")
 """What no object is called, whatever refers to it; as a segment of a path it would ask for something else."""
-_UNSERVED = 'the server doesn\'t have a resource type "{}"'
 
 Progress = Callable[[str, int, int | None], None]
 """Told what is read, how many objects have come and how many there will be (None: not known); from any thread."""
@@ -181,6 +180,8 @@ class LiveReader:
     def _work(self, job: Job) -> None:
         try:
             job.outcome = self._answer(job)
+        except NotServedError as error:
+            job.crash = error
         except NoAnswerError as error:
             if not job.given_up:
                 job.error = error
@@ -269,7 +270,7 @@ class LiveReader:
             if (namespace_of(obj), name_of(obj)) != (need.namespace if resource.namespaced else "", need.name):
                 return Failure(Why.FAILED, "the answer is not the object that was asked for", reply.status)
             return strip(resource.plural, obj)
-        return Failure(Why.NOT_FOUND, _UNSERVED.format(resource.plural), 404)
+        return unserved(resource)
 
     def _list(self, need: List, job: Job) -> Outcome:
         resource = BY_PLURAL[need.resource]
@@ -278,7 +279,7 @@ class LiveReader:
             if outcome is not None:
                 self._served[resource.plural] = version
                 return outcome
-        return Failure(Why.NOT_FOUND, _UNSERVED.format(resource.plural), 404)
+        return unserved(resource)
 
     def _list_version(self, need: List, resource: Resource, version: str, job: Job) -> Outcome | None:
         """Read all pages; None when the API server does not serve this version."""
@@ -309,12 +310,10 @@ class LiveReader:
             if reply.status != 200:
                 return failure_of(reply)
             page = json_object(reply.content)
-            items = page.get("items")
-            if not isinstance(items, list):
-                if not (items is None and text(page, "kind").endswith("List")):
-                    return Failure(Why.FAILED, "the answer is not a list of the API", reply.status)
-                items = []
-            keep(items, need, resource, text(page, "apiVersion"), pages)
+            flaw = list_flaw(page, resource)
+            if flaw:
+                return Failure(Why.FAILED, flaw, reply.status)
+            keep(page.get("items") or [], need, resource, text(page, "apiVersion"), pages)
             token = text(page, "metadata", "continue")
             self._tell(resource.plural, page, pages)
             if not token:
@@ -406,6 +405,8 @@ class LiveReader:
                 return Failure(Why.NOT_FOUND, content.strip(), 200)
             return content
         failure = failure_of(reply)
+        if is_unserved(reply):
+            return Failure(Why.FAILED, failure.message, 404)
         if reply.status == 400 and _LOG_ABSENT.search(failure.message):
             return Failure(Why.NOT_FOUND, failure.message, 400)
         return failure

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kubetriage.cluster.api import Reply
+from kubetriage.cluster.errors import NotServedError
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.workers import Pages
 from kubetriage.needs import Failure, List, Why
@@ -28,11 +29,23 @@ def json_object(content: bytes) -> Obj:
     return document
 
 
+def list_flaw(page: Obj, resource: Resource) -> str:
+    """Say why an answer is not the list that was asked for; empty when it is."""
+    items, kind = page.get("items"), text(page, "kind")
+    if not isinstance(items, list) and (items is not None or not kind.endswith("List")):
+        return "the answer is not a list of the API"
+    if kind not in ("", "List", f"{resource.kind}List"):
+        return f"the answer is a {kind}, not a {resource.kind}List"
+    kinds = {text(item, "kind") or resource.kind if isinstance(item, dict) else "" for item in items or ()}
+    strange = sorted(kinds - {resource.kind})
+    if strange:
+        return f"the list holds {strange[0] or 'what is no object'}, not only {resource.kind} objects"
+    return ""
+
+
 def keep(items: list[Any], need: List, resource: Resource, api_version: str, pages: Pages) -> None:
     """Add the items of one page to what has come, shaped as the need says."""
     for item in items:
-        if not isinstance(item, dict):
-            continue
         # Lists of built-in resources leave these out of their items; kubectl puts them in.
         item.setdefault("apiVersion", api_version)
         item.setdefault("kind", resource.kind)
@@ -53,6 +66,20 @@ def is_unserved(reply: Reply[bytes]) -> bool:
     except (ValueError, RecursionError):
         return True
     return not text(status, "details", "name") and not text(status, "details", "kind")
+
+
+def unserved(resource: Resource) -> Failure:
+    """Return what it means that the API server does not know the path of a resource.
+
+    A kind that somebody installs is then absent. A kind that every API server serves is unseen: a proxy or a wrong
+    address answered. Without the core group there is no cluster to speak of: raises NotServedError in kubectl's words.
+    """
+    if resource.custom:
+        return Failure(Why.NOT_FOUND, f'the server doesn\'t have a resource type "{resource.plural}"', 404)
+    words = "the server could not find the requested resource"
+    if not resource.group:
+        raise NotServedError(f"Error from server (NotFound): {words}")
+    return Failure(Why.FAILED, words, 404)
 
 
 def failure_of(reply: Reply[bytes]) -> Failure:

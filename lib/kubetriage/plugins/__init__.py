@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from kubetriage.model import Diagnosis, NotSeen
-from kubetriage.needs import Need
+from kubetriage.needs import Get, List, Log, Need
 from kubetriage.snapshot import Snapshot
 
 PLUGINS: tuple[str, ...] = ("why-crash", "oom-budget", "svc-trace", "node-triage", "plane-trace", "triage")
@@ -104,6 +104,11 @@ class Access:
     required: bool = False
 
 
+def reads_objects(_: Snapshot, need: Need) -> bool:
+    """Tell whether a need is about objects of the API or what programs wrote; figures and versions only refine."""
+    return isinstance(need, Get | List | Log)
+
+
 @dataclass(frozen=True)
 class Plugin:
     """One executable ``kubectl-NAME``."""
@@ -138,6 +143,8 @@ class Plugin:
     """Plural names of the resources whose changes make ``--watch`` answer again; empty: there is no ``--watch``."""
     no_answer: Callable[[str, str], Diagnosis] | None = None
     """Say what it means that the API server gave no answer: the error in kubectl's words and the server's URL go in."""
+    decides: Callable[[Snapshot, Need], bool] = reads_objects
+    """Tell whether a fault could hide behind a need that has no answer: a scan that found nothing is then undecided."""
     takes_targets: bool = True
     """False: the plugin is about the cluster as a whole, so any TYPE, NAME, ``-l``, ``-A`` or ``-n`` makes no sense
     and a TYPE or NAME is a usage error; a call without arguments is its one form (``scan_without_target``)."""

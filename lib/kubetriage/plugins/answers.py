@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from kubetriage.model import NotSeen
-from kubetriage.needs import Get, List, Need, Why
+from kubetriage.needs import Get, List, Log, Need, Why
 from kubetriage.plugins import Target
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.resources import BY_PLURAL
@@ -42,10 +42,38 @@ def list_error(resource: str, why: str) -> str:
     return f"Error from server (Forbidden): {why}" if "forbidden" in why else f"error: {resource}: {why}"
 
 
-def not_seen(snapshot: Snapshot, needs: Iterable[Need], names: Mapping[str, str]) -> tuple[NotSeen, ...]:
+def scan_gaps(
+    snapshot: Snapshot, asked: Iterable[Need], decides: Callable[[Snapshot, Need], bool]
+) -> tuple[NotSeen, ...]:
+    """Sum up what a scan asked for and did not see, one line per resource; the lines that decide go first."""
+    by_resource: dict[tuple[str, bool], list[tuple[Need, str]]] = {}
+    for need, why in snapshot.unseen(asked):
+        kind = "log" if isinstance(need, Log) else getattr(need, "resource", str(need))
+        by_resource.setdefault((kind, decides(snapshot, need)), []).append((need, why))
+    lines = [NotSeen(_together(kind, [n for n, _ in gaps]), gaps[0][1], d) for (kind, d), gaps in by_resource.items()]
+    return tuple(sorted(lines, key=lambda gap: not gap.decides))
+
+
+def _together(kind: str, needs: list[Need]) -> str:
+    if len(needs) == 1:
+        return str(needs[0])
+    lists = [need for need in needs if isinstance(need, List)]
+    if not lists:
+        return f"{len(needs)} {kind}{'' if kind.endswith('s') else 's'}"
+    places = {need.namespace for need in lists}
+    return f"{kind} in namespace {places.pop()}" if len(places) == 1 and "" not in places else kind
+
+
+def not_seen(
+    snapshot: Snapshot,
+    needs: Iterable[Need],
+    names: Mapping[str, str],
+    decides: Callable[[Snapshot, Need], bool] = lambda _, __: False,
+) -> tuple[NotSeen, ...]:
     """Turn the needs without an answer into lines for people.
 
-    ``names`` tells what a uid stands for (``{"8c1f...": "pod/api"}``), for events chosen by uid.
+    ``names`` tells what a uid stands for (``{"8c1f...": "pod/api"}``), for events chosen by uid; ``decides`` whether
+    a fault could hide behind a need.
     """
     lines = []
     for need, why in snapshot.unseen(needs):
@@ -53,5 +81,5 @@ def not_seen(snapshot: Snapshot, needs: Iterable[Need], names: Mapping[str, str]
         if isinstance(need, List) and need.fields.startswith("involvedObject.uid="):
             uid = need.fields.partition("=")[2]
             what = f"events of {names.get(uid, uid)}"
-        lines.append(NotSeen(what, why))
+        lines.append(NotSeen(what, why, decides(snapshot, need)))
     return tuple(dict.fromkeys(lines))

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from kubetriage.model import Diagnosis, Finding
 from kubetriage.needs import Get, List, Log, Need, Raw
-from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
+from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target, reads_objects
 from kubetriage.plugins.answers import list_error, not_seen, target_error
 from kubetriage.plugins.blocked import blocked_controllers, blocked_needs
 from kubetriage.plugins.selection import (
@@ -144,7 +144,7 @@ def _diagnose_pod(snapshot: Snapshot, request: Request, pod: Pod) -> Diagnosis:
     findings = evaluation.diagnose_pod(snapshot, pod)
     if request.container:
         findings = tuple(f for f in findings if f.object.container in ("", request.container))
-    gaps = not_seen(snapshot, evaluation.pod_needs(snapshot, pod), {pod.uid: f"pod/{pod.name}"})
+    gaps = not_seen(snapshot, evaluation.pod_needs(snapshot, pod), {pod.uid: f"pod/{pod.name}"}, reads_objects)
     now = snapshot.now
     header = (
         ("", pod.status_text()),
@@ -186,7 +186,7 @@ def _diagnose_controller(snapshot: Snapshot, request: Request, target: Target, o
             target=case.ref,
             summary=findings[0].message if findings else why_no_pods(kind, obj),
             findings=findings,
-            not_seen=not_seen(snapshot, _controller_needs(snapshot, request, target, obj), names),
+            not_seen=not_seen(snapshot, _controller_needs(snapshot, request, target, obj), names, reads_objects),
             header=(("", kind), ("pods", str(len(pods))))
             + ((("ready", f"{ready or 0}/{desired}"),) if isinstance(desired, int) else ()),
             manual=manual_path_of_controller(case, findings),

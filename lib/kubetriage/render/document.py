@@ -12,12 +12,13 @@ from kubetriage.values.times import format_time
 API_VERSION = "kubetriage.dev/v1"
 
 
-def document(diagnoses: Sequence[Diagnosis], observed_at: datetime) -> dict[str, Any]:
-    """Return the whole answer as a document."""
+def document(diagnoses: Sequence[Diagnosis], observed_at: datetime, not_seen: Sequence[NotSeen] = ()) -> dict[str, Any]:
+    """Return the whole answer as a document; ``not_seen`` is what a scan did not see, once for all objects."""
     return {
         "apiVersion": API_VERSION,
         "kind": "DiagnosisList",
         "observedAt": format_time(observed_at),
+        "notSeen": [_gap(gap) for gap in not_seen],
         "items": [_item(d) for d in diagnoses],
     }
 

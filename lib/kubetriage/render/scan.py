@@ -72,9 +72,26 @@ def scan_note(
     among = f" in {checked} {kind if checked != 1 else kind.removesuffix('s')}" if checked else ""
     lines = [cut(f"{', '.join(counts)}{among}. Details: kubectl {command} {place}NAME", width)]
     if unseen:
-        names = "; ".join(f"{g.what} ({g.why})" for g in unseen)
-        lines.append(cut(f"Not seen: {names}", width))
+        lines.append(cut(f"Not seen: {gap_words(unseen)}", width))
     return lines
+
+
+_REASONS = ("forbidden", "timed out", "not in the dump", "interrupted")
+
+
+def gap_words(unseen: Sequence[NotSeen]) -> str:
+    """Name what was not seen, each with the reason in a word or two."""
+    return ", ".join(f"{gap.what} ({_reason(gap.why)})" for gap in unseen)
+
+
+def _reason(why: str) -> str:
+    known = next((word for word in _REASONS if word in why.lower()), "")
+    if known or len(why) <= _REASON_LENGTH:
+        return known or why
+    return "timed out" if "timeout" in why.lower() else cut(why, _REASON_LENGTH)
+
+
+_REASON_LENGTH = 60
 
 
 def _counted(number: int, word: str) -> str:
