@@ -49,7 +49,7 @@ def test_globs_choose_contexts_and_a_column_names_them(fleet):
     lines = done.stdout.splitlines()
     assert any(line.split()[:3] == ["CONTEXT", "NAMESPACE", "NAME"] for line in lines)
     assert any(line.split()[:3] == ["prod-eu", "oom-limit", "api"] for line in lines)
-    assert "context prod-us: Nothing is wrong" in done.stdout
+    assert "context prod-us: No problems found" in done.stdout
 
 
 def test_a_dead_cluster_is_one_line_and_the_others_answer(fleet):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kubetriage.cluster.errors import ClusterError
 from kubetriage.needs import Failure, Get, List, Log, Need, Raw, Why
 from kubetriage.snapshot import Snapshot
 from support.fake_api import Answer, FakeApi
@@ -153,7 +154,6 @@ def test_older_version_is_asked_when_the_newer_is_not_served(serve: Serve, read:
     ("status", "why", "words"),
     [
         (403, Why.FORBIDDEN, "pods is forbidden"),
-        (404, Why.NOT_FOUND, "the server doesn't have a resource type"),
         (400, Why.FAILED, "bad"),
         (500, Why.FAILED, "etcdserver: request timed out"),
         (503, Why.FAILED, "the server is currently unable to handle the request"),
@@ -170,6 +170,42 @@ def test_refusals_are_failures_in_the_servers_words(
     assert failure is not None
     assert (failure.why, failure.status) == (why, status)
     assert words in failure.message
+
+
+@pytest.mark.parametrize("body", [b"404 page not found\n", b"<html>not here</html>", b"", b"{}"])
+@pytest.mark.parametrize("need", [List("pods", NS), Get("pods", NS, "api")], ids=["list", "get"])
+def test_a_server_without_the_core_api_ends_the_run(serve: Serve, read: Read, need: Need, body: bytes) -> None:
+    api = serve(NS)
+    api.fault("/pods", status=404, body=body)
+    with pytest.raises(ClusterError) as ended:
+        fetch(read(api), need, Raw("/version"))
+    assert str(ended.value) == "Error from server (NotFound): the server could not find the requested resource"
+
+
+def test_a_kind_of_every_server_is_unseen_where_it_is_not_served(serve: Serve, read: Read) -> None:
+    api = serve(NS)
+    api.fault("/networkpolicies", status=404, body=b"404 page not found")
+    snapshot = fetch(read(api), List("networkpolicies", NS), List("gateways", NS))
+    assert not snapshot.list("networkpolicies", NS).complete
+    assert snapshot.list("gateways", NS).complete, "nobody installed the Gateway API"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"kind":"SecretList","items":[]}', "the answer is a SecretList, not a PodList"),
+        (b'{"kind":"PodList","items":[{"kind":"Secret"}]}', "the list holds Secret, not only Pod objects"),
+        (b'{"kind":"PodList","items":["pod"]}', "the list holds what is no object, not only Pod objects"),
+        (b'{"kind":"PodList","items":{}}', "the answer is not a list of the API"),
+        (b'{"kind":"Pod"}', "the answer is not a list of the API"),
+    ],
+)
+def test_a_list_of_something_else_is_no_list(serve: Serve, read: Read, body: bytes, words: str) -> None:
+    api = serve(NS)
+    api.fault("/pods", status=200, body=body)
+    snapshot = fetch(read(api), List("pods", NS), Raw("/version"))
+    listing = snapshot.list("pods", NS)
+    assert (listing.complete, listing.why) == (False, words)
 
 
 def test_rbac_refusal_names_who_may_not_do_what(serve: Serve, read: Read) -> None:

@@ -71,6 +71,9 @@ def test_timeline_is_in_order():
         assert len(times) > 5
 
 
+WEBHOOKS = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations", "endpointslices")
+
+
 class Without:
     """A recording that lacks some needs, as for a user who may not read them."""
 
@@ -81,7 +84,7 @@ class Without:
     def open(self):
         full = self._reader.open()
         snapshot = Snapshot(now=full.now, source=full.source)
-        for resource in ("nodes", "pods", "leases", "events"):
+        for resource in ("nodes", "pods", "leases", "events", *WEBHOOKS):
             if resource not in self._hidden:
                 for namespace in ("", "kube-system", "kube-node-lease"):
                     items = [o for o in full.list(resource).items if not namespace or namespace_of(o) == namespace]
@@ -140,7 +143,7 @@ def test_verdict_with_less_access(capture, hidden, cause):
 
 def test_without_any_access_nothing_is_called_well():
     got = answer_without(
-        "cp-healthy", "pods", "nodes", "leases", "events", "livez", "readyz", "metrics", "log of", "debug"
+        "cp-healthy", "pods", "nodes", "leases", "events", "livez", "readyz", "metrics", "log of", "debug", *WEBHOOKS
     )
     assert {x["state"] for x in got.extra["links"]} == {"not seen"}
     assert "No fault seen in 0 of 10 links" in got.summary

@@ -18,7 +18,7 @@ def collect(
     """Read what the plugin's plan asks for, until it asks for nothing new, and diagnose.
 
     ``snapshot`` is one that the reader has opened already. When the user interrupts, the diagnosis is made of what
-    was read. The answer to a scan says what was not seen of all that was asked for.
+    was read. The answer to a scan of many objects sums up what was not seen.
     Raises ClusterError when the reader cannot answer at all.
     """
     snapshot = snapshot or reader.open()
@@ -34,7 +34,7 @@ def collect(
                     snapshot.fail(need, Failure(Why.TIMEOUT, "interrupted"))
             break
     answer = plugin.diagnose(snapshot, request)
-    if request.is_scan:
+    if request.is_scan and plugin.takes_targets:
         gaps = scan_gaps(snapshot, asked, plugin.decides)
         answer = replace(answer, not_seen=tuple(dict.fromkeys((*answer.not_seen, *gaps))))
     return snapshot, _dated(answer, snapshot)

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -297,23 +298,30 @@ class Run:
     def _print_document(self, outcomes: Sequence[Outcome], diagnoses: Sequence[Diagnosis]) -> None:
         from kubetriage.render import document
         from kubetriage.render.sanitize import sanitized
+        from kubetriage.render.scan import gap_words
 
         seen = [o.snapshot.now for o in outcomes if o.snapshot is not None]
         if not seen:
             return
+        gaps = tuple(dict.fromkeys(sanitized(g) for o in outcomes for g in o.answer.not_seen))
+        if self.values["output"] in ("markdown", "html"):
+            asked = [o for o in outcomes if o.snapshot is not None]
+            nothing = [_nothing(self.plugin, o.request, o.answer) for o in asked] if not diagnoses else []
+            unseen = [f"Could not see: {gap_words(gaps)}."] if gaps and diagnoses else []
+            self._print_page(diagnoses, max(seen), (*nothing, *unseen))
+            return
+        content = document.document(diagnoses, max(seen), gaps)
+        click.echo(document.as_json(content) if self.values["output"] == "json" else document.as_yaml(content))
+
+    def _print_page(self, diagnoses: Sequence[Diagnosis], moment: datetime, notes: Sequence[str]) -> None:
         if self.values["output"] == "markdown":
             from kubetriage.render.markdown import render_markdown
 
-            click.echo(render_markdown(diagnoses, max(seen), kubetriage.__version__))
-            return
-        if self.values["output"] == "html":
+            click.echo(render_markdown(diagnoses, moment, kubetriage.__version__, notes))
+        else:
             from kubetriage.render.html import render_html
 
-            click.echo(render_html(diagnoses, max(seen), kubetriage.__version__))
-            return
-        gaps = dict.fromkeys(sanitized(g) for o in outcomes for g in o.answer.not_seen)
-        content = document.document(diagnoses, max(seen), tuple(gaps))
-        click.echo(document.as_json(content) if self.values["output"] == "json" else document.as_yaml(content))
+            click.echo(render_html(diagnoses, moment, kubetriage.__version__, notes))
 
     def _print_text(self, outcome: Outcome, diagnoses: Sequence[Diagnosis], first: bool) -> None:
         request, answer = outcome.request, outcome.answer

@@ -13,8 +13,10 @@ from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.workers import Pages
 from kubetriage.needs import Failure, List, Why
 from kubetriage.values.fields import Obj, text
+from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import Resource
 
+_OBJECT_NOT_FOUND = lazy(r'[\w.-]+ "[^"]*" not found\Z')
 _WHY = {403: Why.FORBIDDEN, 404: Why.NOT_FOUND, 408: Why.TIMEOUT, 504: Why.TIMEOUT}
 
 
@@ -65,7 +67,8 @@ def is_unserved(reply: Reply[bytes]) -> bool:
         status = json_object(reply.content)
     except (ValueError, RecursionError):
         return True
-    return not text(status, "details", "name") and not text(status, "details", "kind")
+    named = text(status, "details", "name") or text(status, "details", "kind")
+    return not named and _OBJECT_NOT_FOUND.match(text(status, "message")) is None
 
 
 def unserved(resource: Resource) -> Failure:

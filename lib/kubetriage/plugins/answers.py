@@ -45,13 +45,15 @@ def list_error(resource: str, why: str) -> str:
 def scan_gaps(
     snapshot: Snapshot, asked: Iterable[Need], decides: Callable[[Snapshot, Need], bool]
 ) -> tuple[NotSeen, ...]:
-    """Sum up what a scan asked for and did not see, one line per resource; the lines that decide go first."""
-    by_resource: dict[tuple[str, bool], list[tuple[Need, str]]] = {}
+    """Sum up where a fault could hide in what a scan asked for and did not see, one line per resource."""
+    by_resource: dict[str, list[tuple[Need, str]]] = {}
     for need, why in snapshot.unseen(asked):
-        kind = "log" if isinstance(need, Log) else getattr(need, "resource", str(need))
-        by_resource.setdefault((kind, decides(snapshot, need)), []).append((need, why))
-    lines = [NotSeen(_together(kind, [n for n, _ in gaps]), gaps[0][1], d) for (kind, d), gaps in by_resource.items()]
-    return tuple(sorted(lines, key=lambda gap: not gap.decides))
+        if decides(snapshot, need):
+            kind = "log" if isinstance(need, Log) else getattr(need, "resource", str(need))
+            by_resource.setdefault(kind, []).append((need, why))
+    return tuple(
+        NotSeen(_together(kind, [n for n, _ in gaps]), gaps[0][1], decides=True) for kind, gaps in by_resource.items()
+    )
 
 
 def _together(kind: str, needs: list[Need]) -> str:

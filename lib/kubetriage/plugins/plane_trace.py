@@ -225,7 +225,8 @@ def _gaps(snapshot: Snapshot, request: Request) -> Iterator[NotSeen]:
         what = "" if _needless(need, case) else _gap(need, snapshot)
         if what and what not in said:
             said.add(what)
-            yield NotSeen(what, why)
+            health = isinstance(need, Raw) and need.path.startswith(("/livez", "/readyz", "/metrics"))
+            yield NotSeen(what, why, decides=health or isinstance(need, List))
 
 
 def _needless(need: Need, case: Case) -> bool:

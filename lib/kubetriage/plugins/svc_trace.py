@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from kubetriage.model import Diagnosis, NotSeen, Severity
 from kubetriage.needs import Get, List, Need
-from kubetriage.plugins import ANY_KIND, Access, Answer, Option, Plugin, Request, Target
+from kubetriage.plugins import ANY_KIND, Access, Answer, Option, Plugin, Request, Target, reads_objects
 from kubetriage.plugins.answers import list_error, not_seen, target_error
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import evaluation
@@ -313,7 +313,7 @@ def _scan(world: World, request: Request, options: Options) -> Answer:
     listing = world.listing("services", request.namespace)
     if not listing.complete and not listing.items:
         return Answer((), (list_error("services", listing.why),))
-    gaps = not_seen(world.snapshot, [n for n in _scan_needs(world, request) if isinstance(n, List)], {})
+    gaps = not_seen(world.snapshot, [n for n in _scan_needs(world, request) if isinstance(n, List)], {}, reads_objects)
     shown: list[Diagnosis] = []
     checked = 0
     for trace, hops in _scan_traces(world, request, options):
@@ -406,7 +406,7 @@ def _gaps(world: World, request: Request, target: Target, options: Options) -> t
     if world.snapshot.source != "cluster" and not any(world.listing(p).items for p in (*ROUTE_KINDS, "gateways")):
         # A dump does not say whether the Gateway API is served; without one of its objects it hardly is.
         needs = [n for n in needs if BY_PLURAL[n.resource].group != GROUP]
-    return _in_words(not_seen(world.snapshot, needs, names))
+    return _in_words(not_seen(world.snapshot, needs, names, reads_objects))
 
 
 _WORDS = {
@@ -418,7 +418,7 @@ _WORDS = {
 
 def _in_words(gaps: tuple[NotSeen, ...]) -> tuple[NotSeen, ...]:
     """Name the lists that only a selector tells apart by what they are for."""
-    return tuple(NotSeen(_WORDS.get(g.what, g.what), g.why) for g in gaps)
+    return tuple(replace(g, what=_WORDS.get(g.what, g.what)) for g in gaps)
 
 
 PLUGIN = Plugin(

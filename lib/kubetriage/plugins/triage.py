@@ -10,7 +10,7 @@ from typing import Any
 from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Section, Severity, Table
 from kubetriage.needs import Dial, List, Need, Raw
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target, load
-from kubetriage.plugins.answers import target_error
+from kubetriage.plugins.answers import scan_gaps, target_error
 from kubetriage.plugins.plane_trace import no_answer_at
 from kubetriage.plugins.selection import CONTROLLERS, selected_pods, target_needs
 from kubetriage.readers.pods import Pod
@@ -158,6 +158,8 @@ def _answer(snapshot: Snapshot, request: Request) -> Answer:
     for plugin, asked in _requests(snapshot, request):
         answer = plugin.diagnose(snapshot, asked)
         diagnoses += [d for d in answer.diagnoses if plugin.name != "oom-budget" or _new_kill(d, diagnoses)]
+        if asked.is_scan and plugin.takes_targets:
+            gaps.update(dict.fromkeys(scan_gaps(snapshot, plugin.plan(snapshot, asked), plugin.decides)))
         gaps.update(dict.fromkeys((*answer.not_seen, *(g for d in answer.diagnoses for g in d.not_seen))))
         gaps.update(dict.fromkeys(NotSeen(f"{plugin.name}: {e}", "no answer", decides=True) for e in answer.errors))
         checked[plugin.name] = answer.checked or len(answer.diagnoses)

@@ -63,9 +63,10 @@ svg .area6 { fill: var(--a6); } svg .area7 { fill: var(--a7); }
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def render_html(diagnoses: Sequence[Diagnosis], now: datetime, version: str) -> str:
-    """Write the whole page."""
+def render_html(diagnoses: Sequence[Diagnosis], now: datetime, version: str, notes: Sequence[str] = ()) -> str:
+    """Write the whole page, the notes below the diagnoses."""
     body = "\n".join(line for group in groups(diagnoses) for line in _article(group, now))
+    body += "".join(f"\n<p>{escape(note)}</p>" for note in notes)
     title = "; ".join(f"{d.target.name or d.target.kind}: {d.cause}" for d in diagnoses[:3])
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -12,11 +12,13 @@ from kubetriage.render.text import groups
 from kubetriage.values.times import format_time
 
 
-def render_markdown(diagnoses: Sequence[Diagnosis], now: datetime, version: str) -> str:
-    """Write each diagnosis as a section; ``version`` and ``now`` stand in the last line."""
+def render_markdown(diagnoses: Sequence[Diagnosis], now: datetime, version: str, notes: Sequence[str] = ()) -> str:
+    """Write each diagnosis as a section, then the notes; ``version`` and ``now`` stand in the last line."""
     lines: list[str] = []
     for group in groups(diagnoses):
         lines += [*_answer(group, now), ""]
+    for note in notes:
+        lines += [prose(note), ""]
     lines.append(f"kubetriage {version}, {format_time(now)}, read-only")
     return "\n".join(lines)
 

@@ -200,25 +200,32 @@ def gaps(snapshot: Snapshot, pod: Pod, cases: list[Case], needs: Iterable[Need])
             what = _USAGE_WORDS.get(part, what)
             if part != "/proxy/metrics/cadvisor" and measured:
                 continue
-        elif isinstance(need, List) and need.fields == f"spec.nodeName={pod.node}":
+        elif _on_node(need, pod):
             what = f"other pods of {pod.node} (the eviction order)"
         elif isinstance(need, List) and need.fields == f"involvedObject.uid={pod.uid}":
             what = f"events of pod/{pod.name}"
-        lines.append(NotSeen(what, why))
+        # What others on the node use, and how much this one does, tell when it may be killed, not that it was.
+        lines.append(NotSeen(what, why, decides=not (isinstance(need, Raw) or _on_node(need, pod))))
     if pod.node and pod.phase != "Pending":
         lines += [gap for case in cases if (gap := _lost_end(case.container)) is not None]
     return tuple(dict.fromkeys(lines))
+
+
+def _on_node(need: Need, pod: Pod) -> bool:
+    return isinstance(need, List) and need.fields == f"spec.nodeName={pod.node}"
 
 
 def _lost_end(container: Container) -> NotSeen | None:
     """Say that an end of a container, which may have been an OOM kill, left no trace in its status."""
     states = (container.running, container.waiting is not None, container.current_termination is not None)
     if not any(states):
-        return NotSeen(f"the state of container {container.name} (an OOM kill would show there)", "not in its status")
+        return NotSeen(
+            f"the state of container {container.name} (an OOM kill would show there)", "not in its status", decides=True
+        )
     last = container.termination
     if container.restarts and (last is None or last.exit_code is None):
         what = f"how container {container.name} ended before (an OOM kill would show there)"
-        return NotSeen(what, f"restartCount is {container.restarts}, but lastState holds no exit code")
+        return NotSeen(what, f"restartCount is {container.restarts}, but lastState holds no exit code", decides=True)
     return None
 
 

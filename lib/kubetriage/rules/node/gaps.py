@@ -80,7 +80,7 @@ def _gap(case: NodeCase, need: Need, why: str) -> NotSeen | None:
             "daemonsets": "; which network plugin the cluster has",
             "nodes": "; whether other nodes are silent too was not seen",
         }.get(need.resource, "")
-        return NotSeen(str(need), f"{why}{consequence}")
+        return NotSeen(str(need), f"{why}{consequence}", need.resource in ("nodes", "leases"))
     if isinstance(need, Get) and need.name != case.name:
         return None
     return NotSeen(str(need), why)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Severity
+from kubetriage.rules.plane import api_server
 from kubetriage.rules.plane.case import CLUSTER, Case, Leading, Writes, restarts, waiting
 from kubetriage.rules.plane.control_plane_pods import Failing, crash_finding
 from kubetriage.rules.plane.etcd_disk import onset
@@ -56,11 +57,13 @@ def leaderless(case: Case, component: str, code: str, link: str, effect: str) ->
                     format_time(ended) if ended else "",
                 )
             )
+    # A list of a recording may come from a stale watch cache; the API server's metrics show who still works.
+    sure = state is Leading.NO and api_server.served(case.api, component) is not None
     where = f"kubectl -n {namespace_of(pods[0])} logs {name_of(pods[0])} --tail=50" if pods else ""
     yield Finding(
         code,
         Severity.ERROR if state is Leading.NO else Severity.WARNING,
-        Confidence.CONFIRMED if case.snapshot.source == "cluster" or state is Leading.NO else Confidence.LIKELY,
+        Confidence.CONFIRMED if case.snapshot.source == "cluster" or sure else Confidence.LIKELY,
         CLUSTER,
         message,
         tuple(evidence[:6]),

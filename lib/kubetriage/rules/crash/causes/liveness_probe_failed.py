@@ -69,7 +69,7 @@ def _killed(case: Case, container: Container) -> Finding | None:
     return Finding(
         CODE,
         Severity.ERROR,
-        verdict.confidence,
+        Confidence.LIKELY if rival and not log.seen else verdict.confidence,
         container.ref,
         f"{sure} {container.name}{lived} because its liveness probe ({probe.words}) failed "
         f"{'once' if probe.threshold == 1 else f'{probe.threshold} times'}{met}.",

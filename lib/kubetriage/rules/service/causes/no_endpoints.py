@@ -169,6 +169,7 @@ def _without_pods(backend: Backend) -> Iterator[Fault]:
             backend.pods_place,
             f"The EndpointSlice of svc/{backend.name} is empty: no pod that has an address and has not ended carries "
             f"{backend.selector_text}. The pods could not be read, so which of the two is not known.",
+            confidence=Confidence.LIKELY,
             evidence=[Evidence("status", "endpointslices endpoints", "<none>")],
             fix=[Fix(f"Bring up pods with {backend.selector_text}, or correct the selector")],
             verify=(f"{backend.command} get pods --show-labels",),
@@ -180,6 +181,7 @@ def _without_pods(backend: Backend) -> Iterator[Fault]:
             backend.pods_place,
             f"None of the {plural(len(view.items), 'endpoint')} of svc/{backend.name} is ready; "
             "the pods could not be read, so why is not known.",
+            confidence=Confidence.LIKELY,
             evidence=[Evidence("status", f"{view.items[0].source} endpoints[].conditions.ready", "false")],
             fix=[Fix("Repair the pods first; kubectl why-crash tells why they are not ready")],
             verify=(f"{backend.command} get pods -l {backend.selector_text}",),
