@@ -2,6 +2,7 @@
 
 Every plugin scans every capture and looks at its target, with each resource that it asked for lost alone, and all, in
 each way in which a read can fail; on the captures of its own faults each two as well, every n-th where they are many.
+Of the other captures every fourth is scanned, with refusals.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from kubetriage.values.resources import BY_PLURAL
 from support.faults import FAULTS, FaultyReader, resource_of
 from support.offline import CAPTURES, target, truth
 
+FOREIGN = 4
+"""Every so many captures of other plugins' faults is scanned too."""
 SCENARIOS = sorted(path.parent.name for path in CAPTURES.glob("*/truth.json"))
 PAIRS_AT_MOST = 40
 """Of each plugin, form and capture; 403 stands for every way to fail, which a single loss tries one by one."""
@@ -78,12 +81,15 @@ def ask(command: str, scenario: str, named: Target | None, lost: tuple[str, ...]
     return Seen(answer, asked)
 
 
-def losses(asked: list[str], pairwise: bool) -> list[tuple[tuple[str, ...], str]]:
-    """Return what is lost in one run after the other, and how."""
-    found = [((resource,), fault) for resource in asked for fault in FAULTS if is_a_fault(resource, fault)]
-    pairs = list(combinations(asked, 2)) if pairwise else []
-    found += [(pair, "403") for pair in pairs[:: -(-len(pairs) // PAIRS_AT_MOST) or 1]]
-    return found + [(tuple(asked), fault) for fault in FAULTS]
+def losses(asked: list[str], own: bool) -> list[tuple[tuple[str, ...], str]]:
+    """Return what is lost in one run after the other, and how; on a foreign capture only by 403."""
+    faults = tuple(FAULTS) if own else ("403",)
+    pairs = list(combinations(asked, 2)) if own else []
+    return [
+        *(((resource,), fault) for resource in asked for fault in faults if is_a_fault(resource, fault)),
+        *((pair, "403") for pair in pairs[:: -(-len(pairs) // PAIRS_AT_MOST) or 1]),
+        *((tuple(asked), fault) for fault in faults),
+    ]
 
 
 def is_a_fault(resource: str, fault: str) -> bool:
@@ -92,7 +98,7 @@ def is_a_fault(resource: str, fault: str) -> bool:
     return not (fault == "404" and known is not None and known.optional)
 
 
-def flaws(whole: Seen, part: Seen, lost: tuple[str, ...]) -> list[str]:
+def flaws(command: str, whole: Seen, part: Seen, lost: tuple[str, ...]) -> list[str]:
     """Say in what an answer with less to see is wrong, measured by the one that saw everything."""
     if part.silent:
         return []
@@ -104,7 +110,8 @@ def flaws(whole: Seen, part: Seen, lost: tuple[str, ...]) -> list[str]:
     for d in part.diagnoses:
         if d.healthy and known.get((d.target.kind, d.target.name)):
             found.append(f"calls {d.target.name} healthy")
-    if not set(lost) & EVIDENCE:
+    # triage names the lowest cause that it sees: without the node, what the node broke.
+    if command != "triage" and not set(lost) & EVIDENCE:
         for place, causes in part.faults("confirmed").items():
             others = causes - known.get(place, set())
             # A cause that is named as unknown is no other one; a second fault beside the known ones was hidden by them.
@@ -118,8 +125,10 @@ def flaws(whole: Seen, part: Seen, lost: tuple[str, ...]) -> list[str]:
 def test_what_cannot_be_read_makes_no_answer_greener(command: str) -> None:
     wrong: dict[str, int] = {}
     tried = 0
-    for scenario in SCENARIOS:
+    for number, scenario in enumerate(SCENARIOS):
         right = truth(scenario)
+        if right.command != command and number % FOREIGN:
+            continue
         forms: list[Target | None] = [None]
         if right.command == command and right.target and load(command).takes_targets:
             forms.append(target(right.target))
@@ -129,7 +138,7 @@ def test_what_cannot_be_read_makes_no_answer_greener(command: str) -> None:
                 continue
             for lost, fault in losses(sorted(whole.asked), right.command == command):
                 tried += 1
-                for flaw in flaws(whole, ask(command, scenario, named, lost, fault), lost):
+                for flaw in flaws(command, whole, ask(command, scenario, named, lost, fault), lost):
                     wrong[f"{scenario} {'named' if named else 'scan'} {'+'.join(lost)} {fault}: {flaw}"] = 1
     assert not wrong, f"{len(wrong)} of {tried}:\n" + "\n".join(sorted(wrong)[:40])
-    assert tried > 500
+    assert tried > 100
