@@ -95,7 +95,7 @@ def losses(asked: list[str], own: bool) -> list[tuple[tuple[str, ...], str]]:
 def is_a_fault(resource: str, fault: str) -> bool:
     """Tell whether a failure hides something; a kind that nobody installed is not there."""
     known = BY_PLURAL.get(resource)
-    return not (fault == "404" and known is not None and known.optional)
+    return not (fault == "404" and known is not None and known.custom)
 
 
 def flaws(command: str, whole: Seen, part: Seen, lost: tuple[str, ...]) -> list[str]:
