@@ -18,9 +18,10 @@ from kubetriage.rules.memory import memory_usage, pod_answer
 from kubetriage.rules.memory.budget import mebibytes
 from kubetriage.rules.memory.case import Case, container_needs
 from kubetriage.rules.memory.native_memory_tracking import parse_nmt
+from kubetriage.rules.memory.node_load import node_pods
 from kubetriage.rules.memory.oom_kills import evicted_for_memory, handed_over, kill_key, kill_time, oom_killed_at
 from kubetriage.rules.memory.overrides import COLLECTORS, KEYS, WhatIfError, Wishes, apply_what_if, parse_margin
-from kubetriage.rules.memory.pod_answer import default_container, gaps, node_pods, working_set
+from kubetriage.rules.memory.pod_answer import default_container, gaps, working_set
 from kubetriage.rules.memory.pod_templates import manifest_pods, template_pod
 from kubetriage.rules.memory.proc_status import parse_status
 from kubetriage.rules.memory.runtime_detection import RUNTIMES

@@ -217,8 +217,8 @@ def mebibytes(size: int, *, up: bool = False) -> str:
 
 
 def exact(size: int) -> str:
-    """Write bytes as a quantity without rounding, in the largest binary unit that is exact (``4501Mi``)."""
-    for suffix, unit in (("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10)):
+    """Write bytes as a quantity without rounding, as people write it (``4501Mi``, ``4096M``)."""
+    for suffix, unit in (("Gi", 2**30), ("Mi", 2**20), ("G", 10**9), ("M", 10**6), ("Ki", 2**10)):
         if size and size % unit == 0:
             return f"{size // unit}{suffix}"
     return str(size)

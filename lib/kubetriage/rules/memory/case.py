@@ -16,8 +16,10 @@ from kubetriage.rules.crash import case as crash
 from kubetriage.rules.memory import container_process, jvm_areas, memory_usage, node_memory, runtime_detection
 from kubetriage.rules.memory.budget import Budget, Limit, Proposal, propose
 from kubetriage.rules.memory.budget_builder import Builder, Extended, follows_limit
-from kubetriage.rules.memory.oom_kills import Kill, KilledBy, killer, oom_kills, was_oom_kill
+from kubetriage.rules.memory.node_load import NodeLoad, node_load
+from kubetriage.rules.memory.oom_kills import Kill, KilledBy, killer, oom_kills
 from kubetriage.rules.memory.overrides import Wishes
+from kubetriage.rules.memory.terminations import was_oom_kill
 from kubetriage.snapshot import Lookup, Snapshot, State
 from kubetriage.values.fields import uid_of
 
@@ -57,6 +59,11 @@ class Case:
     def node_events(self) -> Events:
         """Events about the node."""
         return node_events(self.snapshot, self.pod.node, uid_of(self.node.obj))
+
+    @cached_property
+    def node_load(self) -> NodeLoad:
+        """What the pods of its node may take together."""
+        return node_load(self.snapshot, self.pod.node, self.node.obj)
 
     @cached_property
     def usage(self) -> memory_usage.Usage:
@@ -127,7 +134,7 @@ class Case:
     @cached_property
     def kills(self) -> tuple[Kill, ...]:
         """OOM kills in the container's status, the newest first."""
-        return oom_kills(self.container, self.node_events)
+        return oom_kills(self.container, self.node_events, self.node_load)
 
     @cached_property
     def workload(self) -> Ref:
@@ -163,7 +170,7 @@ class Case:
     @property
     def kill_level(self) -> KilledBy:
         """Whose limit a kill in this container meets, as far as limits tell."""
-        return killer(self.container, ())[0]
+        return killer(self.container).killed_by
 
     @property
     def budget_confidence(self) -> Confidence:

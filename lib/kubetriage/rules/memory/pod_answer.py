@@ -12,6 +12,7 @@ from kubetriage.rules import memory
 from kubetriage.rules.memory import budget_report, memory_usage, node_memory
 from kubetriage.rules.memory.budget import exact, mebibytes
 from kubetriage.rules.memory.case import Case
+from kubetriage.rules.memory.node_load import node_pods
 from kubetriage.rules.memory.oom_kills import evicted_for_memory
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import text
@@ -174,11 +175,6 @@ def eviction_order(snapshot: Snapshot, pod: Pod) -> tuple[list[node_memory.Candi
     return node_memory.eviction_order(
         (p for raw in listing.items if (p := Pod(raw)).node == pod.node), working_sets
     ), ""
-
-
-def node_pods(name: str) -> List:
-    """Ask for the pods of a node."""
-    return List("pods", fields=f"spec.nodeName={name}")
 
 
 _USAGE_WORDS = {
