@@ -48,7 +48,9 @@ def test_detection(argv, variables, image, log, runtime, sure):
         ("eclipse-temurin:8u382-jre", {}, "", 8, 382),
         ("eclipse-temurin:11.0.15_10-jre", {}, "", 11, 15),
         ("tomcat:10.1-jdk21-temurin", {}, "", 21, None),
-        ("keycloak/keycloak:26.0", {}, "", None, None),
+        ("keycloak/keycloak:26.0", {}, "", 21, None),
+        ("keycloak/keycloak:22.0", {}, "", 17, None),
+        ("registry.example/team/app:26.0", {}, "", None, None),
         ("openjdk:21-slim", {"JAVA_VERSION": "jdk-17.0.9+9"}, "", 17, None),
         ("openjdk", {"JAVA_HOME": "/usr/lib/jvm/java-11-openjdk"}, "", 11, None),
         ("openjdk:17", {}, "Starting App using Java 21.0.2 with PID 1", 21, 2),
@@ -164,7 +166,7 @@ def test_go_without_a_limit_of_its_own_is_unbounded_and_no_sum_is_made_up():
     assert asked.budget.margin is None
     assert asked.budget.unbounded == ("Go runtime",)
     (heap,) = asked.proposals
-    assert heap.flags == ("GOMEMLIMIT=921MiB",)  # a tenth stays free
+    assert heap.flags == ("GOMEMLIMIT=905MiB",)  # a tenth and the wanted margin stay free
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from kubetriage.rules.memory.budget import propose, total
 from kubetriage.rules.memory.ergonomics import GIB, MIB
-from kubetriage.rules.memory.overrides import Margin, Wishes, parse_margin
+from kubetriage.rules.memory.overrides import Wishes, parse_margin
 from support.budgets import ORDERS, case, deployment, java, live, planned
 
 SERVER = [
@@ -42,24 +42,24 @@ def test_json_of_a_manifest(jdk, gc, ceiling, margin):
 @pytest.mark.parametrize(("jdk", "gc", "ceiling", "margin"), SERVER[:4])
 def test_each_proposal_closes_it_and_one_mebibyte_less_does_not(jdk, gc, ceiling, margin):
     asked = orders(jdk, gc)
-    model, limit = asked.budget.model, asked.limit.size
+    model, limit, kept = asked.budget.model, asked.limit.size, asked.wishes.margin.of
     by_kind = {p.kind: p for p in asked.proposals}
     assert set(by_kind) == {"heap", "limit", "caps"}
 
     heap = int(by_kind["heap"].flags[0].removeprefix("-Xmx").removesuffix("m")) * MIB
-    assert total(model.with_heap(heap), limit) <= limit
-    assert total(model.with_heap(heap + MIB), limit) > limit  # the JVM rounds it up by two
+    assert total(model.with_heap(heap), limit) + kept(limit) <= limit
+    assert total(model.with_heap(heap + MIB), limit) + kept(limit) > limit  # the JVM rounds it up by two
     assert by_kind["heap"].margin == limit - total(model.with_heap(heap), limit)
 
     smallest = by_kind["limit"].limit
-    assert total(model, smallest) <= smallest
-    assert total(model, smallest - MIB) > smallest - MIB
+    assert total(model, smallest) + kept(smallest) <= smallest
+    assert total(model, smallest - MIB) + kept(smallest - MIB) > smallest - MIB
 
     (cap,) = by_kind["caps"].flags
     name, _, size = cap.removeprefix("-XX:").partition("=")
     bytes_ = int(size.removesuffix("m")) * MIB
-    assert total(model.with_cap(name, bytes_), limit) <= limit
-    assert total(model.with_cap(name, bytes_ + MIB), limit) > limit
+    assert total(model.with_cap(name, bytes_), limit) + kept(limit) <= limit
+    assert total(model.with_cap(name, bytes_ + MIB), limit) + kept(limit) > limit
 
 
 @pytest.mark.parametrize("kind", ["heap", "caps"])
@@ -77,12 +77,12 @@ def flags_of(diagnosis, kind):
     return next(p["flags"] for p in diagnosis.extra["budget"]["proposals"] if p["kind"] == kind)
 
 
-def test_the_proposed_limit_makes_the_manifest_healthy_and_one_mebibyte_less_does_not():
+def test_the_proposed_limit_asked_back_has_the_wanted_margin_and_one_mebibyte_less_has_not():
     limit = next(p.limit for p in orders(17, "").proposals if p.kind == "limit")
-    for size, healthy in ((limit, True), (limit - MIB, False)):
+    for size, enough in ((limit, True), (limit - MIB, False)):
         got = planned([deployment(java(limit=f"{size // MIB}Mi"))], jdk=17, threads=200)
-        assert got.healthy is healthy
-        assert (got.extra["budget"]["marginBytes"] >= 0) is healthy
+        assert ("HeadroomTooSmall" not in [f.cause for f in got.findings]) is enough
+        assert (got.extra["budget"]["marginBytes"] >= got.extra["budget"]["wantedMarginBytes"]) is enough
 
 
 def test_a_stated_margin_is_kept():
@@ -108,8 +108,9 @@ def test_where_nothing_fits_the_limit_the_heap_of_today_is_kept():
     assert same.flags == ("-Xmx80m",)
     assert 160 * MIB < same.limit < free.limit
     model = asked.budget.model.with_heap(80 * MIB)
-    assert total(model, same.limit) <= same.limit
-    assert total(model, same.limit - MIB) > same.limit - MIB
+    kept = asked.wishes.margin.of
+    assert total(model, same.limit) + kept(same.limit) <= same.limit
+    assert total(model, same.limit - MIB) + kept(same.limit - MIB) > same.limit - MIB
 
 
 def test_an_area_without_a_cap_gets_none_below_what_is_expected():
@@ -129,8 +130,9 @@ def test_what_is_no_margin(words):
     assert parse_margin(words) is None
 
 
-def test_default_margin_is_not_kept():
-    assert Margin(percent=10).kept()(4 * GIB) == 0
+def test_the_wanted_margin_is_kept_where_nobody_stated_one():
+    for proposal in orders(17, "").proposals:
+        assert proposal.margin >= Wishes().margin.of(proposal.limit)
 
 
 def test_orders_is_the_case():

@@ -77,6 +77,13 @@ class Model(Protocol):
     def heap_flag(self, size: int) -> str:
         """Write the flag that sets the main area."""
 
+    def heap_flags(self, size: int) -> tuple[str, ...]:
+        """Write it with the flags that must change with it (an initial heap above the new maximum)."""
+
+    @property
+    def heap_share(self) -> float:
+        """Largest share of a limit that a proposal gives the main area, where what stands beside it has no figure."""
+
     def heap_step(self) -> int:
         """Bytes in which the main area can be chosen."""
 
@@ -114,6 +121,8 @@ class Proposal:
     """The limit with this change, in bytes."""
     margin: int = 0
     """Bytes that are left between ceilings and limit."""
+    size: int | None = None
+    """Bytes that it gives the main area, where it changes that."""
 
 
 @dataclass(frozen=True)
@@ -245,12 +254,12 @@ def _same_heap(model: Model, limit: int, margin: Callable[[int], int]) -> Iterat
     size = next((a.ceiling.size for a in model.areas(limit) if a.name == model.heap_area), None)
     if not size:
         return
-    flag = model.heap_flag(size)
+    flags = model.heap_flags(size)
     for found in _smallest_limit(model.with_heap(size), margin):
         free = list(_smallest_limit(model, margin))
         if found.limit is not None and found.limit > limit and (not free or found.limit < (free[0].limit or 0)):
-            text = f"smallest limit with the {model.heap_area} of today: {flag} and {found.limit // MIB}Mi"
-            yield Proposal("limit", text, (flag,), found.limit, found.margin)
+            text = f"smallest limit with the {model.heap_area} of today: {' '.join(flags)} and {found.limit // MIB}Mi"
+            yield Proposal("limit", text, flags, found.limit, found.margin, size)
 
 
 def _largest_heap(model: Model, limit: int, margin: int) -> Iterator[Proposal]:
@@ -263,12 +272,12 @@ def _largest_heap(model: Model, limit: int, margin: int) -> Iterator[Proposal]:
 
     if not closes(1) or not solvable(model.with_heap(step).areas(limit)):
         return
-    count = _last_true(closes, 1, max(limit // step, 1))
+    count = _last_true(closes, 1, max(int(limit * model.heap_share) // step, 1))
     size = count * step
     chosen = model.with_heap(size)
-    flag = model.heap_flag(size)
+    flags = model.heap_flags(size)
     left = limit - total(chosen, limit)
-    yield Proposal("heap", f"largest {model.heap_area} for this limit: {flag}", (flag,), limit, left)
+    yield Proposal("heap", f"largest {model.heap_area} for this limit: {' '.join(flags)}", flags, limit, left, size)
 
 
 def _smallest_limit(model: Model, margin: Callable[[int], int]) -> Iterator[Proposal]:

@@ -11,14 +11,18 @@ from kubetriage.readers.pods import Container, Pod
 from kubetriage.rules.memory import container_process, jvm_areas, memory_usage, node_memory, runtimes
 from kubetriage.rules.memory.budget import Amount, Area, Budget, Limit, Model, with_observed
 from kubetriage.rules.memory.ergonomics import ASSUMED_JDK, MIB, MODELLED, supports_containers
+from kubetriage.rules.memory.extra_areas import beside_the_jvm, memory_volumes
+from kubetriage.rules.memory.image_defaults import ImageDefaults, image_defaults
 from kubetriage.rules.memory.jvm_flags import JvmFlags, Lint, Option, Setting, lint_together, resolve
-from kubetriage.rules.memory.jvm_options import JVM_VARIABLES, collect_options, split_options
+from kubetriage.rules.memory.jvm_options import JVM_VARIABLES, collect_options, runs_java, split_options
+from kubetriage.rules.memory.mounted_options import mounted_options
 from kubetriage.rules.memory.overrides import Wishes
+from kubetriage.rules.memory.program_memory import Program
 from kubetriage.rules.memory.runtime_detection import Detected
 from kubetriage.snapshot import Lookup
-from kubetriage.values.fields import mapping, objects, text
+from kubetriage.values.fields import mapping, text
 from kubetriage.values.patterns import lazy
-from kubetriage.values.quantity import parse_bytes, parse_millis
+from kubetriage.values.quantity import parse_millis
 
 ASSUMED_THREADS = 60
 """VM threads (about 20), and a modest pool."""
@@ -59,12 +63,19 @@ class Inputs(Protocol):
         """The runtime."""
 
     @property
+    def program(self) -> Program | None:
+        """The server that it is, where the table knows it."""
+
+    @property
     def log(self) -> str:
         """Log of the newest ended instance."""
 
     @property
     def running_log(self) -> str:
         """Log of the running instance."""
+
+    def config_map(self, name: str) -> Lookup:
+        """Look up a ConfigMap of its namespace."""
 
     @property
     def limit(self) -> Limit:
@@ -93,7 +104,9 @@ class Builder:
         """Return the budget."""
         case = self.case
         model = self._model()
-        extra = tuple(_volumes(case.container))
+        extra = tuple(memory_volumes(case.container))
+        if isinstance(model, jvm_areas.JvmModel):
+            extra = (*beside_the_jvm(case.container, case.process), *extra)
         seen = case.limit.size if case.limit.size is not None else node_memory.node_memory(case.node.obj)
         if isinstance(model, jvm_areas.JvmModel):
             seen = case.limit.size  # it knows the node's memory itself
@@ -130,6 +143,9 @@ class Builder:
     def _model(self) -> Model | None:
         case, found = self.case, self.case.detected
         main = case.wishes.main
+        if case.program is not None and not found.sure and not case.wishes.runtime:
+            self.assumptions.append(f"{case.program.name}, from {case.program.evidence}")
+            return case.program.model()
         if found.runtime == "unknown":
             return None
         if not found.sure:
@@ -185,9 +201,12 @@ class Builder:
             jdk = min(max(jdk, MODELLED.start), MODELLED.stop - 1)
         elif wishes.jdk is None and not found.version_evidence.startswith("its log"):
             self.assumptions.append(f"JDK {jdk}, from {found.version_evidence}")
-        options, unseen, lints = collect_options(case.process, jdk)
+        defaults = image_defaults(case.container.image)
+        files, hidden = mounted_options(case.container, case.config_map, jdk)
+        options, unseen, lints = collect_options(case.process, jdk, defaults, files)
+        unseen += hidden
         options, unseen = self._with_log(options, unseen)
-        flags = resolve(options, jdk)
+        flags = _with_direct_share(resolve(options, jdk), defaults, case.process)
         flags = _overridden(flags, wishes)
         self.unseen += [*unseen, *flags.unseen]
         self.lints += [*lints, *flags.lints]
@@ -203,6 +222,7 @@ class Builder:
             classes=self._classes(),
             node_memory=node_memory.node_memory(case.node.obj),
             forced_collector=wishes.collector,
+            equal=defaults is not None and defaults.equal,
         )
         if model.machine(case.limit.size).memory > 0:
             machine = model.machine(case.limit.size)
@@ -323,6 +343,14 @@ class Builder:
                     yield name, Amount(size, "measured", "/proc/PID/status")
 
 
+def _with_direct_share(flags: JvmFlags, defaults: ImageDefaults | None, process: container_process.Process) -> JvmFlags:
+    """Add what a start script makes of direct memory by the heap (Elasticsearch gives it half)."""
+    if defaults is None or defaults.direct_share is None or runs_java(process):
+        return flags
+    told = Option(f"MaxDirectMemorySize={defaults.direct_share:.0%} of the heap", f"default of {defaults.label}")
+    return replace(flags, settings={**flags.settings, "DirectShareOfHeap": Setting(defaults.direct_share, told)})
+
+
 def _overridden(flags: JvmFlags, wishes: Wishes) -> JvmFlags:
     settings = dict(flags.settings)
     for name, value, written in wishes.flags:
@@ -331,22 +359,6 @@ def _overridden(flags: JvmFlags, wishes: Wishes) -> JvmFlags:
         else:
             settings[name] = Setting(value, Option(written, "--what-if"))
     return replace(flags, settings=settings)
-
-
-def _volumes(container: Container) -> Iterator[Area]:
-    """Yield an area for each memory-backed volume that the container mounts: tmpfs is charged to who writes."""
-    mounted = {text(m, "name") for m in objects(container.spec, "volumeMounts")}
-    for volume in objects(container.pod.raw, "spec", "volumes"):
-        name = text(volume, "name")
-        if name not in mounted or text(volume, "emptyDir", "medium") != "Memory":
-            continue
-        size = parse_bytes(mapping(volume, "emptyDir").get("sizeLimit"))
-        unknown = Amount(None, "unknown", "depends on what is written")
-        if size is not None:
-            yield Area(f"tmpfs {name}", Amount(size, "flag", f"spec.volumes[{name}].emptyDir.sizeLimit"), unknown)
-        else:
-            ceiling = Amount(None, "default", f"volume {name} (medium Memory) has no sizeLimit")
-            yield Area(f"tmpfs {name}", ceiling, unknown, unbounded=True)
 
 
 def follows_limit(model: Model) -> bool:
@@ -383,6 +395,15 @@ class Extended:
     def heap_flag(self, size: int) -> str:
         """Write the runtime's flag."""
         return self.model.heap_flag(size)
+
+    def heap_flags(self, size: int) -> tuple[str, ...]:
+        """Write the runtime's flag and what moves with it."""
+        return self.model.heap_flags(size)
+
+    @property
+    def heap_share(self) -> float:
+        """Return the runtime's share."""
+        return self.model.heap_share
 
     def heap_step(self) -> int:
         """Return the runtime's step."""

@@ -18,6 +18,7 @@ _VARIABLE_OF = {"node": "NODE_OPTIONS", "openj9": "OPENJ9_JAVA_OPTIONS"}
 _JVMS = ("hotspot", "openj9", "azul-prime")
 _REPLACES = {
     "-Xmx": r"-Xmx.*|-mx\d.*|-XX:MaxHeapSize=.*|-XX:(Max|Min)RAM(Percentage|Fraction)=.*",
+    "-Xms": r"-Xms.*|-ms\d.*|-XX:InitialHeapSize=.*",
     "-Xss": r"-Xss.*|-ss\d.*|-XX:ThreadStackSize=.*",
 }
 """Options that a new one stands for; without an entry it is the option of the same name."""

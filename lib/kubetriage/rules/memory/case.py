@@ -16,10 +16,14 @@ from kubetriage.rules.crash import case as crash
 from kubetriage.rules.memory import container_process, jvm_areas, memory_usage, node_memory, runtime_detection
 from kubetriage.rules.memory.budget import Budget, Limit, Proposal, propose
 from kubetriage.rules.memory.budget_builder import Builder, Extended, follows_limit
+from kubetriage.rules.memory.image_defaults import image_defaults
+from kubetriage.rules.memory.mounted_options import mounted_config_maps
 from kubetriage.rules.memory.node_load import NodeLoad, node_load
 from kubetriage.rules.memory.oom_kills import Kill, KilledBy, killer, oom_kills
 from kubetriage.rules.memory.overrides import Wishes
+from kubetriage.rules.memory.program_memory import Program, program_of
 from kubetriage.rules.memory.terminations import was_oom_kill
+from kubetriage.rules.memory.worker_counts import Workers, workers_of
 from kubetriage.snapshot import Lookup, Snapshot, State
 from kubetriage.values.fields import uid_of
 
@@ -70,13 +74,14 @@ class Case:
         """What was measured."""
         return memory_usage.read_usage(self.snapshot, self.container)
 
-    def _config_map(self, name: str) -> Lookup:
+    def config_map(self, name: str) -> Lookup:
+        """Look up a ConfigMap of the pod's namespace."""
         return self.snapshot.get("configmaps", self.pod.namespace, name)
 
     @cached_property
     def process(self) -> container_process.Process:
         """Environment and command line."""
-        return container_process.read_process(self.container, self._config_map)
+        return container_process.read_process(self.container, self.config_map)
 
     @cached_property
     def log(self) -> str:
@@ -105,6 +110,17 @@ class Case:
         return found
 
     @cached_property
+    def program(self) -> Program | None:
+        """The server that it is, where the table of servers knows it."""
+        return program_of(self.process, self.container.image, f"{self.log}\n{self.running_log}")
+
+    @cached_property
+    def workers(self) -> Workers | None:
+        """The worker processes that it starts, where the table knows the program."""
+        log = f"{self.log}\n{self.running_log}"
+        return workers_of(self.process, self.container.image, log, self.detected.runtime)
+
+    @cached_property
     def limit(self) -> Limit:
         """The limit in force."""
         if self.wishes.limit is not None:
@@ -129,7 +145,7 @@ class Case:
         model, limit = self.budget.model, self.limit.size
         if model is None or (limit is None and follows_limit(model)):
             return ()  # without a limit now, a share of a new one would shrink the heap unasked
-        return propose(model, limit, self.wishes.margin.kept())
+        return propose(model, limit, self.wishes.margin.of)
 
     @cached_property
     def kills(self) -> tuple[Kill, ...]:
@@ -215,6 +231,8 @@ def container_needs(snapshot: Snapshot, container: Container, *, usage_too: bool
     """Say what to read about one container beside its pod."""
     pod = container.pod
     yield from container_process.config_map_needs(container, wanted_variable)
+    if image_defaults(container.image) is not None:
+        yield from (Get("configmaps", pod.namespace, name) for name, _ in mounted_config_maps(container))
     if not pod.uid or container.kind == "ephemeral":
         return
     if container.running or container.termination is not None:

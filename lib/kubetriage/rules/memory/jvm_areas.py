@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from kubetriage.rules.memory import ergonomics
@@ -23,6 +24,13 @@ _METASPACE_PER_CLASS = 5_800
 # Paketo libjvm and the Cloud Foundry memory calculator estimate metaspace so.
 _EXPECTED_DIRECT = 10 * MIB
 _EXPECTED_CODE = 64 * MIB
+_LEAST_DIRECT = 64 * MIB
+# Netty's pools and HTTP clients of a small service.
+_WITH_THE_MAXIMUM = (
+    ("InitialHeapSize", "-Xms{}"),
+    ("MinHeapSize", "-XX:MinHeapSize={}"),
+    ("SoftMaxHeapSize", "-XX:SoftMaxHeapSize={}"),
+)
 _LEAST_STACK = 256 * 1024
 # Half the default of 32-bit JVMs; frameworks with deep call chains overflow below it.
 
@@ -49,6 +57,8 @@ class JvmModel:
     node_memory: int | None = None
     """What the JVM sees where no limit reaches it."""
     forced_collector: str = ""
+    equal: bool = False
+    """The program wants initial and maximum heap equal (Elasticsearch)."""
     vendor: str = "HotSpot"
 
     heap_area = HEAP
@@ -149,6 +159,8 @@ class JvmModel:
         given = self.flags.size("MaxDirectMemorySize")
         if given is not None:
             ceiling = Amount(given, *_flag(self.flags, "MaxDirectMemorySize"))
+        elif heap is not None and (share := self.flags.number("DirectShareOfHeap")) is not None:
+            ceiling = Amount(int(heap * share), *_flag(self.flags, "DirectShareOfHeap"))
         elif heap is None:
             ceiling = Amount(None, "default", "as much as the heap")
         else:
@@ -156,7 +168,7 @@ class JvmModel:
             ceiling = Amount(heap, "default", f"MaxDirectMemorySize is not set: as much as the heap{less}")
         size = _EXPECTED_DIRECT if ceiling.size is None else min(_EXPECTED_DIRECT, ceiling.size)
         expected = Amount(size, "assumed", "a program that does little network I/O in direct buffers")
-        return Area(DIRECT, ceiling, expected, flag="MaxDirectMemorySize", least=_EXPECTED_DIRECT)
+        return Area(DIRECT, ceiling, expected, flag="MaxDirectMemorySize", least=_LEAST_DIRECT)
 
     def _code(self) -> Area:
         given = self.flags.size("ReservedCodeCacheSize")
@@ -206,7 +218,24 @@ class JvmModel:
 
     def with_heap(self, size: int) -> Model:
         """Return the model under ``-Xmx``."""
-        return self._with("MaxHeapSize", size, self.heap_flag(size))
+        model = self._with("MaxHeapSize", size, self.heap_flag(size))
+        for name, flag in self._moved(size):
+            model = model._with(name, size, flag)
+        return model
+
+    def _moved(self, size: int) -> Iterator[tuple[str, str]]:
+        """Yield the flags that must not stay above a maximum heap of ``size``: the JVM would refuse to start."""
+        for name, form in _WITH_THE_MAXIMUM:
+            given = self.flags.size(name)
+            follows = self.equal and name == "InitialHeapSize"
+            if follows or (given is not None and given > size):
+                yield name, form.format(format_size(size))
+
+    def heap_flags(self, size: int) -> tuple[str, ...]:
+        """Write ``-Xmx`` with ``-Xms`` and its like where they would stand above it."""
+        return (*(flag for _, flag in self._moved(size)), self.heap_flag(size))
+
+    heap_share = 1.0
 
     def heap_flag(self, size: int) -> str:
         """Write ``-Xmx``."""

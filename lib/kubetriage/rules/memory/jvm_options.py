@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from kubetriage.rules.memory.container_process import Process, base_name
+from kubetriage.rules.memory.image_defaults import ImageDefaults
 from kubetriage.rules.memory.jvm_flags import Lint, Option
 
 _WITH_VALUE = frozenset(
@@ -44,8 +45,6 @@ WRAPPER_SIZES: tuple[tuple[str, str, str], ...] = (
     ("GC_MAX_METASPACE_SIZE", "-XX:MaxMetaspaceSize={}m", "run-java.sh of Red Hat's images"),
 )
 """Variables whose value becomes one option."""
-_KEYCLOAK_HEAP = "-XX:MaxRAMPercentage=70 -XX:MinRAMPercentage=70 -XX:InitialRAMPercentage=50"
-# What kc.sh passes where JAVA_OPTS_KC_HEAP is not set.
 BUILDPACK_VARIABLES = (
     "BPL_JVM_HEAD_ROOM",
     "BPL_JVM_HEADROOM",
@@ -57,8 +56,13 @@ BUILDPACK_VARIABLES = (
 JVM_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 
 
-def collect_options(process: Process, jdk: int | None) -> tuple[list[Option], list[str], list[Lint]]:
-    """Return the JVM's options in the order in which it applies them, what hides more, and remarks."""
+def collect_options(
+    process: Process, jdk: int | None, defaults: ImageDefaults | None = None, files: Sequence[Option] = ()
+) -> tuple[list[Option], list[str], list[Lint]]:
+    """Return the JVM's options in the order in which it applies them, what hides more, and remarks.
+
+    ``defaults`` are those of the image's start script, ``files`` the options of mounted files (``jvm.options``).
+    """
     unseen: list[str] = []
     lints: list[Lint] = []
     words = command_line_options(process, unseen, lints)
@@ -68,10 +72,46 @@ def collect_options(process: Process, jdk: int | None) -> tuple[list[Option], li
         lints.append(Lint("JDK_JAVA_OPTIONS", launcher[0].source, "ignored", "JDK 8's launcher does not read it"))
     else:
         options += launcher
-    options += _from_wrappers(process, unseen, lints)
+    if not runs_java(process):
+        options += from_image(process, defaults, files)
+    options += _from_wrappers(process, unseen, lints, defaults)
     options += words
     options += _from_variable(process, "_JAVA_OPTIONS", unseen)
     return options, unseen, lints
+
+
+def runs_java(process: Process) -> bool:
+    """Tell whether the command line starts ``java`` itself, so that no start script adds anything."""
+    return bool(re.match(r"javaw?(\.exe)?\Z", process.program))
+
+
+def from_image(process: Process, defaults: ImageDefaults | None, files: Sequence[Option]) -> Iterator[Option]:
+    """Yield what the image's start script passes: its own defaults, then those of files, then of its variables."""
+    if defaults is not None:
+        sized = any(_sets_heap(o.text) for o in files)
+        if not defaults.replaced_by(process.environment) and not sized:
+            how = f", {defaults.auto}" if defaults.auto else ""
+            yield from (Option(word, f"default of {defaults.label}{how}") for word in defaults.options)
+    yield from files
+    if defaults is not None:
+        for name, variable in process.environment.items():
+            for word in defaults.from_variable(name, variable.value or ""):
+                yield Option(word, variable.source)
+
+
+def _sets_heap(option: str) -> bool:
+    return option.startswith(("-Xmx", "-XX:MaxHeapSize=", "-XX:MaxRAMPercentage="))
+
+
+def file_options(content: str, source: str, jdk: int | None) -> Iterator[Option]:
+    """Yield the options of a ``jvm.options`` or ``jvm.config``: one a line, ``8-13:`` before it limits it to JDKs."""
+    for line in content.splitlines():
+        match = re.match(r"\s*(?:(\d+)(-)?(\d+)?:)?(-\S.*?)\s*\Z", line)
+        if match is None:
+            continue
+        least, most = int(match[1] or 0), int(match[3] or (match[1] if match[1] and not match[2] else 99))
+        if jdk is None or least <= jdk <= most:
+            yield Option(match[4], source)
 
 
 def command_line_options(process: Process, unseen: list[str], lints: list[Lint]) -> list[Option]:
@@ -79,8 +119,8 @@ def command_line_options(process: Process, unseen: list[str], lints: list[Lint])
     words = list(process.argv)
     if not words:
         return []
-    runs_java = bool(re.match(r"javaw?(\.exe)?\Z", base_name(words[0])))
-    if runs_java:
+    direct = bool(re.match(r"javaw?(\.exe)?\Z", base_name(words[0])))
+    if direct:
         words = words[1:]
     found: list[Option] = []
     position = 0
@@ -96,10 +136,10 @@ def command_line_options(process: Process, unseen: list[str], lints: list[Lint])
             unseen.append(f"the options in argument file {word}")
         elif word.startswith("-"):
             found.append(Option(word, process.where))
-        elif runs_java:
+        elif direct:
             break
     for word in words[position:]:
-        if runs_java and _is_memory_option(word):
+        if direct and _is_memory_option(word):
             lints.append(
                 Lint(
                     word,
@@ -137,9 +177,12 @@ def _from_variable(process: Process, name: str, unseen: list[str]) -> Iterator[O
             yield Option(word, variable.source)
 
 
-def _from_wrappers(process: Process, unseen: list[str], lints: list[Lint]) -> Iterator[Option]:
+def _from_wrappers(
+    process: Process, unseen: list[str], lints: list[Lint], defaults: ImageDefaults | None
+) -> Iterator[Option]:
     """Yield the options of variables that a start script passes on; say so where none reads them."""
-    direct = bool(re.match(r"javaw?(\.exe)?\Z", process.program))
+    direct = runs_java(process)
+    known = (defaults.variable, *defaults.variables) if defaults is not None else ()
     for name, reader in WRAPPER_VARIABLES:
         variable = process.environment.get(name)
         if variable is None or name in process.read_by_shell:
@@ -154,13 +197,12 @@ def _from_wrappers(process: Process, unseen: list[str], lints: list[Lint]) -> It
                 )
             )
             continue
-        unseen.append(f"whether the image's start script reads {name}, which is meant for {reader}")
+        if name not in known:
+            unseen.append(f"whether the image's start script reads {name}, which is meant for {reader}")
         yield from _from_variable(process, name, unseen)
-    if process.script == "kc.sh" and "JAVA_OPTS_KC_HEAP" not in process.environment:
-        yield from (Option(word, "default of kc.sh") for word in _KEYCLOAK_HEAP.split())
     for name, option, reader in WRAPPER_SIZES:
         variable = process.environment.get(name)
-        if variable is not None and variable.value and not direct:
+        if variable is not None and variable.value and not direct and name not in known:
             unseen.append(f"whether the image's start script reads {name}, which is meant for {reader}")
             yield Option(option.format(variable.value), variable.source)
     if any(n in process.environment for n in BUILDPACK_VARIABLES):

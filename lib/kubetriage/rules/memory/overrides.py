@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from kubetriage.rules.memory.ergonomics import MIB
@@ -24,15 +24,11 @@ class Margin:
     percent: float = 0.0
     size: int = 0
     stated: bool = False
-    """The user asked for it; then proposals keep it. Otherwise it only decides when to remark."""
+    """The user asked for it; then less is a warning and not only a remark."""
 
     def of(self, limit: int) -> int:
         """Return the bytes to keep free under a limit."""
         return max(self.size, -int(-limit * self.percent // 100))
-
-    def kept(self) -> Callable[[int], int]:
-        """Return the margin that a proposal keeps."""
-        return self.of if self.stated else lambda _limit: 0
 
 
 DEFAULT_MARGIN = Margin(_DEFAULT_MARGIN, _LEAST_MARGIN)

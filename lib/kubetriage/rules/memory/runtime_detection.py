@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Literal, get_args
 
 from kubetriage.rules.memory.container_process import Process, base_name
+from kubetriage.rules.memory.image_defaults import image_defaults
 from kubetriage.values.patterns import lazy
 
 Runtime = Literal[
@@ -188,7 +189,7 @@ def _by_image(image: str) -> Detected | None:
     path, segment, _ = image_parts(image)
     if segment in ("runtime", "sdk") and "dotnet" not in path:
         return None
-    runtime = _first_match(_IMAGES, segment)
+    runtime = _first_match(_IMAGES, segment) or ("hotspot" if image_defaults(image) is not None else None)
     return Detected(runtime, f"image {path}", False) if runtime is not None else None
 
 
@@ -209,6 +210,9 @@ def _with_jdk(found: Detected, process: Process, image: str, log: str) -> Detect
     match = _MAJOR_IN_TAG.match(tag) if _JDK_IMAGES.match(segment) else None
     if match:
         return _versioned(found, match[1], match[2] or match[3], f"image tag {tag}")
+    defaults = image_defaults(image)
+    if defaults is not None and defaults.jdk is not None:
+        return replace(found, version=defaults.jdk, version_evidence=f"the releases of image {path}")
     return found
 
 

@@ -1,0 +1,131 @@
+"""Programs that start worker processes: command line, variables, image and log in, how many there are and why out.
+
+The facts stand in a dated table (``data/worker_counts.json``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from kubetriage.data import table
+from kubetriage.rules.memory.container_process import Process
+from kubetriage.rules.memory.ergonomics import MIB
+from kubetriage.rules.memory.runtime_detection import image_parts
+from kubetriage.values.quantity import parse_bytes
+
+_ROOM = 0.8
+"""Share of the limit that workers may fill: the master, page cache and peaks need the rest."""
+
+
+_SHARED = frozenset({"WEB_CONCURRENCY", "WORKERS", "MAX_WORKERS", "NUM_WORKERS", "WORKER_CONCURRENCY", "instances"})
+"""Variables that several programs read, so that they do not tell which one it is."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """A program of the table, as one container runs it."""
+
+    row: Mapping[str, Any]
+    count: int | None
+    """How many workers a setting asks for; None where nothing here says it."""
+    source: str
+    """Where the count stands, or what the program does without it."""
+    evidence: str
+    """What it was recognised by."""
+
+    @property
+    def name(self) -> str:
+        """Name for people."""
+        return str(self.row["program"])
+
+    @property
+    def setting(self) -> str:
+        """Name of the option or variable that says how many."""
+        return str(self.row["setting"])
+
+    @property
+    def per_cpu(self) -> bool:
+        """Without a setting it starts one for each CPU that it sees, which is the node's."""
+        return "cpu" in str(self.row["counts"])
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Variables that say how many."""
+        return tuple(self.row.get("variables", ()))
+
+    @property
+    def each(self) -> int:
+        """Bytes that one worker takes as a rule of thumb."""
+        return parse_bytes(self.row["each"]) or 0
+
+    @property
+    def also(self) -> str:
+        """What else keeps it small, as a clause."""
+        return str(self.row.get("also", ""))
+
+    def fitting(self, limit: int, each: int | None = None) -> int:
+        """Return how many workers fit a limit, from the size of one (else the rule of thumb)."""
+        return max(int(limit * _ROOM) // max(each or self.each, MIB), 1)
+
+    def set_words(self, count: int) -> str:
+        """Write the setting for a count."""
+        return str(self.row["set"]).format(n=count)
+
+    def variables_for(self, count: int) -> dict[str, str]:
+        """Return the variables to set for a count; empty where only a file or an option does it."""
+        return {name: str(form).format(n=count) for name, form in self.row.get("env", {}).items()}
+
+
+@cache
+def _rows() -> tuple[Mapping[str, Any], ...]:
+    return tuple(table("worker_counts")["programs"])
+
+
+def workers_of(process: Process, image: str, log: str, runtime: str) -> Workers | None:
+    """Recognise a program of the table by command, image, log, or a variable that only it reads; then by runtime."""
+    words = {process.program, *(w.rpartition("/")[2] for w in process.argv[:3])} - {""}
+    path, segment, _ = image_parts(image.lower())
+    for row in _rows():
+        hit = next((w for w in sorted(words) if re.fullmatch(row["command"], w)), "")
+        if hit:
+            return _found(row, process, f"{process.where}: {hit}")
+    for row in _rows():
+        match = re.search(row["log"], log) if log else None
+        if match is not None:
+            return _found(row, process, f"its log: {match[0]}")
+    for row in _rows():
+        if re.fullmatch(row["image"], segment) or re.fullmatch(row["image"], path):
+            return _found(row, process, f"image {path}")
+    own = ((row["program"], v) for row in _rows() for v in row.get("variables", ()) if v not in _SHARED)
+    named = {program: variable for program, variable in own if variable in process.environment}
+    for row in _rows():
+        if row["program"] in named:
+            return _found(row, process, f"variable {named[row['program']]}")
+        if runtime in ("ruby", "php") and row.get("runtime") == runtime:
+            return _found(row, process, f"the runtime, {row['program']} is usual there")
+    return None
+
+
+def _found(row: Mapping[str, Any], process: Process, evidence: str) -> Workers:
+    option = re.search(row["option"], " ".join(process.argv)) if "option" in row else None
+    if option is not None and option[1].isdigit():
+        return Workers(row, int(option[1][:6]), f"{option[0]} ({process.where})", evidence)
+    for name in row.get("variables", ()):
+        value = process.value(name)
+        if value and value.isascii() and value.isdigit():
+            return Workers(row, int(value[:6]), f"{name}={value}", evidence)
+    return Workers(row, None, str(row["counts"]), evidence)
+
+
+def stated_workers(process: Process) -> tuple[str, int] | None:
+    """Return a variable that counts workers by its name (``*_WORKERS``, ``*_CONCURRENCY``) and its value."""
+    for name, variable in process.environment.items():
+        if re.search(r"(?:^|_)(?:WORKERS|CONCURRENCY|PROCESSES|MAX_CHILDREN|WORKER_PROCESSES)$", name):
+            value = variable.value or ""
+            if value.isascii() and value.isdigit() and 0 < len(value) < 6:
+                return name, int(value)
+    return None
