@@ -483,5 +483,5 @@ def test_it_prints():
     target = live(java(), running(-5), terminated(137, "OOMKilled", -90, -80))
     shown = text_of(ask_pod(target, node(), options={"threads": 200}))
     assert "4185 MiB" in shown
-    assert "-Xmx2986m" in shown
+    assert "-XX:MaxDirectMemorySize=126m" in shown
     assert "│" in shown

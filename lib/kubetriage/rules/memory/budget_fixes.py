@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
-from kubetriage.model import Fix
+from kubetriage.model import Actor, Fix
 from kubetriage.redact import clean
-from kubetriage.rules.memory.budget import Proposal, mebibytes
+from kubetriage.rules.memory import node_memory
+from kubetriage.rules.memory.budget import Proposal, exact, mebibytes
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.ergonomics import MIB
-from kubetriage.rules.memory.jvm_options import split_options
+from kubetriage.rules.memory.image_defaults import image_defaults
+from kubetriage.rules.memory.jvm_options import runs_java, split_options
 from kubetriage.rules.memory.node_memory import qos_class
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import objects, text, texts
+from kubetriage.values.quantity import format_bytes
 
 _VARIABLE_OF = {"node": "NODE_OPTIONS", "openj9": "OPENJ9_JAVA_OPTIONS"}
 _JVMS = ("hotspot", "openj9", "azul-prime")
@@ -74,28 +79,65 @@ def _words_of(value: object) -> Iterator[str]:
 
 
 def _flags_patch(case: Case, flags: Sequence[str]) -> dict[str, object] | None:
+    """Change every place that sets one of ``flags``, so that no other value is left that wins or is refused."""
     runtime, process = case.detected.runtime, case.process
     if runtime in ("go", "dotnet"):
         return {"env": [{"name": n, "value": v} for n, _, v in (f.partition("=") for f in flags)]}
     if runtime not in (*_JVMS, "node", "native-image"):
         return None
-    for field in ("command", "args"):
-        words = texts(case.container.spec, field)
-        changed = None if process.shell else rewritten(words, flags)
-        if changed is not None:
-            return {field: changed}
     if process.shell and any(p.match(w) for w in process.argv for p in map(replaces, flags)):
         return None  # the options stand inside a shell command line
-    for entry in objects(case.container.spec, "env"):
-        value = text(entry, "value")
-        if "valueFrom" in entry or not value:
-            continue
-        changed = rewritten(split_options(value) or (), flags)
+    patch: dict[str, object] = {}
+    placed: set[str] = set()
+    for field in () if process.shell else ("command", "args"):
+        words = texts(case.container.spec, field)
+        found = [f for f in flags if any(replaces(f).match(w) for w in words)]
+        changed = rewritten(words, found) if found else None
         if changed is not None:
-            return {"env": [{"name": text(entry, "name"), "value": " ".join(changed)}]}
-    variable = _VARIABLE_OF.get(runtime, "JAVA_TOOL_OPTIONS")
+            patch[field] = changed
+            placed.update(found)
+    variables: list[dict[str, str]] = []
+    for entry in objects(case.container.spec, "env"):
+        value, name = text(entry, "value"), text(entry, "name")
+        if "valueFrom" in entry or not value or not _holds_options(case, name):
+            continue
+        options = split_options(value) or []
+        found = [f for f in flags if any(replaces(f).match(w) for w in options)]
+        changed = rewritten(options, found) if found else None
+        if changed is not None:
+            variables.append({"name": name, "value": " ".join(changed)})
+            placed.update(found)
+    missing = [f for f in flags if f not in placed]
+    if missing and variables:
+        variables[-1]["value"] += " " + " ".join(missing)
+    elif missing and patch:
+        field = "args" if "args" in patch else "command"
+        words = [str(w) for w in cast("list[str]", patch[field])]
+        at = next((i for i, w in enumerate(words) if any(replaces(f).match(w) for f in placed)), len(words))
+        patch[field] = [*words[:at], *missing, *words[at:]]
+    elif missing:
+        added = _added_variable(case, missing)
+        if added is None:
+            return None
+        variables.append(added)
+    if variables:
+        patch["env"] = variables
+    return patch or None
+
+
+def _holds_options(case: Case, name: str) -> bool:
+    """Tell whether a variable holds options of the runtime (and not, say, a script with the same words)."""
+    defaults = image_defaults(case.container.image)
+    known = defaults is not None and (name == defaults.variable or name in defaults.variables)
+    return known or bool(re.search(r"OPT|ARGS|FLAGS|HEAP|PARAMS|MEM", name))
+
+
+def _added_variable(case: Case, flags: Sequence[str]) -> dict[str, str] | None:
+    """Return the variable that takes options which stand nowhere yet; None where none is read."""
+    runtime, process = case.detected.runtime, case.process
     if runtime == "native-image":
         return None  # a native image reads no variable; its options go behind the program's name
+    variable = option_variable(case)
     known = process.environment.get(variable)
     if known is not None and known.value is None:
         return None
@@ -103,27 +145,98 @@ def _flags_patch(case: Case, flags: Sequence[str]) -> dict[str, object] | None:
     if present is None:
         return None
     changed = rewritten(present, flags) or [*present, *flags]
-    return {"env": [{"name": variable, "value": " ".join(changed)}]}
+    return {"name": variable, "value": " ".join(changed)}
 
 
-def proposal_fix(case: Case, proposal: Proposal) -> Fix:
-    """Make a fix of one proposal."""
-    owner = f"{case.workload.kind.lower()}/{case.workload.name}"
-    name, now = case.container.name, case.limit.size
-    flags = " ".join(proposal.flags)
+def option_variable(case: Case) -> str:
+    """Return the variable that takes new options of the container's runtime: the image's own where it has one."""
+    runtime = case.detected.runtime
+    defaults = image_defaults(case.container.image)
+    if runtime == "hotspot" and defaults is not None and not runs_java(case.process):
+        form = defaults.row.get("variables", {}).get(defaults.variable, "{0}")
+        if defaults.variable and form == "{0}":
+            return defaults.variable
+    return _VARIABLE_OF.get(runtime, "JAVA_TOOL_OPTIONS")
+
+
+def human_limit(size: int) -> int:
+    """Round a limit up to a size that people write: steps of a sixteenth to an eighth of it, whole MiB."""
+    mib = -(-size // MIB)
+    step = 1
+    while step * 16 <= mib:
+        step *= 2
+    return -(-mib // step) * step * MIB
+
+
+def proposal_fix(case: Case, proposal: Proposal) -> Fix | None:
+    """Make a fix of one proposal; None where the budget, asked again with it, does not close or would not start."""
+    limit = proposal.limit
+    if limit is not None and limit != case.limit.size and human_limit(limit) <= (most_limit(case) or limit):
+        limit = human_limit(limit)
     resources: dict[str, object] = {}
-    size = f"{(proposal.limit or 0) // MIB}Mi"
-    if proposal.limit is not None and proposal.limit != now:
-        resources = {"resources": {"limits": {"memory": size}}}
+    if limit is not None and limit != case.limit.size:
+        resources = {"resources": _resources(case, exact(limit))}
+    patch = flags_patch(case, proposal.flags) if proposal.flags else {}
+    if not holds(case, proposal, None if patch is None else {**patch, **resources}, limit):
+        return None
+    owner = f"{case.workload.kind.lower()}/{case.workload.name}"
+    name, now, flags = case.container.name, case.limit.size, " ".join(proposal.flags)
+    size = exact(limit or 0)
     if not proposal.flags:
-        verb = "Set" if now is None else "Raise" if now < (proposal.limit or 0) else "Lower"
+        verb = "Set" if now is None else "Raise" if now < (limit or 0) else "Lower"
         words = f"{verb} the memory limit of container {name} in {owner} to {size}."
         if case.workload.kind == "Pod" and case.pod.uid and now is not None and case.container.kind != "init":
             return _resize(case, words, size)
-        return case.template_fix(words, resources)
+        return case.template_fix(words, resources, commands=_set_limit(case, size))
     words = f"Run container {name} of {owner} with {flags}" + (f" and a memory limit of {size}." if resources else ".")
-    patch = flags_patch(case, proposal.flags)
+    words += _why_together(proposal)
     return case.template_fix(words, None if patch is None else {**patch, **resources})
+
+
+def _why_together(proposal: Proposal) -> str:
+    if not any(f.startswith("-Xms") for f in proposal.flags):
+        return ""
+    return " The initial heap moves with the maximum: above it the JVM does not start."
+
+
+def _set_limit(case: Case, size: str) -> tuple[str, ...]:
+    """Write the command that sets the limit of a workload's container; empty where a tool keeps the workload."""
+    top = case.workload
+    if top.kind not in ("Deployment", "StatefulSet", "DaemonSet") or case.keeper is not None or not case.pod.uid:
+        return ()
+    what = f"{top.kind.lower()}/{top.name}"
+    return (
+        kubectl(
+            "set", "resources", what, "-c", case.container.name, f"--limits=memory={size}", namespace=top.namespace
+        ),
+    )
+
+
+def _resources(case: Case, size: str) -> dict[str, object]:
+    """Write limits, and the request with it where both are equal today: a resize must not change the QoS class."""
+    request = case.budget.request
+    both = request.size is not None and request.size == case.limit.size and "defaults" not in request.source
+    return {kind: {"memory": size} for kind in (("limits", "requests") if both else ("limits",))}
+
+
+def most_limit(case: Case) -> int | None:
+    """Return the largest limit that the node can hold; None when the node was not seen."""
+    return node_memory.node_memory(case.node.obj, "allocatable")
+
+
+def holds(case: Case, proposal: Proposal, patch: Mapping[str, object] | None, limit: int | None) -> bool:
+    """Ask linter and budget again with the proposal in place: it starts, and it closes with the wanted margin."""
+    if patch is None:
+        return True  # it stands where nobody can write it from outside; the model was solved for it
+    before = {(lint.option, lint.message) for lint in case.budget.lints if lint.kind == "refused"}
+    after = case.changed(patch, limit)
+    refused = [x for x in after.budget.lints if x.kind == "refused" and (x.option, x.message) not in before]
+    if refused:
+        return False
+    margin, size = after.budget.margin, after.limit.size
+    if proposal.kind == "limit" and not proposal.flags and margin is None:
+        return True
+    return margin is not None and size is not None and margin >= after.wishes.margin.of(size)
 
 
 def _resize(case: Case, words: str, size: str) -> Fix:
@@ -132,22 +245,36 @@ def _resize(case: Case, words: str, size: str) -> Fix:
     kinds = ("limits", "requests") if guaranteed else ("limits",)
     patch = {"spec": case.container.patch({"resources": {kind: {"memory": size} for kind in kinds}})}
     words += " It is a bare pod: resize it in place (Kubernetes 1.33 and later), or delete it and create it so."
-    return Fix(words, patch, case.pod.ref)
+    return Fix(words, patch, case.pod.ref, actor=Actor.MANIFEST)
 
 
 def closing_fixes(case: Case) -> Iterator[Fix]:
-    """Yield the ways to close the budget, the one that touches what is to blame first."""
+    """Yield the ways to close the budget: what is out of proportion first, then the limit, the heap last."""
     blamed, heap = case.budget.blamed, case.budget.heap
-    by_caps = blamed is not None and heap is not None and blamed.name != heap.name
-    yield from proposal_fixes(case, *(("caps", "heap", "limit") if by_caps else ("heap", "limit", "caps")))
-    if by_caps and blamed is not None and blamed.flag:
+    if blamed is not None and heap is not None and blamed.name == heap.name:
+        yield from proposal_fixes(case, "heap", "limit", "caps")
+    else:
+        yield from proposal_fixes(case, "caps", "limit", "heap")
+        if blamed is not None and blamed.flag:
+            yield Fix(
+                f"Or lower {blamed.flag} of container {case.container.name}, which allows {mebibytes(blamed.counted)}, "
+                "if the program gets by with less.",
+                actor=Actor.MANIFEST,
+            )
+    lowest = min((p.limit for p in case.solved if p.kind == "limit" and p.limit), default=None)
+    most = most_limit(case)
+    if lowest is not None and most is not None and lowest > most:
         yield Fix(
-            f"Or lower {blamed.flag} of container {case.container.name}, which allows {mebibytes(blamed.counted)}, "
-            "if the program gets by with less."
+            f"No limit closes it on node {case.pod.node}, which has {format_bytes(most)} for all its pods: "
+            f"{mebibytes(lowest, up=True)} are needed. Lower what it may take, or choose larger nodes.",
+            actor=Actor.MANIFEST,
         )
 
 
 def proposal_fixes(case: Case, *kinds: str) -> Iterator[Fix]:
-    """Yield the fixes of the proposals of these kinds, in the given order."""
+    """Yield the fixes of the proposals of these kinds that hold, in the given order."""
     for kind in kinds:
-        yield from (proposal_fix(case, p) for p in case.proposals if p.kind == kind)
+        for proposal in case.proposals:
+            fix = proposal_fix(case, proposal) if proposal.kind == kind else None
+            if fix is not None:
+                yield fix

@@ -375,7 +375,7 @@ def as_json(case: Case) -> dict[str, Any]:
                 "flags": list(p.flags),
                 "limitBytes": p.limit,
                 "marginBytes": p.margin,
-                "patch": proposal_fix(case, p).patch,
+                "patch": fix.patch if (fix := proposal_fix(case, p)) is not None else None,
             }
             for p in case.proposals
         ],

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from kubetriage.model import Confidence, Fix, Ref
+from kubetriage.model import Actor, Confidence, Fix, Ref
 from kubetriage.needs import Get, Log, Need
 from kubetriage.readers.events import Events, node_event_need, node_events
+from kubetriage.readers.ownership import Keeper
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.rules.crash import case as crash
 from kubetriage.rules.memory import container_process, jvm_areas, memory_usage, node_memory, runtime_detection
@@ -25,10 +26,18 @@ from kubetriage.rules.memory.program_memory import Program, program_of
 from kubetriage.rules.memory.terminations import was_oom_kill
 from kubetriage.rules.memory.worker_counts import Workers, workers_of
 from kubetriage.snapshot import Lookup, Snapshot, State
-from kubetriage.values.fields import uid_of
+from kubetriage.values.fields import Obj, mapping, objects, text, uid_of
 
 AT_LIMIT = 0.99
 """A peak of this share of the limit met it: page-wise charges end a little below."""
+
+
+_PER_REVISION = (
+    "pod-template-hash",
+    "controller-revision-hash",
+    "statefulset.kubernetes.io/pod-name",
+    "apps.kubernetes.io/pod-index",
+)
 
 
 @dataclass(frozen=True)
@@ -140,12 +149,74 @@ class Case:
         return Builder(self).build()
 
     @cached_property
-    def proposals(self) -> tuple[Proposal, ...]:
-        """What makes the budget close."""
+    def solved(self) -> tuple[Proposal, ...]:
+        """What makes the budget close on paper."""
         model, limit = self.budget.model, self.limit.size
         if model is None or (limit is None and follows_limit(model)):
             return ()  # without a limit now, a share of a new one would shrink the heap unasked
         return propose(model, limit, self.wishes.margin.of)
+
+    @cached_property
+    def proposals(self) -> tuple[Proposal, ...]:
+        """What makes the budget close and harms nothing that was seen.
+
+        No limit below one that a kill met, below what is in use, or above what the node has; none that shrinks a heap
+        which follows it; no heap below what the program held. After a kill at a limit under which the budget closes
+        the model is refuted, so it proposes nothing.
+        """
+        limit, margin = self.limit.size, self.budget.margin
+        met = self.killed_at_limit and self.wishes.limit is None
+        if met and margin is not None and margin >= 0:
+            return ()
+        return tuple(p for p in self.solved if self._harmless(p, met=met, now=limit))
+
+    def _harmless(self, proposal: Proposal, *, met: bool, now: int | None) -> bool:
+        size = proposal.limit
+        if proposal.kind == "limit" and size is not None:
+            model = self.budget.model
+            if size < self.in_use or (met and now is not None and size <= now):
+                return False
+            if now is not None and size < now and model is not None and follows_limit(model):
+                return False
+            most = node_memory.node_memory(self.node.obj, "allocatable")
+            return most is None or size <= most
+        return proposal.size is None or proposal.size >= self.heap_in_use
+
+    @property
+    def in_use(self) -> int:
+        """Bytes that the container is known to have held: working set, peak, what a kill found resident."""
+        sizes = [s.size for s in (self.usage.working_set, self.usage.peak) if s is not None]
+        sizes += [k.resident_at_death for k in self.kills if k.resident_at_death is not None]
+        return max(sizes, default=0)
+
+    @property
+    def heap_in_use(self) -> int:
+        """Bytes of the main area that the program is known to need; 0 when nothing tells.
+
+        By native memory tracking, or anonymous memory less what the other areas may take.
+        """
+        nmt = self.wishes.nmt
+        if nmt is not None and jvm_areas.HEAP in nmt.areas:
+            return nmt.areas[jvm_areas.HEAP]
+        heap, rss = self.budget.heap, self.usage.rss
+        if rss is None or heap is None:
+            return 0
+        return max(rss.size - sum(a.counted for a in self.budget.areas if a.name != heap.name), 0)
+
+    @property
+    def killed_at_limit(self) -> bool:
+        """The newest end was an OOM kill at the container's or the pod's limit."""
+        return bool(self.kills) and self.kills[0].killed_by != "node"
+
+    def changed(self, patch: Mapping[str, object], limit: int | None) -> Case:
+        """Return the case of the container with a partial container merged in, as a strategic merge patch does."""
+        spec = merged(self.container.spec, patch)
+        status = {k: v for k, v in self.container.status.items() if k not in ("resources", "allocatedResources")}
+        return Case(
+            replace(self.container, spec=spec, status=status),
+            self.snapshot,
+            replace(self.wishes, limit=limit if self.wishes.limit is not None else None),
+        )
 
     @cached_property
     def kills(self) -> tuple[Kill, ...]:
@@ -157,10 +228,42 @@ class Case:
         """The object whose template a fix must change."""
         return crash.Case(self.pod, self.snapshot).workload
 
-    def template_fix(self, words: str, spec: dict[str, object] | None) -> Fix:
+    @cached_property
+    def keeper(self) -> Keeper | None:
+        """The release, application or operator that writes the workload."""
+        return crash.Case(self.pod, self.snapshot).keeper
+
+    def template_fix(
+        self,
+        words: str,
+        spec: dict[str, object] | None,
+        *,
+        actor: Actor = Actor.MANIFEST,
+        commands: tuple[str, ...] = (),
+    ) -> Fix:
         """Make a fix of this container in the template of its workload; ``spec`` is a partial container."""
         around = crash.Case(self.pod, self.snapshot)
-        return around.template_fix(words, None if spec is None else self.container.patch(spec))
+        part = self.container.patch(spec) if spec else None
+        return around.template_fix(words, part, actor=actor, commands=commands)
+
+    @cached_property
+    def replicas(self) -> tuple[Pod, ...]:
+        """The pods of its workload that were read, this one with them; none for a bare pod."""
+        return crash.Case(self.pod, self.snapshot).replicas
+
+    @property
+    def workload_labels(self) -> dict[str, str]:
+        """Labels of the pod that its replicas share."""
+        return {k: v for k, v in self.pod.labels.items() if k not in _PER_REVISION}
+
+    def pod_fix(self, words: str, spec: dict[str, object]) -> Fix:
+        """Make a fix of another part of the pod template than this container."""
+        return crash.Case(self.pod, self.snapshot).template_fix(words, spec)
+
+    @property
+    def cpu_limit(self) -> str:
+        """``limits.cpu`` of the container as it stands; empty without one."""
+        return text(self.container.spec, "resources", "limits", "cpu")
 
     @property
     def log_seen(self) -> bool:
@@ -214,6 +317,19 @@ class Case:
     def recent_kill(self) -> Kill | None:
         """The newest OOM kill, or None."""
         return self.kills[0] if self.kills else None
+
+
+def merged(spec: Obj, patch: Mapping[str, object]) -> dict[str, object]:
+    """Merge a partial container: variables by name, resources by kind, everything else replaced."""
+    made: dict[str, object] = {**spec, **patch}
+    if "env" in patch:
+        added = {text(e, "name"): e for e in objects(patch, "env")}
+        kept = [added.pop(text(e, "name"), e) for e in objects(spec, "env")]
+        made["env"] = [*kept, *added.values()]
+    if "resources" in patch:
+        old, new = mapping(spec, "resources"), mapping(patch, "resources")
+        made["resources"] = {**old, **{k: {**mapping(old, k), **mapping(new, k)} for k in new}}
+    return made
 
 
 def wanted_variable(name: str) -> bool:

@@ -11,6 +11,9 @@ from typing import Any
 from kubetriage.data import table
 from kubetriage.rules.memory.jvm_flags import parse_size
 
+_COMPANION = re.compile(
+    r"(?:^|[-_])(?:operator|exporter|agent|bridge|connect|backup|init|proxy|admin|ui|tools|reloader)s?(?:[-_]|$)"
+)
 _KEYED = re.compile(r"jvm\.(?:options|config)|jvm[\w-]*\.options|jvm\.options\.d")
 
 
@@ -97,7 +100,8 @@ def image_defaults(image: str) -> ImageDefaults | None:
     name = image.partition("@")[0]
     head, sign, tail = name.rpartition(":")
     path, tag = (head, tail) if sign and "/" not in tail else (name, "")
-    for row in table("image_memory_defaults")["images"]:
+    companion = _COMPANION.search(path.rpartition("/")[2])
+    for row in () if companion else table("image_memory_defaults")["images"]:
         if re.fullmatch(row["image"], path.lower()) and re.search(row.get("tag", ""), tag):
             return ImageDefaults(row, tag)
     return None

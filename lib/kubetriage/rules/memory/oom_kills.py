@@ -33,6 +33,8 @@ _FITS = 1.25
 """A victim this much above the limit belonged to another cgroup; shared pages and batched counters explain less."""
 _AT_LIMIT = 0.7
 """A victim that held this share of the limit met it: the rest was page cache, other processes, kernel memory."""
+_SURELY_SMALL = 512 * 2**20
+"""A limit up to this is met before any node runs out."""
 _SMALL = 4
 """A limit this many times below the node's allocatable memory is met long before the node's own."""
 
@@ -252,6 +254,9 @@ def killer(
     allocatable = load.allocatable if load is not None else None
     if allocatable is not None and not proven and limit.size * _SMALL > allocatable and not (load and _has_room(load)):
         rival = f"the node running out first, as the limit is {limit.size / allocatable:.0%} of its allocatable memory"
+        return Scope("container", Confidence.LIKELY, "the kernel kills at the container's own limit", (), rival)
+    if allocatable is None and not proven and limit.size > _SURELY_SMALL and load is not None:
+        rival = "the node running out first: its memory was not seen"
         return Scope("container", Confidence.LIKELY, "the kernel kills at the container's own limit", (), rival)
     return Scope("container", Confidence.CONFIRMED, "the kernel kills at the container's own limit")
 

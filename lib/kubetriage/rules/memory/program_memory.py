@@ -16,7 +16,7 @@ from kubetriage.data import table
 from kubetriage.rules.memory.budget import Amount, Area, Kind
 from kubetriage.rules.memory.container_process import Process
 from kubetriage.rules.memory.ergonomics import GIB, MIB
-from kubetriage.rules.memory.runtime_detection import image_parts
+from kubetriage.rules.memory.runtime_detection import image_parts, is_companion
 from kubetriage.rules.memory.runtimes import FixedModel
 from kubetriage.values.quantity import parse_bytes
 
@@ -156,8 +156,9 @@ def program_of(process: Process, image: str, log: str) -> Program | None:
     for row in _rows():
         if process.program and re.fullmatch(row.get("command", "(?!)"), process.program):
             return Program(row, _told(row, process, log), f"{process.where}: {process.program}")
+    by_image = not _other_program(process) and not is_companion(segment)
     for row in _rows():
-        if not _other_program(process) and re.fullmatch(row["image"], segment):
+        if by_image and re.fullmatch(row["image"], segment):
             return Program(row, _told(row, process, log), f"image {path}")
     for row in _rows():
         told = next(_from_log(row, log), None) if log else None

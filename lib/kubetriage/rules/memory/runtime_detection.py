@@ -125,6 +125,19 @@ def image_parts(image: str) -> tuple[str, str, str]:
     return path, path.rpartition("/")[2], tag
 
 
+_BESIDE_A_SERVER = frozenset(
+    {"operator", "exporter", "agent", "controller", "manager", "backup", "backups", "init", "proxy", "admin"}
+    | {"client", "ui", "webhook", "reloader", "metrics", "adapter", "router", "shell", "express", "sentinel"}
+    | {"bridge", "connect", "tools", "cli", "dashboard", "updater", "provisioner", "sidecar", "jmx"}
+)
+"""Words in an image's name that make it a companion of the server and not the server (``redis-exporter``)."""
+
+
+def is_companion(segment: str) -> bool:
+    """Tell whether an image's last segment names a companion of a server: an operator, an exporter, an agent."""
+    return bool(_BESIDE_A_SERVER & set(re.split(r"[-_.]", segment.lower())))
+
+
 def detect(process: Process, image: str, log: str = "") -> Detected:
     """Tell which runtime a container runs."""
     found = _detect(process, image, log)

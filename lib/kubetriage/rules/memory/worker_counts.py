@@ -14,7 +14,7 @@ from typing import Any
 from kubetriage.data import table
 from kubetriage.rules.memory.container_process import Process
 from kubetriage.rules.memory.ergonomics import MIB
-from kubetriage.rules.memory.runtime_detection import image_parts
+from kubetriage.rules.memory.runtime_detection import image_parts, is_companion
 from kubetriage.values.quantity import parse_bytes
 
 _ROOM = 0.8
@@ -98,7 +98,7 @@ def workers_of(process: Process, image: str, log: str, runtime: str) -> Workers 
         if match is not None:
             return _found(row, process, f"its log: {match[0]}")
     for row in _rows():
-        if re.fullmatch(row["image"], segment) or re.fullmatch(row["image"], path):
+        if not is_companion(segment) and (re.fullmatch(row["image"], segment) or re.fullmatch(row["image"], path)):
             return _found(row, process, f"image {path}")
     own = ((row["program"], v) for row in _rows() for v in row.get("variables", ()) if v not in _SHARED)
     named = {program: variable for program, variable in own if variable in process.environment}

@@ -1,0 +1,33 @@
+"""Fixes of servers that are no JVM: the case of a container in, the setting that caps its memory out."""
+
+from __future__ import annotations
+
+from kubetriage.model import Actor, Fix
+from kubetriage.rules.memory.budget import exact
+from kubetriage.rules.memory.case import Case
+from kubetriage.rules.memory.ergonomics import MIB
+
+
+def program_fix(case: Case) -> Fix:
+    """Set what caps a server's memory to the share of the limit that leaves room for the rest."""
+    program, limit = case.program, case.limit.size
+    assert program is not None
+    if limit is None:
+        return Fix(f"Give {program.name} a limit, and cap it with {program.setting}.", actor=Actor.MANIFEST)
+    size = program.wanted(limit)
+    if program.at_start and "env" not in program.row:
+        words = (
+            program.advice or f"Lower the limit of open files of container {case.container.name} ({program.setting})."
+        )
+        return Fix(words, actor=Actor.MANIFEST)
+    words = f"Cap {program.setting} of container {case.container.name}: {program.option(size)}"
+    words += f" fits {exact(limit)}" + (f", as {program.beside}." if program.beside else ".")
+    if program.advice:
+        words += f" {program.advice}"
+    if program.blind:
+        words += f" {program.blind[0].upper()}{program.blind[1:]}."
+    patch: dict[str, object] | None = None
+    if program.env is not None:
+        name, form = program.env
+        patch = {"env": [{"name": name, "value": form.format(mib=size // MIB)}]}
+    return case.template_fix(words, patch)
