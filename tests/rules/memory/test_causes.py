@@ -183,7 +183,10 @@ def test_a_sample_from_after_the_death_tells_nothing_of_it():
 
 @pytest.mark.parametrize(
     ("command", "says"),
-    [(["gunicorn", "-w", "8", "app:app"], "gunicorn runs 8 workers (-w 8"), (["dotnet", "Api.dll"], "too small for it")],
+    [
+        (["gunicorn", "-w", "8", "app:app"], "gunicorn runs 8 workers (-w 8"),
+        (["dotnet", "Api.dll"], "too small for it"),
+    ],
 )
 def test_a_budget_with_open_areas_is_not_said_to_fit(command, says):
     found = first(live(plain(command=command), back_off(), KILLED))
