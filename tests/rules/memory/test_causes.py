@@ -136,7 +136,7 @@ def test_a_memory_backed_volume_above_the_limit_is_blamed_with_a_fix():
     target = live(plain("64Mi", volumeMounts=mounts), back_off(), KILLED)
     target["spec"]["volumes"] = volumes
     found = first(target)
-    assert "memory-backed volume cache (/cache) count as its memory, up to 1024 MiB" in found.message
+    assert "memory-backed volume cache (/cache) count as its memory, up to 1Gi" in found.message
     assert "sizeLimit of volume cache" in found.fix[0].text
 
 

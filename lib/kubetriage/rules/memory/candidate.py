@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from kubetriage.model import Evidence, Fix
+
+AT_ONCE = timedelta(seconds=10)
+"""A kill this soon after the start is an allocation at start, not load and not a leak."""
+WHILE_STARTING = timedelta(minutes=3)
+"""A kill this soon after the start fell into the start."""
 
 
 @dataclass(frozen=True)
@@ -13,8 +19,10 @@ class Candidate:
 
     name: str
     """Stable short name, for the JSON contract."""
-    says: str
-    """What it is and what speaks for it, as a sentence without its full stop."""
+    clause: str
+    """What it is, as a short clause that follows the headline."""
+    more: str
+    """What speaks for it, as sentences; may be empty."""
     told: bool
     """The data at hand tells it; otherwise it is only possible."""
     fixes: tuple[Fix, ...]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
 
 from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.rules.memory import jvm_areas, node_memory
 from kubetriage.rules.memory.budget import exact
 from kubetriage.rules.memory.budget_builder import Extended, follows_limit
 from kubetriage.rules.memory.budget_fixes import flags_patch, option_variable
-from kubetriage.rules.memory.candidate import Candidate
+from kubetriage.rules.memory.candidate import WHILE_STARTING, Candidate
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.ergonomics import MIB, supports_containers
 from kubetriage.rules.memory.limit_planner import plan
@@ -20,7 +19,6 @@ from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
 from kubetriage.values.quantity import format_bytes
 
-_WHILE_STARTING = timedelta(minutes=3)
 # The kernel without CONFIG_MEMCG_V1 lists no memory controller in /proc/cgroups, where JDKs before 25 look for it
 # (JDK-8349988): distributions turn it off from 6.12 on.
 _KERNEL = re.compile(r"(\d+)\.(\d+)")
@@ -52,6 +50,7 @@ def limit_not_seen(case: Case, kill: Kill) -> Iterator[Candidate]:
         yield Candidate(
             "limit not seen",
             "Go does not read the limit: without GOMEMLIMIT its heap grows to twice what is live",
+            "",
             told=False,
             fixes=(fix,),
         )
@@ -92,10 +91,12 @@ def _blind_jvm(case: Case, kill: Kill, limit: int, sandbox: str) -> Iterator[Can
         )
     if not why and not sized:
         return
-    share = _share(case, node)
-    words = "The JVM may not see the limit and size its heap by the memory of the node"
-    words += f" ({share})" if share else ""
-    words += f": {why}" if why else f": it had reserved {format_bytes(kill.address_space or 0)} of address space"
+    heap = _share(case, node)
+    clause = "the JVM may not see it and size its heap by the memory of the node"
+    clause += f" ({heap})" if heap else ""
+    more = f"{why[0].upper()}{why[1:]}." if why else ""
+    if sized:
+        more = f"It had reserved {format_bytes(kill.address_space or 0)} of address space. {more}".strip()
     evidence = (
         [Evidence("status", f"node/{case.pod.node} nodeInfo.kernelVersion", f"{kernel} ({image})")] if kernel else []
     )
@@ -104,12 +105,17 @@ def _blind_jvm(case: Case, kill: Kill, limit: int, sandbox: str) -> Iterator[Can
     closes = (case.budget.margin or 0) >= 0
     told = (bool(why) and case.node.found and (new_kernel or old or bool(sandbox)) and (closes or _soon(kill))) or sized
     yield Candidate(
-        "limit not seen", words, told=told, fixes=tuple(_blind_jvm_fixes(case, limit, jdk)), evidence=tuple(evidence)
+        "limit not seen",
+        clause,
+        more,
+        told=told,
+        fixes=tuple(_blind_jvm_fixes(case, limit, jdk)),
+        evidence=tuple(evidence),
     )
 
 
 def _soon(kill: Kill) -> bool:
-    return kill.end.lifetime is not None and kill.end.lifetime <= _WHILE_STARTING
+    return kill.end.lifetime is not None and kill.end.lifetime <= WHILE_STARTING
 
 
 def _share(case: Case, node: int | None) -> str:
@@ -161,11 +167,6 @@ def _threads(case: Case) -> int:
 def _blind_node(case: Case, limit: int) -> Candidate:
     made = plan("node", limit, threads=1)
     flag = made.variables.get("NODE_OPTIONS", "")
-    words = (
-        "No --max-old-space-size caps V8's heap, and Node.js before 20.3 does not see a limit of cgroup v2: "
-        "its heap may "
-        "grow as on the whole machine"
-    )
     fixes = []
     if flag:
         fixes.append(
@@ -196,4 +197,6 @@ def _blind_node(case: Case, limit: int) -> Candidate:
             commands=(look,),
         )
     )
-    return Candidate("limit not seen", words, told=False, fixes=tuple(fixes))
+    clause = "V8 may not see the limit: no --max-old-space-size caps its heap"
+    more = "Node.js before 20.3 does not read a limit of cgroup v2 and sizes the heap by the memory of the host."
+    return Candidate("limit not seen", clause, more, told=False, fixes=tuple(fixes))

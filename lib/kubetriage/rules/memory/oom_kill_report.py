@@ -25,6 +25,7 @@ from kubetriage.values.times import format_time, human_duration, precise_duratio
 
 _SHOWN_LIFE = timedelta(minutes=3)
 """A life up to this is told in the headline: the kill fell into the start."""
+_FIXES_AT_MOST = 3
 _LEAST_LIMIT = 16 * MIB
 """runc needs about 6 MiB to start a process; room for a small program beside it."""
 
@@ -73,13 +74,14 @@ class OomKillReport:
             return f"{words} ({kill.because})."
         fault = _at_fault(case.budget)
         if self.lead is not None and (self.lead.name in _BEFORE_SUMS or case.budget.blamed is None):
-            return f"{words}. {self.lead.says}."
+            return f"{words}; {self.lead.clause}. {self.lead.more}".strip()
         if fault:
             return f"{words}{fault}."
         if case.budget.margin is not None and limit.size is not None:
-            sums = f"by its flags and defaults it takes at most {mebibytes(case.budget.ceiling or 0)}"
-            return f"{words}. Yet {sums}, so the budget misses something: {self._open()}."
-        return words + (f". {self.candidates[0].says}." if self.candidates else ".")
+            most = mebibytes(case.budget.ceiling or 0)
+            return f"{words}, though its budget takes at most {most}: the model misses {self._open()}."
+        best = self.candidates[0] if self.candidates else None
+        return f"{words}; {best.clause}. {best.more}".strip() if best is not None else f"{words}."
 
     def _open(self) -> str:
         names = dict.fromkeys(_IN_WORDS.get(c.name, c.name) for c in self.candidates)
@@ -127,8 +129,14 @@ class OomKillReport:
         if self.kill.scope.rival:
             yield RuledOut("OOMKilled", f"not ruled out: {self.kill.scope.rival}")
 
-    def fixes(self) -> Iterator[Fix]:
-        """Advise, the first that ends it first."""
+    def fixes(self) -> tuple[Fix, ...]:
+        """Advise, the first that ends it first; no more than a person will try."""
+        unique: dict[str, Fix] = {}
+        for fix in self._fixes():
+            unique.setdefault(fix.text, fix)
+        return tuple(unique.values())[:_FIXES_AT_MOST]
+
+    def _fixes(self) -> Iterator[Fix]:
         if self.kill.killed_by == "node":
             yield from self._node_fixes()
             return
@@ -227,7 +235,7 @@ _IN_WORDS = {
 }
 
 
-_BEFORE_SUMS = ("memory volume", "program memory")
+_BEFORE_SUMS = ("memory volume", "program memory", "limit not seen")
 """Candidates that say more than the area which they are."""
 
 

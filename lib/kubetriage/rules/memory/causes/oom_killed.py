@@ -33,7 +33,6 @@ from kubetriage.values.commands import kubectl
 
 CODE = "OOMKilled"
 
-_LAST_STATES = "{.status.containerStatuses[*].lastState}"
 _STABLE_AFTER = timedelta(days=1)
 
 
@@ -51,8 +50,8 @@ def check(case: Case) -> Iterator[Finding]:
         message=report.message(),
         evidence=tuple(report.evidence()),
         ruled_out=tuple(report.ruled_out()),
-        fix=tuple(report.fixes()),
-        verify=(kubectl("get", "pod", case.pod.name, "-o", f"jsonpath={_LAST_STATES}", namespace=case.pod.namespace),),
+        fix=report.fixes(),
+        verify=(kubectl("get", "pod", case.pod.name, namespace=case.pod.namespace),),
         details=report.details(),
     )
 
