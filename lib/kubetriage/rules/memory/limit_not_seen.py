@@ -102,8 +102,10 @@ def _blind_jvm(case: Case, kill: Kill, limit: int, sandbox: str) -> Iterator[Can
     )
     if sized and kill.event is not None:
         evidence.append(Evidence("event", kill.event.reason, f"total-vm {format_bytes(kill.address_space or 0)}"))
-    closes = (case.budget.margin or 0) >= 0
-    told = (bool(why) and case.node.found and (new_kernel or old or bool(sandbox)) and (closes or _soon(kill))) or sized
+    # Sums that pass the limit by a default alone do not explain a kill while the program starts.
+    by_default = case.budget.blamed is None and _soon(kill)
+    unexplained = (case.budget.margin or 0) >= 0 or by_default
+    told = (bool(why) and case.node.found and (new_kernel or old or bool(sandbox)) and unexplained) or sized
     yield Candidate(
         "limit not seen",
         clause,

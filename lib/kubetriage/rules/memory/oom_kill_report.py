@@ -235,7 +235,7 @@ _IN_WORDS = {
 }
 
 
-_BEFORE_SUMS = ("memory volume", "program memory", "limit not seen")
+_BEFORE_SUMS = ("memory volume", "program memory")
 """Candidates that say more than the area which they are."""
 
 
