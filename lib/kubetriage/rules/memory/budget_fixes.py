@@ -20,6 +20,8 @@ from kubetriage.values.fields import objects, text, texts
 from kubetriage.values.quantity import format_bytes
 
 _VARIABLE_OF = {"node": "NODE_OPTIONS", "openj9": "OPENJ9_JAVA_OPTIONS"}
+FIXES_AT_MOST = 3
+"""No more than a person will try."""
 _JVMS = ("hotspot", "openj9", "azul-prime")
 _REPLACES = {
     "-Xmx": r"-Xmx.*|-mx\d.*|-XX:MaxHeapSize=.*|-XX:(Max|Min)RAM(Percentage|Fraction)=.*",
@@ -248,8 +250,12 @@ def _resize(case: Case, words: str, size: str) -> Fix:
     return Fix(words, patch, case.pod.ref, actor=Actor.MANIFEST)
 
 
-def closing_fixes(case: Case) -> Iterator[Fix]:
-    """Yield the ways to close the budget: what is out of proportion first, then the limit, the heap last."""
+def closing_fixes(case: Case) -> tuple[Fix, ...]:
+    """Return the ways to close the budget: what is out of proportion first, then the limit, the heap last."""
+    return tuple(_closing(case))[:FIXES_AT_MOST]
+
+
+def _closing(case: Case) -> Iterator[Fix]:
     blamed, heap = case.budget.blamed, case.budget.heap
     if blamed is not None and heap is not None and blamed.name == heap.name:
         yield from proposal_fixes(case, "heap", "limit", "caps")

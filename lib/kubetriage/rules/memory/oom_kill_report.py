@@ -13,7 +13,7 @@ from functools import cached_property
 
 from kubetriage.model import Actor, Evidence, Fix, RuledOut
 from kubetriage.rules.memory.budget import Budget, exact, mebibytes
-from kubetriage.rules.memory.budget_fixes import closing_fixes, human_limit
+from kubetriage.rules.memory.budget_fixes import FIXES_AT_MOST, closing_fixes, human_limit
 from kubetriage.rules.memory.candidate import Candidate
 from kubetriage.rules.memory.case import AT_LIMIT, Case, sample_before
 from kubetriage.rules.memory.ergonomics import MIB
@@ -25,7 +25,6 @@ from kubetriage.values.times import format_time, human_duration, precise_duratio
 
 _SHOWN_LIFE = timedelta(minutes=3)
 """A life up to this is told in the headline: the kill fell into the start."""
-_FIXES_AT_MOST = 3
 _LEAST_LIMIT = 16 * MIB
 """runc needs about 6 MiB to start a process; room for a small program beside it."""
 
@@ -134,7 +133,7 @@ class OomKillReport:
         unique: dict[str, Fix] = {}
         for fix in self._fixes():
             unique.setdefault(fix.text, fix)
-        return tuple(unique.values())[:_FIXES_AT_MOST]
+        return tuple(unique.values())[:FIXES_AT_MOST]
 
     def _fixes(self) -> Iterator[Fix]:
         if self.kill.killed_by == "node":
@@ -149,7 +148,9 @@ class OomKillReport:
         for candidate in told:
             yield from candidate.fixes
         if self.over and not any(c.name in ("program memory", "memory volume") for c in told):
-            yield from tuple(closing_fixes(self.case)) or (self._sizes_fix(),)
+            yield from closing_fixes(self.case) or (self._sizes_fix(),)
+        if self.over and self.case.budget.blamed is not None:
+            return  # one area explains it
         for candidate in self.candidates:
             if not candidate.told:
                 yield from candidate.fixes

@@ -49,6 +49,6 @@ def check(case: Case) -> Iterator[Finding]:
             Evidence("spec", budget.limit.source, exact(limit)),
             *(Evidence("config", a.name, f"{mebibytes(a.counted)}: {a.ceiling.source}") for a in largest),
         ),
-        fix=tuple(closing_fixes(case)),
+        fix=closing_fixes(case),
         verify=case.verify_budget,
     )

@@ -44,6 +44,6 @@ def check(case: Case) -> Iterator[Finding]:
         message=f"The {heap.name} of container {budget.container} may grow to {mebibytes(heap.ceiling.size)}, "
         f"more than its whole memory limit of {exact(limit)}.",
         evidence=tuple(evidence),
-        fix=tuple(closing_fixes(case)),
+        fix=closing_fixes(case),
         verify=case.verify_budget,
     )
