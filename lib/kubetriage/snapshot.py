@@ -344,6 +344,11 @@ class Snapshot:
         keys = (*self._logs, *self._offered)
         return tuple(sorted({pod for where, pod, what, _ in keys if (where, what) == (namespace, container)}))
 
+    def has_log(self, need: Log) -> bool:
+        """Tell whether a log was read or is on offer in a recording."""
+        key = (need.namespace, need.pod, need.container, need.previous)
+        return key in self._logs or key in self._offered
+
     def offer_logs(self, keys: Iterable[tuple[str, str, str, bool]]) -> None:
         """Name the logs that a recording reads when they are asked for: namespace, pod, container, previous."""
         self._offered.update(keys)

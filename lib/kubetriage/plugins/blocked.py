@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kubetriage.needs import Get, List, Need
 from kubetriage.plugins import Request
-from kubetriage.rules.crash.case import owner_chain, owner_needs
+from kubetriage.rules.workloads import owner_chain, owner_needs
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, number, objects, text, uid_of
 from kubetriage.values.resources import BY_KIND

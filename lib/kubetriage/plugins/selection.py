@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kubetriage.needs import Get, List, Need
 from kubetriage.plugins import Request, Target
 from kubetriage.readers.pods import Pod
-from kubetriage.rules.crash.case import controller_ref, owner_uids
+from kubetriage.rules.workloads import controller_ref, owner_uids
 from kubetriage.snapshot import Lookup, Snapshot
 from kubetriage.values.fields import Obj, uid_of
 from kubetriage.values.resources import BY_PLURAL

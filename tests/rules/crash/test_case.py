@@ -3,7 +3,8 @@
 import pytest
 
 from kubetriage.readers.pods import Pod
-from kubetriage.rules.crash.case import Case, owner_needs
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.workloads import owner_needs
 from support.objects import (
     NOW,
     back_off,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.readers.events import Events
-from kubetriage.rules.crash.case import ControllerCase, kept_fix
+from kubetriage.rules.crash.case import ControllerCase
+from kubetriage.rules.workloads import kept_fix
 from kubetriage.values.fields import Obj, condition, name_of, number, objects, text
 from kubetriage.values.patterns import lazy
 

@@ -10,11 +10,13 @@ from typing import cast
 
 from kubetriage.model import Finding, Severity, ordered
 from kubetriage.needs import Get, List, Need
+from kubetriage.readers.container_logs import ended_log_need
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import CONCLUSIONS, CONTROLLER_RULES, TIERS
-from kubetriage.rules.crash.case import Case, ControllerCase, log_need, owner_needs
+from kubetriage.rules.crash.case import Case, ControllerCase
 from kubetriage.rules.crash.causes import restarted_then_stable, unknown
 from kubetriage.rules.crash.root_causes import Explain, suspects
+from kubetriage.rules.workloads import owner_needs
 from kubetriage.snapshot import Snapshot
 
 RECENT = timedelta(hours=1)
@@ -101,7 +103,7 @@ def pod_needs(
         ended = container.termination is not None and container.termination.started is not None
         unready = container.running and not container.ready and container.kind in ("app", "sidecar")
         if ended or unready:
-            yield log_need(container)
+            yield ended_log_need(snapshot, container)
     yield from owner_needs(snapshot, pod.raw)
     if pod.node:
         yield Get("nodes", "", pod.node)

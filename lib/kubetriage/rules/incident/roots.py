@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from kubetriage.model import Diagnosis, Finding, Ref, Severity
 from kubetriage.readers.pods import Pod
-from kubetriage.rules.crash.case import controller_ref
+from kubetriage.rules.workloads import controller_ref
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import mapping, text
 from kubetriage.values.resources import BY_KIND

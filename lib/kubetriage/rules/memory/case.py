@@ -10,10 +10,10 @@ from functools import cached_property
 
 from kubetriage.model import Actor, Confidence, Fix, Ref
 from kubetriage.needs import Get, Log, Need
+from kubetriage.readers.container_logs import ended_log, ended_log_need
 from kubetriage.readers.events import Events, node_event_need, node_events
 from kubetriage.readers.ownership import Keeper
 from kubetriage.readers.pods import Container, Pod
-from kubetriage.rules.crash import case as crash
 from kubetriage.rules.memory import container_process, jvm_areas, memory_usage, node_memory, runtime_detection
 from kubetriage.rules.memory.budget import Budget, Limit, Proposal, propose
 from kubetriage.rules.memory.budget_builder import Builder, Extended, follows_limit
@@ -25,6 +25,7 @@ from kubetriage.rules.memory.overrides import Wishes
 from kubetriage.rules.memory.program_memory import Program, program_of
 from kubetriage.rules.memory.terminations import was_oom_kill
 from kubetriage.rules.memory.worker_counts import Workers, workers_of
+from kubetriage.rules.workloads import PodWorkload, owner_needs
 from kubetriage.snapshot import Lookup, Snapshot, State
 from kubetriage.values.fields import Obj, mapping, objects, text, uid_of
 
@@ -95,8 +96,7 @@ class Case:
     @cached_property
     def log(self) -> str:
         """The log of the newest ended instance; that of the running one where none ended."""
-        pod, c = self.pod, self.container
-        return self.snapshot.log(pod.namespace, pod.name, c.name, c.log_is_previous).text
+        return ended_log(self.snapshot, self.container).text
 
     @cached_property
     def running_log(self) -> str:
@@ -226,12 +226,12 @@ class Case:
     @cached_property
     def workload(self) -> Ref:
         """The object whose template a fix must change."""
-        return crash.Case(self.pod, self.snapshot).workload
+        return PodWorkload(self.pod, self.snapshot).workload
 
     @cached_property
     def keeper(self) -> Keeper | None:
         """The release, application or operator that writes the workload."""
-        return crash.Case(self.pod, self.snapshot).keeper
+        return PodWorkload(self.pod, self.snapshot).keeper
 
     def template_fix(
         self,
@@ -242,14 +242,14 @@ class Case:
         commands: tuple[str, ...] = (),
     ) -> Fix:
         """Make a fix of this container in the template of its workload; ``spec`` is a partial container."""
-        around = crash.Case(self.pod, self.snapshot)
+        around = PodWorkload(self.pod, self.snapshot)
         part = self.container.patch(spec) if spec else None
         return around.template_fix(words, part, actor=actor, commands=commands)
 
     @cached_property
     def replicas(self) -> tuple[Pod, ...]:
         """The pods of its workload that were read, this one with them; none for a bare pod."""
-        return crash.Case(self.pod, self.snapshot).replicas
+        return PodWorkload(self.pod, self.snapshot).replicas
 
     @property
     def workload_labels(self) -> dict[str, str]:
@@ -258,7 +258,7 @@ class Case:
 
     def pod_fix(self, words: str, spec: dict[str, object]) -> Fix:
         """Make a fix of another part of the pod template than this container."""
-        return crash.Case(self.pod, self.snapshot).template_fix(words, spec)
+        return PodWorkload(self.pod, self.snapshot).template_fix(words, spec)
 
     @property
     def cpu_limit(self) -> str:
@@ -268,8 +268,7 @@ class Case:
     @property
     def log_seen(self) -> bool:
         """The log of the newest ended instance was read, or is known not to be there."""
-        pod, c = self.pod, self.container
-        return self.snapshot.log(pod.namespace, pod.name, c.name, c.log_is_previous).seen
+        return ended_log(self.snapshot, self.container).seen
 
     def jvm_flag(self, name: str) -> str:
         """Quote a switch of the JVM that is on, and where it stands; empty where it is not."""
@@ -352,14 +351,14 @@ def container_needs(snapshot: Snapshot, container: Container, *, usage_too: bool
     if not pod.uid or container.kind == "ephemeral":
         return
     if container.running or container.termination is not None:
-        yield Log(pod.namespace, pod.name, container.name, container.log_is_previous)
+        yield ended_log_need(snapshot, container)
         if container.log_is_previous:
             yield Log(pod.namespace, pod.name, container.name)
     if pod.node:
         yield Get("nodes", "", pod.node)
         if any(was_oom_kill(e) for e in (container.current_termination, container.last_termination) if e):
             yield node_event_need(pod.node)
-    yield from crash.owner_needs(snapshot, pod.raw)
+    yield from owner_needs(snapshot, pod.raw)
     if usage_too:
         yield from memory_usage.usage_needs(snapshot, pod)
 

@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeVar, cast
 from kubetriage.model import Finding, Ref
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import evaluation
-from kubetriage.rules.crash.case import controller_ref
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.selector_edits import selects
+from kubetriage.rules.workloads import controller_ref
 from kubetriage.snapshot import Listing, Lookup, Snapshot, State
 from kubetriage.values.fields import Obj, flag, labels, name_of, objects, text, uid_of
 from kubetriage.values.resources import BY_PLURAL

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from kubetriage.model import Ref
 from kubetriage.needs import Dial, Get, List, Log, Need, Raw
 from kubetriage.rules.crash import evaluation
-from kubetriage.rules.crash.case import owner_needs
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.api_discovery import DISCOVERY, served_group, serves, traffic_kinds
 from kubetriage.rules.service.case import Options, Trace
@@ -36,6 +35,7 @@ from kubetriage.rules.service.proxy_protocol import config_map_of, controllers_o
 from kubetriage.rules.service.selector_edits import selects
 from kubetriage.rules.service.tls_secrets import SecretUse
 from kubetriage.rules.shapes import lean_node, without_managed_fields
+from kubetriage.rules.workloads import owner_needs
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import objects, text
 from kubetriage.values.resources import BY_PLURAL

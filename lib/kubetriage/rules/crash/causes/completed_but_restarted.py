@@ -22,9 +22,10 @@ from dataclasses import replace
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.readers.logs import last_line
 from kubetriage.readers.pods import Container
-from kubetriage.rules.crash.case import MIRROR, Case
+from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Attribution, Killer, attribute
 from kubetriage.rules.crash.node_commands import node_command
+from kubetriage.rules.workloads import MIRROR
 from kubetriage.values.fields import Obj, labels, texts
 from kubetriage.values.patterns import lazy
 

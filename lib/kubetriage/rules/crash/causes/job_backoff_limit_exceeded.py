@@ -17,8 +17,9 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.readers.pods import Container, Pod
-from kubetriage.rules.crash.case import Case, ControllerCase, owner_uids
+from kubetriage.rules.crash.case import Case, ControllerCase
 from kubetriage.rules.crash.failed_jobs import again, failed_jobs
+from kubetriage.rules.workloads import owner_uids
 from kubetriage.values.fields import Obj, name_of, number, text, uid_of
 
 CODE = "JobBackoffLimitExceeded"
