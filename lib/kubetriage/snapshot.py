@@ -103,6 +103,10 @@ class NodeLog:
     text: str
 
 
+FROM_FILE = "from the file, may be incomplete"
+"""Why a list is presumed of which a file holds some objects."""
+
+
 @dataclass(frozen=True)
 class Form:
     """What a printed form shows of an object: a describe, a table, a fragment of YAML.
@@ -149,6 +153,7 @@ class Snapshot:
     _namespaces: dict[str, Mapping[str, tuple[Obj, ...]]] = field(default_factory=dict)
     _event_index: Mapping[str, Sequence[Obj]] | None = None
     _forms: dict[tuple[str, str, str], tuple[Form, ...]] = field(default_factory=dict)
+    _presumed: set[tuple[str, str]] = field(default_factory=set)
     _derived: dict[object, Any] = field(default_factory=dict)
     _lists: dict[List, int] = field(default_factory=dict)
     _logs: dict[tuple[str, str, str, bool], str] = field(default_factory=dict)
@@ -177,6 +182,10 @@ class Snapshot:
         key = (text(obj, "apiVersion").rpartition("/")[0], text(obj, "kind"), namespace_of(obj), name_of(obj))
         self._others[key] = obj
         self._derived.clear()
+
+    def presume(self, resource: str, namespace: str) -> None:
+        """Take the objects of a resource in a namespace for all there are, with less certainty: a file holds some."""
+        self._presumed.add((resource, namespace))
 
     def add_list(self, need: List, items: Iterable[Obj]) -> None:
         """Add the whole answer to a list, shaped as the need says."""
@@ -274,6 +283,8 @@ class Snapshot:
         """Say with ``items`` whether the list that would hold them was read."""
         if self._listed(resource, namespace) or List(resource, namespace, labels, fields) in self._lists:
             return Listing(items, True)
+        if self._presumes_some(resource, namespace):
+            return Listing(items, True, FROM_FILE, presumed=True)
         failure = self._failures.get(List(resource, namespace, labels, fields)) or self._list_failure(
             resource, namespace
         )
@@ -417,6 +428,10 @@ class Snapshot:
             return (need.namespace, need.pod, need.container, need.previous) in self._logs
         return need in self._bodies
 
+    def knows_some(self, need: Get | List) -> bool:
+        """Tell whether a list that nobody read whole is taken for whole, see :meth:`presume`."""
+        return isinstance(need, List) and self._presumes_some(need.resource, need.namespace)
+
     def unseen(self, needs: Iterable[Need]) -> Iterator[tuple[Need, str]]:
         """Yield the needs that have no answer, each with the reason, in the given order."""
         for need in dict.fromkeys(needs):
@@ -447,6 +462,9 @@ class Snapshot:
             return None
         match = re.match(r"v?(\d+)\.(\d+)", text(answer, "gitVersion"))
         return (int(match[1]), int(match[2])) if match else None
+
+    def _presumes_some(self, resource: str, namespace: str) -> bool:
+        return any(kind == resource and namespace in ("", place) for kind, place in self._presumed)
 
     def _presumes(self, resource: str, namespace: str) -> bool:
         """Tell whether what is not there is taken for absent.

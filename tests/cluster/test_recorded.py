@@ -343,7 +343,8 @@ def test_single_file(tmp_path: Path, write: Callable[[list[dict[str, Any]]], str
     snapshot = read(file)
     assert snapshot.get("pods", NS, "api").obj == POD
     assert len(snapshot.list("events", NS).items) == len(items("events"))
-    assert not snapshot.list("events", NS).complete
+    assert snapshot.list("events", NS).presumed
+    assert not snapshot.list("services", NS).complete
     assert snapshot.get("pods", NS, "other").unseen
     assert snapshot.now.year == 2026
 
@@ -353,7 +354,7 @@ def test_tree_of_files(tmp_path: Path) -> None:
     snapshot = read(tmp_path)
     assert snapshot.get("pods", NS, "api").found
     assert len(snapshot.list("events").items) == 1
-    assert not snapshot.list("pods", NS).complete
+    assert snapshot.list("pods", NS).presumed
 
 
 def test_words_of_yaml_stay_what_kubernetes_means(tmp_path: Path) -> None:
@@ -462,7 +463,7 @@ def test_archives_write_nowhere_else(tmp_path: Path) -> None:
     assert snapshot.get("pods", NS, "api").found
     assert set(tmp_path.parent.rglob("*escaped*")) == before
     assert not Path("/tmp/absolute-escaped.json").exists()
-    contents = [p.read_bytes() for p in reader._logs.values()]
+    contents = [p.read_bytes() for p in reader._logs.files.values()]
     assert sorted(contents) == [b"good\n", b"good\n"]
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, NoReturn
 
 import click
 
 from kubetriage.plugins import Option, Plugin
-from kubetriage.values.times import parse_go_duration
+from kubetriage.values.times import parse_go_duration, parse_time
 
 OUTPUTS = ("wide", "json", "yaml", "name", "markdown", "html")
 
@@ -32,6 +33,22 @@ class Duration(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # gen
 
 
 DURATION = Duration()
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.2
+    """A time as the API writes it."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the moment."""
+        found = value if isinstance(value, datetime) else parse_time(value)
+        if found is None:
+            self.fail(f'"{value}" is no time as 2026-01-02T15:04:05Z', param, ctx)
+        return found
+
+
+MOMENT = Moment()
 
 
 class RequestTimeout(Duration):
@@ -128,7 +145,14 @@ def shared_options(plugin: Plugin) -> list[click.Option]:
         click.Option(
             ["--from", "dump"],
             metavar="PATH",
-            help="Read a recorded cluster (a directory, archive or file; - for stdin) instead of a live one.",
+            help="Read a recorded cluster or pasted text (directory, archive, file, or - for stdin), not a live one.",
+        ),
+        click.Option(
+            ["--now"],
+            type=MOMENT,
+            default=None,
+            metavar="TIME",
+            help="With --from: when it was recorded or printed (RFC 3339); ages count from there.",
         ),
         click.Option(
             ["--record"],

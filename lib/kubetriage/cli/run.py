@@ -167,9 +167,7 @@ class Run:
 
     def _ask(self, request: Request, context: str, progress: Progress | None = None) -> Outcome:
         with progress or Progress(sys.stderr, sys.stderr.isatty()) as shown:
-            reader, snapshot, namespace = self._sources.reader(request, context, shown)
-            if not (request.namespace or request.all_namespaces):
-                request = replace(request, namespace=namespace)
+            reader, snapshot, request = self._sources.reader(request, context, shown)
             if not self._is_document and not self.values["dump"]:
                 # While the main thread and the workers wait for the API server.
                 threading.Thread(target=_import_renderer, daemon=True).start()

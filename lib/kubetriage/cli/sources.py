@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kubetriage.cli.progress import Progress
 from kubetriage.plugins import Plugin, Request
+from kubetriage.render.sanitize import sanitized
 from kubetriage.snapshot import Reader, Snapshot
 from kubetriage.values.fields import name_of, namespace_of
 from kubetriage.values.resources import BY_PLURAL
@@ -46,17 +47,10 @@ class Sources:
             raise click.UsageError(f'no context matches "{patterns}"')
         return list(chosen)
 
-    def reader(self, request: Request, context: str, progress: Progress) -> tuple[Reader, Snapshot, str]:
-        """Return the reader, its opened snapshot, and the namespace to use where the user gave none."""
+    def reader(self, request: Request, context: str, progress: Progress) -> tuple[Reader, Snapshot, Request]:
+        """Return the reader, its opened snapshot, and the request with what the user left out."""
         if self.values["dump"]:
-            from pathlib import Path
-
-            from kubetriage.cluster.recorded import RecordedReader
-
-            dump = self.values["dump"]
-            recorded = RecordedReader(Path("/dev/stdin" if dump == "-" else dump))
-            snapshot = recorded.open()
-            return recorded, snapshot, _namespace_of_dump(snapshot, request)
+            return self._recorded(request)
         if any(
             o.kind == "manifest" and request.options.get(o.flag.removeprefix("--").replace("-", "_"))
             for o in self.plugin.options
@@ -64,7 +58,7 @@ class Sources:
             from kubetriage.cluster.manifest import NoCluster
 
             nobody = NoCluster()
-            return nobody, nobody.open(), "default"
+            return nobody, nobody.open(), _placed(request, "default")
         from kubetriage.cluster.live import LiveReader
 
         v = self.values
@@ -78,7 +72,26 @@ class Sources:
             progress=progress.tell,
             **({} if interval is None else {"interval": interval}),
         )
-        return live, live.open(), session.namespace
+        return live, live.open(), _placed(request, session.namespace)
+
+    def _recorded(self, request: Request) -> tuple[Reader, Snapshot, Request]:
+        from pathlib import Path
+
+        from kubetriage.cli import pasted
+        from kubetriage.cluster.recorded import RecordedReader
+
+        dump = self.values["dump"]
+        recorded = RecordedReader(Path("/dev/stdin" if dump == "-" else dump), pasted.hint(request, self.values), dump)
+        snapshot = recorded.open()
+        for line in pasted.notes(recorded):
+            click.echo(sanitized(line), err=True)
+        request = pasted.about(request, self.plugin, recorded, snapshot)
+        if request.namespace or request.all_namespaces:
+            return recorded, snapshot, request
+        places = _namespaces_of_dump(snapshot, request)
+        if request.is_scan and len(places) > 1:
+            return recorded, snapshot, replace(request, all_namespaces=True)
+        return recorded, snapshot, replace(request, namespace=places.pop() if len(places) == 1 else "default")
 
     def session(self, context: str) -> Session:
         """Connect to the cluster of a context, once."""
@@ -126,12 +139,19 @@ _TELLING = ("pods", "deployments", "statefulsets", "jobs", "services")
 """Resources whose namespaces tell what a dump is about."""
 
 
-def _namespace_of_dump(snapshot: Snapshot, request: Request) -> str:
-    """Choose the namespace of a dump where the user gave none: the only one that holds the named objects."""
+def _namespaces_of_dump(snapshot: Snapshot, request: Request) -> set[str]:
+    """Return the namespaces that hold the named objects, or without any those that a dump is about."""
     places = set[str]()
     for target in request.targets:
         if target.resource in BY_PLURAL:
             places |= {namespace_of(o) for o in snapshot.list(target.resource).items if name_of(o) == target.name}
     if not request.targets:
-        places = {namespace_of(o) for r in _TELLING for o in snapshot.list(r).items} - {"kube-system", "default"}
-    return places.pop() if len(places) == 1 else "default"
+        found = {namespace_of(o) for r in _TELLING for o in snapshot.list(r).items}
+        places = found - {"kube-system", "default"} or found
+    return places
+
+
+def _placed(request: Request, namespace: str) -> Request:
+    if request.namespace or request.all_namespaces:
+        return request
+    return replace(request, namespace=namespace)

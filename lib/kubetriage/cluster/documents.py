@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -165,3 +166,20 @@ def other_objects(document: Any) -> Iterator[dict[str, Any]]:
 def resource_of(obj: Obj) -> Resource | None:
     """Return the resource of an object by kind and API group; None for what this suite does not read."""
     return resource_of_kind(text(obj, "apiVersion").rpartition("/")[0], text(obj, "kind"))
+
+
+_ACCEPTED = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:-]{0,251}[A-Za-z0-9])?")
+
+
+def accepted_name(obj: Obj) -> bool:
+    """Tell whether an API server accepts the names of an object; others come only from a forged dump.
+
+    Wider than any one kind's rule (a DNS subdomain, for RBAC a path segment), narrower than what a shell minds.
+    """
+    place = text(obj, "metadata", "namespace")
+    return bool(_ACCEPTED.fullmatch(text(obj, "metadata", "name"))) and (not place or bool(_ACCEPTED.fullmatch(place)))
+
+
+def refusal(plural: str, obj: Obj) -> str:
+    """Say that an object was left out for its name."""
+    return f"{plural}: {text(obj, 'metadata', 'name')[:80]!r} was left out: no API server accepts such a name"

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from kubetriage.model import Evidence
 from kubetriage.needs import List
 from kubetriage.snapshot import Listing, Snapshot
-from kubetriage.values.fields import Obj, dig, mapping, number, text
+from kubetriage.values.fields import Obj, dig, mapping, number, text, told_uid
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time, parse_time
 
@@ -109,6 +109,11 @@ class Events:
             if not matching or re.search(matching, event.message):
                 return event
         return None
+
+
+def event_selector(uid: str, name: str) -> str:
+    """Choose the events about an object, as a field selector for people: by uid, by name where no uid is known."""
+    return f"involvedObject.uid={uid}" if told_uid(uid) else f"involvedObject.name={name}"
 
 
 def node_event_selector(node: str) -> str:

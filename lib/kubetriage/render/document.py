@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from kubetriage.model import Diagnosis, Evidence, Finding, Fix, NotSeen, Ref
+from kubetriage.values.fields import told_uid
 from kubetriage.values.times import format_time
 
 API_VERSION = "kubetriage.dev/v1"
@@ -52,7 +53,7 @@ def _item(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def _target(ref: Ref) -> dict[str, str]:
-    return {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name, "uid": ref.uid}
+    return {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name, "uid": told_uid(ref.uid)}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -14,6 +14,9 @@ Obj = Mapping[str, Any]
 
 Step = str | int
 
+MADE_UID = "made:"
+"""Begins what stands for a uid that no text tells. It ties owners and events to objects and is never shown."""
+
 
 def dig(value: Any, *path: Step) -> Any:
     """Follow keys and list indexes; None where the path ends early."""
@@ -90,6 +93,11 @@ def namespace_of(obj: Any) -> str:
 def uid_of(obj: Any) -> str:
     """Return ``metadata.uid``."""
     return text(obj, "metadata", "uid")
+
+
+def told_uid(uid: str) -> str:
+    """Return a uid of the API server, or an empty string for one that stands for it."""
+    return "" if uid.startswith(MADE_UID) else uid
 
 
 def condition(obj: Any, kind: str) -> Obj:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.readers.events import event_selector
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.rules.crash.case import Case
 from kubetriage.snapshot import Snapshot
@@ -214,7 +215,7 @@ class PullFailure:
     ) -> Finding:
         """Make the finding; an ephemeral container's image never breaks the pod."""
         pod = self.container.pod
-        look = f"kubectl -n {pod.namespace} get events --field-selector involvedObject.uid={pod.uid}"
+        look = f"kubectl -n {pod.namespace} get events --field-selector {event_selector(pod.uid, pod.name)}"
         return Finding(
             cause=cause,
             severity=Severity.WARNING if self.container.kind == "ephemeral" else Severity.ERROR,

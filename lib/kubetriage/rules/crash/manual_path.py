@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kubetriage.model import Finding
+from kubetriage.readers.events import event_selector
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.values.fields import Obj, condition, dig, labels, name_of, text
@@ -75,5 +76,7 @@ def manual_path_of_pod(pod: Pod, findings: tuple[Finding, ...]) -> tuple[tuple[s
         shown = "; ".join(by_source.get("log", [])[:2]) or "no line that names a cause"
         rows.append((f"{where} logs {pod.name} -c {crashed.name}{flag}", shown, "the program's own last words"))
     shown = "; ".join(by_source.get("event", [])[:2]) or "no event that decides"
-    rows.append((f"{where} get events --field-selector involvedObject.uid={pod.uid}", shown, f"together: {cause}"))
+    rows.append(
+        (f"{where} get events --field-selector {event_selector(pod.uid, pod.name)}", shown, f"together: {cause}")
+    )
     return tuple(rows)

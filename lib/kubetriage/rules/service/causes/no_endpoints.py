@@ -210,7 +210,7 @@ def _missing(trace: Trace, backend: Backend) -> Iterator[Fault]:
     if not eps.becomes_endpoint(pod.raw):
         why = "it has no pod IP: its network was not set up (kubelet, network plugin)"
         fix = f"Repair the network plugin or the kubelet of {pod.node or 'its node'}"
-    elif view.slices == 0:
+    elif view.slices == 0 and view.source == "slices":
         why = f"there is no EndpointSlice at all: {controller} does not run"
     elif not _family_fits(backend, pod.raw):
         why = f"it has no address of the Service's family {families}"

@@ -1,0 +1,71 @@
+"""What an invocation is about when it reads a pasted text and the command line names nothing."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from kubetriage.cluster.errors import DumpError
+from kubetriage.plugins import Plugin, Request, Target
+from kubetriage.snapshot import Snapshot
+from kubetriage.values.resources import BY_PLURAL
+
+if TYPE_CHECKING:
+    from kubetriage.cluster.recorded import RecordedReader
+    from kubetriage.cluster.text import Hint
+
+_BETTER = (("nodes", "node-triage"), ("pods", "why-crash"), ("services", "svc-trace"), ("ingresses", "svc-trace"))
+"""Resources with the plugin that answers about them."""
+_MOST_NOTES = 8
+"""So many blocks that were not used are named; the rest is counted."""
+
+
+def hint(request: Request, values: Mapping[str, Any]) -> Hint:
+    """Return what the command line says that a text may leave out."""
+    from kubetriage.cluster.text import Hint
+
+    named = tuple((t.resource, t.name) for t in request.targets if t.resource in BY_PLURAL)
+    return Hint(request.namespace, named, request.container, values.get("now"))
+
+
+def about(request: Request, plugin: Plugin, reader: RecordedReader, snapshot: Snapshot) -> Request:
+    """Name the one object that a text is about, where the user named none.
+
+    Raises DumpError when the text is about something that another plugin answers.
+    """
+    paste = reader.paste
+    if paste is None or not plugin.takes_targets or not request.is_scan or request.selector or request.field_selector:
+        return request
+    if request.all_namespaces:
+        return request
+    mine = [key for key in paste.described if key[0] in plugin.resources and request.namespace in ("", key[1])]
+    pods = [key for key in mine if key[0] == "pods"]
+    chosen = mine[0] if len(mine) == 1 else pods[0] if len(pods) == 1 and plugin.default_resource == "pods" else None
+    known = [o for plural in plugin.resources for o in snapshot.list(plural).items]
+    if not mine and not any(snapshot.covers(o, "status") for o in known):
+        _refuse_others(plugin, paste.described, known, snapshot, reader)
+    if chosen is None:
+        return request
+    resource, namespace, name = chosen
+    return replace(request, targets=(Target(resource, name),), namespace=namespace or request.namespace)
+
+
+def _refuse_others(
+    plugin: Plugin, described: list[tuple[str, str, str]], known: list[Any], snapshot: Snapshot, reader: RecordedReader
+) -> None:
+    for resource, better in _BETTER:
+        there = any(key[0] == resource for key in described) or (not known and snapshot.list(resource).items)
+        if there and resource not in plugin.resources and better != plugin.name:
+            words = BY_PLURAL[resource].kind.lower()
+            raise DumpError(f"this is a {words}: kubectl {better} --from {shlex.quote(reader.asked)}")
+
+
+def notes(reader: RecordedReader) -> list[str]:
+    """Return lines about what of a text was not used, for stderr."""
+    unused = reader.paste.unused if reader.paste is not None else []
+    shown = [str(part) for part in unused[:_MOST_NOTES]]
+    if len(unused) > _MOST_NOTES:
+        shown.append(f"and {len(unused) - _MOST_NOTES} more parts; not used")
+    return [*shown, *reader.refused]

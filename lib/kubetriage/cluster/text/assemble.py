@@ -1,0 +1,530 @@
+"""Puts what texts show together to the objects, events and logs of one snapshot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from kubetriage.cluster.secrets import strip
+from kubetriage.cluster.text.clock import clock_of
+from kubetriage.cluster.text.found import Finds, Found, FoundEvent, FoundLog, Raw, Unused
+from kubetriage.cluster.text.printed_pods import finish_pod
+from kubetriage.needs import Body, Failure, Get, List, Log, Why
+from kubetriage.needs import Raw as RawNeed
+from kubetriage.readers.events import node_event_need
+from kubetriage.snapshot import Form, Snapshot
+from kubetriage.values.fields import MADE_UID, dig, labels, name_of, namespace_of, objects, text, uid_of
+from kubetriage.values.resources import BY_KIND, BY_PLURAL
+from kubetriage.values.times import format_time
+
+NO_POD = "POD"
+NO_CONTAINER = "CONTAINER"
+"""Stand for names that a text does not tell; kubectl's own help writes them so."""
+_CREATED_POD = re.compile(r"Created pod: ([a-z0-9][a-z0-9.-]{0,252})")
+_SCALED = re.compile(r"Scaled (?:up|down) replica set ([a-z0-9][a-z0-9.-]{0,252})")
+_START_REASON = re.compile(r"Create|Run|Start|PreCreate|PreStart|PostStart")
+"""Reasons of a waiting container whose message is that of the event ``Failed`` (kuberuntime_container.go)."""
+_REASON_ALONE = re.compile(r"[A-Z]\w{1,60}")
+_GROUPED = ("ReplicaSet", "StatefulSet", "DaemonSet", "Job", "ReplicationController")
+
+_Key = tuple[str, str, str]
+LogKey = tuple[str, str, str, bool]
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What the user said on the command line; it names what a text leaves out."""
+
+    namespace: str = ""
+    targets: tuple[tuple[str, str], ...] = ()
+    """Resource and name."""
+    container: str = ""
+    now: datetime | None = None
+    """``--now``: when the text was printed."""
+
+
+@dataclass
+class Paste:
+    """What the texts of one run held, beside what is in the snapshot."""
+
+    namespace: str = "default"
+    """The namespace of what does not name its own."""
+    described: list[_Key] = field(default_factory=list)
+    """Resource, namespace and name of the objects that a describe or a document is about."""
+    logs: dict[LogKey, str] = field(default_factory=dict)
+    unused: list[Unused] = field(default_factory=list)
+
+
+def assemble(finds: Sequence[Finds], snapshot: Snapshot, hint: Hint) -> Paste:
+    """Fill ``snapshot``; objects that it holds already (of files of YAML beside the texts) stay as they are."""
+    return _Assembly(finds, snapshot, hint).run()
+
+
+class _Assembly:
+    def __init__(self, finds: Sequence[Finds], snapshot: Snapshot, hint: Hint) -> None:
+        self.finds = finds
+        self.snapshot = snapshot
+        self.hint = hint
+        self.paste = Paste(unused=[u for f in finds for u in f.unused])
+        self.objects: dict[_Key, Raw] = {}
+        self.forms: dict[_Key, list[Form]] = {}
+        self.ages: dict[_Key, timedelta] = {}
+        self.made: set[_Key] = set()
+        """Objects of which only others tell."""
+
+    def run(self) -> Paste:
+        now = self.hint.now or clock_of(self.finds)
+        if now is None:
+            now = datetime.now(timezone.utc).replace(microsecond=0)
+        self.snapshot.now = now
+        self.paste.namespace = self._namespace()
+        found = sorted((o for f in self.finds for o in f.objects), key=lambda o: o.described)
+        self._name_pods(found)
+        for item in found:
+            self._merge(item)
+        self._resolve_containers()
+        self._own()
+        self._tell_endpoints()
+        for f in self.finds:
+            for event in f.events:
+                self._place(event)
+                self._tell_waiting(event)
+        for key, obj in self.objects.items():
+            self._add(key, obj)
+        self._lists()
+        self._events()
+        self._logs()
+        self._rest()
+        return self.paste
+
+    # Names.
+
+    def _namespace(self) -> str:
+        if self.hint.namespace:
+            return self.hint.namespace
+        told: dict[str, None] = {}
+        for f in self.finds:
+            for found in f.objects:
+                if found.described and namespace_of(found.obj):
+                    told.setdefault(namespace_of(found.obj))
+            told.update(
+                dict.fromkeys(log.namespace for log in f.logs if log.namespace and log.namespace != "kube-system")
+            )
+            told.update(dict.fromkeys(place for _, place in f.whole if place and place != "?"))
+        if not told:
+            told = {namespace_of(o.obj): None for f in self.finds for o in f.objects if namespace_of(o.obj)}
+        return next(iter(told)) if len(told) == 1 else "default"
+
+    def _wanted(self, resource: str) -> str:
+        """Return the name that the user gave for a resource, or an empty string."""
+        return next((name for kind, name in self.hint.targets if kind == resource), "")
+
+    def _name_pods(self, found: list[Found]) -> None:
+        """Give parts of a pod's describe or YAML the name that the user or the rest of the text gives."""
+        known = {name_of(o.obj) for o in found if o.resource == "pods" and name_of(o.obj) and o.described}
+        known = known or {name_of(o.obj) for o in found if o.resource == "pods" and name_of(o.obj)}
+        known = known or {log.pod for f in self.finds for log in f.logs if log.pod and log.container != "etcd"}
+        only = self._wanted("pods") or (known.pop() if len(known) == 1 else "")
+        for item in found:
+            if item.resource == "pods" and not name_of(item.obj):
+                item.obj.setdefault("metadata", {})
+                item.obj["metadata"] = {**item.obj["metadata"], "name": only or NO_POD}
+
+    # Objects.
+
+    def _merge(self, found: Found) -> None:
+        resource = BY_PLURAL.get(found.resource)
+        name = name_of(found.obj)
+        if resource is None or not name:
+            return
+        metadata = dict(found.obj.get("metadata") or {})
+        if resource.namespaced:
+            metadata["namespace"] = namespace_of(found.obj) or self.paste.namespace
+        else:
+            metadata.pop("namespace", None)
+        found.obj["metadata"] = metadata
+        key = (found.resource, metadata.get("namespace", ""), name)
+        known = self.objects.get(key)
+        self.objects[key] = merged(known, found.obj) if known is not None else found.obj
+        self.forms.setdefault(key, []).append(found.form)
+        if found.age is not None:
+            self.ages.setdefault(key, found.age)
+        if found.described and key not in self.paste.described:
+            self.paste.described.append(key)
+
+    def _resolve_containers(self) -> None:
+        """Give a container cut from its context its name, where the rest tells it."""
+        for (resource, _, name), obj in self.objects.items():
+            if resource != "pods":
+                continue
+            names = {text(c, "name") for part in ("containers",) for c in objects(obj, "spec", part)} - {
+                NO_CONTAINER,
+                "",
+            }
+            names |= {text(c, "name") for c in objects(obj, "status", "containerStatuses")} - {NO_CONTAINER, ""}
+            told = self._containers_told(name)
+            only = self.hint.container or (next(iter(names or told)) if len(names or told) == 1 else "")
+            if only:
+                for part in (dig(obj, "spec", "containers"), dig(obj, "status", "containerStatuses")):
+                    self._rename(part, only)
+            finish_pod(obj, names or told, self.snapshot.now)
+
+    def _rename(self, part: Any, name: str) -> None:
+        rows = [row for row in part if isinstance(row, dict)] if isinstance(part, list) else []
+        lost = next((row for row in rows if row.get("name") in (NO_CONTAINER, "", None)), None)
+        if lost is None:
+            return
+        own = next((row for row in rows if row.get("name") == name), None)
+        lost["name"] = name
+        if own is not None:
+            combined = merged(own, lost)
+            part[:] = [row for row in rows if row is not lost and row is not own]
+            part.insert(0, combined)
+
+    def _containers_told(self, pod: str) -> set[str]:
+        """Return the containers of a pod that its events and logs name."""
+        told = set[str]()
+        for f in self.finds:
+            for event in f.events:
+                if event.name == pod and event.container_path.startswith("spec.containers{"):
+                    told.add(event.container_path[16:-1])
+            told |= {log.container for log in f.logs if log.pod == pod and log.container}
+            told |= {container for _, its_pod, container, _, _ in f.no_logs if its_pod == pod}
+        return told
+
+    def _own(self) -> None:
+        """Let pods and ReplicaSets know their controllers, from the words of the controllers' events and from names."""
+        for f in self.finds:
+            for event in f.events:
+                place = event.namespace or self.paste.namespace
+                if event.kind in _GROUPED and (created := _CREATED_POD.search(event.message)) is not None:
+                    self._owned("pods", place, created[1], event.kind, event.name)
+                elif event.kind == "Deployment" and (scaled := _SCALED.search(event.message)) is not None:
+                    self._needed("replicasets", place, scaled[1])
+                    self._owned("replicasets", place, scaled[1], event.kind, event.name)
+        for (resource, place, name), obj in list(self.objects.items()):
+            if resource == "pods" and not objects(obj, "metadata", "ownerReferences"):
+                self._guess_owner(place, name, obj)
+        for (resource, place, _), obj in list(self.objects.items()):
+            if resource != "pods":
+                continue
+            for owner in objects(obj, "metadata", "ownerReferences"):
+                base, _, tail = text(owner, "name").rpartition("-")
+                if (
+                    text(owner, "kind") == "ReplicaSet"
+                    and base
+                    and tail
+                    and ("deployments", place, base) in self.objects
+                ):
+                    self._needed("replicasets", place, text(owner, "name"))
+                    self._owned("replicasets", place, text(owner, "name"), "Deployment", base)
+                if (
+                    text(owner, "kind") == "Job"
+                    and base
+                    and tail.isdigit()
+                    and ("cronjobs", place, base) in self.objects
+                ):
+                    self._needed("jobs", place, text(owner, "name"))
+                    self._owned("jobs", place, text(owner, "name"), "CronJob", base)
+
+    def _needed(self, resource: str, namespace: str, name: str) -> None:
+        """Make an object of which only the name is told."""
+        key = (resource, namespace, name)
+        if key not in self.objects:
+            kind = BY_PLURAL[resource]
+            self.objects[key] = {
+                "apiVersion": kind.api_version,
+                "kind": kind.kind,
+                "metadata": {"name": name, "namespace": namespace},
+            }
+            self.forms[key] = [Form("a name in another object", shows=("metadata.name",))]
+            self.made.add(key)
+
+    def _owned(self, resource: str, namespace: str, name: str, kind: str, owner: str) -> None:
+        obj = self.objects.get((resource, namespace, name))
+        if obj is not None and not objects(obj, "metadata", "ownerReferences"):
+            obj["metadata"]["ownerReferences"] = [{"kind": kind, "name": owner, "controller": True}]
+
+    def _guess_owner(self, namespace: str, name: str, obj: Raw) -> None:
+        """Find the controller by the name that it gives its pods; only one that the texts show."""
+        digest = labels(obj, "metadata", "labels").get("pod-template-hash")
+        base, _, tail = name.rpartition("-")
+        if digest and base.endswith(f"-{digest}"):
+            self._owned("pods", namespace, name, "ReplicaSet", base)
+        elif base and tail.isdigit() and ("statefulsets", namespace, base) in self.objects:
+            self._owned("pods", namespace, name, "StatefulSet", base)
+        elif len(tail) == 5:
+            for resource in ("replicasets", "daemonsets", "jobs"):
+                if (resource, namespace, base) in self.objects:
+                    self._owned("pods", namespace, name, BY_PLURAL[resource].kind, base)
+                    return
+            if ("deployments", namespace, base.rpartition("-")[0]) in self.objects:
+                self._owned("pods", namespace, name, "ReplicaSet", base)
+
+    def _tell_endpoints(self) -> None:
+        """Tie endpoints to pods by their addresses: neither tables nor the describe of a Service name the pods."""
+        pods = {
+            (place, text(obj, "status", "podIP")): name
+            for (resource, place, name), obj in self.objects.items()
+            if resource == "pods"
+            and text(obj, "status", "podIP")
+            and dig(obj, "status", "phase") not in ("Succeeded", "Failed")
+        }
+        for (resource, place, _), obj in self.objects.items():
+            if resource == "endpoints":
+                for subset in objects(obj, "subsets"):
+                    for part in ("addresses", "notReadyAddresses"):
+                        for address in objects(subset, part):
+                            self._tie(address, pods.get((place, text(address, "ip")), ""), place)
+            elif resource == "endpointslices":
+                for endpoint in objects(obj, "endpoints"):
+                    first = next(iter(endpoint.get("addresses") or ()), "")
+                    self._tie(endpoint, pods.get((place, str(first)), ""), place)
+
+    def _tie(self, entry: Mapping[str, Any], pod: str, namespace: str) -> None:
+        if pod and isinstance(entry, dict) and "targetRef" not in entry:
+            uid = self._uid("Pod", namespace, pod)
+            entry["targetRef"] = {"kind": "Pod", "name": pod, "namespace": namespace, "uid": uid}
+
+    def _tell_waiting(self, event: FoundEvent) -> None:
+        """Give a waiting container the kubelet's words, which describe prints as an event and not with the state."""
+        if event.kind != "Pod" or event.reason != "Failed" or not event.message.startswith("Error: "):
+            return
+        words = event.message.removeprefix("Error: ")
+        obj = self.objects.get(("pods", event.namespace, event.name), {})
+        name = event.container_path.partition("{")[2].rstrip("}")
+        for part in ("containerStatuses", "initContainerStatuses"):
+            for status in objects(obj, "status", part):
+                waiting = dig(status, "state", "waiting")
+                if text(status, "name") != name or not isinstance(waiting, dict):
+                    continue
+                if _START_REASON.match(text(waiting, "reason")) and not _REASON_ALONE.fullmatch(words):
+                    # Events stand in the order of their age, so the newest words stay.
+                    waiting["message"] = words
+
+    def _add(self, key: _Key, obj: Raw) -> None:
+        resource, place, name = key
+        kind = BY_PLURAL[resource].kind
+        metadata = obj["metadata"]
+        metadata.setdefault("uid", self._uid(kind, place, name))
+        if "creationTimestamp" not in metadata and key in self.ages:
+            metadata["creationTimestamp"] = format_time(self.snapshot.now - self.ages[key])
+        for owner in metadata.get("ownerReferences") or ():
+            if isinstance(owner, dict) and not owner.get("uid"):
+                owner["uid"] = self._uid(text(owner, "kind"), place, text(owner, "name"))
+        for part in obj.get("endpoints") or () if resource == "endpointslices" else ():
+            target = part.get("targetRef") if isinstance(part, Mapping) else None
+            if isinstance(target, dict) and not target.get("uid"):
+                target["uid"] = self._uid(text(target, "kind"), place, text(target, "name"))
+        if self.snapshot.get(resource, place, name).found:
+            return
+        self.snapshot.add(resource, strip(resource, obj))
+        for form in self.forms[key]:
+            self.snapshot.add_form(obj, form)
+        if key not in self.made:
+            self.snapshot.presume(resource, place)
+
+    def _uid(self, kind: str, namespace: str, name: str) -> str:
+        """Return the uid of an object, or what stands for it: it ties owners and events to their objects."""
+        resource = BY_KIND.get(kind)
+        if resource is not None:
+            place = namespace if resource.namespaced else ""
+            obj = self.objects.get((resource.plural, place, name))
+            known = uid_of(obj) if obj is not None else ""
+            known = known or uid_of(self.snapshot.get(resource.plural, place, name).obj)
+            if known:
+                return known
+            namespace = place
+        return f"{MADE_UID}{kind}/{namespace}/{name}"
+
+    # Lists, events, logs.
+
+    def _lists(self) -> None:
+        for f in self.finds:
+            for resource, place in f.whole:
+                self.snapshot.add_shaped(List(resource, self.paste.namespace if place == "?" else place), (), 0)
+            for kind, place, name in f.whole_events:
+                where = place or self.paste.namespace
+                if kind == "Node":
+                    self.snapshot.add_shaped(node_event_need(name), (), 0)
+                    where = ""
+                uid = self._uid(kind, where, name)
+                self.snapshot.add_shaped(List("events", where or "default", fields=f"involvedObject.uid={uid}"), (), 0)
+
+    def _events(self) -> None:
+        """Add the events; where the describe of an object lists them, a table that lists them again is left out."""
+        described = {about for f in self.finds for about in f.whole_events}
+        kept: list[FoundEvent] = []
+        for f in self.finds:
+            for event in f.events:
+                known = {(event.kind, place, event.name) for place in ("", event.namespace)} & described
+                if event.listed and known:
+                    continue
+                kept.append(event)
+        for at, event in enumerate(kept):
+            self.snapshot.add("events", self._event(event, at))
+
+    def _place(self, event: FoundEvent) -> None:
+        """Tell which object an event is about, where its row did not."""
+        if not event.name:
+            pods = [key for key in self.objects if key[0] == "pods"]
+            chosen = [key for key in pods if key in self.paste.described] or pods
+            wanted = self.hint.targets[0] if self.hint.targets else None
+            if wanted is not None and wanted[0] in BY_PLURAL:
+                event.kind, event.name = BY_PLURAL[wanted[0]].kind, wanted[1]
+            elif len(chosen) == 1:
+                event.kind, event.namespace, event.name = "Pod", chosen[0][1], chosen[0][2]
+            else:
+                event.kind, event.name = event.kind or "Pod", NO_POD
+        event.namespace = event.namespace or self.paste.namespace
+
+    def _event(self, event: FoundEvent, at: int) -> Raw:
+        resource = BY_KIND.get(event.kind)
+        cluster = resource is not None and not resource.namespaced
+        place = "default" if cluster else event.namespace
+        about: Raw = {"kind": event.kind, "namespace": "" if cluster else place, "name": event.name}
+        about["uid"] = self._uid(event.kind, place, event.name)
+        if event.container_path:
+            path = event.container_path
+            pod = self.objects.get(("pods", place, event.name), {})
+            name = path[16:-1] if path.startswith("spec.containers{") else ""
+            if name and any(text(c, "name") == name for c in objects(pod, "spec", "initContainers")):
+                path = f"spec.initContainers{{{name}}}"
+            about["fieldPath"] = path
+        now = self.snapshot.now
+        made: Raw = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{event.name}.{at:x}", "namespace": place},
+            "type": "Warning" if event.warning else "Normal",
+            "reason": event.reason,
+            "message": event.message,
+            "count": event.count,
+            "involvedObject": about,
+        }
+        if event.at:
+            made["lastTimestamp"] = made["firstTimestamp"] = event.at
+        elif event.age is not None:
+            made["lastTimestamp"] = format_time(now - event.age)
+            made["firstTimestamp"] = format_time(now - (event.first if event.first is not None else event.age))
+        if event.component:
+            made["source"] = {"component": event.component}
+        return made
+
+    def _logs(self) -> None:
+        for f in self.finds:
+            for log in f.logs:
+                for key in self._keys(log):
+                    self.paste.logs[key] = self.paste.logs.get(key, "") + log.text
+            for place, pod, container, previous, words in f.no_logs:
+                key = (place or self.paste.namespace, pod, container, previous)
+                if key not in self.paste.logs:
+                    self.snapshot.fail(Log(*key), Failure(Why.NOT_FOUND, words, 400))
+        self.snapshot.offer_logs(self.paste.logs)
+
+    def _keys(self, log: FoundLog) -> Iterator[LogKey]:
+        """Say whose log it is: as told, else of the one pod and the container that did not do well."""
+        pod, place = log.pod, log.namespace
+        pods = [key for key in self.objects if key[0] == "pods"]
+        if not pod:
+            chosen = [key for key in pods if key[2] == self._wanted("pods")]
+            chosen = chosen or [key for key in pods if key in self.paste.described] or pods
+            if len(chosen) == 1:
+                _, place, pod = chosen[0]
+            else:
+                pod = self._wanted("pods") or (NO_POD if not self.hint.targets else "")
+        if not pod:
+            return
+        found = next((key for key in pods if key[2] == pod and (not place or key[1] == place)), None)
+        place = place or (found[1] if found is not None else self.paste.namespace)
+        if found is None:
+            self._pod_of_log(place, pod, log.container or self.hint.container or NO_CONTAINER)
+        obj = self.objects.get(("pods", place, pod), {})
+        container = log.container or self._container(obj)
+        if not container:
+            return
+        for previous in (False, True) if log.previous is None else (log.previous,):
+            yield place, pod, container, previous
+
+    def _pod_of_log(self, namespace: str, pod: str, container: str) -> None:
+        """Make the pod of which nothing but a log is there."""
+        obj: Raw = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": pod, "namespace": namespace},
+            "spec": {"containers": [{"name": container}]},
+            "status": {},
+        }
+        key = ("pods", namespace, pod)
+        self.objects[key] = obj
+        self.forms[key] = [Form("a log", shows=("metadata.name",))]
+        self.made.add(key)
+        self._add(key, obj)
+
+    def _container(self, pod: Raw) -> str:
+        if self.hint.container:
+            return self.hint.container
+        rows = [*objects(pod, "status", "initContainerStatuses"), *objects(pod, "status", "containerStatuses")]
+        names = [text(c, "name") for c in objects(pod, "spec", "containers")] or [text(c, "name") for c in rows]
+        if len(names) == 1 and not objects(pod, "status", "initContainerStatuses"):
+            return names[0]
+        ended = [
+            text(c, "name")
+            for c in rows
+            if dig(c, "lastState", "terminated") or (dig(c, "state", "terminated", "exitCode") or 0) != 0
+        ]
+        waiting = [
+            text(c, "name")
+            for c in rows
+            if text(c, "state", "waiting", "reason") not in ("", "PodInitializing", "ContainerCreating")
+        ]
+        return next(iter([*waiting, *ended, *names]), "")
+
+    def _rest(self) -> None:
+        nodes = [key[2] for key in self.objects if key[0] == "nodes"]
+        wanted = self._wanted("nodes")
+        for f in self.finds:
+            for log in f.node_logs:
+                self.snapshot.add_node_log(
+                    log.node or wanted or (nodes[0] if len(nodes) == 1 else ""), log.source, log.text
+                )
+            for resource, place, name in f.absent:
+                where = (place or self.paste.namespace) if BY_PLURAL[resource].namespaced else ""
+                if not self.snapshot.get(resource, where, name).found:
+                    words = f'{BY_PLURAL[resource].qualified} "{name}" not found'
+                    self.snapshot.fail(Get(resource, where, name), Failure(Why.NOT_FOUND, words, 404))
+            for resource, place, words in f.refused:
+                where = (place or self.paste.namespace) if BY_PLURAL[resource].namespaced else ""
+                self.snapshot.fail(List(resource, where), Failure(Why.FORBIDDEN, words, 403))
+            if f.version:
+                self.snapshot.add_body(RawNeed("/version"), Body(f'{{"gitVersion": "{f.version}"}}'))
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Raw:
+    """Return two views of one object as one; where both tell a field, ``over`` is right.
+
+    Members of lists that have names are one where their names are.
+    """
+    made: Raw = dict(base)
+    for key, value in over.items():
+        old = made.get(key)
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
+            made[key] = dict(value) if key in ("state", "lastState") and set(value) != set(old) else merged(old, value)
+        elif isinstance(value, list) and isinstance(old, list) and old and value and _named(old) and _named(value):
+            made[key] = _merged_lists(old, value)
+        elif value not in ({}, [], "") or key not in made:
+            made[key] = value
+    return made
+
+
+def _named(rows: Iterable[Any]) -> bool:
+    return all(isinstance(row, Mapping) and isinstance(row.get("name"), str) for row in rows)
+
+
+def _merged_lists(base: Sequence[Raw], over: Sequence[Raw]) -> list[Raw]:
+    ours = {row["name"]: row for row in over}
+    out = [merged(row, ours.pop(row["name"])) if row["name"] in ours else dict(row) for row in base]
+    return out + [dict(row) for row in ours.values()]

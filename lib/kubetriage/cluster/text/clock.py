@@ -1,0 +1,84 @@
+"""The one instant against which the ages of a text count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from kubetriage.cluster.text.found import Finds, Found
+from kubetriage.values.fields import number, objects, text
+from kubetriage.values.patterns import lazy
+from kubetriage.values.times import parse_time
+
+_TIMES = frozenset(
+    {
+        *("startTime", "startedAt", "finishedAt", "creationTimestamp", "completionTime", "lastScheduleTime"),
+        *("lastHeartbeatTime", "lastTransitionTime", "renewTime", "lastTimestamp", "lastUpdateTime", "time"),
+    }
+)
+_STAMP = lazy(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
+_TAIL = 16 * 1024
+"""Characters at the end of a log in which its newest time is looked for."""
+
+
+def clock_of(finds: Iterable[Finds]) -> datetime | None:
+    """Return when the texts were printed, as far as they tell; None when no absolute time stands in them.
+
+    It is at least the newest absolute time, and that of an object's creation plus its age. Both err to the early
+    side, by the unit of the age at most.
+    """
+    known: list[datetime] = []
+    for part in finds:
+        if (given := parse_time(part.clock)) is not None:
+            return given
+        known += [t for found in part.objects for t in _times(found.obj)]
+        known += [t for event in part.events if (t := parse_time(event.at)) is not None]
+        known += [t for found in part.objects for t in _aged(found, part)]
+        known += [t for log in part.logs if (t := _newest_stamp(log.text)) is not None]
+        known += [t for log in part.node_logs if (t := _newest_stamp(log.text)) is not None]
+    return max(known, default=None)
+
+
+def _times(value: Any) -> Iterator[datetime]:
+    pending: list[Any] = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, Mapping):
+            for key, inner in item.items():
+                if key in _TIMES and isinstance(inner, str):
+                    found = parse_time(inner)
+                    if found is not None and found.year > 1970:
+                        yield found
+                elif isinstance(inner, Mapping | list):
+                    pending.append(inner)
+        elif isinstance(item, list):
+            pending += [v for v in item if isinstance(v, Mapping | list)]
+
+
+def _aged(found: Found, part: Finds) -> Iterator[datetime]:
+    """Add an age to the moment that it counts from, where both are told."""
+    created = parse_time(text(found.obj, "metadata", "creationTimestamp"))
+    if created is not None and found.age is not None:
+        yield created + found.age
+    if found.resource != "pods" or not found.described:
+        return
+    name = text(found.obj, "metadata", "name")
+    started = parse_time(text(found.obj, "status", "startTime"))
+    statuses = objects(found.obj, "status", "containerStatuses")
+    only = statuses[0] if len(statuses) == 1 and number(statuses[0], "restartCount") == 0 else {}
+    running = parse_time(text(only, "state", "running", "startedAt")) or parse_time(
+        text(only, "state", "terminated", "startedAt")
+    )
+    for event in part.events:
+        if event.name != name or event.age is None or event.count > 1:
+            continue
+        if event.reason == "Scheduled" and started is not None:
+            yield started + event.age
+        elif event.reason == "Started" and running is not None:
+            yield running + event.age
+
+
+def _newest_stamp(content: str) -> datetime | None:
+    stamps = [m[0] for m in _STAMP.finditer(content[-_TAIL:])]
+    return parse_time(stamps[-1]) if stamps else None

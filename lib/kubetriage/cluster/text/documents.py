@@ -1,0 +1,131 @@
+"""Documents of YAML and JSON in a paste, whole and in part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kubetriage.cluster.documents import api_objects, parse_documents
+from kubetriage.cluster.errors import DumpError
+from kubetriage.cluster.text.found import Finds, Found, Raw
+from kubetriage.cluster.text.lines import dedent
+from kubetriage.snapshot import Form
+from kubetriage.values.fields import text
+
+_PARTS_OF_STATUS = frozenset(
+    [
+        "containerStatuses",
+        "initContainerStatuses",
+        "ephemeralContainerStatuses",
+        "phase",
+        "qosClass",
+        "podIP",
+        "podIPs",
+        "hostIP",
+        "conditions",
+    ]
+)
+_PARTS_OF_SPEC = frozenset(
+    [
+        "containers",
+        "initContainers",
+        "volumes",
+        "nodeSelector",
+        "tolerations",
+        "affinity",
+        "restartPolicy",
+        "nodeName",
+        "serviceAccountName",
+    ]
+)
+_PARTS_OF_STATE = frozenset(["state", "lastState", "restartCount", "ready", "containerID", "imageID"])
+_PARTS_OF_CONTAINER = frozenset(
+    [
+        "resources",
+        "livenessProbe",
+        "readinessProbe",
+        "startupProbe",
+        "command",
+        "args",
+        "env",
+        "envFrom",
+        "volumeMounts",
+        "image",
+    ]
+)
+FRAGMENT = "a part of kubectl get -o yaml"
+
+
+def read_documents(rows: Sequence[str], finds: Finds, line: int) -> bool:
+    """Take the objects of a document; return whether there was something to use.
+
+    Lines of dots, which stand for what was left out, are dropped; an object with such a gap shows what is there.
+    """
+    plain = dedent([row for row in rows if row.strip() not in ("...", "…", "[...]", "<snip>", "[snip]", "(...)")])
+    gaps = len(plain) != len(rows)
+    documents = _parse("\n".join(plain))
+    used = False
+    for document in documents:
+        found = False
+        for resource, obj in api_objects(document):
+            found = used = True
+            shown = Form(FRAGMENT, shows=tuple(_paths(obj))) if gaps else Form("kubectl get -o yaml")
+            finds.objects.append(Found(resource.plural, obj, shown, line, described=True))
+        if not found and isinstance(document, Mapping) and (part := _part_of_pod(document)):
+            used = True
+            form = Form(FRAGMENT, shows=tuple(_paths(part)))
+            finds.objects.append(Found("pods", part, form, line, described=True))
+    return used
+
+
+def _parse(content: str) -> list[Any]:
+    """Parse as much of a document as there is: a paste may end in the midst of one."""
+    rows = content.split("\n")
+    for _ in range(4):
+        try:
+            return parse_documents("\n".join(rows).encode(), "text")
+        except DumpError as error:
+            said = str(error)
+            at = said.find("line ")
+            number = said[at + 5 :].partition(":")[0] if at >= 0 else ""
+            if not number.isdigit() or not 1 < int(number) <= len(rows):
+                return []
+            rows = rows[: int(number) - 1]
+    return []
+
+
+def _part_of_pod(document: Mapping[str, Any]) -> Raw:
+    """Make a pod of a part of one, where its keys tell which part it is."""
+    keys = {k for k in document if isinstance(k, str)}
+    made: Raw = {"apiVersion": "v1", "kind": "Pod"}
+    if text(document, "kind") not in ("", "Pod"):
+        return {}
+    if keys & {"spec", "status", "metadata"}:
+        spec, status = document.get("spec"), document.get("status")
+        told = {**(spec if isinstance(spec, Mapping) else {}), **(status if isinstance(status, Mapping) else {})}
+        if not set(told) & (_PARTS_OF_STATUS | _PARTS_OF_SPEC):
+            return {}
+        return {
+            **made,
+            **{k: dict(v) for k in ("metadata", "spec", "status") if isinstance(v := document.get(k), Mapping)},
+        }
+    if keys & {"containerStatuses", "initContainerStatuses"} or {"phase", "conditions"} <= keys:
+        return {**made, "status": {k: v for k, v in document.items() if k in _PARTS_OF_STATUS}}
+    if "containers" in keys:
+        return {**made, "spec": dict(document)}
+    if keys & {"state", "lastState"} and keys & _PARTS_OF_STATE:
+        return {**made, "status": {"containerStatuses": [dict(document)]}}
+    if keys & {"resources", "livenessProbe"} and keys <= _PARTS_OF_CONTAINER | {"name", "ports", "imagePullPolicy"}:
+        return {**made, "spec": {"containers": [dict(document)]}}
+    return {}
+
+
+def _paths(obj: Mapping[str, Any]) -> list[str]:
+    """Return the fields two levels deep: below them everything is taken for shown."""
+    out = []
+    for key, value in obj.items():
+        if isinstance(value, Mapping) and key in ("metadata", "spec", "status"):
+            out += [f"{key}.{inner}" for inner in value]
+        else:
+            out.append(key)
+    return out

@@ -1,0 +1,139 @@
+"""The outline that ``kubectl describe`` prints: keys, values, and what is indented below them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from kubetriage.values.patterns import lazy
+
+_KEY = lazy(r"([^\s:][^:]{0,252}?|[^\s:]{1,60}:[^\s:]{1,200}):(?:\s+(\S.*)|\s*)\Z")
+NONE = frozenset({"", "<none>", "<unset>", "<nil>", "<unknown>", "n/a", "<invalid>"})
+"""What describe prints for a field without a value."""
+VERBATIM = frozenset({"Command", "Args"})
+"""Keys below which lines stand as they are, whatever they look like."""
+
+
+@dataclass
+class Entry:
+    """One line of the outline with all that belongs to it."""
+
+    key: str
+    """Empty for a line that is no ``key: value``."""
+    value: str
+    indent: int
+    raw: str
+    more: list[str] = field(default_factory=list)
+    """Further lines of the value, which stand in its column."""
+    below: list[Entry] = field(default_factory=list)
+
+    def get(self, *keys: str) -> Entry | None:
+        """Return the first entry below with one of these keys, whatever the case."""
+        wanted = {key.lower() for key in keys}
+        return next((e for e in self.below if e.key.lower() in wanted), None)
+
+    def text(self, *keys: str) -> str:
+        """Return the value of an entry below; empty for what describe prints in place of none."""
+        found = self.get(*keys)
+        return "" if found is None or found.value in NONE else found.value
+
+    def values(self) -> list[str]:
+        """Return all lines of the value."""
+        return [v for v in (self.value, *self.more) if v not in NONE]
+
+    def lines(self) -> Iterator[str]:
+        """Yield all lines below as they stand, in order, without their own indentation."""
+        for entry in self.below:
+            yield entry.raw
+            yield from entry.lines()
+
+    def pairs(self, mark: str = "=") -> dict[str, str]:
+        """Read ``key=value`` lines (labels), or ``key: value`` ones (annotations)."""
+        found: dict[str, str] = {}
+        for row in self.values():
+            for part in row.split(",") if mark == "=" and ", " not in row and row.count("=") > 1 else [row]:
+                key, has, value = part.partition(mark)
+                if has:
+                    found[key.strip()] = value.strip()
+        return found
+
+
+def outline(rows: Sequence[str]) -> Entry:
+    """Read the lines of one describe; its keys stand below the entry that is returned.
+
+    ``rows`` share no indentation. Lines that a mailer wrapped, which are no key and stand left of everything, belong
+    to the value before them.
+    """
+    root = Entry("", "", -1, "")
+    path: list[Entry] = [root]
+    at = 0
+    while at < len(rows):
+        row = rows[at]
+        at += 1
+        stripped = row.strip()
+        if not stripped:
+            continue
+        indent = len(row) - len(row.lstrip(" "))
+        last = path[-1]
+        column = _value_column(last)
+        if column and indent >= column - 1 and indent > last.indent + 1 and not (_is_deeper_key(row, last)):
+            last.more.append(stripped)
+            continue
+        while path[-1].indent >= indent:
+            path.pop()
+        match = _KEY.match(stripped)
+        if match is None and indent == 0 and last is not root and last.value and not stripped.startswith(("-", "=")):
+            # Wrapped on its way; the value goes on.
+            last.value += " " + stripped
+            path = [*path, last] if path[-1] is not last else path
+            continue
+        entry = Entry(match[1] if match else "", (match[2] or "").strip() if match else stripped, indent, stripped)
+        path[-1].below.append(entry)
+        path.append(entry)
+        if entry.key in VERBATIM and not entry.value:
+            at = _verbatim(rows, at, entry)
+        elif entry.key == "Message":
+            at = _message(rows, at, entry)
+    return root
+
+
+def _value_column(entry: Entry) -> int:
+    """Return where the value of an entry begins on its line; 0 where it has none."""
+    if not entry.value or not entry.key:
+        return 0
+    return entry.indent + entry.raw.index(entry.value, len(entry.key))
+
+
+def _is_deeper_key(row: str, last: Entry) -> bool:
+    """Tell whether a line far to the right is a key of its own rather than more of the value before it."""
+    del row, last
+    return False
+
+
+def _verbatim(rows: Sequence[str], at: int, entry: Entry) -> int:
+    """Take the lines that are indented below a key as they are."""
+    inner = entry.indent + 2
+    while at < len(rows):
+        row = rows[at]
+        if row.strip() and len(row) - len(row.lstrip(" ")) <= entry.indent:
+            break
+        if row.strip():
+            entry.below.append(Entry("", row[inner:].rstrip(), inner, row[inner:].rstrip()))
+        at += 1
+    return at
+
+
+_AFTER_MESSAGE = ("Exit Code:", "Signal:", "Started:", "Finished:")
+_LONGEST_MESSAGE = 200
+
+
+def _message(rows: Sequence[str], at: int, entry: Entry) -> int:
+    """Take the further lines of a termination message, which kubectl prints without indentation."""
+    for end in range(at, min(len(rows), at + _LONGEST_MESSAGE)):
+        stripped = rows[end].strip()
+        if stripped.startswith(_AFTER_MESSAGE) and len(rows[end]) - len(rows[end].lstrip(" ")) == entry.indent:
+            entry.more += [row.rstrip() for row in rows[at:end] if row.strip()]
+            return end
+        if stripped.startswith(("Ready:", "Restart Count:", "Last State:", "Name:")):
+            break
+    return at

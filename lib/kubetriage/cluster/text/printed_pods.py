@@ -1,0 +1,80 @@
+"""Pods of which only a row of a table is known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from datetime import datetime
+
+from kubetriage.cluster.text.ages import parse_age
+from kubetriage.cluster.text.found import Raw
+from kubetriage.cluster.text.pods import DELETED
+from kubetriage.values.fields import dig, objects
+from kubetriage.values.times import format_time
+
+_PENDING = frozenset(
+    {
+        *("Pending", "ContainerCreating", "PodInitializing", "SchedulingGated"),
+        *("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"),
+        *("CreateContainerConfigError", "CreateContainerError", "ImageInspectError", "SignatureValidationFailed"),
+    }
+)
+_FAILED = re.compile(
+    r"Evicted|Failed|NodeLost|NodeAffinity|NodeShutdown|Terminated|Shutdown|Preempting|DeadlineExceeded|OutOf\w+"
+    r"|UnexpectedAdmissionError|NodePorts|AdmissionRejected"
+)
+_WAITS = frozenset({*_PENDING, "CrashLoopBackOff", "RunContainerError", "PostStartHookError", "StartError"}) - {
+    "Pending",
+    "SchedulingGated",
+}
+_EXIT = re.compile(r"(ExitCode|Signal):(\d{1,9})\Z")
+
+
+def finish_pod(pod: Raw, containers: Collection[str], now: datetime) -> None:
+    """Turn the columns of a table into the fields that they were printed from.
+
+    READY and STATUS are made of many fields; only those that follow are set. A container is set only where the texts
+    name it (``containers``) and READY counts no other.
+    """
+    printed = pod.pop("x-printed", None)
+    if dig(pod, "metadata", "deletionTimestamp") == DELETED:
+        pod["metadata"]["deletionTimestamp"] = format_time(now)
+    if printed is None or dig(pod, "status", "phase") or dig(pod, "spec", "containers"):
+        return
+    word, (ready, total) = printed["status"], printed["ready"]
+    status = pod.setdefault("status", {})
+    inner = word.partition(":")[2] if word.startswith("Init:") else ""
+    if word == "Terminating":
+        pod["metadata"]["deletionTimestamp"] = format_time(now)
+        status["phase"] = "Running"
+    elif word in _PENDING or inner:
+        status["phase"] = "Pending"
+    elif _FAILED.fullmatch(word):
+        status["phase"], status["reason"] = "Failed", word
+    elif word in ("Completed", "Succeeded"):
+        status["phase"] = "Succeeded"
+    elif word in ("Error", "OOMKilled", "ContainerCannotRun") or _EXIT.match(word):
+        # A pod that is run again shows this between two instances, one that is not when it failed.
+        status["phase"] = "Running" if printed["restarts"] else "Failed"
+    else:
+        status["phase"] = "Unknown" if word == "Unknown" else "Running"
+    conditions = [{"type": "Ready", "status": "True" if word == "Running" and ready == total else "False"}]
+    if word == "Pending" and not dig(pod, "spec", "nodeName") and "nodeName" in (pod.get("spec") or {"nodeName": ""}):
+        conditions.append({"type": "PodScheduled", "status": "False"})
+    if word == "SchedulingGated":
+        conditions.append({"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"})
+    if not objects(pod, "status", "conditions"):
+        status["conditions"] = conditions
+    if inner or total != 1 or len(containers) != 1:
+        return
+    name = next(iter(containers))
+    state: Raw = {"name": name, "restartCount": printed["restarts"], "ready": ready == 1}
+    if word in _WAITS:
+        state["state"] = {"waiting": {"reason": word}}
+    elif word == "Running":
+        state["state"] = {"running": {}}
+        ago = parse_age(printed["last"])
+        if ago is not None:
+            state["state"] = {"running": {"startedAt": format_time(now - ago)}}
+    pod["spec"] = {**(pod.get("spec") or {}), "containers": [{"name": name}]}
+    status["containerStatuses"] = [state]

@@ -1,0 +1,295 @@
+"""Reads a pasted text: every block by its form."""
+
+from __future__ import annotations
+
+import re
+
+from kubetriage.cluster.text.ages import api_time
+from kubetriage.cluster.text.blocks import Block, blocks
+from kubetriage.cluster.text.commands import Command
+from kubetriage.cluster.text.describes import read_describe
+from kubetriage.cluster.text.documents import read_documents
+from kubetriage.cluster.text.event_rows import described_events, listed_events
+from kubetriage.cluster.text.found import Finds, FoundLog, FoundNodeLog, Unused
+from kubetriage.cluster.text.lines import dedent, read_lines
+from kubetriage.cluster.text.tables import kind_of_table, read_table
+from kubetriage.readers.logs.layers import is_etcd_line, is_journal_line, peel
+from kubetriage.values.patterns import lazy
+from kubetriage.values.resources import BY_PLURAL, find_resource
+
+_NOT_FOUND = lazy(r"Error from server \(NotFound\): ([\w.-]{1,200}) \"([^\"]{1,253})\" not found")
+_REFUSED = lazy(r"Error from server \((Forbidden|ServiceUnavailable|Timeout|InternalError|Unauthorized)\): (.{1,2000})")
+_FORBIDDEN_LIST = lazy(r"([\w.]{1,200}) is forbidden: User .{1,500} cannot list resource")
+_NO_LOG = lazy(
+    r"Error from server \(BadRequest\): (?:previous terminated )?container \"([^\"]{1,63})\" in pod \"([^\"]{1,253})\" "
+    r"(.{1,300})"
+)
+# What the kubelet answers where the runtime has removed the log.
+_NO_CONTENT = lazy(
+    r"(?:Error from server|error: |unable to retrieve container logs for |failed to try resolving symlinks)"
+)
+_NONE_FOUND = lazy(r"No resources found(?: in ([a-z0-9-]{1,63}) namespace)?\.?\s*\Z")
+_VERSION = lazy(r"Server Version: (?:version\.Info\{.{0,200}GitVersion:\")?(v\d+\.\d+[^\s\",]{0,60})")
+_PROSE_EVENT = lazy(r"\s*(?:Normal|Warning)\s{1,20}[A-Z]\w{1,100}\s")
+# podname container, podname/container, namespace/pod: what people name files of logs after.
+_FILE_STEM = lazy(r"(?:.*/)?([^/]{1,253}?)(?:[._-](previous|prev|current|last))?\.(?:log|txt)\Z")
+UNITS = (
+    "kubelet",
+    "containerd",
+    "crio",
+    "cri-o",
+    "docker",
+    "k3s",
+    "rke2-server",
+    "rke2-agent",
+    "k0scontroller",
+    "k0sworker",
+)
+
+
+def read_text(content: str, source: str) -> Finds:
+    """Read a text; what could not be used is named in the result."""
+    finds = Finds()
+    lines = read_lines(content)
+    found = blocks(lines)
+    weak: list[Block] = []
+    for block in found:
+        if not _read_block(block, finds, source):
+            weak.append(block)
+    _take_weak(weak, found, finds, source)
+    return finds
+
+
+def _read_block(block: Block, finds: Finds, source: str) -> bool:
+    """Read one block; return False when it is prose, or a log perhaps."""
+    command = block.command
+    asked = command.resources if command is not None and command.verb in ("describe", "get") else ()
+    namespace = command.namespace if command is not None else ""
+    if command is not None and command.tool == "date" and not finds.clock:
+        finds.clock = next((t for t in map(api_time, (r.strip() for r in block.rows)) if t), "")
+        return True
+    if (command is not None and command.verb == "version") or any(_VERSION.search(r) for r in block.rows[:6]):
+        match = next((m for m in map(_VERSION.search, block.rows) if m is not None), None)
+        finds.version = match[1] if match is not None else finds.version
+        return True
+    if block.kind == "answer":
+        return _read_answer(block, finds)
+    if block.kind == "table":
+        return _read_table(block, finds, namespace)
+    if block.kind == "describe":
+        if not read_describe(dedent(block.rows), asked, namespace, finds, block.first):
+            _not_used(block, finds, _describe_words(block, asked))
+        return True
+    if block.kind == "document":
+        if not read_documents(block.rows, finds, block.first):
+            words = "looks like YAML or JSON without an object of the API"
+            _not_used(block, finds, words)
+        return True
+    if block.kind == "journal":
+        _read_journal(block, finds, source)
+        return True
+    if block.kind == "log":
+        _read_log(block, finds, source)
+        return True
+    return _read_words(block, finds, namespace)
+
+
+def _not_used(block: Block, finds: Finds, words: str) -> None:
+    finds.unused.append(Unused(block.first, block.last, words))
+
+
+def _describe_words(block: Block, asked: tuple[str, ...]) -> str:
+    kind = (
+        asked[0]
+        if len(asked) == 1
+        else next((r.split(":", 1)[1].strip() for r in block.rows if r.strip().startswith("Kind:")), "")
+    )
+    return f"looks like kubectl describe {kind}".rstrip()
+
+
+def _read_words(block: Block, finds: Finds, namespace: str) -> bool:
+    """Take rows of events without a header, and times; the rest is prose."""
+    rows = [r for r in block.rows if _PROSE_EVENT.match(r)]
+    if rows:
+        finds.events += described_events(rows, "", namespace, "")
+        return True
+    return False
+
+
+def _read_answer(block: Block, finds: Finds) -> bool:
+    command = block.command
+    row = block.rows[0].strip()
+    none = _NONE_FOUND.match(row)
+    if none is not None:
+        if command is not None and command.verb in ("get", "describe") and not command.chosen:
+            _whole(command, none[1] or command.namespace, finds)
+        return True
+    missing = _NOT_FOUND.match(row)
+    if missing is not None:
+        resource = find_resource(missing[1])
+        if resource is not None:
+            finds.absent.append((resource.plural, command.namespace if command is not None else "", missing[2]))
+        return True
+    log = _NO_LOG.match(row)
+    if log is not None:
+        namespace = command.namespace if command is not None else ""
+        finds.no_logs.append((namespace, log[2], log[1], row.find("previous terminated") >= 0, row.partition("): ")[2]))
+        return True
+    refused = _REFUSED.match(row)
+    if refused is not None and (listed := _FORBIDDEN_LIST.match(refused[2])) is not None:
+        resource = find_resource(listed[1])
+        if resource is not None:
+            finds.refused.append((resource.plural, command.namespace if command is not None else "", refused[2]))
+    return True
+
+
+def _whole(command: Command, namespace: str, finds: Finds) -> None:
+    """Remember that a command listed all there is of its resources."""
+    for plural in command.resources:
+        resource = BY_PLURAL.get(plural)
+        if resource is None:
+            continue
+        if command.everywhere or not resource.namespaced:
+            finds.whole.append((plural, ""))
+        else:
+            finds.whole.append((plural, namespace or "?"))
+
+
+def _read_table(block: Block, finds: Finds, namespace: str) -> bool:
+    header, rows = block.rows[0], [r for r in block.rows[1:] if r.strip()]
+    plural = kind_of_table(header, rows)
+    command = block.command
+    if plural == "events":
+        events, _ = listed_events(header, rows, namespace)
+        finds.events += events
+        if command is not None and command.verb in ("get", "events") and not command.chosen and not _gaps(rows):
+            finds.whole.append(("events", "" if command.everywhere else command.namespace or "?"))
+        return True
+    if not plural and command is not None and len(command.resources) == 1:
+        plural = command.resources[0]
+    if plural not in BY_PLURAL and not plural.startswith("top"):
+        what = plural or (command.resources[0] if command is not None and command.resources else "")
+        _not_used(block, finds, f"looks like kubectl get {what}".rstrip() if what else "looks like a table of kubectl")
+        return True
+    read = read_table(plural, header, rows, namespace, finds, block.first)
+    if read < len([r for r in rows if r.strip() not in ("...", "…")]) - 2 and not read:
+        _not_used(block, finds, f"looks like kubectl get {plural}")
+    if command is not None and command.verb == "get" and not command.chosen and not _gaps(rows) and read:
+        # Kinds of which there is nothing are silent in the answer, so all that were asked for were listed.
+        _whole(command, command.namespace, finds)
+    return True
+
+
+def _gaps(rows: list[str]) -> bool:
+    return any(r.strip() in ("...", "…", "[...]", "<snip>", "[snip]") for r in rows)
+
+
+def _read_journal(block: Block, finds: Finds, source: str) -> None:
+    content = "\n".join(block.rows)
+    lines = [peel(row.lstrip()) for row in block.rows]
+    hosts = {line.host for line in lines if line.host}
+    command = block.command
+    unit = command.unit if command is not None else ""
+    where = (
+        f"journalctl -u {unit}"
+        if unit and unit != "kernel"
+        else "dmesg"
+        if unit == "kernel"
+        else block.heading or source
+    )
+    node = hosts.pop() if len(hosts) == 1 else ""
+    finds.node_logs.append(FoundNodeLog(node, where, content))
+    _embedded_etcd([line.body for line in lines], node, finds, block.first)
+
+
+def _embedded_etcd(bodies: list[str], node: str, finds: Finds, line: int) -> None:
+    """Take the lines of an etcd inside a machine's log (k3s, RKE2, k0s) as the log of etcd."""
+    own = [body for body in bodies if is_etcd_line(body)]
+    if own:
+        pod = f"etcd-{node}" if node else "etcd"
+        finds.logs.append(FoundLog(pod, "kube-system", "etcd", None, "\n".join(own) + "\n", line))
+
+
+def _read_log(block: Block, finds: Finds, source: str) -> None:
+    """Take a log with what is told of whose it is: the command, the heading, names in its own lines."""
+    content = "\n".join(block.rows).strip("\n") + "\n"
+    command = block.command
+    if _NO_CONTENT.match(content):
+        return
+    pod = container = namespace = ""
+    previous: bool | None = None
+    if command is not None and command.verb == "logs" and command.tool == "kubectl":
+        pod = command.names[0] if command.names and command.resources == ("pods",) else ""
+        container, namespace, previous = command.container, command.namespace, command.previous
+        if command.names and not pod:
+            content = content if content.strip() else ""
+    elif block.heading:
+        namespace, pod, container, previous = _from_file_name(block.heading)
+    by_name: dict[tuple[str, str], list[str]] = {}
+    from kubetriage.readers.logs.layers import peel_rows
+
+    peeled = peel_rows(block.rows)
+    for row, line in zip(block.rows, peeled, strict=True):
+        if line.pod:
+            by_name.setdefault((line.pod, line.container), []).append(row)
+    if by_name and not container:
+        for (its_pod, its_container), rows in by_name.items():
+            finds.logs.append(
+                FoundLog(its_pod, namespace, its_container, previous, "\n".join(rows) + "\n", block.first)
+            )
+        return
+    if not pod and sum(1 for line in peeled if is_etcd_line(line.body)) * 2 > len(peeled):
+        host = next((line.host for line in peeled if line.host), "")
+        finds.logs.append(
+            FoundLog(f"etcd-{host}" if host else "etcd", "kube-system", "etcd", None, content, block.first)
+        )
+        return
+    if not pod and (_is_machine(block, source) or sum(map(is_journal_line, block.rows)) * 2 > len(block.rows)):
+        _read_journal(block, finds, source)
+        return
+    if content.strip():
+        finds.logs.append(FoundLog(pod, namespace, container, previous, content, block.first))
+
+
+def _is_machine(block: Block, source: str) -> bool:
+    """Tell whether a log is of a machine's unit by the name of the file that holds it."""
+    name = (block.heading or source).rpartition("/")[2].lower()
+    return any(name.startswith(unit) for unit in UNITS) or name.startswith(
+        ("messages", "syslog", "dmesg", "kern", "journal")
+    )
+
+
+def _from_file_name(heading: str) -> tuple[str, str, str, bool | None]:
+    """Return namespace, pod, container and previous that the name of a file tells, as far as it does."""
+    parts = [p for p in re.split(r"[\\/]", heading) if p]
+    match = _FILE_STEM.match(parts[-1]) if parts else None
+    if match is None:
+        return "", "", "", None
+    previous = {"previous": True, "prev": True, "last": True, "current": False}.get(match[2] or "")
+    known = re.fullmatch(r"([a-z0-9.-]+)_([a-z0-9-]+)_([a-z0-9-]+?)(?:-[0-9a-f]{64})?", match[1])
+    if known is not None:
+        # /var/log/containers: POD_NAMESPACE_CONTAINER-ID.log
+        return known[2], known[1], known[3], previous
+    if (
+        len(parts) > 2
+        and (place := re.fullmatch(r"([a-z0-9-]+)_([a-z0-9.-]+)_[0-9a-f-]{32,36}", parts[-3])) is not None
+    ):
+        # /var/log/pods: NAMESPACE_POD_UID/CONTAINER/0.log
+        return place[1], place[2], parts[-2], previous
+    if len(parts) > 1:
+        return "", parts[-2], match[1], previous
+    return "", match[1], "", previous
+
+
+def _take_weak(weak: list[Block], found: list[Block], finds: Finds, source: str) -> None:
+    """Take words for a log where nothing says otherwise: all of the text, or what stands in a fence."""
+    if finds.logs or finds.node_logs:
+        return
+    fenced = [block for block in weak if block.fenced]
+    finds.guessed = not (finds.objects or finds.events or finds.whole or finds.absent)
+    for block in fenced or (weak if len(weak) == len(found) else []):
+        content = "\n".join(block.rows).strip("\n") + "\n"
+        if _is_machine(block, source):
+            finds.node_logs.append(FoundNodeLog("", source.rpartition("/")[2], content))
+        else:
+            finds.logs.append(FoundLog("", "", "", None, content, block.first))
