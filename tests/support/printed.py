@@ -20,7 +20,7 @@ from kubetriage.values.times import format_time, parse_time
 from support.fake_api import FakeApi
 
 KUBECTL = shutil.which("kubectl")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z")
 _ROUTES = ("httproutes", "gateways")
 
 
@@ -32,8 +32,9 @@ def moved(capture: Path, into: Path, now: datetime) -> Path:
     by = timedelta(seconds=int((now - recorded).total_seconds()))
 
     def later(match: re.Match[str]) -> str:
-        found = parse_time(match[0])
-        return format_time(found + by) if found is not None else match[0]
+        found = parse_time(f"{match[1]}Z")
+        # kubectl parses a MicroTime only with its six digits.
+        return format_time(found + by).replace("Z", f"{match[2] or ''}Z") if found is not None else match[0]
 
     for file in into.rglob("*"):
         if file.is_file() and file.suffix in (".json", ""):
@@ -44,32 +45,30 @@ def moved(capture: Path, into: Path, now: datetime) -> Path:
     return into
 
 
+# The fake server prints no tables, so only what kubectl prints itself is asked for.
 def commands(capture: Path, truth: dict[str, Any]) -> list[list[str]]:
     """Return what a colleague would run and paste, after what was asked."""
     namespace = truth.get("namespace") or "default"
     kind, _, name = (truth.get("target") or "").partition("/")
     here = ["-n", namespace]
     if truth["command"] in ("node-triage", "plane-trace"):
-        nodes = [["get", "nodes", "-o", "wide"], ["describe", "nodes"], ["get", "leases", "-n", "kube-node-lease"]]
-        pods = [["get", "pods", "-A", "-o", "wide"], ["get", "events", "-A"]]
+        nodes = [["describe", "nodes"]]
+        pods = [["describe", "pods", "-A"], ["events", "-A"]]
         return [["version"], *nodes, *pods]
     if truth["command"] == "svc-trace":
-        kinds = "pods,svc,endpoints,endpointslices,ingress,networkpolicy"
         return [
-            ["get", kinds, "-o", "wide", *here],
-            ["get", "pods", "--show-labels", *here],
             ["describe", "pods", *here],
             ["describe", "svc", *here],
             ["describe", "ingress", *here],
             ["describe", "networkpolicy", *here],
             ["describe", "endpointslices", *here],
-            ["get", "ingressclass"],
-            ["get", "secrets", *here],
+            ["describe", "ingressclass"],
             ["describe", "secrets", *here],
+            ["describe", "deployments", *here],
             *([["describe", kind, *here] for kind in _ROUTES if (capture / namespace / f"{kind}.json").exists()]),
-            ["get", "events", *here],
+            ["events", *here],
         ]
-    asked = [["get", "pods", "-o", "wide", *here]]
+    asked: list[list[str]] = []
     if kind != "pod":
         asked += [["describe", kind, name, *here], ["describe", "rs", *here], ["describe", "pods", *here]]
     else:
@@ -79,7 +78,7 @@ def commands(capture: Path, truth: dict[str, Any]) -> list[list[str]]:
             ["logs", pod, "-c", container, "--tail=400", *here],
             ["logs", pod, "-c", container, "--tail=400", "--previous", *here],
         ]
-    return [*asked, ["get", "events", *here]]
+    return [*asked, ["events", *here]]
 
 
 def _containers(capture: Path, namespace: str, name: str) -> list[tuple[str, str]]:

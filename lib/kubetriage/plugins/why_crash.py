@@ -27,6 +27,7 @@ from kubetriage.rules.crash.manual_path import manual_path_of_controller, manual
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, name_of, namespace_of, uid_of
 from kubetriage.values.resources import BY_PLURAL
+from kubetriage.values.selectors import selector_text
 
 EVENTS_PER_POD_AT_MOST = 5
 """With more pods in need of a look in one namespace, its events are read in one list."""
@@ -179,14 +180,20 @@ def _diagnose_controller(snapshot: Snapshot, request: Request, target: Target, o
     findings = evaluation.diagnose_controller(case)
     if findings or not pods:
         names = {uid_of(o): f"{k.lower()}/{name_of(o)}" for k, o in case.family}
+        gaps = not_seen(snapshot, _controller_needs(snapshot, request, target, obj), names, reads_objects)
+        listing = snapshot.list("pods", request.namespace, selector_text(obj))
+        hidden = not pods and (not listing.complete or (listing.presumed and bool(snapshot.forms(obj))))
+        if hidden:
+            # No pods among what was read does not say that it has none.
+            gaps = tuple(replace(gap, decides=True) for gap in gaps)
         ready = dig(obj, "status", "readyReplicas")
         desired = dig(obj, "spec", "replicas")
         yield Diagnosis(
             command=PLUGIN.name,
             target=case.ref,
-            summary=findings[0].message if findings else why_no_pods(kind, obj),
+            summary=findings[0].message if findings else _hidden(case) if hidden else why_no_pods(kind, obj),
             findings=findings,
-            not_seen=not_seen(snapshot, _controller_needs(snapshot, request, target, obj), names, reads_objects),
+            not_seen=gaps,
             header=(("", kind), ("pods", str(len(pods))))
             + ((("ready", f"{ready or 0}/{desired}"),) if isinstance(desired, int) else ()),
             manual=manual_path_of_controller(case, findings),
@@ -199,6 +206,13 @@ def _diagnose_controller(snapshot: Snapshot, request: Request, target: Target, o
             yield diagnosis
     if pods and not findings and not any(evaluation.needs_full_look(snapshot, p) for p in pods) and len(pods) > 1:
         yield Diagnosis(PLUGIN.name, case.ref, f"Nothing to report: all {len(pods)} pods are ready.")
+
+
+def _hidden(case: ControllerCase) -> str:
+    """Say that nobody knows how the pods of a controller are, and what its own status tells of them."""
+    wanted, ready = dig(case.raw, "spec", "replicas"), dig(case.raw, "status", "readyReplicas") or 0
+    short = f" {ready} of {wanted} are ready by its status." if isinstance(wanted, int) and wanted > ready else ""
+    return f"The pods of {case.kind.lower()}/{case.ref.name} were not seen.{short}"
 
 
 PLUGIN = Plugin(

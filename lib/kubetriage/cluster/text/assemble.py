@@ -10,6 +10,7 @@ from typing import Any
 
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.text.clock import clock_of
+from kubetriage.cluster.text.event_words import tell
 from kubetriage.cluster.text.found import Finds, Found, FoundEvent, FoundLog, Raw, Unused
 from kubetriage.cluster.text.printed_pods import finish_pod
 from kubetriage.needs import Body, Failure, Get, List, Log, Why
@@ -25,9 +26,6 @@ NO_CONTAINER = "CONTAINER"
 """Stand for names that a text does not tell; kubectl's own help writes them so."""
 _CREATED_POD = re.compile(r"Created pod: ([a-z0-9][a-z0-9.-]{0,252})")
 _SCALED = re.compile(r"Scaled (?:up|down) replica set ([a-z0-9][a-z0-9.-]{0,252})")
-_START_REASON = re.compile(r"Create|Run|Start|PreCreate|PreStart|PostStart")
-"""Reasons of a waiting container whose message is that of the event ``Failed`` (kuberuntime_container.go)."""
-_REASON_ALONE = re.compile(r"[A-Z]\w{1,60}")
 _GROUPED = ("ReplicaSet", "StatefulSet", "DaemonSet", "Job", "ReplicationController")
 
 _Key = tuple[str, str, str]
@@ -91,7 +89,7 @@ class _Assembly:
         for f in self.finds:
             for event in f.events:
                 self._place(event)
-                self._tell_waiting(event)
+                tell(event, self.objects)
         for key, obj in self.objects.items():
             self._add(key, obj)
         self._lists()
@@ -288,22 +286,6 @@ class _Assembly:
         if pod and isinstance(entry, dict) and "targetRef" not in entry:
             uid = self._uid("Pod", namespace, pod)
             entry["targetRef"] = {"kind": "Pod", "name": pod, "namespace": namespace, "uid": uid}
-
-    def _tell_waiting(self, event: FoundEvent) -> None:
-        """Give a waiting container the kubelet's words, which describe prints as an event and not with the state."""
-        if event.kind != "Pod" or event.reason != "Failed" or not event.message.startswith("Error: "):
-            return
-        words = event.message.removeprefix("Error: ")
-        obj = self.objects.get(("pods", event.namespace, event.name), {})
-        name = event.container_path.partition("{")[2].rstrip("}")
-        for part in ("containerStatuses", "initContainerStatuses"):
-            for status in objects(obj, "status", part):
-                waiting = dig(status, "state", "waiting")
-                if text(status, "name") != name or not isinstance(waiting, dict):
-                    continue
-                if _START_REASON.match(text(waiting, "reason")) and not _REASON_ALONE.fullmatch(words):
-                    # Events stand in the order of their age, so the newest words stay.
-                    waiting["message"] = words
 
     def _add(self, key: _Key, obj: Raw) -> None:
         resource, place, name = key

@@ -218,7 +218,11 @@ def _beside(kind: str, root: Entry, obj: Raw, finds: Finds, namespace: str, line
             finds.objects.append(Found("replicasets", made, Form("kubectl describe deployment", shows=shows), line))
     elif kind == "Service" and obj["spec"].get("type") != "ExternalName":
         rows = services.service_endpoints(root)
-        if rows:
+        # Older kubectls read the old Endpoints here, which nobody writes for slices made by hand.
+        old = root.get("Internal Traffic Policy") is None
+        none = any(e.key == "Endpoints" and e.value == "<none>" for e in root.below)
+        by_hand = old and none and not obj["spec"].get("selector")
+        if rows and not by_hand:
             made = services.endpoints_of(rows)
             made["metadata"] = {"name": name, "namespace": namespace}
             shown = ("subsets.addresses", "subsets.ports") if all(whole for _, _, whole in rows) else ("subsets.ports",)

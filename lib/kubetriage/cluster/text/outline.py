@@ -23,6 +23,8 @@ class Entry:
     value: str
     indent: int
     raw: str
+    column: int = 0
+    """Where the value begins on its line; 0 without one."""
     more: list[str] = field(default_factory=list)
     """Further lines of the value, which stand in its column."""
     below: list[Entry] = field(default_factory=list)
@@ -75,8 +77,7 @@ def outline(rows: Sequence[str]) -> Entry:
             continue
         indent = len(row) - len(row.lstrip(" "))
         last = path[-1]
-        column = _value_column(last)
-        if column and indent >= column - 1 and indent > last.indent + 1 and not (_is_deeper_key(row, last)):
+        if last.column and indent >= last.column - 1 and indent > last.indent + 1:
             last.more.append(stripped)
             continue
         while path[-1].indent >= indent:
@@ -87,7 +88,10 @@ def outline(rows: Sequence[str]) -> Entry:
             last.value += " " + stripped
             path = [*path, last] if path[-1] is not last else path
             continue
-        entry = Entry(match[1] if match else "", (match[2] or "").strip() if match else stripped, indent, stripped)
+        entry = Entry("", stripped, indent, stripped)
+        if match is not None:
+            column = indent + match.start(2) if match[2] else 0
+            entry = Entry(match[1], (match[2] or "").strip(), indent, stripped, column)
         path[-1].below.append(entry)
         path.append(entry)
         if entry.key in VERBATIM and not entry.value:
@@ -95,19 +99,6 @@ def outline(rows: Sequence[str]) -> Entry:
         elif entry.key == "Message":
             at = _message(rows, at, entry)
     return root
-
-
-def _value_column(entry: Entry) -> int:
-    """Return where the value of an entry begins on its line; 0 where it has none."""
-    if not entry.value or not entry.key:
-        return 0
-    return entry.indent + entry.raw.index(entry.value, len(entry.key))
-
-
-def _is_deeper_key(row: str, last: Entry) -> bool:
-    """Tell whether a line far to the right is a key of its own rather than more of the value before it."""
-    del row, last
-    return False
 
 
 def _verbatim(rows: Sequence[str], at: int, entry: Entry) -> int:

@@ -39,6 +39,10 @@ def finish_pod(pod: Raw, containers: Collection[str], now: datetime) -> None:
     printed = pod.pop("x-printed", None)
     if dig(pod, "metadata", "deletionTimestamp") == DELETED:
         pod["metadata"]["deletionTimestamp"] = format_time(now)
+    if printed is not None and printed["status"] == "SchedulingGated":
+        for row in objects(pod, "status", "conditions"):
+            if row.get("type") == "PodScheduled" and isinstance(row, dict):
+                row.setdefault("reason", "SchedulingGated")
     if printed is None or dig(pod, "status", "phase") or dig(pod, "spec", "containers"):
         return
     word, (ready, total) = printed["status"], printed["ready"]

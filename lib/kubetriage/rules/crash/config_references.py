@@ -286,7 +286,15 @@ def _words(case: Case) -> Iterator[_Words]:
         for match in _NOT_FOUND.finditer(event.message):
             yield _Words(_PLURAL[match["kind"]], match["name"], "", "", volume["volume"], (event.evidence(),))
         for match in _NO_VOLUME_KEY.finditer(event.message):
-            yield _Words(_PLURAL[match["kind"]], "", match["key"], "", volume["volume"], (event.evidence(),))
+            resource = _PLURAL[match["kind"]]
+            name = _only_source(case.pod, volume["volume"], resource)
+            yield _Words(resource, name, match["key"], "", volume["volume"], (event.evidence(),))
+
+
+def _only_source(pod: Pod, volume: str, resource: str) -> str:
+    """Return the one object of a resource that a volume is made of; empty when there are several."""
+    names = {r.name for r in references(pod) if r.volume == volume and r.resource == resource}
+    return names.pop() if len(names) == 1 else ""
 
 
 def _merged(found: Iterable[Broken]) -> tuple[Broken, ...]:

@@ -143,7 +143,7 @@ def _told_by_events(case: Case, container: Container, end: Termination) -> Attri
             happened_in(p.event, end.started, end.finished) for p in probe_events(case, container, kind)
         )
         if killer is Killer.POST_START:
-            fits = dig(container.spec, "lifecycle", "postStart") is not None and _is_kill_code(end)
+            fits = _may_have_hook(case, container) and _is_kill_code(end)
         else:
             fits = probe is not None and end.lifetime is not None and probe.fits(end.lifetime, end.exit_code, told=True)
         allowed = (
@@ -168,6 +168,13 @@ def _told_by_events(case: Case, container: Container, end: Termination) -> Attri
             event=event,
         )
     return None
+
+
+def _may_have_hook(case: Case, container: Container) -> bool:
+    """Tell whether the container has a postStart hook; where the spec's form hides hooks, that it may have one."""
+    if dig(container.spec, "lifecycle", "postStart") is not None:
+        return True
+    return not case.snapshot.covers(case.pod.raw, f"spec.{container.spec_list}.lifecycle")
 
 
 def _failed_by_itself(case: Case, container: Container, end: Termination) -> bool:

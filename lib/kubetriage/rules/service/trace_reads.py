@@ -47,9 +47,13 @@ def service_needs(world: World, namespace: str, name: str, options: Options) -> 
     """Say what to read about one Service that the user asked about, or that something on the way leads to."""
     snapshot = world.snapshot
     yield Get("services", namespace, name)
-    yield List("endpointslices", namespace, f"{eps.SERVICE_NAME_LABEL}={name}")
-    yield List("networkpolicies", namespace)
     backend = Backend(world, namespace, name)
+    legacy = snapshot.get("endpoints", namespace, name)
+    # What people print shows the endpoints in the old form; they are the same.
+    printed = legacy.found and bool(snapshot.forms(legacy.obj))
+    if not (printed or (backend.lookup.found and backend.is_external)):
+        yield List("endpointslices", namespace, f"{eps.SERVICE_NAME_LABEL}={name}")
+    yield List("networkpolicies", namespace)
     if backend.lookup.absent:
         yield List("services", namespace)
         return
