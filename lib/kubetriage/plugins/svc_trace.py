@@ -313,18 +313,37 @@ def _scan(world: World, request: Request, options: Options) -> Answer:
     listing = world.listing("services", request.namespace)
     if not listing.complete and not listing.items:
         return Answer((), (list_error("services", listing.why),))
-    gaps = not_seen(world.snapshot, [n for n in _scan_needs(world, request) if isinstance(n, List)], {}, reads_objects)
+    lists = [n for n in _scan_needs(world, request) if isinstance(n, List)]
+    gaps = not_seen(world.snapshot, _present(world, lists), {}, reads_objects)
     shown: list[Diagnosis] = []
     checked = 0
+    dark: dict[str, list[str]] = {}
     for trace, hops in _scan_traces(world, request, options):
         checked += 1
         verdict = judge(trace)
+        for row in verdict.rows:
+            if row.state == "not seen" and not any(g.why and g.why in row.evidence for g in gaps):
+                dark.setdefault(row.evidence, []).append(row.object)
         if hops:
             # What is below an entrance stands under its Services.
             verdict = replace(verdict, faults=tuple(f for f in verdict.faults if f.place.hop in hops))
         if request.show_all or any(f.severity is not Severity.NOTE for f in verdict.faults):
             shown.append(diagnosis(trace, gaps, verdict))
-    return Answer(tuple(shown), checked=checked)
+    unseen = (NotSeen(_several(names), why, decides=True) for why, names in dark.items())
+    return Answer(tuple(shown), checked=checked, not_seen=(*gaps, *unseen))
+
+
+def _several(names: list[str]) -> str:
+    """Write the objects of a hop that was not seen, the first few by name."""
+    known = list(dict.fromkeys(names))
+    return ", ".join(known[:3]) + (f" and {len(known) - 3} more" if known[3:] else "")
+
+
+def _present(world: World, needs: list[List]) -> list[List]:
+    """Leave out the lists of the Gateway API that a dump without one of its objects hardly lacks."""
+    if world.snapshot.source == "cluster" or any(world.listing(p).items for p in (*ROUTE_KINDS, "gateways")):
+        return needs
+    return [n for n in needs if BY_PLURAL[n.resource].group != GROUP]
 
 
 def _scan_traces(world: World, request: Request, options: Options) -> Iterator[tuple[Trace, tuple[str, ...]]]:

@@ -99,6 +99,7 @@ RESOURCES: tuple[Resource, ...] = (
     ),
     Resource("clusternetworkpolicies", "ClusterNetworkPolicy", "policy.networking.k8s.io", ("v1alpha2",), False),
     Resource("globalnetworkpolicies", "GlobalNetworkPolicy", "crd.projectcalico.org", ("v1",), False),
+    Resource("networkpolicies.crd.projectcalico.org", "NetworkPolicy", "crd.projectcalico.org", ("v1",)),
     Resource("ciliumnetworkpolicies", "CiliumNetworkPolicy", "cilium.io", ("v2",), short=("cnp",)),
     Resource(
         "ciliumclusterwidenetworkpolicies", "CiliumClusterwideNetworkPolicy", "cilium.io", ("v2",), False, ("ccnp",)

@@ -139,7 +139,7 @@ def pods_fault(code: str, backend: Backend, head: str, chosen: Iterable[Trouble]
 
 def _short_cause(trouble: Trouble) -> str:
     """Say the cause in the words of the row; where the crash rules have no name for it, what the pod's status says."""
-    if trouble.cause and trouble.cause != "Unknown":
+    if trouble.cause not in ("", "Unknown", "ReadinessGateNotReady"):
         return trouble.cause
     pod = trouble.pods[0]
     return str(pod.condition("Ready").get("message") or "").rstrip(".") or pod.status_text()

@@ -9,17 +9,8 @@ from kubetriage.readers.pods import Pod
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.network_policies import Admission, Peer, admission, isolating, pod_peer
-from kubetriage.values.fields import Obj, name_of, namespace_of
-
-OTHER_POLICY_APIS = {
-    "adminnetworkpolicies": "AdminNetworkPolicy",
-    "baselineadminnetworkpolicies": "BaselineAdminNetworkPolicy",
-    "clusternetworkpolicies": "ClusterNetworkPolicy",
-    "globalnetworkpolicies": "GlobalNetworkPolicy",
-    "ciliumnetworkpolicies": "CiliumNetworkPolicy",
-    "ciliumclusterwidenetworkpolicies": "CiliumClusterwideNetworkPolicy",
-}
-"""Policy APIs that this command lists and does not evaluate."""
+from kubetriage.rules.service.other_policies import other_policies
+from kubetriage.values.fields import Obj, name_of
 
 
 @dataclass(frozen=True)
@@ -65,13 +56,8 @@ def isolated(backend: Backend) -> tuple[str, ...]:
 
 
 def others(backend: Backend) -> tuple[str, ...]:
-    """Return the policies of other APIs that were seen and may apply (``CiliumNetworkPolicy/deny``)."""
-    found = []
-    for plural, kind in OTHER_POLICY_APIS.items():
-        for raw in backend.world.listing(plural).items:
-            if namespace_of(raw) in ("", backend.namespace):
-                found.append(f"{kind}/{name_of(raw)}")
-    return tuple(found)
+    """Return the policies of other APIs that were seen and may rule what comes in (``CiliumNetworkPolicy/deny``)."""
+    return tuple(p.shown for p in other_policies(backend) if p.ingress)
 
 
 def peer_of(backend: Backend, pod: Pod) -> Peer:

@@ -10,6 +10,7 @@ from kubetriage.rules.crash import evaluation
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.api_discovery import DISCOVERY, served_group, serves, traffic_kinds
 from kubetriage.rules.service.case import Options, Trace
+from kubetriage.rules.service.certificate_issuance import CHAIN, certificate_for, is_issued
 from kubetriage.rules.service.client_policies import DNS_NAMESPACE
 from kubetriage.rules.service.cluster_view import WORKLOADS, Backend, World, template_labels
 from kubetriage.rules.service.custom_entrances import ROUTER_PLURALS, CustomEntrance, kind_need
@@ -28,12 +29,12 @@ from kubetriage.rules.service.load_balancer_state import (
 from kubetriage.rules.service.mesh_authorization import AUTHORIZATION, policies_on
 from kubetriage.rules.service.mesh_gateways import MESH_GATEWAYS, MeshGateway, mesh_gateways_of
 from kubetriage.rules.service.mesh_policies import in_mesh
+from kubetriage.rules.service.other_policies import OTHER_POLICY_APIS
 from kubetriage.rules.service.pod_health import PODS_LOOKED_AT, representatives
 from kubetriage.rules.service.pod_listeners import pod_numbers, service_proxy, vouched
-from kubetriage.rules.service.policies_around_pods import OTHER_POLICY_APIS
 from kubetriage.rules.service.proxy_protocol import config_map_of, controllers_of
 from kubetriage.rules.service.selector_edits import selects
-from kubetriage.rules.service.tls_secrets import SecretUse
+from kubetriage.rules.service.tls_secrets import SOON, SecretUse
 from kubetriage.rules.shapes import lean_node, without_managed_fields
 from kubetriage.rules.workloads import owner_needs
 from kubetriage.snapshot import Snapshot
@@ -222,8 +223,16 @@ def entrance_needs(world: World, entrance: Entrance, options: Options, *, alone:
 
 
 def secret_needs(use: SecretUse) -> Iterator[Need]:
-    """Ask for a TLS Secret; where it is missing, for those that may be meant."""
+    """Ask for a TLS Secret; where it is missing or outlived, for those that may be meant, and for its issuance."""
     yield Get("secrets", use.ref.namespace, use.ref.name)
+    snapshot, leaf = use.world.snapshot, use.leaf
+    troubled = use.lookup.absent or (leaf is not None and leaf.not_after - snapshot.now < SOON)
+    if troubled and serves(snapshot, "certificates"):
+        yield List("certificates", use.ref.namespace)
+        certificate = certificate_for(use.world, use.ref.namespace, use.ref.name)
+        if certificate and not is_issued(certificate):
+            for plural in CHAIN:
+                yield List(plural, use.ref.namespace)
     if use.lookup.absent:
         yield List("secrets", use.ref.namespace, fields="type=kubernetes.io/tls")
         yield List("secrets", "", fields=f"metadata.name={use.ref.name}")

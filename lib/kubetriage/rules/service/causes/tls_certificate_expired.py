@@ -12,8 +12,9 @@ Source: RFC 5280 4.1.2.5.
 
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence, Fix
+from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.certificate_issuance import issuance
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.values.times import format_time, human_duration
 
@@ -30,19 +31,29 @@ def check(trace: Trace) -> Iterator[Fault]:
             which = "certificate" if i == 0 else f"intermediate certificate {certificate.subject}"
             ago = human_duration(trace.now - certificate.not_after)
             hosts = ", ".join(use.hosts[:3]) or "all hosts"
+            chain = issuance(trace.world, use.ref.namespace, use.ref.name) if i == 0 else None
+            told = chain.words if chain is not None else ""
             yield fault(
                 CODE,
                 use.place,
-                f"The {which} of {use.name} for {hosts} expired {ago} ago, on {format_time(certificate.not_after)}.",
+                f"The {which} of {use.name} for {hosts} expired {ago} ago, on {format_time(certificate.not_after)}."
+                f"{told}",
                 evidence=[
                     Evidence(
                         "config",
                         f"{use.name} tls.crt[{i}] notAfter",
                         f"{format_time(certificate.not_after)} ({certificate.subject or 'no subject'})",
+                    ),
+                    *(chain.evidence if chain is not None else ()),
+                ],
+                fix=[
+                    chain.fix
+                    if chain is not None
+                    else Fix(
+                        f"Renew the certificate in {use.name} of namespace {use.ref.namespace}", actor=Actor.MANIFEST
                     )
                 ],
-                fix=[Fix(f"Renew the certificate in {use.name} of namespace {use.ref.namespace}")],
-                verify=(use.get_command,),
+                verify=(*((chain.verify,) if chain is not None else ()), use.get_command),
                 short=f"{use.name}: expired {ago} ago ({format_time(certificate.not_after)})",
             )
             break

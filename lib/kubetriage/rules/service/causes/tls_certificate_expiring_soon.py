@@ -12,8 +12,9 @@ Source: RFC 5280 4.1.2.5; cert-manager renews at two thirds of the lifetime.
 
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence, Fix, Severity
+from kubetriage.model import Actor, Evidence, Fix, Severity
 from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.certificate_issuance import issuance
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.tls_secrets import LONG_LIVED, SOON
 from kubetriage.values.times import format_time, human_duration
@@ -31,14 +32,23 @@ def check(trace: Trace) -> Iterator[Fault]:
         life = leaf.not_after - leaf.not_before
         if left > (SOON if life >= LONG_LIVED else life / 5):
             continue
+        chain = issuance(trace.world, use.ref.namespace, use.ref.name)
+        told = chain.words if chain is not None else ""
         yield fault(
             CODE,
             use.place,
-            f"The certificate of {use.name} ends in {human_duration(left)}, on {format_time(leaf.not_after)}.",
+            f"The certificate of {use.name} ends in {human_duration(left)}, on {format_time(leaf.not_after)}.{told}",
             severity=Severity.WARNING,
             urgent=False,
-            evidence=[Evidence("config", f"{use.name} tls.crt notAfter", format_time(leaf.not_after))],
-            fix=[Fix(f"Renew the certificate in {use.name} of namespace {use.ref.namespace}")],
+            evidence=[
+                Evidence("config", f"{use.name} tls.crt notAfter", format_time(leaf.not_after)),
+                *(chain.evidence if chain is not None else ()),
+            ],
+            fix=[
+                chain.fix
+                if chain is not None
+                else Fix(f"Renew the certificate in {use.name} of namespace {use.ref.namespace}", actor=Actor.MANIFEST)
+            ],
             verify=(use.get_command,),
             short=f"{use.name}: ends in {human_duration(left)}",
         )

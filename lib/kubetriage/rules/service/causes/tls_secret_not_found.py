@@ -7,7 +7,11 @@ Told by: ``secretName`` (or ``certificateRefs``) against the Secrets of the name
 Secret of nearly that name, or of that name in another namespace, is offered. A Secret that may not be read is not
 seen, never absent.
 
-Fix: create the Secret there, or name the right one; cert-manager creates it when its Certificate becomes Ready.
+Where a Certificate of cert-manager is to fill it, the deepest object that is not done says why: Certificate,
+CertificateRequest, Order, Challenge.
+
+Fix: create the Secret there, or name the right one; cert-manager creates it when its Certificate becomes Ready, so
+repair what its Challenge names.
 
 Source: networking.k8s.io/v1 IngressTLS.secretName: a Secret in the Ingress's own namespace.
 """
@@ -16,7 +20,9 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Fix
 from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.certificate_issuance import issuance
 from kubetriage.rules.service.hop_faults import Fault, fault
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import name_of, namespace_of, text
 from kubetriage.values.nearest import nearest
 
@@ -38,21 +44,29 @@ def check(trace: Trace) -> Iterator[Fault]:
             hint = f" Nearest there: secret/{near}."
         elif elsewhere:
             hint = f" Namespace {', '.join(elsewhere[:3])} has one of that name, which does not count here."
+        chain = issuance(trace.world, namespace, name)
         user = f"{use.user.kind.lower()}/{use.user.name}"
         yield fault(
             CODE,
             use.place,
-            f"{user} takes its certificate from secret/{name}, which does not exist in namespace {namespace}.{hint}",
+            f"{user} takes its certificate from secret/{name}, which does not exist in namespace {namespace}."
+            f"{chain.words if chain is not None else hint}",
             confidence=Confidence.LIKELY if use.lookup.presumed else Confidence.CONFIRMED,
             evidence=[
                 Evidence("spec", f"{user} {use.at}", name),
                 Evidence("status", f"secrets in {namespace}", use.lookup.why or "not among them"),
+                *(chain.evidence if chain is not None else ()),
             ],
             fix=[
-                Fix(f"Set {use.at} of {user} to {near}")
+                chain.fix
+                if chain is not None
+                else Fix(f"Set {use.at} of {user} to {near}")
                 if near
                 else Fix(f"Create it: kubectl -n {namespace} create secret tls {name} --cert=tls.crt --key=tls.key")
             ],
-            verify=(f"kubectl -n {namespace} get secret {name}",),
+            verify=(
+                *((chain.verify,) if chain is not None else ()),
+                kubectl("get", "secret", name, namespace=namespace),
+            ),
             short=f"secret/{name} does not exist" + (f"; nearest: secret/{near}" if near else ""),
         )

@@ -1,0 +1,117 @@
+"""Why cert-manager has not issued the certificate of a Secret: Certificate, CertificateRequest, Order, Challenge."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from kubetriage.data import table
+from kubetriage.model import Actor, Evidence, Fix, Ref
+from kubetriage.rules.service.cluster_view import World
+from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import Obj, condition, name_of, namespace_of, objects, text, uid_of
+
+CHAIN = ("certificaterequests", "orders", "challenges")
+_KINDS = {"certificates": "Certificate", "certificaterequests": "CertificateRequest", "orders": "Order"}
+_OPEN = ("pending", "processing", "invalid", "errored", "expired", "ready", "")
+
+
+@dataclass(frozen=True)
+class Issuance:
+    """How far a certificate has come."""
+
+    certificate: Ref
+    words: str
+    """What the deepest object that is not done says."""
+    evidence: tuple[Evidence, ...]
+    fix: Fix
+    verify: str
+
+
+def certificate_for(world: World, namespace: str, secret: str) -> Obj:
+    """Return the Certificate that fills a Secret, or an empty object."""
+    for raw in world.listing("certificates", namespace).items:
+        if text(raw, "spec", "secretName") == secret:
+            return raw
+    return {}
+
+
+def is_issued(certificate: Obj) -> bool:
+    """Tell whether a Certificate is Ready."""
+    return text(condition(certificate, "Ready"), "status") == "True"
+
+
+def issuance(world: World, namespace: str, secret: str) -> Issuance | None:
+    """Return why the Certificate of a Secret is not issued; None where there is none, or it is."""
+    certificate = certificate_for(world, namespace, secret)
+    if not certificate or is_issued(certificate):
+        return None
+    ref = Ref("Certificate", namespace, name_of(certificate), uid_of(certificate))
+    ready = condition(certificate, "Ready")
+    said = text(ready, "message") or text(ready, "reason") or "it has no condition Ready yet"
+    proof = [Evidence("status", f"certificate/{ref.name} Ready", f"{text(ready, 'status') or '<none>'}: {said}")]
+    last, owner = ("certificate", ref.name), certificate
+    for plural in CHAIN:
+        child = _newest_of(world, namespace, plural, owner)
+        if not child:
+            break
+        owner = child
+        kind = plural.removesuffix("s")
+        found = _state(child)
+        if found:
+            last, said = (kind, name_of(child)), found
+            proof.append(Evidence("status", f"{kind}/{name_of(child)} status", found))
+    shown = f"{last[0]}/{last[1]}"
+    words = f" cert-manager has not issued it: {shown} says {said.strip().rstrip('.')}."
+    known = _advice(said)
+    text_of_fix = (
+        known[0] if known else f"Repair what {shown} names; cert-manager then issues the certificate by itself"
+    )
+    actor = Actor(known[1]) if known else Actor.CLUSTER
+    verify = kubectl("describe", *last, namespace=namespace)
+    return Issuance(ref, words, tuple(proof), Fix(text_of_fix, actor=actor, commands=(verify,)), verify)
+
+
+def _newest_of(world: World, namespace: str, plural: str, owner: Obj) -> Obj:
+    """Return the newest object of a kind that another one owns."""
+    uid, name = uid_of(owner), name_of(owner)
+    found = [
+        raw
+        for raw in world.listing(plural, namespace).items
+        if namespace_of(raw) == namespace
+        and any(
+            (text(o, "uid") == uid if uid else text(o, "name") == name)
+            for o in objects(raw, "metadata", "ownerReferences")
+        )
+    ]
+    # Of several Challenges the one that is stuck decides.
+    found.sort(key=lambda o: (text(o, "status", "state") != "valid", text(o, "metadata", "creationTimestamp")))
+    return found[-1] if found else {}
+
+
+def _state(raw: Obj) -> str:
+    """Return what keeps a CertificateRequest, Order or Challenge; empty when it is done."""
+    state, reason = text(raw, "status", "state"), text(raw, "status", "reason")
+    if state in ("valid",):
+        return ""
+    if reason:
+        return f"{state}: {reason}" if state else reason
+    for kind in ("InvalidRequest", "Denied", "Ready"):
+        found = condition(raw, kind)
+        status = text(found, "status")
+        if (kind == "Ready" and status == "False") or (kind != "Ready" and status == "True"):
+            return f"{text(found, 'reason')}: {text(found, 'message')}".strip(": ")
+    return state if state in _OPEN and state else ""
+
+
+def _advice(said: str) -> tuple[str, str] | None:
+    for row in table("acme_errors")["errors"]:
+        if _compiled(row["match"]).search(said):
+            return row["fix"], row["actor"]
+    return None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
