@@ -15,6 +15,7 @@ from typing import Literal
 from kubetriage.model import Confidence, Diagnosis, Evidence, Finding, Fix, Lines, NotSeen, Severity
 from kubetriage.values.commands import kubectl
 from kubetriage.values.patterns import lazy
+from kubetriage.values.resources import BY_KIND
 from kubetriage.values.times import human_duration, parse_time
 
 Tone = Literal["error", "warning", "note", "ok", "unknown"]
@@ -123,7 +124,10 @@ def patch_command(fix: Fix) -> str:
     patch = json.dumps(fix.patch, separators=(",", ":"))
     # Resources of a pod are changed through its subresource only.
     through = ("--subresource", "resize") if fix.on.kind == "Pod" and '"resources":' in patch else ()
-    words = ("patch", fix.on.kind.lower(), fix.on.name, *through, "--patch", patch)
+    resource = BY_KIND.get(fix.on.kind)
+    # The API server knows no strategic merge of custom resources.
+    how = ("--type=merge",) if resource is not None and resource.custom else ()
+    words = ("patch", fix.on.kind.lower(), fix.on.name, *how, *through, "--patch", patch)
     return kubectl(*words, namespace=fix.on.namespace)
 
 

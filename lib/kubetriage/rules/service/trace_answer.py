@@ -9,6 +9,7 @@ from kubetriage.model import Diagnosis, Lines, NotSeen, Section, Severity, Table
 from kubetriage.rules.service.api_discovery import traffic_kinds
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_symptoms import SYMPTOMS, fits
+from kubetriage.rules.service.finished_fixes import finished
 from kubetriage.rules.service.hop_table import Verdict
 from kubetriage.rules.service.pod_listeners import tried
 from kubetriage.rules.service.way_drawing import chain, path
@@ -22,13 +23,14 @@ def diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Diag
     made = [t for b in trace.services for t in tried(trace, b)] if trace.options.probe else []
     if made:
         tail.append(Lines("Probe", tuple(f"{t.what}: {'ok' if t.answered else 'failed'}, {t.said}" for t in made)))
-    dark = any(r.state == "not seen" for r in verdict.rows)
+    unseen = (*_deciding(gaps, verdict), *_unjudged(trace), *_keys_unseen(trace), *_outside(trace))
+    dark = any(gap.decides for gap in unseen)
     return Diagnosis(
         command="svc-trace",
         target=trace.target,
-        summary=_summary(trace, verdict),
-        findings=tuple(f.finding() for f in verdict.faults),
-        not_seen=(*_deciding(gaps, verdict), *_unjudged(trace), *_keys_unseen(trace), *_outside(trace)),
+        summary=_summary(trace, verdict, unseen),
+        findings=tuple(finished(trace, f.finding()) for f in verdict.faults),
+        not_seen=unseen,
         header=(("", head.cause if head is not None else "no fault seen" if dark else "ok"),),
         lead=_lead(trace, verdict),
         tail=tuple(tail),
@@ -72,7 +74,7 @@ def _keys_unseen(trace: Trace) -> Iterator[NotSeen]:
             yield NotSeen(f"tls.key of {use.name}, whether it fits the certificate", why)
 
 
-def _summary(trace: Trace, verdict: Verdict) -> str:
+def _summary(trace: Trace, verdict: Verdict, unseen: tuple[NotSeen, ...]) -> str:
     head = next((f for f in verdict.faults if f.severity is not Severity.NOTE), None)
     if head is not None:
         return head.message if head.proof != "inferred" else f"Nothing is proven broken; likely: {head.message}"
@@ -83,6 +85,9 @@ def _summary(trace: Trace, verdict: Verdict) -> str:
     if dark:
         rows = ", ".join(str(r.number) for r in dark)
         return f"No fault seen on the way to {name}; not seen: row{'s' if len(dark) > 1 else ''} {rows}."
+    gap = next((gap for gap in unseen if gap.decides), None)
+    if gap is not None:
+        return f"No fault seen on the way to {name}; not seen: {gap.what}."
     return f"Every hop to {name} is in order."
 
 
