@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from kubetriage.model import Diagnosis, Lines, NotSeen, Section, Severity, Table
 from kubetriage.rules.service.api_discovery import traffic_kinds
@@ -50,8 +49,7 @@ def _lead(trace: Trace, verdict: Verdict) -> tuple[Section, ...]:
 
 def _deciding(gaps: tuple[NotSeen, ...], verdict: Verdict) -> Iterator[NotSeen]:
     """Yield the gaps, and the rows of hops that were not seen and that no gap tells of: a fault may hide in each."""
-    for gap in gaps:
-        yield replace(gap, decides=True)
+    yield from gaps
     told = {gap.why for gap in gaps}
     for row in verdict.rows:
         if row.state == "not seen" and not any(why and why in row.evidence for why in told):
