@@ -4,8 +4,11 @@ Sources: lib/kubetriage/plugins and the docstrings of the rules. Results: the pa
 ClusterRole, the executables, their console_scripts in setup.cfg, the krew manifests, and the tables in README.md.
 """
 
+import contextlib
+import io
 import re
 import runpy
+import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +20,7 @@ import click  # noqa: E402
 
 import kubetriage  # noqa: E402
 from kubetriage.cli.command import build  # noqa: E402
+from kubetriage.cli.main import main as main_of  # noqa: E402
 from kubetriage.plugins import PLUGINS, Plugin, codes, load  # noqa: E402
 from kubetriage.render.causes import cause_page, read_page  # noqa: E402
 
@@ -80,7 +84,33 @@ def generated(plugins: list[Plugin]) -> dict[Path, str]:
     text = between(readme.read_text(encoding="utf-8"), "causes", "\n".join(cause_table(p) for p in plugins if p.rules))
     text = between(text, "rbac", f"```yaml\n{cluster_role(plugins)}```")
     files[readme] = between(text, "example", example("secret-missing-env", "kubectl why-crash api"))
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        if page not in files and RUN.search(page.read_text(encoding="utf-8")):
+            files[page] = with_answers(page.read_text(encoding="utf-8"))
     return files
+
+
+RUN = re.compile(r"<!-- run: (?P<command>[^\n]*) -->\n```console\n.*?```", re.DOTALL)
+"""A place for a command and its answer on a bundled recording: ``why-crash api -n oom-limit --from oom-limit``."""
+
+
+def with_answers(text: str) -> str:
+    """Put the present answer of each command into a page."""
+    return RUN.sub(lambda m: f"<!-- run: {m['command']} -->\n```console\n{answer_of(m['command'])}```", text)
+
+
+def answer_of(command: str) -> str:
+    """Run a plugin on a bundled recording and return what a reader would type and see."""
+    words = shlex.split(command)
+    at = words.index("--from")
+    typed = shlex.join([*words[:at], *words[at + 2 :]])
+    recording = str(ROOT / "tests" / "captures" / words[at + 1])
+    written = io.BytesIO()
+    with io.TextIOWrapper(written, encoding="utf-8") as out, contextlib.redirect_stdout(out):
+        main_of(words[0], [*words[1:at], "--from", recording, *words[at + 2 :]])
+        out.flush()
+        shown = written.getvalue().decode("utf-8")
+    return f"$ kubectl {typed}\n{shown}"
 
 
 def example(scenario: str, command: str) -> str:
