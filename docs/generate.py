@@ -14,15 +14,20 @@ from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "lib"))
+sys.path[:0] = [str(ROOT / "lib"), str(ROOT / "docs")]
 
 import click  # noqa: E402
+from screenshot import svg  # noqa: E402
 
 import kubetriage  # noqa: E402
+from kubetriage.cli.collect import collect  # noqa: E402
 from kubetriage.cli.command import build  # noqa: E402
 from kubetriage.cli.main import main as main_of  # noqa: E402
-from kubetriage.plugins import PLUGINS, Plugin, codes, load  # noqa: E402
+from kubetriage.cluster.recorded import RecordedReader  # noqa: E402
+from kubetriage.plugins import PLUGINS, Plugin, Request, Target, codes, load  # noqa: E402
 from kubetriage.render.causes import cause_page, read_page  # noqa: E402
+from kubetriage.render.terminal import Terminal  # noqa: E402
+from kubetriage.render.text import render_text  # noqa: E402
 
 EXECUTABLE = ROOT / "docs" / "executable.py.in"
 ROLES = ("kubectl", "kubectl_complete")
@@ -84,10 +89,21 @@ def generated(plugins: list[Plugin]) -> dict[Path, str]:
     text = between(readme.read_text(encoding="utf-8"), "causes", "\n".join(cause_table(p) for p in plugins if p.rules))
     text = between(text, "rbac", f"```yaml\n{cluster_role(plugins)}```")
     files[readme] = between(text, "example", example("secret-missing-env", "kubectl why-crash api"))
+    files |= pictures("secret-missing-env", "kubectl why-crash api")
     for page in sorted((ROOT / "docs").rglob("*.md")):
         if page not in files and RUN.search(page.read_text(encoding="utf-8")):
             files[page] = with_answers(page.read_text(encoding="utf-8"))
     return files
+
+
+def pictures(scenario: str, command: str) -> dict[Path, str]:
+    """Draw a reviewed answer as README shows it."""
+    words = shlex.split(command)[1:]
+    request = Request((Target("pods", words[-1]),), namespace=scenario, options={"max_logs": 50})
+    snapshot, answer = collect(load(words[0]), request, RecordedReader(ROOT / "tests" / "captures" / scenario))
+    shown = render_text(answer.diagnoses, Terminal(80, color=True), now=snapshot.now)
+    folder = ROOT / "docs" / "screens"
+    return {folder / f"{words[0]}-{theme}.svg": svg(command, shown, theme) for theme in ("light", "dark")}
 
 
 RUN = re.compile(r"<!-- run: (?P<command>[^\n]*) -->\n```console\n.*?```", re.DOTALL)
