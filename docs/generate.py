@@ -1,7 +1,8 @@
 """Writes everything that follows from the tables of plugins and rules; ``--check`` only compares.
 
-Sources: lib/kubetriage/plugins and the docstrings of the rules. Results: the pages of causes, the help pages, the
-ClusterRole, the executables, their console_scripts in setup.cfg, the krew manifests, and the tables in README.md.
+Sources: lib/kubetriage/plugins, the docstrings of the rules, and the bundled recordings. Results: the pages of
+causes and their index, the help pages, the ClusterRole, the executables, their console_scripts in setup.cfg, the krew
+manifests, the pictures of README.md, and the answers that pages in docs quote.
 """
 
 import contextlib
@@ -85,10 +86,12 @@ def generated(plugins: list[Plugin]) -> dict[Path, str]:
     files[setup] = re.sub(
         r"(?<=console_scripts =\n)(?:    .*\n)+", lambda _: scripts, setup.read_text(encoding="utf-8")
     )
-    readme = ROOT / "README.md"
-    text = between(readme.read_text(encoding="utf-8"), "causes", "\n".join(cause_table(p) for p in plugins if p.rules))
-    text = between(text, "rbac", f"```yaml\n{cluster_role(plugins)}```")
-    files[readme] = between(text, "example", example("secret-missing-env", "kubectl why-crash api"))
+    access = ROOT / "docs" / "access.md"
+    text = between(access.read_text(encoding="utf-8"), "rbac", f"```yaml\n{cluster_role(plugins)}```")
+    files[access] = text
+    index = "# Causes\n\nEvery finding bears one of these codes. [By symptom](../symptoms/README.md).\n\n"
+    index += "\n".join(cause_table(p) for p in plugins if p.rules)
+    files[ROOT / "docs" / "causes" / "README.md"] = index
     files |= pictures("secret-missing-env", "kubectl why-crash api")
     for page in sorted((ROOT / "docs").rglob("*.md")):
         if page not in files and RUN.search(page.read_text(encoding="utf-8")):
@@ -127,12 +130,6 @@ def answer_of(command: str) -> str:
         out.flush()
         shown = written.getvalue().decode("utf-8")
     return f"$ kubectl {typed}\n{shown}"
-
-
-def example(scenario: str, command: str) -> str:
-    """Show a command and its reviewed answer on a recorded cluster."""
-    answer = (ROOT / "tests" / "render" / "snapshots" / f"{scenario}.txt").read_text(encoding="utf-8")
-    return f"```console\n$ {command} -n {scenario}\n{answer}```"
 
 
 def krew_manifest(plugin: Plugin) -> str:
@@ -177,7 +174,7 @@ def cause_table(plugin: Plugin) -> str:
     for rule in plugin.rules:
         for code in codes(rule):
             seen.setdefault(code, read_page(rule, code)[0].replace("\n", " ").rstrip("."))
-    rows = "".join(f"| [{code}](docs/causes/{code}.md) | {summary} |\n" for code, summary in seen.items())
+    rows = "".join(f"| [{code}]({code}.md) | {summary} |\n" for code, summary in seen.items())
     return f"### kubectl {plugin.name}\n\n| cause | meaning |\n| --- | --- |\n{rows}"
 
 
