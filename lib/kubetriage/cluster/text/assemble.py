@@ -422,7 +422,8 @@ class _Assembly:
             return
         found = next((key for key in pods if key[2] == pod and (not place or key[1] == place)), None)
         place = place or (found[1] if found is not None else self.paste.namespace)
-        if found is None:
+        if found is None and place != "kube-system":
+            # The plugin that reads the control plane knows its components without their pods.
             self._pod_of_log(place, pod, log.container or self.hint.container or NO_CONTAINER)
         obj = self.objects.get(("pods", place, pod), {})
         container = log.container or self._container(obj)

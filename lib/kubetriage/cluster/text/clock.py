@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from kubetriage.cluster.text.ages import parse_moment
 from kubetriage.cluster.text.found import Finds, Found
 from kubetriage.values.fields import number, objects, text
 from kubetriage.values.patterns import lazy
@@ -17,7 +19,9 @@ _TIMES = frozenset(
         *("lastHeartbeatTime", "lastTransitionTime", "renewTime", "lastTimestamp", "lastUpdateTime", "time"),
     }
 )
-_STAMP = lazy(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
+_STAMP = lazy(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)")
+_SHORT = lazy(r"^(?:<\d{1,3}>)?([A-Z][a-z]{2}) ([ 0-3]\d) (\d\d):(\d\d):(\d\d)\b", re.MULTILINE)
+"""What a journal writes by default: neither a year nor a zone."""
 _TAIL = 16 * 1024
 """Characters at the end of a log in which its newest time is looked for."""
 
@@ -81,4 +85,17 @@ def _aged(found: Found, part: Finds) -> Iterator[datetime]:
 
 def _newest_stamp(content: str) -> datetime | None:
     stamps = [m[0] for m in _STAMP.finditer(content[-_TAIL:])]
-    return parse_time(stamps[-1]) if stamps else None
+    if stamps:
+        return parse_time(stamps[-1])
+    short = list(_SHORT.finditer(content[-_TAIL:]))
+    return _this_year(short[-1]) if short else None
+
+
+def _this_year(match: re.Match[str]) -> datetime | None:
+    """Give a time without a year the last one in which it had passed."""
+    today = datetime.now(timezone.utc)
+    for year in (today.year, today.year - 1):
+        found = parse_moment(f"{int(match[2])} {match[1]} {year} {match[3]}:{match[4]}:{match[5]} +0000")
+        if found is not None and found <= today + timedelta(days=1):
+            return found
+    return None

@@ -101,6 +101,8 @@ def beside_node(root: Entry, name: str, finds: Finds, line: int) -> None:
         obj: Raw = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": spec}
         obj["metadata"] = {"name": name, "namespace": "kube-node-lease"}
         finds.objects.append(Found("leases", obj, LEASE, line))
+    elif lease is not None and f'"{name}" not found' in lease.value:
+        finds.absent.append(("leases", "kube-node-lease", name))
     pods = root.get("Non-terminated Pods")
     for row in pods.lines() if pods is not None else ():
         match = _POD_ROW.match(row)

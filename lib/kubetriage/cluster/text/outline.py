@@ -68,13 +68,15 @@ def outline(rows: Sequence[str]) -> Entry:
     """
     root = Entry("", "", -1, "")
     path: list[Entry] = [root]
-    at = 0
+    at, blank = 0, False
     while at < len(rows):
         row = rows[at]
         at += 1
         stripped = row.strip()
         if not stripped:
+            blank = True
             continue
+        wrapped, blank = not blank, False
         indent = len(row) - len(row.lstrip(" "))
         last = path[-1]
         if last.column and indent >= last.column - 1 and indent > last.indent + 1:
@@ -83,7 +85,14 @@ def outline(rows: Sequence[str]) -> Entry:
         while path[-1].indent >= indent:
             path.pop()
         match = _KEY.match(stripped)
-        if match is None and indent == 0 and last is not root and last.value and not stripped.startswith(("-", "=")):
+        if (
+            match is None
+            and wrapped
+            and indent == 0
+            and last is not root
+            and last.value
+            and not stripped.startswith(("-", "="))
+        ):
             # Wrapped on its way; the value goes on.
             last.value += " " + stripped
             path = [*path, last] if path[-1] is not last else path

@@ -139,6 +139,8 @@ def pod(root: Entry) -> Raw:
         if told:
             status[statuses] = told
     _mark_sidecars(spec, status)
+    if policy := _restart_policy(root.text("Controlled By"), status):
+        spec["restartPolicy"] = policy
     gates = root.get("Readiness Gates")
     if gates is not None:
         spec["readinessGates"] = [{"conditionType": t} for t in _first_words(gates)]
@@ -147,6 +149,19 @@ def pod(root: Entry) -> Raw:
     made["status"] = status
     made.update(apiVersion="v1", kind="Pod")
     return made
+
+
+def _restart_policy(controller: str, status: Raw) -> str:
+    """Tell what the restart policy is not: describe does not print it, and only jobs and bare pods have another."""
+    kind = controller.partition("/")[0]
+    if kind not in ("Job", ""):
+        return "Always"
+    ended = [s for s in status.get("containerStatuses", []) if "terminated" in s.get("state", {})]
+    if any(s["state"]["terminated"].get("exitCode") for s in ended) and status.get("phase") == "Failed":
+        return "Never"
+    if kind == "Job" or (ended and status.get("phase") in ("Succeeded", "Failed")):
+        return "OnFailure"
+    return ""
 
 
 def _mark_sidecars(spec: Raw, status: Raw) -> None:

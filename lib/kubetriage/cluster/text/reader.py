@@ -199,15 +199,6 @@ def _read_journal(block: Block, finds: Finds, source: str) -> None:
     )
     node = hosts.pop() if len(hosts) == 1 else ""
     finds.node_logs.append(FoundNodeLog(node, where, content))
-    _embedded_etcd([line.body for line in lines], node, finds, block.first)
-
-
-def _embedded_etcd(bodies: list[str], node: str, finds: Finds, line: int) -> None:
-    """Take the lines of an etcd inside a machine's log (k3s, RKE2, k0s) as the log of etcd."""
-    own = [body for body in bodies if is_etcd_line(body)]
-    if own:
-        pod = f"etcd-{node}" if node else "etcd"
-        finds.logs.append(FoundLog(pod, "kube-system", "etcd", None, "\n".join(own) + "\n", line))
 
 
 def _read_log(block: Block, finds: Finds, source: str) -> None:
@@ -225,6 +216,10 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
             content = content if content.strip() else ""
     elif block.heading:
         namespace, pod, container, previous = _from_file_name(block.heading)
+    part = _component(block, source) if not pod else ""
+    if part:
+        finds.logs.append(FoundLog(part, "kube-system", part, None, content, block.first))
+        return
     by_name: dict[tuple[str, str], list[str]] = {}
     from kubetriage.readers.logs.layers import peel_rows
 
@@ -249,6 +244,15 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
         return
     if content.strip():
         finds.logs.append(FoundLog(pod, namespace, container, previous, content, block.first))
+
+
+_COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns")
+
+
+def _component(block: Block, source: str) -> str:
+    """Return the component of the cluster whose log this is by the name of its file; empty for others."""
+    name = (block.heading or source).rpartition("/")[2].lower()
+    return next((part for part in _COMPONENTS if name.startswith(part)), "")
 
 
 def _is_machine(block: Block, source: str) -> bool:
