@@ -573,7 +573,7 @@ INCIDENTS = (
     ),
     _i(
         "shared-library",
-        "AppError",
+        "AppError|CommandNotFound",
         "/app/server: error while loading shared libraries: libpq.so.5: cannot open shared object file: No such file or directory\n",
         "libpq",
         "image",
@@ -799,7 +799,7 @@ INCIDENTS = (
         "korean",
         "DependencyUnreachable|AppError",
         "2024-05-01 10:00:00 [오류] 데이터베이스 연결에 실패했습니다: db:5432\n프로그램을 종료합니다\n",
-        "데이터베이스 연결에 실패",
+        "db:5432",
         no=("tells of no error",),
     ),
     _i(
