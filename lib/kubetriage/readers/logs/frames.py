@@ -20,7 +20,7 @@ _FRAMES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("node", lazy(r"\s*at (?:(?P<name>[^()\n]{1,200}) \()?(?:file://)?(?P<place>(?:/|[A-Za-z]:\\|webpack)[^()\n]{1,400}:\d{1,7}:\d{1,7})\)?\s*\Z")),
     ("dotnet", lazy(r"\s*at (?P<name>[\w.<>`+$\[\],]{1,300})\([^()\n]{0,300}\) in (?P<place>\S{1,300}:line \d{1,7})")),
     ("dotnet", lazy(r"\s*at (?P<place>(?P<name>[A-Z][\w.<>`+$\[\],]{1,300})\([^()\n]{0,300}\))\s*\Z")),
-    ("go", lazy(r"\t(?P<place>/\S{1,400}\.go:\d{1,7})(?: \+0x[0-9a-f]{1,16})?\s*\Z")),
+    ("go", lazy(r"\s+(?P<place>/\S{1,400}\.go:\d{1,7})(?: \+0x[0-9a-f]{1,16})?\s*\Z")),
     ("ruby", lazy(r"\s*(?:from )?(?P<place>/?[\w./-]{1,300}\.rb:\d{1,7}):in ")),
     ("php", lazy(r".{0,2000}? in (?P<place>/\S{1,300}\.php(?::\d{1,7}| on line \d{1,7}))")),
     ("rust", lazy(r"thread '[^']{0,80}' (?:\(\d+\) )?panicked at (?:'.{0,2000}',"

@@ -29,7 +29,7 @@ _JAVA_ANYWHERE = lazy(
 _CAUSED_BY = lazy(r"(\s*)(?:Caused by|Wrapped by): (.*)")
 _DOTNET_INNER = lazy(r"\s*--->\s*(?:\(Inner Exception #\d+\) )?(.*)")
 _DOTNET_HEAD = lazy(
-    r"(?:Unhandled [Ee]xception[.:]\s*)?((?:[A-Z]\w{0,60}\.){1,10}[A-Z]\w{0,120}(?:Exception"
+    r"(?:Unhandled [Ee]xception[.:]\s*)?((?:[A-Z]\w{0,60}\.){1,10}(?:[A-Z]\w{0,120})?(?:Exception"
     r"|Error))(?: \([0-9A-Fa-fx, ]{1,40}\)){0,2}(?:: (.*))?\Z"
 )
 ERROR_HEAD = lazy(

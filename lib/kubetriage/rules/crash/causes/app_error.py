@@ -13,7 +13,7 @@ understood, the three looks that decide most for this state.
 
 Source: core/v1 ContainerStateTerminated; exit codes by convention: 1 (most languages), 2 (Go panic, wrong usage), 3
 (JVM ExitOnOutOfMemoryError), 64 to 78 (sysexits.h), 101 (Rust panic), 124 (timeout), 134 (abort: .NET, V8), 255 (PHP
-fatal error, exit(-1)).
+fatal error, exit(-1)). Windows: MS-ERREF (NTSTATUS, HRESULT), in data/windows_exit_codes.json.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from kubetriage.rules.crash.container_spec import variable_state
 from kubetriage.rules.crash.known_errors import known_findings, unknown_words
 from kubetriage.rules.crash.next_looks import next_looks, rollback
 from kubetriage.rules.crash.program_output import LastWords, short
+from kubetriage.rules.crash.windows_exits import WindowsExit, is_status, windows_exit
 from kubetriage.values.fields import objects, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy
@@ -66,7 +67,10 @@ def check(case: Case) -> Iterator[Finding]:
     """Find containers that ended by themselves, with the error that they wrote."""
     yield from known_findings(case, CODE)
     for words in unknown_words(case, shells=True):
-        if words.error is not None:
+        windows = windows_exit(words.end.exit_code)
+        if windows is not None and (words.error is None or words.error.weight == "weak"):
+            yield _by_windows(words, windows)
+        elif words.error is not None:
             yield _told(case, words)
         elif words.text:
             yield _untold(words)
@@ -143,6 +147,25 @@ def _in_the_code(words: LastWords, frame: str) -> tuple[Fix, ...]:
     return (repair, back)
 
 
+def _by_windows(words: LastWords, windows: WindowsExit) -> Finding:
+    """Judge an end of which the log tells nothing and the exit code of Windows everything."""
+    name = words.container.name
+    line = last_line(words.text)
+    shown = f"exit code {words.end.exit_code} is {windows.code} {windows.name}"
+    return words.finding(
+        CODE,
+        Confidence.LIKELY,
+        f"Windows ended {name}{_life(words)}: {windows.means} ({shown}).",
+        quoted=(line,) if line else (),
+        evidence=(
+            Evidence("status", f"{words.end.at}.exitCode", f"{words.end.exit_code} = {windows.code} {windows.name}"),
+        ),
+        ruled_out=_rivals(words),
+        fix=(windows.fix, *next_looks(words)[:2]),
+        details={"windowsCode": windows.code, "windowsName": windows.name},
+    )
+
+
 def _untold(words: LastWords) -> Finding:
     name = words.container.name
     line = last_line(words.text)
@@ -192,6 +215,13 @@ def _texts(words: LastWords, field: str) -> list[str]:
 
 def _convention(words: LastWords) -> list[Evidence]:
     """Say what the exit code means by convention, unless the language of the log speaks against it."""
+    windows = windows_exit(words.end.exit_code)
+    if windows is not None:
+        value = f"{words.end.exit_code} = {windows.code} {windows.name}: {windows.means}"
+        return [Evidence("status", f"{words.end.at}.exitCode", value)]
+    if is_status(words.end.exit_code):
+        value = f"{words.end.exit_code} = {(words.end.exit_code or 0) & 0xFFFFFFFF:#010X}: an error code of Windows"
+        return [Evidence("status", f"{words.end.at}.exitCode", value)]
     known = _CONVENTIONS.get(words.end.exit_code or 0)
     if known is None or (known[1] and words.language and words.language not in (*known[1], "text", "json", "logfmt")):
         return []

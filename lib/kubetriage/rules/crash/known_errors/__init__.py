@@ -15,6 +15,7 @@ from kubetriage.rules.crash.known_errors import (
     file_modes,
     kernel_limits,
     missing_parts,
+    mounted_files,
     refused_calls,
     service_links,
     settings,
@@ -29,6 +30,7 @@ ROWS: tuple[Row, ...] = (
     *service_links.ROWS,
     *stored_data.ROWS,
     *refused_calls.ROWS,
+    *mounted_files.ROWS,
     *missing_parts.ROWS,
     *settings.ROWS,
 )

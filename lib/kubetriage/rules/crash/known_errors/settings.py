@@ -314,7 +314,7 @@ ROWS: tuple[Row, ...] = (
         lazy(
             r"(?:unknown|unrecognized|invalid|unexpected|unsupported) (?:command[- ]line )?(?:flags?"
             r"|options?|arguments?|shorthand"
-            r" flag|parameter)s?:? ?['\"`]?(-{0,2}[A-Za-z][\w.-]{0,80})"
+            r" flag|parameter)s?:? ?(?:['\"`]?(-{1,2}[A-Za-z][\w.-]{0,80})|['\"`]([A-Za-z][\w.-]{0,80})['\"`])"
             r"|flag provided but not defined: (-{1,2}[\w.-]{1,80})"
             r"|unrecognized (?:arguments?|option):? ['\"`]?(-{1,2}[\w.-]{1,80})|no such option:? (-{1,2}[\w.-]{1,80})"
             r"|(?:Found|found) (?:argument|unexpected argument) ['\"](-{1,2}[\w.-]{1,80})"

@@ -325,7 +325,7 @@ ROWS: tuple[Row, ...] = (
         "data-cluster",
         lazy(
             r"InconsistentClusterIdException|InconsistentBrokerIdException|trying to join the wrong cluster"
-            r"|doesn't match stored (?:clusterId|brokerId|nodeId)|stored node id \d+ doesn't match"
+            r"|doesn't match stored (?:clusterId|brokerId|nodeId)|[Ss]tored node id \d+ doesn't match"
             r"|member [0-9a-f]{6,20} has already been bootstrapped|request (?:sent was ignored|cluster ID mismatch)"
             r"|cluster ID mismatch|removed from the cluster|local node name does not match",
         ),

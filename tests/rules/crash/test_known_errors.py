@@ -1,0 +1,370 @@
+"""Known errors of programs: each in other words, each beside a look-alike that is none, and held against the spec."""
+# ruff: noqa: E501
+
+import re
+import time
+
+import pytest
+
+from kubetriage.data import table
+from kubetriage.model import Actor, Confidence, Severity
+from kubetriage.rules.crash.known_errors import ROWS
+from kubetriage.rules.crash.windows_exits import windows_exit
+from support.objects import (
+    NAMESPACE,
+    back_off,
+    container,
+    crash_findings,
+    event,
+    obj,
+    pod,
+    ready_node,
+    running,
+    status,
+    terminated,
+    waiting,
+)
+
+
+def first(log="", *objects, code=1, spec=None, lived=5, **more):
+    """Return the first error about a pod whose container ended with a log."""
+    spec = spec or container()
+    ends = terminated(code, "Error", -60 - lived, -60)
+    raw = pod(containers=[spec], statuses=[status(spec["name"], back_off(), ends)], **more)
+    found = crash_findings(raw, *objects, logs={spec["name"]: log})
+    return next(f for f in found if f.severity is Severity.ERROR)
+
+
+def words(finding):
+    """Return the message and all fixes as one text."""
+    return "\n".join(
+        [finding.message, *(part for x in finding.fix for part in (x.text, *x.commands, x.yaml, str(x.patch or "")))]
+    )
+
+
+VARIANTS = [
+    (
+        "page-size",
+        "error: page size mismatch: compiled for 4k pages, kernel has 64k\nmemory allocation of 8 bytes failed\n",
+    ),
+    (
+        "thread-limit",
+        "thread 'main' panicked at library/std/src/thread/mod.rs:727:29:\nfailed to spawn thread: Os { code: 11, kind: WouldBlock, message: \"Resource temporarily unavailable\" }\n",
+    ),
+    ("thread-limit", "ERROR: fork failed: Resource temporarily unavailable\n"),
+    (
+        "inotify-instances",
+        "Error: EMFILE: too many open files, watch '/app/src'\n    at FSWatcher.<computed> (node:internal/fs/watchers:247:19) {\n  code: 'EMFILE'\n}\n\nNode.js v20\n",
+    ),
+    (
+        "open-files",
+        "java.net.SocketException: Too many open files\n\tat java.base/sun.nio.ch.Net.accept(Native Method)\n",
+    ),
+    (
+        "max-map-count",
+        "ERROR: [1] bootstrap checks failed\n[1]: max virtual memory areas vm.max_map_count [65530] is too low, increase to at least [262144]\n",
+    ),
+    ("mode-too-open", 'pg_ctl: FATAL:  data directory "/data/pg" has group or world access\n'),
+    ("mode-too-open", "fatal: insecure file permissions on /etc/app/key.pem\n"),
+    ("service-link", 'Error: For input string: "tcp://10.0.113.21:9042"\n'),
+    ("service-link", "ValueError: invalid literal for int() with base 10: 'tcp://172.20.4.4:8080'\n"),
+    ("data-version", "FATAL: data directory was initialized by a newer version of this server\n"),
+    (
+        "data-cluster",
+        "[2024-05-01 10:00:00,000] ERROR Exiting Kafka due to fatal exception (kafka.Kafka$)\njava.lang.RuntimeException: Stored node id 1 doesn't match previous node id 2 in meta.properties\n\tat kafka.server.X.y(X.scala:1)\n",
+    ),
+    ("data-locked", 'FATAL:  lock file "postmaster.pid" already exists\n'),
+    ("data-damaged", "sqlite3.DatabaseError: database disk image is malformed\n"),
+    ("data-not-empty", 'initdb: error: directory "/bitnami/postgresql/data" exists but is not empty\n'),
+    (
+        "seccomp-thread",
+        "terminate called after throwing an instance of 'std::system_error'\n  what():  std::thread: Operation not permitted\n",
+    ),
+    (
+        "module-missing",
+        "Error: Cannot find module 'express'\nRequire stack:\n- /app/index.js\n    at Module._resolveFilename (node:internal/modules/cjs/loader:1077:15) {\n  code: 'MODULE_NOT_FOUND'\n}\n\nNode.js v18\n",
+    ),
+    ("unknown-argument", "flag provided but not defined: -metrics-addr\nUsage of /manager:\n  -v int\n"),
+    ("unknown-argument", "error: Found argument '--workers' which wasn't expected, or isn't valid in this context\n"),
+    (
+        "config-syntax",
+        "[ALERT] 121/100000 (1) : parsing [/usr/local/etc/haproxy/haproxy.cfg:12] : unknown keyword 'defaultz' out of section.\n",
+    ),
+    (
+        "kind-not-served",
+        'F0501 10:00:00.000000       1 main.go:88] no matches for kind "VolumeSnapshot" in version "snapshot.storage.k8s.io/v1"\n',
+    ),
+    ("leader-lost", 'E0501 10:00:00.000000       1 app.go:10] "leaderelection lost"\n'),
+    (
+        "token-not-mounted",
+        "Error: ENOENT: no such file or directory, open '/var/run/secrets/kubernetes.io/serviceaccount/ca.crt'\n    at Object.openSync (node:fs:601:3) {\n  code: 'ENOENT'\n}\n\nNode.js v20\n",
+    ),
+    ("address-not-local", "OSError: [Errno 99] Cannot assign requested address: bind ('10.9.9.9', 80)\n"),
+]
+
+
+@pytest.mark.parametrize(("name", "log"), VARIANTS)
+def test_the_same_error_in_other_words(name, log):
+    finding = first(log)
+    assert finding.details.get("mechanism") == name, (finding.cause, finding.message)
+    assert all(fix.actor is not None for fix in finding.fix)
+
+
+LOOK_ALIKES = [
+    # Survived or only mentioned: the program ended because of something else.
+    ("page-size", "2024-05-01 10:00:00 INFO page size is 20 rows\n2024-05-01 10:00:01 FATAL no license\n"),
+    ("inotify-instances", "2024/05/01 10:00:00 accept tcp [::]:80: accept4: too many open files\n"),
+    ("mode-too-open", "mkdir: cannot create directory '/data/db': Permission denied\n"),
+    (
+        "service-link",
+        "panic: dial tcp 10.96.0.9:5432: connect: connection refused\n\ngoroutine 1 [running]:\nmain.main()\n",
+    ),
+    ("data-version", "FATAL: unsupported protocol version 2\n"),
+    ("data-locked", "deadlock: all goroutines are asleep\n"),
+    ("seccomp-thread", "chown: /data: Operation not permitted\n"),
+    ("unknown-argument", "FATAL invalid option value in row 7\n"),
+    ("few-bytes", "memory allocation of 8589934592 bytes failed\n"),
+    ("user-unknown", 'FATAL: role "app" does not exist\n'),
+]
+
+
+@pytest.mark.parametrize(("name", "log"), LOOK_ALIKES)
+def test_a_look_alike_is_another_error(name, log):
+    assert first(log).details.get("mechanism") != name
+
+
+def test_every_row_has_a_name_and_a_cause_that_exists():
+    assert {row.code for row in ROWS} <= {"AppError", "PermissionDenied", "AppConfigMissing", "CommandNotFound"}
+    assert all(re.fullmatch(r"[a-z0-9-]+", row.name) for row in ROWS)
+
+
+@pytest.mark.parametrize(
+    "pump",
+    ["a: " * 30000, "tcp://" * 15000, "0" * 90000, "(" * 90000, " is not a" * 9000, "/x" * 40000, "line 1 " * 12000],
+)
+def test_no_pattern_takes_more_than_linear_time(pump):
+    began = time.process_time()
+    first(f"ERROR {pump}\nfailed to parse {pump}\n")
+    assert time.process_time() - began < 5
+
+
+# -- Held against the spec ----------------------------------------------------------------------------------------
+
+
+def test_service_links_that_are_off_are_not_blamed():
+    finding = first("Error: 'tcp://10.96.14.7:5000' is not a valid port number.\n", enableServiceLinks=False)
+    assert finding.details.get("mechanism") != "service-link"
+
+
+def test_a_variable_of_the_pod_is_not_a_service_link():
+    service = obj("Service", "web", spec={"clusterIP": "10.96.14.7", "ports": [{"port": 5000}]})
+    log = "Error: 'tcp://10.96.14.7:5000' is not a valid port number.\n"
+    own = container(env=[{"name": "WEB_PORT", "value": "5000"}])
+    assert first(log, service, spec=own).details.get("mechanism") != "service-link"
+    found = first(log, service)
+    assert (found.cause, found.details["setting"]) == ("AppConfigMissing", "WEB_PORT")
+    assert found.fix[0].actor is Actor.MANIFEST
+
+
+def test_a_granted_capability_is_not_offered_again():
+    log = "iptables: can't initialize iptables table `nat': Permission denied (you must be root)\n"
+    has = container(securityContext={"capabilities": {"add": ["NET_ADMIN"]}, "runAsUser": 1000})
+    got = words(first(log, spec=has))
+    assert "although NET_ADMIN is granted" in got
+    assert "runAsUser" in got
+    assert "Give container app" in words(first(log))
+
+
+def test_a_small_allocation_with_a_limit_may_be_a_shortage():
+    limited = container(resources={"limits": {"memory": "64Mi"}})
+    log = "memory allocation of 16 bytes failed\n"
+    assert first(log, spec=limited, lived=0.5).cause == "RuntimeOutOfMemory"
+    assert first(log, lived=0.5).cause == "AppError"
+    assert first(log, lived=300).cause == "RuntimeOutOfMemory"
+
+
+def test_a_config_map_key_of_another_name_is_offered_for_a_sub_path():
+    spec = container(volumeMounts=[{"name": "conf", "mountPath": "/etc/app.yaml", "subPath": "app.yaml"}])
+    volumes = [{"name": "conf", "configMap": {"name": "app-conf"}}]
+    log = "open /etc/app.yaml: is a directory\n"
+    config = obj("ConfigMap", "app-conf", data={"app.yml": "a: 1"})
+    found = first(log, config, spec=spec, volumes=volumes)
+    assert (found.cause, found.details["suggestion"]) == ("AppConfigMissing", "app.yml")
+    right = obj("ConfigMap", "app-conf", data={"app.yaml": "a: 1"})
+    assert first(log, right, spec=spec, volumes=volumes).details.get("mechanism") is None
+
+
+def test_a_missing_variable_is_taken_from_an_object_that_has_it():
+    spec = container(envFrom=[{"configMapRef": {"name": "settings"}}])
+    config = obj("ConfigMap", "settings", data={"DATABASE_URI": "postgres://db/shop"})
+    found = first("Error: missing required environment variable DATABASE_URL\n", config, spec=spec)
+    assert "ConfigMap settings" in found.fix[0].text
+    assert "DATABASE_URI" in words(found)
+
+
+def test_an_unknown_mode_says_what_it_does_not_know():
+    found = first("the flux capacitor misaligned, aborting\n")
+    assert (found.cause, found.confidence, len(found.fix)) == ("AppError", Confidence.POSSIBLE, 3)
+    assert "these words name no known cause" in found.message
+    assert all(fix.commands for fix in found.fix)
+
+
+def test_only_a_log_that_was_understood_tells_of_no_error():
+    assert "it tells of no error" in first('{"level":"info","msg":"bye"}\n').message
+    assert "no line of its log is known as an error" in first("lorem ipsum dolor\n").message
+
+
+# -- Windows ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (-1073741510, "STATUS_CONTROL_C_EXIT"),
+        (3221225477, "STATUS_ACCESS_VIOLATION"),
+        (-1073741819, "STATUS_ACCESS_VIOLATION"),
+        (-532462766, "CLR exception"),
+        (-1073741515, "STATUS_DLL_NOT_FOUND"),
+        (-2147450730, "FrameworkMissingFailure"),
+    ],
+)
+def test_exit_codes_of_windows_have_names(code, name):
+    found = first("", code=code)
+    assert found.cause == "AppError"
+    assert name in found.message
+    assert found.fix[0].actor is not None
+
+
+@pytest.mark.parametrize("code", [0, 1, 134, 139, 255])
+def test_codes_of_linux_are_not_those_of_windows(code):
+    assert windows_exit(code) is None
+
+
+def test_an_unknown_windows_code_is_shown_in_hexadecimal():
+    found = first("", code=-1073740771)
+    assert any("0XC000041D" in e.value.upper() for e in found.evidence)
+
+
+def test_each_row_of_the_data_files_names_its_source():
+    for name, key in (("windows_exit_codes", "codes"), ("mesh_sidecars", "sidecars"), ("foreign_errors", "strerror")):
+        assert all(row["source"] for row in table(name)[key])
+
+
+# -- Init containers that ran again -------------------------------------------------------------------------------
+
+
+def _rerun(app_state, *, app_last=None, log="cp: can't create '/shared/tool': Text file busy\n", events=(), **more):
+    raw = pod(
+        containers=[container()],
+        statuses=[status("app", app_state, app_last)],
+        init=[container("copy")],
+        init_statuses=[status("copy", back_off("copy"), terminated(1, "Error", -61, -60))],
+        **more,
+    )
+    found = crash_findings(raw, *events, logs={"copy": log})
+    return next(f for f in found if f.cause == "InitContainerFailed")
+
+
+def test_an_init_container_that_ran_again_does_not_hold_the_running_ones():
+    found = _rerun(running(-90000))
+    assert "ran again" in found.message
+    assert "cannot start" not in found.message
+    assert found.fix[0].commands == (f"kubectl -n {NAMESPACE} delete pod api",)
+    assert "prune" in found.fix[1].text
+
+
+def test_a_new_sandbox_runs_all_init_containers_again():
+    changed = event("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.", warning=False)
+    found = _rerun(waiting("PodInitializing"), app_last=terminated(255, "Unknown", -9000, -300), events=(changed,))
+    assert "new sandbox" in found.message
+    assert found.fix[1].actor is Actor.NODE
+
+
+def test_a_first_failure_of_an_init_container_is_no_second_run():
+    found = _rerun(waiting("PodInitializing"))
+    assert "cannot start" in found.message
+    assert "ran again" not in found.message
+
+
+# -- The chain behind an address ----------------------------------------------------------------------------------
+
+REFUSED = (
+    "panic: dial tcp: db:5432: connect: connection refused: dial tcp db:5432\n\ngoroutine 1 [running]:\nmain.main()\n"
+)
+
+
+def _database(*states, ready=False):
+    service = obj(
+        "Service", "db", spec={"clusterIP": "10.96.3.4", "ports": [{"port": 5432}], "selector": {"app": "db"}}
+    )
+    behind = pod("db-0", statuses=states, labels={"app": "db"}, ready=ready)
+    slice_ = obj(
+        "EndpointSlice",
+        "db-x",
+        metadata={"labels": {"kubernetes.io/service-name": "db"}},
+        endpoints=[
+            {"addresses": ["10.1.0.9"], "conditions": {"ready": ready}, "targetRef": {"kind": "Pod", "name": "db-0"}}
+        ],
+    )
+    return service, behind, slice_
+
+
+def test_the_root_is_the_pod_behind_the_service_with_its_own_state():
+    found = first(REFUSED, *_database(status("app", back_off("app", pod="db-0"), terminated(1, "Error", -65, -60))))
+    assert found.cause == "DependencyUnreachable"
+    assert found.details["root"]["name"] == "db-0"
+    assert "CrashLoopBackOff" in found.details["root"]["reason"]
+    assert found.fix[0].commands == (f"kubectl -n {NAMESPACE} why-crash pod/db-0",)
+
+
+def test_a_proxy_that_is_not_up_yet_refuses_for_a_healthy_service():
+    things = _database(status("app", running(-900), ready=True), ready=True)
+    mesh = [container(), container("istio-proxy")]
+    raw = pod(
+        containers=mesh,
+        statuses=[
+            status("app", back_off(), terminated(2, "Error", -63, -60)),
+            status("istio-proxy", running(-61), ready=True),
+        ],
+    )
+    found = next(f for f in crash_findings(raw, *things, logs={"app": REFUSED}) if f.cause == "DependencyUnreachable")
+    assert "istio-proxy" in found.message
+    assert "holdApplicationUntilProxyStarts" in found.fix[0].yaml
+    late = pod(
+        containers=mesh,
+        statuses=[
+            status("app", back_off(), terminated(2, "Error", -4000, -60)),
+            status("istio-proxy", running(-4000), ready=True),
+        ],
+    )
+    again = next(f for f in crash_findings(late, *things, logs={"app": REFUSED}) if f.cause == "DependencyUnreachable")
+    assert "not up yet" not in again.message
+
+
+# -- The end of a program against its last words ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [132, 134, 135, 139])
+def test_last_words_of_a_runtime_stand_before_the_signal(code):
+    found = first("Fatal glibc error: CPU does not support x86-64-v3\n", code=code)
+    assert found.details.get("mechanism") == "cpu-level"
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"), [(134, "Aborted"), (139, "Segfault"), (135, "TerminatedBySignal"), (132, "TerminatedBySignal")]
+)
+def test_a_signal_without_last_words_names_what_decides(code, cause):
+    found = first("started\n", code=code)
+    assert found.cause == cause
+    assert all(fix.actor is not None for fix in found.fix)
+    assert any(fix.commands for fix in found.fix)
+
+
+def test_a_success_of_a_static_pod_is_the_kubelets_doing():
+    mirror = {"annotations": {"kubernetes.io/config.mirror": "x"}}
+    raw = pod(statuses=[status("app", back_off(), terminated(0, "Completed", -90, -60), restarts=9)], metadata=mirror)
+    found = next(
+        f for f in crash_findings(raw, ready_node(), logs={"app": "stopping\n"}) if f.cause == "CompletedButRestarted"
+    )
+    assert found.fix[0].actor is Actor.NODE
+    assert "kubelet" in found.fix[0].text
