@@ -14,9 +14,7 @@ from support.offline import ROOT
 
 CASES = ROOT / "tests" / "cases"
 KNOWN_OPEN: dict[str, str] = {
-    "crash/crio-volume-relabel": "the advice of why-crash is under way",
     "crash/fsgroup-erlang-cookie": "the advice of why-crash is under way",
-    "crash/init-rerun-after-prune": "the advice of why-crash is under way",
     "crash/inotify-device-plugin": "the advice of why-crash is under way",
     "crash/jemalloc-pagesize-talos": "the advice of why-crash is under way",
     "crash/seccomp-old-libseccomp": "the advice of why-crash is under way",

@@ -24,6 +24,7 @@ from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.injected_containers import Injected, in_template, injected, job_of
 from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import text
 from kubetriage.values.manifest_text import yaml_text
 from kubetriage.values.times import human_duration
 
@@ -38,7 +39,7 @@ OWN_PATIENCE = timedelta(minutes=10)
 def check(case: Case) -> Iterator[Finding]:
     """Find pods that only a helper keeps alive."""
     pod = case.pod
-    if pod.finished or pod.deleting or pod.raw.get("spec", {}).get("restartPolicy", "Always") == "Always":
+    if pod.finished or pod.deleting or text(pod.raw, "spec", "restartPolicy") not in ("Never", "OnFailure"):
         return
     apps = [c for c in case.containers if c.kind == "app"]
     done = [c for c in apps if _succeeded(c)]
@@ -81,7 +82,7 @@ def _finding(
     for container in (*done, *left):
         end = container.current_termination
         evidence.append(end.evidence() if end is not None else container.fact("status", "state", "running"))
-    evidence.append(pod.fact("spec", "spec.restartPolicy", pod.raw.get("spec", {}).get("restartPolicy", "")))
+    evidence.append(pod.fact("spec", "spec.restartPolicy", text(pod.raw, "spec", "restartPolicy")))
     return Finding(
         CODE,
         Severity.ERROR if late else Severity.NOTE,

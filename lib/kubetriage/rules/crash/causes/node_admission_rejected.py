@@ -18,10 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from kubetriage.model import Confidence, Finding, Severity
+from kubetriage.model import Actor, Confidence, Finding, Fix, Severity
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.resource_requests import amount_text
 from kubetriage.rules.crash.scheduling import node_requirements
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
 
@@ -68,6 +69,11 @@ def check(case: Case) -> Iterator[Finding]:
         return
     node = pod.node or "the node"
     message, words = _say(case, node)
+    devices = pod.reason == "UnexpectedAdmissionError"
+    on_node = kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={pod.node}")
+    remove = kubectl("delete", "pod", pod.name, namespace=pod.namespace)
+    commands = (*((on_node,) if devices else ()), remove)
+    actor = Actor.NODE if devices or pod.reason.startswith(("OutOf", "AppArmor", "Topology")) else Actor.MANIFEST
     yield Finding(
         CODE,
         Severity.ERROR,
@@ -75,7 +81,7 @@ def check(case: Case) -> Iterator[Finding]:
         pod.ref,
         message,
         (pod.fact("status", "status.reason", f"{pod.reason}: {pod.message}".removesuffix(": ")),),
-        fix=(case.template_fix(words),),
+        fix=(Fix(words, actor=actor, commands=commands),),
         verify=(f"kubectl describe node {node}",) if pod.node else (),
         details={"reason": pod.reason},
     )
@@ -83,9 +89,10 @@ def check(case: Case) -> Iterator[Finding]:
 
 def _say(case: Case, node: str) -> tuple[str, str]:
     pod = case.pod
-    again = f"Delete the Failed pod ({case.kubectl(f'delete pod {pod.name}')})" + (
+    again = "Then delete the Failed pod" + (
         "; the controller has made or will make another." if pod.controller else " and create it again."
     )
+    again += " Nothing starts it again by itself."
     pinned = " It names its node itself (nodeName), so no scheduler checked." if _bypassed(case) else ""
     if pod.reason.startswith("OutOf"):
         resource = pod.reason.removeprefix("OutOf")
@@ -101,9 +108,9 @@ def _say(case: Case, node: str) -> tuple[str, str]:
                 )
         return (
             f"{node} had no {resource} left for the pod when it arrived{told}.{pinned}",
-            f"{again} Free {resource} on {node} if the next one fails there, too.",
+            f"Free {resource} on {node}, or let the scheduler choose another node. {again}",
         )
-    if pod.reason in ("NodeAffinity", "NodeSelectorMismatching", "PodOSSelectorNodeLabelDoesNotMatch"):
+    if pod.reason in ("NodeAffinity", "NodeSelectorMismatching"):
         wanted = ", ".join(f"{k} {op} {'|'.join(v)}" for k, op, v in node_requirements(pod))
         return (
             f"{node} does not have the labels that the pod asks for{f' ({wanted})' if wanted else ''}; they were "
@@ -113,19 +120,29 @@ def _say(case: Case, node: str) -> tuple[str, str]:
     if pod.reason == "UnexpectedAdmissionError":
         return (
             f"{node} could not give the pod what it asks for: {pod.message.strip()}",
-            f"Check the device plugin on {node} (its devices vanish when it restarts). {again}",
+            f"See that the device plugin's pod runs on {node} and reports healthy devices: they vanish while it or the "
+            f"kubelet restarts, and a faulty one stays away (nvidia-smi there). {again}",
         )
     if pod.reason == "TopologyAffinityError":
         return (
             f"{node} has no NUMA node with all that the pod asks for; its topology manager is strict.",
             f"Ask for less per pod, or use another topology manager policy on {node}. {again}",
         )
+    if pod.reason in ("PodOSNotSupported", "PodOSSelectorNodeLabelDoesNotMatch"):
+        return (
+            f"{node} runs another operating system than the pod is for: {pod.message.strip()}",
+            f"Set spec.os.name and nodeSelector kubernetes.io/os in {case.workload_name} to the image's "
+            f"system. {again}",
+        )
     if pod.reason == "AppArmor":
         return (
             f"{node} cannot enforce the pod's AppArmor profile: {pod.message.strip()}",
             f"Load the profile on {node}, or correct it in {case.workload_name}. {again}",
         )
-    return f"The kubelet of {node} refused the pod ({pod.reason}): {pod.message.strip()}", again
+    return (
+        f"The kubelet of {node} refused the pod ({pod.reason}): {pod.message.strip()}",
+        f"Let the pod go to a node that fits it. {again}",
+    )
 
 
 def _amount(resource: str, counted: str) -> str:

@@ -6,8 +6,8 @@ address. One of them fails on this node.
 Told by: ``FailedCreatePodSandBox`` (the runtime's and the network plugin's own words) or ``NetworkNotReady`` events
 newer than anything that succeeded.
 
-Fix: depends on the words: free addresses or enlarge the range, restart the network plugin's pod on the node, install
-the runtime handler that the RuntimeClass names, make the pause image available.
+Fix: depends on the words: addresses by what the platform has (data/pod_address_ranges.json), the network plugin's pod
+on the node, the runtime handler that the RuntimeClass names, the pause image, a runtime that is too old.
 
 Source: kubelet kuberuntime_sandbox.go; containerd and CRI-O sandbox set-up; CNI plugins.
 """
@@ -17,11 +17,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.needs import List, Need
 from kubetriage.readers.events import Event
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.pod_addresses import cni_of
 from kubetriage.rules.crash.start_failures import unwrapped
+from kubetriage.values.commands import kubectl, shell
 from kubetriage.values.fields import labels, name_of, objects, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy
@@ -59,7 +61,7 @@ _SPACE = lazy(r"\A(?!.*cgroup).*(?:no space left on device|disk quota exceeded)"
 # kernel mem_cgroup_alloc: 65,535 memory cgroups, of which old kernels keep dead ones.
 _CGROUPS = lazy(r"cgroup\S*: (?:no space left on device|cannot allocate memory)", re.I)
 
-_Told = tuple[str, str, tuple[Evidence, ...]]
+_Told = tuple[str, Fix, tuple[Evidence, ...]]
 """What happened, what to do, and further evidence."""
 
 
@@ -87,7 +89,7 @@ def check(case: Case) -> Iterator[Finding]:
     event = _event(case)
     if event is None:
         return
-    message, words, more = _say(case, event.message)
+    message, fix, more = _say(case, event.message)
     yield Finding(
         CODE,
         Severity.ERROR,
@@ -95,7 +97,7 @@ def check(case: Case) -> Iterator[Finding]:
         case.pod.ref,
         message,
         (event.evidence(), *more),
-        fix=(case.template_fix(words),),
+        fix=(fix,),
         verify=(
             f"kubectl get pods -A -o wide --field-selector spec.nodeName={case.pod.node}",
             f"kubectl describe node {case.pod.node}",
@@ -118,7 +120,10 @@ def _asked_for(case: Case, said: str) -> _Told | None:
         patch = f"Name {close}" if close else "Name an existing RuntimeClass"
         return (
             f"RuntimeClass {missing['name']} does not exist.{there}",
-            f"{patch} in runtimeClassName of {case.workload_name}, or create {missing['name']}.",
+            case.template_fix(
+                f"{patch} in runtimeClassName of {case.workload_name}, or create {missing['name']}.",
+                {"runtimeClassName": close} if close else None,
+            ),
             (pod.fact("spec", "spec.runtimeClassName", missing["name"]),),
         )
     handler = _HANDLER.search(said)
@@ -127,7 +132,11 @@ def _asked_for(case: Case, said: str) -> _Told | None:
         own = text(pod.raw, "spec", "runtimeClassName")
         return (
             f"The runtime of {node} has no handler {name}, which RuntimeClass {own or '(default)'} asks for.",
-            f"Configure handler {name} on {node}, or keep the pod to nodes that have it (RuntimeClass scheduling).",
+            Fix(
+                f"Configure handler {name} on {node}, or keep the pod to nodes that have it (scheduling of the "
+                "RuntimeClass).",
+                actor=Actor.NODE,
+            ),
             (pod.fact("spec", "spec.runtimeClassName", own or "<none>"),),
         )
     sysctl = _SYSCTL.search(said)
@@ -135,7 +144,7 @@ def _asked_for(case: Case, said: str) -> _Told | None:
         name = sysctl["path"].replace("/", ".")
         return (
             f"The kernel of {node} does not let the pod set sysctl {name}: {sysctl['why'].strip()}.",
-            f"Correct or drop {name} in securityContext.sysctls of {case.workload_name}.",
+            case.template_fix(f"Correct or drop {name} in securityContext.sysctls of {case.workload_name}."),
             (pod.fact("spec", "spec.securityContext.sysctls", name),),
         )
     attachment = _ATTACHMENT.search(said)
@@ -144,7 +153,10 @@ def _asked_for(case: Case, said: str) -> _Told | None:
         own = labels(pod.raw, "metadata", "annotations").get(wanted, attachment["name"])
         return (
             f"NetworkAttachmentDefinition {attachment['name']} does not exist where Multus looks for it.",
-            f"Create it, or correct the annotation {wanted} in {case.workload_name}.",
+            case.template_fix(
+                f"Create it, or correct the annotation {wanted} in {case.workload_name}.",
+                commands=(kubectl("get", "network-attachment-definitions", "-A"),),
+            ),
             (pod.fact("spec", f"metadata.annotations[{wanted}]", own),),
         )
     return None
@@ -155,30 +167,87 @@ def _of_the_node(case: Case, said: str) -> _Told:
     node, plain = case.pod.node, _short(said)
     pause, told = _PAUSE.search(said), _PLUGIN.search(said)
     plugin = f"network plugin {told['plugin']}" if told else "network plugin"
+    on_node = kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={node}")
     if _ADDRESSES.search(said):
+        row = cni_of(said)
         message = f"The {plugin} has no free address for the pod on {node}."
-        words = f"Free addresses (finished pods, leaked allocations), enlarge the range of {node}, or add nodes."
-    elif pause:
-        message = f"{node} cannot get the sandbox image {pause['image']}, which every pod needs."
-        words = f"Make {pause['image']} available to {node} (registry, mirror, credentials of the runtime)."
-    elif _SPACE.search(said):
-        message = f"{node} has no disk space left to make the pod's sandbox."
         words = (
-            f"Free disk space on {node} (unused images, logs, finished pods); kubectl node-triage {node} shows more."
+            row.no_address
+            if row is not None
+            else (
+                "Free addresses on {node}: finished pods and leaked reservations hold some. Else give the "
+                "node a larger pod "
+                "range, which most plugins only do for new nodes, or add nodes."
+            )
         )
-    elif _CGROUPS.search(said):
+        look = (on_node, *(row.look(node) if row is not None else ()))
+        actor = Actor.CLOUD if row is not None and row.cloud else Actor.CLUSTER
+        return message, Fix(words.replace("{node}", node), actor=actor, commands=look), ()
+    if pause:
+        message = f"{node} cannot get the sandbox image {pause['image']}, which every pod needs."
+        words = (
+            f"Make {pause['image']} available to {node}: name a registry that it reaches as sandbox image in "
+            "the runtime's "
+            "configuration, or load the image there."
+        )
+        return message, Fix(words, actor=Actor.NODE, commands=(shell("crictl", "pull", pause["image"]),)), ()
+    if _SPACE.search(said):
+        message = f"{node} has no disk space left to make the pod's sandbox."
+        words = f"Free disk space on {node}: unused images, logs, finished pods."
+        return message, Fix(words, actor=Actor.NODE, commands=(kubectl("node-triage", node),)), ()
+    if _CGROUPS.search(said):
         message = f"The kernel of {node} has no room for another cgroup: {plain}"
         words = f"Drain and restart {node}; a newer kernel lets go of cgroups whose containers are gone."
-    elif _CNI_MISSING.search(said):
+        drain = kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data")
+        return message, Fix(words, actor=Actor.NODE, commands=(drain,)), ()
+    if _RESERVED.search(said):
+        message = f"The runtime of {node} still has an earlier sandbox of the pod in hand: {plain}"
+        words = (
+            f"Look at the disk and load of {node}; the kubelet tries again. A sandbox that never ends is removed with "
+            "crictl (pods, stopp, rmp), or with a restart of the runtime once nothing is busy."
+        )
+        return message, Fix(words, actor=Actor.NODE, commands=(kubectl("node-triage", node),)), ()
+    if _SECCOMP.search(said):
+        message = f"The runtime of {node} is too old for the pod's security settings or image: {plain}"
+        words = f"Upgrade runc, libseccomp and the runtime of {node}; until then keep the pod to newer nodes."
+        return message, Fix(words, actor=Actor.NODE, commands=(kubectl("get", "node", node, "-o", "wide"),)), ()
+    if _CNI_MISSING.search(said):
         message = f"The network of {node} is not ready: {plain}"
-        words = f"Check that the network plugin's pod runs on {node} and has written its configuration."
-    elif _NETWORK.search(said):
-        message = f"The {plugin} cannot connect the pod on {node}: {_short(told['why']) if told else plain}"
-        words = f"Look at the log of the {plugin}'s pod on {node}; a restart of that pod often helps."
-    else:
-        message = f"{node} cannot make the pod's sandbox: {plain}"
-        words = f"Act on the runtime's words; look at {node} (kubectl node-triage {node})."
-    return message, words, ()
+        words = (
+            f"Bring the network plugin's pod up on {node}: it writes the plugin and its configuration there. "
+            "See that pod's "
+            "own cause first."
+        )
+        return message, Fix(words, actor=Actor.CLUSTER, commands=(on_node,)), ()
+    if _NETWORK.search(said):
+        why = _short(told["why"]) if told else plain
+        message = f"The {plugin} cannot connect the pod on {node}: {why}"
+        agent = _AGENT.search(said)
+        words = (
+            f"The plugin asks its agent on {node}, which does not answer: bring the plugin's pod there up, "
+            "and read its log."
+            if agent
+            else f"Read the log of the {plugin}'s pod on {node} for these words; the kubelet tries again by itself."
+        )
+        return message, Fix(words, actor=Actor.CLUSTER, commands=(on_node,)), ()
+    message = f"{node} cannot make the pod's sandbox: {plain}"
+    words = (
+        f"Look at the runtime's log on {node}: these words are not known here. Another node tells whether "
+        "it is this one."
+    )
+    look = (shell("journalctl", "-u", "containerd", "-u", "crio", "--since=-30min"), kubectl("node-triage", node))
+    return message, Fix(words, actor=Actor.NODE, commands=look), ()
+
+
+# containerd, CRI-O: the sandbox of an earlier try.
+_RESERVED = lazy(r"name \S+ is reserved|failed to reserve sandbox name|pod sandbox with name \S+ already exists", re.I)
+_SECCOMP = lazy(r"seccomp|unknown system call|function not implemented", re.I)
+# The agent of a CNI plugin: a socket or a local port that nothing answers on.
+_AGENT = lazy(
+    r"(?:\.sock|localhost:\d+|127\.0\.0\.1:\d+|\[::1\]:\d+)[^\n]*(?:connection refused|no such file|deadline exceeded)|"
+    r"(?:cilium|calico|multus|aws-node|antrea|ovn)[^\n]{0,60}(?:is it running|not running|unable to connect|daemon)",
+    re.I,
+)
 
 
 # The layers before the words that matter: kubelet, CRI, containerd or CRI-O.
@@ -189,7 +258,12 @@ _WRAPPING = lazy(
 )
 
 
+# Ids of sandboxes and containers, and the name that the runtime makes of the pod's.
+_IDS = lazy(r"(?:for )?(?:sandbox|container|pod) \"?[0-9a-f]{32,64}\"?:? ?|\bk8s_\S+_\d+\b ?|\b[0-9a-f]{64}\b ?")
+
+
 def _short(said: str) -> str:
-    plain = " ".join(unwrapped(_WRAPPING.sub("", said)).split())
+    """Return the reason at the end of a chain of errors, without the ids on the way."""
+    plain = " ".join(_IDS.sub("", unwrapped(_WRAPPING.sub("", said))).split())
     # The end of a chain of errors says what went wrong.
     return plain if len(plain) <= 300 else "..." + plain[-297:]

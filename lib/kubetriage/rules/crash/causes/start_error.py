@@ -6,7 +6,10 @@ instruction of the program: working directory, devices, cgroups, capabilities, a
 Told by: StartError (containerd), ContainerCannotRun (cri-dockerd), RunContainerError, CreateContainerError (CRI-O) or
 CreateContainerConfigError with words that no other cause claims; they are shown without the layers around them.
 
-Fix: depends on the words; they come from runc, crun or the kubelet.
+A container that is not made in time has, with a large volume, mostly its files relabelled or given a group at each try.
+
+Fix: depends on the words; they come from runc, crun or the kubelet. For the walk over many files:
+fsGroupChangePolicy OnRootMismatch and a SELinux label by mount option; never a restart of the runtime.
 
 Source: kubelet kuberuntime ErrRunContainer, ErrCreateContainer, ErrCreateContainerConfig; containerd and runc.
 """
@@ -15,8 +18,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
-from kubetriage.model import Finding
+from kubetriage.model import Actor, Confidence, Finding
+from kubetriage.needs import Need
+from kubetriage.rules.crash import slow_creation
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.start_failures import Start, StartFailure, start_failures
 from kubetriage.values.fields import text
@@ -52,11 +58,22 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "Container {container} asks for capability {name}, which does not exist.",
         "Correct securityContext.capabilities of container {container} in {where}; names have no CAP_ prefix.",
     ),
-    # containerd registrar; CRI-O name registrar: the create call of an earlier try has not come back.
+    # hcsshim: a Windows image of another build than the node's.
     (
-        lazy(r"\bname (?:\S+ )?is reserved"),
-        "An earlier try to make container {container} still goes on in the runtime of {node}, which is too slow.",
-        "Look at the disk and load of {node} (kubectl node-triage {node}); a restart of its runtime clears it.",
+        lazy(r"container operating system does not match the host operating system|0xc0370101", re.I),
+        "Container {container} has image {image}, whose Windows build is not the one of {node}: {words}.",
+        "Use a tag of {image} for the node's build (ltsc2019, ltsc2022), or keep {where} to nodes of the "
+        "image's build with "
+        "nodeSelector node.kubernetes.io/windows-build.",
+    ),
+    # runc, on kernels or profiles that do not know a system call (clone3, faccessat2, openat2).
+    (
+        lazy(
+            r"error loading seccomp filter|seccomp: .*(?:invalid|unknown|errno)|config provided but seccomp "
+            r"not supported"
+        ),
+        "The runtime of {node} cannot load the seccomp filter for container {container}: {words}.",
+        "Load the current runc and libseccomp on {node} (upgrade its runtime); until then keep {where} to newer nodes.",
     ),
     (
         lazy(r"nvidia-container-cli: (?P<why>[^\n]+?)(?:: unknown)?\Z"),
@@ -69,11 +86,6 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "Container {container} asks for device {path}, which {node} does not have.",
         "Load the kernel module behind {path} on {node}, or keep {where} to nodes that have it.",
     ),
-    (
-        lazy(r"context deadline exceeded|DeadlineExceeded"),
-        "The runtime of {node} did not make container {container} in time.",
-        "Look at the disk and load of {node} (kubectl node-triage {node}); the kubelet tries again.",
-    ),
 )
 # The kubelet's words about a reference (kubelet_pods.go), for what was missing at its last try and is there now.
 _REFERENCE = lazy(r"(?:configmap|secret) \"[^\"]+\" not found|couldn't find key \S+ in (?:ConfigMap|Secret)")
@@ -81,11 +93,31 @@ _REFERENCE = lazy(r"(?:configmap|secret) \"[^\"]+\" not found|couldn't find key 
 _MEMORY = lazy(r"OOM-killed \(memory limit too low\?\)")
 
 
-def check(case: Case) -> Iterator[Finding]:
-    """Quote what the runtime says."""
+def needs(case: Case) -> Iterator[Need]:
+    """Ask for the claims of a container that is not made in time."""
     for failure in start_failures(case, Start.OTHER):
+        yield from slow_creation.needs(failure)
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Say what the runtime met."""
+    for failure in start_failures(case, Start.OTHER):
+        if slow_creation.SLOW.search(failure.words):
+            first, *more = slow_creation.fixes(failure)
+            message, seen = slow_creation.message(failure), slow_creation.evidence(failure)
+            made = failure.finding(CODE, message, first, evidence=seen, confidence=Confidence.LIKELY)
+            yield replace(made, fix=(first, *more))
+            continue
         message, words = _say(failure)
-        yield failure.finding(CODE, message, case.template_fix(words))
+        actor = next((a for pattern, a in _ACTORS if pattern.search(words)), Actor.MANIFEST)
+        yield failure.finding(CODE, message, case.template_fix(words, actor=actor))
+
+
+# Who acts, by what the advice is about; all else is the manifest's.
+_ACTORS = (
+    (lazy(r"\A(?:Put the profile on|Load the|Repair the NVIDIA|Look at the)"), Actor.NODE),
+    (lazy(r"in image \S+\.\Z"), Actor.IMAGE),
+)
 
 
 def _say(failure: StartFailure) -> tuple[str, str]:
@@ -123,5 +155,7 @@ def _say(failure: StartFailure) -> tuple[str, str]:
             return message.format_map(names), words.format_map(names)
     return (
         f"The runtime cannot start container {container.name}: {said}.",
-        f"Act on the runtime's words; if they are about the node, look at {node} (kubectl node-triage {node}).",
+        f"Look at the runtime's log on {node} for container {container.name}: these words are not known here. "
+        "The same pod "
+        "on another node tells whether it is the node.",
     )

@@ -1,0 +1,98 @@
+"""Sandboxes that cannot be made: addresses by platform, agents, old runtimes; ids are left out."""
+
+import pytest
+
+from kubetriage.model import Actor
+from support.objects import advised, crash_findings, event, pod, status, waiting
+
+ID = "71ef22cdaf65163adca4c97ed66df6a7cdcdcbe7c011d0ff62a77648cba5b46b"
+LEAD = f'Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "{ID}": '
+
+
+def refused(words):
+    target = pod(statuses=[status(state=waiting("ContainerCreating"))], phase="Pending")
+    (found,) = crash_findings(target, event("FailedCreatePodSandBox", LEAD + words))
+    assert found.cause == "SandboxCreateFailed"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("words", "act", "actor"),
+    [
+        (
+            'plugin type="aws-cni" name="aws-cni" failed (add): add cmd: failed to assign an IP address to container',
+            "max-pods",
+            Actor.CLOUD,
+        ),
+        (
+            'plugin type="azure-vnet" failed (add): Failed to allocate address: No available addresses',
+            "larger subnet",
+            Actor.CLOUD,
+        ),
+        (
+            'plugin type="host-local" failed (add): range 0: no IP addresses available in range set: '
+            "10.4.1.1-10.4.1.254",
+            "/var/lib/cni/networks",
+            Actor.CLUSTER,
+        ),
+        ('plugin type="calico" failed (add): no more free addresses: no IPs available', "IPPool", Actor.CLUSTER),
+        (
+            'plugin type="cilium-cni" failed (add): unable to allocate IP via local cilium agent: range is full',
+            "CiliumNode",
+            Actor.CLUSTER,
+        ),
+        (
+            'plugin type="whereabouts" failed (add): Could not allocate IP in range: ip: 10.0.0.1',
+            "reservations",
+            Actor.CLUSTER,
+        ),
+    ],
+)
+def test_addresses_by_platform(words, act, actor):
+    found = refused(words)
+    assert "no free address" in found.message
+    assert act in advised(found)
+    assert found.fix[0].actor is actor
+
+
+def test_an_unknown_plugin_is_told_without_what_its_platform_lacks():
+    words = advised(refused('plugin type="acme" failed (add): no available IPs'))
+    assert "ENI" not in words
+    assert "Free addresses on node-1" in words
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'plugin type="multus-shim" failed (add): CmdAdd (shim): CNI request failed: dial unix /run/multus/multus.sock: '
+        "connect: connection refused",
+        'plugin type="aws-cni" failed (add): rpc error: code = Unavailable desc = dial tcp 127.0.0.1:50051: connect: '
+        "connection refused",
+        'plugin type="cilium-cni" failed (add): unable to connect to Cilium daemon: failed to create client',
+    ],
+)
+def test_an_agent_that_does_not_answer_is_the_plugins_pod(words):
+    assert "agent on node-1, which does not answer" in advised(refused(words))
+
+
+def test_ids_are_stripped_and_the_tail_with_the_reason_stays():
+    words = f'plugin type="calico" failed (add): error getting ClusterInformation: container "{ID}" Unauthorized'
+    found = refused(words)
+    assert ID not in found.message
+    assert "Unauthorized" in found.message
+
+
+@pytest.mark.parametrize(
+    ("words", "act"),
+    [
+        ("name api_shop_u_0 is reserved for " + ID, "crictl"),
+        ("runc create failed: error adding seccomp rule: function not implemented", "Upgrade runc"),
+        ("the moon is full", "not known here"),
+    ],
+)
+def test_the_node_and_its_runtime(words, act):
+    target = pod(statuses=[status(state=waiting("ContainerCreating"))], phase="Pending")
+    lead = "Failed to create pod sandbox: rpc error: code = Unknown desc = "
+    (found,) = crash_findings(target, event("FailedCreatePodSandBox", lead + words))
+    assert act in advised(found)
+    assert found.fix[0].actor is Actor.NODE
