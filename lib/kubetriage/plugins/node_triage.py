@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from kubetriage.model import Diagnosis, NotSeen, Ref, Severity
 from kubetriage.needs import Failure, Get, List, Need, Raw, Why
-from kubetriage.plugins import Access, Answer, Option, Plugin, Request
+from kubetriage.plugins import Access, Answer, Option, Plugin, Request, machine_logs
 from kubetriage.plugins.answers import target_error
 from kubetriage.readers.events import node_event_need
 from kubetriage.rules import node as rules
@@ -15,9 +15,10 @@ from kubetriage.rules.node.case import NodeCase, cases
 from kubetriage.rules.node.causes import all_nodes_lost, control_plane_unreachable, status_frozen, zone_outage
 from kubetriage.rules.node.causes.control_plane_unreachable import Unread
 from kubetriage.rules.node.cluster_contact import MANAGER_LEASE, read_cluster, stale_through_etcd
-from kubetriage.rules.node.diagnose import diagnose_node
+from kubetriage.rules.node.diagnose import diagnose_node, words_alone
 from kubetriage.rules.node.gaps import not_seen
 from kubetriage.rules.node.kubelet_contact import NODE_LEASES, Beat
+from kubetriage.rules.node.machine_words import read_words, strangers
 from kubetriage.rules.node.needs import ASIDE_SECONDS, FIRST_SECONDS, LIST_SECONDS, detail_needs, lean_lease, troubled
 from kubetriage.rules.node.outage_scope import Cluster, Cutoffs
 from kubetriage.rules.node.sections import GROUP_SHOWN, NOWHERE, banner, document_keys, lead_sections, tail_sections
@@ -45,6 +46,7 @@ def _probes(request: Request) -> bool:
 
 def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     """Say what to read: nodes and Leases, then what surrounds the nodes that are not well."""
+    machine_logs.take(snapshot, request)
     yield Raw("/version", timeout=ASIDE_SECONDS)
     yield List("nodes", cached=True, timeout=FIRST_SECONDS, shape=lean_node)
     yield List("leases", cached=True, timeout=FIRST_SECONDS, shape=lean_lease)
@@ -59,7 +61,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
         yield Raw(MANAGER_LEASE, timeout=LIST_SECONDS)
         if stale_through_etcd(snapshot, _cutoffs(request).frozen):
             yield Raw(MANAGER_LEASE, sample=1, timeout=LIST_SECONDS)
-    found = list(cases(snapshot, _shown(snapshot, request, cluster), cluster))
+    found = list(cases(snapshot, _shown(snapshot, request, cluster), cluster, asked=bool(request.targets)))
     yield from detail_needs(snapshot, [c for c in found if troubled(c)], probe=_probes(request))
     if not request.is_scan:
         for case in found:
@@ -107,18 +109,20 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     """Say for each node that the request is about why it is not well."""
     listing = snapshot.list("nodes")
     cluster = read_cluster(snapshot, _cutoffs(request))
+    if not cluster.nodes and (told := _by_logs(snapshot, request)) is not None:
+        return told
     if not cluster.nodes and not listing.complete:
         return _unread(snapshot, request)
     missing = [t for t in request.targets if t.name not in cluster.nodes]
     errors = tuple(target_error(snapshot, t, "") for t in missing)
     gaps = list(snapshot.unseen(plan(snapshot, request)))
-    found = cases(snapshot, _shown(snapshot, request, cluster), cluster)
+    found = cases(snapshot, _shown(snapshot, request, cluster), cluster, asked=bool(request.targets))
     diagnoses = [_diagnosis(case, request, gaps) for case in found]
     if request.is_scan:
         diagnoses.sort(key=lambda d: (d.healthy, d.cause not in _GROUPED))
         if cluster.whole.kind == "controllers":
             diagnoses.append(_unwatched(cluster))
-    whole = tuple(_unseen_contacts(cluster)) if request.is_scan else ()
+    whole = (*strangers(snapshot, cluster.nodes), *(_unseen_contacts(cluster) if request.is_scan else ()))
     return Answer(tuple(diagnoses), errors, checked=len(cluster.nodes), not_seen=whole)
 
 
@@ -128,6 +132,21 @@ def _unseen_contacts(cluster: Cluster) -> Iterator[NotSeen]:
     if blind:
         many = f"Leases of {len(blind)} of {len(cluster.contacts)} nodes"
         yield NotSeen(many, f"{blind[0].why or 'not read'}; whether they are in contact now", decides=True)
+
+
+def _by_logs(snapshot: Snapshot, request: Request) -> Answer | None:
+    """Answer from a machine's own logs where no Node was seen: the API server is down, or there is only the log."""
+    if not snapshot.node_logs():
+        return None
+    words = read_words(snapshot.node_logs(), snapshot.now)
+    ref = Ref("Node", "", request.targets[0].name if request.targets else words.host or "machine")
+    findings = words_alone(ref, words)
+    gaps = [NotSeen("the Node and its Lease", "no cluster was read; judged by the machine's log alone", decides=True)]
+    if words.unread:
+        gaps.append(NotSeen(f"log {', '.join(words.sources)}", words.unread, decides=True))
+    said = findings[0].message if findings else f"No fault seen in {words.lines} lines of the log of {ref.name}."
+    extra = {"witnesses": [], "timetable": [], "scope": NOWHERE}
+    return Answer((Diagnosis(PLUGIN.name, ref, said, findings, tuple(gaps), extra=extra),), checked=1)
 
 
 def _unread(snapshot: Snapshot, request: Request) -> Answer:
@@ -196,6 +215,7 @@ PLUGIN = Plugin(
         ("Every node that is not well", "kubectl node-triage"),
         ("One node, with all evidence", "kubectl node-triage worker-3 -o wide"),
         ("Let the API server dial the kubelet (needs nodes/proxy)", "kubectl node-triage worker-3 --probe-kubelet"),
+        ("With the machine's own journal", "journalctl -u kubelet | kubectl node-triage worker-3 --node-log -"),
         ("The nodes of one zone", "kubectl node-triage -l topology.kubernetes.io/zone=eu-1a --all"),
         ("The manual path that this replaces", "kubectl node-triage worker-3 --explain"),
     ),
@@ -209,6 +229,7 @@ PLUGIN = Plugin(
             "--probe-kubelet",
             "Let the API server dial the kubelet of nodes in trouble, and read its thresholds and free space.",
         ),
+        machine_logs.OPTION,
         Option("--deadline", "Answer within this time, with what was seen by then (default 15s).", "duration", 15.0),
         Option("--interval", "Time between two reads that prove that nobody writes (default 3s).", "duration", 3.0),
         Option(

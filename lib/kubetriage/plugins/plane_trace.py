@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from kubetriage.model import Diagnosis, Finding, Lines, NotSeen, Section, Severity, Table
 from kubetriage.needs import Dial, List, Log, Need, Raw
-from kubetriage.plugins import Access, Answer, Option, Plugin, Request
+from kubetriage.plugins import Access, Answer, Option, Plugin, Request, machine_logs
 from kubetriage.rules.plane import (
     RULES,
     admission_webhooks,
@@ -41,6 +41,7 @@ def _case(snapshot: Snapshot, request: Request) -> Case:
 
 def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     """Ask what is cheap first, then the second samples, then what may hang while etcd is down: logs and events."""
+    machine_logs.take(snapshot, request)
     first: list[Need] = [
         api_server.LIVEZ,
         api_server.READYZ,
@@ -399,6 +400,7 @@ PLUGIN = Plugin(
             15.0,
             metavar="DURATION",
         ),
+        machine_logs.OPTION,
         Option("--etcd", "Read etcd's metrics by port-forward where they listen on loopback."),
         *(
             Option(

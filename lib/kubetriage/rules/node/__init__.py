@@ -15,7 +15,9 @@ from kubetriage.rules.node.causes import (
     control_plane_unreachable,
     cordoned,
     disk_pressure,
+    kernel_log,
     kubelet_down,
+    kubelet_log,
     kubelet_not_ready,
     kubelet_unreachable,
     memory_pressure,
@@ -41,6 +43,9 @@ RULES: tuple[ModuleType, ...] = (
     zone_outage,
     # What an agent on the machine found: it may explain all that follows.
     node_problem,
+    # What the machine itself says of why.
+    kubelet_log,
+    kernel_log,
     # Lost contact with this one: the kubelet, the path, or not known.
     kubelet_down,
     node_partitioned,

@@ -30,6 +30,7 @@ from kubetriage.rules.node.kubelet_contact import (
     kubelet_version,
 )
 from kubetriage.rules.node.kubelet_probe import Probe, kubelet_path, read_probe
+from kubetriage.rules.node.machine_words import MachineWords, logs_of, read_words
 from kubetriage.rules.node.node_taints import LOSS_TAINTS
 from kubetriage.rules.node.outage_scope import Cluster, Plane, Scope
 from kubetriage.rules.node.self_report import SelfReport, parse_self_report
@@ -71,6 +72,8 @@ class NodeCase:
     siblings: Mapping[str, Sequence[Obj]] = field(default_factory=dict)
     """Pods of any node by the uid of their controller."""
     events: Events = field(default_factory=lambda: Events((), False, "not read"))
+    asked: bool = False
+    """The user named this node, so a log that names no machine is about it."""
 
     @property
     def name(self) -> str:
@@ -123,6 +126,13 @@ class NodeCase:
     def machine(self) -> Machine:
         """The machine and how its distribution is operated."""
         return machine_of(self.node)
+
+    @cached_property
+    def words(self) -> MachineWords:
+        """What the machine's own logs say, where they were given or asked for."""
+        alone = len(self.cluster.nodes) == 1
+        logs = logs_of(self.snapshot, self.name, asked=self.asked, alone=alone)
+        return read_words(logs, self.snapshot.now) if logs else MachineWords()
 
     @cached_property
     def requests(self) -> tuple[SigningRequest, ...]:
@@ -338,7 +348,7 @@ class NodeCase:
         return hung or (body is not None and body.status >= 500), None
 
 
-def cases(snapshot: Snapshot, names: Sequence[str], cluster: Cluster) -> Iterator[NodeCase]:
+def cases(snapshot: Snapshot, names: Sequence[str], cluster: Cluster, *, asked: bool = False) -> Iterator[NodeCase]:
     """Build the cases of these nodes, in the given order."""
     wanted = set(names)
     by_node: dict[str, list[Pod]] = {}
@@ -351,4 +361,4 @@ def cases(snapshot: Snapshot, names: Sequence[str], cluster: Cluster) -> Iterato
     for name in names:
         if node := cluster.nodes.get(name):
             events = node_events(snapshot, name, uid_of(node))
-            yield NodeCase(node, cluster, snapshot, by_node.get(name, ()), siblings, events)
+            yield NodeCase(node, cluster, snapshot, by_node.get(name, ()), siblings, events, asked)

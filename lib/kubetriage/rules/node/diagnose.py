@@ -7,14 +7,17 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 
-from kubetriage.model import Finding, RuledOut, ordered
+from kubetriage.model import Finding, Ref, RuledOut, ordered
+from kubetriage.rules.machine import named
 from kubetriage.rules.node import RULES
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.causes import (
     all_nodes_lost,
     container_runtime_down,
     container_runtime_slow,
+    kernel_log,
     kubelet_down,
+    kubelet_log,
     kubelet_not_ready,
     kubelet_unreachable,
     network_plugin_not_ready,
@@ -24,6 +27,9 @@ from kubetriage.rules.node.causes import (
     zone_outage,
 )
 from kubetriage.rules.node.failover import waiting_pods
+from kubetriage.rules.node.machine_words import MachineWords
+from kubetriage.rules.node.word_findings import RUNTIME_SOCKET, Stage
+from kubetriage.rules.node.word_findings import finding as finding_of
 from kubetriage.values.times import human_duration
 
 CONTACT = frozenset(m.CODE for m in (node_shutdown, all_nodes_lost, zone_outage, kubelet_down, node_partitioned))
@@ -74,3 +80,16 @@ def _after_boot(case: NodeCase, finding: Finding) -> Finding:
         return finding
     message = f"{finding.message} The machine booted {human_duration(case.now - booted.last)} ago."
     return replace(finding, message=message, evidence=(*finding.evidence, booted.evidence()))
+
+
+def words_alone(ref: Ref, words: MachineWords) -> tuple[Finding, ...]:
+    """Return what a machine's own logs say where its Node was not seen."""
+    units = {unit.partition("-")[0] for unit in words.units}
+    known = {"k3s": "k3s", "rke2": "rke2", "k0sworker": "k0s", "k0scontroller": "k0s", "kubelite": "microk8s"}
+    machine = replace(named(next((known[u] for u in known if u in units), "")), node=ref.name, address=ref.name)
+    stage = Stage(ref, machine, ready=False)
+    found = [*kubelet_log.check_words(stage, words), *kernel_log.check_words(stage, words)]
+    runtime = words.of("runtime socket")
+    if runtime is not None:
+        found.insert(0, finding_of(stage, runtime, RUNTIME_SOCKET))
+    return ordered(found)

@@ -23,6 +23,8 @@ def not_seen(case: NodeCase, gaps: Sequence[tuple[Need, str]], *, probed: bool) 
         # Ready=True outlives the kubelet by the grace period, and for ever while no controller-manager works.
         why = contact.why or "not read"
         lines.append(NotSeen(f"the Lease of {case.name}", f"{why}; whether it is in contact now", decides=True))
+    if case.words.unread:
+        lines.append(NotSeen(f"log {', '.join(case.words.sources)}", case.words.unread))
     if contact.silent and case.probe is None and not probed:
         lines.append(
             NotSeen(
@@ -59,6 +61,9 @@ def _gap(case: NodeCase, need: Need, why: str) -> NotSeen | None:
             if f"/nodes/{case.name}/" not in need.path or (case.probe is not None and need.path.endswith("healthz")):
                 return None
             what = need.path.rpartition("/proxy/")[2]
+            if what.startswith("logs/"):
+                enable = "enableSystemLogQuery: true in its configuration (feature gate NodeLogQuery) allows it"
+                return NotSeen(f"the kubelet's own log on {case.name}", f"{why}; {enable}")
             return NotSeen(f"{what} of the kubelet on {case.name}", why)
         if need.path == MANAGER_LEASE:
             return NotSeen("the controller-manager's Lease, read through etcd", why)

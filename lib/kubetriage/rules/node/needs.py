@@ -30,6 +30,10 @@ PODS_PER_NODE_AT_MOST = 5
 """With more nodes in trouble their pods are read in one list."""
 
 
+LOG_QUERY = "logs/?query=kubelet&tailLines=400"
+"""The kubelet's log query (1.27 and later, off by default); a GET that runs journalctl on the node."""
+
+
 def lean_lease(raw: Obj) -> Obj:
     """Keep of a Lease who wrote it when."""
     metadata = {k: v for k, v in mapping(raw, "metadata").items() if k in ("name", "namespace", "resourceVersion")}
@@ -47,6 +51,7 @@ def troubled(case: NodeCase) -> bool:
         or _pressed(case)
         or any(f.severity is not Severity.NOTE for f in node_problem.check(case))
         or bool(waiting_taints(case.node))
+        or bool(case.words.words)
     )
 
 
@@ -72,6 +77,7 @@ def detail_needs(snapshot: Snapshot, chosen: Sequence[NodeCase], *, probe: bool)
     for case in chosen:
         if probe:
             yield Raw(kubelet_path(case.name, "healthz"), timeout=ASIDE_SECONDS)
+            yield Raw(kubelet_path(case.name, LOG_QUERY), timeout=ASIDE_SECONDS)
         # From a cluster the kubelet's figures need nodes/proxy, which must be asked for.
         if (probe or snapshot.source != "cluster") and _pressed(case):
             yield Raw(kubelet_path(case.name, "configz"), timeout=ASIDE_SECONDS)

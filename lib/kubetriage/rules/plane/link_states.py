@@ -87,10 +87,10 @@ def _quorum(case: Case) -> State:
         )
         return OK, of + _drift(case)
     passed, failed = case.etcd_check_seen
-    if failed and from_outside(case).answer is Answer.SLOWLY and case.traffic is not None:
-        return OK, "requests to it are finished, if slowly, so it has a leader"
     if passed and failed:
         return UNSEEN, "the API server's etcd check passes and fails"
+    if failed and from_outside(case).answer is Answer.SLOWLY and case.traffic is not None:
+        return OK, "requests to it are finished, if slowly, so it has a leader"
     if passed:
         return OK, "the API server's etcd check passes" + ("" if case.members else f"; {_no_etcd(case)}")
     return UNSEEN, _no_etcd(case)

@@ -21,6 +21,7 @@ from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut
 from kubetriage.needs import Raw
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.kubelet_probe import kubelet_path
+from kubetriage.rules.node.self_report import SelfReport
 from kubetriage.values.fields import text
 
 CODE = "ContainerRuntimeDown"
@@ -32,11 +33,16 @@ _START = timedelta(seconds=60)
 def check(case: NodeCase) -> Iterator[Finding]:
     """Match the kubelet's own word about its runtime."""
     report = case.reported("runtime-down")
+    told = case.words.of("runtime socket")
+    if report is None and told is not None and case.contact.ready != "True":
+        report = SelfReport("runtime-down", told.words)
     if report is None:
         return
     name, _ = case.runtime
     version = text(case.node, "status", "nodeInfo", "containerRuntimeVersion")
     evidence = [*case.contact_evidence()]
+    if told is not None:
+        evidence.append(told.evidence())
     if version.endswith("://Unknown"):
         evidence.append(Evidence("status", "status.nodeInfo.containerRuntimeVersion", version))
     refused = case.snapshot.failure(Raw(kubelet_path(case.name, "stats/summary")))

@@ -1,0 +1,47 @@
+"""The kubelet's own log names why it does not start or does not reach the API server.
+
+Meaning: these are the kubelet's words, so they stand before what can only be guessed from outside: an expired client
+certificate, a clock, a cgroup driver, swap, a configuration that an upgrade made invalid, a full disk, a wrong address.
+
+Told by: a journal or log given with --node-log or inside --from, or the kubelet's log query (--probe-kubelet); the
+newest line of each kind in the last hour of the log.
+
+Fix: as the line asks, with the units and paths of the distribution.
+
+Source: kubernetes cmd/kubelet, pkg/kubelet/cm, client-go certificate manager; Go crypto/x509 and net.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.model import Finding
+from kubetriage.rules.node.case import NodeCase
+from kubetriage.rules.node.machine_words import MachineWords
+from kubetriage.rules.node.word_findings import Stage, approve_csr, finding, kubelet_meanings
+
+CODES = {
+    "KubeletCertificateExpired": "The kubelet's client certificate has expired or is missing",
+    "NodeClockWrong": "The clock of the node is wrong",
+    "CgroupDriverMismatch": "Kubelet and container runtime use different cgroup drivers",
+    "SwapEnabled": "The kubelet does not start because swap is on",
+    "KubeletConfigInvalid": "The kubelet does not start with its flags or configuration",
+    "NodeDiskFull": "A disk of the node is full, so that kubelet or runtime cannot write",
+    "ApiServerUnreachable": "The kubelet runs and does not reach the API server's address",
+    "KubeletUnauthorized": "The API server refuses the kubelet's identity",
+}
+
+
+def check(case: NodeCase) -> Iterator[Finding]:
+    """Report what the log of this node says."""
+    ready = case.contact.ready == "True" and not case.contact.silent
+    yield from check_words(Stage(case.ref, case.machine, ready), case.words)
+
+
+def check_words(stage: Stage, words: MachineWords) -> Iterator[Finding]:
+    """Report what a log says of a machine, whether its Node was seen or not."""
+    meanings = kubelet_meanings(stage.machine)
+    for word in words.words:
+        if word.kind in meanings:
+            more = approve_csr() if word.kind == "certificate" else ()
+            yield finding(stage, word, meanings[word.kind], more)

@@ -1,0 +1,277 @@
+"""A machine's own words: in come journals and kernel logs in any wrapping, out go the lines that name a cause.
+
+Read are the kubelet's log (as a unit's journal, a file, ``kubectl get --raw .../logs``, or inside k3s and its like),
+the runtime's, and the kernel's ring buffer. What a line means stands in :data:`KINDS`; what ends it, with the causes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from kubetriage.model import Evidence, NotSeen
+from kubetriage.readers.outer_layers import KLOG, Line, message_of, peeled
+from kubetriage.snapshot import NodeLog, Snapshot
+from kubetriage.values.fields import Obj
+from kubetriage.values.patterns import lazy
+from kubetriage.values.times import format_time
+
+RECENT = timedelta(hours=1)
+"""How far before the end of a log a line still speaks of the present."""
+LOGS = "proxy/logs/"
+"""Part of the path of a kubelet's log query."""
+
+KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    # The kubelet (cmd/kubelet, pkg/kubelet/cm, client-go), 1.18 to 1.37, and what Go says of TLS and the network.
+    (
+        "certificate",
+        lazy(
+            r"(?:part of the existing bootstrap client certificate|client certificate|certificate).{0,120}"
+            r"(?:is expired|has expired)(?! or is not)|x509: certificate has expired or is not yet valid: current time"
+            r" \S+ is after|server has asked for the client to provide credentials|"
+            r"failed to run Kubelet: unable to load bootstrap kubeconfig"
+        ),
+    ),
+    (
+        "clock",
+        lazy(
+            r"x509: certificate has expired or is not yet valid: current time \S+ is before|"
+            r"System clock wrong by|clock skew|Can't synchronise|time (?:has been|was) (?:changed|stepped)"
+        ),
+    ),
+    (
+        "cgroup driver",
+        lazy(
+            r"kubelet cgroup driver: .{1,20} is different from docker cgroup driver"
+            r"|cgroup driver.{0,60}(?:mismatch|different)"
+            r"|expected cgroupsPath to be of format|cannot enter cgroupv2 .{0,80} with domain controllers"
+        ),
+    ),
+    ("swap", lazy(r"[Rr]unning with swap on is not supported|swap is (?:not supported|enabled).{0,40}fail")),
+    (
+        "runtime socket",
+        lazy(
+            r"(?:unable to determine runtime API version|validate (?:service connection|CRI v1)|"
+            r"[Ff]ailed to (?:create|get) .{0,40}[Rr]untime|container runtime (?:sanity|status) check failed|"
+            r"Container runtime sanity check failed|connect to .{0,40}containerd).{0,300}"
+            r"(?:connection refused|no such file or directory|connect: |DeadlineExceeded"
+            r"|deadline exceeded|Unimplemented)"
+        ),
+    ),
+    (
+        "configuration",
+        lazy(
+            r"unknown flag: --\S+|[Ff]ailed to (?:load|parse|decode|validate) (?:kubelet|Kubelet) config|"
+            r"failed to (?:parse|load) kubelet|invalid configuration:|strict decoding error"
+            r"|no kind \"KubeletConfiguration\""
+            r"|unrecognized feature gate|feature gate .{0,60} (?:is |was )?(?:removed|unknown)|"
+            r"flag provided but not defined|cgroups? v1 support is (?:not|un)supported"
+            r"|kubelet is configured to not run on"
+            r" a host using cgroup v1|[Ff]ailed to run [Kk]ubelet.{0,40}invalid"
+        ),
+    ),
+    ("disk full", lazy(r"no space left on device|[Dd]isk quota exceeded")),
+    (
+        "api server",
+        lazy(
+            r"(?:[Ff]ailed to (?:ensure|update) lease|[Uu]nable to register node|Error updating node status|"
+            r"[Ee]rror getting node|Failed to (?:list|watch|contact)|dial tcp).{0,400}"
+            r"dial tcp:? ?(?:lookup )?(\S+?)(?: on \S+)?: (?:i/o timeout"
+            r"|connect: connection refused|connect: no route to host|"
+            r"connect: network is unreachable|no such host)"
+        ),
+    ),
+    (
+        "unauthorized",
+        lazy(r"(?:[Uu]nable to register node|update lease|node status).{0,300}(?:Unauthorized|[Ff]orbidden)"),
+    ),
+    ("pleg", lazy(r"PLEG is not healthy|GenericPLEG: Unable to retrieve pods")),
+    ("network plugin", lazy(r"cni plugin not initialized|cni config uninitialized|[Nn]o CNI configuration file in")),
+    # The kernel.
+    (
+        "oom",
+        lazy(r"(?:Out of memory|Memory cgroup out of memory|oom-kill:constraint=|oom_reaper: reaped process).{0,600}"),
+    ),
+    (
+        "io error",
+        lazy(
+            r"(?:blk_update_request: )?I/O error, dev (\S+?),|Buffer I/O error on dev (\S+?),"
+            r"|nvme\S* ?.{0,40}(?:timeout|abort"
+            r"|controller is down)|ata\d+(?:\.\d+)?: (?:failed command|exception|SError)|critical medium error|"
+            r"EXT4-fs error \(device (\S+?)\)|XFS \((\S+?)\): (?:metadata I/O error|Corruption)|UNC error"
+        ),
+    ),
+    (
+        "read-only",
+        lazy(r"Remounting filesystem read-only|re-mounted .{0,60}\bro\b|XFS .{0,60}[Ss]hut(?:ting)? down filesystem"),
+    ),
+    (
+        "link down",
+        lazy(r"(\S+): (?:NIC )?[Ll]ink is [Dd]own|(\S+): link (?:down|becomes not ready)|NETDEV WATCHDOG: (\S+)"),
+    ),
+    (
+        "hung task",
+        lazy(r"INFO: task (\S+) blocked for more than \d+ seconds|rcu.{0,30}self-detected stall|soft lockup"),
+    ),
+    ("conntrack", lazy(r"nf_conntrack: (?:nf_conntrack: )?table full, dropping packet")),
+    (
+        "hardware",
+        lazy(
+            r"Machine [Cc]heck|\bmce: \[Hardware Error\]|NMI: .{0,60}(?:PCI|IOCK|unknown reason)|Uncorrected error|"
+            r"EDAC .{0,60}\bUE\b"
+        ),
+    ),
+    ("neighbours", lazy(r"neighbou?r: \S+: neighbor table overflow|[Nn]eighbou?r table overflow")),
+)
+"""What is looked for, by name; the first group that matched says what it is about."""
+
+_ENDED = lazy(
+    r"(?:Main process exited|Failed with result|Start request repeated too quickly|Stopped|Stopping|Deactivated)"
+)
+_KUBELET = (
+    "kubelet",
+    "k3s",
+    "k3s-agent",
+    "rke2",
+    "rke2-server",
+    "rke2-agent",
+    "k0s",
+    "k0sworker",
+    "kubelite",
+    "systemd",
+)
+
+
+@dataclass(frozen=True)
+class Word:
+    """One line that names a cause."""
+
+    kind: str
+    about: str
+    words: str
+    """Without header."""
+    at: datetime | None
+    source: str
+    count: int = 1
+    """How many lines of the kind the log holds."""
+
+    def evidence(self) -> Evidence:
+        """Quote it."""
+        times = f" ({self.count} lines like it)" if self.count > 1 else ""
+        return Evidence("log", self.source, self.words + times, format_time(self.at) if self.at else "")
+
+
+@dataclass(frozen=True)
+class MachineWords:
+    """What the logs of one machine say."""
+
+    words: tuple[Word, ...] = ()
+    """The newest line of each kind, the kinds in the order of :data:`KINDS`."""
+    sources: tuple[str, ...] = ()
+    lines: int = 0
+    understood: int = 0
+    head: str = ""
+    host: str = ""
+    """The machine that the wrappings name."""
+    units: frozenset[str] = frozenset()
+    last: datetime | None = None
+
+    def of(self, *kinds: str) -> Word | None:
+        """Return the first of these kinds that was found."""
+        return next((w for k in kinds for w in self.words if w.kind == k), None)
+
+    @property
+    def unread(self) -> str:
+        """Say how much was understood, where that is nothing; empty otherwise."""
+        if not self.lines or self.understood:
+            return ""
+        return f"0 of {self.lines} lines understood, the first: {self.head[:120]}"
+
+
+_FORM = lazy(r'time="|\{"|panic: |\S+: |\[|I\d{4}|goroutine ')
+
+
+def read_words(logs: Iterable[NodeLog], now: datetime) -> MachineWords:
+    """Read the logs of one machine; ``now`` completes times without a year."""
+    newest: dict[str, Word] = {}
+    sources, units = [], set()
+    total = understood = 0
+    head = host = ""
+    last: datetime | None = None
+    for log in logs:
+        lines = list(peeled(log.text, now))
+        sources.append(log.source)
+        end = max((x.at for x in lines if x.at is not None), default=None)
+        last = max((t for t in (last, end) if t is not None), default=None)
+        for line in lines:
+            total, head = total + 1, head or line.text
+            host, known = (
+                host or line.host,
+                bool(line.unit) or bool(KLOG.match(line.text)) or bool(_FORM.match(line.text)),
+            )
+            understood += known
+            if line.unit:
+                units.add(line.unit)
+            if end is not None and line.at is not None and end - line.at > RECENT:
+                continue
+            for word in _words(line, log.source):
+                before = newest.get(word.kind)
+                newest[word.kind] = Word(*_fields(word), count=before.count + 1 if before else 1)
+    order = [kind for kind, _ in KINDS]
+    found = tuple(sorted(newest.values(), key=lambda w: order.index(w.kind)))
+    return MachineWords(found, tuple(sources), total, understood, head, host, frozenset(units), last)
+
+
+def _fields(word: Word) -> tuple[str, str, str, datetime | None, str]:
+    return word.kind, word.about, word.words, word.at, word.source
+
+
+def _words(line: Line, source: str) -> Iterable[Word]:
+    for kind, pattern in KINDS:
+        found = pattern.search(line.text)
+        if found is None:
+            continue
+        about = next((g for g in found.groups() if g), "")
+        klog = KLOG.match(line.text)
+        said = (line.text[klog.end() :] if klog else message_of(line.text)).strip()[:400]
+        yield Word(kind, about, said, line.at, source if not line.unit else f"{source} [{line.unit}]")
+        return
+
+
+def logs_of(snapshot: Snapshot, node: str, *, asked: bool, alone: bool) -> tuple[NodeLog, ...]:
+    """Return the logs that are surely of one node.
+
+    A log that names no machine counts where the user asked for this node or where there is only one; one whose lines
+    name another host does not.
+    """
+    found = []
+    for log in snapshot.node_logs():
+        if log.node:
+            if log.node == node:
+                found.append(log)
+            continue
+        host = next((x.host for x in peeled(log.text[:20000], snapshot.now) if x.host), "")
+        same = host and (host == node or host.partition(".")[0] == node.partition(".")[0])
+        if same or (not host and (asked or alone)) or (alone and asked):
+            found.append(log)
+    for need, body in snapshot.bodies:
+        path = getattr(need, "path", "")
+        if (
+            f"/nodes/{node}/{LOGS}" in path
+            and body.status == 200
+            and body.text.strip()
+            and not body.text.lstrip().startswith("<")
+        ):
+            found.append(NodeLog(node, "the kubelet's log query", body.text))
+    return tuple(found)
+
+
+def strangers(snapshot: Snapshot, nodes: Mapping[str, Obj]) -> Iterator[NotSeen]:
+    """Name the logs that are of no node that was seen: they were not used."""
+    short = {name.partition(".")[0] for name in nodes}
+    for log in snapshot.node_logs():
+        host = "" if log.node else next((x.host for x in peeled(log.text[:20000], snapshot.now) if x.host), "")
+        if host and host.partition(".")[0] not in short and len(nodes) > 1:
+            yield NotSeen(f"log {log.source}", f"its lines name {host}, which is no node here; name the node to use it")

@@ -1,0 +1,402 @@
+"""What a control plane shows beside metrics: its pods, every component's words, aggregated APIs, deadlocks,"
+" blindness."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kubetriage.needs import Body, Failure, List, Log, Raw, Why
+from kubetriage.plugins import Request, load
+from kubetriage.rules.plane import api_server, leases
+from kubetriage.snapshot import Snapshot
+from support.plane import NOW, Plane, ago, health, micro, timed_out, zap
+
+FDATASYNC = zap(ago(20), "slow fdatasync", took="7.45s", caller="wal/wal.go:806")
+
+
+def unlisted(plane: Plane, *logs: tuple[str, str, str]) -> Any:
+    """Ask about a plane with further logs under plain names."""
+    snapshot = plane.snapshot()
+    for pod, container, content in logs:
+        snapshot.add_log(Log("kube-system", pod, container), content)
+    return load("plane-trace").diagnose(snapshot, Request()).diagnoses[0]
+
+
+def only(*logs: tuple[str, str, str]) -> Any:
+    """Ask about logs alone, as a user has them when the API server is down."""
+    snapshot = Snapshot(NOW, source="dump")
+    for pod, container, content in logs:
+        snapshot.add_log(Log("kube-system", pod, container), content)
+    return load("plane-trace").diagnose(snapshot, Request()).diagnoses[0]
+
+
+def text_of(got: Any) -> str:
+    return " ".join(
+        [f.message for f in got.findings] + [c for f in got.findings for x in f.fix for c in (x.text, *x.commands)]
+    )
+
+
+# etcd's words in every wrapping
+
+WRAPPED = [
+    FDATASYNC,
+    f"2026-01-02T11:59:40.000000000Z stderr F {FDATASYNC}",
+    f"10.0.0.1: {FDATASYNC}",
+    f"Jan 02 11:59:40 cp-1 k3s[77]: {FDATASYNC}",
+    "2026-01-02 11:59:40.000000 W | wal: sync duration of 7.45s, expected less than 1s",
+    FDATASYNC[:-12],
+]
+
+
+@pytest.mark.parametrize("row", WRAPPED)
+def test_a_slow_fsync_is_seen_in_every_wrapping(row):
+    got = only(("etcd-cp-1", "etcd", row))
+    assert got.cause == "EtcdSlowDisk"
+
+
+def test_a_log_that_was_not_understood_is_no_quiet_log():
+    plane = Plane(members=1, listen="http://127.0.0.1:2381")
+    plane.logs = {"etcd-cp-1": ["some other program", "says things"]}
+    got = plane.diagnosis()
+    link = next(x for x in got.extra["links"] if x["link"] == "etcd disk")
+    assert link["state"] == "not seen"
+    assert "0 of 2 lines understood" in link["evidence"]
+    assert got.cause == "Unknown"
+
+
+# The control plane's own pods
+
+
+def looping(code: int = 1, reason: str = "Error", restarts: int = 84) -> dict[str, Any]:
+    ended = {"exitCode": code, "reason": reason, "finishedAt": micro(ago(30)), "startedAt": micro(ago(200))}
+    state = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting failed container"}}
+    return {"phase": "Running", "containerStatuses": [
+        {"name": "x", "restartCount": restarts, "ready": False, "state": state, "lastState": {"terminated": ended}}
+    ]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("component", "cause"),
+    [
+        ("kube-apiserver", "ApiServerUnready"),
+        ("kube-controller-manager", "ControllersDown"),
+        ("kube-scheduler", "SchedulerDown"),
+    ],
+)
+def test_a_looping_component_breaks_its_link(component, cause):
+    plane = Plane()
+    plane.leader_age = {}
+    plane.pods_changed = {component: looping()}
+    got = plane.diagnosis()
+    assert cause in [f.cause for f in got.findings]
+    assert "CrashLoopBackOff" in text_of(got)
+
+
+def etcd_loops(plane: Plane, **ending: Any) -> Snapshot:
+    snapshot = plane.snapshot()
+    for i, name in enumerate(plane.members, 1):
+        raw = plane._pod(name, i)
+        raw["status"] = looping(**ending)
+        raw["status"]["containerStatuses"][0]["name"] = "etcd"
+        snapshot.add("pods", raw)
+    return snapshot
+
+
+def ask(snapshot: Snapshot) -> Any:
+    return load("plane-trace").diagnose(snapshot, Request()).diagnoses[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        ("tocommit(11) is out of range [lastIndex(3)]. Was the raft log corrupted, truncated, or lost?", "snapshot"),
+        ("failed to recover v3 backend from snapshot", "snapshot"),
+        ("listen tcp 10.0.0.1:2380: bind: cannot assign requested address", "address"),
+        ("open /etc/kubernetes/pki/etcd/server.crt: no such file or directory", "certificates"),
+        ("write /var/lib/etcd/member/wal: no space left on device", "Free the disk"),
+    ],
+)
+def test_etcds_last_words_choose_the_fix(words, advice):
+    plane = Plane(members=1, listen="http://127.0.0.1:2381")
+    snapshot = etcd_loops(plane)
+    snapshot.add_log(
+        Log("kube-system", "etcd-cp-1", "etcd", True), zap(ago(31), words, level="fatal").replace("warn", "x", 1)
+    )
+    got = ask(snapshot)
+    assert got.cause == "EtcdDown"
+    assert words[:30] in got.findings[0].message
+    assert advice in " ".join(f.text for f in got.findings[0].fix)
+
+
+def killed(reason: str, count: int, message: str = "x", name: str = "etcd-cp-1") -> dict[str, Any]:
+    about = {"kind": "Pod", "name": name, "namespace": "kube-system"}
+    meta = {"name": f"{name}.{reason}", "namespace": "kube-system"}
+    return {"metadata": meta, "involvedObject": about, "reason": reason, "message": message, "count": count,
+            "lastTimestamp": micro(ago(29)), "firstTimestamp": micro(ago(9000)), "type": "Normal"}  # fmt: skip
+
+
+def test_a_kubelet_that_stops_its_static_pods_is_named_and_not_etcd():
+    plane = Plane(members=1, listen="http://127.0.0.1:2381")
+    plane.events = [killed("Killing", 84), killed("SandboxChanged", 84)]
+    got = ask(etcd_loops(plane, code=0, reason="Completed"))
+    assert "kubelet of cp-1 stops" in got.findings[0].message
+    assert "cgroup" in text_of(got)
+
+
+def test_a_probe_that_kills_is_no_cgroup_driver():
+    plane = Plane(members=1, listen="http://127.0.0.1:2381")
+    probe = killed("Unhealthy", 9, "Liveness probe failed: HTTP probe failed with statuscode: 503")
+    plane.events = [killed("Killing", 84), killed("SandboxChanged", 84), probe]
+    got = ask(etcd_loops(plane, code=137))
+    assert "cgroup" not in text_of(got)
+
+
+def test_one_looping_member_of_three_leaves_a_quorum():
+    plane = Plane()
+    snapshot = plane.snapshot()
+    raw = plane._pod("etcd-cp-1", 1)
+    raw["status"] = looping()
+    snapshot.add("pods", raw)
+    assert next(f for f in ask(snapshot).findings if f.cause == "EtcdDown").severity.value == "warning"
+
+
+# etcd from outside
+
+
+def blind(members: int = 0, *, frozen: float = 600.0) -> Plane:
+    plane = Plane(members=members, listen="http://127.0.0.1:2381")
+    plane.livez = plane.readyz = health("etcd")
+    plane.frozen(frozen)
+    plane.quorum = timed_out()
+    plane.api = ([], [])
+    return plane
+
+
+@pytest.mark.parametrize(("members", "cause"), [(0, "EtcdDown"), (1, "EtcdDown"), (3, "EtcdQuorumLost")])
+def test_failing_etcd_checks_and_frozen_leases_are_evidence_against_etcd(members, cause):
+    got = blind(members).diagnosis()
+    assert (got.cause, got.findings[0].confidence.value) == (cause, "likely")
+    follows = [f for f in got.findings if f.cause == "ApiServerUnready"]
+    assert follows[0].details["consequenceOf"] == cause
+
+
+def test_after_a_minute_only_a_stalling_disk_is_a_candidate_too():
+    got = blind(frozen=45.0).diagnosis()
+    assert got.findings[0].confidence.value == "possible"
+    assert "disk stalls" in got.findings[0].message
+
+
+def test_slow_but_finished_requests_mean_a_slow_etcd():
+    plane = blind(1, frozen=20.0)
+    plane.quorum = None
+    total = 'etcd_request_duration_seconds_{}{{operation="get",resource="pods"}} {}'
+    plane.api = (
+        plane.api_lines(total.format("count", 100), total.format("sum", 1)),
+        plane.api_lines(total.format("count", 150), total.format("sum", 201)),
+    )
+    got = plane.diagnosis()
+    assert (got.cause, got.findings[0].confidence.value) == ("EtcdSlowDisk", "possible")
+
+
+def test_lists_refused_while_the_watch_cache_is_rebuilt_are_no_overload():
+    plane = blind(3)
+    words = "storage is (re)initializing, retry after 1s"
+    plane.raw = {Raw("/api/v1/nodes"): Body(words, 429)}
+    got = plane.diagnosis()
+    assert got.cause == "EtcdQuorumLost"
+    assert "ApiServerOverloaded" not in [f.cause for f in got.findings if "consequenceOf" not in f.details]
+
+
+def test_links_never_contradict_each_other_on_one_check():
+    plane = Plane(members=0)
+    plane.readyz = health("etcd")
+    states = {x["link"]: x for x in plane.diagnosis().extra["links"]}
+    assert "passes and fails" in states["etcd quorum and leader"]["evidence"]
+
+
+# One process with everything in it
+
+
+def test_kine_is_named_where_there_is_no_etcd():
+    sql = 'time="2026-01-02T11:59:40Z" level=info msg="Slow SQL (started: x) (total time: 1.5s): SELECT (SELECT"'
+    lost = 'Jan 02 11:59:45 cp k3s[1]: E0102 11:59:45.064229    1 controllermanager.go:328] "leaderelection lost"'
+    got = only(("k3s", "k3s", "\n".join([f"Jan 02 11:59:40 cp k3s[1]: {sql}"] * 2 + [lost])))
+    assert got.cause == "EtcdSlowDisk"
+    assert "kine" in got.findings[0].message
+    assert "etcdctl" not in text_of(got)
+    assert got.findings[1].details["consequenceOf"] == "EtcdSlowDisk"
+
+
+def test_one_slow_statement_is_no_slow_datastore():
+    sql = 'time="2026-01-02T11:59:40Z" level=info msg="Slow SQL (started: x) (total time: 1.5s): SELECT"'
+    assert only(("k3s", "k3s", sql)).cause == "Unknown"
+
+
+# Certificates
+
+EXPIRED = (
+    "E0102 11:59:40.610253       1 authentication.go:53] Unable to authenticate the request due to an error: x509:"
+    " certificate has expired or is not yet valid: current time 2026-01-02T11:59:40Z is after 2026-01-02T01:10:16Z"
+)
+
+
+def test_clients_with_expired_certificates_are_told_from_the_servers_own():
+    got = unlisted(Plane(), ("kube-apiserver-cp-1", "kube-apiserver", EXPIRED))
+    assert got.cause == "CertificateExpiring"
+    assert got.findings[0].details["ended"] == ["2026-01-02T01:10:16Z"]
+    assert "kubeadm certs renew all" in text_of(got)
+
+
+def test_an_old_refusal_is_over():
+    old = EXPIRED.replace("E0102 11:59:40", "E0102 08:59:40")
+    assert "CertificateExpiring" not in [
+        f.cause for f in unlisted(Plane(), ("kube-apiserver-cp-1", "kube-apiserver", old)).findings
+    ]
+
+
+# Aggregated APIs
+
+
+def api(message: str, status: str = "False", reason: str = "FailedDiscoveryCheck") -> dict[str, Any]:
+    available = {"type": "Available", "status": status, "reason": reason, "message": message,
+                 "lastTransitionTime": micro(ago(600))}  # fmt: skip
+    spec = {"service": {"namespace": "kube-system", "name": "metrics-server"}, "group": "metrics.k8s.io"}
+    return {"metadata": {"name": "v1beta1.metrics.k8s.io"}, "spec": spec, "status": {"conditions": [available]}}
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "advice"),
+    [
+        ("error trying to reach service: No agent available", "FailedDiscoveryCheck", "konnectivity"),
+        ("endpoints for service/metrics-server have no addresses", "MissingEndpoints", "Bring back the pods"),
+        (
+            "failing or missing response: bad status from https://10.0.0.1: 403",
+            "FailedDiscoveryCheck",
+            "auth-delegator",
+        ),
+        ("failing or missing response: dial tcp 10.0.0.1:443: i/o timeout", "FailedDiscoveryCheck", "Open the way"),
+        (
+            "failing or missing response: x509: certificate signed by unknown authority",
+            "FailedDiscoveryCheck",
+            "caBundle",
+        ),
+    ],
+)
+def test_what_stands_in_the_way_of_an_aggregated_api_chooses_the_fix(message, reason, advice):
+    plane = Plane()
+    plane.apis = [api(message, reason=reason)]
+    got = plane.diagnosis()
+    assert got.cause == "APIServiceUnavailable"
+    assert advice in got.findings[0].fix[0].text
+
+
+def test_local_and_available_apis_are_no_trouble():
+    plane = Plane()
+    local = {"metadata": {"name": "v1."}, "spec": {}, "status": {}}
+    plane.apis = [api("all checks passed", "True", "Passed"), local]
+    got = plane.diagnosis()
+    assert got.cause == "Healthy"
+
+
+def test_the_stuck_namespace_is_left_alone():
+    plane = Plane()
+    plane.apis = [api("No agent available")]
+    snapshot = plane.snapshot()
+    stuck = {"type": "NamespaceDeletionDiscoveryFailure", "status": "True"}
+    snapshot.add_list(List("namespaces"), [{"metadata": {"name": "test"}, "status": {"conditions": [stuck]}}])
+    got = ask(snapshot)
+    assert "namespace test, which stays Terminating" in got.findings[0].message
+    assert "keep its finalizers" in text_of(got)
+
+
+# Webhooks
+
+CLOSED = {
+    "name": "m.acme.io", "failurePolicy": "Fail", "clientConfig": {"service": {"namespace": "acme", "name": "hook"}},
+    "rules": [{"resources": ["pods"], "operations": ["CREATE"]}],
+}  # fmt: skip
+
+
+def refused(kind: str, name: str, namespace: str = "kube-system") -> dict[str, Any]:
+    words = 'Error creating: Internal error occurred: failed calling webhook "m.acme.io": Post'
+    words += ' "https://hook.acme.svc:443/m": no endpoints available for service "hook"'
+    event = killed("FailedCreate", 9, words, name)
+    event["involvedObject"] |= {"kind": kind, "namespace": namespace}
+    event["metadata"]["namespace"] = namespace
+    return event
+
+
+def test_a_webhook_that_blocks_the_network_plugin_is_opened_first():
+    plane = Plane()
+    plane.webhooks = [CLOSED]
+    plane.events = [refused("DaemonSet", "aws-node")]
+    got = plane.diagnosis()
+    assert "deadlock" in got.findings[0].message
+    first = got.findings[0].fix[0]
+    assert first.text.startswith("Open it first")
+    assert any("/webhooks/0/failurePolicy" in c for c in first.commands)
+    assert any("rollout restart daemonset/aws-node" in c for c in first.commands)
+
+
+def test_no_ready_node_is_a_deadlock_too():
+    plane = Plane()
+    plane.webhooks = [CLOSED]
+    plane.node_ready = dict.fromkeys(plane.node_zones, "False")
+    plane.events = [refused("ReplicaSet", "web-1", "shop")]
+    assert "None of the 3 nodes is Ready" in plane.diagnosis().findings[0].message
+
+
+def test_another_workload_is_no_deadlock():
+    plane = Plane()
+    chosen = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["acme"]}]}
+    plane.webhooks = [{**CLOSED, "namespaceSelector": chosen}]
+    plane.slices = {"acme": []}
+    plane.events = [refused("ReplicaSet", "web-1", "shop")]
+    assert plane.diagnosis().findings[0].fix[0].text.startswith("Bring back")
+
+
+def test_a_webhook_of_one_namespace_does_not_reject_every_request():
+    plane = Plane()
+    chosen = {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}
+    plane.webhooks = [{**CLOSED, "namespaceSelector": chosen}]
+    plane.events = [refused("ReplicaSet", "web-1", "shop")]
+    got = plane.diagnosis().findings[0]
+    assert got.severity.value == "warning"
+    assert "in namespace shop" in got.message
+
+
+# Blindness
+
+
+def test_every_link_is_ok_not_seen_or_broken_and_only_ok_is_healthy():
+    plane = Plane()
+    assert plane.diagnosis().cause == "Healthy"
+    snapshot = plane.snapshot()
+    snapshot.fail(List("apiservices"), Failure(Why.FORBIDDEN, "forbidden", 403))
+    half = Snapshot(NOW)
+    half.add_list(leases.NODE_LEASES, [])
+    got = ask(half)
+    assert (got.cause, got.healthy) == ("Unknown", False)
+    assert "10 not seen" in dict(got.header)["LINKS"]
+
+
+def test_without_health_checks_fresh_leases_are_no_all_clear():
+    plane = Plane()
+    plane.livez = plane.readyz = Failure(Why.FORBIDDEN, "forbidden", 403)
+    assert plane.diagnosis().cause == "Unknown"
+
+
+def test_some_nodes_without_contact_are_not_ok():
+    plane = Plane()
+    plane.node_ready = {"node-1": "Unknown"}
+    states = {x["link"]: x["state"] for x in plane.diagnosis().extra["links"]}
+    assert states["kubelets' contact"] == "degraded"
+
+
+def test_an_excluded_check_proves_nothing():
+    body = Body("[+]ping ok\n[+]etcd excluded: ok\nlivez check passed", 200, 0.01)
+    snapshot = Snapshot(NOW)
+    snapshot.add_body(api_server.LIVEZ, body)
+    assert not api_server.read_health(snapshot, api_server.LIVEZ).checks("etcd")
