@@ -7,7 +7,7 @@ from kubetriage.model import Diagnosis, Finding, Severity
 from kubetriage.needs import Failure, List, Why
 from kubetriage.plugins import Answer, Request, Target, load
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.resources import BY_KIND, RESOURCES
+from kubetriage.values.resources import BY_KIND, RESOURCES, resource_of_kind
 from support.offline import target as read_target
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
@@ -199,7 +199,12 @@ def cluster(*objects: dict[str, Any], unseen: tuple[str, ...] = ()) -> Snapshot:
     snapshot = Snapshot(NOW)
     by_plural: dict[str, list[dict[str, Any]]] = {}
     for obj in objects:
-        by_plural.setdefault(BY_KIND[obj["kind"]].plural, []).append(obj)
+        group = obj.get("apiVersion", "").rpartition("/")[0]
+        known = resource_of_kind(group, obj["kind"]) or (None if group else BY_KIND[obj["kind"]])
+        if known is None:
+            snapshot.add_other(obj)
+        else:
+            by_plural.setdefault(known.plural, []).append(obj)
     for resource in RESOURCES:
         if resource.plural in unseen:
             for space in {"", NS, *(o["metadata"].get("namespace", "") for o in objects)}:

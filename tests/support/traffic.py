@@ -29,6 +29,31 @@ def controller(
     return pod(f"{name}-1", made, namespace=namespace, labels=labels, ip="10.9.0.1")
 
 
+def event(
+    about: Object,
+    reason: str,
+    message: str,
+    *,
+    kind: str = "Warning",
+    who: str = "ingress",
+    last: str = "2026-11-24T11:50:00Z",
+) -> Object:
+    """Make an event about an object."""
+    place = about["metadata"].get("namespace", "")
+    ref = {"kind": about["kind"], "name": about["metadata"]["name"], "namespace": place}
+    return {
+        "kind": "Event",
+        "metadata": meta(f"{ref['name']}.{reason}.{last[11:19]}", place),
+        "involvedObject": {**ref, "uid": about["metadata"]["uid"]},
+        "type": kind,
+        "reason": reason,
+        "message": message,
+        "source": {"component": who},
+        "count": 3,
+        "lastTimestamp": last,
+    }
+
+
 # OpenShift.
 
 

@@ -47,7 +47,8 @@ def governing_service(backend: Backend) -> Backend | None:
 
 def deadlock(backend: Backend, cause: str) -> Deadlock | None:
     """Tell whether the peers may wait for one another: none is ready, and only ready ones have a name."""
-    if cause not in _WAITING or backend.ready_pods:
+    began = any(c.running or c.restarts for p in backend.pods for c in p.containers)
+    if cause not in _WAITING or backend.ready_pods or not began:
         return None
     governing = governing_service(backend)
     if governing is None:

@@ -184,7 +184,7 @@ def _linkerd(trace: Trace, backend: Backend) -> Iterator[Fault]:
     marks = {**_annotations(space.obj), **_annotations(pod.raw)}
     mode = marks.get(_INBOUND, "")
     plain = [p for p in (*clients(trace), *trace.entrances) if not any(c.name == "linkerd-proxy" for c in p.containers)]
-    if mode != "deny" and not (mode.endswith("authenticated") and plain):
+    if mode != "deny" and not (mode in ("all-authenticated", "cluster-authenticated") and plain):
         return
     who = "everybody that no Server and AuthorizationPolicy admits" if mode == "deny" else f"pod/{plain[0].name}"
     yield fault(

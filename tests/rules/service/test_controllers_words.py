@@ -1,0 +1,219 @@
+"""What controllers say themselves: events, conditions, words of status, log lines."""
+
+import pytest
+
+from kubetriage.model import Actor, Confidence, Severity
+from kubetriage.needs import Log
+from support import traffic as t
+from support.services import (
+    NS,
+    causes,
+    cluster,
+    healthy_web,
+    ingress,
+    ingress_class,
+    pod,
+    policy,
+    problems,
+    service,
+    trace,
+)
+from support.traffic import event
+
+ALB = ingress_class("alb", controller="ingress.k8s.aws/alb")
+LBC = t.controller("aws-load-balancer-controller", namespace="kube-system")
+
+
+ALB_INGRESS = ingress(cls="alb", address="")
+SUBNETS = (
+    "Failed build model due to couldn't auto-discover subnets: subnets count less than minimal required count: 1 < 2"
+)
+REFUSED = event(ALB_INGRESS, "FailedBuildModel", SUBNETS)
+DONE = event(
+    ALB_INGRESS, "SuccessfullyReconciled", "Successfully reconciled", kind="Normal", last="2026-11-24T11:55:00Z"
+)
+EARLIER = event(ALB_INGRESS, "SuccessfullyReconciled", "ok", kind="Normal", last="2026-11-24T11:40:00Z")
+BEGUN = event(ALB_INGRESS, "Sync", "Scheduled for sync", kind="Normal", last="2026-11-24T11:55:00Z")
+OTHERS = event(ALB_INGRESS, "Applied", "ok", kind="Normal", who="argocd", last="2026-11-24T11:55:00Z")
+CONFLICT = event(ALB_INGRESS, "FailedUpdate", "the object has been modified; please apply your changes to the latest")
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([REFUSED], ["IngressRejected"]),
+        ([REFUSED, EARLIER], ["IngressRejected"]),
+        ([REFUSED, BEGUN], ["IngressRejected"]),
+        ([REFUSED, OTHERS], ["IngressRejected"]),
+        ([REFUSED, DONE], ["LoadBalancerPending"]),
+        ([CONFLICT], ["LoadBalancerPending"]),
+        ([], ["LoadBalancerPending"]),
+    ],
+    ids=["refused", "after a success", "a beginning is none", "another component", "superseded", "conflict", "silent"],
+)
+def test_the_newest_warning_counts_while_no_success_follows(events, expected):
+    found = trace(cluster(*healthy_web(), ALB_INGRESS, ALB, LBC, *events), "ingress/web")
+    assert causes(found) == expected
+    assert "in order" not in found.summary
+
+
+def test_known_words_say_what_ends_it_and_who_does():
+    (found,) = problems(trace(cluster(*healthy_web(), ALB_INGRESS, ALB, LBC, REFUSED), "ingress/web"))
+    assert found.confidence is Confidence.CONFIRMED
+    assert "kubernetes.io/role/elb" in found.fix[0].text
+    assert found.fix[0].actor is Actor.CLOUD
+    assert any("subnets count less" in e.value for e in found.evidence)
+
+
+def test_a_load_balancer_service_with_an_address_is_refused_too():
+    svc = service(kind="LoadBalancer")
+    svc["status"] = {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}
+    said = event(svc, "FailedDeployModel", "Failed deploy model due to TooManyTargets: 1 > 0", who="service")
+    found = trace(cluster(svc, *healthy_web()[1:], said))
+    assert causes(found) == ["IngressRejected"]
+    assert "older version" in found.findings[0].message
+
+
+def test_gke_wants_a_service_type_and_the_command_annotates_it():
+    made = ingress(cls="", address="")
+    words = 'Translation failed: invalid ingress spec: service "shop/web" is type "ClusterIP", expected "NodePort" or '
+    said = event(made, "Translate", words + '"LoadBalancer"', who="loadbalancer-controller")
+    (found,) = problems(trace(cluster(*healthy_web(), made, said), "ingress/web"))
+    assert found.cause == "IngressRejected"
+    assert found.fix[0].commands == ("kubectl -n shop annotate service web 'cloud.google.com/neg={\"ingress\": true}'",)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({"conditions": [t.condition("Valid", "True")]}, []),
+        ({"conditions": [t.condition("Valid", "False", "Bad", "no such plugin")]}, ["IngressRejected"]),
+        ({"conditions": [t.condition("ConfigError", "True", "Bad", "x")]}, ["IngressRejected"]),
+        ({"conditions": [t.condition("ConfigError", "False")]}, []),
+        ({"conditions": [t.condition("Progressing", "False")]}, []),
+        ({"state": "Valid"}, []),
+        (
+            {"state": "Rejected", "reason": "Rejected", "message": "host is taken by another resource"},
+            ["IngressRejected"],
+        ),
+        (
+            {"currentStatus": "orphaned", "description": "this HTTPProxy is not part of a delegation chain"},
+            ["IngressRejected"],
+        ),
+    ],
+)
+def test_conditions_and_words_of_status(status, expected):
+    made = t.custom("VirtualServer", "k8s.nginx.org/v1", status=status, host="a.b", upstreams=[{
+        "name": "w", "service": "web", "port": 80}])  # fmt: skip
+    found = trace(cluster(*healthy_web(), made))
+    assert causes(found) == expected
+    assert not found.healthy
+    assert "NotEvaluated" in {f.cause for f in found.findings}
+
+
+def logged(line, made=None):
+    """Return the trace of an Ingress whose controller wrote one line."""
+    controller = t.controller("ingress-nginx", namespace="edge")
+    snapshot = cluster(*healthy_web(), made or ingress(), ingress_class(), controller)
+    snapshot.add_log(Log("edge", "ingress-nginx-1", "app"), line)
+    return trace(snapshot, "ingress/web")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('E1124 11:59:00.0 store.go:406] ignoring ingress shop/web: annotation "x" is risky', ["IngressRejected"]),
+        (
+            'time="2026-11-24" level=error msg="no middleware" ingress=web namespace=shop',
+            ["IngressRejected"],
+        ),
+        ('{"level":"error","msg":"failed","ingress":"shop/web"}', ["IngressRejected"]),
+        ("I1124 11:59:00.0 store.go:406] Found valid IngressClass ingress shop/web", []),
+        ("E1124 11:59:00.0 store.go:406] ignoring ingress shop/web-2: bad", []),
+        ("E1124 11:59:00.0 store.go:406] ignoring ingress workshop/web: bad", []),
+        ('W1124 11:59:00.0 controller.go:1] Service "shop/web" does not have any active Endpoint.', []),
+        ("E1124 11:58:00.0 x] ignoring ingress shop/web: bad\nI1124 11:59:00.0 y] updated ingress shop/web", []),
+    ],
+)
+def test_the_newest_line_of_the_controllers_log_about_the_object(line, expected):
+    found = logged(line)
+    assert causes(found) == expected
+    if expected:
+        assert found.findings[0].severity is Severity.WARNING
+        assert found.findings[0].confidence is Confidence.LIKELY
+
+
+# Load balancers that call backends unhealthy.
+
+
+def gke(states, **svc):
+    """Return the trace of an Ingress of GKE with these states of its backends."""
+    made = ingress(cls="gce", annotations={"ingress.kubernetes.io/backends": states})
+    objects = healthy_web(kind="NodePort", ports=[{"port": 80, "targetPort": 8080, "nodePort": 30167}], **svc)
+    return trace(cluster(*objects, made), "ingress/web")
+
+
+def test_an_unhealthy_backend_is_found_by_its_node_port():
+    (found,) = problems(gke('{"k8s-be-30167--abc":"UNHEALTHY","k8s-be-31000--abc":"HEALTHY"}'))
+    assert (found.cause, found.severity) == ("LoadBalancerHealthCheckFailed", Severity.ERROR)
+    assert "svc/web" in found.message
+    assert "35.191.0.0/16" in " ".join(f.text for f in found.fix)
+
+
+def test_an_endpoint_group_is_found_by_its_name():
+    (found,) = problems(gke('{"k8s1-f4e1-shop-web-80-a1b2":"UNHEALTHY"}'))
+    assert found.cause == "LoadBalancerHealthCheckFailed"
+
+
+@pytest.mark.parametrize(
+    "states", ['{"k8s-be-30167--abc":"HEALTHY"}', '{"k8s-be-30167--abc":"Unknown"}', "", "[1]", "{x"]
+)
+def test_healthy_unknown_and_unreadable_states_say_nothing(states):
+    assert causes(gke(states)) == []
+
+
+def test_health_checks_that_a_policy_drops_are_named():
+    made = ingress(cls="gce", annotations={"ingress.kubernetes.io/backends": '{"k8s-be-30167--a":"UNHEALTHY"}'})
+    rule = policy(ingress=[{"from": [{"podSelector": {}}]}])
+    objects = healthy_web(kind="NodePort", ports=[{"port": 80, "targetPort": 8080, "nodePort": 30167}])
+    found = trace(cluster(*objects, made, rule), "ingress/web")
+    assert set(causes(found)) == {"LoadBalancerHealthCheckFailed", "NetworkPolicyBlocks"}
+
+
+# Entrances that are not judged, and policies of other APIs.
+
+
+def test_a_policy_of_another_api_that_selects_the_pods_is_no_all_clear():
+    rule = t.custom("CiliumNetworkPolicy", "cilium.io/v2", "lock", endpointSelector={"matchLabels": {"k8s:app": "web"}},
+                    ingress=[{"fromEndpoints": [{"matchLabels": {"role": "front"}}]}])  # fmt: skip
+    found = trace(cluster(*healthy_web(), rule))
+    assert (found.cause, found.healthy) == ("NotEvaluated", False)
+    assert "role=front" in found.findings[0].message
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        t.custom(
+            "CiliumNetworkPolicy", "cilium.io/v2", "x", endpointSelector={"matchLabels": {"app": "db"}}, ingress=[{}]
+        ),
+        t.custom("NetworkPolicy", "crd.projectcalico.org/v1", "x", selector="app == 'db'", ingress=[]),
+        t.custom("CiliumNetworkPolicy", "cilium.io/v2", "x", endpointSelector={}, egress=[{}]),
+    ],
+)
+def test_a_policy_about_other_pods_or_what_goes_out_is_left_out(other):
+    found = trace(cluster(*healthy_web(), other))
+    assert (found.cause, found.healthy) == ("Healthy", True)
+
+
+def test_an_object_that_names_another_service_is_not_on_the_way():
+    made = t.custom("Mapping", "getambassador.io/v2", hostname="x", service="db:80")
+    assert trace(cluster(*healthy_web(), made)).healthy
+    monitor = t.custom("ServiceMonitor", "monitoring.coreos.com/v1", endpoints=[{"port": "web"}], service="web")
+    assert trace(cluster(*healthy_web(), monitor)).healthy
+
+
+def test_a_pod_with_the_name_label_of_no_controller_is_not_asked_for_its_log():
+    other = pod("app-1", namespace="edge", labels={"app.kubernetes.io/name": "shop"})
+    assert causes(trace(cluster(*healthy_web(), ingress(), ingress_class(), other), "ingress/web")) == []
+    assert NS == "shop"
