@@ -19,8 +19,8 @@ from kubetriage.rules.memory.budget import Budget, Limit, Proposal, propose
 from kubetriage.rules.memory.budget_builder import Builder, Extended, follows_limit
 from kubetriage.rules.memory.image_defaults import image_defaults
 from kubetriage.rules.memory.mounted_options import mounted_config_maps
-from kubetriage.rules.memory.node_load import NodeLoad, node_load
-from kubetriage.rules.memory.oom_kills import Kill, KilledBy, killer, oom_kills
+from kubetriage.rules.memory.node_load import NodeLoad, node_load, node_pods
+from kubetriage.rules.memory.oom_kills import LARGE_SHARE, Kill, KilledBy, killer, oom_kills
 from kubetriage.rules.memory.overrides import Wishes
 from kubetriage.rules.memory.program_memory import Program, program_of
 from kubetriage.rules.memory.terminations import was_oom_kill
@@ -369,3 +369,16 @@ def sample_before(case: Case, moment: datetime | None) -> tuple[int, timedelta] 
     if sample is None or sample.time is None or moment is None or sample.time > moment:
         return None
     return sample.size, moment - sample.time
+
+
+def kill_needs(snapshot: Snapshot, container: Container) -> Iterator[Need]:
+    """Say what to read to explain an OOM kill of a container, beside its pod."""
+    yield from container_needs(snapshot, container, usage_too=False)
+    node = container.pod.node
+    if not node:
+        return
+    allocatable = node_memory.node_memory(snapshot.get("nodes", "", node).obj, "allocatable")
+    limit = node_memory.limit_of(container).size
+    # Only a limit that is large for its node raises the question whether the node ran out first.
+    if allocatable is not None and limit is not None and limit * LARGE_SHARE > allocatable:
+        yield node_pods(node)

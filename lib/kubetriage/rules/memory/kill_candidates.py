@@ -163,7 +163,7 @@ def _at_start(case: Case, kill: Kill) -> Iterator[Candidate]:
 def _too_small(case: Case, kill: Kill) -> Iterator[Candidate]:
     """Find a small limit, met while the program starts: a default that was never measured."""
     limit, life = case.limit.size, kill.end.lifetime
-    if limit is None or life is None or life > WHILE_STARTING or limit > _SMALL_LIMIT:
+    if limit is None or life is None or life > WHILE_STARTING or limit > _SMALL_LIMIT or not kill.main_process:
         return
     if case.budget.margin is not None:
         return

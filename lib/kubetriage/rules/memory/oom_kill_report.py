@@ -12,6 +12,7 @@ from datetime import timedelta
 from functools import cached_property
 
 from kubetriage.model import Actor, Evidence, Fix, RuledOut
+from kubetriage.rules.memory import node_memory
 from kubetriage.rules.memory.budget import Budget, exact, mebibytes
 from kubetriage.rules.memory.budget_fixes import FIXES_AT_MOST, closing_fixes, human_limit
 from kubetriage.rules.memory.candidate import Candidate
@@ -88,6 +89,9 @@ class OomKillReport:
 
     def _where(self) -> str:
         kill, limit = self.kill, self.case.budget.limit
+        whole = node_memory.pod_limit(self.case.pod)
+        if kill.killed_by == "pod" and whole.size is not None and limit.level != "what-if":
+            limit = whole
         size = "" if limit.level == "what-if" or limit.size is None else f" of {exact(limit.size)}"
         if kill.killed_by == "container":
             return f"at its own memory limit{size}"
@@ -125,6 +129,10 @@ class OomKillReport:
             else "the recorded reason is OOMKilled, not Error"
         )
         yield RuledOut("KilledBySignal", f"{recorded} ({self.kill.because})")
+        yield from self.rivals()
+
+    def rivals(self) -> Iterator[RuledOut]:
+        """Name the other reading of whose limit it was, where nothing rules it out."""
         if self.kill.scope.rival:
             yield RuledOut("OOMKilled", f"not ruled out: {self.kill.scope.rival}")
 

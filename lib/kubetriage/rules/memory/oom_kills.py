@@ -35,7 +35,7 @@ _AT_LIMIT = 0.7
 """A victim that held this share of the limit met it: the rest was page cache, other processes, kernel memory."""
 _SURELY_SMALL = 512 * 2**20
 """A limit up to this is met before any node runs out."""
-_SMALL = 4
+LARGE_SHARE = 4
 """A limit this many times below the node's allocatable memory is met long before the node's own."""
 
 
@@ -252,7 +252,12 @@ def killer(
         if others:
             return Scope("container", Confidence.LIKELY, "it has a limit of its own; the pod-level limit is a rival")
     allocatable = load.allocatable if load is not None else None
-    if allocatable is not None and not proven and limit.size * _SMALL > allocatable and not (load and _has_room(load)):
+    if (
+        allocatable is not None
+        and not proven
+        and limit.size * LARGE_SHARE > allocatable
+        and not (load and _has_room(load))
+    ):
         rival = f"the node running out first, as the limit is {limit.size / allocatable:.0%} of its allocatable memory"
         return Scope("container", Confidence.LIKELY, "the kernel kills at the container's own limit", (), rival)
     if allocatable is None and not proven and limit.size > _SURELY_SMALL and load is not None:

@@ -5,7 +5,8 @@ count is not an illness.
 
 Told by: a running container that has left its last crash behind: it has run for ten minutes (then the kubelet forgets
 the back-off) or clearly longer than the crashed instance did. A container that keeps crashing at the same pace (three
-restarts or more, and a quiet time no longer than usual between two of them) is reported with its cause as a warning.
+restarts or more, and a quiet time no longer than usual between two of them) is reported with its cause as a warning; so
+is an OOM kill that the running instance has not outlived.
 
 Fix: none needed; the cause of the last crash stands in the notes while its log and events are there.
 
@@ -35,7 +36,7 @@ def conclude(case: Case, findings: list[Finding]) -> list[Finding]:
         end = case.crash(container)
         if end is None or container.kind not in ("app", "sidecar") or not case.outlived(container):
             continue
-        again = recurring(case, container)
+        again = recurring(case, container) or _not_outlived_a_kill(case, container)
         about = [f for f in findings if f.object.container == container.name and _is_about_the_end(container, f)]
         for finding in about:
             severity = Severity.WARNING if again and finding.severity is Severity.ERROR else Severity.NOTE
@@ -68,6 +69,14 @@ def recurring(case: Case, container: Container) -> bool:
     usual = (end.finished - created) / container.restarts
     lived = end.lifetime or timedelta()
     return case.now - since <= 2 * max(usual, lived) and lived >= usual / 4
+
+
+def _not_outlived_a_kill(case: Case, container: Container) -> bool:
+    """Tell whether an OOM kill may come again: memory that grew over a life needs as long to grow again."""
+    end, since = container.last_termination, container.running_since
+    if end is None or end.reason != "OOMKilled" or end.lifetime is None or since is None:
+        return False
+    return case.now - since <= end.lifetime
 
 
 def _finding(case: Case, container: Container, about: list[Finding]) -> Finding:
