@@ -24,7 +24,7 @@ from kubetriage.rules.crash.acts import app, manifest, node, on_node, place, whe
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import environment_fix
 from kubetriage.rules.crash.known_errors import unknown_words
-from kubetriage.rules.crash.program_output import LastWords, Said, short
+from kubetriage.rules.crash.program_output import LastWords, Said, short, words_of
 from kubetriage.values.fields import text, texts
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_quantity
@@ -33,10 +33,15 @@ CODE = "RuntimeOutOfMemory"
 
 _PATTERN = lazy(
     r"java\.lang\.OutOfMemoryError(?:: (?P<java>[A-Za-z' ]{3,60}))?"
-    r"|insufficient memory for the Java Runtime"
+    r"|(?P<native>insufficient memory for the Java Runtime|Could not reserve enough space for \d+\w* object heap"
+    r"|os::commit_memory\([^)\n]*\) failed)"
+    r"|(?P<openj9>JVMDUMP039I[^\n]*java/lang/OutOfMemoryError)"
+    r"|(?P<server>(?:fixed|non-heap|all) memory regions require \d+"
+    r"|could not map anonymous shared memory: Cannot allocate memory"
+    r"|InnoDB: [^\n]*[Cc]annot allocate (?:memory for the buffer pool|\d+ bytes))"
     r"|(?P<node>JavaScript heap out of memory|FatalProcessOutOfMemory|Array buffer allocation failed"
     r"|invalid array length Allocation failed)"
-    r"|(?P<python>\bMemoryError\b)"
+    r"|(?P<python>(?:\b|_Array)MemoryError\b)"
     r"|(?P<go>fatal error: (?:runtime: )?(?:out of memory|cannot allocate memory)|runtime: out of memory)"
     r"|(?P<dotnet>System\.OutOfMemoryException|\AOut of memory\.|(?:CoreCLR, HRESULT:|failed with error) 0x8007000E)"
     r"|(?P<php>Allowed memory size of \d+ bytes exhausted)"
@@ -50,7 +55,7 @@ _MIB = 1024 * 1024
 
 def check(case: Case) -> Iterator[Finding]:
     """Find containers whose runtime gave up for lack of memory."""
-    for words in unknown_words(case, kills=True):
+    for words in (*unknown_words(case, kills=True), *_of_signals(case)):
         said = words.find(_PATTERN)
         error = words.error
         if said is None:
@@ -62,6 +67,17 @@ def check(case: Case) -> Iterator[Finding]:
                 continue
             said = replace(said, confidence=Confidence.LIKELY)
         yield _finding(case, words, said)
+
+
+_SIGNALS = (135, 136, 139)
+"""Ends by a signal that a runtime's last words explain: V8 and .NET may die so after they said that memory is gone."""
+
+
+def _of_signals(case: Case) -> Iterator[LastWords]:
+    for container in case.containers:
+        end = case.crash(container)
+        if end is not None and end.exit_code in _SIGNALS:
+            yield words_of(case, container, end)
 
 
 def _given(words: LastWords) -> list[str]:
@@ -87,7 +103,8 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
     flags = _JVM_FLAGS.findall(given) if kind == "java" else _NODE_FLAG.findall(given) if kind == "node" else []
     if flags:
         evidence.append(Evidence("spec", words.container.spec_path, " ".join(flags)))
-    what, fixes = _advice(case, words, said, kind, mib, flags)
+    what, fixes = _advice(words, said, kind, mib, flags)
+    fixes = _by_budget(case, words, said) or fixes
     return words.finding(
         CODE,
         said.confidence,
@@ -106,13 +123,35 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
     )
 
 
-def _advice(
-    _: Case, words: LastWords, said: Said, kind: str, mib: int, flags: list[str]
-) -> tuple[str, tuple[Fix, ...]]:
+_HEAPS = ("heap", "old generation", "GC heap")
+"""Main areas of the budgets of oom-budget."""
+
+
+def _by_budget(case: Case, words: LastWords, said: Said) -> tuple[Fix, ...]:
+    """Return the advice of oom-budget where a heap was full or the system refused memory; empty for other areas."""
+    from kubetriage.rules.memory.case import Case as MemoryCase
+    from kubetriage.rules.memory.last_words import find_memory_words
+    from kubetriage.rules.memory.runtime_advice import runtime_fixes
+
+    found = find_memory_words(said.line) or find_memory_words(words.text)
+    if found is None or not (
+        found[0].area in _HEAPS or (found[0].fix and said.match.lastgroup in ("native", "server"))
+    ):
+        return ()
+    return runtime_fixes(MemoryCase(words.container, case.snapshot), found[0])
+
+
+def _advice(words: LastWords, said: Said, kind: str, mib: int, flags: list[str]) -> tuple[str, tuple[Fix, ...]]:
     name = words.container.name
     at = where(words)
     if kind == "java":
         return _java(words, (said.match["java"] or "").strip(), mib, flags)
+    if kind == "openj9":
+        return _java(words, "Java heap space", mib, flags)
+    if kind == "native":
+        return "the system refused native memory to the JVM: its heap was not full", _refused(words, at, mib)
+    if kind == "server":
+        return "it needs more memory at its start than it gets", _refused(words, at, mib)
     if kind == "node":
         size = max(mib * 3 // 4, 64) if mib else 0
         was = f" ({flags[0]})" if flags else ""
@@ -170,6 +209,18 @@ def _advice(
             words.container.patch({"resources": {"limits": {"memory": more}}}),
         ),
         _leak(words, "the profiler of the runtime"),
+    )
+
+
+def _refused(words: LastWords, at: str, mib: int) -> tuple[Fix, ...]:
+    return (
+        manifest(
+            words,
+            f"Leave more of the limit{f' of {mib}Mi' if mib else ''} to memory outside the heap of {at}: a "
+            "smaller heap, "
+            "fewer threads, or a larger limit.",
+        ),
+        _leak(words, "native memory tracking (-XX:NativeMemoryTracking=summary)"),
     )
 
 

@@ -5,8 +5,8 @@ it; requests fail or hang instead.
 
 Told by: cAdvisor's ``container_oom_events_total`` above zero for a container whose statuses record no OOM kill
 (confirmed). Without that counter: the parent's own words that a child died of signal 9, likely where the cgroup's
-peak has touched the limit, else possible. The kernel kills single processes only with cgroup v1, with
-``singleProcessOOMKill``, or under kubelets before 1.28.
+peak has touched the limit, else possible; without a limit the node's memory is the limit, so the words count just so.
+The kernel kills single processes only with cgroup v1, with ``singleProcessOOMKill``, or under kubelets before 1.28.
 
 Fix: fewer workers, or a limit that holds all of them; look at the parent's log for the worker that vanished.
 
@@ -18,9 +18,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.memory.budget import mebibytes
 from kubetriage.rules.memory.case import AT_LIMIT, Case
+from kubetriage.rules.memory.worker_candidates import worker_fix
+from kubetriage.values.commands import kubectl
 from kubetriage.values.patterns import lazy
 
 CODE = "ChildOOMKilled"
@@ -41,6 +43,14 @@ _PARENT_WORDS = lazy(
     r"|\[pool [^\]]+\] child \d+ exited on signal 9"  # php-fpm
     r"|(?:worker )?process \d+ exited on signal 9\b"  # nginx
     r"|died, killed by signal 9 :\("  # uWSGI
+    r"|\(terminated by SIGKILL(?: \(core dumped\))?; not expected\)"  # supervisord
+    r"|^.*\b(?:failed|exited|failure|error)\b[^\n]{0,120}\bsignal: killed\b.*$"  # Go's os/exec
+    r"|(?:User application|Executor|Command|Container)[^\n]{0,60} exited with (?:code |status )?137\b"  # Spark, YARN
+    r"|via signal \[SIGKILL\]"  # PM2
+    r"|pid \d+ SIGKILL \(signal 9\)"  # Unicorn, Ruby's Process::Status
+    r"|Negsignal\.SIGKILL"  # Airflow
+    r"|SIGKILL\(-9\)"  # joblib
+    r"|fatal error: Killed signal terminated program \w+"  # gcc
     r"|^(?:[\w./-]+: line \d+: +\d+ )?Killed(?: +\S.*)?$",  # bash and busybox sh
     re.MULTILINE,
 )
@@ -62,11 +72,11 @@ def check(case: Case) -> Iterator[Finding]:
         return
     said = Evidence("log", case.container.name, match[0].strip())
     peak, limit = case.usage.peak, case.limit.size
-    if limit is not None and peak is not None and peak.size >= limit * AT_LIMIT:
+    if limit is None or peak is None:
+        yield _finding(case, Confidence.POSSIBLE, "", said)
+    elif peak.size >= limit * AT_LIMIT:
         touched = Evidence("metric", peak.source, f"{mebibytes(peak.size)}, the limit is {mebibytes(limit)}")
         yield _finding(case, Confidence.LIKELY, "", said, touched)
-    elif limit is not None and peak is None:
-        yield _finding(case, Confidence.POSSIBLE, "", said)
 
 
 def _timed_out(match: re.Match[str]) -> bool:
@@ -86,12 +96,26 @@ def _finding(case: Case, confidence: Confidence, times: str, *evidence: Evidence
         "was restarted.",
         evidence=(*evidence, case.container.fact("status", "restartCount", case.container.restarts)),
         ruled_out=(RuledOut("OOMKilled", "no instance of the container ended with reason OOMKilled"),),
-        fix=(
-            Fix(
-                "Let all processes of the container fit its limit: fewer workers or a larger limit. The log of PID 1 "
-                "tells which worker vanished."
-            ),
-        ),
-        verify=(f"kubectl -n {case.pod.namespace} logs {case.pod.name} -c {name} --tail=200",),
+        fix=tuple(_fixes(case)),
+        verify=(kubectl("logs", case.pod.name, "-c", name, "--tail=200", namespace=case.pod.namespace),),
         details={"killedBy": case.kill_level},
+    )
+
+
+def _fixes(case: Case) -> Iterator[Fix]:
+    limit, name = case.limit.size, case.container.name
+    if case.workers is not None and limit is not None:
+        yield worker_fix(case, case.workers, case.workers.fitting(limit))
+    else:
+        few = f"fewer workers ({case.workers.setting})" if case.workers is not None else "fewer workers"
+        bound = "a memory limit that holds them" if limit is None else "a larger limit"
+        yield case.template_fix(
+            f"Give container {name} {few}, or {bound}: measure one worker under load, and multiply.", None
+        )
+    node = case.pod.node or "NODE"
+    yield Fix(
+        "Read the kernel's log of the node for 'Killed process' at that time, which proves it; "
+        "container_oom_events_total of cAdvisor counts it.",
+        actor=Actor.NODE,
+        commands=(kubectl("debug", f"node/{node}", "-it", "--image=busybox", "--", "chroot", "/host", "dmesg", "-T"),),
     )

@@ -18,153 +18,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
-from kubetriage.rules.memory import jvm_areas
 from kubetriage.rules.memory.budget import exact, mebibytes
-from kubetriage.rules.memory.budget_fixes import proposal_fixes
 from kubetriage.rules.memory.case import Case
+from kubetriage.rules.memory.last_words import REFUSED, THREADS, MemoryWords, find_memory_words
+from kubetriage.rules.memory.runtime_advice import runtime_fixes
 from kubetriage.values.patterns import lazy
 
 CODE = "RuntimeOutOfMemory"
-
-
-@dataclass(frozen=True)
-class _Words:
-    """How one runtime says that its memory is exhausted."""
-
-    pattern: re.Pattern[str]
-    runtime: str
-    area: str
-    """Area of the budget, or empty."""
-    what: str
-    fix: str = ""
-    """What to do, where that is not to raise a flag of the budget."""
-
-
-_REFUSED = (
-    "Find what refuses it: an address-space limit (ulimit -v), the node's vm.overcommit_memory, or a single request "
-    "beyond all memory; the log says how much was asked for."
-)
-_THREADS = (
-    "Use fewer threads (the log or a thread dump names the pool that grows), or raise the PID limit of the pod: "
-    "podPidsLimit of the kubelet."
-)
-
-_WORDS: tuple[_Words, ...] = (
-    # HotSpot 8 to 25: the message of the Error names the area.
-    _Words(
-        lazy(r"java\.lang\.OutOfMemoryError: (?:Java heap space|GC overhead limit exceeded|Requested array size.*)"),
-        "JVM",
-        jvm_areas.HEAP,
-        "the Java heap is full",
-    ),
-    _Words(lazy(r"java\.lang\.OutOfMemoryError: Metaspace"), "JVM", jvm_areas.METASPACE, "metaspace is full"),
-    _Words(
-        lazy(r"java\.lang\.OutOfMemoryError: Compressed class space"),
-        "JVM",
-        jvm_areas.METASPACE,
-        "the compressed class space is full",
-    ),
-    # java.nio.Bits: "Cannot reserve ..." from 17, "Direct buffer memory" before.
-    _Words(
-        lazy(
-            r"Cannot reserve \d+ bytes of direct buffer memory \(allocated: \d+, limit: \d+\)"
-            r"|OutOfMemoryError: Direct buffer memory"
-        ),
-        "JVM",
-        jvm_areas.DIRECT,
-        "direct buffers have reached MaxDirectMemorySize",
-    ),
-    _Words(
-        lazy(r"java\.lang\.OutOfMemoryError: unable to create (?:new )?native thread.*"),
-        "JVM",
-        jvm_areas.STACKS,
-        "the system refused another thread (PID limit, or no memory for its stack)",
-        _THREADS,
-    ),
-    # os_linux.cpp warn_fail_commit_memory and vmError.cpp: the JVM ends with exit code 1 and writes hs_err_pid1.log.
-    _Words(
-        lazy(
-            r"os::commit_memory\([^)\n]*\) failed; error='(?:Not enough space|Cannot allocate memory)'"
-            r"|There is insufficient memory for the Java Runtime Environment"
-        ),
-        "JVM",
-        "",
-        "the system refused memory that the JVM asked for",
-        _REFUSED,
-    ),
-    # ExitOnOutOfMemoryError and CrashOnOutOfMemoryError print this to stdout; the reason follows on 17 and later.
-    _Words(
-        lazy(r"(?:Terminating|Aborting) due to java\.lang\.OutOfMemoryError.*"),
-        "JVM",
-        "",
-        "the JVM ended itself at an OutOfMemoryError",
-    ),
-    _Words(lazy(r"java\.lang\.OutOfMemoryError.*"), "JVM", "", "the JVM threw an OutOfMemoryError"),
-    _Words(
-        lazy(r"FATAL ERROR: .*JavaScript heap out of memory|FATAL ERROR: invalid (?:array|table) .*Allocation failed"),
-        "Node.js",
-        "old generation",
-        "V8's heap limit is reached",
-    ),
-    # lib/internal/worker.js, Node.js 12 and later: the heap of one worker thread, its resourceLimits.
-    _Words(
-        lazy(r"ERR_WORKER_OUT_OF_MEMORY.*|Worker terminated due to reaching memory limit.*"),
-        "Node.js",
-        "",
-        "a worker thread reached its own heap limit",
-        "Raise resourceLimits.maxOldGenerationSizeMb where the program creates the worker, if it needs that much.",
-    ),
-    _Words(lazy(r"RangeError: Array buffer allocation failed"), "Node.js", "", "a Buffer got no memory", _REFUSED),
-    # MemoryError with or without words, and NumPy's subclass with its module before it.
-    _Words(
-        lazy(r"^(?:[\w.]+\.)?_?(?:Array)?MemoryError\b.*", re.MULTILINE),
-        "Python",
-        "",
-        "Python could not allocate memory",
-        _REFUSED,
-    ),
-    # runtime/malloc.go, mem_linux.go: throw("out of memory"), throw("runtime: cannot allocate memory").
-    _Words(
-        lazy(r"fatal error: (?:runtime: )?(?:out of memory|cannot allocate memory)|^runtime: out of memory: .*", re.M),
-        "Go",
-        "",
-        "the Go runtime got no memory",
-        _REFUSED,
-    ),
-    _Words(
-        lazy(r"System\.OutOfMemoryException.*|^Out of memory\.$", re.MULTILINE),
-        ".NET",
-        "GC heap",
-        "the GC heap's hard limit is reached",
-    ),
-    # coreclr gcheaputilities.cpp: E_OUTOFMEMORY while the heap is set up.
-    _Words(
-        lazy(r"GC heap initialization failed.*|Failed to create CoreCLR, HRESULT: 0x8007000E"),
-        ".NET",
-        "GC heap",
-        "the GC heap could not be set up within its hard limit",
-    ),
-    _Words(
-        lazy(r"failed to allocate memory \(NoMemoryError\)|\[FATAL\] failed to allocate memory"),
-        "Ruby",
-        "",
-        "Ruby could not allocate memory",
-        _REFUSED,
-    ),
-    _Words(
-        lazy(r"Allowed memory size of \d+ bytes exhausted.*"),
-        "PHP",
-        "",
-        "a request has reached memory_limit",
-        "Raise memory_limit if one request needs that much; times pm.max_children it must still fit the container.",
-    ),
-    _Words(lazy(r"memory allocation of \d+ bytes failed"), "Rust", "", "an allocation failed", _REFUSED),
-    _Words(lazy(r"std::bad_alloc"), "C++", "", "an allocation failed (std::bad_alloc)", _REFUSED),
-    _Words(lazy(r"eheap_alloc: Cannot allocate.*"), "Erlang", "", "an allocation failed", _REFUSED),
-)
 
 
 # "129 ms: Mark-Compact 23.9 (40.8) -> 23.9 (56.5) MB": V8 heap.cc, "Mark-sweep" before Node 18.
@@ -177,7 +39,7 @@ def check(case: Case) -> Iterator[Finding]:
         return  # the kernel was faster; the log may still hold words of an earlier instance
     end = case.container.termination
     for log, ended in ((case.log, end is not None), (case.running_log, False)):
-        found = next(((w, m) for w in _WORDS if (m := w.pattern.search(log))), None)
+        found = find_memory_words(log)
         if found is not None:
             yield _finding(case, *found, ended=ended)
             return
@@ -213,14 +75,14 @@ def _by_exit_code(case: Case) -> Iterator[Finding]:
     )
 
 
-def _finding(case: Case, words: _Words, match: re.Match[str], *, ended: bool) -> Finding:
+def _finding(case: Case, words: MemoryWords, match: re.Match[str], *, ended: bool) -> Finding:
     end, name = case.container.termination, case.container.name
     line = _line(match)
     evidence = [Evidence("log", name, line)]
     if ended and end is not None:
         evidence.append(end.evidence())
     area = next((a for a in case.budget.areas if a.name == words.area), None)
-    how = "did not get what it asked for" if words.fix in (_REFUSED, _THREADS) else "ran out of memory by its own limit"
+    how = "did not get what it asked for" if words.fix in (REFUSED, THREADS) else "ran out of memory by its own limit"
     message = f"{words.runtime} in container {name} {how}: {words.what}"
     used = _V8_USED.findall(match.string) if words.runtime == "Node.js" else ()
     if used:
@@ -244,7 +106,7 @@ def _finding(case: Case, words: _Words, match: re.Match[str], *, ended: bool) ->
         ruled_out=(RuledOut("OOMKilled", f"the runtime recorded reason {end.reason or 'none'}, not OOMKilled"),)
         if end is not None
         else (),
-        fix=tuple(_fixes(case, words)),
+        fix=runtime_fixes(case, words),
         verify=(
             f"kubectl -n {case.pod.namespace} logs {case.pod.name} -c {name}"
             + (" --previous" if case.container.log_is_previous and ended else ""),
@@ -259,25 +121,3 @@ def _line(match: re.Match[str]) -> str:
     start = text.rfind("\n", 0, match.start()) + 1
     stop = text.find("\n", match.end())
     return text[start : stop if stop >= 0 else len(text)].strip()[:300]
-
-
-_OPTION_OF = {
-    jvm_areas.METASPACE: "-XX:MaxMetaspaceSize",
-    jvm_areas.DIRECT: "-XX:MaxDirectMemorySize",
-    "GC heap": "DOTNET_GCHeapHardLimit",
-}
-
-
-def _fixes(case: Case, words: _Words) -> Iterator[Fix]:
-    if words.fix:
-        yield Fix(words.fix)
-        return
-    heap, margin = case.budget.heap, case.budget.margin
-    option = _OPTION_OF.get(words.area, "")
-    if heap is not None and words.area == heap.name and case.budget.model is not None:
-        if margin is not None and margin > 0:
-            yield from proposal_fixes(case, "heap")
-        option = "-Xmx" if heap.name == jvm_areas.HEAP else case.budget.model.heap_flag(0).partition("=")[0]
-    room = "" if margin is None or margin <= 0 else f"; the limit leaves {mebibytes(margin)} for it"
-    what = f"Raise {option}" if option else "Raise the runtime's own limit"
-    yield Fix(f"{what} if the program needs that much{room}. A profile of what lives there tells whether it is a leak.")

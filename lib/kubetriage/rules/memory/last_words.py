@@ -1,0 +1,192 @@
+"""Last words of runtimes and servers that got no more memory: a log in, who said it, which area and what helps out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from kubetriage.rules.memory import jvm_areas
+from kubetriage.values.patterns import lazy
+
+
+@dataclass(frozen=True)
+class MemoryWords:
+    """How one runtime says that its memory is exhausted."""
+
+    pattern: re.Pattern[str]
+    runtime: str
+    area: str
+    """Area of the budget, or empty."""
+    what: str
+    fix: str = ""
+    """What to do, where that is not to raise a flag of the budget."""
+
+
+REFUSED = (
+    "Find what refuses it: an address-space limit (ulimit -v), the node's vm.overcommit_memory, or a single request "
+    "beyond all memory; the log says how much was asked for."
+)
+THREADS = (
+    "Use fewer threads (the log or a thread dump names the pool that grows), or raise the PID limit of the pod: "
+    "podPidsLimit of the kubelet."
+)
+
+MEMORY_WORDS: tuple[MemoryWords, ...] = (
+    # HotSpot 8 to 25: the message of the Error names the area.
+    MemoryWords(
+        lazy(r"java\.lang\.OutOfMemoryError: (?:Java heap space|GC overhead limit exceeded|Requested array size.*)"),
+        "JVM",
+        jvm_areas.HEAP,
+        "the Java heap is full",
+    ),
+    MemoryWords(lazy(r"java\.lang\.OutOfMemoryError: Metaspace"), "JVM", jvm_areas.METASPACE, "metaspace is full"),
+    MemoryWords(
+        lazy(r"java\.lang\.OutOfMemoryError: Compressed class space"),
+        "JVM",
+        jvm_areas.METASPACE,
+        "the compressed class space is full",
+    ),
+    # java.nio.Bits: "Cannot reserve ..." from 17, "Direct buffer memory" before.
+    MemoryWords(
+        lazy(
+            r"Cannot reserve \d+ bytes of direct buffer memory \(allocated: \d+, limit: \d+\)"
+            r"|OutOfMemoryError: Direct buffer memory"
+        ),
+        "JVM",
+        jvm_areas.DIRECT,
+        "direct buffers have reached MaxDirectMemorySize",
+    ),
+    MemoryWords(
+        lazy(r"java\.lang\.OutOfMemoryError: unable to create (?:new )?native thread.*"),
+        "JVM",
+        jvm_areas.STACKS,
+        "the system refused another thread (PID limit, or no memory for its stack)",
+        THREADS,
+    ),
+    # OpenJ9 writes its dumps before it ends; the class name has slashes there.
+    MemoryWords(
+        lazy(r"JVMDUMP039I[^\n]*java/lang/OutOfMemoryError[^\n]*|JVMJ9GC\w*[^\n]*out of memory[^\n]*"),
+        "JVM",
+        "heap",
+        "OpenJ9's heap is full",
+    ),
+    # arguments.cpp: -Xms or -Xmx is more than the system gives at once.
+    MemoryWords(
+        lazy(r"Could not reserve enough space for \d+\w* object heap"),
+        "JVM",
+        "",
+        "the system refused the address space of the heap",
+        "Lower -Xms and -Xmx below what the container may use, or raise its limit; ulimit -v must not be below "
+        "the heap.",
+    ),
+    # libjvm calc/calculator.go of Paketo's and Cloud Foundry's memory calculators.
+    MemoryWords(
+        lazy(r"(?:fixed|non-heap|all) memory regions require \d+\w*[^\n]*?greater than \d+\w*[^\n]*"),
+        "The buildpack's memory calculator",
+        "",
+        "its regions (threads, code cache, metaspace, direct memory) are more than the limit",
+        "Raise the memory limit above what the line requires, or lower BPL_JVM_THREAD_COUNT and "
+        "-XX:ReservedCodeCacheSize.",
+    ),
+    # os_linux.cpp warn_fail_commit_memory and vmError.cpp: the JVM ends with exit code 1 and writes hs_err_pid1.log.
+    MemoryWords(
+        lazy(
+            r"os::commit_memory\([^)\n]*\) failed; error='(?:Not enough space|Cannot allocate memory)'"
+            r"|There is insufficient memory for the Java Runtime Environment"
+        ),
+        "JVM",
+        "",
+        "the system refused memory that the JVM asked for",
+        REFUSED,
+    ),
+    # ExitOnOutOfMemoryError and CrashOnOutOfMemoryError print this to stdout; the reason follows on 17 and later.
+    MemoryWords(
+        lazy(r"(?:Terminating|Aborting) due to java\.lang\.OutOfMemoryError.*"),
+        "JVM",
+        "",
+        "the JVM ended itself at an OutOfMemoryError",
+    ),
+    MemoryWords(lazy(r"java\.lang\.OutOfMemoryError.*"), "JVM", "", "the JVM threw an OutOfMemoryError"),
+    MemoryWords(
+        lazy(r"FATAL ERROR: .*JavaScript heap out of memory|FATAL ERROR: invalid (?:array|table) .*Allocation failed"),
+        "Node.js",
+        "old generation",
+        "V8's heap limit is reached",
+    ),
+    # lib/internal/worker.js, Node.js 12 and later: the heap of one worker thread, its resourceLimits.
+    MemoryWords(
+        lazy(r"ERR_WORKER_OUT_OF_MEMORY.*|Worker terminated due to reaching memory limit.*"),
+        "Node.js",
+        "",
+        "a worker thread reached its own heap limit",
+        "Raise resourceLimits.maxOldGenerationSizeMb where the program creates the worker, if it needs that much.",
+    ),
+    MemoryWords(lazy(r"RangeError: Array buffer allocation failed"), "Node.js", "", "a Buffer got no memory", REFUSED),
+    # MemoryError with or without words, and NumPy's subclass with its module before it.
+    MemoryWords(
+        lazy(r"^(?:[\w.]+\.)?_?(?:Array)?MemoryError\b.*", re.MULTILINE),
+        "Python",
+        "",
+        "Python could not allocate memory",
+        REFUSED,
+    ),
+    # runtime/malloc.go, mem_linux.go: throw("out of memory"), throw("runtime: cannot allocate memory").
+    MemoryWords(
+        lazy(r"fatal error: (?:runtime: )?(?:out of memory|cannot allocate memory)|^runtime: out of memory: .*", re.M),
+        "Go",
+        "",
+        "the Go runtime got no memory",
+        REFUSED,
+    ),
+    MemoryWords(
+        lazy(r"System\.OutOfMemoryException.*|^Out of memory\.$", re.MULTILINE),
+        ".NET",
+        "GC heap",
+        "the GC heap's hard limit is reached",
+    ),
+    # coreclr gcheaputilities.cpp: E_OUTOFMEMORY while the heap is set up.
+    MemoryWords(
+        lazy(r"GC heap initialization failed.*|Failed to create CoreCLR, HRESULT: 0x8007000E"),
+        ".NET",
+        "GC heap",
+        "the GC heap could not be set up within its hard limit",
+    ),
+    MemoryWords(
+        lazy(r"failed to allocate memory \(NoMemoryError\)|\[FATAL\] failed to allocate memory"),
+        "Ruby",
+        "",
+        "Ruby could not allocate memory",
+        REFUSED,
+    ),
+    MemoryWords(
+        lazy(r"Allowed memory size of \d+ bytes exhausted.*"),
+        "PHP",
+        "",
+        "a request has reached memory_limit",
+        "Raise memory_limit if one request needs that much; times pm.max_children it must still fit the container.",
+    ),
+    MemoryWords(lazy(r"memory allocation of \d+ bytes failed"), "Rust", "", "an allocation failed", REFUSED),
+    MemoryWords(lazy(r"std::bad_alloc"), "C++", "", "an allocation failed (std::bad_alloc)", REFUSED),
+    # PostgreSQL sysv_shmem.c CreateAnonymousSegment.
+    MemoryWords(
+        lazy(r"could not map anonymous shared memory: Cannot allocate memory"),
+        "PostgreSQL",
+        "",
+        "the system refused its shared buffers",
+        "Lower shared_buffers (and max_connections) of the server below the limit, or raise the limit.",
+    ),
+    # InnoDB ut0new.h and buf0buf.cc.
+    MemoryWords(
+        lazy(r"InnoDB: (?:Fatal error: )?[Cc]annot allocate (?:memory for the buffer pool|\d+ bytes)[^\n]*"),
+        "InnoDB",
+        "",
+        "the system refused its buffer pool",
+        "Lower innodb_buffer_pool_size below the limit with room for connections, or raise the limit.",
+    ),
+    MemoryWords(lazy(r"eheap_alloc: Cannot allocate.*"), "Erlang", "", "an allocation failed", REFUSED),
+)
+
+
+def find_memory_words(log: str) -> tuple[MemoryWords, re.Match[str]] | None:
+    """Find how a runtime says in a log that its memory is exhausted; None where none does."""
+    return next(((w, m) for w in MEMORY_WORDS if (m := w.pattern.search(log))), None)

@@ -1,0 +1,113 @@
+"""Advice for a runtime that met its own limit: the container's case and the area in, fixes out, for both plugins.
+
+A larger container limit alone changes nothing while the runtime's own limit stays; a larger own limit must leave room
+for what stands beside it. So the first fix uses the room that there is, the second raises both together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.model import Actor, Fix
+from kubetriage.rules.memory import jvm_areas
+from kubetriage.rules.memory.budget import exact, mebibytes
+from kubetriage.rules.memory.budget_builder import Extended
+from kubetriage.rules.memory.budget_fixes import flags_patch, human_limit, most_limit, option_variable
+from kubetriage.rules.memory.case import Case
+from kubetriage.rules.memory.last_words import REFUSED, MemoryWords
+from kubetriage.rules.memory.limit_planner import PLANNED, Plan, plan
+
+_OPTION_OF = {
+    jvm_areas.METASPACE: "-XX:MaxMetaspaceSize",
+    jvm_areas.DIRECT: "-XX:MaxDirectMemorySize",
+}
+_PROFILES = {
+    "hotspot": "-XX:+HeapDumpOnOutOfMemoryError and a heap dump",
+    "openj9": "-XX:+HeapDumpOnOutOfMemoryError and a heap dump",
+    "node": "node --heapsnapshot-near-heap-limit=2",
+    "dotnet": "dotnet-gcdump collect -p 1",
+}
+_WORTHWHILE = 1.15
+"""A larger heap under the same limit is worth a try from here on."""
+
+
+def runtime_fixes(case: Case, words: MemoryWords) -> tuple[Fix, ...]:
+    """Return what helps a runtime that met its own limit, or that the system refused memory."""
+    return tuple(_fixes(case, words))[:3]
+
+
+def _fixes(case: Case, words: MemoryWords) -> Iterator[Fix]:
+    if words.fix:
+        yield Fix(words.fix, actor=Actor.NODE if words.fix == REFUSED else Actor.MANIFEST)
+        return
+    heap = case.budget.heap
+    option = _OPTION_OF.get(words.area, "")
+    if option:
+        margin = case.budget.margin
+        room = "" if margin is None or margin <= 0 else f"; the limit leaves {mebibytes(margin)} for it"
+        yield Fix(
+            f"Raise {option} of container {case.container.name} if the program needs that much{room}. Else raise it "
+            "together with the memory limit.",
+            actor=Actor.MANIFEST,
+        )
+    elif heap is not None and (not words.area or words.area == heap.name):
+        yield from _larger_heap(case, heap.ceiling.size)
+    else:
+        yield Fix("Raise the runtime's own limit if the program needs that much.", actor=Actor.MANIFEST)
+    how = _PROFILES.get(case.detected.runtime, "the runtime's profiler")
+    yield Fix(
+        f"If it comes back at any size, it leaks or loads too much at once: find what with {how}.", actor=Actor.APP
+    )
+
+
+def _larger_heap(case: Case, now: int | None) -> Iterator[Fix]:
+    limit, name = case.limit.size, case.container.name
+    if limit is None or case.detected.runtime not in PLANNED:
+        yield Fix(
+            f"Give container {name} a memory limit, and the runtime a heap of about three quarters of it.",
+            actor=Actor.MANIFEST,
+        )
+        return
+    here = _plan(case, limit)
+    size, flags = _heap(here)
+    if size and (now is None or size >= now * _WORTHWHILE):
+        yield case.template_fix(
+            f"Run container {name} with {_written(case, flags)}: the limit of {exact(limit)} holds a heap of "
+            f"{mebibytes(size)}" + (f" instead of {mebibytes(now)}." if now else "."),
+            flags_patch(case, flags),
+        )
+    larger = human_limit(2 * limit)
+    most = most_limit(case)
+    there = _plan(case, larger)
+    more, raised = _heap(there)
+    if more and (most is None or larger <= most):
+        patch = flags_patch(case, raised)
+        resources: dict[str, object] = {"resources": {"limits": {"memory": exact(larger)}}}
+        yield case.template_fix(
+            f"If it needs more, raise the memory limit to {exact(larger)} together with {_written(case, raised)}: a "
+            "larger limit alone may change nothing.",
+            None if patch is None else {**patch, **resources},
+        )
+
+
+def _plan(case: Case, limit: int) -> Plan:
+    model = case.budget.model.model if isinstance(case.budget.model, Extended) else case.budget.model
+    threads, jdk, classes = 60, case.detected.version or 17, jvm_areas.ASSUMED_CLASSES
+    if isinstance(model, jvm_areas.JvmModel):
+        threads, jdk, classes = model.threads.number, model.jdk, model.classes.number
+    return plan(case.detected.runtime, limit, threads=threads, jdk=jdk, classes=classes)
+
+
+def _heap(made: Plan) -> tuple[int, tuple[str, ...]]:
+    """Return the heap of a plan and its flags, with that of direct memory, which follows a heap where it is unset."""
+    if not made.rows or made.rows[0][1] is None:
+        return 0, ()
+    wanted = [f for f in made.flags if f.startswith(("-Xmx", "--max-old", "DOTNET_", "GOMEMLIMIT"))]
+    wanted += [f for f in made.flags if "MaxDirectMemorySize" in f]
+    return made.rows[0][1], tuple(wanted)
+
+
+def _written(case: Case, flags: tuple[str, ...]) -> str:
+    if case.detected.runtime in ("go", "dotnet"):
+        return " ".join(flags)
+    return f"{option_variable(case)}={flags[0]}" if len(flags) == 1 else f"{option_variable(case)}='{' '.join(flags)}'"
