@@ -200,7 +200,7 @@ class _Scanner:
 
     def _describe_goes_on(self, at: int, row: str) -> bool:
         indent = len(row) - len(row.lstrip(" "))
-        if _NAME.match(row) and indent <= self.indent:
+        if _NAME.match(row) and indent <= self.indent and (self.blank or self._describes(at)):
             return False
         if self.data:
             return True

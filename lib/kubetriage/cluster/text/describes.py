@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from kubetriage.cluster.text import keyed, machines, pods, services, workloads
 from kubetriage.cluster.text.event_rows import described_events
+from kubetriage.cluster.text.flat import indented, is_flat
 from kubetriage.cluster.text.found import Finds, Found, Raw
 from kubetriage.cluster.text.outline import Entry, outline
 from kubetriage.snapshot import Form
@@ -95,6 +96,8 @@ def read_describe(rows: Sequence[str], asked: Sequence[str], namespace: str, fin
 
     ``asked`` are the resources of the command above, ``namespace`` is its.
     """
+    if is_flat(rows):
+        rows = indented(rows)
     root = outline(rows)
     resource = _resource(root, asked, rows)
     if resource is None:

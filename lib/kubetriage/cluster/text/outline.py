@@ -82,21 +82,14 @@ def outline(rows: Sequence[str]) -> Entry:
         if last.column and indent >= last.column - 1 and indent > last.indent + 1:
             last.more.append(stripped)
             continue
+        match = _KEY.match(stripped)
+        if wrapped and indent == 0 and last is not root and _is_rest(stripped, match is not None):
+            # Wrapped on its way; the value goes on.
+            last.value = f"{last.value} {stripped}".strip()
+            last.raw += f" {stripped}"
+            continue
         while path[-1].indent >= indent:
             path.pop()
-        match = _KEY.match(stripped)
-        if (
-            match is None
-            and wrapped
-            and indent == 0
-            and last is not root
-            and last.value
-            and not stripped.startswith(("-", "="))
-        ):
-            # Wrapped on its way; the value goes on.
-            last.value += " " + stripped
-            path = [*path, last] if path[-1] is not last else path
-            continue
         entry = Entry("", stripped, indent, stripped)
         if match is not None:
             column = indent + match.start(2) if match[2] else 0
@@ -108,6 +101,11 @@ def outline(rows: Sequence[str]) -> Entry:
         elif entry.key == "Message":
             at = _message(rows, at, entry)
     return root
+
+
+def _is_rest(row: str, keyed: bool) -> bool:
+    """Tell whether a line at the left is the rest of the one before: keys of describe begin with a capital there."""
+    return not row.startswith(("-", "=")) and not (keyed and row[0].isupper())
 
 
 def _verbatim(rows: Sequence[str], at: int, entry: Entry) -> int:
