@@ -118,7 +118,7 @@ def test_a_credential_plugin_in_trouble_is_one_line(tmp_path: Path, script: str,
     plugin = tmp_path / "plugin"
     plugin.write_text(f"#!/bin/sh\n{script}\n")
     plugin.chmod(0o755)
-    with FakeApi(CAPTURES / "java-npe", token="t0ken") as api:
+    with FakeApi(CAPTURES / "java-npe", tls=True, token="t0ken") as api:
         path = api.kubeconfig(tmp_path)
         content = yaml.safe_load(path.read_text())
         content["users"][0]["user"] = {

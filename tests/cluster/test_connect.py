@@ -79,13 +79,87 @@ def test_token(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_token_flag_wins(serve: Serve, tmp_path: Path) -> None:
-    api = serve(NS, token="s3cret")
+    api = serve(NS, tls=True, token="s3cret")
     path = api.kubeconfig(tmp_path, user={"token": "other"})
     assert found(connect(Connection(kubeconfig=str(path), token="s3cret"), {}))
 
 
+SECRETS = {
+    "token": {"token": "s3cret"},
+    "tokenFile": {"tokenFile": "tok"},
+    "password": {"username": "me", "password": "s3cret"},
+    "impersonation": {"token": "s3cret", "as": "admin"},
+}
+
+
+@pytest.mark.parametrize("kind", [*SECRETS, "exec", "flag", "other server"])
+def test_nothing_secret_goes_out_in_clear(serve: Serve, tmp_path: Path, kind: str) -> None:
+    api = serve(NS)
+    (tmp_path / "tok").write_text("s3cret")
+    plugin = exec_user(script(tmp_path / "plugin", f"touch {tmp_path}/ran", credential("s3cret")))
+    user = plugin if kind == "exec" else SECRETS.get(kind, {"token": "s3cret"})
+    flags: dict[str, Any] = {"token": "s3cret"} if kind == "flag" else {}
+    path = api.kubeconfig(tmp_path, user=user)
+    if kind == "other server":
+        path = kubeconfig(tmp_path / "secure", "https://api.test", user=user)
+        flags["server"] = api.url
+    assert found(connect(Connection(kubeconfig=str(path), **flags), dict(os.environ)))
+    for request in api.requests:
+        assert not request.header("Authorization")
+        assert not request.header("Impersonate-User")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_token_file_wins_over_the_token_beside_it(serve: Serve, tmp_path: Path) -> None:
+    api = serve(NS, tls=True, token="s3cret")
+    (tmp_path / "tok").write_text("s3cret\n")
+    path = api.kubeconfig(tmp_path, user={"token": "stale", "tokenFile": "tok"})
+    assert found(connect(Connection(kubeconfig=str(path)), {}))
+
+
+def test_an_empty_token_file_is_no_anonymous_user(serve: Serve, tmp_path: Path) -> None:
+    api = serve(NS, tls=True)
+    (tmp_path / "tok").write_text("\n")
+    path = api.kubeconfig(tmp_path, user={"tokenFile": "tok"})
+    assert bad(Connection(kubeconfig=str(path)), {}) == f'error: read empty token from file "{tmp_path / "tok"}"'
+
+
+def test_a_user_name_without_password_is_sent(serve: Serve, tmp_path: Path) -> None:
+    api = serve(NS, tls=True)
+    assert found(connect(Connection(kubeconfig=str(api.kubeconfig(tmp_path, user={"username": "me"}))), {}))
+    assert api.requests[0].header("Authorization") == ["Basic bWU6"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            "contexts: [{name: a, context: {namespace: 123}}]",
+            "number into Go struct field Context.contexts.context.namespace",
+        ),
+        ("contexts: [{name: yes, context: {}}]", "bool into Go struct field Context.contexts.name"),
+        ("clusters: [{name: a, cluster: {server: [x]}}]", "array into Go struct field Cluster.clusters.cluster.server"),
+        ("clusters: [{name: a, cluster: {insecure-skip-tls-verify: 'no'}}]", "string into Go struct field Cluster"),
+        ("users: [{name: a, user: {token: 1.5}}]", "number into Go struct field User.users.user.token"),
+        ("current-context: 7", "number into Go struct field Config.current-context"),
+        ("kind: Pod", 'no kind "Pod" is registered for version "v1"'),
+        ("apiVersion: v9", 'no kind "Config" is registered for version "v9"'),
+    ],
+)
+def test_a_field_of_another_type_is_refused(tmp_path: Path, content: str, words: str) -> None:
+    (tmp_path / "k").write_text(content)
+    message = bad(Connection(kubeconfig=str(tmp_path / "k")), {})
+    assert message.startswith(f'error: error loading config file "{tmp_path / "k"}": ')
+    assert words in message
+
+
+def test_the_first_of_several_documents_counts(tmp_path: Path) -> None:
+    (tmp_path / "k").write_text("current-context: a\ncontexts: [{name: a, context: {namespace: n}}]\n---\nkind: Pod\n")
+    assert connect(Connection(kubeconfig=str(tmp_path / "k")), {}).namespace == "n"
+
+
 def test_token_file(serve: Serve, tmp_path: Path) -> None:
-    api = serve(NS, token="s3cret")
+    api = serve(NS, tls=True, token="s3cret")
     (tmp_path / "tok").write_text("s3cret")
     path = api.kubeconfig(tmp_path, user={"tokenFile": "tok"})
     assert found(connect(Connection(kubeconfig=str(path)), {}))
@@ -118,7 +192,7 @@ def test_expired_token_is_said_in_kubectls_words(serve: Serve, tmp_path: Path) -
 
 
 def test_impersonation_by_flags(serve: Serve, tmp_path: Path) -> None:
-    api = serve(NS)
+    api = serve(NS, tls=True)
     assert found(open_session(api, tmp_path, as_="jane", as_uid="u1", as_groups=("dev", "ops")))
     request = api.requests[0]
     assert request.header("Impersonate-User") == ["jane"]
@@ -127,7 +201,7 @@ def test_impersonation_by_flags(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_impersonation_by_kubeconfig(serve: Serve, tmp_path: Path) -> None:
-    api = serve(NS)
+    api = serve(NS, tls=True)
     user = {"token": "t", "as": "jane", "as-groups": ["dev", "ops"], "as-user-extra": {"reason": ["on call"]}}
     assert found(connect(Connection(kubeconfig=str(api.kubeconfig(tmp_path, user=user))), {}))
     request = api.requests[0]
@@ -137,7 +211,7 @@ def test_impersonation_by_kubeconfig(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_groups_without_user(serve: Serve, tmp_path: Path) -> None:
-    api = serve(NS)
+    api = serve(NS, tls=True)
     path = str(api.kubeconfig(tmp_path))
     words = "error: requesting uid, groups or user-extra for fake without impersonating a user"
     assert bad(Connection(kubeconfig=path, as_groups=("dev",))) == words
@@ -161,7 +235,7 @@ def credential(token: str, version: str = "v1") -> str:
 
 
 def test_credential_plugin(serve: Serve, tmp_path: Path) -> None:
-    api = serve(NS, token="from-plugin")
+    api = serve(NS, tls=True, token="from-plugin")
     script(tmp_path / "plugin", 'test "$SECRET$1" = "xy" || exit 9', credential("from-plugin"))
     user = exec_user("./plugin", args=["y"], env=[{"name": "SECRET", "value": "x"}])
     path = api.kubeconfig(tmp_path, user=user)
@@ -169,7 +243,7 @@ def test_credential_plugin(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_credential_plugin_learns_the_cluster(serve: Serve, tmp_path: Path) -> None:
-    api = serve(NS, token="t")
+    api = serve(NS, tls=True, token="t")
     command = script(tmp_path / "plugin", f'printf "%s" "$KUBERNETES_EXEC_INFO" > {tmp_path}/info', credential("t"))
     path = api.kubeconfig(tmp_path, user=exec_user(command, provideClusterInfo=True))
     connect(Connection(kubeconfig=str(path)), dict(os.environ))
@@ -197,7 +271,7 @@ def test_credential_plugin_with_certificate(serve: Serve, tmp_path: Path) -> Non
 
 
 def test_credential_plugin_is_asked_again_when_the_token_expires(serve: Serve, tmp_path: Path) -> None:
-    api = serve(NS, token="token-2")
+    api = serve(NS, tls=True, token="token-2")
     command = script(
         tmp_path / "plugin",
         f"echo x >> {tmp_path}/calls",
@@ -223,7 +297,7 @@ def test_credential_plugin_is_asked_again_when_the_token_expires(serve: Serve, t
     ],
 )
 def test_credential_plugin_that_fails(serve: Serve, tmp_path: Path, lines: list[str], words: str) -> None:
-    api = serve(NS)
+    api = serve(NS, tls=True)
     path = api.kubeconfig(tmp_path, user=exec_user(script(tmp_path / "plugin", *lines)))
     message = bad(Connection(kubeconfig=str(path)), dict(os.environ))
     assert message.startswith("Unable to connect to the server: getting credentials: ")
@@ -232,7 +306,7 @@ def test_credential_plugin_that_fails(serve: Serve, tmp_path: Path, lines: list[
 
 
 def test_credential_plugin_that_is_missing(serve: Serve, tmp_path: Path) -> None:
-    api = serve(NS)
+    api = serve(NS, tls=True)
     path = api.kubeconfig(tmp_path, user=exec_user("no-such-plugin", installHint="Get it\nfrom example.com"))
     assert bad(Connection(kubeconfig=str(path)), dict(os.environ)) == (
         "Unable to connect to the server: getting credentials: exec: executable no-such-plugin not found: "
@@ -241,7 +315,7 @@ def test_credential_plugin_that_is_missing(serve: Serve, tmp_path: Path) -> None
 
 
 def test_credential_plugin_that_hangs_is_ended_with_its_children(serve: Serve, tmp_path: Path) -> None:
-    api = serve(NS)
+    api = serve(NS, tls=True)
     command = script(tmp_path / "plugin", f"sh -c 'echo $$ > {tmp_path}/pid; exec sleep 60'")
     path = api.kubeconfig(tmp_path, user=exec_user(command))
     begun = time.monotonic()
@@ -256,7 +330,7 @@ def test_credential_plugin_that_hangs_is_ended_with_its_children(serve: Serve, t
 
 
 def test_credential_plugin_that_needs_a_terminal(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    api = serve(NS)
+    api = serve(NS, tls=True)
     with open(os.devnull) as nothing:
         monkeypatch.setattr("sys.stdin", nothing)
         path = api.kubeconfig(tmp_path, user=exec_user("true", interactiveMode="Always"))
@@ -310,10 +384,10 @@ def test_home_is_the_default(tmp_path: Path) -> None:
 
 
 def test_user_flag_takes_the_other_users_credentials(serve: Serve, tmp_path: Path) -> None:
-    api = serve(NS, token="right")
+    api = serve(NS, tls=True, token="right")
     path = write(
         tmp_path / "k",
-        clusters={"c": {"server": api.url}},
+        clusters={"c": {"server": api.url, "certificate-authority": str(api.ca)}},
         users={"a": {"token": "wrong"}, "b": {"token": "right"}},
         contexts={"x": {"cluster": "c", "user": "a"}},
         current_context="x",
@@ -409,7 +483,7 @@ def test_entries_that_cannot_work_are_refused_in_kubectls_words(
 
 
 def test_v1beta1_plugins_need_no_interactive_mode(serve: Serve, tmp_path: Path) -> None:
-    api = serve(NS, token="t")
+    api = serve(NS, tls=True, token="t")
     command = script(tmp_path / "plugin", credential("t", "v1beta1"))
     path = api.kubeconfig(tmp_path, user={"exec": {"apiVersion": f"{V1}beta1", "command": command}})
     assert found(connect(Connection(kubeconfig=str(path)), dict(os.environ)))

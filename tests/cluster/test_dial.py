@@ -55,7 +55,7 @@ def dialled(reader: LiveReader, *needs: Dial) -> Snapshot:
 
 @pytest.fixture(params=[False, True], ids=["http", "https"])
 def api(request: pytest.FixtureRequest, serve: Serve) -> FakeApi:
-    return serve(NS, tls=request.param, token="s3cret")
+    return serve(NS, tls=request.param, token="s3cret" if request.param else "")
 
 
 def test_open_port(api: FakeApi, read: Read) -> None:
@@ -148,7 +148,7 @@ def test_refusals_of_the_api_server(api: FakeApi, read: Read) -> None:
 
 
 def test_who_asks_is_the_same_as_for_reads(serve: Serve, read: Read) -> None:
-    api = serve(NS, token="s3cret")
+    api = serve(NS, tls=True, token="s3cret")
     api.ports[NS, POD, 8080] = silent
     need = Dial(NS, POD, 8080)
     dialled(read(api, flags={"as_": "jane", "as_groups": ("a", "b")}), need)

@@ -659,7 +659,7 @@ def test_names_that_no_object_has_are_not_asked_for(serve: Serve, read: Read, na
 
 
 def test_trail_names_requests_but_no_credentials(serve: Serve, read: Read) -> None:
-    api = serve(NS, token="s3cret-token")
+    api = serve(NS, tls=True, token="s3cret-token")
     lines: list[str] = []
     fetch(read(api, trace=lines.append), Get("pods", NS, "api"), Get("pods", NS, "nope"))
     assert len(lines) == 2

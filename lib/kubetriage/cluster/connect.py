@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import ssl
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -147,7 +148,10 @@ class Session:
         parts = urlsplit(self.proxy)
         if parts.scheme.startswith("socks"):
             try:
-                from urllib3.contrib.socks import SOCKSProxyManager
+                with warnings.catch_warnings():
+                    # urllib3 warns with a path of this installation of what the error below says.
+                    warnings.simplefilter("ignore")
+                    from urllib3.contrib.socks import SOCKSProxyManager
             except ImportError as error:
                 raise ConfigError(
                     f"error: proxy {_without_user(self.proxy)} needs the Python package PySocks"
@@ -211,7 +215,10 @@ def _from_kubeconfig(config: Kubeconfig, flags: Connection, env: Mapping[str, st
     cluster_name = flags.cluster or text(context, "cluster")
     if flaw := _flaw(cluster, user, cluster_name, user_name):
         raise _invalid(flaw, flags)
-    impersonate = _impersonation(user, flags, user_name)
+    if not text(cluster, "server").startswith("https:"):
+        # client-go reads who asks only for TLS: nothing secret goes out in clear, and no plugin is run for it.
+        user = {}
+    impersonate = _impersonation(user, flags, user_name) if user else ()
 
     def credentials() -> Credentials:
         return read_credentials(cluster, _with_credentials(user, cluster, env, flags.request_timeout))

@@ -149,13 +149,16 @@ def _from_package(configuration: Any) -> Credentials:
 
 
 def _authorization(user: Mapping[str, Any]) -> str:
-    token = text(user, "token")
-    if not token and text(user, "tokenFile"):
-        token = _file(text(user, "tokenFile")).decode("utf-8", "replace").strip()
+    token, path = text(user, "token"), text(user, "tokenFile")
+    if path:
+        # The file is renewed and wins; an empty one falls back on the token beside it (client-go token_source.go).
+        token = _file(path).decode("utf-8", "replace").strip() or token
+        if not token:
+            raise ConfigError(f'error: read empty token from file "{path}"')
     if token:
         return f"Bearer {token}"
     name, password = text(user, "username"), text(user, "password")
-    if name and password:
+    if name:
         return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode("ascii")
     return ""
 

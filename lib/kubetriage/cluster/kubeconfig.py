@@ -89,7 +89,58 @@ def _read(path: str) -> Obj:
     for section in _SECTIONS:
         if not isinstance(document.get(section), list | None):
             raise ConfigError(f'error: error loading config file "{path}": {section} is not a list')
+    if flaw := _type_flaw(document):
+        raise ConfigError(f'error: error loading config file "{path}": {flaw}')
     return document
+
+
+_TEXTS = {
+    "cluster": ("server", "tls-server-name", "certificate-authority", "certificate-authority-data", "proxy-url"),
+    "user": (
+        *("client-certificate", "client-certificate-data", "client-key", "client-key-data", "token", "tokenFile"),
+        *("as", "as-uid", "username", "password"),
+    ),
+    "context": ("cluster", "user", "namespace"),
+}
+_FLAGS = {"cluster": ("insecure-skip-tls-verify", "disable-compression")}
+_GO_NAMES = {bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
+
+
+def _type_flaw(document: Obj) -> str:
+    """Say in Go's words which field has a type that kubectl refuses; empty when all can be read.
+
+    A number in place of a namespace must not silently mean the namespace "default".
+    """
+    kind, version = document.get("kind", "Config"), document.get("apiVersion", "v1")
+    if (kind or "Config", version or "v1") != ("Config", "v1"):
+        return f'no kind "{kind}" is registered for version "{version}"'
+    if flaw := _no_text(document.get("current-context"), "Config.current-context"):
+        return flaw
+    for section, key in _SECTIONS.items():
+        for entry in objects(document, section):
+            place = f"{key.capitalize()}.{section}.{key}"
+            inner = mapping(entry, key)
+            flaws = [_no_text(entry.get("name"), f"{key.capitalize()}.{section}.name")]
+            flaws += [_no_text(inner.get(name), f"{place}.{name}") for name in _TEXTS[key]]
+            flaws += [
+                f"json: cannot unmarshal {_go_name(inner[name])} into Go struct field {place}.{name} of type bool"
+                for name in _FLAGS.get(key, ())
+                if not isinstance(inner.get(name), bool | None)
+            ]
+            if flaw := next(filter(None, flaws), ""):
+                return flaw
+    return ""
+
+
+def _no_text(value: object, place: str) -> str:
+    if _go_name(value) == "string":
+        return ""
+    return f"json: cannot unmarshal {_go_name(value)} into Go struct field {place} of type string"
+
+
+def _go_name(value: object) -> str:
+    # Dates are text to Kubernetes' YAML, and nothing is the same as not given.
+    return _GO_NAMES.get(type(value), "string")
 
 
 def _read_yaml(path: str, content: bytes) -> Any:
@@ -97,8 +148,8 @@ def _read_yaml(path: str, content: bytes) -> Any:
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        # The loaders that may be chosen here are both safe ones.
-        return yaml.load(content, Loader=loader)  # noqa: S506
+        # The loaders that may be chosen here are both safe ones. Of several documents kubectl reads the first.
+        return next(yaml.load_all(content, Loader=loader), None)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
@@ -181,6 +232,8 @@ def _credentials(output: bytes, version: str) -> dict[str, str]:
         answer: Any = json.loads(output)
     except ValueError as error:
         raise _no_credentials(f"decoding stdout: {error}") from error
+    if text(answer, "kind") not in ("", "ExecCredential"):
+        raise _no_credentials(f'decoding stdout: no kind "{text(answer, "kind")}" is a credential of a plugin')
     answered = text(answer, "apiVersion")
     if answered != version:
         raise _no_credentials(
