@@ -665,3 +665,21 @@ def test_trail_names_requests_but_no_credentials(serve: Serve, read: Read) -> No
     assert len(lines) == 2
     assert any(" 200 in " in line and line.startswith(f"GET {api.url}/api/v1/") for line in lines)
     assert "s3cret" not in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"metadata": {"continue": "same"}, "items": []},
+        {"metadata": {"continue": "same"}, "items": [{"metadata": {"name": "p", "namespace": "a"}}]},
+    ],
+)
+def test_a_list_that_does_not_end_is_given_up(serve: Serve, read: Read, page: dict) -> None:
+    api = serve(NS)
+    api.fault("/pods", status=200, body=json.dumps({"kind": "PodList", **page}).encode())
+    snapshot = fetch(read(api), List("pods", NS), Raw("/version"))
+    listing = snapshot.list("pods", NS)
+    assert not listing.complete
+    assert listing.why.startswith("the API server's list does not end: ")
+    assert len(api.requests) < 8
+    assert snapshot.get("pods", "a", "p").found == bool(page["items"]), "what came is there"

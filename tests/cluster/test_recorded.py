@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from kubetriage.cluster.documents import parse_documents
 from kubetriage.cluster.errors import DumpError
 from kubetriage.cluster.recorded import RecordedReader
 from kubetriage.needs import Get, List, Log, Need, Raw, Why
@@ -525,3 +527,23 @@ def test_the_lists_may_be_older_than_the_clock_by_what_the_reads_took(tmp_path: 
 def test_a_recording_offers_the_logs_that_nobody_listed(tmp_path: Path) -> None:
     files = {"captured-at": "2026-11-23T22:00:00Z", "kube-system/etcd-cp-1.etcd.log": "{}\n"}
     assert read(put(tmp_path, files)).logged("kube-system", "etcd") == ("etcd-cp-1",)
+
+
+def test_a_pipe_that_nobody_writes_into_ends_in_one_line(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DumpError, match="a pipe that nobody writes into"):
+        RecordedReader(tmp_path / "pipe").open()
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/full", "/dev/null", "/proc/self/mem"])
+def test_a_device_is_no_dump(path):
+    with pytest.raises(DumpError, match=r"neither a file nor a pipe|input/output error|holds no objects"):
+        RecordedReader(Path(path)).open()
+
+
+def test_times_of_day_are_text_and_linear(tmp_path):
+    (document,) = parse_documents(b"a: 22:30\nb: 1:30.5\nc: 0x1F\nd: 017\ne: 1e3\nf: -4\ng: .5\nh: 12\n", "x")
+    assert document == {"a": "22:30", "b": "1:30.5", "c": 31, "d": 15, "e": 1000.0, "f": -4, "g": 0.5, "h": 12}
+    begun = time.process_time()
+    parse_documents(b"x: " + b"1:" * 100_000 + b"1\n", "x")
+    assert time.process_time() - begun < 2

@@ -1,10 +1,18 @@
+import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubetriage.values.times import format_time, human_duration, parse_go_duration, parse_time, precise_duration
+from kubetriage.values.times import (
+    format_time,
+    human_duration,
+    parse_go_duration,
+    parse_time,
+    precise_duration,
+    span_of,
+)
 
 UTC = timezone.utc
 
@@ -68,3 +76,14 @@ def test_ages_are_kubectls(seconds, text):
 )
 def test_precise_durations_keep_the_seconds(seconds, text):
     assert precise_duration(timedelta(seconds=seconds)) == text
+
+
+def test_durations_and_times_are_bounded():
+    begun = time.process_time()
+    assert parse_go_duration("0" * 200_000) is None
+    assert parse_go_duration("9" * 30 + "h") is None
+    assert time.process_time() - begun < 0.5
+    last = parse_time("9999-12-31T23:59:59Z")
+    assert last is not None
+    assert (last + parse_go_duration("9999999999999999h")).year < 9999
+    assert (last + span_of(2**63)).year > 5000

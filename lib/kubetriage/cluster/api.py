@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 MAX_BODY = 512 * 1024 * 1024
 """Bytes of one answer; more is no answer that we could use."""
+MAX_BODIES = 768 * 1024 * 1024
+"""Bytes of all answers that are being read at one time."""
 _DROPPED_RETRIES = 3
 _STATUS_RETRIES = 10
 """As many as client-go (rest/request.go)."""
@@ -72,6 +74,7 @@ class Api:
         self._session = session
         self._trace = trace
         self._renewing = threading.Lock()
+        self._held = _Sum()
         self._renewed = 0
         self.reached = False
         """The API server has answered something."""
@@ -142,6 +145,9 @@ class Api:
                 received += len(piece)
                 if received > MAX_BODY:
                     raise NoAnswerError(Failure(Why.FAILED, f"the answer is larger than {MAX_BODY >> 20} MiB"), "")
+                if self._held.add(len(piece)) > MAX_BODIES:
+                    words = f"the answers under way are larger than {MAX_BODIES >> 20} MiB together"
+                    raise NoAnswerError(Failure(Why.FAILED, words), "")
                 if call.left <= 0:
                     raise self._timed_out()
                 yield piece
@@ -173,6 +179,8 @@ class Api:
             if response is not None:
                 response.close()
             raise self._explain(error) from error
+        finally:
+            self._held.add(-received)
         self._note(target, str(response.status), begun, received)
         return Reply(response.status, response.headers, content, time.monotonic() - begun)
 
@@ -221,6 +229,20 @@ class Api:
             self._trace(f"GET {self._session.server}{target} {outcome} in {milliseconds} ms, {received} bytes")
 
 
+class _Sum:
+    """Counts over all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._value = 0
+
+    def add(self, amount: int) -> int:
+        """Add, and return the sum."""
+        with self._lock:
+            self._value += amount
+            return self._value
+
+
 class _DroppedError(NoAnswerError):
     """The connection ended in the middle; the same request may succeed."""
 
@@ -250,7 +272,7 @@ def _retry_after(reply: Reply[Any], patient: bool) -> float | None:
         return None
     if value is None:
         return 1.0 if reply.status == 429 else None
-    if value.strip().isdigit():
+    if value.strip().isascii() and value.strip().isdigit():
         return float(value)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from kubetriage.cluster.errors import DumpError
 from kubetriage.values.fields import Obj, text
+from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import Resource, resource_of_kind
 
 MAX_FILE = 1024 * 1024 * 1024
@@ -18,7 +22,18 @@ _MAX_DEPTH = 200
 """Levels of nesting; CustomResourceDefinitions reach about forty."""
 _MAX_MERGED = 100_000
 """Members of a mapping that takes some from others."""
-_PLAIN_TAGS = ("bool", "float", "int", "merge", "null")
+_PLAIN_TAGS = ("bool", "merge", "null")
+# YAML 1.2, as Kubernetes reads it: 22:30 is no number to the base of 60.
+_NUMBERS = (
+    ("int", lazy(r"[-+]?(?:0b[01_]+|0o?[0-7_]*|0x[0-9a-fA-F_]+|[1-9][0-9_]*)\Z"), "-+0123456789"),
+    (
+        "float",
+        lazy(
+            r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
+        ),
+        "-+0123456789.",
+    ),
+)
 
 
 def parse_documents(content: bytes, name: str) -> list[Any]:
@@ -94,7 +109,38 @@ def _loader() -> Any:
             if merges and len(node.value) > _MAX_MERGED:
                 raise yaml.constructor.ConstructorError(None, None, "grows too large by merge keys", node.start_mark)
 
+    for name, pattern, firsts in _NUMBERS:
+        Loader.add_implicit_resolver(f"tag:yaml.org,2002:{name}", pattern, list(firsts))
     return Loader
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a file or pipe, in bounded memory.
+
+    Raises DumpError for what is neither, for a pipe that nobody writes into, and for more than MAX_FILE bytes.
+    """
+    try:
+        # Without O_NONBLOCK a named pipe waits for a writer here.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise DumpError(f"open {path}: {(error.strerror or str(error)).lower()}") from error
+    with os.fdopen(descriptor, "rb") as file:
+        mode = os.fstat(descriptor).st_mode
+        os.set_blocking(descriptor, True)
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)):
+            raise DumpError(f"{path}: neither a file nor a pipe")
+        pieces, size = [], 0
+        try:
+            while piece := file.read(1024 * 1024):
+                pieces.append(piece)
+                size += len(piece)
+                if size > MAX_FILE:
+                    raise DumpError(f"{path}: larger than {MAX_FILE >> 30} GiB")
+        except OSError as error:
+            raise DumpError(f"read {path}: {(error.strerror or str(error)).lower()}") from error
+    if not pieces and stat.S_ISFIFO(mode):
+        raise DumpError(f"{path}: a pipe that nobody writes into")
+    return b"".join(pieces)
 
 
 def _check_size(documents: list[Any], length: int, name: str) -> None:

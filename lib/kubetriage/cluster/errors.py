@@ -74,6 +74,9 @@ def connection_reason(error: BaseException, host: str, port: int, server_name: s
             return "net/http: request canceled (Client.Timeout exceeded while awaiting headers)"
         if type(cause).__name__ == "DecodeError":
             return "the body of the answer cannot be decompressed"
+        if type(cause).__name__ == "BadStatusLine":
+            said = " ".join(str(cause).split())[:60]
+            return f"net/http: HTTP/1.x transport connection broken: malformed HTTP response {said}"
         if type(cause).__name__ in ("RemoteDisconnected", "IncompleteRead"):
             return "unexpected EOF" if type(cause).__name__ == "IncompleteRead" else "EOF"
     return " ".join(str(error).split()) or type(error).__name__

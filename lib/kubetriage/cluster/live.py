@@ -39,6 +39,10 @@ STALE_SECONDS = 4.0
 """Time limit of what has no watch cache (events, logs, figures) once etcd has not answered."""
 _LISTS_QUIET = 1.5
 """Seconds after which the progress is no longer that of the last list that grew."""
+_EMPTY_PAGES = 3
+"""Pages in a row without an object, but with a next one, after which a list is given up."""
+_LIST_SECONDS = 300.0
+"""Seconds after which a list that still has pages is given up."""
 _GRACE = 0.5
 """Seconds that a worker has to notice by itself that its time is over, before its job is given up."""
 _RUNTIME_LINE = 16 * 1024
@@ -209,6 +213,10 @@ class LiveReader:
             assert job.error is not None
             snapshot.fail(need, self._explained(job.error.failure))
         elif isinstance(outcome, Failure):
+            if isinstance(need, List) and job.arrived is not None:
+                # What came of a list that broke off is there all the same.
+                for obj in job.arrived.items:
+                    snapshot.add(need.resource, obj)
             snapshot.fail(need, outcome)
         elif isinstance(need, List):
             assert isinstance(outcome, Pages)
@@ -287,6 +295,8 @@ class LiveReader:
         chosen = [(k, v) for k, v in (("labelSelector", need.labels), ("fieldSelector", need.fields)) if v]
         limit, token, restarts = (0 if need.cached else PAGE), "", 0
         pages = job.arrived = Pages([], 0)
+        tokens: set[str] = set()
+        empty, begun = 0, time.monotonic()
         while True:
             query = [*chosen]
             if need.cached:
@@ -318,6 +328,11 @@ class LiveReader:
             self._tell(resource.plural, page, pages)
             if not token:
                 return pages
+            empty = 0 if page.get("items") else empty + 1
+            if token in tokens or empty >= _EMPTY_PAGES or time.monotonic() - begun > _LIST_SECONDS:
+                came = len(pages.items) + pages.dropped
+                return Failure(Why.FAILED, f"the API server's list does not end: {came} objects came", reply.status)
+            tokens.add(token)
 
     def _tell_waiting(self, answered: int, asked: int) -> None:
         """Say how many reads are answered, unless lists have something better to say."""

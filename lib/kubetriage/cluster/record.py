@@ -55,6 +55,8 @@ def record(snapshot: Snapshot, directory: Path) -> None:
     refuse_used(directory)
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # An empty folder that was there may be open to others.
+        directory.chmod(0o700)
         _Recording(directory).write(snapshot)
     except OSError as error:
         raise _unwritable(directory, error) from error

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from kubetriage.cluster.coverage import COVERAGE, restore
-from kubetriage.cluster.documents import accepted_name, other_objects, parse_documents, refusal
+from kubetriage.cluster.documents import accepted_name, other_objects, parse_documents, read_file, refusal
 from kubetriage.cluster.errors import DumpError
 from kubetriage.cluster.recorded_logs import RecordedLogs
 from kubetriage.cluster.secrets import strip
@@ -188,7 +188,7 @@ def _capture_lists(root: Path, others: list[Obj]) -> Iterator[tuple[List, list[O
         parts = file.relative_to(root).parts
         if file.suffix != ".json" or len(parts) > 2 or parts[0] == "raw":
             continue
-        documents = parse_documents(file.read_bytes(), str(file))
+        documents = parse_documents(read_file(file), str(file))
         if file.stem not in BY_PLURAL:
             others.extend(o for d in documents for o in other_objects(d))
             continue

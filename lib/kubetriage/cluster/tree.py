@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from kubetriage.cluster.documents import MAX_FILE, accepted_name, api_objects, other_objects, parse_documents, refusal
+from kubetriage.cluster.documents import accepted_name, api_objects, other_objects, parse_documents, read_file, refusal
 from kubetriage.cluster.errors import DumpError
 from kubetriage.cluster.recorded_logs import RecordedLogs
 from kubetriage.cluster.secrets import strip
@@ -111,10 +111,7 @@ class Tree:
 
     def _read_single(self, file: Path) -> int:
         """Read a file or a stream of which nobody knows what it holds."""
-        with file.open("rb") as stream:
-            content = stream.read(MAX_FILE + 1)
-        if len(content) > MAX_FILE:
-            raise DumpError(f"{file}: larger than {MAX_FILE >> 30} GiB")
+        content = read_file(file)
         if _looks_like_objects(content):
             try:
                 if count := self._add_documents(content, file, (file.name,)):
@@ -149,9 +146,7 @@ class Tree:
 
     def _read_objects(self, file: Path, parts: tuple[str, ...]) -> int:
         try:
-            if file.stat().st_size > MAX_FILE:
-                raise DumpError(f"{file}: larger than {MAX_FILE >> 30} GiB")
-            return self._add_documents(file.read_bytes(), file, parts)
+            return self._add_documents(read_file(file), file, parts)
         except DumpError as error:
             self._problems.append(str(error))
             if place := _list_place(parts):

@@ -11,7 +11,11 @@ _RFC3339 = re.compile(
 )
 _LONGEST = 64
 """Characters of a time, with more digits of a second than anybody writes."""
-_GO_DURATION_PART = re.compile(r"(?<![\d.])(\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})(ns|us|µs|μs|ms|s|m|h)")
+_LAST_YEAR = 5000
+"""Later moments are taken for this year, so that spans can be added to any that is known."""
+_LONGEST_SPAN = timedelta(days=1000 * 365)
+"""Longer than any setting of a cluster; with it no sum of a moment and a span leaves the calendar."""
+_GO_DURATION_PART = re.compile(r"(?<![\d.])(\d{1,19}(?:\.\d{0,19})?|\.\d{1,19})(ns|us|µs|μs|ms|s|m|h)")
 _GO_UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -40,6 +44,8 @@ def _parse_time(value: str) -> datetime | None:
         moment = datetime(year, month, day, hour, minute, min(second, 59), micro, timezone.utc) - offset
     except (ValueError, OverflowError):
         return None
+    if moment.year > _LAST_YEAR:
+        return moment.replace(year=_LAST_YEAR, day=min(moment.day, 28))
     if moment.year <= 1 or moment == datetime(1970, 1, 1, tzinfo=timezone.utc):
         return None
     return moment
@@ -62,10 +68,13 @@ def parse_go_duration(value: str) -> timedelta | None:
         end = part.end()
     if end == 0 or end != len(value):
         return None
-    try:
-        return timedelta(seconds=seconds)
-    except OverflowError:
-        return None
+    return span_of(seconds)
+
+
+def span_of(seconds: float) -> timedelta:
+    """Return a span of so many seconds, at most a thousand years either way: what a spec says is anybody's number."""
+    most = _LONGEST_SPAN.total_seconds()
+    return timedelta(seconds=max(-most, min(seconds, most)))
 
 
 def human_duration(span: timedelta) -> str:

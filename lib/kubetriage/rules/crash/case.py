@@ -25,7 +25,7 @@ from kubetriage.values.fields import (
     uid_of,
 )
 from kubetriage.values.resources import BY_PLURAL
-from kubetriage.values.times import parse_time
+from kubetriage.values.times import parse_time, span_of
 
 BACK_OFF_RESET = timedelta(minutes=10)
 """The kubelet starts the back-off anew for a container whose last instance ran longer than this (kubelet.go:
@@ -115,7 +115,7 @@ class Case(PodWorkload):
             return False
         grace = number(self.pod.raw, "metadata", "deletionGracePeriodSeconds") or 0
         # Times of the API have whole seconds.
-        return end.finished >= deadline - timedelta(seconds=grace + 1)
+        return end.finished >= deadline - span_of(grace + 1)
 
     def _main_containers_ended_before(self, end: Termination) -> bool:
         mains = [c.current_termination for c in self.containers if c.kind == "app"]

@@ -22,7 +22,7 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probes import MINIMUM_GRACE, Probe, ProbeKind, happened_in, probe_events, probe_of
 from kubetriage.values.fields import dig, number, text
 from kubetriage.values.patterns import lazy
-from kubetriage.values.times import precise_duration
+from kubetriage.values.times import precise_duration, span_of
 
 
 class Killer(str, enum.Enum):
@@ -254,7 +254,7 @@ def _told_by_failures(case: Case, container: Container, end: Termination) -> Att
         probe = probe_of(container, _PROBE_OF[killer])
         if probe is None:
             continue
-        reach = timedelta(seconds=probe.period + probe.timeout + probe.grace + 2)
+        reach = span_of(probe.period + probe.timeout + probe.grace + 2)
         for failure in probe_events(case, container, _PROBE_OF[killer]):
             last = failure.event.last
             if failure.errored or last is None or not happened_in(failure.event, end.started, end.finished):

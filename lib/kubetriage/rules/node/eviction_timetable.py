@@ -16,7 +16,7 @@ from kubetriage.readers.pods import Pod
 from kubetriage.rules.node.node_taints import OUT_OF_SERVICE, taint
 from kubetriage.values.fields import Obj, dig, labels, name_of, number, objects, text, texts, uid_of
 from kubetriage.values.selectors import label_selector_matches
-from kubetriage.values.times import format_time, parse_go_duration, parse_time, precise_duration
+from kubetriage.values.times import format_time, parse_go_duration, parse_time, precise_duration, span_of
 
 Fate = Literal["terminating", "overdue", "due", "paused", "never"]
 
@@ -261,7 +261,7 @@ def _single_writer(pod: Pod, around: Surroundings) -> str:
 
 def _terminating(pod: Pod, kind: str, controller: str, around: Surroundings) -> Row:
     now, end = around.now, pod.deletion
-    grace = timedelta(seconds=max(number(pod.raw, "metadata", "deletionGracePeriodSeconds") or 0, 0))
+    grace = span_of(max(number(pod.raw, "metadata", "deletionGracePeriodSeconds") or 0, 0))
     asked = end - grace if end else None
     target = pod.condition("DisruptionTarget")
     by = {

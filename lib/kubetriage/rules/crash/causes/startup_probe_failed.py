@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from datetime import timedelta
 
 from kubetriage.model import Confidence, Finding, Fix, Severity
 from kubetriage.readers import logs
@@ -36,7 +35,7 @@ from kubetriage.rules.crash.probes import (
 )
 from kubetriage.rules.crash.startup_progress import still_starting
 from kubetriage.snapshot import LogText
-from kubetriage.values.times import format_time, precise_duration
+from kubetriage.values.times import format_time, precise_duration, span_of
 
 CODE = "StartupProbeFailed"
 
@@ -114,7 +113,7 @@ def _pending(case: Case, container: Container, probe: Probe) -> Finding | None:
     failure = latest_failure(case, container, "startup")
     if failure is not None and not happened_in(failure.event, since, None):
         failure = None
-    deadline = since + timedelta(seconds=probe.latest)
+    deadline = since + span_of(probe.latest)
     advice = advise(case, container, probe, failure, case.running_log(container))
     met = f": {advice.words}" if advice.words and failure is not None else ""
     # A first start within its time is one like any other, though nothing listens yet.

@@ -21,7 +21,7 @@ from datetime import timedelta
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.rules.crash.case import Case
 from kubetriage.values.fields import condition, dig, number, text, texts
-from kubetriage.values.times import format_time, human_duration
+from kubetriage.values.times import format_time, human_duration, span_of
 
 CODE = "StuckTerminating"
 
@@ -38,7 +38,7 @@ def check(case: Case) -> Iterator[Finding]:
     if deadline is None:
         return
     late = case.now - deadline
-    grace = timedelta(seconds=max(number(pod.raw, "metadata", "deletionGracePeriodSeconds") or 0, 0))
+    grace = span_of(max(number(pod.raw, "metadata", "deletionGracePeriodSeconds") or 0, 0))
     if late > SLACK:
         yield _finding(case, late, grace)
     elif late <= timedelta() and grace >= LONG_GRACE and -late < grace - SLACK:
