@@ -7,9 +7,11 @@ time. The same input gives the same bytes: sorted names, no owner, one timestamp
 from __future__ import annotations
 
 import argparse
+import email.parser
 import gzip
 import hashlib
 import io
+import json
 import os
 import re
 import shutil
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "lib"))
@@ -66,6 +69,8 @@ def main() -> int:
     archive = options.out / f"kubetriage-v{version}.tar.gz"
     archive.write_bytes(pack(tree, f"kubetriage-v{version}"))
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    parts = json.dumps(bill_of_materials(tree / "vendor", version), indent=2) + "\n"
+    (options.out / f"kubetriage-v{version}.cdx.json").write_text(parts, encoding="utf-8")
     (options.out / f"{archive.name}.sha256").write_text(f"{digest}  {archive.name}\n", encoding="utf-8")
     for folder in [options.out / "krew-manifests", *([ROOT / "krew-manifests"] if options.release else [])]:
         folder.mkdir(exist_ok=True)
@@ -136,10 +141,36 @@ def vendor(target: Path) -> None:
                 raise SystemExit(f"error: {info.name} carries no licence")
 
 
+def bill_of_materials(vendor: Path, version: str) -> dict[str, Any]:
+    """List what the archive is made of, in the form of CycloneDX 1.5; the same input gives the same text."""
+    components = []
+    for info in sorted(vendor.glob("*.dist-info")):
+        fields = email.parser.Parser().parsestr((info / "METADATA").read_text(encoding="utf-8"))
+        licence = fields["License-Expression"] or (fields["License"] or "").partition("\n")[0]
+        components.append(
+            {
+                "type": "library",
+                "name": fields["Name"],
+                "version": fields["Version"],
+                "purl": f"pkg:pypi/{fields['Name'].lower()}@{fields['Version']}",
+                **({"licenses": [{"license": {"name": licence}}]} if licence else {}),
+            }
+        )
+    subject = {"type": "application", "name": "kubetriage", "version": version}
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "version": 1,
+        "metadata": {"component": subject},
+        "components": components,
+    }
+
+
 def compile_tree(tree: Path, minor: str) -> None:
     """Add byte code for one Python, where it is on this machine.
 
-    Unchecked hashes: no file time to compare, so it stays valid wherever the archive is unpacked, also read-only.
+    Checked hashes: no file time to compare, so it stays valid wherever the archive is unpacked, also read-only; and a
+    module that somebody patches in place is the one that runs.
     """
     python = sys.executable if sys.version_info[:2] == (3, int(minor[2:])) else shutil.which(f"python{minor}")
     if python is None or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
@@ -147,7 +178,7 @@ def compile_tree(tree: Path, minor: str) -> None:
         return
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    command = [python, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+    command = [python, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash"]
     for folder in ("lib", "vendor"):
         # -s takes the build directory out of the code objects; -p puts a neutral one there.
         subprocess.run([*command, "-s", str(tree), "-p", "kubetriage", str(tree / folder)], check=True, env=environment)

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -91,7 +92,25 @@ def test_the_archive_is_pure_and_has_byte_code_that_needs_no_file_times(unpacked
     assert compiled
     for file in compiled:
         flags = int.from_bytes(file.read_bytes()[4:8], "little")
-        assert flags == 0b01  # PEP 552: hash-based, unchecked
+        assert flags == 0b11  # PEP 552: hash-based, checked, so that a patched module runs
+
+
+def test_a_module_that_is_patched_in_place_runs(unpacked, tmp_path):
+    copy = tmp_path / "store"
+    shutil.copytree(unpacked, copy)
+    module = copy / "lib" / "kubetriage" / "__init__.py"
+    module.write_text(re.sub(r'__version__ = "[^"]+"', '__version__ = "9.9.9"', module.read_text()))
+    done = run(sys.executable, copy / "kubectl-plugins" / "kubectl-why-crash", "--version")
+    assert done.stdout.startswith("kubectl why-crash 9.9.9\n")
+
+
+def test_the_bill_of_materials_names_every_dependency(package, unpacked):
+    (bill,) = package.glob("*.cdx.json")
+    named = {(c["name"].lower().replace("_", "-"), c["version"]) for c in json.loads(bill.read_text())["components"]}
+    vendored = {
+        tuple(i.name.removesuffix(".dist-info").rsplit("-", 1)) for i in (unpacked / "vendor").glob("*.dist-info")
+    }
+    assert named == {(name.lower().replace("_", "-"), version) for name, version in vendored}
 
 
 def test_a_read_only_copy_runs(unpacked, tmp_path):
