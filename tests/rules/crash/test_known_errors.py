@@ -133,6 +133,26 @@ def test_a_look_alike_is_another_error(name, log):
     assert first(log).details.get("mechanism") != name
 
 
+PASSED_ON = [
+    (
+        "DependencyUnreachable",
+        "panic: failed to run migrations: dial tcp 10.96.0.9:5432: connect: connection refused\n",
+    ),
+    ("AppConfigMissing", "panic: failed to load config: open /etc/app/config.yaml: no such file or directory\n"),
+    (
+        "PermissionDenied",
+        "java.lang.IllegalStateException: failed to obtain node locks, tried [/data]\n\tat a.B.c(B.java:1)\nCaused by: java.nio.file.AccessDeniedException: /data/node.lock\n\tat a.B.c(B.java:1)\n",
+    ),
+    ("DependencyAuthFailed", 'Error: migration failed: pq: password authentication failed for user "app"\n'),
+    ("DiskFull", "FATAL: could not lock file: write /data/lock: no space left on device\n"),
+]
+
+
+@pytest.mark.parametrize(("cause", "log"), PASSED_ON)
+def test_an_error_that_passes_on_a_reason_gives_way_to_it(cause, log):
+    assert first(log).cause == cause
+
+
 def test_every_row_has_a_name_and_a_cause_that_exists():
     assert {row.code for row in ROWS} <= {"AppError", "PermissionDenied", "AppConfigMissing", "CommandNotFound"}
     assert all(re.fullmatch(r"[a-z0-9-]+", row.name) for row in ROWS)

@@ -21,7 +21,7 @@ from kubetriage.rules.crash.known_errors import (
     settings,
     stored_data,
 )
-from kubetriage.rules.crash.known_errors.row import Advice, Row
+from kubetriage.rules.crash.known_errors.row import OTHER_REASON, Advice, Row
 from kubetriage.rules.crash.program_output import LastWords, Output, Said, ended_by_itself, last_words, words_of
 
 ROWS: tuple[Row, ...] = (
@@ -52,6 +52,9 @@ def _matches(output: str) -> tuple[tuple[Row, Said], ...]:
 def known_error(words: LastWords) -> tuple[Row, Said, Advice] | None:
     """Return what is known about the last error of an instance, or None."""
     for row, said in _matches(words.text) if words.text else ():
+        summary = words.error.summary if words.error is not None else ""
+        if not row.whole and OTHER_REASON.search(f"{said.line}\n{summary}"):
+            continue
         advice = row.advise(words, said)
         if advice is not None:
             return row, said, advice

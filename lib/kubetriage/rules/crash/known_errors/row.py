@@ -9,6 +9,7 @@ from typing import Any
 
 from kubetriage.model import Evidence, Fix, RuledOut
 from kubetriage.rules.crash.program_output import LastWords, Said
+from kubetriage.values.patterns import lazy
 
 
 @dataclass(frozen=True)
@@ -36,3 +37,14 @@ class Row:
     code: str = "AppError"
     beside: bool = False
     """The pattern is telling enough to count in a line near the last error, too."""
+    whole: bool = True
+    """False: the error may only pass on another reason, which then counts."""
+
+
+OTHER_REASON = lazy(
+    r"connection (?:refused|reset|timed out)|ECONNREFUSED|no such host|i/o timeout|ETIMEDOUT|ENOTFOUND|no route to host"
+    r"|no such file or directory|ENOENT|permission denied|EACCES|AccessDenied|no space left|read-only file system|is forbidden: User"
+    r"|x509:|certificate|password authentication failed|Access denied for user|deadline exceeded",
+    re.IGNORECASE,
+)
+"""Words of a reason that has a cause of its own, before which the error that passes it on gives way."""

@@ -322,6 +322,7 @@ ROWS: tuple[Row, ...] = (
             r"|unknown (?:sub)?command ['\"]?([\w.-]{1,80})|bad flag syntax: (\S{1,80})|illegal option -- (\w)"
         ),
         _flag,
+        whole=False,
     ),
     Row(
         "jvm-option",
@@ -350,6 +351,7 @@ ROWS: tuple[Row, ...] = (
             r"|\[ALERT\][^\n]{0,80}parsing \[/\S{1,200}:\d{1,6}\]|Fatal errors found in configuration"
         ),
         _syntax,
+        whole=False,
     ),
     Row(
         "kind-not-served",
@@ -369,11 +371,13 @@ ROWS: tuple[Row, ...] = (
         ),
         _leader,
         beside=True,
+        whole=False,
     ),
     Row(
         "cache-sync",
         lazy(r"(?i)(?:timed out|failed|timeout)[^\n]{0,60}waiting for[^\n]{0,60}cache(?:s)? to (?:be )?sync"),
         _wait_limit,
+        whole=False,
     ),
     Row(
         "token-not-mounted",

@@ -337,6 +337,7 @@ ROWS: tuple[Row, ...] = (
         lazy(r"(?i)could not acquire change ?log lock|waiting for changelog lock"),
         _database_lock,
         beside=True,
+        whole=False,
     ),
     Row("migration-dirty", lazy(r"(?i)dirty database version (\d{1,18})|schema is dirty"), _dirty, beside=True),
     Row(
@@ -353,6 +354,7 @@ ROWS: tuple[Row, ...] = (
             r"|Unable to acquire exclusive lock)",
         ),
         _locked,
+        whole=False,
     ),
     Row("sqlite-locked", lazy(r"database (?:table )?is locked|SQLITE_BUSY"), _sqlite),
     Row(
@@ -386,5 +388,6 @@ ROWS: tuple[Row, ...] = (
             r"|relation \"\S{1,80}\" already exists)",
         ),
         _migration,
+        whole=False,
     ),
 )
