@@ -100,6 +100,59 @@ VARIANTS = [
         "Error: ENOENT: no such file or directory, open '/var/run/secrets/kubernetes.io/serviceaccount/ca.crt'\n    at Object.openSync (node:fs:601:3) {\n  code: 'ENOENT'\n}\n\nNode.js v20\n",
     ),
     ("address-not-local", "OSError: [Errno 99] Cannot assign requested address: bind ('10.9.9.9', 80)\n"),
+    (
+        "dns-loop",
+        '[FATAL] plugin/loop: Loop (127.0.0.1:37926 -> :53) detected for zone ".", see https://coredns.io/plugins/loop#troubleshooting. Query: "HINFO 66876.35023."\n',
+    ),
+    ("dns-loop", '2018/10/09 10:42:05 [FATAL] plugin/loop: Seen "HINFO IN 1.2." more than twice, loop detected\n'),
+    (
+        "no-pod-range",
+        'E0501 10:00:00.000000       1 main.go:327] Error registering network: failed to acquire lease: node "n1" pod cidr not assigned\n',
+    ),
+    (
+        "own-address",
+        "2024-05-01 10:00:00.000 [WARNING][9] startup/startup.go 710: Unable to auto-detect an IPv4 address: no valid IPv4 addresses found on the host interfaces\nCalico node failed to start\n",
+    ),
+    (
+        "conntrack-limit",
+        "F0501 10:00:00.000000       1 server.go:490] open /proc/sys/net/netfilter/nf_conntrack_max: permission denied\n",
+    ),
+    (
+        "kernel-module",
+        "iptables v1.8.4 (legacy): can't initialize iptables table `nat': Table does not exist (do you need to insmod?)\nPerhaps iptables or your kernel needs to be upgraded.\n",
+    ),
+    (
+        "iscsi-tools",
+        'time="2024-05-01T10:00:00Z" level=fatal msg="Error starting manager: Failed environment check, please make sure you have iscsiadm/open-iscsi installed on the host"\n',
+    ),
+    (
+        "docker-socket",
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?\n",
+    ),
+    (
+        "cloud-metadata",
+        '{"level":"error","ts":"2024-05-01T10:00:00Z","logger":"setup","msg":"unable to initialize AWS cloud","error":"failed to get VPC ID: failed to fetch VPC ID from instance metadata: EC2MetadataError"}\n',
+    ),
+    (
+        "waiting-for-tables",
+        "{error,{timeout_waiting_for_tables,[rabbit@rabbit-0],[rabbit_user]}}\n[error] Waiting for Mnesia tables for 30000 ms, 0 retries left\n",
+    ),
+    ("connection-limit", "psycopg2.OperationalError: FATAL:  sorry, too many clients already\n"),
+    (
+        "not-migrated",
+        "TimeoutError: There are still unapplied migrations after 60 seconds. MigrationHead(s) in DB: set()\n",
+    ),
+    ("not-migrated", 'ERROR: relation "django_session" does not exist at character 15\n'),
+    ("license", "FATAL: license has expired on 2024-01-01\n"),
+    ("no-new-privileges", 'sudo: The "no new privileges" flag is set, which prevents sudo from running as root.\n'),
+    (
+        "kind-not-served",
+        'F0501 10:00:00.000000       1 main.go:88] no matches for kind "PodDisruptionBudget" in version "policy/v1beta1"\n',
+    ),
+    (
+        "data-version",
+        'FATAL:  database locale is incompatible with operating system\nDETAIL:  The database was initialized with LC_COLLATE "en_US.utf8",  which is not recognized by setlocale().\n',
+    ),
 ]
 
 
@@ -232,6 +285,13 @@ def test_an_unknown_mode_says_what_it_does_not_know():
 def test_only_a_log_that_was_understood_tells_of_no_error():
     assert "it tells of no error" in first('{"level":"info","msg":"bye"}\n').message
     assert "no line of its log is known as an error" in first("lorem ipsum dolor\n").message
+
+
+def test_a_removed_beta_version_is_no_missing_definition():
+    gone = first('FATAL no matches for kind "CronJob" in version "batch/v1beta1"\n')
+    assert "CRD" not in words(gone)
+    own = first('FATAL no matches for kind "Certificate" in version "cert-manager.io/v1"\n')
+    assert "CRD" in words(own)
 
 
 # -- Windows ------------------------------------------------------------------------------------------------------

@@ -12,8 +12,10 @@ from functools import lru_cache
 from kubetriage.model import Finding
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.known_errors import (
+    add_ons,
     file_modes,
     kernel_limits,
+    kubernetes_clients,
     missing_parts,
     mounted_files,
     refused_calls,
@@ -29,9 +31,11 @@ ROWS: tuple[Row, ...] = (
     *file_modes.ROWS,
     *service_links.ROWS,
     *stored_data.ROWS,
+    *add_ons.ROWS,
     *refused_calls.ROWS,
     *mounted_files.ROWS,
     *missing_parts.ROWS,
+    *kubernetes_clients.ROWS,
     *settings.ROWS,
 )
 """All known errors; the first that matches the last error counts, then the first that matches beside it."""

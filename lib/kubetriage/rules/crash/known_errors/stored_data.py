@@ -297,7 +297,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "data-version",
         lazy(
-            r"database files are incompatible with server"
+            r"database files are incompatible with server|not recognized by setlocale"
             r"|Cannot (?:upgrade|downgrade) from (\d{5,6}|\d[\d.]{2,12}) to \d"
             r""
             r"|Can't handle RDB format version (\d{1,3})"
@@ -384,7 +384,7 @@ ROWS: tuple[Row, ...] = (
         lazy(
             r"(?i)(?:migrations? (?:\S{1,80} )?failed|failed to (?:run|apply|execute) (?:\w+ ){0,3}migrations?"
             r"|executing migration failed|validate failed: migration|migration checksum mismatch"
-            r"|could not (?:run|apply) (?:\w+ ){0,2}migrations?|Pending migrations"
+            r"|could not (?:run|apply) (?:\w+ ){0,2}migrations?"
             r"|relation \"\S{1,80}\" already exists)",
         ),
         _migration,

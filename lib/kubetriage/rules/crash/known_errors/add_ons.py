@@ -1,0 +1,386 @@
+"""Errors of what runs in nearly every cluster: DNS, network plugins, storage agents, controllers of clouds."""
+
+from __future__ import annotations
+
+import re
+
+from kubetriage.rules.crash.acts import app, cloud, image, manifest, node, on_node, operator, place, restart, where
+from kubetriage.rules.crash.known_errors.row import Advice, Row
+from kubetriage.rules.crash.program_output import LastWords, Said
+from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import text
+from kubetriage.values.patterns import lazy
+
+
+def _dns_loop(words: LastWords, _: Said) -> Advice:
+    case = words.case
+    return Advice(
+        "CoreDNS found that its queries come back to itself: it forwards to /etc/resolv.conf, and "
+        "that names a local stub "
+        "(127.0.0.53 of systemd-resolved, dnsmasq)",
+        (
+            node(
+                f"Set resolvConf of the kubelet on {place(words)} to "
+                "/run/systemd/resolve/resolv.conf, restart the kubelet, then "
+                "the CoreDNS pods.",
+                on_node(words, "grep", "-rn", "resolvConf", "/var/lib/kubelet/config.yaml"),
+                *restart(words),
+            ),
+            operator(
+                "Or name the upstream servers in the Corefile: forward . 10.0.0.2 in place of "
+                "forward . /etc/resolv.conf. "
+                "Removing the loop plugin hides it only.",
+                kubectl("edit", "configmap", "coredns", namespace=case.pod.namespace),
+            ),
+        ),
+    )
+
+
+def _no_pod_range(words: LastWords, _: Said) -> Advice:
+    name = words.case.pod.node or "NODE"
+    return Advice(
+        f"node {name} has no spec.podCIDR: the controller manager hands out no pod addresses",
+        (
+            operator(
+                "Start the controller manager with --allocate-node-cidrs=true and --cluster-cidr "
+                "that equals the network of "
+                "the plugin's configuration (kubeadm init --pod-network-cidr=10.244.0.0/16).",
+                kubectl("get", "nodes", "-o", "custom-columns=NAME:.metadata.name,CIDR:.spec.podCIDR"),
+            ),
+        ),
+    )
+
+
+def _own_address(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        f"the network plugin cannot tell which address of {place(words)} to use",
+        (
+            manifest(
+                words,
+                f"Name the interface in {where(words)}: IP_AUTODETECTION_METHOD=interface=eth.* or "
+                "can-reach=8.8.8.8 (Calico), "
+                "--iface (flannel).",
+                None,
+                on_node(words, "ip", "-brief", "address"),
+            ),
+        ),
+    )
+
+
+def _kernel(words: LastWords, _: Said) -> Advice:
+    kernel = text(words.case.node.obj, "status", "nodeInfo", "kernelVersion")
+    shown = f" ({kernel})" if kernel else ""
+    return Advice(
+        f"the kernel of {place(words)}{shown} is too old for it, or lacks a feature",
+        (
+            node(
+                f"Update the kernel of {place(words)}, or use a node image with a newer one.",
+                on_node(words, "uname", "-r"),
+            ),
+            image("Or use an older release that supports this kernel; its notes name the minimum."),
+        ),
+    )
+
+
+def _kernel_module(words: LastWords, said: Said) -> Advice:
+    name = next((g for g in said.match.groups() if g), "")
+    module = name or ("iptable_nat" if "nat" in said.line else "ip_tables")
+    return Advice(
+        f"{place(words)} has not loaded kernel module {module}",
+        (
+            node(
+                f"Load it on {place(words)}, and keep it in /etc/modules-load.d.",
+                on_node(words, "modprobe", module),
+            ),
+            image(
+                "Or use a release of the image with the other iptables backend (nft in place of "
+                "legacy, or the reverse)."
+            ),
+        ),
+    )
+
+
+def _conntrack(_: LastWords, __: Said) -> Advice:
+    return Advice(
+        "it may not set nf_conntrack_max: nodes inside containers (kind, LXC) own no such sysctl",
+        (
+            operator(
+                "Let kube-proxy leave it alone: conntrack.maxPerCore: 0 in its ConfigMap, and set "
+                "the value on the host.",
+                kubectl("edit", "configmap", "kube-proxy", namespace="kube-system"),
+                kubectl("rollout", "restart", "daemonset/kube-proxy", namespace="kube-system"),
+            ),
+        ),
+    )
+
+
+def _iscsi(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        f"{place(words)} lacks the iSCSI tools that the storage system needs",
+        (
+            node(
+                f"Install open-iscsi (iscsi-initiator-utils) on {place(words)}, enable iscsid and "
+                "load iscsi_tcp; on Talos add "
+                "the iscsi-tools extension.",
+                on_node(words, "systemctl", "enable", "--now", "iscsid"),
+            ),
+        ),
+    )
+
+
+def _docker_socket(words: LastWords, _: Said) -> Advice:
+    runtime = text(words.case.node.obj, "status", "nodeInfo", "containerRuntimeVersion")
+    other = f" ({runtime})" if runtime and "docker" not in runtime else ""
+    return Advice(
+        f"no Docker daemon answers at its socket; {place(words)} runs another container runtime{other}",
+        (
+            manifest(
+                words,
+                f"Use the runtime's own socket in {where(words)} (/run/containerd/containerd.sock), "
+                "or a release that needs none.",
+            ),
+            app(
+                "To build images in a pod use BuildKit (rootless) or kaniko, or a docker:dind "
+                "sidecar that has the socket."
+            ),
+        ),
+    )
+
+
+def _metadata(words: LastWords, _: Said) -> Advice:
+    account = text(words.case.pod.raw, "spec", "serviceAccountName") or "default"
+    return Advice(
+        "it got neither region nor credentials from the metadata service of the cloud",
+        (
+            manifest(
+                words,
+                f"Give it a role through ServiceAccount {account} (annotation "
+                "eks.amazonaws.com/role-arn, Pod Identity), and the "
+                f"region and VPC as arguments of {where(words)}.",
+                None,
+                kubectl("get", "serviceaccount", account, "-o", "yaml", namespace=words.case.pod.namespace),
+            ),
+            cloud(
+                "Or let pods reach the metadata service: hop limit 2 on the instances (aws ec2 "
+                "modify-instance-metadata-options "
+                "--http-put-response-hop-limit 2)."
+            ),
+        ),
+    )
+
+
+def _sealed(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "Vault is sealed, so it answers nothing",
+        (
+            operator(
+                "Unseal it with the threshold of keys, on each pod; after each restart again, unless "
+                "auto-unseal is set up.",
+                kubectl(
+                    "exec",
+                    "-it",
+                    words.case.pod.name,
+                    "--",
+                    "vault",
+                    "operator",
+                    "unseal",
+                    namespace=words.case.pod.namespace,
+                ),
+            ),
+        ),
+    )
+
+
+def _tables(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "RabbitMQ waits for the peer that was stopped last, and that one does not come up before it",
+        (
+            manifest(
+                words,
+                "Let all members start at once: podManagementPolicy: Parallel in "
+                f"{words.case.workload_name} (the StatefulSet "
+                "must be made anew: delete it with --cascade=orphan).",
+                None,
+                kubectl("delete", words.case.workload_name, "--cascade=orphan", namespace=words.case.pod.namespace),
+            ),
+            app(
+                "Or force the first one once: rabbitmqctl force_boot (Bitnami: "
+                "clustering.forceBoot), after all others are stopped."
+            ),
+        ),
+    )
+
+
+def _connections(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "the database takes no further connections: all replicas and their pools together want more than its maximum",
+        (
+            manifest(
+                words, f"Lower the pool size of {where(words)}: replicas times pool must stay below max_connections."
+            ),
+            cloud("Or raise max_connections (memory grows with it), or put a pooler before it (PgBouncer, ProxySQL)."),
+        ),
+    )
+
+
+def _not_migrated(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "the tables of this release are not in its database: its migrations have not run",
+        (
+            manifest(
+                words,
+                "Run the migrations first: a Job, a Helm hook or an init container; with a hook, "
+                "helm install --wait can wait "
+                "for itself (set useHelmHooks false).",
+                None,
+                kubectl("get", "jobs", namespace=words.case.pod.namespace),
+            ),
+            app("Or it looks into the wrong database or schema: compare its name in the connection settings."),
+        ),
+    )
+
+
+def _license(_: LastWords, __: Said) -> Advice:
+    return Advice(
+        "its license is missing, invalid or has expired",
+        (
+            app(
+                "Renew the license, put it into the Secret or ConfigMap from which it is mounted, "
+                "and restart the workload."
+            ),
+        ),
+    )
+
+
+def _no_new_privileges(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "it changes its user with sudo or su, and the pod forbids that (allowPrivilegeEscalation false, or no root)",
+        (
+            manifest(
+                words,
+                f"Run {where(words)} as the wanted user directly (runAsUser), without sudo or su.",
+            ),
+            manifest(
+                words,
+                "Or allow it: allowPrivilegeEscalation: true; namespaces that enforce restricted refuse that.",
+                words.container.patch({"securityContext": {"allowPrivilegeEscalation": True}}),
+            ),
+        ),
+    )
+
+
+ROWS: tuple[Row, ...] = (
+    Row("dns-loop", lazy(r"plugin/loop: (?:Seen|Loop)"), _dns_loop, beside=True),
+    Row(
+        "no-pod-range",
+        lazy(r"(?i)pod ?cidr (?:is )?not (?:assigned|set|available)|node\.Spec\.PodCIDR not set"),
+        _no_pod_range,
+        beside=True,
+    ),
+    Row(
+        "own-address",
+        lazy(
+            r"(?i)unable to auto-?detect an? IPv[46] address|couldn't autodetect a management IP"
+            r"|could not find valid (?:interface|IP)"
+            r"|failed to (?:find|get) (?:the )?(?:default )?interface|Unable to find default route"
+        ),
+        _own_address,
+        beside=True,
+    ),
+    Row(
+        "conntrack-limit",
+        lazy(r"/proc/sys/net/netfilter/nf_conntrack_max[^\n]{0,40}(?:permission denied|read-only)", re.IGNORECASE),
+        _conntrack,
+        "PermissionDenied",
+        beside=True,
+    ),
+    Row(
+        "kernel-old",
+        lazy(
+            r"(?i)kernel (?:version )?[\d.]{0,12} ?(?:is )?(?:too old|not supported|unsupported)"
+            r"|(?:requires|minimum|minimal)"
+            r" (?:linux )?kernel (?:version )?\d|FATAL: kernel too old"
+            r"|kernel does not support[^\n]{0,60}(?:bpf|cgroup|namespaces)"
+        ),
+        _kernel,
+        beside=True,
+    ),
+    Row(
+        "kernel-module",
+        lazy(
+            r"[Tt]able does not exist \(do you need to insmod|modprobe: (?:FATAL: "
+            r"|ERROR: )?[Mm]odule (\w{2,40}) not found"
+            r"|can't open module|failed to load (?:kernel )?module '?(\w{2,40})"
+        ),
+        _kernel_module,
+        beside=True,
+    ),
+    Row(
+        "iscsi-tools",
+        lazy(r"(?i)iscsiadm[^\n]{0,60}(?:not found|no such file|not installed)|open-iscsi installed"),
+        _iscsi,
+        beside=True,
+    ),
+    Row(
+        "docker-socket",
+        lazy(r"Cannot connect to the Docker daemon|/var/run/docker\.sock[^\n]{0,60}(?:no such file|refused)"),
+        _docker_socket,
+        beside=True,
+    ),
+    Row(
+        "cloud-metadata",
+        lazy(
+            r"NoCredentialProviders|no EC2 IMDS role found|EC2MetadataRequestError|EC2RoleRequestError"
+            r"|failed to get VPC ID"
+            r"|failed to (?:introspect|fetch) (?:the )?(?:region|vpc|instance)[^\n]{0,60}metadata"
+            r"|Unable to locate credentials"
+            r"|could not find default credentials|Missing region in config|failed to refresh cached credentials"
+        ),
+        _metadata,
+        beside=True,
+    ),
+    Row("vault-sealed", lazy(r"(?i)vault is sealed"), _sealed),
+    Row(
+        "waiting-for-tables",
+        lazy(r"timeout_waiting_for_tables|Waiting for Mnesia tables[^\n]{0,80}\b[01] retries left"),
+        _tables,
+        beside=True,
+    ),
+    Row(
+        "connection-limit",
+        lazy(
+            r"(?i)too many clients already|remaining connection slots are reserved"
+            r"|too many connections|max_user_connections"
+            r"|ER_CON_COUNT_ERROR|max number of clients reached"
+        ),
+        _connections,
+    ),
+    Row(
+        "not-migrated",
+        lazy(
+            r"(?i)unapplied migrations|pending migrations?\b|relation \"[\w.]{1,80}\" does not exist"
+            r"|Table '[\w.]{1,80}' doesn't exist"
+            r"|no such table: \w|database (?:is |schema )?not (?:yet )?(?:initiali[sz]ed|migrated)"
+            r"|Schema-validation: missing table"
+        ),
+        _not_migrated,
+    ),
+    Row(
+        "license",
+        lazy(
+            r"(?i)licen[cs]e (?:key )?(?:has |is )?(?:expired|invalid|missing|not found|required)"
+            r"|(?:invalid|expired|no valid) licen[cs]e"
+        ),
+        _license,
+    ),
+    Row(
+        "no-new-privileges",
+        lazy(
+            r"(?i)sudo: [^\n]{0,120}(?:no new privileges|nosuid|effective uid is not 0|setuid root)|su: must be suid"
+            r"|su: (?:Authentication failure|cannot set groups|Permission denied)|must be setuid root"
+        ),
+        _no_new_privileges,
+        "PermissionDenied",
+        beside=True,
+    ),
+)

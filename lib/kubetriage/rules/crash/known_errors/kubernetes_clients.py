@@ -1,0 +1,247 @@
+"""What programs meet that talk to the API server: kinds, leases, tokens, webhooks of their own."""
+
+from __future__ import annotations
+
+from kubetriage.model import Evidence, RuledOut
+from kubetriage.rules.crash.acts import app, manifest, operator, where
+from kubetriage.rules.crash.container_spec import mount_of, volume_words
+from kubetriage.rules.crash.known_errors.row import Advice, Row
+from kubetriage.rules.crash.program_output import LastWords, Said, path_near
+from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import flag, text
+from kubetriage.values.patterns import lazy
+
+_BUILT_IN = frozenset(
+    (
+        "apps",
+        "autoscaling",
+        "batch",
+        "extensions",
+        "policy",
+        "admissionregistration",
+        "apiextensions",
+        "apiregistration",
+        "authentication",
+        "authorization",
+        "certificates",
+        "coordination",
+        "discovery",
+        "events",
+        "flowcontrol",
+        "networking",
+        "node",
+        "rbac.authorization",
+        "resource",
+        "scheduling",
+        "storage",
+    )
+)
+
+
+def _is_built_in(version: str) -> bool:
+    """Tell whether an apiVersion belongs to the API server itself, not to a CustomResourceDefinition."""
+    group = version.partition("/")[0]
+    return group.removesuffix(".k8s.io") in _BUILT_IN and (group.endswith(".k8s.io") or "." not in group)
+
+
+def _kind_missing(words: LastWords, said: Said) -> Advice:
+    kind, version = said.match["kind"] or "", said.match["version"] or ""
+    what = f"kind {kind} of {version}" if kind else "a kind or version that it needs"
+    if kind and _is_built_in(version):
+        served = words.case.snapshot.version
+        now = f" {served[0]}.{served[1]}" if served else ""
+        return Advice(
+            f"Kubernetes{now} does not serve {what} (any more): the program was written for an older or newer cluster",
+            (
+                manifest(
+                    words,
+                    f"Use a release of {where(words)} that knows this cluster's version; removed beta "
+                    "versions come back by no "
+                    "installation.",
+                    None,
+                    kubectl("api-versions"),
+                ),
+            ),
+            details={"kind": kind, "apiVersion": version},
+        )
+    return Advice(
+        f"the API server does not serve {what}: its CustomResourceDefinition (CRD) is not installed, "
+        "or in another version",
+        (
+            operator(
+                f"Install the CRDs of the release that runs here, before the controller (chart: installCRDs or "
+                f"crds.enabled; kubectl apply --server-side -f CRDS): {kind or 'see the log'}.",
+                kubectl("api-resources", f"--api-group={version.partition('/')[0]}")
+                if "/" in version
+                else kubectl("get", "crds"),
+            ),
+            manifest(words, f"Or run a release of {where(words)} that fits the versions which the cluster serves."),
+        ),
+        verify=(kubectl("get", "crds"),),
+        details={"kind": kind, "apiVersion": version} if kind else {},
+    )
+
+
+def _leader(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "it could not renew its lease in time and gave up the lead, as it is meant to; the API "
+        "server answered too slowly "
+        "or the pod got no CPU",
+        (
+            operator(
+                "See whether the API server or etcd was slow or restarted at that time (load, disk latency); kubectl "
+                "plane-trace shows it.",
+                kubectl("get", "--raw", "/readyz?verbose"),
+                kubectl("plane-trace"),
+            ),
+            manifest(
+                words,
+                f"If only this pod loses it: raise the CPU of {where(words)} (throttling), or leaseDuration and "
+                "renewDeadline.",
+            ),
+        ),
+        ruled_out=(
+            RuledOut(
+                "AppError", "the controller ends on purpose when it loses the lease; the next start takes it again"
+            ),
+        ),
+    )
+
+
+def _token(words: LastWords, _: Said) -> Advice:
+    case = words.case
+    off = flag(case.pod.raw, "spec", "automountServiceAccountToken") is False
+    account = text(case.pod.raw, "spec", "serviceAccountName") or "default"
+    return Advice(
+        "it has no token of its ServiceAccount: "
+        + (
+            "automountServiceAccountToken is false in the pod"
+            if off
+            else f"nothing mounts one (pod or ServiceAccount {account})"
+        ),
+        (
+            manifest(
+                words,
+                f"Set automountServiceAccountToken: true in {case.workload_name}; the pod's value wins over that of "
+                f"ServiceAccount {account}.",
+                {"automountServiceAccountToken": True},
+            ),
+        ),
+        (Evidence("spec", "spec.automountServiceAccountToken", "false" if off else "not set"),),
+        verify=(kubectl("get", "serviceaccount", account, "-o", "yaml", namespace=case.pod.namespace),),
+    )
+
+
+def _not_in_cluster(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "it finds no way to the API server: neither the variables and token of a pod nor a kubeconfig",
+        (
+            manifest(
+                words,
+                f"Set automountServiceAccountToken: true and a serviceAccountName in {words.case.workload_name}.",
+                {"automountServiceAccountToken": True},
+            ),
+            app("Or mount a kubeconfig and name it in KUBECONFIG; a program that asks localhost:8080 found neither."),
+        ),
+    )
+
+
+def _wait_limit(words: LastWords, _: Said) -> Advice | None:
+    if "is forbidden: User" in words.text:
+        return None  # why they did not fill stands there
+    return Advice(
+        "the caches of its controller did not fill in time: the API server was slow, or it may not "
+        "list or watch a kind",
+        (
+            operator(
+                "See the log for the kind, and whether the ServiceAccount may list and watch it.",
+                kubectl(
+                    "auth",
+                    "can-i",
+                    "--list",
+                    f"--as=system:serviceaccount:{words.case.pod.namespace}:"
+                    f"{text(words.case.pod.raw, 'spec', 'serviceAccountName') or 'default'}",
+                ),
+            ),
+            manifest(
+                words, f"Or raise the time-out and the memory and CPU of {where(words)}, where there are many objects."
+            ),
+        ),
+    )
+
+
+def _webhook_certificate(words: LastWords, said: Said) -> Advice:
+    path = path_near(said.line, len(said.line))
+    found = mount_of(words.container, path) if path else None
+    secret = text(found[1], "secret", "secretName") if found is not None else ""
+    held = f"Secret {secret}" if secret else "the Secret with the webhook's certificate"
+    return Advice(
+        f"the certificate of its webhook server is missing ({path or 'tls.crt'})",
+        (
+            operator(
+                f"Let cert-manager (or the chart's job) issue {held}, and mount it; see the Certificate's conditions.",
+                kubectl("get", "certificates,secrets", namespace=words.case.pod.namespace),
+            ),
+            manifest(words, f"Or switch webhooks of {where(words)} off (often ENABLE_WEBHOOKS=false)."),
+        ),
+        (Evidence("spec", "volumeMounts", volume_words(found[1])),) if found is not None else (),
+    )
+
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "kind-not-served",
+        lazy(
+            r"no matches for kind \\?\"(?P<kind>\w{1,80})\\?\" in version \\?\"(?P<version>[\w./-]{1,120})\\?\""
+            r"|the server could not find the requested resource|no kind is registered|CRDs? (?:is|are) not installed"
+        ),
+        _kind_missing,
+        beside=True,
+    ),
+    Row(
+        "leader-lost",
+        lazy(
+            r"(?i)leader ?election lost|lost (?:the )?(?:leader|master)(?:ship)?\b"
+            r"|failed to renew lease|stopped leading"
+            r"|leadership (?:was )?lost|no longer (?:the )?leader"
+        ),
+        _leader,
+        beside=True,
+        whole=False,
+    ),
+    Row(
+        "cache-sync",
+        lazy(r"(?i)(?:timed out|failed|timeout)[^\n]{0,60}waiting for[^\n]{0,60}cache(?:s)? to (?:be )?sync"),
+        _wait_limit,
+        whole=False,
+    ),
+    Row(
+        "token-not-mounted",
+        lazy(
+            r"/var/run/secrets/kubernetes\.io/serviceaccount/\w[\w.]{0,20}[^\n]{0,40}(?:[Nn]o such"
+            r" file|ENOENT|not found|does not exist)"
+            r"|(?:ENOENT|[Nn]o such file)[^\n]{0,60}/var/run/secrets/kubernetes\.io/serviceaccount"
+        ),
+        _token,
+        beside=True,
+    ),
+    Row(
+        "no-cluster-config",
+        lazy(
+            r"unable to load in-cluster configuration|no configuration has been provided, try setting KUBERNETES_MASTER"
+            r"|Service host/port is not set|localhost:8080[^\n]{0,40}connection refused[^\n]{0,40}did you specify"
+            r"|invalid configuration: no configuration has been provided"
+        ),
+        _not_in_cluster,
+        beside=True,
+    ),
+    Row(
+        "webhook-certificate",
+        lazy(
+            r"/(?:tmp/)?k8s-webhook-server/\S{1,100}[^\n]{0,40}[Nn]o such file"
+            r"|serving-certs?/tls\.(?:crt|key)[^\n]{0,40}[Nn]o such file"
+        ),
+        _webhook_certificate,
+        "AppConfigMissing",
+    ),
+)
