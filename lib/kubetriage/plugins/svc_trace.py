@@ -444,7 +444,8 @@ PLUGIN = Plugin(
     name="svc-trace",
     summary="Find the first broken hop to a Service",
     description=(
-        "Walks from the pods over the Service and NetworkPolicies to the Ingress or Gateway, one row per hop, and "
+        "Walks from the pods over the Service and NetworkPolicies to the Ingress, Gateway or the route of a mesh, "
+        "OpenShift, Traefik or Contour, one row per hop, and "
         "names the first hop with proof of a fault, then the other faults, the fix and the commands that verify it. "
         "It reads what 'kubectl describe' of each object and 'kubectl get endpointslices' would show, resolves every "
         "port in every pod as the endpoint controller does, evaluates NetworkPolicies for the pod's port, and reads "
@@ -454,6 +455,7 @@ PLUGIN = Plugin(
     examples=(
         ("Trace a Service", "kubectl svc-trace web"),
         ("Trace an Ingress or a Route down to its pods", "kubectl svc-trace ingress/web"),
+        ("Trace a VirtualService, an OpenShift Route, an HTTPProxy ...", "kubectl svc-trace virtualservice/web"),
         ("What serves this URL, and where does it break?", "kubectl svc-trace https://shop.example.com/cart"),
         ("Which ways should end at this pod?", "kubectl svc-trace pod/web-7dd5758ddc-n67sh"),
         ("May this client reach it?", "kubectl svc-trace web --client pod/shop-7d9c5b8f6-x2x4q"),
@@ -497,6 +499,58 @@ PLUGIN = Plugin(
             ("get", "list"),
             "the way through a Gateway",
         ),
+        Access(
+            (GROUP,),
+            ("tlsroutes", "tcproutes", "udproutes", "backendtlspolicies"),
+            ("get", "list"),
+            "Routes of the experimental channel, and TLS to the backends",
+        ),
+        Access(("route.openshift.io",), ("routes",), ("get", "list"), "the way through an OpenShift router"),
+        Access(
+            ("networking.istio.io",),
+            ("gateways", "virtualservices", "destinationrules", "serviceentries"),
+            ("get", "list"),
+            "the way through an Istio mesh",
+        ),
+        Access(
+            ("security.istio.io",),
+            ("peerauthentications", "authorizationpolicies"),
+            ("list",),
+            "whom the mesh lets in",
+        ),
+        Access(
+            ("traefik.io", "traefik.containo.us"),
+            ("ingressroutes", "ingressroutetcps", "ingressrouteudps", "middlewares", "middlewaretcps"),
+            ("get", "list"),
+            "the way through Traefik",
+        ),
+        Access(("projectcontour.io",), ("httpproxies",), ("get", "list"), "the way through Contour"),
+        Access(
+            ("cert-manager.io", "acme.cert-manager.io"),
+            ("certificates", "certificaterequests", "orders", "challenges"),
+            ("list",),
+            "why a certificate is not issued",
+        ),
+        Access(
+            ("metallb.io",),
+            ("ipaddresspools", "l2advertisements", "bgpadvertisements"),
+            ("list",),
+            "where MetalLB takes addresses from, and who announces them",
+        ),
+        Access(
+            ("cilium.io",),
+            (
+                "ciliumloadbalancerippools",
+                "ciliuml2announcementpolicies",
+                "ciliumbgpclusterconfigs",
+                "ciliumbgppeeringpolicies",
+                "ciliumnetworkpolicies",
+                "ciliumclusterwidenetworkpolicies",
+            ),
+            ("list",),
+            "the same for Cilium, and its policies by name",
+        ),
+        Access(("",), ("configmaps",), ("get",), "whether an ingress controller expects the PROXY protocol"),
         Access(("",), ("namespaces", "nodes"), ("get", "list"), "namespace selectors and Local traffic policies"),
         Access(("",), ("pods/portforward",), ("create", "get"), "--probe: connect to a pod's port"),
         Access(("",), ("services/proxy",), ("get",), "--probe: connect through the Service"),

@@ -364,7 +364,7 @@ def test_a_listener_that_selects_namespaces_says_by_which_labels():
     first = found.findings[0]
     assert first.cause == "RouteNotAccepted"
     assert "listener http takes Routes of namespaces with team=web only" in first.message
-    assert first.fix[1].text.endswith(f"kubectl label namespace {NS} team=web")
+    assert first.fix[1].commands == (f"kubectl label namespace {NS} team=web",)
 
 
 def test_without_a_grant_nobody_looks_for_the_service():

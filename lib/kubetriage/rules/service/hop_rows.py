@@ -288,7 +288,21 @@ def _service_draft(backend: Backend) -> Draft:
         said += "; clients stick to one pod (sessionAffinity ClientIP)"
     if backend.publishes_unready:
         said += "; publishes pods that are not ready"
+    zones = _hinted_zones(backend)
+    if zones:
+        said += f"; topology hints: {', '.join(f'{z} {n}' for z, n in zones.items())}"
     return Draft(backend.place, f"svc/{backend.name}", said)
+
+
+def _hinted_zones(backend: Backend) -> dict[str, int]:
+    """Return how many endpoints each zone is hinted to; a zone without any uses all of them."""
+    found: dict[str, int] = {}
+    for raw in backend.world.slices(backend.namespace, backend.name):
+        for endpoint in objects(raw, "endpoints"):
+            for zone in objects(endpoint, "hints", "forZones"):
+                name = text(zone, "name")
+                found[name] = found.get(name, 0) + 1
+    return dict(sorted(found.items()))
 
 
 def _policy_draft(trace: Trace, backend: Backend) -> Draft:

@@ -329,7 +329,8 @@ def custom_needs(world: World, custom: CustomEntrance, options: Options) -> Iter
     if custom.kind == "VirtualService" and serves(snapshot, "destinationrules"):
         yield List("destinationrules")
     if custom.is_traefik:
-        plural = "middlewares" if custom.group == "traefik.io" else f"middlewares.{custom.group}"
+        plural = "middlewaretcps" if custom.kind == "IngressRouteTCP" else "middlewares"
+        plural += "" if custom.group == "traefik.io" else f".{custom.group}"
         if serves(snapshot, plural):
             yield List(plural, custom.namespace)
     if custom.judged and custom.kind != "VirtualService":

@@ -214,7 +214,10 @@ def _missing(trace: Trace, backend: Backend) -> Iterator[Fault]:
         why = f"there is no EndpointSlice at all: {controller} does not run"
     elif not _family_fits(backend, pod.raw):
         why = f"it has no address of the Service's family {families}"
-        fix = f"Give the pods an address of {families}, or set spec.ipFamilies of svc/{backend.name} to what they have"
+        fix = (
+            f"Give the pods an address of {families} (the network plugin's dual stack), or make svc/{backend.name} "
+            "anew with the family that they have: the first of spec.ipFamilies cannot be changed"
+        )
     elif node.absent and not node.presumed:
         why = f"its node {pod.node} no longer exists"
         fix = f"Delete the pods of node {pod.node}, so that they are replaced, or let the node register again"

@@ -208,7 +208,13 @@ def _fixes(route: Path, parent: ParentRef, predicted: Attachment, reason: str) -
         return [Fix(f"Correct what the controller names in {route.shown}: {reason}")]
     if not predicted.refusing:
         return [Fix(f"Let allowedRoutes.kinds of a listener of {gateway} take {route.route.kind}")]
-    fixes = [Fix(f"Let allowedRoutes.namespaces of a listener of {gateway} take namespace {space}")]
+    name = predicted.refusing[0].name
+    yaml = (
+        f"# listener {name} of {gateway} in {parent.namespace}\nallowedRoutes:\n  namespaces:\n    from: Selector\n"
+        f"    selector:\n      matchLabels:\n        kubernetes.io/metadata.name: {space}\n"
+    )
+    words = f"Let allowedRoutes.namespaces of listener {name} of {gateway} take namespace {space}; the default is Same"
+    fixes = [Fix(words, actor=Actor.CLUSTER, yaml=yaml)]
     for listener in predicted.refusing:
         wanted = mapping(listener.namespace_selector, "matchLabels")
         if (
@@ -216,7 +222,9 @@ def _fixes(route: Path, parent: ParentRef, predicted: Attachment, reason: str) -
             and listener.namespaces_from == "Selector"
             and not dig(listener.namespace_selector, "matchExpressions")
         ):
-            pairs = " ".join(f"{k}={v}" for k, v in sorted(wanted.items()))
-            fixes.append(Fix(f"Or, if its Routes belong there: kubectl label namespace {space} {pairs}"))
+            command = kubectl("label", "namespace", space, *(f"{k}={v}" for k, v in sorted(wanted.items())))
+            fixes.append(
+                Fix("Or, if its Routes belong there, label its namespace", actor=Actor.CLUSTER, commands=(command,))
+            )
             break
     return fixes

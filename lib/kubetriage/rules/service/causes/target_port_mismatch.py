@@ -23,6 +23,7 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.target_ports import target_fix
+from kubetriage.values.fields import text
 
 CODE = "TargetPortMismatch"
 
@@ -151,6 +152,12 @@ def _fault(
     )
 
 
+def _everywhere(backend: Backend) -> str:
+    """Return the address of all interfaces in the family of the pods' addresses."""
+    six = any(":" in text(p.raw, "status", "podIP") for p in backend.pods)
+    return "[::]" if six else "0.0.0.0"  # noqa: S104 - words of a fix, nothing binds to it
+
+
 def _loopback(backend: Backend, port: eps.ServicePort, heard: pod_listeners.Heard) -> Fault:
     return fault(
         CODE,
@@ -160,7 +167,7 @@ def _loopback(backend: Backend, port: eps.ServicePort, heard: pod_listeners.Hear
         proof="inferred" if heard.evidence.source == "spec" else "observed",
         confidence=Confidence.LIKELY,
         evidence=[heard.evidence],
-        fix=[Fix(f"Let the program listen on 0.0.0.0:{heard.port} (or [::]) instead of {heard.host}")],
+        fix=[Fix(f"Let the program listen on {_everywhere(backend)}:{heard.port} instead of {heard.host}")],
         verify=(f"{backend.command} logs {heard.pod}" + (f" -c {heard.container}" if heard.container else ""),),
         short=f"listens on {heard.host}:{heard.port} only",
     )
