@@ -74,6 +74,9 @@ class Run:
         if self.values["version"]:
             return self._print_versions()
         request = self._request()
+        if self.plugin.prints is not None and (printed := self.plugin.prints(request)):
+            click.echo(printed)
+            return Exit.ANSWERED
         if self.values["record"]:
             from pathlib import Path
 

@@ -145,6 +145,8 @@ class Plugin:
     """Say what it means that the API server gave no answer: the error in kubectl's words and the server's URL go in."""
     decides: Callable[[Snapshot, Need], bool] = reads_objects
     """Tell whether a fault could hide behind a need that has no answer: a scan that found nothing is then undecided."""
+    prints: Callable[[Request], str] | None = None
+    """Return a text that an option asks for and that needs no cluster (alert rules); empty to answer as usual."""
     takes_targets: bool = True
     """False: the plugin is about the cluster as a whole, so any TYPE, NAME, ``-l``, ``-A`` or ``-n`` makes no sense
     and a TYPE or NAME is a usage error; a call without arguments is its one form (``scan_without_target``)."""

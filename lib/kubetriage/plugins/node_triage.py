@@ -12,12 +12,19 @@ from kubetriage.plugins.answers import target_error
 from kubetriage.readers.events import node_event_need
 from kubetriage.rules import node as rules
 from kubetriage.rules.node.case import NodeCase, cases
-from kubetriage.rules.node.causes import all_nodes_lost, control_plane_unreachable, status_frozen, zone_outage
+from kubetriage.rules.node.causes import (
+    all_nodes_lost,
+    control_plane_unreachable,
+    failover_too_slow,
+    status_frozen,
+    zone_outage,
+)
 from kubetriage.rules.node.causes.control_plane_unreachable import Unread
 from kubetriage.rules.node.cluster_contact import MANAGER_LEASE, read_cluster, stale_through_etcd
 from kubetriage.rules.node.diagnose import diagnose_node, words_alone
+from kubetriage.rules.node.failover_audit import audit, lean_pod, lines, parse_wanted, table
 from kubetriage.rules.node.gaps import not_seen
-from kubetriage.rules.node.kubelet_contact import NODE_LEASES, Beat
+from kubetriage.rules.node.kubelet_contact import NODE_LEASES, Beat, grace_period
 from kubetriage.rules.node.machine_words import read_words, strangers
 from kubetriage.rules.node.needs import ASIDE_SECONDS, FIRST_SECONDS, LIST_SECONDS, detail_needs, lean_lease, troubled
 from kubetriage.rules.node.outage_scope import Cluster, Cutoffs
@@ -48,6 +55,9 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     """Say what to read: nodes and Leases, then what surrounds the nodes that are not well."""
     machine_logs.take(snapshot, request)
     yield Raw("/version", timeout=ASIDE_SECONDS)
+    if request.options.get("tolerations"):
+        yield List("pods", cached=True, shape=lean_pod)
+        return
     yield List("nodes", cached=True, timeout=FIRST_SECONDS, shape=lean_node)
     yield List("leases", cached=True, timeout=FIRST_SECONDS, shape=lean_lease)
     if _denied(snapshot, List("leases")):
@@ -107,6 +117,8 @@ def _shown(snapshot: Snapshot, request: Request, cluster: Cluster) -> list[str]:
 
 def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     """Say for each node that the request is about why it is not well."""
+    if request.options.get("tolerations"):
+        return _audit(snapshot, request)
     listing = snapshot.list("nodes")
     cluster = read_cluster(snapshot, _cutoffs(request))
     if not cluster.nodes and (told := _by_logs(snapshot, request)) is not None:
@@ -132,6 +144,39 @@ def _unseen_contacts(cluster: Cluster) -> Iterator[NotSeen]:
     if blind:
         many = f"Leases of {len(blind)} of {len(cluster.contacts)} nodes"
         yield NotSeen(many, f"{blind[0].why or 'not read'}; whether they are in contact now", decides=True)
+
+
+def _audit(snapshot: Snapshot, request: Request) -> Answer:
+    """Say who would wait how long for a replacement, before any node is lost."""
+    wanted, odd = parse_wanted(request.options.get("critical") or ())
+    if odd:
+        return Answer((), (f'error: invalid argument "{odd}" for "--critical" flag: it must be SELECTOR=DURATION',))
+    listing = snapshot.list("pods")
+    grace = grace_period(snapshot.version)
+    workloads = audit(listing.items, snapshot.now)
+    findings = tuple(failover_too_slow.check(workloads, wanted, grace))
+    slow = sum((w.seconds or 0) >= 300 for w in workloads if not w.stays)
+    lonely = sum(w.kind == "Pod" for w in workloads)
+    said = (
+        f"{slow} of {sum(not w.stays for w in workloads)} workloads wait 300s or more for a new pod after their node is"
+        f" marked, {lonely} have no controller. A node is marked {int(grace.total_seconds())}s after its last renewal."
+    )
+    gaps = () if listing.complete else (NotSeen("pods of all namespaces", listing.why, decides=True),)
+    extra = {"witnesses": [], "timetable": [], "scope": NOWHERE}
+    ref = Ref("Cluster", "", "failover")
+    return Answer(
+        (
+            Diagnosis(
+                PLUGIN.name,
+                ref,
+                said,
+                findings,
+                gaps,
+                tail=(lines(workloads, grace), table(workloads, grace)),
+                extra=extra,
+            ),
+        )
+    )
 
 
 def _by_logs(snapshot: Snapshot, request: Request) -> Answer | None:
@@ -216,6 +261,10 @@ PLUGIN = Plugin(
         ("One node, with all evidence", "kubectl node-triage worker-3 -o wide"),
         ("Let the API server dial the kubelet (needs nodes/proxy)", "kubectl node-triage worker-3 --probe-kubelet"),
         ("With the machine's own journal", "journalctl -u kubelet | kubectl node-triage worker-3 --node-log -"),
+        (
+            "Before the incident: who would wait how long, and a patch for what is critical",
+            "kubectl node-triage --tolerations --critical tier=frontend=30s",
+        ),
         ("The nodes of one zone", "kubectl node-triage -l topology.kubernetes.io/zone=eu-1a --all"),
         ("The manual path that this replaces", "kubectl node-triage worker-3 --explain"),
     ),
@@ -230,6 +279,18 @@ PLUGIN = Plugin(
             "Let the API server dial the kubelet of nodes in trouble, and read its thresholds and free space.",
         ),
         machine_logs.OPTION,
+        Option(
+            "--tolerations",
+            "Before the incident: show for every workload how long it would wait for a new pod if its node were lost.",
+        ),
+        Option(
+            "--critical",
+            "With --tolerations: what may wait at most so long, as SELECTOR=DURATION (tier=frontend=30s); patches for"
+            " those that would wait longer. May be given several times.",
+            "text",
+            metavar="SELECTOR=DURATION",
+            multiple=True,
+        ),
         Option("--deadline", "Answer within this time, with what was seen by then (default 15s).", "duration", 15.0),
         Option("--interval", "Time between two reads that prove that nobody writes (default 3s).", "duration", 3.0),
         Option(

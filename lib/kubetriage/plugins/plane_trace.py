@@ -19,6 +19,7 @@ from kubetriage.rules.plane import (
     link_states,
     priority_and_fairness,
 )
+from kubetriage.rules.plane.alert_rules import prometheus_rule, rule_file
 from kubetriage.rules.plane.case import CLUSTER, EVENTS, NODES, OPENSHIFT_ETCD, PODS, Case, Leading, Writes
 from kubetriage.rules.plane.causes import api_service_unavailable
 from kubetriage.rules.plane.control_plane_pods import crash_needs
@@ -27,7 +28,7 @@ from kubetriage.rules.plane.no_answer import no_answer
 from kubetriage.rules.plane.thresholds import LIMITS, Limits, written
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, condition, text
-from kubetriage.values.manifest_text import yaml_lines
+from kubetriage.values.manifest_text import yaml_lines, yaml_text
 from kubetriage.values.times import human_duration, parse_time
 
 _VERSION = Raw("/version", timeout=5.0)
@@ -110,6 +111,14 @@ def _unavailable(api: Obj) -> bool:
 
 def _presumed(snapshot: Snapshot, need: Need) -> bool:
     return snapshot.presumes_absent and isinstance(need, List)
+
+
+def alerts(request: Request) -> str:
+    """Return the Prometheus rules that --alerts asks for; empty without it."""
+    form = request.options.get("alerts")
+    limits = Limits.read(request.options)
+    made = {"rules": rule_file, "prometheusrule": prometheus_rule}.get(form or "")
+    return yaml_text(made(limits)).rstrip() if made else ""
 
 
 def diagnose(snapshot: Snapshot, request: Request) -> Answer:
@@ -360,6 +369,7 @@ PLUGIN = Plugin(
     examples=(
         ("Trace the control plane", "kubectl plane-trace"),
         ("Read etcd's metrics by port-forward where they listen on loopback (kubeadm)", "kubectl plane-trace --etcd"),
+        ("Alert rules for the thresholds that it judges by", "kubectl plane-trace --alerts prometheusrule"),
         ("Measure for a minute", "kubectl plane-trace --interval 60s"),
         ("Show seats and queues of every priority level", "kubectl plane-trace -o wide"),
     ),
@@ -367,6 +377,7 @@ PLUGIN = Plugin(
     resources=(),
     plan=plan,
     diagnose=diagnose,
+    prints=alerts,
     no_answer=no_answer_at,
     access=(
         Access(("coordination.k8s.io",), ("leases",), ("get", "list"), "who still writes and who leads", required=True),
@@ -401,6 +412,13 @@ PLUGIN = Plugin(
             metavar="DURATION",
         ),
         machine_logs.OPTION,
+        Option(
+            "--alerts",
+            "Print Prometheus rules for exactly these thresholds and end: a PrometheusRule of the operator, or a plain"
+            " file of rules. Reads no cluster.",
+            "choice",
+            choices=("prometheusrule", "rules"),
+        ),
         Option("--etcd", "Read etcd's metrics by port-forward where they listen on loopback."),
         *(
             Option(

@@ -711,6 +711,9 @@ def test_users_of_the_cluster_are_never_throttled():
     assert isolation("system:serviceaccount:kube-system:daemon-set-controller") is None
     assert isolation("") is None
     assert isolation("bob") is not None
+    for version, group in (((1, 28), "v1beta3"), ((1, 29), "v1"), (None, "v1")):
+        made = isolation("bob", version) or []
+        assert {m["apiVersion"] for m in made} == {f"flowcontrol.apiserver.k8s.io/{group}"}
 
 
 def test_yaml_quotes_what_yaml_would_read_otherwise():

@@ -15,6 +15,7 @@ from kubetriage.rules.node.causes import (
     control_plane_unreachable,
     cordoned,
     disk_pressure,
+    failover_too_slow,
     kernel_log,
     kubelet_down,
     kubelet_log,
@@ -64,10 +65,13 @@ RULES: tuple[ModuleType, ...] = (
     cordoned,
 )
 
+AUDIT_RULES: tuple[ModuleType, ...] = (failover_too_slow,)
+"""Rules about what would happen, asked by ``--tolerations`` only."""
+
 UNREAD_RULES: tuple[ModuleType, ...] = (control_plane_unreachable,)
 """Rules for nodes of which nothing could be read."""
 
 
 def all_rules() -> tuple[ModuleType, ...]:
     """Return all rule modules, in the order of the documentation."""
-    return (*UNREAD_RULES, *RULES)
+    return (*UNREAD_RULES, *RULES, *AUDIT_RULES)

@@ -23,7 +23,7 @@ def deployment_of(pod: Pod) -> str:
     return name.removesuffix(f"-{hashed}")
 
 
-def _tolerate(pod: Pod, seconds: int) -> Mapping[str, object]:
+def tolerate(pod: Pod, seconds: int) -> Mapping[str, object]:
     """Write the patch; the list of tolerations is replaced as a whole, so the pod's other ones are kept."""
     kept = [dict(t) for t in objects(pod.raw, "spec", "tolerations") if text(t, "key") not in LOSS_TAINTS]
     added = [
@@ -81,7 +81,7 @@ def faster_failover(case: NodeCase) -> Iterator[Fix]:
             f"{eviction.seconds}s. Cost: any loss of contact over {30 + int(case.contact.grace.total_seconds())}s "
             "moves them, also when only the kubelet restarts, and the old pods run on until the node is back. With "
             "-o wide the patch is shown.",
-            patch=_tolerate(row.pod, 30),
+            patch=tolerate(row.pod, 30),
             on=Ref("Deployment", row.pod.namespace, name),
         )
         if len(offered) == 2:

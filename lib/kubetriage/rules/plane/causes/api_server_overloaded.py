@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.rules.plane import priority_and_fairness
 from kubetriage.rules.plane.case import CLUSTER, Case
 from kubetriage.rules.plane.figure_format import count, metric, names, span
@@ -87,7 +87,7 @@ def _pressed(pressed: list[priority_and_fairness.Level], case: Case) -> Finding:
         )
         for f in floods[:3]
     )
-    manifest = isolation(floods[0].user) if floods else None
+    manifest = isolation(floods[0].user, case.snapshot.version) if floods else None
     fixes = [
         Fix(f"Stop or mend what {floods[0].user} does: watch instead of {floods[0].verb}, page, fewer workers.")
         if floods
@@ -103,12 +103,7 @@ def _pressed(pressed: list[priority_and_fairness.Level], case: Case) -> Finding:
                 f" {ISOLATED_LEVEL} shown below."
             )
         )
-    fixes.append(
-        Fix(
-            "Raise --max-requests-inflight only if the API server has CPU and memory left"
-            f" ({priority_and_fairness.seats(case.levels)})."
-        )
-    )
+    fixes.append(_more_seats(case))
     details: dict[str, Any] = {"link": LINK, "levels": [level.name for level in pressed]}
     if floods:
         details["flooder"] = {"user": floods[0].user, "verb": floods[0].verb, "resource": floods[0].resource}
@@ -125,6 +120,26 @@ def _pressed(pressed: list[priority_and_fairness.Level], case: Case) -> Finding:
         tuple(fixes),
         ("kubectl get --raw /debug/api_priority_and_fairness/dump_priority_levels",),
         details,
+    )
+
+
+def _more_seats(case: Case) -> Fix:
+    """Say which flags to raise to what, and where this distribution sets them."""
+    seats, total = priority_and_fairness.seats(case.levels), sum(level.nominal or 0 for level in case.levels)
+    known = priority_and_fairness.DEFAULT_SEATS <= total <= priority_and_fairness.DEFAULT_SEATS + len(case.levels)
+    values = (
+        "--max-requests-inflight=800 --max-mutating-requests-inflight=400"
+        if known
+        else ("--max-requests-inflight and --max-mutating-requests-inflight by half")
+    )
+    where = case.machine.path("flags")
+    if case.machine.managed:
+        return Fix(
+            f"More seats are the provider's to give ({seats}): ask for a larger control plane. Calm the client first.",
+            actor=Actor.CLOUD,
+        )
+    return Fix(
+        f"Only if the API server has CPU and memory left ({seats}): raise {values}, in {where}.", actor=Actor.CLUSTER
     )
 
 
@@ -147,8 +162,12 @@ def _evidence(level: priority_and_fairness.Level) -> Evidence:
 _SERVICE_ACCOUNT = lazy(r"system:serviceaccount:([^:]+):([^:]+)\Z")
 
 
-def isolation(user: str) -> list[dict[str, Any]] | None:
-    """Return manifests that move one user's requests to a small level; None for users that must not be throttled."""
+def isolation(user: str, version: tuple[int, int] | None = None) -> list[dict[str, Any]] | None:
+    """Return manifests that move one user's requests to a small level; None for users that must not be throttled.
+
+    ``version`` is the API server's: flowcontrol v1 is served from 1.29 on, v1beta3 with the same fields from 1.26.
+    """
+    served = "v1beta3" if version is not None and (1, 26) <= version < (1, 29) else "v1"
     account = _SERVICE_ACCOUNT.match(user)
     if not user or (not account and user.startswith("system:")) or (account and account[1] == "kube-system"):
         return None
@@ -160,7 +179,7 @@ def isolation(user: str) -> list[dict[str, Any]] | None:
     every = ["*"]
     return [
         {
-            "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+            "apiVersion": f"flowcontrol.apiserver.k8s.io/{served}",
             "kind": "PriorityLevelConfiguration",
             "metadata": {"name": ISOLATED_LEVEL},
             "spec": {
@@ -176,7 +195,7 @@ def isolation(user: str) -> list[dict[str, Any]] | None:
             },
         },
         {
-            "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+            "apiVersion": f"flowcontrol.apiserver.k8s.io/{served}",
             "kind": "FlowSchema",
             "metadata": {"name": ISOLATED_LEVEL},
             "spec": {
