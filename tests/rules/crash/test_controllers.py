@@ -9,7 +9,7 @@ from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.values.resources import BY_KIND
-from support.objects import NAMESPACE, at, cluster, event, obj, pod, status, terminated
+from support.objects import NAMESPACE, advised, at, cluster, event, obj, pod, status, terminated
 from support.offline import diagnosis
 
 
@@ -323,7 +323,7 @@ def test_a_paused_deployment_is_resumed():
     top, below = deployment()
     top["spec"]["paused"] = True
     (found,) = findings(top, below)
-    assert "rollout resume deployment api" in found.fix[0].text
+    assert "rollout resume deployment api" in advised(found)
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def test_how_to_run_a_job_again(reason, word):
     alone = obj("Job", "report", spec={"activeDeadlineSeconds": 60}, status=failed)
     (found,) = findings(alone)
     assert word in found.fix[0].text
-    assert "kubectl -n shop delete job report" in found.fix[0].text
+    assert "kubectl -n shop delete job report" in advised(found)
     if reason == "BackoffLimitExceeded":
         (found,) = findings(nightly, obj("Job", "nightly-1", owner=nightly, status=failed))
-        assert "create job nightly-1-again --from=cronjob/nightly" in found.fix[0].text
+        assert "create job nightly-1-again --from=cronjob/nightly" in advised(found)

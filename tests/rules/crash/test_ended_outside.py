@@ -213,7 +213,7 @@ class TestStuckTerminating:
         found = crash_findings(target, node("Unknown"))
         assert [f.cause for f in found] == ["StuckTerminating", "NodeNotReady"]
         assert "node-1" in found[0].message
-        assert "out-of-service" in found[0].fix[0].text
+        assert "out-of-service" in advised(found[0])
 
     def test_a_container_that_cannot_be_killed(self):
         said = event("FailedKillPod", "error killing pod: context deadline exceeded")
@@ -452,7 +452,7 @@ def test_a_pod_that_failed_of_its_eviction_was_not_stopped_by_a_stranger(reason)
     ended = [status(state=terminated(143, "Error", -900, -90))]
     (found,) = crash_findings(disrupted(reason, phase="Failed", restartPolicy="Never", statuses=ended))
     assert (found.cause, found.severity) == ("Evicted", Severity.ERROR)
-    assert "delete pod api" in found.fix[0].text
+    assert "delete pod api" in advised(found)
 
 
 def test_a_refusal_by_any_name_is_the_kubelets():

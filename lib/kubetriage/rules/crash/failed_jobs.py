@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.rules.crash.case import ControllerCase
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, objects, text
 
 
@@ -25,12 +26,14 @@ def failed_jobs(case: ControllerCase, *reasons: str) -> Iterator[tuple[Obj, Obj]
                 break
 
 
-def again(case: ControllerCase, name: str) -> str:
-    """Say how to run a Job anew: a finished one cannot be started, and its exported manifest is refused.
+def again(case: ControllerCase, name: str) -> tuple[str, str]:
+    """Say how to run a Job anew, with its command: a finished one cannot be started, and its export is refused.
 
     The API server adds the uid of the Job to ``spec.selector`` and to the labels of its pods.
     """
-    where = f"kubectl -n {case.ref.namespace}"
     if case.kind == "CronJob":
-        return f"wait for the next run, or start one: {where} create job {name}-again --from=cronjob/{case.ref.name}"
-    return f"delete Job {name} ({where} delete job {name}) and apply its manifest again"
+        start = ("create", "job", f"{name}-again", f"--from=cronjob/{case.ref.name}")
+        return "wait for the next run, or start one", kubectl(*start, namespace=case.ref.namespace)
+    return f"delete Job {name} and apply its manifest again", kubectl(
+        "delete", "job", name, namespace=case.ref.namespace
+    )

@@ -1,4 +1,4 @@
-"""Containers that an injector adds to a pod: which one it is, and how it is kept out, ended or waited for."""
+"""Containers that an injector adds to a pod: which one it is, and how it is kept out or ended."""
 
 from __future__ import annotations
 
@@ -45,32 +45,11 @@ class Injected:
         """What lets Kubernetes end it with the pod's own containers."""
         return str(self.row.get("native", ""))
 
-    @property
-    def wait(self) -> str:
-        """What lets the application's containers wait until it is up."""
-        rule = self.row.get("wait")
-        return f"annotation {rule['key']}: '{rule['value']}'" if rule else ""
-
-    @property
-    def exclude_outbound(self) -> str:
-        """The annotation that keeps outgoing ports away from it."""
-        return str(self.row.get("exclude_outbound", ""))
-
-    @property
-    def uid(self) -> int:
-        """The user whose traffic it does not redirect; 0 where there is none."""
-        return int(self.row.get("uid", 0))
-
 
 def injected(container: Container) -> Injected | None:
     """Return the injector of a container that bears the name of an injected one."""
-    return injector_named(container.name)
-
-
-def injector_named(name: str) -> Injected | None:
-    """Return the injector whose containers or init containers have this name."""
     for row in table("injected_containers")["rows"]:
-        if name in row["containers"] or name in row.get("init_containers", ()):
+        if container.name in (*row["containers"], *row.get("init_containers", ())):
             return Injected(row)
     return None
 
@@ -78,8 +57,8 @@ def injector_named(name: str) -> Injected | None:
 def in_template(case: Case, container: Container) -> bool | None:
     """Tell whether the owner's pod template has the container; None when no template was read."""
     for owner in case.owners:
-        template = owner.get("spec", {}).get("template") if isinstance(owner.get("spec"), dict) else None
-        names = {text(c, "name") for f in ("containers", "initContainers") for c in objects(template, "spec", f)}
+        fields = ("containers", "initContainers")
+        names = {text(c, "name") for f in fields for c in objects(owner, "spec", "template", "spec", f)}
         if names:
             return container.name in names
     return None

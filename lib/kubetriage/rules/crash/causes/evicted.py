@@ -20,8 +20,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.crash.case import Case
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import dig, objects, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import format_mebibytes, parse_bytes
@@ -104,8 +105,10 @@ def check(case: Case) -> Iterator[Finding]:
             ),
             fix=(
                 Fix(
-                    f"Nothing is wrong with the pod: delete what is left ({case.kubectl(f'delete pod {pod.name}')})"
-                    + ("." if pod.controller else " and create it again; it has no controller.")
+                    "Nothing is wrong with the pod: delete what is left"
+                    + ("." if pod.controller else " and create it again; it has no controller."),
+                    actor=Actor.CLUSTER,
+                    commands=(kubectl("delete", "pod", pod.name, namespace=pod.namespace),),
                 ),
             )
             if not pod.deleting
@@ -140,7 +143,11 @@ def _read(case: Case, said: str) -> _Told:
         return _node_low(case, said, match)
     return _Told(
         f"The kubelet evicted the pod: {said.strip() or 'it gave no reason'}",
-        Fix(f"Look at the conditions and events of node {case.pod.node}; the controller replaces the pod."),
+        Fix(
+            f"Look at the conditions and events of node {case.pod.node}; the controller replaces the pod.",
+            actor=Actor.NODE,
+            commands=(kubectl("node-triage", case.pod.node),),
+        ),
     )
 
 
@@ -190,7 +197,11 @@ def _pressure_on_arrival(case: Case, conditions: str) -> _Told:
     when = "when its kubelet restarted and admitted its pods anew" if ran else "when it arrived; it never ran"
     return _Told(
         f"{node} had {conditions} and refused the pod {when}.",
-        Fix(f"Relieve {node} (kubectl node-triage {node}); the controller's next pod goes elsewhere or succeeds."),
+        Fix(
+            f"Relieve {node}; the controller's next pod goes elsewhere or succeeds.",
+            actor=Actor.NODE,
+            commands=(kubectl("node-triage", node),),
+        ),
         (RuledOut("the pod's own use", "the kubelet refused it at admission, whatever it used"),),
         details={"conditions": conditions},
     )

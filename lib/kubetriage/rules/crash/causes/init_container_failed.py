@@ -13,7 +13,6 @@ Source: kubernetes pkg/kubelet/kuberuntime (computeInitContainerActions).
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
@@ -22,8 +21,6 @@ from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.init_reruns import LEFT_OVER, Rerun, rerun_fixes, rerun_of, rerun_words
 from kubetriage.values.commands import kubectl
-from kubetriage.values.patterns import lazy
-from kubetriage.values.times import human_duration
 
 CODE = "InitContainerFailed"
 
@@ -42,9 +39,6 @@ def conclude(case: Case, findings: list[Finding]) -> list[Finding]:
             continue
         generic = [f for f in own if f.cause in GENERIC]
         specific = [f for f in own if f.cause not in GENERIC]
-        up = _up_before(case, container)
-        if up:
-            return [_ran_again(case, container, up), *[f for f in findings if f.object.container != container.name]]
         made = _finding(case, container, own)
         if specific:
             position = max(findings.index(f) for f in specific) + 1
@@ -53,69 +47,6 @@ def conclude(case: Case, findings: list[Finding]) -> list[Finding]:
             findings = [made, *[f for f in findings if f not in generic]]
         return findings
     return findings
-
-
-# What a step says that was done before: iptables, mkdir and ln, cp over a running program, useradd.
-_DONE_BEFORE = lazy(r"Chain already exists|File exists|Text file busy|already exists|device or resource busy", re.I)
-
-
-def _up_before(case: Case, container: Container) -> list[Container]:
-    """Return the app containers that run since before the init container's newest end: it had succeeded once."""
-    end = case.crash(container)
-    moment = end.started or end.finished if end is not None else None
-    if moment is None:
-        return []
-    apps = [c for c in case.containers if c.kind == "app"]
-    return [c for c in apps if c.running and c.running_since is not None and c.running_since < moment]
-
-
-def _ran_again(case: Case, container: Container, up: list[Container]) -> Finding:
-    """Say that the step is run a second time in a pod that is up, and who makes the kubelet do that."""
-    end, log = case.crash(container), case.log(container).text
-    since = min(c.running_since for c in up if c.running_since is not None)
-    said = next((line.strip() for line in reversed(log.splitlines()) if _DONE_BEFORE.search(line)), last_line(log))
-    code = f" with exit code {end.exit_code}" if end is not None and end.exit_code is not None else ""
-    names, node = ", ".join(c.name for c in up), case.pod.node or "the node"
-    message = (
-        f"Init container {container.name} is run again and fails{code}, although {names} "
-        f"run{'s' if len(up) == 1 else ''} "
-        f"since {human_duration(case.now - since)}: it had done its work before they started."
-    )
-    message += f" It meets what its first run left: {said}" if said else ""
-    sandbox = case.events.last("SandboxChanged")
-    evidence = [
-        *([end.evidence()] if end is not None else []),
-        *(c.fact("status", "state.running", "yes") for c in up[:2]),
-    ]
-    if said:
-        evidence.append(Evidence("log", container.name, said))
-    if sandbox is not None:
-        evidence.append(sandbox.evidence())
-    words = (
-        f"Stop what removes exited containers on {node} (docker system prune, crictl rm or a clean-up in a "
-        "cron job): the "
-        "kubelet then takes the step for not done. Leave that to its own garbage collection. A restart of the node or "
-        "runtime does the same once."
-    )
-    delete = kubectl("delete", "pod", case.pod.name, namespace=case.pod.namespace)
-    later = " and create it again" if case.workload.kind == "Pod" else ""
-    clean = Fix(
-        f"Delete the pod{later}, so that it begins with a clean network namespace and volumes; {names} keep"
-        f"{'s' if len(up) == 1 else ''} running until then.",
-        actor=Actor.CLUSTER,
-        commands=(delete,),
-    )
-    return Finding(
-        CODE,
-        Severity.ERROR,
-        Confidence.CONFIRMED,
-        container.ref,
-        message if message.endswith(".") else message + ".",
-        tuple(evidence),
-        (),
-        (clean, Fix(words, actor=Actor.NODE)),
-        (case.log_command(container),),
-    )
 
 
 def _finding(case: Case, container: Container, own: list[Finding]) -> Finding:
@@ -177,7 +108,7 @@ def _fixes(case: Case, container: Container, head: Finding | None, again: Rerun 
 
 def _look(case: Case, container: Container, line: str) -> Fix:
     """Say what to do about a step whose own cause stands in another finding, or that finds its own leftovers."""
-    if _DONE_BEFORE.search(line):
+    if LEFT_OVER.search(line):
         return case.template_fix(
             f"Let init container {container.name} of {case.workload_name} do its work twice without failing (mkdir -p, "
             "cp -f, ln -sf, iptables -N with a check): volumes outlive a restart of the node or of the pod's sandbox."

@@ -13,14 +13,15 @@ Source: kube-controller-manager job controller; batch/v1 JobSpec.backoffLimit, p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.rules.crash.case import Case, ControllerCase
 from kubetriage.rules.crash.failed_jobs import again, failed_jobs
 from kubetriage.rules.workloads import owner_uids
-from kubetriage.values.fields import Obj, name_of, number, text, uid_of
+from kubetriage.values.fields import Obj, dig, name_of, number, objects, text, uid_of
 
 CODE = "JobBackoffLimitExceeded"
 
@@ -83,9 +84,36 @@ def _finding(case: ControllerCase, job: Obj, condition: Obj) -> Finding:
         Ref("Job", namespace, name, uid_of(job), container),
         message,
         tuple(evidence),
-        fix=(Fix(f"Repair what the pods fail of, then {again(case, name)}."),),
+        fix=(_policy(case, job, condition) if reason == "PodFailurePolicy" else _repair(case, name, last),),
         verify=tuple(verify),
         details={"reason": reason, "failed": failed},
+    )
+
+
+def _repair(case: ControllerCase, name: str, last: tuple[Pod, Container] | None) -> Fix:
+    words, command = again(case, name)
+    cause = "Repair what the pods fail of; their own cause follows"
+    if last is not None:
+        own = next((f for f in case.explain(last[0]) if f.severity is Severity.ERROR), None)
+        cause = own.fix[0].text.rstrip(".") if own is not None and own.fix else cause
+    return Fix(f"{cause}. Then {words}.", actor=Actor.APP, commands=(command,))
+
+
+def _policy(case: ControllerCase, job: Obj, condition: Obj) -> Fix:
+    """Name the rule of podFailurePolicy that ended the Job at its first match, whatever backoffLimit says."""
+    rules = objects(job, "spec", "podFailurePolicy", "rules")
+    told = re.search(r"rule at index (\d+)", text(condition, "message"))
+    index = int(told[1]) if told else next((i for i, r in enumerate(rules) if text(r, "action") == "FailJob"), 0)
+    rule = rules[index] if index < len(rules) else {}
+    codes = ", ".join(str(v) for v in dig(rule, "onExitCodes", "values") or ())
+    on = f" (exit codes {codes})" if codes else ""
+    words, command = again(case, name_of(job))
+    fail = f"podFailurePolicy.rules[{index}]{on} of job/{name_of(job)}"
+    return Fix(
+        f"{fail} ends the Job at the first such end, without a retry. Repair that end, or give the rule another action "
+        f"(Count or Ignore) if it is to be tried again. Then {words}.",
+        actor=Actor.MANIFEST,
+        commands=(command,),
     )
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.rules.crash.failed_jobs import again, failed_jobs
 from kubetriage.values.fields import name_of, number, text, uid_of
@@ -31,10 +31,11 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
         shown = f"{limit} s" if limit is not None else "its deadline"
         inner = {"spec": {"activeDeadlineSeconds": limit * 2}} if limit else None
         patch = {"spec": {"jobTemplate": inner}} if inner and case.kind == "CronJob" else None
+        then, command = again(case, name)
         words = (
             f"Shorten the work, or raise activeDeadlineSeconds of cronjob/{case.ref.name} (now {shown})."
             if case.kind == "CronJob"
-            else f"Shorten the work, or set a longer activeDeadlineSeconds (now {shown}); then {again(case, name)}."
+            else f"Shorten the work, or set a longer activeDeadlineSeconds (now {shown}). Then {then}."
         )
         failed = number(job, "status", "failed") or 0
         retries = f" after {failed} failed pods" if failed > 1 else ""
@@ -54,6 +55,6 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
                 Evidence("status", f"job/{name} status.startTime", text(job, "status", "startTime") or "<none>"),
                 *((Evidence("spec", f"job/{name} spec.activeDeadlineSeconds", str(limit)),) if limit else ()),
             ),
-            fix=(Fix(words, patch, case.ref if patch else None),),
+            fix=(Fix(words, patch, case.ref if patch else None, actor=Actor.MANIFEST, commands=(command,)),),
             verify=(f"kubectl -n {namespace} describe job {name}",),
         )

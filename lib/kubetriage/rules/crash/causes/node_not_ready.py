@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.rules.crash.case import Case
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import condition, text
 from kubetriage.values.times import human_duration, parse_time
 
@@ -71,7 +72,13 @@ def check(case: Case) -> Iterator[Finding]:
         pod.ref,
         message,
         tuple(evidence),
-        fix=(Fix(f"Repair node {pod.node}: kubectl node-triage {pod.node} tells what is wrong there."),),
+        fix=(
+            Fix(
+                f"Repair node {pod.node}: node-triage tells what is wrong there.",
+                actor=Actor.NODE,
+                commands=(kubectl("node-triage", pod.node),),
+            ),
+        ),
         verify=(f"kubectl describe node {pod.node}",),
     )
 
@@ -87,6 +94,12 @@ def _gone(case: Case) -> Finding:
         if any(c.status for c in case.containers)
         else f"Node {pod.node} does not exist, so nobody starts the pod.",
         (pod.fact("spec", "spec.nodeName", pod.node), Evidence("status", f"node/{pod.node}", "not found")),
-        fix=(Fix(f"The pod is removed by itself, or now: {case.kubectl(f'delete pod {pod.name} --force')}."),),
+        fix=(
+            Fix(
+                "The pod is removed by itself within minutes; force it only if its node is surely gone.",
+                actor=Actor.CLUSTER,
+                commands=(kubectl("delete", "pod", pod.name, "--force", namespace=pod.namespace),),
+            ),
+        ),
         verify=(f"kubectl get node {pod.node}",),
     )

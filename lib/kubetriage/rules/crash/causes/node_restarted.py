@@ -17,12 +17,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.needs import Need
 from kubetriage.readers.events import NEAR_NODE_EVENT, node_event_need, node_events
 from kubetriage.readers.pods import Container
 from kubetriage.readers.terminations import Termination
 from kubetriage.rules.crash.case import Case
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import objects, text
 from kubetriage.values.times import parse_time
 
@@ -90,7 +91,9 @@ def _finding(case: Case, container: Container, end: Termination, proof: list[Evi
         (
             Fix(
                 f"Nothing to change in {case.workload_name}. Find out why node {case.pod.node or '?'} or its runtime "
-                "restarted."
+                "restarted.",
+                actor=Actor.NODE,
+                commands=(kubectl("node-triage", case.pod.node),) if case.pod.node else (),
             ),
         ),
         (

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Finding, Fix, Severity
+from kubetriage.model import Actor, Confidence, Finding, Fix, Severity
 from kubetriage.rules.crash.case import Case
+from kubetriage.values.commands import kubectl
 
 CODE = "NodeShutdown"
 
@@ -44,8 +45,10 @@ def check(case: Case) -> Iterator[Finding]:
         (pod.fact("status", "status.reason", f"{pod.reason}: {pod.message}".removesuffix(": ")),),
         fix=(
             Fix(
-                f"Delete the pod that is left over: {case.kubectl(f'delete pod {pod.name}')}"
-                + ("." if pod.controller else "; it has no controller, so create it again.")
+                "Delete the pod that is left over"
+                + ("." if pod.controller else "; it has no controller, so create it again."),
+                actor=Actor.CLUSTER,
+                commands=(kubectl("delete", "pod", pod.name, namespace=pod.namespace),),
             ),
         ),
         verify=(f"kubectl describe node {pod.node}",) if pod.node else (),

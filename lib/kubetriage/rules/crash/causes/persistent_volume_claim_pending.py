@@ -16,10 +16,11 @@ Source: scheduler plugin VolumeBinding; persistentvolume controller pv_controlle
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.needs import Get, List, Need
 from kubetriage.readers.events import Event, Events
 from kubetriage.readers.pods import Pod
@@ -27,8 +28,11 @@ from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.scheduling import Block, Unscheduled
 from kubetriage.rules.crash.volume_claims import claim_names, waiting_for_storage
-from kubetriage.values.fields import Obj, dig, labels, name_of, text, texts, uid_of
+from kubetriage.values.commands import kubectl, placeholder
+from kubetriage.values.fields import Obj, dig, labels, mapping, name_of, text, texts, uid_of
+from kubetriage.values.manifest_text import yaml_text
 from kubetriage.values.nearest import nearest
+from kubetriage.values.patterns import lazy
 
 CODE = "PersistentVolumeClaimPending"
 
@@ -99,7 +103,7 @@ def _unexplained(case: Case, found: Unscheduled) -> Finding:
     return found.finding(
         CODE,
         f"PersistentVolumeClaim {names or 'of the pod'} keeps the pod from every node: {found.head.words}.",
-        (Fix(f"Look at the claim: {look}."),),
+        (Fix("Look at the claim, its class and its events.", actor=Actor.CLUSTER, commands=(look,)),),
     )
 
 
@@ -165,63 +169,136 @@ def _why(case: Case, claim: Obj, scheduler: Unscheduled | None, events: Events) 
     name, wanted = name_of(claim), _class_name(claim)
     size = text(claim, "spec", "resources", "requests", "storage")
     if scheduler is not None and "enough free storage" in scheduler.head.words:
-        return (
-            f"no node has {size or 'its size'} of free storage in StorageClass {wanted}.",
-            Fix(f"Free or add storage behind StorageClass {wanted}, or recreate claim {name} with a smaller size."),
-            [],
-        )
+        words = f"Free or add storage behind StorageClass {wanted}, or recreate claim {name} with a smaller size."
+        return f"no node has {size or 'its size'} of free storage in StorageClass {wanted}.", _cloud(words), []
     failure: Event | None = events.last("ProvisioningFailed", "FailedBinding")
     if _deleting(claim):
-        return "it is being deleted.", Fix(f"Create claim {name} again once it is gone."), []
+        return "it is being deleted.", case.template_fix(f"Create claim {name} again once it is gone."), []
     if text(claim, "status", "phase") == "Lost":
         volume = text(claim, "spec", "volumeName")
-        return (
-            f"its volume {volume} is gone.",
-            Fix(f"Restore PersistentVolume {volume}, or recreate claim {name} and its data."),
-            [],
-        )
+        words = f"Restore PersistentVolume {volume} from its manifest, or recreate claim {name} and restore its data."
+        return f"its volume {volume} is gone.", _cloud(words), []
     classes = case.snapshot.list("storageclasses")
     found = case.snapshot.get("storageclasses", "", wanted) if wanted else None
     names = sorted(name_of(c) for c in classes.items)
     if found is not None and found.absent:
         close = nearest(wanted, names) or (names[0] if len(names) == 1 else "")
         there = f" Existing: {', '.join(names[:4])}." if names else " There is none at all." if classes.complete else ""
-        words = f"Recreate claim {name} with storageClassName {close or 'CLASS'} (it cannot be changed)."
-        return f"StorageClass {wanted} does not exist.{there}", Fix(words), []
+        words = (
+            f"Recreate claim {name} with storageClassName {close or 'of a class that exists'} (it cannot be changed)."
+        )
+        return f"StorageClass {wanted} does not exist.{there}", _recreate(case, claim, words, close), []
     if not wanted and not text(claim, "spec", "volumeName"):
         default = [c for c in names if _is_default(case, c)]
         if not default and classes.complete:
             there = f" Existing: {', '.join(names[:4])}." if names else ""
-            return (
-                f"it names no StorageClass and no class is the default.{there}",
-                Fix(f"Recreate claim {name} with a storageClassName, or mark a class as default ({_DEFAULT}: true)."),
-                [],
-            )
+            words = f"Make a class the default ({_DEFAULT}: true), or recreate claim {name} with a storageClassName."
+            chosen = names[0] if names else placeholder("class")
+            mark = kubectl("annotate", "storageclass", chosen, f"{_DEFAULT}=true")
+            fix = Fix(words, actor=Actor.CLUSTER, commands=(mark,))
+            return f"it names no StorageClass and no class is the default.{there}", fix, []
     provisioner = text(found.obj, "provisioner") if found else ""
     if failure is not None and failure.reason == "ProvisioningFailed":
-        return f"{_end(failure.message)}", Fix(f"Repair what {provisioner or 'the provisioner'} complains of."), []
-    if failure is not None:
-        modes = ", ".join(texts(claim, "spec", "accessModes"))
-        return (
-            f"{_end(failure.message)}",
-            Fix(f"Create a PersistentVolume of at least {size or 'its size'} with {modes or 'its access modes'}."),
-            [],
+        return f"{_end(failure.message)}", _provisioning(case, provisioner, failure.message, name), []
+    modes = texts(claim, "spec", "accessModes")
+    if failure is not None or provisioner == _NO_PROVISIONER:
+        words = (
+            f"Create a PersistentVolume of at least {size or 'its size'} with {', '.join(modes) or 'its access modes'}"
         )
-    if provisioner == _NO_PROVISIONER:
-        return (
-            f"StorageClass {wanted} makes no volumes (no-provisioner), and no free one fits.",
-            Fix(f"Create a PersistentVolume of class {wanted} on a node that may run the pod."),
-            [],
+        words += f" and class {wanted}" if wanted else ""
+        where = " on a node that may run the pod" if provisioner == _NO_PROVISIONER else ""
+        fix = Fix(
+            f"{words}{where}, or free one that is Released.", actor=Actor.CLUSTER, commands=(kubectl("get", "pv"),)
         )
+        if failure is not None:
+            return f"{_end(failure.message)}", fix, []
+        return f"StorageClass {wanted} makes no volumes (no-provisioner), and no free one fits.", fix, []
     waits = events.last("ExternalProvisioning")
     if waits is not None or provisioner:
         driver = provisioner or "the external provisioner"
-        return (
-            f"{driver} has not made its volume.",
-            Fix(f"Check that the controller of {driver} runs, and read its log."),
-            [],
+        words = (
+            f"Bring the controller of {driver} up, and read its log for claim {name}: nobody has answered the request."
         )
-    return "no volume was found or made for it.", Fix(f"Check StorageClass and events of claim {name}."), []
+        fix = Fix(words, actor=Actor.CLUSTER, commands=(kubectl("get", "pods", "-A"), kubectl("get", "csidrivers")))
+        return f"{driver} has not made its volume.", fix, []
+    look = kubectl("describe", "persistentvolumeclaim", name, namespace=case.pod.namespace)
+    fix = Fix(
+        f"Compare claim {name} with StorageClass and volumes; its events tell the rest.",
+        actor=Actor.CLUSTER,
+        commands=(look,),
+    )
+    return "no volume was found or made for it.", fix, []
+
+
+def _cloud(words: str) -> Fix:
+    return Fix(words, actor=Actor.CLOUD)
+
+
+def _recreate(case: Case, claim: Obj, words: str, good: str) -> Fix:
+    """Make the fix of a claim's immutable field: the claim anew, with the class that is right."""
+    spec = {k: v for k, v in mapping(claim, "spec").items() if k != "volumeName"}
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name_of(claim), "namespace": case.pod.namespace},
+        "spec": {**spec, "storageClassName": good},
+    }
+    delete = kubectl("delete", "persistentvolumeclaim", name_of(claim), namespace=case.pod.namespace)
+    return Fix(
+        words,
+        actor=Actor.MANIFEST,
+        commands=(delete,) if good else (kubectl("get", "storageclass"),),
+        yaml=yaml_text(manifest) if good else "",
+    )
+
+
+# Refusals of clouds and storage through their provisioners.
+_REFUSALS: tuple[tuple[re.Pattern[str], str, Actor], ...] = (
+    (
+        lazy(r"Unauthorized|AccessDenied|AuthorizationFailed|forbidden|permission|\b403\b|not authorized", re.I),
+        "Give the identity of {driver}'s controller the rights to make volumes (and to use the key that "
+        "encrypts them).",
+        Actor.CLOUD,
+    ),
+    (
+        lazy(r"quota|limit ?exceeded|LimitExceeded|insufficient|not enough|no space|capacity", re.I),
+        "Have the quota behind {driver} raised, free volumes there, or ask for less in claim {claim}.",
+        Actor.CLOUD,
+    ),
+    (
+        lazy(r"topology|zone|no (?:available|matching) nodes?|error generating accessibility", re.I),
+        "Let {driver} know a place for the volume: a node with its topology label must run its node plugin, and "
+        "volumeBindingMode WaitForFirstConsumer lets the scheduler choose it first.",
+        Actor.CLUSTER,
+    ),
+    (
+        lazy(r"invalid|unsupported|not supported|unknown parameter|InvalidArgument", re.I),
+        "Correct the parameters of the StorageClass, or the access modes and size of claim {claim}, that "
+        "{driver} refuses.",
+        Actor.CLUSTER,
+    ),
+    (
+        lazy(r"dial tcp|timed? ?out|deadline|no such host|connection refused|Unavailable", re.I),
+        "Let the controller of {driver} reach its storage API: address, DNS, firewall and credentials.",
+        Actor.CLOUD,
+    ),
+    (
+        lazy(r"secret|credential|authentic|login", re.I),
+        "Correct the Secret that the StorageClass names for {driver} (csi.storage.k8s.io/provisioner-secret-name).",
+        Actor.CLUSTER,
+    ),
+)
+
+
+def _provisioning(case: Case, provisioner: str, said: str, claim: str) -> Fix:
+    """Say what to do about a provisioner's refusal, by class of its words."""
+    driver = provisioner or "the provisioner"
+    look = kubectl("describe", "persistentvolumeclaim", claim, namespace=case.pod.namespace)
+    for pattern, act, actor in _REFUSALS:
+        if pattern.search(said):
+            return Fix(act.format_map({"driver": driver, "claim": claim}), actor=actor, commands=(look,))
+    words = f"These words are not known here. Read the log of {driver}'s controller for claim {claim}."
+    return Fix(words, actor=Actor.CLUSTER, commands=(look, kubectl("get", "pods", "-A")))
 
 
 def _is_default(case: Case, name: str) -> bool:

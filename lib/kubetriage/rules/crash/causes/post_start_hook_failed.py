@@ -18,7 +18,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.model import Confidence, Evidence, Finding, Severity
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Killer, attribute
@@ -55,10 +55,10 @@ def _failed(case: Case, container: Container, confidence: Confidence, seen: tupl
     by_hand = shlex.join(texts(container.spec, "lifecycle", "postStart", "exec", "command"))
     run = case.kubectl(f"exec {case.pod.name} -c {container.name} -- {by_hand}")
     fixes = [
-        Fix(
+        case.template_fix(
             f"Make the postStart hook of container {container.name} in {case.workload_name} succeed; its output is in "
-            "no log and no event, so try it while the container runs"
-            + (f": {run}" if words.startswith("exec ") else ".")
+            "no log and no event, so try it while the container runs.",
+            commands=(run,) if words.startswith("exec ") else (),
         )
     ]
     return Finding(
@@ -105,6 +105,10 @@ def _hanging(case: Case, container: Container) -> Finding:
         "waits for it.",
         tuple(evidence),
         (),
-        (Fix(f"Give the postStart hook of container {container.name} in {case.workload_name} a time limit."),),
+        (
+            case.template_fix(
+                f"Give the postStart hook of container {container.name} in {case.workload_name} a time limit."
+            ),
+        ),
         (case.kubectl(f"describe pod {case.pod.name}"),),
     )

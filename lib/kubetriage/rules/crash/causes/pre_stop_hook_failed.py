@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Finding, Fix, Severity
+from kubetriage.model import Confidence, Finding, Severity
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.lifecycle_hooks import hook_words
 from kubetriage.values.fields import number
@@ -40,7 +40,7 @@ def check(case: Case) -> Iterator[Finding]:
             (told.evidence(), container.fact("spec", "lifecycle.preStop", words)),
             (),
             (
-                Fix(
+                case.template_fix(
                     f"Make the preStop hook of container {container.name} in {case.workload_name} succeed within the "
                     f"grace period of {30 if grace is None else grace} s: the command must exist in the image."
                 ),

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.model import Confidence, Evidence, Finding, Severity
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probes import Failure, Probe, ProbeEvent, ProbeKind, happened_in, probe_events, probe_of
@@ -79,7 +79,7 @@ def _finding(case: Case, container: Container, probe: Probe, told: ProbeEvent | 
         names = ", ".join(text(p, "name") or str(p.get("containerPort")) for p in objects(container.spec, "ports"))
         why = f"port name {probe.unknown_port_name} is not declared (declared: {names or 'none'})"
         evidence.append(container.fact("spec", "ports", names or "<none>"))
-        fix = Fix(
+        fix = case.template_fix(
             f"Declare a containerPort named {probe.unknown_port_name} in container {container.name} of "
             f"{case.workload_name}, or name one that exists ({names or 'none does'}) in the {probe.field}."
         )
@@ -88,17 +88,17 @@ def _finding(case: Case, container: Container, probe: Probe, told: ProbeEvent | 
         why = _WRAPPINGS.sub("", why, count=1)
         name, where = container.name, case.workload_name
         if told is not None and told.failure is Failure.TIMEOUT:
-            fix = Fix(
+            fix = case.template_fix(
                 f"Make the check of the {probe.field} of container {name} faster than {probe.timeout} s, or raise "
                 f"timeoutSeconds in {where}; on this runtime a time-out is an error and does not count."
             )
         elif probe.handler == "exec":
-            fix = Fix(
+            fix = case.template_fix(
                 f"Replace the {probe.field} of container {name} in {where}: {probe.words} cannot run there. A "
                 "distroless or scratch image has no shell: use httpGet, tcpSocket or grpc."
             )
         else:
-            fix = Fix(f"Correct the {probe.field} of container {name} in {where} ({probe.words}).")
+            fix = case.template_fix(f"Correct the {probe.field} of container {name} in {where} ({probe.words}).")
     return Finding(
         CODE,
         Severity.ERROR if blocks else Severity.WARNING,

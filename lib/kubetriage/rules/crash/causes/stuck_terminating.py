@@ -18,8 +18,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.rules.crash.case import Case
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import condition, dig, number, text, texts
 from kubetriage.values.times import format_time, human_duration, span_of
 
@@ -88,22 +89,30 @@ def _holder(case: Case) -> tuple[str, Fix, tuple[Evidence, ...], Confidence]:
     pod = case.pod
     running = [c.name for c in case.containers if c.running]
     finalizers = texts(pod.raw, "metadata", "finalizers")
-    force = case.kubectl(f"delete pod {pod.name} --force --grace-period=0")
+    force = kubectl("delete", "pod", pod.name, "--force", "--grace-period=0", namespace=pod.namespace)
     dead = _dead_node(case)
     if dead and not pod.finished:
         words, evidence = dead
         stateful = text(pod.controller, "kind") == "StatefulSet"
         caution = " It belongs to a StatefulSet: two may run if the node is alive." if stateful else ""
+        taint = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
         fix = Fix(
-            f"Repair node {pod.node}; if it is surely off, taint it (kubectl taint node {pod.node} "
-            f"node.kubernetes.io/out-of-service=nodeshutdown:NoExecute) or force the deletion: {force}.{caution}"
+            f"Repair node {pod.node}. If it is surely off, declare it so by taint, or force the deletion.{caution}",
+            actor=Actor.NODE,
+            commands=(kubectl("node-triage", pod.node), kubectl("taint", "node", pod.node, taint), force),
         )
         return words, fix, evidence, Confidence.CONFIRMED
     if finalizers and (not running or pod.finished):
         shown = ", ".join(finalizers)
         fix = Fix(
-            f"See why the controller behind {finalizers[0]} does not finish; as a last resort remove the finalizer: "
-            + case.kubectl(f'patch pod {pod.name} --type=merge -p \'{{"metadata":{{"finalizers":null}}}}\'')
+            f"See why the controller behind {finalizers[0]} does not finish; as a last resort remove the finalizer.",
+            actor=Actor.CLUSTER,
+            commands=(
+                kubectl(
+                    *("patch", "pod", pod.name, "--type=merge", "-p", '{"metadata":{"finalizers":null}}'),
+                    namespace=pod.namespace,
+                ),
+            ),
         )
         evidence = (pod.fact("spec", "metadata.finalizers", shown),)
         return f"finalizer {shown} is still set.", fix, evidence, Confidence.CONFIRMED
@@ -115,15 +124,24 @@ def _holder(case: Case) -> tuple[str, Fix, tuple[Evidence, ...], Confidence]:
             why = f"the runtime cannot end container {', '.join(running)}."
         fix = Fix(
             f"Look at {pod.node or 'the node'}: a process in uninterruptible sleep (a hung mount) or a runtime that "
-            f"does not answer; then force the deletion: {force}."
+            f"does not answer. Then force the deletion.",
+            actor=Actor.NODE,
+            commands=(*((kubectl("node-triage", pod.node),) if pod.node else ()), force),
         )
         states = tuple(c.fact("status", "state", "running") for c in case.containers if c.running)
         return why, fix, (*told, *states), Confidence.CONFIRMED if failure else Confidence.LIKELY
     volumes = case.events.last("FailedUnMount", "FailedUnmapDevice", "FailedMount")
     if volumes is not None and "nmount" in volumes.message:
-        fix = Fix(f"Free the volume on {pod.node} (a process that holds it, a storage server that does not answer).")
+        fix = Fix(
+            f"Free the volume on {pod.node}: a process holds it, or its storage server does not answer.",
+            actor=Actor.NODE,
+        )
         return "a volume cannot be unmounted.", fix, (volumes.evidence(),), Confidence.CONFIRMED
-    fix = Fix(f"Look at the kubelet of {pod.node or 'the node'}, which has not confirmed the end; or force: {force}.")
+    fix = Fix(
+        f"Look at the kubelet of {pod.node or 'the node'}, which has not confirmed the end; or force it.",
+        actor=Actor.NODE,
+        commands=(force,),
+    )
     return (
         f"the kubelet of {pod.node} has not confirmed that it ended."
         if pod.node

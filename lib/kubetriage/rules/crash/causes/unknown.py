@@ -16,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case, ControllerCase
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, flag, mapping, name_of, number, objects, text
 from kubetriage.values.times import human_duration
 
@@ -79,9 +80,16 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
         tuple(evidence),
         fix=(
             Fix(
-                f"Let it go on: kubectl -n {case.ref.namespace} rollout resume {where}."
+                "Let it go on."
                 if paused
-                else "Close the gap that is named, or look again while it tries to create a pod."
+                else "Close the gap that is named, or look again while it tries to create a pod.",
+                actor=Actor.MANIFEST if paused else Actor.CLUSTER,
+                commands=(
+                    kubectl(
+                        *(("rollout", "resume", *where.split()) if paused else ("describe", *where.split())),
+                        namespace=case.ref.namespace,
+                    ),
+                ),
             ),
         ),
         verify=(f"kubectl -n {case.ref.namespace} describe {where}",),
@@ -123,7 +131,7 @@ def _schedule(case: ControllerCase) -> Iterator[Finding]:
         case.ref,
         f"CronJob {case.ref.name} {what}: {event.message.rstrip('.')}.",
         (event.evidence(), *(Evidence("spec", f"spec.{f}", v) for f, v in asked.items() if v)),
-        fix=(Fix(fix),),
+        fix=(Fix(fix, actor=Actor.MANIFEST),),
         verify=(f"kubectl -n {case.ref.namespace} describe cronjob {case.ref.name}",),
     )
 
@@ -156,7 +164,13 @@ def _lost(case: Case) -> Iterator[Finding]:
                 "an OOM kill. The node was probably restarted or drained while the pod ended.",
                 (end.evidence(), *([Evidence("status", end.at, end.message)] if end.message else [])),
                 (),
-                (Fix(f"Look at what happened to node {case.pod.node or '?'} then; a controller replaces the pod."),),
+                (
+                    Fix(
+                        f"Look at what happened to node {case.pod.node or '?'} then; a controller replaces the pod.",
+                        actor=Actor.NODE,
+                        commands=(kubectl("node-triage", case.pod.node),) if case.pod.node else (),
+                    ),
+                ),
                 (f"kubectl describe node {case.pod.node}",) if case.pod.node else (),
             )
 
@@ -191,7 +205,19 @@ def _ended(case: Case) -> Iterator[Finding]:
             f"not seen: {gaps}.",
             (end.evidence(), *([Evidence("status", end.at, end.message)] if end.message else [])),
             (),
-            (Fix("Close the gap, or look again right after the next crash."),),
+            (
+                Fix(
+                    "Close the gap, or look again right after the next crash: the log of the ended instance "
+                    "and the events "
+                    "tell most.",
+                    actor=Actor.CLUSTER,
+                    commands=(
+                        kubectl(
+                            "logs", case.pod.name, "-c", container.name, "--previous", namespace=case.pod.namespace
+                        ),
+                    ),
+                ),
+            ),
             (case.log_command(container), case.kubectl(f"events --for pod/{case.pod.name}")),
         )
 
@@ -209,7 +235,10 @@ def _unexplained(case: Case) -> Finding:
         evidence.append(container.fact("status", "state.waiting", words or "<none>"))
     age = case.now - pod.created if pod.created is not None else None
     young = age is not None and age <= SETTLING
-    fix = Fix("Look again in a minute." if young else "Close the gaps above, or look again while it happens.")
+    fix = Fix("Look again in a minute.")
+    if not young:
+        watch = kubectl("get", "events", "--watch", namespace=pod.namespace)
+        fix = Fix("Close the gaps above, or look again while it happens.", actor=Actor.CLUSTER, commands=(watch,))
     hint = None if young else _hint(case)
     gaps = "; ".join(_gaps(case, None))
     if young and age is not None:
@@ -249,21 +278,37 @@ def _unplaced(case: Case) -> _Hint | None:
     if said:
         return (
             f"The pod is {pod.status_text()}; the scheduler says: {said.rstrip('.')}.",
-            Fix("Act on the scheduler's words."),
+            _by_scheduler(case),
             [],
         )
     event = case.events.last("FailedScheduling")
     if event is not None:
         words = f"The pod is {pod.status_text()}; the scheduler says: {event.message.rstrip('.')}."
-        return words, Fix("Act on the scheduler's words."), [event.evidence()]
+        return words, _by_scheduler(case), [event.evidence()]
     name = text(pod.raw, "spec", "schedulerName") or "default-scheduler"
     return (
         f"No scheduler has taken up the pod; it waits for the one named {name}.",
         Fix(
-            f"Check that scheduler {name} runs (kubectl -n kube-system get pods)"
-            + ("." if name == "default-scheduler" else f", or drop schedulerName from {case.workload_name}.")
+            f"See that scheduler {name} runs and renews its lease"
+            + ("." if name == "default-scheduler" else f", or drop schedulerName from {case.workload_name}."),
+            actor=Actor.CLUSTER,
+            commands=(
+                kubectl("get", "leases,pods", namespace="kube-system"),
+                *((kubectl("plane-trace"),) if name == "default-scheduler" else ()),
+            ),
         ),
         [pod.fact("spec", "spec.schedulerName", name)],
+    )
+
+
+def _by_scheduler(case: Case) -> Fix:
+    return Fix(
+        "These words of the scheduler are of no kind that is known here: compare what the pod asks for with the nodes.",
+        actor=Actor.MANIFEST,
+        commands=(
+            kubectl("describe", "pod", case.pod.name, namespace=case.pod.namespace),
+            kubectl("describe", "nodes"),
+        ),
     )
 
 
@@ -275,7 +320,10 @@ def _pulling(case: Case) -> _Hint | None:
     image = begun.message.partition('"')[2].partition('"')[0] or "the image"
     return (
         f"{case.pod.node} has been pulling {image} for {human_duration(case.now - begun.last)}; nothing failed so far.",
-        Fix(f"Wait, or find what is slow: the size of {image}, the registry, or the network and disk of the node."),
+        Fix(
+            f"Wait, or find what is slow: the size of {image}, the registry, or the network and disk of the node.",
+            actor=Actor.NODE,
+        ),
         [begun.evidence()],
     )
 
@@ -288,7 +336,13 @@ def _warned(case: Case) -> _Hint | None:
     said = " ".join(event.message.split()).rstrip(".")
     return (
         f"The pod is {case.pod.status_text()}; the newest warning about it is {event.reason}: {said}.",
-        Fix("Act on the words of the warning, or look again while it happens."),
+        Fix(
+            "The warning is of no kind that is known here. Look at whoever wrote it (its component), and "
+            "again while it "
+            "happens.",
+            actor=Actor.CLUSTER,
+            commands=(kubectl("describe", "pod", case.pod.name, namespace=case.pod.namespace),),
+        ),
         [event.evidence()],
     )
 
