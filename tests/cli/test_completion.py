@@ -87,6 +87,14 @@ def test_completes_through_kubectl(environment, words, begins):
 
 @requires_kubectl
 @pytest.mark.kubectl
+@pytest.mark.parametrize("flag", [["--explain-cause", "OOMKilled"], ["--install-completion"], ["--help"]])
+def test_flags_that_act_at_once_do_not_act_in_completion(environment, flag):
+    found, _ = complete(environment, "why-crash", *flag, "-n", NAMESPACE, "")
+    assert all(name.startswith("api-") for name in found), found
+
+
+@requires_kubectl
+@pytest.mark.kubectl
 def test_files_follow_flags_that_name_files(environment):
     assert complete(environment, "why-crash", "--from", "") == ([], 0)
 

@@ -81,7 +81,6 @@ def test_yaml_and_json_say_the_same():
             ["deploy/api", "-c", "zz", "--from", "tests/captures/deploy-crash"],
             "error: container zz is not valid for pod api-5dd5887564-",
         ),
-        (["deployment"], "error: resource(s) were provided, but no name was specified\n"),
         (["node/x"], "error: why-crash does not take nodes; it takes pod, deployment, "),
         (["pod/x", "y"], "error: there is no need to specify a resource type as a separate argument"),
         (["pod/x/y"], "error: arguments in resource/name form may not have more than one slash\n"),
@@ -107,7 +106,9 @@ def test_yaml_and_json_say_the_same():
         (["x", "--from", "/nonexistent"], 'error: the path "/nonexistent" does not exist\n'),
         (["x", "--from", "tests/captures/healthy"], 'Error from server (NotFound): pods "x" not found'),
         (["api", "-c", "zz", "--from", "tests/captures/healthy"], "error: container zz is not valid for pod api"),
-        (["--explain-cause", "Nope"], 'error: no cause "Nope" in why-crash; it knows'),
+        (["--explain-cause", "Qqq"], 'error: no cause "Qqq" in why-crash; kubectl why-crash --explain-cause lists all'),
+        (["--explain-cause", "OOMKiled"], 'error: no cause "OOMKiled" in why-crash; did you mean OOMKilled?'),
+        (["--explain-cause", "999"], "error: no cause has the number 999 on its page"),
     ],
 )
 def test_errors_are_one_in_kubectls_words(args, words):
@@ -202,7 +203,7 @@ def test_a_scan_shows_only_what_is_wrong():
     done = run("why-crash", "-A", "-l", "no=such", "--from", CAPTURES / "oom-limit")
     assert done.stderr == "No resources found\n"
     done = run("why-crash", "-A", "--from", CAPTURES / "oom-limit", "-o", "name")
-    assert done.stdout == "pod/api\n"
+    assert done.stdout == "oom-limit/pod/api\n"
     done = run("why-crash", "-l", "no=such", "--from", CAPTURES / "oom-limit")
     assert done.stderr == "No resources found in oom-limit namespace.\n"
 
@@ -216,8 +217,16 @@ def test_explain_shows_each_command_of_the_path_by_hand():
 def test_explain_cause_prints_its_page():
     done = run("why-crash", "--explain-cause", "oomkilled")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("# OOMKilled\n")
+    assert done.stdout.startswith("OOMKilled\n")
     assert "How to fix it" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_explain_cause_knows_numbers_other_plugins_and_all_causes():
+    assert "\nOOMKilled (kubectl why-crash): " in run("why-crash", "--explain-cause", "137").stdout
+    assert run("why-crash", "--explain-cause", "SelectorMismatch").stdout.startswith("SelectorMismatch\n")
+    listed = run("why-crash", "--explain-cause").stdout.splitlines()
+    assert any(line.startswith("OOMKilled: ") for line in listed)
 
 
 def test_version_names_the_server_only_where_a_context_was_given(tmp_path):

@@ -9,13 +9,19 @@ import click
 from kubetriage.cli.exit_codes import EXIT_MEANINGS
 from kubetriage.cli.options import connection_options, plugin_option, shared_options
 from kubetriage.cli.run import Run
-from kubetriage.plugins import Plugin, codes
+from kubetriage.plugins import Plugin
 
 
 def build(plugin: Plugin) -> click.Command:
     """Return the click command of a plugin."""
 
     def invoke(**values: Any) -> int:
+        # An object of that name can still be asked for as TYPE/NAME.
+        if values["words"] == ("help",):
+            click.echo(click.get_current_context().get_help())
+            return 0
+        if values["words"] == ("version",):
+            values = {**values, "words": (), "version": True}
         return Run(plugin, values).execute()
 
     params: list[click.Parameter] = [click.Argument(["words"], nargs=-1, metavar=plugin.usage)]
@@ -26,10 +32,23 @@ def build(plugin: Plugin) -> click.Command:
         click.Option(
             ["--explain-cause"],
             metavar="CODE",
+            is_flag=False,
+            flag_value="list",
             expose_value=False,
             is_eager=True,
             callback=_explain_cause,
-            help="Print the page of a cause: what it means, how it is told, how to fix it.",
+            help="Explain a cause, or an exit code such as 137: what it means, how it is detected, how to fix it. "
+            "Without a value, list all causes.",
+        )
+    )
+    params.append(
+        click.Option(
+            ["--install-completion"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_install_completion,
+            help="Link the files that kubectl's completion looks for beside the installed plugins.",
         )
     )
     params.append(
@@ -49,18 +68,25 @@ def build(plugin: Plugin) -> click.Command:
     )
 
 
-def _explain_cause(ctx: click.Context, _param: click.Parameter, code: str | None) -> None:
-    if code is None:
+def _explain_cause(ctx: click.Context, _param: click.Parameter, word: str | None) -> None:
+    if word is None or ctx.resilient_parsing:
         return
-    from kubetriage.render.causes import cause_page
+    from shutil import get_terminal_size
+
+    from kubetriage.cli.explain import explanation
 
     assert isinstance(ctx.command, KubectlCommand)
-    rules = [r for r in ctx.command.plugin.rules if code.lower() in [c.lower() for c in codes(r)]]
-    if not rules:
-        known = ", ".join(sorted(c for r in ctx.command.plugin.rules for c in codes(r)))
-        raise click.UsageError(f'no cause "{code}" in {ctx.command.plugin.name}; it knows {known}')
-    named = next(c for c in codes(rules[0]) if c.lower() == code.lower())
-    click.echo(cause_page(named, [(ctx.command.plugin.name, r) for r in rules]), nl=False)
+    click.echo(explanation(ctx.command.plugin, word, min(get_terminal_size().columns, 100)), nl=False)
+    ctx.exit()
+
+
+def _install_completion(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from kubetriage.cli.install import install_completion
+
+    for line in install_completion():
+        click.echo(line)
     ctx.exit()
 
 

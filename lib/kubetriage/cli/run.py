@@ -7,7 +7,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,10 @@ import click
 import kubetriage
 from kubetriage.cli.collect import collect
 from kubetriage.cli.exit_codes import Exit
+from kubetriage.cli.names import meant
 from kubetriage.cli.progress import Progress
 from kubetriage.cli.sources import Sources, tracer
-from kubetriage.cli.target import parse_targets, segment_flaw
+from kubetriage.cli.target import by_namespace, parse_targets, segment_flaw
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.model import Diagnosis, Severity
 from kubetriage.needs import Raw
@@ -49,6 +50,8 @@ class Outcome:
     snapshot: Snapshot | None = None
     answer: Answer = field(default_factory=Answer)
     error: str = ""
+    notes: tuple[str, ...] = ()
+    """What a name was taken for, or what comes near it: lines for stderr that are no errors."""
 
     @property
     def errors(self) -> tuple[str, ...]:
@@ -87,15 +90,16 @@ class Run:
             return self._watch(request)
         patterns = self.values["contexts"]
         if patterns is None:
-            outcome = self._ask(request, self.values["context"] or "")
-            self._print([outcome])
-            return self._exit_code([outcome])
+            return self._answer_all([self._ask(r, self.values["context"] or "") for r in self._requests(request)])
         if self.values["context"] or self.values["dump"] or self.values["record"]:
             raise click.UsageError("--contexts cannot be used with --context, --from or --record")
         outcomes = self._ask_all(request, self._sources.contexts(patterns))
+        return self._answer_all(sorted(outcomes, key=lambda o: o.context) if self._is_document else outcomes)
+
+    def _answer_all(self, outcomes: Iterable[Outcome]) -> int:
+        """Print each outcome as it comes, or all of them in one document."""
         if self._is_document:
             done = list(outcomes)
-            done.sort(key=lambda o: o.context)
             self._print(done)
             return self._exit_code(done)
         done = []
@@ -128,13 +132,24 @@ class Run:
 
     # Asking.
 
+    def _requests(self, request: Request) -> list[Request]:
+        """Part a request whose words name several namespaces (NAMESPACE/TYPE/NAME) into one for each."""
+        places = by_namespace(self.values["words"])
+        if set(places) <= {""}:
+            return [request]
+        return [
+            replace(request, targets=parse_targets(words, self.plugin), namespace=place or request.namespace)
+            for place, words in places.items()
+        ]
+
     def _request(self) -> Request:
         v, plugin = self.values, self.plugin
         for flag, name in _PATHS.items():
             if v[name] == "":
                 # Most likely a variable that is not set; it must not mean the live cluster.
                 raise click.UsageError(f'invalid argument "" for "{flag}" flag: it needs a path')
-        targets = parse_targets(v["words"], plugin)
+        words = [word for place in by_namespace(v["words"]).values() for word in place]
+        targets = parse_targets(words, plugin)
         everywhere = bool(v.get("all_namespaces"))
         selector, fields = v.get("selector") or "", v.get("field_selector") or ""
         if targets and everywhere:
@@ -174,8 +189,13 @@ class Run:
             if not self._is_document and not self.values["dump"]:
                 # While the main thread and the workers wait for the API server.
                 threading.Thread(target=_import_renderer, daemon=True).start()
+            notes: tuple[str, ...] = ()
             try:
                 snapshot, answer = collect(self.plugin, request, reader, snapshot)
+                better, notes = meant(self.plugin, request, reader, snapshot)
+                if better != request:
+                    request = better
+                    snapshot, answer = collect(self.plugin, request, reader, snapshot)
             except ClusterError as failed:
                 if self.plugin.no_answer is None or self.values["dump"]:
                     raise
@@ -192,7 +212,7 @@ class Run:
             except ClusterError as failed:
                 # The answer is there all the same.
                 error = str(failed)
-        return Outcome(context, request, snapshot, answer, error)
+        return Outcome(context, request, snapshot, answer, error, notes)
 
     def _ask_all(self, request: Request, contexts: Sequence[str]) -> Iterator[Outcome]:
         """Ask several clusters at once; yield each answer as it comes, so that a dead cluster holds nobody back."""
@@ -292,7 +312,7 @@ class Run:
         for outcome in outcomes:
             if outcome.snapshot is not None and outcome.snapshot.interrupted and not outcome.errors:
                 click.echo("interrupted: this is what was read until then", err=True)
-            for line in outcome.errors:
+            for line in (*outcome.errors, *outcome.notes):
                 where = f"context {outcome.context}: " if several else ""
                 click.echo(sanitized(where + line), err=True)
 
@@ -337,7 +357,8 @@ class Run:
             return
         if self.values["output"] == "name":
             for d in diagnoses:
-                click.echo(f"{d.target.kind.lower()}/{d.target.name}")
+                place = f"{d.target.namespace}/" if request.all_namespaces and d.target.namespace else ""
+                click.echo(f"{place}{d.target.kind.lower()}/{d.target.name}")
             return
         if not diagnoses:
             return

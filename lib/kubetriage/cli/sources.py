@@ -145,7 +145,7 @@ def _namespaces_of_dump(snapshot: Snapshot, request: Request) -> set[str]:
     for target in request.targets:
         if target.resource in BY_PLURAL:
             places |= {namespace_of(o) for o in snapshot.list(target.resource).items if name_of(o) == target.name}
-    if not request.targets:
+    if not places:
         found = {namespace_of(o) for r in _TELLING for o in snapshot.list(r).items}
         places = found - {"kube-system", "default"} or found
     return places

@@ -29,15 +29,28 @@ def parse_targets(words: Sequence[str], plugin: Plugin) -> tuple[Target, ...]:
     if any("/" in word for word in words):
         if not all("/" in word for word in words):
             raise click.UsageError(_MIXED)
-        return tuple(_slashed(word, plugin) for word in words)
-    kind = find_resource(words[0])
-    if kind is not None and kind.plural in plugin.resources:
-        if len(words) > 1:
-            return tuple(Target(kind.plural, _nonempty(name)) for name in words[1:])
-        if kind.plural == plugin.default_resource:
-            return ()
-        raise click.UsageError("resource(s) were provided, but no name was specified")
-    return tuple(Target(plugin.default_resource, _nonempty(word)) for word in words)
+        return tuple(dict.fromkeys(_slashed(part, plugin) for word in words for part in word.split(",")))
+    kinds = [find_resource(word) for word in words[0].split(",")]
+    if all(kind is not None and kind.plural in plugin.resources for kind in kinds):
+        names = [name for word in words[1:] for name in word.split(",")]
+        plurals = [kind.plural for kind in kinds if kind is not None]
+        return tuple(dict.fromkeys(Target(plural, _nonempty(name)) for plural in plurals for name in names))
+    names = [name for word in words for name in word.split(",")]
+    return tuple(dict.fromkeys(Target(plugin.default_resource, _nonempty(name), guessed=True) for name in names))
+
+
+def by_namespace(words: Sequence[str]) -> dict[str, list[str]]:
+    """Part words of the form NAMESPACE/TYPE/NAME, as ``-A -o name`` prints them, by their namespace.
+
+    All other words stand under the empty namespace.
+    """
+    places: dict[str, list[str]] = {}
+    for word in words:
+        place, _, rest = word.partition("/")
+        kind = rest.partition("/")[0]
+        namespaced = word.count("/") == 2 and "://" not in word and find_resource(kind) is not None
+        places.setdefault(place if namespaced else "", []).append(rest if namespaced else word)
+    return places
 
 
 def _nonempty(name: str) -> str:

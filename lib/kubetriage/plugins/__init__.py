@@ -54,6 +54,8 @@ class Target:
     name: str
     kind: str = ""
     """TYPE as typed, where the resource is :data:`ANY_KIND`."""
+    guessed: bool = field(default=False, compare=False)
+    """The user gave a NAME only: the resource is the plugin's default."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 
+from kubetriage.render.fold import wrapped
 from kubetriage.values.patterns import lazy
 
 LABELS = ("Meaning", "Told by", "Fix", "Source")
@@ -47,6 +48,24 @@ def cause_page(code: str, rules: Sequence[tuple[str, ModuleType]]) -> str:
             lines += [f"**{_HEADINGS[label]}.** {body if label == 'Source' else _sentence(body)}", ""]
     names = " and ".join(f"`kubectl {name}`" for name in dict.fromkeys(name for name, _ in rules))
     lines.append(f"Found by {names}.")
+    return "\n".join(lines) + "\n"
+
+
+_CODE_MARK = re.compile(r"`([^`]*)`")
+
+
+def page_as_text(page: str, width: int) -> str:
+    """Turn a page into text for a terminal: no marks, folded to its width, with the labels on lines of their own."""
+    lines: list[str] = []
+    for line in page.splitlines():
+        plain = _CODE_MARK.sub(r"\1", line).lstrip("# ")
+        label = re.match(r"\*\*(.+?)\.\*\* (.*)", plain)
+        if label is not None:
+            lines += [label[1], wrapped(label[2], width, "  ", "  ")]
+        elif plain.startswith(("- ", "* ")):
+            lines.append(wrapped(plain, width, "    ", "  "))
+        else:
+            lines.append(wrapped(plain, width) if plain else "")
     return "\n".join(lines) + "\n"
 
 
