@@ -93,6 +93,8 @@ class Request:
     status: int = 0
     sent: int = 0
     """Bytes of the body."""
+    body: bytes = b""
+    """Of the request."""
 
     def header(self, name: str) -> list[str]:
         """Return all values of one header."""
@@ -753,7 +755,7 @@ class _Handler(BaseHTTPRequestHandler):
         api.requests.append(request)
         length = int(self.headers.get("Content-Length") or 0)
         if length:
-            self.rfile.read(length)
+            request.body = self.rfile.read(length)
         fault = self._struck(api)
         delay = api.latency + (fault.delay if fault else 0.0)
         if delay:
