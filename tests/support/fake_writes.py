@@ -8,28 +8,47 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from support.fake_api import Answer, FakeApi, Request, _json, _locate, _not_found, _status
 
 
+def dry(request: Request) -> bool:
+    """Tell whether a write is a dry run; a deletion says so in its body."""
+    return "dryRun" in request.query or (request.method == "DELETE" and b"dryRun" in request.body)
+
+
 class DryRunApi(FakeApi):
     """Replays a capture, and answers writes that change nothing."""
+
+    presumed: bool = False
+    """An object was made up because the recording holds none of its kind."""
 
     def answer(self, request: Request, target: str) -> Answer:
         """Answer reads as the fake server does, and writes of a dry run."""
         parts = request.path.strip("/").split("/")
+        where = _locate(parts)
+        if where is not None and where[2] and not self.store.get(where[0].plural):
+            # What the recording leaves out is there: an owner that a pod names, a Secret, a namespace.
+            self.presumed = True
+            presumed = {"metadata": {"namespace": where[1], "name": where[2]}, "spec": {}}
+            self.store[where[0].plural] = {where[1:3]: presumed}
         if request.method == "GET":
-            where = _locate(parts)
             if where is not None and where[3] == "scale":
                 return self._scale(where[0].plural, where[1], where[2])
+            if where is not None and where[3] == "resize":
+                return super().answer(replace(request, path=request.path.removesuffix("/resize")), target)
             return super().answer(request, target)
-        if "dryRun" not in request.query:
+        if not dry(request):
             return super().answer(request, target)
-        where = _locate(parts)
         if where is None:
             return _status(404, "NotFound", "the server could not find the requested resource")
         resource, namespace, name, _ = where
+        form = "".join(request.header("Content-Type"))
+        if "protobuf" in form:
+            # kubectl's typed creations; they have no names that a recording could hold.
+            return Answer(201, request.body, form)
         body = json.loads(request.body) if request.body else {}
         stored = self.store.get(resource.plural, {})
         if request.method == "POST" and not name:
@@ -39,8 +58,7 @@ class DryRunApi(FakeApi):
                 return _status(409, "AlreadyExists", f'{resource.qualified} "{meta["name"]}" already exists')
             return _json(body, 201)
         found = stored.get((namespace if resource.namespaced else "", name))
-        applied = "apply-patch" in "".join(request.header("Content-Type"))
-        if found is None and applied:
+        if found is None and "apply-patch" in form:
             return _json(body, 201)
         if found is None:
             return _not_found(resource, name)
@@ -48,7 +66,6 @@ class DryRunApi(FakeApi):
         if request.method == "DELETE":
             return _json({"kind": "Status", "apiVersion": "v1", "status": "Success"})
         if request.method == "PATCH":
-            form = "".join(request.header("Content-Type"))
             flaw = _json_patch_flaw(body, found) if "json-patch" in form else _merge_flaw(body, found)
             if flaw:
                 return _status(422, "Invalid", flaw)

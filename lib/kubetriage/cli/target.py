@@ -48,7 +48,7 @@ def by_namespace(words: Sequence[str]) -> dict[str, list[str]]:
     for word in words:
         place, _, rest = word.partition("/")
         kind = rest.partition("/")[0]
-        namespaced = word.count("/") == 2 and "://" not in word and find_resource(kind) is not None
+        namespaced = word.count("/") == 2 and "." not in place and find_resource(kind) is not None
         places.setdefault(place if namespaced else "", []).append(rest if namespaced else word)
     return places
 

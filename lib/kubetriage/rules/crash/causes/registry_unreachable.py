@@ -37,14 +37,7 @@ def check(case: Case) -> Iterator[Finding]:
             yield failure.finding(CODE, moved_message(failure, move), fixes, evidence=evidence)
             continue
         message, words = _tls(failure) if failure.kind is Pull.TLS else _network(failure)
-        yield failure.finding(CODE, message, [Fix(words, actor=Actor.NODE)], verify=_verify(failure))
-
-
-def _verify(failure: PullFailure) -> tuple[str, ...]:
-    node = failure.container.pod.node
-    if not node:
-        return ()
-    return (f"kubectl debug node/{node} -it --image=busybox:1.36 -- wget -O- https://{failure.parsed.registry}/v2/",)
+        yield failure.finding(CODE, message, [Fix(words, actor=Actor.NODE)])
 
 
 def _tls(failure: PullFailure) -> tuple[str, str]:

@@ -120,7 +120,7 @@ def _pending(trace: Trace, backend: Backend, place: Place) -> Fault:
         fix=found.fix,
         verify=(
             kubectl("describe", "service", backend.name, namespace=backend.namespace),
-            kubectl("get", "service", backend.name, "-w", namespace=backend.namespace),
+            kubectl("get", "service", backend.name, namespace=backend.namespace),
         ),
         short=f"no external address for {waited}: {found.why}",
     )

@@ -144,7 +144,7 @@ def _fault(
         ],
         fix=[target_fix(backend, port, want) if want else Fix("Set targetPort to where the program listens")],
         verify=(
-            f"{backend.command} port-forward pod/{pod} :{port.target}",
+            f"{backend.command} get endpointslices -l kubernetes.io/service-name={backend.name}",
             f"{backend.command} get pod {pod} -o jsonpath='{{.spec.containers[*].ports}}'",
         ),
         short=f"targetPort {port.target}: {start}{instead}",
