@@ -12,7 +12,7 @@ from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.text.clock import clock_of
 from kubetriage.cluster.text.event_words import tell
 from kubetriage.cluster.text.found import Finds, Found, FoundEvent, FoundLog, Raw, Unused
-from kubetriage.cluster.text.printed_pods import finish_pod
+from kubetriage.cluster.text.printed_pods import NO_CONTAINER, finish_pod
 from kubetriage.needs import Body, Failure, Get, List, Log, Why
 from kubetriage.needs import Raw as RawNeed
 from kubetriage.readers.events import node_event_need
@@ -22,8 +22,7 @@ from kubetriage.values.resources import BY_KIND, BY_PLURAL
 from kubetriage.values.times import format_time
 
 NO_POD = "POD"
-NO_CONTAINER = "CONTAINER"
-"""Stand for names that a text does not tell; kubectl's own help writes them so."""
+"""Stands for a pod that the texts do not name; kubectl's own help writes it so."""
 _CREATED_POD = re.compile(r"Created pod: ([a-z0-9][a-z0-9.-]{0,252})")
 _SCALED = re.compile(r"Scaled (?:up|down) replica set ([a-z0-9][a-z0-9.-]{0,252})")
 _GROUPED = ("ReplicaSet", "StatefulSet", "DaemonSet", "Job", "ReplicationController")
@@ -347,7 +346,9 @@ class _Assembly:
                     continue
                 kept.append(event)
         for at, event in enumerate(kept):
-            self.snapshot.add("events", self._event(event, at))
+            made = self._event(event, at)
+            self.snapshot.add("events", made)
+            self.snapshot.presume("events", namespace_of(made))
 
     def _place(self, event: FoundEvent) -> None:
         """Tell which object an event is about, where its row did not."""
@@ -439,7 +440,8 @@ class _Assembly:
             "kind": "Pod",
             "metadata": {"name": pod, "namespace": namespace},
             "spec": {"containers": [{"name": container}]},
-            "status": {},
+            # Who asks why a program failed and shows its log means an instance that ended.
+            "status": {"containerStatuses": [{"name": container, "lastState": {"terminated": {}}}]},
         }
         key = ("pods", namespace, pod)
         self.objects[key] = obj

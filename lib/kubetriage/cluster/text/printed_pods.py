@@ -27,6 +27,8 @@ _WAITS = frozenset({*_PENDING, "CrashLoopBackOff", "RunContainerError", "PostSta
     "Pending",
     "SchedulingGated",
 }
+NO_CONTAINER = "CONTAINER"
+"""Stands for a container that the texts do not name; kubectl's own help writes it so."""
 _EXIT = re.compile(r"(ExitCode|Signal):(\d{1,9})\Z")
 
 
@@ -69,16 +71,20 @@ def finish_pod(pod: Raw, containers: Collection[str], now: datetime) -> None:
         conditions.append({"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"})
     if not objects(pod, "status", "conditions"):
         status["conditions"] = conditions
-    if inner or total != 1 or len(containers) != 1:
+    if inner or not (total == 1 or ready == total):
         return
-    name = next(iter(containers))
-    state: Raw = {"name": name, "restartCount": printed["restarts"], "ready": ready == 1}
+    names = [next(iter(containers), NO_CONTAINER)] if total == 1 else [f"{NO_CONTAINER}-{i + 1}" for i in range(total)]
+    pod["spec"] = {**(pod.get("spec") or {}), "containers": [{"name": name} for name in names]}
+    status["containerStatuses"] = [_status(name, printed, now) for name in names]
+
+
+def _status(name: str, printed: Raw, now: datetime) -> Raw:
+    """Make the status of a container of which STATUS and RESTARTS tell."""
+    word, (ready, total) = printed["status"], printed["ready"]
+    status: Raw = {"name": name, "restartCount": printed["restarts"] if total == 1 else 0, "ready": ready == total}
     if word in _WAITS:
-        state["state"] = {"waiting": {"reason": word}}
+        status["state"] = {"waiting": {"reason": word}}
     elif word == "Running":
-        state["state"] = {"running": {}}
         ago = parse_age(printed["last"])
-        if ago is not None:
-            state["state"] = {"running": {"startedAt": format_time(now - ago)}}
-    pod["spec"] = {**(pod.get("spec") or {}), "containers": [{"name": name}]}
-    status["containerStatuses"] = [state]
+        status["state"] = {"running": {} if ago is None else {"startedAt": format_time(now - ago)}}
+    return status

@@ -69,6 +69,11 @@ class Case(PodWorkload):
         """Return the log of the instance that runs now."""
         return self.snapshot.log(self.pod.namespace, self.pod.name, container.name)
 
+    @property
+    def shows_states(self) -> bool:
+        """The states of its containers were read; False where nothing but logs of the pod is there."""
+        return self.snapshot.covers(self.pod.raw, "status.containerStatuses")
+
     def crash(self, container: Container) -> Termination | None:
         """Return the newest ended instance if its end needs an explanation, else None.
 

@@ -9,6 +9,7 @@ from typing import Any
 from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.readers.pods import Container
 from kubetriage.redact import clean
+from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.program_output import LastWords
 from kubetriage.values.fields import Obj, mapping, objects, text, texts
 
@@ -66,7 +67,7 @@ def security(container: Container, field: str) -> tuple[Any, str]:
     return None, ""
 
 
-def variable_state(container: Container, name: str) -> tuple[Evidence, str]:
+def variable_state(case: Case, container: Container, name: str) -> tuple[Evidence, str]:
     """Say how an environment variable reaches a container: evidence and words for the fix."""
     at = f"{container.spec_path}.env"
     for entry in objects(container.spec, "env"):
@@ -90,6 +91,8 @@ def variable_state(container: Container, name: str) -> tuple[Evidence, str]:
             f"is not in env; only {' and '.join(sources)} could hold it"
         )
     names = [text(e, "name") for e in objects(container.spec, "env")]
+    if not names and not case.snapshot.covers(case.pod.raw, f"spec.{container.spec_list}.env"):
+        return Evidence("spec", at, "not shown"), "may or may not be declared: the pod's env is not shown"
     shown = ", ".join(names[:12]) if names else "no variables"
     return Evidence("spec", at, f"{name} is not among: {shown}"), "is not declared in the pod"
 

@@ -255,10 +255,11 @@ def judge_file(words: LastWords, said: Said, user: object) -> Judged:
             details,
         )
     mount, volume = found
+    absent = "not set" if case.snapshot.covers(case.pod.raw, "spec.securityContext") else "not shown"
     at = f"{container.spec_path}.volumeMounts[{text(mount, 'name')}]"
     evidence = (
         Evidence("spec", at, f"{text(mount, 'mountPath')} is {volume_words(volume)}"),
-        Evidence("spec", fs_group_at or "spec.securityContext.fsGroup", str(fs_group or "not set")),
+        Evidence("spec", fs_group_at or "spec.securityContext.fsGroup", str(fs_group or absent)),
     )
     what = f"ended because it may not access {path} on {volume_words(volume)}{_as(user)}"
     kept = refusal(case, volume, user)

@@ -100,7 +100,9 @@ def pod_needs(
     if not needs_full_look(snapshot, pod):
         return
     for container in pod.containers:
-        ended = container.termination is not None and container.termination.started is not None
+        ended = container.termination is not None and (
+            container.termination.started is not None or not case.shows_states
+        )
         unready = container.running and not container.ready and container.kind in ("app", "sidecar")
         if ended or unready:
             yield ended_log_need(snapshot, container)

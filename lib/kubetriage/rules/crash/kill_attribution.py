@@ -318,7 +318,7 @@ def _ruled_out(case: Case, container: Container, end: Termination) -> Iterator[R
         yield RuledOut("StuckTerminating", "metadata.deletionTimestamp is not set: the pod was not being deleted")
     if not case.pod.reason:
         yield RuledOut("Evicted", "status.reason is empty: the pod was neither evicted nor preempted")
-    if dig(container.spec, "lifecycle", "postStart") is None:
+    if not _may_have_hook(case, container):
         yield RuledOut("PostStartHookFailed", "the container has no postStart hook")
 
 

@@ -175,7 +175,7 @@ def _setting(case: Case, words: LastWords, said: Said) -> Finding:
         )
     ]
     if is_variable:
-        shown, state = variable_state(container, setting)
+        shown, state = variable_state(case, container, setting)
         evidence.append(shown)
         fix, more = _declare(case, words, setting, state)
         evidence += more

@@ -100,7 +100,7 @@ def _told(case: Case, words: LastWords) -> Finding:
     frame = own_frame(error)
     if looked is not None:
         variable = looked["name"] or looked["key"]
-        shown, state = variable_state(words.container, variable)
+        shown, state = variable_state(case, words.container, variable)
         evidence.append(shown)
         hint = f"; as an environment variable, {variable} {state}"
         close = nearest(variable, (text(e, "name") for e in objects(words.container.spec, "env")))
@@ -122,7 +122,7 @@ def _told(case: Case, words: LastWords) -> Finding:
     return words.finding(
         CODE,
         confidence,
-        f"{name} exited with code {words.end.exit_code}{_life(words)}{kind}: {short(error.summary)}{hint}.",
+        f"{name} {_ended(words)}{kind}: {short(error.summary)}{hint}.",
         evidence=[*evidence, *_convention(words)],
         ruled_out=_rivals(words),
         fix=fixes,
@@ -132,6 +132,12 @@ def _told(case: Case, words: LastWords) -> Finding:
             if value
         },
     )
+
+
+def _ended(words: LastWords) -> str:
+    """Say with which code and when it ended; of a log alone neither is known."""
+    code = words.end.exit_code
+    return "failed" if code is None else f"exited with code {code}{_life(words)}"
 
 
 def _in_the_code(words: LastWords, frame: str) -> tuple[Fix, ...]:
@@ -173,7 +179,7 @@ def _untold(words: LastWords) -> Finding:
     return words.finding(
         CODE,
         Confidence.POSSIBLE,
-        f"{name} exited with code {words.end.exit_code}{_life(words)}; {told}, its last line is: {short(line)}.",
+        f"{name} {_ended(words)}; {told}, its last line is: {short(line)}.",
         quoted=(line,),
         evidence=_convention(words),
         ruled_out=_rivals(words),

@@ -63,8 +63,9 @@ def _finding(failure: PullFailure) -> Finding:
     names = pull_secret_names(case.pod)
     late = _secrets_since(case) if not names else ()
     others = [name for name, _ in failure.others]
+    told = bool(names) or case.snapshot.covers(case.pod.raw, "spec.imagePullSecrets")
     evidence = [
-        Evidence("spec", "spec.imagePullSecrets", ", ".join(names) or "<none>"),
+        Evidence("spec", "spec.imagePullSecrets", ", ".join(names) or ("<none>" if told else "not shown")),
     ]
     ruled_out = []
     spec: Obj | None = None
@@ -81,8 +82,10 @@ def _finding(failure: PullFailure) -> Finding:
         message += f" The pod has no pull secret; its ServiceAccount got {', '.join(late)} after the pod was made."
         words = f"Recreate the pod, so that it gets imagePullSecrets {', '.join(late)} of its ServiceAccount."
     else:
-        message += " The pod has no pull secret."
+        message += " The pod has no pull secret." if told else " Whether the pod has a pull secret is not shown."
         words = f"Create a pull secret for {image.registry} and name it in imagePullSecrets of {case.workload_name}."
+        if not told:
+            words = f"Check the pull secret of {case.workload_name}, if it has one. Without one: {words}"
         spec = {"imagePullSecrets": [{"name": _LOGIN}]}
         server = "https://index.docker.io/v1/" if image.registry == "docker.io" else image.registry
         login = (f"--docker-server={server}", f"--docker-username={placeholder('user')}")

@@ -71,7 +71,9 @@ def check(case: Case) -> Iterator[Finding]:
 def _finding(words: LastWords, said: Said) -> Finding:
     container = words.container
     user, user_at = security(container, "runAsUser")
-    evidence = (Evidence("spec", user_at or f"{container.spec_path}.securityContext.runAsUser", _shown(user)),)
+    told = user is not None or words.case.snapshot.covers(words.case.pod.raw, "spec.securityContext")
+    shown = _shown(user) if told else "not shown"
+    evidence = (Evidence("spec", user_at or f"{container.spec_path}.securityContext.runAsUser", shown),)
     judged = next(
         j for judge in (judge_port, judge_owner, judge_call, judge_file) if (j := judge(words, said, user)) is not None
     )

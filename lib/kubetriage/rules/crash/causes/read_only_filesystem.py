@@ -53,6 +53,7 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
     path = path_near(said.line, said.match.start())
     found = mount_of(container, path) if path else None
     root, root_at = security(container, "readOnlyRootFilesystem")
+    hidden = f"spec.{container.spec_list}.securityContext.readOnlyRootFilesystem"
     target = path or "a file"
     evidence: list[Evidence] = []
     if found is not None:
@@ -81,9 +82,11 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
                 f"access mode of the volume.",
                 on_node(words, "sh", "-c", "dmesg -T | grep -iE 'remount|I/O error|ext4|xfs' | tail -20"),
             )
-    elif root is True:
-        evidence.append(Evidence("spec", root_at, "true"))
+    elif root is True or (root is None and not case.snapshot.covers(case.pod.raw, hidden)):
+        evidence.append(Evidence("spec", root_at or hidden, "true" if root else "not shown"))
         said_why = "its root file system is read-only (readOnlyRootFilesystem)"
+        if not root:
+            said_why = "most likely its root file system is read-only (readOnlyRootFilesystem, which is not shown)"
         directory = posixpath.dirname(path.rstrip("/")) if path else ""
         if directory in _BROAD:
             fix = manifest(

@@ -268,7 +268,9 @@ _Hint = tuple[str, Fix, list[Evidence]]
 
 def _hint(case: Case) -> _Hint | None:
     """Say how far the pod has come, and quote whoever spoke last: less than a cause, more than nothing."""
-    return _unplaced(case) if not case.pod.node else _pulling(case) or _warned(case) or _unacknowledged(case)
+    if not case.pod.node and case.snapshot.covers(case.pod.raw, "spec.nodeName"):
+        return _unplaced(case)
+    return _pulling(case) or _warned(case) or _unacknowledged(case)
 
 
 def _unplaced(case: Case) -> _Hint | None:
