@@ -46,6 +46,14 @@ def broken(rng: random.Random, text: str) -> str:
     return "\n".join(rows)
 
 
+def _error(command: str, file: Path) -> str:
+    try:
+        ask(command, file)
+    except DumpError as error:
+        return str(error)
+    return ""
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_broken_texts_end_in_an_answer_or_in_one_line(part: int, tmp_path: Path) -> None:
     for index in range(part, 160, 4):
@@ -54,21 +62,20 @@ def test_broken_texts_end_in_an_answer_or_in_one_line(part: int, tmp_path: Path)
         file.write_text(broken(rng, rng.choice(FILES).read_text()), errors="replace")
         command = rng.choice(("why-crash", "svc-trace", "node-triage", "oom-budget", "plane-trace"))
         began = time.monotonic()
-        try:
-            ask(command, file)
-        except DumpError as error:
-            assert "\n" not in str(error)
+        assert "\n" not in _error(command, file)
         assert time.monotonic() - began < 20, index
 
 
 @pytest.mark.parametrize(
     "row",
     [
-        "Name: a", " " * 200 + "a: b", "NAME   READY   STATUS", "Warning  BackOff  5m (x9 over 1h)  kubelet  " + "a" * 200,
-        "a" * 500, "{" * 100, "Labels:  " + "a=b," * 60, "  Host: x", "> " * 90, "1: 2: 3: 4", "$ kubectl get " + "a," * 90,
-        "Jan 01 00:00:00 host kubelet[1]: " + "x " * 90, "status:", "- - - - -", "a (b (c (d", "http-get http://" + ":" * 300,
+        *("Name: a", " " * 200 + "a: b", "NAME   READY   STATUS", "a" * 500, "{" * 100, "  Host: x", "> " * 90),
+        *("Labels:  " + "a=b," * 60, "1: 2: 3: 4", "$ kubectl get " + "a," * 90, "status:", "- - - - -", "a (b (c (d"),
+        "Warning  BackOff  5m (x9 over 1h)  kubelet  " + "a" * 200,
+        "Jan 01 00:00:00 host kubelet[1]: " + "x " * 90,
+        "http-get http://" + ":" * 300,
     ],
-)  # fmt: skip
+)
 def test_a_mebibyte_is_read_in_linear_time(row: str) -> None:
     text = (row + "\n") * (1024 * 1024 // (len(row) + 1))
     began = time.monotonic()
