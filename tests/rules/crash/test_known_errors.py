@@ -345,19 +345,12 @@ def _rerun(app_state, *, app_last=None, log="cp: can't create '/shared/tool': Te
     return next(f for f in found if f.cause == "InitContainerFailed")
 
 
-def test_an_init_container_that_ran_again_does_not_hold_the_running_ones():
-    found = _rerun(running(-90000))
-    assert "ran again" in found.message
-    assert "cannot start" not in found.message
-    assert found.fix[0].commands == (f"kubectl -n {NAMESPACE} delete pod api",)
-    assert "prune" in found.fix[1].text
-
-
 def test_a_new_sandbox_runs_all_init_containers_again():
     changed = event("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.", warning=False)
     found = _rerun(waiting("PodInitializing"), app_last=terminated(255, "Unknown", -9000, -300), events=(changed,))
     assert "new sandbox" in found.message
-    assert found.fix[1].actor is Actor.NODE
+    assert found.fix[0].commands == (f"kubectl -n {NAMESPACE} delete pod api",)
+    assert Actor.NODE in [fix.actor for fix in found.fix]
 
 
 def test_a_first_failure_of_an_init_container_is_no_second_run():
@@ -448,3 +441,32 @@ def test_a_success_of_a_static_pod_is_the_kubelets_doing():
     )
     assert found.fix[0].actor is Actor.NODE
     assert "kubelet" in found.fix[0].text
+
+
+# -- Ports and file systems that something else holds --------------------------------------------------------------
+
+
+def test_the_nodes_own_port_is_named_on_the_host_network():
+    found = first("listen tcp 0.0.0.0:10250: bind: address already in use\n", hostNetwork=True)
+    assert (found.cause, found.details["port"]) == ("AddressInUse", 10250)
+    assert "the kubelet has it" in found.message
+    assert "Recreate" in words(found)
+
+
+def test_a_port_of_the_mesh_is_named_where_no_container_shows_it():
+    found = first("Error: listen EADDRINUSE: address already in use :::15008\n")
+    assert "Istio" in found.message
+    assert "another port" in found.fix[0].text
+
+
+def test_nginx_gets_all_directories_that_it_writes_to():
+    read_only = container(securityContext={"readOnlyRootFilesystem": True})
+    log = 'nginx: [emerg] mkdir() "/var/cache/nginx/client_temp" failed (30: Read-only file system)\n'
+    owner = obj("Deployment", "web", spec={})
+    raw = pod(
+        containers=[read_only], statuses=[status("app", back_off(), terminated(1, "Error", -65, -60))], owner=owner
+    )
+    found = next(f for f in crash_findings(raw, owner, logs={"app": log}) if f.severity is Severity.ERROR)
+    assert found.cause == "ReadOnlyFilesystem"
+    mounts = found.fix[0].patch["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+    assert [m["mountPath"] for m in mounts] == ["/var/cache/nginx", "/var/run", "/tmp"]

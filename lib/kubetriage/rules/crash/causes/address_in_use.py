@@ -42,6 +42,28 @@ _PORT = lazy(
 )
 
 
+# Ports that the node's own components and the proxies of meshes hold (kubernetes.io ports and protocols; istio.io
+# and linkerd.io reference pages).
+_NODE_PORTS = {
+    2379: "etcd",
+    2380: "etcd",
+    6443: "the API server",
+    9100: "node-exporter",
+    9099: "Calico",
+    10248: "the kubelet",
+    10249: "kube-proxy",
+    10250: "the kubelet",
+    10255: "the kubelet",
+    10256: "kube-proxy",
+    10257: "the controller manager",
+    10259: "the scheduler",
+}
+_MESH_PORTS = {
+    **dict.fromkeys((15000, 15001, 15006, 15008, 15020, 15021, 15053, 15090), "Istio"),
+    **dict.fromkeys((4140, 4143, 4190, 4191), "Linkerd"),
+}
+
+
 def check(case: Case) -> Iterator[Finding]:
     """Find containers whose last error is a port that is taken."""
     for words in unknown_words(case):
@@ -106,7 +128,11 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
         evidence += [
             Evidence("spec", f"pods[{p.name}]", f"hostNetwork or hostPort {port} on the same node") for p in twins
         ]
-        shown = f"pod {twins[0].name} of namespace {twins[0].namespace}" if twins else "something else"
+        shown = (
+            f"pod {twins[0].name} of namespace {twins[0].namespace}"
+            if twins
+            else _NODE_PORTS.get(port or 0, "something else")
+        )
         holder = f"the pod uses the network of {place(words)}, where {shown} has it"
         fixes = (
             node(
@@ -115,10 +141,18 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
             ),
             manifest(
                 words,
-                f"Choose another port in {case.workload_name}, or turn hostNetwork off; with a "
-                "Deployment set maxSurge 0, so "
-                "that two pods never share a node.",
+                f"Choose another port in {case.workload_name}, or turn hostNetwork off. A Deployment needs strategy "
+                "Recreate (or maxSurge 0), else the new pod meets the old one on its node.",
             ),
+        )
+    elif port in _MESH_PORTS:
+        mesh = _MESH_PORTS[port]
+        holder = (
+            f"the proxy of {mesh} holds it in every pod of the mesh (also in ambient mode, where no container shows it)"
+        )
+        fixes = (
+            manifest(words, f"Let {name} listen on another port: {mesh} keeps this one."),
+            manifest(words, "Or take the pod out of the mesh: its injection label or ambient label set to disabled."),
         )
     else:
         holder = "another process of this pod has it"

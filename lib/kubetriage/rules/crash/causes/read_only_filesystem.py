@@ -37,6 +37,8 @@ READ_ONLY = lazy(
 _BROAD = frozenset(
     ("/var", "/var/lib", "/etc", "/usr", "/usr/share", "/opt", "/home", "/root", "/app", "/srv", "/lib", "/bin")
 )
+_NGINX = ("/var/cache/nginx", "/var/run", "/tmp")  # noqa: S108
+"""Where nginx keeps its temporary files and its process id."""
 _ALWAYS = ("configMap", "secret", "projected", "downwardAPI")
 
 
@@ -88,6 +90,28 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
         if not root:
             said_why = "most likely its root file system is read-only (readOnlyRootFilesystem, which is not shown)"
         directory = posixpath.dirname(path.rstrip("/")) if path else ""
+        if "nginx" in said.line and directory.startswith(_NGINX):
+            names = {d: re.sub(r"[^a-z0-9]+", "-", d.lower()).strip("-") for d in _NGINX}
+            return words.finding(
+                CODE,
+                said.confidence,
+                f"{name} ended because nginx could not write {target}: {said_why}.",
+                quoted=(said.line,),
+                evidence=evidence,
+                fix=(
+                    manifest(
+                        words,
+                        f"Mount emptyDirs where nginx writes ({', '.join(_NGINX)}) in "
+                        f"{case.workload_name}; keep the root "
+                        "read-only.",
+                        container.patch(
+                            {"volumeMounts": [{"name": n, "mountPath": d} for d, n in names.items()]},
+                            volumes=[{"name": n, "emptyDir": {}} for n in names.values()],
+                        ),
+                    ),
+                ),
+                details={"path": path},
+            )
         if directory in _BROAD:
             fix = manifest(
                 words,
