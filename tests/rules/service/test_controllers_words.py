@@ -9,6 +9,7 @@ from support.services import (
     NS,
     causes,
     cluster,
+    container,
     healthy_web,
     ingress,
     ingress_class,
@@ -16,6 +17,7 @@ from support.services import (
     policy,
     problems,
     service,
+    slice_of,
     trace,
 )
 from support.traffic import event
@@ -217,3 +219,39 @@ def test_a_pod_with_the_name_label_of_no_controller_is_not_asked_for_its_log():
     other = pod("app-1", namespace="edge", labels={"app.kubernetes.io/name": "shop"})
     assert causes(trace(cluster(*healthy_web(), ingress(), ingress_class(), other), "ingress/web")) == []
     assert NS == "shop"
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["--watch-namespace=blog"], ["IngressControllerNotFound"]),
+        (["--watch-namespace=blog,shop"], []),
+        (["--watch-namespace=$(POD_NAMESPACE)"], ["IngressControllerNotFound"]),
+        (["--controller-class=k8s.io/internal-nginx"], ["IngressControllerNotFound"]),
+        (["--controller-class=k8s.io/ingress-nginx"], []),
+        ([], []),
+    ],
+)
+def test_a_controller_that_was_told_to_serve_others_serves_nothing_here(args, expected):
+    runs = t.controller("ingress-nginx", *args, namespace="edge")
+    found = trace(cluster(*healthy_web(), ingress(address=""), ingress_class(), runs), "ingress/web")
+    assert causes(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("scheme", "annotation", "expected"),
+    [
+        ("HTTPS", "", ["ProtocolMismatch"]),
+        ("HTTPS", "HTTPS", []),
+        ("HTTP", "HTTPS", ["ProtocolMismatch"]),
+        ("HTTP", "", []),
+        ("HTTP", "GRPC", []),
+    ],
+)
+def test_what_the_entrance_speaks_against_what_the_passing_probe_speaks(scheme, annotation, expected):
+    probe = {"httpGet": {"path": "/", "port": 8080, "scheme": scheme}}
+    pods = [pod("web-1", {**container(("http", 8080)), "readinessProbe": probe})]
+    svc = service()
+    marks = {"nginx.ingress.kubernetes.io/backend-protocol": annotation} if annotation else {}
+    objects = [svc, *pods, slice_of(svc, *pods), ingress(annotations=marks), ingress_class()]
+    assert causes(trace(cluster(*objects), "ingress/web", symptom="400")) == expected

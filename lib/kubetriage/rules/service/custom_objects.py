@@ -189,7 +189,17 @@ def _http_proxy(raw: Obj) -> Links:
 
 _DEEPEST = 14
 _NODES_AT_MOST = 5000
-_SERVICE_KEYS = ("service", "serviceName", "service_name", "backendService", "serviceRef", "backendRef", "to")
+_SERVICE_KEYS = (
+    "service",
+    "serviceName",
+    "service_name",
+    "backendService",
+    "serviceRef",
+    "backendRef",
+    "destination",
+    "targetRef",
+    "to",
+)
 _LIST_KEYS = ("services", "backends", "upstreams", "backendRefs", "destinations", "targets", "serviceRefs", "splits")
 _HOST_KEYS = ("host", "hostname", "fqdn", "domain", "virtualHost")
 _ADDRESS = lazy(
@@ -248,7 +258,7 @@ def _of_mapping(node: Mapping[str, Any], at: str, namespace: str) -> Iterator[Se
 def _is_service(entry: Obj, key: str) -> bool:
     kind = text(entry, "kind")
     # "to: {name}" and "upstreams: [{name}]" mean anything; they count where they say Service or give a port.
-    named = "service" in key.lower() or key in ("backendRef", "backendRefs", "backends")
+    named = "service" in key.lower() or key in ("backendRef", "backendRefs", "backends", "destination")
     return kind == "Service" if kind else named or _port(entry.get("port")) is not None
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from kubetriage.data import table
 from kubetriage.readers.pods import Pod
 from kubetriage.values.fields import objects, text, texts
+from kubetriage.values.patterns import lazy
 
 NAME_LABEL = "app.kubernetes.io/name"
 
@@ -104,6 +105,38 @@ def is_controller(pod: Pod, controller: str, known: Controller | None = None) ->
         if any(controller in w for w in words):
             return True
     return False
+
+
+_WATCHES = lazy(
+    r"(?i)(?:--?watch-namespaces?|--providers\.kubernetes(?:ingress|crd)\.namespaces|CONTROLLER_WATCH_NAMESPACE)[= ]"
+    r"([a-z0-9][a-z0-9,-]{0,500})"
+)
+_CLASS = lazy(r"--controller-class[= ](\S{1,253})")
+_VARIABLE = lazy(r"\$\((\w{1,100})\)")
+
+
+def words_of(pod: Pod) -> str:
+    """Return the command line and environment of a pod's containers, its variables filled in where they are plain."""
+    words = [w for c in pod.containers for w in (*texts(c.spec, "command"), *texts(c.spec, "args"))]
+    values = {"POD_NAMESPACE": pod.namespace, "POD_NAME": pod.name}
+    for container in pod.containers:
+        for entry in objects(container.spec, "env"):
+            if text(entry, "value"):
+                values[text(entry, "name")] = text(entry, "value")
+                words.append(f"{text(entry, 'name')}={text(entry, 'value')}")
+    return _VARIABLE.sub(lambda m: values.get(m[1], m[0]), " ".join(words))
+
+
+def watched_namespaces(pod: Pod) -> tuple[str, ...]:
+    """Return the namespaces that a controller was told to watch; empty: all, as far as its arguments say."""
+    found = [n for m in _WATCHES.finditer(words_of(pod)) for n in m[1].split(",") if n]
+    return tuple(dict.fromkeys(found))
+
+
+def served_class(pod: Pod) -> str:
+    """Return the ``spec.controller`` that ingress-nginx was told to serve; empty: its default."""
+    match = _CLASS.search(words_of(pod))
+    return match[1] if match else ""
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,8 @@ def drafts_of(trace: Trace) -> Iterator[Draft]:
         if backend.type == "LoadBalancer":
             given = objects(backend.service, "status", "loadBalancer", "ingress")
             shown = ", ".join(text(i, "ip") or text(i, "hostname") for i in given)
+            ranges = texts(backend.service, "spec", "loadBalancerSourceRanges")
+            shown += f"; admits only {', '.join(ranges[:3])}" if shown and ranges else ""
             yield Draft(backend.address_place, f"svc/{backend.name} address", shown or "<none>")
     yield from _dns_drafts(trace)
 

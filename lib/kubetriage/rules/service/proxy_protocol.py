@@ -8,13 +8,13 @@ from kubetriage.data import table
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.entrance_controllers import words_of
 from kubetriage.rules.service.selector_edits import selects
-from kubetriage.values.fields import labels, name_of, objects, text, texts
+from kubetriage.values.fields import labels, name_of, text
 from kubetriage.values.patterns import lazy
 
 _CONFIG_MAP = lazy(r"--configmap[= ](\S{1,520})|--nginx-configmaps[= ](\S{1,520})")
 _CONTROLLERS_AT_MOST = 1
-_VARIABLE = lazy(r"\$\((\w{1,100})\)")
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,6 @@ def controllers_of(trace: Trace) -> tuple[Pod, ...]:
     found = {p.uid: p for e in trace.ingresses for p in e.controller_pods if p.ready}
     found.update((p.uid, p) for c in trace.customs for p in c.controller_pods if p.ready)
     return tuple(found.values())[:_CONTROLLERS_AT_MOST]
-
-
-def words_of(pod: Pod) -> str:
-    """Return the command line of a pod's containers, its own variables filled in where they are plain."""
-    words = [w for c in pod.containers for w in (*texts(c.spec, "command"), *texts(c.spec, "args"))]
-    values = {"POD_NAMESPACE": pod.namespace, "POD_NAME": pod.name}
-    for container in pod.containers:
-        values.update({text(e, "name"): text(e, "value") for e in objects(container.spec, "env") if text(e, "value")})
-    return _VARIABLE.sub(lambda m: values.get(m[1], m[0]), " ".join(words))
 
 
 def config_map_of(pod: Pod) -> tuple[str, str] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kubetriage.model import Evidence
 from kubetriage.rules.service.custom_entrances import CustomEntrance
-from kubetriage.rules.service.proxy_protocol import words_of
+from kubetriage.rules.service.entrance_controllers import words_of
 from kubetriage.values.fields import name_of, namespace_of, objects, text, texts
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy

@@ -5,7 +5,8 @@ under another name, or outside the cluster: no API tells, so that is never more 
 
 Told by: ``spec.controller`` of the class against labels, arguments and environment of all pods, and their Ready
 condition. Without any pod an Ingress with an address was taken up by somebody. Controllers of cloud providers run
-outside the cluster and are not looked for.
+outside the cluster and are not looked for. A controller that runs and was told by its arguments to watch other
+namespaces, or to serve another controller class, is told too.
 
 Fix: start the controller, or use the class of one that runs.
 
@@ -15,11 +16,13 @@ Source: networking.k8s.io/v1 IngressClassSpec.controller.
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.model import Confidence, Evidence, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.entrance_controllers import served_class, watched_namespaces
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault, plural
 from kubetriage.rules.service.ingress_entrances import Entrance
+from kubetriage.values.commands import kubectl
 from kubetriage.values.times import human_duration
 
 CODE = "IngressControllerNotFound"
@@ -39,6 +42,7 @@ def check(trace: Trace) -> Iterator[Fault]:
         name = f"ingressclass/{entrance.ingress.any_class}"
         if pods and not any(p.ready for p in pods):
             yield _down(entrance, pods)
+        yield from _elsewhere(entrance, pods)
         if pods or entrance.ingress.addresses:
             # Without a pod an address tells that some controller took it up, under a name that is not known here.
             continue
@@ -62,6 +66,35 @@ def check(trace: Trace) -> Iterator[Fault]:
             ),
             short=f"no pod of controller {entrance.controller} found; no address for {waited}",
         )
+
+
+def _elsewhere(entrance: Entrance, pods: tuple[Pod, ...]) -> Iterator[Fault]:
+    """Tell of controllers that run and were told to serve other namespaces, or another class."""
+    ready = [p for p in pods if p.ready]
+    spaces = {p.name: watched_namespaces(p) for p in ready}
+    classes = {p.name: served_class(p) for p in ready}
+    own = entrance.ingress.namespace
+    if ready and all(s and own not in s for s in spaces.values()):
+        what, value = "watches only namespace " + ", ".join(spaces[ready[0].name]), ", ".join(spaces[ready[0].name])
+        at, fix = "--watch-namespace", f"Let it watch namespace {own} too, or move {entrance.name}"
+    elif ready and all(c and c != entrance.controller for c in classes.values()):
+        value = classes[ready[0].name]
+        what, at = f"serves the controller class {value}, not {entrance.controller}", "--controller-class"
+        fix = f"Name an IngressClass with spec.controller {value} in {entrance.name}, or start it with the class"
+    else:
+        return
+    pod = ready[0]
+    yield fault(
+        CODE,
+        entrance.class_place,
+        f"The controller in pod/{pod.name} of namespace {pod.namespace} {what}, so nobody serves {entrance.name}.",
+        severity=Severity.WARNING if entrance.ingress.addresses else Severity.ERROR,
+        about=pod.ref,
+        evidence=[pod.fact("spec", f"pod/{pod.name} args {at}", value)],
+        fix=[Fix(fix, actor=Actor.CLUSTER)],
+        verify=(kubectl("get", "pod", pod.name, "-o", "yaml", namespace=pod.namespace),),
+        short=f"the controller {what}",
+    )
 
 
 def _looked_for(trace: Trace, entrance: Entrance) -> bool:
