@@ -21,7 +21,7 @@ from kubetriage.rules.service.gateway_objects import (
 from kubetriage.rules.service.selector_edits import matches_labels
 from kubetriage.rules.service.tls_secrets import SecretUse
 from kubetriage.snapshot import Lookup
-from kubetriage.values.fields import Obj, condition, text
+from kubetriage.values.fields import Obj, condition, objects, text
 
 
 @dataclass(frozen=True)
@@ -215,5 +215,5 @@ class Path:
 
 def controller_says(statuses: tuple[Obj, ...], kind: str) -> Obj:
     """Return the worst condition of a type that any controller wrote about one parent."""
-    found = [c for s in statuses for c in s.get("conditions") or () if isinstance(c, dict) and text(c, "type") == kind]
+    found = [c for s in statuses for c in objects(s, "conditions") if text(c, "type") == kind]
     return next((c for c in found if text(c, "status") == "False"), found[0] if found else {})

@@ -14,7 +14,7 @@ from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.mesh_policies import ROOT_NAMESPACE, in_mesh
 from kubetriage.rules.service.selector_edits import selects
-from kubetriage.values.fields import Obj, labels, namespace_of, objects, text, texts
+from kubetriage.values.fields import Obj, labels, mapping, namespace_of, objects, text, texts
 
 AUTHORIZATION = "authorizationpolicies"
 
@@ -120,7 +120,7 @@ def needs_identity(policies: Iterable[Obj]) -> bool:
 
 
 def _asks_identity(rule: Obj) -> bool:
-    sources = [e.get("source") or {} for e in objects(rule, "from")]
+    sources = [mapping(e, "source") for e in objects(rule, "from")]
     keys = ("principals", "namespaces", "serviceAccounts")
     return bool(sources) and all(any(texts(s, k) for k in keys) for s in sources)
 
@@ -135,10 +135,10 @@ def _policy_matches(policy: Obj, caller: Caller, port: int | None) -> bool | Non
 
 def _rule_matches(rule: Obj, caller: Caller, port: int | None) -> bool | None:
     sources = objects(rule, "from")
-    parts = [_any(_source_matches(e.get("source") or {}, caller) for e in sources)] if sources else []
+    parts = [_any(_source_matches(mapping(e, "source"), caller) for e in sources)] if sources else []
     operations = objects(rule, "to")
     if operations:
-        parts.append(_any(_operation_matches(e.get("operation") or {}, port) for e in operations))
+        parts.append(_any(_operation_matches(mapping(e, "operation"), port) for e in operations))
     if objects(rule, "when"):
         parts.append(None)
     return _all(parts)

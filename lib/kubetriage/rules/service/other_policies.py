@@ -13,7 +13,7 @@ from typing import Any
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.selector_edits import matches_labels, selector_text
-from kubetriage.values.fields import Obj, labels, mapping, name_of, namespace_of, objects, text, texts
+from kubetriage.values.fields import Obj, dig, labels, mapping, name_of, namespace_of, objects, text, texts
 from kubetriage.values.patterns import lazy
 
 OTHER_POLICY_APIS = {
@@ -127,7 +127,8 @@ def _admitted(spec: Obj) -> Iterator[str]:
             who += texts(rule, "fromCIDR") + [text(c, "cidr") for c in objects(rule, "fromCIDRSet")]
             who += [f"pods {s}" for s in (text(rule, "source", "selector"),) if s] + texts(rule, "source", "nets")
             ports = [str(p.get("port")) for t in objects(rule, "toPorts") for p in objects(t, "ports")]
-            ports += [str(p) for p in mapping(rule, "destination").get("ports") or ()]
+            listed = dig(rule, "destination", "ports")
+            ports += [str(p) for p in listed] if isinstance(listed, list) else []
             action = text(rule, "action").lower()
             done = {"deny": "denies", "drop": "denies", "pass": "passes on"}.get(action, verb)
             if who or ports or not rule:
