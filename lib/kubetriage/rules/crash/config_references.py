@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.needs import Get, List, Need
 from kubetriage.readers.events import Event
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.rules.crash.case import Case
 from kubetriage.snapshot import Lookup
+from kubetriage.values.commands import kubectl, placeholder
 from kubetriage.values.fields import Obj, flag, mapping, name_of, namespace_of, objects, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy
@@ -219,7 +220,34 @@ def broken(case: Case) -> tuple[Broken, ...]:
             at = words.evidence[0].at
             made = Reference(words.resource, words.name, words.key, at, use, words.container, words.volume)
             found.append(Broken(made, bool(words.key), words.evidence, lookup.presumed, True))
-    return _merged(found)
+    return _merged(_by_kubelet_first(case, found))
+
+
+# Reasons of the kubelet that name another fault than a missing object.
+_OTHER_FAULTS = (
+    "FailedMount",
+    "FailedAttachVolume",
+    "FailedCreatePodSandBox",
+    "NetworkNotReady",
+    "FailedMapVolume",
+    "ErrImagePull",
+    "Evicted",
+)
+
+
+def _by_kubelet_first(case: Case, found: list[Broken]) -> list[Broken]:
+    """Let an event of the kubelet stand before what only a look-up concludes.
+
+    Where the kubelet names another fault now, an object that only the dump's layout calls absent is left out, and one
+    that a read did not find blocks nothing yet.
+    """
+    if not any(not b.said for b in found):
+        return found
+    told = [e for e in case.events.select(*_OTHER_FAULTS) if e.warning]
+    newest = told[-1] if told else None
+    if newest is None or any(n in newest.message for b in found for n in (b.reference.name, b.reference.key) if n):
+        return found
+    return [replace(b, blocking=b.blocking and bool(b.said)) for b in found if b.said or not b.presumed]
 
 
 def _settled(lookup: Lookup, key: str) -> bool:
@@ -361,15 +389,17 @@ def _missing_object(case: Case, one: Broken, cause: str) -> Finding:
         held = keys(next(o for o in here if name_of(o) == close))
         evidence.append(Evidence("config", f"{r.kind.lower()}/{close}", f"keys {', '.join(sorted(held)) or '<none>'}"))
         message += f" {close} exists and has {_key_list(held)}."
-        fix = Fix(f"Name {close} instead of {r.name} in {case.workload_name} ({r.at}), or create {r.kind} {r.name}.")
-        fix = _renamed(case, one, close, fix.text)
+        words = f"Name {close} instead of {r.name} in {case.workload_name} ({r.at}), or create {r.kind} {r.name}."
+        fix = _renamed(case, one, close, words)
     else:
         if names and listing.complete:
             message += f" {r.kind}s there: {', '.join(sorted(names)[:3])}{' ...' if len(names) > 3 else ''}."
         fix = Fix(
             f"Create {r.kind} {r.name} in namespace {namespace}"
             + (f" with {_key_list(wanted)}" if wanted else "")
-            + f", or correct the name in {case.workload_name}."
+            + f", or correct the name in {case.workload_name}.",
+            actor=Actor.MANIFEST,
+            commands=_create(r, namespace, wanted),
         )
     if elsewhere:
         evidence.append(Evidence("config", f"{r.kind.lower()}/{r.name}", f"exists in namespace {elsewhere[0]}"))
@@ -388,6 +418,13 @@ def _missing_object(case: Case, one: Broken, cause: str) -> Finding:
         ),
         details={"reference": {"kind": r.kind, "name": r.name, **({"nearest": close} if close else {})}},
     )
+
+
+def _create(reference: Reference, namespace: str, wanted: list[str]) -> tuple[str, ...]:
+    """Write the command that creates what is missing, with the keys that the pod asks for."""
+    kind = ("configmap",) if reference.resource == "configmaps" else ("secret", "generic")
+    given = [f"--from-literal={key}={placeholder('value')}" for key in wanted] or [f"--from-file={placeholder('path')}"]
+    return (kubectl("create", *kind, reference.name, *given, namespace=namespace),)
 
 
 def _meant(obj: object) -> bool:

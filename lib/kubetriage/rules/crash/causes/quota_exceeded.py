@@ -14,14 +14,17 @@ Source: apiserver admission plugin ResourceQuota.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence, Finding
+from kubetriage.model import Actor, Evidence, Finding, Fix
 from kubetriage.needs import Get, Need
 from kubetriage.rules.crash.admission_refusals import Refusal, Refused, refusals
 from kubetriage.rules.crash.case import ControllerCase
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import labels, objects, text
+from kubetriage.values.manifest_text import yaml_text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_quantity
 
@@ -58,6 +61,19 @@ def _pairs(listed: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in found if value}
 
 
+def _scoped(priority: str, namespace: str) -> str:
+    """Write a quota for the pods of one priority class, as GKE and others demand for system-critical ones."""
+    scope = {"operator": "In", "scopeName": "PriorityClass", "values": [priority]}
+    return yaml_text(
+        {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": f"{priority}-pods", "namespace": namespace},
+            "spec": {"hard": {"pods": "100"}, "scopeSelector": {"matchExpressions": [scope]}},
+        }
+    )
+
+
 def _exceeded(refusal: Refusal) -> Finding:
     match = _EXCEEDED.search(refusal.words)
     if "to match these scopes" in refusal.words:
@@ -66,9 +82,11 @@ def _exceeded(refusal: Refusal) -> Finding:
             CODE,
             f"{refusal.blocked}: pods of {f'priority class {own}' if own else 'their priority class'} need a quota of "
             f"their own here, and namespace {refusal.case.ref.namespace} has none.",
-            refusal.fix(
-                f"Create a ResourceQuota with scopeSelector PriorityClass In [{own or 'CLASS'}] in namespace "
-                f"{refusal.case.ref.namespace}, or set another priorityClassName in {refusal.target}."
+            Fix(
+                f"Create a ResourceQuota with scopeSelector PriorityClass In [{own or 'its class'}] in namespace "
+                f"{refusal.case.ref.namespace}, or set another priorityClassName in {refusal.target}.",
+                actor=Actor.CLUSTER,
+                yaml=_scoped(own, refusal.case.ref.namespace) if own else "",
             ),
             verify=(f"kubectl -n {refusal.case.ref.namespace} get resourcequota",),
         )
@@ -76,7 +94,11 @@ def _exceeded(refusal: Refusal) -> Finding:
         return refusal.finding(
             CODE,
             f"{refusal.blocked}: {refusal.words}",
-            refusal.fix(f"Free quota in namespace {refusal.case.ref.namespace}, or have it raised."),
+            Fix(
+                f"Free quota in namespace {refusal.case.ref.namespace}, or have it raised.",
+                actor=Actor.CLUSTER,
+                commands=(kubectl("describe", "resourcequota", namespace=refusal.case.ref.namespace),),
+            ),
         )
     quota, namespace = match["quota"].strip(), refusal.case.ref.namespace
     asked, used, limit = (_pairs(match[g]) for g in ("asked", "used", "limit"))
@@ -91,11 +113,34 @@ def _exceeded(refusal: Refusal) -> Finding:
     return refusal.finding(
         CODE,
         f"{refusal.blocked}: quota {quota} has no room for them ({'; '.join(short)}).",
-        refusal.fix(_words(refusal, quota, asked, limit)),
+        _raise(refusal, quota, asked, used, limit),
         evidence=evidence,
         verify=(f"kubectl -n {namespace} describe resourcequota {quota}",),
         details={"quota": quota, "resources": sorted(limit)},
     )
+
+
+def _raise(refusal: Refusal, quota: str, asked: dict[str, str], used: dict[str, str], limit: dict[str, str]) -> Fix:
+    """Say what makes room, and write the quota that would do."""
+    hard = {k: v for k in limit if (v := _sum(used.get(k, ""), asked.get(k, "")))}
+    patch = json.dumps({"spec": {"hard": hard}}, separators=(",", ":"))
+    namespace = refusal.case.ref.namespace
+    raised = kubectl("patch", "resourcequota", quota, "--type=merge", "-p", patch, namespace=namespace)
+    commands = (raised,) if hard and len(hard) == len(limit) else ()
+    return Fix(_words(refusal, quota, asked, limit), actor=Actor.CLUSTER, commands=commands)
+
+
+def _sum(used: str, asked: str) -> str:
+    """Add two amounts of one resource, in the larger one's plain form; empty when one cannot be read."""
+    one, other = parse_quantity(used), parse_quantity(asked)
+    if one is None or other is None:
+        return ""
+    total = one + other
+    binary = used.endswith("i") or asked.endswith("i")
+    for unit, size in (("Gi", 2**30), ("Mi", 2**20)):
+        if binary and not total % size:
+            return f"{int(total // size)}{unit}"
+    return str(int(total)) if total.denominator == 1 else f"{int(total * 1000)}m"
 
 
 def _words(refusal: Refusal, quota: str, asked: dict[str, str], limit: dict[str, str]) -> str:

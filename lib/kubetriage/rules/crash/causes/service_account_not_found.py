@@ -22,6 +22,7 @@ from kubetriage.rules.crash.case import Case, ControllerCase
 from kubetriage.rules.crash.config_references import current_mount_failures, volumes_pending
 from kubetriage.rules.crash.pull_secrets import service_account
 from kubetriage.snapshot import Snapshot
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import name_of, namespace_of, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy
@@ -48,7 +49,7 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
         yield refusal.finding(
             CODE,
             f"{refusal.blocked}: ServiceAccount {name} does not exist in namespace {case.ref.namespace}.{elsewhere}",
-            refusal.fix(_words(name, close, refusal.target, case.ref.namespace), patch),
+            refusal.fix(_words(close, refusal.target), patch, commands=_create(name, case.ref.namespace)),
             evidence=(Evidence("spec", f"{refusal.maker} spec.template.spec.serviceAccountName", name),),
             verify=(f"kubectl -n {case.ref.namespace} get serviceaccount",),
             details={"reference": {"kind": "ServiceAccount", "name": name, **({"nearest": close} if close else {})}},
@@ -82,7 +83,9 @@ def check(case: Case) -> Iterator[Finding]:
         (evidence, pod.fact("spec", "spec.serviceAccountName", name)),
         fix=(
             case.template_fix(
-                _words(name, close, case.workload_name, pod.namespace), {"serviceAccountName": close} if close else None
+                _words(close, case.workload_name),
+                {"serviceAccountName": close} if close else None,
+                commands=_create(name, pod.namespace),
             ),
         ),
         verify=(case.kubectl(f"get serviceaccount {name}"),),
@@ -112,8 +115,9 @@ def _near(snapshot: Snapshot, namespace: str, name: str) -> tuple[str, str]:
     return close, sentence
 
 
-def _words(name: str, close: str, target: str, namespace: str) -> str:
-    create = f"kubectl -n {namespace} create serviceaccount {name}"
-    return (
-        f"Use {close} in {target}, or create it: {create}" if close else f"Create it ({create}), or correct {target}."
-    )
+def _words(close: str, target: str) -> str:
+    return f"Use {close} in {target}, or create it." if close else f"Create it, or correct {target}."
+
+
+def _create(name: str, namespace: str) -> tuple[str, ...]:
+    return (kubectl("create", "serviceaccount", name, namespace=namespace),)

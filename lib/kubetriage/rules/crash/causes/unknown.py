@@ -356,6 +356,6 @@ def _unacknowledged(case: Case) -> _Hint | None:
         return None
     return (
         f"The pod was assigned to {pod.node}, and the kubelet there has not taken it up.",
-        Fix(f"Look at the kubelet of {pod.node}: kubectl node-triage {pod.node}."),
+        Fix(f"Look at the kubelet of {pod.node}.", actor=Actor.NODE, commands=(kubectl("node-triage", pod.node),)),
         [pod.fact("status", "status.startTime", "<none>")],
     )
