@@ -255,3 +255,57 @@ def test_what_the_entrance_speaks_against_what_the_passing_probe_speaks(scheme, 
     marks = {"nginx.ingress.kubernetes.io/backend-protocol": annotation} if annotation else {}
     objects = [svc, *pods, slice_of(svc, *pods), ingress(annotations=marks), ingress_class()]
     assert causes(trace(cluster(*objects), "ingress/web", symptom="400")) == expected
+
+
+CLASSED = "--providers.kubernetesingress.ingressclass"
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "expected"),
+    [
+        ("traefik", ["--providers.kubernetesingress"], []),
+        (
+            "traefik",
+            ["--providers.kubernetesingress", "--providers.kubernetesingress.ingressclass=edge"],
+            ["IngressClassNotSet"],
+        ),
+        ("ingress-nginx", ["--watch-ingress-without-class=true"], []),
+        ("ingress-nginx", ["--watch-ingress-without-class=false"], ["IngressClassNotSet"]),
+        ("ingress-nginx", [], ["IngressClassNotSet"]),
+    ],
+)
+def test_controllers_that_serve_ingresses_without_a_class(name, args, expected):
+    runs = t.controller(name, *args, namespace="edge")
+    seen = cluster(*healthy_web(), ingress(cls="", address=""), ingress_class("edge"), runs)
+    assert causes(trace(seen, "ingress/web")) == expected
+
+
+def proxies(child="shop", **status):
+    """Return a root HTTPProxy that includes another one, which leads to svc/web."""
+    body = {"virtualhost": {"fqdn": "a.b"}, "includes": [{"name": child, "namespace": NS}]}
+    root = t.custom("HTTPProxy", "projectcontour.io/v1", "root", "edge", status=status, **body)
+    part = t.custom("HTTPProxy", "projectcontour.io/v1", "shop", routes=[{"services": [{"name": "web", "port": 80}]}])
+    return [root, part]
+
+
+def test_an_included_proxy_stands_on_the_way_with_its_root():
+    refused = {"conditions": [t.condition("Valid", "False", "ErrorPresent", "fqdn a.b is used twice")]}
+    assert causes(trace(cluster(*healthy_web(), *proxies()))) == []
+    assert causes(trace(cluster(*healthy_web(), *proxies(**refused)))) == ["IngressRejected"]
+    found = trace(cluster(*healthy_web(), *proxies()), "httpproxy/root", namespace="edge")
+    assert ("Service", "ok") in [(h["hop"], h["state"]) for h in found.extra["hops"]]
+
+
+def test_an_include_that_is_not_there():
+    (found,) = problems(trace(cluster(*healthy_web(), *proxies("gone")), "httpproxy/root", namespace="edge"))
+    assert (found.cause, found.severity) == ("IngressRejected", Severity.ERROR)
+
+
+def test_an_event_about_a_gateway_or_a_service_with_a_clouds_marks():
+    layered = t.layer_four("TCPRoute", "TCP")
+    said = event(layered[1], "SYNC", "failed to translate Gateway: quota exceeded", who="sc-gateway-controller")
+    assert causes(trace(cluster(*t.base(*layered), said), "gateway/edge")) == ["IngressRejected"]
+    svc, *rest = healthy_web()
+    svc["metadata"]["annotations"] = {"cloud.google.com/neg": '{"ingress": true}'}
+    said = event(svc, "SyncNetworkEndpointGroupFailed", "Failed to sync NEG: subnet not found", who="neg-controller")
+    assert causes(trace(cluster(svc, *rest, said))) == ["IngressRejected"]

@@ -114,7 +114,7 @@ class CustomEntrance:
     def carriers(self) -> tuple[Pod, ...]:
         """The pods that connect to its backends, as far as they were found: Contour's are the envoys."""
         if self.group == "projectcontour.io":
-            return tuple(p for p in self.world.pods("") if p.labels.get("app.kubernetes.io/component") == "envoy")
+            return self.world.selected("", {"app.kubernetes.io/component": "envoy"})
         return self.controller_pods if self.is_traefik else ()
 
     @cached_property
@@ -144,6 +144,14 @@ class CustomEntrance:
             SecretUse(self.world, Place("Route", Ref("Secret", where, name), f"of {self.shown}"), self.ref, at, hosts)
             for at, where, name in self.all_links.secrets
         )
+
+    @cached_property
+    def includes(self) -> tuple[tuple[str, str, str], ...]:
+        """The other HTTPProxies that this one includes: (field path, namespace, name)."""
+        if self.kind != "HTTPProxy":
+            return ()
+        found = enumerate(objects(self.raw, "spec", "includes"))
+        return tuple((f"spec.includes[{i}]", text(e, "namespace") or self.namespace, text(e, "name")) for i, e in found)
 
     def redirects(self, namespace: str, name: str) -> bool:
         """Tell whether it rules the requests of mesh clients to a Service, wherever it sends them."""
@@ -187,7 +195,25 @@ def customs_to(world: World, backend: Backend) -> tuple[CustomEntrance, ...]:
             found.append(CustomEntrance(world, entrance.raw, key))
         elif entrance.redirects(*key):
             found.append(entrance)
-    return tuple(found)
+    parts = {(c.namespace, c.name) for c in found if c.kind == "HTTPProxy"}
+    roots = (c for c in custom_entrances(world) if parts & {(space, name) for _, space, name in c.includes})
+    return (*found, *(CustomEntrance(world, c.raw, key) for c in roots if (c.namespace, c.name) not in parts))
+
+
+def parts_of(world: World, entrance: CustomEntrance) -> tuple[CustomEntrance, ...]:
+    """Return the HTTPProxies that one includes, and those that they include, as far as they were read."""
+    found: dict[tuple[str, str], CustomEntrance] = {}
+    pending = [entrance]
+    while pending and len(found) < _PARTS_AT_MOST:
+        for _, space, name in pending.pop().includes:
+            raw = world.lookup("httpproxies", space, name).obj
+            if raw and (space, name) not in found:
+                found[space, name] = CustomEntrance(world, raw)
+                pending.append(found[space, name])
+    return tuple(found.values())
+
+
+_PARTS_AT_MOST = 50
 
 
 def _others(world: World) -> tuple[Obj, ...]:

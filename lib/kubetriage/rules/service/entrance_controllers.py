@@ -133,6 +133,21 @@ def watched_namespaces(pod: Pod) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+_CLASSLESS = lazy(
+    r"(?i)--watch-ingress-without-class(?!=false)|--process-classless-ingress-v1(?!=false)"
+    r"|PROCESS_CLASSLESS_INGRESS_V1=true|--empty-ingress-class"
+)
+_TRAEFIK_CLASS = lazy(r"(?i)--providers\.kubernetesingress\.ingressclass")
+
+
+def serves_classless(pod: Pod, known: Controller) -> bool:
+    """Tell whether a controller serves Ingresses without a class, by its arguments or by its nature (Traefik)."""
+    words = words_of(pod)
+    if known.controller.startswith("traefik.io/"):
+        return "kubernetesingress" in words.lower() and _TRAEFIK_CLASS.search(words) is None
+    return _CLASSLESS.search(words) is not None
+
+
 def served_class(pod: Pod) -> str:
     """Return the ``spec.controller`` that ingress-nginx was told to serve; empty: its default."""
     match = _CLASS.search(words_of(pod))

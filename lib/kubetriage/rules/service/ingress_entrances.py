@@ -10,11 +10,13 @@ from kubetriage.model import Ref
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.cluster_view import Backend, Place, World
 from kubetriage.rules.service.entrance_controllers import (
+    NAME_LABEL,
     Controller,
     controller_of_name,
     controllers,
     is_controller,
     known_controller,
+    serves_classless,
 )
 from kubetriage.rules.service.ingress_objects import (
     DEFAULT_CLASS_ANNOTATION,
@@ -143,7 +145,9 @@ class Entrance:
             or any(text(e, "source", "component") == "loadbalancer-controller" for e in events)
             or any(text(n, "metadata", "labels", "cloud.google.com/gke-nodepool") for n in nodes)
         )
-        return next((c for c in controllers() if c.classless), None) if gke else None
+        if gke:
+            return next((c for c in controllers() if c.classless), None)
+        return self.world.kept("classless controller", lambda: _classless(self.world))
 
     @cached_property
     def controller_pods(self) -> tuple[Pod, ...]:
@@ -177,6 +181,17 @@ class Entrance:
                 self.world, place, self.ref, known.at if known else f"{entry.at}.secretName", merged
             )
         return tuple(found.values())
+
+
+def _classless(world: World) -> Controller | None:
+    """Return the controller whose ready pods were told to serve Ingresses without a class."""
+    for known in controllers():
+        if NAME_LABEL not in known.labels:
+            continue
+        pods = world.selected("", dict(known.labels))
+        if any(p.ready and is_controller(p, "", known) and serves_classless(p, known) for p in pods):
+            return known
+    return None
 
 
 def claims_on(world: World, host: str) -> list[tuple[Ingress, IngressPath]]:

@@ -38,6 +38,12 @@ def is_owned(service: Obj) -> bool:
     return any(k in own for k in _OWNER_LABELS) or bool(objects(service, "metadata", "ownerReferences"))
 
 
+def has_cloud_marks(service: Obj) -> bool:
+    """Tell whether annotations ask a cloud's controller for something, such as endpoint groups of GKE."""
+    marks = labels(service, "metadata", "annotations")
+    return any(k.startswith(("cloud.google.com/", "networking.gke.io/", "service.beta.kubernetes.io/")) for k in marks)
+
+
 def requested_addresses(service: Obj) -> tuple[str, ...]:
     """Return the addresses that a Service asks for, by annotation or ``spec.loadBalancerIP``."""
     marks = labels(service, "metadata", "annotations")
@@ -85,7 +91,10 @@ class LoadBalancerState:
     def proxy_pods(self) -> tuple[Pod, ...]:
         """The pods of servicelb for this Service, in any namespace."""
         found = []
-        for pod in self._world.pods(""):
+        candidates = {p.uid: p for p in _service_lb_pods(self._world)}
+        for pod in self._world.selected("", {"app": f"svclb-{self.backend.name}"}):
+            candidates.setdefault(pod.uid, pod)
+        for pod in candidates.values():
             space = pod.labels.get(SERVICE_LB_NAMESPACE, self.backend.namespace)
             named = pod.labels.get(SERVICE_LB_NAME) == self.backend.name and space == self.backend.namespace
             if named or (pod.labels.get("app") == f"svclb-{self.backend.name}" and pod.namespace == space):
@@ -95,7 +104,7 @@ class LoadBalancerState:
     @property
     def has_service_lb(self) -> bool:
         """The cluster runs servicelb: it serves some Service of it."""
-        return any(SERVICE_LB_NAME in p.labels for p in self._world.pods(""))
+        return bool(_service_lb_pods(self._world))
 
     def proxy_trouble(self) -> tuple[Pod, Finding] | None:
         """Return the first pod of servicelb that does not run, with what keeps it."""
@@ -133,6 +142,10 @@ class LoadBalancerState:
             if not own and address in addresses_of(service):
                 return service
         return None
+
+
+def _service_lb_pods(world: World) -> tuple[Pod, ...]:
+    return world.kept("servicelb pods", lambda: tuple(p for p in world.pods("") if SERVICE_LB_NAME in p.labels))
 
 
 def _host_ports(pod: Pod) -> set[int]:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.case import Options, Trace
 from kubetriage.rules.service.cluster_view import Backend, World
-from kubetriage.rules.service.custom_entrances import CustomEntrance, custom_entrances, customs_to
+from kubetriage.rules.service.custom_entrances import CustomEntrance, custom_entrances, customs_to, parts_of
 from kubetriage.rules.service.external_names import follow, in_cluster_target
 from kubetriage.rules.service.gateway_objects import ROUTE_KINDS, Route, hostnames_meet
 from kubetriage.rules.service.gateway_routes import Entry, Path
@@ -115,8 +115,9 @@ def route_trace(world: World, route: Route, options: Options) -> Trace:
 
 def custom_trace(world: World, entrance: CustomEntrance, options: Options) -> Trace:
     """Trace an object of a custom kind down to the pods of the Services that it names."""
-    found = _each_once(backend for _, backend in entrance.backends)
-    return Trace(world, entrance.ref, found, options, customs=(entrance,))
+    customs = (entrance, *parts_of(world, entrance))
+    found = _each_once(backend for c in customs for _, backend in c.backends)
+    return Trace(world, entrance.ref, found, options, customs=customs)
 
 
 def mesh_gateway_trace(world: World, gateway: MeshGateway, options: Options) -> Trace:

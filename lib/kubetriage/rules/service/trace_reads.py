@@ -25,6 +25,7 @@ from kubetriage.rules.service.load_balancer_state import (
     LoadBalancerState,
     addresses_of,
     carriers_of_gateway,
+    has_cloud_marks,
 )
 from kubetriage.rules.service.mesh_authorization import AUTHORIZATION, policies_on
 from kubetriage.rules.service.mesh_gateways import MESH_GATEWAYS, MeshGateway, mesh_gateways_of
@@ -77,6 +78,7 @@ def service_needs(world: World, namespace: str, name: str, options: Options) -> 
         yield List("nodes", cached=True, shape=lean_node)
     if backend.type == "LoadBalancer":
         yield from _balancer_needs(backend)
+    if backend.type == "LoadBalancer" or has_cloud_marks(backend.service):
         yield List("events", namespace, fields=f"involvedObject.uid={backend.ref.uid}")
     if world.listing("networkpolicies", namespace).items:
         yield Get("namespaces", "", namespace)
@@ -240,6 +242,7 @@ def secret_needs(use: SecretUse) -> Iterator[Need]:
 
 def route_needs(world: World, path: Path, options: Options, *, alone: bool = True) -> Iterator[Need]:
     """Say what to read about one Route that is known; with ``alone`` also its backends."""
+    yield List("events", path.route.namespace, fields=f"involvedObject.uid={path.ref.uid}")
     for _, entry in path.parents:
         yield from gateway_needs(entry)
         if any(x.namespaces_from == "Selector" for x in entry.gateway.listeners):
@@ -264,6 +267,7 @@ def gateway_needs(entry: Entry) -> Iterator[Need]:
     if not entry.lookup.found:
         return
     yield from gateway_service_needs(entry)
+    yield List("events", entry.namespace, fields=f"involvedObject.uid={entry.ref.uid}")
     yield Get("gatewayclasses", "", entry.gateway.class_name)
     if entry.class_lookup.absent:
         yield List("gatewayclasses")
@@ -322,6 +326,8 @@ def custom_needs(world: World, custom: CustomEntrance, options: Options) -> Iter
             yield Get("services", ref.namespace, ref.name)
         if not ref.name and serves(snapshot, "serviceentries"):
             yield List("serviceentries")
+    for _, space, name in custom.includes:
+        yield Get("httpproxies", space, name)
     for use in custom.secrets:
         yield from secret_needs(use)
     for _, gateway in mesh_gateways_of(world, custom):

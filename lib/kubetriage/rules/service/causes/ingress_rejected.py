@@ -29,7 +29,9 @@ from kubetriage.rules.service.controller_words import (
     event_complaints,
     log_complaint,
 )
+from kubetriage.rules.service.custom_entrances import CustomEntrance
 from kubetriage.rules.service.hop_faults import Fault, fault
+from kubetriage.rules.service.load_balancer_state import addresses_of, has_cloud_marks
 from kubetriage.rules.service.traefik_refusals import refusals
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, name_of, objects, text
@@ -69,13 +71,37 @@ def check(trace: Trace) -> Iterator[Fault]:
             *condition_complaints(route.route.raw, but=_JUDGED_CONDITIONS),
         ]
         yield from _faults(trace, route.place, route.ref, said, (), published=False)
+    for entry in trace.gateways:
+        said = [
+            *event_complaints(trace.snapshot, entry.ref),
+            *condition_complaints(entry.gateway.raw, but=_JUDGED_CONDITIONS),
+        ]
+        yield from _faults(trace, entry.place, entry.ref, said, (), published=bool(entry.gateway.addresses))
+    for custom in trace.customs:
+        for at, space, name in custom.includes:
+            if trace.world.lookup("httpproxies", space, name).absent:
+                yield _lost_include(custom, at, space, name)
     for backend in trace.services:
-        if backend.type == "LoadBalancer" and objects(backend.service, "status", "loadBalancer", "ingress"):
+        balanced = backend.type == "LoadBalancer"
+        if (balanced and addresses_of(backend.service)) or (not balanced and has_cloud_marks(backend.service)):
             said = list(event_complaints(trace.snapshot, backend.ref))
             yield from _faults(trace, backend.address_place, backend.ref, said, (), published=True)
     for policy, backend in _tls_policies(trace):
         ref = Ref("BackendTLSPolicy", backend.namespace, name_of(policy))
         yield from _faults(trace, backend.place, ref, list(condition_complaints(policy)), (), published=False)
+
+
+def _lost_include(custom: CustomEntrance, at: str, space: str, name: str) -> Fault:
+    words = f"{at} names HTTPProxy {name} of namespace {space}, which does not exist"
+    return fault(
+        CODE,
+        custom.place,
+        f"Contour cannot build all of {custom.shown}: {words}.",
+        evidence=[Evidence("spec", f"{custom.shown} {at}", f"{space}/{name}")],
+        fix=[Fix(f"Create the HTTPProxy, or correct {at} of {custom.shown}", actor=Actor.MANIFEST)],
+        verify=(kubectl("get", "httpproxies", "-A"),),
+        short=words,
+    )
 
 
 def _tls_policies(trace: Trace) -> Iterator[tuple[Obj, Backend]]:

@@ -88,7 +88,7 @@ def _metallb(trace: Trace, backend: Backend, pool: str) -> Iterator[Fault]:
             Confidence.LIKELY,
         )
         return
-    speakers = [p for p in world.pods("") if p.labels.get("app.kubernetes.io/component") == "speaker"]
+    speakers = world.selected("", {"app.kubernetes.io/component": "speaker"})
     if speakers and not any(p.ready for p in speakers):
         one = speakers[0]
         yield _fault(

@@ -236,10 +236,8 @@ def _service_lb(state: LoadBalancerState) -> _Reason | None:
 def _pools(state: LoadBalancerState) -> _Reason | None:
     """Tell of MetalLB without a pool; before 0.14 it says nothing of it."""
     listing = state.backend.world.listing("ipaddresspools")
-    runs = any(
-        p.labels.get("app.kubernetes.io/name") == "metallb" or p.labels.get("app") == "metallb"
-        for p in state.backend.world.pods("")
-    )
+    world = state.backend.world
+    runs = world.selected("", {"app.kubernetes.io/name": "metallb"}) or world.selected("", {"app": "metallb"})
     if not runs or listing.items or not listing.complete:
         return None
     yaml = (
