@@ -29,6 +29,7 @@ from kubetriage.rules.node.machine_words import read_words, strangers
 from kubetriage.rules.node.needs import ASIDE_SECONDS, FIRST_SECONDS, LIST_SECONDS, detail_needs, lean_lease, troubled
 from kubetriage.rules.node.outage_scope import Cluster, Cutoffs
 from kubetriage.rules.node.sections import GROUP_SHOWN, NOWHERE, banner, document_keys, lead_sections, tail_sections
+from kubetriage.rules.node.signing_requests import REQUESTS
 from kubetriage.rules.node.summary import header, manual_path, summary
 from kubetriage.rules.shapes import lean_node
 from kubetriage.snapshot import Snapshot
@@ -78,6 +79,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
             if not troubled(case) and cluster.whole.kind != "frozen":
                 # A reboot that it has survived is all that a healthy node has to tell.
                 yield node_event_need(case.name, ASIDE_SECONDS)
+                yield REQUESTS
 
 
 def _denied(snapshot: Snapshot, need: Need) -> bool:

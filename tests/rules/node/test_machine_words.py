@@ -40,6 +40,16 @@ LINES = {
         'E1124 11:59:01.123456     812 run.go:74] "command failed" err="failed to parse kubelet flag: unknown flag:'
         ' --network-plugin"'
     ),
+    "InotifyLimitReached": (
+        'E1124 11:59:01.123456     812 kubelet.go:1] "Failed to watch directory" err="inotify_add_watch'
+        ' /sys/fs/cgroup/x: no space left on device"'
+    ),
+    "CgroupLimitReached": (
+        "E1124 11:59:01.123456     812 pod_workers.go:1] mkdir /sys/fs/cgroup/memory/kubepods/pod1: no space left on"
+        " device"
+    ),
+    "CgroupUnavailable": 'time="2026-11-24T11:59:01Z" level=fatal msg="failed to find memory cgroup (v2)"',
+    "ProcessLimitReached": "cgroup: fork rejected by pids controller in /kubepods/pod1",
     "NodeDiskFull": "E1124 11:59:01.123456     812 kubelet.go:1] write /var/lib/kubelet/x: no space left on device",
     "ApiServerUnreachable": (
         'E1124 11:59:01.123456     812 controller.go:145] "Failed to ensure lease exists, will retry" err="Get'
@@ -62,7 +72,7 @@ KERNEL = ("Kernel", "Disk", "Readonly", "Link", "Conntrack", "Hardware", "Neighb
 
 
 def journal(row: str, host: str = "n1") -> str:
-    unit = "kubelet[812]" if row[0] in "EIWF" and row[1:5].isdigit() else "kernel"
+    unit = "kubelet[812]" if (row[0] in "EIWF" and row[1:5].isdigit()) or row.startswith("time=") else "kernel"
     return f"Nov 24 11:59:01 {host} {unit}: {row}\n"
 
 

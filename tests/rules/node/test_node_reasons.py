@@ -80,6 +80,26 @@ def test_denied_and_unissued_requests_have_their_own_advice():
     assert "signer" in text_of(first(with_requests(stuck)))
 
 
+def test_a_ready_node_without_serving_certificate_is_told():
+    snapshot = beside(node())
+    pending = request("csr-9", "system:node:n1", "kubernetes.io/kubelet-serving")
+    snapshot.add_list(List("certificatesigningrequests"), [pending])
+    got = first(snapshot)
+    assert (got.cause, got.severity.value) == ("ServingCertificatePending", "warning")
+    assert "kubectl certificate approve csr-9" in text_of(got)
+
+
+@pytest.mark.parametrize(
+    ("user", "status"),
+    [("system:node:w1", {}), ("system:node:n1", {"certificate": "LS0t", "conditions": [{"type": "Approved"}]})],
+)
+def test_issued_requests_and_those_of_others_are_none(user, status):
+    snapshot = beside(node())
+    seen = request("csr-9", user, "kubernetes.io/kubelet-serving", **status)
+    snapshot.add_list(List("certificatesigningrequests"), [seen])
+    assert not triage(snapshot, "n1").diagnoses[0].findings
+
+
 def test_the_subject_of_a_request_names_its_node():
     inner = base64.b64encode(b"\x30\x12system:nodes\x0c\x0esystem:node:n1")
     pem = b"-----BEGIN CERTIFICATE REQUEST-----\n" + inner + b"\n-----END CERTIFICATE REQUEST-----\n"

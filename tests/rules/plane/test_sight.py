@@ -234,6 +234,30 @@ def test_one_slow_statement_is_no_slow_datastore():
     assert only(("k3s", "k3s", sql)).cause == "Unknown"
 
 
+FATAL = 'time="2026-01-02T11:59:40Z" level=fatal msg="starting kubernetes: preparing server: bootstrap: https timeout"'
+
+
+@pytest.mark.parametrize(
+    ("pod", "container", "row"),
+    [
+        ("k3s", "k3s", FATAL),
+        ("kube-apiserver-cp-1", "kube-apiserver", "F0102 11:59:40.1 1 server.go:1] unknown flag: --insecure-port"),
+    ],
+)
+def test_the_last_words_of_a_process_are_the_cause_where_nothing_else_is_seen(pod, container, row):
+    got = only((pod, container, row))
+    assert got.cause == "ApiServerUnready"
+    assert row[-20:].strip('"') in got.findings[0].message
+
+
+def test_a_kubelets_last_words_are_not_the_api_servers():
+    snapshot = Snapshot(NOW, source="dump")
+    snapshot.add_node_log(
+        "", "journal", "Jan 02 11:59:40 w1 kubelet[1]: F0102 11:59:40.1 1 server.go:1] unknown flag: --x"
+    )
+    assert ask(snapshot).cause == "Unknown"
+
+
 # Certificates
 
 EXPIRED = (
@@ -290,6 +314,13 @@ def test_what_stands_in_the_way_of_an_aggregated_api_chooses_the_fix(message, re
     got = plane.diagnosis()
     assert got.cause == "APIServiceUnavailable"
     assert advice in got.findings[0].fix[0].text
+
+
+def test_a_tunnel_without_agents_is_told_where_no_apiservice_was_seen():
+    row = 'E0102 11:59:40.711656   22920 server.go:528] "Failed to get a backend" err="No agent available" dialID=1'
+    got = only(("konnectivity-server", "kube-apiserver", row))
+    assert got.cause == "APIServiceUnavailable"
+    assert "konnectivity" in text_of(got)
 
 
 def test_local_and_available_apis_are_no_trouble():

@@ -29,6 +29,7 @@ from kubetriage.rules.node.causes import (
     node_shutdown,
     node_uninitialized,
     pid_pressure,
+    serving_certificate_pending,
     status_frozen,
     zone_outage,
 )
@@ -61,6 +62,8 @@ RULES: tuple[ModuleType, ...] = (
     pid_pressure,
     # Ready, and takes nothing.
     node_uninitialized,
+    # Ready, and not reached.
+    serving_certificate_pending,
     # Nothing is broken.
     cordoned,
 )

@@ -28,7 +28,7 @@ from kubetriage.rules.node.causes import (
 )
 from kubetriage.rules.node.failover import waiting_pods
 from kubetriage.rules.node.machine_words import MachineWords
-from kubetriage.rules.node.word_findings import RUNTIME_SOCKET, Stage
+from kubetriage.rules.node.word_findings import ALONE, RUNTIME_SOCKET, Stage
 from kubetriage.rules.node.word_findings import finding as finding_of
 from kubetriage.values.times import human_duration
 
@@ -89,6 +89,7 @@ def words_alone(ref: Ref, words: MachineWords) -> tuple[Finding, ...]:
     machine = replace(named(next((known[u] for u in known if u in units), "")), node=ref.name, address=ref.name)
     stage = Stage(ref, machine, ready=False)
     found = [*kubelet_log.check_words(stage, words), *kernel_log.check_words(stage, words)]
+    found += [finding_of(stage, word, ALONE[word.kind]) for word in words.words if word.kind in ALONE]
     runtime = words.of("runtime socket")
     if runtime is not None:
         found.insert(0, finding_of(stage, runtime, RUNTIME_SOCKET))

@@ -72,6 +72,30 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r" a host using cgroup v1|[Ff]ailed to run [Kk]ubelet.{0,40}invalid"
         ),
     ),
+    # ENOSPC and EMFILE of inotify, and ENOSPC of cgroups, are limits and no full disk.
+    (
+        "inotify",
+        lazy(
+            r"(?:inotify|fsnotify).{0,120}(?:too many open files|no space left on device)|"
+            r"[Ff]ailed to watch (?:file|directory).{0,80}no space left on device"
+        ),
+    ),
+    ("cgroups", lazy(r"(?:/sys/fs/cgroup|cgroup).{0,200}(?:no space left on device|cannot allocate memory)")),
+    (
+        "no memory cgroup",
+        lazy(
+            r"failed to find memory cgroup|[Cc]group subsystems? not mounted"
+            r"|memory cgroup (?:is )?(?:missing|disabled)|"
+            r"missing required cgroup|cgroup .{0,20}not enabled|CGROUPS_MEMORY: missing"
+        ),
+    ),
+    (
+        "processes",
+        lazy(
+            r"fork rejected by pids controller|fork/exec .{0,80}resource temporarily unavailable|"
+            r"[Cc]annot fork|fork: retry: Resource"
+        ),
+    ),
     ("disk full", lazy(r"no space left on device|[Dd]isk quota exceeded")),
     (
         "api server",

@@ -91,3 +91,11 @@ def waiting_requests(snapshot: Snapshot, node: str) -> tuple[SigningRequest, ...
         for r in read_requests(snapshot)
         if r.signer == CLIENT and r.state != "issued" and (r.node == node or not r.node)
     )
+
+
+def serving_requests(snapshot: Snapshot, node: str) -> tuple[SigningRequest, ...]:
+    """Return the requests of this node's kubelet for a serving certificate that are not issued."""
+    wanted = (r for r in read_requests(snapshot) if r.signer == SERVING and r.node == node)
+    found = tuple(wanted)
+    # The newest request counts; older ones of a kubelet that asked again stay pending until they are collected.
+    return found[-1:] if found and found[-1].state != "issued" else ()

@@ -94,6 +94,34 @@ def kubelet_meanings(machine: Machine) -> dict[str, Meaning]:
             "Free it: logs and unused data first, with the owner of the data.",
             ("disk", "disk use"),
         ),
+        "inotify": Meaning(
+            "InotifyLimitReached",
+            "The inotify limit of {name} is reached: kubelet, runtime or pods cannot watch files.",
+            "Raise fs.inotify.max_user_instances and fs.inotify.max_user_watches on the node (sysctl.d), then restart"
+            " what failed.",
+            ("kubelet restart",),
+            rules_out=("NodeDiskFull", "the error is inotify's, not the disk's"),
+        ),
+        "cgroups": Meaning(
+            "CgroupLimitReached",
+            "The kernel of {name} cannot make more cgroups or has leaked them.",
+            "Restart the node; old kernels leak memory cgroups: take a newer kernel.",
+            ("reboot",),
+            rules_out=("NodeDiskFull", "the error is the cgroup file system's, not the disk's"),
+        ),
+        "no memory cgroup": Meaning(
+            "CgroupUnavailable",
+            "The kernel of {name} runs without the cgroup controllers that the kubelet needs.",
+            "Enable them on the kernel's command line (cgroup_enable=memory cgroup_memory=1), then restart the"
+            " machine.",
+            ("reboot",),
+        ),
+        "processes": Meaning(
+            "ProcessLimitReached",
+            "{name} can start no more processes: a limit of process ids is reached.",
+            "Find what starts so many; raise kernel.pid_max, and limit pods (podPidsLimit).",
+            ("containers",),
+        ),
         "api server": Meaning(
             "ApiServerUnreachable",
             "The kubelet of {name} runs and does not reach the API server at {about}.",
@@ -110,6 +138,22 @@ def kubelet_meanings(machine: Machine) -> dict[str, Meaning]:
         ),
     }
 
+
+ALONE = {
+    "network plugin": Meaning(
+        "NetworkPluginNotReady",
+        "The container runtime of {name} has no network configuration.",
+        "See whether the network plugin's pod ran on this node, and whether its configuration and binary are there.",
+        ("network plugin",),
+    ),
+    "pleg": Meaning(
+        "ContainerRuntimeSlow",
+        "The container runtime of {name} answers its kubelet too slowly.",
+        "A full or slow disk first, then one hanging container; a restart of the runtime frees one in deadlock.",
+        ("disk latency", "containers", "runtime restart"),
+    ),
+}
+"""What the node's conditions tell where they are seen, and only its log where they are not."""
 
 RUNTIME_SOCKET = Meaning(
     "ContainerRuntimeDown",

@@ -230,8 +230,14 @@ def log_needs(pods: Iterable[Obj], container: str, *, previous: bool = False) ->
 
 
 def plain_logs(snapshot: Snapshot) -> tuple[Log, ...]:
-    """Return the logs under plain names that a recording holds."""
-    return tuple(need for need in PLAIN if need.pod in snapshot.logged(need.namespace, need.container))
+    """Return the logs under plain names that a recording holds, and those of pods that no list of it names."""
+    plain = [need for need in PLAIN if need.pod in snapshot.logged(need.namespace, need.container)]
+    known = {name_of(p) for p in snapshot.list("pods", "kube-system").items}
+    for name in (API_SERVER, "kube-controller-manager", "kube-scheduler"):
+        for pod in snapshot.logged("kube-system", name):
+            if pod not in known and pod != name:
+                plain += [Log("kube-system", pod, name, previous) for previous in (True, False)]
+    return tuple(plain)
 
 
 def read_component_logs(snapshot: Snapshot, needs: Iterable[Log]) -> tuple[ComponentLog, ...]:

@@ -17,9 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.plane.api_server import Health
 from kubetriage.rules.plane.case import CLUSTER, Case, Writes
+from kubetriage.rules.plane.component_log import API_SERVER, ONE_PROCESS, Remark
 from kubetriage.rules.plane.control_plane_pods import Failing
 from kubetriage.rules.plane.etcd_disk import disruptive
 from kubetriage.rules.plane.etcd_remedies import stopped_by_kubelet
@@ -41,6 +42,10 @@ def check(case: Case) -> Iterator[Finding]:
     if loops and len(loops) == len(case.of("kube-apiserver")):
         yield _looping(loops, case)
         return
+    ended = [r for r in case.lately("fatal", _ENDED) if r.source in _serving_logs(case)]
+    if ended and not case.livez.ok and not case.readyz.ok and not loops:
+        yield _ended(ended, case)
+        return
     bad = [h for h in (case.livez, case.readyz) if h.seen and not h.ok]
     up = case.api_uptime
     starting = up is not None and up <= START_UP and not any(h.hung or not h.failed for h in bad)
@@ -58,6 +63,48 @@ def _looping(loops: list[Failing], case: Case) -> Finding:
     if case.stopped is not None and any(f.pod is loops[0].pod for f in case.stopped.pods):
         return stopped_by_kubelet(CODE, LINK, case.stopped, case, whole=True)
     return loop_finding(case, loops, CODE, LINK, "nobody can read or write")
+
+
+_ENDED = 600.0
+"""Seconds for which the last words of a process speak of the present."""
+
+
+def _serving_logs(case: Case) -> frozenset[str]:
+    """Return whose logs are of processes in which the API server runs."""
+    return frozenset(
+        log.source
+        for log in case.logs
+        if log.source.startswith(API_SERVER) or log.source in ONE_PROCESS or log.unit in ONE_PROCESS
+    )
+
+
+def _ended(ended: list[Remark], case: Case) -> Finding:
+    """Report a process that ended itself, in its own last words."""
+    last = ended[-1]
+    unit = case.machine.kubelet_unit
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.LIKELY,
+        CLUSTER,
+        f"The API server's process ended itself: {last.words.rstrip('.')}. Until it starts again nobody can read or"
+        " write.",
+        tuple(Evidence("log", r.source, r.words, format_time(r.at)) for r in ended[-2:]),
+        (),
+        (
+            Fix(
+                "Mend what its last words name: a flag, a file, a certificate, the datastore, a port in use."
+                + (f" It runs in unit {unit}." if not case.machine.path("manifests") else ""),
+                actor=Actor.CLUSTER,
+                commands=(
+                    *case.machine.lines("container log", container="kube-apiserver"),
+                    *(() if case.machine.path("manifests") else case.machine.lines("kubelet log", "kubelet restart")),
+                ),
+            ),
+        ),
+        ("kubectl get --raw '/livez?verbose'",),
+        {"link": LINK, "since": format_time(last.at)},
+    )
 
 
 def _starting(bad: list[Health], case: Case) -> Finding:

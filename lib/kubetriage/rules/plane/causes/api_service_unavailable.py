@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
 from kubetriage.needs import List
 from kubetriage.rules.plane.case import CLUSTER, Case
+from kubetriage.rules.plane.component_log import Remark
 from kubetriage.rules.plane.figure_format import names
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, condition, mapping, name_of, text
@@ -63,6 +64,26 @@ def check(case: Case) -> Iterator[Finding]:
                 known.append((remark.about, {}, remark.words))
     for way, apis in down.items():
         yield _finding(case, way, apis)
+    if tunnel and not down:
+        yield _tunnel(case, tunnel[-1])
+
+
+def _tunnel(case: Case, last: Remark) -> Finding:
+    """Report a tunnel without agents where no APIService was seen: logs, exec and webhooks fail by it too."""
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.LIKELY,
+        CLUSTER,
+        f"The API server has no tunnel into the cluster's network: {_REASONS['tunnel']}. Aggregated APIs, webhooks,"
+        " logs"
+        " and exec fail by it.",
+        (Evidence("log", last.source, last.words, format_time(last.at)),),
+        (),
+        _fixes("tunnel", "kube-system", "", "", stuck=False),
+        ("kubectl get apiservices",),
+        {"link": LINK, "since": format_time(case.lately("no agent", 600.0)[0].at)},
+    )
 
 
 def _way(words: str, tunnel: bool) -> str:
@@ -100,7 +121,7 @@ def _finding(case: Case, way: str, apis: list[tuple[str, Obj, str]]) -> Finding:
         (RuledOut("metrics-server itself", "no request reaches it as long as the tunnel has no agent"),)
         if way == "tunnel"
         else (),
-        _fixes(way, where, name, first[0], bool(stuck)),
+        _fixes(way, where, name, first[0], stuck=bool(stuck)),
         ("kubectl get apiservices", f"kubectl get --raw /apis/{first[0].partition('.')[2]}"),
         {
             "link": LINK,
@@ -127,7 +148,7 @@ _REASONS = {
 }
 
 
-def _fixes(way: str, where: str, name: str, api: str, stuck: bool) -> tuple[Fix, ...]:
+def _fixes(way: str, where: str, name: str, api: str, *, stuck: bool) -> tuple[Fix, ...]:
     service = name or "metrics-server"
     pods = kubectl("get", "pods,endpointslices", "-o", "wide", namespace=where)
     logs = kubectl("logs", f"service/{service}", "--tail=50", namespace=where)
