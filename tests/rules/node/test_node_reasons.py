@@ -358,3 +358,26 @@ def test_a_lost_node_stays_a_finding_without_leases():
     dump = Snapshot(beside(node()).now, source="dump")
     dump.add_list(List("nodes"), [node("n1", LOST, changed=-300), *OTHERS])
     assert triage(dump, "n1").diagnoses[0].cause == "KubeletUnreachable"
+
+
+ROUTES = condition("NetworkUnavailable", "True", "NoRouteCreated", "RouteController failed to create a route", beat=-20)
+
+
+def test_the_condition_of_a_taint_speaks_before_the_taint():
+    closed = taint("node.kubernetes.io/network-unavailable", "NoSchedule", -600)
+    got = first(beside(node(taints=[closed], conditions=[ROUTES])))
+    assert (got.cause, got.severity.value) == ("NetworkUnavailable", "error")
+    assert first(beside(node(conditions=[ROUTES]))).severity.value == "warning"
+
+
+def test_announced_work_of_the_cloud_is_no_damage():
+    freeze = condition("VMEventScheduled", "True", "VMEventScheduled", "Freeze Scheduled: 12:05", beat=-20)
+    got = first(beside(node(conditions=[freeze])))
+    assert "The cloud announces work" in got.fix[0].text
+
+
+def test_a_machine_that_is_silent_for_hours_may_not_exist():
+    old = lost(since=-7200, providerID="aws:///eu-west-1a/i-0abc")
+    assert "still exists" in first(beside(old, -7200)).fix[0].text
+    young = lost(since=-152, providerID="aws:///eu-west-1a/i-0abc")
+    assert "still exists" not in first(beside(young, -152)).fix[0].text

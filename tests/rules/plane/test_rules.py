@@ -266,7 +266,7 @@ def test_alarm_in_the_metrics_is_no_space():
     plane.frozen()
     got = plane.diagnosis()
     assert (got.cause, got.findings[0].confidence.value) == ("EtcdNoSpace", "confirmed")
-    assert any("alarm disarm" in f.text for f in got.findings[0].fix)
+    assert any("alarm disarm" in c for f in got.findings[0].fix for c in f.commands)
     assert links(plane)["kubelets' contact"]["state"] == "frozen"
 
 

@@ -229,6 +229,24 @@ def test_kine_is_named_where_there_is_no_etcd():
     assert got.findings[1].details["consequenceOf"] == "EtcdSlowDisk"
 
 
+def test_a_locked_datastore_that_costs_the_lease_is_the_cause():
+    locked = 'time="2026-01-02T11:59:40Z" level=error msg="error while range on /registry/health: database is locked"'
+    lost = "F0102 11:59:42.1 1 controllermanager.go:300] leaderelection lost"
+    got = only(("kubelite", "kubelite", f"{locked}\n{lost}"))
+    assert (got.cause, got.findings[1].cause) == ("EtcdSlowDisk", "ControllersDown")
+    assert "ApiServerUnready" not in [f.cause for f in got.findings]
+
+
+def test_other_components_tell_that_the_api_server_refuses_them():
+    row = "E0102 11:59:50.1 1 leaderelection.go:327] error retrieving resource lock kube-system/kube-scheduler: Get"
+    row += ' "https://10.0.0.10:6443/apis": dial tcp 10.0.0.10:6443: connect: connection refused'
+    got = only(("kube-scheduler", "kube-scheduler", row))
+    assert got.cause == "ApiServerUnready"
+    assert "10.0.0.10:6443" in got.findings[0].message
+    healthy = unlisted(Plane(), ("kube-scheduler-cp-1", "kube-scheduler", row))
+    assert healthy.cause == "Healthy"
+
+
 def test_one_slow_statement_is_no_slow_datastore():
     sql = 'time="2026-01-02T11:59:40Z" level=info msg="Slow SQL (started: x) (total time: 1.5s): SELECT"'
     assert only(("k3s", "k3s", sql)).cause == "Unknown"

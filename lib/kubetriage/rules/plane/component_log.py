@@ -167,10 +167,19 @@ KINDS: tuple[tuple[str, re.Pattern[str], _Make], ...] = (
         lazy(r"etcdserver: (?:request timed out|leader changed|no leader)[\w ,]*|code = DeadlineExceeded"),
         _first,
     ),
-    # The end of a process in its own words: logrus and zap at level fatal, klog F.
+    # Another component of the control plane cannot reach the API server.
+    (
+        "api refused",
+        lazy(r"dial tcp (\S+:(?:6443|16443|8443|443)): connect: (?:connection refused|no route to host)"),
+        _first,
+    ),
+    # The end of a process in its own words: logrus and zap at level fatal, klog F, and since 1.23 cobra's last error.
     (
         "fatal",
-        lazy(r'\A(?:F\d{4} .*?\] |time="[^"]{1,40}" level=(?:fatal|panic) msg=|panic: )(.{1,300})'),
+        lazy(
+            r'\A(?:F\d{4} .*?\] (?!"?leaderelection)|time="[^"]{1,40}" level=(?:fatal|panic) msg=|panic: )(.{1,300})'
+            r'|"command failed" err="(?!leader)(.{1,300})"'
+        ),
         _first,
     ),
 )
@@ -179,7 +188,7 @@ KINDS: tuple[tuple[str, re.Pattern[str], _Make], ...] = (
 _KNOWN = lazy(r'\{"level"|time="|\{"ts"|\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d|panic: |goroutine |\s|\d{4}\.')
 _WORTH = lazy(
     r"dial tcp|etcdserver|NOSPACE|webhook|x509|TLS handshake|leader ?election|renew|lock|SQL|database|ompact|gent|"
-    r"APIService|OpenAPI|initializing|Deadline|fatal|panic|\AF\d{4}"
+    r"APIService|OpenAPI|initializing|Deadline|fatal|panic|\AF\d{4}|command failed"
 )
 
 

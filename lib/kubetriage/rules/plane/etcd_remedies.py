@@ -6,7 +6,7 @@ from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Rul
 from kubetriage.rules.plane.case import Case
 from kubetriage.rules.plane.control_plane_pods import Stopped
 from kubetriage.rules.plane.figure_format import names
-from kubetriage.values.commands import kubectl, shell
+from kubetriage.values.commands import Command, kubectl, shell
 from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time
@@ -173,3 +173,26 @@ def stopped_by_kubelet(code: str, link: str, stopped: Stopped, case: Case, whole
         ("kubectl get events -n kube-system --field-selector reason=SandboxChanged",),
         {"link": link, "members": [p.name for p in stopped.pods], "node": stopped.node},
     )
+
+
+_ETCDCTL = {
+    "etcd status": ("endpoint", "status", "--cluster", "-w", "table"),
+    "etcd alarm": ("alarm", "list"),
+    "etcd compact": ("compact", "REVISION"),
+    "etcd defrag": ("defrag",),
+    "etcd disarm": ("alarm", "disarm"),
+}
+
+
+def etcdctl(case: Case, task: str) -> tuple[Command, ...]:
+    """Write an etcdctl command for this cluster: inside a member's pod where there is one, else on its machine."""
+    machine = case.machine
+    pod = next((m for m in case.members if m.namespace), None)
+    if pod is None or machine.row["tools"] != "systemd" or not machine.path("manifests"):
+        return machine.lines(task)
+    trust = (
+        f"--cacert={machine.path('etcd_ca')}",
+        f"--cert={machine.path('etcd_cert')}",
+        f"--key={machine.path('etcd_key')}",
+    )
+    return (kubectl("exec", pod.name, "--", "etcdctl", *trust, *_ETCDCTL[task], namespace=pod.namespace),)

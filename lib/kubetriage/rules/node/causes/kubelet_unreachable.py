@@ -90,12 +90,13 @@ def check(case: NodeCase) -> Iterator[Finding]:
             *((RuledOut("StatusFrozen", f"{others} other nodes renew their Leases"),) if others else ()),
         ),
         fix=(
+            *(gone := still_a_machine(case.node, left_over=_left_over(case)) if _long_gone(case) else ()),
             Fix(f"Look at the machine {case.address} itself (console, power, network): nothing answers there.")
             if vanished
             else advice,
             *approve(case),
+            *(() if gone else still_a_machine(case.node, left_over=_left_over(case))),
             *fencing(case),
-            *still_a_machine(case.node, left_over=_left_over(case)),
             *(() if case.proven_dead else (keep_hands_off(case),)),
             *faster_failover(case),
         ),
@@ -104,6 +105,12 @@ def check(case: NodeCase) -> Iterator[Finding]:
             f"kubectl describe node {case.name}",
         ),
     )
+
+
+def _long_gone(case: NodeCase) -> bool:
+    """Tell whether the silence is longer than any repair: then the first question is whether the machine exists."""
+    since = case.contact.since
+    return since is not None and case.now - since > timedelta(hours=1)
 
 
 def _left_over(case: NodeCase) -> bool:

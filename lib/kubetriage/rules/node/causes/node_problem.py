@@ -25,6 +25,7 @@ from kubetriage.readers.events import node_event_selector
 from kubetriage.readers.outer_layers import peeled
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.kubelet_contact import KUBELET_CONDITIONS, Beat, condition_evidence
+from kubetriage.rules.node.node_taints import taint
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, objects, text
 from kubetriage.values.patterns import lazy
@@ -95,7 +96,8 @@ def check(case: NodeCase) -> Iterator[Finding]:
             if status == "True":
                 yield _finding(case, found, Severity.NOTE, Confidence.POSSIBLE, " Whether that is bad is not known.")
         elif (status == "True") is not good:
-            severity = Severity.WARNING if case.contact.ready == "True" else Severity.ERROR
+            closed = kind == "NetworkUnavailable" and bool(taint(case.node, "node.kubernetes.io/network-unavailable"))
+            severity = Severity.WARNING if case.contact.ready == "True" and not closed else Severity.ERROR
             finding = _finding(case, found, severity, Confidence.CONFIRMED, "")
             yield _false_alarm(case, found, finding) if contradicted(case, found) else finding
 
@@ -201,6 +203,14 @@ def _finding(case: NodeCase, found: Obj, severity: Severity, confidence: Confide
                 "quota of routes) or at the network plugin that writes this condition."
             )
             if kind == "NetworkUnavailable"
+            else Fix(
+                f"The cloud announces work on the machine ({words}): a freeze passes by itself; before a reboot, a"
+                " redeploy or"
+                " its end, drain it.",
+                actor=Actor.CLOUD,
+                commands=(kubectl("drain", case.name, "--ignore-daemonsets", "--delete-emptydir-data"),),
+            )
+            if kind.endswith("Scheduled")
             else Fix(
                 "Follow the agent's reason on the node; only if its kernel or disk are damaged: drain it and replace"
                 " it.",

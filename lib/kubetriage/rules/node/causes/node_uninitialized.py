@@ -30,7 +30,7 @@ from kubetriage.rules.node.waiting_taints import (
     waiting_taints,
 )
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import text
+from kubetriage.values.fields import condition, text
 from kubetriage.values.times import format_time, human_duration
 
 CODE = "NodeUninitialized"
@@ -44,6 +44,9 @@ def check(case: NodeCase) -> Iterator[Finding]:
     if case.contact.ready != "True" or case.contact.silent:
         return
     for waiting in waiting_taints(case.node):
+        # The condition of the same name says why, in its writer's own words.
+        if waiting.key.endswith("/network-unavailable") and condition(case.node, "NetworkUnavailable"):
+            continue
         yield _finding(case, waiting)
 
 
@@ -132,7 +135,12 @@ def _fixes(waiting: Waiting, pods: list[Pod], words: str) -> Iterator[Fix]:
         )
     elif not pods:
         yield Fix(
-            f"Install {who}, or start kubelets without the flag that asks for it (--cloud-provider=external).",
+            f"Install {who}"
+            + (
+                ", or start kubelets without the flag that asks for it (--cloud-provider=external)."
+                if "cloudprovider" in waiting.key
+                else "."
+            ),
             actor=Actor.CLUSTER,
             commands=(log,),
         )

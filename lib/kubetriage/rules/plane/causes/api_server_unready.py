@@ -46,6 +46,10 @@ def check(case: Case) -> Iterator[Finding]:
     if ended and not case.livez.ok and not case.readyz.ok and not loops:
         yield _ended(ended, case)
         return
+    refused = [r for r in case.lately("api refused", _ENDED) if r.source not in _serving_logs(case)]
+    if refused and not case.livez.seen and not case.readyz.seen and not loops:
+        yield _refused(refused, case)
+        return
     bad = [h for h in (case.livez, case.readyz) if h.seen and not h.ok]
     up = case.api_uptime
     starting = up is not None and up <= START_UP and not any(h.hung or not h.failed for h in bad)
@@ -89,7 +93,7 @@ def _ended(ended: list[Remark], case: Case) -> Finding:
         CLUSTER,
         f"The API server's process ended itself: {last.words.rstrip('.')}. Until it starts again nobody can read or"
         " write.",
-        tuple(Evidence("log", r.source, r.words, format_time(r.at)) for r in ended[-2:]),
+        tuple(Evidence("log", r.source, r.words, format_time(r.at)) for r in {r.words: r for r in ended}.values())[-2:],
         (),
         (
             Fix(
@@ -104,6 +108,32 @@ def _ended(ended: list[Remark], case: Case) -> Finding:
         ),
         ("kubectl get --raw '/livez?verbose'",),
         {"link": LINK, "since": format_time(last.at)},
+    )
+
+
+def _refused(refused: list[Remark], case: Case) -> Finding:
+    """Report an API server that other components of the control plane do not reach."""
+    last = refused[-1]
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.LIKELY,
+        CLUSTER,
+        f"The API server did not answer at {last.about}, says the log of {last.source}: it was down, or another"
+        " address is"
+        " meant.",
+        (Evidence("log", last.source, last.words, format_time(last.at)),),
+        (),
+        (
+            Fix(
+                "See whether the API server's container runs on that machine, and read its last words.",
+                actor=Actor.CLUSTER,
+                commands=case.machine.lines("container log", "kubelet log", container="kube-apiserver"),
+            ),
+            Fix(f"If it runs: compare {last.about} with its advertise address and with the load balancer before it."),
+        ),
+        ("kubectl get --raw '/livez?verbose'",),
+        {"link": LINK, "since": format_time(refused[0].at)},
     )
 
 

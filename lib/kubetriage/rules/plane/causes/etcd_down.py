@@ -181,7 +181,7 @@ def _evidence(down: list[Member], case: Case) -> Iterator[Evidence]:
             state = "stopped" if member.log.closed else "silent"
             yield Evidence("log", member.name, f"{state}: no line since", format_time(member.log.last))
     for remark in case.lately("refused", RECENT_LOG)[-1:]:
-        yield Evidence("log", "kube-apiserver", remark.words, format_time(remark.at))
+        yield Evidence("log", remark.source, remark.words, format_time(remark.at))
     if case.etcd_check:
         yield Evidence("status", "/livez/etcd", case.etcd_check)
 

@@ -18,11 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.plane.api_server import lease_writes
 from kubetriage.rules.plane.case import CLUSTER, Case, Writes
 from kubetriage.rules.plane.etcd_members import Member, recent
 from kubetriage.rules.plane.etcd_quota import used
+from kubetriage.rules.plane.etcd_remedies import etcdctl
 from kubetriage.rules.plane.figure_format import count, metric
 from kubetriage.rules.plane.thresholds import DEFAULT_QUOTA_BYTES, LARGEST_QUOTA_BYTES, RECENT_LOG
 from kubetriage.values.quantity import format_bytes
@@ -35,9 +36,7 @@ LINK = "etcd space"
 def check(case: Case) -> Iterator[Finding]:
     """Look for the alarm, then for what it does."""
     evidence = [e for m in case.members for e in _alarm(m, case)]
-    evidence += [
-        Evidence("log", "kube-apiserver", r.words, format_time(r.at)) for r in case.lately("full", RECENT_LOG)[-1:]
-    ]
+    evidence += [Evidence("log", r.source, r.words, format_time(r.at)) for r in case.lately("full", RECENT_LOG)[-1:]]
     since = min((e.time for e in evidence if e.time), default="")
     if evidence:
         yield _finding(case, Confidence.CONFIRMED, evidence, since)
@@ -101,8 +100,6 @@ def _storage_size(case: Case) -> Iterator[Evidence]:
 
 def _finding(case: Case, confidence: Confidence, evidence: list[Evidence], since: str) -> Finding:
     sizes = [_size(m) for m in case.members if m.database]
-    pod = case.members[0] if case.members else None
-    shell = f"kubectl -n {pod.namespace} exec {pod.name} -- etcdctl" if pod else "etcdctl"
     details: dict[str, object] = {"link": LINK}
     last = case.leases.newest
     if since:
@@ -120,14 +117,20 @@ def _finding(case: Case, confidence: Confidence, evidence: list[Evidence], since
         (RuledOut("ApiServerUnready", "its own health checks pass"),) if case.livez.ok else (),
         (
             Fix(
-                f"Compact and defragment, one member at a time and the leader last: {shell} compact REVISION;"
-                f" {shell} defrag (with --endpoints, --cacert, --cert and --key of the member)."
+                "Compact to the present revision and defragment, one member at a time and the leader last.",
+                actor=Actor.CLUSTER,
+                commands=(*etcdctl(case, "etcd status"), *etcdctl(case, "etcd compact"), *etcdctl(case, "etcd defrag")),
             ),
             Fix(
                 "If the data is wanted, raise --quota-backend-bytes (at most"
-                f" {format_bytes(LARGEST_QUOTA_BYTES)}) on all members."
+                f" {format_bytes(LARGEST_QUOTA_BYTES)}) on all members.",
+                actor=Actor.CLUSTER,
             ),
-            Fix(f"Then disarm the alarm: {shell} alarm disarm. Writes stay refused until then."),
+            Fix(
+                "Then disarm the alarm: writes stay refused until then.",
+                actor=Actor.CLUSTER,
+                commands=(*etcdctl(case, "etcd disarm"), *etcdctl(case, "etcd alarm")),
+            ),
             Fix("Find what filled it: the largest values of apiserver_resource_objects, events first."),
         ),
         ("kubectl get --raw /metrics | grep -E '^apiserver_(resource_objects|storage_objects)' | sort -k2 -g | tail",),

@@ -43,14 +43,19 @@ def check(case: Case) -> Iterator[Finding]:
     statements = case.lately("slow sql", _STATEMENTS)
     if slow:
         yield _finding(slow, case)
-    elif statements and len(statements) + len(case.lately("database locked", _STATEMENTS)) > 1:
-        yield _kine(list(statements), case)
+    elif (rows := [*statements, *case.lately("database locked", _STATEMENTS)]) and (len(rows) > 1 or _harms(case)):
+        yield _kine(rows, case)
     elif from_outside(case).answer is Answer.SLOWLY and not measured(case):
         yield _from_outside(case)
 
 
 _STATEMENTS = 600.0
 """Seconds for which slow SQL statements speak of the present."""
+
+
+def _harms(case: Case) -> bool:
+    """Tell whether somebody already failed for want of the datastore."""
+    return bool(case.lately("election lost", _STATEMENTS) or case.lately("renewal failed", _STATEMENTS))
 
 
 def _kine(statements: list[Remark], case: Case) -> Finding:
@@ -82,8 +87,12 @@ def _kine(statements: list[Remark], case: Case) -> Finding:
         Severity.ERROR,
         Confidence.CONFIRMED if len(statements) > 1 else Confidence.LIKELY,
         CLUSTER,
-        f"The datastore is slow: kine (SQL, no etcd) took {span(longest.seconds)} for one statement,"
-        f" {count(len(statements), 'slow statement')} were logged.{end}",
+        (
+            f"The datastore is slow: kine (SQL, no etcd) took {span(longest.seconds)} for one statement,"
+            f" {count(len(statements), 'slow statement')} were logged.{end}"
+            if longest.seconds
+            else f"The SQL datastore (kine or dqlite, no etcd) is locked: {longest.words[:120]}.{end}"
+        ),
         tuple(evidence[:8]),
         (RuledOut("network", "the requests that time out go to the machine's own address"),)
         if any("127.0.0.1" in r.words or "[::1]" in r.words for r in case.lately("renewal failed", _STATEMENTS))
