@@ -77,7 +77,7 @@ class Block:
 
 def blocks(lines: Sequence[Line]) -> list[Block]:
     """Part a text; blocks without a word are left out."""
-    return [b for b in _Scanner(lines).run() if any(line.text.strip() for line in b.lines)]
+    return [b for b in _Scanner(lines).run() if b.kind == "log" or any(line.text.strip() for line in b.lines)]
 
 
 class _Scanner:
@@ -88,6 +88,8 @@ class _Scanner:
         self.block: Block | None = None
         self.command: Command | None = None
         self.heading = ""
+        self.asked: Line | None = None
+        """The line of a command of which no answer was seen yet."""
         self.fenced = False
         self.indent = 0
         self.blank = True
@@ -97,6 +99,7 @@ class _Scanner:
     def run(self) -> Iterator[Block]:
         for at, line in enumerate(self.lines):
             if line.fence:
+                yield from self._unanswered()
                 yield from self._end()
                 self.fenced = not self.fenced
                 if not self.fenced:
@@ -108,12 +111,19 @@ class _Scanner:
                 self.heading, self.command = named[1], None
                 continue
             if not self._inside_data() and (command := read_command(row)) is not None:
+                yield from self._unanswered()
                 yield from self._end()
-                self.command, self.heading = command, ""
+                self.command, self.heading, self.asked = command, "", line
                 continue
             yield from self._take(at, line, row)
             self.blank = not row.strip()
         yield from self._end()
+
+    def _unanswered(self) -> Iterator[Block]:
+        """Yield the empty log of a command that printed nothing before the next one."""
+        if self.asked is not None and self.command is not None and self.command.verb == "logs":
+            yield Block("log", [Line(self.asked.number, "")], self.command)
+        self.asked = None
 
     def _inside_data(self) -> bool:
         return self.block is not None and self.block.kind == "document"
@@ -125,6 +135,7 @@ class _Scanner:
 
     def _open(self, kind: Kind, line: Line) -> None:
         self.block = Block(kind, [line], self.command, self.heading, self.fenced)
+        self.asked = None
         self.indent = len(line.text) - len(line.text.lstrip(" "))
 
     def _take(self, at: int, line: Line, row: str) -> Iterator[Block]:

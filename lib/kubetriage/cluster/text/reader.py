@@ -242,8 +242,8 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
     if not pod and (_is_machine(block, source) or sum(map(is_journal_line, block.rows)) * 2 > len(block.rows)):
         _read_journal(block, finds, source)
         return
-    if content.strip():
-        finds.logs.append(FoundLog(pod, namespace, container, previous, content, block.first))
+    if content.strip() or pod:
+        finds.logs.append(FoundLog(pod, namespace, container, previous, content.lstrip("\n"), block.first))
 
 
 _COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns")
