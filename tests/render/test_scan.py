@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from kubetriage.model import Confidence, Diagnosis, Finding, NotSeen, Ref, Severity
 from kubetriage.render.fold import columns
 from kubetriage.render.scan import render_scan, scan_note
@@ -74,10 +76,14 @@ def test_wide_characters_keep_the_width():
     assert all(columns(line) <= 80 for line in scan(broken("api", message="데이터베이스 연결 실패 " * 20)))
 
 
-def test_equal_replicas_take_one_row_on_a_terminal_and_their_own_in_a_pipe():
-    pods = [broken(f"api-5dd5887564-{end}") for end in ("884p8", "9t6dh", "x2x4q")]
-    (row,) = scan(*pods, headers=False)
-    assert row.split()[0] == "api-5dd5887564-884p8"
-    assert "(3 pods) panic" in row
-    assert len(scan(*pods, headers=False, width=None)) == 3
-    assert len(scan(broken("api-1"), broken("api-2", cause="OOMKilled"), headers=False)) == 2
+def test_a_row_that_stands_for_many_objects_names_their_workload_and_counts_them():
+    workload = {"kind": "Deployment", "namespace": "shop", "name": "api"}
+    fold = {"count": 3, "workloads": [workload]}
+    one = replace(broken("api-5dd5887564-884p8"), extra={"fold": fold})
+    (row,) = scan(one, headers=False)
+    assert row.startswith("api ")
+    assert "(3 pods)" in row
+    many = replace(one, extra={"fold": {"count": 30, "workloads": [workload, {**workload, "name": "b"}]}})
+    (row,) = scan(many, headers=False)
+    assert row.startswith("api-5dd5887564-884p8")
+    assert "(30 pods of 2 workloads)" in row

@@ -121,7 +121,8 @@ def shared_options(plugin: Plugin) -> list[click.Option]:
             ),
             click.Option(["-l", "--selector"], default="", metavar="SELECTOR", help="Choose objects by label."),
             click.Option(["--field-selector"], default="", metavar="SELECTOR", help="Choose objects by field."),
-            click.Option(["--all", "show_all"], is_flag=True, help="In a scan, show what is well too."),
+            click.Option(["--all", "show_all"], is_flag=True, help="In a scan, show what is healthy too."),
+            click.Option(["--no-fold", "no_fold"], is_flag=True, help="In a scan, one row per object, not per fault."),
         ]
     if plugin.default_resource == "pods":
         options.append(click.Option(["-c", "--container"], default="", help="Look at this container only."))

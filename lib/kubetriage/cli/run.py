@@ -180,6 +180,7 @@ class Run:
             field_selector=fields,
             container=v.get("container") or "",
             show_all=bool(v.get("show_all")),
+            fold=not v.get("no_fold") and not v.get("watch"),
             options={name: default if v[name] is None else v[name] for name, default in own.items()},
         )
 

@@ -72,6 +72,8 @@ class Request:
     container: str = ""
     show_all: bool = False
     """``--all``: healthy objects of a scan too."""
+    fold: bool = False
+    """A scan tells one fault once, with how many objects it concerns."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Values of the plugin's own options by name without dashes, ``-`` as ``_``."""
 

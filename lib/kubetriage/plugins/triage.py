@@ -15,7 +15,7 @@ from kubetriage.plugins.plane_trace import no_answer_at
 from kubetriage.plugins.selection import CONTROLLERS, selected_pods, target_needs
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.incident.alerts import Alert, read_alerts
-from kubetriage.rules.incident.folding import fold
+from kubetriage.rules.incident.folding import fold, unfolded
 from kubetriage.rules.incident.joining import Root, join
 from kubetriage.rules.incident.report import COLUMNS, counted, detail_command, document, explained, name_of, row
 from kubetriage.rules.incident.roots import symptoms
@@ -44,6 +44,7 @@ def _requests(snapshot: Snapshot, request: Request) -> Iterator[tuple[Plugin, Re
         own = replace(
             request,
             targets=(),
+            fold=True,
             options={o.flag.removeprefix("--").replace("-", "_"): o.default for o in plugin.options},
         )
         if not plugin.takes_targets or name == "node-triage":
@@ -163,7 +164,8 @@ def _answer(snapshot: Snapshot, request: Request) -> Answer:
         gaps.update(dict.fromkeys((*answer.not_seen, *(g for d in answer.diagnoses for g in d.not_seen))))
         gaps.update(dict.fromkeys(NotSeen(f"{plugin.name}: {e}", "no answer", decides=True) for e in answer.errors))
         checked[plugin.name] = answer.checked or len(answer.diagnoses)
-    roots = join(fold(symptoms(_in_scope(diagnoses, snapshot, request), snapshot)), snapshot)
+    scope = _in_scope(unfolded(diagnoses), snapshot, request)
+    roots = join(fold(symptoms(scope, snapshot)), snapshot)
     return Answer((_diagnosis(snapshot, request, roots, tuple(gaps), checked),))
 
 
@@ -177,10 +179,10 @@ def _place(target: Target, request: Request) -> str:
     return request.namespace if BY_PLURAL[target.resource].namespaced else ""
 
 
-def _in_scope(diagnoses: list[Diagnosis], snapshot: Snapshot, request: Request) -> tuple[Diagnosis, ...]:
+def _in_scope(diagnoses: tuple[Diagnosis, ...], snapshot: Snapshot, request: Request) -> tuple[Diagnosis, ...]:
     """Leave out nodes that carry nothing of what was asked about."""
     if request.all_namespaces:
-        return tuple(diagnoses)
+        return diagnoses
     used = {p.node for p in selected_pods(snapshot, replace(request, targets=())) if p.node}
     if request.targets:
         used = {p.node for p in _pods(snapshot, request) if p.node}

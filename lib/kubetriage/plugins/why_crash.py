@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from kubetriage.model import Diagnosis, Finding
+from kubetriage.model import Diagnosis, Finding, Ref
 from kubetriage.needs import Get, List, Log, Need, Raw
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target, reads_objects
 from kubetriage.plugins.answers import list_error, not_seen, target_error
@@ -24,6 +24,8 @@ from kubetriage.rules import crash
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.rules.crash.manual_path import manual_path_of_controller, manual_path_of_pod, why_no_pods
+from kubetriage.rules.crash.representatives import representatives
+from kubetriage.rules.incident.folding import folded
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, name_of, namespace_of, uid_of
 from kubetriage.values.resources import BY_PLURAL
@@ -51,6 +53,8 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
         for resource, controller in blocked_controllers(snapshot, request):
             yield from _controller_needs(snapshot, *_named(request, resource, controller), controller)
     pods = [p for p in selected_pods(snapshot, request) if request.is_scan is False or _wanted(snapshot, request, p)]
+    if request.is_scan and request.fold:
+        pods = [pod for pod, _ in representatives(pods)]
     crowd = Counter(p.namespace for p in pods)
     for namespace, count in crowd.items():
         if count > EVENTS_PER_POD_AT_MOST:
@@ -101,11 +105,13 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
         if not listing.complete and not listing.items:
             # Controllers without pods may be known all the same.
             errors.append(list_error("pods", listing.why))
-        found = [_diagnose_pod(snapshot, request, p) for p in selected_pods(snapshot, request)]
+        found, alike = _scanned(snapshot, request)
         for resource, controller in blocked_controllers(snapshot, request):
             told = _diagnose_controller(snapshot, *_named(request, resource, controller), controller)
             found += [d for d in told if d.target.kind != "Pod"]
         shown = tuple(d for d in found if request.show_all or not d.healthy)
+        if request.fold:
+            shown = folded(shown, snapshot, alike)
         return Answer(shown, tuple(errors), checked=0 if errors else _checked(snapshot, request))
     for target in request.targets:
         found_target = snapshot.get(target.resource, request.namespace, target.name)
@@ -127,6 +133,17 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
             else:
                 diagnoses.extend(_diagnose_controller(snapshot, request, target, found_target.obj))
     return Answer(tuple(diagnoses), tuple(errors))
+
+
+def _scanned(snapshot: Snapshot, request: Request) -> tuple[list[Diagnosis], dict[Ref, tuple[Ref, ...]]]:
+    """Diagnose the pods of a scan; with folding a few of each workload and symptom, and say for whom they stand."""
+    pods = list(selected_pods(snapshot, request))
+    if not request.fold:
+        return [_diagnose_pod(snapshot, request, p) for p in pods], {}
+    healthy = [p for p in pods if not evaluation.needs_full_look(snapshot, p)]
+    chosen = representatives(p for p in pods if evaluation.needs_full_look(snapshot, p))
+    found = [_diagnose_pod(snapshot, request, p) for p in (*healthy, *(pod for pod, _ in chosen))]
+    return found, {pod.ref: tuple(o.ref for o in others) for pod, others in chosen if others}
 
 
 def _checked(snapshot: Snapshot, request: Request) -> int:

@@ -10,6 +10,7 @@ from kubetriage.render.card import doubts
 from kubetriage.render.fold import columns, cut
 from kubetriage.render.table import table
 from kubetriage.render.terminal import Terminal
+from kubetriage.values.fields import number, objects, text
 
 _GAP = 2
 _WHY = 24
@@ -25,11 +26,8 @@ def render_scan(
     if not diagnoses:
         return ""
     shown = sorted(diagnoses, key=_severity)
-    replicas = [1] * len(shown)
-    if terminal.width is not None:
-        shown, replicas = _one_of_each(shown)
     # As kubectl get prints several types.
-    mixed = len({d.target.kind for d in shown}) > 1
+    mixed = len({_name(d)[0] for d in shown}) > 1
     titles = [
         *(["CONTEXT"] if any(d.context for d in shown) else []),
         *(["NAMESPACE"] if namespaces else []),
@@ -38,7 +36,7 @@ def render_scan(
         *(["CONTAINER"] if any(_container(d) for d in shown) else []),
         "WHY",
     ]
-    rows = [_row(d, titles, mixed, count) for d, count in zip(shown, replicas, strict=True)]
+    rows = [_row(d, titles, mixed) for d in shown]
     if terminal.width is None:
         lines = table(titles, rows, None, headers=headers).splitlines()
     else:
@@ -108,26 +106,36 @@ def _container(diagnosis: Diagnosis) -> str:
     return diagnosis.findings[0].object.container if diagnosis.findings else ""
 
 
-def _one_of_each(diagnoses: Sequence[Diagnosis]) -> tuple[list[Diagnosis], list[int]]:
-    """Keep one of the equal replicas of a workload, and count them; their names differ in the last part."""
-    counts: dict[tuple[str, ...], list[Diagnosis]] = {}
-    for d in diagnoses:
-        owner = d.target.name.rpartition("-")[0] if d.target.kind == "Pod" else ""
-        key = (d.context, d.target.kind, d.target.namespace, owner or d.target.name, d.cause, _container(d))
-        counts.setdefault(key, []).append(d)
-    return [alike[0] for alike in counts.values()], [len(alike) for alike in counts.values()]
+def _name(diagnosis: Diagnosis) -> tuple[str, str]:
+    """Return kind and name of a row: the workload where all objects of one fault belong to it."""
+    workloads = objects(diagnosis.extra, "fold", "workloads")
+    if len(workloads) == 1:
+        return text(workloads[0], "kind"), text(workloads[0], "name")
+    return diagnosis.target.kind, diagnosis.target.name
 
 
-def _row(diagnosis: Diagnosis, titles: Sequence[str], mixed: bool, replicas: int) -> list[str]:
+def _count(diagnosis: Diagnosis) -> str:
+    """Say for how many objects a row stands."""
+    count = number(diagnosis.extra, "fold", "count") or 1
+    if count <= 1:
+        return ""
+    kind = diagnosis.target.kind.lower()
+    workloads = len(objects(diagnosis.extra, "fold", "workloads"))
+    among = f" of {workloads} workloads" if workloads > 1 and kind == "pod" else ""
+    return f"({count} {kind}s{among}) "
+
+
+def _row(diagnosis: Diagnosis, titles: Sequence[str], mixed: bool) -> list[str]:
     target = diagnosis.target
+    kind, name = _name(diagnosis)
     head = diagnosis.findings[0] if diagnosis.findings else None
     doubt = doubts(head) if head is not None else ""
     why = head.message if head is not None else diagnosis.summary
-    many = f"({replicas} pods) " if replicas > 1 else ""
+    many = _count(diagnosis)
     cells = {
         "CONTEXT": diagnosis.context,
         "NAMESPACE": target.namespace,
-        "NAME": f"{target.kind.lower()}/{target.name}" if mixed else target.name,
+        "NAME": f"{kind.lower()}/{name}" if mixed else name,
         "CAUSE": diagnosis.cause,
         "CONTAINER": _container(diagnosis),
         "WHY": " ".join((many + (f"{doubt}: " if doubt else "") + why).split()),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
-from kubetriage.model import Finding, Ref
-from kubetriage.rules.incident.roots import Symptom
-from kubetriage.values.times import parse_time
+from kubetriage.model import Diagnosis, Finding, Ref
+from kubetriage.rules.incident.roots import Symptom, symptom
+from kubetriage.snapshot import Snapshot
+from kubetriage.values.fields import Obj, mapping, objects, text
+from kubetriage.values.times import format_time, parse_time
 
 
 @dataclass(frozen=True)
@@ -86,3 +88,62 @@ def fold(found: Iterable[Symptom]) -> tuple[Fault, ...]:
         Fault(tuple(sorted(group, key=lambda s: (s.finding.severity.rank, s.finding.confidence.rank))))
         for group in groups.values()
     )
+
+
+def folded(
+    diagnoses: Iterable[Diagnosis], snapshot: Snapshot, alike: Mapping[Ref, tuple[Ref, ...]] | None = None
+) -> tuple[Diagnosis, ...]:
+    """Make one diagnosis of those with one fault, which tells in ``extra["fold"]`` for how many objects it stands.
+
+    ``alike`` are objects that were not looked at, by the one that has the same symptom. What has no fault stays.
+    """
+    rows: dict[object, list[Symptom]] = {}
+    kept: list[tuple[object, Diagnosis]] = []
+    for diagnosis in diagnoses:
+        one = symptom(diagnosis, snapshot)
+        key: object = one.key if one is not None else id(diagnosis)
+        if one is not None:
+            rows.setdefault(key, []).append(one)
+        if one is None or len(rows[key]) == 1:
+            kept.append((key, diagnosis))
+    return tuple(_row(diagnosis, rows.get(key, []), alike or {}) for key, diagnosis in kept)
+
+
+def unfolded(diagnoses: Iterable[Diagnosis]) -> tuple[Diagnosis, ...]:
+    """Give each object that a folded diagnosis stands for that diagnosis as its own."""
+    found: list[Diagnosis] = []
+    for diagnosis in diagnoses:
+        told = mapping(diagnosis.extra, "fold")
+        refs = [_read(o) for key in ("lookedAt", "sameSymptom") for o in objects(told, key)]
+        found += [replace(diagnosis, target=ref) for ref in refs] or [diagnosis]
+    return tuple(found)
+
+
+def _read(written: Obj) -> Ref:
+    return Ref(text(written, "kind"), text(written, "namespace"), text(written, "name"))
+
+
+def _row(diagnosis: Diagnosis, group: list[Symptom], alike: Mapping[Ref, tuple[Ref, ...]]) -> Diagnosis:
+    if not group:
+        return diagnosis
+    fault = fold(group)[0]
+    others = tuple(ref for target in fault.targets for ref in alike.get(target, ()))
+    if len(fault.targets) + len(others) == 1:
+        return diagnosis
+    head = fault.symptoms[0].diagnosis
+    names = (*fault.targets, *others)
+    times = {"since": fault.since, "newest": fault.newest}
+    told = {
+        "count": len(names),
+        "root": _written(fault.root),
+        "workloads": [_written(w) for w in fault.workloads],
+        "namespaces": sorted({ref.namespace for ref in names} - {""}),
+        "lookedAt": [_written(ref) for ref in fault.targets],
+        "sameSymptom": [_written(ref) for ref in others],
+        **{key: format_time(moment) for key, moment in times.items() if moment is not None},
+    }
+    return replace(head, extra={**head.extra, "fold": told})
+
+
+def _written(ref: Ref) -> dict[str, str]:
+    return {"kind": ref.kind, **({"namespace": ref.namespace} if ref.namespace else {}), "name": ref.name}

@@ -1,0 +1,79 @@
+"""Which pods of a scan are looked at in full: pods go in, a few of each workload and symptom come out.
+
+Pods of one workload that look alike in their status have one cause. Three of them are enough to see whether that
+holds, on different nodes and of different revisions first; a scan then costs by the number of faults, not of pods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kubetriage.readers.pods import Pod
+from kubetriage.values.fields import condition, labels, text
+
+MOST = 3
+"""Pods of one workload with one symptom that are looked at."""
+
+_HASH = "pod-template-hash"
+
+
+def representatives(pods: Iterable[Pod]) -> list[tuple[Pod, tuple[Pod, ...]]]:
+    """Choose the pods to look at, each with the others that it stands for; the order of the first is kept."""
+    groups: dict[object, list[Pod]] = {}
+    for pod in pods:
+        groups.setdefault(_symptom(pod), []).append(pod)
+    found: list[tuple[Pod, tuple[Pod, ...]]] = []
+    for alike in groups.values():
+        chosen = _spread(alike)
+        others = tuple(p for i, p in enumerate(alike) if i not in chosen)
+        found += [(alike[i], others if number == 0 else ()) for number, i in enumerate(chosen)]
+    return found
+
+
+def _spread(alike: list[Pod]) -> list[int]:
+    """Take pods of nodes and revisions that were not taken yet, then any; their numbers are returned."""
+    chosen: list[int] = []
+    seen: set[tuple[str, str]] = set()
+    for number, pod in enumerate(alike):
+        place = ("node", pod.node), ("revision", pod.labels.get(_HASH, ""))
+        if len(chosen) < MOST and (not chosen or any(p not in seen for p in place)):
+            chosen.append(number)
+            seen.update(place)
+    left = (i for i in range(len(alike)) if i not in chosen)
+    while len(chosen) < min(MOST, len(alike)):
+        chosen.append(next(left))
+    return sorted(chosen)
+
+
+def _symptom(pod: Pod) -> object:
+    """Return what is equal for pods of one workload that look alike; a pod without owner is like no other."""
+    owner = pod.controller
+    name = text(owner, "name")
+    revision = pod.labels.get(_HASH, "")
+    if revision and name.endswith(f"-{revision}"):
+        name = name.removesuffix(f"-{revision}")
+    workload = (text(owner, "kind"), name) if name else ("Pod", pod.name)
+    states = tuple(
+        (
+            c.name,
+            c.waiting_reason,
+            c.ready,
+            c.running,
+            (c.termination.exit_code, c.termination.reason) if c.termination is not None else None,
+        )
+        for c in pod.containers
+    )
+    scheduled = condition(pod.raw, "PodScheduled")
+    marks = labels(pod.raw, "metadata", "annotations").get("kubernetes.io/config.mirror", "")
+    return (
+        pod.namespace,
+        workload,
+        pod.phase,
+        pod.reason,
+        pod.deleting,
+        text(scheduled, "reason"),
+        text(scheduled, "message"),
+        bool(pod.node),
+        bool(marks),
+        states,
+    )
