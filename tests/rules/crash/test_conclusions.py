@@ -10,6 +10,7 @@ from kubetriage.rules.crash.causes.init_container_waiting import services_named
 from kubetriage.rules.crash.crash_context import edited_after, template_changes
 from kubetriage.values.times import parse_time
 from support.objects import (
+    advised,
     at,
     back_off,
     cluster,
@@ -220,7 +221,7 @@ def test_a_pod_that_its_kubelet_did_not_take_up_points_at_the_node():
     raw = pod(phase="Pending", conditions=[{"type": "PodScheduled", "status": "True", "lastTransitionTime": at(-230)}])
     finding = crash_findings(raw)[0]
     assert "assigned to node-1, and the kubelet there has not taken it up" in finding.message
-    assert "node-triage node-1" in finding.fix[0].text
+    assert "node-triage node-1" in advised(finding)
 
 
 def test_a_pod_that_its_kubelet_took_up_is_not_called_untouched():

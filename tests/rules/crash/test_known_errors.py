@@ -262,7 +262,7 @@ def test_a_config_map_key_of_another_name_is_offered_for_a_sub_path():
     log = "open /etc/app.yaml: is a directory\n"
     config = obj("ConfigMap", "app-conf", data={"app.yml": "a: 1"})
     found = first(log, config, spec=spec, volumes=volumes)
-    assert (found.cause, found.details["suggestion"]) == ("AppConfigMissing", "app.yml")
+    assert (found.cause, found.details["reference"]["nearest"]) == ("ConfigMapKeyNotFound", "app.yml")
     right = obj("ConfigMap", "app-conf", data={"app.yaml": "a: 1"})
     assert first(log, right, spec=spec, volumes=volumes).details.get("mechanism") is None
 

@@ -113,3 +113,10 @@ def test_asks_for_claims_only_of_pods_that_have_some():
         for n in evaluation.pod_needs(cluster(plain), Pod(plain))
         if getattr(n, "resource", "").startswith("resourcec")
     ]
+
+
+def test_a_scheduler_that_placed_other_pods_since_is_not_blamed():
+    lonely = pod(node="", phase="Pending", created=-600)
+    placed = {"type": "PodScheduled", "status": "True", "lastTransitionTime": at(-60)}
+    assert "No scheduler" in crash_findings(lonely)[0].message
+    assert "No scheduler" not in crash_findings(lonely, pod("web", conditions=[placed]))[0].message

@@ -68,3 +68,9 @@ def test_asks_for_the_claim_whose_size_tells():
     target, top = slow()
     asked = list(evaluation.pod_needs(cluster(target, top), Pod(target)))
     assert Get("persistentvolumeclaims", "shop", "big") in asked
+
+
+def test_a_field_that_the_cluster_does_not_know_is_not_patched():
+    (found,) = crash_findings(*slow(security={"fsGroup": 1000}), CLAIM, version="v1.28.3")
+    made = found.fix[0].patch["spec"]["template"]["spec"]["securityContext"]
+    assert made == {"fsGroupChangePolicy": "OnRootMismatch"}

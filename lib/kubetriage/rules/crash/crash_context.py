@@ -228,7 +228,7 @@ def _compared(case: Case, same: list[Pod], well: list[Pod]) -> str:
         if "" not in bad | good and len(bad) == 1 and bad.isdisjoint(good):
             others = sorted(good)
             shown = ", ".join(others[:MOST_NAMES]) + (", ..." if len(others) > MOST_NAMES else "")
-            words += f"; only {label} {next(iter(bad))} (well: {shown})"
+            words += f"; only {label} {next(iter(bad))} (ready: {shown})"
     return words
 
 

@@ -116,7 +116,8 @@ def fixes(failure: StartFailure) -> tuple[Fix, ...]:
         spec["fsGroupChangePolicy"] = "OnRootMismatch"
         acts.append("fsGroupChangePolicy OnRootMismatch")
     if text(security, "seLinuxChangePolicy") != "MountOption":
-        spec["seLinuxChangePolicy"] = "MountOption"
+        if (case.snapshot.version or (0, 0)) >= (1, 32):
+            spec["seLinuxChangePolicy"] = "MountOption"
         acts.append(
             "seLinuxChangePolicy MountOption (Kubernetes 1.32 and later, a CSI driver with seLinuxMount; the "
             "label then "

@@ -19,6 +19,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from kubetriage.model import Actor, Confidence, Finding, Fix, Severity
+from kubetriage.needs import Need
+from kubetriage.readers.pods import Pod
+from kubetriage.rules.crash import device_plugins
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.resource_requests import amount_text
 from kubetriage.rules.crash.scheduling import node_requirements
@@ -59,6 +62,27 @@ _AMOUNTS = lazy(
 )
 
 
+_DEVICE = lazy(r"unavailable for (?P<resource>[\w.-]+/[\w.-]+)|(?P<other>[a-z][\w.-]*\.[a-z]+/[\w.-]+)")
+
+
+def _device(case: Case) -> str:
+    """Return the extended resource that the kubelet had none of; empty for another refusal."""
+    told = _DEVICE.search(case.pod.message) if case.pod.reason == "UnexpectedAdmissionError" else None
+    return (told["resource"] or told["other"]).rstrip(".") if told else ""
+
+
+def needs(case: Case) -> Iterator[Need]:
+    """Ask for the pods of the device's plugin."""
+    if _device(case):
+        yield from device_plugins.needs(_device(case))
+
+
+def leads_to(case: Case) -> Iterator[Pod]:
+    """Yield the plugin's pods on the node."""
+    if _device(case):
+        yield from device_plugins.plugin_pods(case, _device(case), case.pod.node)
+
+
 def check(case: Case) -> Iterator[Finding]:
     """Say what the kubelet missed."""
     pod = case.pod
@@ -69,6 +93,14 @@ def check(case: Case) -> Iterator[Finding]:
         return
     node = pod.node or "the node"
     message, words = _say(case, node)
+    root = device_plugins.plugin_root(case, _device(case), pod.node) if _device(case) else None
+    if root is not None:
+        message = (
+            f"{node} has no {_device(case)} to give, because "
+            f"{device_plugins.plugin_name(_device(case))} does not work: {root.words}"
+        )
+        own = root.finding.fix[0].text if root.finding is not None and root.finding.fix else ""
+        words = f"Repair {root.kind.lower()} {root.namespace}/{root.name} first. {own} Then delete the Failed pod."
     devices = pod.reason == "UnexpectedAdmissionError"
     on_node = kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={pod.node}")
     remove = kubectl("delete", "pod", pod.name, namespace=pod.namespace)
@@ -83,7 +115,7 @@ def check(case: Case) -> Iterator[Finding]:
         (pod.fact("status", "status.reason", f"{pod.reason}: {pod.message}".removesuffix(": ")),),
         fix=(Fix(words, actor=actor, commands=commands),),
         verify=(f"kubectl describe node {node}",) if pod.node else (),
-        details={"reason": pod.reason},
+        details={"reason": pod.reason, **({"root": root.details} if root is not None else {})},
     )
 
 

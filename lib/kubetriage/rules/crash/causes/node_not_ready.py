@@ -58,7 +58,8 @@ def check(case: Case) -> Iterator[Finding]:
     if event is not None:
         evidence.append(event.evidence())
     message = (
-        f"Node {pod.node} has not reported{for_long}, so the pod's status is as old as that."
+        f"The control plane has counted node {pod.node} as lost{for_long}: its kubelet does not report, so the pod's "
+        "status is older than that."
         if frozen
         else f"Node {pod.node} {'has not been' if for_long else 'is not'} ready{for_long}: "
         f"{text(ready, 'message') or text(ready, 'reason')}."

@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
-from kubetriage.readers.pods import Container
+from kubetriage.readers.pods import Container, Pod
 from kubetriage.rules.crash.case import Case, ControllerCase
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, flag, mapping, name_of, number, objects, text
-from kubetriage.values.times import human_duration
+from kubetriage.values.times import human_duration, parse_time
 
 CODE = "Unknown"
 
@@ -288,6 +288,13 @@ def _unplaced(case: Case) -> _Hint | None:
         words = f"The pod is {pod.status_text()}; the scheduler says: {event.message.rstrip('.')}."
         return words, _by_scheduler(case), [event.evidence()]
     name = text(pod.raw, "spec", "schedulerName") or "default-scheduler"
+    if _scheduled_since(case, name):
+        return (
+            f"Scheduler {name} has placed other pods since this one was made, so something holds it back before the "
+            "scheduler's queue; its spec and conditions do not say what.",
+            _by_scheduler(case),
+            [pod.fact("spec", "spec.schedulerName", name)],
+        )
     return (
         f"No scheduler has taken up the pod; it waits for the one named {name}.",
         Fix(
@@ -301,6 +308,18 @@ def _unplaced(case: Case) -> _Hint | None:
         ),
         [pod.fact("spec", "spec.schedulerName", name)],
     )
+
+
+def _scheduled_since(case: Case, name: str) -> bool:
+    """Tell whether the pod's own scheduler placed a pod after this one was made."""
+    created = case.pod.created
+    for raw in case.snapshot.list("pods").items if created is not None else ():
+        other = Pod(raw)
+        when = parse_time(other.condition("PodScheduled").get("lastTransitionTime"))
+        own = (text(raw, "spec", "schedulerName") or "default-scheduler") == name
+        if own and other.node and created is not None and when is not None and when > created:
+            return True
+    return False
 
 
 def _by_scheduler(case: Case) -> Fix:

@@ -15,15 +15,16 @@ Source: scheduler plugins NodeResourcesFit, NodeVolumeLimits, DynamicResources.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from kubetriage.model import Actor, Evidence, Finding, Fix
 from kubetriage.needs import List, Need
 from kubetriage.readers.pods import Pod
-from kubetriage.rules.crash import scheduling
+from kubetriage.rules.crash import device_plugins, scheduling
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.resource_requests import BYTES, amount_text, pod_request
+from kubetriage.rules.crash.root_causes import Root
 from kubetriage.rules.crash.scheduling import Block, Unscheduled
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.commands import kubectl
@@ -57,10 +58,20 @@ def needs(case: Case) -> Iterator[Need]:
     resource = _resource(found)
     if found is None or not resource:
         return
+    if "/" in resource:
+        yield from device_plugins.needs(resource)
     wanted = pod_request(case.pod, resource)
     for node in _candidates(found, resource):
         if _allocatable(node, resource) >= wanted:
             yield List("pods", fields=f"spec.nodeName={name_of(node)}")
+
+
+def leads_to(case: Case) -> Iterator[Pod]:
+    """Yield the pods of the plugin whose device no node has."""
+    found = scheduling.unscheduled(case, Block.RESOURCES)
+    resource = _resource(found)
+    if found is not None and "/" in resource:
+        yield from device_plugins.plugin_pods(case, resource)
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -92,6 +103,10 @@ def check(case: Case) -> Iterator[Finding]:
         )
         return
     wanted = pod_request(case.pod, resource)
+    root = device_plugins.plugin_root(case, resource) if "/" in resource and _lacking(found, resource) else None
+    if root is not None:
+        yield _by_plugin(found, resource, root)
+        return
     rooms = [_room(found, node, resource) for node in _candidates(found, resource)]
     yield found.finding(
         CODE,
@@ -100,6 +115,27 @@ def check(case: Case) -> Iterator[Finding]:
         tuple(_evidence(case, resource, rooms)),
         verify=("kubectl describe nodes", "kubectl top nodes"),
     )
+
+
+def _lacking(found: Unscheduled, resource: str) -> bool:
+    """Tell whether no node that was seen reports the device at all."""
+    return bool(found.nodes.items) and not any(_allocatable(n, resource) for n in found.nodes.items)
+
+
+def _by_plugin(found: Unscheduled, resource: str, root: Root) -> Finding:
+    """Name the plugin that reports the device, and its own cause."""
+    own = root.finding.fix[0] if root.finding is not None and root.finding.fix else Fix("")
+    where = f"{root.kind.lower()} {root.namespace}/{root.name}"
+    fix = Fix(
+        f"Repair {where} first. {own.text} The kubelet then reports {resource}, and the pod is scheduled by itself.",
+        actor=own.actor or Actor.CLUSTER,
+        commands=own.commands,
+        yaml=own.yaml,
+    )
+    name = device_plugins.plugin_name(resource)
+    message = f"No node reports {resource}, because {name} does not work: {root.words}"
+    made = found.finding(CODE, message, (fix,), root.evidence, verify=("kubectl describe nodes",))
+    return replace(made, details={**made.details, "root": root.details})
 
 
 def _resource(found: Unscheduled | None) -> str:

@@ -1,0 +1,46 @@
+"""Devices that a plugin reports to the kubelet: from an extended resource to the plugin's pods and their cause."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from kubetriage.data import table
+from kubetriage.needs import List, Need
+from kubetriage.readers.pods import Pod
+from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.root_causes import Root, first_root
+
+
+def _row(resource: str) -> Mapping[str, Any] | None:
+    return next((row for row in table("device_plugins")["rows"] if fnmatchcase(resource, row["resource"])), None)
+
+
+def plugin_name(resource: str) -> str:
+    """Return the plugin of an extended resource in words; "its device plugin" where it is not known."""
+    row = _row(resource)
+    return f"the {row['plugin']}" if row is not None else "its device plugin"
+
+
+def needs(resource: str) -> Iterator[Need]:
+    """Ask for the pods of the namespaces in which the plugin usually runs."""
+    for namespace in (_row(resource) or {}).get("namespaces", ()):
+        yield List("pods", namespace)
+
+
+def plugin_pods(case: Case, resource: str, node: str = "") -> list[Pod]:
+    """Return the plugin's known pods, those on ``node`` alone where one is given."""
+    row = _row(resource)
+    if row is None:
+        return []
+    known = (p for p in map(Pod, case.snapshot.list("pods").items) if not p.finished and (not node or p.node == node))
+    return [
+        p for p in known if any(re.search(row["pods"], m) for m in (p.name, *(f"{k}={v}" for k, v in p.labels.items())))
+    ]
+
+
+def plugin_root(case: Case, resource: str, node: str = "") -> Root | None:
+    """Return the cause of the plugin's pods, where one of them does not do its work."""
+    return first_root(case.explain, plugin_pods(case, resource, node))
