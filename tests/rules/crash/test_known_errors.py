@@ -153,6 +153,33 @@ VARIANTS = [
         "data-version",
         'FATAL:  database locale is incompatible with operating system\nDETAIL:  The database was initialized with LC_COLLATE "en_US.utf8",  which is not recognized by setlocale().\n',
     ),
+    (
+        "gpu-memory",
+        "torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 14.58 GiB\n",
+    ),
+    ("key-mismatch", "airflow.exceptions.AirflowException: Could not create Fernet object: Incorrect padding\n"),
+    (
+        "key-mismatch",
+        "Error: Mismatching encryption keys. The encryption key in the settings file does not match N8N_ENCRYPTION_KEY\n",
+    ),
+    ("pid-left", "A server is already running. Check /app/tmp/pids/server.pid.\nExiting\n"),
+    (
+        "storage-not-formatted",
+        'Exception in thread "main" java.lang.RuntimeException: No readable meta.properties files found.\n\tat a.B.c(B.java:4)\n',
+    ),
+    (
+        "kernel-old",
+        'level=fatal msg="Minimal kernel version not met; minimal version: 4.19.57" subsys=linux-datapath\n',
+    ),
+    ("refuses-root", "[F] Gitea is not supposed to be run as root. Sorry.\n"),
+    (
+        "not-migrated",
+        "Unable to start server. Error: sql schema version compatibility check failed: version mismatch for keyspace/database\n",
+    ),
+    (
+        "native-module",
+        'PrismaClientInitializationError: Prisma Client could not locate the Query Engine for runtime "linux-musl"\n',
+    ),
 ]
 
 
@@ -280,6 +307,28 @@ def test_an_unknown_mode_says_what_it_does_not_know():
     assert (found.cause, found.confidence, len(found.fix)) == ("AppError", Confidence.POSSIBLE, 3)
     assert "these words name no known cause" in found.message
     assert all(fix.commands for fix in found.fix)
+
+
+CONFIGURATION = [
+    "ERROR: Strict hostname resolution configured but no hostname setting provided\n",
+    "/etc/coredns/Corefile:5 - Error during parsing: Unknown directive 'kubernets'\n",
+    "2024/05/01 10:00:00 collector server run finished with error: failed to get config: unknown type: jaeger\n",
+    "*** FATAL CONFIG FILE ERROR (Redis 7.0.0) ***\nReading the configuration file, at line 3\n>>> 'requirepass'\nwrong number of arguments\n",
+]
+
+
+@pytest.mark.parametrize("log", CONFIGURATION)
+def test_words_about_configuration_lead_to_where_it_comes_from(log):
+    spec = container(volumeMounts=[{"name": "conf", "mountPath": "/etc/app"}])
+    found = first(log, spec=spec, volumes=[{"name": "conf", "configMap": {"name": "app-conf"}}])
+    assert found.cause == "AppError"
+    assert "refuses its configuration" in found.message
+    assert "ConfigMap app-conf" in found.fix[0].text
+    assert found.fix[0].commands[0].endswith("edit configmap app-conf")
+
+
+def test_words_about_nothing_known_are_not_taken_for_configuration():
+    assert "configuration" not in first("the flux capacitor misaligned, aborting\n").message
 
 
 def test_only_a_log_that_was_understood_tells_of_no_error():

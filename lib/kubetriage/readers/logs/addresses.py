@@ -35,7 +35,8 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
     (
         "unresolved",
         lazy(
-            r"no such host|Name or service not known|name resolution|(?-i:ENOTFOUND|EAI_AGAIN|EAI_NONAME"
+            r"no such host|Name or service not known|\bname resolution"
+            r"|epmd error for host \S{1,253}: nxdomain|(?-i:ENOTFOUND|EAI_AGAIN|EAI_NONAME"
             r"|NXDOMAIN)|UnknownHost"
             r"|could not translate host|nodename nor servname|getaddrinfo (?:for \S+ )?failed|host not found"
             r"|Name does not resolve|No address associated|lookup address information|server misbehaving"
@@ -62,7 +63,7 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
             r"|code = Unauthenticated|role \"[^\"]{1,80}\" does not exist|\b401 Unauthorized"
             r"|status(?:[ _]code)?[ :=]{1,3}401\b|\(401\)"
             r"|invalid_client|AuthenticationFailed|Logon failure|AccessRefused|bad username or password"
-            r"|HTTP 401|: 401 Client Error"
+            r"|HTTP 401|\b401 Client Error"
             r"|not authorized to (?:access|perform|execute)|NOPERM|invalid credentials|Bad credentials"
             r"|AuthorizationException|UnrecognizedClientException|Access Key Id you provided does not"
             r"|\(AccessDenied(?:Exception)?\) when calling"
@@ -117,7 +118,8 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
             r"(?:could not|couldn't|cannot|can't|unable to|failed to|not possible to) "
             r"(?:connect\b|establish (?:a |the )?connection|reach\b)"
             # kafka-python, librdkafka, pika
-            r"|NoBrokersAvailable|brokers? (?:are|is) down|AMQPConnectionError",
+            r"|NoBrokersAvailable|brokers? (?:are|is) down|AMQPConnectionError|KEEPER_EXCEPTION|ConnectionLossException"
+            r"|Coordination::Exception: Connection loss",
             re.IGNORECASE,
         ),
     ),
@@ -129,6 +131,7 @@ HOST = rf"(?:{V6}|{_NAME})"
 _FORMS: tuple[re.Pattern[str], ...] = (
     # Go: dial tcp: lookup HOST on RESOLVER:53: no such host (the resolver is not the address that failed)
     lazy(r"\blookup (?P<host>[\w.-]{1,253})(?= on |: |\Z)"),
+    lazy(r"epmd error for host (?P<host>[\w.-]{1,253})"),
     lazy(rf"\bdial (?:tcp|udp)[46]? (?P<host>{HOST}):(?P<port>\d{{1,5}})"),
     # Node: connect ECONNREFUSED 10.0.0.1:5432, connect ECONNREFUSED ::1:5432, getaddrinfo ENOTFOUND db [db:5432]
     lazy(

@@ -28,6 +28,7 @@ from kubetriage.rules.crash.container_spec import variable_state
 from kubetriage.rules.crash.known_errors import known_findings, unknown_words
 from kubetriage.rules.crash.next_looks import next_looks, rollback
 from kubetriage.rules.crash.program_output import LastWords, short
+from kubetriage.rules.crash.refused_settings import about_settings, settings_fixes
 from kubetriage.rules.crash.windows_exits import WindowsExit, is_status, windows_exit
 from kubetriage.values.fields import objects, text
 from kubetriage.values.nearest import nearest
@@ -115,6 +116,10 @@ def _told(case: Case, words: LastWords) -> Finding:
     elif frame:
         hint = f"; it happened at {frame}"
         fixes = _in_the_code(words, frame)
+    elif about_settings(error.summary):
+        hint = "; it refuses its configuration"
+        confidence = Confidence.POSSIBLE if confidence is Confidence.POSSIBLE else Confidence.LIKELY
+        fixes = settings_fixes(words)
     else:
         hint = "; these words name no known cause"
         confidence = Confidence.POSSIBLE
@@ -183,7 +188,7 @@ def _untold(words: LastWords) -> Finding:
         quoted=(line,),
         evidence=_convention(words),
         ruled_out=_rivals(words),
-        fix=next_looks(words),
+        fix=settings_fixes(words) if about_settings(line) else next_looks(words),
     )
 
 

@@ -297,7 +297,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "kernel-old",
         lazy(
-            r"(?i)kernel (?:version )?[\d.]{0,12} ?(?:is )?(?:too old|not supported|unsupported)"
+            r"(?i)kernel version not met|kernel (?:version )?[\d.]{0,12} ?(?:is )?(?:too old|not supported|unsupported)"
             r"|(?:requires|minimum|minimal)"
             r" (?:linux )?kernel (?:version )?\d|FATAL: kernel too old"
             r"|kernel does not support[^\n]{0,60}(?:bpf|cgroup|namespaces)"
@@ -360,6 +360,7 @@ ROWS: tuple[Row, ...] = (
         lazy(
             r"(?i)unapplied migrations|pending migrations?\b|relation \"[\w.]{1,80}\" does not exist"
             r"|Table '[\w.]{1,80}' doesn't exist"
+            r"|schema version[^\n]{0,60}(?:mismatch|check failed|incompatible)|version mismatch for keyspace"
             r"|no such table: \w|database (?:is |schema )?not (?:yet )?(?:initiali[sz]ed|migrated)"
             r"|Schema-validation: missing table"
         ),

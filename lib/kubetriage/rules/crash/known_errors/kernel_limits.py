@@ -247,7 +247,30 @@ def _few_bytes(words: LastWords, said: Said) -> Advice | None:
     )
 
 
+def _gpu_memory(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "the memory of its GPU is full; the container's memory limit has nothing to do with it",
+        (
+            manifest(
+                words, f"Load a smaller or quantized model, or lower the batch and context size in {where(words)}."
+            ),
+            node(
+                f"See which other processes use the GPU of {place(words)} (time slicing and MPS share its memory).",
+                on_node(words, "nvidia-smi"),
+            ),
+            manifest(words, "Or request more GPUs and split the model over them, or nodes with a larger one."),
+        ),
+        ruled_out=(RuledOut("OOMKilled", "the kernel killed nothing; the driver refused memory of the GPU"),),
+    )
+
+
 ROWS: tuple[Row, ...] = (
+    Row(
+        "gpu-memory",
+        lazy(r"CUDA out of memory|CUDA error: out of memory|hipErrorOutOfMemory"),
+        _gpu_memory,
+        beside=True,
+    ),
     Row(
         "page-size",
         lazy(

@@ -201,7 +201,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "leader-lost",
         lazy(
-            r"(?i)leader ?election lost|lost (?:the )?(?:leader|master)(?:ship)?\b"
+            r"(?i)leader ?election lost|waiting for leader election|lost (?:the )?(?:leader|master)(?:ship)?\b"
             r"|failed to renew lease|stopped leading"
             r"|leadership (?:was )?lost|no longer (?:the )?leader"
         ),

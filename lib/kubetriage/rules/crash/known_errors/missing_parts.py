@@ -305,6 +305,7 @@ ROWS: tuple[Row, ...] = (
         lazy(
             r"Error: (\S{1,300}\.node): (?:invalid ELF header|wrong ELF class|cannot open shared)|invalid ELF header"
             r"|was compiled against a different Node\.js version|NODE_MODULE_VERSION \d+"
+            r"|could not locate the Query Engine for runtime"
         ),
         _native,
         beside=True,
@@ -327,6 +328,8 @@ ROWS: tuple[Row, ...] = (
             r"|Error: Cannot find (?:module|package) ['\"]([^'\"\n]{1,200})['\"]|cannot load such file -- (\S{1,200})"
             r"|ClassNotFoundException: ([\w.$]{1,200})|NoClassDefFoundError: ([\w./$]{1,200})"
             r"|Could not find or load main class ([\w.$]{1,200})|Unable to access jarfile (\S{1,200})"
+            r"|Unknown (?:output|input|filter|parser) plugin '(\w{1,60})'"
+            r"|Could not find a production build in the '([\w./]{1,80})' directory"
             r"|Can't locate (\S{1,120}) in @INC|Could not load file or assembly '([\w.]{1,120})"
         ),
         _module,
@@ -382,7 +385,8 @@ ROWS: tuple[Row, ...] = (
         "refuses-root",
         lazy(
             r"(?i)\"root\" execution of the PostgreSQL server is not permitted|can ?not (?:be )?run \w+ as root"
-            r"|initdb: (?:error: )?cannot be run as root|(?:must|should) not be run as root|refusing to run as root"
+            r"|initdb: (?:error: )?cannot be run as root|(?:not supposed to|must not|should not|do not"
+            r"|don't|never) (?:be )?run[^\n]{0,30} as root|refusing to run as root"
             r"|Please read \"Security\" section of the manual to find out how to run mysqld as root"
         ),
         _as_root,

@@ -181,6 +181,27 @@ def _jvm_flag(words: LastWords, said: Said) -> Advice:
     )
 
 
+def _key_mismatch(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "it cannot decrypt its own data or credentials: the key is missing, malformed, or not the "
+        "one that encrypted them",
+        (
+            manifest(
+                words,
+                f"Give {where(words)} the key of the first installation (a chart may have made a new "
+                "one at the upgrade): "
+                "RAILS_MASTER_KEY, FERNET_KEY, APP_KEY, N8N_ENCRYPTION_KEY and the like, from its Secret.",
+                None,
+                kubectl("get", "secrets", namespace=words.case.pod.namespace),
+            ),
+            app(
+                "Mind its form: a Fernet key is 32 bytes in URL-safe base64, Laravel's begins with "
+                "base64:, no line end."
+            ),
+        ),
+    )
+
+
 ROWS: tuple[Row, ...] = (
     Row(
         "unknown-argument",
@@ -200,7 +221,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "jvm-option",
         lazy(
-            r"Unrecognized (?:VM )?option:? ['\"]?([\w+:=.-]{1,120})|Unsupported VM option"
+            r"Unrecognized (?:VM )?option:? ['\"]?([\w+:=.,/-]{1,120})|Unsupported VM option"
             r"|Invalid (?:maximum|initial) heap size: (\S{1,80})"
             r"|Conflicting collector combinations"
         ),
@@ -241,5 +262,13 @@ ROWS: tuple[Row, ...] = (
         lazy(r"the default discovery settings are unsuitable for production use"),
         _discovery,
         beside=True,
+    ),
+    Row(
+        "key-mismatch",
+        lazy(
+            r"(?i)Fernet (?:object|key)|InvalidToken|MessageEncryptor|MissingAppKey|No application encryption key"
+            r"|mismatching encryption keys?|(?:could not|cannot|failed to|unable to) decrypt|bad decrypt"
+        ),
+        _key_mismatch,
     ),
 )

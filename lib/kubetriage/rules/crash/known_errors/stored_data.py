@@ -15,7 +15,7 @@ from kubetriage.values.patterns import lazy
 def _held(words: LastWords) -> str:
     """Name where the data is, in a sentence."""
     found = claims(words.container)
-    return f"PersistentVolumeClaim {found[0]}" if found else "its data volume"
+    return f"PersistentVolumeClaim {found[0]}" if found else "the data volume"
 
 
 def _all_said(words: LastWords, said: Said) -> str:
@@ -293,6 +293,35 @@ def _sqlite(words: LastWords, _: Said) -> Advice:
     )
 
 
+def _left_pid(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "a pid file of an earlier run lies in its directory, so it takes itself for running",
+        (
+            manifest(
+                words,
+                f"Remove it before the start of {where(words)}: rm -f tmp/pids/server.pid && exec ... in the command.",
+            ),
+            manifest(
+                words,
+                "Or keep it off the volume: an emptyDir at its directory does not help, /tmp in the container does.",
+            ),
+        ),
+    )
+
+
+def _not_formatted(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        f"the storage on {_held(words)} is not formatted for KRaft, or the volume is not mounted at log.dirs",
+        (
+            app("Format it once with the cluster's id: kafka-storage.sh format -t CLUSTER-ID -c server.properties."),
+            manifest(
+                words,
+                f"Or mount the claim of {where(words)} where log.dirs points to; a new path looks like an empty disk.",
+            ),
+        ),
+    )
+
+
 ROWS: tuple[Row, ...] = (
     Row(
         "data-version",
@@ -351,16 +380,24 @@ ROWS: tuple[Row, ...] = (
             r"|Unable to lock \./ibdata1|Could not acquire lock on|store lock|lock file \"[^\"]{1,200}\" already exists"
             r"|another (?:instance|process|\w{1,20}) is (?:already )?(?:running|using)"
             r"|database is already (?:open|in use)"
-            r"|Unable to acquire exclusive lock)",
+            r"|Unable to acquire exclusive lock|timeout acquiring exclusive lock|cannot open lock file)",
         ),
         _locked,
+        beside=True,
         whole=False,
+    ),
+    Row("pid-left", lazy(r"server is already running\. Check |pid ?file [^\n]{0,80}already exists"), _left_pid),
+    Row(
+        "storage-not-formatted",
+        lazy(r"No readable meta\.properties|storage (?:directory )?is not formatted"),
+        _not_formatted,
     ),
     Row("sqlite-locked", lazy(r"database (?:table )?is locked|SQLITE_BUSY"), _sqlite),
     Row(
         "data-damaged",
         lazy(
-            r"(?i)bad file format reading the append only file|could not locate a valid checkpoint record"
+            r"(?i)bad file format reading the append only file|corrupted cluster config file"
+            r"|could not locate a valid checkpoint record"
             r"|invalid (?:primary )?checkpoint record|(?:repair )?corrupt(?:ed)? WAL"
             r"|wal[^\n]{0,60}(?:corrupt|crc mismatch)"
             r"|crc mismatch|unexpected end of file reading the append only|database disk image is malformed"

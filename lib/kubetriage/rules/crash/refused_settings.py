@@ -1,0 +1,93 @@
+"""An error about a program's configuration in its own words: where the settings come from, and what changed."""
+
+from __future__ import annotations
+
+import re
+
+from kubetriage.model import Fix
+from kubetriage.rules.crash.acts import manifest, restart, where
+from kubetriage.rules.crash.container_spec import env_sources
+from kubetriage.rules.crash.crash_context import changes
+from kubetriage.rules.crash.next_looks import rollback
+from kubetriage.rules.crash.program_output import LastWords
+from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import objects, text
+from kubetriage.values.patterns import lazy
+
+_CONFIGURATION = lazy(
+    r"\bconfig(?:uration|ured|ure)?\b|\bsettings?\b|\bdirective\b|\bplugin name\b|field not found"
+    r"|\b(?:unknown|invalid|unsupported|unrecognized|unexpected|bad"
+    r"|wrong|missing) (?:\w+ ){0,2}(?:type|field|plugin|option|key|parameter|property|value|section"
+    r"|argument|format)s?\b"
+    r"|field \S{1,80} not found|wrong number of arguments|ImproperlyConfigured|ValidationError|is not a number"
+    r"|must be (?:one of|set|a|an|between|greater|less|at least)\b|\.(?:ya?ml|toml|conf|cfg|ini|properties)\b",
+    re.IGNORECASE,
+)
+
+
+def about_settings(summary: str) -> bool:
+    """Tell whether an error is about the program's configuration."""
+    return _CONFIGURATION.search(summary) is not None
+
+
+def settings_fixes(words: LastWords) -> tuple[Fix, ...]:
+    """Return where to correct a refused setting: its objects, the newest change, the image."""
+    case, container = words.case, words.container
+    volumes = {text(v, "name"): v for v in objects(case.pod.raw, "spec", "volumes")}
+    held: list[tuple[str, str, str]] = []
+    for mount in objects(container.spec, "volumeMounts"):
+        volume = volumes.get(text(mount, "name"), {})
+        for kind, name in (
+            ("configmap", text(volume, "configMap", "name")),
+            ("secret", text(volume, "secret", "secretName")),
+        ):
+            if name:
+                held.append((kind, name, text(mount, "mountPath")))
+    for source in env_sources(container):
+        kind, _, name = source.partition(" ")
+        held.append((kind.lower(), name, "envFrom"))
+    changed = next(iter(changes(case)), None)
+    fixes: list[Fix] = []
+    if held:
+        shown = ", ".join(f"{'ConfigMap' if k == 'configmap' else 'Secret'} {n} ({at})" for k, n, at in held[:3])
+        first = next((h for h in held if h[0] == "configmap"), held[0])
+        fixes.append(
+            manifest(
+                words,
+                f"Correct the setting that the line names in {shown}, then restart: files and "
+                "variables are read at the start.",
+                None,
+                kubectl("edit", first[0], first[1], namespace=case.pod.namespace)
+                if first[0] == "configmap"
+                else kubectl("describe", first[0], first[1], namespace=case.pod.namespace),
+                *restart(words),
+            )
+        )
+    else:
+        fixes.append(
+            manifest(
+                words,
+                f"Correct the setting that the line names in the args and env of {where(words)}; no "
+                "ConfigMap is mounted.",
+                None,
+                kubectl(
+                    "set", "env", f"pod/{case.pod.name}", "-c", container.name, "--list", namespace=case.pod.namespace
+                ),
+            )
+        )
+    if changed is not None and rollback(words):
+        brief = changed.value if len(changed.value) <= 120 else changed.value[:117] + "..."
+        fixes.append(
+            manifest(
+                words, f"The newest revision changed {brief}: go back until the setting fits.", None, *rollback(words)
+            )
+        )
+    else:
+        fixes.append(
+            manifest(
+                words,
+                f"If only the image changed ({container.image}), its release notes name settings that "
+                "were renamed or removed.",
+            )
+        )
+    return tuple(fixes)
