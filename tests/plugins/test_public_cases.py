@@ -20,22 +20,6 @@ KNOWN_OPEN: dict[str, str] = {
     "crash/seccomp-old-libseccomp": "the advice of why-crash is under way",
     "crash/svclink-krakend-gke": "the advice of why-crash is under way",
     "live/v37-cm-subpath-key-missing": "the advice of why-crash and plane-trace is under way",
-    "memory/es-5-heap-half-of-limit": "the advice of oom-budget is under way",
-    "memory/gke-npd-oomkilling-many-victims": "the advice of oom-budget is under way",
-    "memory/gunicorn-worker-sigkill-no-restart": "the advice of oom-budget is under way",
-    "memory/haproxy-open-files-infinity": "the advice of oom-budget is under way",
-    "memory/helm-operator-90mi": "the advice of oom-budget is under way",
-    "memory/keycloak-kernel-without-memcg-v1": "the advice of oom-budget is under way",
-    "memory/limit-larger-than-the-node-has": "the advice of oom-budget is under way",
-    "memory/limit-larger-than-the-node-has-why": "the advice of oom-budget is under way",
-    "memory/mongod-cache-of-the-host": "the advice of oom-budget is under way",
-    "memory/mongod-cache-of-the-host-why": "the advice of oom-budget is under way",
-    "memory/nginx-186-workers": "the advice of oom-budget is under way",
-    "memory/node-heap-exit-134": "the advice of oom-budget is under way",
-    "memory/node-heap-exit-134-why": "the advice of oom-budget is under way",
-    "memory/node-heap-of-the-host-4gi": "the advice of oom-budget is under way",
-    "memory/postgres-hugepages-bus-error": "the advice of oom-budget is under way",
-    "memory/puma-one-worker-per-cpu-talos": "the advice of oom-budget is under way",
 }
 """Cases whose answer is not right yet, each with what it lacks; take a case out as soon as it is right."""
 
