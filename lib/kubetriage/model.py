@@ -154,6 +154,8 @@ class Table:
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    optional: tuple[str, ...] = ()
+    """Columns that give way, in this order, where the terminal is too narrow for all."""
 
 
 @dataclass(frozen=True)

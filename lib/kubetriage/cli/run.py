@@ -7,7 +7,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 CLUSTERS_AT_ONCE = 8
 _PATHS = {"--from": "dump", "--record": "record"}
+LOOKS_KEPT = 20
+"""Former looks of --watch whose numbers are kept: ten minutes at the usual pace."""
 _NOT_WITH_WATCH = {"--from": "dump", "--record": "record", "--contexts": "contexts"}
 """Flags by the names of their values."""
 
@@ -269,16 +271,21 @@ class Run:
         def tell(line: str) -> None:
             click.echo(sanitized(line), err=True)
 
+        earlier: list[tuple[datetime, Mapping[Any, int]]] = []
+
         def look() -> Look:
-            outcome = self._ask(request, context)
+            outcome = self._ask(replace(request, earlier=tuple(earlier)), context)
             assert outcome.snapshot is not None
+            if outcome.answer.measured:
+                earlier.append((outcome.snapshot.now, outcome.answer.measured))
+                del earlier[:-LOOKS_KEPT]
             if outcome.snapshot.interrupted:
                 raise KeyboardInterrupt
             seen[:] = [outcome]
             diagnoses = tuple(sanitized(d) for d in outcome.answer.diagnoses)
             text = self._text(outcome, diagnoses)
             if not diagnoses and not outcome.errors:
-                text = _nothing(self.plugin, outcome.request, outcome.answer)
+                text = self._tables(outcome) + _nothing(self.plugin, outcome.request, outcome.answer)
             moment = format_time(outcome.snapshot.now)
             return Look(diagnoses, tuple(sanitized(e) for e in outcome.errors), moment, text)
 
@@ -352,6 +359,8 @@ class Run:
             interrupted = outcome.snapshot is not None and outcome.snapshot.interrupted
             words = _nothing(self.plugin, request, answer, interrupted)
             where = f"context {outcome.context}: " if several else ""
+            if not interrupted and (tables := self._tables(outcome)):
+                click.echo(tables, color=True, nl=False)
             # In a pipe stdout is for rows and names only.
             bare = self.values["output"] == "name" or self.values["no_headers"]
             click.echo(where + words, err=bare or not answer.checked)
@@ -400,12 +409,24 @@ class Run:
         from kubetriage.render.text import render_text
 
         wide, headers = self.values["output"] == "wide", not self.values["no_headers"]
+        tables = self._tables(outcome)
         if self._is_overview(outcome.request, diagnoses):
             everywhere = outcome.request.all_namespaces
-            return render_scan(diagnoses, self._terminal(), headers=headers, namespaces=everywhere)
+            return tables + render_scan(diagnoses, self._terminal(), headers=headers, namespaces=everywhere)
         now = outcome.snapshot.now if outcome.snapshot is not None else None
         explain = self.values["explain"]
-        return render_text(diagnoses, self._terminal(), now=now, wide=wide, headers=headers, explain=explain)
+        return tables + render_text(diagnoses, self._terminal(), now=now, wide=wide, headers=headers, explain=explain)
+
+    def _tables(self, outcome: Outcome) -> str:
+        """Draw the tables about all objects of a scan, with an empty line behind each."""
+        from kubetriage.render.overview import render_table
+        from kubetriage.render.sanitize import sanitized
+
+        terminal, headers = self._terminal(), not self.values["no_headers"]
+        if terminal.width is None and self.values["output"] != "wide":
+            return ""  # in a pipe stdout is for the rows of what was found
+        drawn = (render_table(sanitized(t), terminal, headers=headers) for t in outcome.answer.overview)
+        return "".join(f"{table}\n\n" for table in drawn)
 
     def _is_overview(self, request: Request, diagnoses: Sequence[Diagnosis]) -> bool:
         """Tell whether the answer is a list of many objects, one line each."""

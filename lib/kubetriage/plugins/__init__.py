@@ -9,10 +9,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import ModuleType
 from typing import Any, Literal
 
-from kubetriage.model import Diagnosis, NotSeen
+from kubetriage.model import Diagnosis, NotSeen, Table
 from kubetriage.needs import Get, List, Log, Need
 from kubetriage.snapshot import Snapshot
 
@@ -76,6 +77,8 @@ class Request:
     """A scan tells one fault once, with how many objects it concerns."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Values of the plugin's own options by name without dashes, ``-`` as ``_``."""
+    earlier: tuple[tuple[datetime, Mapping[Any, int]], ...] = ()
+    """With ``--watch``: what former looks measured, the oldest first, each with its moment."""
 
     @property
     def is_scan(self) -> bool:
@@ -94,6 +97,10 @@ class Answer:
     """In a scan: how many objects were looked at, the healthy ones included."""
     not_seen: tuple[NotSeen, ...] = ()
     """In a scan: what was not seen of the namespace or cluster as a whole, once for all objects."""
+    overview: tuple[Table, ...] = ()
+    """In a scan: tables about all objects together, shown above the findings."""
+    measured: Mapping[Any, int] = field(default_factory=dict)
+    """What this look measured, for ``Request.earlier`` of the next one."""
 
 
 @dataclass(frozen=True)

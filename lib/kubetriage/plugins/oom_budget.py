@@ -14,7 +14,7 @@ from kubetriage.plugins.selection import CONTROLLERS, controlled_pods, selected_
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.rules import memory
 from kubetriage.rules.crash import evaluation
-from kubetriage.rules.memory import memory_usage, pod_answer
+from kubetriage.rules.memory import dashboard, memory_usage, pod_answer
 from kubetriage.rules.memory.budget import mebibytes
 from kubetriage.rules.memory.case import Case, container_needs
 from kubetriage.rules.memory.native_memory_tracking import parse_nmt
@@ -26,12 +26,18 @@ from kubetriage.rules.memory.pod_templates import manifest_pods, template_pod
 from kubetriage.rules.memory.proc_status import parse_status
 from kubetriage.rules.memory.runtime_detection import RUNTIMES
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import Obj, mapping, text
+from kubetriage.values.fields import Obj, mapping, objects, text
 from kubetriage.values.resources import BY_PLURAL
 from kubetriage.values.times import human_duration
 
 _DETAILED_AT_MOST = 20
 """Pods of a scan whose logs and owners are read; the others are judged by the list."""
+_SUMMARIES_AT_MOST = 50
+"""Kubelets that are asked for usage where metrics.k8s.io does not answer."""
+_ROWS_AT_MOST = 15
+"""Rows of the table of a scan; --all shows all."""
+_SLIM = "kubetriage.slim"
+"""Key of a pod of a scan of which only what the table shows was kept."""
 _KILLED_AT_MOST = 3
 """Killed pods of one workload that get an answer of their own."""
 _NODE_VIEW_AT_MOST = 3
@@ -46,6 +52,11 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     if request.is_scan:
         yield _scan(snapshot, request)
         yield memory_usage.list_metrics(request.namespace)
+        if not request.namespace:
+            yield List("nodes", shape=_node_memory)
+        if snapshot.failure(memory_usage.list_metrics(request.namespace)) is not None:
+            nodes = sorted({p.node for p in selected_pods(snapshot, request) if p.node and not p.finished})
+            yield from (memory_usage.summary(node) for node in nodes[:_SUMMARIES_AT_MOST])
         pods = [p for p in selected_pods(snapshot, request) if kill_time(p) is not None]
         for pod in sorted(pods, key=kill_key)[:_DETAILED_AT_MOST]:
             for container in _containers(pod, request):
@@ -97,9 +108,37 @@ def _scan(snapshot: Snapshot, request: Request) -> List:
     now = snapshot.now
 
     def keep(raw: Obj) -> Obj | None:
-        return raw if request.show_all or _worth_showing(Pod(raw), request, now) else None
+        return raw if request.show_all or _worth_showing(Pod(raw), request, now) else _slim(raw)
 
     return List("pods", request.namespace, request.selector, request.field_selector, shape=keep)
+
+
+def _slim(raw: Obj) -> Obj | None:
+    """Keep of a pod what the table of a scan shows; nothing of one that has ended."""
+    if text(raw, "status", "phase") in ("Succeeded", "Failed"):
+        return None
+    spec, status = mapping(raw, "spec"), mapping(raw, "status")
+    parts = ("name", "image", "resources", "restartPolicy")
+    states = ("name", "state", "lastState", "resources", "ready", "restartCount")
+    meta = ("name", "namespace", "uid", "labels", "ownerReferences")
+    slim: dict[str, object] = {k: spec[k] for k in ("nodeName", "resources", "overhead") if k in spec}
+    for kind in ("containers", "initContainers"):
+        if kind in spec:
+            slim[kind] = [{k: c[k] for k in parts if k in c} for c in objects(spec, kind)]
+    shown: dict[str, object] = {k: status[k] for k in ("phase", "resources", "qosClass") if k in status}
+    shown["containerStatuses"] = [{k: c[k] for k in states if k in c} for c in objects(status, "containerStatuses")]
+    return {
+        "metadata": {k: v for k, v in mapping(raw, "metadata").items() if k in meta},
+        "spec": slim,
+        "status": shown,
+        _SLIM: True,
+    }
+
+
+def _node_memory(raw: Obj) -> Obj:
+    """Keep of a node what its sums need."""
+    status = {k: mapping(raw, "status", k) for k in ("capacity", "allocatable")}
+    return {"metadata": {k: v for k, v in mapping(raw, "metadata").items() if k in ("name", "uid")}, "status": status}
 
 
 def _worth_showing(pod: Pod, request: Request, now: datetime) -> bool:
@@ -238,7 +277,9 @@ def _diagnose_scan(snapshot: Snapshot, request: Request, wishes: Wishes) -> Answ
     listing = snapshot.list("pods", request.namespace, request.selector, request.field_selector)
     if not listing.complete and not listing.items:
         return Answer((), (list_error("pods", listing.why),))
-    pods = list(selected_pods(snapshot, request))
+    everyone = list(selected_pods(snapshot, request))
+    overview, measured, gaps_of_all = _overview(snapshot, request, everyone)
+    pods = [p for p in everyone if _SLIM not in p.raw]
     ranked: list[tuple[tuple[int, float], Diagnosis]] = []
     for group in [[p] for p in pods] if request.show_all else _groups(pods):
         pod = group[0]
@@ -246,8 +287,31 @@ def _diagnose_scan(snapshot: Snapshot, request: Request, wishes: Wishes) -> Answ
         if request.show_all or not diagnosis.healthy:
             ranked.append((_rank(pod, diagnosis), diagnosis))
     ranked.sort(key=lambda entry: entry[0])
-    checked = len(pods) + snapshot.dropped(_scan(snapshot, request))
-    return Answer(tuple(d for _, d in ranked), checked=checked)
+    checked = len(everyone) + snapshot.dropped(_scan(snapshot, request))
+    found = tuple(d for _, d in ranked)
+    return Answer(found, checked=checked, not_seen=gaps_of_all, overview=overview, measured=measured)
+
+
+def _overview(
+    snapshot: Snapshot, request: Request, pods: list[Pod]
+) -> tuple[tuple[Table, ...], dashboard.Samples, tuple[NotSeen, ...]]:
+    """Make the tables of a scan: containers, the worst first, and nodes."""
+    chosen = [p for p in pods if not p.finished]
+    limited, folded = dashboard.rows(snapshot, chosen, request.earlier)
+    if not limited and not folded:
+        return (), {}, ()
+    source, gap = dashboard.usage_source(snapshot, [*limited, *folded])
+    at_most = len(limited) + len(folded) if request.show_all else _ROWS_AT_MOST
+    shown = dashboard.with_budgets(snapshot, limited[:at_most])
+    tables = [
+        dashboard.container_table(
+            [*shown, *limited[at_most:]], folded, source, namespaces=request.all_namespaces, at_most=at_most
+        )
+    ]
+    nodes = dashboard.nodes_table(snapshot) if not request.namespace and not request.selector else None
+    if nodes is not None:
+        tables.append(nodes)
+    return tuple(tables), dashboard.samples(snapshot, chosen), (gap,) if gap is not None else ()
 
 
 def _groups(pods: Iterable[Pod]) -> list[list[Pod]]:
@@ -345,6 +409,7 @@ PLUGIN = Plugin(
     plan=plan,
     diagnose=diagnose,
     rules=memory.RULES,
+    watches=("pods",),
     options=(
         Option(
             "--runtime",

@@ -8,6 +8,7 @@ three different numbers; nothing here converts one into another.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -135,33 +136,47 @@ def _from_metrics_api(snapshot: Snapshot, container: Container) -> Sample | None
     pod = container.pod
     found = _json(snapshot, pod_metrics(pod))
     if found is None:
-        for listed in (list_metrics(pod.namespace), list_metrics("")):
-            found = next(
-                (
-                    item
-                    for item in objects(_json(snapshot, listed), "items")
-                    if text(item, "metadata", "name") == pod.name
-                    and text(item, "metadata", "namespace") == pod.namespace
-                ),
-                found,
-            )
-    for row in objects(found, "containers"):
+        return snapshot.derived(_listed_samples).get((pod.namespace, pod.name, container.name))
+    return dict(_samples_of(found)).get(container.name)
+
+
+def _samples_of(item: Any) -> Iterator[tuple[str, Sample]]:
+    """Yield the containers of one PodMetrics with what they use."""
+    moment = parse_time(mapping(item).get("timestamp"))
+    for row in objects(item, "containers"):
         size = parse_bytes(mapping(row, "usage").get("memory"))
         # metrics-server gives 0 for a container that it has not seen two samples of.
-        if text(row, "name") == container.name and size:
-            return Sample(size, "working set", "metrics.k8s.io", parse_time(mapping(found).get("timestamp")))
-    return None
+        if size:
+            yield text(row, "name"), Sample(size, "working set", "metrics.k8s.io", moment)
+
+
+def _listed_samples(snapshot: Snapshot) -> dict[tuple[str, str, str], Sample]:
+    """Index what lists of metrics.k8s.io hold by namespace, pod and container."""
+    found: dict[tuple[str, str, str], Sample] = {}
+    for need, _ in snapshot.bodies:
+        if isinstance(need, Raw) and need.path.startswith("/apis/metrics.k8s.io/") and need.path.endswith("/pods"):
+            for item in objects(_json(snapshot, need), "items"):
+                place = text(item, "metadata", "namespace"), text(item, "metadata", "name")
+                found.update({(*place, name): sample for name, sample in _samples_of(item)})
+    return found
 
 
 def _summary_entry(snapshot: Snapshot, pod: Pod) -> Obj:
-    found = _json(snapshot, summary(pod.node)) if pod.node else None
-    for entry in objects(found, "pods"):
-        ref = mapping(entry, "podRef")
-        same_name = ref.get("name") == pod.name and ref.get("namespace") == pod.namespace
-        # A StatefulSet reuses names; the summary may still hold the pod before this one.
-        if same_name and (not pod.uid or ref.get("uid") in ("", None, pod.uid)):
-            return entry
-    return {}
+    known = snapshot.derived(_summaries).get((pod.node, pod.namespace, pod.name), ())
+    # A StatefulSet reuses names; the summary may still hold the pod before this one.
+    return next((e for uid, e in known if not pod.uid or uid in ("", None, pod.uid)), {})
+
+
+def _summaries(snapshot: Snapshot) -> dict[tuple[str, str, str], list[tuple[object, Obj]]]:
+    """Index the pods of all kubelets' summaries by node, namespace and name, each with its uid."""
+    found: dict[tuple[str, str, str], list[tuple[object, Obj]]] = {}
+    for need, _ in snapshot.bodies:
+        match = re.fullmatch(r"/api/v1/nodes/([^/]+)/proxy/stats/summary", need.path) if isinstance(need, Raw) else None
+        for entry in objects(_json(snapshot, Raw(need.path)), "pods") if match is not None else ():
+            ref = mapping(entry, "podRef")
+            key = match[1] if match is not None else "", text(ref, "namespace"), text(ref, "name")
+            found.setdefault(key, []).append((ref.get("uid"), entry))
+    return found
 
 
 def summary_usage(snapshot: Snapshot, node: str) -> dict[str, int]:

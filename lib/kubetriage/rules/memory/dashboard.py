@@ -1,0 +1,271 @@
+"""The memory of many containers on one screen: pods, usage and nodes of a snapshot in, tables out, the worst first.
+
+One row per container that has a limit; containers without one are folded per workload. A row that a former look has
+measured too tells its trend, and when it meets its limit at that pace. A container that was killed at its limit tells
+it by the life that it had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from kubetriage.model import NotSeen, Table
+from kubetriage.readers.pods import Container, Pod
+from kubetriage.rules.memory import memory_usage, node_memory
+from kubetriage.rules.memory.budget import exact
+from kubetriage.rules.memory.case import Case
+from kubetriage.rules.memory.ergonomics import GIB, MIB
+from kubetriage.rules.memory.node_load import limit_sum, unbounded
+from kubetriage.rules.memory.terminations import was_oom_kill
+from kubetriage.snapshot import Snapshot
+from kubetriage.values.fields import name_of, text
+from kubetriage.values.quantity import format_bytes
+from kubetriage.values.times import human_duration
+
+Key = tuple[str, str, str]
+"""Namespace, pod, container."""
+Samples = Mapping[Key, int]
+"""Bytes in use of each container at one moment."""
+NEAR_LIMIT = 0.9
+"""A working set above this share of the limit is near it."""
+_NOISE = 0.01
+"""A change below this share of the limit is no trend."""
+_LONGEST = timedelta(days=7)
+"""Beyond this a pace says nothing."""
+_NODES_AT_MOST = 10
+
+
+@dataclass(frozen=True)
+class Row:
+    """One container, or the containers of a workload that have no limit."""
+
+    key: Key
+    pod: Pod
+    container: Container
+    used: int | None
+    peak: int | None
+    limit: int | None
+    request: int | None
+    trend: float | None = None
+    """Bytes per minute; None when there is no former look."""
+    full_in: timedelta | None = None
+    """When it meets its limit at that pace."""
+    expected: int | None = None
+    ceiling: int | None = None
+    count: int = 1
+    """Containers that the row stands for."""
+    killed: bool = False
+
+    @property
+    def share(self) -> float | None:
+        """Used of the limit."""
+        return self.used / self.limit if self.used is not None and self.limit else None
+
+
+def samples(snapshot: Snapshot, pods: Iterable[Pod]) -> dict[Key, int]:
+    """Return what each container uses now, to be kept for the next look."""
+    found: dict[Key, int] = {}
+    for pod in pods:
+        for c in _shown(pod):
+            used = memory_usage.read_usage(snapshot, c).working_set
+            if used is not None:
+                found[_key(c)] = used.size
+    return found
+
+
+def rows(
+    snapshot: Snapshot, pods: Sequence[Pod], earlier: Sequence[tuple[datetime, Samples]] = ()
+) -> tuple[list[Row], list[Row]]:
+    """Return the containers with a limit, the worst first, and those without one folded per workload."""
+    limited: list[Row] = []
+    folded: dict[tuple[str, str, str], Row] = {}
+    for pod in pods:
+        if pod.finished:
+            continue
+        for container in _shown(pod):
+            row = _row(snapshot, pod, container, earlier)
+            if row.limit is not None:
+                limited.append(row)
+                continue
+            owner = text(pod.controller, "uid") or pod.name
+            known = folded.get((pod.namespace, owner, container.name))
+            folded[pod.namespace, owner, container.name] = row if known is None else _joined(known, row)
+    limited.sort(key=_badness)
+    return limited, sorted(folded.values(), key=lambda r: -(r.used or 0))
+
+
+def _shown(pod: Pod) -> list[Container]:
+    return [c for c in pod.containers if c.kind in ("app", "sidecar") and c.name]
+
+
+def _key(container: Container) -> Key:
+    return container.pod.namespace, container.pod.name, container.name
+
+
+def _row(snapshot: Snapshot, pod: Pod, container: Container, earlier: Sequence[tuple[datetime, Samples]]) -> Row:
+    usage = memory_usage.read_usage(snapshot, container)
+    used = usage.working_set.size if usage.working_set is not None else None
+    limit = node_memory.limit_of(container).size
+    key = _key(container)
+    trend = _trend(key, used, snapshot.now, earlier)
+    end = container.last_termination or container.current_termination
+    killed = end is not None and was_oom_kill(end)
+    full_in = _full_in(used, limit, trend)
+    if full_in is None and killed and end is not None and end.lifetime is not None and container.running_since:
+        # It met its limit after that life; at the same pace it meets it again then.
+        left = end.lifetime - (snapshot.now - container.running_since)
+        full_in = left if left > timedelta() and end.exit_code == 137 else None
+    peak = usage.peak.size if usage.peak is not None else None
+    request = node_memory.request_of(container).size
+    return Row(key, pod, container, used, peak, limit, request, trend, full_in, killed=killed)
+
+
+def _trend(key: Key, used: int | None, now: datetime, earlier: Sequence[tuple[datetime, Samples]]) -> float | None:
+    first = next(((t, s[key]) for t, s in earlier if key in s), None)
+    if used is None or first is None:
+        return None
+    minutes = (now - first[0]).total_seconds() / 60
+    return (used - first[1]) / minutes if minutes > 0 else None
+
+
+def _full_in(used: int | None, limit: int | None, trend: float | None) -> timedelta | None:
+    if used is None or limit is None or trend is None or trend * 60 < limit * _NOISE:
+        return None
+    left = timedelta(minutes=max(limit - used, 0) / trend)
+    return left if left <= _LONGEST else None
+
+
+def _joined(one: Row, other: Row) -> Row:
+    used = None if one.used is None and other.used is None else (one.used or 0) + (other.used or 0)
+    return replace(one, used=used, count=one.count + 1)
+
+
+def _badness(row: Row) -> tuple[int, float, str]:
+    if row.share is None:
+        return (1 if row.killed else 2, -(row.limit or 0), row.key[1])
+    return (0, -row.share, row.key[1])
+
+
+def with_budgets(snapshot: Snapshot, shown: Iterable[Row]) -> list[Row]:
+    """Add what flags and defaults allow; replicas share a template, so each is computed once."""
+    known: dict[tuple[str, str], tuple[int | None, int | None]] = {}
+    made: list[Row] = []
+    for row in shown:
+        owner = text(row.pod.controller, "uid") or row.pod.name, row.container.name
+        if owner not in known:
+            budget = Case(row.container, snapshot).budget
+            known[owner] = budget.expected, budget.ceiling if budget.solvable else None
+        made.append(replace(row, expected=known[owner][0], ceiling=known[owner][1]))
+    return made
+
+
+OPTIONAL = ("REQUEST", "PEAK", "EXPECTED", "WORST", "TREND")
+"""Columns that give way on a narrow terminal, in this order."""
+
+
+def container_table(
+    limited: Sequence[Row], folded: Sequence[Row], source: str, *, namespaces: bool, at_most: int
+) -> Table:
+    """Return the table of the containers; ``source`` says where the numbers in use come from."""
+    shown = [_cells(row, namespaces) for row in limited[:at_most]]
+    shown += [_cells(row, namespaces) for row in folded[: max(at_most - len(shown), 3)]]
+    left = len(limited) + len(folded) - len(shown)
+    title = f"Memory of {_counted(len(limited), folded)}, the worst first; in use: {source}"
+    if left > 0:
+        title += f" ({left} more rows with --all)"
+    name = "NAMESPACE/POD/CONTAINER" if namespaces else "POD/CONTAINER"
+    columns = (name, "USED", "PEAK", "LIMIT", "%", "REQUEST", "TREND", "FULL IN", "EXPECTED", "WORST")
+    return Table(title, columns, tuple(shown), OPTIONAL)
+
+
+def _counted(limited: int, folded: Sequence[Row]) -> str:
+    free = sum(r.count for r in folded)
+    words = f"{limited} container" + ("" if limited == 1 else "s")
+    return words + (f" and {free} without a limit" if free else "")
+
+
+def _cells(row: Row, namespaces: bool) -> tuple[str, ...]:
+    namespace, pod, container = row.key
+    name = pod if container == pod else f"{pod}/{container}"
+    if row.count > 1:
+        owner = row.pod.controller
+        name = f"{row.count} of {text(owner, 'kind').lower()}/{text(owner, 'name')}/{container}"
+    if namespaces:
+        name = f"{namespace}/{name}"
+    share = f"{row.share:.0%}".rstrip("%") if row.share is not None else "-"
+    return (
+        name,
+        _size(row.used),
+        _size(row.peak),
+        exact(row.limit) if row.limit is not None else "none",
+        share,
+        _size(row.request),
+        _rate(row.trend, row.limit),
+        human_duration(row.full_in) if row.full_in is not None else "-",
+        _size(row.expected),
+        _size(row.ceiling),
+    )
+
+
+def _size(size: int | None) -> str:
+    """Write a size in at most six columns."""
+    if size is None:
+        return "-"
+    return format_bytes(size) if size >= GIB else f"{-(-size // MIB)}Mi"
+
+
+def _rate(trend: float | None, limit: int | None) -> str:
+    if trend is None:
+        return "-"
+    if limit is not None and abs(trend) * 60 < limit * _NOISE:
+        return "steady"
+    return f"{'+' if trend > 0 else '-'}{max(round(abs(trend) / MIB), 1)}Mi/m"
+
+
+def nodes_table(snapshot: Snapshot) -> Table | None:
+    """Return per node what its pods may take against what it has; None where no nodes or not all pods were read."""
+    listing = snapshot.list("nodes")
+    if not listing.items or not snapshot.list("pods").complete:
+        return None
+    by_node: dict[str, list[Pod]] = {}
+    for raw in snapshot.list("pods").items:
+        pod = Pod(raw)
+        if pod.node and not pod.finished:
+            by_node.setdefault(pod.node, []).append(pod)
+    found = []
+    for node in listing.items:
+        name, has = name_of(node), node_memory.node_memory(node, "allocatable")
+        pods = by_node.get(name, [])
+        if has and pods:
+            requests = sum(node_memory.effective_request(p).size for p in pods)
+            limits = sum(limit_sum(p) for p in pods)
+            unreachable = [p for p in pods if limit_sum(p) > has - requests + node_memory.effective_request(p).size]
+            found.append((limits / has, name, has, requests, limits, len(unreachable), sum(map(unbounded, pods))))
+    found.sort(reverse=True)
+    cells = tuple(
+        (
+            name,
+            format_bytes(has),
+            f"{requests / has:.0%}",
+            f"{limits / has:.0%}",
+            str(unreachable) if unreachable else "-",
+            str(free) if free else "-",
+        )
+        for _, name, has, requests, limits, unreachable, free in found[:_NODES_AT_MOST]
+    )
+    more = f" ({len(found) - _NODES_AT_MOST} more nodes)" if len(found) > _NODES_AT_MOST else ""
+    title = f"Nodes: what their pods request and may take of the allocatable memory{more}"
+    columns = ("NODE", "HAS", "REQUESTS", "LIMITS", "UNREACHABLE LIMITS", "PODS WITHOUT LIMIT")
+    return Table(title, columns, cells) if cells else None
+
+
+def usage_source(snapshot: Snapshot, limited: Iterable[Row]) -> tuple[str, NotSeen | None]:
+    """Name the API that the numbers in use come from; where none answered, say so once."""
+    sources = {
+        s.source for r in limited if (s := memory_usage.read_usage(snapshot, r.container).working_set) is not None
+    }
+    if sources:
+        return " and ".join(sorted(sources)), None
+    return "not seen", NotSeen("memory in use (metrics.k8s.io and the kubelets)", "no source answered")
