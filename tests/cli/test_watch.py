@@ -240,7 +240,7 @@ def test_what_makes_no_sense_together_is_one_line(tmp_path: Path, words: list[st
         assert run.err.get(timeout=PATIENCE) == f"error: --watch cannot be used with {flag}"
 
 
-@pytest.mark.parametrize("plugin", ["oom_budget", "node_triage", "plane_trace"])
+@pytest.mark.parametrize("plugin", ["node_triage", "plane_trace"])
 def test_other_plugins_have_no_watch(tmp_path: Path, plugin: str) -> None:
     with Watching(tmp_path, "--watch", plugin=plugin) as run:
         assert run.run.wait(PATIENCE) == 1

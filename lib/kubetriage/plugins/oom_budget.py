@@ -17,6 +17,7 @@ from kubetriage.rules.crash import evaluation
 from kubetriage.rules.memory import dashboard, memory_usage, pod_answer
 from kubetriage.rules.memory.budget import mebibytes
 from kubetriage.rules.memory.case import Case, container_needs
+from kubetriage.rules.memory.fitted_answer import fitted_answer, parse_fit
 from kubetriage.rules.memory.native_memory_tracking import parse_nmt
 from kubetriage.rules.memory.node_load import node_pods
 from kubetriage.rules.memory.oom_kills import evicted_for_memory, handed_over, kill_key, kill_time, oom_killed_at
@@ -38,6 +39,7 @@ _ROWS_AT_MOST = 15
 """Rows of the table of a scan; --all shows all."""
 _SLIM = "kubetriage.slim"
 """Key of a pod of a scan of which only what the table shows was kept."""
+_FIT_LIMIT = "error: --fit: limit=SIZE is needed, as nothing here has one"
 _KILLED_AT_MOST = 3
 """Killed pods of one workload that get an answer of their own."""
 _NODE_VIEW_AT_MOST = 3
@@ -46,7 +48,7 @@ _NODE_VIEW_AT_MOST = 3
 
 def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     """Say what to read: the pods, then usage, logs, ConfigMaps, owners and node of those that matter."""
-    if request.options.get("plan"):
+    if request.options.get("plan") or (request.options.get("fit") and request.is_scan):
         return
     yield from target_needs(snapshot, request)
     if request.is_scan:
@@ -172,6 +174,8 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     except ValueError as error:
         return Answer(errors=(f"error: {error}",))
     manifests = request.options.get("plan")
+    if request.options.get("fit") and not manifests:
+        return _diagnose_fit(snapshot, request, wishes)
     if manifests and request.targets:
         return Answer(errors=("error: --plan is about a manifest; leave out TYPE and NAME",))
     if manifests:
@@ -201,6 +205,33 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
             if len(everyone) > len(shown) and pod is shown[0]:
                 diagnosis = replace(diagnosis, tail=(*diagnosis.tail, _replicas(snapshot, target, everyone)))
             diagnoses.append(diagnosis)
+    return Answer(tuple(diagnoses), tuple(errors))
+
+
+def _diagnose_fit(snapshot: Snapshot, request: Request, wishes: Wishes) -> Answer:
+    """Plan the memory of the named containers, or of any process where none is named."""
+    try:
+        asked = parse_fit(request.options["fit"])
+    except ValueError as error:
+        return Answer(errors=(f"error: {error}",))
+    if request.is_scan:
+        return Answer((fitted_answer(asked, wishes, None),)) if asked.limit else Answer(errors=(_FIT_LIMIT,))
+    diagnoses, errors = [], []
+    for target in request.targets:
+        pods = _chosen(snapshot, request, target)
+        if not pods:
+            errors.append(target_error(snapshot, target, request.namespace))
+        for pod in pods[:1]:
+            name = request.container or default_container(pod)
+            container = pod.container(name)
+            if container is None:
+                errors.append(f"error: container {name} is not valid for pod {pod.name}")
+                continue
+            case = Case(container, snapshot, wishes)
+            if asked.limit is None and case.limit.size is None:
+                errors.append(_FIT_LIMIT)
+                continue
+            diagnoses.append(fitted_answer(asked, wishes, case))
     return Answer(tuple(diagnoses), tuple(errors))
 
 
@@ -402,6 +433,8 @@ PLUGIN = Plugin(
         ("Rank the whole cluster: kills, budgets that cannot close, no limits", "kubectl oom-budget -A"),
         ("Ask what would be", "kubectl oom-budget api-7d9c5b8f6-x2x4q --what-if limit=6Gi,threads=400,xmx=4g"),
         ("Check a manifest before anything runs", "kubectl oom-budget -f deployment.yaml --jdk 21 --threads 200"),
+        ("Plan heap, metaspace, direct memory, stacks for a limit", "kubectl oom-budget --fit limit=4Gi,threads=200"),
+        ("Watch what is used of every limit, the worst first", "kubectl oom-budget -A --watch"),
         ("Reconcile with native memory tracking", "kubectl oom-budget api-7d9c5b8f6-x2x4q --nmt nmt.txt"),
     ),
     default_resource="pods",
@@ -429,6 +462,12 @@ PLUGIN = Plugin(
             "text",
             metavar="KEY=VALUE,...",
             multiple=True,
+        ),
+        Option(
+            "--fit",
+            "Plan all settings of a process for a limit, with a reason for each: limit=4Gi,threads=200.",
+            "text",
+            metavar="KEY=VALUE,...",
         ),
         Option(
             "--plan",

@@ -1,0 +1,121 @@
+"""The answer to ``--fit``: a limit and threads in, the whole set of settings with a reason for each number out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from kubetriage.model import Actor, Diagnosis, Fix, Lines, Ref, Section, Table
+from kubetriage.rules.memory.budget import exact, mebibytes
+from kubetriage.rules.memory.budget_builder import Extended
+from kubetriage.rules.memory.budget_fixes import flags_patch, option_variable
+from kubetriage.rules.memory.case import Case
+from kubetriage.rules.memory.ergonomics import ASSUMED_JDK, MIB
+from kubetriage.rules.memory.image_defaults import image_defaults
+from kubetriage.rules.memory.jvm_areas import ASSUMED_CLASSES, JvmModel
+from kubetriage.rules.memory.limit_planner import PLANNED, ROOM, Plan, plan
+from kubetriage.rules.memory.overrides import DEFAULT_MARGIN, Wishes
+from kubetriage.values.manifest_text import yaml_text
+from kubetriage.values.quantity import parse_bytes
+
+_THREADS = 60
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What is asked for."""
+
+    limit: int | None = None
+    threads: int | None = None
+
+
+def parse_fit(words: str) -> Fit:
+    """Read ``limit=4Gi,threads=200``; raises ValueError with words for the user."""
+    fit = Fit()
+    for part in filter(None, (p.strip() for p in words.split(","))):
+        name, _, value = part.partition("=")
+        size = parse_bytes(value) if name == "limit" else None
+        if name == "limit" and size is not None and size >= MIB:
+            fit = Fit(size, fit.threads)
+        elif name == "threads" and re.fullmatch(r"[1-9]\d{0,5}", value, re.ASCII):
+            fit = Fit(fit.limit, int(value))
+        else:
+            raise ValueError(f'--fit "{part}": limit=SIZE and threads=N are known')
+    return fit
+
+
+def fitted_answer(fit: Fit, wishes: Wishes, case: Case | None) -> Diagnosis:
+    """Plan for a container, or for a process of ``--runtime`` where ``case`` is None."""
+    runtime = case.detected.runtime if case is not None else wishes.runtime or "hotspot"
+    limit = fit.limit or (case.limit.size if case is not None else None) or 0
+    target = case.ref if case is not None else Ref("Process", "", runtime)
+    if runtime not in PLANNED:
+        words = f"There is no plan for runtime {runtime}: {', '.join(PLANNED)} are known (--runtime says which it is)."
+        return Diagnosis("oom-budget", target, words)
+    made = _plan(fit, wishes, case, runtime, limit)
+    if made.refused:
+        return Diagnosis("oom-budget", target, f"{exact(limit)} is too small: {made.refused}.")
+    said = " ".join(
+        f"{name}='{value}'" if " " in value else f"{name}={value}" for name, value in made.variables.items()
+    )
+    sections: list[Section] = [_table(made), Lines("As variables", (f"  {said}",))]
+    fix = _fix(case, made)
+    if fix is not None and fix.patch:
+        sections.append(Lines("As a patch of the workload", tuple(f"  {x}" for x in yaml_text(fix.patch).splitlines())))
+    return Diagnosis(
+        "oom-budget",
+        target,
+        f"{exact(limit)} holds {made.rows[0][0]} {mebibytes(made.rows[0][1] or 0)}: {said}",
+        lead=tuple(sections),
+        extra={
+            "fit": {
+                "limitBytes": limit,
+                "variables": dict(made.variables),
+                "areas": [{"area": n, "bytes": s, "setting": f, "why": w} for n, s, f, w in made.rows],
+            }
+        },
+    )
+
+
+def _plan(fit: Fit, wishes: Wishes, case: Case | None, runtime: str, limit: int) -> Plan:
+    model = case.budget.model if case is not None else None
+    model = model.model if isinstance(model, Extended) else model
+    threads, jdk, classes, cpus, arch = _THREADS, ASSUMED_JDK, ASSUMED_CLASSES, wishes.cpus, "amd64"
+    if isinstance(model, JvmModel):
+        threads, jdk, classes = model.threads.number, model.jdk, model.classes.number
+        cpus, arch = model.cpus, model.arch
+    return plan(
+        runtime,
+        limit,
+        threads=fit.threads or wishes.threads or threads,
+        jdk=wishes.jdk or jdk,
+        classes=wishes.classes or classes,
+        cpus=cpus,
+        collector=wishes.collector,
+        arch=arch,
+        margin=ROOM if wishes.margin == DEFAULT_MARGIN else wishes.margin,
+        variable=option_variable(case) if case is not None else "JAVA_TOOL_OPTIONS",
+    )
+
+
+def _table(made: Plan) -> Table:
+    rows = tuple((n, mebibytes(s) if s is not None else "-", f or "-", w) for n, s, f, w in made.rows)
+    return Table(
+        f"Plan for {exact(made.limit)}",
+        ("AREA", "SIZE", "SETTING", "WHY"),
+        (*rows, ("limit", mebibytes(made.limit), "", "")),
+    )
+
+
+def _fix(case: Case | None, made: Plan) -> Fix | None:
+    if case is None:
+        return None
+    flags = [f for f in made.flags if f.startswith("-")]
+    defaults = image_defaults(case.container.image)
+    if defaults is not None and defaults.equal:
+        flags = [f"-Xms{f.removeprefix('-Xmx')}" for f in flags if f.startswith("-Xmx")] + flags
+    patch = flags_patch(case, flags) if flags else {"env": [{"name": n, "value": v} for n, v in made.variables.items()]}
+    if patch is None:
+        return None
+    resources = {"resources": {"limits": {"memory": exact(made.limit)}}} if made.limit != case.limit.size else {}
+    return case.template_fix("Set it.", {**patch, **resources}, actor=Actor.MANIFEST)
