@@ -58,7 +58,8 @@ def fitted_answer(fit: Fit, wishes: Wishes, case: Case | None) -> Diagnosis:
     said = " ".join(
         f"{name}='{value}'" if " " in value else f"{name}={value}" for name, value in made.variables.items()
     )
-    sections: list[Section] = [_table(made), Lines("As variables", (f"  {said}",))]
+    sections: list[Section] = [Lines("Plan", _lines(made), brief=True), _table(made)]
+    sections.append(Lines("As variables", (f"  {said}",)))
     fix = _fix(case, made)
     if fix is not None and fix.patch:
         sections.append(Lines("As a patch of the workload", tuple(f"  {x}" for x in yaml_text(fix.patch).splitlines())))
@@ -96,6 +97,12 @@ def _plan(fit: Fit, wishes: Wishes, case: Case | None, runtime: str, limit: int)
         margin=ROOM if wishes.margin == DEFAULT_MARGIN else wishes.margin,
         variable=option_variable(case) if case is not None else "JAVA_TOOL_OPTIONS",
     )
+
+
+def _lines(made: Plan) -> tuple[str, ...]:
+    """Draw the areas with their settings, one a line."""
+    rows = [(n, mebibytes(s) if s is not None else "-", f) for n, s, f, _ in made.rows]
+    return tuple(f"{name:<32} {size:>9}  {setting}".rstrip() for name, size, setting in rows)
 
 
 def _table(made: Plan) -> Table:
