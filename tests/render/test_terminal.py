@@ -1,6 +1,6 @@
 import pytest
 
-from kubetriage.render.terminal import Terminal, wants_color
+from kubetriage.render.terminal import Terminal, carries_drawings, wants_color
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,19 @@ def test_drawings_keep_their_shape_in_ascii():
     assert plain.isascii()
     assert len(plain) == len(drawn)
     assert Terminal().plain(drawn) == drawn
+
+
+@pytest.mark.parametrize(
+    ("encoding", "environ", "drawn"),
+    [
+        ("utf-8", {}, True),
+        ("UTF-8", {"LANG": "C.UTF-8"}, True),
+        ("utf-8", {"LANG": "C"}, False),
+        ("utf-8", {"LC_ALL": "POSIX", "LANG": "ko_KR.UTF-8"}, False),
+        ("utf-8", {"LC_ALL": "", "LC_CTYPE": "en_US.UTF-8", "LANG": "C"}, True),
+        ("euc_kr", {}, False),
+        (None, {}, False),
+    ],
+)
+def test_ascii_where_the_stream_or_the_locale_has_no_more(encoding, environ, drawn):
+    assert carries_drawings(encoding, environ) is drawn

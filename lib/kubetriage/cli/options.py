@@ -121,7 +121,7 @@ def shared_options(plugin: Plugin) -> list[click.Option]:
             ),
             click.Option(["-l", "--selector"], default="", metavar="SELECTOR", help="Choose objects by label."),
             click.Option(["--field-selector"], default="", metavar="SELECTOR", help="Choose objects by field."),
-            click.Option(["--all", "show_all"], is_flag=True, help="In a scan, show what is healthy too."),
+            click.Option(["--all", "show_all"], is_flag=True, help="Include healthy objects in a scan."),
             click.Option(["--no-fold", "no_fold"], is_flag=True, help="In a scan, one row per object, not per fault."),
         ]
     if plugin.default_resource == "pods":
@@ -139,10 +139,11 @@ def shared_options(plugin: Plugin) -> list[click.Option]:
             ["-o", "--output"],
             type=Output(OUTPUTS),
             metavar="|".join(OUTPUTS),
-            help="Output format; a diagnosis table for people when omitted.",
+            help="Output format; a diagnosis table for people when omitted. markdown is for tickets, html is one page "
+            "to keep; for jsonpath use -o json with jq.",
         ),
         click.Option(["--no-headers"], is_flag=True, help="Print tables without headers."),
-        click.Option(["--explain"], is_flag=True, help="Show the path by hand that this answer replaces."),
+        click.Option(["--explain"], is_flag=True, help="Show the kubectl steps behind this answer."),
         click.Option(
             ["--from", "dump"],
             metavar="PATH",

@@ -25,7 +25,7 @@ from kubetriage.cluster.errors import ClusterError
 from kubetriage.model import Diagnosis, Severity
 from kubetriage.needs import Raw
 from kubetriage.plugins import Answer, Plugin, Request
-from kubetriage.render.terminal import Terminal, wants_color
+from kubetriage.render.terminal import Terminal, carries_drawings, wants_color
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import text
 from kubetriage.values.resources import BY_PLURAL
@@ -439,8 +439,8 @@ class Run:
             from shutil import get_terminal_size
 
             width = get_terminal_size().columns
-        encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
-        return Terminal(width, wants_color(self.values["color"], os.environ, on_terminal), encoding.startswith("utf"))
+        color = wants_color(self.values["color"], os.environ, on_terminal)
+        return Terminal(width, color, carries_drawings(sys.stdout.encoding, os.environ))
 
     def _exit_code(self, outcomes: Sequence[Outcome]) -> int:
         if self._interrupted or any(o.snapshot is not None and o.snapshot.interrupted for o in outcomes):

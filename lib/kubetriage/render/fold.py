@@ -66,7 +66,8 @@ def sentences(words: str, width: int, rows: int) -> str:
     if kept:
         return f"{kept} {ELLIPSIS}"
     lines = wrapped(words, width).splitlines()[:rows]
-    return "\n".join([*lines[:-1], cut(f"{lines[-1]} {ELLIPSIS * width}", width)])
+    last = lines[-1] if columns(lines[-1]) < width else _beginning(lines[-1], width - 1)
+    return "\n".join([*lines[:-1], f"{last.rstrip()}{ELLIPSIS}"])
 
 
 def _beginning(words: str, width: int) -> str:

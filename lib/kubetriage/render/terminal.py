@@ -55,6 +55,18 @@ class Terminal:
         return words if self.unicode else words.translate(_ASCII).encode("ascii", "replace").decode("ascii")
 
 
+def carries_drawings(encoding: str | None, environ: Mapping[str, str]) -> bool:
+    """Tell whether the output takes more than ASCII.
+
+    The locale is asked as well as the stream: Python turns the encoding of the C locale into UTF-8 by itself (PEP 538
+    and 540), but who sets it has a terminal, a font or a reader in mind that has no box-drawing characters.
+    """
+    locale = next((environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if environ.get(name)), "")
+    if locale in ("C", "POSIX"):
+        return False
+    return (encoding or "ascii").lower().replace("-", "").startswith("utf")
+
+
 def wants_color(when: ColorWhen, environ: Mapping[str, str], is_terminal: bool) -> bool:
     """Decide on colour: the flag, then NO_COLOR (no-color.org), then FORCE_COLOR, then the terminal."""
     if when != "auto":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,6 +13,8 @@ from kubetriage.render.fold import columns, cut, cut_middle, sentences, wrapped
 from kubetriage.render.table import LABEL, fields, table
 from kubetriage.render.terminal import Terminal
 
+ROWS_USUAL = 18
+"""Rows of an answer that leave room for the commands around it."""
 ROWS = 23
 """Rows of one answer that stay on a terminal of 24 rows when the prompt is back."""
 PIPE_WIDTH = 100
@@ -36,22 +38,30 @@ class _Much:
     unknown: int = 3
     also: int = 6
     drawn: int = 12
+    further_rows: int = 2
+    """Rows of a step whose commands are not shown."""
+    yaml_rows: int = 99
 
 
-_LADDER: tuple[dict[str, int], ...] = (
+_USUAL: tuple[Mapping[str, int], ...] = (
     {},
     {"checks": 1},
     {"proof_rows": 1},
-    {"with_commands": 2},
+    {"further_rows": 1},
+    {"with_commands": 2, "steps": 3},
     {"unknown": 1, "also": 4},
-    {"with_commands": 1, "steps": 3},
-    {"what_rows": 4, "step_rows": 4},
     {"proof": 2},
+)
+"""What gives way, in this order, until an answer has the usual length; ``-o wide`` has all of it."""
+_TIGHT: tuple[Mapping[str, int], ...] = (
+    {"with_commands": 1},
+    {"what_rows": 4, "step_rows": 4},
     {"steps": 2, "step_rows": 3, "drawn": 8},
     {"what_rows": 3, "step_rows": 2, "proof": 1, "drawn": 6, "also": 2},
+    {"yaml_rows": 0},
     {"what_rows": 2, "drawn": 4, "also": 1},
 )
-"""What gives way, in this order, until the answer fits the screen; ``-o wide`` has all of it."""
+"""What gives way beyond that, where the answer would not stay on the screen."""
 
 
 def prepare() -> None:
@@ -116,20 +126,24 @@ def _first_screen(group: Sequence[Diagnosis], terminal: Terminal, now: datetime 
     much = _Much()
     width = terminal.width or PIPE_WIDTH
     lines: list[str] = []
-    for changes in _LADDER:
-        much = replace(much, **changes)
-        lines = _drawn_card(card, terminal, much, _left_out(card, group[0], much))
-        drawn = "\n".join(lines).split("\n")  # a label above a long command is one line here
-        if sum(-(-max(columns(_unpainted(line)), 1) // width) for line in drawn) <= ROWS:
+    for most, ladder in ((ROWS_USUAL, _USUAL), (ROWS, _TIGHT)):
+        for changes in ladder:
+            much = replace(much, **changes)
+            lines = _drawn_card(card, terminal, much, _left_out(card, group[0], much))
+            if _rows(lines, width) <= most:
+                return lines
+        if _rows(lines, width) <= ROWS:
             break
     return lines
 
 
+def _rows(lines: Sequence[str], width: int) -> int:
+    """Count the rows of a terminal that lines take; a longer line takes several."""
+    drawn = "\n".join(lines).split("\n")
+    return sum(-(-max(columns(_SGR.sub("", line)), 1) // width) for line in drawn)
+
+
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
-
-
-def _unpainted(line: str) -> str:
-    return _SGR.sub("", line)
 
 
 def _drawn_card(card: Card, terminal: Terminal, much: _Much, left_out: str) -> list[str]:
@@ -145,11 +159,14 @@ def _drawn_card(card: Card, terminal: Terminal, much: _Much, left_out: str) -> l
 
     def step(label: str, shown: Step, number: str, full: bool) -> None:
         actor = f"{shown.actor}: " if shown.actor else ""
-        text = sentences(f"{number}{actor}{shown.text}", room, much.step_rows if full else 2)
+        text = sentences(f"{number}{actor}{shown.text}", room, much.step_rows if full else much.further_rows)
         rows.append((label, text))
         if full:
             rows.extend(("", verbatim(_beside(line, width))) for line in shown.commands)
-            rows.extend(("", verbatim(_INDENT + line)) for line in shown.yaml.splitlines())
+            if len(shown.yaml.splitlines()) <= much.yaml_rows:
+                rows.extend(("", verbatim(_INDENT + line)) for line in shown.yaml.splitlines())
+            else:
+                rows.append(("", "the lines to change: -o wide"))
 
     rows.append(("WHAT", sentences(card.what, room, much.what_rows)))
     for drawing in card.drawn:

@@ -12,6 +12,7 @@ from kubetriage.needs import Get
 from kubetriage.readers.ownership import Keeper, keeper
 from kubetriage.readers.pods import Pod
 from kubetriage.snapshot import Snapshot
+from kubetriage.values.commands import TO, kubectl
 from kubetriage.values.fields import Obj, controller_of, labels, name_of, namespace_of, objects, text, uid_of
 from kubetriage.values.manifest_text import yaml_text
 from kubetriage.values.resources import BY_KIND
@@ -69,7 +70,7 @@ class PodWorkload:
         ``spec`` is a partial PodSpec (``{"containers": [{"name": "app", ...}]}``); it becomes a strategic merge
         patch of the workload, or YAML where a release or application keeps the workload and would undo a patch.
         ``values`` are the chart's values that say the same. A bare pod's spec is immutable (but for images), so it
-        gets the words only. Another ``actor`` than the manifest's changes something else than the template.
+        is saved, changed and recreated. Another ``actor`` than the manifest's changes something else than the template.
         """
         top = self.workload
         if actor is not Actor.MANIFEST:
@@ -78,7 +79,13 @@ class PodWorkload:
             if MIRROR in labels(self.pod.raw, "metadata", "annotations"):
                 words += f" It is a static pod: its manifest lies on node {self.pod.node} (staticPodPath)."
             elif spec and not _images_only(spec):
-                words += " The spec of a bare pod is fixed: delete the pod and create it with the change."
+                words += " This cannot be changed on a pod that exists: save it, change these lines, recreate it."
+                file = f"{self.pod.name}.yaml"
+                commands += (
+                    kubectl("get", "pod", self.pod.name, "-o", "yaml", TO, file, namespace=self.pod.namespace),
+                    kubectl("replace", "--force", "-f", file, namespace=self.pod.namespace),
+                )
+                return Fix(words, actor=actor, commands=commands, yaml=yaml_text({"spec": spec}))
         return kept_fix(words, self.keeper, top, spec, commands=commands, values=values)
 
 

@@ -20,7 +20,7 @@ from kubetriage.model import Actor, Finding, Fix
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.image_pulls import Pull, PullFailure, pull_failures
 from kubetriage.rules.crash.pull_secrets import pull_secret_names
-from kubetriage.values.commands import kubectl, placeholder
+from kubetriage.values.commands import Syntax, kubectl, placeholder
 
 CODE = "ImagePullRateLimited"
 
@@ -50,7 +50,7 @@ def _say(failure: PullFailure, registry: str) -> tuple[str, list[Fix]]:
         server = "https://index.docker.io/v1/" if registry == "docker.io" else registry
         create = (
             *("create", "secret", "docker-registry", "registry-login", f"--docker-server={server}"),
-            *(f"--docker-username={placeholder('user')}", f"--docker-password={placeholder('password')}"),
+            *(f"--docker-username={placeholder('user')}", Syntax('--docker-password="$PASSWORD"')),
         )
         first = case.template_fix(
             f"Pull with a login: create a pull secret for {registry} and name it in {case.workload_name}.",

@@ -24,7 +24,7 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.image_pulls import Pull, PullFailure, pull_failures
 from kubetriage.rules.crash.moved_images import moved
 from kubetriage.rules.crash.pull_secrets import pull_secret_names, service_account
-from kubetriage.values.commands import kubectl, placeholder
+from kubetriage.values.commands import Syntax, kubectl, placeholder
 from kubetriage.values.fields import Obj, objects, text
 from kubetriage.values.patterns import lazy
 
@@ -95,7 +95,7 @@ def _finding(failure: PullFailure) -> Finding:
             "docker-registry",
             _LOGIN,
             *login,
-            f"--docker-password={placeholder('password')}",
+            Syntax('--docker-password="$PASSWORD"'),
         )
         commands = (kubectl(*create, namespace=case.pod.namespace),)
     words += next((f" {hint}" for host, hint in _CLOUD if host in image.registry), "")

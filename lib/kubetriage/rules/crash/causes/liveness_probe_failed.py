@@ -108,5 +108,5 @@ def _failing(case: Case, container: Container) -> Finding | None:
         (failure.event.evidence(), probe.evidence(), *advice.evidence),
         (),
         advice.fixes,
-        (case.kubectl(f"events --for pod/{case.pod.name} --watch"),),
+        (case.kubectl(f"events --for pod/{case.pod.name}"),),
     )

@@ -133,5 +133,5 @@ def _pending(case: Case, container: Container, probe: Probe) -> Finding | None:
         (container.fact("status", "started", "false"), *seen, probe.evidence(), *advice.evidence),
         (),
         advice.fixes if failure is not None else (),
-        (case.kubectl(f"events --for pod/{case.pod.name} --watch"),),
+        (case.kubectl(f"events --for pod/{case.pod.name}"),),
     )
