@@ -102,6 +102,9 @@ def restore(root: Path) -> Snapshot:
         if isinstance(need, Log):
             content = _inside(root, text(entry, "file")).read_bytes()
             snapshot.add_log(need, decode_log(content))
+    for entry in objects(coverage, "nodeLogs"):
+        content = _inside(root, text(entry, "file")).read_bytes()
+        snapshot.add_node_log(text(entry, "node"), text(entry, "source"), decode_log(content))
     for entry, need in _needs(coverage, "bodies"):
         if isinstance(need, Raw | Dial):
             content = _inside(root, text(entry, "file")).read_bytes()

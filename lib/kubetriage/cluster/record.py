@@ -80,6 +80,7 @@ class _Recording:
                 for need, dropped in snapshot.lists
             ],
             "logs": [],
+            "nodeLogs": [],
             "bodies": [],
             "failures": [
                 {**need_to_json(need), "why": f.why.value, "message": redact_raw(f.message), "status": f.status}
@@ -90,6 +91,9 @@ class _Recording:
             name = f"{log.container}{'.previous' if log.previous else ''}.log"
             file = self._put_safe((log.namespace, log.pod, name), redact_raw(content))
             coverage["logs"].append({**need_to_json(log), "file": file})
+        for i, machine in enumerate(snapshot.node_logs()):
+            file = self._put_safe(("node-logs", f"{i}.log"), redact_raw(machine.text))
+            coverage["nodeLogs"].append({"node": machine.node, "source": machine.source, "file": file})
         for need, body in snapshot.bodies:
             where: tuple[str, ...] = ("raw", "dial", str(len(coverage["bodies"])))
             if isinstance(need, Raw):

@@ -14,6 +14,7 @@ from kubetriage.cluster.recorded_logs import RecordedLogs
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.text import Finds, Hint, Paste, assemble, read_text
 from kubetriage.needs import Body, Failure, List, Raw, Why
+from kubetriage.readers.logs.layers import is_journal_line
 from kubetriage.snapshot import Form, Snapshot
 from kubetriage.values.fields import Obj, dig, namespace_of
 from kubetriage.values.resources import BY_PLURAL, Resource
@@ -94,6 +95,11 @@ class Tree:
                 seen += self._read_single(file)
             elif file.suffix in _OBJECTS:
                 seen += self._read_objects(file, parts)
+            elif (node := _machine(file.parts[-4:])) is not None and _is_text(
+                content := read_file(file)[-MAX_TEXT_FILE:]
+            ):
+                snapshot.add_node_log(node, "/".join(parts), content.decode("utf-8", "replace"))
+                seen += 1
             elif file.name == "logs.txt" or (file.suffix == ".log" and len(parts) > 1):
                 logs.append((parts, file))
             elif file.suffix in _TEXTS and not _COLLECTED & set(parts) and file.name not in ("timestamp", "version"):
@@ -208,11 +214,26 @@ class Tree:
                 self._snapshot.add_form(obj, Form("a log", shows=("metadata.name",)))
 
 
+def _machine(parts: tuple[str, ...]) -> str | None:
+    """Return whose log a file of a tree is; empty for a machine that its lines name, None for no machine's log.
+
+    A must-gather keeps ``host_service_logs/masters/kubelet_service.log``, others ``nodes/NAME/kubelet.log``.
+    """
+    if not parts[-1].endswith(".log"):
+        return None
+    if "host_service_logs" in parts:
+        return ""
+    return parts[-2] if len(parts) >= 3 and parts[-3] == "nodes" else None
+
+
 def _looks_like_objects(content: bytes) -> bool:
     """Tell whether a file begins as YAML or JSON of the API does; text has words or other keys there."""
     rows = content[:65536].lstrip(b"\xef\xbb\xbf \t\r\n").split(b"\n")
     first = next((r.strip() for r in rows if r.strip() and not r.strip().startswith((b"#", b"---", b"%"))), b"")
     keys = (b"apiVersion", b"kind", b"items", b"metadata", b"- apiVersion", b"- kind", b'"', b"spec", b"status")
+    if is_journal_line(first.decode("utf-8", "replace")):
+        # The kernel's ring buffer puts its times in brackets.
+        return False
     return first[:1] in (b"{", b"[") or first.startswith(keys)
 
 

@@ -388,7 +388,8 @@ PLUGIN = Plugin(
             "members of etcd, restarts, nodes without contact",
             required=True,
         ),
-        Access(("",), ("pods/log",), ("get",), "etcd's own words on its disk and leader"),
+        Access(("",), ("pods/log",), ("get",), "the own words of etcd, API server, controllers and scheduler"),
+        Access(("",), ("namespaces",), ("list",), "which namespaces wait for an aggregated API"),
         Access(("",), ("pods/proxy",), ("get",), "etcd's metrics where they listen on a routable address"),
         Access(("",), ("pods/portforward",), ("get", "create"), "etcd's metrics on loopback (--etcd)"),
         Access(

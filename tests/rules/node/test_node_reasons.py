@@ -381,3 +381,12 @@ def test_a_machine_that_is_silent_for_hours_may_not_exist():
     assert "still exists" in first(beside(old, -7200)).fix[0].text
     young = lost(since=-152, providerID="aws:///eu-west-1a/i-0abc")
     assert "still exists" not in first(beside(young, -152)).fix[0].text
+
+
+def test_an_alarm_that_nobody_stamps_any_more_may_be_left_over():
+    old = condition("KernelDeadlock", "True", "DockerHung", "task hung", beat=-86400)
+    got = first(beside(node(conditions=[old])))
+    assert (got.severity.value, got.confidence.value) == ("note", "possible")
+    assert "left over from an agent that is gone" in got.message
+    stamped = condition("KernelDeadlock", "True", "DockerHung", "task hung", beat=-60)
+    assert first(beside(node(conditions=[stamped]))).severity.value == "warning"

@@ -209,3 +209,8 @@ def test_thresholds_are_written_as_their_flags_take_them():
             default
         )
     assert written(90.0, Limit("duration", "", "")) == "90s"
+
+
+def test_a_member_that_was_removed_says_so_at_a_low_level():
+    row = zap(ago(5), "the member has been permanently removed from the cluster")
+    assert etcd_log.read_log(row, NOW).fatal[0][1].startswith("the member has been permanently removed")

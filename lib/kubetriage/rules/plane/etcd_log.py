@@ -139,6 +139,8 @@ _ELECTED = lazy(r"raft\.node: \w+ (?:elected|changed) leader ")
 _LOST = lazy(r"raft\.node: \w+ lost leader \w+ at term \d+")
 # raft.go: an election begins, or a read index request is dropped because there is no leader (etcd 3.4 to 3.6).
 _LEADERLESS = lazy(r"is starting a new election at term|no leader at term \d+|/health false; no leader")
+# What a member says at lower levels before it ends for good (etcdserver/server.go, rafthttp).
+_FINAL = lazy(r"has been permanently removed from the cluster|local member has been removed from the cluster")
 # etcdserver/errors.go and api/v3rpc/rpctypes ("failed to apply request" quotes the first, clients the second), and
 # etcdhttp/health.go (etcd 3.4 to 3.6).
 _FULL = lazy(r"etcdserver: no space|database space exceeded|/health false due to an alarm.*NOSPACE")
@@ -191,7 +193,7 @@ def _fold(lines: Iterator[Line]) -> EtcdLog:
                 fatal.append((line.at or last, ended[1][:300]))
             continue
         understood += 1
-        if entry.level in ("panic", "fatal", "dpanic"):
+        if entry.level in ("panic", "fatal", "dpanic") or _FINAL.search(entry.message):
             words = text(entry.fields, "error")
             fatal.append((entry.at, f"{entry.message}: {words}"[:400] if words else entry.message[:400]))
         at = entry.at

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.needs import Log, Need
@@ -99,7 +100,10 @@ def check(case: NodeCase) -> Iterator[Finding]:
             closed = kind == "NetworkUnavailable" and bool(taint(case.node, "node.kubernetes.io/network-unavailable"))
             severity = Severity.WARNING if case.contact.ready == "True" and not closed else Severity.ERROR
             finding = _finding(case, found, severity, Confidence.CONFIRMED, "")
-            yield _false_alarm(case, found, finding) if contradicted(case, found) else finding
+            if left_over(case, found):
+                yield _old_alarm(case, found, finding)
+            else:
+                yield _false_alarm(case, found, finding) if contradicted(case, found) else finding
 
 
 _CONTRADICTED = ("ContainerRuntimeUnhealthy", "KubeletUnhealthy", "FrequentKubeletRestart", "FrequentContainerdRestart")
@@ -125,6 +129,42 @@ def contradicted(case: NodeCase, found: Obj) -> bool:
     """Tell whether a Ready kubelet with a fresh Lease speaks against an alarm."""
     known = text(found, "type") in _CONTRADICTED and text(found, "status") == "True"
     return known and case.contact.ready == "True" and case.contact.beat is Beat.FRESH
+
+
+_OLD = timedelta(minutes=30)
+"""A running detector stamps its conditions every five minutes."""
+
+
+def left_over(case: NodeCase, found: Obj) -> bool:
+    """Tell whether nobody stamps a detector's condition any more, though the node is in contact."""
+    beat = parse_time(found.get("lastHeartbeatTime"))
+    known = text(found, "type") in CODES and text(found, "type") != "NetworkUnavailable"
+    return known and beat is not None and case.now - beat > _OLD and case.contact.beat is Beat.FRESH
+
+
+def _old_alarm(case: NodeCase, found: Obj, finding: Finding) -> Finding:
+    """Doubt an alarm that its agent has long stopped to stamp: nobody takes a condition back whose agent is gone."""
+    beat = parse_time(found.get("lastHeartbeatTime"))
+    age = human_duration(case.now - beat) if beat else "long"
+    agents = [p for p in case.pods if "problem-detector" in p.name]
+    gone = "" if agents else " No problem detector runs on this node."
+    return replace(
+        finding,
+        severity=Severity.NOTE,
+        confidence=Confidence.POSSIBLE,
+        message=f"{finding.message} But nobody has stamped it for {age}: it may be left over from an agent that is"
+        f" gone.{gone}",
+        fix=(
+            Fix(
+                "See whether the agent runs; if it was removed, take its condition out of the Node's status.",
+                actor=Actor.CLUSTER,
+                commands=(
+                    kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={case.name}"),
+                    kubectl("edit", "node", case.name, "--subresource=status"),
+                ),
+            ),
+        ),
+    )
 
 
 def _missing_tools(case: NodeCase) -> tuple[str, tuple[str, ...], str]:
