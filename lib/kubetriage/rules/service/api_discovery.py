@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 
 from kubetriage.data import table
-from kubetriage.needs import Raw
+from kubetriage.needs import List, Raw
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import objects, text
 from kubetriage.values.patterns import lazy
@@ -59,8 +59,10 @@ def serves(snapshot: Snapshot, plural: str) -> bool:
     """Tell whether a resource of ``values.resources`` is worth asking for: it is served, or nobody knows."""
     known, resource = _known(snapshot), BY_PLURAL[plural]
     if known.groups is None:
-        # A dump does not say what is served; what it holds is there without asking. Live the question failed.
-        return snapshot.source == "cluster" and snapshot.failure(DISCOVERY) is not None
+        # A dump does not say what is served; what it holds is there without asking, unless it says that it was refused.
+        if snapshot.source != "cluster":
+            return snapshot.failure(List(plural)) is not None
+        return snapshot.failure(DISCOVERY) is not None
     if known.kinds is not None:
         return any((k.group, k.plural) == (resource.group, resource.path_name) for k in known.kinds)
     return resource.group in known.groups

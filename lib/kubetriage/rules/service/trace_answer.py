@@ -11,6 +11,7 @@ from kubetriage.rules.service.client_symptoms import SYMPTOMS, fits
 from kubetriage.rules.service.finished_fixes import finished
 from kubetriage.rules.service.hop_table import Verdict
 from kubetriage.rules.service.pod_listeners import tried
+from kubetriage.rules.service.proxy_protocol import config_map_of, controllers_of, senders, taker
 from kubetriage.rules.service.way_drawing import chain, path
 
 
@@ -22,7 +23,13 @@ def diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Diag
     made = [t for b in trace.services for t in tried(trace, b)] if trace.options.probe else []
     if made:
         tail.append(Lines("Probe", tuple(f"{t.what}: {'ok' if t.answered else 'failed'}, {t.said}" for t in made)))
-    unseen = (*_deciding(gaps, verdict), *_unjudged(trace), *_keys_unseen(trace), *_outside(trace))
+    unseen = (
+        *_deciding(gaps, verdict),
+        *_header_unseen(trace),
+        *_unjudged(trace),
+        *_keys_unseen(trace),
+        *_outside(trace),
+    )
     dark = any(gap.decides for gap in unseen)
     return Diagnosis(
         command="svc-trace",
@@ -63,6 +70,15 @@ def _unjudged(trace: Trace) -> Iterator[NotSeen]:
         names = ", ".join(f"{k.plural}.{k.group}" for k in left[:5])
         more = f" and {len(left) - 5} more" if len(left) > 5 else ""
         yield NotSeen(f"objects of {names}{more}", "only a bounded number of custom kinds is listed")
+
+
+def _header_unseen(trace: Trace) -> Iterator[NotSeen]:
+    """Yield the setting of a controller that decides whether it understands the PROXY header that it is sent."""
+    for pod in controllers_of(trace):
+        takes = taker(trace, pod)
+        if takes.expects is None and takes.at and any(s.sends for s in senders(trace, pod)):
+            why = trace.snapshot.get("configmaps", *(config_map_of(pod) or ("", ""))).why
+            yield NotSeen(f"{takes.at} (the load balancer sends the PROXY protocol header)", why, decides=True)
 
 
 def _keys_unseen(trace: Trace) -> Iterator[NotSeen]:
