@@ -309,3 +309,35 @@ def test_an_event_about_a_gateway_or_a_service_with_a_clouds_marks():
     svc["metadata"]["annotations"] = {"cloud.google.com/neg": '{"ingress": true}'}
     said = event(svc, "SyncNetworkEndpointGroupFailed", "Failed to sync NEG: subnet not found", who="neg-controller")
     assert causes(trace(cluster(svc, *rest, said))) == ["IngressRejected"]
+
+
+def test_a_silent_controller_that_always_publishes_an_address_is_at_fault():
+    marked = ingress(cls="", address="", annotations={"kubernetes.io/ingress.class": "azure/application-gateway"})
+    runs = pod("agic-1", namespace="kube-system", labels={"app": "ingress-appgw"})
+    (found,) = problems(trace(cluster(*healthy_web(), marked, runs), "ingress/web"))
+    assert (found.cause, found.confidence) == ("LoadBalancerPending", Confidence.LIKELY)
+    young = ingress(cls="alb", address="", created="2026-11-24T11:58:00Z")
+    assert causes(trace(cluster(*healthy_web(), young, ALB, LBC), "ingress/web")) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (t.custom("APIRule", "gateway.kyma-project.io/v2", service={"name": "web", "port": 80}), "NotEvaluated"),
+        (t.custom("ServiceIntentions", "consul.hashicorp.com/v1alpha1", destination={"name": "web"}), "NotEvaluated"),
+        (t.custom("Server", "policy.linkerd.io/v1beta3", podSelector={"matchLabels": {"app": "web"}}), "NotEvaluated"),
+        (t.custom("Server", "policy.linkerd.io/v1beta3", podSelector={"matchLabels": {"app": "db"}}), "Healthy"),
+        (t.custom("Rollout", "argoproj.io/v1alpha1", strategy={"canary": {"stableService": "web"}}), "Healthy"),
+        (t.custom("APIRule", "gateway.kyma-project.io/v2", service={"name": "db", "port": 80}), "Healthy"),
+    ],
+)
+def test_what_other_kinds_a_dump_holds(made, expected):
+    assert trace(cluster(*healthy_web(), made)).cause == expected
+
+
+def test_source_ranges_are_named_where_packets_are_dropped():
+    svc = service(kind="LoadBalancer", loadBalancerSourceRanges=["198.51.100.0/24"])
+    svc["status"] = {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}
+    found = trace(cluster(svc, *healthy_web()[1:]), symptom="timeout")
+    assert any("198.51.100.0/24" in gap.what for gap in found.not_seen)
+    assert any("198.51.100.0/24" in line for line in found.tail[0].lines)

@@ -89,6 +89,12 @@ def find_kind(snapshot: Snapshot, word: str) -> ServedKind | None:
     return None
 
 
+def is_no_entrance(group: str, kind: str) -> bool:
+    """Tell whether objects of a custom kind name Services for another purpose than to lead traffic to them."""
+    rows = table("traffic_kinds")["notEntrances"]
+    return any(r["group"] == group and r["kind"] in (kind, "*") for r in rows) or bool(_NO_ENTRANCE.search(kind))
+
+
 def is_traffic_kind(group: str, kind: str) -> bool:
     """Tell whether objects of a custom kind may be an entrance: known for it, or by the words of its name."""
     known = table("traffic_kinds")

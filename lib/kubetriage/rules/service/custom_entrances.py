@@ -10,7 +10,7 @@ from functools import cached_property
 from kubetriage.model import Ref
 from kubetriage.needs import Raw
 from kubetriage.readers.pods import Pod
-from kubetriage.rules.service.api_discovery import ServedKind, is_traffic_kind, traffic_kinds
+from kubetriage.rules.service.api_discovery import ServedKind, is_no_entrance, is_traffic_kind, traffic_kinds
 from kubetriage.rules.service.cluster_view import Backend, Place, World
 from kubetriage.rules.service.custom_objects import Links, ServiceRef, links_of, mesh_host, only_to
 from kubetriage.rules.service.entrance_controllers import controller_of_group, is_controller
@@ -180,7 +180,7 @@ def custom_entrances(world: World, namespace: str = "") -> Iterator[CustomEntran
     for plural in ROUTER_PLURALS:
         for raw in world.listing(plural, namespace).items:
             yield CustomEntrance(world, raw)
-    for raw in _others(world):
+    for raw in other_objects(world):
         if namespace in ("", namespace_of(raw)):
             yield CustomEntrance(world, raw)
 
@@ -216,7 +216,7 @@ def parts_of(world: World, entrance: CustomEntrance) -> tuple[CustomEntrance, ..
 _PARTS_AT_MOST = 50
 
 
-def _others(world: World) -> tuple[Obj, ...]:
+def other_objects(world: World) -> tuple[Obj, ...]:
     """Return the objects of kinds without a table entry: of a dump, and of the kinds that were listed live."""
 
     def collect() -> tuple[Obj, ...]:
@@ -237,7 +237,9 @@ def _others(world: World) -> tuple[Obj, ...]:
 
 
 def _may_lead(raw: Obj) -> bool:
-    return is_traffic_kind(text(raw, "apiVersion").rpartition("/")[0], text(raw, "kind"))
+    """Tell whether an object of a dump may be an entrance: of any kind that is not known to name Services otherwise."""
+    group, kind = text(raw, "apiVersion").rpartition("/")[0], text(raw, "kind")
+    return is_traffic_kind(group, kind) or not is_no_entrance(group, kind)
 
 
 def _items(snapshot: Snapshot, path: str, kind: ServedKind) -> Iterator[Obj]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.custom_entrances import other_objects
 from kubetriage.rules.service.selector_edits import matches_labels, selector_text
 from kubetriage.values.fields import Obj, dig, labels, mapping, name_of, namespace_of, objects, text, texts
 from kubetriage.values.patterns import lazy
@@ -60,6 +61,17 @@ def other_policies(backend: Backend) -> tuple[OtherPolicy, ...]:
                 ingress = any(k in s for s in concerned for k in ("ingress", "ingressDeny")) or not concerned
                 words = "; ".join(dict.fromkeys(w for s in concerned for w in _admitted(s)))
                 found.append(OtherPolicy(kind, raw, ingress, words))
+    for raw in other_objects(backend.world):
+        linkerd = text(raw, "apiVersion").startswith("policy.linkerd.io/") and text(raw, "kind") == "Server"
+        chosen = mapping(raw, "spec", "podSelector")
+        if (
+            linkerd
+            and namespace_of(raw) == backend.namespace
+            and any(matches_labels(chosen, p.labels) for p in backend.pods)
+        ):
+            port = dig(raw, "spec", "port")
+            words = f"takes only what an AuthorizationPolicy of Linkerd admits on port {port}"
+            found.append(OtherPolicy("Server", raw, True, words))
     return tuple(found)
 
 

@@ -13,6 +13,7 @@ from kubetriage.rules.service.hop_table import Verdict
 from kubetriage.rules.service.pod_listeners import tried
 from kubetriage.rules.service.proxy_protocol import config_map_of, controllers_of, senders, taker
 from kubetriage.rules.service.way_drawing import chain, path
+from kubetriage.values.fields import texts
 
 
 def diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Diagnosis:
@@ -131,6 +132,11 @@ def _outside(trace: Trace) -> Iterator[NotSeen]:
     """Name what no API of the cluster tells, where the symptom may come from it."""
     if trace.options.symptom not in _DROPPED:
         return
+    for backend in trace.services:
+        ranges = texts(backend.service, "spec", "loadBalancerSourceRanges")
+        if ranges:
+            words = f"whether the client is in {', '.join(ranges[:4])}"
+            yield NotSeen(words, f"spec.loadBalancerSourceRanges of svc/{backend.name} lets nobody else in")
     ports = [str(p.node_port) for b in trace.services for p in b.ports if p.node_port]
     if ports:
         words = f"firewalls and security groups before node port {', '.join(ports[:4])}"

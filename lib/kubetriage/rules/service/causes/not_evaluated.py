@@ -40,7 +40,8 @@ def check(trace: Trace) -> Iterator[Fault]:
 def _policy(backend: Backend, policy: OtherPolicy) -> Fault:
     kind, name = policy.shown.split("/", 1)
     said = f" Its rules: {policy.admits}." if policy.admits else ""
-    typed = f"{kind.rpartition(' ')[2].lower()}" + (".crd.projectcalico.org" if kind.startswith("Calico") else "")
+    linkerd = ".policy.linkerd.io" if kind == "Server" else ""
+    typed = f"{kind.rpartition(' ')[2].lower()}" + (".crd.projectcalico.org" if kind.startswith("Calico") else linkerd)
     return fault(
         CODE,
         backend.policy_place,
