@@ -137,6 +137,8 @@ class Snapshot:
 
     now: datetime
     """The clock of the observation: the present, or the time of the recording."""
+    dated: bool = True
+    """False: the observation was made at some time after ``now``, as of pasted text that does not tell when."""
     source: str = "cluster"
     """Where it comes from, in words for the user."""
     presumes_absent: bool = False
@@ -162,6 +164,11 @@ class Snapshot:
     _failures: dict[Need, Failure] = field(default_factory=dict)
     _log_failures: dict[tuple[str, str, str, bool], Failure] = field(default_factory=dict)
     _node_logs: list[NodeLog] = field(default_factory=list)
+
+    @property
+    def clock(self) -> datetime | None:
+        """The clock for ages that are shown; None where nobody knows it."""
+        return self.now if self.dated else None
 
     # Filling, by readers.
 

@@ -413,7 +413,7 @@ class Run:
         if self._is_overview(outcome.request, diagnoses):
             everywhere = outcome.request.all_namespaces
             return tables + render_scan(diagnoses, self._terminal(), headers=headers, namespaces=everywhere)
-        now = outcome.snapshot.now if outcome.snapshot is not None else None
+        now = outcome.snapshot.clock if outcome.snapshot is not None else None
         explain = self.values["explain"]
         return tables + render_text(diagnoses, self._terminal(), now=now, wide=wide, headers=headers, explain=explain)
 

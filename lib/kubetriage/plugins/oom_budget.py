@@ -242,7 +242,7 @@ def _replicas(snapshot: Snapshot, target: Target, pods: list[Pod]) -> Table:
         killed, used = kill_time(pod), working_set(snapshot, pod)
         ago = f"{human_duration(snapshot.now - killed)} ago" if killed is not None else ""
         size = mebibytes(used) if used is not None else "unknown"
-        rows.append((pod.name, pod.status_text(), pod.restarts_text(snapshot.now), ago, size, pod.node))
+        rows.append((pod.name, pod.status_text(), pod.restarts_text(snapshot.clock), ago, size, pod.node))
     columns = ("POD", "STATUS", "RESTARTS", "LAST OOM KILL", "WORKING SET", "NODE")
     return Table(f"All pods of {target.resource}/{target.name}", columns, tuple(rows))
 

@@ -167,7 +167,7 @@ def _diagnose_pod(snapshot: Snapshot, request: Request, pod: Pod) -> Diagnosis:
     header = (
         ("", pod.status_text()),
         ("ready", pod.ready_text()),
-        ("restarts", pod.restarts_text(now)),
+        ("restarts", pod.restarts_text(snapshot.clock)),
         ("age", pod.age_text(now)),
         ("node", pod.node or "<none>"),
     )

@@ -18,6 +18,8 @@ from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time, parse_time
 
 _CONTAINER_PATH = lazy(r"spec\.(containers|initContainers|ephemeralContainers)\{(.+)\}\Z")
+PRINTED_AGE = "printedAge"
+"""Key that the reader of pasted text adds at the top of an event: its age as kubectl printed it."""
 COMBINED = "(combined from similar events): "
 """Prefix that client-go puts before the message when it folds ten similar events into one."""
 NEAR_NODE_EVENT = timedelta(minutes=15)
@@ -43,10 +45,13 @@ class Event:
     raw: Obj
 
     def evidence(self) -> Evidence:
-        """Quote the event."""
-        times = f" (x{self.count})" if self.count > 1 else ""
+        """Quote the event; of one that was printed with an age the moment is not known, so the age stands for it."""
+        age = text(self.raw, PRINTED_AGE)
+        counted = [f"x{self.count}"] if self.count > 1 else []
+        words = ", ".join([*counted, f"{age} ago"] if age else counted)
         where = f"{self.reason} [{self.container}]" if self.container else self.reason
-        return Evidence("event", where, self.message.strip() + times, format_time(self.last) if self.last else "")
+        time = format_time(self.last) if self.last and not age else ""
+        return Evidence("event", where, self.message.strip() + (f" ({words})" if words else ""), time)
 
 
 def read_event(raw: Obj) -> Event:

@@ -322,10 +322,10 @@ class Pod(ApiObject):
         """Return the READY column (``1/2``)."""
         return self._printed[1]
 
-    def restarts_text(self, now: datetime) -> str:
-        """Return the RESTARTS column (``5 (2m ago)``)."""
+    def restarts_text(self, now: datetime | None) -> str:
+        """Return the RESTARTS column (``5 (2m ago)``); without a clock the count alone."""
         restarts, last = self._printed[2], self._printed[3]
-        if restarts and last is not None:
+        if restarts and last is not None and now is not None:
             return f"{restarts} ({human_duration(now - last)} ago)"
         return str(restarts)
 

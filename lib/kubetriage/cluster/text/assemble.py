@@ -15,7 +15,7 @@ from kubetriage.cluster.text.found import Finds, Found, FoundEvent, FoundLog, Ra
 from kubetriage.cluster.text.printed_pods import NO_CONTAINER, finish_pod
 from kubetriage.needs import Body, Failure, Get, List, Log, Why
 from kubetriage.needs import Raw as RawNeed
-from kubetriage.readers.events import node_event_need
+from kubetriage.readers.events import PRINTED_AGE, node_event_need
 from kubetriage.snapshot import Form, Snapshot
 from kubetriage.values.fields import MADE_UID, dig, labels, name_of, namespace_of, objects, text, uid_of
 from kubetriage.values.resources import BY_KIND, BY_PLURAL
@@ -73,10 +73,9 @@ class _Assembly:
         """Objects of which only others tell."""
 
     def run(self) -> Paste:
-        now = self.hint.now or clock_of(self.finds)
-        if now is None:
-            now = datetime.now(timezone.utc).replace(microsecond=0)
-        self.snapshot.now = now
+        told = clock_of(self.finds)
+        self.snapshot.dated = self.hint.now is not None or told.sure
+        self.snapshot.now = self.hint.now or told.now or datetime.now(timezone.utc).replace(microsecond=0)
         self.paste.namespace = self._namespace()
         found = sorted((o for f in self.finds for o in f.objects), key=lambda o: o.described)
         self._name_pods(found)
@@ -393,6 +392,7 @@ class _Assembly:
         elif event.age is not None:
             made["lastTimestamp"] = format_time(now - event.age)
             made["firstTimestamp"] = format_time(now - (event.first if event.first is not None else event.age))
+            made[PRINTED_AGE] = event.printed_age
         if event.component:
             made["source"] = {"component": event.component}
         return made

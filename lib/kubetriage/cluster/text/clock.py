@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -26,22 +27,35 @@ _TAIL = 16 * 1024
 """Characters at the end of a log in which its newest time is looked for."""
 
 
-def clock_of(finds: Iterable[Finds]) -> datetime | None:
-    """Return when the texts were printed, as far as they tell; None when no absolute time stands in them.
+@dataclass(frozen=True)
+class Clock:
+    """When texts were printed, as far as they tell."""
 
-    It is at least the newest absolute time, and that of an object's creation plus its age. Both err to the early
-    side, by the unit of the age at most.
+    now: datetime | None
+    """None when no absolute time stands in them."""
+    sure: bool
+    """False: they were printed at some time after it, and nobody knows when."""
+
+
+def clock_of(finds: Iterable[Finds]) -> Clock:
+    """Return when the texts were printed.
+
+    It is a time that they give for themselves, or that of an object's creation plus its age, which errs to the early
+    side by the unit of the age. Without either it is after the newest absolute time.
     """
     known: list[datetime] = []
+    aged: list[datetime] = []
     for part in finds:
         if (given := parse_time(part.clock)) is not None:
-            return given
+            return Clock(given, True)
         known += [t for found in part.objects for t in _times(found.obj)]
         known += [t for event in part.events if (t := parse_time(event.at)) is not None]
-        known += [t for found in part.objects for t in _aged(found, part)]
+        aged += [t for found in part.objects for t in _aged(found, part)]
         known += [t for log in part.logs if (t := _newest_stamp(log.text)) is not None]
         known += [t for log in part.node_logs if (t := _newest_stamp(log.text)) is not None]
-    return max(known, default=None)
+    newest = max((*known, *aged), default=None)
+    # Ages of events without a moment to count from need some clock all the same; those are shown as ages.
+    return Clock(newest, bool(aged))
 
 
 def _times(value: Any) -> Iterator[datetime]:

@@ -52,7 +52,9 @@ def described_events(rows: Iterable[str], kind: str, namespace: str, name: str) 
         match = _DESCRIBED.match(row)
         if match is not None:
             age, count, first = parse_event_age(match[3])
-            found.append(_event(kind, name, namespace, match[1], match[2], match[5] or "", age, first, count, match[4]))
+            event = _event(kind, name, namespace, match[1], match[2], match[5] or "", age, first, count, match[4])
+            event.printed_age = match[3].partition(" ")[0]
+            found.append(event)
         elif (old := _OLD.match(row)) is not None:
             event = _event(
                 kind,
@@ -66,7 +68,7 @@ def described_events(rows: Iterable[str], kind: str, namespace: str, name: str) 
                 int(old[3]),
                 old[4].strip("{} "),
             )
-            event.container_path = old[5] or ""
+            event.container_path, event.printed_age = old[5] or "", old[2]
             found.append(event)
         elif found and not row.startswith("..."):
             found[-1].message = f"{found[-1].message} {row}".strip()[:8192]
@@ -97,6 +99,7 @@ def listed_events(header: str, rows: Sequence[str], namespace: str) -> tuple[lis
                 _kind(kind), name, match[1] or namespace, match[3], match[4], match[6], age, first, count, ""
             )
             event.at = api_time(match[2])
+            event.printed_age = "" if event.at else match[2].partition(" ")[0]
             if wide and (more := _WIDE.match(match[6])) is not None:
                 event.container_path, event.component, event.message = more[1] or "", more[2], more[3].strip()
                 event.first, event.count = parse_age(more[4]), int(more[5])
@@ -106,7 +109,7 @@ def listed_events(header: str, rows: Sequence[str], namespace: str) -> tuple[lis
                 old[6], old[5].rpartition(".")[0] or old[5], old[1] or namespace, old[8], old[9], old[11],
                 parse_age(old[2]), parse_age(old[3]), int(old[4]), old[10],
             )  # fmt: skip
-            event.container_path = old[7] or ""
+            event.container_path, event.printed_age = old[7] or "", old[2]
             found.append(event)
         elif found and row and not row.startswith("..."):
             found[-1].message = f"{found[-1].message} {row}".strip()[:8192]

@@ -41,6 +41,8 @@ class FoundEvent:
     age: timedelta | None
     first: timedelta | None
     count: int = 1
+    printed_age: str = ""
+    """``age`` as it was printed."""
     component: str = ""
     container_path: str = ""
     """``spec.containers{app}``, where the table shows it."""

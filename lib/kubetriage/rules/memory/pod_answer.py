@@ -231,7 +231,7 @@ def _header(snapshot: Snapshot, pod: Pod) -> tuple[tuple[str, str], ...]:
     return (
         ("", pod.status_text()),
         ("ready", pod.ready_text()),
-        ("restarts", pod.restarts_text(snapshot.now)),
+        ("restarts", pod.restarts_text(snapshot.clock)),
         ("age", pod.age_text(snapshot.now)),
         ("node", pod.node or "<none>"),
     )
