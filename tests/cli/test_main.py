@@ -196,7 +196,7 @@ def test_a_scan_shows_only_what_is_wrong():
     assert done.returncode == 0
     assert done.stdout == "No problems found in 1 pod in healthy namespace.\n"
     done = run("why-crash", "--all", "--from", CAPTURES / "healthy")
-    assert "Nothing to report" in done.stdout
+    assert "Healthy" in done.stdout
     done = run("why-crash", "-n", "no-such-namespace", "--from", CAPTURES / "healthy")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "No resources found in no-such-namespace namespace.\n"

@@ -271,7 +271,7 @@ def test_a_terminal_is_redrawn_in_place(api: FakeApi, tmp_path: Path) -> None:
         until(lambda: read(b"OOMKilled"))
         until(lambda: len(watches(api)) >= 2)
         api.put(well(api))
-        until(lambda: read(b"Nothing to report"))
+        until(lambda: read(b"Healthy"))
     finally:
         run.send_signal(signal.SIGINT)
         assert run.wait(PATIENCE) == 130

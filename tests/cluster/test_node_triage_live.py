@@ -137,7 +137,7 @@ def test_a_dial_that_does_not_come_back_is_a_dial_into_the_void(
     monkeypatch.setattr("kubetriage.plugins.node_triage.ASIDE_SECONDS", 0.5)
     lost_node.fault("proxy/healthz", delay=30)
     got = ask(read(lost_node), "n1", probe_kubelet=True).diagnoses[0]
-    assert ("kubelet port, dialled", "silent") in [(w["what"], w["says"]) for w in got.extra["witnesses"]]
+    assert ("kubelet port (via API server)", "silent") in [(w["what"], w["says"]) for w in got.extra["witnesses"]]
 
 
 def test_a_slow_api_server_makes_its_dial_tell_nothing(
@@ -146,7 +146,7 @@ def test_a_slow_api_server_makes_its_dial_tell_nothing(
     monkeypatch.setattr("kubetriage.plugins.node_triage.ASIDE_SECONDS", 0.5)
     lost_node.fault("proxy/healthz|/volumeattachments", delay=30)
     got = ask(read(lost_node), "n1", probe_kubelet=True).diagnoses[0]
-    assert "kubelet port, dialled" not in [w["what"] for w in got.extra["witnesses"]]
+    assert "kubelet port (via API server)" not in [w["what"] for w in got.extra["witnesses"]]
     assert any(n.what == "healthz of the kubelet on n1" for n in got.not_seen)
 
 

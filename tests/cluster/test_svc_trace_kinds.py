@@ -211,7 +211,7 @@ def test_any_other_kind_is_shown_and_not_called_healthy(name: str, tmp_path: Pat
             assert any(f"{kind}/web" in gap["why"] or f"{kind}/web" in gap["what"] for gap in item["notSeen"])
         shown = svc_trace(api, tmp_path, SVC)
         assert f"not evaluated: {kind}/web" in shown.stdout
-        assert "in order" not in shown.stdout
+        assert "is healthy" not in shown.stdout
         api.add(refused)
         (item,) = json.loads(svc_trace(api, tmp_path, SVC, "-o", "json").stdout)["items"]
         assert item["cause"] == "IngressRejected"

@@ -187,7 +187,7 @@ def _summary(pod: Pod, findings: tuple[Finding, ...]) -> str:
         return findings[0].message
     if pod.phase == "Succeeded":
         return "The pod finished; every container ended with exit code 0."
-    return f"Nothing to report: the pod is {pod.status_text()}, {pod.ready_text()} containers ready."
+    return f"Healthy: {pod.status_text()}, {pod.ready_text()} ready."
 
 
 def _diagnose_controller(snapshot: Snapshot, request: Request, target: Target, obj: Obj) -> Iterator[Diagnosis]:
@@ -222,7 +222,7 @@ def _diagnose_controller(snapshot: Snapshot, request: Request, target: Target, o
         if request.show_all or not diagnosis.healthy or len(pods) == 1 or diagnosis.findings:
             yield diagnosis
     if pods and not findings and not any(evaluation.needs_full_look(snapshot, p) for p in pods) and len(pods) > 1:
-        yield Diagnosis(PLUGIN.name, case.ref, f"Nothing to report: all {len(pods)} pods are ready.")
+        yield Diagnosis(PLUGIN.name, case.ref, f"Healthy: all {len(pods)} pods are ready.")
 
 
 def _hidden(case: ControllerCase) -> str:

@@ -305,7 +305,7 @@ def test_a_missing_variable_is_taken_from_an_object_that_has_it():
 def test_an_unknown_mode_says_what_it_does_not_know():
     found = first("the flux capacitor misaligned, aborting\n")
     assert (found.cause, found.confidence, len(found.fix)) == ("AppError", Confidence.POSSIBLE, 3)
-    assert "these words name no known cause" in found.message
+    assert "this message names no known cause" in found.message
     assert all(fix.commands for fix in found.fix)
 
 

@@ -343,7 +343,7 @@ def test_witnesses_for_and_against():
         "Lease shop/app-lock": "alive",
         "event Rebooted": "open",
         "volumes attached": "open",
-        "kubelet port, dialled": "alive",
+        "kubelet port (via API server)": "alive",
     }
 
 
@@ -489,7 +489,7 @@ def test_all_nodes_lost_pauses_evictions():
     assert got.cause == "AllNodesLost"
     assert got.findings[0].confidence is Confidence.CONFIRMED
     assert [r["fate"] for r in got.extra["timetable"]] == ["paused"]
-    assert "master disruption" in got.extra["timetable"][0]["what"]
+    assert "Kubernetes stops evictions" in got.extra["timetable"][0]["what"]
 
 
 def test_a_large_loss_is_told_for_ten_nodes_and_all_on_demand():
@@ -615,10 +615,10 @@ def summary(snapshot) -> str:
 
 def test_a_ready_node_tells_of_its_latest_trouble():
     told = summary(beside(node(), events=[event("SystemOOM", -60, message="victim process: java")]))
-    assert told.startswith("Nothing is broken: n1 is Ready")
+    assert told.startswith("No fault: n1 is Ready")
     assert "60s ago: SystemOOM: victim process: java." in told
     assert "SystemOOM" not in summary(beside(node(), events=[event("SystemOOM", -1000)]))
-    assert summary(beside(node())).startswith("Nothing to report: n1 is Ready")
+    assert summary(beside(node())).startswith("Healthy: n1 is Ready")
 
 
 def test_a_ready_node_tells_that_it_flapped():

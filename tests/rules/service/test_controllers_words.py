@@ -56,7 +56,7 @@ CONFLICT = event(ALB_INGRESS, "FailedUpdate", "the object has been modified; ple
 def test_the_newest_warning_counts_while_no_success_follows(events, expected):
     found = trace(cluster(*healthy_web(), ALB_INGRESS, ALB, LBC, *events), "ingress/web")
     assert causes(found) == expected
-    assert "in order" not in found.summary
+    assert "is healthy" not in found.summary
 
 
 def test_known_words_say_what_ends_it_and_who_does():

@@ -81,8 +81,8 @@ def message(failure: StartFailure) -> str:
         )
     shown = ", ".join(str(w) for w in walked[:3])
     return (
-        f"{late}. With each try it most likely gives every file of {shown} its SELinux label (relabel) or its group "
-        "(fsGroup), which takes longer than the kubelet waits."
+        f"{late}. Each try probably sets the SELinux label (relabel) or the group (fsGroup) of every file of {shown}. "
+        "That takes longer than the kubelet waits."
     )
 
 

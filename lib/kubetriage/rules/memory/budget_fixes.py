@@ -264,7 +264,7 @@ def _closing(case: Case) -> Iterator[Fix]:
         if blamed is not None and blamed.flag:
             yield Fix(
                 f"Or lower {blamed.flag} of container {case.container.name}, which allows {mebibytes(blamed.counted)}, "
-                "if the program gets by with less.",
+                "if the program needs less.",
                 actor=Actor.MANIFEST,
             )
     lowest = min((p.limit for p in case.solved if p.kind == "limit" and p.limit), default=None)

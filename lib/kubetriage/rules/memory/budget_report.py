@@ -212,7 +212,7 @@ def proposals_table(case: Case) -> Table:
     for p in case.proposals:
         rows.append((p.kind, p.text, exact(p.limit) if p.limit is not None else "", mebibytes(p.margin)))
     over = case.budget.margin is not None and case.budget.margin < 0
-    title = "What closes the budget" if over else "What fits exactly"
+    title = "Smallest changes that fit" if over else "Room left"
     return Table(title, ("CHANGE", "VALUE", "LIMIT", "MARGIN"), tuple(rows))
 
 

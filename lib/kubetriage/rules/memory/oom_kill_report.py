@@ -195,9 +195,8 @@ class OomKillReport:
             spec = {"resources": {"requests": {"memory": exact(human_limit(held))}}}
         give = " and give it a limit" if limit is None else ""
         yield case.template_fix(
-            f"Set the memory request of container {name} to what it really uses ({has}{used}){give}, so that "
-            "the scheduler "
-            "does not overcommit the node.",
+            f"Set the memory request of container {name} to what it really uses ({has}{used}){give}. The "
+            "scheduler then does not overcommit the node.",
             spec,
         )
         left = load.reachable(case.pod)

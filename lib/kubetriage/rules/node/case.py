@@ -307,7 +307,7 @@ class NodeCase:
 
     def _pause(self) -> str:
         if self.cluster.master_disruption:
-            return "no node at all is ready, so the node controller evicts nothing (master disruption)"
+            return "with every node NotReady, Kubernetes stops evictions"
         state, size = self.cluster.zone_state(self.name)
         if state == "Partial" and size <= 50:
             return "more than half of a small zone is down, so the node controller evicts nothing there"

@@ -183,7 +183,7 @@ def _row(pod: Pod, around: Surroundings) -> Row | None:
             return None
         if kind == "DaemonSet":
             return Row(pod, controller, "never", _daemon(), "never", eviction=eviction)
-        return Row(pod, controller, "paused", f"eviction paused: {around.pause}", "paused", eviction=eviction)
+        return Row(pod, controller, "paused", f"not evicted: {around.pause}", "paused", eviction=eviction)
     if eviction.kind == "never" or eviction.at is None:
         why = _daemon() if kind == "DaemonSet" else "tolerates the taints without a time limit: waits for the node"
         return Row(pod, controller, "never", why, "never", eviction=eviction)
@@ -198,7 +198,7 @@ def _after_shutdown(pod: Pod, kind: str) -> str:
 
 
 def _daemon() -> str:
-    return "DaemonSet pod: tolerates the loss for ever, belongs to this node"
+    return "DaemonSet pod: not evicted"
 
 
 def _evicted_at(pod: Pod, kind: str, controller: str, eviction: Eviction, at: datetime, around: Surroundings) -> Row:

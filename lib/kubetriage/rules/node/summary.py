@@ -42,7 +42,9 @@ def summary(case: NodeCase, findings: tuple[Finding, ...]) -> str:
         return findings[0].message
     contact = case.contact
     age = (
-        f"Lease renewed {human_duration(abs(contact.age))} ago" if contact.age is not None else "its Lease was not seen"
+        f"Lease renewed {human_duration(abs(contact.age))} ago"
+        if contact.age is not None
+        else "its Lease could not be read"
     )
     more = ""
     booted = case.events.last("Rebooted")
@@ -52,7 +54,7 @@ def summary(case: NodeCase, findings: tuple[Finding, ...]) -> str:
     if contact.skew is not None:
         side = "ahead of" if contact.skew > timedelta() else "behind"
         more += f" Its clock is about {human_duration(abs(contact.skew))} {side} the API server's."
-    head = "Nothing is broken" if more else "Nothing to report"
+    head = "No fault" if more else "Healthy"
     return f"{head}: {case.name} is {status_text(case.node)}, {age}.{more}"
 
 

@@ -85,7 +85,7 @@ def read_witnesses(
         words = READINGS[probe.kind]
         if probe.kind == "answers" and not contact.silent:
             words = "the kubelet runs and the API server reaches it"
-        found.append(Witness("kubelet port, dialled", votes.get(probe.kind, "open"), timedelta(), words, now))
+        found.append(Witness("kubelet port (via API server)", votes.get(probe.kind, "open"), timedelta(), words, now))
     return tuple(found)
 
 
@@ -109,7 +109,7 @@ def _lease_witness(contact: Contact) -> Witness:
 
 def _status_witness(node: Obj, now: datetime) -> Witness:
     beat = parse_time(dig(condition(node, "Ready"), "lastHeartbeatTime"))
-    note = "no heartbeat: written on change, else every 5 to 7 minutes"
+    note = "not a heartbeat: the kubelet posts it on change, else every 5 to 7 minutes"
     return Witness("status, last posted", "open", now - beat if beat else None, note, beat)
 
 

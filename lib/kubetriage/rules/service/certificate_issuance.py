@@ -65,9 +65,7 @@ def issuance(world: World, namespace: str, secret: str) -> Issuance | None:
     shown = f"{last[0]}/{last[1]}"
     words = f" cert-manager has not issued it: {shown} says {said.strip().rstrip('.')}."
     known = _advice(said)
-    text_of_fix = (
-        known[0] if known else f"Repair what {shown} names; cert-manager then issues the certificate by itself"
-    )
+    text_of_fix = known[0] if known else f"Fix what {shown} names; cert-manager then issues the certificate by itself"
     actor = Actor(known[1]) if known else Actor.CLUSTER
     verify = kubectl("describe", *last, namespace=namespace)
     return Issuance(ref, words, tuple(proof), Fix(text_of_fix, actor=actor, commands=(verify,)), verify)

@@ -103,7 +103,7 @@ def _summary(trace: Trace, verdict: Verdict, unseen: tuple[NotSeen, ...]) -> str
     gap = next((gap for gap in unseen if gap.decides), None)
     if gap is not None:
         return f"No fault seen on the way to {name}; not seen: {gap.what}."
-    return f"Every hop to {name} is in order."
+    return f"Every hop to {name} is healthy."
 
 
 def _symptom_lines(trace: Trace, verdict: Verdict) -> Iterator[str]:

@@ -121,7 +121,7 @@ def _told(case: Case, words: LastWords) -> Finding:
         confidence = Confidence.POSSIBLE if confidence is Confidence.POSSIBLE else Confidence.LIKELY
         fixes = settings_fixes(words)
     else:
-        hint = "; these words name no known cause"
+        hint = "; this message names no known cause"
         confidence = Confidence.POSSIBLE
         fixes = next_looks(words)
     return words.finding(

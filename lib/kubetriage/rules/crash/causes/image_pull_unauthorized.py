@@ -71,7 +71,7 @@ def _finding(failure: PullFailure) -> Finding:
     spec: Obj | None = None
     commands: tuple[str, ...] = ()
     confidence = Confidence.CONFIRMED
-    message = f"{image.registry} refused to hand out {failure.image}{_status(failure.error)}."
+    message = f"Pulling {failure.image} from {image.registry} was denied{_status(failure.error)}."
     if names:
         message += f" The pod's pull secret is {', '.join(names)}."
         words = (

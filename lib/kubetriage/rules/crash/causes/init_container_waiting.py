@@ -143,7 +143,7 @@ def check(case: Case) -> Iterator[Finding]:
                 details = {"root": root[1]}
             fixes.append(
                 Fix(
-                    f"Repair what keeps the pods of Service {service[1]} from being ready.",
+                    f"Fix what keeps the pods of Service {service[1]} from being ready.",
                     actor=Actor.MANIFEST,
                     commands=(
                         kubectl("why-crash", f"pod/{root[1]['name']}", namespace=service[0])

@@ -92,7 +92,7 @@ def _finding(case: ControllerCase, job: Obj, condition: Obj) -> Finding:
 
 def _repair(case: ControllerCase, name: str, last: tuple[Pod, Container] | None) -> Fix:
     words, command = again(case, name)
-    cause = "Repair what the pods fail of; their own cause follows"
+    cause = "Fix the error of its pods; their own cause follows"
     if last is not None:
         own = next((f for f in case.explain(last[0]) if f.severity is Severity.ERROR), None)
         cause = own.fix[0].text.rstrip(".") if own is not None and own.fix else cause

@@ -92,7 +92,7 @@ def _finding(case: Case, container: Container, about: list[Finding]) -> Finding:
         Severity.NOTE,
         Confidence.CONFIRMED,
         container.ref,
-        f"{container.name} restarted {times}, last with {code}{lived}{why}; it has been running well for {age}.",
+        f"{container.name} restarted {times}, last with {code}{lived}{why}; it has been running for {age} since.",
         (
             *((end.evidence(),) if end is not None else ()),
             container.fact("status", "state.running.startedAt", f"running for {age}, ready"),

@@ -82,7 +82,7 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
             Fix(
                 "Let it go on."
                 if paused
-                else "Close the gap that is named, or look again while it tries to create a pod.",
+                else "Grant the missing access, or run it again while a pod is being created.",
                 actor=Actor.MANIFEST if paused else Actor.CLUSTER,
                 commands=(
                     kubectl(
@@ -207,9 +207,8 @@ def _ended(case: Case) -> Iterator[Finding]:
             (),
             (
                 Fix(
-                    "Close the gap, or look again right after the next crash: the log of the ended instance "
-                    "and the events "
-                    "tell most.",
+                    "Grant the missing access, or run it again right after the next crash. The log of the ended "
+                    "instance and its events name the cause.",
                     actor=Actor.CLUSTER,
                     commands=(
                         kubectl(
@@ -238,7 +237,7 @@ def _unexplained(case: Case) -> Finding:
     fix = Fix("Look again in a minute.")
     if not young:
         watch = kubectl("get", "events", "--watch", namespace=pod.namespace)
-        fix = Fix("Close the gaps above, or look again while it happens.", actor=Actor.CLUSTER, commands=(watch,))
+        fix = Fix("Grant the missing access, or run it again while it happens.", actor=Actor.CLUSTER, commands=(watch,))
     hint = None if young else _hint(case)
     gaps = "; ".join(_gaps(case, None))
     if young and age is not None:

@@ -118,7 +118,7 @@ def _waits_for(found: Unscheduled, message: str, owned: ManagedTaint, evidence: 
     if owned.root is not None:
         message = (
             f"{owned.controller.subject} does not work, so {scheduling.some(list(owned.nodes))} keep"
-            f"{'s' if len(owned.nodes) == 1 else ''} its taint {owned.taint}: {owned.root.words}"
+            f"{'s' if len(owned.nodes) == 1 else ''} its taint {owned.taint}. Its cause: {owned.root.words}"
         )
     else:
         message += f" {owned.message}"

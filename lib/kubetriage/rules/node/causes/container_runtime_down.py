@@ -58,14 +58,14 @@ def check(case: NodeCase) -> Iterator[Finding]:
     state = (
         f"Its kubelet has just started; if this stays so, {name} does not answer it."
         if young
-        else f"The kubelet lives, {name} does not answer it."
+        else f"The kubelet is up, but {name} does not answer it."
     )
     yield Finding(
         CODE,
         Severity.WARNING if young else Severity.ERROR,
         Confidence.POSSIBLE if young else Confidence.LIKELY if starting else Confidence.CONFIRMED,
         case.ref,
-        f"{case.name} is NotReady by its own word: {report.words}. {state}",
+        f"The kubelet on {case.name} reports NotReady: {report.words}. {state}",
         evidence=tuple(evidence),
         ruled_out=(RuledOut("KubeletUnreachable", "the kubelet itself posted this and renews its Lease"),)
         if case.contact.beat.value == "fresh"

@@ -34,7 +34,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
         Severity.ERROR,
         Confidence.LIKELY if report.kind == "starting" else Confidence.CONFIRMED,
         case.ref,
-        f"{case.name} is NotReady by its own word: {report.words}. Its container runtime answers too slowly.{load}",
+        f"The kubelet on {case.name} reports NotReady: {report.words}. Its container runtime answers too slowly.{load}",
         evidence=case.contact_evidence(),
         ruled_out=(RuledOut("ContainerRuntimeDown", "the kubelet does not report the runtime as down"),),
         fix=(

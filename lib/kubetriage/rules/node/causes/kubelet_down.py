@@ -51,7 +51,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
         Severity.ERROR,
         confidence,
         case.ref,
-        f"The kubelet of {case.name} stopped: silent {case.silence()}, and {how}. Its containers very likely run on.",
+        f"The kubelet of {case.name} stopped: silent {case.silence()}, and {how}. Its containers probably still run.",
         evidence=tuple(evidence),
         ruled_out=(ruled, RuledOut("MachineOff", "a machine that is off answers nothing")),
         fix=(

@@ -38,7 +38,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
         Severity.ERROR,
         Confidence.CONFIRMED,
         case.ref,
-        f"{case.name} is NotReady by its own word: {report.words}." + (f" That is: {hint}." if hint else ""),
+        f"The kubelet on {case.name} reports NotReady: {report.words}." + (f" That is: {hint}." if hint else ""),
         evidence=case.contact_evidence(),
         fix=(
             Fix(

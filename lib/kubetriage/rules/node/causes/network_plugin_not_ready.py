@@ -45,7 +45,9 @@ def check(case: NodeCase) -> Iterator[Finding]:
         Severity.WARNING if young else Severity.ERROR,
         Confidence.LIKELY if report.words.startswith("network state unknown") else Confidence.CONFIRMED,
         case.ref,
-        f"{case.name} is NotReady by its own word: {report.words.rstrip('.')}.{joined} {_why(missing, case)}".rstrip(),
+        (
+            f"The kubelet on {case.name} reports NotReady: {report.words.rstrip('.')}.{joined} {_why(missing, case)}"
+        ).rstrip(),
         evidence=(*case.contact_evidence(), *missing.evidence()),
         ruled_out=(RuledOut("ContainerRuntimeDown", "the runtime answers and reports this itself"),),
         fix=tuple(_fixes(missing, case)),

@@ -129,7 +129,7 @@ def _client_fixes(machine: Machine) -> tuple[Fix, ...]:
                 kubectl("certificate", "approve", "CSR"),
             ),
         ),
-        Fix("A clock that is wrong looks alike: compare date -u on the machines first.", actor=Actor.NODE),
+        Fix("A clock that is off shows the same: compare date -u on the machines first.", actor=Actor.NODE),
     )
 
 

@@ -143,7 +143,7 @@ def _told(trace: Trace, backend: Backend) -> _Reason | None:
     fix = (
         Fix(known.text, actor=known.actor)
         if known is not None
-        else Fix(f"Repair what the load balancer's controller names: {why}", actor=Actor.CLOUD)
+        else Fix(f"Fix what the load balancer's controller names: {why}", actor=Actor.CLOUD)
     )
     return _Reason(why, (fix,), tuple(c.evidence for c in said[:2]))
 
@@ -193,7 +193,7 @@ def _conditions(backend: Backend) -> _Reason | None:
     if not said:
         return None
     why = said[0].message.strip().rstrip(".") or said[0].reason
-    fix = Fix(f"Repair what the load balancer's controller names: {why}", actor=Actor.CLOUD)
+    fix = Fix(f"Fix what the load balancer's controller names: {why}", actor=Actor.CLOUD)
     return _Reason(why, (fix,), (said[0].evidence,))
 
 
@@ -216,7 +216,7 @@ def _service_lb(state: LoadBalancerState) -> _Reason | None:
     evidence.append(Evidence("spec", f"pod/{other.name} hostPort", f"{port} on {other.node}"))
     ingress = f", or publish it by an Ingress through {for_service}" if for_service == "traefik" else ""
     bundled = (
-        "Or, if nobody needs the bundled traefik, disable it (k3s server --disable traefik). "
+        "Or, if the bundled traefik is not needed, disable it (k3s server --disable traefik). "
         "Every Ingress that it serves then ends"
         if for_service == "traefik"
         else f"Or free host port {port}: {holder} holds it"

@@ -65,8 +65,8 @@ def _nobody(backend: Backend, one: PortAdmission) -> Fault:
     return fault(
         CODE,
         backend.policy_place,
-        f"Nobody may reach the pods of svc/{backend.name} on {target}{share}, if policies are enforced here: {names} "
-        f"{why}.",
+        f"No client may reach the pods of svc/{backend.name} on {target}{share}, if policies are enforced here: "
+        f"{names} {why}.",
         severity=Severity.ERROR if not share else Severity.WARNING,
         proof="inferred",
         confidence=Confidence.POSSIBLE if others(backend) else Confidence.LIKELY,

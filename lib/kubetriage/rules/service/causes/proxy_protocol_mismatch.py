@@ -80,7 +80,7 @@ def _fault(place: Place, sender: Sender, takes: Taker, lines: Evidence | None) -
     traefik = config.startswith("arguments")
     if sender.sends:
         words = (
-            f"The load balancer of {where} {on}{said}, and the controller does not expect it ({config}): every request "
+            f"The load balancer of {where} {on}{said}. The controller does not expect it ({config}), so every request "
             "from outside gets 400."
         )
         taker_fix = f"Make the controller expect it: {takes.how}" + ("" if traefik else f': "true" in {config}')
