@@ -12,6 +12,8 @@ WEAKER = {
     # What the status alone still says, where the log or the events that decide may not be read.
     "ConfigMapNotFound": {"Unknown"},
     "DependencyUnreachable": {"AppError"},
+    # No all-clear over events that nobody read.
+    "Healthy": {"Unknown"},
     "PostStartHookFailed": {"KilledBySignal"},
     "ReadOnlyFilesystem": {"AppError"},
     "RuntimeOutOfMemory": {"Aborted"},

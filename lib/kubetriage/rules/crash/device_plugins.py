@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
@@ -11,7 +10,7 @@ from kubetriage.data import table
 from kubetriage.needs import List, Need
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.root_causes import Root, first_root
+from kubetriage.rules.crash.root_causes import Root, first_root, pods_named
 
 
 def _row(resource: str) -> Mapping[str, Any] | None:
@@ -35,10 +34,7 @@ def plugin_pods(case: Case, resource: str, node: str = "") -> list[Pod]:
     row = _row(resource)
     if row is None:
         return []
-    known = (p for p in map(Pod, case.snapshot.list("pods").items) if not p.finished and (not node or p.node == node))
-    return [
-        p for p in known if any(re.search(row["pods"], m) for m in (p.name, *(f"{k}={v}" for k, v in p.labels.items())))
-    ]
+    return pods_named(case.snapshot, row["pods"], node=node)
 
 
 def plugin_root(case: Case, resource: str, node: str = "") -> Root | None:

@@ -33,9 +33,19 @@ def _explain(snapshot: Snapshot, trail: frozenset[str]) -> Explain:
     def explain(pod: Pod) -> tuple[Finding, ...]:
         if pod.uid in trail or len(trail) >= LONGEST_CHAIN:
             return ()
-        return diagnose_pod(snapshot, pod, trail)
+        # Many pods of a scan wait for the same controller.
+        known = snapshot.derived(_explained)
+        key = (pod.namespace, pod.name, len(trail))
+        if key not in known:
+            known[key] = diagnose_pod(snapshot, pod, trail)
+        return known[key]
 
     return explain
+
+
+def _explained(_: Snapshot) -> dict[tuple[str, str, int], tuple[Finding, ...]]:
+    """Hold the findings of pods at which chains end, by namespace, name and place in the chain."""
+    return {}
 
 
 def diagnose_pod(snapshot: Snapshot, pod: Pod, trail: frozenset[str] = frozenset()) -> tuple[Finding, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from kubetriage.model import Evidence, Finding, Severity
+from kubetriage.model import Actor, Evidence, Finding, Fix, Severity
 from kubetriage.readers.pods import Pod
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj
 
 Explain = Callable[[Pod], tuple[Finding, ...]]
@@ -22,6 +24,14 @@ _FIELDS = ("kind", "namespace", "name", "cause", "message")
 def unexplained(_: Pod) -> tuple[Finding, ...]:
     """Stand in where no chain is followed."""
     return ()
+
+
+def repair(root: Root, then: str) -> Fix:
+    """Make the fix of a chain: the root's own, and what follows from it by itself (a sentence)."""
+    own = root.finding.fix[0] if root.finding is not None and root.finding.fix else Fix("")
+    where = f"{root.kind.lower()} {root.namespace}/{root.name}"
+    words = " ".join(w for w in (f"Repair {where} first.", own.text, then) if w)
+    return Fix(words, actor=own.actor or Actor.CLUSTER, commands=own.commands, yaml=own.yaml)
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,18 @@ class Root:
     def evidence(self) -> tuple[Evidence, ...]:
         """Return the first proof of the root's own cause."""
         return self.finding.evidence[:2] if self.finding is not None else ()
+
+
+def pods_named(snapshot: Snapshot, pattern: str, namespaces: Iterable[str] = (), node: str = "") -> list[Pod]:
+    """Return the known pods whose name or a label (``KEY=VALUE``) fits a pattern, of these namespaces and node only."""
+    places = frozenset(namespaces)
+    found = []
+    for pod in map(Pod, snapshot.list("pods").items):
+        if pod.finished or (places and pod.namespace not in places) or (node and pod.node != node):
+            continue
+        if any(re.search(pattern, mark) for mark in (pod.name, *(f"{k}={v}" for k, v in pod.labels.items()))):
+            found.append(pod)
+    return found
 
 
 def suspects(pods: Iterable[Pod]) -> list[Pod]:

@@ -24,8 +24,9 @@ from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.needs import Get, List, Need
 from kubetriage.readers.events import Event, Events
 from kubetriage.readers.pods import Pod
-from kubetriage.rules.crash import scheduling
+from kubetriage.rules.crash import scheduling, storage_drivers
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.root_causes import repair
 from kubetriage.rules.crash.scheduling import Block, Unscheduled
 from kubetriage.rules.crash.volume_claims import claim_names, waiting_for_storage
 from kubetriage.values.commands import kubectl, placeholder
@@ -56,6 +57,20 @@ def needs(case: Case) -> Iterator[Need]:
             yield Get("storageclasses", "", name)
         if not name or case.snapshot.get("storageclasses", "", name).absent:
             yield List("storageclasses")
+        yield from storage_drivers.needs(_driver(case, claim))
+
+
+def leads_to(case: Case) -> Iterator[Pod]:
+    """Yield the pods of the drivers that are to make the volumes."""
+    if waiting_for_storage(case):
+        for claim in _open_claims(case):
+            yield from storage_drivers.driver_pods(case, _driver(case, claim))
+
+
+def _driver(case: Case, claim: Obj) -> str:
+    """Return the provisioner of a claim's class; empty when it is not known."""
+    name = _class_name(claim)
+    return text(case.snapshot.get("storageclasses", "", name).obj, "provisioner") if name else ""
 
 
 def _open_claims(case: Case) -> Iterator[Obj]:
@@ -152,6 +167,14 @@ def _finding(case: Case, claim: Obj, found: Unscheduled | None, events: Events) 
         *more,
     ]
     pod = case.pod
+    driver = _driver(case, claim)
+    root = storage_drivers.driver_root(case, driver) if newest is not None or driver else None
+    if root is not None and not _deleting(claim) and phase == "Pending":
+        why = f"the controller of {driver} does not work: {root.words}"
+        fix = repair(root, f"It then makes the volume of claim {name}.")
+        evidence += root.evidence
+    else:
+        root = None
     return Finding(
         cause=CODE,
         severity=Severity.ERROR,
@@ -161,7 +184,7 @@ def _finding(case: Case, claim: Obj, found: Unscheduled | None, events: Events) 
         evidence=tuple(evidence),
         fix=(fix,),
         verify=(case.kubectl(f"describe persistentvolumeclaim {name}"), "kubectl get storageclass"),
-        details={"claim": name},
+        details={"claim": name, **({"root": root.details} if root is not None else {})},
     )
 
 

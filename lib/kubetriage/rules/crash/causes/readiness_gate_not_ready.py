@@ -14,7 +14,6 @@ Source: core/v1 PodSpec.readinessGates; the gates' controllers by name in data/r
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -25,7 +24,7 @@ from kubetriage.model import Actor, Confidence, Finding, Fix, Severity
 from kubetriage.needs import List, Need
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.root_causes import Root, first_root
+from kubetriage.rules.crash.root_causes import Root, first_root, pods_named, repair
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, objects, text
 from kubetriage.values.times import human_duration
@@ -71,13 +70,7 @@ def _controller_pods(case: Case, gate: str) -> list[Pod]:
     row = _row(gate)
     if row is None:
         return []
-    known = map(Pod, case.snapshot.list("pods").items)
-    return [
-        p
-        for p in known
-        if p.namespace in row["namespaces"]
-        and any(re.search(row["pods"], m) for m in (p.name, *(f"{k}={v}" for k, v in p.labels.items())))
-    ]
+    return pods_named(case.snapshot, row["pods"], row["namespaces"]) if row["namespaces"] else []
 
 
 def _finding(case: Case, gate: str, others: list[str]) -> Finding:
@@ -126,9 +119,7 @@ def _fix(
 ) -> Fix:
     namespace = case.pod.namespace
     if root is not None:
-        own = root.finding.fix[0] if root.finding is not None and root.finding.fix else Fix("")
-        words = f"Repair {root.kind.lower()} {root.namespace}/{root.name}, which sets the gate. {own.text}"
-        return Fix(words.strip(), actor=own.actor or Actor.CLUSTER, commands=own.commands, yaml=own.yaml)
+        return repair(root, "It then sets the gate.")
     if row is None:
         owner = gate.partition("/")[0] if "/" in gate else gate
         words = f"Find the controller that sets pod condition {gate} (its name begins with {owner}), and read its log."

@@ -24,7 +24,7 @@ from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import device_plugins, scheduling
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.resource_requests import BYTES, amount_text, pod_request
-from kubetriage.rules.crash.root_causes import Root
+from kubetriage.rules.crash.root_causes import Root, repair
 from kubetriage.rules.crash.scheduling import Block, Unscheduled
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.commands import kubectl
@@ -124,14 +124,7 @@ def _lacking(found: Unscheduled, resource: str) -> bool:
 
 def _by_plugin(found: Unscheduled, resource: str, root: Root) -> Finding:
     """Name the plugin that reports the device, and its own cause."""
-    own = root.finding.fix[0] if root.finding is not None and root.finding.fix else Fix("")
-    where = f"{root.kind.lower()} {root.namespace}/{root.name}"
-    fix = Fix(
-        f"Repair {where} first. {own.text} The kubelet then reports {resource}, and the pod is scheduled by itself.",
-        actor=own.actor or Actor.CLUSTER,
-        commands=own.commands,
-        yaml=own.yaml,
-    )
+    fix = repair(root, f"The kubelet then reports {resource}, and the pod is scheduled by itself.")
     name = device_plugins.plugin_name(resource)
     message = f"No node reports {resource}, because {name} does not work: {root.words}"
     made = found.finding(CODE, message, (fix,), root.evidence, verify=("kubectl describe nodes",))

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 
 from kubetriage.model import Actor, Evidence, Finding, Fix
 from kubetriage.needs import Get, List, Need
-from kubetriage.rules.crash import scheduling
+from kubetriage.rules.crash import scheduling, storage_drivers
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.root_causes import repair
 from kubetriage.rules.crash.scheduling import Block, Unscheduled
 from kubetriage.rules.crash.volume_claims import claim_names
 from kubetriage.values.commands import kubectl, placeholder
@@ -45,6 +46,8 @@ def needs(case: Case) -> Iterator[Need]:
             yield Get("persistentvolumes", "", text(claim, "spec", "volumeName"))
     if any(not any(p.key in scheduling.node_labels(n) for n in found.nodes.items) for p in _places(case)):
         yield List("csinodes")
+        for place in _places(case):
+            yield from storage_drivers.needs(text(place.volume, "spec", "csi", "driver"))
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -150,6 +153,10 @@ def _label(case: Case, place: _Place) -> tuple[Fix, ...]:
     names = [text(d, "name") for c in case.snapshot.list("csinodes").items for d in objects(c, "spec", "drivers")]
     look = kubectl("get", "csinodes", "-o", "custom-columns=NODE:.metadata.name,DRIVERS:.spec.drivers[*].name")
     who = f"CSI driver {driver}" if driver else "the volume's driver"
+    for node in [name_of(n) for n in case.snapshot.list("nodes").items][:5] if driver else []:
+        root = storage_drivers.driver_root(case, driver, node)
+        if root is not None:
+            return (repair(root, f"It registers at the kubelet, which then sets {place.key}."),)
     if driver and driver in names:
         words = f"Restart or upgrade the node plugin of {who}: it is registered, but reports topology keys "
         words += f"{', '.join(dict.fromkeys(keys)) or 'none'}. It must know the place of its node."

@@ -22,8 +22,10 @@ from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.needs import Get, List, Need
 from kubetriage.readers.events import Event
 from kubetriage.readers.pods import Pod
+from kubetriage.rules.crash import storage_drivers
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.config_references import volumes_pending
+from kubetriage.rules.crash.root_causes import Root, repair
 from kubetriage.rules.crash.storage_errors import attach_error
 from kubetriage.rules.crash.volume_claims import claim_names, claim_of
 from kubetriage.values.commands import kubectl
@@ -36,6 +38,8 @@ _MULTI = lazy(r'Multi-Attach error for volume "(?P<volume>[^"]+)"')
 _USED_BY = lazy(r"already used by pod\(s\) (?P<pods>.+?)\s*\Z", re.S)
 # csi_attacher.go: the driver has not registered with the kubelet of the node.
 _NO_DRIVER = lazy(r"CSINode \S+ does not contain driver (?P<driver>\S+)")
+# csi_attacher.go: nobody has answered the VolumeAttachment.
+_ATTACHER = lazy(r"external-attacher of (?P<driver>\S+) CSI driver")
 _FAILED = lazy(r'AttachVolume\.Attach failed for volume "(?P<volume>[^"]+)" : (?P<why>.*)', re.S)
 
 
@@ -52,6 +56,21 @@ def needs(case: Case) -> Iterator[Need]:
         yield List("volumeattachments")
     for node in _holding_nodes(case, event):
         yield Get("nodes", "", node)
+    yield from storage_drivers.needs(_driver(event))
+
+
+def leads_to(case: Case) -> Iterator[Pod]:
+    """Yield the driver's pods: those on the node that lacks it, else its controller's."""
+    event = _event(case)
+    if event is not None and _driver(event):
+        there = case.pod.node if _NO_DRIVER.search(event.message) else ""
+        yield from storage_drivers.driver_pods(case, _driver(event), there)
+
+
+def _driver(event: Event) -> str:
+    """Return the driver that a refusal names; empty when it names none."""
+    told = _NO_DRIVER.search(event.message) or _ATTACHER.search(event.message)
+    return told["driver"] if told else ""
 
 
 def _event(case: Case) -> Event | None:
@@ -69,6 +88,7 @@ def check(case: Case) -> Iterator[Finding]:
     event = _event(case)
     if event is None:
         return
+    root: Root | None = None
     multi, failed = _MULTI.search(event.message), _FAILED.search(event.message)
     volume = multi["volume"] if multi else failed["volume"] if failed else ""
     claim = claim_of(case, volume)
@@ -79,6 +99,11 @@ def check(case: Case) -> Iterator[Finding]:
     if not multi:
         why = " ".join((failed["why"] if failed else event.message).split())
         message, fix = _refused(case, what, volume, claim, why)
+        there = case.pod.node if _NO_DRIVER.search(event.message) else ""
+        root = storage_drivers.driver_root(case, _driver(event), there) if _driver(event) else None
+        if root is not None:
+            message = f"{what} is not attached, because driver {_driver(event)} does not work: {root.words}"
+            fix = repair(root, "The volume is then attached by itself.")
     else:
         message = f"{what} is attached to another node, and can be attached to one only."
         named = _USED_BY.search(event.message)
@@ -125,7 +150,12 @@ def check(case: Case) -> Iterator[Finding]:
         tuple(evidence),
         fix=(fix,),
         verify=("kubectl get volumeattachment", case.kubectl("get pods -o wide")),
-        details={"volume": volume, "claim": claim, "nodes": list(nodes)},
+        details={
+            "volume": volume,
+            "claim": claim,
+            "nodes": list(nodes),
+            **({"root": root.details} if root is not None else {}),
+        },
     )
 
 

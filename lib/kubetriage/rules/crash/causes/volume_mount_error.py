@@ -24,9 +24,11 @@ from collections.abc import Iterator
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.needs import Get, Need
 from kubetriage.readers.events import Event
-from kubetriage.rules.crash import secret_stores
+from kubetriage.readers.pods import Pod
+from kubetriage.rules.crash import secret_stores, storage_drivers
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.config_references import current_mount_failures, volumes_pending
+from kubetriage.rules.crash.root_causes import repair
 from kubetriage.rules.crash.start_failures import Start, StartFailure, start_failures
 from kubetriage.rules.crash.storage_errors import mount_error
 from kubetriage.rules.crash.volume_claims import claim_names, claim_of
@@ -49,6 +51,17 @@ _HELPER = lazy(r"need a /sbin/mount\.<type> helper")
 _PASSING = lazy(r"not registered|failed to sync (?:configmap|secret) cache")
 
 
+def leads_to(case: Case) -> Iterator[Pod]:
+    """Yield the node pods of drivers that have not registered at the kubelet."""
+    for driver in _unregistered(case):
+        yield from storage_drivers.driver_pods(case, driver, case.pod.node)
+
+
+def _unregistered(case: Case) -> list[str]:
+    told = (_DRIVER.search(e.message) for e in case.events.select("FailedMount"))
+    return list(dict.fromkeys(m["driver"] for m in told if m))
+
+
 _OWNERSHIP = ("VolumePermissionChangeInProgress",)
 """Events of a kubelet that changes owners of many files (volume/util)."""
 
@@ -59,6 +72,8 @@ def needs(case: Case) -> Iterator[Need]:
         return
     for volume in objects(case.pod.raw, "spec", "volumes"):
         yield from secret_stores.needs(case, volume)
+    for driver in _unregistered(case):
+        yield from storage_drivers.needs(driver)
     if case.events.select("FailedMount"):
         for name in claim_names(case.pod):
             yield Get("persistentvolumeclaims", case.pod.namespace, name)
@@ -153,8 +168,19 @@ def _finding(case: Case, event: Event, volume: str, why: str) -> Finding:
         (event.evidence(), *((Evidence("spec", f"spec.volumes[{volume}]", _plain(kind, source)),) if kind else ())),
         fix=fixes,
         verify=(case.kubectl(f"describe pod {case.pod.name}"),),
-        details={"volume": volume, **({"secretProviderClass": store.name} if store is not None else {})},
+        details={
+            "volume": volume,
+            **_root(case, why),
+            **({"secretProviderClass": store.name} if store is not None else {}),
+        },
     )
+
+
+def _root(case: Case, why: str) -> Obj:
+    """Return ``root`` of the details where the driver's own pod on the node is at fault."""
+    driver = _DRIVER.search(why)
+    root = storage_drivers.driver_root(case, driver["driver"], case.pod.node) if driver else None
+    return {"root": root.details} if root is not None else {}
 
 
 def _source(case: Case, volume: str) -> Obj:
@@ -179,6 +205,10 @@ def _say(case: Case, volume: str, why: str, source: Obj) -> tuple[str, tuple[Fix
             (case.template_fix(f"Create it on {node}, or {create} in {where}."),),
         )
     driver = _DRIVER.search(why)
+    root = storage_drivers.driver_root(case, driver["driver"], node) if driver else None
+    if driver and root is not None:
+        said = f"The CSI driver {driver['driver']} of volume {volume} is not on {node}: {root.words}"
+        return said, (repair(root, "It then registers the driver, and the kubelet mounts the volume."),)
     if driver:
         look = (
             kubectl("get", "csinode", node, "-o", "yaml"),
