@@ -32,3 +32,8 @@ def test_an_injected_name_stays_one_word():
 def test_a_placeholder_is_a_plain_word():
     assert placeholder("pull secret") == "PULL-SECRET"
     assert shell("kubectl", "drain", placeholder("node")) == "kubectl drain NODE"
+
+
+def test_the_namespace_follows_the_name_of_a_plugin():
+    assert kubectl("why-crash", "pod/api", namespace="shop") == "kubectl why-crash pod/api -n shop"
+    assert kubectl("get", "pods", namespace="shop") == "kubectl -n shop get pods"

@@ -44,6 +44,13 @@ def shell(*words: str) -> Command:
     return Command(" ".join(word if isinstance(word, Syntax) else quoted(word) for word in words))
 
 
+PLUGINS = frozenset(("why-crash", "oom-budget", "svc-trace", "node-triage", "plane-trace"))
+"""Subcommands that are plugins: kubectl takes no flag before the name of one."""
+
+
 def kubectl(*words: str, namespace: str = "") -> Command:
     """Write a kubectl command, with ``-n`` where a namespace is given."""
-    return shell("kubectl", *(("-n", namespace) if namespace else ()), *words)
+    place = ("-n", namespace) if namespace else ()
+    if words[0] in PLUGINS:
+        return shell("kubectl", *words, *place)
+    return shell("kubectl", *place, *words)

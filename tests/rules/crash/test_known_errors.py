@@ -283,6 +283,11 @@ def test_a_small_allocation_with_a_limit_may_be_a_shortage():
     assert first(log, lived=300).cause == "RuntimeOutOfMemory"
 
 
+def test_what_the_allocator_says_stands_before_the_size_that_it_refused():
+    found = first("<jemalloc>: Unsupported system page size\nmemory allocation of 16 bytes failed\n", lived=0.5)
+    assert found.details["mechanism"] == "page-size"
+
+
 def test_a_config_map_key_of_another_name_is_offered_for_a_sub_path():
     spec = container(volumeMounts=[{"name": "conf", "mountPath": "/etc/app.yaml", "subPath": "app.yaml"}])
     volumes = [{"name": "conf", "configMap": {"name": "app-conf"}}]
@@ -436,7 +441,7 @@ def test_the_root_is_the_pod_behind_the_service_with_its_own_state():
     assert found.cause == "DependencyUnreachable"
     assert found.details["root"]["name"] == "db-0"
     assert "CrashLoopBackOff" in found.details["root"]["reason"]
-    assert found.fix[0].commands == (f"kubectl -n {NAMESPACE} why-crash pod/db-0",)
+    assert found.fix[0].commands == (f"kubectl why-crash pod/db-0 -n {NAMESPACE}",)
 
 
 def test_a_proxy_that_is_not_up_yet_refuses_for_a_healthy_service():

@@ -13,6 +13,13 @@ from kubetriage.rules.crash.program_output import LastWords, Said
 from kubetriage.values.fields import mapping, text
 from kubetriage.values.patterns import lazy
 
+_PAGE_SIZE = lazy(
+    r"unsupported system page size|kernel page size \d+ is not supported|page size.{0,40}(?:not supported"
+    r"|mismatch|unsupported)|compiled for \d+[kK]\w* pages|ELF load command (?:alignment|address/offset)"
+    r" not page-aligned",
+    re.IGNORECASE,
+)
+
 
 def _page_size(words: LastWords, _: Said) -> Advice:
     at = place(words)
@@ -228,6 +235,8 @@ def _few_bytes(words: LastWords, said: Said) -> Advice | None:
     size = next((g for g in said.match.groups() if g), "")
     life = words.end.lifetime
     bounded = bool(text(words.container.spec, "resources", "limits", "memory"))
+    if words.beside(_PAGE_SIZE) is not None:
+        return None  # the allocator itself says why
     if bounded or life is None or life > timedelta(seconds=2) or not size.isdigit() or int(size) > 65536:
         return None
     return Advice(
@@ -273,12 +282,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "page-size",
-        lazy(
-            r"unsupported system page size|kernel page size \d+ is not supported|page size.{0,40}(?:not supported"
-            r"|mismatch|unsupported)|compiled for \d+[kK]\w* pages|ELF load command (?:alignment|address/offset)"
-            r" not page-aligned",
-            re.IGNORECASE,
-        ),
+        _PAGE_SIZE,
         _page_size,
         beside=True,
     ),
