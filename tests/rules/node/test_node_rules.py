@@ -90,6 +90,17 @@ CASES = [
     pytest.param(beside(node()), [], id="healthy"),
     pytest.param(beside(node(unschedulable=True)), ["Cordoned"], id="cordoned"),
     pytest.param(
+        beside(node(), events=[event("NodeNotReady", s, "node-controller") for s in (-100, -900, -1800)]),
+        ["NodeFlapping"],
+        id="comes and goes",
+    ),
+    pytest.param(
+        beside(node(), events=[event("NodeNotReady", s, "node-controller") for s in (-1000, -1900, -2800)]),
+        [],
+        id="came and went, and is steady now",
+    ),
+    pytest.param(beside(node(), events=[event("NodeNotReady", -100, "node-controller")]), [], id="was lost once"),
+    pytest.param(
         beside(node(taints=[taint("node.cloudprovider.kubernetes.io/uninitialized", "NoSchedule", -300, "true")])),
         ["NodeUninitialized"],
         id="waits for its cloud",

@@ -298,6 +298,64 @@ def test_an_old_refusal_is_over():
     ]
 
 
+NOT_YET = EXPIRED.replace("is after 2026-01-02T01:10:16Z", "is before 2026-01-02T13:10:16Z")
+UNKNOWN_CA = EXPIRED[: EXPIRED.index("x509")] + "x509: certificate signed by unknown authority"
+SHAKEN = (
+    "I0102 11:59:4{} 1 log.go:172] http: TLS handshake error from 10.0.0.5:3433{}: remote error: tls: bad certificate"
+)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([NOT_YET], "a clock is wrong"),
+        ([UNKNOWN_CA], "authority that it does not know"),
+        ([SHAKEN.format(f"{i}.100000", i) for i in range(4)], "Clients refuse the API server's serving certificate"),
+    ],
+)
+def test_certificates_that_are_refused_without_having_expired(rows, words):
+    got = unlisted(Plane(), ("kube-apiserver-cp-1", "kube-apiserver", "\n".join(rows)))
+    assert got.cause == "CertificateRejected"
+    assert words in got.findings[0].message
+
+
+def test_one_failed_handshake_is_a_scanner():
+    row = SHAKEN.format("1.100000", 1)
+    assert unlisted(Plane(), ("kube-apiserver-cp-1", "kube-apiserver", row)).cause == "Healthy"
+
+
+# Parts that run just now
+
+
+def running(reason: str = "Error", code: int = 1, restarts: int = 9, ended: float = 120) -> dict[str, Any]:
+    last = {"terminated": {"exitCode": code, "reason": reason, "finishedAt": micro(ago(ended))}}
+    return {"containerStatuses": [
+        {"name": "x", "ready": True, "restartCount": restarts, "state": {"running": {}}, "lastState": last}
+    ]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (running(), True),
+        (running("OOMKilled", 137, 1, 1800), True),
+        (running(restarts=1), False),
+        (running(ended=7200), False),
+        (running("OOMKilled", 137, 1, 7200), False),
+    ],
+)
+def test_a_part_that_ended_lately_again_is_not_ok(status, told):
+    plane = Plane()
+    plane.pods_changed = {"kube-apiserver": status}
+    assert plane.diagnosis().cause == ("ControlPlaneRestarts" if told else "Healthy")
+
+
+def test_restarts_are_not_told_beside_what_explains_them():
+    plane = blind(0)
+    plane.pods_changed = {"kube-scheduler": running()}
+    assert "ControlPlaneRestarts" not in [f.cause for f in plane.diagnosis().findings]
+
+
 # Aggregated APIs
 
 

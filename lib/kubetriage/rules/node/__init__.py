@@ -23,6 +23,7 @@ from kubetriage.rules.node.causes import (
     kubelet_unreachable,
     memory_pressure,
     network_plugin_not_ready,
+    node_flapping,
     node_never_ready,
     node_partitioned,
     node_problem,
@@ -62,6 +63,8 @@ RULES: tuple[ModuleType, ...] = (
     pid_pressure,
     # Ready, and takes nothing.
     node_uninitialized,
+    # Ready just now.
+    node_flapping,
     # Ready, and not reached.
     serving_certificate_pending,
     # Nothing is broken.

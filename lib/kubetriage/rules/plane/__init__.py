@@ -9,6 +9,8 @@ from kubetriage.rules.plane.causes import (
     api_server_unready,
     api_service_unavailable,
     certificate_expiring,
+    certificate_rejected,
+    control_plane_restarts,
     controllers_down,
     etcd_down,
     etcd_fragmented,
@@ -38,6 +40,7 @@ RULES: tuple[ModuleType, ...] = (
     # The API server itself, then who presses on it.
     api_server_unready,
     certificate_expiring,
+    certificate_rejected,
     api_server_overloaded,
     # What it passes on to others.
     api_service_unavailable,
@@ -46,4 +49,6 @@ RULES: tuple[ModuleType, ...] = (
     scheduler_down,
     webhook_blocking,
     nodes_lost_contact,
+    # What runs just now, and not for long.
+    control_plane_restarts,
 )

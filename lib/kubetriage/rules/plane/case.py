@@ -17,7 +17,7 @@ from kubetriage.rules.machine import SERVER_ROLES, Machine, machine_of, named
 from kubetriage.rules.node.kubelet_contact import grace_period
 from kubetriage.rules.node.outage_scope import written
 from kubetriage.rules.plane import admission_webhooks, api_server, component_log, etcd_members, priority_and_fairness
-from kubetriage.rules.plane.control_plane_pods import Failing, Stopped, failing, stopped_together
+from kubetriage.rules.plane.control_plane_pods import Failing, Stopped, failing, stopped_together, unsteady
 from kubetriage.rules.plane.etcd_log import read_log
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, Lease, Leases, Quorum, read_quorum
 from kubetriage.rules.plane.thresholds import Limits
@@ -207,6 +207,12 @@ class Case:
     def failing(self) -> tuple[Failing, ...]:
         """Pods of the control plane that do not run or restart again and again, in the order of the chain."""
         found = (failing(p, name) for name in _COMPONENTS for p in self.of(name))
+        return tuple(f for f in found if f is not None)
+
+    @cached_property
+    def unsteady(self) -> tuple[Failing, ...]:
+        """Pods of the control plane that run now and ended lately, again."""
+        found = (unsteady(p, name, self.now) for name in _COMPONENTS for p in self.of(name))
         return tuple(f for f in found if f is not None)
 
     @cached_property

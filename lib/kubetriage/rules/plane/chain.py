@@ -20,6 +20,7 @@ from kubetriage.rules.plane.causes import (
     api_server_overloaded,
     api_server_unready,
     certificate_expiring,
+    control_plane_restarts,
     controllers_down,
     etcd_down,
     etcd_leader_flapping,
@@ -169,7 +170,10 @@ def findings(case: Case) -> list[Finding]:
     for rule in RULES:
         if not any(f.cause == _TOLD_BY.get(rule.CODE) for f in found):
             found.extend(rule.check(case))
-    return found
+    # A restart is told where nothing explains the link that it broke.
+    told = {f.details.get("link") for f in found if f.cause != control_plane_restarts.CODE}
+    whole = any(f.severity is Severity.ERROR for f in found if f.cause != control_plane_restarts.CODE)
+    return [f for f in found if f.cause != control_plane_restarts.CODE or not (whole or f.details.get("link") in told)]
 
 
 def explain(found: Iterable[Finding], case: Case) -> tuple[Finding, ...]:

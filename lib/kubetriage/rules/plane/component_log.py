@@ -105,7 +105,14 @@ KINDS: tuple[tuple[str, re.Pattern[str], _Make], ...] = (
         "client certificate",
         lazy(
             r"Unable to authenticate the request.*x509: certificate has expired or is not "
-            r"yet valid:(?:.* is after (\S+?)\W*\Z)?"
+            r"yet valid:(?!.* is before )(?:.* is after (\S+?)\W*\Z)?"
+        ),
+        _first,
+    ),
+    (
+        "client clock",
+        lazy(
+            r"Unable to authenticate the request.*x509: certificate has expired or is not yet valid: .*is before (\S+)"
         ),
         _first,
     ),
@@ -218,7 +225,7 @@ def _remarks(line: Line, at: datetime, source: str) -> Iterator[Remark]:
             told.add(kind)
             about, seconds = make(found)
             yield Remark(at, kind, about, said(line.text), source, seconds)
-            if kind in ("client certificate", "client authority", "etcd certificate"):
+            if kind in ("client certificate", "client clock", "client authority", "etcd certificate"):
                 return
 
 

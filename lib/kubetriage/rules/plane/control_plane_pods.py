@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from kubetriage.model import Evidence, Finding, Severity
 from kubetriage.needs import Need
@@ -90,6 +90,23 @@ def failing(pod: Obj, component: str) -> Failing | None:
             return Failing(pod, component, text(status, "name"), number, reason, _ending(status), words)
         if flag(status, "ready") is True:
             continue
+    return None
+
+
+_LATELY = timedelta(minutes=10)
+_AN_HOUR = timedelta(hours=1)
+
+
+def unsteady(pod: Obj, component: str, now: datetime) -> Failing | None:
+    """Return a pod that runs now and ended lately, again or for want of memory; None for others."""
+    for status in objects(pod, "status", "containerStatuses"):
+        restarts = status.get("restartCount")
+        number, ending = restarts if isinstance(restarts, int) else 0, _ending(status)
+        if ending.at is None or not isinstance(dig(status, "state", "running"), dict):
+            continue
+        age = now - ending.at
+        if (number > _OFTEN and age <= _LATELY) or (ending.reason == "OOMKilled" and age <= _AN_HOUR):
+            return Failing(pod, component, text(status, "name"), number, "running again", ending)
     return None
 
 

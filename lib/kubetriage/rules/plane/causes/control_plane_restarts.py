@@ -1,0 +1,75 @@
+"""A part of the control plane runs, and ends again and again.
+
+Meaning: between its ends everything looks ok. Each end of an API server makes every client list anew, each end of a
+controller-manager or scheduler leaves the cluster without it until the next one leads.
+
+Told by: the pod's status: it runs, has restarted more than three times and ended in the last ten minutes, or was killed
+for want of memory in the last hour. Where a cause of its own explains the link, this adds nothing.
+
+Fix: as its last end asks: memory for OOMKilled, else its previous log and the kubelet's events (probes).
+
+Source: kubelet restart back-off; kubeadm's liveness probes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.model import Actor, Confidence, Finding, Fix, Ref, Severity
+from kubetriage.rules.plane.case import Case
+from kubetriage.rules.plane.control_plane_pods import Failing
+from kubetriage.rules.plane.figure_format import count
+from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import namespace_of
+from kubetriage.values.times import format_time, human_duration
+
+CODE = "ControlPlaneRestarts"
+
+LINKS = {
+    "etcd": "etcd quorum and leader",
+    "kube-apiserver": "API server health",
+    "kube-controller-manager": "controller-manager",
+    "kube-scheduler": "scheduler",
+}
+"""The link that a component is."""
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Report each component that ended lately, again."""
+    for item in case.unsteady:
+        yield _finding(item, case)
+
+
+def _finding(item: Failing, case: Case) -> Finding:
+    where = namespace_of(item.pod)
+    killed = item.ending.reason == "OOMKilled"
+    age = f" {human_duration(case.now - item.ending.at)} ago" if item.ending.at else ""
+    how = "killed for want of memory" if killed else f"with exit code {item.ending.code} ({item.ending.reason})"
+    fix = (
+        Fix(
+            f"Give it more memory: raise the limit of {item.name}, or take load off the machine {item.node}.",
+            actor=Actor.CLUSTER,
+            commands=(kubectl("oom-budget", item.name, namespace=where),),
+        )
+        if killed
+        else Fix(
+            "Read its previous log, and whether a probe ended it.",
+            actor=Actor.CLUSTER,
+            commands=(
+                kubectl("why-crash", item.name, namespace=where),
+                kubectl("logs", item.name, "--previous", "--tail=100", namespace=where),
+            ),
+        )
+    )
+    return Finding(
+        CODE,
+        Severity.WARNING,
+        Confidence.CONFIRMED,
+        Ref("Pod", where, item.name, container=item.container),
+        f"{item.name} runs, and ended last{age}, {how}; {count(item.restarts, 'restart')} so far.",
+        (item.evidence(),),
+        (),
+        (fix,),
+        (f"kubectl -n {where} get pod {item.name}",),
+        {"link": LINKS[item.component], **({"since": format_time(item.ending.at)} if item.ending.at else {})},
+    )
