@@ -348,3 +348,23 @@ def test_every_match_of_a_pattern_holds_one_of_its_literals(pattern):
         assert may_match(LITERALS[pattern], text)
 
     check()
+
+
+def test_nothing_invisible_stays_and_none_splits_a_name():
+    import unicodedata
+
+    hidden = [
+        chr(c)
+        for c in range(0x110000)
+        if unicodedata.category(chr(c)) in ("Cf", "Co") or c in (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0)
+    ]
+    hidden += [chr(c) for c in (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))]
+    shown = strip_controls("".join(f"a{c}" for c in hidden))
+    assert set(shown) <= {"a", "\ufffd"}, sorted({hex(ord(c)) for c in shown} - {"0x61"})[:20]
+    for mark in ("\u034f", "\ufe0f", "\u115f", "\u3164", "\U000e0100"):
+        assert PLANTED not in clean(f"pass{mark}word={PLANTED}")
+
+
+def test_marks_do_not_pile_up():
+    assert strip_controls("e" + "\u0301" * 500) == "e" + "\u0301" * 4
+    assert strip_controls("Za\u0308hler") == "Za\u0308hler"

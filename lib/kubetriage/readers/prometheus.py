@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from kubetriage.values.patterns import lazy
 
-_LABEL = lazy(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
+_LABEL = lazy(r'(?<![a-zA-Z0-9_])([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 _NAME = lazy(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 _ESCAPE = lazy(r"\\(.)", re.DOTALL)
 _LONGEST_LINE = 65536

@@ -34,7 +34,7 @@ LITERALS: Mapping[re.Pattern[str], tuple[str, ...]] = {
 }
 """The patterns of name and value as two words, each with its literals for :func:`may_match`."""
 _BLOCK_SCALAR = lazy(r"[|>][+-]?[0-9]?[+-]?[ \t]*\n")
-_NAME_TAIL = lazy(r"[\w.$-]*\Z")
+_NAME_TAIL = lazy(r"(?<![\w.$-])[\w.$-]{0,64}\Z|[\w.$-]{64}\Z")
 _OPENER = lazy(r"(?:&?[\w.]{0,24}\()?[bBuUrRfF]{0,2}(\\{0,7})([\"'`])")
 _FIELD_AHEAD = lazy(r"[ \t][\w.-]{1,64}=")
 _STOP = lazy(r"\s|[\"'`](?=[\s,;)\]}>:]|\Z)|[;&](?=[\w.\s$-]{1,64}=|\s|\Z)|,(?=\s|[\"'\w.$-]{1,64}[=:])")

@@ -71,12 +71,12 @@ _PORT = lazy(r"(?:([\w-]{1,15}):)?(\d{1,5})/(TCP|UDP|SCTP)(?: \(([\w-]{1,63})\))
 _FROM_KEY = lazy(
     r"<set to the key '([^']{0,253})' (?:in|of) (secret|config map|configmap) '([^']{1,253})'>(?:\s+Optional: (\w+))?"
 )
-_FROM_FIELD = lazy(r"([^<]*?)\s*\((v\d\w*):([^)]{1,200})\)\Z")
+_FROM_FIELD = lazy(r"([^<]*?)\s{0,9}\((v\d\w*):([^)]{1,200})\)\Z")
 _FROM_RESOURCE = lazy(r"(\S*)\s+\((limits|requests)\.([\w./-]{1,100})\)\Z")
 _SOURCE = lazy(r"(\S{1,253})\s+(ConfigMap|Secret)(?: with prefix '([^']{0,200})')?\s+Optional: (\w+)")
 _MOUNT = lazy(r"(/\S{0,4000}|[A-Za-z]:\S{1,400}|\S{1,4000}) from (\S{1,253}) \(([^)]*)\)\Z")
 _PROBE_TAIL = lazy(
-    r"\s*delay=(\S{1,20}) timeout=(\S{1,20}) period=(\S{1,20}) "
+    r"\s?delay=(\S{1,20}) timeout=(\S{1,20}) period=(\S{1,20}) "
     # From kubectl 1.36 on with the names of the fields.
     r"(?:#success|successThreshold)=(\d{1,9}) (?:#failure|failureThreshold)=(\d{1,9})"
 )

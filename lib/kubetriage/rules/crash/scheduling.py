@@ -79,13 +79,13 @@ _REASONS: tuple[tuple[Block, re.Pattern[str]], ...] = (
 )
 
 _MESSAGE = lazy(
-    r"(?P<available>\d+)/(?P<nodes>\d+) nodes are available: (?P<why>.*?)"
+    r"(?<!\d)(?P<available>\d{1,9})/(?P<nodes>\d{1,9}) nodes are available: (?P<why>.*?)"
     r"(?:\.? no new claims to deallocate,?| ?still not schedulable,?)?(?:[.,] ?preemption: .*)?\Z",
     re.S,
 )
 # Counts stand before each reason; a reason may hold commas of its own ("{a: b}, that the pod didn't tolerate").
-_COUNTED = lazy(r"(?P<count>\d+) (?P<reason>.+?)(?=, \d+ |\Z)", re.S)
-_TAINT = lazy(r"taint \{(?P<key>[^:}]+)(?:: (?P<value>[^}]*))?\}")
+_COUNTED = lazy(r"(?<!\d)(?P<count>\d{1,9}) (?P<reason>.{1,2000}?)(?=, \d{1,9} |\Z)", re.S)
+_TAINT = lazy(r"taint \{(?P<key>[^:}]{1,317})(?:: (?P<value>[^}]{0,63}))?\}")
 
 # Filters that run after NodeAffinity (default plugins, scheduler/apis/config/v1/default_plugins.go).
 _AFTER_SELECTOR = (Block.RESOURCES, Block.PORT, Block.TOPOLOGY, Block.AFFINITY, Block.CLAIM)

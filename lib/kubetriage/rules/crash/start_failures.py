@@ -58,7 +58,7 @@ _WRAPPINGS = lazy(
     r"(?:runc|crun) create failed: |container_linux\.go:\d+: |unable to start container process: |"
     r"starting container process caused:? \"?)+"
 )
-_ENDING = lazy(r"(?::\s*unknown)?\"?\s*\Z")
+_ENDING = lazy(r"(?::\s{0,9}unknown)?\"?\s{0,99}\Z")
 
 # Order decides: mounts come first, because their errors end in "no such file or directory" as well.
 _RUNTIME: tuple[tuple[Start, re.Pattern[str]], ...] = (

@@ -130,7 +130,7 @@ MOUNT: tuple[StorageError, ...] = (
         Actor.NODE,
     ),
     _row(
-        r"mount error\(13\)|STATUS_LOGON_FAILURE|cifs.*Permission denied|NT_STATUS_ACCESS_DENIED",
+        r"mount error\(13\)|STATUS_LOGON_FAILURE|cifs.{0,200}?Permission denied|NT_STATUS_ACCESS_DENIED",
         "is refused by its SMB server: wrong credentials",
         "Correct user and password in the Secret of the volume, and the account's right on the share.",
         Actor.CLOUD,

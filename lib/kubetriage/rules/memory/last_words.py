@@ -65,7 +65,7 @@ MEMORY_WORDS: tuple[MemoryWords, ...] = (
     ),
     # OpenJ9 writes its dumps before it ends; the class name has slashes there.
     MemoryWords(
-        lazy(r"JVMDUMP039I[^\n]*java/lang/OutOfMemoryError[^\n]*|JVMJ9GC\w*[^\n]*out of memory[^\n]*"),
+        lazy(r"JVMDUMP039I[^\n]{0,300}java/lang/OutOfMemoryError[^\n]*|JVMJ9GC\w{0,8}[^\n]{0,300}?out of memory[^\n]*"),
         "JVM",
         "heap",
         "OpenJ9's heap is full",

@@ -106,12 +106,12 @@ _FINGERPRINTS: tuple[tuple[re.Pattern[str], Runtime, str], ...] = (
         "its log: Picked up ...",
     ),
     (
-        lazy(r"^Exception in thread \"[^\"]*\" java\.|^\s+at [\w.$]+\([\w$]+\.java:\d+\)", re.M),
+        lazy(r"^Exception in thread \"[^\"]*\" java\.|^[ \t]{1,20}at [\w.$]+\([\w$]+\.java:\d+\)", re.M),
         "hotspot",
         "a Java stack trace in its log",
     ),
     (lazy(r"java\.lang\.OutOfMemoryError"), "hotspot", "java.lang.OutOfMemoryError in its log"),
-    (lazy(r"JavaScript heap out of memory|^\s+at .*\(node:internal/", re.M), "node", "V8's words in its log"),
+    (lazy(r"JavaScript heap out of memory|^[ \t]{1,20}at .*\(node:internal/", re.M), "node", "V8's words in its log"),
     (lazy(r"^Traceback \(most recent call last\):", re.M), "python", "a Python traceback in its log"),
     (lazy(r"^goroutine \d+ \[", re.M), "go", "goroutines in its log"),
 )

@@ -133,11 +133,10 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "link down",
-        lazy(r"(\S+): (?:NIC )?[Ll]ink is [Dd]own|(\S+): link (?:down|becomes not ready)|NETDEV WATCHDOG: (\S+)"),
-    ),
-    (
-        "hung task",
-        lazy(r"INFO: task (\S+) blocked for more than \d+ seconds|rcu.{0,30}self-detected stall|soft lockup"),
+        lazy(
+            r"(?<!\S)(\S{1,60}): (?:NIC )?[Ll]ink is [Dd]own|(?<!\S)(\S{1,60}): link (?:down|becomes not ready)"
+            r"|NETDEV WATCHDOG: (\S+)"
+        ),
     ),
     ("conntrack", lazy(r"nf_conntrack: (?:nf_conntrack: )?table full, dropping packet")),
     (

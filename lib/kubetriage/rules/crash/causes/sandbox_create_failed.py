@@ -244,7 +244,8 @@ _RESERVED = lazy(r"name \S+ is reserved|failed to reserve sandbox name|pod sandb
 _SECCOMP = lazy(r"seccomp|unknown system call|function not implemented", re.I)
 # The agent of a CNI plugin: a socket or a local port that nothing answers on.
 _AGENT = lazy(
-    r"(?:\.sock|localhost:\d+|127\.0\.0\.1:\d+|\[::1\]:\d+)[^\n]*(?:connection refused|no such file|deadline exceeded)|"
+    r"(?:\.sock|localhost:\d+|127\.0\.0\.1:\d+|\[::1\]:\d+)[^\n]{0,300}"
+    r"(?:connection refused|no such file|deadline exceeded)|"
     r"(?:cilium|calico|multus|aws-node|antrea|ovn)[^\n]{0,60}(?:is it running|not running|unable to connect|daemon)",
     re.I,
 )

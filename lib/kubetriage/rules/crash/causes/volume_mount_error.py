@@ -38,7 +38,7 @@ from kubetriage.values.patterns import lazy
 
 CODE = "VolumeMountError"
 
-_VOLUME = lazy(r'\w+\.?\w* failed for volume "(?P<volume>[^"]+)" : (?P<why>.*)', re.S)
+_VOLUME = lazy(r'(?<![\w.])\w{1,60}(?:\.\w{0,60})? failed for volume "(?P<volume>[^"]{1,300})" : (?P<why>.*)', re.S)
 # volumemanager: the summary after two minutes; the reason stands in another event.
 _SUMMARY = lazy(r"Unable to attach or mount volumes: unmounted volumes=\[(?P<volumes>[^]]*)\]")
 _HOST_PATH = lazy(r"hostPath type check failed: (?P<path>\S+) is not (?P<type>[^\n]+)")

@@ -37,10 +37,10 @@ _PARENT_WORDS = lazy(
     r"|terminated by signal 9: Killed"  # PostgreSQL
     r"|exit signal Killed \(9\)"  # Apache httpd
     # Programs that write what waitpid gave them: a shell's 137, Python's -9, Go's "signal: killed", Node.js' SIGKILL.
-    r"|^.*\b(?:child|worker|process|subprocess|job|task|pid)\b.*?"
+    r"|^.{0,300}?\b(?:child|worker|process|subprocess|job|task|pid)\b.{0,300}?"
     r"(?:\b(?:exit(?: ?code|ed(?: with)?(?: code)?| status)?|code|status|returncode|rc)\W{1,3}(?:137|-9)\b"
     r"|\b(?:died|exit(?:ed)?|terminated|killed|ended)\b.{0,30}\b(?:SIGKILL|signal:? (?:9|killed))\b).*$"
-    r"|\[pool [^\]]+\] child \d+ exited on signal 9"  # php-fpm
+    r"|\[pool [^\]]{1,100}\] child \d+ exited on signal 9"  # php-fpm
     r"|(?:worker )?process \d+ exited on signal 9\b"  # nginx
     r"|died, killed by signal 9 :\("  # uWSGI
     r"|\(terminated by SIGKILL(?: \(core dumped\))?; not expected\)"  # supervisord

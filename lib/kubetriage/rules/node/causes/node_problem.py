@@ -110,8 +110,8 @@ _CONTRADICTED = ("ContainerRuntimeUnhealthy", "KubeletUnhealthy", "FrequentKubel
 """Conditions about what the kubelet itself vouches for by being Ready."""
 # The health checker's plugins run tools of the machine inside the agent's container (node-problem-detector#439, #666).
 _TOOL_MISSING = lazy(
-    r"exec: \"([\w./-]+)\": executable file not found|fork/exec ([\w./-]+): no such file or directory"
-    r"|([\w./-]*(?:crictl|systemctl)): (?:not found|No such file)"
+    r"exec: \"([\w./-]+)\": executable file not found|fork/exec ([\w./-]{1,400}): no such file or directory"
+    r"|((?<![\w./-])[\w./-]{0,200}(?:crictl|systemctl)): (?:not found|No such file)"
 )
 
 

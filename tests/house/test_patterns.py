@@ -1,0 +1,154 @@
+"""No regular expression of the package takes more than linear time, whatever the text that it meets.
+
+All patterns are taken from the source: every ``lazy(...)`` and ``re.compile(...)`` of a constant. Each is given texts
+that grow by doubling, made of its own characters: runs of every literal and of every class of it, alone and in pairs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import signal
+import time
+
+import pytest
+
+import kubetriage
+from kubetriage.values.patterns import _Lazy
+from support.offline import ROOT
+
+SIZES = (750, 3_000)
+"""Characters; four times as much text may take four times as long, and not sixteen times."""
+FACTOR = 9.0
+"""Between linear (4) and quadratic (16), with room for a busy machine."""
+NOTICEABLE = 0.008
+"""Seconds under which a time says nothing."""
+PUMPS_AT_MOST = 30
+
+
+def patterns() -> dict[str, re.Pattern[str]]:
+    """Return every pattern of the package by module and name, each once."""
+    found: dict[str, re.Pattern[str]] = {}
+    seen: set[tuple[str, int]] = set()
+
+    def keep(name: str, value: object) -> None:
+        if isinstance(value, _Lazy):
+            value = re.compile(value.pattern, value.flags)
+        if isinstance(value, re.Pattern) and isinstance(value.pattern, str):
+            key = (value.pattern, value.flags)
+            if key not in seen:
+                seen.add(key)
+                found[name] = value
+        elif isinstance(value, tuple | list | frozenset | set):
+            for i, inner in enumerate(value):
+                keep(f"{name}[{i}]", inner)
+        elif isinstance(value, dict):
+            for i, (key, inner) in enumerate(value.items()):
+                keep(f"{name}.key[{i}]", key)
+                keep(f"{name}[{i}]", inner)
+        elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+            for field in value.__dataclass_fields__:
+                keep(f"{name}.{field}", getattr(value, field, None))
+
+    for module in pkgutil.walk_packages(kubetriage.__path__, "kubetriage."):
+        for name, value in vars(importlib.import_module(module.name)).items():
+            if not name.startswith("__"):
+                keep(f"{module.name.removeprefix('kubetriage.')}:{name}", value)
+    return found
+
+
+PATTERNS = patterns()
+_LITERALS = re.compile(r"(?:\\.|[A-Za-z0-9 _:/=@\"'<>,;-])+")
+_COMMON = (
+    "a",
+    "0",
+    " ",
+    "\n",
+    "a ",
+    "a.",
+    "a:",
+    "a=",
+    "/a",
+    "-",
+    '"',
+    "'",
+    "a-",
+    ".",
+    "0.",
+    "(",
+    "[",
+    "{",
+    "<a",
+    "\t",
+    "A",
+    "=",
+)
+
+
+def pumps(pattern: str) -> list[str]:
+    """Return short texts to repeat: common ones, and the pattern's own literals, also with a letter after them."""
+    own: dict[str, None] = {}
+    for literal in _LITERALS.findall(re.sub(r"\(\?[a-zA-Z<!=:>]*|\{[\d,]*\}|\\[dwsbSWDBAZz]", "\0", pattern)):
+        word = literal.replace("\\", "")
+        if word.strip("\0"):
+            own[word] = None
+            own[word + "a"] = None
+    return [*_COMMON, *list(own)[: PUMPS_AT_MOST - len(_COMMON)]]
+
+
+MATCHED_FROM_TABLES = ("readers.logs.frames:_FRAMES", "cluster.documents:_NUMBERS")
+"""Tables whose patterns are only asked for a match at the beginning of a line that was cut, or of a single value."""
+
+
+def only_at_the_beginning(name: str) -> bool:
+    """Tell whether the product only ever asks a pattern for a match at the beginning of a text."""
+    module, _, plain = name.partition(":")
+    if name.startswith(MATCHED_FROM_TABLES):
+        return True
+    path = ROOT / "lib" / "kubetriage" / module.replace(".", "/")
+    source = path.with_suffix(".py") if path.with_suffix(".py").exists() else path / "__init__.py"
+    uses = set(re.findall(rf"\b{re.escape(plain)}\.(\w+)\(", source.read_text(encoding="utf-8")))
+    return bool(uses) and uses <= {"match", "fullmatch"}
+
+
+def seconds(pattern: re.Pattern[str], text: str, at_beginning: bool) -> float:
+    begun = time.process_time()
+    if at_beginning:
+        pattern.match(text)
+    else:
+        for _ in pattern.finditer(text):
+            pass
+    return time.process_time() - begun
+
+
+def give_up(*_: object) -> None:
+    raise AssertionError("a pattern takes more than 20 s for 3,000 characters")
+
+
+def test_the_whole_package_is_looked_at() -> None:
+    assert len(PATTERNS) > 459
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(8))
+def test_no_pattern_takes_more_than_linear_time(part: int) -> None:
+    slow = []
+    signal.signal(signal.SIGALRM, give_up)
+    for name, pattern in list(PATTERNS.items())[part::8]:
+        start = only_at_the_beginning(name)
+        for pump in pumps(pattern.pattern):
+            # The engine looks for signals, so that an exponential pattern ends, too.
+            signal.setitimer(signal.ITIMER_REAL, 20)
+            few, many = (f"{pump * (size // len(pump))}!" for size in SIZES)
+            if (took := seconds(pattern, many, start)) < NOTICEABLE:
+                continue
+            took = min(took, seconds(pattern, many, start))
+            before = max(min(seconds(pattern, few, start), seconds(pattern, few, start)), 1e-4)
+            if took > NOTICEABLE and took / before > FACTOR:
+                slow.append(
+                    f"{name}: {took:.3f} s for {len(many)} characters of {pump!r}, {before:.4f} s for {len(few)}"
+                )
+                break
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    assert not slow, "\n".join(slow)
