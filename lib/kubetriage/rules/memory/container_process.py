@@ -231,7 +231,7 @@ def _unwrap(words: list[str], process: Process) -> Process:
         if name in _USER_SWITCHES:
             words = words[2:]
             continue
-        if name == "env" or "=" in words[0].partition("/")[0]:
+        if name == "env" or re.match(r"[A-Za-z_]\w*=", words[0]):
             rest = words[1:] if name == "env" else words
             while rest and (rest[0].startswith("-") or re.match(r"[A-Za-z_]\w*=", rest[0])):
                 key, sign, value = rest.pop(0).partition("=")

@@ -169,7 +169,8 @@ def program_of(process: Process, image: str, log: str) -> Program | None:
 
 def _other_program(process: Process) -> bool:
     """Tell whether the command names another program than the image's own (an exporter, a script)."""
-    return bool(process.program) and not process.program.startswith("-") and "entrypoint" not in process.program
+    # Arguments alone go to the image's own entrypoint.
+    return process.where != "args" and bool(process.program) and "entrypoint" not in process.program
 
 
 def _told(row: Mapping[str, Any], process: Process, log: str) -> Size | None:
