@@ -317,6 +317,14 @@ def _diagnose_scan(snapshot: Snapshot, request: Request, wishes: Wishes) -> Answ
         diagnosis = _alike(_diagnose_pod(snapshot, request, wishes, pod), group)
         if request.show_all or not diagnosis.healthy:
             ranked.append((_rank(pod, diagnosis), diagnosis))
+    for pod in everyone:
+        if _SLIM in pod.raw and any(dashboard.is_near_limit(snapshot, c) for c in _containers(pod, request)):
+            # Of such a pod only usage and limit are known, so nothing else is said.
+            diagnosis = _diagnose_pod(snapshot, request, wishes, pod)
+            near = tuple(f for f in diagnosis.findings if f.cause == "NearMemoryLimit")
+            if near:
+                said = replace(diagnosis, findings=near, summary=near[0].message, tail=(), extra={})
+                ranked.append((_rank(pod, said), said))
     ranked.sort(key=lambda entry: entry[0])
     checked = len(everyone) + snapshot.dropped(_scan(snapshot, request))
     found = tuple(d for _, d in ranked)

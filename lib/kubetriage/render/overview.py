@@ -9,7 +9,7 @@ from kubetriage.render.table import table
 from kubetriage.render.terminal import Terminal
 
 _GAP = 2
-_LEAST_NAME = 20
+_LEAST_NAME = 34
 """A name is not cut below this; then a column gives way."""
 
 

@@ -12,10 +12,12 @@ from kubetriage.rules.memory.causes import (
     child_oom_killed,
     headroom_too_small,
     heap_exceeds_limit,
+    near_memory_limit,
     no_memory_limit,
     oom_killed,
     overcommit_risk,
     runtime_out_of_memory,
+    use_above_budget,
 )
 
 RULES: tuple[ModuleType, ...] = (
@@ -23,10 +25,13 @@ RULES: tuple[ModuleType, ...] = (
     oom_killed,
     runtime_out_of_memory,
     child_oom_killed,
+    # What is in use now.
+    near_memory_limit,
     # Why the budget does not close, the worst first.
     heap_exceeds_limit,
     budget_exceeds_limit,
     headroom_too_small,
+    use_above_budget,
     # Who else suffers.
     no_memory_limit,
     overcommit_risk,

@@ -96,6 +96,12 @@ def rows(
     return limited, sorted(folded.values(), key=lambda r: -(r.used or 0))
 
 
+def is_near_limit(snapshot: Snapshot, container: Container) -> bool:
+    """Tell whether a container uses nearly all of its limit."""
+    used, limit = memory_usage.read_usage(snapshot, container).working_set, node_memory.limit_of(container).size
+    return used is not None and limit is not None and used.size >= limit * NEAR_LIMIT
+
+
 def _shown(pod: Pod) -> list[Container]:
     return [c for c in pod.containers if c.kind in ("app", "sidecar") and c.name]
 
@@ -176,8 +182,12 @@ def container_table(
     if left > 0:
         title += f" ({left} more rows with --all)"
     name = "NAMESPACE/POD/CONTAINER" if namespaces else "POD/CONTAINER"
-    columns = (name, "USED", "PEAK", "LIMIT", "%", "REQUEST", "TREND", "FULL IN", "EXPECTED", "WORST")
-    return Table(title, columns, tuple(shown), OPTIONAL)
+    columns: tuple[str, ...] = (name, "USED", "PEAK", "LIMIT", "%", "REQUEST", "TREND", "FULL IN", "EXPECTED", "WORST")
+    peak = columns.index("PEAK")
+    if all(row[peak] == "-" for row in shown):  # only the kubelets' counters tell it, which a scan does not read
+        columns = columns[:peak] + columns[peak + 1 :]
+        shown = [row[:peak] + row[peak + 1 :] for row in shown]
+    return Table(title, columns, tuple(shown), tuple(name for name in OPTIONAL if name in columns))
 
 
 def _counted(limited: int, folded: Sequence[Row]) -> str:

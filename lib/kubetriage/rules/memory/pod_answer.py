@@ -202,6 +202,11 @@ def gaps(snapshot: Snapshot, pod: Pod, cases: list[Case], needs: Iterable[Need])
             what = f"events of pod/{pod.name}"
         # What others on the node use, and how much this one does, tell when it may be killed, not that it was.
         lines.append(NotSeen(what, why, decides=not (isinstance(need, Raw) or _on_node(need, pod))))
+    for case in cases:
+        process, limit = case.wishes.process, case.limit.size
+        if process is not None and process.rss is not None and limit is not None and process.rss > limit:
+            why = f"VmRSS {mebibytes(process.rss)} is more than its limit of {exact(limit)}: another process's status"
+            lines.append(NotSeen(f"the process of container {case.container.name} (--proc)", why))
     if pod.node and pod.phase != "Pending":
         lines += [gap for case in cases if (gap := _lost_end(case.container)) is not None]
     return tuple(dict.fromkeys(lines))
