@@ -132,6 +132,8 @@ class Tree:
             return 1
         if not self._problems:
             self._problems.append(f"{file}: {_what_it_is(finds, content)}")
+        elif content.lstrip()[:1] not in (b"{", b"["):
+            self._problems[0] += f"; {_GIVE}"
         return 0
 
     def _read_text(self, file: Path) -> int:
@@ -200,14 +202,23 @@ class Tree:
     def _add_pods_of_logs(self) -> None:
         """Make the pods of which nothing but logs were collected, so that these can be read."""
         for (namespace, pod), containers in self._logs.without_pods(self._snapshot).items():
-            if self._snapshot.list("pods", namespace).items or self._snapshot.failure(List("pods", namespace)):
+            if (
+                namespace == "kube-system"
+                or self._snapshot.list("pods", namespace).items
+                or self._snapshot.failure(List("pods", namespace))
+            ):
                 continue
             obj = {
                 "apiVersion": "v1",
                 "kind": "Pod",
                 "metadata": {"name": pod, "namespace": namespace},
                 "spec": {"containers": [{"name": name} for name in sorted(containers)]},
-                "status": {},
+                # Logs are collected of what failed; when and how is not told.
+                "status": {
+                    "containerStatuses": [
+                        {"name": name, "lastState": {"terminated": {}}} for name in sorted(containers)
+                    ]
+                },
             }
             if accepted_name(obj):
                 self._snapshot.add("pods", obj)
@@ -241,17 +252,19 @@ def _is_used(finds: Finds) -> bool:
     return bool(finds.objects or finds.events or finds.logs or finds.node_logs or finds.whole or finds.absent)
 
 
+_GIVE = "give the output of: kubectl describe pod NAME, or kubectl get pod NAME -o yaml"
+
+
 def _what_it_is(finds: Finds, content: bytes) -> str:
     """Say what an unusable text looks like, and what would answer."""
-    give = "give the output of: kubectl describe pod NAME, or kubectl get pod NAME -o yaml"
     if not content.strip():
-        return f"empty; {give}"
+        return f"empty; {_GIVE}"
     if not _is_text(content):
-        return f"not a text; {give}"
+        return f"not a text; {_GIVE}"
     if finds.guessed and finds.logs:
         return "looks like a log, or like prose; of a log name the pod: kubectl why-crash POD --from FILE"
     looks = next((u.what for u in finds.unused), "")
-    return f"{looks or 'holds no objects of the API, and no describe, table, events or log'}; {give}"
+    return f"{looks or 'holds no objects of the API, and no describe, table, events or log'}; {_GIVE}"
 
 
 def _is_text(content: bytes) -> bool:

@@ -205,13 +205,15 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
     """Take a log with what is told of whose it is: the command, the heading, names in its own lines."""
     content = "\n".join(block.rows).strip("\n") + "\n"
     command = block.command
+    content, chosen, defaulted = _without_kubectls_words(content)
     if _NO_CONTENT.match(content):
         return
     pod = container = namespace = ""
     previous: bool | None = None
     if command is not None and command.verb == "logs" and command.tool == "kubectl":
         pod = command.names[0] if command.names and command.resources == ("pods",) else ""
-        container, namespace, previous = command.container, command.namespace, command.previous
+        pod = pod or chosen
+        container, namespace, previous = command.container or defaulted, command.namespace, command.previous
         if command.names and not pod:
             content = content if content.strip() else ""
     elif block.heading:
@@ -223,15 +225,14 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
     by_name: dict[tuple[str, str], list[str]] = {}
     from kubetriage.readers.logs.layers import peel_rows
 
-    peeled = peel_rows(block.rows)
-    for row, line in zip(block.rows, peeled, strict=True):
+    rows = content.split("\n")
+    peeled = peel_rows(rows)
+    for row, line in zip(rows, peeled, strict=True):
         if line.pod:
             by_name.setdefault((line.pod, line.container), []).append(row)
     if by_name and not container:
-        for (its_pod, its_container), rows in by_name.items():
-            finds.logs.append(
-                FoundLog(its_pod, namespace, its_container, previous, "\n".join(rows) + "\n", block.first)
-            )
+        for (its_pod, its_container), own in by_name.items():
+            finds.logs.append(FoundLog(its_pod, namespace, its_container, previous, "\n".join(own) + "\n", block.first))
         return
     if not pod and sum(1 for line in peeled if is_etcd_line(line.body)) * 2 > len(peeled):
         host = next((line.host for line in peeled if line.host), "")
@@ -244,6 +245,23 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
         return
     if content.strip() or pod:
         finds.logs.append(FoundLog(pod, namespace, container, previous, content.lstrip("\n"), block.first))
+
+
+_DEFAULTED = lazy(
+    r"Default(?:ed|ing) container (?:name to )?\"?([a-z0-9-]{1,63})\"?(?: out of: [^\n]*|\.)?[^\n]*(?:\n|\Z)"
+)
+_CHOSEN = lazy(r"Found \d{1,6} pods, using pod/([a-z0-9.-]{1,253})[^\n]*(?:\n|\Z)")
+
+
+def _without_kubectls_words(content: str) -> tuple[str, str, str]:
+    """Take off what kubectl says before a log; return the log with the pod and container that kubectl chose."""
+    pod = container = ""
+    content = content.lstrip("\n")
+    if (chosen := _CHOSEN.match(content)) is not None:
+        pod, content = chosen[1], content[chosen.end() :]
+    if (defaulted := _DEFAULTED.match(content)) is not None:
+        container, content = defaulted[1], content[defaulted.end() :]
+    return content, pod, container
 
 
 _COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns")
