@@ -13,14 +13,7 @@ from support.advice import faults
 from support.offline import ROOT
 
 CASES = ROOT / "tests" / "cases"
-KNOWN_OPEN: dict[str, str] = {
-    "crash/fsgroup-erlang-cookie": "the advice of why-crash is under way",
-    "crash/inotify-device-plugin": "the advice of why-crash is under way",
-    "crash/jemalloc-pagesize-talos": "the advice of why-crash is under way",
-    "crash/seccomp-old-libseccomp": "the advice of why-crash is under way",
-    "crash/svclink-krakend-gke": "the advice of why-crash is under way",
-    "live/v37-cm-subpath-key-missing": "the advice of why-crash and plane-trace is under way",
-}
+KNOWN_OPEN: dict[str, str] = {}
 """Cases whose answer is not right yet, each with what it lacks; take a case out as soon as it is right."""
 
 

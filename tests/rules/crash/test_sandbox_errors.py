@@ -3,7 +3,7 @@
 import pytest
 
 from kubetriage.model import Actor
-from support.objects import advised, crash_findings, event, pod, status, waiting
+from support.objects import advised, back_off, crash_findings, event, pod, status, terminated, waiting
 
 ID = "71ef22cdaf65163adca4c97ed66df6a7cdcdcbe7c011d0ff62a77648cba5b46b"
 LEAD = f'Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "{ID}": '
@@ -96,3 +96,28 @@ def test_the_node_and_its_runtime(words, act):
     (found,) = crash_findings(target, event("FailedCreatePodSandBox", lead + words))
     assert act in advised(found)
     assert found.fix[0].actor is Actor.NODE
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'plugin type="calico" failed (add): stat /var/lib/calico/nodename: no such file or directory',
+        'plugin type="aws-cni" failed (add): dial tcp 127.0.0.1:50051: connect: connection refused',
+        "cni plugin not initialized",
+    ],
+)
+def test_leads_to_the_plugins_pod_on_the_node(words):
+    name = "calico-node-abcde"
+    agent = pod(
+        name,
+        namespace="kube-system",
+        statuses=[status(state=back_off(pod=name), last=terminated(1, "Error", -30, -20))],
+    )
+    target = pod(statuses=[status(state=waiting("ContainerCreating"))], phase="Pending")
+    told = event("FailedCreatePodSandBox", LEAD + words)
+    found = next(f for f in crash_findings(target, told, agent) if f.cause == "SandboxCreateFailed")
+    assert found.details["root"]["name"] == name
+    assert name in found.message
+    elsewhere = {**agent, "spec": {**agent["spec"], "nodeName": "node-9"}}
+    found = next(f for f in crash_findings(target, told, elsewhere) if f.cause == "SandboxCreateFailed")
+    assert "root" not in found.details

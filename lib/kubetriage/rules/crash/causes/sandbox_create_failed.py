@@ -17,11 +17,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from kubetriage.data import table
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.needs import List, Need
 from kubetriage.readers.events import Event
+from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.pod_addresses import cni_of
+from kubetriage.rules.crash.root_causes import first_root, pods_named, repair
 from kubetriage.rules.crash.start_failures import unwrapped
 from kubetriage.values.commands import kubectl, shell
 from kubetriage.values.fields import labels, name_of, objects, text
@@ -66,10 +69,33 @@ _Told = tuple[str, Fix, tuple[Evidence, ...]]
 
 
 def needs(case: Case) -> Iterator[Need]:
-    """Ask for the RuntimeClasses when one is missing."""
+    """Ask for the RuntimeClasses when one is missing, and for the network plugin's pods."""
     event = _event(case)
     if event is not None and _CLASS.search(event.message):
         yield List("runtimeclasses")
+    if event is not None and _of_plugin(event):
+        # Where the words name no plugin, the namespace that most of them stand in has to do.
+        named = [r for r in table("network_plugins")["plugins"] if r["pattern"].strip("^(")[:5] in event.message]
+        for namespace in sorted({n for row in named for n in row["namespaces"]} or {"kube-system"}):
+            yield List("pods", namespace)
+
+
+def leads_to(case: Case) -> Iterator[Pod]:
+    """Yield the network plugin's pods on the node."""
+    event = _event(case)
+    if event is not None and _of_plugin(event):
+        yield from _plugin_pods(case)
+
+
+def _of_plugin(event: Event) -> bool:
+    """Tell whether the network plugin failed for another reason than a lack of addresses."""
+    words = event.message
+    return bool(_CNI_MISSING.search(words) or _NETWORK.search(words)) and not _ADDRESSES.search(words)
+
+
+def _plugin_pods(case: Case) -> list[Pod]:
+    rows = table("network_plugins")["plugins"]
+    return [p for row in rows for p in pods_named(case.snapshot, row["pattern"], row["namespaces"], case.pod.node)]
 
 
 def _event(case: Case) -> Event | None:
@@ -90,6 +116,10 @@ def check(case: Case) -> Iterator[Finding]:
     if event is None:
         return
     message, fix, more = _say(case, event.message)
+    root = first_root(case.explain, _plugin_pods(case)) if _of_plugin(event) else None
+    if root is not None:
+        message = f"The network plugin of {case.pod.node} does not work, so no pod gets a network there: {root.words}"
+        fix, more = repair(root, "The kubelet then makes the sandbox by itself."), root.evidence
     yield Finding(
         CODE,
         Severity.ERROR,
@@ -102,6 +132,7 @@ def check(case: Case) -> Iterator[Finding]:
             f"kubectl get pods -A -o wide --field-selector spec.nodeName={case.pod.node}",
             f"kubectl describe node {case.pod.node}",
         ),
+        details={"root": root.details} if root is not None else {},
     )
 
 
