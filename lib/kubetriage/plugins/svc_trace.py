@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from kubetriage.model import Diagnosis, NotSeen, Severity
 from kubetriage.needs import Get, List, Need
-from kubetriage.plugins import ANY_KIND, Access, Answer, Option, Plugin, Request, Target, reads_objects
+from kubetriage.plugins import ANY_KIND, Answer, Option, Plugin, Request, Target, reads_objects
 from kubetriage.plugins.answers import list_error, not_seen, target_error
+from kubetriage.plugins.svc_trace_access import ACCESS
+from kubetriage.plugins.trace_targets import namesakes, resolved, unknown_kind
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.service import RULES
@@ -66,7 +68,7 @@ from kubetriage.rules.service.trace_reads import (
 )
 from kubetriage.rules.shapes import events_of_pods, lean_node, without_managed_fields
 from kubetriage.snapshot import Lookup, Snapshot, State
-from kubetriage.values.fields import labels, name_of, namespace_of, objects, text, uid_of
+from kubetriage.values.fields import labels, name_of, namespace_of, objects, uid_of
 from kubetriage.values.resources import BY_PLURAL
 from kubetriage.values.selectors import field_selector_matches, label_selector_matches
 
@@ -190,27 +192,6 @@ def _quiet_needs(world: World, request: Request, target: Target, options: Option
         if any(e.class_source == "none" and not e.default_classes for e in trace.ingresses):
             yield List("nodes", cached=True, shape=lean_node)
         yield from front_needs(trace)
-
-
-def namesakes(resource: str) -> tuple[str, ...]:
-    """Return the resources of other API groups that kubectl may mean by the same TYPE."""
-    name = BY_PLURAL[resource].path_name
-    return tuple(p for p in (*ROUTER_PLURALS, MESH_GATEWAYS) if p != resource and BY_PLURAL[p].path_name == name)
-
-
-def resolved(snapshot: Snapshot, namespace: str, target: Target) -> Target:
-    """Return the target in the API group that has it: ``gateway/x`` may be Istio's, ``mappings.acme.io/x`` no host."""
-    if target.resource == "url":
-        word, _, name = target.name.partition("/")
-        group = word.partition(".")[2]
-        known = find_kind(snapshot, word) is not None or any(
-            text(o, "apiVersion").startswith(f"{group}/") for o in snapshot.others if group
-        )
-        return Target(ANY_KIND, name, word) if known and name and "/" not in name else target
-    if target.resource in (ANY_KIND, "url") or not snapshot.get(target.resource, namespace, target.name).absent:
-        return target
-    found = (p for p in namesakes(target.resource) if snapshot.get(p, namespace, target.name).found)
-    return Target(next(found, target.resource), target.name)
 
 
 def _trace(world: World, request: Request, target: Target, options: Options) -> Trace | None:
@@ -387,20 +368,10 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
         elif target.resource == "url":
             errors.append(_unserved(world, target.name))
         elif target.resource == ANY_KIND:
-            errors.append(_unknown_kind(world, target))
+            errors.append(unknown_kind(world, target))
         else:
             errors.append(target_error(snapshot, target, request.namespace))
     return Answer(tuple(diagnoses), tuple(errors))
-
-
-def _unknown_kind(world: World, target: Target) -> str:
-    word, name = target.kind, target.name
-    kind = find_kind(world.snapshot, word)
-    if kind is not None:
-        return f'Error from server (NotFound): {kind.plural}.{kind.group} "{name}" not found'
-    if world.snapshot.source == "cluster":
-        return f'error: the cluster serves no kind "{word}" that svc-trace could read'
-    return f'error: svc-trace does not know the kind "{word}", and {world.snapshot.source} holds no {word}/{name}'
 
 
 def _unserved(world: World, words: str) -> str:
@@ -472,89 +443,7 @@ PLUGIN = Plugin(
     diagnose=diagnose,
     rules=RULES,
     accepts_urls=True,
-    access=(
-        Access(("",), ("services",), ("get", "list", "watch"), "the Service itself", required=True),
-        Access(("discovery.k8s.io",), ("endpointslices",), ("list", "watch"), "the endpoints of each Service port"),
-        Access(("",), ("endpoints",), ("get",), "endpoints of clusters whose EndpointSlices may not be read"),
-        Access(("",), ("pods",), ("get", "list", "watch"), "why endpoints are missing or not ready"),
-        Access(("",), ("pods/log", "events"), ("get", "list"), "why pods behind the Service crash or are not ready"),
-        Access(
-            ("apps",),
-            ("deployments", "statefulsets", "daemonsets", "replicasets"),
-            ("get", "list"),
-            "a workload that is scaled to zero or nearly matches",
-        ),
-        Access(("networking.k8s.io",), ("networkpolicies",), ("list",), "whether packets may pass"),
-        Access(
-            ("networking.k8s.io",),
-            ("ingresses",),
-            ("get", "list", "watch"),
-            "the way from outside, and who else claims it",
-        ),
-        Access(("networking.k8s.io",), ("ingressclasses",), ("get", "list"), "whether the class exists"),
-        Access(("",), ("secrets",), ("get",), "certificates of TLS hosts (keys are dropped as they arrive)"),
-        Access(
-            (GROUP,),
-            ("gatewayclasses", "gateways", "httproutes", "grpcroutes", "referencegrants"),
-            ("get", "list"),
-            "the way through a Gateway",
-        ),
-        Access(
-            (GROUP,),
-            ("tlsroutes", "tcproutes", "udproutes", "backendtlspolicies"),
-            ("get", "list"),
-            "Routes of the experimental channel, and TLS to the backends",
-        ),
-        Access(("route.openshift.io",), ("routes",), ("get", "list"), "the way through an OpenShift router"),
-        Access(
-            ("networking.istio.io",),
-            ("gateways", "virtualservices", "destinationrules", "serviceentries"),
-            ("get", "list"),
-            "the way through an Istio mesh",
-        ),
-        Access(
-            ("security.istio.io",),
-            ("peerauthentications", "authorizationpolicies"),
-            ("list",),
-            "whom the mesh lets in",
-        ),
-        Access(
-            ("traefik.io", "traefik.containo.us"),
-            ("ingressroutes", "ingressroutetcps", "ingressrouteudps", "middlewares", "middlewaretcps"),
-            ("get", "list"),
-            "the way through Traefik",
-        ),
-        Access(("projectcontour.io",), ("httpproxies",), ("get", "list"), "the way through Contour"),
-        Access(
-            ("cert-manager.io", "acme.cert-manager.io"),
-            ("certificates", "certificaterequests", "orders", "challenges"),
-            ("list",),
-            "why a certificate is not issued",
-        ),
-        Access(
-            ("metallb.io",),
-            ("ipaddresspools", "l2advertisements", "bgpadvertisements"),
-            ("list",),
-            "where MetalLB takes addresses from, and who announces them",
-        ),
-        Access(
-            ("cilium.io",),
-            (
-                "ciliumloadbalancerippools",
-                "ciliuml2announcementpolicies",
-                "ciliumbgpclusterconfigs",
-                "ciliumbgppeeringpolicies",
-                "ciliumnetworkpolicies",
-                "ciliumclusterwidenetworkpolicies",
-            ),
-            ("list",),
-            "the same for Cilium, and its policies by name",
-        ),
-        Access(("",), ("configmaps",), ("get",), "whether an ingress controller expects the PROXY protocol"),
-        Access(("",), ("namespaces", "nodes"), ("get", "list"), "namespace selectors and Local traffic policies"),
-        Access(("",), ("pods/portforward",), ("create", "get"), "--probe: connect to a pod's port"),
-        Access(("",), ("services/proxy",), ("get",), "--probe: connect through the Service"),
-    ),
+    access=ACCESS,
     options=(
         Option(
             "--client",

@@ -190,3 +190,11 @@ def test_a_service_trace_shows_the_rules_that_send_its_requests_elsewhere():
     route = t.virtual_service("web-2")
     route["spec"]["hosts"], route["spec"]["gateways"] = ["web"], ["mesh"]
     assert causes(trace(cluster(*t.base(route)))) == ["MeshRouteInvalid"]
+
+
+def test_rules_about_requests_are_no_all_clear():
+    by_path = allow({"to": [{"operation": {"paths": ["/api/*"]}}]})
+    found = trace(cluster(*MESH, by_path))
+    assert (found.cause, found.healthy) == ("Unknown", False)
+    assert any("AuthorizationPolicy/allow" in gap.why for gap in found.not_seen)
+    assert trace(cluster(*MESH, allow({}))).healthy

@@ -12,7 +12,7 @@ from kubetriage.rules.service.custom_entrances import CustomEntrance, port_of
 from kubetriage.rules.service.gateway_routes import Entry, Path
 from kubetriage.rules.service.hop_faults import plural
 from kubetriage.rules.service.ingress_entrances import Entrance
-from kubetriage.rules.service.mesh_authorization import AUTHORIZATION, action_of, policies_on
+from kubetriage.rules.service.mesh_authorization import AUTHORIZATION, Caller, action_of, policies_on, rule_on
 from kubetriage.rules.service.mesh_gateways import MeshGateway, mesh_gateways_of
 from kubetriage.rules.service.mesh_policies import in_mesh, mode_in_force
 from kubetriage.rules.service.outside_clients import outside_crossings
@@ -347,7 +347,13 @@ def _authorization_draft(backend: Backend) -> Iterator[Draft]:
     policies = policies_on(backend, pod)
     if policies or not listing.complete:
         shown = ", ".join(f"{name_of(p)} ({action_of(p)})" for p in policies[:3])
-        yield Draft(backend.authorization_place, AUTHORIZATION, shown, "" if listing.complete else listing.why)
+        gap = "" if listing.complete else listing.why
+        port = next((find_port(pod.raw, p.target, p.protocol) for p in backend.ports), None)
+        open_rules = rule_on(policies, Caller("a client"), port)
+        if policies and open_rules.allowed is None:
+            names = ", ".join(f"AuthorizationPolicy/{name_of(p)}" for p in (open_rules.policies or policies)[:2])
+            gap = gap or f"not evaluated: {names}: it depends on the request (path, method, token, provider)"
+        yield Draft(backend.authorization_place, AUTHORIZATION, shown, gap)
 
 
 def _mesh_draft(backend: Backend) -> Draft:

@@ -94,7 +94,8 @@ def _outside(backend: Backend, crossing: OutsideCrossing) -> Fault:
     names = policy_names(crossing)
     shown = ", ".join(f"networkpolicy/{n}" for n in names)
     target = f"{one.number}/{one.port.protocol}"
-    who = "; ".join(one.admission.peers[:3])
+    # Each peer names its policy; that stands before them here.
+    who = "; ".join(dict.fromkeys(p.rpartition(" (networkpolicy/")[0] or p for p in one.admission.peers[:3]))
     lack = (
         f"none of its ipBlocks ({', '.join(crossing.blocks)}) covers it"
         if crossing.blocks
@@ -125,7 +126,7 @@ def _outside(backend: Backend, crossing: OutsideCrossing) -> Fault:
     return fault(
         CODE,
         backend.policy_place,
-        f"{client.name[0].upper()}{client.name[1:]} is blocked, if policies are enforced here: {shown} admits only "
+        f"{client.name[0].upper()}{client.name[1:]} is blocked, if policies are enforced here. {shown} admits only "
         f"{who}, and {lack}. A load balancer is no pod of the cluster; it connects from {client.where}.",
         severity=Severity.ERROR if client.by_ingress else Severity.WARNING,
         proof="inferred",
