@@ -334,3 +334,11 @@ def test_a_scan_meets_controllers_that_cannot_create_a_pod():
     done = run("why-crash", "--from", CAPTURES / "quota-blocked", "-o", "json")
     items = json.loads(done.stdout)["items"]
     assert [(i["target"]["kind"], i["cause"]) for i in items] == [("Deployment", "QuotaExceeded")]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_disk_is_no_defect_of_the_program():
+    command = [sys.executable, ROOT / "kubectl-plugins" / "kubectl-why_crash", "api", "--from", CAPTURES / "oom-limit"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "error: cannot write: No space left on device\n")

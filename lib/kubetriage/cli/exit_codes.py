@@ -23,5 +23,5 @@ EXIT_MEANINGS = {
     Exit.FOUND: "With --exit-code: something with severity error was found.",
     Exit.UNDECIDED: "With --exit-code: none was found, but something that could hold a fault was not seen.",
     Exit.INTERRUPTED: "Interrupted; what was read until then is answered.",
-    Exit.BROKEN_PIPE: "The reader of the output left.",
+    Exit.BROKEN_PIPE: "Output pipe closed.",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import os
 import re
@@ -30,6 +31,14 @@ def main(name: str, args: Sequence[str] | None = None) -> int:
         # The reader of the pipe left; what is still buffered must not raise again at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            _tell_defect(error, words)
+            return Exit.ERROR
+        # What is still buffered must not raise again at interpreter exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(f"error: cannot write: {error.strerror}", err=True)
+        return Exit.ERROR
     except Exception as error:  # the last resort: a defect of ours ends in a line, too
         _tell_defect(error, words)
         return Exit.ERROR

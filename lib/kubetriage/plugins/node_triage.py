@@ -252,14 +252,14 @@ PLUGIN = Plugin(
     name="node-triage",
     summary="Tell whether a node or only its contact is lost",
     description=(
-        "Says why a node is not well: its kubelet's own word, lost contact with it, or a status that nobody writes any "
-        "more; whether it is one node, a zone, a pool or the whole cluster; who speaks for or against the machine "
-        "being alive; and what happens to each of its pods, and when. Nodes, Leases and pods are read from the API "
+        "Explain why a node is NotReady: the kubelet reports a problem, contact is lost, or the status is stale. Show "
+        "whether one node, a zone, a pool or the whole cluster is affected, which signals show that the machine is "
+        "up, and what happens to each of its pods, and when. Nodes, Leases and pods are read from the API "
         "server's watch cache (resourceVersion=0), which answers even while etcd is down."
     ),
     usage="[NODE | node/NAME ...]",
     examples=(
-        ("Every node that is not well", "kubectl node-triage"),
+        ("Every node that is not healthy", "kubectl node-triage"),
         ("One node, with all evidence", "kubectl node-triage worker-3 -o wide"),
         ("Let the API server dial the kubelet (needs nodes/proxy)", "kubectl node-triage worker-3 --probe-kubelet"),
         ("With the machine's own journal", "journalctl -u kubelet | kubectl node-triage worker-3 --node-log -"),
@@ -268,7 +268,7 @@ PLUGIN = Plugin(
             "kubectl node-triage --tolerations --critical tier=frontend=30s",
         ),
         ("The nodes of one zone", "kubectl node-triage -l topology.kubernetes.io/zone=eu-1a --all"),
-        ("The manual path that this replaces", "kubectl node-triage worker-3 --explain"),
+        ("The kubectl steps that this replaces", "kubectl node-triage worker-3 --explain"),
     ),
     default_resource="nodes",
     resources=("nodes",),

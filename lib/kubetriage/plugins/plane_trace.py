@@ -361,7 +361,7 @@ PLUGIN = Plugin(
         " controller-manager, the scheduler, admission webhooks, the kubelets' contact), name the first broken link as"
         " the cause and the later ones as its consequences, with evidence, since when, and a timeline of what the"
         " incident left behind.\n\n"
-        "Nothing is written: whether writes work is told from the ages of leases. Lists come from the"
+        "Nothing is written: the ages of leases show whether writes work. Lists come from the"
         " API server's watch"
         " cache, so they answer even while etcd is down. Rates come from two samples."
     ),

@@ -259,7 +259,7 @@ PLUGIN = Plugin(
     name="triage",
     summary="Join the findings of an incident to root causes",
     description=(
-        "Looks at pods, Services, Ingresses, nodes and the control plane in one run and joins what it finds: one line "
+        "Look at pods, Services, Ingresses, nodes and the control plane in one run and join what is found: one line "
         "for each root cause, with the objects that it explains, since when, who must act, the first act, and the "
         "command for the detail. Faults are joined only by an object that they have in common."
     ),

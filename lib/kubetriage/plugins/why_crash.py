@@ -236,17 +236,17 @@ PLUGIN = Plugin(
     name="why-crash",
     summary="Name the cause of a crashing or unready pod",
     description=(
-        "Says why a pod crashes, does not start, or never gets ready: the cause with its evidence, the rivals that "
-        "were ruled out, the fix with real names and values, and the command that verifies it. It reads what "
+        "Explain why a pod crashes, does not start, or never gets ready: the cause with its proof, the fix with real "
+        "names and values, and the command that shows that it worked. It reads what "
         "'kubectl describe', 'kubectl logs --previous' and 'kubectl get events' would show, and what they point at."
     ),
     usage="(POD | TYPE/NAME | TYPE NAME) ...",
     examples=(
         ("Name the cause for one pod", "kubectl why-crash api-7d9c5b8f6-x2x4q"),
         ("The pods of a deployment, or its own events when it has none", "kubectl why-crash deployment/api"),
-        ("Everything that is wrong in all namespaces", "kubectl why-crash -A"),
+        ("Everything that is broken in all namespaces", "kubectl why-crash -A"),
         ("Pods by label, with all evidence", "kubectl why-crash -l app=api -o wide"),
-        ("The manual path that this replaces", "kubectl why-crash api-7d9c5b8f6-x2x4q --explain"),
+        ("The kubectl steps that this replaces", "kubectl why-crash api-7d9c5b8f6-x2x4q --explain"),
         ("Answer again whenever the pod changes", "kubectl why-crash api-7d9c5b8f6-x2x4q --watch"),
         ("Diagnose a dump from a colleague", "kubectl why-crash api-7d9c5b8f6-x2x4q --from ./dump"),
     ),

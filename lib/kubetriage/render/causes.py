@@ -13,7 +13,7 @@ from kubetriage.values.patterns import lazy
 LABELS = ("Meaning", "Told by", "Fix", "Source")
 """The labelled paragraphs that the docstring of every rule has."""
 
-_HEADINGS = {"Meaning": "What it means", "Told by": "How it is told", "Fix": "How to fix it", "Source": "Source"}
+_HEADINGS = {"Meaning": "What it means", "Told by": "How it is detected", "Fix": "How to fix it", "Source": "Source"}
 _PROGRAMS = ("chmod", "etcd", "kubectl", "malloc")
 """Names that stay as they are at the beginning of a sentence."""
 _LABEL = lazy(rf"^({'|'.join(LABELS)}):\s*", re.MULTILINE)
