@@ -120,7 +120,8 @@ class KubectlCommand(click.Command):
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(int(code)), meaning) for code, meaning in EXIT_MEANINGS.items()])
         formatter.write_paragraph()
-        example = f"kubectl {self.plugin.name} -n NAMESPACE ..." if self.plugin.takes_targets else "... --context NAME"
-        formatter.write(f"kubectl takes no flags before a plugin's name; put them behind it: {example}\n\n")
+        formatter.write(
+            f"kubectl takes no flags before a plugin's name:\n  kubectl {self.plugin.name} --context NAME ...\n\n"
+        )
         words = ("kubectl", self.plugin.name, self.plugin.usage, "[flags]")
         formatter.write(f"Usage:\n  {' '.join(word for word in words if word)}\n")

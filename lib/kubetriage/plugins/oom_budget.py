@@ -429,10 +429,11 @@ PLUGIN = Plugin(
     name="oom-budget",
     summary="Say who killed it and where the memory goes",
     description=(
-        "Explain who killed a container for memory (its own limit, the pod's, the node, an eviction, the runtime itself, "
-        "or not memory at all). Add up what its runtime may take (heap, metaspace, direct buffers, code cache, "
+        "Explain who killed a container for memory (its own limit, the pod's, the node, an eviction, the runtime "
+        "itself, or not memory at all). Add up what its runtime may take (heap, metaspace, direct buffers, code cache, "
         "stacks, collector) against the limit that is in force, and find the smallest change that makes it fit. "
-        "It knows HotSpot 8 to 25, OpenJ9, GraalVM, Node.js, Go and .NET; it names what it assumes and what it cannot see."
+        "It knows HotSpot 8 to 25, OpenJ9, GraalVM, Node.js, Go and .NET; it names what it assumes and what it cannot "
+        "see."
     ),
     usage="(POD | TYPE/NAME | TYPE NAME) ...",
     examples=(

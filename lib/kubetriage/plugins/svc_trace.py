@@ -415,7 +415,8 @@ PLUGIN = Plugin(
     name="svc-trace",
     summary="Find the first broken hop to a Service",
     description=(
-        "Follow the way from the pods over the Service and NetworkPolicies to the Ingress, Gateway or the route of a mesh, "
+        "Follow the way from the pods over the Service and NetworkPolicies to the Ingress, Gateway or the route of a "
+        "mesh, "
         "OpenShift, Traefik or Contour, and "
         "name the first hop with proof of a fault, then the other faults, the fix and the commands that verify it. "
         "It reads what 'kubectl describe' of each object and 'kubectl get endpointslices' would show, resolves every "
