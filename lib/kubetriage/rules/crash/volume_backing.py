@@ -32,7 +32,8 @@ _EFS = (
 )
 _NFS = (
     "NFS export with root_squash",
-    "The NFS server turns root into nobody (root_squash), so chown is refused whatever the pod may do. Export it with "
+    "The NFS server maps root to an unprivileged user (root_squash), so chown is refused whatever "
+    "the pod may do. Export it with "
     "no_root_squash, or give the directory to the program's uid on the server, and skip the chown.",
 )
 _MAPPED = (

@@ -66,7 +66,7 @@ def _who(case: Case, verdict: Attribution, node_oom: tuple[Evidence, ...], shell
     if any(e.source == "log" for e in shell):
         return "its shell says that a child was killed; nothing says what sent the signal"
     rivals = ", ".join(dict.fromkeys(r.cause for r in verdict.still_possible))
-    return f"nothing says what sent it; not ruled out: {rivals}" if rivals else "nothing says what sent it"
+    return f"nothing shows what sent it; not ruled out: {rivals}" if rivals else "nothing says what sent it"
 
 
 def _node_oom(case: Case, end: Termination) -> Iterator[Evidence]:

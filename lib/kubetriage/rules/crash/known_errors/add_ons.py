@@ -39,7 +39,7 @@ def _dns_loop(words: LastWords, _: Said) -> Advice:
 def _no_pod_range(words: LastWords, _: Said) -> Advice:
     name = words.case.pod.node or "NODE"
     return Advice(
-        f"node {name} has no spec.podCIDR: the controller manager hands out no pod addresses",
+        f"node {name} has no spec.podCIDR: the controller manager assigns no pod addresses",
         (
             operator(
                 "Start the controller manager with --allocate-node-cidrs=true and --cluster-cidr "
@@ -53,7 +53,7 @@ def _no_pod_range(words: LastWords, _: Said) -> Advice:
 
 def _own_address(words: LastWords, _: Said) -> Advice:
     return Advice(
-        f"the network plugin cannot tell which address of {place(words)} to use",
+        f"the network plugin finds no address of {place(words)} that it may use",
         (
             manifest(
                 words,
@@ -235,7 +235,7 @@ def _not_migrated(words: LastWords, _: Said) -> Advice:
                 None,
                 kubectl("get", "jobs", namespace=words.case.pod.namespace),
             ),
-            app("Or it looks into the wrong database or schema: compare its name in the connection settings."),
+            app("Or it connects to another database or schema: compare the name in the connection settings."),
         ),
     )
 

@@ -104,8 +104,9 @@ def _other_cluster(words: LastWords, _: Said) -> Advice:
         (
             manifest(
                 words,
-                f"If the data is wanted, give {where(words)} the cluster, node or member id that it was made with "
-                "(meta.properties, member id), and the same zookeeper or quorum.",
+                f"If the data is wanted, give {where(words)} the ids that it was made with "
+                "(meta.properties, member id). "
+                "The quorum or ZooKeeper must be the same too.",
             ),
             app(
                 "If this is a new cluster, the volume is left from an old one: give it an empty "
