@@ -17,7 +17,7 @@ from kubetriage.readers.pods import Pod
 from kubetriage.rules.incident.alerts import Alert, read_alerts
 from kubetriage.rules.incident.folding import fold, unfolded
 from kubetriage.rules.incident.joining import Root, join
-from kubetriage.rules.incident.report import COLUMNS, counted, detail_command, document, explained, name_of, row
+from kubetriage.rules.incident.report import COLUMNS, age, counted, detail_command, document, explained, name_of, row
 from kubetriage.rules.incident.roots import symptoms
 from kubetriage.rules.shapes import lean_node, without_managed_fields
 from kubetriage.snapshot import Snapshot
@@ -28,8 +28,6 @@ from kubetriage.values.resources import BY_KIND, BY_PLURAL
 PARTS = ("plane-trace", "node-triage", "why-crash", "svc-trace", "oom-budget")
 """The plugins whose plans and findings are joined, the lowest layer first."""
 _NO_OPTIONS: Mapping[str, Any] = {}
-SHOWN = 8
-"""So many roots stand in the table; ``-o wide`` and documents have all."""
 
 
 @cache
@@ -197,13 +195,12 @@ def _diagnosis(
     gaps: tuple[NotSeen, ...],
     checked: dict[str, int],
 ) -> Diagnosis:
-    findings = tuple(_finding(root) for root in roots)
+    findings = tuple(_finding(root, i == 0, snapshot) for i, root in enumerate(roots))
     errors = sum(r.fault.finding.severity is Severity.ERROR for r in roots)
     header = (("", f"{errors} root cause{'' if errors == 1 else 's'}" if roots else "no problem found"),)
     lead: tuple[Section, ...] = ()
     if len(roots) > 1:
-        rows = tuple(row(i + 1, root, snapshot.now) for i, root in enumerate(roots[:SHOWN]))
-        lead = (Table("", COLUMNS, rows),)
+        lead = (Table("Root causes", COLUMNS, tuple(row(i + 1, r, snapshot.now) for i, r in enumerate(roots))),)
     return Diagnosis(
         command=PLUGIN.name,
         target=_target(request),
@@ -220,7 +217,7 @@ def _target(request: Request) -> Ref:
     if len(request.targets) == 1:
         target = request.targets[0]
         return Ref(BY_PLURAL[target.resource].kind, _place(target, request), target.name)
-    return Ref("Cluster", "", "cluster") if request.all_namespaces else Ref("Namespace", "", request.namespace)
+    return Ref("Cluster", "", "all-namespaces") if request.all_namespaces else Ref("Namespace", "", request.namespace)
 
 
 def _healthy(checked: dict[str, int]) -> str:
@@ -229,16 +226,23 @@ def _healthy(checked: dict[str, int]) -> str:
     return f"No problem found in {counted({k: n for k, n in looked.items() if n}) or 'the control plane'}."
 
 
-def _finding(root: Root) -> Finding:
-    """Return the finding of a root, with what it explains in its first sentence and the command for the detail."""
+def _finding(root: Root, first: bool, snapshot: Snapshot) -> Finding:
+    """Return the finding of a root with what it explains, and with the command for the detail.
+
+    Of all but the first there is a line on the screen: the object and what it explains stand at its beginning.
+    """
     fault, finding = root.fault, root.fault.finding
-    more = explained(root)
-    said = finding.message
-    if more:
-        said = f"{said} It explains {more}."
-    if root.possible:
-        near = ", ".join(dict.fromkeys(f"{name_of(f.root)} {f.finding.cause}" for f in root.possible[:3]))
-        said = f"{said} At the same time, possibly related: {near}."
+    more, since = explained(root), age(fault.since, snapshot.now)
+    if first:
+        said = finding.message
+        if more:
+            said = f"{said} It explains {more}{f', since {since}' if since else ''}."
+        if root.possible:
+            near = ", ".join(dict.fromkeys(f"{name_of(f.root)} {f.finding.cause}" for f in root.possible[:3]))
+            said = f"{said} At the same time, possibly related: {near}."
+    else:
+        about = ", ".join(part for part in (name_of(fault.root), more, f"since {since}" if since else "") if part)
+        said = f"{about}: {finding.message}"
     detail = str(detail_command(fault, fault.symptoms[0].diagnosis.command))
     return replace(finding, message=said, verify=(detail, *finding.verify))
 
