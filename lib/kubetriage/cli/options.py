@@ -126,6 +126,23 @@ def shared_options(plugin: Plugin) -> list[click.Option]:
         ]
     if plugin.default_resource == "pods":
         options.append(click.Option(["-c", "--container"], default="", help="Look at this container only."))
+    if plugin.waits:
+        options.append(
+            click.Option(
+                ["--wait"],
+                type=DURATION,
+                metavar="DURATION",
+                help="Follow the named workloads until they are ready or have a cause that waiting does not cure; exit "
+                "codes 0 (ready), 3 (a cause), 4 (still undecided).",
+            )
+        )
+    options.append(
+        click.Option(
+            ["--since"],
+            metavar="FILE",
+            help="Say what is new, gone and worse since an earlier answer (-o json) in FILE.",
+        )
+    )
     if plugin.watches:
         options.append(
             click.Option(

@@ -33,6 +33,8 @@ from kubetriage.values.selectors import parse_label_selector, unsupported_field
 from kubetriage.values.times import format_time
 
 if TYPE_CHECKING:
+    from kubetriage.rules.incident.changes import Changes
+
     pass
 
 CLUSTERS_AT_ONCE = 8
@@ -90,6 +92,8 @@ class Run:
             refuse_used(Path(self.values["record"]))
         if self.values.get("watch"):
             return self._watch(request)
+        if self.values.get("wait") is not None:
+            return self._wait(request)
         patterns = self.values["contexts"]
         if patterns is None:
             return self._answer_all([self._ask(r, self.values["context"] or "") for r in self._requests(request)])
@@ -97,6 +101,26 @@ class Run:
             raise click.UsageError("--contexts cannot be used with --context, --from or --record")
         outcomes = self._ask_all(request, self._sources.contexts(patterns))
         return self._answer_all(sorted(outcomes, key=lambda o: o.context) if self._is_document else outcomes)
+
+    def _wait(self, request: Request) -> int:
+        """Follow the named objects, print the last answer, and say in the exit code what came of it."""
+        if self.values["contexts"] or self.values["dump"] or request.is_scan:
+            raise click.UsageError("--wait needs a named object of a live cluster, without --contexts")
+        from kubetriage.cli.wait import follow
+        from kubetriage.redact import clean
+
+        last: list[Outcome] = []
+
+        def look() -> tuple[Snapshot, Request, Answer]:
+            last[:] = [self._ask(request, self.values["context"] or "")]
+            assert last[0].snapshot is not None
+            return last[0].snapshot, last[0].request, last[0].answer
+
+        judged = follow(look, self.values["wait"], lambda words: click.echo(clean(f"waiting: {words}"), err=True))
+        self._print(last)
+        if last[0].errors:
+            return Exit.ERROR
+        return {"healthy": Exit.ANSWERED, "hopeless": Exit.FOUND, "undecided": Exit.UNDECIDED}[judged.value]
 
     def _answer_all(self, outcomes: Iterable[Outcome]) -> int:
         """Print each outcome as it comes, or all of them in one document."""
@@ -317,12 +341,29 @@ class Run:
         else:
             for outcome in outcomes:
                 self._print_text(outcome, diagnoses, first)
+            since = self._changes(diagnoses)
+            if since is not None and self.values["output"] != "name":
+                click.echo("\n".join(f"since {self.values['since']}: {sanitized(line)}" for line in since.lines()))
         for outcome in outcomes:
             if outcome.snapshot is not None and outcome.snapshot.interrupted and not outcome.errors:
                 click.echo("interrupted: this is what was read until then", err=True)
             for line in (*outcome.errors, *outcome.notes):
                 where = f"context {outcome.context}: " if several else ""
                 click.echo(sanitized(where + line), err=True)
+
+    def _changes(self, diagnoses: Sequence[Diagnosis]) -> Changes | None:
+        """Compare with the earlier answer of --since; None without the flag."""
+        file = self.values["since"]
+        if file is None:
+            return None
+        from pathlib import Path
+
+        from kubetriage.rules.incident.changes import changes
+
+        try:
+            return changes(json.loads(Path(file).read_text(encoding="utf-8")), diagnoses)
+        except (OSError, ValueError) as error:
+            raise click.UsageError(f"--since {file}: {error}") from error
 
     def _print_document(self, outcomes: Sequence[Outcome], diagnoses: Sequence[Diagnosis]) -> None:
         from kubetriage.render import document
@@ -333,6 +374,7 @@ class Run:
         if not seen:
             return
         gaps = tuple(dict.fromkeys(sanitized(g) for o in outcomes for g in o.answer.not_seen))
+        since = self._changes(diagnoses)
         if self.values["output"] in ("markdown", "html"):
             asked = [o for o in outcomes if o.snapshot is not None]
             nothing = [_nothing(self.plugin, o.request, o.answer) for o in asked] if not diagnoses else []
@@ -340,6 +382,8 @@ class Run:
             self._print_page(diagnoses, max(seen), (*nothing, *unseen))
             return
         content = document.document(diagnoses, max(seen), gaps)
+        if since is not None:
+            content["changes"] = since.document()
         click.echo(document.as_json(content) if self.values["output"] == "json" else document.as_yaml(content))
 
     def _print_page(self, diagnoses: Sequence[Diagnosis], moment: datetime, notes: Sequence[str]) -> None:

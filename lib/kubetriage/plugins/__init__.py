@@ -152,6 +152,8 @@ class Plugin:
     """A call without arguments scans the namespace; otherwise it is a usage error."""
     watches: tuple[str, ...] = ()
     """Plural names of the resources whose changes make ``--watch`` answer again; empty: there is no ``--watch``."""
+    waits: bool = False
+    """Takes ``--wait``: it can tell of a named object whether it has what its spec asks for."""
     no_answer: Callable[[str, str], Diagnosis] | None = None
     """Say what it means that the API server gave no answer: the error in kubectl's words and the server's URL go in."""
     decides: Callable[[Snapshot, Need], bool] = reads_objects

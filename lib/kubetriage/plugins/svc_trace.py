@@ -442,6 +442,7 @@ PLUGIN = Plugin(
     watches=("services", "endpointslices", "pods", "ingresses"),
     plan=plan,
     diagnose=diagnose,
+    waits=True,
     rules=RULES,
     accepts_urls=True,
     access=ACCESS,

@@ -279,6 +279,7 @@ PLUGIN = Plugin(
     resources=("pods", *CONTROLLERS, "services", "ingresses", "nodes"),
     plan=plan,
     diagnose=diagnose,
+    waits=True,
     no_answer=_no_answer,
     options=(
         Option(

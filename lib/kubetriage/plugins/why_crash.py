@@ -255,6 +255,7 @@ PLUGIN = Plugin(
     watches=("pods", "events"),
     plan=plan,
     diagnose=diagnose,
+    waits=True,
     rules=crash.all_rules(),
     options=(
         Option(
