@@ -20,11 +20,12 @@ from kubetriage.rules.plane import (
     priority_and_fairness,
 )
 from kubetriage.rules.plane.alert_rules import prometheus_rule, rule_file
-from kubetriage.rules.plane.case import CLUSTER, EVENTS, NODES, OPENSHIFT_ETCD, PODS, Case, Leading, Writes
+from kubetriage.rules.plane.case import CLUSTER, Case, Leading, Writes
 from kubetriage.rules.plane.causes import api_service_unavailable
 from kubetriage.rules.plane.control_plane_pods import crash_needs
 from kubetriage.rules.plane.incident_timeline import Fossil, fossils
 from kubetriage.rules.plane.no_answer import no_answer
+from kubetriage.rules.plane.plane_lists import EVENTS, NODES, OPENSHIFT_ETCD, PODS
 from kubetriage.rules.plane.thresholds import LIMITS, Limits, written
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, condition, text

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
 
 from kubetriage.model import Ref
-from kubetriage.needs import List, Log
+from kubetriage.needs import Log
 from kubetriage.readers.events import Event, read_event
 from kubetriage.readers.prometheus import Window
 from kubetriage.rules.machine import SERVER_ROLES, Machine, machine_of, named
@@ -20,67 +19,20 @@ from kubetriage.rules.plane import admission_webhooks, api_server, component_log
 from kubetriage.rules.plane.control_plane_pods import Failing, Stopped, failing, stopped_together, unsteady
 from kubetriage.rules.plane.etcd_log import read_log
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, Lease, Leases, Quorum, read_quorum
+from kubetriage.rules.plane.object_states import ready_status
+from kubetriage.rules.plane.plane_lists import COMPONENTS, component
 from kubetriage.rules.plane.thresholds import Limits
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import Obj, condition, labels, mapping, name_of, namespace_of, objects, text
-from kubetriage.values.times import parse_time
+from kubetriage.values.fields import Obj, labels, name_of, namespace_of, text
 
 CLUSTER = Ref("Cluster", "", "control-plane")
 """What a finding about no single object is about."""
-
-
-_KEPT_INFO = ("kubeletVersion", "osImage", "operatingSystem", "containerRuntimeVersion")
-
-
-def readiness_only(node: Obj) -> Obj:
-    """Keep of a node its labels, taints, Ready condition and what machine it is: thousands are mostly images."""
-    ready = [c for c in (condition(node, "Ready"),) if c]
-    marks = {k: v for k, v in labels(node, "metadata", "annotations").items() if k.startswith("kubeadm")}
-    kept = {"name": name_of(node), "labels": labels(node, "metadata", "labels"), "annotations": marks}
-    info = mapping(node, "status", "nodeInfo")
-    status = {
-        "conditions": ready,
-        "addresses": objects(node, "status", "addresses"),
-        "nodeInfo": {k: info[k] for k in _KEPT_INFO if k in info},
-    }
-    spec = {"taints": objects(node, "spec", "taints"), "providerID": text(node, "spec", "providerID")}
-    return {"metadata": kept, "spec": spec, "status": status}
-
-
-NODES = List("nodes", cached=True, shape=readiness_only, timeout=8.0)
-EVENTS = List("events", "kube-system", timeout=5.0)
-
-_COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _SEVERAL = 3
 """Nodes that do not fall silent in the same moment by chance."""
 _READING = timedelta(seconds=10)
 """By how much more the lists of a recording may be older than its clock."""
 _ETCD_NAMESPACES = ("kube-system", "openshift-etcd")
 _OPENSHIFT = "node.openshift.io/"
-
-
-def component(pod: Obj) -> str:
-    """Return which part of the control plane a pod is; empty for other pods.
-
-    kubeadm, RKE2, kind and minikube label ``component``, kops ``k8s-app``, OpenShift ``app``.
-    """
-    if etcd_members.is_etcd(pod):
-        return "etcd"
-    marks = labels(pod, "metadata", "labels")
-    for key in ("component", "k8s-app", "app"):
-        name = marks.get(key, "").removeprefix("openshift-")
-        if name in _COMPONENTS:
-            return name
-    return ""
-
-
-def control_plane_only(pod: Obj) -> Obj | None:
-    """Keep only pods of the control plane while a list arrives."""
-    return pod if component(pod) else None
-
-
-PODS = List("pods", "kube-system", cached=True, shape=control_plane_only, timeout=5.0)
-OPENSHIFT_ETCD = List("pods", "openshift-etcd", cached=True, shape=control_plane_only, timeout=5.0)
 
 
 class Writes(enum.Enum):
@@ -179,7 +131,7 @@ class Case:
     def logs(self) -> tuple[component_log.ComponentLog, ...]:
         """The logs of all components but etcd, and journals of machines."""
         needs: list[Log] = []
-        for name in _COMPONENTS[1:]:
+        for name in COMPONENTS[1:]:
             for previous in (True, False):
                 needs += component_log.log_needs(self.of(name), name, previous=previous)
         return component_log.read_component_logs(self.snapshot, needs)
@@ -195,7 +147,7 @@ class Case:
         A journal ends when somebody saved it, so what is recent there is counted from its last line.
         """
         limit = timedelta(seconds=seconds)
-        pods = {p for name in _COMPONENTS for p in map(name_of, self.of(name))} | set(_COMPONENTS)
+        pods = {p for name in COMPONENTS for p in map(name_of, self.of(name))} | set(COMPONENTS)
         clocks = {log.source: log.last for log in self.logs if log.source.removesuffix(" (previous)") not in pods}
         return tuple(
             r
@@ -206,13 +158,13 @@ class Case:
     @cached_property
     def failing(self) -> tuple[Failing, ...]:
         """Pods of the control plane that do not run or restart again and again, in the order of the chain."""
-        found = (failing(p, name) for name in _COMPONENTS for p in self.of(name))
+        found = (failing(p, name) for name in COMPONENTS for p in self.of(name))
         return tuple(f for f in found if f is not None)
 
     @cached_property
     def unsteady(self) -> tuple[Failing, ...]:
         """Pods of the control plane that run now and ended lately, again."""
-        found = (unsteady(p, name, self.now) for name in _COMPONENTS for p in self.of(name))
+        found = (unsteady(p, name, self.now) for name in COMPONENTS for p in self.of(name))
         return tuple(f for f in found if f is not None)
 
     @cached_property
@@ -436,44 +388,3 @@ def _logged_member(name: str, snapshot: Snapshot) -> Obj:
     ports = [p[len(place) :].partition("/")[0] for p in snapshot.tried_paths() if p.startswith(place)]
     container = {"name": "etcd", "command": [f"--listen-metrics-urls=http://{name}:{port}" for port in ports[:1]]}
     return {"metadata": {"name": name, "namespace": "kube-system"}, "spec": {"containers": [container]}}
-
-
-def ready_status(node: Obj) -> str:
-    """Return the status of a node's Ready condition."""
-    return text(condition(node, "Ready"), "status")
-
-
-def ready_since(node: Obj) -> datetime | None:
-    """Return when a node's Ready condition last changed."""
-    return parse_time(text(condition(node, "Ready"), "lastTransitionTime"))
-
-
-def restarts(pod: Obj) -> Iterator[tuple[str, int, datetime | None, int | None, str]]:
-    """Yield name, restart count, end of the last instance, its exit code and its reason per restarted container."""
-    for status in objects(pod, "status", "containerStatuses"):
-        count = status.get("restartCount")
-        if isinstance(count, int) and count > 0:
-            ended: Mapping[str, Any] = {}
-            for state in ("state", "lastState"):
-                candidate = status.get(state)
-                terminated = candidate.get("terminated") if isinstance(candidate, Mapping) else None
-                if isinstance(terminated, Mapping):
-                    ended = terminated
-                    break
-            code = ended.get("exitCode")
-            yield (
-                text(status, "name"),
-                count,
-                parse_time(text(ended, "finishedAt")),
-                code if isinstance(code, int) else None,
-                text(ended, "reason"),
-            )
-
-
-def waiting(pod: Obj) -> str:
-    """Return why a container of a pod waits (``CrashLoopBackOff``); empty when none does."""
-    for status in objects(pod, "status", "containerStatuses"):
-        reason = text(status, "state", "waiting", "reason")
-        if reason:
-            return reason
-    return ""

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from kubetriage.rules.plane.case import Case, Leading, Writes, ready_since, ready_status, restarts
+from kubetriage.rules.plane.case import Case, Leading, Writes
 from kubetriage.rules.plane.figure_format import count, names, span
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, SCHEDULER
+from kubetriage.rules.plane.object_states import ready_since, ready_status, restarts
 from kubetriage.values.fields import name_of, text
 from kubetriage.values.times import format_time
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.rules.plane import api_server
-from kubetriage.rules.plane.case import CLUSTER, Case, Leading, Writes, restarts, waiting
+from kubetriage.rules.plane.case import CLUSTER, Case, Leading, Writes
 from kubetriage.rules.plane.control_plane_pods import Failing, crash_finding
 from kubetriage.rules.plane.etcd_disk import onset
 from kubetriage.rules.plane.figure_format import ago, count
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER
+from kubetriage.rules.plane.object_states import restarts, waiting
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import name_of, namespace_of
 from kubetriage.values.times import format_time

@@ -5,8 +5,9 @@ from __future__ import annotations
 from kubetriage.readers.events import Event
 from kubetriage.rules.network_plugins import network_plugin, serves_nodes
 from kubetriage.rules.plane.admission_webhooks import Webhook, ready_endpoints
-from kubetriage.rules.plane.case import Case, ready_status
+from kubetriage.rules.plane.case import Case
 from kubetriage.rules.plane.figure_format import names
+from kubetriage.rules.plane.object_states import ready_status
 from kubetriage.values.fields import text
 
 

@@ -20,9 +20,10 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.rules.node.outage_scope import zone_of
-from kubetriage.rules.plane.case import CLUSTER, Case, Leading, Writes, ready_since, ready_status
+from kubetriage.rules.plane.case import CLUSTER, Case, Leading, Writes
 from kubetriage.rules.plane.figure_format import count, names
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER
+from kubetriage.rules.plane.object_states import ready_since, ready_status
 from kubetriage.values.fields import name_of
 from kubetriage.values.times import format_time
 
