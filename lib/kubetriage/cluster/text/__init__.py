@@ -7,8 +7,9 @@ What a form does not print is unseen, never absent: every object remembers the f
 
 from __future__ import annotations
 
-from kubetriage.cluster.text.assemble import Hint, Paste, assemble
+from kubetriage.cluster.text.assemble import assemble
 from kubetriage.cluster.text.found import Finds
+from kubetriage.cluster.text.paste import Hint, Paste
 from kubetriage.cluster.text.reader import read_text
 
 __all__ = ["Finds", "Hint", "Paste", "assemble", "read_text"]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.text.clock import clock_of
 from kubetriage.cluster.text.event_words import tell
-from kubetriage.cluster.text.found import Finds, Found, FoundEvent, FoundLog, Raw, Unused
+from kubetriage.cluster.text.found import Finds, Found, FoundEvent, FoundLog, Raw
+from kubetriage.cluster.text.merging import merged
+from kubetriage.cluster.text.paste import Hint, LogKey, ObjectKey, Paste
 from kubetriage.cluster.text.printed_pods import NO_CONTAINER, finish_pod
 from kubetriage.needs import Body, Failure, Get, List, Log, Why
 from kubetriage.needs import Raw as RawNeed
@@ -27,33 +28,6 @@ _CREATED_POD = re.compile(r"Created pod: ([a-z0-9][a-z0-9.-]{0,252})")
 _SCALED = re.compile(r"Scaled (?:up|down) replica set ([a-z0-9][a-z0-9.-]{0,252})")
 _GROUPED = ("ReplicaSet", "StatefulSet", "DaemonSet", "Job", "ReplicationController")
 
-_Key = tuple[str, str, str]
-LogKey = tuple[str, str, str, bool]
-
-
-@dataclass(frozen=True)
-class Hint:
-    """What the user said on the command line; it names what a text leaves out."""
-
-    namespace: str = ""
-    targets: tuple[tuple[str, str], ...] = ()
-    """Resource and name."""
-    container: str = ""
-    now: datetime | None = None
-    """``--now``: when the text was printed."""
-
-
-@dataclass
-class Paste:
-    """What the texts of one run held, beside what is in the snapshot."""
-
-    namespace: str = "default"
-    """The namespace of what does not name its own."""
-    described: list[_Key] = field(default_factory=list)
-    """Resource, namespace and name of the objects that a describe or a document is about."""
-    logs: dict[LogKey, str] = field(default_factory=dict)
-    unused: list[Unused] = field(default_factory=list)
-
 
 def assemble(finds: Sequence[Finds], snapshot: Snapshot, hint: Hint) -> Paste:
     """Fill ``snapshot``; objects that it holds already (of files of YAML beside the texts) stay as they are."""
@@ -66,10 +40,10 @@ class _Assembly:
         self.snapshot = snapshot
         self.hint = hint
         self.paste = Paste(unused=[u for f in finds for u in f.unused])
-        self.objects: dict[_Key, Raw] = {}
-        self.forms: dict[_Key, list[Form]] = {}
-        self.ages: dict[_Key, timedelta] = {}
-        self.made: set[_Key] = set()
+        self.objects: dict[ObjectKey, Raw] = {}
+        self.forms: dict[ObjectKey, list[Form]] = {}
+        self.ages: dict[ObjectKey, timedelta] = {}
+        self.made: set[ObjectKey] = set()
         """Objects of which only others tell."""
 
     def run(self) -> Paste:
@@ -285,7 +259,7 @@ class _Assembly:
             uid = self._uid("Pod", namespace, pod)
             entry["targetRef"] = {"kind": "Pod", "name": pod, "namespace": namespace, "uid": uid}
 
-    def _add(self, key: _Key, obj: Raw) -> None:
+    def _add(self, key: ObjectKey, obj: Raw) -> None:
         resource, place, name = key
         kind = BY_PLURAL[resource].kind
         metadata = obj["metadata"]
@@ -486,30 +460,3 @@ class _Assembly:
                 self.snapshot.fail(List(resource, where), Failure(Why.FORBIDDEN, words, 403))
             if f.version:
                 self.snapshot.add_body(RawNeed("/version"), Body(f'{{"gitVersion": "{f.version}"}}'))
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Raw:
-    """Return two views of one object as one; where both tell a field, ``over`` is right.
-
-    Members of lists that have names are one where their names are.
-    """
-    made: Raw = dict(base)
-    for key, value in over.items():
-        old = made.get(key)
-        if isinstance(value, Mapping) and isinstance(old, Mapping):
-            made[key] = dict(value) if key in ("state", "lastState") and set(value) != set(old) else merged(old, value)
-        elif isinstance(value, list) and isinstance(old, list) and old and value and _named(old) and _named(value):
-            made[key] = _merged_lists(old, value)
-        elif value not in ({}, [], "") or key not in made:
-            made[key] = value
-    return made
-
-
-def _named(rows: Iterable[Any]) -> bool:
-    return all(isinstance(row, Mapping) and isinstance(row.get("name"), str) for row in rows)
-
-
-def _merged_lists(base: Sequence[Raw], over: Sequence[Raw]) -> list[Raw]:
-    ours = {row["name"]: row for row in over}
-    out = [merged(row, ours.pop(row["name"])) if row["name"] in ours else dict(row) for row in base]
-    return out + [dict(row) for row in ours.values()]

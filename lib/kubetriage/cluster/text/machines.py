@@ -114,7 +114,7 @@ def beside_node(root: Entry, name: str, finds: Finds, line: int) -> None:
 
 def storage(root: Entry, kind: str) -> Raw:
     """Make a claim, a volume or a class of storage of the outline of its describe."""
-    from kubetriage.cluster.text.pods import volume_source
+    from kubetriage.cluster.text.volumes import volume_source
 
     spec: Raw = {}
     status: Raw = {}

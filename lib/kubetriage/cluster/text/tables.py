@@ -184,7 +184,6 @@ def _node(row: Row, obj: Raw) -> list[str]:
     status: Raw = {"nodeInfo": {"kubeletVersion": row.get("VERSION", "")}}
     if words[0] in ("Ready", "NotReady", "Unknown"):
         ready = "True" if words[0] == "Ready" else "Unknown" if words[0] == "Unknown" else "False"
-        obj["x-ready"] = words[0]
         status["conditions"] = [{"type": "Ready", "status": ready}]
     if "SchedulingDisabled" in words:
         obj["spec"] = {"unschedulable": True}

@@ -269,7 +269,9 @@ def _hint(case: Case) -> _Hint | None:
     """Say how far the pod has come, and quote whoever spoke last: less than a cause, more than nothing."""
     if not case.pod.node and case.snapshot.covers(case.pod.raw, "spec.nodeName"):
         return _unplaced(case)
-    return _pulling(case) or _warned(case) or _unacknowledged(case)
+    told = _pulling(case) or _warned(case)
+    # Without a node in the data nobody knows whether one was chosen.
+    return told or (_unacknowledged(case) if case.pod.node else None)
 
 
 def _unplaced(case: Case) -> _Hint | None:
