@@ -287,7 +287,8 @@ def _diagnose_pod(
     if evicted_for_memory(pod) or (handed_over(pod) and not request.is_scan):
         crashes = tuple(evaluation.diagnose_pod(snapshot, pod))
     nodes = None if request.is_scan and not request.options.get("plan") else node_view
-    answer = pod_answer.diagnose_pod(snapshot, pod, cases, crashes, asked=asked, node_view=nodes)
+    scanned = request.is_scan and not request.options.get("plan")
+    answer = pod_answer.diagnose_pod(snapshot, pod, cases, crashes, asked=asked, node_view=nodes, certain=scanned)
     return replace(answer, not_seen=gaps(snapshot, pod, cases, _wanted(snapshot, request, pod, cases)))
 
 
@@ -350,7 +351,8 @@ def _overview(
     nodes = dashboard.nodes_table(snapshot) if not request.namespace and not request.selector else None
     if nodes is not None:
         tables.append(nodes)
-    return tuple(tables), dashboard.samples(snapshot, chosen), (gap,) if gap is not None else ()
+    unread = NotSeen("threads, and children killed for memory", "a scan does not read cAdvisor; name the pod for both")
+    return tuple(tables), dashboard.samples(snapshot, chosen), (gap, unread) if gap is not None else (unread,)
 
 
 def _groups(pods: Iterable[Pod]) -> list[list[Pod]]:

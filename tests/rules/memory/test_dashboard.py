@@ -6,13 +6,13 @@ from datetime import timedelta
 import pytest
 
 from kubetriage.needs import Body, List, Raw
-from kubetriage.plugins import Request, load
+from kubetriage.plugins import Request, Target, load
 from kubetriage.readers.pods import Pod
 from kubetriage.render.overview import render_table
 from kubetriage.render.terminal import Terminal
 from kubetriage.rules.memory import dashboard
 from kubetriage.rules.memory.ergonomics import GIB, MIB
-from support.budgets import java, node, resources
+from support.budgets import case, java, node, resources
 from support.objects import NOW, at, cluster, container, obj, pod, running, status, terminated
 from support.reviewed import SNAPSHOTS, compare
 
@@ -116,7 +116,27 @@ def test_replicas_get_their_budget_once():
 def test_absent_metrics_are_said_once():
     got = answer(seen())
     assert "in use: not seen" in got.overview[0].title
-    assert [g.what for g in got.not_seen] == ["memory in use (metrics.k8s.io and the kubelets)"]
+    said = [g.what for g in got.not_seen]
+    assert said.count("memory in use (metrics.k8s.io and the kubelets)") == 1
+
+
+def test_a_scan_says_what_it_does_not_look_for():
+    assert any("children killed" in g.what for g in answer(seen(USED)).not_seen)
+
+
+def test_a_budget_over_by_assumed_threads_is_no_finding_of_a_scan():
+    spec = java("java", "-Xmx256m", "-XX:MaxDirectMemorySize=16m", "-XX:ReservedCodeCacheSize=48m", "-jar", "a.jar")
+    for megabytes in range(380, 520, 4):
+        asked = case(one_pod := one("thin-0", "", {**spec, "resources": resources(f"{megabytes}Mi")}))
+        if asked.budget.decisive_assumption:
+            break
+    else:
+        pytest.fail("no limit where the threads decide")
+    made = cluster(one_pod, node("8Gi"))
+    named = load("oom-budget").diagnose(made, Request(targets=(Target("pods", "thin-0"),), namespace="shop"))
+    assert "BudgetExceedsLimit" in [f.cause for f in named.diagnoses[0].findings]
+    scanned = answer(made)
+    assert "BudgetExceedsLimit" not in [f.cause for d in scanned.diagnoses for f in d.findings]
 
 
 def test_the_kubelet_stands_in_and_is_named():

@@ -18,6 +18,8 @@ from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import text
 
 COMMAND = "oom-budget"
+_BY_SUMS = ("BudgetExceedsLimit",)
+"""Causes that rest on the sum of the areas."""
 
 
 def diagnose_pod(
@@ -28,15 +30,20 @@ def diagnose_pod(
     *,
     asked: Case | None,
     node_view: bool | None,
+    certain: bool = False,
 ) -> Diagnosis:
     """Answer for one pod; its gaps are added by :func:`gaps`.
 
     ``others`` are findings of why-crash about it, ``asked`` is the case that options of the command line are about,
-    ``node_view`` tells whether the other pods of its node were read; None leaves the node out.
+    ``node_view`` tells whether the other pods of its node were read; None leaves the node out. With ``certain`` a
+    budget that passes its limit only by assumed threads is left out: they are read where the pod is named.
     """
     if not cases:
         return Diagnosis(COMMAND, pod.ref, "The pod has no containers that run.", header=_header(snapshot, pod))
     findings = _findings(pod, cases, others)
+    if certain:
+        assumed = {c.container.name for c in cases if c.budget.decisive_assumption}
+        findings = tuple(f for f in findings if f.cause not in _BY_SUMS or f.object.container not in assumed)
     shown = asked or _shown(cases, findings)
     tail: list[Section] = list(budget_report.sections(shown))
     if len(cases) > 1:
