@@ -15,6 +15,7 @@ from kubetriage.rules.memory.ergonomics import MIB
 from kubetriage.rules.memory.image_defaults import image_defaults
 from kubetriage.rules.memory.jvm_options import runs_java, split_options
 from kubetriage.rules.memory.node_memory import qos_class
+from kubetriage.rules.memory.program_fixes import program_fix
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import objects, text, texts
 from kubetriage.values.quantity import format_bytes
@@ -257,6 +258,9 @@ def closing_fixes(case: Case) -> tuple[Fix, ...]:
 
 def _closing(case: Case) -> Iterator[Fix]:
     blamed, heap = case.budget.blamed, case.budget.heap
+    if case.program is not None and heap is not None and heap.name == case.program.area:
+        yield program_fix(case)
+        return
     if blamed is not None and heap is not None and blamed.name == heap.name:
         yield from proposal_fixes(case, "heap", "limit", "caps")
     else:

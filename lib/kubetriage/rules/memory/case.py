@@ -161,8 +161,8 @@ class Case:
         """What makes the budget close and harms nothing that was seen.
 
         No limit below one that a kill met, below what is in use, or above what the node has; none that shrinks a heap
-        which follows it; no heap below what the program held. After a kill at a limit under which the budget closes
-        the model is refuted, so it proposes nothing.
+        which follows it. No heap below what the program held, or below half of today's. After a kill at a limit under
+        which the budget closes the model is refuted, so it proposes nothing.
         """
         limit, margin = self.limit.size, self.budget.margin
         met = self.killed_at_limit and self.wishes.limit is None
@@ -180,6 +180,9 @@ class Case:
                 return False
             most = node_memory.node_memory(self.node.obj, "allocatable")
             return most is None or size <= most
+        heap = self.budget.heap.ceiling.size if self.budget.heap is not None else None
+        if proposal.size is not None and heap is not None and now is not None and proposal.size * 2 < heap <= now:
+            return False  # a program does not run with half of the heap that somebody gave it
         return proposal.size is None or proposal.size >= self.heap_in_use
 
     @property

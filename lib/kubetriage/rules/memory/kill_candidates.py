@@ -23,7 +23,7 @@ from kubetriage.rules.memory.worker_candidates import worker_candidates
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import objects, text
 from kubetriage.values.quantity import format_bytes
-from kubetriage.values.times import precise_duration
+from kubetriage.values.times import human_duration, precise_duration
 
 _SMALL_LIMIT = 512 * MIB
 _PEOPLE = tuple(n * MIB for n in (64, 128, 256, 384, 512, 768, 1024, 1536, 2048))
@@ -120,6 +120,10 @@ def _program(case: Case) -> Iterator[Candidate]:
         more = f"{program.blind[0].upper()}{program.blind[1:]}."
         clause = f"{program.name} may not see the limit and size its {program.area} by the node"
         yield Candidate("limit not seen", clause, more, told=False, fixes=(program_fix(case),))
+    elif program.beside:
+        clause = f"beside {format_bytes(size)} of {program.area}, {program.beside}"
+        look = Fix(f"Look at {program.name} from inside: {program.check}.", actor=Actor.APP)
+        yield Candidate("program memory", clause, "", told=False, fixes=(look,))
 
 
 def _at_start(case: Case, kill: Kill) -> Iterator[Candidate]:
@@ -155,7 +159,7 @@ def _at_start(case: Case, kill: Kill) -> Iterator[Candidate]:
         ),
     ]
     if known:
-        fixes.insert(0, program_fix(case))
+        fixes.insert(0, program_fix(case, at_start=True))
     told = known or (program is None and case.workers is None)
     yield Candidate("allocated at start", clause, more, told=told, fixes=tuple(fixes))
 
@@ -198,9 +202,9 @@ def _grows(case: Case, kill: Kill) -> Iterator[Candidate]:
         return
     more = ""
     if life is not None and life > WHILE_STARTING:
-        clause = f"it grew over {precise_duration(life)}: load, a cache without a cap, or a leak"
+        clause = f"it grew over {human_duration(life)}: load, a cache without a cap, or a leak"
         if len(lives) > 1 and max(lives) <= 1.5 * min(lives):
-            more = f"Its last two instances lived {' and '.join(map(precise_duration, lives))}: a pace of its own."
+            more = f"Its last two instances lived {' and '.join(map(human_duration, lives))}: a pace of its own."
     elif case.budget.margin is not None:
         clause = "native memory, child processes or files in memory took it"
     else:

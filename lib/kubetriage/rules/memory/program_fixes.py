@@ -8,14 +8,17 @@ from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.ergonomics import MIB
 
 
-def program_fix(case: Case) -> Fix:
-    """Set what caps a server's memory to the share of the limit that leaves room for the rest."""
+def program_fix(case: Case, *, at_start: bool = False) -> Fix:
+    """Set what caps a server's memory to the share of the limit that leaves room for the rest.
+
+    With ``at_start`` it is about the table that the limit of open files sizes.
+    """
     program, limit = case.program, case.limit.size
     assert program is not None
     if limit is None:
         return Fix(f"Give {program.name} a limit, and cap it with {program.setting}.", actor=Actor.MANIFEST)
     size = program.wanted(limit)
-    if program.at_start and "env" not in program.row:
+    if program.at_start and (at_start or "sizes" not in program.row):
         words = (
             program.advice or f"Lower the limit of open files of container {case.container.name} ({program.setting})."
         )
