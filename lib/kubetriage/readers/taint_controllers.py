@@ -52,7 +52,7 @@ class TaintController:
 
     def pods(self, snapshot: Snapshot, nodes: frozenset[str] = frozenset()) -> list[Pod]:
         """Return the controller's known pods; of an agent those on ``nodes``, where it has any there."""
-        found = [p for p in map(Pod, snapshot.list("pods").items) if self._matches(p) and not p.finished]
+        found = [p for p in map(Pod, snapshot.list("pods").items) if self.owns(p) and not p.finished]
         there = [p for p in found if p.node in nodes]
         return there if self.on_node and there else found
 
@@ -61,7 +61,8 @@ class TaintController:
         listings = [snapshot.list("pods", namespace) for namespace in self.namespaces]
         return bool(listings) and all(listing.complete and not listing.presumed for listing in listings)
 
-    def _matches(self, pod: Pod) -> bool:
+    def owns(self, pod: Pod) -> bool:
+        """Tell whether a pod is one of the controller's own."""
         marks = (pod.name, *(f"{k}={v}" for k, v in pod.labels.items()))
         return any(re.search(self.pattern, mark) for mark in marks)
 

@@ -372,7 +372,7 @@ def test_why_a_controller_has_no_pods_and_nothing_is_wrong(kind, spec, state, wo
     assert words in answer.summary
 
 
-@pytest.mark.parametrize(("reason", "word"), [("BackoffLimitExceeded", "Repair"), ("DeadlineExceeded", "longer")])
+@pytest.mark.parametrize(("reason", "word"), [("BackoffLimitExceeded", "error"), ("DeadlineExceeded", "longer")])
 def test_how_to_run_a_job_again(reason, word):
     failed = {"conditions": [{"type": "Failed", "status": "True", "reason": reason, "message": "m"}]}
     nightly = obj("CronJob", "nightly", spec={})

@@ -423,7 +423,7 @@ def test_a_succeeded_pod_that_a_finalizer_holds_is_looked_at():
 def test_a_node_name_that_never_existed():
     (found,) = crash_findings(pod(phase="Pending", node="ghost"), gone_nodes=["ghost"])
     assert found.cause == "NodeNotReady"
-    assert "nobody starts" in found.message
+    assert "no kubelet starts" in found.message
 
 
 def test_a_driver_that_refuses_to_attach():

@@ -113,3 +113,19 @@ def test_nodes_that_go_away_are_not_waited_for(taint, word):
     (found,) = crash_findings(waits(), *nodes(taint))
     assert word in advised(found)
     assert "tolerations" not in advised(found)
+
+
+def test_the_controller_itself_has_to_tolerate_its_taint():
+    own = waits()
+    own["metadata"].update(name="openstack-cloud-controller-manager-x", namespace="kube-system")
+    (found,) = crash_findings(own, *nodes(CLOUD))
+    assert f"Tolerate {CLOUD}" in advised(found)
+    assert "Do not tolerate" not in advised(found)
+
+
+def test_a_chain_ends_at_a_controller_that_does_not_tolerate_its_own_taint():
+    own = waits()
+    own["metadata"].update(name="openstack-cloud-controller-manager-x", namespace="kube-system", uid="uid-ccm")
+    (found,) = crash_findings(waits(), own, *nodes(CLOUD))
+    assert found.details["root"]["name"] == "openstack-cloud-controller-manager-x"
+    assert f"Tolerate {CLOUD}:NoSchedule in pod/openstack-cloud-controller-manager-x" in advised(found)

@@ -89,7 +89,8 @@ def managed(case: Case, taint: str, nodes: list[str]) -> ManagedTaint | None:
     """Return what is known of a taint that a controller or a person sets, or None for a reservation of nodes."""
     key = taint.partition(":")[0].partition("=")[0]
     owner = controller_of_taint(key)
-    if owner is None:
+    if owner is None or (owner.temporary and owner.owns(case.pod)):
+        # The controller's own pods have to tolerate what they are to take off.
         return None
     pods = owner.pods(case.snapshot, frozenset(nodes))
     root = first_root(case.explain, pods)

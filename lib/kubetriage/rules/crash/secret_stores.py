@@ -198,7 +198,7 @@ class StoreFailure:
             )
             return Fix(words, actor=Actor.CLOUD, commands=(look, show))
         words = (
-            f"Give the pod an identity that the store knows: SecretProviderClass {self.name} says how it logs in, and "
+            f"Give the pod an identity that the store knows: SecretProviderClass {self.name} has its login, and "
             f"ServiceAccount {account} carries it."
         )
         return Fix(words, actor=Actor.CLOUD, commands=(look, show))

@@ -131,7 +131,7 @@ MOUNT: tuple[StorageError, ...] = (
     ),
     _row(
         r"mount error\(13\)|STATUS_LOGON_FAILURE|cifs.{0,200}?Permission denied|NT_STATUS_ACCESS_DENIED",
-        "is refused by its SMB server: wrong credentials",
+        "is refused by its SMB server for its credentials",
         "Correct user and password in the Secret of the volume, and the account's right on the share.",
         Actor.CLOUD,
     ),
@@ -174,7 +174,7 @@ MOUNT: tuple[StorageError, ...] = (
         Actor.NODE,
     ),
     _row(
-        r"(?:GET|secret).*credentials? (?:not found|missing)|cannot get credentials|Unauthenticated|PermissionDenied|"
+        r"credentials? (?:not found|missing)|cannot get credentials|Unauthenticated|PermissionDenied|"
         r"permission denied|\b403\b|access ?denied",
         "may not be mounted with the credentials it has",
         "Correct the Secret that the StorageClass or PersistentVolume names for the node plugin, and its rights there.",
@@ -185,7 +185,7 @@ MOUNT: tuple[StorageError, ...] = (
         "is not mounted in time: the first try still goes on in the driver",
         "Read the log of the driver's node pod on {node}: a slow server, a filesystem check, or an owner "
         "change of very "
-        "many files (fsGroup) keeps it busy. Each new pod begins it anew.",
+        "many files keeps it busy. Each new pod begins it anew.",
         Actor.CLUSTER,
     ),
 )

@@ -124,7 +124,7 @@ class Uncalled:
         chosen = mapping(objects(raw, "webhooks")[index], "namespaceSelector")
         if chosen:
             return " It takes in the namespaces that its namespaceSelector chooses."
-        return " It takes in every namespace, kube-system as well."
+        return " It takes in every namespace, also kube-system."
 
 
 def uncalled(refusal: Refusal) -> Uncalled | None:

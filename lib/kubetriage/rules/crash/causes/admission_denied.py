@@ -207,7 +207,7 @@ def _otherwise(refusal: Refusal) -> _Told:
     """Quote words that fit no rule that is known, and say where to look."""
     look = kubectl("get", "validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies")
     fix = refusal.fix(
-        "These words are of no rule that is known here. Look which admission rule says so, and change "
+        "This message is of no rule that is known here. Find the admission rule behind it, and change "
         f"{refusal.target} or the rule.",
         commands=(look,),
     )

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Finding
-from kubetriage.rules.crash import config_references, sub_path_keys
+from kubetriage.rules.crash import missing_references, sub_path_keys
 from kubetriage.rules.crash.case import Case
 
 CODE = "ConfigMapKeyNotFound"
@@ -27,5 +27,5 @@ needs = sub_path_keys.needs
 
 def check(case: Case) -> Iterator[Finding]:
     """Name keys that ConfigMaps do not have."""
-    yield from config_references.missing_keys(case, "configmaps", CODE)
+    yield from missing_references.missing_keys(case, "configmaps", CODE)
     yield from sub_path_keys.missing(case, "configmaps", CODE)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Finding
-from kubetriage.rules.crash import config_references
+from kubetriage.rules.crash import config_references, missing_references
 from kubetriage.rules.crash.case import Case
 
 CODE = "ConfigMapNotFound"
@@ -27,4 +27,4 @@ needs = config_references.needs
 
 def check(case: Case) -> Iterator[Finding]:
     """Name missing ConfigMaps."""
-    yield from config_references.missing_objects(case, "configmaps", CODE)
+    yield from missing_references.missing_objects(case, "configmaps", CODE)

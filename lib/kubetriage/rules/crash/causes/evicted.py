@@ -105,7 +105,7 @@ def check(case: Case) -> Iterator[Finding]:
             ),
             fix=(
                 Fix(
-                    "Nothing is wrong with the pod: delete what is left"
+                    "The pod itself is healthy: delete what is left"
                     + ("." if pod.controller else " and create it again; it has no controller."),
                     actor=Actor.CLUSTER,
                     commands=(kubectl("delete", "pod", pod.name, namespace=pod.namespace),),

@@ -83,7 +83,7 @@ def _unofficial(failure: PullFailure) -> Finding:
     name = failure.parsed.repository.removeprefix("library/")
     return failure.finding(
         CODE,
-        f"Docker Hub has no official image {name}; its library has no private images, so the name is wrong or "
+        f"Docker Hub has no official image {name}; its library has no private images, so the name is misspelt or "
         "lacks its registry or owner.",
         [
             failure.image_fix(

@@ -62,7 +62,10 @@ _AMOUNTS = lazy(
 )
 
 
-_DEVICE = lazy(r"unavailable for (?P<resource>[\w.-]+/[\w.-]+)|(?P<other>[a-z][\w.-]*\.[a-z]+/[\w.-]+)")
+_DEVICE = lazy(
+    r"unavailable for (?P<resource>[\w.-]{1,120}/[\w.-]{1,63})|"
+    r"(?<![\w.-])(?P<other>[a-z][\w-]{0,62}(?:\.[\w-]{1,62}){1,5}/[\w.-]{1,63})"
+)
 
 
 def _device(case: Case) -> str:

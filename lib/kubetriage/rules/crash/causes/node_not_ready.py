@@ -75,7 +75,7 @@ def check(case: Case) -> Iterator[Finding]:
         tuple(evidence),
         fix=(
             Fix(
-                f"Repair node {pod.node}: node-triage tells what is wrong there.",
+                f"Repair node {pod.node}: node-triage shows its fault.",
                 actor=Actor.NODE,
                 commands=(kubectl("node-triage", pod.node),),
             ),
@@ -93,7 +93,7 @@ def _gone(case: Case) -> Finding:
         pod.ref,
         f"Node {pod.node} does not exist any more; the pod's status is what its kubelet wrote last."
         if any(c.status for c in case.containers)
-        else f"Node {pod.node} does not exist, so nobody starts the pod.",
+        else f"Node {pod.node} does not exist, so no kubelet starts the pod.",
         (pod.fact("spec", "spec.nodeName", pod.node), Evidence("status", f"node/{pod.node}", "not found")),
         fix=(
             Fix(

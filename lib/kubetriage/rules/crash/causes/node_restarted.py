@@ -85,7 +85,7 @@ def _finding(case: Case, container: Container, end: Termination, proof: list[Evi
         Confidence.CONFIRMED if proof else Confidence.LIKELY,
         container.ref,
         f"{container.name} ended when node {case.pod.node or '?'} or its container runtime restarted, {what}; exit "
-        f"code {end.exit_code} only means that nobody saw the end.",
+        f"code {end.exit_code} only means that no runtime saw the end.",
         (end.evidence(), *proof),
         (RuledOut("AppError", f"reason is {end.reason}, not Error: the code is the runtime's, not the program's"),),
         (

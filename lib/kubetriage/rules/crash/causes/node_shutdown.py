@@ -35,13 +35,13 @@ def check(case: Case) -> Iterator[Finding]:
     if not ended:
         return
     refused = "rejected" in pod.message
-    what = "refused the pod, because it was shutting down" if refused else "was shut down, and ended the pod in order"
+    what = "refused the pod, because it was shutting down" if refused else "was shut down, and ended the pod gracefully"
     yield Finding(
         CODE,
         Severity.ERROR,
         Confidence.CONFIRMED,
         pod.ref,
-        f"{pod.node or 'The node'} {what}; the pod itself did nothing wrong.",
+        f"{pod.node or 'The node'} {what}; the pod itself has no fault.",
         (pod.fact("status", "status.reason", f"{pod.reason}: {pod.message}".removesuffix(": ")),),
         fix=(
             Fix(

@@ -240,7 +240,8 @@ def _why(case: Case, claim: Obj, scheduler: Unscheduled | None, events: Events) 
     if waits is not None or provisioner:
         driver = provisioner or "the external provisioner"
         words = (
-            f"Bring the controller of {driver} up, and read its log for claim {name}: nobody has answered the request."
+            f"Bring the controller of {driver} up, and read its log for claim {name}: no driver has "
+            "answered the request."
         )
         fix = Fix(words, actor=Actor.CLUSTER, commands=(kubectl("get", "pods", "-A"), kubectl("get", "csidrivers")))
         return f"{driver} has not made its volume.", fix, []
@@ -320,7 +321,7 @@ def _provisioning(case: Case, provisioner: str, said: str, claim: str) -> Fix:
     for pattern, act, actor in _REFUSALS:
         if pattern.search(said):
             return Fix(act.format_map({"driver": driver, "claim": claim}), actor=actor, commands=(look,))
-    words = f"These words are not known here. Read the log of {driver}'s controller for claim {claim}."
+    words = f"This message is not known here. Read the log of {driver}'s controller for claim {claim}."
     return Fix(words, actor=Actor.CLUSTER, commands=(look, kubectl("get", "pods", "-A")))
 
 

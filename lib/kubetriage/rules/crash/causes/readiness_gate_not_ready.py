@@ -131,7 +131,7 @@ def _fix(
     if hint:
         return Fix(hint, actor=Actor.CLOUD, commands=(*look, *logs))
     if condition:
-        words = f"Act where {row['controller']} says so; its log and its own objects tell more."
+        words = f"Act on the reason that {row['controller']} gives; its log and its own objects show more."
         return Fix(words, actor=Actor.CLOUD, commands=(*look, *logs))
     places = tuple(kubectl("get", "pods", namespace=n) for n in row["namespaces"]) if not pods else ()
     words = (

@@ -86,7 +86,7 @@ def _finding(case: Case, container: Container, probe: Probe, failure: ProbeEvent
     elif early and failure is not None:
         words = f"{runs} yet: its readiness probe ({probe.words}) still fails ({advice.words}), which is usual so soon."
     elif failure is None:
-        seen = "no event tells what it met" if case.events.seen else "the events that tell why could not be read"
+        seen = "no event tells what it met" if case.events.seen else "the events with the reason could not be read"
         words = f"{runs}: its readiness probe ({probe.words}) does not pass; {seen}."
     else:
         words = f"{runs}: its readiness probe ({probe.words}) fails: {advice.words}."

@@ -57,7 +57,7 @@ def check(case: Case) -> Iterator[Finding]:
                 f"The pull of {failure.image} from {registry} failed: {failure.error}.",
                 [
                     Fix(
-                        f"These words are not known here. Pull {failure.image} by hand on "
+                        f"This message is not known here. Pull {failure.image} by hand on "
                         f"{case.pod.node or 'the node'}, "
                         "and read the runtime's log there.",
                         actor=Actor.NODE,

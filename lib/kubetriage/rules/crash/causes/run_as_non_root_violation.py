@@ -41,7 +41,7 @@ def _finding(failure: StartFailure) -> Finding:
     if user:
         message = (
             f"Container {container.name} demands runAsNonRoot, and its image names user {user['user']} without a "
-            "number, so the kubelet cannot tell that it is not root."
+            "number, so the kubelet cannot see that it is not root."
         )
         words = f"Set runAsUser of {where} to the number of user {user['user']} in {container.image}."
         return failure.finding(CODE, message, case.template_fix(words), evidence=evidence)

@@ -258,7 +258,7 @@ def _of_the_node(case: Case, said: str) -> _Told:
             f"The plugin asks its agent on {node}, which does not answer: bring the plugin's pod there up, "
             "and read its log."
             if agent
-            else f"Read the log of the {plugin}'s pod on {node} for these words; the kubelet tries again by itself."
+            else f"Read the log of the {plugin}'s pod on {node} for this message; the kubelet tries again by itself."
         )
         return message, Fix(words, actor=Actor.CLUSTER, commands=(on_node,)), ()
     message = f"{node} cannot make the pod's sandbox: {plain}"

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Finding
-from kubetriage.rules.crash import config_references, sub_path_keys
+from kubetriage.rules.crash import missing_references, sub_path_keys
 from kubetriage.rules.crash.case import Case
 
 CODE = "SecretKeyNotFound"
@@ -23,5 +23,5 @@ CODE = "SecretKeyNotFound"
 
 def check(case: Case) -> Iterator[Finding]:
     """Name keys that Secrets do not have."""
-    yield from config_references.missing_keys(case, "secrets", CODE)
+    yield from missing_references.missing_keys(case, "secrets", CODE)
     yield from sub_path_keys.missing(case, "secrets", CODE)

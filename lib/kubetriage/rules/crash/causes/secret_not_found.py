@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Finding
-from kubetriage.rules.crash import config_references
+from kubetriage.rules.crash import missing_references
 from kubetriage.rules.crash.case import Case
 
 CODE = "SecretNotFound"
@@ -26,4 +26,4 @@ CODE = "SecretNotFound"
 
 def check(case: Case) -> Iterator[Finding]:
     """Name missing Secrets."""
-    yield from config_references.missing_objects(case, "secrets", CODE)
+    yield from missing_references.missing_objects(case, "secrets", CODE)

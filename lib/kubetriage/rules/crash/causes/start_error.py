@@ -155,7 +155,7 @@ def _say(failure: StartFailure) -> tuple[str, str]:
             return message.format_map(names), words.format_map(names)
     return (
         f"The runtime cannot start container {container.name}: {said}.",
-        f"Look at the runtime's log on {node} for container {container.name}: these words are not known here. "
+        f"Look at the runtime's log on {node} for container {container.name}: this message is not known here. "
         "The same pod "
-        "on another node tells whether it is the node.",
+        "on another node shows whether it is the node.",
     )

@@ -166,5 +166,5 @@ def _dead_node(case: Case) -> tuple[str, tuple[Evidence, ...]] | None:
         if text(ready, "status") == "False":
             why = (text(ready, "message") or text(ready, "reason")).rstrip(".")
             return f"its node {pod.node} is not ready, so its kubelet cannot end it: {why}.", evidence
-        return f"its node {pod.node} does not answer, so nobody can confirm the end.", evidence
+        return f"its node {pod.node} does not answer, so no kubelet can confirm the end.", evidence
     return None

@@ -63,7 +63,7 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
     below = case.snapshot.list("replicasets", case.ref.namespace)
     if case.kind == "Deployment" and not below.complete:
         gaps.append(f"its ReplicaSets, whose events would tell, could not be listed ({below.why})")
-    said = "; ".join(gaps) or "no event or condition says why"
+    said = "; ".join(gaps) or "no event or condition shows the reason"
     evidence = [Evidence("status", "status", f"{have} of {wanted} pods")]
     for condition in objects(case.raw, "status", "conditions"):
         words = f"{text(condition, 'status')}: {text(condition, 'reason')} {text(condition, 'message')}".strip()
@@ -325,7 +325,7 @@ def _scheduled_since(case: Case, name: str) -> bool:
 
 def _by_scheduler(case: Case) -> Fix:
     return Fix(
-        "These words of the scheduler are of no kind that is known here: compare what the pod asks for with the nodes.",
+        "This message of the scheduler is not known here: compare what the pod asks for with the nodes.",
         actor=Actor.MANIFEST,
         commands=(
             kubectl("describe", "pod", case.pod.name, namespace=case.pod.namespace),

@@ -116,9 +116,13 @@ def _usual(taint: str) -> bool:
 def _waits_for(found: Unscheduled, message: str, owned: ManagedTaint, evidence: tuple[Evidence, ...]) -> Finding:
     """Name the controller at the end of the chain; its cause leads the message."""
     if owned.root is not None:
+        root = owned.root
         message = (
-            f"{owned.controller.subject} does not work, so {scheduling.some(list(owned.nodes))} keep"
-            f"{'s' if len(owned.nodes) == 1 else ''} its taint {owned.taint}. Its cause: {owned.root.words}"
+            f"{owned.controller.subject} ({root.kind.lower()} {root.namespace}/{root.name}, {root.cause}) "
+            "does not work, "
+            f"so {scheduling.some(list(owned.nodes))} keep{'s' if len(owned.nodes) == 1 else ''} its taint "
+            f"{owned.taint}. "
+            f"{root.message}"
         )
     else:
         message += f" {owned.message}"
@@ -181,7 +185,7 @@ def _fix(case: Case, by_taint: dict[str, list[str]]) -> Fix:
     some = scheduling.some(nodes)
     if key in _LOST:
         look = tuple(kubectl("node-triage", node) for node in nodes[:2])
-        return Fix(f"Repair {some}: node-triage tells what is wrong there.", actor=Actor.NODE, commands=look)
+        return Fix(f"Repair {some}: node-triage shows the fault there.", actor=Actor.NODE, commands=look)
     if key == scheduling.CORDON:
         words = f"Make {nodes[0]} schedulable again, once the reason why it was cordoned is gone."
         return Fix(words, actor=Actor.CLUSTER, commands=(kubectl("uncordon", nodes[0]),))
@@ -193,7 +197,7 @@ def _fix(case: Case, by_taint: dict[str, list[str]]) -> Fix:
     kept = [dict(t) for t in _own_tolerations(case)]
     return case.template_fix(
         f"Tolerate {taint} in {case.workload_name} if its pods belong there. Or remove the taint from {nodes[0]} if "
-        "it is reserved for nobody.",
+        "no team reserved it.",
         # Tolerations have no merge key: the patch holds the whole list.
         {"tolerations": [*kept, toleration]},
         commands=(kubectl("taint", "node", nodes[0], f"{key}:{effect}-"),),

@@ -181,7 +181,7 @@ def _refused(case: Case, what: str, volume: str, claim: str, why: str) -> tuple[
         fix = Fix(known.act.format_map(names), actor=known.actor, commands=look)
         return f"{what} {known.meaning.format_map(names)}: {why}", fix
     words = (
-        "These words are not known here. Read the log of the driver's controller (csi-attacher) for "
+        "This message is not known here. Read the log of the driver's controller (csi-attacher) for "
         f"{volume or 'the volume'}, and the state of the disk at the cloud or storage."
     )
     return f"{what} cannot be attached to {node}: {why}", Fix(words, actor=Actor.CLUSTER, commands=look)

@@ -244,7 +244,7 @@ def _say(case: Case, volume: str, why: str, source: Obj) -> tuple[str, tuple[Fix
         fix = case.template_fix(act) if known.actor is Actor.MANIFEST else Fix(act, actor=known.actor)
         return f"{what} {known.meaning.format_map(names)}: {why}", (fix,)
     words = (
-        f"These words are not known here. Read the log of the storage driver's pod on {node} for volume "
+        f"This message is not known here. Read the log of the storage driver's pod on {node} for volume "
         f"{volume}, and the "
         "state of the claim and its disk."
     )
