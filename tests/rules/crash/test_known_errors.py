@@ -180,6 +180,25 @@ VARIANTS = [
         "native-module",
         'PrismaClientInitializationError: Prisma Client could not locate the Query Engine for runtime "linux-musl"\n',
     ),
+    ("sqlite-not-writable", "sqlite3.OperationalError: attempt to write a readonly database\n"),
+    ("sqlite-not-writable", "Error: SQLITE_CANTOPEN: unable to open database file\n"),
+    (
+        "mesh-not-redirected",
+        "ERROR linkerd_network_validator: Failed to validate networking configuration. Please ensure iptables rules are rewriting traffic as expected. timeout=10s\n",
+    ),
+    (
+        "kernel-module",
+        "iptables-restore v1.8.4 (legacy): iptables-restore: unable to initialize table 'nat'\n\nError occurred at line: 1\n",
+    ),
+    (
+        "module-missing",
+        'npm ERR! Missing script: "start"\nnpm ERR! \nnpm ERR! To see a list of scripts, run:\nnpm ERR!   npm run\n',
+    ),
+    (
+        "module-missing",
+        "PHP Fatal error:  Uncaught Error: Call to undefined function mysqli_connect() in /var/www/html/db.php:3\nStack trace:\n#0 {main}\n  thrown in /var/www/html/db.php on line 3\n",
+    ),
+    ("data-version", "alembic.util.exc.CommandError: Can't locate revision identified by 'ae1027a6acf'\n"),
 ]
 
 

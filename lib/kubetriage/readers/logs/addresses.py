@@ -63,7 +63,7 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
             r"|code = Unauthenticated|role \"[^\"]{1,80}\" does not exist|\b401 Unauthorized"
             r"|status(?:[ _]code)?[ :=]{1,3}401\b|\(401\)"
             r"|invalid_client|AuthenticationFailed|Logon failure|AccessRefused|bad username or password"
-            r"|HTTP 401|\b401 Client Error"
+            r"|HTTP 401|\b401 Client Error|AccessDenied: Access Denied"
             r"|not authorized to (?:access|perform|execute)|NOPERM|invalid credentials|Bad credentials"
             r"|AuthorizationException|UnrecognizedClientException|Access Key Id you provided does not"
             r"|\(AccessDenied(?:Exception)?\) when calling"
@@ -98,7 +98,8 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
             r"|context deadline exceeded|(?:connecting|connect|connection) to .{1,300}timed? ?out"
             r"|Timeout(?:Error)? .{0,80}connect"
             r"|time(?:d |-)?out\b.{0,60}\bwaiting\b.{0,40} for (?:\w{2,12}://)?[\w.-]{1,253}:\d{2,5}\b"
-            r"|connection timeout|Timed out after \d+ ms while waiting|server selection timed? ?out",
+            r"|connection timeout|Timed out after \d+ ms while waiting|server selection timed? ?out"
+            r"|Timed out waiting for a node assignment",
             re.IGNORECASE,
         ),
     ),

@@ -137,6 +137,10 @@ def read_npm(log: Log, at: int, body: str) -> LastError | None:
         rows.append(match[1].strip())
         end += 1
     told = [row for row in rows if not _NPM_ROUTINE.match(row)]
+    if not told:
+        fields = dict(row.split(" ", 1) for row in rows if row.startswith(("code ", "syscall ", "path ")))
+        if len(fields) == 3:
+            return log.error(at, end, "node", "error", "{code}: {syscall} '{path}'".format(**fields), fields["code"])
     if not told or any(_NPM_SCRIPT.match(row) for row in rows):
         return None
     summary = next((row for row in told if row.startswith("Error: ")), told[0])

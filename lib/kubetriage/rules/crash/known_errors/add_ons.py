@@ -269,7 +269,34 @@ def _no_new_privileges(words: LastWords, _: Said) -> Advice:
     )
 
 
+def _not_redirected(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "the CNI plugin of the mesh did not set up this pod's network, so its traffic would bypass the proxy",
+        (
+            manifest(
+                words,
+                "Recreate the pod, so that the CNI plugin runs for it; it may have started before "
+                "the plugin was ready.",
+                None,
+                kubectl("delete", "pod", words.case.pod.name, namespace=words.case.pod.namespace),
+            ),
+            operator(
+                "If it comes back: see the mesh's CNI DaemonSet (linkerd-cni, istio-cni-node) on "
+                f"{place(words)}, and that its "
+                "configuration stands last in /etc/cni/net.d.",
+                kubectl("get", "pods", "-A", "-l", "k8s-app in (istio-cni-node,linkerd-cni)", "-o", "wide"),
+            ),
+        ),
+    )
+
+
 ROWS: tuple[Row, ...] = (
+    Row(
+        "mesh-not-redirected",
+        lazy(r"Failed to validate networking configuration|iptables validation failed"),
+        _not_redirected,
+        beside=True,
+    ),
     Row("dns-loop", lazy(r"plugin/loop: (?:Seen|Loop)"), _dns_loop, beside=True),
     Row(
         "no-pod-range",
@@ -308,7 +335,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "kernel-module",
         lazy(
-            r"[Tt]able does not exist \(do you need to insmod|modprobe: (?:FATAL: "
+            r"[Tt]able does not exist \(do you need to insmod|unable to initialize table '\w+'|modprobe: (?:FATAL: "
             r"|ERROR: )?[Mm]odule (\w{2,40}) not found"
             r"|can't open module|failed to load (?:kernel )?module '?(\w{2,40})"
         ),

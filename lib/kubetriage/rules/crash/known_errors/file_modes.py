@@ -133,7 +133,40 @@ def _writable_config(words: LastWords, said: Said) -> Advice:
     )
 
 
+def _sqlite(words: LastWords, _: Said) -> Advice:
+    user, at = security(words.container, "runAsUser")
+    fs_group, _at = security(words.container, "fsGroup")
+    who = f"user {user}" if user is not None else "its user"
+    wanted = user if isinstance(user, int) and user > 0 else 1000
+    fixes = [
+        manifest(
+            words,
+            f"Mount a volume at the directory of the database in {where(words)}; SQLite writes its journal there too.",
+        )
+    ]
+    if fs_group is None:
+        fixes.insert(
+            0,
+            manifest(
+                words,
+                f"Set fsGroup {wanted} in {words.case.workload_name}, so that {who} may write the volume.",
+                {"securityContext": {"fsGroup": wanted}},
+            ),
+        )
+    return Advice(
+        f"{who} may not open or write its SQLite database: owner, mode or a missing directory",
+        tuple(fixes),
+        (Evidence("spec", at or "spec.securityContext.runAsUser", str(user if user is not None else "not set")),),
+    )
+
+
 ROWS: tuple[Row, ...] = (
+    Row(
+        "sqlite-not-writable",
+        lazy(r"attempt to write a readonly database|SQLITE_(?:CANTOPEN|READONLY)|unable to open database file"),
+        _sqlite,
+        "PermissionDenied",
+    ),
     Row(
         "mode-too-open",
         lazy(

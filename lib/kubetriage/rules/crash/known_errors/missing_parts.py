@@ -329,6 +329,10 @@ ROWS: tuple[Row, ...] = (
             r"|ClassNotFoundException: ([\w.$]{1,200})|NoClassDefFoundError: ([\w./$]{1,200})"
             r"|Could not find or load main class ([\w.$]{1,200})|Unable to access jarfile (\S{1,200})"
             r"|Unknown (?:output|input|filter|parser) plugin '(\w{1,60})'"
+            r"|Missing script: \"([\w:.-]{1,60})\"|Couldn't find a (package\.json) file"
+            r"|bundler: command not found: ([\w.-]{1,60})"
+            r"|Call to undefined function (\w{1,60})\(|No time zone found with key (\S{1,60}?)'"
+            r"|Unknown file extension \"(\.\w{1,8})\""
             r"|Could not find a production build in the '([\w./]{1,80})' directory"
             r"|Can't locate (\S{1,120}) in @INC|Could not load file or assembly '([\w.]{1,120})"
         ),

@@ -109,8 +109,7 @@ def _other_cluster(words: LastWords, _: Said) -> Advice:
                 "The quorum or ZooKeeper must be the same too.",
             ),
             app(
-                "If this is a new cluster, the volume is left from an old one: give it an empty "
-                f"{_held(words)}. Keep a "
+                "If this is a new cluster, the volume is left from an old one: give empty {_held(words)} first. Keep a "
                 "backup until it runs."
             ),
         ),
@@ -328,6 +327,7 @@ ROWS: tuple[Row, ...] = (
         "data-version",
         lazy(
             r"database files are incompatible with server|not recognized by setlocale"
+            r"|Can't locate revision identified by"
             r"|Cannot (?:upgrade|downgrade) from (\d{5,6}|\d[\d.]{2,12}) to \d"
             r""
             r"|Can't handle RDB format version (\d{1,3})"
