@@ -8,8 +8,14 @@ from enum import Enum
 from typing import Any, TypeVar, cast
 
 from kubetriage.redact import clean
+from kubetriage.values.commands import is_plain
 
 T = TypeVar("T")
+
+_COMMANDS = {"verify", "commands"}
+"""Fields that hold lines for a shell."""
+LEFT_OUT = "# left out: a name in this command is not one that an API server accepts"
+"""Stands in place of a line that would do something else than it says."""
 
 
 def sanitized(value: T) -> T:
@@ -27,5 +33,8 @@ def _sanitized(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_sanitized(v) for v in value)
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{f.name: _sanitized(getattr(value, f.name)) for f in fields(value)})
+        cleaned = {f.name: _sanitized(getattr(value, f.name)) for f in fields(value)}
+        for name in _COMMANDS & cleaned.keys():
+            cleaned[name] = tuple(line if is_plain(line) else LEFT_OUT for line in cleaned[name])
+        return replace(value, **cleaned)
     return value

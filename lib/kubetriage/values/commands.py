@@ -54,3 +54,56 @@ def kubectl(*words: str, namespace: str = "") -> Command:
     if words[0] in PLUGINS:
         return shell("kubectl", *words, *place)
     return shell("kubectl", *place, *words)
+
+
+_READERS = frozenset(
+    (
+        "awk",
+        "base64",
+        "cut",
+        "grep",
+        "head",
+        "jq",
+        "kubectl",
+        "less",
+        "openssl",
+        "sed",
+        "sort",
+        "tail",
+        "tr",
+        "uniq",
+        "wc",
+    )
+)
+"""Programs that a printed line may pipe into: they show, or they are kubectl itself."""
+_TOKEN = re.compile(
+    r"""'[^']*'|"\$[A-Z_]+"|"(?:[^"\\$`]|\\.)*"|\\."""  # quoted
+    r"""|\|\||&&|>>|2>&1|2>|[|><;&`$()\n]"""  # syntax
+    r"""|[^\s'"\\|><;&`$()]+|\s"""
+)
+
+
+def is_plain(line: str) -> bool:
+    """Tell whether a line holds no shell syntax but what this package prints: pipes into readers, ``&&``, files.
+
+    A name of the cluster that was not quoted shows here: a substitution, a separator, a pipe into another program, a
+    redirection to a place that is no plain file of this folder.
+    """
+    if "#" in line.partition(" ")[0] or _CONTROL.search(line):
+        return False
+    at, before = 0, ""
+    while at < len(line):
+        match = _TOKEN.match(line, at)
+        if match is None:
+            return False
+        part, at = match[0], match.end()
+        if part.isspace():
+            continue
+        if part in (";", "&", "`", "$", "(", ")", "||", "<", ">>"):
+            return False
+        if before == "|" and part not in _READERS:
+            return False
+        if before in (">", "2>") and not (part == "/dev/null" or re.fullmatch(r"[\w.-]{1,260}", part)):
+            return False
+        before = part
+    return before not in ("|", ">", "2>", "&&")
