@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0:0] = [str(ROOT / "lib"), str(ROOT / "tests")]
 
+# The scan of oom-budget is its dashboard too: rows of all containers and sums of all nodes are part of its cost.
 SCANS = (["why-crash", "-A"], ["oom-budget", "-A"], ["svc-trace", "-A"], ["node-triage"])
 BY_HAND = (["describe", "pod", "api"], ["logs", "api", "--previous"], ["get", "events"])
 

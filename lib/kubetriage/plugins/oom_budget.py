@@ -310,7 +310,8 @@ def _diagnose_scan(snapshot: Snapshot, request: Request, wishes: Wishes) -> Answ
     if not listing.complete and not listing.items:
         return Answer((), (list_error("pods", listing.why),))
     everyone = list(selected_pods(snapshot, request))
-    overview, measured, gaps_of_all = _overview(snapshot, request, everyone)
+    limited, folded = dashboard.rows(snapshot, everyone, request.earlier)
+    overview, gaps_of_all = _overview(snapshot, request, limited, folded)
     pods = [p for p in everyone if _SLIM not in p.raw]
     ranked: list[tuple[tuple[int, float], Diagnosis]] = []
     for group in [[p] for p in pods] if request.show_all else _groups(pods):
@@ -318,29 +319,27 @@ def _diagnose_scan(snapshot: Snapshot, request: Request, wishes: Wishes) -> Answ
         diagnosis = _alike(_diagnose_pod(snapshot, request, wishes, pod), group)
         if request.show_all or not diagnosis.healthy:
             ranked.append((_rank(pod, diagnosis), diagnosis))
-    for pod in everyone:
-        if _SLIM in pod.raw and any(dashboard.is_near_limit(snapshot, c) for c in _containers(pod, request)):
-            # Of such a pod only usage and limit are known, so nothing else is said.
-            diagnosis = _diagnose_pod(snapshot, request, wishes, pod)
-            near = tuple(f for f in diagnosis.findings if f.cause == "NearMemoryLimit")
-            if near:
-                said = replace(diagnosis, findings=near, summary=near[0].message, tail=(), extra={})
-                ranked.append((_rank(pod, said), said))
+    near = {r.key[:2]: r.pod for r in limited if (r.share or 0) >= dashboard.NEAR_LIMIT and _SLIM in r.pod.raw}
+    for pod in near.values():
+        # Of such a pod only usage and limit are known, so nothing else is said.
+        diagnosis = _diagnose_pod(snapshot, request, wishes, pod)
+        told = tuple(f for f in diagnosis.findings if f.cause == "NearMemoryLimit")
+        if told:
+            said = replace(diagnosis, findings=told, summary=told[0].message, tail=(), extra={})
+            ranked.append((_rank(pod, said), said))
     ranked.sort(key=lambda entry: entry[0])
     checked = len(everyone) + snapshot.dropped(_scan(snapshot, request))
     found = tuple(d for _, d in ranked)
-    return Answer(found, checked=checked, not_seen=gaps_of_all, overview=overview, measured=measured)
+    return Answer(found, checked=checked, not_seen=gaps_of_all, overview=overview, measured=dashboard.samples(limited))
 
 
 def _overview(
-    snapshot: Snapshot, request: Request, pods: list[Pod]
-) -> tuple[tuple[Table, ...], dashboard.Samples, tuple[NotSeen, ...]]:
+    snapshot: Snapshot, request: Request, limited: list[dashboard.Row], folded: list[dashboard.Row]
+) -> tuple[tuple[Table, ...], tuple[NotSeen, ...]]:
     """Make the tables of a scan: containers, the worst first, and nodes."""
-    chosen = [p for p in pods if not p.finished]
-    limited, folded = dashboard.rows(snapshot, chosen, request.earlier)
     if not limited and not folded:
-        return (), {}, ()
-    source, gap = dashboard.usage_source(snapshot, [*limited, *folded])
+        return (), ()
+    source, gap = dashboard.usage_source([*limited, *folded])
     at_most = len(limited) + len(folded) if request.show_all else _ROWS_AT_MOST
     shown = dashboard.with_budgets(snapshot, limited[:at_most])
     tables = [
@@ -352,7 +351,7 @@ def _overview(
     if nodes is not None:
         tables.append(nodes)
     unread = NotSeen("threads, and children killed for memory", "a scan does not read cAdvisor; name the pod for both")
-    return tuple(tables), dashboard.samples(snapshot, chosen), (gap, unread) if gap is not None else (unread,)
+    return tuple(tables), (gap, unread) if gap is not None else (unread,)
 
 
 def _groups(pods: Iterable[Pod]) -> list[list[Pod]]:

@@ -57,6 +57,8 @@ class Row:
     count: int = 1
     """Containers that the row stands for."""
     killed: bool = False
+    source: str = ""
+    """API that the used bytes come from."""
 
     @property
     def share(self) -> float | None:
@@ -64,15 +66,9 @@ class Row:
         return self.used / self.limit if self.used is not None and self.limit else None
 
 
-def samples(snapshot: Snapshot, pods: Iterable[Pod]) -> dict[Key, int]:
+def samples(shown: Iterable[Row]) -> dict[Key, int]:
     """Return what each container uses now, to be kept for the next look."""
-    found: dict[Key, int] = {}
-    for pod in pods:
-        for c in _shown(pod):
-            used = memory_usage.read_usage(snapshot, c).working_set
-            if used is not None:
-                found[_key(c)] = used.size
-    return found
+    return {row.key: row.used for row in shown if row.used is not None and row.count == 1}
 
 
 def rows(
@@ -96,12 +92,6 @@ def rows(
     return limited, sorted(folded.values(), key=lambda r: -(r.used or 0))
 
 
-def is_near_limit(snapshot: Snapshot, container: Container) -> bool:
-    """Tell whether a container uses nearly all of its limit."""
-    used, limit = memory_usage.read_usage(snapshot, container).working_set, node_memory.limit_of(container).size
-    return used is not None and limit is not None and used.size >= limit * NEAR_LIMIT
-
-
 def _shown(pod: Pod) -> list[Container]:
     return [c for c in pod.containers if c.kind in ("app", "sidecar") and c.name]
 
@@ -111,7 +101,7 @@ def _key(container: Container) -> Key:
 
 
 def _row(snapshot: Snapshot, pod: Pod, container: Container, earlier: Sequence[tuple[datetime, Samples]]) -> Row:
-    usage = memory_usage.read_usage(snapshot, container)
+    usage = memory_usage.listed_usage(snapshot, container)
     used = usage.working_set.size if usage.working_set is not None else None
     limit = node_memory.limit_of(container).size
     key = _key(container)
@@ -125,7 +115,8 @@ def _row(snapshot: Snapshot, pod: Pod, container: Container, earlier: Sequence[t
         full_in = left if left > timedelta() and end.exit_code == 137 else None
     peak = usage.peak.size if usage.peak is not None else None
     request = node_memory.request_of(container).size
-    return Row(key, pod, container, used, peak, limit, request, trend, full_in, killed=killed)
+    source = usage.working_set.source if usage.working_set is not None else ""
+    return Row(key, pod, container, used, peak, limit, request, trend, full_in, killed=killed, source=source)
 
 
 def _trend(key: Key, used: int | None, now: datetime, earlier: Sequence[tuple[datetime, Samples]]) -> float | None:
@@ -271,11 +262,9 @@ def nodes_table(snapshot: Snapshot) -> Table | None:
     return Table(title, columns, cells) if cells else None
 
 
-def usage_source(snapshot: Snapshot, limited: Iterable[Row]) -> tuple[str, NotSeen | None]:
+def usage_source(shown: Iterable[Row]) -> tuple[str, NotSeen | None]:
     """Name the API that the numbers in use come from; where none answered, say so once."""
-    sources = {
-        s.source for r in limited if (s := memory_usage.read_usage(snapshot, r.container).working_set) is not None
-    }
+    sources = {row.source for row in shown} - {""}
     if sources:
         return " and ".join(sorted(sources)), None
     return "not seen", NotSeen("memory in use (metrics.k8s.io and the kubelets)", "no source answered")
