@@ -102,10 +102,13 @@ def test_printed_commands_run(incident, tmp_path, counts):
     shim = tools / "kubectl"
     shim.write_text(SHIM.format(kubectl=KUBECTL))
     shim.chmod(0o755)
+    # The file that "--from-file=PATH" asks for.
+    (tmp_path / "PATH").write_text("key: value\n")
     with DryRunApi(incident.folder) as api:
         env = {
             "PATH": f"{tools}:{ROOT / 'kubectl-plugins'}:{os.environ['PATH']}",
             "HOME": str(tmp_path),
+            "PASSWORD": "of-the-registry",
             "KUBECONFIG": str(api.kubeconfig(tmp_path)),
         }
         for kind, commands in groups:
