@@ -45,6 +45,7 @@ def test_the_answer_ends_the_incident(incident):
         assert re.search(wanted, told, re.IGNORECASE), f"lacks /{wanted}/:\n{told}"
     for unwanted in (*incident.must_not, r"\bfix what\b"):
         assert not re.search(unwanted, told, re.IGNORECASE), f"says /{unwanted}/:\n{told}"
+    assert not re.search(r"\{\w*\(?words|\{where|\{place", told), told
     assert finding.fix
     if finding.cause not in ("CommandNotFound", "CommandNotExecutable"):
         assert all(fix.actor is not None for fix in finding.fix), told

@@ -206,6 +206,7 @@ VARIANTS = [
 def test_the_same_error_in_other_words(name, log):
     finding = first(log)
     assert finding.details.get("mechanism") == name, (finding.cause, finding.message)
+    assert not re.search(r"\{\w*\(?words|\{where|\{place", words(finding))
     assert all(fix.actor is not None for fix in finding.fix)
 
 

@@ -109,8 +109,8 @@ def _other_cluster(words: LastWords, _: Said) -> Advice:
                 "The quorum or ZooKeeper must be the same too.",
             ),
             app(
-                "If this is a new cluster, the volume is left from an old one: give empty {_held(words)} first. Keep a "
-                "backup until it runs."
+                f"If this is a new cluster, {_held(words)} is left from an old one: start with an "
+                "empty one. Keep a backup until it runs."
             ),
         ),
     )
