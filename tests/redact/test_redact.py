@@ -368,3 +368,37 @@ def test_nothing_invisible_stays_and_none_splits_a_name():
 def test_marks_do_not_pile_up():
     assert strip_controls("e" + "\u0301" * 500) == "e" + "\u0301" * 4
     assert strip_controls("Za\u0308hler") == "Za\u0308hler"
+
+
+BODY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKB"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        BODY[2:], f"ERROR {BODY[2:]}", f"2026-11-23T22:19:45Z stderr F {BODY[2:]}", f'"{BODY[2:]}",',
+        f"ERROR one\nERROR {BODY[2:]}",
+    ],
+)  # fmt: skip
+def test_a_line_of_a_key_without_its_frame_is_hidden(line):
+    assert BODY[10:60] not in redact(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "pulled image e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "/usr/lib/jvm/java-17-openjdk/lib/server/LongNamesOfClassesAndPackages2026.so not found",
+        "a sentence of ordinary words that is longer than sixty characters 2026",
+    ],
+)
+def test_digests_and_prose_stay(line):
+    assert redact(line) == line
+
+
+@pytest.mark.parametrize(
+    "name", ["DB_PW", "ADMIN_PW", "PW", "psk", "WIFI_PSK", "SSHKEY", "HMAC", "MNEMONIC", "kennwort"]
+)
+def test_more_names_of_secrets(name):
+    assert PLANTED not in redact(f"{name}={PLANTED}")

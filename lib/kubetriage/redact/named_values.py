@@ -9,7 +9,7 @@ from kubetriage.redact.secret_names import MARK, may_match, secrecy, withheld, w
 from kubetriage.values.patterns import lazy
 
 _CANDIDATE = lazy(
-    r"(?:pass|pwd|psw|dockerc|secret|token|jwt|key|cred|cookie|auth|bearer|sess|sid|sig|csrf|xsrf|otp|pin)"
+    r"(?:pass|pwd|psw|pw(?![a-z])|psk|mnemonic|kennwort|sshkey|hmac|dockerc|secret|token|jwt|key|cred|cookie|auth|bearer|sess|sid|sig|csrf|xsrf|otp|pin)"
     r"[\w.$-]{0,48}(?![\w.$-])"
     r"(?P<close>[\"'`\]\\]{0,8})"
     r"(?P<sep>[ \t]{0,8}(?:=>|:=|={1,3}|:)[ \t]{0,8}(?:string\(\d{1,7}\)[ \t]?)?)",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from kubetriage.redact.secret_names import MARK
 from kubetriage.values.patterns import lazy
 
@@ -14,6 +16,13 @@ _KEY_BODY = lazy(
 _KEY_HEADER = lazy(r".{0,80}(?:Proc-Type|DEK-Info|Comment|Version): .{0,200}\Z")
 _KEY_REST = lazy(r"(?:\\[nr]|[A-Za-z0-9+/=\s:,.-])*")
 _KEY_LINES = 500
+_BODY_LINE = 60
+# A line of a PEM body whose frame is not in sight: 60 to 76 characters of base64 of all kinds, and nothing after them.
+_BARE_BODY = lazy(
+    r"(?<![^\s\"'])(?=[^\n]{0,75}[a-z])(?=[^\n]{0,75}[A-Z])(?=[^\n]{0,75}[0-9])"
+    r"[A-Za-z0-9+/]{60,76}={0,2}(?=[\"',]{0,2}$)",
+    re.M,
+)
 # The base64 text of an ASN.1 SEQUENCE of more than 255 bytes: a DER key (or certificate) without its frame.
 DER = lazy(r"(?<![A-Za-z0-9+/])MI[IGHJK][A-Za-z0-9+/]{60,}={0,2}")
 
@@ -21,7 +30,7 @@ DER = lazy(r"(?<![A-Za-z0-9+/])MI[IGHJK][A-Za-z0-9+/]{60,}={0,2}")
 def redact_keys(text: str) -> str:
     """Replace the keys of a text, also those whose beginning or end was cut off."""
     if "PRIVATE KEY" not in text:
-        return text
+        return _BARE_BODY.sub(MARK, text) if len(text) >= _BODY_LINE else text
     lines = text.split("\n")
     ends_at = _next_end(lines)
     kept: list[str] = []
@@ -60,7 +69,7 @@ def redact_keys(text: str) -> str:
             at += 1
             while at < len(lines) and _is_key_line(lines[at]):
                 at += 1
-    return "\n".join(kept)
+    return _BARE_BODY.sub(MARK, "\n".join(kept))
 
 
 def _next_end(lines: list[str]) -> list[int]:

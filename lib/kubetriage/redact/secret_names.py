@@ -19,7 +19,7 @@ _STRONG_WORDS = _set(
     "pass passwd password passwords passphrase passcode pwd pswd psw secret secrets token tokens jwt apikey apikeys "
     "accesskey secretkey privatekey cookie cookies csrf xsrf otp authtoken sessiontoken bearer dockerconfigjson "
     "dockercfg "
-    "requirepass masterauth"
+    "requirepass masterauth pw psk mnemonic passwort kennwort sshkey hmac"
 )
 _WEAK_WORDS = _set(
     "auth authorization session sessionid sid sess credential credentials creds cred sig signature pin key keys"
