@@ -131,8 +131,12 @@ def _closes(case: Case) -> str:
     budget = case.budget
     name = budget.container
     if budget.margin is not None and budget.ceiling is not None and budget.limit.size:
+        heap = budget.heap
+        # Where only the image knows the command, its start script may set another heap than the default.
+        assumed = not case.process.argv and heap is not None and heap.ceiling.kind == "default"
+        closes = "would close, if its image sets no other heap" if assumed else "closes"
         return (
-            f"The budget of container {name} closes: {mebibytes(budget.ceiling)} of "
+            f"The budget of container {name} {closes}: {mebibytes(budget.ceiling)} of "
             f"{mebibytes(budget.limit.size)}, {mebibytes(budget.margin)} "
             f"({budget.margin / budget.limit.size:.1%}) to spare."
         )
