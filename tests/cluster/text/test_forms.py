@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support.offline import CAPTURES
 from support.pasted import PASTES, ask, tickets, verdict
 
 _PROMPT = re.compile(r"(?m)^\$ (?=kubectl)")
@@ -106,3 +107,19 @@ def test_parts_of_a_describe_in_any_order(tmp_path: Path) -> None:
     file = tmp_path / "ticket.txt"
     file.write_text("\n".join(reversed(parts)))
     assert verdict(ask(ticket.command, file, ticket.target, ticket.namespace)[1])[0] in ticket.causes
+
+
+def test_documents_stand_between_commands(tmp_path: Path) -> None:
+    import json
+
+    pod = json.loads((CAPTURES / "oom-limit" / "oom-limit" / "pods.json").read_text())["items"][0]
+    pod.update(apiVersion="v1", kind="Pod")
+    table = "NAME   READY   STATUS             RESTARTS   AGE\napi    0/1     CrashLoopBackOff   5          5m\n"
+    file = tmp_path / "ticket.md"
+    file.write_text(
+        f"Hi\n\n$ kubectl get pod api -o json\n{json.dumps(pod, indent=2)}\n$ kubectl logs api -c app --previous\n"
+        f"the words\n$ kubectl get pods -n oom-limit\n{table}"
+    )
+    snapshot, diagnoses = ask("why-crash", file, "pod/api", "oom-limit")
+    assert verdict(diagnoses) == ("OOMKilled", "app")
+    assert "the words" in snapshot.log("oom-limit", "api", "app").text

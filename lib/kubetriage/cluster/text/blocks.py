@@ -110,7 +110,7 @@ class _Scanner:
                 yield from self._end()
                 self.heading, self.command = named[1], None
                 continue
-            if not self._inside_data() and (command := read_command(row)) is not None:
+            if not self._inside_document(row) and (command := read_command(row)) is not None:
                 yield from self._unanswered()
                 yield from self._end()
                 self.command, self.heading, self.asked = command, "", line
@@ -125,8 +125,10 @@ class _Scanner:
             yield Block("log", [Line(self.asked.number, "")], self.command)
         self.asked = None
 
-    def _inside_data(self) -> bool:
-        return self.block is not None and self.block.kind == "document"
+    def _inside_document(self, row: str) -> bool:
+        """Tell whether a line belongs to a document of YAML or JSON, whatever it looks like."""
+        indent = len(row) - len(row.lstrip(" "))
+        return self.block is not None and self.block.kind == "document" and indent > self.indent
 
     def _end(self) -> Iterator[Block]:
         if self.block is not None:
