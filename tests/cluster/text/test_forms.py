@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from kubetriage.cli.pasted import about
+from kubetriage.cluster.recorded import RecordedReader
+from kubetriage.needs import Log
+from kubetriage.plugins import Request, Target, load
 from support.offline import CAPTURES
 from support.pasted import PASTES, ask, tickets, verdict
 
@@ -90,10 +95,6 @@ def test_lost_indentation_of_a_pod_is_found_again(tmp_path: Path) -> None:
 
 def test_one_pod_needs_no_name_and_no_namespace() -> None:
     file = PASTES / "oom-limit" / "ticket.txt"
-    from kubetriage.cli.pasted import about
-    from kubetriage.cluster.recorded import RecordedReader
-    from kubetriage.plugins import Request, Target, load
-
     reader = RecordedReader(file)
     snapshot = reader.open()
     request = about(Request(namespace=""), load("oom-budget"), reader, snapshot)
@@ -110,8 +111,6 @@ def test_parts_of_a_describe_in_any_order(tmp_path: Path) -> None:
 
 
 def test_documents_stand_between_commands(tmp_path: Path) -> None:
-    import json
-
     pod = json.loads((CAPTURES / "oom-limit" / "oom-limit" / "pods.json").read_text())["items"][0]
     pod.update(apiVersion="v1", kind="Pod")
     table = "NAME   READY   STATUS             RESTARTS   AGE\napi    0/1     CrashLoopBackOff   5          5m\n"
@@ -120,6 +119,9 @@ def test_documents_stand_between_commands(tmp_path: Path) -> None:
         f"Hi\n\n$ kubectl get pod api -o json\n{json.dumps(pod, indent=2)}\n$ kubectl logs api -c app --previous\n"
         f"the words\n$ kubectl get pods -n oom-limit\n{table}"
     )
-    snapshot, diagnoses = ask("why-crash", file, "pod/api", "oom-limit")
-    assert verdict(diagnoses) == ("OOMKilled", "app")
-    assert "the words" in snapshot.log("oom-limit", "api", "app").text
+    assert verdict(ask("why-crash", file, "pod/api", "oom-limit")[1]) == ("OOMKilled", "app")
+    reader = RecordedReader(file)
+    snapshot = reader.open()
+    reader.fetch([Log("oom-limit", "api", "app", True)], snapshot)
+    assert snapshot.log("oom-limit", "api", "app", True).text == "the words\n"
+    assert snapshot.list("pods", "oom-limit").complete
