@@ -41,7 +41,7 @@ class Renamed(RecordedReader):
         }
         objects = [(resource, self._renamed(obj)) for resource, obj in whole.objects]
         lists = list(whole.lists)
-        seen = type(whole)(whole.now, whole.source, presumes_absent=whole.presumes_absent)
+        seen = type(whole)(now=whole.now, source=whole.source, presumes_absent=whole.presumes_absent)
         for need, _ in lists:
             seen.add_list(need, [])
         for resource, obj in objects:

@@ -55,7 +55,7 @@ class FaultyReader:
     def open(self) -> Snapshot:
         """Return a snapshot without what is lost."""
         whole = self._all
-        seen = Snapshot(whole.now, whole.source, presumes_absent=whole.presumes_absent, lag=whole.lag)
+        seen = Snapshot(now=whole.now, source=whole.source, presumes_absent=whole.presumes_absent, lag=whole.lag)
         by_list: dict[str, list] = {}
         for resource, obj in whole.objects:
             by_list.setdefault(resource, []).append(obj)

@@ -58,13 +58,14 @@ def leaderless(case: Case, component: str, code: str, link: str, effect: str) ->
                     format_time(ended) if ended else "",
                 )
             )
-    # A list of a recording may come from a stale watch cache; the API server's metrics show who still works.
-    sure = state is Leading.NO and api_server.served(case.api, component) is not None
+    # A list may come from a stale watch cache; the API server's metrics show who still works.
+    metrics = api_server.served(case.api, component) is not None
+    sure = metrics if state is Leading.NO else case.snapshot.source == "cluster"
     where = f"kubectl -n {namespace_of(pods[0])} logs {name_of(pods[0])} --tail=50" if pods else ""
     yield Finding(
         code,
         Severity.ERROR if state is Leading.NO else Severity.WARNING,
-        Confidence.CONFIRMED if case.snapshot.source == "cluster" or sure else Confidence.LIKELY,
+        Confidence.CONFIRMED if sure else Confidence.LIKELY,
         CLUSTER,
         message,
         tuple(evidence[:6]),
