@@ -57,7 +57,7 @@ def test_once_etcd_was_silent_nothing_waits_for_it_again(serve: Serve, read: Rea
     assert [r.path for r in api.requests[asked:] if r.query.get("resourceVersion") != "0"] == []
 
 
-@pytest.mark.parametrize(("status", "message"), [(403, "forbidden"), (404, "not found"), (500, "internal error")])
+@pytest.mark.parametrize(("status", "message"), [(403, "forbidden"), (500, "internal error")])
 def test_other_refusals_are_no_word_about_etcd(serve: Serve, read: Read, status: int, message: str) -> None:
     api = serve(NS)
     api.fault(r"/pods", status=status, message=message)

@@ -316,6 +316,7 @@ class LiveReader:
                 restarts += 1
                 token, limit = "", (limit if restarts == 1 else 0)
                 pages = job.arrived = Pages([], 0)
+                tokens.clear()
                 continue
             if reply.status != 200:
                 return failure_of(reply)
