@@ -57,7 +57,8 @@ def test_a_scan_shows_the_pages_that_came(tmp_path: Path) -> None:
         code, out, err = interrupted(api.kubeconfig(tmp_path), lambda: len(api.asked("/pods$")) > 1, "-A")
     assert code == 130
     assert "OOMKilled" in out
-    assert err == "interrupted: this is what was read until then\n"
+    assert "Not seen: pods (interrupted)" in err
+    assert err.endswith("interrupted: this is what was read until then\n")
 
 
 def test_an_interrupted_scan_does_not_call_all_well(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_an_interrupted_scan_does_not_call_all_well(tmp_path: Path) -> None:
         api.fault("/events", delay=HANGS)
         code, out, _ = interrupted(api.kubeconfig(tmp_path), lambda: bool(api.asked("/pods$")), "-A")
     assert code == 130
-    assert out == "Nothing wrong was seen before the interruption; what was not read is not known.\n"
+    assert out == "No problem was seen before the interruption; what was not read is not known.\n"
 
 
 def test_reads_that_were_answered_count(tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ def test_reads_that_were_answered_count(tmp_path: Path) -> None:
     assert code == 130
     item = json.loads(out)["items"][0]
     assert item["cause"] == "OOMKilled"
-    assert {"what": "events of pod/api", "why": "interrupted"} in item["notSeen"]
+    assert {"what": "events of pod/api", "why": "interrupted", "decides": True} in item["notSeen"]
     assert err == "interrupted: this is what was read until then\n"
 
 

@@ -31,7 +31,8 @@ def test_the_name_for_kubectl_is_a_link_to_the_users(name, role):
     assert given.is_file()
     assert not given.is_symlink()
     assert os.access(given, os.X_OK)
-    assert os.readlink(sought) == given.name
+    # A name without a dash is the same for both.
+    assert given == sought or os.readlink(sought) == given.name
 
 
 @pytest.mark.parametrize("name", PLUGINS)
@@ -48,7 +49,7 @@ def test_both_names_run_through_kubectl(name, tmp_path):
         pytest.skip("kubectl is not on PATH; CONTRIBUTING.md says how to get it")
     given, sought = both(name)
     # kubectl reads a dash in a file name as a blank between two words, an underscore as a dash.
-    for file, words in ((sought, [name]), (given, name.split("-"))):
+    for file, words in {sought: [name], given: name.split("-")}.items():
         alone = tmp_path / file
         alone.mkdir()
         (alone / f"kubectl-{file}").symlink_to(FOLDER / f"kubectl-{file}")
