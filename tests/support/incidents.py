@@ -12,7 +12,8 @@ import click
 
 from kubetriage.cli.command import build
 from kubetriage.cli.options import normalized
-from kubetriage.cli.run import Outcome, Run
+from kubetriage.cli.outcome import Outcome
+from kubetriage.cli.run import Run
 from kubetriage.model import Diagnosis
 from kubetriage.plugins import load
 from kubetriage.render.sanitize import sanitized
