@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,9 @@ from kubetriage.rules.memory import dashboard
 from kubetriage.rules.memory.ergonomics import GIB, MIB
 from support.budgets import case, java, node, resources
 from support.objects import NOW, at, cluster, container, obj, pod, running, status, terminated
-from support.reviewed import SNAPSHOTS, compare
+from support.reviewed import compare
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 
 def one(name, limit, spec=None, last=None, owner=None, node_name="node-1"):
