@@ -138,6 +138,10 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"|NETDEV WATCHDOG: (\S+)"
         ),
     ),
+    (
+        "hung task",
+        lazy(r"INFO: task (\S+) blocked for more than \d+ seconds|rcu.{0,30}self-detected stall|soft lockup"),
+    ),
     ("conntrack", lazy(r"nf_conntrack: (?:nf_conntrack: )?table full, dropping packet")),
     (
         "hardware",
