@@ -117,6 +117,8 @@ def test_watch_survives_a_restart_of_the_api_server(real: Real) -> None:
             _until(out, "Healthy")
         finally:
             watching.terminate()
+            real.kubectl("delete", "secret", "db-credential", "-n", "secret-missing-env", "--ignore-not-found")
+            real.kubectl("delete", "pod", "api", "-n", "secret-missing-env", "--force", "--grace-period=0")
 
 
 def _until(file: Path, words: str, seconds: float = 60.0) -> None:

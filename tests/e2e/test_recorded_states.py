@@ -11,6 +11,7 @@ from support.offline import CAPTURES, Truth, truths
 _OF_THE_PLANE = "plane-trace"
 NOT_HERE = {
     "jvm-ok": "an API server proxies to no node on loopback, so the kubelet's figures cannot be read",
+    "node-kubelet-stopped-6m": "nobody renews a Lease here, so every status stands still",
     "node-kubelet-stopped": "the host of a lost node answers in the recording; here all nodes share one port",
 }
 """Recordings that loopback cannot stand for."""

@@ -20,7 +20,6 @@ _QUOTED_RUN = 4
 _NUMBERED_RUN = 4
 """So many lines in a row with numbers that count up are numbered."""
 
-_TAB = "\ue009"
 _ENTITY = lazy(r"&(?:lt|gt|amp|quot|apos|nbsp|#\d{1,6}|#x[0-9a-fA-F]{1,5});")
 _SPACES = str.maketrans(
     dict.fromkeys("\xa0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u202f\u205f\u3000", " ")
@@ -48,7 +47,7 @@ def read_lines(content: str) -> list[Line]:
     """Split a text into lines and take the wrapping off; numbers stay those of the text."""
     content = content[:MAX_TEXT].removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     # Tabs part the columns of what was copied from a table or written by zap; they must not become one blank.
-    content = strip_controls(content.replace("\t", _TAB)).replace(_TAB, "\t").translate(_SPACES)
+    content = "\t".join(map(strip_controls, content.split("\t"))).translate(_SPACES)
     if "&" in content and _ENTITY.search(content):
         content = html.unescape(content).translate(_SPACES)
     rows = [row[:MAX_LINE].rstrip() for row in content.split("\n")[:MAX_LINES]]
