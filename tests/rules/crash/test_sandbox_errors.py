@@ -121,3 +121,31 @@ def test_leads_to_the_plugins_pod_on_the_node(words):
     elsewhere = {**agent, "spec": {**agent["spec"], "nodeName": "node-9"}}
     found = next(f for f in crash_findings(target, told, elsewhere) if f.cause == "SandboxCreateFailed")
     assert "root" not in found.details
+
+
+def too_low(limit):
+    words = (
+        "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to create containerd task: failed to "
+        "create shim task: OCI runtime create failed: runc create failed: unable to start container process: "
+        "container init was OOM-killed (memory limit too low?): unknown"
+    )
+    spec = {"name": "app", "image": "acme/api:1", "resources": {"limits": {"memory": limit}}}
+    target = pod(containers=[spec], statuses=[status(state=waiting("ContainerCreating"))], phase="Pending")
+    (found,) = crash_findings(target, event("FailedCreatePodSandBox", words))
+    return found
+
+
+def test_a_limit_in_thousandths_of_a_byte_is_named():
+    found = too_low("256m")
+    assert found.cause == "SandboxCreateFailed"
+    assert "app 256m" in found.message
+    assert "thousandths of a byte" in found.message
+    assert "app to 256Mi" in found.fix[0].text
+
+
+@pytest.mark.parametrize("limit", ["100", "2Mi", "512k"])
+def test_a_limit_that_is_too_small_for_a_sandbox_is_named_without_a_guess(limit):
+    found = too_low(limit)
+    assert f"app {limit}" in found.message
+    assert "thousandths" not in found.message
+    assert found.fix[0].patch is None

@@ -646,3 +646,24 @@ def test_volumes_that_did_not_come_in_time():
     (found,) = crash_findings(pod(node="", phase="Pending", conditions=[condition], volumes=CLAIMED), claim, std)
     assert found.cause == "PersistentVolumeClaimPending"
     assert "csi.example has not made its volume" in found.message
+
+
+def test_a_claim_that_a_dump_leaves_out_is_not_missing_where_the_scheduler_met_it():
+    from datetime import timedelta
+
+    from kubetriage.readers.pods import Pod
+    from kubetriage.rules.crash.evaluation import diagnose_pod
+    from kubetriage.snapshot import Snapshot
+    from support.objects import NOW
+
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data-0"}}
+    words = "0/3 nodes are available: 3 node(s) exceed max volume count."
+    waiting_pod = pod(phase="Pending", node="", volumes=[volume])
+    waiting_pod["status"]["conditions"] = [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words}
+    ]
+    snapshot = Snapshot(now=NOW + timedelta(), source="a dump", presumes_absent=True)
+    snapshot.add("pods", waiting_pod)
+    causes = [f.cause for f in diagnose_pod(snapshot, Pod(waiting_pod))]
+    assert "PersistentVolumeClaimNotFound" not in causes
+    assert causes

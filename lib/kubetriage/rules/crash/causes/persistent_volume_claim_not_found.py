@@ -50,6 +50,9 @@ def check(case: Case) -> Iterator[Finding]:
         lookup = case.snapshot.get("persistentvolumeclaims", case.pod.namespace, name)
         if lookup.found or not (name in told or lookup.absent):
             continue
+        if lookup.presumed and name not in told and found is not None and found.message:
+            # The scheduler looks for the claims before it looks at a node: a verdict about nodes has met them.
+            continue
         sure = name in told or not lookup.presumed
         evidence = found.evidence if found and name in told else ()
         yield _finding(case, name, evidence, Confidence.CONFIRMED if sure else Confidence.LIKELY)

@@ -30,6 +30,7 @@ from kubetriage.values.commands import kubectl, shell
 from kubetriage.values.fields import labels, name_of, objects, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy
+from kubetriage.values.quantity import parse_bytes
 
 CODE = "SandboxCreateFailed"
 
@@ -63,6 +64,11 @@ _SYSCTL = lazy(r"/proc/sys/(?P<path>[\w./-]+): (?P<why>[^:\n]+)")
 _SPACE = lazy(r"\A(?!.*cgroup).*(?:no space left on device|disk quota exceeded)", re.I | re.S)
 # kernel mem_cgroup_alloc: 65,535 memory cgroups, of which old kernels keep dead ones.
 _CGROUPS = lazy(r"cgroup\S*: (?:no space left on device|cannot allocate memory)", re.I)
+
+# runc, when its own process in the pod's cgroup is killed before any container runs.
+_LIMIT = lazy(r"OOM-killed \(memory limit too low\?\)")
+_LEAST_LIMIT = 16 * 1024**2
+"""Bytes: a pause container and runc need a few MiB; less is a slip in the unit."""
 
 _Told = tuple[str, Fix, tuple[Evidence, ...]]
 """What happened, what to do, and further evidence."""
@@ -170,6 +176,8 @@ def _asked_for(case: Case, said: str) -> _Told | None:
             ),
             (pod.fact("spec", "spec.runtimeClassName", own or "<none>"),),
         )
+    if _LIMIT.search(said):
+        return _limit_too_low(case)
     sysctl = _SYSCTL.search(said)
     if sysctl and objects(pod.raw, "spec", "securityContext", "sysctls"):
         name = sysctl["path"].replace("/", ".")
@@ -191,6 +199,25 @@ def _asked_for(case: Case, said: str) -> _Told | None:
             (pod.fact("spec", f"metadata.annotations[{wanted}]", own),),
         )
     return None
+
+
+def _limit_too_low(case: Case) -> _Told:
+    """Name the limits that are too small for a sandbox; ``m`` behind a number means thousandths of a byte."""
+    limits = [(c, told[0], told[1]) for c in case.containers if (told := c.memory_limit) is not None]
+    small = [(c, words, proof) for c, words, proof in limits if (parse_bytes(words) or 0) < _LEAST_LIMIT] or limits
+    named = "; ".join(f"{c.name} {words}" for c, words, _ in small) or "its pod-level limit"
+    slips = {c.name: f"{words.removesuffix('m')}Mi" for c, words, _ in small if words.endswith("m")}
+    message = f"The memory limit is too small to make the sandbox: {named}."
+    if slips:
+        message += " The unit m is thousandths of a byte; Mi is meant."
+    wanted = ", ".join(f"{name} to {size}" for name, size in slips.items())
+    fix = case.template_fix(
+        f"Set the memory limit of {wanted or 'the container to what the program needs, with unit Mi or Gi'}.",
+        {"containers": [{"name": n, "resources": {"limits": {"memory": size}}} for n, size in slips.items()]}
+        if slips
+        else None,
+    )
+    return message, fix, tuple(proof for _, _, proof in small)
 
 
 def _of_the_node(case: Case, said: str) -> _Told:
