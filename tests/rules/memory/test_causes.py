@@ -494,3 +494,20 @@ def test_usage_above_the_request_makes_it_a_warning_with_a_new_request():
 @pytest.mark.parametrize(("limit", "request_"), [("1Gi", "1Gi"), ("1Gi", "600Mi"), ("128Mi", "32Mi")])
 def test_requests_near_the_limit(limit, request_):
     assert causes(live(container(resources=resources(limit, request_)))) == []
+
+
+@pytest.mark.parametrize(("limit", "meant"), [("256m", "256Mi"), ("1500", ""), ("512k", "")])
+def test_a_limit_that_no_process_fits_in_is_no_all_clear(limit, meant):
+    from kubetriage.plugins import Request, Target, load
+    from support.objects import cluster, pod, status, waiting
+
+    spec = {"name": "app", "image": "acme/api:1", "resources": {"limits": {"memory": limit}}}
+    made = pod(containers=[spec], statuses=[status(state=waiting("ContainerCreating"))], phase="Pending")
+    plugin = load("oom-budget")
+    options = {o.flag.removeprefix("--").replace("-", "_"): o.default for o in plugin.options}
+    request = Request(targets=(Target("pods", "api"),), namespace="shop", options=options)
+    (found,) = plugin.diagnose(cluster(made), request).diagnoses
+    assert found.cause == "BudgetExceedsLimit"
+    assert not found.healthy
+    assert f"limit {limit}" in found.summary
+    assert (f"{meant} is meant" in found.summary) is bool(meant)

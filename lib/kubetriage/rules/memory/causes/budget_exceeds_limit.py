@@ -15,18 +15,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence, Finding, Severity
+from kubetriage.model import Confidence, Evidence, Finding, Severity
 from kubetriage.rules.memory.budget import exact, mebibytes
 from kubetriage.rules.memory.budget_fixes import closing_fixes
 from kubetriage.rules.memory.case import Case
 
 CODE = "BudgetExceedsLimit"
 
+LEAST_PROCESS = 2 * 1024**2
+"""Bytes: less does not hold runc's first process, whatever the program; such a limit is a slip in the unit."""
+
 
 def check(case: Case) -> Iterator[Finding]:
     """Compare the sum of the ceilings with the limit."""
     budget, limit = case.budget, case.budget.limit.size
     heap = budget.heap
+    if limit is not None and limit < LEAST_PROCESS and not case.wishes.limit:
+        yield _slip(case, limit)
+        return
     if limit is None or budget.ceiling is None or budget.margin is None or budget.margin >= 0:
         return
     if heap is not None and heap.ceiling.size is not None and heap.ceiling.size > limit:
@@ -50,5 +56,29 @@ def check(case: Case) -> Iterator[Finding]:
             *(Evidence("config", a.name, f"{mebibytes(a.counted)}: {a.ceiling.source}") for a in largest),
         ),
         fix=closing_fixes(case),
+        verify=case.verify_budget,
+    )
+
+
+def _slip(case: Case, limit: int) -> Finding:
+    """Report a limit that no process fits in; ``m`` behind a number means thousandths of a byte."""
+    told = case.container.memory_limit
+    words = told[0] if told is not None else exact(limit)
+    meant = f"{words.removesuffix('m')}Mi" if words.endswith("m") else ""
+    message = f"The memory limit {words} of container {case.container.name} is too small for any process"
+    message += f"; m means thousandths of a byte, {meant} is meant." if meant else "."
+    text = f"Set the limit to {meant}." if meant else "Set the limit to what the program needs, with unit Mi or Gi."
+    resources = {"limits": {"memory": meant}}
+    spec: dict[str, object] | None = (
+        {"containers": [{"name": case.container.name, "resources": resources}]} if meant else None
+    )
+    return Finding(
+        cause=CODE,
+        severity=Severity.ERROR,
+        confidence=Confidence.CONFIRMED,
+        object=case.ref,
+        message=message,
+        evidence=(Evidence("spec", case.budget.limit.source, words),),
+        fix=(case.template_fix(text, spec),),
         verify=case.verify_budget,
     )
