@@ -18,6 +18,7 @@ help: ## Show the targets
 $(VENV)/runtime: setup.cfg pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.10 or newer with venv on PATH" >&2; exit 1; }
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV): about a minute the first time"
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
