@@ -919,3 +919,17 @@ def test_the_lowest_proven_hop_comes_first():
     found = trace(cluster(*down, ingress(cls="gone", address="", tls=TLS), ingress_class()), "ingress/web")
     assert causes(found) == ["PodsNotReady", "IngressClassNotFound", "TLSSecretNotFound"]
     assert found.extra["hops"][0]["state"] == "broken"
+
+
+def test_a_default_deny_policy_is_not_opened_for_everybody():
+    import yaml
+
+    from support.offline import diagnosis
+
+    found = diagnosis("svc-trace", "service/web", capture="np-deny-all").findings[0]
+    fix = found.fix[0]
+    assert fix.patch is None
+    policy = yaml.safe_load(fix.yaml)
+    assert policy["kind"] == "NetworkPolicy"
+    assert policy["spec"]["podSelector"] == {"matchLabels": {"app": "web"}}
+    assert policy["spec"]["ingress"] == [{"from": [{"podSelector": {}}], "ports": [{"port": 8080, "protocol": "TCP"}]}]

@@ -72,13 +72,7 @@ def _nobody(backend: Backend, one: PortAdmission) -> Fault:
         confidence=Confidence.POSSIBLE if others(backend) else Confidence.LIKELY,
         about=Ref("NetworkPolicy", backend.namespace, name_of(policies[0])),
         evidence=[Evidence("spec", f"networkpolicy/{name_of(p)} spec.ingress", _ingress_text(p)) for p in policies[:3]],
-        fix=(
-            Fix(
-                f"Allow {target} in networkpolicy/{name_of(patched)}, from the clients that need it",
-                patch,
-                Ref("NetworkPolicy", backend.namespace, name_of(patched)),
-            ),
-        ),
+        fix=(_opening(backend, one, patched, patch),),
         verify=(
             f"{backend.command} describe networkpolicy {name_of(patched)}",
             f"{backend.command} get pods -l {backend.selector_text} --show-labels",
@@ -86,6 +80,27 @@ def _nobody(backend: Backend, one: PortAdmission) -> Fault:
         short=f"blocked if enforced: {names} {why}",
         details={"openedPorts": list(one.admission.open_ports), "podPort": one.number},
     )
+
+
+def _opening(backend: Backend, one: PortAdmission, policy: Obj, patch: dict[str, object]) -> Fix:
+    """Open the port to those whom the policy admits already; else with a policy of its own, for these pods only.
+
+    A rule without peers in a default-deny policy would open the port of every pod of the namespace to everybody.
+    """
+    target = f"{one.number}/{one.port.protocol}"
+    if any(objects(rule, "from") for rule in objects(policy, "spec", "ingress")):
+        ref = Ref("NetworkPolicy", backend.namespace, name_of(policy))
+        return Fix(f"Allow {target} in networkpolicy/{ref.name}, from the clients that it admits already", patch, ref)
+    pods = ", ".join(f"{key}: {json.dumps(value)}" for key, value in sorted(backend.selector.items()))
+    yaml = (
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+        f"metadata: {{name: {backend.name}-clients, namespace: {backend.namespace}}}\n"
+        f"spec:\n  podSelector: {{matchLabels: {{{pods}}}}}\n  policyTypes: [Ingress]\n  ingress:\n"
+        "  - from: [{podSelector: {}}]  # this namespace; name another with namespaceSelector\n"
+        f"    ports: [{{port: {one.number}, protocol: {one.port.protocol}}}]\n"
+    )
+    words = f"Add a policy that admits the clients of svc/{backend.name} on {target}; {name_of(policy)} stays as it is"
+    return Fix(words, actor=Actor.MANIFEST, yaml=yaml)
 
 
 def _outside(backend: Backend, crossing: OutsideCrossing) -> Fault:
