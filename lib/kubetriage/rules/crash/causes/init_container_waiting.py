@@ -40,7 +40,7 @@ _HOSTS = (
     lazy(r"(?:nslookup|getent\s+hosts|\bdig|\bhost)\s+(?:-\S+\s+)*([a-z0-9][-a-z0-9.]*)"),
     lazy(r"\bnc\s+(?:-\S+\s+)*(?:\d+\s+)?([a-z0-9][-a-z0-9.]*)\s+\d{2,5}"),
     lazy(r"(?:\s-h|--host)[= ]([a-z0-9][-a-z0-9.]*)"),
-    lazy(r"[a-z]+://(?:[^@/\s]*@)?([a-z0-9][-a-z0-9.]*)"),
+    lazy(r"(?<![a-z])[a-z]{1,20}://(?:[^@/\s]{0,200}@)?([a-z0-9][-a-z0-9.]*)"),
     lazy(r"(?<![\w./-])([a-z][-a-z0-9.]{0,251}[a-z0-9]):\d{2,5}\b"),
 )
 # Names of Services; an IP address is none.
