@@ -16,6 +16,7 @@ from kubetriage.model import Diagnosis, Severity
 from kubetriage.plugins import Answer, Request, Target, load
 from kubetriage.snapshot import Reader
 from support import certificates
+from support.fake_api import FakeApi
 from support.live import Read, Serve, ask
 from support.offline import Truth, truths
 from support.services import NOW, NS, healthy_web, ingress, ingress_class, meta
@@ -112,3 +113,25 @@ def test_missing_apis_are_not_gaps(serve: Serve, read: Read) -> None:
     _, got = ask(known.scenario, read(serve(known.scenario)))
     assert not [g for g in got.diagnoses[0].not_seen if "not found" in g.why]
     assert json.dumps(got.diagnoses[0].extra["hops"])
+
+
+@pytest.mark.parametrize("denied", [(), ("configmaps",)])
+def test_a_scan_judges_the_proxy_header_or_says_that_it_could_not(
+    tmp_path: Path, read: Read, denied: tuple[str, ...]
+) -> None:
+    case = Path(__file__).parents[1] / "cases" / "service" / "hetzner-proxy-protocol-one-sided"
+    with FakeApi(case) as api:
+        api.deny(*denied)
+        _, answer = collect(PLUGIN, Request(namespace="", all_namespaces=True), read(api))
+    if denied:
+        (gap,) = [g for g in answer.not_seen if "configmaps" in g.what]
+        assert gap.decides
+        assert "forbidden" in gap.why
+    else:
+        assert [head(d) for d in answer.diagnoses] == ["ProxyProtocolMismatch"]
+
+
+def test_a_scan_leaves_config_maps_alone_where_no_balancer_speaks_of_the_header(serve: Serve, read: Read) -> None:
+    api = serve("ing-tls-wildcard")
+    collect(PLUGIN, Request(namespace="", all_namespaces=True), read(api))
+    assert not api.asked("/configmaps")

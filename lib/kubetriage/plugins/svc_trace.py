@@ -58,6 +58,7 @@ from kubetriage.rules.service.trace_reads import (
     entrance_needs,
     front_needs,
     gateway_needs,
+    header_needs,
     mesh_gateway_needs,
     mesh_needs,
     other_policy_needs,
@@ -255,6 +256,9 @@ def _scan_needs(world: World, request: Request) -> Iterator[Need]:
                     yield Get("secrets", use.ref.namespace, use.ref.name)
     if entrances:
         yield List("pods", "", controller_selector())
+    # A balancer whose annotation speaks of the PROXY header, and a controller's ConfigMap that may not.
+    for trace, _ in _entrance_traces(world, request, options_of(request)):
+        yield from header_needs(trace)
     troubled = [p for b in backends for p in representatives(b)[:1]]
     pending = [b for b in backends if _is_pending(b)]
     # The events of all namespaces are most of a large cluster; a fault needs those beside it.
@@ -331,6 +335,11 @@ def _scan_traces(world: World, request: Request, options: Options) -> Iterator[t
     """Yield each trace of a scan, and the hops that it answers for; all when there are none."""
     for backend in _scanned(world, request):
         yield Trace(world, backend.ref, (backend,), options), ()
+    yield from _entrance_traces(world, request, options)
+
+
+def _entrance_traces(world: World, request: Request, options: Options) -> Iterator[tuple[Trace, tuple[str, ...]]]:
+    """Yield the traces of what leads to the Services of a scan."""
     for entrance in _scanned_entrances(world, request):
         yield ingress_trace(world, entrance.ingress, options), _UPPER_HOPS
     for route in all_routes(world, request.namespace):

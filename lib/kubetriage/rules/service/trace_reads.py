@@ -33,7 +33,7 @@ from kubetriage.rules.service.mesh_policies import in_mesh
 from kubetriage.rules.service.other_policies import OTHER_POLICY_APIS
 from kubetriage.rules.service.pod_health import PODS_LOOKED_AT, representatives
 from kubetriage.rules.service.pod_listeners import pod_numbers, service_proxy, vouched
-from kubetriage.rules.service.proxy_protocol import config_map_of, controllers_of
+from kubetriage.rules.service.proxy_protocol import config_map_of, controllers_of, senders
 from kubetriage.rules.service.selector_edits import selects
 from kubetriage.rules.service.tls_secrets import SOON, SecretUse
 from kubetriage.rules.shapes import lean_node, without_managed_fields
@@ -107,6 +107,15 @@ def _balancer_needs(backend: Backend) -> Iterator[Need]:
     for plural in pools:
         if serves(snapshot, plural):
             yield List(plural)
+
+
+def header_needs(trace: Trace) -> Iterator[Need]:
+    """Ask whether a controller expects the PROXY header, where the annotation of a balancer before it speaks of it."""
+    for pod in controllers_of(trace):
+        yield List("services", pod.namespace)
+        name = config_map_of(pod)
+        if name is not None and any(s.at for s in senders(trace, pod)):
+            yield Get("configmaps", *name)
 
 
 def front_needs(trace: Trace) -> Iterator[Need]:
