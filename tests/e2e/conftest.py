@@ -48,22 +48,28 @@ class Real:
         return found
 
 
-@pytest.fixture(scope="session", params=VERSIONS)
-def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
-    """Start etcd and the API server of a version, empty."""
+def prepared(version: str, folder: Path) -> Real:
+    """Prepare an API server of a version; skip with a word where this machine cannot run one."""
     if os.environ.get("KUBETRIAGE_E2E") != "1":
         pytest.skip("real clusters are started by make e2e")
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not on PATH")
     try:
-        built = programs(request.param)
+        built = programs(version)
     except CannotRunError as error:
         pytest.skip(str(error))
-    plane = ControlPlane(request.param, built, tmp_path_factory.mktemp(request.param))
+    plane = ControlPlane(version, built, folder)
     kubelet = KubeletPort(plane.authority.folder)
+    return Real(plane, kubelet, Replay(plane, kubelet), Api(plane))
+
+
+@pytest.fixture(scope="session", params=VERSIONS)
+def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
+    """Start etcd and the API server of a version, empty."""
+    made = prepared(request.param, tmp_path_factory.mktemp(request.param))
     try:
-        plane.start_store()
-        yield Real(plane, kubelet, Replay(plane, kubelet), Api(plane))
+        made.plane.start_store()
+        yield made
     finally:
-        plane.close()
-        kubelet.close()
+        made.plane.close()
+        made.kubelet.close()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -15,11 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from e2e.binaries import VERSIONS, CannotRunError, programs
-from e2e.conftest import Real
-from e2e.kubelet import KubeletPort
-from e2e.plane import ControlPlane
-from e2e.replay import Api, Replay
+from e2e.binaries import VERSIONS
+from e2e.conftest import Real, prepared
+from e2e.replay import Api
 
 SCENARIOS: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("scenarios.yaml").read_text(encoding="utf-8"))
 MAY_COME_WITHIN = 40.0
@@ -89,22 +85,13 @@ class Heartbeats:
 @pytest.fixture(scope="module", params=VERSIONS)
 def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     """Start a whole control plane with two nodes that beat."""
-    if os.environ.get("KUBETRIAGE_E2E") != "1":
-        pytest.skip("real clusters are started by make e2e")
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not on PATH")
-    try:
-        built = programs(request.param)
-    except CannotRunError as error:
-        pytest.skip(str(error))
-    plane = ControlPlane(request.param, built, tmp_path_factory.mktemp(request.param))
-    kubelet = KubeletPort(plane.authority.folder)
+    real = prepared(request.param, tmp_path_factory.mktemp(request.param))
+    plane, api = real.plane, real.api
     beats = None
     try:
         plane.start_store()
         plane.start("kube-controller-manager")
         plane.start("kube-scheduler")
-        api = Api(plane)
         for name, zone in (("node-1", "a"), ("node-2", "b")):
             made = api.send("POST", "/api/v1/nodes", _node(name, zone))
             api.send("PUT", f"/api/v1/nodes/{name}/status", {**made, "status": _node(name, zone)["status"]})
@@ -119,7 +106,6 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             },
         )
         beats = Heartbeats(api, ("node-1", "node-2"))
-        real = Real(plane, kubelet, Replay(plane, kubelet), api)
         for scenario in SCENARIOS:
             _apply(real, scenario)
         yield real
@@ -127,7 +113,7 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         if beats is not None:
             beats.close()
         plane.close()
-        kubelet.close()
+        real.kubelet.close()
 
 
 def _apply(real: Real, scenario: dict[str, Any]) -> None:

@@ -16,12 +16,12 @@ from kubetriage.plugins.selection import CONTROLLERS, selected_pods, target_need
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.incident.alerts import Alert, read_alerts
 from kubetriage.rules.incident.folding import fold, unfolded
-from kubetriage.rules.incident.joining import Root, join
+from kubetriage.rules.incident.joining import Root, join, services_of
 from kubetriage.rules.incident.report import COLUMNS, age, counted, detail_command, document, explained, name_of, row
 from kubetriage.rules.incident.roots import symptoms
 from kubetriage.rules.shapes import lean_node, without_managed_fields
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import labels, objects, text
+from kubetriage.values.fields import labels
 from kubetriage.values.fields import name_of as object_name
 from kubetriage.values.resources import BY_KIND, BY_PLURAL
 
@@ -92,16 +92,9 @@ def _targets(snapshot: Snapshot, request: Request, plugin: Plugin) -> Iterator[T
                 found[Target("services", object_name(raw))] = None
         services = {t.name for t in found if t.resource == "services"}
         for raw in snapshot.list("ingresses", request.namespace).items:
-            if services & set(_backends(raw)):
+            if services & services_of(raw):
                 found[Target("ingresses", object_name(raw))] = None
     yield from found
-
-
-def _backends(ingress: object) -> Iterator[str]:
-    yield text(ingress, "spec", "defaultBackend", "service", "name")
-    for rule in objects(ingress, "spec", "rules"):
-        for path in objects(rule, "http", "paths"):
-            yield text(path, "backend", "service", "name")
 
 
 def _pods(snapshot: Snapshot, request: Request) -> Iterator[Pod]:

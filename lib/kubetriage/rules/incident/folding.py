@@ -135,15 +135,16 @@ def _row(diagnosis: Diagnosis, group: list[Symptom], alike: Mapping[Ref, tuple[R
     times = {"since": fault.since, "newest": fault.newest}
     told = {
         "count": len(names),
-        "root": _written(fault.root),
-        "workloads": [_written(w) for w in fault.workloads],
+        "root": written(fault.root),
+        "workloads": [written(w) for w in fault.workloads],
         "namespaces": sorted({ref.namespace for ref in names} - {""}),
-        "lookedAt": [_written(ref) for ref in fault.targets],
-        "sameSymptom": [_written(ref) for ref in others],
+        "lookedAt": [written(ref) for ref in fault.targets],
+        "sameSymptom": [written(ref) for ref in others],
         **{key: format_time(moment) for key, moment in times.items() if moment is not None},
     }
     return replace(head, extra={**head.extra, "fold": told})
 
 
-def _written(ref: Ref) -> dict[str, str]:
+def written(ref: Ref) -> dict[str, str]:
+    """Name an object in a document."""
     return {"kind": ref.kind, **({"namespace": ref.namespace} if ref.namespace else {}), "name": ref.name}

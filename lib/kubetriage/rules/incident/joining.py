@@ -13,7 +13,8 @@ from datetime import timedelta
 
 from kubetriage.model import Ref
 from kubetriage.rules.incident.folding import Fault
-from kubetriage.rules.incident.roots import IMAGE, REGISTRY
+from kubetriage.rules.incident.roots import IMAGE, REGISTRY, bare
+from kubetriage.rules.service.ingress_objects import Ingress
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, labels, mapping, name_of, namespace_of, objects, text
 from kubetriage.values.resources import BY_KIND
@@ -137,7 +138,7 @@ class _Graph:
     def __post_init__(self) -> None:
         for fault in self.faults:
             for ref in dict.fromkeys((*fault.targets, fault.root, *fault.workloads)):
-                self._by_target.setdefault(_bare(ref), []).append(fault)
+                self._by_target.setdefault(bare(ref), []).append(fault)
 
     def roots(self) -> Iterator[tuple[Fault, tuple[Fault, ...]]]:
         """Yield each fault that nothing explains, with all that it explains."""
@@ -242,12 +243,12 @@ class _Graph:
 
     def entrances(self, fault: Fault, explained: tuple[Fault, ...]) -> tuple[Ref, ...]:
         """Return the Ingresses that lead to a Service among the victims and are no victims already."""
-        known = {_bare(t) for f in (fault, *explained) for t in f.targets}
+        known = {bare(t) for f in (fault, *explained) for t in f.targets}
         services = {(r.namespace, r.name) for r in known if r.kind == "Service"}
         found = []
         for raw in self.snapshot.list("ingresses").items:
             ref = Ref("Ingress", namespace_of(raw), name_of(raw))
-            if ref not in known and any((ref.namespace, name) in services for name in _backends(raw)):
+            if ref not in known and any((ref.namespace, name) in services for name in services_of(raw)):
                 found.append(ref)
         return tuple(found)
 
@@ -259,12 +260,6 @@ class _Graph:
         return self._object(resource.plural, ref) if resource is not None else {}
 
 
-def _backends(ingress: Obj) -> Iterator[str]:
-    yield text(ingress, "spec", "defaultBackend", "service", "name")
-    for rule in objects(ingress, "spec", "rules"):
-        for path in objects(rule, "http", "paths"):
-            yield text(path, "backend", "service", "name")
-
-
-def _bare(ref: Ref) -> Ref:
-    return Ref(ref.kind, ref.namespace, ref.name)
+def services_of(ingress: Obj) -> set[str]:
+    """Return the names of the Services that an Ingress leads to."""
+    return {path.backend.service for path in Ingress(ingress).paths} - {""}

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from kubetriage.model import Finding, Ref
-from kubetriage.rules.incident.folding import Fault
+from kubetriage.rules.incident.folding import Fault, written
 from kubetriage.rules.incident.joining import Root
 from kubetriage.values.commands import Command, kubectl
 from kubetriage.values.times import format_time, human_duration
@@ -93,23 +93,20 @@ def document(roots: Iterable[Root]) -> list[dict[str, Any]]:
 def _root(root: Root) -> dict[str, Any]:
     fault, finding = root.fault, root.fault.finding
     detail = detail_command(fault, fault.symptoms[0].diagnosis.command)
+    near = [{**written(f.root), "cause": f.finding.cause} for f in root.possible]
     return {
         "cause": finding.cause,
         "severity": finding.severity.value,
         "confidence": finding.confidence.value,
-        "object": _ref(fault.root),
+        "object": written(fault.root),
         **({"actor": actor} if (actor := _actor(finding)) else {}),
         **({"since": format_time(fault.since)} if fault.since is not None else {}),
         "counts": root.counts,
-        "shows": [_ref(t) for t in fault.targets],
+        "shows": [written(t) for t in fault.targets],
         "explains": [
-            {**_ref(target), "cause": other.finding.cause} for other in root.explains for target in other.targets
+            {**written(target), "cause": other.finding.cause} for other in root.explains for target in other.targets
         ]
-        + [_ref(ref) for ref in root.entrances],
-        **({"possible": [{**_ref(f.root), "cause": f.finding.cause} for f in root.possible]} if root.possible else {}),
+        + [written(ref) for ref in root.entrances],
+        **({"possible": near} if near else {}),
         "detail": str(detail),
     }
-
-
-def _ref(ref: Ref) -> dict[str, str]:
-    return {"kind": ref.kind, **({"namespace": ref.namespace} if ref.namespace else {}), "name": ref.name}

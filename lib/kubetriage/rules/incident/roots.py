@@ -69,12 +69,13 @@ def workload_of(target: Ref, snapshot: Snapshot) -> Ref:
     resource = BY_KIND.get(target.kind)
     found = snapshot.get(resource.plural, target.namespace, target.name) if resource is not None else None
     if found is None or not found.found or target.kind in ("Node", "Service", "Ingress"):
-        return _bare(target)
+        return bare(target)
     top = controller_ref(snapshot, found.obj)
-    return _bare(top) if top is not None else _bare(target)
+    return bare(top) if top is not None else bare(target)
 
 
-def _bare(ref: Ref) -> Ref:
+def bare(ref: Ref) -> Ref:
+    """Leave out uid and container, so that an object is the same wherever it was named."""
     return Ref(ref.kind, ref.namespace, ref.name)
 
 
@@ -89,7 +90,7 @@ def _root(finding: Finding, target: Ref, owner: Ref, snapshot: Snapshot) -> Ref:
             return Ref("Node", "", node)
     if target.kind == "Pod" or finding.object.kind == "Pod":
         return owner
-    return _bare(finding.object)
+    return bare(finding.object)
 
 
 def _named_root(finding: Finding, _target: Ref) -> Ref | None:

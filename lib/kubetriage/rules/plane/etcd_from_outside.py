@@ -96,6 +96,12 @@ _LONG = timedelta(minutes=2)
 """A disk that stalls lets something through within this time."""
 
 
+def last_write(case: Case) -> str:
+    """Return when the newest Lease was written, where nothing has been since; empty where writes flow."""
+    last = case.leases.newest
+    return format_time(last.renewed) if last and last.renewed and case.writes is not Writes.FLOWING else ""
+
+
 def long_silent(case: Case) -> bool:
     """Tell whether nothing was written for so long that a slow disk alone does not explain it."""
     last = case.leases.newest

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
 from kubetriage.rules.plane.case import CLUSTER, Case, Writes
 from kubetriage.rules.plane.control_plane_pods import Failing, crash_finding
-from kubetriage.rules.plane.etcd_from_outside import from_outside, long_silent
+from kubetriage.rules.plane.etcd_from_outside import from_outside, last_write, long_silent
 from kubetriage.rules.plane.etcd_liveness import gone, leaderless_lately, unanswered
 from kubetriage.rules.plane.etcd_members import Member
 from kubetriage.rules.plane.etcd_remedies import member_fixes, stopped_by_kubelet, unseen_fixes
@@ -123,8 +123,7 @@ def _ended_itself(ended: list[Member], case: Case) -> Finding:
 
 def _unanswered(case: Case) -> Finding:
     """Report an etcd that answers the API server nothing and that shows itself nowhere."""
-    last = case.leases.newest
-    since = format_time(last.renewed) if last and last.renewed and case.writes is not Writes.FLOWING else ""
+    since = last_write(case)
     return Finding(
         CODE,
         Severity.ERROR,

@@ -18,8 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
-from kubetriage.rules.plane.case import CLUSTER, Case, Writes
-from kubetriage.rules.plane.etcd_from_outside import from_outside, long_silent
+from kubetriage.rules.plane.case import CLUSTER, Case
+from kubetriage.rules.plane.etcd_from_outside import from_outside, last_write, long_silent
 from kubetriage.rules.plane.etcd_liveness import gone, leaderless_lately, unanswered
 from kubetriage.rules.plane.etcd_members import Member
 from kubetriage.rules.plane.etcd_remedies import unseen_fixes
@@ -76,8 +76,7 @@ def check(case: Case) -> Iterator[Finding]:
 
 def _unanswered(case: Case) -> Finding:
     """Report members of which none could be read, while etcd answers the API server nothing."""
-    last = case.leases.newest
-    since = format_time(last.renewed) if last and last.renewed and case.writes is not Writes.FLOWING else ""
+    since = last_write(case)
     return Finding(
         CODE,
         Severity.ERROR,
