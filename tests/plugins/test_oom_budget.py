@@ -314,6 +314,7 @@ def test_without_a_resident_figure_the_remainder_is_unknown():
 
 
 def scan(*objects, **request):
+    request.setdefault("fold", True)
     return ask(cluster(*objects), namespace="", all_namespaces=True, **request)
 
 
@@ -344,8 +345,20 @@ def test_one_pod_of_a_scan_stands_for_all_of_its_controller():
     members[1]["status"]["containerStatuses"][0]["lastState"] = killed
     (got,) = scan(owner, *members).diagnoses
     assert got.target.name == "web-1"
-    assert "1 of 3 pods of replicaset/web-1" in got.findings[0].message
+    assert got.extra["fold"]["count"] == 1
+    assert got.extra["fold"]["of"] == 3
     assert len(scan(owner, *members, show_all=True).diagnoses) == 3
+
+
+def test_pods_that_one_node_ran_out_of_memory_for_are_one_row():
+    words = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 90Mi."
+    evicted = [live(container(resources=resources("64Mi")), name=f"p{i}", node="n1") for i in range(3)]
+    for one in evicted:
+        one["status"].update(phase="Failed", reason="Evicted", message=words)
+    (got,) = scan(*evicted).diagnoses
+    assert got.extra["fold"]["count"] == 3
+    assert got.extra["fold"]["root"] == {"kind": "Node", "name": "n1"}
+    assert len(scan(*evicted, fold=False).diagnoses) == 3
 
 
 def test_a_scan_shows_the_well_ones_only_when_asked():

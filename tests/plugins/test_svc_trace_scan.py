@@ -106,3 +106,23 @@ def test_a_scan_names_an_ingress_whose_service_is_missing():
 def test_a_fault_of_the_pods_is_not_repeated_for_the_ingress():
     _, got = scan(*town(1, 1))
     assert [d.target.kind for d in got.diagnoses] == ["Service"]
+
+
+def test_services_of_one_workload_are_one_row():
+    top = workload(name="web", labels={"app": "web"})
+    pods = [
+        pod(f"web-{i}", labels={"app": "web"}, ready=False, ip=f"10.0.0.{i}", owner=("Deployment", "web"))
+        for i in (1, 2)
+    ]
+    services = [service(name, selector={"app": "web"}) for name in ("front", "back", "side")]
+    made = [top, *pods, *services, *(slice_of(s, *pods) for s in services)]
+    _, got = scan(*made, fold=True)
+    assert [d.extra["fold"]["count"] for d in got.diagnoses] == [3]
+    assert got.diagnoses[0].extra["fold"]["root"]["name"] == "web"
+    _, got = scan(*made)
+    assert len(got.diagnoses) == 3
+
+
+def test_services_of_two_workloads_stay_two_rows():
+    _, got = scan(*town(2, 2), fold=True)
+    assert len(got.diagnoses) == 2

@@ -4,6 +4,7 @@ from kubetriage.model import Confidence, Diagnosis, Finding, NotSeen, Ref, Sever
 from kubetriage.render.fold import columns
 from kubetriage.render.scan import render_scan, scan_note
 from kubetriage.render.terminal import Terminal
+from kubetriage.values.times import parse_time
 
 
 def broken(name, cause="AppError", severity=Severity.ERROR, message="panic: no config", **ref):
@@ -87,3 +88,6 @@ def test_a_row_that_stands_for_many_objects_names_their_workload_and_counts_them
     (row,) = scan(many, headers=False)
     assert row.startswith("api-5dd5887564-884p8")
     assert "(30 pods of 2 workloads)" in row
+    long = replace(one, extra={"fold": {"count": 3, "of": 5, "workloads": [workload], "since": "2026-11-23T10:00:00Z"}})
+    (row,) = scan(long, headers=False, now=parse_time("2026-11-23T10:12:00Z"))
+    assert "(3 of 5 pods, 12m)" in row

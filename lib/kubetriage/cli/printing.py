@@ -164,10 +164,10 @@ class Printer:
 
         wide, headers = self._values["output"] == "wide", not self._values["no_headers"]
         tables = self.tables(outcome)
+        now = outcome.snapshot.clock if outcome.snapshot is not None else None
         if self._is_overview(outcome.request, diagnoses):
             everywhere = outcome.request.all_namespaces
-            return tables + render_scan(diagnoses, self._terminal(), headers=headers, namespaces=everywhere)
-        now = outcome.snapshot.clock if outcome.snapshot is not None else None
+            return tables + render_scan(diagnoses, self._terminal(), headers=headers, namespaces=everywhere, now=now)
         explain = self._values["explain"]
         return tables + render_text(diagnoses, self._terminal(), now=now, wide=wide, headers=headers, explain=explain)
 

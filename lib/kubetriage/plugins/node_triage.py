@@ -11,6 +11,7 @@ from kubetriage.plugins import Access, Answer, Option, Plugin, Request, machine_
 from kubetriage.plugins.answers import target_error
 from kubetriage.readers.events import node_event_need
 from kubetriage.rules import node as rules
+from kubetriage.rules.incident.folding import folded
 from kubetriage.rules.node.case import NodeCase, cases
 from kubetriage.rules.node.causes import (
     all_nodes_lost,
@@ -33,7 +34,7 @@ from kubetriage.rules.node.signing_requests import REQUESTS
 from kubetriage.rules.node.summary import header, manual_path, summary
 from kubetriage.rules.shapes import lean_node
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import labels
+from kubetriage.values.fields import labels, mapping, text, texts
 from kubetriage.values.selectors import field_selector_matches, label_selector_matches
 
 _GROUPED = (all_nodes_lost.CODE, zone_outage.CODE, status_frozen.CODE)
@@ -136,8 +137,22 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
         diagnoses.sort(key=lambda d: (d.healthy, d.cause not in _GROUPED))
         if cluster.whole.kind == "controllers":
             diagnoses.append(_unwatched(cluster))
+        if request.fold:
+            diagnoses = list(folded(diagnoses, snapshot, _untold(diagnoses)))
     whole = (*strangers(snapshot, cluster.nodes), *(_unseen_contacts(cluster) if request.is_scan else ()))
     return Answer(tuple(diagnoses), errors, checked=len(cluster.nodes), not_seen=whole)
+
+
+def _untold(diagnoses: Sequence[Diagnosis]) -> dict[Ref, tuple[Ref, ...]]:
+    """Return the nodes of a lost zone or cluster that are not told one by one, by the first one that is."""
+    told = {d.target.name for d in diagnoses}
+    untold: dict[tuple[str, str], tuple[Ref, tuple[Ref, ...]]] = {}
+    for diagnosis in diagnoses:
+        scope = mapping(diagnosis.extra, "scope")
+        if text(scope, "kind") in ("frozen", "cluster", "zone") and diagnosis.cause in _GROUPED:
+            members = tuple(Ref("Node", "", name) for name in texts(scope, "members") if name not in told)
+            untold.setdefault((text(scope, "kind"), text(scope, "label")), (diagnosis.target, members))
+    return {first: members for first, members in untold.values() if members}
 
 
 def _unseen_contacts(cluster: Cluster) -> Iterator[NotSeen]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from kubetriage.model import Diagnosis, Finding, NotSeen, Table
+from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Table
 from kubetriage.needs import Get, List, Need
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, target_error
@@ -14,6 +14,7 @@ from kubetriage.plugins.selection import CONTROLLERS, controlled_pods, selected_
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.rules import memory
 from kubetriage.rules.crash import evaluation
+from kubetriage.rules.incident.folding import folded
 from kubetriage.rules.memory import dashboard, memory_usage, pod_answer
 from kubetriage.rules.memory.budget import mebibytes
 from kubetriage.rules.memory.case import Case, container_needs
@@ -310,15 +311,20 @@ def _diagnose_scan(snapshot: Snapshot, request: Request, wishes: Wishes) -> Answ
     if not listing.complete and not listing.items:
         return Answer((), (list_error("pods", listing.why),))
     everyone = list(selected_pods(snapshot, request))
-    limited, folded = dashboard.rows(snapshot, everyone, request.earlier)
-    overview, gaps_of_all = _overview(snapshot, request, limited, folded)
+    limited, idle = dashboard.rows(snapshot, everyone, request.earlier)
+    overview, gaps_of_all = _overview(snapshot, request, limited, idle)
     pods = [p for p in everyone if _SLIM not in p.raw]
     ranked: list[tuple[tuple[int, float], Diagnosis]] = []
-    for group in [[p] for p in pods] if request.show_all else _groups(pods):
+    alike: dict[Ref, tuple[Ref, ...]] = {}
+    among: dict[Ref, int] = {}
+    for group in _groups(pods) if request.fold and not request.show_all else [[p] for p in pods]:
         pod = group[0]
-        diagnosis = _alike(_diagnose_pod(snapshot, request, wishes, pod), group)
+        diagnosis = _diagnose_pod(snapshot, request, wishes, pod)
         if request.show_all or not diagnosis.healthy:
             ranked.append((_rank(pod, diagnosis), diagnosis))
+            killed = kill_time(pod) is not None
+            among[pod.ref] = len(group)
+            alike[pod.ref] = tuple(p.ref for p in group[1:] if not killed or kill_time(p) is not None)
     near = {r.key[:2]: r.pod for r in limited if (r.share or 0) >= dashboard.NEAR_LIMIT and _SLIM in r.pod.raw}
     for pod in near.values():
         # Of such a pod only usage and limit are known, so nothing else is said.
@@ -330,21 +336,23 @@ def _diagnose_scan(snapshot: Snapshot, request: Request, wishes: Wishes) -> Answ
     ranked.sort(key=lambda entry: entry[0])
     checked = len(everyone) + snapshot.dropped(_scan(snapshot, request))
     found = tuple(d for _, d in ranked)
+    if request.fold:
+        found = folded(found, snapshot, alike, among)
     return Answer(found, checked=checked, not_seen=gaps_of_all, overview=overview, measured=dashboard.samples(limited))
 
 
 def _overview(
-    snapshot: Snapshot, request: Request, limited: list[dashboard.Row], folded: list[dashboard.Row]
+    snapshot: Snapshot, request: Request, limited: list[dashboard.Row], idle: list[dashboard.Row]
 ) -> tuple[tuple[Table, ...], tuple[NotSeen, ...]]:
     """Make the tables of a scan: containers, the worst first, and nodes."""
-    if not limited and not folded:
+    if not limited and not idle:
         return (), ()
-    source, gap = dashboard.usage_source([*limited, *folded])
-    at_most = len(limited) + len(folded) if request.show_all else _ROWS_AT_MOST
+    source, gap = dashboard.usage_source([*limited, *idle])
+    at_most = len(limited) + len(idle) if request.show_all else _ROWS_AT_MOST
     shown = dashboard.with_budgets(snapshot, limited[:at_most])
     tables = [
         dashboard.container_table(
-            [*shown, *limited[at_most:]], folded, source, namespaces=request.all_namespaces, at_most=at_most
+            [*shown, *limited[at_most:]], idle, source, namespaces=request.all_namespaces, at_most=at_most
         )
     ]
     nodes = dashboard.nodes_table(snapshot) if not request.namespace and not request.selector else None
@@ -365,19 +373,6 @@ def _groups(pods: Iterable[Pod]) -> list[list[Pod]]:
         ended = pod.finished and kill_time(pod) is None
         found.setdefault(owner if owner and not ended else f"{pod.namespace}/{pod.name}", []).append(pod)
     return [sorted(group, key=lambda p: (kill_key(p), p.name)) for group in found.values()]
-
-
-def _alike(diagnosis: Diagnosis, group: list[Pod]) -> Diagnosis:
-    """Say in the head finding for how many pods of the controller it stands."""
-    killed = sum(kill_time(p) is not None for p in group)
-    count = killed or len(group)
-    if len(group) < 2 or not diagnosis.findings:
-        return diagnosis
-    owner = group[0].controller
-    head = diagnosis.findings[0]
-    words = f" ({count} of {len(group)} pods of {text(owner, 'kind').lower()}/{text(owner, 'name')})"
-    changed = replace(head, message=head.message + words)
-    return replace(diagnosis, findings=(changed, *diagnosis.findings[1:]), summary=changed.message)
 
 
 def _rank(pod: Pod, diagnosis: Diagnosis) -> tuple[int, float]:

@@ -13,6 +13,7 @@ from kubetriage.plugins.svc_trace_access import ACCESS
 from kubetriage.plugins.trace_targets import namesakes, resolved, unknown_kind
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import evaluation
+from kubetriage.rules.incident.folding import folded
 from kubetriage.rules.service import RULES
 from kubetriage.rules.service.api_discovery import DISCOVERY, find_kind, served_group, serves
 from kubetriage.rules.service.case import Options, Trace
@@ -315,7 +316,8 @@ def _scan(world: World, request: Request, options: Options) -> Answer:
         if request.show_all or any(f.severity is not Severity.NOTE for f in verdict.faults):
             shown.append(diagnosis(trace, gaps, verdict))
     unseen = (NotSeen(_several(names), why, decides=True) for why, names in dark.items())
-    return Answer(tuple(shown), checked=checked, not_seen=(*gaps, *unseen))
+    told = folded(shown, world.snapshot) if request.fold else tuple(shown)
+    return Answer(told, checked=checked, not_seen=(*gaps, *unseen))
 
 
 def _several(names: list[str]) -> str:

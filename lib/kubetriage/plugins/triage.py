@@ -42,7 +42,8 @@ def _requests(snapshot: Snapshot, request: Request) -> Iterator[tuple[Plugin, Re
         own = replace(
             request,
             targets=(),
-            fold=True,
+            # The others read one list for all objects and have an answer of its own for each.
+            fold=name == "why-crash",
             options={o.flag.removeprefix("--").replace("-", "_"): o.default for o in plugin.options},
         )
         if not plugin.takes_targets or name == "node-triage":

@@ -14,6 +14,7 @@ from typing import Literal
 
 from kubetriage.model import Confidence, Diagnosis, Evidence, Finding, Fix, Lines, NotSeen, Severity
 from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import mapping, objects, text, texts
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_KIND
 from kubetriage.values.times import human_duration, parse_time
@@ -98,7 +99,7 @@ def card_of(group: Sequence[Diagnosis], now: datetime | None) -> Card:
         check=head.verify if head is not None else (),
         unknown=tuple(sorted(first.not_seen, key=lambda gap: not gap.decides)),
         also=tuple((f.severity.value, f"{f.cause}{_in_brackets(doubts(f))}", f.message) for f in _others(first)),
-        same=tuple(_name(d) for d in group[1:]),
+        same=(*(_name(d) for d in group[1:]), *_folded(first)),
     )
 
 
@@ -211,6 +212,20 @@ def _name(diagnosis: Diagnosis) -> str:
 _QUIET = ("age", "LISTS")
 _NO_NEWS = (("restarts", "0"), ("", "ok"), ("", "no fault seen"))
 """Columns, and values of columns, that say nothing on the first screen."""
+
+
+def _folded(diagnosis: Diagnosis) -> Iterator[str]:
+    """Name what a folded diagnosis stands for beside its own object: two by name, the rest by number."""
+    told = mapping(diagnosis.extra, "fold")
+    refs = [ref for key in ("lookedAt", "sameSymptom") for ref in objects(told, key)]
+    own = (diagnosis.target.kind, diagnosis.target.namespace, diagnosis.target.name)
+    others = [r for r in refs if (text(r, "kind"), text(r, "namespace"), text(r, "name")) != own]
+    yield from (f"{text(r, 'kind').lower()}/{text(r, 'name')}" for r in others[:2])
+    if others[2:]:
+        workloads, places = len(objects(told, "workloads")), len(texts(told, "namespaces"))
+        among = f" of {workloads} workloads" if workloads > 1 and diagnosis.target.kind == "Pod" else ""
+        where = f" in {places} namespaces" if places > 1 else ""
+        yield f"{len(others) - 2} more{among}{where}"
 
 
 def _status(diagnosis: Diagnosis, head: Finding | None) -> str:

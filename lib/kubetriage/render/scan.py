@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 
 from kubetriage.model import Diagnosis, NotSeen, Severity
 from kubetriage.render.card import doubts
 from kubetriage.render.fold import columns, cut
 from kubetriage.render.table import table
 from kubetriage.render.terminal import Terminal
-from kubetriage.values.fields import number, objects, text
+from kubetriage.values.fields import mapping, number, objects, text
+from kubetriage.values.times import human_duration, parse_time
 
 _GAP = 2
 _WHY = 24
@@ -20,9 +22,17 @@ _LEAST = {"CONTEXT": 10, "NAMESPACE": 12, "NAME": 16, "CAUSE": 16}
 
 
 def render_scan(
-    diagnoses: Sequence[Diagnosis], terminal: Terminal, *, headers: bool = True, namespaces: bool = False
+    diagnoses: Sequence[Diagnosis],
+    terminal: Terminal,
+    *,
+    headers: bool = True,
+    namespaces: bool = False,
+    now: datetime | None = None,
 ) -> str:
-    """Write one line per diagnosis, the most severe first; in a pipe every cell is whole."""
+    """Write one line per diagnosis, the most severe first; in a pipe every cell is whole.
+
+    ``now`` tells how long a fault of several objects lasts.
+    """
     if not diagnoses:
         return ""
     shown = sorted(diagnoses, key=_severity)
@@ -36,7 +46,7 @@ def render_scan(
         *(["CONTAINER"] if any(_container(d) for d in shown) else []),
         "WHY",
     ]
-    rows = [_row(d, titles, mixed) for d in shown]
+    rows = [_row(d, titles, mixed, now) for d in shown]
     if terminal.width is None:
         lines = table(titles, rows, None, headers=headers).splitlines()
     else:
@@ -114,24 +124,30 @@ def _name(diagnosis: Diagnosis) -> tuple[str, str]:
     return diagnosis.target.kind, diagnosis.target.name
 
 
-def _count(diagnosis: Diagnosis) -> str:
-    """Say for how many objects a row stands."""
-    count = number(diagnosis.extra, "fold", "count") or 1
-    if count <= 1:
-        return ""
+def _count(diagnosis: Diagnosis, now: datetime | None) -> str:
+    """Say for how many objects a row stands, and how long the oldest proof goes back."""
+    told = mapping(diagnosis.extra, "fold")
+    count = number(told, "count") or 1
     kind = diagnosis.target.kind.lower()
-    workloads = len(objects(diagnosis.extra, "fold", "workloads"))
+    workloads = len(objects(told, "workloads"))
+    wanted = number(told, "of")
+    if count <= 1 and not wanted:
+        return ""
+    many = f"{count} of {wanted}" if wanted and workloads == 1 else str(count)
+    kinds = f"{kind}es" if kind.endswith("s") else f"{kind}s"
     among = f" of {workloads} workloads" if workloads > 1 and kind == "pod" else ""
-    return f"({count} {kind}s{among}) "
+    began = parse_time(text(told, "since"))
+    age = f", {human_duration(now - began)}" if now is not None and began is not None and began <= now else ""
+    return f"({many} {kinds}{among}{age}) "
 
 
-def _row(diagnosis: Diagnosis, titles: Sequence[str], mixed: bool) -> list[str]:
+def _row(diagnosis: Diagnosis, titles: Sequence[str], mixed: bool, now: datetime | None) -> list[str]:
     target = diagnosis.target
     kind, name = _name(diagnosis)
     head = diagnosis.findings[0] if diagnosis.findings else None
     doubt = doubts(head) if head is not None else ""
     why = head.message if head is not None else diagnosis.summary
-    many = _count(diagnosis)
+    many = _count(diagnosis, now)
     cells = {
         "CONTEXT": diagnosis.context,
         "NAMESPACE": target.namespace,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kubetriage.plugins import Request, load
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash.representatives import MOST, representatives
+from support.nodes import LOST, lease, node, world
 from support.objects import back_off, cluster, container, obj, pod, status, terminated, waiting
 
 
@@ -86,3 +89,15 @@ def test_pods_that_differ_in_their_state_do_not_stand_for_each_other():
 def test_bare_pods_stand_for_nobody():
     alone = [Pod(pod(f"p{i}", **crashing())) for i in range(5)]
     assert len(representatives(alone)) == 5
+
+
+def test_nodes_of_a_lost_zone_are_one_row_that_counts_all_of_them():
+    lost = [node(f"a-{i}", LOST, changed=-250, zone="a") for i in range(14)]
+    well = [node(f"b-{i}", zone="b") for i in range(6)]
+    leases = [lease(f"a-{i}", -300) for i in range(14)] + [lease(f"b-{i}", -5) for i in range(6)]
+    request = Request(namespace="", all_namespaces=True, fold=True)
+    got = load("node-triage").diagnose(world([*lost, *well], leases), request)
+    (row,) = (d for d in got.diagnoses if d.cause == "ZoneOutage")
+    assert row.extra["fold"]["count"] == 14
+    plain = load("node-triage").diagnose(world([*lost, *well], leases), replace(request, fold=False))
+    assert len([d for d in plain.diagnoses if d.cause == "ZoneOutage"]) == 10

@@ -10,7 +10,8 @@ from functools import cached_property
 from kubetriage.model import Diagnosis, Finding, Ref
 from kubetriage.rules.incident.roots import Symptom, symptom
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import Obj, mapping, objects, text
+from kubetriage.values.fields import Obj, dig, mapping, objects, text
+from kubetriage.values.resources import BY_KIND
 from kubetriage.values.times import format_time, parse_time
 
 
@@ -91,11 +92,15 @@ def fold(found: Iterable[Symptom]) -> tuple[Fault, ...]:
 
 
 def folded(
-    diagnoses: Iterable[Diagnosis], snapshot: Snapshot, alike: Mapping[Ref, tuple[Ref, ...]] | None = None
+    diagnoses: Iterable[Diagnosis],
+    snapshot: Snapshot,
+    alike: Mapping[Ref, tuple[Ref, ...]] | None = None,
+    among: Mapping[Ref, int] | None = None,
 ) -> tuple[Diagnosis, ...]:
     """Make one diagnosis of those with one fault, which tells in ``extra["fold"]`` for how many objects it stands.
 
-    ``alike`` are objects that were not looked at, by the one that has the same symptom. What has no fault stays.
+    ``alike`` are objects that were not looked at, by the one that has the same symptom. ``among`` says of how many
+    pods a target was taken, where the caller knows all of them. What has no fault stays.
     """
     rows: dict[object, list[Symptom]] = {}
     kept: list[tuple[object, Diagnosis]] = []
@@ -106,7 +111,7 @@ def folded(
             rows.setdefault(key, []).append(one)
         if one is None or len(rows[key]) == 1:
             kept.append((key, diagnosis))
-    return tuple(_row(diagnosis, rows.get(key, []), alike or {}) for key, diagnosis in kept)
+    return tuple(_row(diagnosis, rows.get(key, []), alike or {}, snapshot, among or {}) for key, diagnosis in kept)
 
 
 def unfolded(diagnoses: Iterable[Diagnosis]) -> tuple[Diagnosis, ...]:
@@ -123,18 +128,43 @@ def _read(written: Obj) -> Ref:
     return Ref(text(written, "kind"), text(written, "namespace"), text(written, "name"))
 
 
-def _row(diagnosis: Diagnosis, group: list[Symptom], alike: Mapping[Ref, tuple[Ref, ...]]) -> Diagnosis:
+def _wanted(workloads: Iterable[Ref], snapshot: Snapshot) -> int:
+    """Return how many pods the specs of workloads ask for together; 0 where one of them does not say."""
+    total = 0
+    for ref in workloads:
+        resource = BY_KIND.get(ref.kind)
+        obj = snapshot.get(resource.plural, ref.namespace, ref.name).obj if resource is not None else {}
+        number = dig(obj, "spec", "replicas")
+        if number is None:
+            number = dig(obj, "status", "desiredNumberScheduled")
+        if not isinstance(number, int) or not number:
+            return 0
+        total += number
+    return total
+
+
+def _row(
+    diagnosis: Diagnosis,
+    group: list[Symptom],
+    alike: Mapping[Ref, tuple[Ref, ...]],
+    snapshot: Snapshot,
+    among: Mapping[Ref, int],
+) -> Diagnosis:
     if not group:
         return diagnosis
     fault = fold(group)[0]
     others = tuple(ref for target in fault.targets for ref in alike.get(target, ()))
-    if len(fault.targets) + len(others) == 1:
+    names = (*fault.targets, *others)
+    wanted = sum(among.get(t, 0) for t in fault.targets)
+    if len(names) == 1 and wanted < 2:
         return diagnosis
     head = fault.symptoms[0].diagnosis
-    names = (*fault.targets, *others)
     times = {"since": fault.since, "newest": fault.newest}
+    if not wanted and fault.example.kind == "Pod":
+        wanted = _wanted(fault.workloads, snapshot)
     told = {
         "count": len(names),
+        **({"of": wanted} if wanted >= len(names) else {}),
         "root": written(fault.root),
         "workloads": [written(w) for w in fault.workloads],
         "namespaces": sorted({ref.namespace for ref in names} - {""}),

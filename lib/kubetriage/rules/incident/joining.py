@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from kubetriage.model import Ref
 from kubetriage.rules.incident.folding import Fault
-from kubetriage.rules.incident.roots import IMAGE, REGISTRY, bare
+from kubetriage.rules.incident.roots import IMAGE, NETWORK_PLUGIN, OF_THE_PODS, REGISTRY, bare
 from kubetriage.rules.service.ingress_objects import Ingress
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, labels, mapping, name_of, namespace_of, objects, text
@@ -27,8 +27,6 @@ _OF_CONTACT = frozenset({"AllNodesLost", "ControlPlaneUnreachable", "KubeletUnre
 _CUTS_CONTACT = frozenset(
     {"ApiServerOverloaded", "ApiServerUnready", "EtcdDown", "EtcdNoSpace", "EtcdQuorumLost", "EtcdSlowDisk"}
 )
-_OF_THE_PODS = frozenset({"NoEndpoints", "PodsCrashing", "PodsNotReady", "PodsTerminating", "SomePodsNotReady"})
-"""Codes of a Service that follow from its pods."""
 _OF_THE_NODE = frozenset({"StuckTerminating", "UnschedulableTaint", "Unknown", "DependencyUnreachable"})
 """Codes of a pod that its node explains where the node has a fault of its own."""
 _LOST_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
@@ -49,6 +47,7 @@ _LAYER_OF_KIND = {
     "Cluster": "ControlPlane",
     "Node": "Node",
     "Nodes": "Node",
+    NETWORK_PLUGIN: "Node",
     "Pool": "Node",
     "Together": "Node",
     "Zone": "Node",
@@ -182,7 +181,7 @@ class _Graph:
             yield from self._about(fault.root)
         if cause in _OF_THE_NODE:
             yield from self._nodes_of(fault)
-        if cause in _OF_THE_PODS:
+        if cause in OF_THE_PODS:
             for target in fault.targets:
                 yield from self._pods_of(target)
         if cause == "DependencyUnreachable":

@@ -12,15 +12,17 @@ from kubetriage.model import Diagnosis, Finding, Ref, Severity
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.workloads import controller_ref
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import mapping, text
+from kubetriage.values.fields import condition, labels, mapping, text
 from kubetriage.values.resources import BY_KIND
 
-REGISTRY, IMAGE = "Registry", "Image"
+REGISTRY, IMAGE, NETWORK_PLUGIN = "Registry", "Image", "NetworkPlugin"
 """Roots that are no objects of the API."""
 
 _ON_THE_NODE = frozenset(
     {"Evicted", "NodeAdmissionRejected", "NodeNotReady", "NodeRestarted", "NodeShutdown", "SandboxCreateFailed"}
 )
+OF_THE_PODS = frozenset({"NoEndpoints", "PodsCrashing", "PodsNotReady", "PodsTerminating", "SomePodsNotReady"})
+"""Codes of a Service that follow from its pods."""
 _OF_THE_REGISTRY = frozenset({"ImagePullRateLimited", "RegistryError", "RegistryUnreachable"})
 
 
@@ -51,7 +53,11 @@ def symptom(diagnosis: Diagnosis, snapshot: Snapshot) -> Symptom | None:
     if finding is None:
         return None
     owner = workload_of(diagnosis.target, snapshot)
-    root = _shared_by_nodes(diagnosis) or _root(finding, diagnosis.target, owner, snapshot)
+    root = (
+        _shared_by_nodes(diagnosis)
+        or _below_the_service(finding, diagnosis.target, snapshot)
+        or _root(finding, diagnosis.target, owner, snapshot)
+    )
     return Symptom(diagnosis, finding, root, owner)
 
 
@@ -62,6 +68,29 @@ def _shared_by_nodes(diagnosis: Diagnosis) -> Ref | None:
     if diagnosis.target.kind != "Node" or kind not in ("zone", "pool", "together", "cluster"):
         return None
     return Ref("Nodes", "", "all") if kind == "cluster" else Ref(kind.capitalize(), "", label) if label else None
+
+
+def _below_the_service(finding: Finding, target: Ref, snapshot: Snapshot) -> Ref | None:
+    """Return what the pods of a Service that are not ready have in common: the node that is lost, or their workload."""
+    if target.kind != "Service" or finding.cause not in OF_THE_PODS:
+        return None
+    selector = labels(snapshot.get("services", target.namespace, target.name).obj, "spec", "selector")
+    if not selector:
+        return None
+    pods = [
+        Pod(raw)
+        for raw in snapshot.list("pods", target.namespace).items
+        if labels(raw, "metadata", "labels").items() >= selector.items()
+    ]
+    sick = [p for p in pods if not p.ready]
+    nodes = {p.node for p in sick}
+    if len(nodes) == 1 and (node := nodes.pop()):
+        found = snapshot.get("nodes", "", node)
+        if found.found and text(condition(found.obj, "Ready"), "status") != "True":
+            return Ref("Node", "", node)
+    tops = {controller_ref(snapshot, p.raw) for p in sick}
+    top = tops.pop() if len(tops) == 1 else None
+    return bare(top) if top is not None else None
 
 
 def workload_of(target: Ref, snapshot: Snapshot) -> Ref:
@@ -80,11 +109,12 @@ def bare(ref: Ref) -> Ref:
 
 
 def _root(finding: Finding, target: Ref, owner: Ref, snapshot: Snapshot) -> Ref:
-    for read in (_named_root, _reference, _image, _quota, _claim):
+    for read in (_named_root, _reference, _image, _quota, _claim, _plugin):
         found = read(finding, target)
         if found is not None:
             return found
-    if finding.cause in _ON_THE_NODE and target.kind == "Pod":
+    on_the_node = finding.cause in _ON_THE_NODE or text(finding.details, "killedBy") == "node"
+    if on_the_node and target.kind == "Pod":
         node = Pod(snapshot.get("pods", target.namespace, target.name).obj).node
         if node:
             return Ref("Node", "", node)
@@ -127,6 +157,12 @@ def _quota(finding: Finding, target: Ref) -> Ref | None:
 def _claim(finding: Finding, target: Ref) -> Ref | None:
     name = text(finding.details, "claim")
     return Ref("PersistentVolumeClaim", target.namespace, name) if name else None
+
+
+def _plugin(finding: Finding, target: Ref) -> Ref | None:
+    """Return the network plugin that several nodes wait for."""
+    name = text(finding.details, "plugin")
+    return Ref(NETWORK_PLUGIN, "", name) if name and target.kind == "Node" else None
 
 
 def symptoms(diagnoses: tuple[Diagnosis, ...], snapshot: Snapshot) -> tuple[Symptom, ...]:
