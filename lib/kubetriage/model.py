@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from kubetriage.records import dataclass, field
 
 
 class Severity(str, enum.Enum):

@@ -9,8 +9,8 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from kubetriage.records import dataclass, field
 from kubetriage.values.fields import Obj
 
 

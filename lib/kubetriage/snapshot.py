@@ -11,11 +11,11 @@ import enum
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar, cast
 
 from kubetriage.needs import Body, Dial, Failure, Get, List, Log, Need, Raw, Why
+from kubetriage.records import dataclass, field
 from kubetriage.values.fields import Obj, name_of, namespace_of, text
 from kubetriage.values.resources import BY_PLURAL
 

@@ -7,7 +7,7 @@ Of the other captures every fourth is scanned, with refusals.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import pytest
@@ -16,6 +16,7 @@ from kubetriage.cli.collect import collect
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.model import Diagnosis, Severity
 from kubetriage.plugins import PLUGINS, Answer, Request, Target, load
+from kubetriage.records import replace
 from kubetriage.values.resources import BY_PLURAL
 from support.faults import FAULTS, FaultyReader, resource_of
 from support.offline import CAPTURES, target, truth

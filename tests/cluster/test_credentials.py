@@ -6,13 +6,13 @@ import base64
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kubetriage.cluster.credentials import Credentials, package_credentials, read_credentials
+from kubetriage.records import replace
 from support import tls
 from support.live import Serve
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import stat
 from pathlib import Path
@@ -15,6 +14,7 @@ from kubetriage.cluster.record import record, redacted
 from kubetriage.cluster.recorded import RecordedReader
 from kubetriage.needs import Body, Dial, Failure, Get, List, Log, Need, Raw, Why
 from kubetriage.plugins import PLUGINS
+from kubetriage.records import replace
 from kubetriage.render.document import document
 from kubetriage.render.sanitize import sanitized
 from kubetriage.snapshot import Reader, Snapshot
@@ -255,6 +255,6 @@ def test_damaged_recordings_are_refused(tmp_path: Path, damage: Any, words: str)
 
 
 def test_presumed_absence_stays_presumed(tmp_path: Path) -> None:
-    snapshot = dataclasses.replace(snapshot_of_everything()[0], presumes_absent=True)
+    snapshot = replace(snapshot_of_everything()[0], presumes_absent=True)
     record(snapshot, tmp_path / "dump")
     assert RecordedReader(tmp_path / "dump").open().get("pvcs", "a", "x").presumed

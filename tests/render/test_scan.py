@@ -1,6 +1,5 @@
-from dataclasses import replace
-
 from kubetriage.model import Confidence, Diagnosis, Finding, NotSeen, Ref, Severity
+from kubetriage.records import replace
 from kubetriage.render.fold import columns
 from kubetriage.render.scan import render_scan, scan_note
 from kubetriage.render.terminal import Terminal

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kubetriage.model import NotSeen
 from kubetriage.needs import Failure, Need, Why
 from kubetriage.plugins import Answer, Plugin, Request
 from kubetriage.plugins.answers import scan_gaps
+from kubetriage.records import replace
 from kubetriage.snapshot import Reader, Snapshot
 from kubetriage.values.commands import kubectl
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from kubetriage.needs import Get, List
 from kubetriage.plugins import Plugin, Request, Target
+from kubetriage.records import replace
 from kubetriage.snapshot import Reader, Snapshot
 from kubetriage.values.fields import name_of
 from kubetriage.values.nearest import nearest

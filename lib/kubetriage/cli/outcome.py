@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from kubetriage.plugins import Answer, Request
+from kubetriage.records import dataclass, field
 from kubetriage.snapshot import Snapshot
 
 

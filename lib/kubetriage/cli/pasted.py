@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kubetriage.cluster.errors import DumpError
 from kubetriage.plugins import Plugin, Request, Target
+from kubetriage.records import replace
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.resources import BY_PLURAL
 

@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import kubetriage
 from kubetriage.cli.outcome import Outcome
 from kubetriage.model import Diagnosis
 from kubetriage.plugins import Answer, Plugin, Request
+from kubetriage.records import replace
 from kubetriage.render.terminal import Terminal, carries_drawings, wants_color
 from kubetriage.values.resources import BY_PLURAL
 

@@ -7,7 +7,6 @@ import queue
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from kubetriage.cluster.errors import ClusterError
 from kubetriage.model import Severity
 from kubetriage.needs import Raw
 from kubetriage.plugins import Answer, Plugin, Request
+from kubetriage.records import dataclass, replace
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import text
 from kubetriage.values.selectors import parse_label_selector, unsupported_field

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kubetriage.cli.progress import Progress
 from kubetriage.plugins import Plugin, Request
+from kubetriage.records import dataclass, field, replace
 from kubetriage.render.sanitize import sanitized
 from kubetriage.snapshot import Reader, Snapshot
 from kubetriage.values.fields import name_of, namespace_of

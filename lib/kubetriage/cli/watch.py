@@ -7,13 +7,13 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 import click
 
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.cluster.watch import Contact, Follower
 from kubetriage.model import Diagnosis, Ref
+from kubetriage.records import dataclass, field
 
 DEBOUNCE = 0.5
 """Seconds to wait for more after a change: a container that dies writes its pod and several events."""

@@ -6,13 +6,13 @@ import email.utils
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from kubetriage.cluster.connect import Session
 from kubetriage.cluster.errors import UnauthorizedError, UnreachableError, connection_reason, refused, was_refused
 from kubetriage.needs import Failure, Why
+from kubetriage.records import dataclass, field
 
 T = TypeVar("T")
 

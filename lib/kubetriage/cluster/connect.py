@@ -15,7 +15,6 @@ import ssl
 import threading
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -23,6 +22,7 @@ import kubetriage
 from kubetriage.cluster.credentials import Credentials, pod_credentials, read_credentials
 from kubetriage.cluster.errors import ConfigError
 from kubetriage.cluster.kubeconfig import Kubeconfig, exec_credentials, load_kubeconfig
+from kubetriage.records import dataclass
 from kubetriage.values.addresses import is_loopback
 from kubetriage.values.fields import flag, mapping, text, texts
 

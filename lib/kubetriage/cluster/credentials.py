@@ -12,10 +12,10 @@ import binascii
 import os
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from kubetriage.cluster.errors import ConfigError
+from kubetriage.records import dataclass
 from kubetriage.values.fields import flag, text
 
 

@@ -14,10 +14,10 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kubetriage.cluster.errors import ConfigError, UnreachableError
+from kubetriage.records import dataclass, field
 from kubetriage.values.fields import Obj, dig, flag, mapping, objects, text, texts
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from kubetriage.cluster.api import Call, NoAnswerError
 from kubetriage.needs import Body, Failure, Need
+from kubetriage.records import dataclass, field
 from kubetriage.values.fields import Obj
 
 

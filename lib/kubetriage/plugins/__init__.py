@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from types import ModuleType
 from typing import Any, Literal
 
 from kubetriage.model import Diagnosis, NotSeen, Table
 from kubetriage.needs import Get, List, Log, Need
+from kubetriage.records import dataclass, field
 from kubetriage.snapshot import Snapshot
 
 PLUGINS: tuple[str, ...] = ("why-crash", "oom-budget", "svc-trace", "node-triage", "plane-trace", "triage")

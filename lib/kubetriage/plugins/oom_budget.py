@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime
 
 from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Table
@@ -12,6 +11,7 @@ from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, target_error
 from kubetriage.plugins.selection import CONTROLLERS, controlled_pods, selected_pods, target_needs
 from kubetriage.readers.pods import Container, Pod
+from kubetriage.records import replace
 from kubetriage.rules import memory
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.incident.folding import folded

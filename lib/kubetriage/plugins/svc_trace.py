@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from kubetriage.model import Diagnosis, NotSeen, Severity
 from kubetriage.needs import Get, List, Need
@@ -12,6 +11,7 @@ from kubetriage.plugins.answers import list_error, not_seen, target_error
 from kubetriage.plugins.svc_trace_access import ACCESS
 from kubetriage.plugins.trace_targets import namesakes, resolved, unknown_kind
 from kubetriage.readers.pods import Pod
+from kubetriage.records import replace
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.incident.folding import folded
 from kubetriage.rules.service import RULES

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -14,6 +13,7 @@ from kubetriage.plugins.answers import scan_gaps, target_error
 from kubetriage.plugins.plane_trace import no_answer_at
 from kubetriage.plugins.selection import CONTROLLERS, selected_pods, target_needs
 from kubetriage.readers.pods import Pod
+from kubetriage.records import replace
 from kubetriage.rules.incident.alerts import Alert, read_alerts
 from kubetriage.rules.incident.folding import fold, unfolded
 from kubetriage.rules.incident.joining import Root, join, services_of

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 
 from kubetriage.model import Diagnosis, Finding, Ref
 from kubetriage.needs import Get, List, Log, Need, Raw
@@ -20,6 +19,7 @@ from kubetriage.plugins.selection import (
     selected_pods,
 )
 from kubetriage.readers.pods import Pod
+from kubetriage.records import replace
 from kubetriage.rules import crash
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.case import ControllerCase

@@ -12,8 +12,9 @@ import ipaddress
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
+
+from kubetriage.records import dataclass
 
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----(.*?)-----END \1-----", re.DOTALL)
 _LARGEST = 1 << 20

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kubetriage.needs import Log
 from kubetriage.readers.pods import Container
+from kubetriage.records import replace
 from kubetriage.snapshot import LogText, Snapshot
 
 

@@ -7,11 +7,11 @@ The core recorder fills ``count``, ``firstTimestamp`` and ``lastTimestamp``; the
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kubetriage.model import Evidence
 from kubetriage.needs import List
+from kubetriage.records import dataclass
 from kubetriage.snapshot import Listing, Snapshot
 from kubetriage.values.fields import Obj, dig, mapping, number, text, told_uid
 from kubetriage.values.patterns import lazy

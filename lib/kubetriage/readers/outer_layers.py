@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
+from kubetriage.records import dataclass, replace
 from kubetriage.values.fields import Obj, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import parse_time

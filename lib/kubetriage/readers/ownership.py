@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from kubetriage.records import dataclass
 from kubetriage.values.commands import Command, kubectl, shell
 from kubetriage.values.fields import Obj, controller_of, labels, name_of, namespace_of, text
 from kubetriage.values.patterns import lazy

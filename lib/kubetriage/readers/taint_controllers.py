@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from kubetriage.data import table
 from kubetriage.needs import List, Need
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.snapshot import Snapshot
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kubetriage.model import Evidence
+from kubetriage.records import dataclass
 from kubetriage.values.fields import Obj, number, text
 from kubetriage.values.times import parse_time, precise_duration
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from kubetriage.model import Confidence, Diagnosis, Evidence, Finding, Fix, Lines, NotSeen, Severity
+from kubetriage.records import dataclass
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import mapping, objects, text, texts
 from kubetriage.values.patterns import lazy

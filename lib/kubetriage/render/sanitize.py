@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar, cast
 
+from kubetriage.records import fields, is_record, replace
 from kubetriage.redact import clean
 from kubetriage.values.commands import is_plain
 
@@ -32,7 +32,7 @@ def _sanitized(value: Any) -> Any:
         return {clean(k) if isinstance(k, str) else k: _sanitized(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(_sanitized(v) for v in value)
-    if is_dataclass(value) and not isinstance(value, type):
+    if is_record(value) and not isinstance(value, type):
         cleaned = {f.name: _sanitized(getattr(value, f.name)) for f in fields(value)}
         for name in _COMMANDS & cleaned.keys():
             cleaned[name] = tuple(line if is_plain(line) else LEFT_OUT for line in cleaned[name])

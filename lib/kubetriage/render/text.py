@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 
 from kubetriage.model import Diagnosis, Evidence, Finding, Lines, Section, Table
+from kubetriage.records import dataclass, replace
 from kubetriage.render.card import SIGNS, Card, Step, card_of, doubts, step_of
 from kubetriage.render.fold import columns, cut, cut_middle, sentences, wrapped
 from kubetriage.render.table import LABEL, fields, table

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from kubetriage.data import table
+from kubetriage.records import dataclass
 from kubetriage.values.commands import Command, shell
 from kubetriage.values.fields import Obj, labels, name_of, objects, text
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache, cached_property
 
 from kubetriage.model import Actor, Fix, Ref
 from kubetriage.needs import Get
 from kubetriage.readers.ownership import Keeper, keeper
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.commands import TO, kubectl
 from kubetriage.values.fields import Obj, controller_of, labels, name_of, namespace_of, objects, text, uid_of

@@ -5,7 +5,7 @@ A static table instead of API discovery: it costs no request, works offline, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from kubetriage.records import dataclass
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 """Label of an EndpointSlice that names its Service."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from kubetriage.cluster.text.ages import parse_moment
 from kubetriage.cluster.text.found import Finds, Found
+from kubetriage.records import dataclass
 from kubetriage.values.fields import number, objects, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import parse_time

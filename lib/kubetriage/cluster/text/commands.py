@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
 
+from kubetriage.records import dataclass
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import find_resource
 

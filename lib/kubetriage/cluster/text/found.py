@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from kubetriage.records import dataclass, field
 from kubetriage.snapshot import Form
 
 Raw = dict[str, Any]

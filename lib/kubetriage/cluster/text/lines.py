@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from kubetriage.records import dataclass
 from kubetriage.redact import strip_controls
 from kubetriage.values.patterns import lazy
 

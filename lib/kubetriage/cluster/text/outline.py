@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
+from kubetriage.records import dataclass, field
 from kubetriage.values.patterns import lazy
 
 _KEY = lazy(r"([^\s:][^:]{0,252}?|[^\s:]{1,60}:[^\s:]{1,200}):(?:\s+(\S.*)|\s*)\Z")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from kubetriage.cluster.text.found import Unused
+from kubetriage.records import dataclass, field
 
 ObjectKey = tuple[str, str, str]
 """Resource, namespace and name."""

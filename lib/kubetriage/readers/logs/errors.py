@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 from kubetriage.readers.logs.entries import (
     GOODBYE,
@@ -31,6 +30,7 @@ from kubetriage.readers.logs.traces import (
     read_rust,
     read_spring,
 )
+from kubetriage.records import replace
 from kubetriage.values.patterns import lazy
 
 _SHUTDOWN = lazy(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kubetriage.readers.logs.levels import LEVEL_KEYS, MONGO_LEVELS, weight_of_level
 from kubetriage.readers.logs.text import MAX_LINE, LastError, Log, Weight, read_json, with_cause
+from kubetriage.records import replace
 from kubetriage.values.fields import Obj, dig, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import parse_time

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from kubetriage.readers.logs.levels import LOG_LINE, level_of
 from kubetriage.readers.logs.text import MAX_BLOCK, LastError, Log, Weight
+from kubetriage.records import replace
 from kubetriage.values.patterns import lazy
 
 FRAME = lazy(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from kubetriage.readers.logs.addresses import HOST, V6
 from kubetriage.readers.logs.text import OWN_TIME, read_lines, time_of
+from kubetriage.records import dataclass
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import parse_time
 

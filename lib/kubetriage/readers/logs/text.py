@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 from kubetriage.readers.logs.foreign import with_english
 from kubetriage.readers.logs.layers import exported_rows, peel_rows
+from kubetriage.records import dataclass
 from kubetriage.redact import strip_controls
 from kubetriage.values.fields import Obj
 from kubetriage.values.patterns import lazy

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kubetriage.model import Actor, Fix
+from kubetriage.records import replace
 from kubetriage.rules.crash.node_commands import node_command
 from kubetriage.rules.crash.program_output import LastWords
 from kubetriage.values.commands import kubectl

@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.readers.events import Events
+from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.rules.workloads import kept_fix
 from kubetriage.values.fields import Obj, condition, name_of, number, objects, text

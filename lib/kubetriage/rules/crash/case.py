@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -12,6 +11,7 @@ from kubetriage.readers.events import Events
 from kubetriage.readers.ownership import Keeper, keeper
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.readers.terminations import Termination
+from kubetriage.records import dataclass, field
 from kubetriage.rules.crash.root_causes import Explain, unexplained
 from kubetriage.rules.workloads import PodWorkload, owner_of
 from kubetriage.snapshot import LogText, Lookup, Snapshot, State

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from kubetriage.model import Evidence
 from kubetriage.needs import Get, List, Need
 from kubetriage.readers.events import Event
 from kubetriage.readers.pods import Container, Pod
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.snapshot import Lookup
 from kubetriage.values.fields import flag, mapping, objects, text

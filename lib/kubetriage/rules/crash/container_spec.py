@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.readers.pods import Container
+from kubetriage.records import replace
 from kubetriage.redact import clean
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.program_output import LastWords

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from kubetriage.model import Evidence, Finding, Severity
 from kubetriage.needs import Get, List, Need
 from kubetriage.readers.pods import Container, Pod
+from kubetriage.records import dataclass, replace
 from kubetriage.redact import secrecy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.config_references import GIVEN_BY_CLUSTER, references

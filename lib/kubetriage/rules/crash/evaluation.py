@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import timedelta
 from types import ModuleType
 from typing import cast
@@ -12,6 +11,7 @@ from kubetriage.model import Finding, Severity, ordered
 from kubetriage.needs import Get, List, Need
 from kubetriage.readers.container_logs import ended_log_need
 from kubetriage.readers.pods import Pod
+from kubetriage.records import replace
 from kubetriage.rules.crash import CONCLUSIONS, CONTROLLER_RULES, TIERS
 from kubetriage.rules.crash.case import Case, ControllerCase
 from kubetriage.rules.crash.causes import restarted_then_stable, unknown

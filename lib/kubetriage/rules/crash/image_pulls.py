@@ -9,11 +9,11 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.readers.events import event_selector
 from kubetriage.readers.pods import Container, Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, name_of, namespace_of, objects, text, texts

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.readers.events import NEAR_NODE_EVENT, node_events
 from kubetriage.readers.pods import Container
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.node_commands import node_command
 from kubetriage.values.commands import kubectl

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from kubetriage.data import table
 from kubetriage.readers.pods import Container
+from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.values.fields import Obj, name_of, objects, text
 

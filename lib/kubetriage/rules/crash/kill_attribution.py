@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from kubetriage.model import Confidence, Evidence, RuledOut
@@ -18,6 +17,7 @@ from kubetriage.readers.events import Event
 from kubetriage.readers.logs import last_error
 from kubetriage.readers.pods import Container
 from kubetriage.readers.terminations import Termination
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probes import MINIMUM_GRACE, Probe, ProbeKind, happened_in, probe_events, probe_of
 from kubetriage.values.fields import dig, number, text

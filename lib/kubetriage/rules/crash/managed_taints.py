@@ -6,12 +6,12 @@ To tolerate such a taint, or to take it off by hand, puts pods onto a node that 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.needs import Need
 from kubetriage.readers.pods import Pod
 from kubetriage.readers.taint_controllers import TaintController, controller_of_taint
+from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.root_causes import Root, first_root
 from kubetriage.values.commands import kubectl

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Evidence, Fix
+from kubetriage.records import dataclass
 from kubetriage.rules.crash.image_pulls import Image, PullFailure
 from kubetriage.values.commands import shell
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.readers import logs
 from kubetriage.readers.pods import Container
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probes import Failure, Probe, ProbeEvent
 from kubetriage.rules.crash.program_output import short

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +11,7 @@ from kubetriage.model import Confidence, Evidence, EvidenceSource, Finding, Fix,
 from kubetriage.readers.logs import Address, LastError, addresses, bodies, last_error, last_line, without_goodbye
 from kubetriage.readers.pods import Container
 from kubetriage.readers.terminations import Termination
+from kubetriage.records import dataclass
 from kubetriage.redact import clean
 from kubetriage.rules.crash.case import Case
 from kubetriage.values.patterns import lazy

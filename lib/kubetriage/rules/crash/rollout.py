@@ -5,9 +5,8 @@ The conditions of ``kubectl rollout status`` and ``kubectl wait``, read from one
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.values.fields import Obj, condition, dig, number, text
 
 

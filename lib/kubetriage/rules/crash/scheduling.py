@@ -5,13 +5,13 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.needs import List, Need
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.resource_requests import pod_request, requested_resources
 from kubetriage.rules.shapes import lean_node

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubetriage.model import Actor, Fix
 from kubetriage.needs import Get, Need
+from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.pull_secrets import service_account
 from kubetriage.values.commands import kubectl

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 
 from kubetriage.model import Evidence, Fix
 from kubetriage.readers.logs import Address
+from kubetriage.records import dataclass, field
 from kubetriage.rules.crash.acts import cloud, manifest, operator, restart
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import environment_fix

@@ -8,10 +8,10 @@ still reserved. A restart of the runtime, or a new pod, begins the walk anew.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.needs import Get, Need
+from kubetriage.records import dataclass
 from kubetriage.rules.crash.start_failures import StartFailure
 from kubetriage.values.commands import PIPE, kubectl, shell
 from kubetriage.values.fields import Obj, dig, mapping, objects, text

@@ -11,12 +11,12 @@ import enum
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.readers.events import Event
 from kubetriage.readers.pods import Container
 from kubetriage.readers.terminations import Termination
+from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import mount_of
 from kubetriage.values.fields import mapping, objects, text, texts

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 
 from kubetriage.model import Confidence, Evidence, Fix, Ref, RuledOut
@@ -12,6 +11,7 @@ from kubetriage.readers import logs
 from kubetriage.readers.events import Event
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.readers.terminations import Termination
+from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probes import Failure, Probe, ProbeEvent, happened_in, probe_of
 from kubetriage.snapshot import LogText, Snapshot

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from kubetriage.model import Actor
+from kubetriage.records import dataclass
 from kubetriage.values.patterns import lazy
 
 

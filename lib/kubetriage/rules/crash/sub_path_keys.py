@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubetriage.model import Confidence, Evidence, Finding, Severity
 from kubetriage.needs import Get, Need
 from kubetriage.readers.pods import Container
+from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.config_references import keys
 from kubetriage.values.fields import Obj, mapping, objects, text

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubetriage.model import Actor, Evidence
 from kubetriage.needs import Get, Need
+from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.values.fields import Obj, text
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.needs import Get, List, Need
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.crash.admission_refusals import Refusal
 from kubetriage.rules.crash.root_causes import Root, first_root
 from kubetriage.values.commands import kubectl, placeholder

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Fix
+from kubetriage.records import dataclass
 
 _LARGEST_POSIX = 255
 

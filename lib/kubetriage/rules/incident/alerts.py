@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 
 from kubetriage.data import table
+from kubetriage.records import dataclass
 from kubetriage.values.fields import Obj, mapping, objects, text
 
 _KINDS = (

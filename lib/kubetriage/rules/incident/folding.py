@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
 from kubetriage.model import Diagnosis, Finding, Ref
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.incident.roots import Symptom, symptom
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, mapping, objects, text

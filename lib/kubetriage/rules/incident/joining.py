@@ -8,10 +8,10 @@ is "possible" and stays a root of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 from kubetriage.model import Ref
+from kubetriage.records import dataclass, field
 from kubetriage.rules.incident.folding import Fault
 from kubetriage.rules.incident.roots import IMAGE, NETWORK_PLUGIN, OF_THE_PODS, REGISTRY, bare
 from kubetriage.rules.service.ingress_objects import Ingress

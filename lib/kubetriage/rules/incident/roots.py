@@ -6,10 +6,9 @@ node, a quota, or the pod's own template. Findings with one code and one root ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kubetriage.model import Diagnosis, Finding, Ref, Severity
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.workloads import controller_ref
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import condition, labels, mapping, text

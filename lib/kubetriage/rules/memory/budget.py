@@ -7,9 +7,9 @@ commits when it works. *Observed*: what somebody measured.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.memory.ergonomics import MIB
 from kubetriage.rules.memory.jvm_flags import Lint
 

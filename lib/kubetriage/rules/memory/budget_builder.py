@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Protocol
 
 from kubetriage.readers.pods import Container, Pod
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.memory import container_process, jvm_areas, memory_usage, node_memory, runtimes
 from kubetriage.rules.memory.budget import Amount, Area, Budget, Limit, Model, with_observed
 from kubetriage.rules.memory.ergonomics import ASSUMED_JDK, MIB, MODELLED, supports_containers

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 
 from kubetriage.model import Evidence, Fix
+from kubetriage.records import dataclass
 
 AT_ONCE = timedelta(seconds=10)
 """A kill this soon after the start is an allocation at start, not load and not a leak."""

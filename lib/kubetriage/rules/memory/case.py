@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -14,6 +13,7 @@ from kubetriage.readers.container_logs import ended_log, ended_log_need
 from kubetriage.readers.events import Events, node_event_need, node_events
 from kubetriage.readers.ownership import Keeper
 from kubetriage.readers.pods import Container, Pod
+from kubetriage.records import dataclass, field, replace
 from kubetriage.rules.memory import container_process, jvm_areas, memory_usage, node_memory, runtime_detection
 from kubetriage.rules.memory.budget import Budget, Limit, Proposal, propose
 from kubetriage.rules.memory.budget_builder import Builder, Extended, follows_limit

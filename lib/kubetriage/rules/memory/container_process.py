@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 
 from kubetriage.needs import Get
 from kubetriage.readers.pods import Container
+from kubetriage.records import dataclass, field
 from kubetriage.snapshot import Lookup
 from kubetriage.values.fields import Obj, dig, flag, labels, mapping, objects, text, texts
 from kubetriage.values.patterns import lazy

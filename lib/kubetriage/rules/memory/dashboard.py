@@ -8,11 +8,11 @@ it by the life that it had.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from kubetriage.model import NotSeen, Table
 from kubetriage.readers.pods import Container, Pod
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.memory import memory_usage, node_memory
 from kubetriage.rules.memory.budget import exact
 from kubetriage.rules.memory.case import Case

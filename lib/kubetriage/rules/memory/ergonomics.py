@@ -5,7 +5,7 @@ Every number here was measured with the JDKs named beside it, or stands in their
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from kubetriage.records import dataclass
 
 MIB = 2**20
 GIB = 2**30

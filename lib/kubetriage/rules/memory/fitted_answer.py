@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from kubetriage.model import Actor, Diagnosis, Fix, Lines, Ref, Section, Table
+from kubetriage.records import dataclass
 from kubetriage.rules.memory.budget import exact, mebibytes
 from kubetriage.rules.memory.budget_builder import Extended
 from kubetriage.rules.memory.budget_fixes import flags_patch, option_variable

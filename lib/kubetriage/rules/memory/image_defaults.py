@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from kubetriage.data import table
+from kubetriage.records import dataclass
 from kubetriage.rules.memory.jvm_flags import parse_size
 
 _COMPANION = re.compile(

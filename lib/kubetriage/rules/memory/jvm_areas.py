@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.memory import ergonomics
 from kubetriage.rules.memory.budget import Amount, Area, Kind, Model
 from kubetriage.rules.memory.ergonomics import MIB, Machine

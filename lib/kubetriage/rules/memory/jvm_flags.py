@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from kubetriage.records import dataclass, field
 from kubetriage.rules.memory.ergonomics import (
     DEFAULT_MAX_PERCENTAGE,
     DEFAULT_MIN_PERCENTAGE,

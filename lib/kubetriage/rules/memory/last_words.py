@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from kubetriage.records import dataclass
 from kubetriage.rules.memory import jvm_areas
 from kubetriage.values.patterns import lazy
 

@@ -7,8 +7,8 @@ and the heap from the rest. Every number has its reason, and the budget is asked
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from kubetriage.records import dataclass
 from kubetriage.rules.memory import jvm_areas
 from kubetriage.rules.memory.budget import Model, mebibytes, propose, total
 from kubetriage.rules.memory.ergonomics import ASSUMED_JDK, GIB, MIB

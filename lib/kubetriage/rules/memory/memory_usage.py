@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from kubetriage.needs import Need, Raw
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.readers.prometheus import Metrics, text_lines
+from kubetriage.records import dataclass
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, mapping, number, objects, text
 from kubetriage.values.quantity import UNLIMITED_BYTES, parse_bytes

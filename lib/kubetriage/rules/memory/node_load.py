@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kubetriage.needs import List
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.memory import node_memory
 from kubetriage.rules.memory.terminations import was_oom_kill
 from kubetriage.snapshot import Snapshot

@@ -7,9 +7,9 @@ allocatable.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from kubetriage.readers.pods import Container, Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.memory.budget import Limit
 from kubetriage.values.fields import Obj, dig, mapping, number, text
 from kubetriage.values.quantity import format_bytes, parse_bytes, parse_millis

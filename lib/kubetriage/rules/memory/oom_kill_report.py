@@ -7,11 +7,11 @@ incident: what is out of proportion first, then the limit, the heap last; looks 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 
 from kubetriage.model import Actor, Evidence, Fix, RuledOut
+from kubetriage.records import dataclass
 from kubetriage.rules.memory import node_memory
 from kubetriage.rules.memory.budget import Budget, exact, mebibytes
 from kubetriage.rules.memory.budget_fixes import FIXES_AT_MOST, closing_fixes, human_limit

@@ -8,7 +8,6 @@ decides, both readings stay.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -16,6 +15,7 @@ from kubetriage.model import Confidence, Evidence
 from kubetriage.readers.events import Event, Events
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.readers.terminations import Termination
+from kubetriage.records import dataclass
 from kubetriage.rules.memory import node_memory
 from kubetriage.rules.memory.budget import exact
 from kubetriage.rules.memory.node_load import NodeLoad

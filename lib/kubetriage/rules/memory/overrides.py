@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 
+from kubetriage.records import dataclass, field, replace
 from kubetriage.rules.memory.ergonomics import MIB
 from kubetriage.rules.memory.jvm_flags import parse_size
 from kubetriage.rules.memory.native_memory_tracking import NativeMemory

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from kubetriage.model import Diagnosis, Finding, NotSeen, Section, Severity, Table, ordered
 from kubetriage.needs import List, Need, Raw
 from kubetriage.readers.pods import Container, Pod
+from kubetriage.records import replace
 from kubetriage.rules import memory
 from kubetriage.rules.memory import budget_report, memory_usage, node_memory
 from kubetriage.rules.memory.budget import exact, mebibytes

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from kubetriage.data import table
+from kubetriage.records import dataclass
 from kubetriage.rules.memory.budget import Amount, Area, Kind
 from kubetriage.rules.memory.container_process import Process
 from kubetriage.rules.memory.ergonomics import GIB, MIB

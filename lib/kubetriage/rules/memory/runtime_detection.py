@@ -7,10 +7,10 @@ name (never its tag alone). What remains unknown is a container without a model,
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, get_args
 
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.memory.container_process import Process, base_name
 from kubetriage.rules.memory.image_defaults import image_defaults
 from kubetriage.values.patterns import lazy

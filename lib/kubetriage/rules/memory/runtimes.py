@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.memory.budget import Amount, Area, Kind, Model
 from kubetriage.rules.memory.container_process import Process
 from kubetriage.rules.memory.ergonomics import GIB, MIB

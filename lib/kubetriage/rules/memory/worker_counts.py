@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from kubetriage.data import table
+from kubetriage.records import dataclass
 from kubetriage.rules.memory.container_process import Process
 from kubetriage.rules.memory.ergonomics import MIB
 from kubetriage.rules.memory.runtime_detection import image_parts, is_companion

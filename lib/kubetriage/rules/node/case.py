@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -12,6 +11,7 @@ from kubetriage.model import Evidence, Ref
 from kubetriage.needs import Raw, Why
 from kubetriage.readers.events import Events, node_events
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass, field
 from kubetriage.rules.machine import Machine, machine_of
 from kubetriage.rules.node.cluster_contact import MANAGER_LEASE, renewal
 from kubetriage.rules.node.eviction_signals import Stat, consumers, guarded

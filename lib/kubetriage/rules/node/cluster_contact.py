@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 
+from kubetriage.records import replace
 from kubetriage.rules.node.kubelet_contact import (
     NODE_LEASES,
     read_contact,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 
 from kubetriage.model import Finding, Ref, RuledOut, ordered
+from kubetriage.records import replace
 from kubetriage.rules.machine import named
 from kubetriage.rules.node import RULES
 from kubetriage.rules.node.case import NodeCase

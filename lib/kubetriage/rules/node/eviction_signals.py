@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
+from kubetriage.records import dataclass
 from kubetriage.values.fields import Obj, dig, labels, objects, text
 from kubetriage.values.quantity import format_bytes, parse_quantity
 

@@ -8,11 +8,11 @@ deletes pods directly, and only the eviction subresource reads budgets.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.node.node_taints import OUT_OF_SERVICE, taint
 from kubetriage.values.fields import Obj, dig, labels, name_of, number, objects, text, texts, uid_of
 from kubetriage.values.selectors import label_selector_matches

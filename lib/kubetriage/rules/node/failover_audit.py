@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kubetriage.model import Lines, Table
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.node.eviction_timetable import evict, is_static
 from kubetriage.rules.node.failover import deployment_of
 from kubetriage.values.fields import Obj, mapping, objects, text

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kubetriage.readers.events import Event, Events
+from kubetriage.records import dataclass
 from kubetriage.values.patterns import lazy
 
 # pkg/kubelet/images/image_gc_manager.go: until 1.26, and from 1.27 on.

@@ -9,10 +9,10 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kubetriage.model import Evidence
+from kubetriage.records import dataclass
 from kubetriage.snapshot import Lookup
 from kubetriage.values.fields import Obj, condition, dig, name_of, text
 from kubetriage.values.times import format_time, human_duration, parse_time

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kubetriage.model import Actor, Fix
+from kubetriage.records import dataclass
 from kubetriage.values.commands import Command, kubectl, shell
 from kubetriage.values.fields import Obj, labels, name_of, objects, text
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kubetriage.model import Evidence, NotSeen
 from kubetriage.readers.outer_layers import KLOG, Line, message_of, peeled
+from kubetriage.records import dataclass
 from kubetriage.snapshot import NodeLog, Snapshot
 from kubetriage.values.fields import Obj
 from kubetriage.values.patterns import lazy

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from kubetriage.model import Evidence
 from kubetriage.needs import List, Need
 from kubetriage.readers.events import Event, read_event
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.network_plugins import network_plugin, usual_namespaces
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.values.fields import Obj, dig, name_of, namespace_of, objects, text, texts

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
 from kubetriage.model import Confidence
+from kubetriage.records import dataclass, field
 from kubetriage.rules.node.kubelet_contact import SKEW, Beat, Contact
 from kubetriage.values.fields import Obj, condition, dig, labels, name_of, namespace_of, objects, text
 from kubetriage.values.times import parse_time

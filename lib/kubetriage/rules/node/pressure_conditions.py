@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.records import dataclass
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.kubelet_contact import condition_evidence
 from kubetriage.rules.node.kubelet_probe import kubelet_path

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 
+from kubetriage.records import dataclass
 from kubetriage.values.patterns import lazy
 
 Report = Literal[

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from kubetriage.model import Evidence
 from kubetriage.needs import List
+from kubetriage.records import dataclass
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, name_of, objects, text
 from kubetriage.values.times import format_time, parse_time

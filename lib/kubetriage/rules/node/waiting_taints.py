@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +14,7 @@ from kubetriage.data import table
 from kubetriage.needs import List, Log, Need
 from kubetriage.readers.outer_layers import KLOG, peeled
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, name_of, namespace_of, objects, text
 from kubetriage.values.patterns import lazy

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from kubetriage.readers.events import Events
+from kubetriage.records import dataclass
 from kubetriage.rules.node.kubelet_contact import KUBELET_CONDITIONS, NODE_LEASES, SKEW, Beat, Contact
 from kubetriage.rules.node.kubelet_probe import READINGS, Dialled, Probe
 from kubetriage.rules.node.node_taints import OUT_OF_SERVICE, SHUTDOWN_TAINT, taint

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kubetriage.model import Actor, Confidence, Finding, Fix, Ref, RuledOut, Severity
+from kubetriage.records import dataclass
 from kubetriage.rules.machine import Machine
 from kubetriage.rules.node.machine_words import Word
 from kubetriage.values.commands import Command, kubectl, shell

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 
 from kubetriage.needs import List
 from kubetriage.readers.events import Event, read_event
 from kubetriage.readers.prometheus import Window
+from kubetriage.records import dataclass, field
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, flag, labels, mapping, name_of, number, objects, text, texts
 from kubetriage.values.patterns import lazy

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kubetriage.needs import Raw, Why
 from kubetriage.readers.prometheus import Metrics, Window, text_lines
+from kubetriage.records import dataclass
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.patterns import lazy
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -12,6 +11,7 @@ from kubetriage.model import Ref
 from kubetriage.needs import Log
 from kubetriage.readers.events import Event, read_event
 from kubetriage.readers.prometheus import Window
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.machine import SERVER_ROLES, Machine, machine_of, named
 from kubetriage.rules.node.kubelet_contact import grace_period
 from kubetriage.rules.node.outage_scope import written

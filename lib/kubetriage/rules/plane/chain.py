@@ -8,11 +8,11 @@ A later link is a consequence only where there is a mechanism and where it did n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from kubetriage.model import Finding, NotSeen, Severity
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.plane import RULES
 from kubetriage.rules.plane.api_server import METRICS
 from kubetriage.rules.plane.case import Case

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from kubetriage.needs import Log
 from kubetriage.readers.outer_layers import KLOG, Line, message_of, peeled
+from kubetriage.records import dataclass
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, labels, name_of, namespace_of, objects, text
 from kubetriage.values.patterns import lazy

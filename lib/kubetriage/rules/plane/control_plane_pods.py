@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kubetriage.model import Evidence, Finding, Severity
 from kubetriage.needs import Need
 from kubetriage.readers.events import Event
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.crash import evaluation
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, flag, name_of, objects, text

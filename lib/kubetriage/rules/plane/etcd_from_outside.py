@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 
 from kubetriage.model import Evidence
+from kubetriage.records import dataclass
 from kubetriage.rules.plane.api_server import lease_writes
 from kubetriage.rules.plane.case import Case, Writes
 from kubetriage.rules.plane.figure_format import ago, metric, span

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from kubetriage.readers.outer_layers import Line, peeled
+from kubetriage.records import dataclass, field
 from kubetriage.values.fields import mapping, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import parse_go_duration

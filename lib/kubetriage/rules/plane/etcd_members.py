@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import isfinite
 
 from kubetriage.needs import Dial, Log, Raw
 from kubetriage.readers.prometheus import Histogram, Metrics, Window, text_lines
+from kubetriage.records import dataclass
 from kubetriage.rules.plane.etcd_log import EtcdLog, read_log
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.addresses import is_loopback

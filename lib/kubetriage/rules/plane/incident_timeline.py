@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from kubetriage.records import dataclass
 from kubetriage.rules.plane.case import Case, Leading, Writes
 from kubetriage.rules.plane.figure_format import count, names, span
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, SCHEDULER

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kubetriage.needs import Body, Failure, List, Raw, Why
+from kubetriage.records import dataclass
 from kubetriage.rules.plane.thresholds import CLOCK_SKEW
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, labels, mapping, name_of, namespace_of, number, text

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from kubetriage.needs import Raw
 from kubetriage.readers.prometheus import Window, text_lines
+from kubetriage.records import dataclass
 from kubetriage.snapshot import Snapshot
 
 LEVELS = tuple(Raw("/debug/api_priority_and_fairness/dump_priority_levels", n, timeout=5.0) for n in (0, 1))

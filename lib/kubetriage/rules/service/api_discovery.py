@@ -7,10 +7,10 @@ servers answer with the groups alone. So 200 CustomResourceDefinitions cost no r
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 from kubetriage.data import table
 from kubetriage.needs import List, Raw
+from kubetriage.records import dataclass
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import objects, text
 from kubetriage.values.patterns import lazy

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
 from kubetriage.model import Ref
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass, field
 from kubetriage.rules.service.cluster_view import Backend, Place, World
 from kubetriage.rules.service.custom_entrances import CustomEntrance
 from kubetriage.rules.service.gateway_routes import Entry, Path

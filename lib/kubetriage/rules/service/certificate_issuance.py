@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Evidence, Fix, Ref
+from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import World
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, condition, name_of, namespace_of, objects, text, uid_of

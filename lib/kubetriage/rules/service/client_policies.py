@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubetriage.model import Ref
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend

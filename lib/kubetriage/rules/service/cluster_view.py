@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, TypeVar, cast
 
 from kubetriage.model import Finding, Ref
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.selector_edits import selects

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Evidence, Ref
 from kubetriage.readers.events import Event, Events
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, mapping, objects, text
 from kubetriage.values.patterns import lazy

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 from kubetriage.model import Ref
 from kubetriage.needs import Raw
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.service.api_discovery import ServedKind, is_no_entrance, is_traffic_kind, traffic_kinds
 from kubetriage.rules.service.cluster_view import Backend, Place, World
 from kubetriage.rules.service.custom_objects import Links, ServiceRef, links_of, mesh_host, only_to

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 
 from kubetriage.data import table
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass, field
 from kubetriage.values.fields import objects, text, texts
 from kubetriage.values.patterns import lazy
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kubetriage.model import Actor, Finding, Fix
 from kubetriage.readers.ownership import keeper
+from kubetriage.records import replace
 from kubetriage.rules.service.case import Trace
 from kubetriage.values.resources import BY_KIND
 

@@ -6,9 +6,9 @@ gateway.networking.k8s.io/v1: GatewayClass, Gateway, HTTPRoute, GRPCRoute, Refer
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 
+from kubetriage.records import dataclass
 from kubetriage.rules.service.selector_edits import selector_text
 from kubetriage.values.apiobject import ApiObject
 from kubetriage.values.fields import Obj, condition, dig, mapping, namespace_of, number, objects, text, texts

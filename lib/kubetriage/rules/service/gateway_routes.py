@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 from kubetriage.model import Ref
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import Place, World
 from kubetriage.rules.service.gateway_objects import (
     GATEWAY_NAME_LABEL,

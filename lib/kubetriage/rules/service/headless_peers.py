@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kubetriage.model import Actor, Evidence, Fix
+from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import plural
 from kubetriage.values.commands import kubectl

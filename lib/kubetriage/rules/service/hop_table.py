@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from kubetriage.model import Confidence, RuledOut, Severity
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.service import RULES
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_symptoms import fits as shows_as

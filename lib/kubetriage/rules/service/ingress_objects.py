@@ -7,9 +7,9 @@ networking.k8s.io/v1beta1 (removed in 1.22) ``serviceName`` and ``servicePort``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from functools import cached_property
 
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.service.service_endpoints import ServicePort
 from kubetriage.values.apiobject import ApiObject
 from kubetriage.values.fields import Obj, labels, mapping, number, objects, text, texts

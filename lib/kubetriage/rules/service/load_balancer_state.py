@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 from kubetriage.model import Finding, Severity
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import Backend, World
 from kubetriage.rules.service.gateway_objects import GATEWAY_NAME_LABEL
 from kubetriage.values.fields import Obj, labels, name_of, namespace_of, objects, text, texts

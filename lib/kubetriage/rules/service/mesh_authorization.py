@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.mesh_policies import ROOT_NAMESPACE, in_mesh
 from kubetriage.rules.service.selector_edits import selects

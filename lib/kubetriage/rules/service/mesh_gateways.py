@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 from kubetriage.model import Ref
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import Place, World
 from kubetriage.rules.service.custom_entrances import CustomEntrance
 from kubetriage.rules.service.tls_secrets import SecretUse

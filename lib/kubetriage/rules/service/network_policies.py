@@ -10,9 +10,9 @@ from __future__ import annotations
 import enum
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from kubetriage.records import dataclass, field
 from kubetriage.rules.service.selector_edits import matches_labels, selector_text
 from kubetriage.rules.service.service_endpoints import find_port
 from kubetriage.values.fields import (

@@ -7,10 +7,10 @@ is left out, and what a policy admits is said in its own terms.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.custom_entrances import other_objects
 from kubetriage.rules.service.selector_edits import matches_labels, selector_text

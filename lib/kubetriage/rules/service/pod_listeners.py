@@ -7,12 +7,12 @@ arguments and environment that it was started with.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubetriage.model import Evidence
 from kubetriage.needs import Dial, Raw
 from kubetriage.readers import logs
 from kubetriage.readers.pods import Container, Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.service_endpoints import ServicePort, find_port, probed_ports

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.network_policies import Admission, Peer, admission, isolating, pod_peer

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.service.case import Options, Trace
 from kubetriage.rules.service.cluster_view import Backend, World
 from kubetriage.rules.service.custom_entrances import CustomEntrance, custom_entrances, customs_to, parts_of

@@ -8,9 +8,9 @@ number is used as it is, whether or not a container declares it; only a name mus
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 
+from kubetriage.records import dataclass
 from kubetriage.values.fields import Obj, condition, dig, flag, mapping, name_of, number, objects, text, texts, uid_of
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kubetriage.model import Evidence
+from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.custom_entrances import CustomEntrance
 from kubetriage.rules.service.ingress_entrances import Entrance

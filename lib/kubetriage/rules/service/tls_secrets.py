@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 
 from kubetriage.model import Ref
 from kubetriage.readers.certificates import Certificate, CertificateError, chain_problem, read_pem
+from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import Place, World
 from kubetriage.snapshot import Lookup
 from kubetriage.values.fields import Obj, mapping, text

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubetriage.model import Evidence
+from kubetriage.records import dataclass
 from kubetriage.rules.service.custom_entrances import CustomEntrance
 from kubetriage.rules.service.entrance_controllers import words_of
 from kubetriage.values.fields import name_of, namespace_of, objects, text, texts

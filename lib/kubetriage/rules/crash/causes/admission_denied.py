@@ -21,11 +21,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 from kubetriage.model import Actor, Evidence, Finding, Fix
 from kubetriage.needs import Get, List, Need
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.crash import pod_security, webhook_calls
 from kubetriage.rules.crash.admission_refusals import Refusal, Refused, refusals
 from kubetriage.rules.crash.case import ControllerCase

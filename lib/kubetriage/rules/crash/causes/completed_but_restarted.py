@@ -17,11 +17,11 @@ Source: kubernetes pkg/api/v1/pod/util.go (ContainerShouldRestart), kuberuntime_
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.readers.logs import last_line
 from kubetriage.readers.pods import Container
+from kubetriage.records import replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Attribution, Killer, attribute
 from kubetriage.rules.crash.node_commands import node_command

@@ -17,11 +17,11 @@ discovery.k8s.io/v1 EndpointSlice, conditions.ready.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from kubetriage.model import Confidence, Finding, RuledOut, Severity
 from kubetriage.needs import Get, List, Need
 from kubetriage.readers.logs import Address
+from kubetriage.records import replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.dependency_lookup import look_up, service_names
 from kubetriage.rules.crash.known_errors import unknown_words

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.records import dataclass, field
 from kubetriage.rules.crash.case import Case
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import dig, objects, text

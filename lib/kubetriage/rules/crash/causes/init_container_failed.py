@@ -13,11 +13,10 @@ Source: kubernetes pkg/kubelet/kuberuntime (computeInitContainerActions).
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.readers.logs import last_line
 from kubetriage.readers.pods import Container
+from kubetriage.records import replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.init_reruns import LEFT_OVER, Rerun, rerun_fixes, rerun_of, rerun_words
 from kubetriage.values.commands import kubectl

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix
 from kubetriage.readers.logs import bodies
+from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.known_errors import unknown_words
 from kubetriage.rules.crash.program_output import LastWords

@@ -15,7 +15,6 @@ Source: core/v1 PodSpec.readinessGates; the gates' controllers by name in data/r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -23,6 +22,7 @@ from kubetriage.data import table
 from kubetriage.model import Actor, Confidence, Finding, Fix, Severity
 from kubetriage.needs import List, Need
 from kubetriage.readers.pods import Pod
+from kubetriage.records import replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.root_causes import Root, first_root, pods_named, repair
 from kubetriage.values.commands import kubectl

@@ -15,11 +15,11 @@ Source: kubernetes kubelet.go (back-off, HasExpiredFunc), core/v1 ContainerStatu
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 from kubetriage.model import Confidence, Finding, Fix, Severity
 from kubetriage.readers.pods import Container
+from kubetriage.records import replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.values.times import human_duration
 

@@ -17,9 +17,9 @@ MemoryError, Go runtime malloc.go, PHP Zend/zend_alloc.c.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
+from kubetriage.records import replace
 from kubetriage.rules.crash.acts import app, manifest, node, on_node, place, where
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import environment_fix

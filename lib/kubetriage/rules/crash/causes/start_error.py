@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 from kubetriage.model import Actor, Confidence, Finding
 from kubetriage.needs import Need
+from kubetriage.records import replace
 from kubetriage.rules.crash import slow_creation
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.start_failures import Start, StartFailure, start_failures

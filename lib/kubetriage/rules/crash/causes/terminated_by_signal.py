@@ -17,11 +17,11 @@ Source: signal(7), containerd and CRI-O (which leave state.terminated.signal emp
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from kubetriage.model import Actor, Confidence, Finding, Fix, RuledOut, Severity
 from kubetriage.readers.pods import Container
 from kubetriage.readers.terminations import Termination
+from kubetriage.records import replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Attribution, Killer, attribute
 from kubetriage.rules.crash.known_errors import known_error

@@ -15,12 +15,12 @@ Source: scheduler plugins NodeResourcesFit, NodeVolumeLimits, DynamicResources.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from kubetriage.model import Actor, Evidence, Finding, Fix
 from kubetriage.needs import List, Need
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.crash import device_plugins, scheduling
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.resource_requests import BYTES, amount_text, pod_request

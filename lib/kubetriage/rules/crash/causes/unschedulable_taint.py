@@ -17,12 +17,12 @@ Source: scheduler plugins TaintToleration, NodeUnschedulable; well-known taints 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from kubetriage.model import Actor, Evidence, Finding, Fix
 from kubetriage.needs import Need
 from kubetriage.readers.pods import Pod
 from kubetriage.readers.taint_controllers import controller_of_taint
+from kubetriage.records import replace
 from kubetriage.rules.crash import managed_taints, scheduling
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.managed_taints import ManagedTaint

@@ -18,10 +18,10 @@ Source: scheduler plugins PodTopologySpread, VolumeBinding, VolumeZone.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubetriage.model import Actor, Evidence, Finding, Fix
 from kubetriage.needs import Get, List, Need
+from kubetriage.records import dataclass
 from kubetriage.rules.crash import scheduling, storage_drivers
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.root_causes import repair

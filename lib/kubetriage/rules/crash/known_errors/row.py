@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from kubetriage.model import Evidence, Fix, RuledOut
+from kubetriage.records import dataclass, field
 from kubetriage.rules.crash.program_output import LastWords, Said
 from kubetriage.values.patterns import lazy
 

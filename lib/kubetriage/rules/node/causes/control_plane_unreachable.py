@@ -16,10 +16,10 @@ kubernetes.io/docs/reference/using-api/api-concepts.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.needs import Failure
+from kubetriage.records import dataclass
 
 CODE = "ControlPlaneUnreachable"
 

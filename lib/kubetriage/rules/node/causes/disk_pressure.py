@@ -16,10 +16,10 @@ Source: pkg/kubelet/nodestatus/setters.go and pkg/kubelet/eviction.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 
 from kubetriage.model import Actor, Finding, Fix, RuledOut
+from kubetriage.records import replace
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.image_garbage import collected
 from kubetriage.rules.node.pressure_conditions import Pressure, pressure

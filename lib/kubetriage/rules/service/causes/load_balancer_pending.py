@@ -17,11 +17,11 @@ out_of_ips, already_allocated, pool_selector_mismatch; k3s servicelb labels.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.readers.events import Events
+from kubetriage.records import dataclass
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend, Place
 from kubetriage.rules.service.controller_words import advice_for, condition_complaints, event_complaints

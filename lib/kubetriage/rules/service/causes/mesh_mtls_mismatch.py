@@ -14,10 +14,10 @@ the workload's port).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import clients

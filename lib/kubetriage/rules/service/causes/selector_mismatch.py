@@ -13,9 +13,9 @@ own namespace.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubetriage.model import Confidence, Evidence, Fix, Ref
+from kubetriage.records import dataclass
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend, template_labels
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
