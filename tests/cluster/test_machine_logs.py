@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from datetime import datetime, timezone
 
+import pytest
+
 from kubetriage.cluster.record import record
 from kubetriage.cluster.recorded import RecordedReader
+from kubetriage.rules.node.machine_words import unit_logs
 from kubetriage.snapshot import Snapshot
 
 ROW = "Nov 24 11:59:01 n1 kubelet[812]: E1124 11:59:01.1 812 run.go:74] running with swap on is not supported\n"
@@ -42,3 +45,18 @@ def test_a_recording_keeps_them(tmp_path):
     record(snapshot, tmp_path / "out")
     kept = RecordedReader(tmp_path / "out").open().node_logs()
     assert [(log.node, log.source, log.text) for log in kept] == [("n1", "--node-log", ROW)]
+
+
+@pytest.mark.parametrize(
+    ("where", "node"),
+    [("nodes/n1/kubelet.log", "n1"), ("nodes/n1/dmesg", "n1"), ("host_service_logs/masters/k.log", "")],
+)
+def test_a_capture_holds_them_where_a_tree_does(tmp_path, where, node):
+    (tmp_path / "captured-at").write_text("2026-11-24T12:00:00Z")
+    assert [(log.node, log.text) for log in tree(tmp_path, where).node_logs()] == [(node, ROW)]
+
+
+def test_a_capture_keeps_a_units_log_among_those_of_pods(tmp_path):
+    (tmp_path / "captured-at").write_text("2026-11-24T12:00:00Z")
+    snapshot = tree(tmp_path, "kube-system/kubelet.log")
+    assert [need.container for need in unit_logs(snapshot)] == ["kubelet"]

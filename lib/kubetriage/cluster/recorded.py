@@ -19,10 +19,10 @@ from pathlib import Path
 from kubetriage.cluster.coverage import COVERAGE, restore
 from kubetriage.cluster.documents import accepted_name, other_objects, parse_documents, read_file, refusal
 from kubetriage.cluster.errors import DumpError
-from kubetriage.cluster.recorded_logs import RecordedLogs
+from kubetriage.cluster.recorded_logs import RecordedLogs, machine_of
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.text import Hint, Paste
-from kubetriage.cluster.tree import Tree, newest_time
+from kubetriage.cluster.tree import MAX_TEXT_FILE, Tree, newest_time
 from kubetriage.cluster.unpack import is_archive, unpack
 from kubetriage.needs import Body, Failure, Get, List, Log, Need, Raw, Why
 from kubetriage.snapshot import Snapshot
@@ -123,6 +123,8 @@ class RecordedReader:
                     body = Raw(path.removesuffix(".2"), 1) if path.endswith(".2") else Raw(path)
                     snapshot.lag += _add_body(body, file, snapshot)
                     sampled = sampled or body.sample > 0
+            elif (node := machine_of(parts)) is not None:
+                snapshot.add_node_log(node, "/".join(parts), _end_of(file))
             elif file.suffix == ".log":
                 self._logs.place_captured(parts, file)
         snapshot.offer_logs(self._logs.keys)
@@ -146,6 +148,10 @@ class RecordedReader:
         elif stamp is not None or self.paste is None:
             snapshot.now = stamp or newest_time((obj for _, obj in snapshot.objects), files)
         return snapshot
+
+
+def _end_of(file: Path) -> str:
+    return read_file(file)[-MAX_TEXT_FILE:].decode("utf-8", "replace")
 
 
 def _inner(root: Path) -> Path:

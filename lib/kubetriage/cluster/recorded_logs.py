@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,6 +19,27 @@ _TIMED_LINE = lazy(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ")
 
 LogKey = tuple[str, str, str, bool]
 """Namespace, pod, container, and whether it is the log of the instance before."""
+
+
+_OF_MACHINES = re.compile(
+    r"(?:dmesg|kern(?:el)?|kubelet|kubelite|journal(?:ctl)?|messages|syslog|containerd|crio|docker|k3s(?:-agent)?"
+    r"|rke2(?:-agent|-server)?|k0s(?:worker|controller)?)\b[\w.-]*"
+)
+"""Names that people give to a machine's logs, with any ending."""
+
+
+def machine_of(parts: tuple[str, ...]) -> str | None:
+    """Return whose log a file of a recording is; empty for a machine that its lines name, None for no machine's log.
+
+    A must-gather keeps ``host_service_logs/masters/kubelet_service.log``, others ``nodes/NAME/kubelet.log`` or
+    ``nodes/NAME/dmesg``.
+    """
+    log = parts[-1].endswith(".log")
+    if "host_service_logs" in parts:
+        return "" if log else None
+    if len(parts) >= 3 and parts[-3] == "nodes" and (log or _OF_MACHINES.fullmatch(parts[-1])):
+        return parts[-2]
+    return None
 
 
 class RecordedLogs:

@@ -10,7 +10,7 @@ from typing import Any
 
 from kubetriage.cluster.documents import accepted_name, api_objects, other_objects, parse_documents, read_file, refusal
 from kubetriage.cluster.errors import DumpError
-from kubetriage.cluster.recorded_logs import RecordedLogs
+from kubetriage.cluster.recorded_logs import RecordedLogs, machine_of
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.text import Finds, Hint, Paste, assemble, read_text
 from kubetriage.needs import Body, Failure, List, Raw, Why
@@ -95,7 +95,7 @@ class Tree:
                 seen += self._read_single(file)
             elif file.suffix in _OBJECTS:
                 seen += self._read_objects(file, parts)
-            elif (node := _machine(file.parts[-4:])) is not None and _is_text(
+            elif (node := machine_of(file.parts[-4:])) is not None and _is_text(
                 content := read_file(file)[-MAX_TEXT_FILE:]
             ):
                 snapshot.add_node_log(node, "/".join(parts), content.decode("utf-8", "replace"))
@@ -223,18 +223,6 @@ class Tree:
             if accepted_name(obj):
                 self._snapshot.add("pods", obj)
                 self._snapshot.add_form(obj, Form("a log", shows=("metadata.name",)))
-
-
-def _machine(parts: tuple[str, ...]) -> str | None:
-    """Return whose log a file of a tree is; empty for a machine that its lines name, None for no machine's log.
-
-    A must-gather keeps ``host_service_logs/masters/kubelet_service.log``, others ``nodes/NAME/kubelet.log``.
-    """
-    if not parts[-1].endswith(".log"):
-        return None
-    if "host_service_logs" in parts:
-        return ""
-    return parts[-2] if len(parts) >= 3 and parts[-3] == "nodes" else None
 
 
 def _looks_like_objects(content: bytes) -> bool:

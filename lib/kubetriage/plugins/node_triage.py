@@ -26,7 +26,7 @@ from kubetriage.rules.node.diagnose import diagnose_node, words_alone
 from kubetriage.rules.node.failover_audit import audit, lean_pod, lines, parse_wanted, table
 from kubetriage.rules.node.gaps import not_seen
 from kubetriage.rules.node.kubelet_contact import NODE_LEASES, Beat, grace_period
-from kubetriage.rules.node.machine_words import read_words, strangers
+from kubetriage.rules.node.machine_words import read_words, strangers, unit_logs
 from kubetriage.rules.node.needs import ASIDE_SECONDS, FIRST_SECONDS, LIST_SECONDS, detail_needs, lean_lease, troubled
 from kubetriage.rules.node.outage_scope import Cluster, Cutoffs
 from kubetriage.rules.node.sections import GROUP_SHOWN, NOWHERE, banner, document_keys, lead_sections, tail_sections
@@ -61,6 +61,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
         yield List("pods", cached=True, shape=lean_pod)
         return
     yield List("nodes", cached=True, timeout=FIRST_SECONDS, shape=lean_node)
+    yield from unit_logs(snapshot)
     yield List("leases", cached=True, timeout=FIRST_SECONDS, shape=lean_lease)
     if _denied(snapshot, List("leases")):
         for namespace in (NODE_LEASES, "kube-system"):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from kubetriage.model import Evidence, NotSeen
+from kubetriage.needs import Log
 from kubetriage.readers.outer_layers import KLOG, Line, message_of, peeled
 from kubetriage.records import dataclass
 from kubetriage.snapshot import NodeLog, Snapshot
@@ -267,6 +268,15 @@ def _words(line: Line, source: str) -> Iterable[Word]:
         return
 
 
+def unit_logs(snapshot: Snapshot) -> tuple[Log, ...]:
+    """Return the logs of units that a recording keeps among those of pods, as ``kube-system/kubelet.log``."""
+    return tuple(
+        Log("kube-system", pod, unit)
+        for unit in (*_KUBELET, "dmesg", "kernel", "containerd")
+        for pod in snapshot.logged("kube-system", unit)
+    )
+
+
 def logs_of(snapshot: Snapshot, node: str, *, asked: bool, alone: bool) -> tuple[NodeLog, ...]:
     """Return the logs that are surely of one node.
 
@@ -274,7 +284,8 @@ def logs_of(snapshot: Snapshot, node: str, *, asked: bool, alone: bool) -> tuple
     name another host does not.
     """
     found = []
-    for log in snapshot.node_logs():
+    units = [NodeLog("", n.container, snapshot.log(n.namespace, n.pod, n.container).text) for n in unit_logs(snapshot)]
+    for log in (*snapshot.node_logs(), *units):
         if log.node:
             if log.node == node:
                 found.append(log)
