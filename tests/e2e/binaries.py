@@ -36,10 +36,7 @@ def programs(version: str) -> dict[str, Path]:
     missing = [name for name, path in found.items() if not path.exists()]
     if not missing:
         return found
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
-    if os.environ.get("KUBETRIAGE_E2E_BUILD") == "0" or go is None:
-        why = "go is not on PATH" if go is None else "KUBETRIAGE_E2E_BUILD=0"
-        raise CannotRunError(f"{', '.join(missing)} of {version} not in {CACHE}, and nothing is built: {why}")
+    go = _compiler(version, missing)
     for name in missing:
         sys.stderr.write(f"building {name} in {found[name].parent}\n")
         if name == "etcd":
@@ -47,6 +44,22 @@ def programs(version: str) -> dict[str, Path]:
         else:
             _build_kubernetes(go, version, name, found[name])
     return found
+
+
+def kubelet(version: str) -> Path:
+    """Return the kubelet of a version, built where it is not cached; raises like :func:`programs`."""
+    path = CACHE / version / "bin" / "kubelet"
+    if not path.exists():
+        _build_kubernetes(_compiler(version, ["kubelet"]), version, "kubelet", path)
+    return path
+
+
+def _compiler(version: str, missing: list[str]) -> str:
+    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    if os.environ.get("KUBETRIAGE_E2E_BUILD") == "0" or go is None:
+        why = "go is not on PATH" if go is None else "KUBETRIAGE_E2E_BUILD=0"
+        raise CannotRunError(f"{', '.join(missing)} of {version} not in {CACHE}, and nothing is built: {why}")
+    return go
 
 
 def _build_etcd(go: str, target: Path) -> None:

@@ -17,6 +17,7 @@ from e2e.binaries import VERSIONS, CannotRunError, programs
 from e2e.kubelet import KubeletPort
 from e2e.plane import ControlPlane
 from e2e.replay import Api, Replay
+from e2e.results import Results
 from support.offline import ROOT
 
 
@@ -29,7 +30,9 @@ class Real:
     replay: Replay
     api: Api
 
-    def kubectl(self, *words: str, config: Path | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def kubectl(
+        self, *words: str, config: Path | str | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         """Run kubectl with the plugins of this checkout on PATH."""
         env = {
             "PATH": f"{ROOT / 'kubectl-plugins'}{os.pathsep}{os.environ['PATH']}",
@@ -40,6 +43,11 @@ class Real:
             ["kubectl", *words], env=env, capture_output=True, text=True, timeout=timeout, check=False
         )
 
+    @property
+    def minor(self) -> int:
+        """The minor version."""
+        return int(self.plane.version.split(".")[1])
+
     def item(self, *words: str, config: Path | None = None) -> dict[str, Any]:
         """Ask a plugin for a document and return its first item."""
         done = self.kubectl(*words, "-o", "json", config=config)
@@ -48,19 +56,32 @@ class Real:
         return found
 
 
-def prepared(version: str, folder: Path) -> Real:
-    """Prepare an API server of a version; skip with a word where this machine cannot run one."""
+def built(version: str) -> dict[str, Path]:
+    """Return the programs of a version; skip with a word where this machine cannot run them."""
     if os.environ.get("KUBETRIAGE_E2E") != "1":
         pytest.skip("real clusters are started by make e2e")
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not on PATH")
     try:
-        built = programs(version)
+        return programs(version)
     except CannotRunError as error:
         pytest.skip(str(error))
-    plane = ControlPlane(version, built, folder)
+
+
+def prepared(version: str, folder: Path, **options: Any) -> Real:
+    """Prepare an API server of a version; ``options`` are those of the plane."""
+    plane = ControlPlane(version, built(version), folder, **options)
     kubelet = KubeletPort(plane.authority.folder)
     return Real(plane, kubelet, Replay(plane, kubelet), Api(plane))
+
+
+@pytest.fixture(scope="session")
+def results() -> Iterator[Results]:
+    """Collect what was answered; ``KUBETRIAGE_E2E_WRITE=1`` keeps it for the tables of docs/real-clusters.md."""
+    collected = Results()
+    yield collected
+    if os.environ.get("KUBETRIAGE_E2E_WRITE") == "1":
+        collected.write()
 
 
 @pytest.fixture(scope="session", params=VERSIONS)

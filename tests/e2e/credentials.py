@@ -28,12 +28,12 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         self._write("ca", builder.sign(self._key, hashes.SHA256()), self._key)
 
-    def issue(self, name: str, common: str, organization: str = "") -> None:
-        """Write NAME.crt and NAME.key for a server on this machine or a user."""
+    def issue(self, name: str, common: str, organization: str = "", hosts: tuple[str, ...] = ()) -> None:
+        """Write NAME.crt and NAME.key for a server on this machine, which has these addresses too, or a user."""
         key = rsa.generate_private_key(65537, 2048)
         uses = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
         others = [x509.DNSName(n) for n in NAMES]
-        addresses = [x509.IPAddress(ipaddress.ip_address(a)) for a in ("127.0.0.1", "10.96.0.1")]
+        addresses = [x509.IPAddress(ipaddress.ip_address(a)) for a in ("127.0.0.1", "10.96.0.1", *hosts)]
         builder = self._builder(_name(common, organization), key.public_key())
         builder = builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
         builder = builder.add_extension(x509.SubjectAlternativeName([*others, *addresses]), critical=False)

@@ -1,4 +1,4 @@
-"""A kubelet's port as the API server dials it: logs of recorded pods, over real TLS."""
+"""A kubelet's port as the API server dials it: logs of recorded and running programs, port-forward, real TLS."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import threading
 import urllib.parse
 from pathlib import Path
 
+from e2e.forwarding import forward
+
 
 class KubeletPort:
     """Serves ``containerLogs``; what was not recorded is answered as a kubelet does."""
@@ -16,6 +18,8 @@ class KubeletPort:
         """Listen on a free port of loopback."""
         self.logs: dict[tuple[str, str, str, bool], str] = {}
         """By namespace, pod, container, and whether of the instance before."""
+        self.files: dict[tuple[str, str, str], Path] = {}
+        """Logs that programs write at this moment, by namespace, pod and container."""
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -23,6 +27,10 @@ class KubeletPort:
 
             def do_GET(self) -> None:
                 address = urllib.parse.urlsplit(self.path)
+                if address.path.startswith("/portForward/"):
+                    asked = urllib.parse.parse_qs(address.query)
+                    forward(self, int((asked.get("port") or asked["ports"])[0]))
+                    return
                 status, body = outer.answer(address.path, urllib.parse.parse_qs(address.query))
                 content = body.encode()
                 self.send_response(status)
@@ -47,6 +55,9 @@ class KubeletPort:
         if parts[0] == "containerLogs" and len(parts) == 4:
             previous = query.get("previous", [""])[0] == "true"
             known = self.logs.get((parts[1], parts[2], parts[3], previous))
+            file = self.files.get((parts[1], parts[2], parts[3]))
+            if file is not None and not previous:
+                known = file.read_text(encoding="utf-8", errors="replace")
             if known is None:
                 which = "previous terminated container" if previous else "container"
                 return 400, f'{which} "{parts[3]}" in pod "{parts[2]}" not found'

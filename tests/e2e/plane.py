@@ -1,33 +1,53 @@
-"""A real control plane on loopback: etcd, API server, controller-manager, scheduler, each started and stopped alone."""
+"""A real control plane on loopback: API server, controller-manager, scheduler; its etcd is its own or a given one."""
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
 import ssl
-import subprocess
 import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 from e2e.credentials import Authority
+from e2e.daemons import Daemons, free_port
+from e2e.etcd import Etcd
 
 START_SECONDS = 120.0
+
+# Recorded pods name ServiceAccounts whose tokens nobody needs here; taints stay as they were recorded.
+_TAKES_RECORDINGS = "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition,Priority,DefaultTolerationSeconds"
 
 
 class ControlPlane:
     """Daemons of one version in one folder."""
 
-    def __init__(self, version: str, programs: dict[str, Path], folder: Path) -> None:
-        """Make certificates and choose ports; nothing is started yet."""
+    def __init__(
+        self,
+        version: str,
+        programs: dict[str, Path],
+        folder: Path,
+        *,
+        store: Etcd | None = None,
+        prefix: str = "/registry",
+        context: str = "",
+        nodes: tuple[str, ...] = (),
+    ) -> None:
+        """Make certificates and choose ports; nothing is started yet.
+
+        Without ``store`` it has one etcd member of its own that does not wait for its disk; two planes share one with
+        a ``prefix`` each. With the addresses of real ``nodes`` admission is as shipped; without, recorded pods are
+        taken as they are.
+        """
         self.version = version
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
         self._programs = programs
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self.ports = {n: _free_port() for n in ("etcd", "peer", "metrics", "api", "manager", "scheduler")}
+        self._daemons = Daemons(folder)
+        self._own = Etcd(programs["etcd"], folder / "etcd", 1, "--unsafe-no-fsync") if store is None else None
+        self._endpoints = (store or self._own).endpoints  # type: ignore[union-attr]
+        self._prefix = prefix
+        self._real = bool(nodes)
+        self.ports = {n: free_port() for n in ("api", "manager", "scheduler")}
         self.server = f"https://127.0.0.1:{self.ports['api']}"
         self.authority = Authority(folder / "pki")
         for name, common, organization in (
@@ -39,63 +59,58 @@ class ControlPlane:
             ("scheduler", "system:kube-scheduler", ""),
             ("viewer", "viewer", "viewers"),
         ):
-            self.authority.issue(name, common, organization)
-        context = f"e2e-{version}"
+            self.authority.issue(name, common, organization, nodes)
+        context = context or f"e2e-{version}"
         self.kubeconfig = self.authority.kubeconfig("admin.conf", self.server, "admin", context)
         self.viewer = self.authority.kubeconfig("viewer.conf", self.server, "viewer", f"{context}-viewer")
-        for user in ("manager", "scheduler"):
+        for user in ("manager", "scheduler", "kubelet"):
             self.authority.kubeconfig(f"{user}.conf", self.server, user, context)
 
     def start_store(self) -> None:
-        """Start etcd, then the API server, and wait until it is ready."""
-        self.start("etcd")
+        """Start etcd where it is this plane's own, then the API server, and wait until it is ready."""
+        if self._own is not None:
+            self._own.start()
         self.start("kube-apiserver")
         self.wait_ready()
 
     def start(self, name: str) -> None:
         """Start one daemon."""
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self._running[name] = subprocess.Popen(
-                [str(self._programs[name]), *self._flags()[name]()],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        self._daemons.run(name, [self._programs[name], *self._flags()[name]()])
 
     def stop(self, name: str, how: int = signal.SIGTERM) -> None:
         """Stop one daemon and wait for its end; one that does not end is killed."""
-        daemon = self._running.pop(name, None)
-        if daemon is None:
-            return
-        os.kill(daemon.pid, how)
-        try:
-            daemon.wait(15)
-        except subprocess.TimeoutExpired:
-            daemon.kill()
-            daemon.wait()
+        self._daemons.stop(name, how)
 
-    def freeze(self, name: str) -> None:
-        """Let a daemon keep its port and answer nothing."""
-        os.kill(self._running[name].pid, signal.SIGSTOP)
+    def runs(self, name: str) -> bool:
+        """Tell whether a daemon was started and has not ended."""
+        return self._daemons.runs(name)
 
-    def thaw(self, name: str) -> None:
+    def log(self, name: str) -> Path:
+        """Return the file of a daemon's words."""
+        return self._daemons.log(name)
+
+    def freeze_store(self) -> None:
+        """Let the plane's own etcd keep its port and answer nothing."""
+        if self._own is not None:
+            self._own.freeze(1)
+
+    def thaw_store(self) -> None:
         """End a freeze."""
-        os.kill(self._running[name].pid, signal.SIGCONT)
+        if self._own is not None:
+            self._own.thaw(1)
 
     def close(self) -> None:
         """Stop everything, the API server before its store."""
-        for name in ("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"):
-            if name in self._running:
-                self.thaw(name)
-            self.stop(name, signal.SIGKILL)
+        self._daemons.end("kube-scheduler", "kube-controller-manager", "kube-apiserver")
+        if self._own is not None:
+            self._own.close()
 
     def wait_ready(self) -> None:
         """Wait until /readyz says ok. Raises TimeoutError with the last words of the API server."""
         context = ssl.create_default_context(cafile=str(self.authority.folder / "ca.crt"))
         context.load_cert_chain(self.authority.folder / "admin.crt", self.authority.folder / "admin.key")
         ends = time.monotonic() + START_SECONDS
-        while time.monotonic() < ends and self._running["kube-apiserver"].poll() is None:
+        while time.monotonic() < ends and self.runs("kube-apiserver"):
             try:
                 with urllib.request.urlopen(f"{self.server}/readyz", context=context, timeout=5) as answer:
                     if answer.status == 200:
@@ -103,12 +118,11 @@ class ControlPlane:
             except OSError:
                 pass
             time.sleep(0.5)
-        words = (self.folder / "kube-apiserver.log").read_text(errors="replace").splitlines()[-5:]
+        words = self._daemons.last_words("kube-apiserver")
         raise TimeoutError(f"the API server of {self.version} did not get ready: {words}")
 
     def _flags(self) -> dict[str, Callable[[], list[str]]]:
         return {
-            "etcd": self._etcd,
             "kube-apiserver": self._api,
             "kube-controller-manager": lambda: [
                 *self._client("manager"),
@@ -119,23 +133,10 @@ class ControlPlane:
             "kube-scheduler": lambda: self._client("scheduler"),
         }
 
-    def _etcd(self) -> list[str]:
-        client, peer = (f"http://127.0.0.1:{self.ports[n]}" for n in ("etcd", "peer"))
-        return [
-            "--name=e0",
-            f"--data-dir={self.folder / 'etcd'}",
-            f"--listen-client-urls={client}",
-            f"--advertise-client-urls={client}",
-            f"--listen-peer-urls={peer}",
-            f"--initial-advertise-peer-urls={peer}",
-            f"--initial-cluster=e0={peer}",
-            f"--listen-metrics-urls=http://127.0.0.1:{self.ports['metrics']}",
-            "--unsafe-no-fsync",
-        ]
-
     def _api(self) -> list[str]:
         return [
-            f"--etcd-servers=http://127.0.0.1:{self.ports['etcd']}",
+            f"--etcd-servers={self._endpoints}",
+            f"--etcd-prefix={self._prefix}",
             "--service-cluster-ip-range=10.96.0.0/16",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={self._pki('apiserver.crt')}",
@@ -147,10 +148,9 @@ class ControlPlane:
             f"--kubelet-client-certificate={self._pki('kubelet-client.crt')}",
             f"--kubelet-client-key={self._pki('kubelet-client.key')}",
             "--kubelet-preferred-address-types=InternalIP",
-            "--authorization-mode=RBAC",
+            "--authorization-mode=Node,RBAC",
             "--allow-privileged=true",
-            # Recorded pods name ServiceAccounts whose tokens nobody needs here; taints stay as they were recorded.
-            "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition,Priority,DefaultTolerationSeconds",
+            *([] if self._real else [_TAKES_RECORDINGS]),
             "--bind-address=127.0.0.1",
             f"--secure-port={self.ports['api']}",
             f"--cert-dir={self.folder / 'certs'}",
@@ -169,10 +169,3 @@ class ControlPlane:
 
     def _pki(self, name: str) -> Path:
         return self.authority.folder / name
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port

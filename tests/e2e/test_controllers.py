@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,71 +13,12 @@ import yaml
 
 from e2e.binaries import VERSIONS
 from e2e.conftest import Real, prepared
-from e2e.replay import Api
+from e2e.results import Results
+from e2e.stand_in import Heartbeats, add_node, node
 
 SCENARIOS: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("scenarios.yaml").read_text(encoding="utf-8"))
 MAY_COME_WITHIN = 40.0
 """Seconds in which controllers and scheduler write what the answer rests on."""
-
-
-def _node(name: str, zone: str) -> dict[str, Any]:
-    capacity = {"cpu": "4", "memory": "8Gi", "pods": "110"}
-    conditions = [
-        {
-            "type": "Ready",
-            "status": "True",
-            "reason": "KubeletReady",
-            "lastHeartbeatTime": _now(),
-            "lastTransitionTime": _now(),
-        }
-    ]
-    labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "topology.kubernetes.io/zone": zone}
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": name, "labels": labels},
-        "status": {"capacity": capacity, "allocatable": capacity, "conditions": conditions},
-    }
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class Heartbeats:
-    """Renews the Leases of the nodes as their kubelets would."""
-
-    def __init__(self, api: Api, names: tuple[str, ...]) -> None:
-        """Begin at once, every five seconds."""
-        self._api, self._names = api, names
-        self._ended = threading.Event()
-        threading.Thread(target=self._beat, daemon=True).start()
-
-    def _beat(self) -> None:
-        place = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
-        while not self._ended.is_set():
-            for name in self._names:
-                moment = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-                spec = {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": moment}
-                lease = {
-                    "apiVersion": "coordination.k8s.io/v1",
-                    "kind": "Lease",
-                    "metadata": {"name": name},
-                    "spec": spec,
-                }
-                try:
-                    known = self._api.send("GET", f"{place}/{name}")
-                    self._api.send("PUT", f"{place}/{name}", {**known, "spec": spec})
-                except Exception:
-                    try:
-                        self._api.send("POST", place, {**lease, "spec": spec})
-                    except Exception:  # the API server may be down for a test
-                        continue
-            self._ended.wait(5)
-
-    def close(self) -> None:
-        """End."""
-        self._ended.set()
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -93,8 +32,7 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         plane.start("kube-controller-manager")
         plane.start("kube-scheduler")
         for name, zone in (("node-1", "a"), ("node-2", "b")):
-            made = api.send("POST", "/api/v1/nodes", _node(name, zone))
-            api.send("PUT", f"/api/v1/nodes/{name}/status", {**made, "status": _node(name, zone)["status"]})
+            add_node(api, node(name, zone, real.kubelet))
         api.send(
             "POST",
             "/apis/networking.k8s.io/v1/ingressclasses",
@@ -133,12 +71,11 @@ def _apply(real: Real, scenario: dict[str, Any]) -> None:
 
 
 def _served(real: Real, scenario: dict[str, Any]) -> bool:
-    minor = int(real.plane.version.split(".")[1])
-    return minor >= int(scenario.get("since", 0))
+    return real.minor >= int(scenario.get("since", 0))
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s["name"])
-def test_the_cause_of_a_state_that_controllers_made(live: Real, scenario: dict[str, Any]) -> None:
+def test_the_cause_of_a_state_that_controllers_made(live: Real, scenario: dict[str, Any], results: Results) -> None:
     if not _served(live, scenario):
         pytest.skip(f"{live.plane.version} does not serve it")
     right = (scenario["cause"], *scenario.get("accept", ()))
@@ -151,12 +88,13 @@ def test_the_cause_of_a_state_that_controllers_made(live: Real, scenario: dict[s
         time.sleep(2)
     # A pod that waits since a moment ago is a note only.
     assert found["healthy"] is False or found["cause"] == "Unknown"
+    results.add(live.plane.version, "controllers", scenario["name"], found)
 
 
 @pytest.mark.parametrize(
     ("daemon", "cause"), [("kube-controller-manager", "ControllersDown"), ("kube-scheduler", "SchedulerDown")]
 )
-def test_a_daemon_that_is_gone(live: Real, daemon: str, cause: str) -> None:
+def test_a_daemon_that_is_gone(live: Real, daemon: str, cause: str, results: Results) -> None:
     live.plane.stop(daemon)
     try:
         ends = time.monotonic() + 90
@@ -166,5 +104,6 @@ def test_a_daemon_that_is_gone(live: Real, daemon: str, cause: str) -> None:
                 break
             assert time.monotonic() < ends, found["summary"]
             time.sleep(3)
+        results.add(live.plane.version, "controllers", f"{daemon}-gone", {**found, "cause": cause})
     finally:
         live.plane.start(daemon)

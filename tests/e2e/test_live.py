@@ -133,13 +133,13 @@ def _until(file: Path, words: str, seconds: float = 60.0) -> None:
 def test_without_etcd_the_api_servers_memory_answers_within_seconds(real: Real) -> None:
     real.replay.apply(CAPTURES / "secret-missing-env")
     assert real.item("why-crash", "api", "-n", "secret-missing-env")["cause"] == "SecretNotFound"
-    real.plane.freeze("etcd")
+    real.plane.freeze_store()
     try:
         begun = time.monotonic()
         found = real.item("why-crash", "api", "-n", "secret-missing-env")
         took = time.monotonic() - begun
     finally:
-        real.plane.thaw("etcd")
+        real.plane.thaw_store()
         real.plane.wait_ready()
     assert found["cause"] == "SecretNotFound"
     assert "watch cache" in found["notSeen"][0]["what"]
