@@ -100,7 +100,7 @@ def test_a_hanging_quorum_read_says_that_etcd_does_not_answer(serve, ask):
     begun = time.monotonic()
     got = ask(api, deadline=3.0)
     assert time.monotonic() - begun < 5
-    assert got.cause == "ApiServerUnready"
+    assert got.cause == "EtcdDown"
     assert "does not answer" in got.findings[0].message
 
 

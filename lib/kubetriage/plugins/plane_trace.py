@@ -73,8 +73,11 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     else:
         samples += priority_and_fairness.LEVELS
     samples += priority_and_fairness.LOOKS
-    if case.etcd_check_fails and not case.livez.hung:
-        yield api_server.ETCD_CHECK
+    if not case.livez.hung:
+        if case.livez.fails("etcd") or case.readyz.fails("etcd"):
+            yield api_server.ETCD_CHECK
+        elif case.livez.seen and case.writes is not Writes.FLOWING:
+            samples.append(api_server.ETCD_CHECK_LATER)
     for component in (leases.CONTROLLER_MANAGER, leases.SCHEDULER):
         lease = case.leases.leader(component)
         age = case.age(lease) if lease else None
@@ -242,6 +245,8 @@ def _gaps(snapshot: Snapshot, request: Request) -> Iterator[NotSeen]:
 
 def _needless(need: Need, case: Case) -> bool:
     """Tell whether the answer does not hang on a read: its rivals answered, or nothing asks for it."""
+    if need == api_server.ETCD_CHECK_LATER:
+        return True
     if need == _VERSION:
         return not case.lost_nodes
     if need == leases.quorum_read(leases.CONTROLLER_MANAGER):

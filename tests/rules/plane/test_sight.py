@@ -188,6 +188,34 @@ def test_after_a_minute_only_a_stalling_disk_is_a_candidate_too():
     assert "disk stalls" in got.findings[0].message
 
 
+@pytest.mark.parametrize(("members", "cause"), [(0, "EtcdDown"), (3, "EtcdQuorumLost")])
+def test_a_read_that_hangs_outweighs_a_check_that_passes(members, cause):
+    """Of clients that ask at once all but one are told the check's last result."""
+    plane = blind(members)
+    plane.livez = plane.readyz = health()
+    got = plane.diagnosis()
+    assert got.cause == cause
+    states = {x["link"]: x["state"] for x in got.extra["links"]}
+    assert states["etcd quorum and leader"] == "broken"
+
+
+def test_a_check_that_fails_when_asked_again_counts():
+    plane = blind()
+    plane.livez = plane.readyz = health()
+    plane.raw = {api_server.ETCD_CHECK_LATER: Body("error getting data from etcd: context deadline exceeded", 500)}
+    got = plane.diagnosis()
+    assert got.cause == "EtcdDown"
+    assert any("context deadline exceeded" in e.value for e in got.findings[0].evidence)
+
+
+def test_a_check_that_passes_again_and_reads_that_answer_are_not_etcd():
+    plane = blind()
+    plane.livez = plane.readyz = health()
+    plane.quorum = None
+    plane.raw = {api_server.ETCD_CHECK_LATER: Body("ok", 200)}
+    assert plane.diagnosis().cause == "ApiServerUnready"
+
+
 def test_slow_but_finished_requests_mean_a_slow_etcd():
     plane = blind(1, frozen=20.0)
     plane.quorum = None

@@ -189,14 +189,22 @@ class Case:
     @property
     def etcd_check_fails(self) -> bool:
         """Whether the API server's check of etcd fails, or the whole answer hangs."""
-        return self.livez.fails("etcd") or self.readyz.fails("etcd") or self.livez.hung
+        failed = self.livez.fails("etcd") or self.readyz.fails("etcd") or self.livez.hung
+        return failed or self._etcd_check_later is False
 
     @property
     def etcd_check_seen(self) -> tuple[int, int]:
         """How often the API server's check of etcd passed and failed in the answers of this run."""
         failed = sum(h.fails("etcd") for h in (self.livez, self.readyz))
         passed = sum(h.seen and not h.hung and h.checks("etcd") for h in (self.livez, self.readyz)) - failed
-        return max(passed, 0), failed
+        later = self._etcd_check_later
+        return max(passed, 0) + (later is True), failed + (later is False)
+
+    @property
+    def _etcd_check_later(self) -> bool | None:
+        """Whether the check passed when it was asked once more; None where it was not."""
+        body = self.snapshot.body(api_server.ETCD_CHECK_LATER.path, 1)
+        return None if body is None or 400 <= body.status < 500 else body.status < 400
 
     @cached_property
     def reinitializing(self) -> bool:
@@ -212,8 +220,8 @@ class Case:
     @property
     def etcd_check(self) -> str:
         """The API server's reason for a failing etcd check, where it may be read."""
-        body = self.snapshot.body(api_server.ETCD_CHECK.path)
-        return body.text.strip()[:300] if body and body.status >= 500 else ""
+        bodies = (self.snapshot.body(n.path, n.sample) for n in (api_server.ETCD_CHECK_LATER, api_server.ETCD_CHECK))
+        return next((b.text.strip()[:300] for b in bodies if b and b.status >= 500), "")
 
     @cached_property
     def api(self) -> Window | None:

@@ -46,7 +46,7 @@ def from_outside(case: Case) -> Outside:
     passed, failed = case.etcd_check_seen
     evidence = tuple(_evidence(case))
     refused = [m for m in case.members if m.refused] or case.lately("refused", RECENT_LOG)
-    if (failed or case.reinitializing) and (refused or _stuck(case)):
+    if (failed or case.reinitializing or _hangs(case)) and (refused or _stuck(case)):
         return Outside(Answer.NOT, evidence)
     traffic = case.traffic
     mean = traffic.mean if traffic and traffic.requests >= FEW_REQUESTS else None
@@ -68,6 +68,15 @@ def _stuck(case: Case) -> bool:
     return case.writes is Writes.FROZEN or hung or case.reinitializing
 
 
+def _hangs(case: Case) -> bool:
+    """Tell whether a read through etcd hangs while the API server itself answers and nothing waits for a seat.
+
+    Its check of etcd may pass all the same: of several clients that ask at once, all but one are told the last result.
+    """
+    hung = any(case.quorum(c).hung for c in (CONTROLLER_MANAGER, SCHEDULER))
+    return hung and not case.livez.hung and not any(level.pressed for level in case.levels)
+
+
 def _evidence(case: Case) -> Iterator[Evidence]:
     for health in (case.livez, case.readyz):
         for name, reason in health.failed:
@@ -75,6 +84,8 @@ def _evidence(case: Case) -> Iterator[Evidence]:
                 yield Evidence(
                     "status", f"{health.path} {name}", f"failed: {case.etcd_check or reason or 'reason withheld'}"
                 )
+    if case.etcd_check and not any(h.fails("etcd") for h in (case.livez, case.readyz)):
+        yield Evidence("status", "/livez/etcd, asked again", case.etcd_check)
     last = case.leases.newest
     if last is not None and last.renewed is not None and case.writes is not Writes.FLOWING:
         words = f"newest of {len(case.leases.items)} leases, renewed {ago(last.renewed, case.now)}"
@@ -90,6 +101,13 @@ def _evidence(case: Case) -> Iterator[Evidence]:
             yield metric("etcd_request_errors_total", f"{traffic.errors:.0f} in the same time")
     for remark in case.lately("etcd timeout", 120.0)[-1:]:
         yield Evidence("log", remark.source, remark.words, format_time(remark.at))
+
+
+def only_etcd_fails(case: Case) -> str:
+    """Say why it is not the API server itself."""
+    if case.etcd_check_seen[1]:
+        return "it answers; of its health checks only those of etcd fail"
+    return "it answers from its memory; only what needs etcd hangs"
 
 
 _LONG = timedelta(minutes=2)

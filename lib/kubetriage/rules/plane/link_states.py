@@ -89,6 +89,8 @@ def _quorum(case: Case) -> State:
     passed, failed = case.etcd_check_seen
     if passed and failed:
         return UNSEEN, "the API server's etcd check passes and fails"
+    if passed and any(case.quorum(c).hung for c in (CONTROLLER_MANAGER, SCHEDULER)):
+        return UNSEEN, "the API server's etcd check passes, but a read through etcd was not answered"
     if failed and from_outside(case).answer is Answer.SLOWLY and case.traffic is not None:
         return OK, "requests to it are finished, if slowly, so it has a leader"
     if passed:

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
 from kubetriage.rules.plane.case import CLUSTER, Case, Writes
 from kubetriage.rules.plane.control_plane_pods import Failing, crash_finding
-from kubetriage.rules.plane.etcd_from_outside import from_outside, last_write, long_silent
+from kubetriage.rules.plane.etcd_from_outside import from_outside, last_write, long_silent, only_etcd_fails
 from kubetriage.rules.plane.etcd_liveness import gone, leaderless_lately, unanswered
 from kubetriage.rules.plane.etcd_members import Member
 from kubetriage.rules.plane.etcd_remedies import member_fixes, stopped_by_kubelet, unseen_fixes
@@ -135,7 +135,7 @@ def _unanswered(case: Case) -> Finding:
         + ". What kubectl shows is as old as that.",
         from_outside(case).evidence,
         (
-            RuledOut("ApiServerUnready", "it answers; of its health checks only those of etcd fail"),
+            RuledOut("ApiServerUnready", only_etcd_fails(case)),
             *((RuledOut("EtcdSlowDisk", "no request was finished, not even a slow one"),) if long_silent(case) else ()),
         ),
         unseen_fixes(case),

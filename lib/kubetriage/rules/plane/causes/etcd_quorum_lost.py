@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.plane.case import CLUSTER, Case
-from kubetriage.rules.plane.etcd_from_outside import from_outside, last_write, long_silent
+from kubetriage.rules.plane.etcd_from_outside import from_outside, last_write, long_silent, only_etcd_fails
 from kubetriage.rules.plane.etcd_liveness import gone, leaderless_lately, unanswered
 from kubetriage.rules.plane.etcd_members import Member
 from kubetriage.rules.plane.etcd_remedies import unseen_fixes
@@ -89,7 +89,7 @@ def _unanswered(case: Case) -> Finding:
         + ". Which of them run was not seen.",
         from_outside(case).evidence,
         (
-            RuledOut("ApiServerUnready", "it answers; of its health checks only those of etcd fail"),
+            RuledOut("ApiServerUnready", only_etcd_fails(case)),
             *((RuledOut("EtcdSlowDisk", "no request was finished, not even a slow one"),) if long_silent(case) else ()),
         ),
         unseen_fixes(case),
