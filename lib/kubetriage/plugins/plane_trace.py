@@ -137,7 +137,7 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
             Diagnosis(
                 command="plane-trace",
                 target=CLUSTER,
-                summary=_summary(found, links),
+                summary=_summary(found, links, case),
                 findings=found,
                 not_seen=not_seen,
                 header=_header(case, links),
@@ -150,7 +150,7 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     )
 
 
-def _summary(found: tuple[Finding, ...], links: tuple[chain.Link, ...]) -> str:
+def _summary(found: tuple[Finding, ...], links: tuple[chain.Link, ...], case: Case) -> str:
     causes = [f for f in found if f.severity is not Severity.NOTE and "consequenceOf" not in f.details]
     if causes:
         broken = [link.name for link in links if link.consequence_of]
@@ -158,6 +158,8 @@ def _summary(found: tuple[Finding, ...], links: tuple[chain.Link, ...]) -> str:
     unseen = [link.name for link in links if link.state == link_states.UNSEEN]
     if unseen:
         return f"No fault seen in {len(links) - len(unseen)} of {len(links)} links; not seen: {', '.join(unseen)}."
+    if not case.members:
+        return "Every link of the control plane is ok, seen from the API server; etcd's members were not seen."
     return "Every link of the control plane was seen and is ok."
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -214,6 +215,62 @@ def test_a_check_that_passes_again_and_reads_that_answer_are_not_etcd():
     plane.quorum = None
     plane.raw = {api_server.ETCD_CHECK_LATER: Body("ok", 200)}
     assert plane.diagnosis().cause == "ApiServerUnready"
+
+
+def quiet(slow: float, livez: float = 0.05) -> Plane:
+    """Both leaders late, the checks pass, and a lease read through etcd takes ``slow`` seconds; no metrics."""
+    plane = Plane(members=3, listen="http://127.0.0.1:2381")
+    plane.livez = plane.readyz = Body("ok", 200, livez)
+    plane.leader_age = {"kube-controller-manager": 29.0, "kube-scheduler": 39.0}
+    lease = {"metadata": {"name": leases.CONTROLLER_MANAGER, "namespace": "kube-system"}}
+    lease["spec"] = {"holderIdentity": "cp-1", "renewTime": micro(ago(29))}
+    plane.quorum = Body(json.dumps(lease), 200, slow)
+    plane.api = ([], [])
+    return plane
+
+
+def test_a_slow_read_through_etcd_is_evidence_where_metrics_are_forbidden():
+    got = quiet(4.06).diagnosis()
+    assert (got.cause, got.findings[0].confidence.value) == ("EtcdSlowDisk", "possible")
+    assert {f.cause for f in got.findings if f.details.get("consequenceOf") == "EtcdSlowDisk"} == {
+        "ControllersDown",
+        "SchedulerDown",
+    }
+
+
+@pytest.mark.parametrize(("slow", "livez"), [(0.02, 0.01), (4.06, 3.9)])
+def test_a_quick_read_or_a_slow_api_server_is_not_etcd(slow, livez):
+    assert "EtcdSlowDisk" not in [f.cause for f in quiet(slow, livez).diagnosis().findings]
+
+
+def unreached(*sayers: int, age: float = 20, last: float = 5, back: bool = False) -> Plane:
+    plane = Plane(members=3, listen="http://127.0.0.1:2381")
+    probe = {"remote-peer-id": "393946eff881cca6", "rtt": "0s", "error": "dial tcp 10.0.0.1:2380: connect: refused"}
+    for n in (1, 2, 3):
+        rows = [zap(ago(600), "ready to serve client requests")]
+        if n in sayers:
+            rows.append(zap(ago(age), "prober detected unhealthy status", **probe))
+            rows += [zap(ago(age - 1), "peer became active", **{"peer-id": probe["remote-peer-id"]})] if back else []
+        if n != 1:
+            rows.append(zap(ago(last), "apply request took too long", took="120ms"))
+        plane.logs[f"etcd-cp-{n}"] = rows
+    return plane
+
+
+@pytest.mark.parametrize(("sayers", "confidence"), [((2, 3), "likely"), ((3,), "possible")])
+def test_a_member_that_the_others_do_not_reach_is_named_without_metrics(sayers, confidence):
+    got = unreached(*sayers).diagnosis()
+    assert (got.cause, got.findings[0].severity.value, got.findings[0].confidence.value) == (
+        "EtcdDown",
+        "warning",
+        confidence,
+    )
+    assert "etcd-cp-1" in got.findings[0].message
+
+
+@pytest.mark.parametrize("change", [{"age": 600}, {"back": True}])
+def test_a_member_that_came_back_or_was_missed_long_ago_is_not_down(change):
+    assert "EtcdDown" not in [f.cause for f in unreached(2, 3, **change).diagnosis().findings]
 
 
 def test_slow_but_finished_requests_mean_a_slow_etcd():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from kubetriage.rules.plane.case import Case
-from kubetriage.rules.plane.etcd_from_outside import Answer, from_outside
+from kubetriage.rules.plane.etcd_from_outside import Answer, from_outside, slow_read
 from kubetriage.rules.plane.etcd_members import FSYNC, Member
 from kubetriage.rules.plane.figure_format import ago
 from kubetriage.rules.plane.thresholds import RECENT_LOG, STALLED
@@ -63,7 +63,7 @@ def disruptive(case: Case) -> bool:
     late = [m for m in case.members if _delays(m, case)]
     if not late and not measured(case) and from_outside(case).answer is Answer.SLOWLY:
         mean = case.traffic.mean if case.traffic else None
-        return case.etcd_check_fails or bool(mean is not None and mean >= STALLED)
+        return case.etcd_check_fails or bool(mean >= STALLED if mean is not None else slow_read(case))
     return any(m.is_leader for m in late) or len(late) * 2 > len(case.members)
 
 

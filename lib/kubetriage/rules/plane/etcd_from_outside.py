@@ -54,6 +54,8 @@ def from_outside(case: Case) -> Outside:
         return Outside(Answer.SLOWLY, evidence)
     if failed and (mean is None or mean >= STALLED) and max(case.livez.seconds, case.readyz.seconds) >= STALLED:
         return Outside(Answer.SLOWLY, evidence)
+    if mean is None and slow_read(case):
+        return Outside(Answer.SLOWLY, evidence)
     if passed and not failed:
         # A check that passes tells that etcd answers; how fast, only the latencies do.
         return Outside(Answer.WELL if mean is not None else Answer.UNSEEN, evidence)
@@ -66,6 +68,13 @@ def _stuck(case: Case) -> bool:
         return False
     hung = any(case.quorum(c).hung for c in (CONTROLLER_MANAGER, SCHEDULER))
     return case.writes is Writes.FROZEN or hung or case.reinitializing
+
+
+def slow_read(case: Case) -> float:
+    """Return how many seconds a read through etcd took, where it took long and the API server itself is quick; or 0."""
+    took = max(case.quorum(c).seconds for c in (CONTROLLER_MANAGER, SCHEDULER))
+    quick = 4 * max(case.livez.seconds, case.readyz.seconds) < took
+    return took if took >= STALLED and quick and not any(level.pressed for level in case.levels) else 0.0
 
 
 def _hangs(case: Case) -> bool:
@@ -94,6 +103,8 @@ def _evidence(case: Case) -> Iterator[Evidence]:
         quorum = case.quorum(component)
         if quorum.hung:
             yield Evidence("status", f"GET lease {component} through etcd", quorum.words or "no answer")
+    if took := slow_read(case):
+        yield Evidence("status", "GET a leader lease through etcd", f"answered after {span(took)}")
     traffic = case.traffic
     if traffic is not None and traffic.mean is not None:
         yield metric("etcd_request_duration_seconds", f"mean {span(traffic.mean)} over {traffic.requests:.0f} requests")

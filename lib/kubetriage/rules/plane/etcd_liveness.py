@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from kubetriage.rules.plane.case import Case
 from kubetriage.rules.plane.etcd_from_outside import Answer, from_outside
 from kubetriage.rules.plane.etcd_members import Member, recent
@@ -37,6 +39,17 @@ def leaderless_lately(member: Member, case: Case) -> bool:
     late = recent(member.log.leaderless, case.now, RECENT_LOG)
     elected = member.log.elected[-1] if member.log.elected else None
     return bool(late) and (elected is None or elected < max(late))
+
+
+def unreached(case: Case) -> dict[str, list[tuple[Member, datetime, str]]]:
+    """Return by id the peers that other members say they do not reach now: who says so, when and with what error."""
+    found: dict[str, list[tuple[Member, datetime, str]]] = {}
+    for member in case.members:
+        newest = {peer: (at, error) for at, peer, error in member.log.refused_peers} if member.log else {}
+        for peer, (at, error) in newest.items():
+            if case.now - at <= timedelta(seconds=RECENT_LOG):
+                found.setdefault(peer, []).append((member, at, error))
+    return found
 
 
 def unanswered(case: Case) -> bool:

@@ -41,7 +41,7 @@ class EtcdLog:
     leaderless: tuple[datetime, ...] = ()
     """Elections started and reads dropped for want of a leader."""
     refused_peers: tuple[tuple[datetime, str, str], ...] = ()
-    """Time, peer id and error of failed probes of other members."""
+    """Time, peer id and error of failed probes of other members that did not come back after them."""
     alarms: tuple[tuple[datetime, str, bool], ...] = ()
     """Time, alarm and whether it was raised (True) or disarmed."""
     no_space: tuple[datetime, ...] = ()
@@ -151,6 +151,8 @@ _LONG = lazy(r"took too long \(([\w.\u00b5]+)\)")
 _HEARTBEAT = lazy(r"failed to send out heartbeat on time")
 # rafthttp/probing_status.go (text): "health check for peer ID could not connect: dial tcp ...".
 _PEER = lazy(r"health check for peer (\w+) could not connect: (.*)")
+# rafthttp/peer_status.go: "peer became active" with a field, in the text log "peer ID became active".
+_BACK = lazy(r"peer (?:(\w+) )?became active")
 _ALARM = lazy(r"alarm (\w+) raised|alarm raised")
 # osutil/interrupt_unix.go, all versions.
 _SIGNAL = lazy(r"received (\w+)(?: signal)?[;,] shutting down")
@@ -209,6 +211,9 @@ def _fold(lines: Iterator[Line]) -> EtcdLog:
         elif (peer := _peer(entry)) is not None:
             refused.append((at, *peer))
             kind = "peer"
+        elif (back := _BACK.match(entry.message)) is not None:
+            known = back[1] or text(entry.fields, "peer-id")
+            refused = [r for r in refused if r[1] != known]
         elif entry.message == "alarm disarmed" or (named := _ALARM.search(entry.message)):
             disarmed = entry.message == "alarm disarmed"
             alarm = text(entry.fields, "alarm") or ("" if disarmed or named is None else named[1] or "")

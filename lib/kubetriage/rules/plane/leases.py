@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from kubetriage.needs import Body, Failure, List, Raw, Why
-from kubetriage.records import dataclass
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.plane.thresholds import CLOCK_SKEW
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, labels, mapping, name_of, namespace_of, number, text
@@ -69,15 +69,19 @@ class Quorum:
     """It timed out or failed inside the server."""
     words: str = ""
     seen: bool = True
+    seconds: float = 0.0
+    """How long the slowest answer took; 0 where there was none."""
 
 
 def read_quorum(snapshot: Snapshot, name: str) -> Quorum:
     """Read the answer of :func:`quorum_read`, the newer one where both are lease objects."""
-    answers = []
+    answers, took = [], 0.0
     for sample in (1, 0):
         need = quorum_read(name, sample)
-        answers.append(_quorum(snapshot.body(need.path, sample), snapshot.failure(need)))
-    return next((a for a in answers if a.lease is not None), answers[1])
+        body = snapshot.body(need.path, sample)
+        answers.append(_quorum(body, snapshot.failure(need)))
+        took = max(took, body.seconds if body is not None and body.status < 400 else 0.0)
+    return replace(next((a for a in answers if a.lease is not None), answers[1]), seconds=took)
 
 
 def _quorum(body: Body | None, failure: Failure | None) -> Quorum:

@@ -7,7 +7,8 @@ Told by: an etcd pod in CrashLoopBackOff with its last words; connections to all
 peer probes in the logs), or the API server's etcd check failing while every member's log has fallen silent. A member
 without quorum is told apart because it keeps logging elections every second. Where no member can be seen (external,
 managed, or because the API server needs etcd to find its pods): the API server's etcd checks fail, no lease is renewed,
-and reads through etcd hang. One refused member of several is reported as lost redundancy.
+and reads through etcd hang. One refused member of several, or one
+that the others say they do not reach, is reported as lost redundancy.
 
 Fix: start etcd again on its hosts (static pod manifest, disk full, certificate), restore from a snapshot only when
 the data directory is lost.
@@ -18,22 +19,24 @@ Source: etcd operations guide (failure modes); rafthttp/probing_status.go; kubel
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
 from kubetriage.rules.plane.case import CLUSTER, Case, Writes
 from kubetriage.rules.plane.control_plane_pods import Failing, crash_finding
 from kubetriage.rules.plane.etcd_from_outside import from_outside, last_write, long_silent, only_etcd_fails
-from kubetriage.rules.plane.etcd_liveness import gone, leaderless_lately, unanswered
+from kubetriage.rules.plane.etcd_liveness import gone, leaderless_lately, unanswered, unreached
 from kubetriage.rules.plane.etcd_members import Member
 from kubetriage.rules.plane.etcd_remedies import member_fixes, stopped_by_kubelet, unseen_fixes
 from kubetriage.rules.plane.figure_format import ago, count, names
-from kubetriage.rules.plane.thresholds import RECENT_LOG
+from kubetriage.rules.plane.thresholds import RECENT_LOG, SILENT_LOG
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
 from kubetriage.values.times import format_time
 
 CODE = "EtcdDown"
 LINK = "etcd quorum and leader"
+_SILENT = timedelta(seconds=SILENT_LOG)
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -56,6 +59,10 @@ def check(case: Case) -> Iterator[Finding]:
         and not any(leaderless_lately(m, case) for m in case.members)
     ):
         yield _unanswered(case)
+    elif not down and any(m.window is None for m in case.members):
+        missed = unreached(case)
+        if missed and len(missed) * 2 < len(case.members):
+            yield from (_missed(peer, told, case) for peer, told in missed.items())
 
 
 def _ends(loops: list[Failing], case: Case) -> Finding:
@@ -141,6 +148,34 @@ def _unanswered(case: Case) -> Finding:
         unseen_fixes(case),
         ("kubectl get --raw '/livez?verbose'", "kubectl get --raw '/readyz?verbose'"),
         {"link": LINK, "members": [m.name for m in case.members], **({"since": since} if since else {})},
+    )
+
+
+def _missed(peer: str, told: list[tuple[Member, datetime, str]], case: Case) -> Finding:
+    """Report a member that the others do not reach; its name stands in its own log only, and there its silence."""
+    silent = [m for m in case.members if m.log is None or m.log.last is None or case.now - m.log.last > _SILENT]
+    named = silent[0].name if len(silent) == 1 else ""
+    left = len(case.members) - 1
+    which = f"etcd member {named}" if named else f"The etcd member with id {peer}"
+    return Finding(
+        CODE,
+        Severity.WARNING,
+        Confidence.LIKELY if len(told) > 1 else Confidence.POSSIBLE,
+        CLUSTER,
+        f"{which} is not reached by {names([m.name for m, _, _ in told])}: it is down or cut off."
+        f" {left} of {len(case.members)} still form a quorum.",
+        tuple(Evidence("log", m.name, f"peer {peer}: {error}", format_time(at)) for m, at, error in told[:5]),
+        (RuledOut("EtcdQuorumLost", "the API server's etcd check passes"),) if case.etcd_check_seen[0] else (),
+        (
+            Fix(
+                "See on its host whether etcd runs, and bring it back before another member fails.",
+                actor=Actor.CLUSTER,
+                commands=case.machine.lines("container log", container="etcd"),
+            ),
+            Fix("If it runs there: look at the network between the members' hosts (port 2380).", actor=Actor.NODE),
+        ),
+        tuple(kubectl("logs", m.name, "--since=2m", namespace=m.namespace) for m, _, _ in told[:1] if m.namespace),
+        {"link": LINK, "members": [named] if named else [], "since": format_time(min(at for _, at, _ in told))},
     )
 
 

@@ -24,7 +24,7 @@ from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Rul
 from kubetriage.rules.plane.case import CLUSTER, Case
 from kubetriage.rules.plane.component_log import Remark
 from kubetriage.rules.plane.etcd_disk import measured, slowness
-from kubetriage.rules.plane.etcd_from_outside import Answer, from_outside
+from kubetriage.rules.plane.etcd_from_outside import Answer, from_outside, slow_read
 from kubetriage.rules.plane.etcd_members import COMMIT, FSYNC, Member
 from kubetriage.rules.plane.figure_format import count, distribution, metric, names, span
 from kubetriage.rules.plane.thresholds import RECENT_LOG, STALLED
@@ -254,21 +254,31 @@ def _from_outside(case: Case) -> Finding:
     """Judge by the API server's requests to etcd, which cannot tell the disk from the network or the CPU."""
     outside, traffic = from_outside(case), case.traffic
     mean = traffic.mean if traffic else None
+    took = slow_read(case)
     waits = (
         f"the API server waits {span(mean)} for a request (alert at {span(case.limits.etcd_request)})"
         if mean
-        else (f"its check of etcd fails after {span(max(case.livez.seconds, case.readyz.seconds))}")
+        else f"a read through it took {span(took)}"
+        if took
+        else f"its check of etcd fails after {span(max(case.livez.seconds, case.readyz.seconds))}"
     )
-    stalled = case.etcd_check_fails or (mean is not None and mean >= STALLED)
+    stalled = case.etcd_check_fails or (mean >= STALLED if mean is not None else bool(took))
+    measurable = bool(case.members) and not case.forward and not any(m.window for m in case.members)
     return Finding(
         CODE,
         Severity.ERROR if stalled else Severity.WARNING,
         Confidence.POSSIBLE,
         CLUSTER,
-        f"etcd answers slowly: {waits}. Its disk is the usual cause; etcd itself could not be seen.",
+        f"etcd answers slowly: {waits}. Its disk is the usual cause, the network between its members the next; etcd's"
+        " metrics were not read.",
         outside.evidence,
         (RuledOut("EtcdDown", "requests to it are finished, only late"),),
         (
+            *(
+                (Fix("Read etcd's metrics: they tell disk from network.", commands=("kubectl plane-trace --etcd",)),)
+                if measurable
+                else ()
+            ),
             Fix(
                 "The provider runs this etcd: give its support the latency and the time.",
                 actor=Actor.CLOUD,
