@@ -18,7 +18,7 @@ from kubetriage.rules.incident.alerts import Alert, read_alerts
 from kubetriage.rules.incident.folding import fold, unfolded
 from kubetriage.rules.incident.joining import Root, join, services_of
 from kubetriage.rules.incident.report import COLUMNS, age, counted, detail_command, document, explained, name_of, row
-from kubetriage.rules.incident.roots import symptoms
+from kubetriage.rules.incident.roots import bare, symptoms
 from kubetriage.rules.shapes import lean_node, without_managed_fields
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import labels
@@ -156,7 +156,7 @@ def _answer(snapshot: Snapshot, request: Request) -> Answer:
         gaps.update(dict.fromkeys((*answer.not_seen, *(g for d in answer.diagnoses for g in d.not_seen))))
         gaps.update(dict.fromkeys(NotSeen(f"{plugin.name}: {e}", "no answer", decides=True) for e in answer.errors))
         checked[plugin.name] = answer.checked or len(answer.diagnoses)
-    scope = _in_scope(unfolded(diagnoses), snapshot, request)
+    scope = _in_scope(tuple(map(_at_the_dns, unfolded(diagnoses))), snapshot, request)
     roots = join(fold(symptoms(scope, snapshot)), snapshot)
     return Answer((_diagnosis(snapshot, request, roots, tuple(gaps), checked),))
 
@@ -165,6 +165,13 @@ def _new_kill(diagnosis: Diagnosis, known: list[Diagnosis]) -> bool:
     """Tell whether oom-budget found a kill that why-crash did not; budgets that are only tight are no incident."""
     killed = any(f.severity is Severity.ERROR for f in diagnosis.findings)
     return killed and all(d.target != diagnosis.target or not d.findings for d in known)
+
+
+def _at_the_dns(diagnosis: Diagnosis) -> Diagnosis:
+    """Name the DNS itself where a Service is healthy but for names that do not resolve."""
+    if diagnosis.cause != "DNSNotReady":
+        return diagnosis
+    return replace(diagnosis, target=bare(diagnosis.findings[0].object))
 
 
 def _place(target: Target, request: Request) -> str:

@@ -12,7 +12,7 @@ from kubetriage.rules.incident.roots import Symptom, symptom
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, mapping, objects, text
 from kubetriage.values.resources import BY_KIND
-from kubetriage.values.times import format_time, parse_time
+from kubetriage.values.times import format_time
 
 
 @dataclass(frozen=True)
@@ -59,24 +59,17 @@ class Fault:
 
     @cached_property
     def times(self) -> tuple[datetime, ...]:
-        """Times of the proof, oldest first; empty where none has one."""
-        return tuple(
-            sorted(
-                moment
-                for s in self.symptoms
-                for line in s.finding.evidence
-                if (moment := parse_time(line.time)) is not None
-            )
-        )
+        """When it showed, the oldest first; empty where nothing tells."""
+        return tuple(sorted(moment for s in self.symptoms for moment in s.times))
 
     @property
     def since(self) -> datetime | None:
-        """The oldest time of the proof: the fault is at least that old."""
+        """The oldest time: the fault is at least that old."""
         return self.times[0] if self.times else None
 
     @property
     def newest(self) -> datetime | None:
-        """The newest time of the proof."""
+        """The newest time: it still showed then."""
         return self.times[-1] if self.times else None
 
 

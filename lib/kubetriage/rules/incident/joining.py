@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from functools import cached_property
 
-from kubetriage.model import Ref
+from kubetriage.model import Confidence, Ref
 from kubetriage.records import dataclass, field
 from kubetriage.rules.incident.folding import Fault
-from kubetriage.rules.incident.roots import IMAGE, NETWORK_PLUGIN, OF_THE_PODS, REGISTRY, bare
+from kubetriage.rules.incident.roots import CAPACITY, IMAGE, NETWORK_PLUGIN, OF_THE_PODS, REGISTRY, bare
 from kubetriage.rules.service.ingress_objects import Ingress
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, labels, mapping, name_of, namespace_of, objects, text
@@ -29,7 +30,9 @@ _CUTS_CONTACT = frozenset(
 )
 _OF_THE_NODE = frozenset({"StuckTerminating", "UnschedulableTaint", "Unknown", "DependencyUnreachable"})
 """Codes of a pod that its node explains where the node has a fault of its own."""
-_LOST_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_TAINT_OF_A_STATE = "node.kubernetes.io/"
+"""Beginning of the taints that Kubernetes itself puts on a node that is not ready, or short of something."""
+_WEBHOOKS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
 _DNS = Ref("Service", "kube-system", "kube-dns")
 
 _LAYERS = (
@@ -48,6 +51,7 @@ _LAYER_OF_KIND = {
     "Node": "Node",
     "Nodes": "Node",
     NETWORK_PLUGIN: "Node",
+    CAPACITY: "Node",
     "Pool": "Node",
     "Together": "Node",
     "Zone": "Node",
@@ -107,7 +111,14 @@ def join(faults: Iterable[Fault], snapshot: Snapshot) -> tuple[Root, ...]:
     graph = _Graph(tuple(faults), snapshot)
     roots = [Root(fault, explains, graph.entrances(fault, explains)) for fault, explains in graph.roots()]
     roots = [_with_neighbours(root, roots) for root in roots]
-    return tuple(sorted(roots, key=lambda r: (r.fault.finding.severity.rank, r.layer > 0, -len(r.victims), r.layer)))
+    return tuple(sorted(roots, key=_urgency))
+
+
+def _urgency(root: Root) -> tuple[int, bool, bool, int, int]:
+    """Order the roots: what is only a guess last, the control plane first, then what explains most."""
+    finding = root.fault.finding
+    guessed = finding.confidence is Confidence.POSSIBLE
+    return finding.severity.rank, guessed, root.layer > 0, -len(root.victims), root.layer
 
 
 def _with_neighbours(root: Root, roots: list[Root]) -> Root:
@@ -133,64 +144,85 @@ class _Graph:
     faults: tuple[Fault, ...]
     snapshot: Snapshot
     _by_target: dict[Ref, list[Fault]] = field(default_factory=dict)
+    _templates: dict[str, list[tuple[dict[str, str], Fault]]] = field(default_factory=dict)
+    """Labels of the pod templates of controllers that have a fault, by namespace."""
+    _above: dict[int, tuple[Fault, ...]] = field(default_factory=dict)
+    _below: dict[int, list[Fault]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for fault in self.faults:
             for ref in dict.fromkeys((*fault.targets, fault.root, *fault.workloads)):
                 self._by_target.setdefault(bare(ref), []).append(fault)
+            for ref in fault.targets:
+                template = labels(self._any(ref), "spec", "template", "metadata", "labels")
+                if template:
+                    self._templates.setdefault(ref.namespace, []).append((template, fault))
+        for fault in self.faults:
+            parents = tuple({id(p): p for p in self._parents(fault) if p is not fault}.values())
+            self._above[id(fault)] = parents
+            for parent in parents:
+                self._below.setdefault(id(parent), []).append(fault)
 
     def roots(self) -> Iterator[tuple[Fault, tuple[Fault, ...]]]:
         """Yield each fault that nothing explains, with all that it explains."""
-        below: dict[int, list[Fault]] = {}
-        explained: set[int] = set()
-        for fault in self.faults:
-            parents = [p for p in self._parents(fault) if p is not fault]
-            if parents:
-                explained.add(id(fault))
-            for parent in parents:
-                below.setdefault(id(parent), []).append(fault)
-        for fault in self.faults:
-            if id(fault) not in explained or self._in_a_circle(fault, below):
-                yield fault, self._descendants(fault, below)
+        for number, fault in enumerate(self.faults):
+            below = self._descendants(fault)
+            if not self._above[id(fault)] or self._first_of_a_circle(number, below):
+                yield fault, below
 
-    def _descendants(self, fault: Fault, below: dict[int, list[Fault]]) -> tuple[Fault, ...]:
+    def _descendants(self, fault: Fault) -> tuple[Fault, ...]:
         found: dict[int, Fault] = {}
-        waiting = list(below.get(id(fault), ()))
+        waiting = list(self._below.get(id(fault), ()))
         while waiting:
             one = waiting.pop(0)
             if id(one) not in found and one is not fault:
                 found[id(one)] = one
-                waiting += below.get(id(one), ())
+                waiting += self._below.get(id(one), ())
         return tuple(found.values())
 
-    def _in_a_circle(self, fault: Fault, below: dict[int, list[Fault]]) -> bool:
+    def _first_of_a_circle(self, number: int, below: tuple[Fault, ...]) -> bool:
         """Tell whether a fault is the first of faults that explain each other and that nothing else explains."""
-        reached = {id(f) for f in self._descendants(fault, below)}
-        parents = [f for f in self.faults if any(c is fault for c in below.get(id(f), ()))]
-        if not parents or not all(id(p) in reached for p in parents):
+        fault = self.faults[number]
+        reached = {id(f) for f in below}
+        if not all(id(p) in reached for p in self._above[id(fault)]):
             return False
-        circle = [f for f in self.faults if id(f) in reached and fault in self._descendants(f, below)]
-        return all(self.faults.index(fault) < self.faults.index(f) for f in circle)
+        circle = {id(f) for f in below if any(d is fault for d in self._descendants(f))}
+        return not any(id(f) in circle for f in self.faults[:number])
 
     def _parents(self, fault: Fault) -> Iterator[Fault]:
         finding, cause = fault.finding, fault.finding.cause
         root = mapping(finding.details, "root")
         if text(root, "name"):
             yield from self._about(Ref(text(root, "kind"), text(root, "namespace"), text(root, "name")))
-        if fault.root.kind == "Node" and fault.example.kind != "Node":
-            yield from self._about(fault.root)
+        if fault.root.kind in BY_KIND and fault.root not in (*fault.targets, *fault.workloads):
+            yield from self._by_target.get(fault.root, ())
         if cause in _OF_THE_NODE:
             yield from self._nodes_of(fault)
         if cause in OF_THE_PODS:
             for target in fault.targets:
                 yield from self._pods_of(target)
+        if cause == "DNSNotReady":
+            yield from self._pods_of(fault.root)
         if cause == "DependencyUnreachable":
             yield from self._dependency(fault)
-        for other in self.faults:
-            if cause in _OF_CONTACT and other.finding.cause in _CUTS_CONTACT and other.example.kind == "Cluster":
-                yield other
-            if cause == "NodesLostContact" and other.example.kind == "Node":
-                yield other
+        if fault.root.kind in _WEBHOOKS and fault.example.kind == "Cluster":
+            yield from self._webhook(fault)
+        if cause in _OF_CONTACT:
+            yield from (f for f in self._of_the_plane if f.finding.cause in _CUTS_CONTACT)
+        if cause == "NodesLostContact":
+            yield from (f for f in self.faults if f.example.kind == "Node")
+
+    @cached_property
+    def _of_the_plane(self) -> tuple[Fault, ...]:
+        return tuple(f for f in self.faults if f.example.kind == "Cluster")
+
+    def _webhook(self, fault: Fault) -> Iterator[Fault]:
+        """Yield the faults of the pods that serve a webhook."""
+        resource = BY_KIND[fault.root.kind]
+        for hook in objects(self._object(resource.plural, fault.root), "webhooks"):
+            service = mapping(hook, "clientConfig", "service")
+            if service:
+                yield from self._about(Ref("Service", text(service, "namespace"), text(service, "name")))
 
     def _about(self, ref: Ref) -> Iterator[Fault]:
         """Yield the faults that an object has itself, or the pods below it."""
@@ -205,7 +237,7 @@ class _Graph:
             names |= {
                 name_of(node)
                 for node in self.snapshot.list("nodes").items
-                if any(text(t, "key") in _LOST_TAINTS for t in objects(node, "spec", "taints"))
+                if any(text(t, "key").startswith(_TAINT_OF_A_STATE) for t in objects(node, "spec", "taints"))
             }
         for name in sorted(names - {""}):
             yield from (f for f in self._by_target.get(Ref("Node", "", name), ()) if f.example.kind == "Node")
@@ -219,11 +251,9 @@ class _Graph:
             if all(own.get(k) == v for k, v in selector.items()):
                 yield from self._by_target.get(Ref("Pod", namespace_of(raw), name_of(raw)), ())
         # A workload whose pods were never made.
-        for fault in self.faults:
-            for ref in fault.targets:
-                template = labels(self._any(ref), "spec", "template", "metadata", "labels")
-                if ref.namespace == service.namespace and template.items() >= selector.items():
-                    yield fault
+        for template, fault in self._templates.get(service.namespace, ()):
+            if template.items() >= selector.items():
+                yield fault
 
     def _dependency(self, fault: Fault) -> Iterator[Fault]:
         address = text(fault.finding.details, "address")
@@ -242,7 +272,8 @@ class _Graph:
 
     def entrances(self, fault: Fault, explained: tuple[Fault, ...]) -> tuple[Ref, ...]:
         """Return the Ingresses that lead to a Service among the victims and are no victims already."""
-        known = {bare(t) for f in (fault, *explained) for t in f.targets}
+        # An ingress controller reads endpoints and asks no DNS.
+        known = {bare(t) for f in (fault, *explained) if f.finding.cause != "DNSNotReady" for t in f.targets}
         services = {(r.namespace, r.name) for r in known if r.kind == "Service"}
         found = []
         for raw in self.snapshot.list("ingresses").items:

@@ -6,21 +6,28 @@ node, a quota, or the pod's own template. Findings with one code and one root ar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
+
 from kubetriage.model import Diagnosis, Finding, Ref, Severity
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.workloads import controller_ref
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import condition, labels, mapping, text
+from kubetriage.values.fields import condition, labels, mapping, name_of, objects, text
+from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_KIND
+from kubetriage.values.times import parse_time
 
-REGISTRY, IMAGE, NETWORK_PLUGIN = "Registry", "Image", "NetworkPlugin"
+REGISTRY, IMAGE, NETWORK_PLUGIN, CAPACITY = "Registry", "Image", "NetworkPlugin", "Capacity"
 """Roots that are no objects of the API."""
 
 _ON_THE_NODE = frozenset(
     {"Evicted", "NodeAdmissionRejected", "NodeNotReady", "NodeRestarted", "NodeShutdown", "SandboxCreateFailed"}
 )
-OF_THE_PODS = frozenset({"NoEndpoints", "PodsCrashing", "PodsNotReady", "PodsTerminating", "SomePodsNotReady"})
+OF_THE_PODS = frozenset(
+    {"NoEndpoints", "NoPods", "PodsCrashing", "PodsNotReady", "PodsTerminating", "SomePodsNotReady"}
+)
 """Codes of a Service that follow from its pods."""
 _OF_THE_REGISTRY = frozenset({"ImagePullRateLimited", "RegistryError", "RegistryUnreachable"})
 
@@ -34,6 +41,8 @@ class Symptom:
     root: Ref
     workload: Ref
     """What the target belongs to: its top controller; the target itself where it has none."""
+    times: tuple[datetime, ...] = ()
+    """When the fault showed, the oldest first; empty where nothing tells."""
 
     @property
     def target(self) -> Ref:
@@ -57,7 +66,29 @@ def symptom(diagnosis: Diagnosis, snapshot: Snapshot) -> Symptom | None:
         or _below_the_service(finding, diagnosis.target, snapshot)
         or _root(finding, diagnosis.target, owner, snapshot)
     )
-    return Symptom(diagnosis, finding, root, owner)
+    return Symptom(diagnosis, finding, root, owner, tuple(sorted(_times(diagnosis, finding, snapshot))))
+
+
+_STILL_GOOD = lazy(r"conditions\[Ready\]\Z")
+
+
+def _times(diagnosis: Diagnosis, finding: Finding, snapshot: Snapshot) -> Iterator[datetime]:
+    """Yield the times of a fault: what the rule or the outage says, else the proof and the pod's own condition."""
+    said = parse_time(text(finding.details, "since")) or parse_time(text(diagnosis.extra, "scope", "since"))
+    if said is not None:
+        yield said
+    for line in finding.evidence:
+        moment = parse_time(line.time)
+        # A node that is lost may be quoted with the hour at which it became ready.
+        good = line.value.startswith("True") and _STILL_GOOD.search(line.at)
+        if moment is not None and not good and (said is None or moment >= said):
+            yield moment
+    if said is None and diagnosis.target.kind == "Pod":
+        pod = snapshot.get("pods", diagnosis.target.namespace, diagnosis.target.name).obj
+        ready = condition(pod, "Ready")
+        moment = parse_time(text(ready, "lastTransitionTime")) if text(ready, "status") == "False" else None
+        if moment is not None:
+            yield moment
 
 
 def _shared_by_nodes(diagnosis: Diagnosis) -> Ref | None:
@@ -108,18 +139,27 @@ def bare(ref: Ref) -> Ref:
 
 
 def _root(finding: Finding, target: Ref, owner: Ref, snapshot: Snapshot) -> Ref:
-    for read in (_named_root, _reference, _image, _quota, _claim, _plugin):
+    if hook := text(finding.details, "webhook"):
+        configuration = _configuration(hook, snapshot)
+        if configuration is not None:
+            return configuration
+    if target.kind == "Node" and (plugin := text(finding.details, "plugin")):
+        return _plugin(plugin, snapshot)
+    for read in (_named_root, _reference, _image, _quota, _claim, _capacity):
         found = read(finding, target)
         if found is not None:
             return found
     on_the_node = finding.cause in _ON_THE_NODE or text(finding.details, "killedBy") == "node"
+    if finding.cause == "Evicted" and "limit" in finding.details:
+        # It passed a limit of its own; the node is healthy.
+        on_the_node = False
     if on_the_node and target.kind == "Pod":
         node = Pod(snapshot.get("pods", target.namespace, target.name).obj).node
         if node:
             return Ref("Node", "", node)
-    if target.kind == "Pod" or finding.object.kind == "Pod":
+    if target.kind == "Pod":
         return owner
-    return bare(finding.object)
+    return workload_of(finding.object, snapshot) if finding.object.kind == "Pod" else bare(finding.object)
 
 
 def _named_root(finding: Finding, _target: Ref) -> Ref | None:
@@ -139,7 +179,10 @@ def _image(finding: Finding, _target: Ref) -> Ref | None:
     image = text(finding.details, "image")
     if not image:
         return None
-    return Ref(REGISTRY, "", registry_of(image)) if finding.cause in _OF_THE_REGISTRY else Ref(IMAGE, "", image)
+    registry = registry_of(image)
+    # Docker Hub refuses a repository that does not exist in the same words.
+    refused = finding.cause == "ImagePullUnauthorized" and registry != "docker.io"
+    return Ref(REGISTRY, "", registry) if refused or finding.cause in _OF_THE_REGISTRY else Ref(IMAGE, "", image)
 
 
 def registry_of(image: str) -> str:
@@ -153,15 +196,38 @@ def _quota(finding: Finding, target: Ref) -> Ref | None:
     return Ref("ResourceQuota", target.namespace, name) if name else None
 
 
+def _configuration(hook: str, snapshot: Snapshot) -> Ref | None:
+    """Return the configuration that registers a webhook."""
+    for kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
+        for raw in snapshot.list(BY_KIND[kind].plural).items:
+            if any(text(one, "name") == hook for one in objects(raw, "webhooks")):
+                return Ref(kind, "", name_of(raw))
+    return None
+
+
 def _claim(finding: Finding, target: Ref) -> Ref | None:
-    name = text(finding.details, "claim")
+    name, wanted = text(finding.details, "claim"), text(finding.details, "storageClass")
+    if wanted:
+        return Ref("StorageClass", "", wanted)
     return Ref("PersistentVolumeClaim", target.namespace, name) if name else None
 
 
-def _plugin(finding: Finding, target: Ref) -> Ref | None:
-    """Return the network plugin that several nodes wait for."""
-    name = text(finding.details, "plugin")
-    return Ref(NETWORK_PLUGIN, "", name) if name and target.kind == "Node" else None
+def _plugin(name: str, snapshot: Snapshot) -> Ref:
+    """Return the DaemonSet of a network plugin, which is named itself or by one of its pods."""
+    namespace, _, daemon_set = name.rpartition("/")
+    if namespace:
+        return Ref("DaemonSet", namespace, daemon_set)
+    for raw in snapshot.list("pods").items:
+        top = controller_ref(snapshot, raw) if name_of(raw) == name else None
+        if top is not None:
+            return bare(top)
+    return Ref(NETWORK_PLUGIN, "", name)
+
+
+def _capacity(finding: Finding, _target: Ref) -> Ref | None:
+    """Return the resource that all nodes are full of."""
+    name = text(finding.details, "capacity")
+    return Ref(CAPACITY, "", name) if name else None
 
 
 def symptoms(diagnoses: tuple[Diagnosis, ...], snapshot: Snapshot) -> tuple[Symptom, ...]:

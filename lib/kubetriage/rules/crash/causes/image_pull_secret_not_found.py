@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator
 from kubetriage.model import Confidence, Evidence, Finding
 from kubetriage.needs import Get, List, Need
 from kubetriage.readers.events import Event
+from kubetriage.records import replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.image_pulls import Pull, PullFailure, pull_failures
 from kubetriage.rules.crash.pull_secrets import PULL_SECRET_KEYS, pull_secret_names
@@ -92,7 +93,7 @@ def _missing(failure: PullFailure, name: str, *, looked_up: bool) -> Finding:
         else f"Create Secret {name} (kubectl -n {namespace} create secret docker-registry {name} "
         f"--docker-server={failure.parsed.registry} ...)."
     )
-    return failure.finding(
+    made = failure.finding(
         CODE,
         message,
         [case.template_fix(words, {"imagePullSecrets": [{"name": close}]} if close else None)],
@@ -100,6 +101,7 @@ def _missing(failure: PullFailure, name: str, *, looked_up: bool) -> Finding:
         evidence=[Evidence("spec", "spec.imagePullSecrets", name), *([warned.evidence()] if warned else [])],
         verify=[f"kubectl -n {namespace} get secret {name}"],
     )
+    return replace(made, details={**made.details, "reference": {"kind": "Secret", "name": name}})
 
 
 def _unusable(failure: PullFailure, name: str, kind: str) -> Finding:

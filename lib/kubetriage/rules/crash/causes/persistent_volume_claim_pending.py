@@ -102,7 +102,7 @@ def check(case: Case) -> Iterator[Finding]:
     for claim in _open_claims(case):
         events = Events.of(case.snapshot.events(case.pod.namespace, uid_of(claim), name_of(claim), CLAIM))
         failure = events.last("ProvisioningFailed", "FailedBinding")
-        class_missing = bool(_class_name(claim)) and case.snapshot.get("storageclasses", "", _class_name(claim)).absent
+        class_missing = _class_missing(case, claim)
         # The scheduler says nothing while it waits for the volume of a claim that it gave a node.
         waits = found is None and events.last("ExternalProvisioning") is not None and _waited(case)
         if blamed or failure is not None or class_missing or waits:
@@ -150,6 +150,10 @@ def _in_use(case: Case, found: Unscheduled) -> Finding:
 CLAIM = "PersistentVolumeClaim"
 
 
+def _class_missing(case: Case, claim: Obj) -> bool:
+    return bool(_class_name(claim)) and case.snapshot.get("storageclasses", "", _class_name(claim)).absent
+
+
 def _waited(case: Case) -> bool:
     return case.pod.created is not None and case.now - case.pod.created > PROVISIONING
 
@@ -175,6 +179,9 @@ def _finding(case: Case, claim: Obj, found: Unscheduled | None, events: Events) 
         evidence += root.evidence
     else:
         root = None
+    # What the class or its provisioner owes, every claim of the class waits for.
+    of_class = phase == "Pending" and not _deleting(claim) and (newest is not None or _class_missing(case, claim))
+    wanted = _class_name(claim) if of_class and root is None else ""
     return Finding(
         cause=CODE,
         severity=Severity.ERROR,
@@ -184,7 +191,11 @@ def _finding(case: Case, claim: Obj, found: Unscheduled | None, events: Events) 
         evidence=tuple(evidence),
         fix=(fix,),
         verify=(case.kubectl(f"describe persistentvolumeclaim {name}"), "kubectl get storageclass"),
-        details={"claim": name, **({"root": root.details} if root is not None else {})},
+        details={
+            "claim": name,
+            **({"storageClass": wanted} if wanted else {}),
+            **({"root": root.details} if root is not None else {}),
+        },
     )
 
 

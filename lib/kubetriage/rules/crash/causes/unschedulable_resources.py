@@ -28,7 +28,7 @@ from kubetriage.rules.crash.root_causes import Root, repair
 from kubetriage.rules.crash.scheduling import Block, Unscheduled
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import Obj, dig, name_of
+from kubetriage.values.fields import Obj, dig, labels, name_of
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_quantity
 
@@ -108,13 +108,19 @@ def check(case: Case) -> Iterator[Finding]:
         yield _by_plugin(found, resource, root)
         return
     rooms = [_room(found, node, resource) for node in _candidates(found, resource)]
-    yield found.finding(
+    made = found.finding(
         CODE,
         _message(found, resource, wanted, rooms),
         (case.template_fix(_words(case, resource, wanted, rooms)),),
         tuple(_evidence(case, resource, rooms)),
         verify=("kubectl describe nodes", "kubectl top nodes"),
     )
+    if any(room.allocatable >= wanted for room in rooms):
+        # The nodes are full for everybody; a pod that is too large for every node is at fault itself.
+        selector = labels(case.pod.raw, "spec", "nodeSelector")
+        where = f" of nodes {','.join(f'{k}={v}' for k, v in sorted(selector.items()))}" if selector else ""
+        made = replace(made, details={**made.details, "capacity": f"{resource}{where}"})
+    yield made
 
 
 def _lacking(found: Unscheduled, resource: str) -> bool:
