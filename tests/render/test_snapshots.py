@@ -6,6 +6,8 @@ from kubetriage.render.html import render_html
 from kubetriage.render.markdown import render_markdown
 from kubetriage.render.terminal import Terminal
 from kubetriage.render.text import render_text
+from support.incident_score import page
+from support.offline import ROOT
 from support.reviewed import SCENARIOS, SNAPSHOTS, answered, compare
 
 FORMS = [(name, "", {}) for name in SCENARIOS]
@@ -44,3 +46,7 @@ def test_pages_look_as_reviewed(capture):
 def test_no_snapshot_is_left_over():
     known = {f"{name}{form}.txt" for name, form, _ in FORMS} | {f"{name}.md" for name in SCENARIOS}
     assert {p.name for p in SNAPSHOTS.iterdir()} == known | {f"{name}.html" for name in PAGES}
+
+
+def test_incidents_with_a_known_root_look_as_reviewed():
+    compare(ROOT / "docs" / "incidents.md", page())

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from kubetriage.cli.collect import collect
 from kubetriage.cluster.recorded import RecordedReader
+from kubetriage.model import Diagnosis
 from kubetriage.plugins import Request, load
+from kubetriage.render.sanitize import sanitized
+from kubetriage.render.terminal import Terminal
+from kubetriage.render.text import render_text
+from kubetriage.snapshot import Snapshot
 from support.combined import Combined, Expected, Name, combine
+from support.combined_incidents import all_made
 from support.offline import CAPTURES, truth
 
 Obj = dict[str, Any]
 
 
-def ask(folder: Path) -> Obj:
-    """Ask triage about a whole dump; return the item of the JSON contract that holds its roots."""
+def ask(folder: Path) -> tuple[Snapshot, Diagnosis]:
+    """Ask triage about a whole dump."""
     request = Request(namespace="", all_namespaces=True, options={"alert": None})
-    _, got = collect(load("triage"), request, RecordedReader(folder))
+    snapshot, got = collect(load("triage"), request, RecordedReader(folder))
     assert not got.errors
-    return dict(got.diagnoses[0].extra)
+    return snapshot, got.diagnoses[0]
 
 
 @dataclass(frozen=True)
@@ -38,9 +46,8 @@ class Score:
     foreign: frozenset[Name]
 
 
-def score(incident: Combined, folder: Path) -> Score:
-    """Compare the answer about an incident with what is true of it."""
-    told = ask(folder)["roots"]
+def score(incident: Combined, told: list[Obj]) -> Score:
+    """Compare the roots that are named with what is true of an incident."""
     mine: dict[int, Expected] = {}
     for wanted in incident.expected:
         for place, root in enumerate(told):
@@ -56,6 +63,52 @@ def score(incident: Combined, folder: Path) -> Score:
     victims = sum(len(e.victims) for e in incident.expected)
     first = sorted(mine) == list(range(len(mine)))
     return Score(len(mine), first, others, victims, frozenset(missing), frozenset(foreign))
+
+
+@lru_cache(maxsize=1)
+def results() -> dict[str, tuple[Combined, Score, str]]:
+    """Ask triage about every incident, once for all tests of a process: its score, and the screen of 80 columns."""
+    found = {}
+    for incident in all_made():
+        with tempfile.TemporaryDirectory() as folder:
+            incident.write(Path(folder))
+            snapshot, told = ask(Path(folder))
+        screen = render_text([sanitized(told)], Terminal(80), now=snapshot.clock)
+        found[incident.name] = (incident, score(incident, told.extra["roots"]), screen.replace(folder, "./dump"))
+    return found
+
+
+def page() -> str:
+    """Write docs/incidents.md."""
+    rows, screens = [], []
+    for name, (incident, got, screen) in results().items():
+        wanted = len(incident.expected)
+        victims = f"{got.victims - len(got.missing)} of {got.victims}"
+        first = "yes" if got.first and not got.others else "no"
+        rows.append(f"| {name} | {got.roots} of {wanted} | {first} | {victims} | {len(got.foreign)} |")
+        screens.append(
+            f"## {name[:1].upper()}{name[1:]}\n\n```console\n$ kubectl triage -A --from ./dump\n{screen}\n```\n"
+        )
+    head = "| incident | roots named | first | victims explained | foreign |"
+    table = "\n".join([head, "| --- " * 5 + "|", *rows])
+    return _HEAD.format(table=table, pairs=len(RECORDED)) + "\n".join(screens)
+
+
+_HEAD = """# Incidents with a known root
+
+`kubectl triage` is asked about clusters in which all is healthy but for one fault, or two, and what fails because of
+them. Of each it is known what is at the root and which pods, workloads, Services, Ingresses and nodes are its victims.
+*First*: the roots stand before everything else, and no other error is called a root. *Foreign*: objects that are called
+victims and are none. `tests/support/combined_incidents.py` makes them, `make snapshots` writes this page.
+
+{table}
+
+Beside these, each of {pairs} recorded incidents is put into one cluster with another one: the answer has the roots and
+the victims of both as for each alone, and joins nothing of one to the other (`tests/rules/incident/test_combined.py`).
+
+A dump of objects alone shows nothing of the control plane, so each answer says so under UNKNOWN.
+
+"""
 
 
 def _victims(root: Obj) -> frozenset[Name]:
@@ -100,5 +153,5 @@ def _roots(folder: Path, other: bool = False) -> dict[tuple[str, ...], frozenset
         (r["object"]["kind"], r["object"].get("namespace", ""), named(r["object"]["name"]), r["cause"]): frozenset(
             (kind, namespace, named(name)) for kind, namespace, name in _victims(r)
         )
-        for r in ask(folder)["roots"]
+        for r in ask(folder)[1].extra["roots"]
     }

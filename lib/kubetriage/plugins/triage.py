@@ -21,6 +21,7 @@ from kubetriage.rules.incident.report import COLUMNS, age, counted, detail_comma
 from kubetriage.rules.incident.roots import bare, symptoms
 from kubetriage.rules.shapes import lean_node, without_managed_fields
 from kubetriage.snapshot import Snapshot
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import labels
 from kubetriage.values.fields import name_of as object_name
 from kubetriage.values.resources import BY_KIND, BY_PLURAL
@@ -153,12 +154,23 @@ def _answer(snapshot: Snapshot, request: Request) -> Answer:
         diagnoses += [d for d in answer.diagnoses if plugin.name != "oom-budget" or _new_kill(d, diagnoses)]
         if asked.is_scan and plugin.takes_targets:
             gaps.update(dict.fromkeys(scan_gaps(snapshot, plugin.plan(snapshot, asked), plugin.decides)))
-        gaps.update(dict.fromkeys((*answer.not_seen, *(g for d in answer.diagnoses for g in d.not_seen))))
+        unseen = tuple(dict.fromkeys((*answer.not_seen, *(g for d in answer.diagnoses for g in d.not_seen))))
+        quiet = plugin.name == "plane-trace" and not any(d.findings for d in answer.diagnoses)
+        gaps.update(dict.fromkeys(_in_short(unseen) if quiet else unseen))
         gaps.update(dict.fromkeys(NotSeen(f"{plugin.name}: {e}", "no answer", decides=True) for e in answer.errors))
         checked[plugin.name] = answer.checked or len(answer.diagnoses)
     scope = _in_scope(tuple(map(_at_the_dns, unfolded(diagnoses))), snapshot, request)
     roots = join(fold(symptoms(scope, snapshot)), snapshot)
     return Answer((_diagnosis(snapshot, request, roots, tuple(gaps), checked),))
+
+
+def _in_short(unseen: tuple[NotSeen, ...]) -> tuple[NotSeen, ...]:
+    """Sum up what was not seen of a control plane without a fault."""
+    if len(unseen) < 3:
+        return unseen
+    whys = list(dict.fromkeys(gap.why for gap in unseen))
+    what = f"{len(unseen)} facts of the control plane ({kubectl('plane-trace')} names them)"
+    return (NotSeen(what, whys[-1] if len(whys) < 3 else "not read", any(gap.decides for gap in unseen)),)
 
 
 def _new_kill(diagnosis: Diagnosis, known: list[Diagnosis]) -> bool:
@@ -197,8 +209,7 @@ def _diagnosis(
     checked: dict[str, int],
 ) -> Diagnosis:
     findings = tuple(_finding(root, i == 0, snapshot) for i, root in enumerate(roots))
-    errors = sum(r.fault.finding.severity is Severity.ERROR for r in roots)
-    header = (("", f"{errors} root cause{'' if errors == 1 else 's'}" if roots else "no problem found"),)
+    header = (("", "no problem found"),) if not roots else ()
     lead: tuple[Section, ...] = ()
     if len(roots) > 1:
         lead = (Table("Root causes", COLUMNS, tuple(row(i + 1, r, snapshot.now) for i, r in enumerate(roots))),)

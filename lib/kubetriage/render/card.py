@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from kubetriage.model import Confidence, Diagnosis, Evidence, Finding, Fix, Lines, NotSeen, Severity
+from kubetriage.model import Confidence, Diagnosis, Evidence, Finding, Fix, Lines, NotSeen, Ref, Severity
 from kubetriage.records import dataclass
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import mapping, objects, text, texts
@@ -83,7 +83,7 @@ def card_of(group: Sequence[Diagnosis], now: datetime | None) -> Card:
     """Make the card of a diagnosis; ``group`` holds those with the same verdict, of which the first is shown."""
     first = group[0]
     head = first.findings[0] if first.findings else None
-    target = first.target
+    target = _subject(first)
     where = [target.namespace, *([f"context {first.context}"] if first.context else [])]
     return Card(
         tone=_tone(first),
@@ -204,8 +204,17 @@ def _tone(diagnosis: Diagnosis) -> Tone:
     return "unknown" if diagnosis.undecided else "ok"
 
 
+def _subject(diagnosis: Diagnosis) -> Ref:
+    """Return the object that an answer is about: its target, or the one root cause of an incident."""
+    roots = objects(diagnosis.extra, "roots")
+    if len(roots) != 1:
+        return diagnosis.target
+    root = mapping(roots[0], "object")
+    return Ref(text(root, "kind"), text(root, "namespace"), text(root, "name"))
+
+
 def _name(diagnosis: Diagnosis) -> str:
-    target = diagnosis.target
+    target = _subject(diagnosis)
     return f"{target.kind.lower()}/{target.name}" if target.name else target.kind.lower()
 
 

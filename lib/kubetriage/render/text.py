@@ -10,6 +10,7 @@ from kubetriage.model import Diagnosis, Evidence, Finding, Lines, Section, Table
 from kubetriage.records import dataclass, replace
 from kubetriage.render.card import SIGNS, Card, Step, card_of, doubts, step_of
 from kubetriage.render.fold import columns, cut, cut_middle, sentences, wrapped
+from kubetriage.render.incident import incident_lines, roots_of
 from kubetriage.render.table import LABEL, fields, table
 from kubetriage.render.terminal import Terminal
 
@@ -125,6 +126,10 @@ def _first_screen(group: Sequence[Diagnosis], terminal: Terminal, now: datetime 
     card = card_of(group, now)
     much = _Much()
     width = terminal.width or PIPE_WIDTH
+    if len(roots_of(group[0])) > 1:
+        foot = list(_labelled(list(_unknown_rows(card, width - LABEL, 1)), [], terminal)) if card.unknown else []
+        foot.append(terminal.paint("-o wide: the proof of each, what it explains, all fixes", "dim"))
+        return [incident_lines(group[0], foot, terminal, now, ROWS)]
     lines: list[str] = []
     for most, ladder in ((ROWS_USUAL, _USUAL), (ROWS, _TIGHT)):
         for changes in ladder:

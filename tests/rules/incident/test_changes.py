@@ -30,6 +30,30 @@ def test_new_gone_worse_and_the_same():
     assert got.worse == ("shop/pod/c: OOMKilled (was AppError)",)
 
 
+def test_roots_of_an_incident_are_compared_one_by_one():
+    def incident(*roots):
+        told_roots = [
+            {"cause": cause, "severity": "error", "object": {"kind": "Node", "name": name}} for name, cause in roots
+        ]
+        return Diagnosis("triage", Ref("Cluster", "", "all-namespaces"), "", extra={"roots": told_roots})
+
+    earlier = since(incident(("n1", "KubeletDown"), ("n2", "DiskPressure")))
+    got = changes(earlier, [incident(("n2", "DiskPressure"), ("n3", "KubeletDown"))])
+    assert got.new == ("node/n3: KubeletDown",)
+    assert got.gone == ("node/n1: KubeletDown",)
+    assert not got.worse
+
+
+def test_a_row_of_several_objects_is_the_same_with_another_example():
+    def row(name):
+        fold = {"root": {"kind": "Secret", "namespace": "shop", "name": "db"}}
+        return Diagnosis(
+            "why-crash", Ref("Pod", "shop", name), "", told(name, "SecretNotFound").findings, extra={"fold": fold}
+        )
+
+    assert not changes(since(row("a")), [row("b")]).new
+
+
 def test_an_object_that_is_not_in_the_new_answer_is_gone():
     assert changes(since(told("a", "AppError")), []).gone == ("shop/pod/a: AppError",)
 

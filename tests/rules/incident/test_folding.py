@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kubetriage.plugins import Request, load
 from kubetriage.readers.pods import Pod
+from kubetriage.records import replace
 from kubetriage.rules.crash.representatives import MOST, representatives
 from support.nodes import LOST, lease, node, world
 from support.objects import back_off, cluster, container, obj, pod, status, terminated, waiting

@@ -35,8 +35,12 @@ def changes(earlier: Obj, diagnoses: Iterable[Diagnosis]) -> Changes:
     """Compare with an earlier ``-o json`` document. Raises ValueError when it is none."""
     if text(earlier, "kind") != "DiagnosisList":
         raise ValueError("not an answer of kubetriage: expected what -o json printed earlier")
-    before = {_place(mapping(i, "target")): _worst_written(i) for i in objects(earlier, "items")}
-    after = {_place_of(d): _worst(d) for d in diagnoses}
+    before: dict[str, tuple[int, str]] = {}
+    after: dict[str, tuple[int, str]] = {}
+    for item in objects(earlier, "items"):
+        before |= _roots(item) or {_folded(item) or _place(mapping(item, "target")): _worst_written(item)}
+    for diagnosis in diagnoses:
+        after |= _roots(diagnosis.extra) or {_folded(diagnosis.extra) or _place_of(diagnosis): _worst(diagnosis)}
     new, worse = [], []
     for place, (rank, cause) in after.items():
         if rank >= len(_RANKS):
@@ -52,6 +56,20 @@ def changes(earlier: Obj, diagnoses: Iterable[Diagnosis]) -> Changes:
         if rank < len(_RANKS) and after.get(place, (len(_RANKS), ""))[0] >= len(_RANKS)
     ]
     return Changes(tuple(new), tuple(gone), tuple(worse))
+
+
+def _roots(item: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
+    """Return the roots of an incident, each as an object of its own; empty for an answer about one object."""
+    return {
+        _place(mapping(root, "object")): (_RANKS.index(text(root, "severity")), text(root, "cause"))
+        for root in objects(item, "roots")
+        if text(root, "severity") in _RANKS
+    }
+
+
+def _folded(item: Mapping[str, Any]) -> str:
+    """Return what a row of several objects has in common: its example may be another one each time."""
+    return _place(mapping(item, "fold", "root"))
 
 
 def _place(target: Mapping[str, Any]) -> str:

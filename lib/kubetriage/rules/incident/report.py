@@ -6,22 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from kubetriage.model import Finding, Ref
+from kubetriage.model import Finding, Fix, Ref
 from kubetriage.rules.incident.folding import Fault, written
 from kubetriage.rules.incident.joining import Root
 from kubetriage.values.commands import Command, kubectl
 from kubetriage.values.times import format_time, human_duration
-
-PLUGIN_OF_KIND = {
-    "Node": "node-triage",
-    "Cluster": "plane-trace",
-    "Service": "svc-trace",
-    "Ingress": "svc-trace",
-    "Gateway": "svc-trace",
-    "HTTPRoute": "svc-trace",
-    "GRPCRoute": "svc-trace",
-}
-"""The plugin that tells more of an object; pods and workloads belong to why-crash."""
 
 
 def name_of(ref: Ref) -> str:
@@ -53,7 +42,7 @@ def explained(root: Root) -> str:
 
 def detail_command(fault: Fault, command: str) -> Command:
     """Write the command that shows a fault in full; ``command`` is the plugin that found it."""
-    ref = fault.example
+    ref = fault.workloads[0] if len(fault.workloads) == 1 and len(fault.targets) > 1 else fault.example
     if ref.kind == "Cluster":
         return kubectl(command)
     word = ref.name if ref.kind in ("Pod", "Node") else f"{ref.kind.lower()}/{ref.name}"
@@ -85,6 +74,10 @@ def _actor(finding: Finding) -> str:
     return next((f.actor.value for f in finding.fix if f.actor is not None), "")
 
 
+def _act(fix: Fix) -> dict[str, Any]:
+    return {"text": fix.text, **({"commands": list(fix.commands)} if fix.commands else {})}
+
+
 def document(roots: Iterable[Root]) -> list[dict[str, Any]]:
     """Return ``roots`` of the JSON contract."""
     return [_root(root) for root in roots]
@@ -100,6 +93,7 @@ def _root(root: Root) -> dict[str, Any]:
         "confidence": finding.confidence.value,
         "object": written(fault.root),
         **({"actor": actor} if (actor := _actor(finding)) else {}),
+        **({"act": _act(finding.fix[0])} if finding.fix else {}),
         **({"since": format_time(fault.since)} if fault.since is not None else {}),
         "counts": root.counts,
         "shows": [written(t) for t in fault.targets],

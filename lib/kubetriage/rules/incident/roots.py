@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from kubetriage.model import Diagnosis, Finding, Ref, Severity
+from kubetriage.model import Diagnosis, Evidence, Finding, Ref, Severity
+from kubetriage.readers.events import read_event
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.workloads import controller_ref
@@ -69,6 +70,8 @@ def symptom(diagnosis: Diagnosis, snapshot: Snapshot) -> Symptom | None:
     return Symptom(diagnosis, finding, root, owner, tuple(sorted(_times(diagnosis, finding, snapshot))))
 
 
+_TELLING = 60
+"""Characters of an event's message that tell it from others."""
 _STILL_GOOD = lazy(r"conditions\[Ready\]\Z")
 
 
@@ -83,12 +86,23 @@ def _times(diagnosis: Diagnosis, finding: Finding, snapshot: Snapshot) -> Iterat
         good = line.value.startswith("True") and _STILL_GOOD.search(line.at)
         if moment is not None and not good and (said is None or moment >= said):
             yield moment
+        if line.source == "event" and diagnosis.target.kind != "Pod":
+            yield from _first_seen(line, diagnosis.target.namespace, snapshot)
     if said is None and diagnosis.target.kind == "Pod":
         pod = snapshot.get("pods", diagnosis.target.namespace, diagnosis.target.name).obj
         ready = condition(pod, "Ready")
         moment = parse_time(text(ready, "lastTransitionTime")) if text(ready, "status") == "False" else None
         if moment is not None:
             yield moment
+
+
+def _first_seen(line: Evidence, namespace: str, snapshot: Snapshot) -> Iterator[datetime]:
+    """Yield when the events that a line quotes came first: the line bears the time of the last one."""
+    for raw in snapshot.list("events", namespace).items if namespace else ():
+        if text(raw, "reason") == line.at and text(raw, "message").strip().startswith(line.value[:_TELLING]):
+            first = read_event(raw).first
+            if first is not None:
+                yield first
 
 
 def _shared_by_nodes(diagnosis: Diagnosis) -> Ref | None:

@@ -104,7 +104,8 @@ def _broken(
     )
     reason = _reason(events)
     because = f"its service {service} has no ready endpoint" if ready == 0 else reason or "calls to it fail"
-    since = min((e.time for e in events if e.time), default="")
+    began = (format_time(e.first) for e in about if e.first is not None)
+    since = min((*began, *(e.time for e in events if e.time)), default="")
     knot = deadlock(case, about, hook.service[0] if hook.service else "", hook)
     narrow = bool(hook.only) and "kube-system" not in hook.only
     return Finding(
@@ -214,7 +215,8 @@ def _unlisted(name: str, case: Case, seen: Calls | None, events: list[Evidence],
     evidence += sorted(events, key=lambda e: e.time)[-2:]
     called = next((m for e in events if (m := _SERVICE_URL.search(e.value))), None)
     behind = f"service {called[2]}/{called[1]}" if called else "it"
-    since = min((e.time for e in events if e.time), default="")
+    began = (format_time(e.first) for e in about if e.first is not None)
+    since = min((*began, *(e.time for e in events if e.time)), default="")
     knot = deadlock(case, about, called[2] if called else "", None)
     blocked = names(sorted({_object(e) for e in about}))
     what = f"It keeps {blocked} from creating pods." if blocked else "Its configuration was not seen."
