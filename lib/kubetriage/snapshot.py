@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from kubetriage.needs import Body, Dial, Failure, Get, List, Log, Need, Raw, Why
 from kubetriage.records import dataclass, field
@@ -30,6 +30,17 @@ class Reader(Protocol):
 
     def fetch(self, needs: Iterable[Need], snapshot: Snapshot) -> None:
         """Answer each need in the snapshot, with data or with a :class:`Failure`."""
+
+
+@runtime_checkable
+class Eager(Protocol):
+    """A reader for which time passes between question and answer."""
+
+    def expect(self, needs: Iterable[Need], snapshot: Snapshot) -> None:
+        """Begin to read what will most likely be asked for."""
+
+    def expects(self, need: Need) -> bool:
+        """Tell whether exactly this has been begun."""
 
 
 class State(str, enum.Enum):

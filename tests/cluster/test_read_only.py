@@ -106,4 +106,4 @@ def test_port_forward_is_only_reached_by_a_dial() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.module == "kubetriage.cluster.forward"
     ]
-    assert users == ["cluster/live.py"]
+    assert users == ["cluster/asking.py"]

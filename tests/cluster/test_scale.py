@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from kubetriage.cli.collect import collect
+from kubetriage.cluster.asking import PAGE
 from kubetriage.cluster.connect import Connection, connect
-from kubetriage.cluster.live import PAGE, LiveReader
+from kubetriage.cluster.live import LiveReader
 from kubetriage.plugins import Request, load
 from support.large_cluster import BROKEN, LargeCluster
 from support.offline import ROOT

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from kubetriage.cli.collect import collect
-from kubetriage.cluster import live
+from kubetriage.cluster import asking
 from kubetriage.needs import Get, List, Raw
 from kubetriage.plugins import Request, Target, load
 from support.live import Read, Serve
@@ -19,8 +19,8 @@ THROUGH_ETCD = r"^(?!.*resourceVersion=0)/api/v1/(namespaces/[^/]+/)?(pods|confi
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for etcd a moment only."""
-    monkeypatch.setattr(live, "FRESH_SECONDS", 0.3)
-    monkeypatch.setattr(live, "STALE_SECONDS", 0.3)
+    monkeypatch.setattr(asking, "FRESH_SECONDS", 0.3)
+    monkeypatch.setattr(asking, "STALE_SECONDS", 0.3)
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from kubetriage.model import NotSeen
-from kubetriage.needs import Failure, Need, Why
+from kubetriage.needs import Failure, Get, Need, Why
 from kubetriage.plugins import Answer, Plugin, Request
 from kubetriage.plugins.answers import scan_gaps
 from kubetriage.records import replace
-from kubetriage.snapshot import Reader, Snapshot
+from kubetriage.snapshot import Eager, Reader, Snapshot
 from kubetriage.values.commands import kubectl
 
 
@@ -22,13 +22,24 @@ def collect(
     """
     snapshot = snapshot or reader.open()
     asked: dict[Need, None] = {}
+    eager = reader if isinstance(reader, Eager) and not request.is_scan else None
+    if eager is not None:
+        eager.expect(plugin.guesses(request), snapshot)
     while fresh := [n for n in dict.fromkeys(plugin.plan(snapshot, request)) if n not in asked]:
+        wanted = pending = [n for n in fresh if not snapshot.knows(n)]
+        if eager is not None:
+            # What is on its way comes first: with it the plan knows more to ask for, while the rest is read.
+            under_way: list[Need] = [n for n in wanted if isinstance(n, Get) and eager.expects(n)]
+            eager.expect(wanted, snapshot)
+            if under_way and len(under_way) < len(wanted):
+                wanted = under_way
+                fresh = [n for n in fresh if n in under_way or snapshot.knows(n)]
         asked.update(dict.fromkeys(fresh))
         try:
-            reader.fetch([n for n in fresh if not snapshot.knows(n)], snapshot)
+            reader.fetch(wanted, snapshot)
         except KeyboardInterrupt:
             snapshot.interrupted = True
-            for need in fresh:
+            for need in pending:
                 if not snapshot.knows(need):
                     snapshot.fail(need, Failure(Why.TIMEOUT, "interrupted"))
             break

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from kubetriage.cluster.api import Call, NoAnswerError
 from kubetriage.needs import Body, Failure, Need
@@ -24,6 +25,15 @@ class Pages:
 Outcome = Obj | Pages | str | Body | Failure
 
 
+class Settles(Protocol):
+    """A read that was begun before anybody asked for it."""
+
+    job: Job
+
+    def settle(self, job: Job) -> bool:
+        """Wait for the answer and give it to ``job``; False when it has to ask for itself."""
+
+
 @dataclass
 class Job:
     """One need on its way to an answer."""
@@ -37,6 +47,8 @@ class Job:
     """What has come so far of a list."""
     thread: threading.Thread | None = None
     given_up: bool = field(default=False)
+    begun: Settles | None = None
+    """The read that was begun earlier and may answer this one."""
 
 
 _IDLE_SECONDS = 5.0

@@ -115,6 +115,11 @@ class Access:
     required: bool = False
 
 
+def no_guesses(_: Request) -> Iterable[Need]:
+    """Guess nothing: what to read first is all that the request tells."""
+    return ()
+
+
 def reads_objects(_: Snapshot, need: Need) -> bool:
     """Tell whether a need is about objects of the API or what programs wrote; figures and versions only refine."""
     return isinstance(need, Get | List | Log)
@@ -143,8 +148,12 @@ class Plugin:
     diagnose: Callable[[Snapshot, Request], Answer]
     access: tuple[Access, ...]
     options: tuple[Option, ...] = ()
-    rules: tuple[ModuleType, ...] = ()
-    """All its rule modules (``CODE`` or ``CODES``, docstring), in the order of the documentation."""
+    known_rules: Callable[[], tuple[ModuleType, ...]] = tuple
+    """Return all its rule modules (``CODE`` or ``CODES``, docstring), in the order of the documentation; called only
+    where causes are listed, since a run imports rules while it waits for the first answer."""
+    guesses: Callable[[Request], Iterable[Need]] = no_guesses
+    """Say what the plan will most likely ask for, before anything is known. A live reader asks for it at once; a guess
+    that nothing asks for afterwards costs a request and tells nothing."""
     accepts_urls: bool = False
     accepts_any_kind: bool = False
     """TYPE/NAME may name a kind that ``values.resources`` does not know."""
@@ -163,6 +172,20 @@ class Plugin:
     takes_targets: bool = True
     """False: the plugin is about the cluster as a whole, so any TYPE, NAME, ``-l``, ``-A`` or ``-n`` makes no sense
     and a TYPE or NAME is a usage error; a call without arguments is its one form (``scan_without_target``)."""
+
+    @property
+    def rules(self) -> tuple[ModuleType, ...]:
+        """All its rule modules."""
+        return self.known_rules()
+
+
+def later(module: str, name: str) -> Callable[..., Any]:
+    """Return a function that imports ``module`` when it is first called, and calls its function ``name``."""
+
+    def call(*values: Any) -> Any:
+        return getattr(importlib.import_module(module), name)(*values)
+
+    return call
 
 
 def codes(rule: ModuleType) -> tuple[str, ...]:

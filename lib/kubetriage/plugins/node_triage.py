@@ -290,7 +290,7 @@ PLUGIN = Plugin(
     resources=("nodes",),
     plan=plan,
     diagnose=diagnose,
-    rules=rules.all_rules(),
+    known_rules=rules.all_rules,
     options=(
         Option(
             "--probe-kubelet",

@@ -9,7 +9,7 @@ from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Table
 from kubetriage.needs import Get, List, Need
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, target_error
-from kubetriage.plugins.selection import CONTROLLERS, controlled_pods, selected_pods, target_needs
+from kubetriage.plugins.selection import controlled_pods, selected_pods, target_needs
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.records import replace
 from kubetriage.rules import memory
@@ -29,7 +29,7 @@ from kubetriage.rules.memory.proc_status import parse_status
 from kubetriage.rules.memory.runtime_detection import RUNTIMES
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, mapping, objects, text
-from kubetriage.values.resources import BY_PLURAL
+from kubetriage.values.resources import BY_PLURAL, CONTROLLERS
 from kubetriage.values.times import human_duration
 
 _DETAILED_AT_MOST = 20
@@ -446,7 +446,7 @@ PLUGIN = Plugin(
     resources=("pods", *CONTROLLERS),
     plan=plan,
     diagnose=diagnose,
-    rules=memory.RULES,
+    known_rules=lambda: memory.RULES,
     watches=("pods",),
     options=(
         Option(

@@ -439,7 +439,7 @@ PLUGIN = Plugin(
             for key, default, limit in LIMITS
         ),
     ),
-    rules=RULES,
+    known_rules=lambda: RULES,
     scan_without_target=True,
     takes_targets=False,
 )

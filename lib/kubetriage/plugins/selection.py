@@ -10,11 +10,8 @@ from kubetriage.readers.pods import Pod
 from kubetriage.rules.workloads import controller_ref, owner_uids
 from kubetriage.snapshot import Lookup, Snapshot
 from kubetriage.values.fields import Obj, uid_of
-from kubetriage.values.resources import BY_PLURAL
+from kubetriage.values.resources import BY_PLURAL, CONTROLLERS
 from kubetriage.values.selectors import field_selector_matches, label_selector_matches, selector_text
-
-CONTROLLERS = ("deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs")
-"""Plural names of the workloads that stand for their pods."""
 
 
 def target_needs(snapshot: Snapshot, request: Request) -> Iterator[Need]:

@@ -11,7 +11,7 @@ from kubetriage.needs import Dial, List, Need, Raw
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target, load
 from kubetriage.plugins.answers import scan_gaps, target_error
 from kubetriage.plugins.plane_trace import no_answer_at
-from kubetriage.plugins.selection import CONTROLLERS, selected_pods, target_needs
+from kubetriage.plugins.selection import selected_pods, target_needs
 from kubetriage.readers.pods import Pod
 from kubetriage.records import replace
 from kubetriage.rules.incident.alerts import Alert, read_alerts
@@ -24,7 +24,7 @@ from kubetriage.snapshot import Snapshot
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import labels
 from kubetriage.values.fields import name_of as object_name
-from kubetriage.values.resources import BY_KIND, BY_PLURAL
+from kubetriage.values.resources import BY_KIND, BY_PLURAL, CONTROLLERS
 
 PARTS = ("plane-trace", "node-triage", "why-crash", "svc-trace", "oom-budget")
 """The plugins whose plans and findings are joined, the lowest layer first."""

@@ -222,3 +222,7 @@ def api_path(resource: Resource, namespace: str = "", name: str = "", version: s
     if name:
         parts.append(name)
     return "/".join(parts)
+
+
+CONTROLLERS = ("deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs")
+"""Plural names of the workloads that stand for their pods."""

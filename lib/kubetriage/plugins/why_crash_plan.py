@@ -1,0 +1,232 @@
+"""What why-crash reads, step by step, and what it answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from kubetriage.model import Diagnosis, Finding, Ref
+from kubetriage.needs import Get, List, Log, Need, Raw
+from kubetriage.plugins import Answer, Request, Target, reads_objects
+from kubetriage.plugins.answers import list_error, not_seen, target_error
+from kubetriage.plugins.blocked import blocked_controllers, blocked_needs
+from kubetriage.plugins.selection import (
+    controlled_pods,
+    left_out,
+    orphaned_pods,
+    pod_lists,
+    selected_pods,
+)
+from kubetriage.readers.pods import Pod
+from kubetriage.records import replace
+from kubetriage.rules.crash import evaluation
+from kubetriage.rules.crash.case import ControllerCase
+from kubetriage.rules.crash.manual_path import manual_path_of_controller, manual_path_of_pod, why_no_pods
+from kubetriage.rules.crash.representatives import representatives
+from kubetriage.rules.incident.folding import folded
+from kubetriage.snapshot import Snapshot
+from kubetriage.values.fields import Obj, dig, name_of, namespace_of, uid_of
+from kubetriage.values.resources import BY_PLURAL, CONTROLLERS
+from kubetriage.values.selectors import selector_text
+
+NAME = "why-crash"
+
+EVENTS_PER_POD_AT_MOST = 5
+"""With more pods in need of a look in one namespace, its events are read in one list."""
+
+
+def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
+    """Say what to read: the pods, then what surrounds those that are not well."""
+    yield Raw("/version")
+    for target in request.targets:
+        yield Get(target.resource, request.namespace, target.name)
+        if target.resource in CONTROLLERS:
+            found = snapshot.get(target.resource, request.namespace, target.name)
+            if found.found:
+                yield from _controller_needs(snapshot, request, target, found.obj)
+            elif left_out(snapshot, found):
+                yield List("replicasets", request.namespace)
+                yield List("pods", request.namespace)
+    if request.is_scan:
+        yield _scan(snapshot, request)
+        yield from blocked_needs(snapshot, request)
+        for resource, controller in blocked_controllers(snapshot, request):
+            yield from _controller_needs(snapshot, *_named(request, resource, controller), controller)
+    pods = [p for p in selected_pods(snapshot, request) if request.is_scan is False or _wanted(snapshot, request, p)]
+    if request.is_scan and request.fold:
+        pods = [pod for pod, _ in representatives(pods)]
+    crowd = Counter(p.namespace for p in pods)
+    for namespace, count in crowd.items():
+        if count > EVENTS_PER_POD_AT_MOST:
+            yield List("events", namespace)
+    most = request.options.get("max_logs")
+    logs: set[Need] = set()
+    for pod in pods:
+        for need in evaluation.pod_needs(snapshot, pod, events=crowd[pod.namespace] <= EVENTS_PER_POD_AT_MOST):
+            if isinstance(need, Log) and request.is_scan and most is not None:
+                if len(logs) >= most and need not in logs:
+                    continue
+                logs.add(need)
+            yield need
+
+
+def _scan(snapshot: Snapshot, request: Request) -> List:
+    def keep(raw: Obj) -> Obj | None:
+        return raw if request.show_all or evaluation.needs_full_look(snapshot, Pod(raw)) else None
+
+    return List("pods", request.namespace, request.selector, request.field_selector, shape=keep)
+
+
+def _controller_needs(snapshot: Snapshot, request: Request, target: Target, obj: Obj) -> Iterator[Need]:
+    namespace = request.namespace
+    yield from pod_lists(namespace, target.resource, obj)
+    case = ControllerCase(obj, BY_PLURAL[target.resource].kind, snapshot)
+    for _, member in case.family:
+        yield List("events", namespace, fields=f"involvedObject.uid={uid_of(member)}")
+    yield from evaluation.controller_needs(case)
+
+
+def _named(request: Request, resource: str, obj: Obj) -> tuple[Request, Target]:
+    """Turn a controller met in a scan into a request that names it."""
+    target = Target(resource, name_of(obj))
+    return replace(request, targets=(target,), namespace=namespace_of(obj), all_namespaces=False), target
+
+
+def _wanted(snapshot: Snapshot, request: Request, pod: Pod) -> bool:
+    return request.show_all or evaluation.needs_full_look(snapshot, pod)
+
+
+def diagnose(snapshot: Snapshot, request: Request) -> Answer:
+    """Name the cause for each pod and controller that the request is about."""
+    diagnoses: list[Diagnosis] = []
+    errors: list[str] = []
+    if request.is_scan:
+        listing = snapshot.list("pods", request.namespace, request.selector, request.field_selector)
+        if not listing.complete and not listing.items:
+            # Controllers without pods may be known all the same.
+            errors.append(list_error("pods", listing.why))
+        found, alike = _scanned(snapshot, request)
+        for resource, controller in blocked_controllers(snapshot, request):
+            told = _diagnose_controller(snapshot, *_named(request, resource, controller), controller)
+            found += [d for d in told if d.target.kind != "Pod"]
+        shown = tuple(d for d in found if request.show_all or not d.healthy)
+        if request.fold:
+            shown = folded(shown, snapshot, alike)
+        return Answer(shown, tuple(errors), checked=0 if errors else _checked(snapshot, request))
+    for target in request.targets:
+        found_target = snapshot.get(target.resource, request.namespace, target.name)
+        if not found_target.found:
+            orphans = list(orphaned_pods(snapshot, request.namespace, target))
+            if not orphans:
+                errors.append(target_error(snapshot, target, request.namespace))
+            diagnoses.extend(_diagnose_pod(snapshot, request, pod) for pod in orphans)
+        elif target.resource == "pods":
+            pod = Pod(found_target.obj)
+            if request.container and pod.container(request.container) is None:
+                errors.append(_no_container(pod, request.container))
+            else:
+                diagnoses.append(_diagnose_pod(snapshot, request, pod))
+        else:
+            below = tuple(controlled_pods(snapshot, request.namespace, found_target.obj))
+            if request.container and below and all(p.container(request.container) is None for p in below):
+                errors.append(_no_container(below[0], request.container))
+            else:
+                diagnoses.extend(_diagnose_controller(snapshot, request, target, found_target.obj))
+    return Answer(tuple(diagnoses), tuple(errors))
+
+
+def _scanned(snapshot: Snapshot, request: Request) -> tuple[list[Diagnosis], dict[Ref, tuple[Ref, ...]]]:
+    """Diagnose the pods of a scan; with folding a few of each workload and symptom, and say for whom they stand."""
+    pods = list(selected_pods(snapshot, request))
+    if not request.fold:
+        return [_diagnose_pod(snapshot, request, p) for p in pods], {}
+    healthy = [p for p in pods if not evaluation.needs_full_look(snapshot, p)]
+    chosen = representatives(p for p in pods if evaluation.needs_full_look(snapshot, p))
+    found = [_diagnose_pod(snapshot, request, p) for p in (*healthy, *(pod for pod, _ in chosen))]
+    return found, {pod.ref: tuple(o.ref for o in others) for pod, others in chosen if others}
+
+
+def _checked(snapshot: Snapshot, request: Request) -> int:
+    """Count the pods of a scan; replicas that were read later to compare with are among the dropped ones."""
+    scan = _scan(snapshot, request)
+    dropped, pods = snapshot.dropped(scan), selected_pods(snapshot, request)
+    return dropped + sum(1 for p in pods if not dropped or (scan.shape is not None and scan.shape(p.raw) is not None))
+
+
+def _no_container(pod: Pod, name: str) -> str:
+    have = ", ".join(c.name for c in pod.containers)
+    return f"error: container {name} is not valid for pod {pod.name} (its containers: {have})"
+
+
+def _diagnose_pod(snapshot: Snapshot, request: Request, pod: Pod) -> Diagnosis:
+    findings = evaluation.diagnose_pod(snapshot, pod)
+    if request.container:
+        findings = tuple(f for f in findings if f.object.container in ("", request.container))
+    gaps = not_seen(snapshot, evaluation.pod_needs(snapshot, pod), {pod.uid: f"pod/{pod.name}"}, reads_objects)
+    now = snapshot.now
+    header = (
+        ("", pod.status_text()),
+        ("ready", pod.ready_text()),
+        ("restarts", pod.restarts_text(snapshot.clock)),
+        ("age", pod.age_text(now)),
+        ("node", pod.node or "<none>"),
+    )
+    return Diagnosis(
+        command=NAME,
+        target=pod.ref,
+        summary=_summary(pod, findings),
+        findings=findings,
+        not_seen=gaps,
+        header=header,
+        manual=manual_path_of_pod(pod, findings),
+    )
+
+
+def _summary(pod: Pod, findings: tuple[Finding, ...]) -> str:
+    if findings:
+        return findings[0].message
+    if pod.phase == "Succeeded":
+        return "The pod finished; every container ended with exit code 0."
+    return f"Healthy: {pod.status_text()}, {pod.ready_text()} ready."
+
+
+def _diagnose_controller(snapshot: Snapshot, request: Request, target: Target, obj: Obj) -> Iterator[Diagnosis]:
+    kind = BY_PLURAL[target.resource].kind
+    pods = tuple(controlled_pods(snapshot, request.namespace, obj))
+    case = ControllerCase(obj, kind, snapshot, pods)
+    findings = evaluation.diagnose_controller(case)
+    if findings or not pods:
+        names = {uid_of(o): f"{k.lower()}/{name_of(o)}" for k, o in case.family}
+        gaps = not_seen(snapshot, _controller_needs(snapshot, request, target, obj), names, reads_objects)
+        listing = snapshot.list("pods", request.namespace, selector_text(obj))
+        hidden = not pods and (not listing.complete or (listing.presumed and bool(snapshot.forms(obj))))
+        if hidden:
+            # No pods among what was read does not say that it has none.
+            gaps = tuple(replace(gap, decides=True) for gap in gaps)
+        ready = dig(obj, "status", "readyReplicas")
+        desired = dig(obj, "spec", "replicas")
+        yield Diagnosis(
+            command=NAME,
+            target=case.ref,
+            summary=findings[0].message if findings else _hidden(case) if hidden else why_no_pods(kind, obj),
+            findings=findings,
+            not_seen=gaps,
+            header=(("", kind), ("pods", str(len(pods))))
+            + ((("ready", f"{ready or 0}/{desired}"),) if isinstance(desired, int) else ()),
+            manual=manual_path_of_controller(case, findings),
+        )
+    for pod in pods:
+        if request.container and pod.container(request.container) is None:
+            continue
+        diagnosis = _diagnose_pod(snapshot, request, pod)
+        if request.show_all or not diagnosis.healthy or len(pods) == 1 or diagnosis.findings:
+            yield diagnosis
+    if pods and not findings and not any(evaluation.needs_full_look(snapshot, p) for p in pods) and len(pods) > 1:
+        yield Diagnosis(NAME, case.ref, f"Healthy: all {len(pods)} pods are ready.")
+
+
+def _hidden(case: ControllerCase) -> str:
+    """Say that nobody knows how the pods of a controller are, and what its own status tells of them."""
+    wanted, ready = dig(case.raw, "spec", "replicas"), dig(case.raw, "status", "readyReplicas") or 0
+    short = f" {ready} of {wanted} are ready by its status." if isinstance(wanted, int) and wanted > ready else ""
+    return f"The pods of {case.kind.lower()}/{case.ref.name} were not seen.{short}"

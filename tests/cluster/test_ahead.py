@@ -1,0 +1,130 @@
+"""Guesses: what is begun before the plan asks for it answers the same, sooner, or nothing."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from kubetriage.cli.collect import collect
+from kubetriage.cluster.live import LiveReader
+from kubetriage.needs import Get, List, Log
+from kubetriage.plugins import Answer, Request, Target, load, no_guesses
+from kubetriage.plugins.guesses import pod_guesses
+from kubetriage.records import replace
+from kubetriage.render.document import document
+from kubetriage.snapshot import Snapshot
+from support.live import Read, Serve
+from support.offline import Truth, truths
+
+ABOUT_PODS = [t for t in truths("why-crash") if t.target.startswith("pod/")]
+
+
+def look(reader: LiveReader, namespace: str, pod: str, *, guessing: bool = True) -> tuple[Snapshot, Answer]:
+    plugin = load("why-crash")
+    asked = Request(targets=(Target("pods", pod),), namespace=namespace, options={"max_logs": 50})
+    return collect(plugin if guessing else replace(plugin, guesses=no_guesses), asked, reader)
+
+
+def said(found: tuple[Snapshot, Answer]) -> Any:
+    return document(found[1].diagnoses, found[0].now, found[1].not_seen)["items"]
+
+
+@pytest.mark.parametrize(
+    "denied", [(), ("pods/log",), ("events",), ("replicasets", "deployments")], ids=lambda d: "+".join(d)
+)
+@pytest.mark.parametrize("known", ABOUT_PODS, ids=lambda t: t.scenario)
+def test_the_answer_is_the_one_without_guesses(serve: Serve, read: Read, known: Truth, denied: tuple[str, ...]) -> None:
+    pod = known.target.partition("/")[2]
+    api = serve(known.scenario)
+    api.deny(*denied)
+    plain = look(read(api), known.namespace, pod, guessing=False)
+    ahead = look(read(api), known.namespace, pod)
+    assert said(ahead) == said(plain)
+    assert {need for need, _ in ahead[0].lists} == {need for need, _ in plain[0].lists}
+    assert dict(ahead[0].logs) == dict(plain[0].logs)
+    assert dict(ahead[0].failures) == dict(plain[0].failures)
+
+
+def test_a_pod_of_a_deployment_takes_two_waves(serve: Serve, read: Read) -> None:
+    """Each wave waits for the slowest of its reads: everything that the names tell is in the first."""
+    api = serve("deploy-crash")
+    pod = next(iter(n for _, n in api.store["pods"]))
+    api.fault("", delay=0.2)
+    begun = time.monotonic()
+    look(read(api), "deploy-crash", pod)
+    waves = (time.monotonic() - begun) / 0.2
+    assert waves < 4, "the pod with all that its name tells, then what these name"
+    asked = [(r.path, tuple(sorted(r.query.items()))) for r in api.asked()]
+    assert len(set(asked)) == len(asked), "nothing is asked twice"
+    assert len([path for path, _ in asked if path.endswith("/log")]) == 2, "of the instance before, and of this one"
+
+
+def test_one_of_several_containers_is_asked_by_name(serve: Serve, read: Read) -> None:
+    api = serve("java-npe")
+    ((key, pod),) = api.store["pods"].items()
+    more = {**pod["spec"]["containers"][0], "name": "beside"}
+    api.add({**pod, "spec": {**pod["spec"], "containers": [*pod["spec"]["containers"], more]}})
+    snapshot, answer = look(read(api), *key)
+    assert answer.diagnoses[0].findings
+    assert all(log.container for log, _ in snapshot.logs)
+    assert any(r.query.get("container") for r in api.asked(r"/log$"))
+
+
+def test_events_of_a_former_pod_of_that_name_are_not_taken(serve: Serve, read: Read) -> None:
+    api = serve("java-npe")
+    event = next(iter(api.store["events"].values()))
+    foreign = {
+        **event,
+        "metadata": {**event["metadata"], "name": "of-the-former"},
+        "involvedObject": {**event["involvedObject"], "uid": "former"},
+        "message": "of the former pod",
+    }
+    api.add(foreign)
+    snapshot, _ = look(read(api), *next(iter(api.store["pods"])))
+    uid = event["involvedObject"]["uid"]
+    listing = snapshot.events("java-npe", uid)
+    assert listing.complete
+    assert listing.items
+    assert "of the former pod" not in [e["message"] for e in listing.items]
+
+
+def test_a_guess_that_hangs_holds_nobody_up_who_does_not_ask_for_it(serve: Serve, read: Read) -> None:
+    api = serve("java-npe")
+    api.fault(r"/log\?(?!.*container=).*previous=true", delay=20.0)
+    begun = time.monotonic()
+    _, answer = look(read(api), *next(iter(api.store["pods"])))
+    assert answer.diagnoses[0].findings
+    assert time.monotonic() - begun < 10
+
+
+def test_a_guess_that_is_asked_for_is_given_up_at_its_time_limit(serve: Serve, read: Read) -> None:
+    api = serve("java-npe")
+    api.fault(r"/log\?", delay=20.0)
+    begun = time.monotonic()
+    snapshot, _ = look(read(api, {"request_timeout": 1.0}), *next(iter(api.store["pods"])))
+    assert time.monotonic() - begun < 8
+    assert any(isinstance(need, Log) for need, _ in snapshot.failures)
+
+
+@pytest.mark.parametrize(
+    ("pod", "owners"),
+    [
+        ("api-5dd5887564-884p8", [("replicasets", "api-5dd5887564"), ("deployments", "api")]),
+        ("my-web-api-7c9f-4kx2z", []),
+        ("db-0", [("statefulsets", "db")]),
+        ("agent-x2x4q", []),
+        ("api", []),
+    ],
+)
+def test_who_made_a_pod_is_guessed_from_its_name(pod: str, owners: list[tuple[str, str]]) -> None:
+    needs = list(pod_guesses(Request(targets=(Target("pods", pod),), namespace="shop")))
+    assert [(n.resource, n.name) for n in needs if isinstance(n, Get) and n.resource != "pods"] == owners
+    assert [n.namespace for n in needs if isinstance(n, Log)] == ["shop", "shop"]
+    assert [n.fields for n in needs if isinstance(n, List)] == [f"involvedObject.kind=Pod,involvedObject.name={pod}"]
+
+
+def test_nothing_is_guessed_of_a_controller_but_itself() -> None:
+    needs = list(pod_guesses(Request(targets=(Target("deployments", "api-5dd5887564-884p8"),), namespace="shop")))
+    assert [type(n).__name__ for n in needs] == ["Raw", "Get"]
