@@ -74,15 +74,15 @@ def issuance(world: World, namespace: str, secret: str) -> Issuance | None:
 def _newest_of(world: World, namespace: str, plural: str, owner: Obj) -> Obj:
     """Return the newest object of a kind that another one owns."""
     uid, name = uid_of(owner), name_of(owner)
-    found = [
-        raw
-        for raw in world.listing(plural, namespace).items
-        if namespace_of(raw) == namespace
-        and any(
-            (text(o, "uid") == uid if uid else text(o, "name") == name)
-            for o in objects(raw, "metadata", "ownerReferences")
-        )
-    ]
+
+    def owned(raw: Obj) -> bool:
+        owners = objects(raw, "metadata", "ownerReferences")
+        if not owners:
+            # Pasted objects lack them; cert-manager begins the name of a child with its owner's.
+            return name_of(raw).startswith(f"{name}-")
+        return any((text(o, "uid") == uid if uid else text(o, "name") == name) for o in owners)
+
+    found = [raw for raw in world.listing(plural, namespace).items if namespace_of(raw) == namespace and owned(raw)]
     # Of several Challenges the one that is stuck decides.
     found.sort(key=lambda o: (text(o, "status", "state") != "valid", text(o, "metadata", "creationTimestamp")))
     return found[-1] if found else {}

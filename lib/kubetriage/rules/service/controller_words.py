@@ -13,6 +13,7 @@ from functools import cache
 from kubetriage.data import table
 from kubetriage.model import Actor, Evidence, Ref
 from kubetriage.readers.events import Event, Events
+from kubetriage.readers.logs.text import read_json
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.snapshot import Snapshot
@@ -161,7 +162,51 @@ def log_complaint(snapshot: Snapshot, pods: tuple[Pod, ...], about: Ref) -> Comp
                 if not _TROUBLE.search(line) or _ENDPOINTS.search(line):
                     break
                 at = f"pod/{pod.name} {container.name}"
-                return Complaint(f"pod/{pod.name}", "", line.strip(), Evidence("log", at, line.strip()), logged=True)
+                words = plain_words(line)
+                return Complaint(f"pod/{pod.name}", "", words, Evidence("log", at, line.strip()), logged=True)
+    return None
+
+
+_HEADER = lazy(r"\A[IWEF]\d{4} [\d:.]+\s+\d+ [\w.-]+:\d+\] ?|\A\d{4}[-/]\d\d[-/]\d\d[T ][\d:.,+Z-]+\s+")
+_ERROR_FIELD = lazy(r"(?:err|error)=\"((?:[^\"\\]|\\.){1,500})\"")
+
+
+def plain_words(line: str) -> str:
+    """Return what a log line says without its header: the error of a structured line, else its message."""
+    line = line.strip()
+    entry = read_json(line)
+    if entry:
+        words = [text(entry, k) for k in ("msg", "message", "error", "err")]
+        return ": ".join(dict.fromkeys(w for w in words if w)) or line
+    body = _HEADER.sub("", line, count=1)
+    found = _ERROR_FIELD.search(body)
+    return found[1].replace('\\"', '"') if found else body
+
+
+_VALID_CLASS = lazy(r"Found valid IngressClass\"? ingress=\"?([\w./-]+)")
+_RISKY = lazy(r"annotation group \w+ contains risky annotation")
+
+
+def risk_complaint(snapshot: Snapshot, pods: tuple[Pod, ...], about: Ref) -> Complaint | None:
+    """Return what ingress-nginx says of a risky annotation: its line names no Ingress, the one before it does."""
+    name = f"{about.namespace}/{about.name}"
+    for pod in pods:
+        for container in pod.containers:
+            log = snapshot.log(pod.namespace, pod.name, container.name)
+            spoken, found = "", ""
+            for line in log.text.splitlines() if log.seen else ():
+                match = _VALID_CLASS.search(line)
+                if match is not None:
+                    spoken = match[1]
+                elif _RISKY.search(line) and spoken == name:
+                    found = line
+                elif spoken == name and f'"{name}"' in line:
+                    found = ""
+            if found:
+                at = f"pod/{pod.name} {container.name}"
+                return Complaint(
+                    f"pod/{pod.name}", "", plain_words(found), Evidence("log", at, found.strip()), logged=True
+                )
     return None
 
 
@@ -172,8 +217,12 @@ def advice_for(complaint: Complaint) -> Advice | None:
     """Return what ends an incident with these words; None where they are not known."""
     said = f"{complaint.reason}: {complaint.message}"
     for row in table("controller_words")["advice"]:
-        if _compiled(row["match"]).search(said):
-            return Advice(row["fix"], Actor(row["actor"]), row.get("action", ""))
+        match = _compiled(row["match"]).search(said)
+        if match is not None:
+            words = row["fix"]
+            for key, value in match.groupdict().items():
+                words = words.replace("{" + key + "}", (value or "").rstrip(".,;"))
+            return Advice(words, Actor(row["actor"]), row.get("action", ""))
     return None
 
 

@@ -17,6 +17,7 @@ NGINX Ingress Controller (Rejected, AddedOrUpdatedWithError), Application Gatewa
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Ref, Severity
 from kubetriage.readers.pods import Pod
@@ -24,17 +25,22 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend, Place
 from kubetriage.rules.service.controller_words import (
     Complaint,
-    advice_for,
     condition_complaints,
     event_complaints,
     log_complaint,
+    risk_complaint,
 )
 from kubetriage.rules.service.custom_entrances import CustomEntrance
-from kubetriage.rules.service.hop_faults import Fault, fault
+from kubetriage.rules.service.entrance_controllers import watched_namespaces
+from kubetriage.rules.service.hop_faults import Fault, age_of, fault
+from kubetriage.rules.service.ingress_entrances import Entrance
+from kubetriage.rules.service.ingress_objects import Ingress
+from kubetriage.rules.service.known_remedies import fixes_for, risky_annotations, unknown_fix
 from kubetriage.rules.service.load_balancer_state import addresses_of, has_cloud_marks
 from kubetriage.rules.service.traefik_refusals import refusals
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import PIPE, kubectl, shell
 from kubetriage.values.fields import Obj, name_of, objects, text
+from kubetriage.values.times import human_duration
 
 CODE = "IngressRejected"
 
@@ -48,7 +54,20 @@ def check(trace: Trace) -> Iterator[Fault]:
     for entrance in trace.ingresses:
         said = [*event_complaints(trace.snapshot, entrance.ref), *condition_complaints(entrance.ingress.raw)]
         published = bool(entrance.ingress.addresses)
-        yield from _faults(trace, entrance.place, entrance.ref, said, entrance.controller_pods, published=published)
+        found = list(
+            _faults(
+                trace,
+                entrance.place,
+                entrance.ref,
+                said,
+                entrance.controller_pods,
+                entrance.ingress.raw,
+                published=published,
+            )
+        )
+        yield from found
+        if not found and not published:
+            yield from _passed_over(trace, entrance)
     for custom in trace.customs:
         # The refusal of a Route by its router is RouteNotAccepted; an orphan is a part that no root includes.
         but = frozenset(("Admitted",)) if custom.kind == "Route" else frozenset[str]()
@@ -64,19 +83,21 @@ def check(trace: Trace) -> Iterator[Fault]:
                 short=refusal.words,
             )
         said = [*event_complaints(trace.snapshot, custom.ref), *condition_complaints(custom.raw, but=but)]
-        yield from _faults(trace, custom.place, custom.ref, said, custom.controller_pods, published=False)
+        yield from _faults(trace, custom.place, custom.ref, said, custom.controller_pods, custom.raw, published=False)
     for route in trace.routes:
         said = [
             *event_complaints(trace.snapshot, route.ref),
             *condition_complaints(route.route.raw, but=_JUDGED_CONDITIONS),
         ]
-        yield from _faults(trace, route.place, route.ref, said, (), published=False)
+        yield from _faults(trace, route.place, route.ref, said, (), route.route.raw, published=False)
     for entry in trace.gateways:
         said = [
             *event_complaints(trace.snapshot, entry.ref),
             *condition_complaints(entry.gateway.raw, but=_JUDGED_CONDITIONS),
         ]
-        yield from _faults(trace, entry.place, entry.ref, said, (), published=bool(entry.gateway.addresses))
+        yield from _faults(
+            trace, entry.place, entry.ref, said, (), entry.gateway.raw, published=bool(entry.gateway.addresses)
+        )
     for custom in trace.customs:
         for at, space, name in custom.includes:
             if trace.world.lookup("httpproxies", space, name).absent:
@@ -85,10 +106,65 @@ def check(trace: Trace) -> Iterator[Fault]:
         balanced = backend.type == "LoadBalancer"
         if (balanced and addresses_of(backend.service)) or (not balanced and has_cloud_marks(backend.service)):
             said = list(event_complaints(trace.snapshot, backend.ref))
-            yield from _faults(trace, backend.address_place, backend.ref, said, (), published=True)
+            yield from _faults(trace, backend.address_place, backend.ref, said, (), backend.service, published=True)
     for policy, backend in _tls_policies(trace):
         ref = Ref("BackendTLSPolicy", backend.namespace, name_of(policy))
-        yield from _faults(trace, backend.place, ref, list(condition_complaints(policy)), (), published=False)
+        yield from _faults(trace, backend.place, ref, list(condition_complaints(policy)), (), policy, published=False)
+
+
+_USUAL = timedelta(minutes=5)
+"""Controllers write the address of an Ingress that they serve within this time."""
+
+
+def _passed_over(trace: Trace, entrance: Entrance) -> Iterator[Fault]:
+    """Tell of an Ingress without an address where the same controller gives others theirs."""
+    age = age_of(entrance.ingress.raw, trace.now)
+    pods = [p for p in entrance.controller_pods if p.ready]
+    if age is None or age < _USUAL or not pods or (entrance.known is not None and entrance.known.balancer):
+        return
+    if any(n != entrance.ingress.namespace for n in watched_namespaces(pods[0])):
+        return
+    other = next((e for e in _served_alike(trace, entrance)), None)
+    if other is None:
+        return
+    shown = f"ingress/{other.name} in {other.namespace}"
+    pod = pods[0]
+    words = f"{shown} of the same class has an address, {entrance.name} has had none for {human_duration(age)}"
+    yield fault(
+        CODE,
+        entrance.address_place,
+        f"{words}. The controller writes it for each Ingress that it takes, so it has not taken this one.",
+        severity=Severity.WARNING,
+        proof="inferred",
+        evidence=[
+            Evidence("status", f"{entrance.name} status.loadBalancer.ingress", "<none>"),
+            Evidence("status", f"{shown} status.loadBalancer.ingress", ", ".join(other.addresses)),
+        ],
+        fix=[
+            Fix(
+                f"Read what the controller says of {entrance.name}: a refused annotation, path or certificate, or a "
+                "namespace that it does not watch",
+                actor=Actor.CLUSTER,
+                commands=(
+                    shell(
+                        *("kubectl", "-n", pod.namespace, "logs", pod.name, "--tail=2000"),
+                        PIPE,
+                        *("grep", "-F", entrance.ingress.name),
+                    ),
+                ),
+            )
+        ],
+        verify=(kubectl("get", "ingress", entrance.ingress.name, namespace=entrance.ingress.namespace),),
+        short=words,
+    )
+
+
+def _served_alike(trace: Trace, entrance: Entrance) -> Iterator[Ingress]:
+    for raw in trace.world.listing("ingresses").items:
+        other = Ingress(raw)
+        same = other.any_class and other.any_class == entrance.ingress.any_class
+        if same and other.addresses and (other.namespace, other.name) != (entrance.ref.namespace, entrance.ref.name):
+            yield other
 
 
 def _lost_include(custom: CustomEntrance, at: str, space: str, name: str) -> Fault:
@@ -118,24 +194,26 @@ def _faults(
     about: Ref,
     said: list[Complaint],
     pods: tuple[Pod, ...],
+    raw: Obj,
     *,
     published: bool,
 ) -> Iterator[Fault]:
     said = [c for c in said if not any(w in c.words.lower() for w in _HEALTH)]
     if not said:
         logged = log_complaint(trace.snapshot, pods, about)
+        if logged is None and risky_annotations(raw, ""):
+            logged = risk_complaint(trace.snapshot, pods, about)
         said = [logged] if logged is not None else []
     if not said:
         return
     head = said[0]
     name = f"{about.kind.lower()}/{about.name}"
-    known = advice_for(head)
+    known = fixes_for(trace, head, about, raw, pods)
     who = "Its controller" if head.who in ("status", "") else head.who
     tail = " The address that it has may be of an older version." if published and not head.mild else ""
     words = f"{who} says of {name}: {head.words}.{tail}"
-    severe = not head.mild and not head.logged
-    advice = known.text if known is not None else f"Correct what the controller names in {name}: {head.words}"
-    commands = _commands(trace, head, known.action if known is not None else "")
+    # A known refusal in the log, and no address: nothing of it is served.
+    severe = not head.mild and (not head.logged or bool(known and not published))
     yield fault(
         CODE,
         place,
@@ -145,7 +223,7 @@ def _faults(
         confidence=Confidence.LIKELY if head.logged else Confidence.CONFIRMED,
         about=about,
         evidence=[*(c.evidence for c in said[:3]), *_context(trace, head)],
-        fix=[Fix(advice, actor=known.actor if known is not None else Actor.MANIFEST, commands=commands)],
+        fix=known or (unknown_fix(head, about, raw),),
         verify=(
             kubectl("describe", about.kind.lower(), about.name, namespace=about.namespace),
             kubectl("events", "--for", f"{about.kind.lower()}/{about.name}", namespace=about.namespace),
@@ -153,16 +231,6 @@ def _faults(
         short=f"the controller says {head.words}",
         details={"reason": head.reason} if head.reason else {},
     )
-
-
-def _commands(trace: Trace, head: Complaint, action: str) -> tuple[str, ...]:
-    if action != "gke-service-type":
-        return ()
-    named = next((b for b in trace.services if f"{b.namespace}/{b.name}" in head.message), None)
-    if named is None:
-        return ()
-    neg = 'cloud.google.com/neg={"ingress": true}'
-    return (kubectl("annotate", "service", named.name, neg, namespace=named.namespace),)
 
 
 def _context(trace: Trace, head: Complaint) -> Iterator[Evidence]:

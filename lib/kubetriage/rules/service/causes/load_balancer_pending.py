@@ -24,9 +24,10 @@ from kubetriage.readers.events import Events
 from kubetriage.records import dataclass
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend, Place
-from kubetriage.rules.service.controller_words import advice_for, condition_complaints, event_complaints
+from kubetriage.rules.service.controller_words import condition_complaints, event_complaints
 from kubetriage.rules.service.entrance_controllers import balancer, class_server
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault
+from kubetriage.rules.service.known_remedies import fixes_for, parts_named, unknown_fix
 from kubetriage.rules.service.load_balancer_state import (
     CILIUM_IPAM,
     LoadBalancerState,
@@ -139,13 +140,13 @@ def _told(trace: Trace, backend: Backend) -> _Reason | None:
     if not said:
         return None
     why = said[0].message.strip().rstrip(".") or said[0].reason
-    known = advice_for(said[0])
-    fix = (
-        Fix(known.text, actor=known.actor)
-        if known is not None
-        else Fix(f"Fix what the load balancer's controller names: {why}", actor=Actor.CLOUD)
+    known = fixes_for(trace, said[0], backend.ref, backend.service)
+    fixes = known or (
+        unknown_fix(said[0], backend.ref, backend.service)
+        if parts_named(why, backend.service)
+        else Fix(f"Fix what the load balancer's controller names: {why}", actor=Actor.CLOUD),
     )
-    return _Reason(why, (fix,), tuple(c.evidence for c in said[:2]))
+    return _Reason(why, fixes, tuple(c.evidence for c in said[:2]))
 
 
 def _cilium(state: LoadBalancerState) -> _Reason | None:

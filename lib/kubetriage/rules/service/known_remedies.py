@@ -1,0 +1,328 @@
+"""What ends an incident that a controller names in words that are known: the fix with values of this cluster.
+
+The words and what they mean are data (``data/controller_words.json``). What the objects in hand add to a fix (the
+annotation with its value, the ConfigMap of the controller, the zone of the nodes) is added here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from kubetriage.model import Actor, Fix, Ref
+from kubetriage.readers.pods import Pod
+from kubetriage.rules.service.address_pools import pool_fix
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.controller_words import Complaint, advice_for
+from kubetriage.rules.service.proxy_protocol import config_map_of
+from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import Obj, labels, name_of, objects, text
+from kubetriage.values.patterns import lazy
+
+
+@dataclass(frozen=True)
+class _Matter:
+    """One complaint with what it is about."""
+
+    trace: Trace
+    said: Complaint
+    about: Ref
+    raw: Obj
+    pods: tuple[Pod, ...]
+    text: str
+    """The fix in words, as the table has it."""
+    actor: Actor
+
+    @property
+    def name(self) -> str:
+        return f"{self.about.kind.lower()}/{self.about.name}"
+
+
+def fixes_for(trace: Trace, said: Complaint, about: Ref, raw: Obj, pods: tuple[Pod, ...] = ()) -> tuple[Fix, ...]:
+    """Return what ends an incident whose words are known; empty where they are not."""
+    known = advice_for(said)
+    if known is None:
+        return ()
+    matter = _Matter(trace, said, about, raw, pods, known.text, known.actor)
+    build = _ACTIONS.get(known.action)
+    found = build(matter) if build is not None else ()
+    return tuple(found) or (Fix(known.text, actor=known.actor),)
+
+
+def parts_named(said: str, raw: Obj) -> tuple[tuple[str, str], ...]:
+    """Return the (annotation, value) pairs of an object that words speak of: by the whole key, or its last part."""
+    found = []
+    for key, value in labels(raw, "metadata", "annotations").items():
+        short = key.rpartition("/")[2]
+        if key.startswith("kubectl.kubernetes.io/") or len(value) > _LONGEST_VALUE:
+            continue
+        words = _word(said, key) or (len(short) > 3 and _word(said, short))
+        if words:
+            found.append((key, value))
+    return tuple(found[:3])
+
+
+_LONGEST_VALUE = 200
+_NAMING = lazy(r"[\w./-]+")
+
+
+def _word(said: str, name: str) -> bool:
+    return name in {m.group().strip(".") for m in _NAMING.finditer(said)}
+
+
+def unknown_fix(said: Complaint, about: Ref, raw: Obj, actor: Actor = Actor.MANIFEST) -> Fix:
+    """Return what can be said where the words are not known: the parts of the object that they name."""
+    name = f"{about.kind.lower()}/{about.name}"
+    parts = parts_named(said.message, raw)
+    edit = (kubectl("edit", about.kind.lower(), about.name, namespace=about.namespace),)
+    if parts:
+        shown = " and ".join(f"{key} ({' '.join(value.split()) or 'empty'})" for key, value in parts)
+        return Fix(f"Correct {shown} of {name}: the controller's words name it", actor=actor, commands=edit)
+    return Fix(f"Correct what the controller names in {name}: {said.words}", actor=actor)
+
+
+# Fixes with values of the cluster.
+
+
+def _gke_service_type(matter: _Matter) -> Iterator[Fix]:
+    for backend in matter.trace.services:
+        if f"{backend.namespace}/{backend.name}" in matter.said.message:
+            neg = 'cloud.google.com/neg={"ingress": true}'
+            command = kubectl("annotate", "service", backend.name, neg, namespace=backend.namespace)
+            yield Fix(matter.text, actor=matter.actor, commands=(command,))
+            return
+
+
+def _alb_target_type(matter: _Matter) -> Iterator[Fix]:
+    about = matter.about
+    prefix = "alb.ingress.kubernetes.io/target-type"
+    if about.kind == "Service":
+        prefix = "service.beta.kubernetes.io/aws-load-balancer-nlb-target-type"
+    yield Fix(
+        f"Send to the pods' own addresses ({prefix}: ip); the pods need addresses of the VPC (AWS VPC CNI)",
+        actor=Actor.MANIFEST,
+        commands=(
+            kubectl(
+                "annotate", about.kind.lower(), about.name, f"{prefix}=ip", "--overwrite", namespace=about.namespace
+            ),
+        ),
+    )
+    for backend in matter.trace.services:
+        if backend.type == "ClusterIP" and about.kind != "Service":
+            yield Fix(
+                f"Or keep targets of type instance, and make svc/{backend.name} type NodePort",
+                {"spec": {"type": "NodePort"}},
+                backend.ref,
+                Actor.MANIFEST,
+            )
+            return
+
+
+_LOCATION = "load-balancer.hetzner.cloud/location"
+
+
+def _hcloud_location(matter: _Matter) -> Iterator[Fix]:
+    regions = {
+        labels(n, "metadata", "labels").get("topology.kubernetes.io/region", "")
+        for n in matter.trace.world.listing("nodes").items
+    } - {""}
+    value = next(iter(sorted(regions)), "LOCATION")
+    where = f" The nodes are in {', '.join(sorted(regions))}." if regions else ""
+    yield Fix(
+        f"{matter.text.rstrip('.')}.{where}",
+        actor=matter.actor,
+        commands=(
+            kubectl("annotate", "service", matter.about.name, f"{_LOCATION}={value}", namespace=matter.about.namespace),
+        ),
+    )
+
+
+def _provider_ids(matter: _Matter) -> Iterator[Fix]:
+    bare = [name_of(n) for n in matter.trace.world.listing("nodes").items if not text(n, "spec", "providerID")]
+    shown = f" Without one: {', '.join(bare[:3])}." if bare else ""
+    command = kubectl("get", "nodes", "-o", "custom-columns=NAME:.metadata.name,PROVIDER:.spec.providerID")
+    yield Fix(f"{matter.text.rstrip('.')}.{shown}", actor=matter.actor, commands=(command,))
+
+
+_SHARED = ("metallb.io/allow-shared-ip", "metallb.universe.tf/allow-shared-ip")
+
+
+def _metallb_sharing(matter: _Matter) -> Iterator[Fix]:
+    world, about = matter.trace.world, matter.about
+    holder = next(
+        (
+            s
+            for s in world.listing("services").items
+            if f"{text(s, 'metadata', 'namespace')}/{name_of(s)}" in matter.said.message
+            and (text(s, "metadata", "namespace"), name_of(s)) != (about.namespace, about.name)
+        ),
+        None,
+    )
+    if holder is None:
+        return
+    own, other = labels(matter.raw, "metadata", "annotations"), labels(holder, "metadata", "annotations")
+    key = next((k for k in _SHARED if k in own or k in other), _SHARED[0])
+    value = next((other[k] for k in _SHARED if other.get(k)), "")
+    name = f"svc/{name_of(holder)} in {text(holder, 'metadata', 'namespace')}"
+    command = kubectl(
+        "annotate",
+        "service",
+        about.name,
+        f"{key}={value or about.name}",
+        "--overwrite",
+        namespace=about.namespace,
+    )
+    if not value:
+        both = kubectl(
+            "annotate",
+            "service",
+            name_of(holder),
+            f"{key}={about.name}",
+            namespace=text(holder, "metadata", "namespace"),
+        )
+        yield Fix(
+            f"{name} has the address and shares it with nobody. Give both Services the same value of {key}, or let "
+            f"svc/{about.name} ask for another address",
+            actor=Actor.MANIFEST,
+            commands=(both, command),
+        )
+        return
+    local = "Local" in (
+        text(matter.raw, "spec", "externalTrafficPolicy"),
+        text(holder, "spec", "externalTrafficPolicy"),
+    )
+    alike = labels(matter.raw, "spec", "selector") == labels(holder, "spec", "selector")
+    more = " With externalTrafficPolicy Local both also need the same selector." if local and not alike else ""
+    yield Fix(
+        f"{name} has the address under the sharing key {value}. Give svc/{about.name} the same key.{more}",
+        actor=Actor.MANIFEST,
+        commands=(command,),
+    )
+
+
+def _address_pools(matter: _Matter) -> Iterator[Fix]:
+    backend = next((b for b in matter.trace.services if b.name == matter.about.name), None)
+    found = pool_fix(backend) if backend is not None else None
+    if found is not None:
+        yield found
+
+
+def _named_parts(matter: _Matter) -> Iterator[Fix]:
+    if parts_named(matter.said.message, matter.raw):
+        yield unknown_fix(matter.said, matter.about, matter.raw, matter.actor)
+
+
+# ingress-nginx.
+
+_GROUP = lazy(r"annotation group (\w+)")
+_SNIPPETS = ("configuration-snippet", "server-snippet", "stream-snippet", "auth-snippet", "modsecurity-snippet")
+
+
+def risky_annotations(raw: Obj, words: str) -> tuple[str, ...]:
+    """Return the annotations of an Ingress that a line about a risky annotation group means."""
+    match = _GROUP.search(words)
+    group = match[1].lower() if match else ""
+    found = []
+    for key in labels(raw, "metadata", "annotations"):
+        short = key.rpartition("/")[2]
+        if not key.startswith("nginx.ingress.kubernetes.io/"):
+            continue
+        flat = short.replace("-", "").lower()
+        if flat == group or (short in _SNIPPETS and (not group or flat.startswith(group) or group in flat)):
+            found.append(key)
+    return tuple(found)
+
+
+def _nginx_risk(matter: _Matter) -> Iterator[Fix]:
+    yield from _nginx_setting(matter, ("annotations-risk-level", "Critical"))
+
+
+def _nginx_snippets(matter: _Matter) -> Iterator[Fix]:
+    yield from _nginx_setting(matter, ("allow-snippet-annotations", "true"), ("annotations-risk-level", "Critical"))
+
+
+def _nginx_setting(matter: _Matter, *wanted: tuple[str, str]) -> Iterator[Fix]:
+    keys = risky_annotations(matter.raw, matter.said.message)
+    about = matter.about
+    for key in keys[:1]:
+        yield Fix(
+            f"Remove {key} from {matter.name}. What most snippets do has an annotation of its own (enable-cors, "
+            "custom-headers, rewrite-target)",
+            actor=Actor.MANIFEST,
+            commands=(kubectl("annotate", about.kind.lower(), about.name, f"{key}-", namespace=about.namespace),),
+        )
+    for pod in matter.pods[:1]:
+        named = config_map_of(pod)
+        if named is None:
+            continue
+        found = matter.trace.snapshot.get("configmaps", *named)
+        has = labels(found.obj, "data") if found.found else {}
+        lacks = {k: v for k, v in wanted if has.get(k) != v}
+        if not lacks:
+            continue
+        shown = " and ".join(f"{k}: {v}" for k, v in lacks.items())
+        yield Fix(
+            f"{'Or let' if keys else 'Let'} the controller accept it: {shown} in configmap/{named[1]} of {named[0]}. "
+            "Only where everybody who may write an Ingress may also read every Secret that the controller reads",
+            actor=Actor.CLUSTER,
+            commands=(
+                kubectl(
+                    "patch",
+                    "configmap",
+                    named[1],
+                    "--type=merge",
+                    "-p",
+                    json.dumps({"data": lacks}),
+                    namespace=named[0],
+                ),
+            ),
+        )
+        return
+
+
+_REGULAR = lazy(r"[\\^$*+?()|\[\]{}]")
+
+
+def _nginx_path_type(matter: _Matter) -> Iterator[Fix]:
+    operations = []
+    shown = []
+    for i, rule in enumerate(objects(matter.raw, "spec", "rules")):
+        for j, path in enumerate(objects(rule, "http", "paths")):
+            if _REGULAR.search(text(path, "path")) and text(path, "pathType") != "ImplementationSpecific":
+                at = f"/spec/rules/{i}/http/paths/{j}/pathType"
+                operations.append({"op": "replace", "path": at, "value": "ImplementationSpecific"})
+                shown.append(f"{text(path, 'path')} ({text(path, 'pathType')})")
+    if not operations:
+        return
+    about = matter.about
+    yield Fix(
+        f"Give {', '.join(shown[:3])} pathType ImplementationSpecific: a path with a regular expression may have no "
+        "other",
+        actor=Actor.MANIFEST,
+        commands=(
+            kubectl(
+                "patch",
+                about.kind.lower(),
+                about.name,
+                "--type=json",
+                "-p",
+                json.dumps(operations),
+                namespace=about.namespace,
+            ),
+        ),
+    )
+
+
+_ACTIONS: dict[str, Callable[[_Matter], Iterator[Fix]]] = {
+    "gke-service-type": _gke_service_type,
+    "alb-target-type": _alb_target_type,
+    "hcloud-location": _hcloud_location,
+    "provider-ids": _provider_ids,
+    "metallb-sharing": _metallb_sharing,
+    "address-pools": _address_pools,
+    "named-parts": _named_parts,
+    "nginx-risk-level": _nginx_risk,
+    "nginx-snippets": _nginx_snippets,
+    "nginx-path-type": _nginx_path_type,
+}
