@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 
 from kubetriage.model import Actor, Fix
+from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.load_balancer_state import addresses_of, requested_addresses
 from kubetriage.values.commands import kubectl

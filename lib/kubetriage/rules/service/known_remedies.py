@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from kubetriage.model import Actor, Fix, Ref
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.service.address_pools import pool_fix
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.controller_words import Complaint, advice_for
