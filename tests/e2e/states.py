@@ -225,6 +225,7 @@ STATES = (
     State("the only member down", 1, _killed(1), 60, {"": _DOWN}),
     State("the only member frozen", 1, _frozen, 60, {"": _DOWN}),
     State("slow disk on the only member", 1, _slow_disk, 60, {"": ("EtcdSlowDisk",)}),
-    State("database full", 1, _full, 45, {"": ("EtcdNoSpace",)}),
+    # Who may read pods and leases only sees that reads work and no write does: a full database, or a webhook.
+    State("database full", 1, _full, 45, {"": ("EtcdNoSpace",), LIMITED: ("ApiServerUnready",)}),
 )
 """By number of members; what cannot be undone stands last."""

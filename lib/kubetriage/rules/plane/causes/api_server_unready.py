@@ -23,7 +23,7 @@ from kubetriage.rules.plane.case import CLUSTER, Case, Writes
 from kubetriage.rules.plane.component_log import API_SERVER, ONE_PROCESS, Remark
 from kubetriage.rules.plane.control_plane_pods import Failing
 from kubetriage.rules.plane.etcd_disk import disruptive
-from kubetriage.rules.plane.etcd_remedies import stopped_by_kubelet
+from kubetriage.rules.plane.etcd_remedies import etcdctl, stopped_by_kubelet
 from kubetriage.rules.plane.figure_format import ago, metric, names, span
 from kubetriage.rules.plane.leader_lease import loop_finding
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER
@@ -244,11 +244,16 @@ def _frozen(case: Case) -> Finding:
         else (),
         (
             Fix(
-                "Look for a NOSPACE alarm (etcdctl alarm list) and at etcd's health; a dry run proves nothing,"
-                " it succeeds"
-                " while writes fail."
+                "Look for a NOSPACE alarm and at etcd's health; a dry run proves nothing, it succeeds while writes"
+                " fail.",
+                actor=Actor.CLUSTER,
+                commands=(*etcdctl(case, "etcd alarm"), *etcdctl(case, "etcd status")),
             ),
-            Fix("Look for an admission webhook or policy that intercepts leases."),
+            Fix(
+                "Look for an admission webhook or policy that intercepts leases.",
+                actor=Actor.CLUSTER,
+                commands=("kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations",),
+            ),
         ),
         ("kubectl get leases -A --sort-by=.spec.renewTime | tail -5", "kubectl get --raw '/livez?verbose'"),
         {"link": LINK, **({"since": format_time(since)} if since else {})},

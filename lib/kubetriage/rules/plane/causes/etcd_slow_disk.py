@@ -263,14 +263,15 @@ def _from_outside(case: Case) -> Finding:
         else f"its check of etcd fails after {span(max(case.livez.seconds, case.readyz.seconds))}"
     )
     stalled = case.etcd_check_fails or (mean >= STALLED if mean is not None else bool(took))
+    other = "CPU of its machine" if len(case.members) == 1 else "network between its members"
     measurable = bool(case.members) and not case.forward and not any(m.window for m in case.members)
     return Finding(
         CODE,
         Severity.ERROR if stalled else Severity.WARNING,
         Confidence.POSSIBLE,
         CLUSTER,
-        f"etcd answers slowly: {waits}. Its disk is the usual cause, the network between its members the next; etcd's"
-        " metrics were not read.",
+        f"etcd answers slowly: {waits}. Its disk is the usual cause, the {other} the next; etcd's metrics were not"
+        " read.",
         outside.evidence,
         (RuledOut("EtcdDown", "requests to it are finished, only late"),),
         (
