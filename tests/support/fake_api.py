@@ -375,13 +375,15 @@ class FakeApi:
                 continue
             beside = file.with_name(file.name + ".status")
             status, took = beside.read_text().split()[:2] if beside.is_file() else ("200", "0")
-            answer = Answer(int(status), file.read_bytes(), "text/plain; charset=utf-8", seconds=float(took))
+            content = file.read_bytes()
+            kind = "application/json" if content.startswith(b"{") else "text/plain; charset=utf-8"
+            answer = Answer(int(status), content, kind, seconds=float(took))
             if path.endswith(".2"):
                 second[path.removesuffix(".2")] = answer
             else:
                 self.raw.setdefault(path, []).insert(0, answer)
         for path, answer in second.items():
-            self.raw[path].append(answer)
+            self.raw.setdefault(path, []).append(answer)
 
     # Answering.
 
