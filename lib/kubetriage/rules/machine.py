@@ -73,13 +73,14 @@ class Machine:
         tools = table("distributions")["tools"][self.row["tools"]]
         own = self.row.get("over", {})
         found = [line for task in tasks for line in own.get(task, tools.get(task, ()))]
-        return tuple(dict.fromkeys(self._line(line, words) for line in found))
+        return tuple(dict.fromkeys(self.line(line, **words) for line in found))
 
     def rows(self, key: str) -> tuple[Command, ...]:
         """Return the command lines that stand under a key of the distribution's own row (``certificates``)."""
-        return tuple(self._line(line, {}) for line in self.row.get(key, ()))
+        return tuple(self.line(line) for line in self.row.get(key, ()))
 
-    def _line(self, line: Iterable[str], words: Mapping[str, str]) -> Command:
+    def line(self, line: Iterable[str], **words: str) -> Command:
+        """Fill one line of a data file in for this machine."""
         known = {"since": "-1h", "container": "etcd", **self._words, **words}
         filled: list[str] = []
         for word in line:

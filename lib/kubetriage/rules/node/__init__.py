@@ -21,6 +21,7 @@ from kubetriage.rules.node.causes import (
     kubelet_log,
     kubelet_not_ready,
     kubelet_unreachable,
+    machine_config_degraded,
     memory_pressure,
     network_plugin_not_ready,
     node_flapping,
@@ -49,12 +50,13 @@ RULES: tuple[ModuleType, ...] = (
     # What the machine itself says of why.
     kubelet_log,
     kernel_log,
+    # Why a kubelet that says nothing more does not start, or its own word.
+    container_runtime_down,
     # Lost contact with this one: the kubelet, the path, or not known.
     kubelet_down,
     node_partitioned,
     kubelet_unreachable,
     # The kubelet's own word.
-    container_runtime_down,
     container_runtime_slow,
     network_plugin_not_ready,
     kubelet_not_ready,
@@ -67,6 +69,8 @@ RULES: tuple[ModuleType, ...] = (
     node_flapping,
     # Ready, and not reached.
     serving_certificate_pending,
+    # Held back by what configures it.
+    machine_config_degraded,
     # Nothing is broken.
     cordoned,
 )

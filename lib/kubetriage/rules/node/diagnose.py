@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import cast
 
-from kubetriage.model import Finding, Ref, RuledOut, ordered
+from kubetriage.model import Finding, Fix, Ref, RuledOut, ordered
 from kubetriage.records import replace
 from kubetriage.rules.machine import named
 from kubetriage.rules.node import RULES
@@ -28,7 +28,8 @@ from kubetriage.rules.node.causes import (
 )
 from kubetriage.rules.node.failover import waiting_pods
 from kubetriage.rules.node.machine_words import MachineWords
-from kubetriage.rules.node.word_findings import ALONE, RUNTIME_SOCKET, Stage
+from kubetriage.rules.node.runtime_meanings import runtime_meaning
+from kubetriage.rules.node.word_findings import ALONE, Stage
 from kubetriage.rules.node.word_findings import finding as finding_of
 from kubetriage.values.times import human_duration
 
@@ -46,6 +47,26 @@ OWN_WORD = frozenset(
     )
 )
 """Codes of a living kubelet's trouble, which a boot just before explains."""
+SILENCING = frozenset(
+    (
+        "certificate",
+        "server certificate",
+        "unauthorized",
+        "join token",
+        "node password",
+        "checkpoint",
+        "configuration",
+        "api server",
+        "proxy",
+        "clock",
+        "node name",
+        "cgroup driver",
+        "swap",
+        "no memory cgroup",
+        "runtime socket",
+    )
+)
+"""Kinds of lines of a kubelet that does not start or is not let in: nobody need ask any more what failed."""
 RECENT_BOOT = timedelta(minutes=15)
 
 
@@ -59,6 +80,10 @@ def diagnose_node(case: NodeCase) -> tuple[Finding, ...]:
         for finding in cast("Iterable[Finding]", rule.check(case)):
             if finding.cause == kubelet_unreachable.CODE and any(f.cause in CONTACT for f in found):
                 continue
+            told = next((i for i, f in enumerate(found) if f.details.get("log") in SILENCING), None)
+            if finding.cause == kubelet_unreachable.CODE and told is not None and case.contact.silent:
+                found[told] = _silenced(case, found[told])
+                continue
             if finding.cause in CONTACT and any(f.cause == node_shutdown.CODE for f in found):
                 continue
             if case.contact.silent and case.stuck and finding.cause in (*CONTACT, kubelet_unreachable.CODE):
@@ -71,6 +96,22 @@ def diagnose_node(case: NodeCase) -> tuple[Finding, ...]:
                 finding = _after_boot(case, finding)
             found.append(finding)
     return ordered(found)
+
+
+def _silenced(case: NodeCase, finding: Finding) -> Finding:
+    """Add the lost contact to the cause that the kubelet's own log names: what failed is known."""
+    return replace(
+        finding,
+        message=f"{finding.message}{waiting_pods(case)}",
+        evidence=(*finding.evidence, *case.contact_evidence()),
+        ruled_out=(*finding.ruled_out, RuledOut("KubeletDown", "its own log says what stops it")),
+        fix=(
+            *finding.fix,
+            Fix(f"Do not force-delete pods of {case.name}: its machine lives, so their containers may still run."),
+        )
+        if case.proven_dead is None
+        else finding.fix,
+    )
 
 
 def _after_boot(case: NodeCase, finding: Finding) -> Finding:
@@ -87,10 +128,10 @@ def words_alone(ref: Ref, words: MachineWords) -> tuple[Finding, ...]:
     units = {unit.partition("-")[0] for unit in words.units}
     known = {"k3s": "k3s", "rke2": "rke2", "k0sworker": "k0s", "k0scontroller": "k0s", "kubelite": "microk8s"}
     machine = replace(named(next((known[u] for u in known if u in units), "")), node=ref.name, address=ref.name)
-    stage = Stage(ref, machine, ready=False)
-    found = [*kubelet_log.check_words(stage, words), *kernel_log.check_words(stage, words)]
+    stage = Stage(ref, machine, ready=False, words=words)
+    found = [*kubelet_log.check_words(stage), *kernel_log.check_words(stage)]
     found += [finding_of(stage, word, ALONE[word.kind]) for word in words.words if word.kind in ALONE]
     runtime = words.of("runtime socket")
     if runtime is not None:
-        found.insert(0, finding_of(stage, runtime, RUNTIME_SOCKET))
+        found.insert(0, finding_of(stage, runtime, runtime_meaning(stage, runtime)))
     return ordered(found)

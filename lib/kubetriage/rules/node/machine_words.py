@@ -25,7 +25,36 @@ LOGS = "proxy/logs/"
 """Part of the path of a kubelet's log query."""
 
 KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    # What keeps an agent of k3s or RKE2, or a new kubelet, out (pkg/agent, pkg/clientaccess, kubelet's bootstrap).
+    ("node password", lazy(r"[Nn]ode password (?:rejected|validation failed|not set)|hash does not match.{0,40}node")),
+    (
+        "join token",
+        lazy(
+            r"token CA hash does not match|[Ii]nvalid (?:join )?token|token is (?:expired|not valid)"
+            r"|token .{0,30}expired"
+            r"|cannot create certificate signing request: Unauthorized"
+            r"|/(?:v1-(?:k3s|rke2)|cacerts|bootstrap)\S*:? .{0,20}(?:401 Unauthorized|403 Forbidden)"
+            r"|failed to (?:get CA certs|validate connection to cluster).{0,200}(?:not authorized|401|token)"
+        ),
+    ),
     # The kubelet (cmd/kubelet, pkg/kubelet/cm, client-go), 1.18 to 1.37, and what Go says of TLS and the network.
+    (
+        "checkpoint",
+        lazy(
+            r"could not restore state from checkpoint|(?:cpu|memory)_manager_state|checkpoint is corrupted"
+            r"|expected machine state is different from the real one|does(?:n't| not) match with CPUs in state"
+            r"|not all reserved cpus: .{0,60} are present in (?:default|state)"
+        ),
+    ),
+    (
+        "server certificate",
+        lazy(
+            r"(?:(?:Get|Post|Put|Patch) \\?\"https://|Unable to (?:register|update)|Failed to (?:watch|list)|lease)"
+            r".{0,400}x509: (?:certificate has expired or is not yet valid: current time \S+ is after"
+            r"|certificate signed by unknown authority|certificate is (?:valid for|not valid for)"
+            r"|cannot validate certificate for)"
+        ),
+    ),
     (
         "certificate",
         lazy(
@@ -50,6 +79,20 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"|expected cgroupsPath to be of format|cannot enter cgroupv2 .{0,80} with domain controllers"
         ),
     ),
+    (
+        "node name",
+        lazy(
+            r"is not allowed to (?:modify|access|update) node|can only (?:access|get|update) node .{0,20}with the same"
+            r" name|node \S+ cannot (?:modify|update) (?:status of )?node|(?:duplicate|conflicting) (?:node|host) ?name"
+        ),
+    ),
+    (
+        "node address",
+        lazy(
+            r"node IP: \S+ not found in the host's network interfaces|failed to get node (?:host )?IPs?\b"
+            r"|can't get ip address of node|nodeIP .{0,60}(?:not|invalid)|unable to .{0,30}node's? IP"
+        ),
+    ),
     ("swap", lazy(r"[Rr]unning with swap on is not supported|swap is (?:not supported|enabled).{0,40}fail")),
     (
         "runtime socket",
@@ -64,10 +107,11 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "configuration",
         lazy(
-            r"unknown flag: --\S+|[Ff]ailed to (?:load|parse|decode|validate) (?:kubelet|Kubelet) config|"
+            r"unknown flag: --([\w-]+)|[Ff]ailed to (?:load|parse|decode|validate) (?:kubelet|Kubelet) config|"
             r"failed to (?:parse|load) kubelet|invalid configuration:|strict decoding error"
             r"|no kind \"KubeletConfiguration\""
-            r"|unrecognized feature gate|feature gate .{0,60} (?:is |was )?(?:removed|unknown)|"
+            r"|unrecognized feature gate:? ?\"?(\w*)|feature gate .{0,60} (?:is |was )?(?:removed|unknown)|"
+            r"unable to load client CA file (\S+):|unknown '?\S+'? plugin|"
             r"flag provided but not defined|cgroups? v1 support is (?:not|un)supported"
             r"|kubelet is configured to not run on"
             r" a host using cgroup v1|[Ff]ailed to run [Kk]ubelet.{0,40}invalid"
@@ -98,6 +142,7 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
     ("disk full", lazy(r"no space left on device|[Dd]isk quota exceeded")),
+    ("proxy", lazy(r"proxyconnect tcp: dial tcp:? ?(?:lookup )?(\S+?)(?: on \S+)?: |Proxy Authentication Required")),
     (
         "api server",
         lazy(
@@ -115,10 +160,9 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("pleg", lazy(r"PLEG is not healthy|GenericPLEG: Unable to retrieve pods")),
     ("network plugin", lazy(r"cni plugin not initialized|cni config uninitialized|[Nn]o CNI configuration file in")),
     # The kernel.
-    (
-        "oom",
-        lazy(r"(?:Out of memory|Memory cgroup out of memory|oom-kill:constraint=|oom_reaper: reaped process).{0,600}"),
-    ),
+    ("panic", lazy(r"Kernel panic - not syncing: (.{0,80})|BUG: unable to handle .{0,60}|kernel BUG at (\S+)")),
+    ("oom", lazy(r"(?:Out of memory|[Mm]emory cgroup out of memory).{0,40}process \d+ \(([^)]+)\)")),
+    ("oom context", lazy(r"oom-kill:constraint=.{0,200}task_memcg=([^,]+)|oom-kill:constraint=|oom_reaper: reaped")),
     (
         "io error",
         lazy(
@@ -139,10 +183,9 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"|NETDEV WATCHDOG: (\S+)"
         ),
     ),
-    (
-        "hung task",
-        lazy(r"INFO: task (\S+) blocked for more than \d+ seconds|rcu.{0,30}self-detected stall|soft lockup"),
-    ),
+    ("nfs", lazy(r"nfs: server (\S+) (?:not responding|timed out)|NFS: .{0,40}server (\S+) error")),
+    ("lockup", lazy(r"(?:soft|hard) lockup - (CPU#\d+)|(?:hard|soft) LOCKUP on cpu (\d+)|rcu.{0,30}detected stall")),
+    ("hung task", lazy(r"INFO: task (\S+) blocked for more than \d+ seconds")),
     ("conntrack", lazy(r"nf_conntrack: (?:nf_conntrack: )?table full, dropping packet")),
     (
         "hardware",

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Literal
 
 from kubetriage.model import Evidence
-from kubetriage.needs import List, Need
+from kubetriage.needs import List, Log, Need
 from kubetriage.readers.events import Event, read_event
 from kubetriage.readers.pods import Pod
-from kubetriage.records import dataclass
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.network_plugins import network_plugin, usual_namespaces
 from kubetriage.rules.node.case import NodeCase
+from kubetriage.rules.node.waiting_taints import last_complaint
 from kubetriage.values.fields import Obj, dig, name_of, namespace_of, objects, text, texts
 from kubetriage.values.patterns import lazy
 
-Reason = Literal["none", "refused", "pending", "failing", "not here", "config", ""]
+Reason = Literal["none", "refused", "pending", "failing", "not here", "config", "range", ""]
 
 
 def _plugin_only(raw: Obj) -> Obj | None:
@@ -46,6 +48,8 @@ class Missing:
     webhook: str = ""
     looked: str = ""
     """Where was looked when none was found."""
+    says: str = ""
+    """What the plugin's pod says last of an error."""
 
     def evidence(self) -> Iterator[Evidence]:
         """Quote what shows it."""
@@ -53,6 +57,8 @@ class Missing:
             yield self.event.evidence()
         if self.pod is not None:
             yield Evidence("status", f"pod {self.pod.namespace}/{self.pod.name}", self.pod.status_text())
+            if self.says:
+                yield Evidence("log", f"{self.pod.namespace}/{self.pod.name}", self.says)
         if self.looked:
             yield Evidence("status", "pods and DaemonSets", self.looked)
 
@@ -62,8 +68,33 @@ def network_needs() -> tuple[Need, ...]:
     return (DAEMON_SETS, AGENTS, REFUSALS)
 
 
+def log_needs(case: NodeCase) -> Iterator[Log]:
+    """Ask for the words of a plugin's pod that does not run."""
+    pod = _found(case).pod
+    if pod is None or pod.ready:
+        return
+    for container in [c for c in pod.containers if not c.ready][:3]:
+        if container.termination is not None:
+            yield Log(pod.namespace, pod.name, container.name, previous=True)
+        yield Log(pod.namespace, pod.name, container.name)
+
+
+_NO_RANGE = lazy(
+    r"pod ?cidr (?:is )?not (?:assigned|available|set)|no (?:IPv[46] )?pod ?CIDR|CIDRNotAvailable|podCIDR", re.I
+)
+
+
 def missing_network(case: NodeCase) -> Missing:
     """Find what keeps the network plugin away, the nearest reason first."""
+    found = _found(case)
+    says = last_complaint(case.snapshot, found.pod, case.name) if found.pod is not None else ""
+    refused = case.events.last("CIDRNotAvailable", "CIDRAssignmentFailed")
+    if not text(case.node, "spec", "podCIDR") and (refused is not None or _NO_RANGE.search(says)):
+        return replace(found, reason="range", event=refused, says=says)
+    return replace(found, says=says)
+
+
+def _found(case: NodeCase) -> Missing:
     snapshot = case.snapshot
     sets = [d for d in snapshot.list("daemonsets").items if network_plugin(name_of(d)) is not None]
     every = [p for p in snapshot.list("pods").items if network_plugin(name_of(p)) is not None]

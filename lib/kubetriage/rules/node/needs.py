@@ -13,7 +13,7 @@ from kubetriage.rules.node.causes import (
     node_problem,
 )
 from kubetriage.rules.node.kubelet_probe import kubelet_path
-from kubetriage.rules.node.missing_network import network_needs
+from kubetriage.rules.node.missing_network import log_needs, network_needs
 from kubetriage.rules.node.sections import GROUP_SHOWN
 from kubetriage.rules.node.signing_requests import REQUESTS
 from kubetriage.rules.node.waiting_taints import controller_needs, waiting_taints
@@ -51,6 +51,7 @@ def troubled(case: NodeCase) -> bool:
         or _pressed(case)
         or any(f.severity is not Severity.NOTE for f in node_problem.check(case))
         or bool(waiting_taints(case.node))
+        or "machineconfiguration.openshift.io/reason" in case.annotations
         or bool(case.words.words)
     )
 
@@ -94,6 +95,9 @@ def _reasons(snapshot: Snapshot, chosen: Sequence[NodeCase], *, frozen: bool) ->
         yield REQUESTS
     if any(c.reported("network") for c in chosen) and not frozen:
         yield from network_needs()
+        for case in chosen[:GROUP_SHOWN]:
+            if case.reported("network"):
+                yield from log_needs(case)
     for case in chosen[:GROUP_SHOWN]:
         if case.contact.ready == "True":
             yield from controller_needs(case.node, snapshot)

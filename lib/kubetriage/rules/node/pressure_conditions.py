@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.kubelet_contact import condition_evidence
 from kubetriage.rules.node.kubelet_probe import kubelet_path
+from kubetriage.values.commands import shell
 from kubetriage.values.fields import condition, text
+from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import format_bytes
 from kubetriage.values.times import human_duration, parse_time
 
@@ -32,6 +36,8 @@ class Pressure:
     advice: str
     reclaims: str
     """Pattern of the resource in the message of EvictionThresholdMet ("Attempting to reclaim ...", all versions)."""
+    look: str = ""
+    """Shell line that shows on the machine what uses the resource."""
 
 
 def pressure(case: NodeCase, about: Pressure) -> Iterator[Finding]:
@@ -54,14 +60,16 @@ def pressure(case: NodeCase, about: Pressure) -> Iterator[Finding]:
         evidence.append(event.evidence())
         # The kubelet repeats it in each round of 10 s while a threshold is met; its figures may be older than that.
         over = over and (event.last is None or case.now - event.last > _ROUNDS)
-    evicted = [p for p in case.pods if p.reason == "Evicted" and about.resource.split()[0] in p.message]
+    evicted = [p for p in case.pods if p.reason == "Evicted" and re.search(about.reclaims, p.message)]
     evidence += [Evidence("status", f"pod {p.namespace}/{p.name} status.message", p.message) for p in evicted[:3]]
     # What uses less than a hundredth of the whole has not filled it.
     least = max((s.capacity or 0 for s in stats), default=0) // 100
     consumers = case.consumers(about.use, str if about.resource == "process ids" else format_bytes, least)
     hold = " The pressure has eased; the kubelet holds the condition for 5m." if over else ""
-    lost = f" It has evicted {len(evicted)} pods here." if evicted else ""
+    lost = f" It has evicted {_count(len(evicted))} here{_used(evicted)}." if evicted else ""
     most = f" Most is used by {consumers}." if consumers else ""
+    machine = case.machine
+    look = (shell("ssh", machine.address, about.look),) if machine.row["tools"] == "systemd" and about.look else ()
     yield Finding(
         about.kind,
         Severity.ERROR,
@@ -71,7 +79,7 @@ def pressure(case: NodeCase, about: Pressure) -> Iterator[Finding]:
         evidence=tuple(evidence),
         ruled_out=(RuledOut("KubeletUnreachable", "the kubelet set this itself; lost contact would make it Unknown"),),
         fix=(
-            Fix(about.advice),
+            Fix(about.advice, actor=Actor.NODE, commands=look),
             *(
                 ()
                 if stats
@@ -83,3 +91,17 @@ def pressure(case: NodeCase, about: Pressure) -> Iterator[Finding]:
             f"kubectl get node {case.name} -o jsonpath='{{.status.conditions[?(@.type==\"{about.kind}\")]}}'",
         ),
     )
+
+
+_USE = lazy(r"Container (\S+) was using (\S+), (?:which exceeds its )?request (?:is|of) (\w+)")
+
+
+def _used(evicted: Sequence[Pod]) -> str:
+    """Say what the evicted pods used, in the kubelet's figures: the first thing to give a limit."""
+    found = [(p, m) for p in evicted if (m := _USE.search(p.message))]
+    said = ", ".join(f"{p.namespace}/{p.name} used {m[2]} with a request of {m[3].rstrip('.')}" for p, m in found[:2])
+    return f": {said}" if said else ""
+
+
+def _count(number: int) -> str:
+    return "1 pod" if number == 1 else f"{number} pods"

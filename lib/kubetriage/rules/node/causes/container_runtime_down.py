@@ -21,7 +21,10 @@ from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut
 from kubetriage.needs import Raw
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.kubelet_probe import kubelet_path
+from kubetriage.rules.node.runtime_meanings import runtime_meaning
 from kubetriage.rules.node.self_report import SelfReport
+from kubetriage.rules.node.stage import stage_of
+from kubetriage.rules.node.word_findings import finding
 from kubetriage.values.fields import text
 
 CODE = "ContainerRuntimeDown"
@@ -36,6 +39,11 @@ def check(case: NodeCase) -> Iterator[Finding]:
     told = case.words.of("runtime socket")
     if report is None and told is not None and case.contact.ready != "True":
         report = SelfReport("runtime-down", told.words)
+    if told is not None and case.contact.silent:
+        # A kubelet that does not start without its runtime posts nothing: its log is all that it says.
+        stage = stage_of(case)
+        yield finding(stage, told, runtime_meaning(stage, told))
+        return
     if report is None:
         return
     name, _ = case.runtime

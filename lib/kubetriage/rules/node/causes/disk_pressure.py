@@ -23,6 +23,7 @@ from kubetriage.records import replace
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.image_garbage import collected
 from kubetriage.rules.node.pressure_conditions import Pressure, pressure
+from kubetriage.values.commands import shell
 from kubetriage.values.quantity import format_bytes
 
 CODE = "DiskPressure"
@@ -45,7 +46,40 @@ _ABOUT = Pressure(
 def check(case: NodeCase) -> Iterator[Finding]:
     """Match the condition, with numbers where the kubelet's figures were seen, and what image collection found."""
     for finding in pressure(case, _ABOUT):
-        yield _with_collection(case, finding)
+        yield _of_inodes(case, finding) if _lacks_inodes(case) else _with_collection(case, finding)
+
+
+def _lacks_inodes(case: NodeCase) -> bool:
+    """Tell whether inodes ran out and not bytes: by the figures, else by the kubelet's newest word."""
+    met = [s.signal for s in case.guarded(*_ABOUT.signals) if s.met]
+    if met:
+        return all(signal.endswith("inodesFree") for signal in met)
+    event = case.events.last("EvictionThresholdMet", matching=_ABOUT.reclaims)
+    evicted = [p.message for p in case.pods if p.reason == "Evicted"]
+    words = event.message if event is not None else evicted[-1] if evicted else ""
+    return "inodes" in words
+
+
+def _of_inodes(case: NodeCase, finding: Finding) -> Finding:
+    """Say where to look when a file system has no inodes left; a bigger disk need not have more."""
+    line = "df -i; sudo du --inodes -xd3 /var 2>/dev/null | sort -rn | head -20"
+    ssh = case.machine.row["tools"] == "systemd"
+    look = (shell("ssh", case.machine.address, line),) if ssh else case.machine.lines("disk")
+    return replace(
+        finding,
+        message=f"{finding.message} Inodes ran out, not bytes: there are too many files.",
+        ruled_out=(*finding.ruled_out, RuledOut("a full disk", "the kubelet reclaims inodes, not bytes")),
+        fix=(
+            Fix(
+                "Find the directory with the many small files (caches, sessions, mail, images' layers) and have them"
+                " removed with their owner. Deleting big files frees nothing.",
+                actor=Actor.NODE,
+                commands=look,
+            ),
+            Fix("For good: a file system with more inodes (XFS, or mkfs -N) on a volume of its own.", actor=Actor.NODE),
+        ),
+        details={**finding.details, "lacks": "inodes"},
+    )
 
 
 _FLAPS = timedelta(minutes=30)

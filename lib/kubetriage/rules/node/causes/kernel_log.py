@@ -19,12 +19,15 @@ from collections.abc import Iterator
 
 from kubetriage.model import Finding
 from kubetriage.rules.node.case import NodeCase
-from kubetriage.rules.node.machine_words import MachineWords
-from kubetriage.rules.node.word_findings import Stage, finding, kernel_limits, kernel_meanings
+from kubetriage.rules.node.kernel_meanings import meaning_of
+from kubetriage.rules.node.stage import stage_of
+from kubetriage.rules.node.word_findings import Stage, finding
 
 CODES = {
     "KernelOOMKill": "The kernel killed a process for want of memory",
     "DiskIOError": "A disk of the node reports I/O errors",
+    "NFSServerNotResponding": "An NFS server does not answer the node, so that what touches its mounts hangs",
+    "KernelPanic": "The kernel of the node stopped with a panic",
     "LinkDown": "A network link of the node went down",
     "ConntrackFull": "The connection table of the node is full",
     "HardwareError": "The hardware of the node reports an uncorrected error",
@@ -34,14 +37,15 @@ CODES = {
 
 def check(case: NodeCase) -> Iterator[Finding]:
     """Report what the kernel of this node says."""
-    ready = case.contact.ready == "True" and not case.contact.silent
-    yield from check_words(Stage(case.ref, case.machine, ready), case.words)
+    yield from check_words(stage_of(case))
 
 
-def check_words(stage: Stage, words: MachineWords) -> Iterator[Finding]:
+def check_words(stage: Stage) -> Iterator[Finding]:
     """Report what a kernel's log says of a machine, whether its Node was seen or not."""
-    meanings = kernel_meanings()
-    for word in words.words:
-        if word.kind in meanings:
-            more = kernel_limits(stage.machine) if word.kind in ("conntrack", "neighbours") else ()
-            yield finding(stage, word, meanings[word.kind], more)
+    for word in stage.words.words:
+        if word.kind == "oom context" and stage.words.of("oom") is not None:
+            # The line before the kill: it names the cgroup of the process.
+            continue
+        meaning = meaning_of(stage, word)
+        if meaning is not None:
+            yield finding(stage, word, meaning)

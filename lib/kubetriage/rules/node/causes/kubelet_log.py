@@ -17,8 +17,9 @@ from collections.abc import Iterator
 
 from kubetriage.model import Finding
 from kubetriage.rules.node.case import NodeCase
-from kubetriage.rules.node.machine_words import MachineWords
-from kubetriage.rules.node.word_findings import Stage, approve_csr, finding, kubelet_meanings
+from kubetriage.rules.node.kubelet_meanings import meaning_of
+from kubetriage.rules.node.stage import stage_of
+from kubetriage.rules.node.word_findings import Stage, finding
 
 CODES = {
     "KubeletCertificateExpired": "The kubelet's client certificate has expired or is missing",
@@ -33,19 +34,22 @@ CODES = {
     "NodeDiskFull": "A disk of the node is full, so that kubelet or runtime cannot write",
     "ApiServerUnreachable": "The kubelet runs and does not reach the API server's address",
     "KubeletUnauthorized": "The API server refuses the kubelet's identity",
+    "ApiServerCertificateInvalid": "The kubelet refuses the API server's certificate",
+    "NodePasswordRejected": "The server of k3s or RKE2 knows another machine by this node's name",
+    "KubeletCheckpointInvalid": "The kubelet's saved CPU, memory or device state does not fit its policy or machine",
+    "NodeNameMismatch": "The kubelet runs under another name than its credentials are for",
+    "NodeAddressInvalid": "The kubelet finds no address for its node on the machine",
 }
 
 
 def check(case: NodeCase) -> Iterator[Finding]:
     """Report what the log of this node says."""
-    ready = case.contact.ready == "True" and not case.contact.silent
-    yield from check_words(Stage(case.ref, case.machine, ready), case.words)
+    yield from check_words(stage_of(case))
 
 
-def check_words(stage: Stage, words: MachineWords) -> Iterator[Finding]:
+def check_words(stage: Stage) -> Iterator[Finding]:
     """Report what a log says of a machine, whether its Node was seen or not."""
-    meanings = kubelet_meanings(stage.machine)
-    for word in words.words:
-        if word.kind in meanings:
-            more = approve_csr() if word.kind == "certificate" else ()
-            yield finding(stage, word, meanings[word.kind], more)
+    for word in stage.words.words:
+        meaning = meaning_of(stage, word)
+        if meaning is not None:
+            yield finding(stage, word, meaning)

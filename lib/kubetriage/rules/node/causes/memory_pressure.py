@@ -31,6 +31,7 @@ _ABOUT = Pressure(
     ("memory", "workingSetBytes"),
     "Find what uses the memory and limit or move it; raise requests so that the scheduler spreads the load.",
     r"memory",
+    "free -m; ps -eo rss,cgroup:90,comm --sort=-rss | head -15",
 )
 
 

@@ -64,6 +64,11 @@ def _why(missing: Missing, case: NodeCase) -> str:
     pod = missing.pod
     others = case.cluster.not_ready
     all_of_them = f" {others} of {len(case.cluster.contacts)} nodes are so." if others > 1 else ""
+    said = f" Its log says: {missing.says.rstrip('.')[:240]}." if missing.says else ""
+    if missing.reason == "range":
+        told = "the controller-manager says CIDRNotAvailable" if missing.event else "its network plugin waits for one"
+        have, size = _ranges(case)
+        return f"The Node has no podCIDR: {told}. {have} of {size} nodes have one.{said}"
     if missing.reason == "none":
         return f"No network plugin is installed: {missing.looked}.{all_of_them}"
     if missing.reason == "refused":
@@ -72,7 +77,7 @@ def _why(missing: Missing, case: NodeCase) -> str:
     if missing.reason == "pending" and pod is not None:
         return f"Its pod {pod.namespace}/{pod.name} is not scheduled."
     if missing.reason == "failing" and pod is not None:
-        return f"DaemonSet pod {pod.namespace}/{pod.name} here is {pod.status_text()}."
+        return f"DaemonSet pod {pod.namespace}/{pod.name} here is {pod.status_text()}.{said}"
     if missing.reason == "not here":
         return f"{missing.plugin} is installed and has no pod on this node."
     if missing.reason == "config" and pod is not None:
@@ -80,7 +85,46 @@ def _why(missing: Missing, case: NodeCase) -> str:
     return "Which network plugin the cluster has was not seen."
 
 
+def _ranges(case: NodeCase) -> tuple[int, int]:
+    """Return how many nodes have a range of pod addresses, of how many."""
+    nodes = case.cluster.nodes.values()
+    return sum(bool(text(n, "spec", "podCIDR")) for n in nodes), len(nodes)
+
+
+def _range_fixes(missing: Missing, case: NodeCase) -> Iterator[Fix]:
+    """Say who gives a node its range, and why none came."""
+    have, _ = _ranges(case)
+    show = kubectl("get", "nodes", "-o", "custom-columns=NAME:.metadata.name,CIDR:.spec.podCIDR")
+    if missing.event is not None or have:
+        yield Fix(
+            "The cluster's range (--cluster-cidr) has no block of --node-cidr-mask-size left, unless the"
+            " controller-manager is down. Delete Nodes of machines that are gone: each holds a block. Else widen the"
+            " range in the controller-manager's manifest, and the network plugin's with it. Ranges that are given out"
+            " do not change.",
+            actor=Actor.CLUSTER,
+            commands=(
+                show,
+                kubectl("logs", "-l", "component=kube-controller-manager", "--tail=50", namespace="kube-system"),
+            ),
+        )
+    else:
+        yield Fix(
+            "No node has one, so nobody gives them out: --allocate-node-cidrs and --cluster-cidr are missing from the"
+            " controller-manager (kubeadm: networking.podSubnet). Give it the range that the network plugin has.",
+            actor=Actor.CLUSTER,
+            commands=(
+                show,
+                kubectl(
+                    "get", "pods", "-l", "component=kube-controller-manager", "-o", "yaml", namespace="kube-system"
+                ),
+            ),
+        )
+
+
 def _fixes(missing: Missing, case: NodeCase) -> Iterator[Fix]:
+    if missing.reason == "range":
+        yield from _range_fixes(missing, case)
+        return
     pod, files = missing.pod, case.machine.lines("network plugin")
     if missing.reason == "none":
         cidr = text(case.node, "spec", "podCIDR")

@@ -70,8 +70,8 @@ def _finding(case: NodeCase, waiting: Waiting) -> Finding:
         Severity.NOTE if young else Severity.ERROR,
         Confidence.CONFIRMED if words or pods else Confidence.LIKELY,
         case.ref,
-        f"{case.name} is Ready and takes no pods{span}: taint {waiting.key} waits for {waiting.controller}, so"
-        f" {waiting.row['missing']} are missing. {_state(pods, words, case, waiting)}{reach}",
+        f"{case.name} is Ready and takes no pods{span}: taint {waiting.key} waits for {waiting.controller}."
+        f" Missing until then: {waiting.row['missing']}. {_state(pods, words, case, waiting)}{reach}",
         tuple(evidence),
         (RuledOut("KubeletNotReady", "the kubelet posts Ready"),),
         () if young else tuple(_fixes(waiting, pods, words)),

@@ -27,8 +27,9 @@ _ABOUT = Pressure(
     "process ids",
     ("pid.available",),
     ("process_stats", "process_count"),
-    "Find the pod that forks; set podPidsLimit.",
-    r"pids",
+    "Find the pod that forks; set podPidsLimit, so that one pod cannot use up the node's.",
+    r"pids?\b",
+    "cat /proc/sys/kernel/pid_max; ps -eLo cgroup:90= | sort | uniq -c | sort -rn | head",
 )
 
 

@@ -1,0 +1,47 @@
+"""What the kubelet's words about its container runtime mean: in comes the line, out goes what ends it."""
+
+from __future__ import annotations
+
+from kubetriage.rules.node.machine_words import Word
+from kubetriage.rules.node.word_findings import Meaning, Stage, on_machine
+from kubetriage.values.patterns import lazy
+
+_SOCKET = lazy(r"(?:unix://+|dial unix )(/?[\w./-]+\.sock)")
+_RESTART = ("runtime status", "runtime log", "runtime restart", "runtime answer")
+
+
+def runtime_meaning(stage: Stage, word: Word) -> Meaning:
+    """Part a runtime that is off from one without CRI, and from a socket that nobody makes any more."""
+    found = _SOCKET.search(word.words)
+    socket = "/" + found.group(1).lstrip("/") if found else ""
+    if "nimplemented" in word.words or "unknown service runtime" in word.words:
+        return Meaning(
+            "ContainerRuntimeDown",
+            "The container runtime of {name} answers without the CRI that its kubelet needs.",
+            'Take "cri" out of disabled_plugins in /etc/containerd/config.toml (packages of Docker write it there). A'
+            " containerd before 1.6 has no CRI v1: upgrade it. Then restart it and the kubelet.",
+            ("runtime restart", "kubelet restart", "runtime answer"),
+            commands=on_machine(stage, "containerd --version; grep -n disabled_plugins /etc/containerd/config.toml"),
+        )
+    if "dockershim" in socket:
+        return Meaning(
+            "ContainerRuntimeDown",
+            "The kubelet of {name} asks for dockershim.sock, which is gone since Kubernetes 1.24.",
+            "Point containerRuntimeEndpoint (and the Node's annotation kubeadm.alpha.kubernetes.io/cri-socket) to the"
+            " socket of containerd, CRI-O or cri-dockerd; then start the kubelet.",
+            ("kubelet restart",),
+            commands=on_machine(
+                stage,
+                f"ls -l /run/containerd/containerd.sock /run/crio/crio.sock /run/cri-dockerd.sock;"
+                f" sudo grep -rn dockershim {stage.flags} {stage.machine.path('kubelet_config')}",
+            ),
+        )
+    where = f" at {socket}" if socket else ""
+    gone = "no such file" in word.words
+    return Meaning(
+        "ContainerRuntimeDown",
+        f"The container runtime of {{name}} does not answer its kubelet{where}"
+        + (": it does not run, or makes its socket elsewhere." if gone else "."),
+        "See why the runtime does not run or does not answer; restart it, then ask it again.",
+        _RESTART,
+    )
