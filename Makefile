@@ -10,7 +10,7 @@ PYTHON ?= $(shell for v in 3.14 3.13 3.12 3.11 3.10 3; do \
 	p=$$(command -v python$$v) && $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' \
 	2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo bench e2e test lint snapshots format generate check-generated smoke standalone package release clean
+.PHONY: help demo bench e2e test lint snapshots format catalogs generate check-generated smoke standalone package release clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -43,6 +43,9 @@ lint: $(VENV)/dev ## Check style, types and the import contracts
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	PYTHONPATH=lib $(VENV)/bin/lint-imports --no-cache
+
+catalogs: $(VENV)/dev ## Compile the catalogues of other languages (lib/kubetriage/locale)
+	$(VENV)/bin/pybabel compile --directory lib/kubetriage/locale --domain kubetriage
 
 generate: $(VENV)/dev ## Write the files that follow from the tables of plugins and rules
 	$(PY) docs/generate.py

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kubetriage.render.catalog import languages, words_of
 from kubetriage.render.html import render_html
 from kubetriage.render.markdown import render_markdown
 from kubetriage.render.terminal import Terminal
@@ -25,12 +26,27 @@ PAGES = (
     "cp-etcd-disk-stall",
 )
 """One capture per plugin."""
+WALKTHROUGHS = (
+    *("java-npe", "liveness-slow-start", "liveness-kill-137", "jvm-xmx-over-limit", "jvm-ok", "node-runtime-down"),
+    *("node-kubelet-stopped-6m", "cp-etcd-disk-stall", "cp-controllers-down"),
+    *("svc-selector-typo", "svc-targetport-number", "ing-tls-missing"),
+)
+"""The answers of docs/walkthroughs."""
+TRANSLATED = [language for language in languages() if language != "en"]
 
 
 @pytest.mark.parametrize(("capture", "form", "options"), FORMS, ids=[c + f for c, f, _ in FORMS])
 def test_answers_look_as_reviewed(capture, form, options):
     diagnoses, now = answered(capture)
     compare(SNAPSHOTS / f"{capture}{form}.txt", render_text(diagnoses, Terminal(width=80), now=now, **options) + "\n")
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+@pytest.mark.parametrize("capture", WALKTHROUGHS)
+def test_walkthroughs_look_as_reviewed(capture, language):
+    diagnoses, now = answered(capture)
+    text = render_text(diagnoses, Terminal(80, words=words_of(language)), now=now)
+    compare(SNAPSHOTS / f"{capture}.{language}.txt", text + "\n")
 
 
 @pytest.mark.parametrize("capture", SCENARIOS)
@@ -45,6 +61,7 @@ def test_pages_look_as_reviewed(capture):
 
 def test_no_snapshot_is_left_over():
     known = {f"{name}{form}.txt" for name, form, _ in FORMS} | {f"{name}.md" for name in SCENARIOS}
+    known |= {f"{name}.{language}.txt" for name in WALKTHROUGHS for language in TRANSLATED}
     assert {p.name for p in SNAPSHOTS.iterdir()} == known | {f"{name}.html" for name in PAGES}
 
 

@@ -85,6 +85,10 @@ def _flag_values(
 ) -> tuple[list[str], int]:
     if isinstance(flag.type, click.Choice):
         return [str(choice) for choice in flag.type.choices], NO_FILES
+    if flag.name == "lang":
+        from kubetriage.render.catalog import languages
+
+        return languages(), NO_FILES
     if flag.name in _PATHS:
         return [], FILES
     if flag.name == "namespace":

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from kubetriage.plugins import Option, Plugin
+from kubetriage.render.times import CHOICES as TIMES
 from kubetriage.values.times import parse_go_duration, parse_time
 
 OUTPUTS = ("wide", "json", "yaml", "name", "markdown", "html")
@@ -62,6 +63,22 @@ class RequestTimeout(Duration):
             "corresponding time unit (e.g. 1s | 2m | 3h)",
             ctx,
         )
+
+
+class Language(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.2
+    """A language that there is a catalogue for, as ``ko`` or as in a locale: ``ko_KR.UTF-8``."""
+
+    name = "language"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the language's code."""
+        from kubetriage.render.catalog import languages
+        from kubetriage.render.words import language_of
+
+        language = language_of(value)
+        if not value or language not in languages():
+            self.fail(f'"{value}" is not one of {", ".join(languages())}', param, ctx)
+        return language
 
 
 class Output(click.Choice):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.2
@@ -189,6 +206,17 @@ def shared_options(plugin: Plugin) -> list[click.Option]:
             type=click.Choice(("auto", "always", "never")),
             default="auto",
             help="When to use colour; NO_COLOR turns it off.",
+        ),
+        click.Option(
+            ["--lang"],
+            type=Language(),
+            metavar="LANGUAGE",
+            help="Language of text: en or ko; that of LC_ALL, LC_MESSAGES or LANG when omitted. Documents are English.",
+        ),
+        click.Option(
+            ["--timestamps"],
+            type=click.Choice(TIMES),
+            help="Times in text: relative (2m ago), utc, or local; the usual is relative, and utc with -o wide.",
         ),
         click.Option(["--exit-code"], is_flag=True, help="Exit with 3 when something is wrong."),
         click.Option(["-v", "--v", "verbosity"], type=int, default=0, metavar="N", help="Debug trail on stderr."),

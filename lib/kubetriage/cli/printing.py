@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,10 +11,12 @@ import click
 
 import kubetriage
 from kubetriage.cli.outcome import Outcome
+from kubetriage.cli.reader import terminal_of
 from kubetriage.model import Diagnosis
 from kubetriage.plugins import Answer, Plugin, Request
 from kubetriage.records import replace
-from kubetriage.render.terminal import Terminal, carries_drawings, wants_color
+from kubetriage.render.terminal import Terminal
+from kubetriage.render.words import ENGLISH, Words
 from kubetriage.values.resources import BY_PLURAL
 
 if TYPE_CHECKING:
@@ -110,13 +110,12 @@ class Printer:
         several = bool(self._values["contexts"])
         if request.is_scan and self._plugin.takes_targets and not diagnoses and not outcome.errors:
             interrupted = outcome.snapshot is not None and outcome.snapshot.interrupted
-            words = nothing_found(self._plugin, request, answer, interrupted)
             where = f"context {outcome.context}: " if several else ""
             if not interrupted and (tables := self.tables(outcome)):
                 click.echo(tables, color=True, nl=False)
             # In a pipe stdout is for rows and names only.
             bare = self._values["output"] == "name" or self._values["no_headers"]
-            click.echo(where + words, err=bare or not answer.checked)
+            click.echo(where + self.nothing(outcome), err=bare or not answer.checked)
             return
         if self._values["output"] == "name":
             for d in diagnoses:
@@ -139,7 +138,7 @@ class Printer:
         from kubetriage.render.scan import scan_note
         from kubetriage.render.text import PIPE_WIDTH
 
-        request, terminal = outcome.request, self._terminal()
+        request, terminal = outcome.request, self.terminal()
         resource = BY_PLURAL[self._plugin.default_resource]
         place = ""
         if resource.namespaced:
@@ -153,6 +152,7 @@ class Printer:
             place,
             [sanitized(g) for g in dict.fromkeys(gaps)],
             terminal.width or PIPE_WIDTH,
+            terminal.words,
         )
         for line in lines:
             click.echo(terminal.plain(line), err=terminal.width is None)
@@ -162,24 +162,29 @@ class Printer:
         from kubetriage.render.scan import render_scan
         from kubetriage.render.text import render_text
 
+        terminal = self.terminal()
+        diagnoses = [terminal.times.placed(d) for d in diagnoses]
         wide, headers = self._values["output"] == "wide", not self._values["no_headers"]
         tables = self.tables(outcome)
         now = outcome.snapshot.clock if outcome.snapshot is not None else None
         if self._is_overview(outcome.request, diagnoses):
             everywhere = outcome.request.all_namespaces
-            return tables + render_scan(diagnoses, self._terminal(), headers=headers, namespaces=everywhere, now=now)
+            return tables + render_scan(diagnoses, terminal, headers=headers, namespaces=everywhere, now=now)
         explain = self._values["explain"]
-        return tables + render_text(diagnoses, self._terminal(), now=now, wide=wide, headers=headers, explain=explain)
+        return tables + render_text(diagnoses, terminal, now=now, wide=wide, headers=headers, explain=explain)
 
     def tables(self, outcome: Outcome) -> str:
         """Draw the tables about all objects of a scan, with an empty line behind each."""
         from kubetriage.render.overview import render_table
         from kubetriage.render.sanitize import sanitized
 
-        terminal, headers = self._terminal(), not self._values["no_headers"]
+        terminal, headers = self.terminal(), not self._values["no_headers"]
         if terminal.width is None and self._values["output"] != "wide":
             return ""  # in a pipe stdout is for the rows of what was found
-        drawn = (render_table(sanitized(t), terminal, headers=headers) for t in outcome.answer.overview)
+        drawn = (
+            render_table(terminal.times.placed(sanitized(t)), terminal, headers=headers)
+            for t in outcome.answer.overview
+        )
         return "".join(f"{table}\n\n" for table in drawn)
 
     def _is_overview(self, request: Request, diagnoses: Sequence[Diagnosis]) -> bool:
@@ -187,29 +192,39 @@ class Printer:
         several = len(diagnoses) > 1 or bool(self._values["contexts"])
         return request.is_scan and several and self._values["output"] != "wide"
 
-    def _terminal(self) -> Terminal:
-        on_terminal, width = sys.stdout.isatty(), None
-        if on_terminal:
-            from shutil import get_terminal_size
+    def nothing(self, outcome: Outcome) -> str:
+        """Say that a scan has nothing to show."""
+        interrupted = outcome.snapshot is not None and outcome.snapshot.interrupted
+        return nothing_found(self._plugin, outcome.request, outcome.answer, interrupted, self.terminal().words)
 
-            width = get_terminal_size().columns
-        color = wants_color(self._values["color"], os.environ, on_terminal)
-        return Terminal(width, color, carries_drawings(sys.stdout.encoding, os.environ))
+    def terminal(self) -> Terminal:
+        """Return the place that text is written to."""
+        return terminal_of(self._values)
 
 
-def nothing_found(plugin: Plugin, request: Request, answer: Answer, interrupted: bool = False) -> str:
+def nothing_found(
+    plugin: Plugin, request: Request, answer: Answer, interrupted: bool = False, words: Words = ENGLISH
+) -> str:
     """Say that a scan has nothing to show; kubectl's words where there is nothing at all and everything was seen."""
     from kubetriage.render.sanitize import sanitized
     from kubetriage.render.scan import gap_words
 
     resource = BY_PLURAL[plugin.default_resource]
     placed = resource.namespaced
-    where = f" in {request.namespace} namespace" if placed and not request.all_namespaces else ""
+    named = placed and not request.all_namespaces
+    where = words(" in {namespace} namespace", namespace=request.namespace) if named else ""
     if interrupted:
-        return f"No problem was seen{where} before the interruption; what was not read is not known."
+        return words("No problem was seen{where} before the interruption; what was not read is not known.", where=where)
     gaps = [sanitized(gap) for gap in answer.not_seen if gap.decides]
     if not answer.checked and not gaps:
-        return f"No resources found{where}." if where else "No resources found"
+        # kubectl's own words.
+        return f"No resources found in {request.namespace} namespace." if named else "No resources found"
     count = f"{answer.checked or 'no'} {resource.plural if answer.checked != 1 else resource.kind.lower()}"
-    unseen = f"; could not see: {gap_words(gaps)}" if gaps else ""
-    return f"No problems found in {count}{where}{unseen}."
+    if gaps:
+        return words(
+            "No problems found in {count}{where}; could not see: {gaps}.",
+            count=count,
+            where=where,
+            gaps=gap_words(gaps),
+        )
+    return words("No problems found in {count}{where}.", count=count, where=where)

@@ -17,7 +17,7 @@ from kubetriage.cli.collect import collect
 from kubetriage.cli.exit_codes import Exit
 from kubetriage.cli.names import meant
 from kubetriage.cli.outcome import Outcome
-from kubetriage.cli.printing import Printer, nothing_found
+from kubetriage.cli.printing import Printer
 from kubetriage.cli.progress import Progress
 from kubetriage.cli.sources import Sources, tracer
 from kubetriage.cli.target import by_namespace, parse_targets, segment_flaw
@@ -289,8 +289,8 @@ class Run:
             diagnoses = tuple(sanitized(d) for d in outcome.answer.diagnoses)
             text = self._printer.text(outcome, diagnoses)
             if not diagnoses and not outcome.errors:
-                text = self._printer.tables(outcome) + nothing_found(self.plugin, outcome.request, outcome.answer)
-            moment = format_time(outcome.snapshot.now)
+                text = self._printer.tables(outcome) + self._printer.nothing(outcome)
+            moment = self._printer.terminal().times.placed(format_time(outcome.snapshot.now))
             return Look(diagnoses, tuple(sanitized(e) for e in outcome.errors), moment, text)
 
         def follow() -> None:

@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from kubetriage.model import Confidence, Diagnosis, Evidence, Finding, Fix, Lines, NotSeen, Ref, Severity
 from kubetriage.records import dataclass
+from kubetriage.render.times import USUAL, Times
+from kubetriage.render.words import ENGLISH, Words
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import mapping, objects, text, texts
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_KIND
-from kubetriage.values.times import human_duration, parse_time
 
 Tone = Literal["error", "warning", "note", "ok", "unknown"]
 
@@ -60,6 +61,8 @@ class Card:
     place: str
     """Namespace and, with several clusters, context; empty for what has none."""
     cause: str
+    title: str
+    """What the cause means in the reader's language; empty in English, where the code says it."""
     doubts: str
     """Severity other than error, and confidence other than confirmed."""
     status: str
@@ -69,6 +72,8 @@ class Card:
     """The most telling facts first."""
     drawn: tuple[Lines, ...]
     """A plugin's own fields (hop chain, budget bars, fates of pods)."""
+    act: str
+    """What to do in general, in the reader's language; empty where the steps themselves say it."""
     fix: tuple[Step, ...]
     check: tuple[str, ...]
     unknown: tuple[NotSeen, ...]
@@ -79,43 +84,49 @@ class Card:
     """Other objects with the same verdict."""
 
 
-def card_of(group: Sequence[Diagnosis], now: datetime | None) -> Card:
+def card_of(group: Sequence[Diagnosis], now: datetime | None, words: Words = ENGLISH, times: Times = USUAL) -> Card:
     """Make the card of a diagnosis; ``group`` holds those with the same verdict, of which the first is shown."""
     first = group[0]
     head = first.findings[0] if first.findings else None
     target = _subject(first)
     where = [target.namespace, *([f"context {first.context}"] if first.context else [])]
+    what = words.what(head, first) if head is not None else words.sentence("", first.summary)
     return Card(
         tone=_tone(first),
         name=_name(first),
         place=", ".join(w for w in where if w),
         cause=first.cause,
-        doubts=doubts(head) if head is not None else "",
-        status=_status(first, head),
-        what=_aged(head.message if head is not None else first.summary),
-        proof=tuple(proof_of(head, first, now)) if head is not None else (),
+        title=words.title(first.cause),
+        doubts=doubts(head, words) if head is not None else "",
+        status=words.ages(_status(first, head, words)),
+        what=_aged(what, times),
+        proof=tuple(proof_of(head, first, now, times)) if head is not None else (),
         drawn=tuple(s for s in (*first.lead, *first.tail) if isinstance(s, Lines) and s.brief),
-        fix=tuple(step_of(fix) for fix in head.fix) if head is not None else (),
+        act=words.act(head) if head is not None else "",
+        fix=tuple(step_of(fix, head.cause, words, times) for fix in head.fix) if head is not None else (),
         check=head.verify if head is not None else (),
         unknown=tuple(sorted(first.not_seen, key=lambda gap: not gap.decides)),
-        also=tuple((f.severity.value, f"{f.cause}{_in_brackets(doubts(f))}", f.message) for f in _others(first)),
+        also=tuple(
+            (f.severity.value, f"{f.cause}{_in_brackets(doubts(f, words))}", words.brief(f)) for f in _others(first)
+        ),
         same=(*(_name(d) for d in group[1:]), *_folded(first)),
     )
 
 
-def doubts(finding: Finding) -> str:
+def doubts(finding: Finding, words: Words = ENGLISH) -> str:
     """Say in words how severe and how sure a finding is; empty for a confirmed error."""
-    words = [] if finding.severity is Severity.ERROR else [finding.severity.value]
+    said = [] if finding.severity is Severity.ERROR else [finding.severity.value]
     if finding.confidence is not Confidence.CONFIRMED:
-        words.append(finding.confidence.value)
-    return ", ".join(words)
+        said.append(finding.confidence.value)
+    return ", ".join(words.label(word) for word in said)
 
 
-def step_of(fix: Fix) -> Step:
-    """Return what is printed of a fix, with the command that applies its patch."""
+def step_of(fix: Fix, cause: str = "", words: Words = ENGLISH, times: Times = USUAL) -> Step:
+    """Return what is printed of a fix of a cause, with the command that applies its patch."""
     patch = patch_command(fix)
     commands = (*fix.commands, *([patch] if patch else ()))
-    return Step(fix.actor.value if fix.actor is not None else "", _aged(fix.text), commands, fix.yaml)
+    actor = words.label(fix.actor.value) if fix.actor is not None else ""
+    return Step(actor, _aged(words.sentence(cause, fix.text), times), commands, fix.yaml)
 
 
 def patch_command(fix: Fix) -> str:
@@ -132,7 +143,7 @@ def patch_command(fix: Fix) -> str:
     return kubectl(*words, namespace=fix.on.namespace)
 
 
-def proof_of(finding: Finding, diagnosis: Diagnosis, now: datetime | None) -> Iterator[Proof]:
+def proof_of(finding: Finding, diagnosis: Diagnosis, now: datetime | None, times: Times) -> Iterator[Proof]:
     """Yield the facts of a finding in the order in which they convince.
 
     What the sentence above quotes already, and the arithmetic of the back-off, come last.
@@ -143,7 +154,7 @@ def proof_of(finding: Finding, diagnosis: Diagnosis, now: datetime | None) -> It
         return line.at.endswith("restartCount") or _letters(line.value) in said
 
     for line in sorted(finding.evidence, key=repeats):
-        yield _proof(line, finding, diagnosis, now)
+        yield _proof(line, finding, diagnosis, now, times)
 
 
 _COUNT = lazy(r" \((x\d+)\)$")
@@ -157,29 +168,22 @@ _STATES = {
 }
 
 
-def _proof(line: Evidence, finding: Finding, diagnosis: Diagnosis, now: datetime | None) -> Proof:
+def _proof(line: Evidence, finding: Finding, diagnosis: Diagnosis, now: datetime | None, times: Times) -> Proof:
     value, count = line.value, ""
     if line.source == "event" and (match := _COUNT.search(value)):
         value, count = value[: match.start()], match[1]
-    age = "" if " ago" in value and line.source != "log" else _ago(line.time, now)
+    age = "" if " ago" in value and line.source != "log" else times.stamp(line.time, now)
     when = ", ".join(w for w in (count, age) if w)
     value = " ".join(value.split())
-    return Proof(_where(line, finding, diagnosis), value if line.source == "log" else _aged(value), when)
+    return Proof(_where(line, finding, diagnosis), value if line.source == "log" else _aged(value, times), when)
 
 
 _TIME_WITH_AGE = lazy(r"(?:at )?\d{4}-\d\d-\d\dT[\d:.]+Z \(((?:in [\dydhms]+|[\dydhms]+ ago))\)")
 
 
-def _aged(words: str) -> str:
+def _aged(words: str, times: Times) -> str:
     """Write an age where a sentence has both a time and its age; the times stand in ``-o wide`` and the documents."""
-    return _TIME_WITH_AGE.sub(r"\1", words)
-
-
-def _ago(time: str, now: datetime | None) -> str:
-    moment = parse_time(time)
-    if moment is None or now is None:
-        return time
-    return f"{human_duration(max(now - moment, timedelta()))} ago"
+    return _TIME_WITH_AGE.sub(r"\1", words) if times.ages else words
 
 
 def _where(line: Evidence, finding: Finding, diagnosis: Diagnosis) -> str:
@@ -237,7 +241,7 @@ def _folded(diagnosis: Diagnosis) -> Iterator[str]:
         yield f"{len(others) - 2} more{among}{where}"
 
 
-def _status(diagnosis: Diagnosis, head: Finding | None) -> str:
+def _status(diagnosis: Diagnosis, head: Finding | None, words: Words) -> str:
     parts = []
     for label, value in diagnosis.header:
         # What the headline says is not said again, and what is not there is not news.
@@ -245,10 +249,12 @@ def _status(diagnosis: Diagnosis, head: Finding | None) -> str:
             continue
         # As in "0/1 ready" and "6 restarts (2m ago)".
         number, _, rest = value.partition(" ")
-        counted = f"{number} {label} {rest}".strip()
-        parts.append(counted if label in ("ready", "restarts") else f"{label} {value}".strip())
+        if label == "restarts":
+            parts.append(f"{words('{n} restarts', n=number)} {rest}".strip())
+        else:
+            parts.append(f"{number} {label} {rest}".strip() if label == "ready" else f"{label} {value}".strip())
     if head is not None and head.object.container:
-        parts.append(f"container {head.object.container}")
+        parts.append(words("container {container}", container=head.object.container))
     return ", ".join(parts).replace("node node", "node")
 
 

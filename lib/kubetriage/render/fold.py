@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 ELLIPSIS = "…"
 _SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z\"'(])")
@@ -68,6 +69,21 @@ def sentences(words: str, width: int, rows: int) -> str:
     lines = wrapped(words, width).splitlines()[:rows]
     last = lines[-1] if columns(lines[-1]) < width else _beginning(lines[-1], width - 1)
     return "\n".join([*lines[:-1], f"{last.rstrip()}{ELLIPSIS}"])
+
+
+def first_sentences(words: str, most: int = 3) -> Iterator[tuple[str, str]]:
+    """Yield the first sentence and the rest, the first two and the rest, and so on."""
+    parts = _SENTENCE_END.split(" ".join(words.split()), maxsplit=most)
+    for n in range(1, min(len(parts), most) + 1):
+        yield " ".join(parts[:n]), " ".join(parts[n:])
+
+
+def split_at(words: str, width: int) -> tuple[str, str]:
+    """Part a line at a column of the terminal."""
+    if words[:width].isascii():
+        return words[:width], words[width:]
+    head = _beginning(words, width)
+    return head, words[len(head) :]
 
 
 def _beginning(words: str, width: int) -> str:

@@ -26,7 +26,9 @@ def incident_lines(diagnosis: Diagnosis, foot: list[str], terminal: Terminal, no
     """Draw the roots so that they stay within ``rows`` with the lines of ``foot`` below them."""
     width = terminal.width or 100
     roots = roots_of(diagnosis)
-    head = [cut(f"{SIGNS[_worst(roots)]} {_name(diagnosis)}  {len(roots)} root causes", width)]
+    words = terminal.words
+    count = words("{n} root causes", n=len(roots))
+    head = [cut(f"{SIGNS[_worst(roots)]} {_name(diagnosis)}  {count}", width)]
     room = rows - len(head) - sum(_height(line, width) for line in foot)
     blocks: list[list[str]] = []
     for level in range(_LEVELS):
@@ -37,7 +39,7 @@ def incident_lines(diagnosis: Diagnosis, foot: list[str], terminal: Terminal, no
     for place, block in enumerate(blocks):
         last = place == len(blocks) - 1
         if sum(_height(line, width) for line in (*shown, *block)) > room - (0 if last else 1):
-            shown.append(f"and {len(blocks) - place} more root causes with -o wide")
+            shown.append(words("and {n} more root causes with -o wide", n=len(blocks) - place))
             break
         shown += block
     return "\n".join([terminal.paint(head[0], "bold"), *shown, *foot])
@@ -48,21 +50,24 @@ def _height(line: str, width: int) -> int:
 
 
 def _block(place: int, root: Obj, level: int, terminal: Terminal, now: datetime | None, width: int) -> Iterator[str]:
-    room = width - len(_INDENT)
+    room, words = width - len(_INDENT), terminal.words
     counts = ", ".join(_counted(kind, count) for kind, count in _victims(root))
     yield _headline(place, root, counts if level == 2 else "", terminal, now, width)
     if level < 2 and counts:
-        yield _INDENT + cut(f"explains {counts}", room)
+        yield _INDENT + cut(words("explains {counts}", counts=counts), room)
     act = mapping(root, "act")
     if level < 3 and act:
-        actor = f"{text(root, 'actor')}: " if text(root, "actor") else ""
-        said = sentences(f"{actor}{text(act, 'text')}", room, 2 if level == 0 else 1)
+        actor = f"{words.label(text(root, 'actor'))}: " if text(root, "actor") else ""
+        said = sentences(
+            f"{actor}{words.sentence(text(root, 'cause'), text(act, 'text'))}", room, 2 if level == 0 else 1
+        )
         yield from (f"{_INDENT}{line}" for line in wrapped(said, room).splitlines())
     if level == 0:
         yield from (_beside(command, width) for command in texts(act, "commands")[:1])
         near = [f"{text(o, 'kind').lower()}/{text(o, 'name')} {text(o, 'cause')}" for o in objects(root, "possible")]
         if near:
-            yield _INDENT + cut(f"began at the same time, possibly related: {', '.join(near[:3])}", room)
+            related = ", ".join(near[:3])
+            yield _INDENT + cut(words("began at the same time, possibly related: {objects}", objects=related), room)
     yield _beside(text(root, "detail"), width)
 
 
@@ -70,14 +75,19 @@ def _headline(place: int, root: Obj, counts: str, terminal: Terminal, now: datet
     tone = text(root, "severity")
     words = [] if tone == "error" else [tone]
     words += [] if text(root, "confidence") == "confirmed" else [text(root, "confidence")]
-    doubts = f" ({', '.join(words)})" if words else ""
+    doubts = f" ({', '.join(terminal.words.label(word) for word in words)})" if words else ""
     began = parse_time(text(root, "since"))
-    since = f"for {human_duration(now - began)}" if now is not None and began is not None and began <= now else ""
+    since = ""
+    if now is not None and began is not None and began <= now:
+        since = terminal.words("for {age}", age=human_duration(now - began))
+    title = terminal.words.title(text(root, "cause"))
     where = text(root, "object", "namespace")
     name = f"{text(root, 'object', 'kind').lower()}/{text(root, 'object', 'name')}"
-    name = "control plane" if text(root, "object", "kind") == "Cluster" else name
+    name = terminal.words("control plane") if text(root, "object", "kind") == "Cluster" else name
     cause = f"{text(root, 'cause')}{doubts}"
-    left = f"{place} {SIGNS[tone]} {name}{f' in {where}' if where else ''}  {cause}"
+    placed = terminal.words("{object} in {namespace}", object=name, namespace=where) if where else name
+    left = f"{place} {SIGNS[tone]} {placed}  {cause}"
+    left += f"  {title}" if title and columns(f"{left}  {title}  {counts}  {since}") <= width else ""
     tail = "  ".join(word for word in (counts, since) if word)
     gap = width - columns(left) - columns(tail)
     line = f"{left}{' ' * gap}{tail}" if tail and gap >= 2 else cut(f"{left}  {tail}".rstrip(), width)

@@ -15,8 +15,8 @@ _LEAST_NAME = 34
 
 def render_table(shown: Table, terminal: Terminal, *, headers: bool = True) -> str:
     """Draw a table under its title; in a pipe every column and cell is whole."""
-    columns, rows = list(shown.columns), [list(r) for r in shown.rows]
-    title = shown.title
+    columns, rows = [terminal.words.label(c) for c in shown.columns], [list(r) for r in shown.rows]
+    title = terminal.words.label(shown.title)
     if terminal.width is not None:
         for name in shown.optional:
             if (
@@ -24,7 +24,7 @@ def render_table(shown: Table, terminal: Terminal, *, headers: bool = True) -> s
                 or _name_room(columns, rows, terminal.width) >= _LEAST_NAME
             ):
                 break
-            at = columns.index(name)
+            at = columns.index(terminal.words.label(name))
             columns.pop(at)
             rows = [r[:at] + r[at + 1 :] for r in rows]
         room = max(_name_room(columns, rows, terminal.width), _LEAST_NAME)

@@ -11,6 +11,7 @@ from kubetriage.render.card import doubts
 from kubetriage.render.fold import columns, cut
 from kubetriage.render.table import table
 from kubetriage.render.terminal import Terminal
+from kubetriage.render.words import ENGLISH, Words
 from kubetriage.values.fields import mapping, number, objects, text
 from kubetriage.values.times import human_duration, parse_time
 
@@ -46,11 +47,12 @@ def render_scan(
         *(["CONTAINER"] if any(_container(d) for d in shown) else []),
         "WHY",
     ]
-    rows = [_row(d, titles, mixed, now) for d in shown]
+    rows = [_row(d, titles, mixed, now, terminal.words) for d in shown]
     if terminal.width is None:
-        lines = table(titles, rows, None, headers=headers).splitlines()
+        shown_titles = [terminal.words.label(title) for title in titles]
+        lines = table(shown_titles, rows, None, headers=headers).splitlines()
     else:
-        lines = _fitted(titles, rows, terminal.width, headers)
+        lines = _fitted(titles, rows, terminal, headers)
     if terminal.color:
         offset = 1 if headers else 0
         for i, diagnosis in enumerate(shown):
@@ -69,18 +71,30 @@ def scan_note(
     place: str,
     unseen: Sequence[NotSeen],
     width: int,
+    words: Words = ENGLISH,
 ) -> list[str]:
     """Say below a scan how much was found, how to see more of it, and what was not seen.
 
     ``kind`` is the plural of what was looked at, ``place`` the ``-n NAMESPACE`` that a call needs.
     """
     found = Counter(d.findings[0].severity.value if d.findings else "healthy" for d in diagnoses)
-    counts = [_counted(found[s.value], s.value) for s in Severity if found[s.value]]
-    counts += [f"{found['healthy']} healthy"] if found["healthy"] else []
-    among = f" in {checked} {kind if checked != 1 else kind.removesuffix('s')}" if checked else ""
-    lines = [cut(f"{', '.join(counts)}{among}. Details: kubectl {command} {place}NAME", width)]
+    counts = (
+        (found["error"], words.many(found["error"], "{n} error", "{n} errors")),
+        (found["warning"], words.many(found["warning"], "{n} warning", "{n} warnings")),
+        (found["note"], words.many(found["note"], "{n} note", "{n} notes")),
+        (found["healthy"], words("{n} healthy", n=found["healthy"])),
+    )
+    said = ", ".join(phrase for n, phrase in counts if n)
+    call = f"kubectl {command} {place}NAME"
+    if checked:
+        among = f"{checked} {kind if checked != 1 else kind.removesuffix('s')}"
+        lines = [
+            cut(words("{counts} in {objects}. Details: {command}", counts=said, objects=among, command=call), width)
+        ]
+    else:
+        lines = [cut(words("{counts}. Details: {command}", counts=said, command=call), width)]
     if unseen:
-        lines.append(cut(f"Not seen: {gap_words(unseen)}", width))
+        lines.append(cut(words("Not seen: {gaps}", gaps=gap_words(unseen)), width))
     return lines
 
 
@@ -100,10 +114,6 @@ def _reason(why: str) -> str:
 
 
 _REASON_LENGTH = 60
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}{'s' if number > 1 else ''}"
 
 
 def _severity(diagnosis: Diagnosis) -> int:
@@ -141,12 +151,12 @@ def _count(diagnosis: Diagnosis, now: datetime | None) -> str:
     return f"({many} {kinds}{among}{age}) "
 
 
-def _row(diagnosis: Diagnosis, titles: Sequence[str], mixed: bool, now: datetime | None) -> list[str]:
+def _row(diagnosis: Diagnosis, titles: Sequence[str], mixed: bool, now: datetime | None, words: Words) -> list[str]:
     target = diagnosis.target
     kind, name = _name(diagnosis)
     head = diagnosis.findings[0] if diagnosis.findings else None
-    doubt = doubts(head) if head is not None else ""
-    why = head.message if head is not None else diagnosis.summary
+    doubt = doubts(head, words) if head is not None else ""
+    why = words.brief(head) if head is not None else words.sentence("", diagnosis.summary)
     many = _count(diagnosis, now)
     cells = {
         "CONTEXT": diagnosis.context,
@@ -159,16 +169,20 @@ def _row(diagnosis: Diagnosis, titles: Sequence[str], mixed: bool, now: datetime
     return [cells[title] for title in titles]
 
 
-def _fitted(titles: list[str], rows: list[list[str]], width: int, headers: bool) -> list[str]:
+def _fitted(titles: list[str], rows: list[list[str]], terminal: Terminal, headers: bool) -> list[str]:
     """Draw the rows on a terminal: the container gives way first, then long names pass their column, then the sentence.
 
     A cell that is longer than its column is whole all the same: what stands behind it in its row moves on.
     """
+    width = terminal.width or 0
     for left_out in ("", "CONTAINER", "WHY"):
         if left_out in titles:
             at = titles.index(left_out)
             titles, rows = titles[:at] + titles[at + 1 :], [row[:at] + row[at + 1 :] for row in rows]
-        sizes = [max(columns(title), *(columns(row[i]) for row in rows)) for i, title in enumerate(titles)]
+        sizes = [
+            max(columns(terminal.words.label(title)), *(columns(row[i]) for row in rows))
+            for i, title in enumerate(titles)
+        ]
         room = width - _GAP * (len(titles) - 1)
         if "WHY" in titles:
             sizes.pop()
@@ -177,7 +191,7 @@ def _fitted(titles: list[str], rows: list[list[str]], width: int, headers: bool)
             break
         if "CONTAINER" not in titles and _shrink(sizes, titles, room):
             break
-    shown = [titles, *rows] if headers else rows
+    shown = [[terminal.words.label(title) for title in titles], *rows] if headers else rows
     return [_cut_row(_in_columns(row, sizes), width) for row in shown]
 
 

@@ -1,4 +1,4 @@
-"""What the output may use: width, colour and characters, decided from explicit values."""
+"""What the output may use, and how its reader wants it: width, colour, characters, language and times."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Literal
 
 from kubetriage.records import dataclass
+from kubetriage.render.times import USUAL, Times
+from kubetriage.render.words import ENGLISH, Words
 
 ColorWhen = Literal["auto", "always", "never"]
 
@@ -46,6 +48,10 @@ class Terminal:
     color: bool = False
     unicode: bool = True
     """The output's encoding can carry box-drawing characters."""
+    words: Words = ENGLISH
+    times: Times = USUAL
+    encoding: str = "ascii"
+    """What the output can carry where it has no box-drawing characters."""
 
     def paint(self, words: str, style: str) -> str:
         """Colour ``words`` where colour is on; colour never carries meaning alone."""
@@ -53,7 +59,9 @@ class Terminal:
 
     def plain(self, words: str) -> str:
         """Replace what the output's encoding cannot carry."""
-        return words if self.unicode else words.translate(_ASCII).encode("ascii", "replace").decode("ascii")
+        if self.unicode:
+            return words
+        return words.translate(_ASCII).encode(self.encoding, "replace").decode(self.encoding)
 
 
 def carries_drawings(encoding: str | None, environ: Mapping[str, str]) -> bool:

@@ -9,10 +9,12 @@ from datetime import datetime
 from kubetriage.model import Diagnosis, Evidence, Finding, Lines, Section, Table
 from kubetriage.records import dataclass, replace
 from kubetriage.render.card import SIGNS, Card, Step, card_of, doubts, step_of
-from kubetriage.render.fold import columns, cut, cut_middle, sentences, wrapped
+from kubetriage.render.fold import columns, cut, cut_middle, sentences, split_at, wrapped
 from kubetriage.render.incident import incident_lines, roots_of
 from kubetriage.render.table import LABEL, fields, table
 from kubetriage.render.terminal import Terminal
+from kubetriage.render.times import Times
+from kubetriage.render.words import Words
 
 ROWS_USUAL = 18
 """Rows of an answer that leave room for the commands around it."""
@@ -123,18 +125,18 @@ def _alike(one: Diagnosis, other: Diagnosis) -> bool:
 
 
 def _first_screen(group: Sequence[Diagnosis], terminal: Terminal, now: datetime | None) -> list[str]:
-    card = card_of(group, now)
+    card = card_of(group, now, terminal.words, terminal.times)
     much = _Much()
     width = terminal.width or PIPE_WIDTH
     if len(roots_of(group[0])) > 1:
         foot = list(_labelled(list(_unknown_rows(card, width - LABEL, 1)), [], terminal)) if card.unknown else []
-        foot.append(terminal.paint("-o wide: the proof of each, what it explains, all fixes", "dim"))
+        foot.append(terminal.paint(terminal.words("-o wide: the proof of each, what it explains, all fixes"), "dim"))
         return [incident_lines(group[0], foot, terminal, now, ROWS)]
     lines: list[str] = []
     for most, ladder in ((ROWS_USUAL, _USUAL), (ROWS, _TIGHT)):
         for changes in ladder:
             much = replace(much, **changes)
-            lines = _drawn_card(card, terminal, much, _left_out(card, group[0], much))
+            lines = _drawn_card(card, terminal, much, _left_out(card, group[0], much, terminal.words))
             if _rows(lines, width) <= most:
                 return lines
         if _rows(lines, width) <= ROWS:
@@ -152,7 +154,7 @@ _SGR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def _drawn_card(card: Card, terminal: Terminal, much: _Much, left_out: str) -> list[str]:
-    width = terminal.width or PIPE_WIDTH
+    width, words = terminal.width or PIPE_WIDTH, terminal.words
     room = width - LABEL
     rows: list[tuple[str, str]] = []
     code: list[str] = []
@@ -171,43 +173,52 @@ def _drawn_card(card: Card, terminal: Terminal, much: _Much, left_out: str) -> l
             if len(shown.yaml.splitlines()) <= much.yaml_rows:
                 rows.extend(("", verbatim(_INDENT + line)) for line in shown.yaml.splitlines())
             else:
-                rows.append(("", "the lines to change: -o wide"))
+                rows.append(("", words("the lines to change: -o wide")))
 
     rows.append(("WHAT", sentences(card.what, room, much.what_rows)))
     for drawing in card.drawn:
         most = len(drawing.lines) if len(drawing.lines) <= much.drawn + 1 else much.drawn
         for i, line in enumerate(drawing.lines[:most]):
-            label = drawing.title.upper() if i == 0 else ""
+            label = words.label(drawing.title.upper()) if i == 0 else ""
             if _DRAWN.search(line):
                 rows.append((label, verbatim(" " * LABEL + _cut_drawn(line, room))))
             else:
                 rows.append((label, _fitting(line, room, much.proof_rows)))
         if most < len(drawing.lines):
-            rows.append(("", f"and {len(drawing.lines) - most} more with -o wide"))
+            rows.append(("", words("and {n} more with -o wide", n=len(drawing.lines) - most)))
     for i, proof in enumerate(card.proof[: much.proof]):
-        rows.append(("PROOF" if i == 0 else "", _fitting(str(proof), room, much.proof_rows)))
+        rows.append(
+            (
+                "PROOF" if i == 0 else "",
+                _fitting(str(replace(proof, when=words.ages(proof.when))), room, much.proof_rows),
+            )
+        )
     steps = card.fix[: much.steps]
+    if card.act:
+        rows.append(("FIX", sentences(card.act, room, much.further_rows)))
     for i, one in enumerate(steps):
         number = f"{i + 1}. " if len(card.fix) > 1 else ""
-        step("FIX" if i == 0 else "", one, number, i < much.with_commands)
+        step("FIX" if i == 0 and not card.act else "", one, number, i < much.with_commands)
     for i, command in enumerate(card.check[: much.checks]):
         rows.append(("CHECK" if i == 0 else "", verbatim(_beside(command, width))))
     for i, (_, cause, message) in enumerate(card.also[: much.also]):
         rows.append(("ALSO" if i == 0 else "", cut(f"{cause}: {message}", room)))
     if len(card.also) > much.also:
-        rows.append(("", f"and {len(card.also) - much.also} more with -o wide"))
+        rows.append(("", words("and {n} more with -o wide", n=len(card.also) - much.also)))
     if card.same:
-        rows.append(("SAME", _fitting(f"{', '.join(card.same)} {_fails(card)} the same way", room, 2)))
+        names = ", ".join(card.same)
+        same = words.many(len(card.same), "{names} fails the same way", "{names} fail the same way", names=names)
+        rows.append(("SAME", _fitting(same, room, 2)))
     rows += _unknown_rows(card, room, much.unknown)
-    drawn = _labelled(rows, code, terminal)
+    drawn = _labelled(_translated(rows, words), code, terminal)
     lines = [*_headline(card, terminal), *drawn]
     if left_out:
         lines.append(terminal.paint(cut(f"-o wide: {left_out}", width), "dim"))
     return lines
 
 
-def _fails(card: Card) -> str:
-    return "fail" if len(card.same) > 1 else "fails"
+def _translated(rows: Sequence[tuple[str, str]], words: Words) -> list[tuple[str, str]]:
+    return [(words.label(label) if label else "", text) for label, text in rows]
 
 
 def _beside(command: str, width: int) -> str:
@@ -249,7 +260,8 @@ def _labelled(rows: Sequence[tuple[str, str]], code: Sequence[str], terminal: Te
     """Draw the diagnosis table of two columns; lines of code take the whole width."""
     label = ""
     for line in fields(rows, terminal.width or PIPE_WIDTH).splitlines():
-        label, text = line[:LABEL].strip(), line[LABEL:]
+        head, text = split_at(line, LABEL)
+        label = head.strip()
         if text.startswith(_MARK):
             whole = code[int(text[len(_MARK) :])]
             if label and not whole.startswith(" " * LABEL):
@@ -257,7 +269,7 @@ def _labelled(rows: Sequence[tuple[str, str]], code: Sequence[str], terminal: Te
                 label = ""
             shown = whole[LABEL:] if label else whole
             shown = _painted(shown, terminal)
-            yield (terminal.paint(label, "bold") + " " * (LABEL - len(label)) + shown) if label else shown
+            yield (terminal.paint(label, "bold") + " " * (LABEL - columns(label)) + shown) if label else shown
         else:
             yield (terminal.paint(label, "bold") + line[len(label) :]) if label else line
 
@@ -267,33 +279,37 @@ def _headline(card: Card, terminal: Terminal) -> Iterator[str]:
     width = terminal.width or PIPE_WIDTH
     doubt = f" ({card.doubts})" if card.doubts else ""
     sign, cause = SIGNS[card.tone], f"{card.cause}{doubt}"
+    if card.title and columns(f"{sign} {card.name}  {cause}  {card.title}  {card.place}") <= width:
+        cause = f"{cause}  {card.title}"
+        titled = ""
+    else:
+        titled = card.title
     left = f"{sign} {card.name}  {cause}"
     shown = f"{terminal.paint(sign, card.tone)} {terminal.paint(card.name, 'bold')}  {terminal.paint(cause, card.tone)}"
     gap = width - columns(left) - columns(card.place)
     if card.place and gap >= 2:
         yield shown + " " * gap + card.place
-        status = card.status
+        status = ", ".join(w for w in (titled, card.status) if w)
     else:
         yield shown
-        status = ", ".join(w for w in (card.place, card.status) if w)
+        status = ", ".join(w for w in (titled, card.place, card.status) if w)
     if status:
         yield wrapped(status, width, "  ", "  ")
 
 
-def _left_out(card: Card, diagnosis: Diagnosis, much: _Much) -> str:
+def _left_out(card: Card, diagnosis: Diagnosis, much: _Much, words: Words) -> str:
     """Say what ``-o wide`` shows beyond this."""
+    facts, fixes, checks = len(card.proof) - much.proof, len(card.fix) - much.steps, len(card.check) - much.checks
     rivals = sum(len(f.ruled_out) for f in diagnosis.findings)
     hidden = (
-        (len(card.proof) - much.proof, "more fact", "s"),
-        (rivals, "cause", "s ruled out"),
-        (len(card.fix) - much.steps, "more fix", "es"),
-        (len(card.check) - much.checks, "more check", "s"),
+        (facts, words.many(facts, "{n} more fact", "{n} more facts")),
+        (rivals, words.many(rivals, "{n} cause ruled out", "{n} causes ruled out")),
+        (fixes, words.many(fixes, "{n} more fix", "{n} more fixes")),
+        (checks, words.many(checks, "{n} more check", "{n} more checks")),
     )
-    words = [f"{n} {one}{ending if n > 1 or ' ' in ending else ''}" for n, one, ending in hidden if n > 0]
-    words = [w.replace("1 causes", "1 cause") for w in words]
-    titles = [s.title.lower() for s in (*diagnosis.lead, *diagnosis.tail) if not _is_brief(s) and s.title]
-    titles = [t.partition(" (")[0] for t in titles]
-    return ", ".join([*words, *titles])
+    sections = (s for s in (*diagnosis.lead, *diagnosis.tail) if not _is_brief(s) and s.title)
+    titles = [words.label(s.title).lower().partition(" (")[0] for s in sections]
+    return ", ".join([*(said for n, said in hidden if n > 0), *titles])
 
 
 def _is_brief(section: Section) -> bool:
@@ -330,45 +346,50 @@ def _cut_tail(line: str, room: int) -> str:
 
 
 def _wide(group: Sequence[Diagnosis], terminal: Terminal, now: datetime | None, headers: bool) -> Iterator[str]:
-    first, card = group[0], card_of(group, now)
+    first, card, words = group[0], card_of(group, now, terminal.words, terminal.times), terminal.words
     yield from _headline(card, terminal)
     for section in first.lead:
         yield from _section(section, terminal, headers)
     if not first.findings:
         yield ""
-        yield from _labelled([("WHAT", first.summary)], (), terminal)
+        yield from _labelled([(words.label("WHAT"), words.sentence("", first.summary))], (), terminal)
     for i, finding in enumerate(first.findings):
         yield ""
         if len(first.findings) > 1:
-            doubt = f" ({doubts(finding)})" if doubts(finding) else ""
-            where = f"  container {finding.object.container}" if finding.object.container else ""
+            doubt = f" ({said})" if (said := doubts(finding, words)) else ""
+            own = finding.object.container
+            where = f"  {words('container {container}', container=own)}" if own else ""
+            where += f"  {title}" if (title := words.title(finding.cause)) and i else ""
             sign = SIGNS[finding.severity.value]
             yield terminal.paint(f"{sign} {i + 1}. {finding.cause}{doubt}", finding.severity.value) + where
         alike = next((j for j, f in enumerate(first.findings[:i], 1) if f.fix and f.fix == finding.fix), 0)
-        yield from _whole(finding, alike, terminal)
+        yield from _whole(finding, first, alike, terminal, now)
     for section in first.tail:
         yield from _section(section, terminal, headers)
     rest = [("SAME" if i == 0 else "", name) for i, name in enumerate(card.same)]
     rest += [("UNKNOWN" if i == 0 else "", f"{g.what}: {g.why}") for i, g in enumerate(card.unknown)]
     if rest:
         yield ""
-        yield from _labelled(rest, (), terminal)
+        yield from _labelled(_translated(rest, words), (), terminal)
 
 
-def _whole(finding: Finding, alike: int, terminal: Terminal) -> Iterator[str]:
+def _whole(finding: Finding, of: Diagnosis, alike: int, terminal: Terminal, now: datetime | None) -> Iterator[str]:
     """Write all of a finding; ``alike`` is the number of an earlier one with the same fix, or 0."""
-    width = terminal.width or PIPE_WIDTH
-    rows: list[tuple[str, str]] = [("WHAT", finding.message)]
+    width, words, times = terminal.width or PIPE_WIDTH, terminal.words, terminal.times
+    rows: list[tuple[str, str]] = [("WHAT", words.what(finding, of))]
     code: list[str] = []
-    rows += [("PROOF" if i == 0 else "", _evidence(line)) for i, line in enumerate(finding.evidence)]
+    rows += [("PROOF" if i == 0 else "", _evidence(line, times, now)) for i, line in enumerate(finding.evidence)]
     rows += [("NOT" if i == 0 else "", f"{rival.cause}: {rival.why}") for i, rival in enumerate(finding.ruled_out)]
     if alike:
-        rows.append(("FIX", f"as for {alike}"))
+        rows.append(("FIX", words("as for {n}", n=alike)))
+    act = "" if alike else words.act(finding)
+    if act:
+        rows.append(("FIX", act))
     for i, fix in enumerate(finding.fix if not alike else ()):
-        step = step_of(fix)
+        step = step_of(fix, finding.cause, words, times)
         number = f"{i + 1}. " if len(finding.fix) > 1 else ""
         actor = f"{step.actor}: " if step.actor else ""
-        rows.append(("FIX" if i == 0 else "", f"{number}{actor}{step.text}"))
+        rows.append(("FIX" if i == 0 and not act else "", f"{number}{actor}{step.text}"))
         for line in (*(_beside(c, width) for c in step.commands), *(_INDENT + y for y in step.yaml.splitlines())):
             code.append(line)
             rows.append(("", f"{_MARK}{len(code) - 1}"))
@@ -376,11 +397,11 @@ def _whole(finding: Finding, alike: int, terminal: Terminal) -> Iterator[str]:
         label = "CHECK" if i == 0 else ""
         code.append(_beside(command, width))
         rows.append((label, f"{_MARK}{len(code) - 1}"))
-    yield from _labelled(rows, code, terminal)
+    yield from _labelled(_translated(rows, words), code, terminal)
 
 
-def _evidence(line: Evidence) -> str:
-    when = f"   {line.time}" if line.time else ""
+def _evidence(line: Evidence, times: Times, now: datetime | None) -> str:
+    when = f"   {times.stamp(line.time, now, wide=True)}" if line.time else ""
     # A field path says by itself whether it is of the spec or of the status.
     where = line.at if line.source in ("status", "spec") and "." in line.at else f"{line.source} {line.at}"
     return f"{where}: {line.value}{when}"
@@ -391,7 +412,7 @@ def _section(section: Section, terminal: Terminal, headers: bool) -> Iterator[st
         return
     yield ""
     if section.title:
-        yield terminal.paint(section.title, "bold")
+        yield terminal.paint(terminal.words.label(section.title), "bold")
     if isinstance(section, Lines):
         for line in section.lines:
             too_long = terminal.width is not None and columns(line) > terminal.width
@@ -399,7 +420,8 @@ def _section(section: Section, terminal: Terminal, headers: bool) -> Iterator[st
             shown = wrapped(line, terminal.width, start + "  ", start) if too_long else line
             yield _painted(shown, terminal)
     elif isinstance(section, Table):
-        yield table(section.columns, section.rows, terminal.width, _flexible(section), headers)
+        titles = [terminal.words.label(title) for title in section.columns]
+        yield table(titles, section.rows, terminal.width, _flexible(section), headers)
 
 
 def _flexible(section: Table) -> tuple[int, ...]:
@@ -415,10 +437,10 @@ _LONGEST_VALUE = 400
 def _by_hand(diagnosis: Diagnosis, terminal: Terminal) -> Iterator[str]:
     if not diagnosis.manual:
         return
-    width = terminal.width or PIPE_WIDTH
+    width, words = terminal.width or PIPE_WIDTH, terminal.words
     yield ""
-    yield terminal.paint("By hand", "bold")
+    yield terminal.paint(words("By hand"), "bold")
     for command, shows, means in diagnosis.manual:
         yield f"  {command}"
-        yield wrapped(cut(shows, _LONGEST_VALUE), width, "      ", "    shows ")
-        yield wrapped(means, width, "      ", "    means ")
+        yield wrapped(cut(shows, _LONGEST_VALUE), width, "      ", f"    {words('shows')} ")
+        yield wrapped(means, width, "      ", f"    {words('means')} ")
