@@ -7,6 +7,7 @@ manifests, the pictures of README.md, and the answers that pages in docs quote.
 
 import contextlib
 import io
+import os
 import re
 import runpy
 import shlex
@@ -38,6 +39,8 @@ ROLES = ("kubectl", "kubectl_complete")
 def main() -> int:
     """Write or compare all generated files."""
     check = "--check" in sys.argv[1:]
+    # Answers in pages are in the language that their command names, whoever writes them.
+    os.environ["LC_ALL"] = "C.UTF-8"
     plugins = [load(name) for name in PLUGINS]
     wanted = generated(plugins)
     links = {path: target for plugin in plugins for path, target in kubectl_links(plugin).items()}
