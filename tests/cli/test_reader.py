@@ -118,10 +118,10 @@ def test_documents_and_what_a_program_wrote_keep_their_times(answer):
     assert json.loads(answer("-o", "json", "--timestamps", "local", TZ="Asia/Seoul")) == json.loads(
         answer("-o", "json")
     )
-    from dataclasses import replace
     from datetime import datetime, timedelta, timezone
 
     from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
+    from kubetriage.records import replace
     from kubetriage.render.times import Times
 
     log = Evidence("log", "app", "2026-11-23T22:18:55Z started", "2026-11-23T22:18:55Z")

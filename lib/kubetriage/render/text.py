@@ -129,7 +129,11 @@ def _first_screen(group: Sequence[Diagnosis], terminal: Terminal, now: datetime 
     much = _Much()
     width = terminal.width or PIPE_WIDTH
     if len(roots_of(group[0])) > 1:
-        foot = list(_labelled(list(_unknown_rows(card, width - LABEL, 1)), [], terminal)) if card.unknown else []
+        foot = (
+            list(_labelled(_translated(list(_unknown_rows(card, width - LABEL, 1)), terminal.words), [], terminal))
+            if card.unknown
+            else []
+        )
         foot.append(terminal.paint(terminal.words("-o wide: the proof of each, what it explains, all fixes"), "dim"))
         return [incident_lines(group[0], foot, terminal, now, ROWS)]
     lines: list[str] = []
