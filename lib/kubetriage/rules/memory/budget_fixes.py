@@ -10,10 +10,14 @@ from kubetriage.model import Actor, Fix
 from kubetriage.redact import clean
 from kubetriage.rules.memory import node_memory
 from kubetriage.rules.memory.budget import Proposal, exact, mebibytes
+from kubetriage.rules.memory.budget_builder import Extended
 from kubetriage.rules.memory.case import Case
-from kubetriage.rules.memory.ergonomics import MIB
+from kubetriage.rules.memory.ergonomics import GIB, MIB
 from kubetriage.rules.memory.image_defaults import image_defaults
+from kubetriage.rules.memory.jvm_areas import JvmModel
+from kubetriage.rules.memory.jvm_flags import parse_size
 from kubetriage.rules.memory.jvm_options import runs_java, split_options
+from kubetriage.rules.memory.limit_planner import plan
 from kubetriage.rules.memory.node_memory import qos_class
 from kubetriage.rules.memory.program_fixes import program_fix
 from kubetriage.values.commands import kubectl
@@ -23,6 +27,8 @@ from kubetriage.values.quantity import format_bytes
 _VARIABLE_OF = {"node": "NODE_OPTIONS", "openj9": "OPENJ9_JAVA_OPTIONS"}
 FIXES_AT_MOST = 3
 """No more than a person will try."""
+_PEOPLE = tuple(n * MIB for n in (64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192))
+"""Limits as people write them; above, whole GiB."""
 _JVMS = ("hotspot", "openj9", "azul-prime")
 _REPLACES = {
     "-Xmx": r"-Xmx.*|-mx\d.*|-XX:MaxHeapSize=.*|-XX:(Max|Min)RAM(Percentage|Fraction)=.*",
@@ -92,6 +98,11 @@ def _flags_patch(case: Case, flags: Sequence[str]) -> dict[str, object] | None:
         return None  # the options stand inside a shell command line
     patch: dict[str, object] = {}
     placed: set[str] = set()
+    sized = _sized_variables(case, flags)
+    if sized:
+        rest = [f for f in flags if not f.startswith(("-Xmx", "-Xms"))]
+        more = [{"name": "JAVA_TOOL_OPTIONS", "value": " ".join(rest)}] if rest else []
+        return {"env": [*sized, *more]}
     for field in () if process.shell else ("command", "args"):
         words = texts(case.container.spec, field)
         found = [f for f in flags if any(replaces(f).match(w) for w in words)]
@@ -128,6 +139,19 @@ def _flags_patch(case: Case, flags: Sequence[str]) -> dict[str, object] | None:
     return patch or None
 
 
+def _sized_variables(case: Case, flags: Sequence[str]) -> list[dict[str, str]]:
+    """Write the heap into the variables of an image whose start script takes its bare size; empty for others."""
+    defaults, heap = image_defaults(case.container.image), next((f for f in flags if f.startswith("-Xmx")), "")
+    size = parse_size(heap.removeprefix("-Xmx")) if heap else None
+    if defaults is None or size is None or runs_java(case.process):
+        return []
+    forms = defaults.row.get("heap_variables", {})
+    # HEAP_NEWSIZE of cassandra-env.sh: a quarter of the heap, as it reckons itself.
+    return [
+        {"name": name, "value": form.format(mib=size // MIB, quarter=size // MIB // 4)} for name, form in forms.items()
+    ]
+
+
 def _holds_options(case: Case, name: str) -> bool:
     """Tell whether a variable holds options of the runtime (and not, say, a script with the same words)."""
     defaults = image_defaults(case.container.image)
@@ -145,6 +169,9 @@ def _added_variable(case: Case, flags: Sequence[str]) -> dict[str, str] | None:
     if known is not None and known.value is None:
         return None
     present = split_options((known.value if known is not None else None) or "")
+    defaults = image_defaults(case.container.image)
+    if known is None and defaults is not None and variable in defaults.row.get("unless", ()) and not defaults.auto:
+        present = list(defaults.options)  # the variable replaces them all, so those that stay are written along
     if present is None:
         return None
     changed = rewritten(present, flags) or [*present, *flags]
@@ -182,6 +209,8 @@ def proposal_fix(case: Case, proposal: Proposal) -> Fix | None:
     patch = flags_patch(case, proposal.flags) if proposal.flags else {}
     if not holds(case, proposal, None if patch is None else {**patch, **resources}, limit):
         return None
+    if resources and case.budget.limit.level == "pod":
+        return None if proposal.flags else raise_fix(case, limit or 0, ".")
     owner = f"{case.workload.kind.lower()}/{case.workload.name}"
     name, now, flags = case.container.name, case.limit.size, " ".join(proposal.flags)
     size = exact(limit or 0)
@@ -227,6 +256,26 @@ def most_limit(case: Case) -> int | None:
     return node_memory.node_memory(case.node.obj, "allocatable")
 
 
+def larger_limit(case: Case, least: int) -> int | None:
+    """Return a limit of at least ``least`` bytes as people write it; None where the node cannot hold it."""
+    size = next((n for n in _PEOPLE if n >= least), None) or -(-least // GIB) * GIB
+    most = most_limit(case)
+    return size if most is None or size <= most else None
+
+
+def raise_fix(case: Case, size: int, words: str) -> Fix:
+    """Raise the limit of a container, or of its pod where that holds it, to ``size``; ``words`` follow."""
+    top, name = case.workload, case.container.name
+    owner = f"{top.kind.lower()}/{top.name}"
+    if case.budget.limit.level == "pod":
+        pod = {"resources": {"limits": {"memory": exact(size)}}}
+        return case.pod_fix(f"Raise the memory limit of the pod ({owner}) to {exact(size)}{words}", pod)
+    return case.template_fix(
+        f"Raise the memory limit of container {name} in {owner} to {exact(size)}{words}",
+        {"resources": _resources(case, exact(size))},
+    )
+
+
 def holds(case: Case, proposal: Proposal, patch: Mapping[str, object] | None, limit: int | None) -> bool:
     """Ask linter and budget again with the proposal in place: it starts, and it closes with the wanted margin."""
     if patch is None:
@@ -253,7 +302,11 @@ def _resize(case: Case, words: str, size: str) -> Fix:
 
 def closing_fixes(case: Case) -> tuple[Fix, ...]:
     """Return the ways to close the budget: what is out of proportion first, then the limit, the heap last."""
-    return tuple(_closing(case))[:FIXES_AT_MOST]
+    found = tuple(_closing(case))[:FIXES_AT_MOST]
+    if found:
+        return found
+    both = _larger_with_heap(case)
+    return (both,) if both is not None else ()
 
 
 def _closing(case: Case) -> Iterator[Fix]:
@@ -262,7 +315,9 @@ def _closing(case: Case) -> Iterator[Fix]:
         yield program_fix(case)
         return
     if blamed is not None and heap is not None and blamed.name == heap.name:
-        yield from proposal_fixes(case, "heap", "limit", "caps")
+        planned = _planned_heap(case)
+        yield from (planned,) if planned is not None else proposal_fixes(case, "heap")
+        yield from proposal_fixes(case, "limit", "caps")
     else:
         yield from proposal_fixes(case, "caps", "limit", "heap")
         if blamed is not None and blamed.flag:
@@ -279,6 +334,47 @@ def _closing(case: Case) -> Iterator[Fix]:
             f"{mebibytes(lowest, up=True)} are needed. Lower what it may take, or choose larger nodes.",
             actor=Actor.MANIFEST,
         )
+
+
+def _planned_heap(case: Case) -> Fix | None:
+    """Set heap and direct memory together where direct memory follows the heap; None where one of them is enough."""
+    limit, model = case.limit.size, case.budget.model
+    inner = model.model if isinstance(model, Extended) else model
+    if limit is None or not isinstance(inner, JvmModel) or inner.flags.size("MaxDirectMemorySize") is not None:
+        return None
+    if inner.flags.number("DirectShareOfHeap") is not None or case.detected.runtime != "hotspot":
+        return None
+    alone = max((p.size for p in case.proposals if p.kind == "heap" and p.size), default=0)
+    return _planned(case, inner, limit, max(alone, case.heap_in_use))
+
+
+def _planned(case: Case, inner: JvmModel, limit: int, least: int) -> Fix | None:
+    """Set the heap that a plan gives a limit, with the caps that it needs beside it; None below ``least``."""
+    made = plan(
+        "hotspot", limit, threads=inner.threads.number, jdk=inner.jdk, classes=inner.classes.number, cpus=inner.cpus
+    )
+    size = made.rows[0][1] if made.rows else None
+    if size is None or size <= least:
+        return None
+    kind = "heap" if limit == case.limit.size else "limit"
+    caps = [f for n in ("MaxDirectMemorySize", "ReservedCodeCacheSize") for f in made.flags if n in f]
+    for count in (1, 2):
+        flags = (*inner.heap_flags(size), *caps[:count])
+        fix = proposal_fix(case, Proposal(kind, "heap and what stands beside it together", flags, limit, 0, size))
+        if fix is not None:
+            return fix
+    return None
+
+
+def _larger_with_heap(case: Case) -> Fix | None:
+    """Double the limit together with a heap that leaves room, where a larger limit alone is a larger heap."""
+    limit, model = case.limit.size, case.budget.model
+    inner = model.model if isinstance(model, Extended) else model
+    if limit is None or not isinstance(inner, JvmModel) or case.detected.runtime != "hotspot":
+        return None
+    heap = case.budget.heap.ceiling.size if case.budget.heap is not None else None
+    larger = larger_limit(case, 2 * limit)
+    return _planned(case, inner, larger, (heap or 0) // 2) if larger is not None else None
 
 
 def proposal_fixes(case: Case, *kinds: str) -> Iterator[Fix]:

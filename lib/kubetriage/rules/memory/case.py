@@ -17,6 +17,7 @@ from kubetriage.records import dataclass, field, replace
 from kubetriage.rules.memory import container_process, jvm_areas, memory_usage, node_memory, runtime_detection
 from kubetriage.rules.memory.budget import Budget, Limit, Proposal, propose
 from kubetriage.rules.memory.budget_builder import Builder, Extended, follows_limit
+from kubetriage.rules.memory.generated_pods import Maker, maker_of
 from kubetriage.rules.memory.image_defaults import image_defaults
 from kubetriage.rules.memory.mounted_options import mounted_config_maps
 from kubetriage.rules.memory.node_load import NodeLoad, node_load, node_pods
@@ -27,7 +28,9 @@ from kubetriage.rules.memory.terminations import was_oom_kill
 from kubetriage.rules.memory.worker_counts import Workers, workers_of
 from kubetriage.rules.workloads import PodWorkload, owner_needs
 from kubetriage.snapshot import Lookup, Snapshot, State
-from kubetriage.values.fields import Obj, mapping, objects, text, uid_of
+from kubetriage.values.fields import Obj, dig, mapping, objects, text, uid_of
+from kubetriage.values.manifest_text import yaml_text
+from kubetriage.values.quantity import parse_bytes
 
 AT_LIMIT = 0.99
 """A peak of this share of the limit met it: page-wise charges end a little below."""
@@ -121,7 +124,10 @@ class Case:
     @cached_property
     def program(self) -> Program | None:
         """The server that it is, where the table of servers knows it."""
-        return program_of(self.process, self.container.image, f"{self.log}\n{self.running_log}")
+        found = program_of(self.process, self.container.image, f"{self.log}\n{self.running_log}")
+        if found is not None and found.row.get("any_image") and self.detected.runtime not in ("unknown", "go"):
+            return None  # a controller that is written in Java or Python: the runtime's model says more
+        return found
 
     @cached_property
     def workers(self) -> Workers | None:
@@ -246,8 +252,18 @@ class Case:
     ) -> Fix:
         """Make a fix of this container in the template of its workload; ``spec`` is a partial container."""
         around = PodWorkload(self.pod, self.snapshot)
+        if self.maker is not None and spec and actor is Actor.MANIFEST:
+            size = parse_bytes(dig(spec, "resources", "limits", "memory"))
+            if size is not None and set(spec) == {"resources"}:
+                return self.maker.limit_fix(words, size)
+            return Fix(f"{words} {self.maker.sentence}", actor=actor, yaml=yaml_text(self.container.patch(spec)))
         part = self.container.patch(spec) if spec else None
         return around.template_fix(words, part, actor=actor, commands=commands)
+
+    @cached_property
+    def maker(self) -> Maker | None:
+        """The program that writes this container (Spark, an injector, a CI system), so that no patch lasts."""
+        return maker_of(self.container)
 
     @cached_property
     def replicas(self) -> tuple[Pod, ...]:

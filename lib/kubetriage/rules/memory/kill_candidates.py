@@ -10,39 +10,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Actor, Evidence, Fix
-from kubetriage.rules.memory import node_memory
 from kubetriage.rules.memory.budget import exact
-from kubetriage.rules.memory.budget_fixes import most_limit
+from kubetriage.rules.memory.budget_fixes import larger_limit, raise_fix
 from kubetriage.rules.memory.candidate import AT_ONCE, WHILE_STARTING, Candidate
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.ergonomics import GIB, MIB
 from kubetriage.rules.memory.limit_not_seen import limit_not_seen
 from kubetriage.rules.memory.oom_kills import Kill
+from kubetriage.rules.memory.program_candidates import program_candidates
 from kubetriage.rules.memory.program_fixes import program_fix
+from kubetriage.rules.memory.runtime_candidates import runtime_candidates
 from kubetriage.rules.memory.worker_candidates import worker_candidates
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import objects, text
-from kubetriage.values.quantity import format_bytes
 from kubetriage.values.times import human_duration, precise_duration
 
 _SMALL_LIMIT = 512 * MIB
-_PEOPLE = tuple(n * MIB for n in (64, 128, 256, 384, 512, 768, 1024, 1536, 2048))
-"""Limits as people write them."""
-_NEARLY_ALL = 0.75
-"""A cache of this share of the limit leaves too little for what stands beside it."""
 
 
 def candidates(case: Case, kill: Kill) -> tuple[Candidate, ...]:
     """Return what may have taken the memory, what the data tells first."""
     found = [
         *_volumes(case, kill),
-        *_program(case),
+        *program_candidates(case, kill),
         *_at_start(case, kill),
         *worker_candidates(case, kill),
         *limit_not_seen(case, kill),
+        *runtime_candidates(case, kill),
     ]
     if not any(c.told for c in found):
-        found += [*_too_small(case, kill), *_grows(case, kill)]
+        found += _too_small(case, kill)
+        found += _grows(case, kill, alone=not found)
     return tuple(sorted(found, key=lambda c: not c.told))
 
 
@@ -83,47 +81,6 @@ def _volume_fixes(case: Case, volume: str, limit: int, again: bool) -> Iterator[
             actor=Actor.MANIFEST,
             commands=(kubectl("delete", "pod", case.pod.name, namespace=case.pod.namespace),),
         )
-
-
-def _program(case: Case) -> Iterator[Candidate]:
-    """Find a server whose own setting, by option or log, takes all or most of the limit."""
-    program, limit = case.program, case.limit.size
-    if program is None or limit is None or case.budget.model is None:
-        return
-    area = next((a for a in case.budget.areas if a.name == program.area), None)
-    size = area.ceiling.size if area is not None else None
-    if size is None or area is None:
-        if ("unbounded" in program.row or program.advice) and not program.at_start:
-            bound = str(program.row.get("unbounded") or program.beside)
-            yield Candidate("program memory", f"{program.name}: {bound}", "", told=False, fixes=(program_fix(case),))
-        return
-    told = program.told
-    by_log = told is not None and told.kind == "measured"
-    seen = "by its own log" if by_log else f"by {area.ceiling.source}"
-    evidence: tuple[Evidence, ...] = ()
-    if told is not None:
-        where = ("log", case.container.name) if by_log else ("spec", area.name)
-        evidence = (Evidence("log" if by_log else "spec", where[1], told.line or told.source),)
-    clause = f"{program.name}'s {program.area} may take {format_bytes(size)} {seen}"
-    if size > limit:
-        node = node_memory.node_memory(case.node.obj)
-        more = ""
-        if by_log and size > limit * 2:
-            of = f" ({format_bytes(node)})" if node else ""
-            more = f"It is sized by the memory of the node{of} and not by the limit."
-        yield Candidate("program memory", clause, more, told=True, fixes=(program_fix(case),), evidence=evidence)
-    elif size >= limit * _NEARLY_ALL:
-        beside = program.beside or "the rest comes on top"
-        more = f"{beside[0].upper()}{beside[1:]}."
-        yield Candidate("program memory", clause, more, told=True, fixes=(program_fix(case),), evidence=evidence)
-    elif program.blind and told is None:
-        more = f"{program.blind[0].upper()}{program.blind[1:]}."
-        clause = f"{program.name} may not see the limit and size its {program.area} by the node"
-        yield Candidate("limit not seen", clause, more, told=False, fixes=(program_fix(case),))
-    elif program.beside:
-        clause = f"beside {format_bytes(size)} of {program.area}, {program.beside}"
-        look = Fix(f"Look at {program.name} from inside: {program.check}.", actor=Actor.APP)
-        yield Candidate("program memory", clause, "", told=False, fixes=(look,))
 
 
 def _at_start(case: Case, kill: Kill) -> Iterator[Candidate]:
@@ -169,19 +126,13 @@ def _too_small(case: Case, kill: Kill) -> Iterator[Candidate]:
     limit, life = case.limit.size, kill.end.lifetime
     if limit is None or life is None or life > WHILE_STARTING or limit > _SMALL_LIMIT or not kill.main_process:
         return
-    if case.budget.margin is not None:
+    larger = larger_limit(case, 2 * limit)
+    if case.budget.margin is not None or larger is None or (case.program is not None and case.program.limit_first):
         return
-    larger = next((n for n in _PEOPLE if n >= 2 * limit), 2 * limit)
-    most = most_limit(case)
-    if most is not None and larger > most:
-        return
-    fix = case.template_fix(
-        f"Raise the memory limit of container {case.container.name} to {exact(larger)}. Look at its working set once "
-        "it has started, and set request and limit by that.",
-        {"resources": {"limits": {"memory": exact(larger)}}},
-        commands=(kubectl("top", "pod", case.pod.name, "--containers", namespace=case.pod.namespace),),
-    )
+    fix = raise_fix(case, larger, ". Look at its working set once it has started, and set request and limit by that.")
     clause = "the limit is likely too small for its start"
+    if "LimitRange" in case.limit.source:
+        clause = "it has no limit of its own, and the default of the LimitRange is likely too small for it"
     yield Candidate("limit too small", clause, "", told=False, fixes=(fix,))
 
 
@@ -195,7 +146,7 @@ _PROFILES = {
 }
 
 
-def _grows(case: Case, kill: Kill) -> Iterator[Candidate]:
+def _grows(case: Case, kill: Kill, *, alone: bool) -> Iterator[Candidate]:
     """Tell of growth over its life: load, a cache without a cap, or a leak; the lives of its instances tell which."""
     life, lives = kill.end.lifetime, [k.end.lifetime for k in case.kills if k.end.lifetime is not None]
     if case.limit.size is None or kill.before_start:
@@ -210,10 +161,16 @@ def _grows(case: Case, kill: Kill) -> Iterator[Candidate]:
     else:
         clause = "nothing that was read tells what took it"
     steps = _PROFILES.get(case.detected.runtime, "its own heap profile")
-    fix = Fix(
-        f"Measure what grows in container {case.container.name} before the next kill: {steps}. A larger limit only "
-        "buys time if it never stops growing.",
-        actor=Actor.APP,
-        commands=(kubectl("top", "pod", case.pod.name, "--containers", namespace=case.pod.namespace),),
-    )
-    yield Candidate("growth", clause, more, told=False, fixes=(fix,))
+    fixes = [
+        Fix(
+            f"Measure what grows in container {case.container.name} before the next kill: {steps}. A larger limit only "
+            "buys time if it never stops growing.",
+            actor=Actor.APP,
+            commands=(kubectl("top", "pod", case.pod.name, "--containers", namespace=case.pod.namespace),),
+        )
+    ]
+    larger = larger_limit(case, 2 * case.limit.size)
+    if alone and larger is not None and kill.main_process and case.budget.margin is None:
+        words = " to end the restarts for now. If it reaches that at the same pace, it leaks."
+        fixes.insert(0, raise_fix(case, larger, words))
+    yield Candidate("growth", clause, more, told=False, fixes=tuple(fixes))

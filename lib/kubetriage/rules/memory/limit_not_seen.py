@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 
 from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.rules.memory import jvm_areas, node_memory
@@ -13,10 +14,11 @@ from kubetriage.rules.memory.budget_fixes import flags_patch, option_variable
 from kubetriage.rules.memory.candidate import WHILE_STARTING, Candidate
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.ergonomics import MIB, supports_containers
+from kubetriage.rules.memory.image_defaults import image_defaults
 from kubetriage.rules.memory.limit_planner import plan
 from kubetriage.rules.memory.oom_kills import Kill
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import text
+from kubetriage.values.fields import objects, text
 from kubetriage.values.quantity import format_bytes
 
 # The kernel without CONFIG_MEMCG_V1 lists no memory controller in /proc/cgroups, where JDKs before 25 look for it
@@ -75,7 +77,12 @@ def _blind_jvm(case: Case, kill: Kill, limit: int, sandbox: str) -> Iterator[Can
     sized = kill.address_space is not None and kill.address_space > 4 * limit
     old = jdk is not None and supports_containers(jdk, case.detected.update, 2) is not True
     why = ""
-    if sandbox and _SANDBOX.search(sandbox):
+    script = image_defaults(case.container.image)
+    by_host = script is not None and "host" in script.row and not script.replaced_by(case.process.environment)
+    if by_host and script is not None:
+        why = f"{script.label} sizes the heap by what '{script.row['host']}' shows, which is the machine"
+        old = False
+    elif sandbox and _SANDBOX.search(sandbox):
         why = f"runtime class {sandbox} shows the JVM a machine of its own"
     elif old:
         why = f"JDK {jdk} reads limits of cgroup v2 only in later updates (8u372, 11.0.16)"
@@ -105,13 +112,13 @@ def _blind_jvm(case: Case, kill: Kill, limit: int, sandbox: str) -> Iterator[Can
     # Sums that pass the limit by a default alone do not explain a kill while the program starts.
     by_default = case.budget.blamed is None and _soon(kill)
     unexplained = (case.budget.margin or 0) >= 0 or by_default
-    told = (bool(why) and case.node.found and (new_kernel or old or bool(sandbox)) and unexplained) or sized
+    told = (bool(why) and case.node.found and (new_kernel or old or by_host or bool(sandbox)) and unexplained) or sized
     yield Candidate(
         "limit not seen",
         clause,
         more,
         told=told,
-        fixes=tuple(_blind_jvm_fixes(case, limit, jdk)),
+        fixes=tuple(_blind_jvm_fixes(case, limit, jdk, old=old and not sandbox)),
         evidence=tuple(evidence),
     )
 
@@ -129,7 +136,7 @@ def _share(case: Case, node: int | None) -> str:
     return f"{format_bytes(heap)} of {format_bytes(node)}" if heap else ""
 
 
-def _blind_jvm_fixes(case: Case, limit: int, jdk: int | None) -> Iterator[Fix]:
+def _blind_jvm_fixes(case: Case, limit: int, jdk: int | None, *, old: bool) -> Iterator[Fix]:
     exec_java = kubectl(
         "exec",
         case.pod.name,
@@ -145,20 +152,39 @@ def _blind_jvm_fixes(case: Case, limit: int, jdk: int | None) -> Iterator[Fix]:
     # An initial heap that the image's start script sizes in percent would be one of the node's memory, too.
     heap = next((f for f in made.flags if f.startswith("-Xmx")), f"-Xmx{limit // 2 // MIB}m")
     direct = next((f for f in made.flags if "MaxDirectMemorySize" in f), "")
-    flags = [f"-Xms{heap.removeprefix('-Xmx')}", heap, *([direct] if direct else [])]
-    variable = option_variable(case)
+    defaults = image_defaults(case.container.image)
+    initial = defaults is not None and (defaults.equal or any("Initial" in o for o in defaults.options))
+    flags = [*([f"-Xms{heap.removeprefix('-Xmx')}"] if initial else []), heap, *([direct] if direct else [])]
+    patch = flags_patch(case, flags)
     words = (
         f"Give the JVM of container {case.container.name} a heap that does not depend on what it sees: "
-        f"{variable}='{' '.join(flags)}' (or -XX:MaxRAM={limit // MIB}m). Percentages and a larger limit do not help."
+        f"{_written(case, patch, flags)} (or -XX:MaxRAM={limit // MIB}m). Percentages and a larger limit do not help."
     )
-    patch = flags_patch(case, flags)
     yield case.template_fix(words, patch)
+    if old:
+        yield Fix(
+            f"Then use an image of a newer update: JDK {jdk} reads limits of cgroup v2 from "
+            f"{'8u372' if jdk == 8 else '11.0.16'} on."
+            if jdk in (8, 11)
+            else "Then use an image of JDK 17 or later, which reads limits of cgroup v2.",
+            actor=Actor.IMAGE,
+            commands=(exec_java,),
+        )
+        return
     yield Fix(
         f"Ask it what it sees: a memory limit that is not {exact(limit)}, or none, proves it. An image with JDK "
         f"{_FIXED_JDK} (or a backport of JDK-8349988) reads it.",
         actor=Actor.IMAGE,
         commands=(exec_java,),
     )
+
+
+def _written(case: Case, patch: Mapping[str, object] | None, flags: Sequence[str]) -> str:
+    """Write the variables of a patch as they are set, else the options."""
+    variables = objects(patch or {}, "env")
+    if not variables:
+        return f"{option_variable(case)}='{' '.join(flags)}'"
+    return " ".join(f"{text(v, 'name')}={shlex.quote(text(v, 'value'))}" for v in variables)
 
 
 def _threads(case: Case) -> int:

@@ -155,7 +155,7 @@ class OomKillReport:
         told = [c for c in self.candidates if c.told]
         for candidate in told:
             yield from candidate.fixes
-        if self.over and not any(c.name in ("program memory", "memory volume") for c in told):
+        if self.over and not any(c.name in ("program memory", "memory volume", "memory overhead") for c in told):
             yield from closing_fixes(self.case) or (self._sizes_fix(),)
         if self.over and self.case.budget.blamed is not None:
             return  # one area explains it
@@ -239,11 +239,15 @@ _IN_WORDS = {
     "allocated at start": "memory that it allocates at the start",
     "memory volume": "files in a memory-backed volume",
     "program memory": "what the server keeps beside its cache",
+    "replay at start": "a log that it reads back at the start",
+    "memory overhead": "what stands beside the heap",
+    "server GC": "heaps of the server GC",
+    "malloc arenas": "freed memory in malloc arenas",
     "limit too small": "a limit that is too small for its start",
 }
 
 
-_BEFORE_SUMS = ("memory volume", "program memory")
+_BEFORE_SUMS = ("memory volume", "program memory", "replay at start", "memory overhead")
 """Candidates that say more than the area which they are."""
 
 

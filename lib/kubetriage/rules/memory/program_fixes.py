@@ -20,7 +20,9 @@ def program_fix(case: Case, *, at_start: bool = False) -> Fix:
     size = program.wanted(limit)
     if program.at_start and (at_start or "sizes" not in program.row):
         words = (
-            program.advice or f"Lower the limit of open files of container {case.container.name} ({program.setting})."
+            str(program.row.get("start_fix", ""))
+            or program.advice
+            or f"Lower the limit of open files of container {case.container.name} ({program.setting})."
         )
         return Fix(words, actor=Actor.MANIFEST)
     words = f"Cap {program.setting} of container {case.container.name}: {program.option(size)}"

@@ -23,6 +23,10 @@ from kubetriage.values.quantity import parse_bytes
 _UNITS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
+_LAST_LINES = 20
+"""A start that ended while it read a log back has said so in its last lines."""
+
+
 @dataclass(frozen=True)
 class Size:
     """A number of bytes that was read somewhere."""
@@ -78,6 +82,27 @@ class Program:
     def at_start(self) -> bool:
         """It allocates a table at its start that the limit of open files sizes."""
         return "start_table" in self.row
+
+    @property
+    def grows(self) -> str:
+        """What its memory follows, as a clause; empty where a setting caps it."""
+        return str(self.row.get("grows", ""))
+
+    @property
+    def limit_first(self) -> bool:
+        """It needs the memory: the limit is raised before anything is capped."""
+        return bool(self.row.get("limit_first"))
+
+    @property
+    def keeps(self) -> bool:
+        """Its area holds data that a smaller setting would evict or refuse."""
+        return bool(self.row.get("keeps"))
+
+    def replayed(self, log: str) -> str:
+        """Return the last line in which it reads a log of its own back into memory; empty where it does not."""
+        pattern = self.row.get("replay")
+        lines = [line for line in log.splitlines()[-_LAST_LINES:] if pattern and re.search(pattern, line)]
+        return lines[-1].strip()[:300] if lines else ""
 
     @property
     def advice(self) -> str:
@@ -156,9 +181,10 @@ def program_of(process: Process, image: str, log: str) -> Program | None:
     for row in _rows():
         if process.program and re.fullmatch(row.get("command", "(?!)"), process.program):
             return Program(row, _told(row, process, log), f"{process.where}: {process.program}")
-    by_image = not _other_program(process) and not is_companion(segment)
-    for row in _rows():
-        if by_image and re.fullmatch(row["image"], segment):
+    for row in () if _other_program(process) else _rows():
+        if is_companion(segment) and not row.get("any_image"):
+            continue
+        if re.fullmatch(row["image"], segment) and re.fullmatch(row.get("path", ".*"), path):
             return Program(row, _told(row, process, log), f"image {path}")
     for row in _rows():
         told = next(_from_log(row, log), None) if log else None

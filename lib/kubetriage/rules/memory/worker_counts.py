@@ -92,25 +92,25 @@ def workers_of(process: Process, image: str, log: str, runtime: str) -> Workers 
     for row in _rows():
         hit = next((w for w in sorted(words) if re.fullmatch(row["command"], w)), "")
         if hit:
-            return _found(row, process, f"{process.where}: {hit}")
+            return _found(row, process, log, f"{process.where}: {hit}")
     for row in _rows():
         match = re.search(row["log"], log) if log else None
         if match is not None:
-            return _found(row, process, f"its log: {match[0]}")
+            return _found(row, process, log, f"its log: {match[0]}")
     for row in _rows():
         if not is_companion(segment) and (re.fullmatch(row["image"], segment) or re.fullmatch(row["image"], path)):
-            return _found(row, process, f"image {path}")
+            return _found(row, process, log, f"image {path}")
     own = ((row["program"], v) for row in _rows() for v in row.get("variables", ()) if v not in _SHARED)
     named = {program: variable for program, variable in own if variable in process.environment}
     for row in _rows():
         if row["program"] in named:
-            return _found(row, process, f"variable {named[row['program']]}")
+            return _found(row, process, log, f"variable {named[row['program']]}")
         if runtime in ("ruby", "php") and row.get("runtime") == runtime:
-            return _found(row, process, f"the runtime, {row['program']} is usual there")
+            return _found(row, process, log, f"the runtime, {row['program']} is usual there")
     return None
 
 
-def _found(row: Mapping[str, Any], process: Process, evidence: str) -> Workers:
+def _found(row: Mapping[str, Any], process: Process, log: str, evidence: str) -> Workers:
     option = re.search(row["option"], " ".join(process.argv)) if "option" in row else None
     if option is not None and option[1].isdigit():
         return Workers(row, int(option[1][:6]), f"{option[0]} ({process.where})", evidence)
@@ -118,6 +118,9 @@ def _found(row: Mapping[str, Any], process: Process, evidence: str) -> Workers:
         value = process.value(name)
         if value and value.isascii() and value.isdigit():
             return Workers(row, int(value[:6]), f"{name}={value}", evidence)
+    said = re.search(row["count_log"], log) if "count_log" in row and log else None
+    if said is not None:
+        return Workers(row, int(said[1]), f"its log: {said[0].strip()}", evidence)
     return Workers(row, None, str(row["counts"]), evidence)
 
 

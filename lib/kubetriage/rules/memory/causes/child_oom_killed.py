@@ -20,12 +20,16 @@ from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.memory.budget import mebibytes
+from kubetriage.rules.memory.budget_fixes import larger_limit, raise_fix
 from kubetriage.rules.memory.case import AT_LIMIT, Case
 from kubetriage.rules.memory.worker_candidates import worker_fix
 from kubetriage.values.commands import kubectl
 from kubetriage.values.patterns import lazy
 
 CODE = "ChildOOMKilled"
+
+_BY_SIGNAL = 128
+"""Exit codes above tell of a signal to PID 1 itself."""
 
 
 # What parents print when a child dies of SIGKILL.
@@ -49,6 +53,9 @@ _PARENT_WORDS = lazy(
     r"|via signal \[SIGKILL\]"  # PM2
     r"|pid \d+ SIGKILL \(signal 9\)"  # Unicorn, Ruby's Process::Status
     r"|Negsignal\.SIGKILL"  # Airflow
+    r"|exited with code: null and signal: SIGKILL"  # Next.js, Node.js' child_process
+    r"|process terminated by signal (?:SIGKILL|9)\b"  # esbuild, Vite, Rust's Command
+    r"|daemon disappeared unexpectedly \(it may have been killed"  # Gradle
     r"|SIGKILL\(-9\)"  # joblib
     r"|fatal error: Killed signal terminated program \w+"  # gcc
     r"|^(?:[\w./-]+: line \d+: +\d+ )?Killed(?: +\S.*)?$",  # bash and busybox sh
@@ -58,7 +65,10 @@ _PARENT_WORDS = lazy(
 
 def check(case: Case) -> Iterator[Finding]:
     """Report OOM events that no status tells of, or what the parent says of its children."""
-    if case.kills or not case.container.running:
+    if case.kills:
+        return
+    if not case.container.running:
+        yield from _with_the_parent(case)
         return
     events = case.usage.oom_events
     if events is not None and events[0] > 0:
@@ -79,23 +89,36 @@ def check(case: Case) -> Iterator[Finding]:
         yield _finding(case, Confidence.LIKELY, "", said, touched)
 
 
+def _with_the_parent(case: Case) -> Iterator[Finding]:
+    """Report a child that was killed before its parent ended by itself: a build, a task, a supervised server."""
+    end = case.container.termination
+    if end is None or not end.exit_code or end.exit_code >= _BY_SIGNAL:
+        return
+    match = next((m for m in _PARENT_WORDS.finditer(case.log) if not _timed_out(m)), None)
+    if match is not None:
+        yield _finding(case, Confidence.POSSIBLE, "", Evidence("log", case.container.name, match[0].strip()))
+
+
 def _timed_out(match: re.Match[str]) -> bool:
     """Tell whether gunicorn itself killed the worker, which had not answered in time; it words that the same way."""
     return bool(match["pid"]) and f"WORKER TIMEOUT (pid:{match['pid']})" in match.string
 
 
 def _finding(case: Case, confidence: Confidence, times: str, *evidence: Evidence) -> Finding:
-    name = case.container.name
+    name, end = case.container.name, case.container.termination
+    fate = "PID 1 survived, so nothing was restarted"
+    rival = "no instance of the container ended with reason OOMKilled"
+    if not case.container.running and end is not None:
+        fate = f"PID 1 then ended with exit code {end.exit_code}, so no status says OOMKilled"
     verb = {Confidence.CONFIRMED: "killed", Confidence.LIKELY: "very likely killed"}.get(confidence, "may have killed")
     return Finding(
         cause=CODE,
         severity=Severity.WARNING if confidence is Confidence.POSSIBLE else Severity.ERROR,
         confidence=confidence,
         object=case.ref,
-        message=f"The kernel {verb} a child process of container {name}{times} for memory; PID 1 survived, so nothing "
-        "was restarted.",
+        message=f"The kernel {verb} a child process of container {name}{times} for memory; {fate}.",
         evidence=(*evidence, case.container.fact("status", "restartCount", case.container.restarts)),
-        ruled_out=(RuledOut("OOMKilled", "no instance of the container ended with reason OOMKilled"),),
+        ruled_out=(RuledOut("OOMKilled", rival),),
         fix=tuple(_fixes(case)),
         verify=(kubectl("logs", case.pod.name, "-c", name, "--tail=200", namespace=case.pod.namespace),),
         details={"killedBy": case.kill_level},
@@ -108,10 +131,14 @@ def _fixes(case: Case) -> Iterator[Fix]:
         yield worker_fix(case, case.workers, case.workers.fitting(limit))
     else:
         few = f"fewer workers ({case.workers.setting})" if case.workers is not None else "fewer workers"
-        bound = "a memory limit that holds them" if limit is None else "a larger limit"
-        yield case.template_fix(
-            f"Give container {name} {few}, or {bound}: measure one worker under load, and multiply.", None
-        )
+        larger = larger_limit(case, 2 * limit) if limit is not None else None
+        if larger is not None:
+            yield raise_fix(case, larger, f", or give it {few}: measure one under load, and multiply.")
+        else:
+            bound = "a memory limit that holds them" if limit is None else "a larger node"
+            yield case.template_fix(
+                f"Give container {name} {few}, or {bound}: measure one worker under load, and multiply.", None
+            )
     node = case.pod.node or "NODE"
     yield Fix(
         "Read the kernel's log of the node for 'Killed process' at that time, which proves it; "
