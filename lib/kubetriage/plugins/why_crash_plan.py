@@ -62,6 +62,8 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     most = request.options.get("max_logs")
     logs: set[Need] = set()
     for pod in pods:
+        if not request.is_scan:
+            yield from evaluation.recorded_logs(snapshot, pod)
         for need in evaluation.pod_needs(snapshot, pod, events=crowd[pod.namespace] <= EVENTS_PER_POD_AT_MOST):
             if isinstance(need, Log) and request.is_scan and most is not None:
                 if len(logs) >= most and need not in logs:

@@ -32,6 +32,7 @@ from kubetriage.rules.crash.causes import (
     app_config_missing,
     app_error,
     certificate_invalid,
+    child_oom_killed,
     command_not_executable,
     command_not_found,
     completed_but_restarted,
@@ -174,6 +175,8 @@ TIERS: tuple[tuple[ModuleType, ...], ...] = (
     (runtime_out_of_memory,),
     # A signal of which only the exit code tells: what the log says came before it did not end the program.
     (killed_by_signal, segfault, terminated_by_signal),
+    # A child that was killed explains what its parent says and does after it.
+    (child_oom_killed,),
     # The log names the cause; one line, one cause, so each has a tier of its own.
     (address_in_use,),
     (disk_full,),

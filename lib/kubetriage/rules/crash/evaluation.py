@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import cast
 
 from kubetriage.model import Finding, Severity, ordered
-from kubetriage.needs import Get, List, Need
+from kubetriage.needs import Get, List, Log, Need
 from kubetriage.readers.container_logs import ended_log_need
 from kubetriage.readers.pods import Pod
 from kubetriage.records import replace
@@ -94,6 +94,12 @@ def needs_full_look(snapshot: Snapshot, pod: Pod) -> bool:
         return True
     case = Case(pod, snapshot)
     return any(restarted_then_stable.recurring(case, c) for c in pod.containers if c.kind in ("app", "sidecar"))
+
+
+def recorded_logs(snapshot: Snapshot, pod: Pod) -> Iterator[Need]:
+    """Ask for the running instances' logs that a recording has: they cost nothing, and only they tell of children."""
+    known = (Log(pod.namespace, pod.name, c.name) for c in pod.containers if c.running)
+    yield from (need for need in known if snapshot.has_log(need))
 
 
 def pod_needs(

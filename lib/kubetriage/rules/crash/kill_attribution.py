@@ -20,6 +20,7 @@ from kubetriage.readers.terminations import Termination
 from kubetriage.records import dataclass, replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probes import MINIMUM_GRACE, Probe, ProbeKind, happened_in, probe_events, probe_of
+from kubetriage.rules.crash.unreported_kills import unreported_killer
 from kubetriage.values.fields import dig, number, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import precise_duration, span_of
@@ -303,7 +304,8 @@ def _not_oom(end: Termination) -> Iterator[RuledOut]:
 
 
 def _ruled_out(case: Case, container: Container, end: Termination) -> Iterator[RuledOut]:
-    if container.memory_limit or text(case.pod.raw, "spec", "resources", "limits", "memory"):
+    limited = container.memory_limit or text(case.pod.raw, "spec", "resources", "limits", "memory")
+    if limited and unreported_killer(case) is None:
         yield from _not_oom(end)
     for kind, code in (("liveness", "LivenessProbeFailed"), ("startup", "StartupProbeFailed")):
         probe = probe_of(container, "liveness" if kind == "liveness" else "startup")
@@ -336,7 +338,10 @@ def _still_possible(case: Case, container: Container, end: Termination) -> Itera
             f"not ruled out: it has a postStart hook, and the events of that time {_no_events(case)}",
         )
     limited = container.memory_limit or text(case.pod.raw, "spec", "resources", "limits", "memory")
-    if end.exit_code == 137 and not limited:
+    killer = unreported_killer(case) if end.exit_code == 137 else None
+    if killer is not None:
+        yield RuledOut("OOMKilled", f"not ruled out: {killer.words}")
+    elif end.exit_code == 137 and not limited:
         yield RuledOut(
             "OOMKilled",
             "not ruled out: no memory limit, and a kill by the node's own OOM killer can stay without a reason",

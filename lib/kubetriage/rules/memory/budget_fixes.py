@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import cast
+from typing import Literal, cast
 
 from kubetriage.model import Actor, Fix
 from kubetriage.redact import clean
@@ -268,7 +268,7 @@ def raise_fix(case: Case, size: int, words: str) -> Fix:
     top, name = case.workload, case.container.name
     owner = f"{top.kind.lower()}/{top.name}"
     if case.budget.limit.level == "pod":
-        pod = {"resources": {"limits": {"memory": exact(size)}}}
+        pod: dict[str, object] = {"resources": {"limits": {"memory": exact(size)}}}
         return case.pod_fix(f"Raise the memory limit of the pod ({owner}) to {exact(size)}{words}", pod)
     return case.template_fix(
         f"Raise the memory limit of container {name} in {owner} to {exact(size)}{words}",
@@ -356,7 +356,7 @@ def _planned(case: Case, inner: JvmModel, limit: int, least: int) -> Fix | None:
     size = made.rows[0][1] if made.rows else None
     if size is None or size <= least:
         return None
-    kind = "heap" if limit == case.limit.size else "limit"
+    kind: Literal["heap", "limit"] = "heap" if limit == case.limit.size else "limit"
     caps = [f for n in ("MaxDirectMemorySize", "ReservedCodeCacheSize") for f in made.flags if n in f]
     for count in (1, 2):
         flags = (*inner.heap_flags(size), *caps[:count])

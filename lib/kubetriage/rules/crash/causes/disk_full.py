@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterator
 
 from kubetriage.model import Actor, Evidence, Finding, Fix
-from kubetriage.rules.crash.acts import app, manifest, node, on_node, place
+from kubetriage.rules.crash.acts import app, manifest, node, on_node, place, where
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import mount_of, volume_words
 from kubetriage.rules.crash.image_pulls import Pull, pull_failures
@@ -31,8 +31,9 @@ from kubetriage.rules.crash.node_commands import node_command
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near, short
 from kubetriage.rules.crash.start_failures import Start, start_failures
 from kubetriage.values.commands import kubectl, placeholder
-from kubetriage.values.fields import Obj, text
+from kubetriage.values.fields import Obj, dig, text
 from kubetriage.values.patterns import lazy
+from kubetriage.values.quantity import format_mebibytes, parse_bytes
 
 CODE = "DiskFull"
 
@@ -40,6 +41,8 @@ CODE = "DiskFull"
 _FULL = lazy(
     r"no space left on device|\bENOSPC\b|disk quota exceeded|\bEDQUOT\b|not enough (?:disk )?space|errno 28\b"
     r"|os error 28\b"
+    # PyTorch's loader and NCCL, where a worker writes beyond a full /dev/shm.
+    r"|insufficient shared memory|workers are out of shared memory|(?:extend|creating shared memory segment) /dev/shm/"
     r"|database or disk is full|insufficient disk space|disk is full|filesystem is full|could not extend file",
     re.IGNORECASE,
 )
@@ -93,27 +96,10 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
             ),
         )
     if _SHM.search(said.line):
-        spec = words.container.patch(
-            {"volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}]},  # noqa: S108
-            volumes=[{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}}],
-        )
-        return words.finding(
-            CODE,
-            said.confidence,
-            f"{name} ended because /dev/shm is full; a container gets 64 MiB of it: {short(said.line)}.",
-            quoted=(said.line,),
-            fix=(
-                manifest(
-                    words,
-                    f"Mount an emptyDir with medium Memory at /dev/shm of {case.workload_name}; it counts as memory of "
-                    f"{name}, so leave room in its memory limit.",
-                    spec,
-                ),
-            ),
-        )
+        return _shared_memory(words, said)
     path = path_near(said.line, said.match.start())
     found = mount_of(words.container, path) if path else None
-    where = " on its own file system" if path else ""
+    at_place = " on its own file system" if path else ""
     evidence = []
     look = kubectl("exec", case.pod.name, "-c", name, "--", "df", "-h", namespace=case.pod.namespace)
     fixes: tuple[Fix, ...] = (
@@ -124,7 +110,7 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
     verify = [case.kubectl(f"describe pod {case.pod.name}")]
     if found is not None:
         mount, volume = found
-        where = f" on {volume_words(volume)}"
+        at_place = f" on {volume_words(volume)}"
         at = f"{words.container.spec_path}.volumeMounts[{text(mount, 'name')}]"
         evidence.append(Evidence("spec", at, f"{text(mount, 'mountPath')} is {volume_words(volume)}"))
         claim = text(volume, "persistentVolumeClaim", "claimName")
@@ -148,11 +134,45 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
     return words.finding(
         CODE,
         said.confidence,
-        f"{name} ended because no space is left{where}{target}: {short(said.line)}.",
+        f"{name} ended because no space is left{at_place}{target}: {short(said.line)}.",
         quoted=(said.line,),
         evidence=evidence,
         fix=fixes,
         verify=verify,
+    )
+
+
+def _shared_memory(words: LastWords, said: Said) -> Finding:
+    """Tell of a full /dev/shm: a container gets 64 MiB of it, a memory-backed volume counts as its memory."""
+    name, at = words.container.name, where(words)
+    limit = parse_bytes(dig(words.container.spec, "resources", "limits", "memory"))
+    size = "1Gi" if limit is None or limit >= 4 * 2**30 else format_mebibytes(max(limit // 4, 64 * 2**20))
+    size = format_mebibytes(limit // 4) if limit is not None and limit >= 8 * 2**30 else size
+    mounted = mount_of(words.container, "/dev/shm/x")  # noqa: S108
+    held = "a container gets 64 MiB of it"
+    if mounted is not None and text(mounted[0], "mountPath") == "/dev/shm":  # noqa: S108
+        held = f"it is {volume_words(mounted[1])}"
+    spec = words.container.patch(
+        {"volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}]},  # noqa: S108
+        volumes=[{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": size}}],
+    )
+    pod, path = words.case.pod, "/dev/shm"  # noqa: S108
+    look = kubectl("exec", pod.name, "-c", name, "--", "df", "-h", path, namespace=pod.namespace)
+    return words.finding(
+        CODE,
+        said.confidence,
+        f"{name} ended because /dev/shm is full; {held}: {short(said.line)}.",
+        quoted=(said.line,),
+        fix=(
+            manifest(
+                words,
+                f"Mount an emptyDir with medium Memory and a sizeLimit at /dev/shm of {at}. It counts as memory of "
+                f"{name}, so leave room for it in the memory limit; without one a full node is the limit.",
+                spec,
+            ),
+            app(f"Or let {name} share less: fewer worker processes (num_workers), or smaller batches."),
+        ),
+        verify=(look,),
     )
 
 

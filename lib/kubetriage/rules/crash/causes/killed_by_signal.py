@@ -2,7 +2,8 @@
 
 Meaning: exit code 137 is 128 + SIGKILL. It is not by itself an out-of-memory kill: the reason would say OOMKilled.
 What is left when OOM, probes, deletion, eviction and hooks are ruled out: the node's own OOM killer (unattributed
-where no memory limit applies), an operator, another process in the pod, or the program or its shell ending with 137.
+where no memory limit applies), a killer in user space (systemd-oomd, earlyoom, Talos from 1.12 on), an operator,
+another process in the pod, or the program or its shell ending with 137.
 
 Told by: exit code 137 with reason Error and no event or lifetime that fits a kill by the kubelet. The rivals stand
 with what rules each one out, or with why nothing does.
@@ -24,6 +25,7 @@ from kubetriage.readers.terminations import Termination
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Attribution, Killer, attribute
 from kubetriage.rules.crash.node_commands import node_command
+from kubetriage.rules.crash.unreported_kills import journal, unreported_killer
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import texts
 
@@ -65,6 +67,9 @@ def _who(case: Case, verdict: Attribution, node_oom: tuple[Evidence, ...], shell
         return f"node {case.pod.node} ran out of memory at that time ({node_oom[0].value})"
     if any(e.source == "log" for e in shell):
         return "its shell says that a child was killed; nothing says what sent the signal"
+    killer = unreported_killer(case)
+    if killer is not None and verdict.killer is Killer.UNKNOWN:
+        return f"no status says what sent it; {killer.name} may have: {killer.words}"
     rivals = ", ".join(dict.fromkeys(r.cause for r in verdict.still_possible))
     return f"nothing shows what sent it; not ruled out: {rivals}" if rivals else "nothing says what sent it"
 
@@ -107,10 +112,15 @@ def _next_steps(case: Case, verdict: Attribution) -> tuple[Fix, ...]:
         actor=Actor.MANIFEST,
     )
     runtime = Fix(
-        f"Read the runtime's log of {node} for who stopped the container: a person with crictl, an agent, a watchdog.",
+        f"Read the logs of {node} for who stopped the container: a person with crictl, an agent, a watchdog, or an OOM "
+        "killer in user space (systemd-oomd, earlyoom).",
         actor=Actor.NODE,
-        commands=(node_command(case, "journalctl", "-u", "containerd", "--since", "-1h"),),
+        commands=(node_command(case, "journalctl", "-u", "containerd", "--since", "-1h"), journal(case)),
     )
+    killer = unreported_killer(case)
+    if killer is not None and verdict.killer is Killer.UNKNOWN:
+        # A machine with tools of its own has no shell to read its kernel log in.
+        return (killer.fix(), watch) if "look" in killer.row else (killer.fix(), kernel)
     if "LivenessProbeFailed" in open_causes or "StartupProbeFailed" in open_causes:
         return (watch, kernel)
     return (kernel, limit) if "OOMKilled" in open_causes else (kernel, runtime)

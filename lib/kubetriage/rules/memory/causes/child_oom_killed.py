@@ -6,6 +6,7 @@ it; requests fail or hang instead.
 Told by: cAdvisor's ``container_oom_events_total`` above zero for a container whose statuses record no OOM kill
 (confirmed). Without that counter: the parent's own words that a child died of signal 9, likely where the cgroup's
 peak has touched the limit, else possible; without a limit the node's memory is the limit, so the words count just so.
+A parent that ends by itself after that (a build, a task) leaves exit code 1 and no OOMKilled: likely by its words.
 The kernel kills single processes only with cgroup v1, with ``singleProcessOOMKill``, or under kubelets before 1.28.
 
 Fix: fewer workers, or a limit that holds all of them; look at the parent's log for the worker that vanished.
@@ -15,134 +16,15 @@ Source: cAdvisor ``container_oom_events_total``; kubelet memory.oom.group since 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
-from kubetriage.rules.memory.budget import mebibytes
-from kubetriage.rules.memory.budget_fixes import larger_limit, raise_fix
-from kubetriage.rules.memory.case import AT_LIMIT, Case
-from kubetriage.rules.memory.worker_candidates import worker_fix
-from kubetriage.values.commands import kubectl
-from kubetriage.values.patterns import lazy
+from kubetriage.model import Finding
+from kubetriage.rules.memory import killed_children
+from kubetriage.rules.memory.case import Case
 
-CODE = "ChildOOMKilled"
-
-_BY_SIGNAL = 128
-"""Exit codes above tell of a signal to PID 1 itself."""
-
-
-# What parents print when a child dies of SIGKILL.
-_PARENT_WORDS = lazy(
-    r"Worker \(pid:(?P<pid>\d+)\) was sent SIGKILL! Perhaps out of memory\?"  # gunicorn 20 and later
-    r"|exited prematurely: signal 9 \(SIGKILL\)"  # celery (billiard)
-    r"|DataLoader worker \(pid \d+\) is killed by signal: Killed"  # PyTorch
-    r"|A process in the process pool was terminated abruptly"  # Python concurrent.futures
-    r"|terminated by signal 9: Killed"  # PostgreSQL
-    r"|exit signal Killed \(9\)"  # Apache httpd
-    # Programs that write what waitpid gave them: a shell's 137, Python's -9, Go's "signal: killed", Node.js' SIGKILL.
-    r"|^.{0,300}?\b(?:child|worker|process|subprocess|job|task|pid)\b.{0,300}?"
-    r"(?:\b(?:exit(?: ?code|ed(?: with)?(?: code)?| status)?|code|status|returncode|rc)\W{1,3}(?:137|-9)\b"
-    r"|\b(?:died|exit(?:ed)?|terminated|killed|ended)\b.{0,30}\b(?:SIGKILL|signal:? (?:9|killed))\b).*$"
-    r"|\[pool [^\]]{1,100}\] child \d+ exited on signal 9"  # php-fpm
-    r"|(?:worker )?process \d+ exited on signal 9\b"  # nginx
-    r"|died, killed by signal 9 :\("  # uWSGI
-    r"|\(terminated by SIGKILL(?: \(core dumped\))?; not expected\)"  # supervisord
-    r"|^.*\b(?:failed|exited|failure|error)\b[^\n]{0,120}\bsignal: killed\b.*$"  # Go's os/exec
-    r"|(?:User application|Executor|Command|Container)[^\n]{0,60} exited with (?:code |status )?137\b"  # Spark, YARN
-    r"|via signal \[SIGKILL\]"  # PM2
-    r"|pid \d+ SIGKILL \(signal 9\)"  # Unicorn, Ruby's Process::Status
-    r"|Negsignal\.SIGKILL"  # Airflow
-    r"|exited with code: null and signal: SIGKILL"  # Next.js, Node.js' child_process
-    r"|process terminated by signal (?:SIGKILL|9)\b"  # esbuild, Vite, Rust's Command
-    r"|daemon disappeared unexpectedly \(it may have been killed"  # Gradle
-    r"|SIGKILL\(-9\)"  # joblib
-    r"|fatal error: Killed signal terminated program \w+"  # gcc
-    r"|^(?:[\w./-]+: line \d+: +\d+ )?Killed(?: +\S.*)?$",  # bash and busybox sh
-    re.MULTILINE,
-)
+CODE = killed_children.CODE
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Report OOM events that no status tells of, or what the parent says of its children."""
-    if case.kills:
-        return
-    if not case.container.running:
-        yield from _with_the_parent(case)
-        return
-    events = case.usage.oom_events
-    if events is not None and events[0] > 0:
-        count, source = events
-        times = "once" if count == 1 else f"{count} times"
-        # The counter belongs to the cgroup of the instance that runs; an earlier one had its own.
-        yield _finding(case, Confidence.CONFIRMED, f" {times}", Evidence("metric", source, str(count)))
-        return
-    match = next((m for m in _PARENT_WORDS.finditer(case.running_log) if not _timed_out(m)), None)
-    if match is None:
-        return
-    said = Evidence("log", case.container.name, match[0].strip())
-    peak, limit = case.usage.peak, case.limit.size
-    if limit is None or peak is None:
-        yield _finding(case, Confidence.POSSIBLE, "", said)
-    elif peak.size >= limit * AT_LIMIT:
-        touched = Evidence("metric", peak.source, f"{mebibytes(peak.size)}, the limit is {mebibytes(limit)}")
-        yield _finding(case, Confidence.LIKELY, "", said, touched)
-
-
-def _with_the_parent(case: Case) -> Iterator[Finding]:
-    """Report a child that was killed before its parent ended by itself: a build, a task, a supervised server."""
-    end = case.container.termination
-    if end is None or not end.exit_code or end.exit_code >= _BY_SIGNAL:
-        return
-    match = next((m for m in _PARENT_WORDS.finditer(case.log) if not _timed_out(m)), None)
-    if match is not None:
-        yield _finding(case, Confidence.POSSIBLE, "", Evidence("log", case.container.name, match[0].strip()))
-
-
-def _timed_out(match: re.Match[str]) -> bool:
-    """Tell whether gunicorn itself killed the worker, which had not answered in time; it words that the same way."""
-    return bool(match["pid"]) and f"WORKER TIMEOUT (pid:{match['pid']})" in match.string
-
-
-def _finding(case: Case, confidence: Confidence, times: str, *evidence: Evidence) -> Finding:
-    name, end = case.container.name, case.container.termination
-    fate = "PID 1 survived, so nothing was restarted"
-    rival = "no instance of the container ended with reason OOMKilled"
-    if not case.container.running and end is not None:
-        fate = f"PID 1 then ended with exit code {end.exit_code}, so no status says OOMKilled"
-    verb = {Confidence.CONFIRMED: "killed", Confidence.LIKELY: "very likely killed"}.get(confidence, "may have killed")
-    return Finding(
-        cause=CODE,
-        severity=Severity.WARNING if confidence is Confidence.POSSIBLE else Severity.ERROR,
-        confidence=confidence,
-        object=case.ref,
-        message=f"The kernel {verb} a child process of container {name}{times} for memory; {fate}.",
-        evidence=(*evidence, case.container.fact("status", "restartCount", case.container.restarts)),
-        ruled_out=(RuledOut("OOMKilled", rival),),
-        fix=tuple(_fixes(case)),
-        verify=(kubectl("logs", case.pod.name, "-c", name, "--tail=200", namespace=case.pod.namespace),),
-        details={"killedBy": case.kill_level},
-    )
-
-
-def _fixes(case: Case) -> Iterator[Fix]:
-    limit, name = case.limit.size, case.container.name
-    if case.workers is not None and limit is not None:
-        yield worker_fix(case, case.workers, case.workers.fitting(limit))
-    else:
-        few = f"fewer workers ({case.workers.setting})" if case.workers is not None else "fewer workers"
-        larger = larger_limit(case, 2 * limit) if limit is not None else None
-        if larger is not None:
-            yield raise_fix(case, larger, f", or give it {few}: measure one under load, and multiply.")
-        else:
-            bound = "a memory limit that holds them" if limit is None else "a larger node"
-            yield case.template_fix(
-                f"Give container {name} {few}, or {bound}: measure one worker under load, and multiply.", None
-            )
-    node = case.pod.node or "NODE"
-    yield Fix(
-        "Read the kernel's log of the node for 'Killed process' at that time, which proves it; "
-        "container_oom_events_total of cAdvisor counts it.",
-        actor=Actor.NODE,
-        commands=(kubectl("debug", f"node/{node}", "-it", "--image=busybox", "--", "chroot", "/host", "dmesg", "-T"),),
-    )
+    """Report OOM events that no status tells of, or what a parent says of its children."""
+    yield from killed_children.killed_children(case)

@@ -1,0 +1,315 @@
+"""What a killed server, sidecar or generated pod was doing: each mechanism with a match, a look-alike and a variant."""
+
+import pytest
+
+from support.budgets import causes, findings, live, node, resources
+from support.objects import back_off, container, running, terminated
+
+WAL = 'level=info component=tsdb msg="WAL segment loaded" segment=412 maxSegment=588\n'
+
+
+def box(image="registry.example/team/app:1", limit="2Gi", **more):
+    env = [{"name": k, "value": v} for k, v in more.pop("variables", {}).items()]
+    return container(image=image, resources=resources(limit) if limit else {}, env=env, **more)
+
+
+def killed(spec, *objects, lived=600, log="", state=None, **more):
+    end = terminated(137, "OOMKilled", -90 - lived, -90)
+    previous = {"app": log} if log else {}
+    return findings(live(spec, state or back_off(), end, **more), *(objects or (node("32Gi"),)), previous=previous)[0]
+
+
+def advice(found):
+    return "\n".join([found.message, *(f.text + "\n" + f.yaml + "\n".join(f.commands) for f in found.fix)])
+
+
+def lead(found):
+    return found.fix[0].text
+
+
+# A write-ahead log that is read back at the start.
+
+
+@pytest.mark.parametrize(
+    ("image", "log"),
+    [
+        ("quay.io/prometheus/prometheus:v2.54.1", WAL),
+        ("grafana/loki:3.6.7", 'level=info msg="recovering from WAL"\n'),
+        ("grafana/mimir:2.14.0", 'level=info msg="Replaying WAL, this may take a while"\n'),
+    ],
+)
+def test_a_start_that_reads_its_log_back_gets_a_larger_limit_first(image, log):
+    found = killed(box(image, "1Gi"), lived=75, log=log)
+    assert "write-ahead log" in found.message
+    assert lead(found).startswith("Raise the memory limit of container app in pod/api to 2Gi")
+    assert "leak" not in advice(found)
+    assert found.details["candidates"] == ["replay at start"]
+
+
+def test_loki_gets_a_ceiling_for_the_replay_too():
+    found = killed(box("grafana/loki:3.6.7", "1Gi"), lived=40, log='msg="recovering from WAL"\n')
+    assert "replay_memory_ceiling: 704MB" in found.fix[1].text
+
+
+def test_a_replay_that_ended_long_before_is_not_the_cause():
+    later = WAL + 'level=info msg="Server is ready to receive web requests."\n' * 40
+    assert "replay at start" not in killed(box("prom/prometheus:v2.54.1"), log=later).details["candidates"]
+
+
+def test_no_limit_above_the_node_is_advised():
+    found = killed(box("prom/prometheus:v2.54.1", "12Gi"), node("16Gi"), lived=75, log=WAL)
+    assert not any(f.text.startswith("Raise") for f in found.fix)
+
+
+# Memory that follows load.
+
+
+@pytest.mark.parametrize(
+    ("spec", "word"),
+    [
+        (
+            box("quay.io/argoproj/argocd:v2.11", args=["/usr/local/bin/argocd-application-controller"]),
+            "ARGOCD_CONTROLLER_REPLICAS",
+        ),
+        (box("registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.13.0", "128Mi"), "--resources"),
+        (box("quay.io/jetstack/cert-manager-cainjector:v1.15.3", "128Mi"), "fewer namespaces or kinds"),
+        (box("gcr.io/datadoghq/agent:7.57.0", "256Mi"), "agent status"),
+    ],
+)
+def test_a_server_that_needs_what_it_watches_gets_a_larger_limit_first(spec, word):
+    found = killed(spec)
+    assert lead(found).startswith("Raise the memory limit")
+    assert word in advice(found)
+
+
+def test_a_forwarder_is_capped_first():
+    found = killed(box("fluent/fluent-bit:3.1", "128Mi"))
+    assert "Mem_Buf_Limit 48M" in lead(found)
+    assert "output" in advice(found)
+
+
+@pytest.mark.parametrize("image", ["registry.example/redis-operator:1", "registry.example/team/agent-portal:2"])
+def test_a_name_alone_makes_no_datadog_and_no_redis(image):
+    words = advice(killed(box(image)))
+    assert "maxmemory" not in words
+    assert "agent status" not in words
+
+
+def test_an_unknown_program_gets_time_first_and_a_measurement():
+    found = killed(box(limit="1Gi"), lived=7000)
+    assert lead(found).startswith("Raise the memory limit of container app in pod/api to 2Gi to end the restarts")
+    assert "Measure" in found.fix[1].text
+
+
+# Data that a smaller cap would lose.
+
+
+def test_a_cap_that_holds_data_is_not_lowered_first():
+    found = killed(box("redis:7.2", "6Gi", args=["redis-server", "--maxmemory", "6gb"]), lived=36000)
+    assert "to 10Gi" in lead(found)
+    assert "--maxmemory 3584mb" in found.fix[1].text
+
+
+def test_a_cache_is_capped_first():
+    found = killed(box("mysql:8.4", "2Gi", args=["--innodb-buffer-pool-size=2G"]), lived=36000)
+    assert lead(found).startswith("Cap innodb_buffer_pool_size")
+
+
+def test_mysql_killed_at_once_sizes_a_table_by_open_files():
+    found = killed(box("mysql:5.7", "1Gi"), lived=1)
+    assert "open files" in found.message
+    assert "ulimit -n 65536" in lead(found)
+
+
+# Pods and containers that a program writes.
+
+
+def test_a_spark_executor_gets_memory_overhead():
+    spec = box(
+        "apache/spark-py:v3.5.1", "3Gi", name="app", args=["executor"], variables={"SPARK_EXECUTOR_MEMORY": "2g"}
+    )
+    found = killed(spec, labels={"spark-role": "executor"})
+    assert "memoryOverhead) holds Python workers" in found.message
+    assert "spark.executor.memoryOverhead=2048m" in lead(found)
+    assert "replace --force" not in advice(found)
+
+
+def test_a_driver_is_named_so():
+    spec = box("apache/spark:3.5.1", "2Gi", variables={"SPARK_DRIVER_MEMORY": "1g"})
+    assert "spark.driver.memoryOverhead" in advice(killed(spec, labels={"spark-role": "driver"}))
+
+
+def test_spark_outside_of_its_own_pods_is_a_jvm():
+    spec = box("apache/spark:3.5.1", "3Gi", variables={"SPARK_EXECUTOR_MEMORY": "2g"})
+    assert "memoryOverhead" not in advice(killed(spec))
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("istio-proxy", "sidecar.istio.io/proxyMemoryLimit"),
+        ("linkerd-proxy", "config.linkerd.io/proxy-memory-limit"),
+        ("daprd", "dapr.io/sidecar-memory-limit"),
+    ],
+)
+def test_an_injected_sidecar_is_set_by_its_annotation(name, key):
+    spec = container(name=name, image="registry.example/proxy:1", resources=resources("128Mi"))
+    end = terminated(137, "OOMKilled", -690, -90)
+    from support.budgets import case, diagnose_container
+
+    found = diagnose_container(case(live(spec, back_off(), end), node("32Gi"), name=name))[0]
+    assert f'{key}: "256Mi"' in advice(found)
+    assert found.fix[0].patch is None
+
+
+def test_a_jenkins_agent_is_set_in_its_pod_template():
+    found = killed(box("jenkins/inbound-agent:latest", "512Mi"), labels={"jenkins/label": "maven"})
+    assert "resourceLimitMemory" in lead(found)
+    assert found.fix[0].patch is None
+
+
+# Runtimes beside the heap.
+
+
+def test_server_gc_that_is_asked_for_leads():
+    spec = box(
+        "mcr.microsoft.com/dotnet/aspnet:8.0", "700Mi", command=["dotnet", "a.dll"], variables={"DOTNET_gcServer": "1"}
+    )
+    found = killed(spec, node("32Gi", cpu="16"))
+    assert "16 by node node-1" in found.message
+    assert "DOTNET_gcServer=0" in lead(found)
+    assert "DOTNET_GCHeapHardLimitPercent=0x32" in advice(found)
+
+
+@pytest.mark.parametrize(
+    ("variables", "cpu", "image"),
+    [
+        ({"DOTNET_gcServer": "0"}, "16", "mcr.microsoft.com/dotnet/aspnet:8.0"),
+        ({}, "1", "mcr.microsoft.com/dotnet/aspnet:8.0"),
+        ({}, "16", "mcr.microsoft.com/dotnet/runtime:8.0"),
+    ],
+)
+def test_workstation_gc_is_not_blamed(variables, cpu, image):
+    spec = box(image, "700Mi", command=["dotnet", "a.dll"], variables=variables)
+    assert "server GC" not in killed(spec, node("32Gi", cpu=cpu)).details["candidates"]
+
+
+def test_the_cpu_limit_counts_for_server_gc():
+    spec = box("mcr.microsoft.com/dotnet/aspnet:8.0", "700Mi", command=["dotnet", "a.dll"])
+    spec["resources"]["limits"]["cpu"] = "2500m"
+    assert "3 by its CPU limit of 2500m" in killed(spec, node("32Gi", cpu="16")).message
+
+
+def test_a_ruby_that_grew_gets_fewer_arenas_and_one_that_has_them_does_not():
+    command = ["bundle", "exec", "puma"]
+    two = {"WEB_CONCURRENCY": "1"}
+    assert "MALLOC_ARENA_MAX=2" in lead(killed(box("ruby:3.3", "1Gi", command=command, variables=two), lived=30000))
+    tuned = box("ruby:3.3", "1Gi", command=command, variables={**two, "MALLOC_ARENA_MAX": "2"})
+    assert "malloc arenas" not in killed(tuned, lived=30000).details["candidates"]
+
+
+def test_an_old_jdk_gets_a_fixed_heap_then_a_newer_update():
+    spec = container(image="openjdk:8u292-jre", command=["java", "-jar", "a.jar"], resources=resources("2Gi"))
+    found = killed(spec, node("64Gi", cpu="8"))
+    assert "-Xmx" in lead(found)
+    assert "-Xms" not in lead(found)
+    assert "8u372" in found.fix[1].text
+
+
+def test_cassandra_takes_bare_sizes_in_a_pair():
+    found = killed(box("cassandra:4.1", "4Gi"), node("64Gi", cpu="8"), lived=60)
+    assert "MAX_HEAP_SIZE=2880M HEAP_NEWSIZE=720M" in lead(found)
+    assert "-Xmx" not in found.fix[0].yaml
+    assert "free" in found.message
+
+
+def test_a_variable_that_replaces_the_scripts_options_keeps_them():
+    found = killed(box("quay.io/keycloak/keycloak:26.0", "1Gi", args=["start"]), lived=120)
+    assert "JAVA_OPTS_KC_HEAP" in found.fix[0].yaml
+    assert "-XX:MaxRAMPercentage=70" in found.fix[0].yaml
+
+
+def test_a_heap_of_the_whole_limit_gets_limit_and_heap_together():
+    found = killed(box("apache/kafka:3.9.0", "1Gi", variables={"KAFKA_HEAP_OPTS": "-XX:MaxRAMPercentage=100"}))
+    assert "-Xmx" in lead(found)
+    assert "a memory limit of 2Gi" in lead(found)
+
+
+def test_a_heap_above_the_limit_is_set_together_with_direct_memory():
+    spec = container(
+        image="eclipse-temurin:21-jre", command=["java", "-Xmx1500m", "-jar", "a.jar"], resources=resources("1Gi")
+    )
+    assert "-Xmx512m -XX:MaxDirectMemorySize=128m" in lead(killed(spec))
+
+
+def test_a_pods_own_limit_is_raised_at_the_pod():
+    spec = container(image="eclipse-temurin:21-jre", command=["java", "-Xmx1500m", "-jar", "a.jar"])
+    found = killed(spec, resources={"limits": {"memory": "1Gi"}})
+    raised = next(f for f in found.fix if f.text.startswith("Raise"))
+    assert "of the pod" in raised.text
+    assert "containers" not in raised.yaml
+
+
+def test_the_log_says_how_many_children_php_fpm_runs():
+    log = (
+        "[28-Nov-2026 11:58:00] WARNING: [pool www] server reached pm.max_children setting (50), consider raising it\n"
+    )
+    assert "PHP-FPM runs 50 workers" in killed(box("php:8.3-fpm", "512Mi", command=["php-fpm"]), log=log).message
+
+
+# Children that were killed while PID 1 was not.
+
+
+@pytest.mark.parametrize(
+    ("log", "confidence"),
+    [
+        (" ⨯ Next.js build worker exited with code: null and signal: SIGKILL\n", "likely"),
+        ("Gradle build daemon disappeared unexpectedly (it may have been killed or may have crashed)\n", "possible"),
+        ("make: *** [all] Error 1\ncc1plus: fatal error: Killed signal terminated program cc1plus\n", "likely"),
+        ("helm pull app failed signal: killed\n", "likely"),
+    ],
+)
+def test_a_parent_that_ended_by_itself_after_its_child_was_killed(log, confidence):
+    target = live(box(limit="2Gi"), back_off(), terminated(1, "Error", -300, -90))
+    found = findings(target, node("32Gi"), previous={"app": log})[0]
+    assert (found.cause, found.confidence.value) == ("ChildOOMKilled", confidence)
+    assert "PID 1 then ended with exit code 1" in found.message
+    assert lead(found).startswith("Raise the memory limit")
+
+
+@pytest.mark.parametrize(
+    ("code", "log"),
+    [
+        (137, "child 7 exited with signal: killed\n"),
+        (1, "error: cannot open a.txt\n"),
+        (0, "worker exited with code: null and signal: SIGKILL\n"),
+    ],
+)
+def test_other_ends_are_no_killed_child(code, log):
+    target = live(box(), back_off(), terminated(code, "Error" if code else "Completed", -300, -90))
+    assert "ChildOOMKilled" not in causes(target, node("32Gi"), previous={"app": log})
+
+
+def test_a_child_that_ran_out_of_time_is_only_possible():
+    log = "task timed out after 300s\nworker exited with code: null and signal: SIGKILL\n"
+    target = live(box(), back_off(), terminated(1, "Error", -300, -90))
+    found = findings(target, node("32Gi"), previous={"app": log})[0]
+    assert found.confidence.value == "possible"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "2023-11-01 10:00:00,000 WARN exited: celery-celery (terminated by SIGKILL; not expected)",
+        '{"error":"helm pull --repo https://charts.example test-app failed signal: killed"}',
+        "org.apache.spark.SparkUserAppException: User application exited with 137",
+        "Process 'ForkPoolWorker-12' pid:88 exited with 'signal 9 (SIGKILL)'",
+        "[ERROR] Worker (pid:55) was sent SIGKILL! Perhaps out of memory?",
+        "DAMN ! worker 2 (pid: 14) died, killed by signal 9 :( trying respawn ...",
+    ],
+)
+@pytest.mark.parametrize("limit", ["1Gi", ""])
+def test_words_of_supervisors_about_a_killed_child(words, limit):
+    target = live(box(limit=limit), running(-6000))
+    found = findings(target, node("32Gi"), logs={"app": words + "\n"})
+    assert "ChildOOMKilled" in [f.cause for f in found]
