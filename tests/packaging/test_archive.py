@@ -64,6 +64,29 @@ def test_an_old_python_is_refused_in_one_line(unpacked, tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+def test_a_version_manager_in_front_is_not_asked_for_the_interpreter(unpacked, tmp_path):
+    """Its script takes as long as an answer; without a real interpreter on PATH it is asked all the same."""
+    shims, real = tmp_path / "shims", tmp_path / "bin"
+    for folder, body in (
+        (shims, f"echo asked >> {tmp_path}/log; exec {sys.executable}"),
+        (real, f"exec {sys.executable}"),
+    ):
+        folder.mkdir()
+        (folder / "python3").write_text(f'#!/bin/sh\n{body} "$@"\n')
+        (folder / "python3").chmod(0o755)
+    plugin = unpacked / "kubectl-plugins" / "kubectl-why_crash"
+    for path, asked in ((f"{shims}:{real}", False), (f"{shims}:/nowhere", True)):
+        done = subprocess.run([plugin, "--version"], capture_output=True, text=True, check=True, env={"PATH": path})
+        assert done.stdout.startswith("kubectl why-crash ")
+        assert (tmp_path / "log").exists() is asked
+
+
+def test_arguments_reach_the_plugin_as_they_are(unpacked):
+    plugin = unpacked / "kubectl-plugins" / "kubectl-why_crash"
+    done = subprocess.run([plugin, "a *b'c\"$d", "--from", str(CAPTURE)], capture_output=True, text=True, check=False)
+    assert "a *b'c\"$d" in done.stderr
+
+
 def test_the_executable_parses_on_old_pythons():
     """No syntax newer than Python 2.7 stands in the executable."""
     source = (ROOT / "docs" / "executable.py.in").read_text()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from kubetriage.cluster.errors import ConfigError, UnreachableError
 from kubetriage.records import dataclass, field
 from kubetriage.values.fields import Obj, dig, flag, mapping, objects, text, texts
+from kubetriage.values.plain_yaml import plain_yaml
 
 if TYPE_CHECKING:
     import subprocess
@@ -144,6 +145,13 @@ def _go_name(value: object) -> str:
 
 
 def _read_yaml(path: str, content: bytes) -> Any:
+    try:
+        known = content.decode()
+        quick = json.loads(known) if known.startswith("{") else plain_yaml(known)
+    except (ValueError, RecursionError):
+        quick = None
+    if quick is not None:
+        return quick
     import yaml
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
