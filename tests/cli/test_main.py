@@ -68,7 +68,6 @@ def test_yaml_and_json_say_the_same():
         (["-x"], "error: unknown shorthand flag: 'x' in -x\nSee 'kubectl why-crash --help' for usage.\n"),
         (["-n"], "error: flag needs an argument: 'n' in -n\nSee 'kubectl why-crash --help' for usage.\n"),
         (["--namespace"], "error: flag needs an argument: --namespace\nSee 'kubectl why-crash --help' for usage.\n"),
-        (["foo/x"], 'error: the server doesn\'t have a resource type "foo"\n'),
         (["pod/x", "-A"], "error: a resource cannot be retrieved by name across all namespaces\n"),
         (["x", "-l", "a=b"], "error: name cannot be provided when a selector is specified\n"),
         (["-l", "=="], "error: unable to parse requirement: '=='\n"),

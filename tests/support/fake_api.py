@@ -265,9 +265,18 @@ class FakeApi:
                 self._history.append((self.revision, kind, resource.plural, made))
                 self._happened.notify_all()
 
-    def define(self, kind: str, plural: str, group: str, version: str = "v1", *, namespaced: bool = True) -> None:
+    def define(
+        self,
+        kind: str,
+        plural: str,
+        group: str,
+        version: str = "v1",
+        *,
+        namespaced: bool = True,
+        short: tuple[str, ...] = (),
+    ) -> None:
         """Serve a CustomResourceDefinition of a kind that the product's table does not hold."""
-        self.defined.append(Resource(f"{plural}.{group}", kind, group, (version,), namespaced))
+        self.defined.append(Resource(f"{plural}.{group}", kind, group, (version,), namespaced, short))
 
     def _resource_of(self, obj: Mapping[str, Any]) -> Resource:
         group, kind = str(obj.get("apiVersion", "")).rpartition("/")[0], obj["kind"]

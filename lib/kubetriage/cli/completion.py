@@ -134,6 +134,9 @@ def _objects(plugin: Plugin, values: dict[str, object], incomplete: str) -> tupl
     kind, slash, name = incomplete.partition("/")
     if slash:
         resource = find_resource(kind)
+        if resource is None and plugin.accepts_any_kind and kind:
+            # The server knows what it is.
+            return [f"{kind}/{found}" for found in _names(kind, values, name)], NO_FILES
         if resource is None or resource.plural not in plugin.resources:
             return [], NO_FILES
         return [f"{kind}/{found}" for found in _names(resource.plural, values, name)], NO_FILES

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from kubetriage.plugins import Answer, Request
+from kubetriage.plugins import ANY_KIND, Answer, Request
+from kubetriage.rules import custom_workloads
 from kubetriage.rules.crash.rollout import progress
 from kubetriage.rules.incident.patience import Prospect, prospect
 from kubetriage.snapshot import Snapshot
@@ -41,6 +42,11 @@ def _progress(snapshot: Snapshot, request: Request, answer: Answer) -> tuple[boo
     """Say whether all named objects have what their specs ask for, and what is missing."""
     missing = []
     for target in request.targets:
+        if target.resource == ANY_KIND:
+            raw = custom_workloads.find(snapshot, request.namespace, target.kind, target.name)
+            if raw is not None and (lacks := custom_workloads.lacking(snapshot, raw)):
+                missing.append(f"{target.kind}/{target.name}: {lacks}")
+            continue
         resource = BY_PLURAL.get(target.resource)
         if resource is None:
             continue

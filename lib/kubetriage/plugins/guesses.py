@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.needs import Get, List, Log, Need, Raw
-from kubetriage.plugins import Request
+from kubetriage.plugins import ANY_KIND, Request
 from kubetriage.values.patterns import lazy
 
 # apimachinery util/rand: names and the hash of a pod template are made of these letters only; the suffix has five.
@@ -21,6 +21,8 @@ def pod_guesses(request: Request) -> Iterator[Need]:
     """Guess for each named pod: itself, its events, its only container's logs, and who made it."""
     yield Raw("/version")
     for target in request.targets:
+        if target.resource == ANY_KIND:
+            continue
         yield Get(target.resource, request.namespace, target.name)
         if target.resource != "pods":
             continue

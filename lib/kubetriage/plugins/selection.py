@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.needs import Get, List, Need
-from kubetriage.plugins import Request, Target
+from kubetriage.plugins import ANY_KIND, Request, Target
 from kubetriage.readers.pods import Pod
+from kubetriage.rules import custom_workloads
 from kubetriage.rules.workloads import controller_ref, owner_uids
 from kubetriage.snapshot import Lookup, Snapshot
 from kubetriage.values.fields import Obj, uid_of
@@ -17,6 +18,9 @@ from kubetriage.values.selectors import field_selector_matches, label_selector_m
 def target_needs(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     """Ask for the named objects, and for the pods of those that are controllers."""
     for target in request.targets:
+        if target.resource == ANY_KIND:
+            yield from custom_workloads.needs(snapshot, request.namespace, target.kind, target.name)
+            continue
         yield Get(target.resource, request.namespace, target.name)
         found = snapshot.get(target.resource, request.namespace, target.name)
         if target.resource in CONTROLLERS and found.found:
@@ -45,6 +49,10 @@ def selected_pods(snapshot: Snapshot, request: Request) -> Iterator[Pod]:
                 yield pod
         return
     for target in request.targets:
+        if target.resource == ANY_KIND:
+            custom = custom_workloads.find(snapshot, request.namespace, target.kind, target.name)
+            yield from custom_workloads.pods(snapshot, custom) if custom is not None else ()
+            continue
         found = snapshot.get(target.resource, request.namespace, target.name)
         if not found.found:
             yield from orphaned_pods(snapshot, request.namespace, target)

@@ -8,12 +8,13 @@ from typing import Any
 
 from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Section, Severity, Table
 from kubetriage.needs import Dial, List, Need, Raw
-from kubetriage.plugins import Access, Answer, Option, Plugin, Request, Target, load
+from kubetriage.plugins import ANY_KIND, Access, Answer, Option, Plugin, Request, Target, load
 from kubetriage.plugins.answers import scan_gaps, target_error
 from kubetriage.plugins.plane_trace import no_answer_at
 from kubetriage.plugins.selection import selected_pods, target_needs
 from kubetriage.readers.pods import Pod
 from kubetriage.records import replace
+from kubetriage.rules import custom_workloads
 from kubetriage.rules.incident.alerts import Alert, read_alerts
 from kubetriage.rules.incident.folding import fold, unfolded
 from kubetriage.rules.incident.joining import Root, join, services_of
@@ -22,7 +23,7 @@ from kubetriage.rules.incident.roots import bare, symptoms
 from kubetriage.rules.shapes import lean_node, without_managed_fields
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import labels
+from kubetriage.values.fields import labels, text
 from kubetriage.values.fields import name_of as object_name
 from kubetriage.values.resources import BY_KIND, BY_PLURAL, CONTROLLERS
 
@@ -84,8 +85,11 @@ def _targets(snapshot: Snapshot, request: Request, plugin: Plugin) -> Iterator[T
     """Yield what a plugin is asked about the named objects."""
     found: dict[Target, None] = {}
     for target in request.targets:
-        if target.resource in plugin.resources and (plugin.name != "svc-trace" or target.resource != "pods"):
+        known = target.resource in plugin.resources or (target.resource == ANY_KIND and plugin.name == "why-crash")
+        if known and (plugin.name != "svc-trace" or target.resource != "pods"):
             found[target] = None
+        elif target.resource == ANY_KIND and plugin.name == "oom-budget":
+            found.update((Target("pods", pod.name), None) for pod in _pods(snapshot, request))
     if plugin.name == "svc-trace":
         pods = list(_pods(snapshot, request))
         for raw in snapshot.list("services", request.namespace).items:
@@ -100,7 +104,7 @@ def _targets(snapshot: Snapshot, request: Request, plugin: Plugin) -> Iterator[T
 
 
 def _pods(snapshot: Snapshot, request: Request) -> Iterator[Pod]:
-    kinds = ("pods", *CONTROLLERS)
+    kinds = ("pods", ANY_KIND, *CONTROLLERS)
     yield from selected_pods(
         snapshot, replace(request, targets=tuple(t for t in request.targets if t.resource in kinds))
     )
@@ -144,7 +148,10 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
 
 def _answer(snapshot: Snapshot, request: Request) -> Answer:
     for target in request.targets:
-        if not snapshot.get(target.resource, _place(target, request), target.name).found:
+        if target.resource == ANY_KIND:
+            if custom_workloads.find(snapshot, request.namespace, target.kind, target.name) is None:
+                return Answer(errors=(custom_workloads.missing(snapshot, request.namespace, target.kind, target.name),))
+        elif not snapshot.get(target.resource, _place(target, request), target.name).found:
             return Answer(errors=(target_error(snapshot, target, request.namespace),))
     diagnoses: list[Diagnosis] = []
     gaps: dict[NotSeen, None] = {}
@@ -215,7 +222,7 @@ def _diagnosis(
         lead = (Table("Root causes", COLUMNS, tuple(row(i + 1, r, snapshot.now) for i, r in enumerate(roots))),)
     return Diagnosis(
         command=PLUGIN.name,
-        target=_target(request),
+        target=_target(snapshot, request),
         summary=findings[0].message if findings else _healthy(checked),
         findings=findings,
         not_seen=gaps,
@@ -225,9 +232,12 @@ def _diagnosis(
     )
 
 
-def _target(request: Request) -> Ref:
+def _target(snapshot: Snapshot, request: Request) -> Ref:
     if len(request.targets) == 1:
         target = request.targets[0]
+        if target.resource == ANY_KIND:
+            custom = custom_workloads.find(snapshot, request.namespace, target.kind, target.name)
+            return Ref(text(custom, "kind"), request.namespace, target.name)
         return Ref(BY_PLURAL[target.resource].kind, _place(target, request), target.name)
     return Ref("Cluster", "", "all-namespaces") if request.all_namespaces else Ref("Namespace", "", request.namespace)
 
@@ -292,6 +302,7 @@ PLUGIN = Plugin(
     plan=plan,
     diagnose=diagnose,
     waits=True,
+    accepts_any_kind=True,
     no_answer=_no_answer,
     options=(
         Option(

@@ -18,6 +18,7 @@ PLUGIN = Plugin(
     examples=(
         ("Name the cause for one pod", "kubectl why-crash api-7d9c5b8f6-x2x4q"),
         ("The pods of a deployment, or its own events when it has none", "kubectl why-crash deployment/api"),
+        ("The pods of any other workload that the cluster serves", "kubectl why-crash rollout/api"),
         ("Everything that is broken in all namespaces", "kubectl why-crash -A"),
         ("Pods by label, with all evidence", "kubectl why-crash -l app=api -o wide"),
         ("The kubectl steps that this replaces", "kubectl why-crash api-7d9c5b8f6-x2x4q --explain"),
@@ -26,6 +27,7 @@ PLUGIN = Plugin(
     ),
     default_resource="pods",
     resources=("pods", *CONTROLLERS),
+    accepts_any_kind=True,
     watches=("pods", "events"),
     plan=later("kubetriage.plugins.why_crash_plan", "plan"),
     diagnose=later("kubetriage.plugins.why_crash_plan", "diagnose"),
@@ -52,6 +54,14 @@ PLUGIN = Plugin(
             "the owner to fix, and what its last revision changed",
         ),
         Access(("batch",), ("jobs", "cronjobs"), ("get", "list"), "the job's limits"),
+        Access(("argoproj.io",), ("rollouts",), ("get",), "TYPE/NAME of a Rollout"),
+        Access(("apps.openshift.io",), ("deploymentconfigs",), ("get",), "TYPE/NAME of a DeploymentConfig"),
+        Access(
+            ("serving.knative.dev",),
+            ("services", "configurations", "revisions"),
+            ("get",),
+            "TYPE/NAME of a Knative Service; other kinds of the cluster need a rule like this one",
+        ),
         Access(
             ("",),
             ("configmaps", "secrets", "serviceaccounts", "persistentvolumeclaims"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from kubetriage.model import Diagnosis, Finding, Ref
+from kubetriage.model import Diagnosis, Finding, NotSeen, Ref
 from kubetriage.needs import Get, List, Log, Need, Raw
-from kubetriage.plugins import Answer, Request, Target, reads_objects
+from kubetriage.plugins import ANY_KIND, Answer, Request, Target, reads_objects
 from kubetriage.plugins.answers import list_error, not_seen, target_error
 from kubetriage.plugins.blocked import blocked_controllers, blocked_needs
 from kubetriage.plugins.selection import (
@@ -19,13 +19,14 @@ from kubetriage.plugins.selection import (
 )
 from kubetriage.readers.pods import Pod
 from kubetriage.records import replace
+from kubetriage.rules import custom_workloads
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.rules.crash.manual_path import manual_path_of_controller, manual_path_of_pod, why_no_pods
 from kubetriage.rules.crash.representatives import representatives
 from kubetriage.rules.incident.folding import folded
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import Obj, dig, name_of, namespace_of, uid_of
+from kubetriage.values.fields import Obj, dig, name_of, namespace_of, text, uid_of
 from kubetriage.values.resources import BY_PLURAL, CONTROLLERS
 from kubetriage.values.selectors import selector_text
 
@@ -39,6 +40,9 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     """Say what to read: the pods, then what surrounds those that are not well."""
     yield Raw("/version")
     for target in request.targets:
+        if target.resource == ANY_KIND:
+            yield from _custom_needs(snapshot, request, target)
+            continue
         yield Get(target.resource, request.namespace, target.name)
         if target.resource in CONTROLLERS:
             found = snapshot.get(target.resource, request.namespace, target.name)
@@ -88,6 +92,16 @@ def _controller_needs(snapshot: Snapshot, request: Request, target: Target, obj:
     yield from evaluation.controller_needs(case)
 
 
+def _custom_needs(snapshot: Snapshot, request: Request, target: Target) -> Iterator[Need]:
+    yield from custom_workloads.needs(snapshot, request.namespace, target.kind, target.name)
+    raw = custom_workloads.find(snapshot, request.namespace, target.kind, target.name)
+    if raw is not None:
+        case = ControllerCase(raw, text(raw, "kind"), snapshot)
+        for _, member in case.family:
+            yield List("events", request.namespace, fields=f"involvedObject.uid={uid_of(member)}")
+        yield from evaluation.controller_needs(case)
+
+
 def _named(request: Request, resource: str, obj: Obj) -> tuple[Request, Target]:
     """Turn a controller met in a scan into a request that names it."""
     target = Target(resource, name_of(obj))
@@ -116,6 +130,13 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
             shown = folded(shown, snapshot, alike)
         return Answer(shown, tuple(errors), checked=0 if errors else _checked(snapshot, request))
     for target in request.targets:
+        if target.resource == ANY_KIND:
+            raw = custom_workloads.find(snapshot, request.namespace, target.kind, target.name)
+            if raw is None:
+                errors.append(custom_workloads.missing(snapshot, request.namespace, target.kind, target.name))
+            else:
+                diagnoses.extend(_diagnose_controller(snapshot, request, target, raw))
+            continue
         found_target = snapshot.get(target.resource, request.namespace, target.name)
         if not found_target.found:
             orphans = list(orphaned_pods(snapshot, request.namespace, target))
@@ -193,13 +214,20 @@ def _summary(pod: Pod, findings: tuple[Finding, ...]) -> str:
 
 
 def _diagnose_controller(snapshot: Snapshot, request: Request, target: Target, obj: Obj) -> Iterator[Diagnosis]:
-    kind = BY_PLURAL[target.resource].kind
-    pods = tuple(controlled_pods(snapshot, request.namespace, obj))
+    custom = target.resource == ANY_KIND
+    kind = text(obj, "kind") if custom else BY_PLURAL[target.resource].kind
+    pods = custom_workloads.pods(snapshot, obj) if custom else tuple(controlled_pods(snapshot, request.namespace, obj))
     case = ControllerCase(obj, kind, snapshot, pods)
     findings = evaluation.diagnose_controller(case)
     if findings or not pods:
         names = {uid_of(o): f"{k.lower()}/{name_of(o)}" for k, o in case.family}
-        gaps = not_seen(snapshot, _controller_needs(snapshot, request, target, obj), names, reads_objects)
+        asked = (
+            _custom_needs(snapshot, request, target) if custom else _controller_needs(snapshot, request, target, obj)
+        )
+        gaps = not_seen(snapshot, asked, names, reads_objects)
+        if custom and not pods and not custom_workloads.states_selector(obj):
+            what = f"pods of {kind.lower()}/{name_of(obj)}"
+            gaps += (NotSeen(what, "no pod names it as its owner or in a label", decides=True),)
         listing = snapshot.list("pods", request.namespace, selector_text(obj))
         hidden = not pods and (not listing.complete or (listing.presumed and bool(snapshot.forms(obj))))
         if hidden:

@@ -38,6 +38,7 @@ from kubetriage.rules.crash.causes import (
     completed_but_restarted,
     config_map_key_not_found,
     config_map_not_found,
+    controller_reports_failure,
     dependency_auth_failed,
     dependency_unreachable,
     disk_full,
@@ -212,6 +213,8 @@ CONTROLLER_RULES: tuple[ModuleType, ...] = (
     # Given up.
     job_backoff_limit_exceeded,
     job_deadline_exceeded,
+    # What the controller of a custom resource says, where nothing below it says more.
+    controller_reports_failure,
 )
 """Causes that a controller reports itself, because it has no pod or has given up."""
 

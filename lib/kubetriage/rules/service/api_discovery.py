@@ -89,6 +89,11 @@ def find_kind(snapshot: Snapshot, word: str) -> ServedKind | None:
     return None
 
 
+def tells_kinds(snapshot: Snapshot) -> bool:
+    """Tell whether the server told all its kinds in one answer; before 1.27 it names the groups alone."""
+    return _known(snapshot).kinds is not None
+
+
 def is_no_entrance(group: str, kind: str) -> bool:
     """Tell whether objects of a custom kind name Services for another purpose than to lead traffic to them."""
     rows = table("traffic_kinds")["notEntrances"]
