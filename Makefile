@@ -10,10 +10,11 @@ PYTHON ?= $(shell for v in 3.14 3.13 3.12 3.11 3.10 3; do \
 	p=$$(command -v python$$v) && $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' \
 	2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo bench e2e test lint snapshots format catalogs generate check-generated smoke standalone package release clean
+.PHONY: help demo bench e2e e2e-plane e2e-tables test lint snapshots format catalogs generate check-generated smoke standalone \
+	package release clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(VENV)/runtime: setup.cfg pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.10 or newer with venv on PATH" >&2; exit 1; }
@@ -32,8 +33,18 @@ demo: $(VENV)/runtime ## Run the plugins on recorded clusters; needs no cluster 
 test: $(VENV)/dev ## Run all tests, on all cores
 	$(PY) -m pytest -q --numprocesses auto --dist loadscope
 
-e2e: $(VENV)/dev ## Run the plugins on real control planes, built from Go modules (20 minutes for the first time)
-	KUBETRIAGE_E2E=1 $(PY) -m pytest -q -n0 -p no:randomly tests/e2e
+E2E := KUBETRIAGE_E2E=1 $(PY) -m pytest -q -rs -n0 -p no:randomly
+
+e2e: $(VENV)/dev ## Run the plugins on real clusters of two versions, built from Go modules (an hour; 40 minutes more the first time)
+	$(E2E) tests/e2e
+
+e2e-plane: $(VENV)/dev ## Run the part of e2e that needs no kubelet and no broken etcd (8 minutes)
+	$(E2E) tests/e2e/test_recorded_states.py tests/e2e/test_controllers.py tests/e2e/test_live.py \
+		tests/e2e/test_two_versions.py
+
+e2e-tables: $(VENV)/dev ## Run e2e, keep its answers for docs/real-clusters.md and write the tables anew
+	KUBETRIAGE_E2E_WRITE=1 $(E2E) tests/e2e
+	$(PY) docs/generate.py
 
 bench: package $(VENV)/dev ## Measure scans of a large generated cluster beside kubectl on the same fake API server
 	$(PY) tests/bench.py

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "lib"), str(ROOT / "docs")]
 
 import click  # noqa: E402
+import real_clusters  # noqa: E402
 from screenshot import svg  # noqa: E402
 
 import kubetriage  # noqa: E402
@@ -96,6 +97,10 @@ def generated(plugins: list[Plugin]) -> dict[Path, str]:
     index += "\n".join(cause_table(p) for p in plugins if p.rules)
     files[ROOT / "docs" / "causes" / "README.md"] = index
     files |= pictures("secret-missing-env", "kubectl why-crash api")
+    page = ROOT / "docs" / "real-clusters.md"
+    files[page] = page.read_text(encoding="utf-8")
+    for marker, table in real_clusters.tables().items():
+        files[page] = between(files[page], marker, table)
     for page in sorted((ROOT / "docs").rglob("*.md")):
         if page not in files and RUN.search(page.read_text(encoding="utf-8")):
             files[page] = with_answers(page.read_text(encoding="utf-8"))

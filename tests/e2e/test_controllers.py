@@ -107,3 +107,38 @@ def test_a_daemon_that_is_gone(live: Real, daemon: str, cause: str, results: Res
         results.add(live.plane.version, "controllers", f"{daemon}-gone", {**found, "cause": cause})
     finally:
         live.plane.start(daemon)
+
+
+def _claimant(name: str) -> dict[str, Any]:
+    backend = {"service": {"name": name, "port": {"number": 80}}}
+    path = {"path": "/", "pathType": "Prefix", "backend": backend}
+    rules = [{"host": "claimed.example", "http": {"paths": [path]}}]
+    spec = {"ingressClassName": "e2e", "rules": rules}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": name}, "spec": spec}
+
+
+def test_ingresses_that_claim_one_host_and_path_are_one_finding_with_the_oldest_as_winner(live: Real) -> None:
+    api, place = live.api, "/apis/networking.k8s.io/v1/namespaces/claims/ingresses"
+    api.send("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "claims"}})
+    for name in ("oldest", "second", "third"):
+        service = {"spec": {"type": "ExternalName", "externalName": "example.org", "ports": [{"port": 80}]}}
+        body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, **service}
+        api.send("POST", "/api/v1/namespaces/claims/services", body)
+        api.send("POST", place, _claimant(name))
+        time.sleep(1.1)  # creationTimestamp has seconds
+    done = live.kubectl("svc-trace", "-n", "claims", "-o", "json")
+    found = [f for i in json.loads(done.stdout)["items"] for f in i["findings"] if f["cause"] == "HostPathConflict"]
+    print(json.dumps(found, indent=1))
+    assert len(found) == 1
+
+
+def test_a_webhook_of_one_namespace_is_no_broken_control_plane(live: Real) -> None:
+    found = live.item("plane-trace", "--interval", "1s")
+    print(json.dumps(found["findings"], indent=1))
+    assert [f["severity"] for f in found["findings"] if f["cause"] == "WebhookBlocking"] == ["warning"]
+    assert {x["link"]: x["state"] for x in found["links"]}["admission webhooks"] == "degraded"
+    assert not [f for f in found["findings"] if f["severity"] == "error"]
+
+
+def test_a_workload_may_stand_for_its_service(live: Real) -> None:
+    assert live.item("svc-trace", "deploy/web", "-n", "scaled-to-zero")["cause"] == "NoPods"
