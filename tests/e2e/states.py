@@ -148,6 +148,8 @@ class State:
     """Seconds between its beginning and the question."""
     right: dict[str, tuple[str, ...]]
     """Causes that name it rightly, by sight; ``""`` for every other sight. An empty tuple: nothing may be an error."""
+    final: bool = False
+    """It cannot be undone."""
 
 
 _DOWN = ("EtcdDown", "EtcdQuorumLost")
@@ -226,6 +228,6 @@ STATES = (
     State("the only member frozen", 1, _frozen, 60, {"": _DOWN}),
     State("slow disk on the only member", 1, _slow_disk, 60, {"": ("EtcdSlowDisk",)}),
     # Who may read pods and leases only sees that reads work and no write does: a full database, or a webhook.
-    State("database full", 1, _full, 45, {"": ("EtcdNoSpace",), LIMITED: ("ApiServerUnready",)}),
+    State("database full", 1, _full, 45, {"": ("EtcdNoSpace",), LIMITED: ("ApiServerUnready",)}, final=True),
 )
 """By number of members; what cannot be undone stands last."""

@@ -63,6 +63,21 @@ def test_every_pod_has_a_way_back(truth: Truth) -> None:
     assert found.target.name == name
 
 
+@pytest.mark.parametrize(
+    ("scenario", "cause"),
+    [("svc-scaled-zero", "NoPods"), ("svc-selector-typo", "SelectorMismatch"), ("svc-healthy", None)],
+)
+def test_a_workload_stands_for_the_services_of_its_pods(scenario: str, cause: str | None) -> None:
+    found = diagnosis("svc-trace", "deploy/web", capture=scenario)
+    assert found.target.kind == "Deployment"
+    assert [f.cause for f in found.findings if f.severity.value == "error"] == ([cause] if cause else [])
+
+
+def test_a_workload_that_no_service_selects_is_told_so() -> None:
+    found = diagnosis("svc-trace", "deploy/api", capture="deploy-crash")
+    assert "No Service selects deployment/api" in found.summary
+
+
 def without(snapshot: Snapshot, resource: str) -> Snapshot:
     """Return the snapshot as it is for a user who may not read one resource."""
     known = copy.copy(snapshot)

@@ -10,7 +10,6 @@ from kubetriage.plugins import ANY_KIND, Answer, Option, Plugin, Request, Target
 from kubetriage.plugins.answers import list_error, not_seen, target_error
 from kubetriage.plugins.svc_trace_access import ACCESS
 from kubetriage.plugins.trace_targets import namesakes, resolved, unknown_kind
-from kubetriage.readers.pods import Pod
 from kubetriage.records import replace
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.incident.folding import folded
@@ -35,6 +34,7 @@ from kubetriage.rules.service.ingress_objects import Ingress
 from kubetriage.rules.service.mesh_gateways import MESH_GATEWAYS, MeshGateway
 from kubetriage.rules.service.pod_health import representatives, unready
 from kubetriage.rules.service.routes_to_target import (
+    TEMPLATED,
     address_trace,
     all_routes,
     custom_trace,
@@ -42,6 +42,7 @@ from kubetriage.rules.service.routes_to_target import (
     ingress_trace,
     mesh_gateway_trace,
     missing_port,
+    pod_of,
     pod_trace,
     read_address,
     route_trace,
@@ -129,10 +130,10 @@ def _target_needs(world: World, request: Request, target: Target, options: Optio
         yield from upward_needs(world, namespace)
     elif not found.found:
         return
-    elif target.resource == "pods":
+    elif target.resource in ("pods", *TEMPLATED):
         yield List("services", namespace)
         yield from upward_needs(world, namespace)
-        for backend in services_for(world, Pod(found.obj)):
+        for backend in services_for(world, pod_of(target.resource, found.obj)):
             yield from service_needs(world, namespace, backend.name, options)
     elif target.resource == "gateways" and served_group(snapshot, GROUP):
         for plural in routes_served(snapshot):
@@ -223,7 +224,7 @@ def _trace(world: World, request: Request, target: Target, options: Options) -> 
         return route_trace(world, Route(found.obj, ROUTE_KINDS[target.resource]), options)
     if target.resource == "gateways":
         return gateway_trace(world, namespace, target.name, options)
-    return pod_trace(world, Pod(found.obj), options)
+    return pod_trace(world, pod_of(target.resource, found.obj), options, target.resource)
 
 
 # A scan.
@@ -441,6 +442,7 @@ PLUGIN = Plugin(
         ("Trace a VirtualService, an OpenShift Route, an HTTPProxy ...", "kubectl svc-trace virtualservice/web"),
         ("What serves this URL, and where does it break?", "kubectl svc-trace https://shop.example.com/cart"),
         ("Which ways should end at this pod?", "kubectl svc-trace pod/web-7dd5758ddc-n67sh"),
+        ("Which ways should end at the pods of this workload?", "kubectl svc-trace deploy/web"),
         ("May this client reach it?", "kubectl svc-trace web --client pod/shop-7d9c5b8f6-x2x4q"),
         ("Causes of what the client sees come first", "kubectl svc-trace web --symptom timeout"),
         ("Everything that is broken in all namespaces", "kubectl svc-trace -A"),
@@ -448,7 +450,7 @@ PLUGIN = Plugin(
         ("Diagnose a dump from a colleague", "kubectl svc-trace web --from ./dump"),
     ),
     default_resource="services",
-    resources=("services", "ingresses", *ROUTE_KINDS, "gateways", "pods", *ROUTER_PLURALS, MESH_GATEWAYS),
+    resources=("services", "ingresses", *ROUTE_KINDS, "gateways", "pods", *TEMPLATED, *ROUTER_PLURALS, MESH_GATEWAYS),
     accepts_any_kind=True,
     watches=("services", "endpointslices", "pods", "ingresses"),
     plan=plan,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
+from kubetriage.model import Ref
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.service.case import Options, Trace
@@ -17,7 +18,8 @@ from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.ingress_objects import Ingress, best_path, path_matches
 from kubetriage.rules.service.mesh_gateways import MeshGateway, mesh_gateways_of
 from kubetriage.rules.service.selector_edits import selector_edit, selects
-from kubetriage.values.fields import labels, name_of, namespace_of
+from kubetriage.values.fields import Obj, labels, mapping, name_of, namespace_of, text
+from kubetriage.values.resources import BY_PLURAL
 
 _NEAR = 3
 """Cost of an edit up to which a Service that selects nothing may be meant for a pod."""
@@ -142,13 +144,28 @@ def gateway_trace(world: World, namespace: str, name: str, options: Options) -> 
     return Trace(world, entry.ref, _each_once(found), options, (), routes, (entry,))
 
 
-def pod_trace(world: World, pod: Pod, options: Options) -> Trace:
-    """Trace every way that should end at a pod."""
+TEMPLATED = ("deployments", "statefulsets", "daemonsets", "replicasets")
+"""Workloads that a user names in place of the Service that selects their pods."""
+
+
+def pod_of(resource: str, raw: Obj) -> Pod:
+    """Return a pod, or the one that a workload's template makes, under the workload's name."""
+    if resource == "pods":
+        return Pod(raw)
+    known = mapping(raw, "metadata")
+    template = mapping(raw, "spec", "template")
+    metadata = {"namespace": text(known, "namespace"), "name": text(known, "name"), "uid": text(known, "uid")}
+    return Pod({**template, "metadata": {**mapping(template, "metadata"), **metadata}})
+
+
+def pod_trace(world: World, pod: Pod, options: Options, resource: str = "pods") -> Trace:
+    """Trace every way that should end at a pod, or at those of a workload (:func:`pod_of`)."""
     backends = services_for(world, pod)
     entrances = tuple(e for b in backends for e in entrances_to(world, b))
     routes = tuple(r for b in backends for r in routes_to(world, b))
     customs = tuple(c for b in backends for c in customs_to(world, b))
-    return Trace(world, pod.ref, backends, options, entrances, routes, gateways_of(routes), customs)
+    target = Ref(BY_PLURAL[resource].kind, pod.namespace, pod.name, pod.uid)
+    return Trace(world, target, backends, options, entrances, routes, gateways_of(routes), customs)
 
 
 def services_for(world: World, pod: Pod) -> tuple[Backend, ...]:

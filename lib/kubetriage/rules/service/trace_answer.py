@@ -12,8 +12,10 @@ from kubetriage.rules.service.finished_fixes import finished
 from kubetriage.rules.service.hop_table import Verdict
 from kubetriage.rules.service.pod_listeners import tried
 from kubetriage.rules.service.proxy_protocol import config_map_of, controllers_of, senders, taker
+from kubetriage.rules.service.routes_to_target import TEMPLATED
 from kubetriage.rules.service.way_drawing import chain, path
 from kubetriage.values.fields import texts
+from kubetriage.values.resources import BY_PLURAL
 
 
 def diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Diagnosis:
@@ -89,12 +91,16 @@ def _keys_unseen(trace: Trace) -> Iterator[NotSeen]:
             yield NotSeen(f"tls.key of {use.name}, whether it fits the certificate", why)
 
 
+_SELECTED = ("Pod", *(BY_PLURAL[plural].kind for plural in TEMPLATED))
+"""Kinds to which only Services lead."""
+
+
 def _summary(trace: Trace, verdict: Verdict, unseen: tuple[NotSeen, ...]) -> str:
     head = next((f for f in verdict.faults if f.severity is not Severity.NOTE), None)
     if head is not None:
         return head.message if head.proof != "inferred" else f"Nothing is proven broken; likely: {head.message}"
     name = f"{trace.target.kind.lower()}/{trace.target.name}"
-    if trace.target.kind == "Pod" and not trace.backends:
+    if trace.target.kind in _SELECTED and not trace.backends:
         return f"No Service selects {name}, so nothing leads to it."
     dark = [r for r in verdict.rows if r.state == "not seen"]
     if dark:

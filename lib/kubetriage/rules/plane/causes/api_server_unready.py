@@ -235,7 +235,7 @@ def _frozen(case: Case) -> Finding:
         Severity.ERROR,
         confidence,
         CLUSTER,
-        f"Nobody can write: none of {number} leases was renewed since"
+        f"Nothing can be written: none of {number} leases was renewed since"
         f" {ago(since, case.now) if since else 'long'}, though"
         f" the API server answers; {how}. The Ready column of nodes is frozen at its last value.",
         tuple(evidence),

@@ -111,8 +111,7 @@ def _finding(case: Case, confidence: Confidence, evidence: list[Evidence], since
         Severity.ERROR,
         confidence,
         CLUSTER,
-        "etcd's database is full (NOSPACE): every write of the cluster fails while reads, /livez and"
-        " /readyz look well.",
+        "etcd's database is full (NOSPACE): every write of the cluster fails while reads, /livez and /readyz stay ok.",
         tuple(evidence + sizes)[:8],
         (RuledOut("ApiServerUnready", "its own health checks pass"),) if case.livez.ok else (),
         (
