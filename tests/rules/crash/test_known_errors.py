@@ -198,7 +198,7 @@ VARIANTS = [
         "module-missing",
         "PHP Fatal error:  Uncaught Error: Call to undefined function mysqli_connect() in /var/www/html/db.php:3\nStack trace:\n#0 {main}\n  thrown in /var/www/html/db.php on line 3\n",
     ),
-    ("data-version", "alembic.util.exc.CommandError: Can't locate revision identified by 'ae1027a6acf'\n"),
+    ("schema-ahead", "alembic.util.exc.CommandError: Can't locate revision identified by 'ae1027a6acf'\n"),
 ]
 
 

@@ -845,7 +845,7 @@ In Connector.php line 66:
         id="symfony",
     ),
     pytest.param(
-        "AppError",
+        "AppConfigMissing",
         "No application encryption key has been specified",
         1,
         """\

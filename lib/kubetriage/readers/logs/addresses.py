@@ -174,7 +174,7 @@ _FORMS: tuple[re.Pattern[str], ...] = (
     lazy(rf"\((?P<host>{HOST}):(?P<port>\d{{1,5}})\)"),
     # nginx, HAProxy, PHP, Go net/http resolver
     lazy(
-        r"(?:upstream|resolve|getaddrinfo for|bad address|address of|Failed to resolve"
+        r"(?:upstream|resolve(?: address)?|getaddrinfo for|bad address|address of|Failed to resolve"
         r"|server) ['\"](?P<host>[\w.-]{1,253})(?::(?P<port>\d{1,5}))?['\"]",
         re.IGNORECASE,
     ),

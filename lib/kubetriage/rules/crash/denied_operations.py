@@ -10,6 +10,7 @@ from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.acts import cloud, image, manifest, node, on_node, place, where
 from kubetriage.rules.crash.acts import operator as cluster_fix
 from kubetriage.rules.crash.container_spec import added_capabilities, mount_of, security, volume_words
+from kubetriage.rules.crash.known_images import group_of
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near, without_clock
 from kubetriage.rules.crash.volume_backing import refusal
 from kubetriage.values.commands import kubectl
@@ -144,7 +145,7 @@ def judge_owner(words: LastWords, said: Said, user: object) -> Judged | None:
     root = user in (None, 0)
     dropped = _dropped(container)
     if found is not None and fs_group is None and any(k in found[1] for k in _GROUPED):
-        wanted = user if isinstance(user, int) and user > 0 else 1000
+        wanted = user if isinstance(user, int) and user > 0 else group_of(container.image) or 1000
         fixes.append(
             manifest(
                 words,
@@ -286,12 +287,17 @@ def judge_file(words: LastWords, said: Said, user: object) -> Judged:
             details,
         )
     if fs_group is None and any(k in volume for k in _GROUPED):
-        wanted = next((v for v in (group, user) if isinstance(v, int) and v > 0), 1000)
+        known = group_of(container.image)
+        wanted = next((v for v in (group, user, known) if isinstance(v, int) and v > 0), 1000)
+        of = (
+            f"the group that image {container.image} runs with"
+            if wanted == known and group is None and not user
+            else f"use the group that {container.name} runs with"
+        )
         fix = manifest(
             words,
             f"Set fsGroup {wanted} in the pod's securityContext of {case.workload_name}, so that the "
-            "volume belongs to that "
-            f"group (use the group that {container.name} runs with).",
+            f"volume belongs to that group ({of}).",
             {"securityContext": {"fsGroup": wanted}},
         )
         return what, evidence, (fix,), details

@@ -23,7 +23,7 @@ _LABEL = lazy(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 # client-go prints the URL of a request: discovery, a core resource, a resource of a group.
 _API_PATH = lazy(
-    r"https://[^/\s\"']{1,260}/(?:(?:api|apis|version)\?timeout=|apis/[\w.-]{1,120}/v\d"
+    r"https://[^/\s\"']{1,260}/(?:(?:api|apis|version)(?:\?timeout=|\b\\?[\"':])|(?:healthz|livez|readyz)\b|apis/[\w.-]{1,120}/v\d"
     r"|api/v1/(?:namespaces|nodes|pods|secrets|configmaps|services|endpoints|events|persistentvolumes)\b)"
 )
 
@@ -144,7 +144,12 @@ def _outside_name(words: LastWords, address: Address) -> Verdict:
 
 def _is_api_server(address: Address) -> bool:
     named = address.host == "kubernetes" or address.host.startswith("kubernetes.default")
-    return named or (is_address(address.host) and _API_PATH.search(address.line) is not None)
+    if named or not is_address(address.host):
+        return named
+    return _API_PATH.search(address.line) is not None or _OF_THE_API.search(address.line) is not None
+
+
+_OF_THE_API = lazy(r"Kubernetes API|\bAPI ?server\b|\bkube-?apiserver\b|KUBERNETES_SERVICE_HOST", re.IGNORECASE)
 
 
 def _api_server(case: Case, words: LastWords) -> Verdict:

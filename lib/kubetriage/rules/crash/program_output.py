@@ -323,12 +323,17 @@ _PATH = lazy(
 )
 
 
-_CLOCK = lazy(r"(?<!\d)\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?!\d)")
+# Times of day, and places in source files: main.rs:42:47, server.go:80.
+_NO_PORTS = lazy(
+    r"(?<!\d)\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?!\d)"
+    r"|[\w$./@-]{1,200}\.(?:go|rs|py|js|ts|mjs|cjs|jsx|tsx|java|kt|scala|rb|php|cs|c|h|cc|cpp|hpp|pl|ex|exs|erl|lua)"
+    r"(?::| line )\d{1,6}(?::\d{1,5})?(?!\d)"
+)
 
 
 def without_clock(line: str) -> str:
-    """Return a line without times of day, whose parts look like ports."""
-    return _CLOCK.sub("", line[:1000])
+    """Return a line without times of day and places in source files, whose parts look like ports."""
+    return _NO_PORTS.sub("", line[:1000])
 
 
 def path_near(line: str, at: int) -> str:

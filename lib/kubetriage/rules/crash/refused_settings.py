@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from kubetriage.model import Fix
-from kubetriage.rules.crash.acts import manifest, restart, where
+from kubetriage.rules.crash.acts import image, manifest, restart, where
 from kubetriage.rules.crash.container_spec import env_sources
 from kubetriage.rules.crash.crash_context import changes
 from kubetriage.rules.crash.next_looks import rollback
@@ -28,6 +28,21 @@ _CONFIGURATION = lazy(
 def about_settings(summary: str) -> bool:
     """Tell whether an error is about the program's configuration."""
     return _CONFIGURATION.search(summary) is not None
+
+
+_FILE = lazy(
+    r"(?<![\w./-])(?P<path>/(?:[\w.@%+-]{1,100}/){1,12}(?:[\w.@%+-]{1,100}\.(?:ya?ml|json|toml|conf|cfg|cnf|ini|hcl|properties"
+    r"|xml|env)|[A-Z][a-z]{3,20}file))(?::(?P<line>\d{1,6})|: At (?P<at>\d{1,6}):\d{1,6})?"
+)
+
+
+def _named_file(words: LastWords) -> str | None:
+    """Name the configuration file of an error and the line in it."""
+    found = _FILE.search(words.error.summary) if words.error is not None else None
+    if found is None:
+        return None
+    line = found["line"] or found["at"]
+    return f"line {line} of {found['path']}" if line else found["path"]
 
 
 def settings_fixes(words: LastWords) -> tuple[Fix, ...]:
@@ -63,6 +78,8 @@ def settings_fixes(words: LastWords) -> tuple[Fix, ...]:
                 *restart(words),
             )
         )
+    elif (file := _named_file(words)) is not None:
+        fixes.append(image(f"Correct {file} in image {container.image}, or mount a corrected file over it."))
     else:
         fixes.append(
             manifest(

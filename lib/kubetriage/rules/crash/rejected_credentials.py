@@ -195,14 +195,36 @@ def _aws(words: LastWords, _: Address, __: str, said: str) -> tuple[str, tuple[F
                 "See whether the key is still active in IAM.",
             ),
         )
+    who = _ROLE.search(said)
+    what = _ACTION.search(said)
+    action = what[1] if what is not None else "the action that the error names"
+    on_node = who is not None and "/i-" in who[0]
+    if on_node and who is not None:
+        return (
+            f"it acts with the role of its node ({who[1]}), which may not do {action}: no role of its own "
+            f"reaches the pod",
+            (
+                manifest(
+                    words,
+                    f"Give ServiceAccount {account} a role of its own that may do {action}: annotation "
+                    "eks.amazonaws.com/role-arn (IRSA) or a Pod Identity association; then restart the pods.",
+                    None,
+                    show,
+                ),
+            ),
+        )
+    role = f"role {who[1]}" if who is not None else f"the role of ServiceAccount {account}"
     return "the role is accepted and may not do this", (
         cloud(
-            "Allow the action that the error names in the IAM policy of the role of ServiceAccount "
-            f"{account} (annotation "
-            "eks.amazonaws.com/role-arn, or a Pod Identity association).",
+            f"Allow {action} in the IAM policy of {role} (annotation eks.amazonaws.com/role-arn of ServiceAccount "
+            f"{account}, or a Pod Identity association), and see that no bucket, key or boundary policy denies it.",
             show,
         ),
     )
+
+
+_ROLE = lazy(r"assumed-role/([\w+=,.@-]{1,64})(?:/[\w+=,.@-]{1,64})?")
+_ACTION = lazy(r"(?:not authorized to perform:? |allows the )([a-z0-9-]{2,40}:[A-Za-z*]{2,80})")
 
 
 def _azure(words: LastWords, _: Address, __: str, ___: str) -> tuple[str, tuple[Fix, ...]]:

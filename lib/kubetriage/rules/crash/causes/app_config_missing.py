@@ -21,6 +21,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Finding, Fix
 from kubetriage.needs import Get, List, Need
+from kubetriage.readers.logs import bodies
 from kubetriage.redact import secrecy
 from kubetriage.rules.crash.acts import manifest
 from kubetriage.rules.crash.case import Case
@@ -49,7 +50,7 @@ _SETTINGS: tuple[re.Pattern[str], ...] = tuple(
         rf"(?:missing|required|undefined|no|unset|set the|specify|define|export|need|expected)(?: (?:required"
         rf"|mandatory|the|an?|following|value for))*"
         rf" env(?:ironment)?[ _-]?var(?:iable)?s?(?: is not set| not set)?[:=]? ?\[?{_V % 'a2'}(?=[\s,.;:'\"\])]|\Z)",
-        rf"(?:set|specify|define|provide) (?:the )?{_V % 'a3'} env(?:ironment)?(?: ?var| variable)",
+        rf"(?:set|specify|define|provide) (?:the |an? )?{_V % 'a3'} env(?:ironment)?(?: ?var| variable)",
         rf"required key {_V % 'a4'} missing value",
         # Variables in their usual spelling: X is not set, X must be set (also Rust's expect() with NotPresent)
         r"(?-i:(?<![\w.])(?P<a5>[A-Z][A-Z0-9]*_[A-Z0-9_]{1,80}))['\"`]? (?:env\w* )?(?:is |was "
@@ -81,6 +82,15 @@ _SETTINGS: tuple[re.Pattern[str], ...] = tuple(
         r"config(?:uration)? validation error: \"(?P<b7>[\w.]{1,100})\" is required",
         # Rails, official images of databases
         r"missing [`'\"](?P<b8>secret_key_base)[`'\"]",
+        r"missing encryption key[^\n]{0,300}\bENV\[['\"](?P<c5>\w{2,80})['\"]\]",
+        r"no (?P<c6>application encryption key) has been specified",
+        # A value of its own is asked for: Superset, Airflow, and others that refuse the default.
+        r"(?:insecure|default|weak|placeholder) (?-i:(?P<c7>[A-Z][A-Z0-9]*_[A-Z0-9_]{1,80}))"
+        r"(?= (?:was|is|value|detected)|\.?\s*\Z)",
+        # Spring: a placeholder that nothing filled
+        r"Property: [\w.\[\]-]{1,200} Value: \"?\$\{(?P<c8>[A-Za-z_][\w.-]{0,100})\}",
+        # Keycloak
+        r"(?-i:(?P<c9>hostname) is not configured; either)",
         r"(?P<b9>superuser password) is not specified",
         r"(?P<c1>password option) is not specified",
     )
@@ -157,9 +167,31 @@ _NO_NAMES = frozenset(
 """Words that a pattern can take for the name of a setting."""
 
 
+# What programs call a setting in words, and the variable that sets it.
+_IN_WORDS = {"application encryption key": "APP_KEY", "hostname": "KC_HOSTNAME"}
+_EXPLAINED = lazy(
+    r"(?:must|need to|have to|should|please) (?:specify|set|provide"
+    r"|define)[^\n]{0,80}?\b(?P<here>[A-Z][A-Z0-9]*_[A-Z0-9_]{1,80})\b"
+    r"|\A\s*-\s(?P<listed>[A-Z][A-Z0-9]*_[A-Z0-9_]{1,80})\s*\Z"
+)
+
+
+def _variable_for(words: LastWords, setting: str) -> str:
+    """Return the variable that sets what an error names in words: known, or named on the next lines."""
+    if setting in _IN_WORDS:
+        return _IN_WORDS[setting]
+    error = words.error
+    if " " not in setting or error is None:
+        return setting
+    rows = bodies(words.text)[error.at : error.at + 8]
+    found = next((m for row in rows if (m := _EXPLAINED.search(row)) is not None), None)
+    return (found["here"] or found["listed"]) if found is not None else setting
+
+
 def _setting(case: Case, words: LastWords, said: Said) -> Finding:
     container, name = words.container, words.container.name
     setting = next((g for g in said.match.groupdict().values() if g and g.lower() not in _NO_NAMES), "")
+    setting = _variable_for(words, setting)
     is_variable = bool(re.fullmatch(r"[A-Z][A-Z0-9_]*", setting))
     evidence: list[Evidence] = []
     state = ""
@@ -181,11 +213,12 @@ def _setting(case: Case, words: LastWords, said: Said) -> Finding:
         evidence += more
         fixes = [fix]
     what = f"the setting {setting}" if setting else "a setting"
+    lacks = "has no value of its own" if said.match.groupdict().get("c7") else "is missing"
     told = f"; {setting} {state}" if state else ""
     return words.finding(
         CODE,
         said.confidence,
-        f"{name} ended because {what} is missing: {short(said.line)}{told}.",
+        f"{name} ended because {what} {lacks}: {short(said.line)}{told}.",
         quoted=(said.line,),
         evidence=evidence,
         fix=fixes,

@@ -27,6 +27,7 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import variable_state
 from kubetriage.rules.crash.known_errors import known_findings, unknown_words
 from kubetriage.rules.crash.next_looks import next_looks, rollback
+from kubetriage.rules.crash.own_advice import own_advice_fix
 from kubetriage.rules.crash.program_output import LastWords, short
 from kubetriage.rules.crash.refused_settings import about_settings, settings_fixes
 from kubetriage.rules.crash.windows_exits import WindowsExit, is_status, windows_exit
@@ -115,15 +116,16 @@ def _told(case: Case, words: LastWords) -> Finding:
         )
     elif frame:
         hint = f"; it happened at {frame}"
-        fixes = _in_the_code(words, frame)
+        fixes = (*own_advice_fix(words), *_in_the_code(words, frame))
     elif about_settings(error.summary):
         hint = "; it refuses its configuration"
         confidence = Confidence.POSSIBLE if confidence is Confidence.POSSIBLE else Confidence.LIKELY
-        fixes = settings_fixes(words)
+        fixes = (*own_advice_fix(words), *settings_fixes(words))
     else:
-        hint = "; this message names no known cause"
         confidence = Confidence.POSSIBLE
-        fixes = next_looks(words)
+        proposed = own_advice_fix(words)
+        hint = "" if proposed else "; this message names no known cause"
+        fixes = (*proposed, *next_looks(words))
     return words.finding(
         CODE,
         confidence,
@@ -188,7 +190,7 @@ def _untold(words: LastWords) -> Finding:
         quoted=(line,),
         evidence=_convention(words),
         ruled_out=_rivals(words),
-        fix=settings_fixes(words) if about_settings(line) else next_looks(words),
+        fix=(*own_advice_fix(words), *(settings_fixes(words) if about_settings(line) else next_looks(words))),
     )
 
 

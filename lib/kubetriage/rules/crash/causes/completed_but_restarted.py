@@ -24,7 +24,9 @@ from kubetriage.readers.pods import Container
 from kubetriage.records import replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Attribution, Killer, attribute
+from kubetriage.rules.crash.known_errors import failed_with_success
 from kubetriage.rules.crash.node_commands import node_command
+from kubetriage.rules.crash.program_output import words_of
 from kubetriage.rules.workloads import MIRROR
 from kubetriage.values.fields import Obj, labels, texts
 from kubetriage.values.patterns import lazy
@@ -37,6 +39,8 @@ def check(case: Case) -> Iterator[Finding]:
     for container in case.containers:
         end = case.crash(container)
         if end is None or end.exit_code != 0 or end.reason == "OOMKilled":
+            continue
+        if failed_with_success(words_of(case, container, end)):
             continue
         verdict = attribute(case, container)
         if verdict is not None and verdict.killer is not Killer.STOPPED:

@@ -59,6 +59,9 @@ def check(case: Case) -> Iterator[Finding]:
 def _finding(case: Case, words: LastWords, address: Address, confidence: Confidence) -> Finding:
     name = words.container.name
     line, host, port = address.line, address.host, address.port
+    error = words.error
+    if error is not None and error.summary and error.summary in line.replace('\\"', '"'):
+        line = error.summary  # without the fields of its log library
     found = _USER.search(line)
     user = found["user"] if found else ""
     server = f"{host}:{port}" if port else host or "the server"

@@ -36,7 +36,15 @@ CODE = "PermissionDenied"
 _DENIED = lazy(
     r"permission denied|\bEACCES\b|\bEPERM\b|operation not permitted|AccessDeniedException: /"
     r"|UnauthorizedAccessException"
+    # MinIO's name for EACCES of a drive.
+    r"|file access denied"
     r"|errno 13\b|os error 13\b|\(13: ",
+    re.IGNORECASE,
+)
+# The path may stand in a line beside the one that ends the program.
+_DENIED_PATH = lazy(
+    r"(?<![\w.:/])/[\w.-]{1,100}(?:/[\w.-]{1,100}){0,12}['\"]?: [^\n]{0,60}?"
+    r"(?P<words>file access denied|permission denied|EACCES|operation not permitted)",
     re.IGNORECASE,
 )
 # The same words from something that is not the operating system: SQL grants, ssh, gRPC status, a remote file store.
@@ -70,6 +78,8 @@ def check(case: Case) -> Iterator[Finding]:
 
 def _finding(words: LastWords, said: Said) -> Finding:
     container = words.container
+    if not path_near(said.line, said.match.start()):
+        said = words.beside(_DENIED_PATH) or said
     user, user_at = security(container, "runAsUser")
     told = user is not None or words.case.snapshot.covers(words.case.pod.raw, "spec.securityContext")
     shown = _shown(user) if told else "not shown"

@@ -25,6 +25,7 @@ from kubetriage.records import replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Attribution, Killer, attribute
 from kubetriage.rules.crash.known_errors import known_error
+from kubetriage.rules.crash.known_images import cpu_need
 from kubetriage.rules.crash.node_commands import node_command
 from kubetriage.rules.crash.program_output import words_of
 from kubetriage.rules.crash.signals import signal_meaning, signal_name
@@ -85,11 +86,17 @@ def _next_steps(case: Case, container: Container, signal: int) -> tuple[Fix, ...
     """Return what decides between the usual reasons behind a signal, and who acts."""
     name, workload = container.name, case.workload_name
     if signal == _ILLEGAL:
+        known = cpu_need(container.image)
+        older = (
+            f"{container.image} needs {known.needs}; {known.without} is the last version without. Data of a newer "
+            "version does not go back: dump and restore."
+            if known is not None and known.without
+            else f"{container.image} needs {known.needs}: use a build for older CPUs, if there is one."
+            if known is not None
+            else f"Use an image of {name} for the CPU of these nodes (without AVX or x86-64-v3), or another release."
+        )
         return (
-            Fix(
-                f"Use an image of {name} for the CPU of these nodes (without AVX or x86-64-v3), or another release.",
-                actor=Actor.IMAGE,
-            ),
+            Fix(older, actor=Actor.IMAGE),
             Fix(
                 f"Or schedule it to nodes whose CPU has the instructions; virtual machines need the CPU type host "
                 f"({case.pod.node or 'its node'}).",

@@ -13,12 +13,15 @@ from kubetriage.model import Finding
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.known_errors import (
     add_ons,
+    data_versions,
     file_modes,
     kernel_limits,
     kubernetes_clients,
+    language_runtimes,
     missing_parts,
     mounted_files,
     refused_calls,
+    schema_migrations,
     service_links,
     settings,
     stored_data,
@@ -30,16 +33,21 @@ ROWS: tuple[Row, ...] = (
     *kernel_limits.ROWS,
     *file_modes.ROWS,
     *service_links.ROWS,
+    *data_versions.ROWS,
+    *schema_migrations.ROWS,
     *stored_data.ROWS,
     *add_ons.ROWS,
     *refused_calls.ROWS,
     *mounted_files.ROWS,
+    *language_runtimes.ROWS,
     *missing_parts.ROWS,
     *kubernetes_clients.ROWS,
     *settings.ROWS,
 )
 """All known errors; the first that matches the last error counts, then the first that matches beside it."""
 
+_CLOSE = 20
+"""Lines that may follow the error of a program that ends with success all the same."""
 _FAULTS = (4, 5, 7, 8, 11)
 """Signals of faults, before which a runtime may have said what happened."""
 
@@ -69,9 +77,11 @@ def known_findings(case: Case, code: str) -> Iterator[Finding]:
     """Yield a finding for each container whose last error is known and reported in this cause."""
     for container in case.containers:
         end = case.crash(container)
-        if end is None or end.started is None or not (ended_by_itself(end) or end.signal in _FAULTS):
+        if end is None or end.started is None:
             continue
         words = words_of(case, container, end)
+        if not (ended_by_itself(end) or end.signal in _FAULTS or failed_with_success(words)):
+            continue
         known = known_error(words)
         if known is None or known[0].code != code:
             continue
@@ -87,6 +97,14 @@ def known_findings(case: Case, code: str) -> Iterator[Finding]:
             verify=advice.verify,
             details={"mechanism": row.name, **advice.details},
         )
+
+
+def failed_with_success(words: LastWords) -> bool:
+    """Tell whether an instance ended with exit code 0 although its log ends with a known error, as supervisors do."""
+    error = words.error
+    if words.end.exit_code != 0 or words.end.reason != "Completed" or error is None:
+        return False
+    return error.weight != "weak" and error.trailing <= _CLOSE and known_error(words) is not None
 
 
 def unknown_words(case: Case, *, shells: bool = False, kills: bool = False) -> Iterator[LastWords]:

@@ -6,6 +6,7 @@ import re
 
 from kubetriage.rules.crash.acts import app, cloud, image, manifest, node, on_node, operator, place, restart, where
 from kubetriage.rules.crash.known_errors.row import Advice, Row
+from kubetriage.rules.crash.own_advice import own_advice
 from kubetriage.rules.crash.program_output import LastWords, Said
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
@@ -224,9 +225,12 @@ def _connections(words: LastWords, _: Said) -> Advice:
 
 
 def _not_migrated(words: LastWords, _: Said) -> Advice:
+    proposed = own_advice(words)
+    command = (app(f"Its log names the command: {proposed}."),) if proposed else ()
     return Advice(
         "the tables of this release are not in its database: its migrations have not run",
         (
+            *command,
             manifest(
                 words,
                 "Run the migrations first: a Job, a Helm hook or an init container; with a hook, "
@@ -385,7 +389,10 @@ ROWS: tuple[Row, ...] = (
     Row(
         "not-migrated",
         lazy(
-            r"(?i)unapplied migrations|pending migrations?\b|relation \"[\w.]{1,80}\" does not exist"
+            r"(?i)unapplied migrations|pending migrations?\b|database needs bootstrapping"
+            r"|need to initialize the database"
+            r"|database (?:has not been|was not) (?:initiali[sz]ed|migrated|upgraded)"
+            r"|new migrations (?:available|to run)|relation \"[\w.]{1,80}\" does not exist"
             r"|Table '[\w.]{1,80}' doesn't exist"
             r"|schema version[^\n]{0,60}(?:mismatch|check failed|incompatible)|version mismatch for keyspace"
             r"|no such table: \w|database (?:is |schema )?not (?:yet )?(?:initiali[sz]ed|migrated)"

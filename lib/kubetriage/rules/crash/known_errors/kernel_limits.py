@@ -9,6 +9,7 @@ from kubetriage.model import Evidence, RuledOut
 from kubetriage.rules.crash.acts import image, manifest, node, on_node, place, where
 from kubetriage.rules.crash.container_spec import added_capabilities
 from kubetriage.rules.crash.known_errors.row import Advice, Row
+from kubetriage.rules.crash.known_images import cpu_need
 from kubetriage.rules.crash.program_output import LastWords, Said
 from kubetriage.values.fields import mapping, text
 from kubetriage.values.patterns import lazy
@@ -214,13 +215,25 @@ def _mlock(words: LastWords, _: Said) -> Advice:
 
 
 def _cpu(words: LastWords, _: Said) -> Advice:
+    known = cpu_need(words.container.image)
+    needs = f"instructions that the CPU of {place(words)} does not offer"
+    if known is not None:
+        needs += f": {known.needs}"
+    older = (
+        image(
+            f"Without such nodes: {known.without} is the last version that runs without it. Data that a newer version "
+            "wrote does not go back: dump and restore."
+        )
+        if known is not None and known.without
+        else image(
+            "Use an image for the older CPU level: another base (Debian, Alpine, UBI 8 instead of 9), or a build "
+            "without AVX."
+        )
+    )
     return Advice(
-        f"image {words.container.image} needs instructions that the CPU of {place(words)} does not offer",
+        f"image {words.container.image} needs {needs}",
         (
-            image(
-                "Use an image for the older CPU level: another base (Debian, Alpine, UBI 8 instead of 9), or a build "
-                "without AVX."
-            ),
+            older,
             node(
                 f"Or run it on nodes with a newer CPU; virtual machines need the CPU type host instead of "
                 f"kvm64 or qemu64 on {place(words)}.",

@@ -170,6 +170,39 @@ def _wait_limit(words: LastWords, _: Said) -> Advice | None:
     )
 
 
+def _object_missing(words: LastWords, said: Said) -> Advice | None:
+    """Judge an object that the program itself asked the API server for and that is not there."""
+    kind, name = said.match["kind"].lower(), said.match["name"]
+    plural = kind if kind.endswith("s") else f"{kind}s"
+    case = words.case
+    space = said.match["space"] or case.pod.namespace
+    if plural in ("configmaps", "secrets") and case.snapshot.get(plural, space, name).found:
+        return None
+    label = {"configmaps": "ConfigMap", "secrets": "Secret", "serviceaccounts": "ServiceAccount"}.get(plural, kind)
+    chart = case.pod.labels.get("app.kubernetes.io/instance", "")
+    release = f" of release {chart}" if chart else ""
+    return Advice(
+        f"it asked the API server for {label} {name} in namespace {space}, and that does not exist",
+        (
+            manifest(
+                words,
+                f"Create {label} {name} in namespace {space}: the program's manifests or chart{release} hold "
+                f"it, so apply "
+                "them whole, into the namespace that they are written for.",
+                None,
+                kubectl("get", plural, "-A", f"--field-selector=metadata.name={name}"),
+            ),
+            manifest(
+                words,
+                "If it is there under that name, see whether the program looks for it by label or in another namespace "
+                "(its arguments, POD_NAMESPACE).",
+            ),
+        ),
+        verify=(kubectl("get", plural, name, namespace=space),),
+        details={"object": f"{plural}/{name}", "namespace": space},
+    )
+
+
 def _webhook_certificate(words: LastWords, said: Said) -> Advice:
     path = path_near(said.line, len(said.line))
     found = mount_of(words.container, path) if path else None
@@ -197,6 +230,16 @@ ROWS: tuple[Row, ...] = (
         ),
         _kind_missing,
         beside=True,
+    ),
+    Row(
+        "object-missing",
+        lazy(
+            r"(?i)\b(?P<kind>configmaps?|secrets?"
+            r"|serviceaccounts?) \\?\"(?P<name>[a-z0-9][a-z0-9.-]{0,252})\\?\" not found"
+            r"(?: in namespace \\?\"?(?P<space>[a-z0-9-]{1,63}))?"
+        ),
+        _object_missing,
+        "AppConfigMissing",
     ),
     Row(
         "leader-lost",

@@ -13,11 +13,12 @@ from kubetriage.values.fields import mapping, objects, text
 from kubetriage.values.patterns import lazy
 
 
-def _group(said: Said) -> str:
+def group(said: Said) -> str:
+    """Return what the pattern of a row captured; empty when nothing."""
     return next((g for g in said.match.groups() if g), "")
 
 
-def _mounts_over(words: LastWords) -> str:
+def mounts_over(words: LastWords) -> str:
     """Say which volumes lie over directories where images keep programs; empty when none does."""
     places = ("/app", "/usr", "/opt", "/srv", "/home", "/code", "/workspace", "/var/www", "/node_modules")
     over = [
@@ -29,8 +30,8 @@ def _mounts_over(words: LastWords) -> str:
 
 
 def _module(words: LastWords, said: Said) -> Advice:
-    name = _group(said)
-    over = _mounts_over(words)
+    name = group(said)
+    over = mounts_over(words)
     fixes = [
         image(
             f"Install {name or 'it'} in the image (requirements, package.json with its lock file, the "
@@ -57,8 +58,29 @@ def _module(words: LastWords, said: Said) -> Advice:
     return Advice(f"image {words.container.image} lacks the module {name or 'that it loads'}", tuple(fixes))
 
 
+_OTHER_LIBC = lazy(r"\A(?:ld-linux[\w-]*|ld-musl[\w-]*|libc\.musl[\w-]*)\.so")
+
+
 def _library(words: LastWords, said: Said) -> Advice:
-    name = _group(said) or "a shared library"
+    name = group(said) or "a shared library"
+    if _OTHER_LIBC.match(name):
+        built, has = ("musl (Alpine)", "glibc") if "musl" in name else ("glibc (Debian)", "musl (Alpine)")
+        return Advice(
+            f"a program or native module in image {words.container.image} was built for {built}, and the image "
+            f"has {has}",
+            (
+                image(
+                    "Install the modules and build the program inside the image, on its own base; copy no "
+                    "node_modules or "
+                    "binaries of another base or machine into it (.dockerignore)."
+                ),
+                image(
+                    f"Or change the base to one with {built}; on Alpine the package gcompat helps some programs."
+                    if "musl" not in name
+                    else f"Or change the base to one with {built}."
+                ),
+            ),
+        )
     if name.startswith(("libcuda", "libnvidia")):
         return _no_gpu(words, said)
     return Advice(
@@ -83,7 +105,7 @@ def _library(words: LastWords, said: Said) -> Advice:
 
 
 def _c_library(words: LastWords, said: Said) -> Advice:
-    version = _group(said)
+    version = group(said)
     return Advice(
         f"the program was built against a newer C library ({version or 'glibc'}) than image "
         f"{words.container.image} has",
@@ -93,68 +115,6 @@ def _c_library(words: LastWords, said: Said) -> Advice:
                 "example Debian 12, Ubuntu 22.04 or newer)."
             ),
             image("Or build it statically (Go: CGO_ENABLED=0; Rust: the musl target)."),
-        ),
-    )
-
-
-def _java_version(words: LastWords, said: Said) -> Advice:
-    built, has = said.match["built"], said.match["has"]
-    needs = f"Java {int(built) - 44}" if built else "a newer Java"
-    runs = f"Java {int(has) - 44}" if has else "the one in the image"
-    return Advice(
-        f"its classes need {needs}, and image {words.container.image} runs {runs}",
-        (
-            image(f"Use a base image with {needs} (eclipse-temurin:{int(built) - 44 if built else 21}-jre)."),
-            image(f"Or compile with --release {int(has) - 44 if has else 17}."),
-        ),
-        details={"needs": needs, "has": runs},
-    )
-
-
-def _icu(words: LastWords, _: Said) -> Advice:
-    return Advice(
-        f".NET finds no ICU library in image {words.container.image}",
-        (
-            image("Install libicu in the image (Alpine: apk add icu-libs)."),
-            manifest(
-                words,
-                f"Or run {where(words)} without cultures.",
-                words.container.patch({"env": [{"name": "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "value": "1"}]}),
-            ),
-        ),
-    )
-
-
-def _dotnet(words: LastWords, said: Said) -> Advice:
-    error = words.error
-    whole = "\n".join([said.line, *(error.lines if error else ()), *words.text[-4000:].split("\n")])
-    wanted = _FRAMEWORK.search(whole)
-    need = f"{wanted[1]} {wanted[2]}" if wanted else "another version of .NET"
-    return Advice(
-        f"it needs {need}, which image {words.container.image} does not have",
-        (
-            image(
-                f"Use a base image with {need} (mcr.microsoft.com/dotnet/aspnet of that version), or "
-                "retarget the build."
-            ),
-            image("Or publish it self-contained, or with RollForward Major in runtimeconfig.json."),
-        ),
-    )
-
-
-_FRAMEWORK = lazy(r"'?(Microsoft\.\w+\.App)'?,? version '?(\d[\w.-]{1,20})")
-
-
-def _openssl(words: LastWords, _: Said) -> Advice:
-    return Advice(
-        "the program uses a hash that OpenSSL 3 (Node.js 17 and later) does not allow: an old webpack or the like",
-        (
-            image("Update webpack and its tools, or build with Node.js 16."),
-            manifest(
-                words,
-                f"Until then: NODE_OPTIONS of {where(words)}.",
-                words.container.patch({"env": [{"name": "NODE_OPTIONS", "value": "--openssl-legacy-provider"}]}),
-            ),
         ),
     )
 
@@ -266,8 +226,8 @@ def _no_gpu(words: LastWords, _: Said) -> Advice:
 
 
 def _native(words: LastWords, said: Said) -> Advice:
-    name = posixpath.basename(_group(said))
-    over = mount_of(words.container, _group(said)) if _group(said) else None
+    name = posixpath.basename(group(said))
+    over = mount_of(words.container, group(said)) if group(said) else None
     held = f" ({volume_words(over[1])})" if over is not None else ""
     return Advice(
         f"the native module {name or ''}{held} was built for another C library or CPU".replace("  ", " "),
@@ -333,31 +293,10 @@ ROWS: tuple[Row, ...] = (
             r"|bundler: command not found: ([\w.-]{1,60})"
             r"|Call to undefined function (\w{1,60})\(|No time zone found with key (\S{1,60}?)'"
             r"|Unknown file extension \"(\.\w{1,8})\""
-            r"|Could not find a production build in the '([\w./]{1,80})' directory"
             r"|Can't locate (\S{1,120}) in @INC|Could not load file or assembly '([\w.]{1,120})"
         ),
         _module,
     ),
-    Row(
-        "java-version",
-        lazy(
-            r"UnsupportedClassVersionError(?:.{0,300}?class file version"
-            r" (?P<built>\d{2})\.\d.{0,200}?up to (?P<has>\d{2})\.\d)?"
-        ),
-        _java_version,
-    ),
-    Row("dotnet-icu", lazy(r"Couldn't find a valid ICU package"), _icu, beside=True),
-    Row(
-        "dotnet-version",
-        lazy(
-            r"You must install (?:or update )?\.NET(?: Core)? to run this application"
-            r"|framework '?Microsoft\.\w+\.App'?.{0,60}"
-            r"was not found"
-        ),
-        _dotnet,
-        beside=True,
-    ),
-    Row("openssl-legacy", lazy(r"ERR_OSSL_EVP_UNSUPPORTED|digital envelope routines::?unsupported"), _openssl),
     Row(
         "line-ends",
         lazy(

@@ -42,7 +42,8 @@ class Row:
 
 
 OTHER_REASON = lazy(
-    r"connection (?:refused|reset|timed out)|ECONNREFUSED|no such host|i/o timeout|ETIMEDOUT|ENOTFOUND|no route to host"
+    r"connection (?:refused|reset|timed out)|ECONNREFUSED|no such host|i/o timeout|(?:could not|cannot|can't"
+    r"|failed to) resolve|host not found in upstream|ETIMEDOUT|ENOTFOUND|no route to host"
     r"|no such file or directory|ENOENT|permission denied|EACCES|AccessDenied|no space left"
     r"|read-only file system|is forbidden: User"
     r"|x509:|certificate|password authentication failed|Access denied for user|deadline exceeded",

@@ -115,6 +115,7 @@ ROWS: tuple[Row, ...] = (
             r"|tcp://[\[\]0-9a-fA-F.:]{7,50}:\d{1,5}['\")]{0,2}[^\n]{0,60}(?:invalid|is not|not a"
             r"|too many colons|cannot"
             r"|malformed|valid (?:port|integer|number))"
+            r"|(?:(?:[Ii]nvalid|[Ii]llegal|[Bb]ad) [^\n]{0,60}|: )\b[A-Z][A-Z0-9_]{1,80}_PORT(?:: |=)['\"]?tcp://[\d.]{7,15}:\d{1,5}"
             r"|Value: \"?tcp://[\[\]0-9a-fA-F.:]{7,50}:\d{1,5}",
         ),
         _service_link,

@@ -9,6 +9,7 @@ from kubetriage.model import Evidence, Fix
 from kubetriage.rules.crash.acts import app, image, manifest, node, on_node, place, where
 from kubetriage.rules.crash.container_spec import mount_of, volume_words
 from kubetriage.rules.crash.known_errors.row import Advice, Row
+from kubetriage.rules.crash.own_advice import own_advice
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import objects, text, texts
@@ -41,10 +42,13 @@ def _flag(words: LastWords, said: Said) -> Advice:
         else ()
     )
     at = f" ({holds})" if holds else ""
+    proposed = own_advice(words)
+    named = f" Its log proposes: {proposed}." if proposed else ""
     fixes = [
         manifest(
             words,
-            f"Remove or rename {shown} in the args of {where(words)}{at}; image {container.image} does not know it.",
+            f"Remove or rename {shown} in the args of {where(words)}{at}; image {container.image} does not know "
+            f"it.{named}",
         ),
         manifest(
             words,
@@ -54,7 +58,9 @@ def _flag(words: LastWords, said: Said) -> Advice:
         ),
     ]
     if not given:
-        fixes[0] = image(f"The command stands in image {container.image}: correct {shown} in its ENTRYPOINT or CMD.")
+        fixes[0] = image(
+            f"The command stands in image {container.image}: correct {shown} in its ENTRYPOINT or CMD.{named}"
+        )
     return Advice(f"it does not know {shown}", tuple(fixes), evidence, details={"argument": wanted} if wanted else {})
 
 
@@ -181,7 +187,92 @@ def _jvm_flag(words: LastWords, said: Said) -> Advice:
     )
 
 
-def _key_mismatch(words: LastWords, _: Said) -> Advice:
+def _key_store(words: LastWords, said: Said) -> Advice:
+    path = path_near(said.line, said.match.start())
+    found = mount_of(words.container, path) if path else None
+    on = f" on {volume_words(found[1])}" if found is not None else ""
+    return Advice(
+        f"the password of its key store or trust store{f' {path}' if path else ''}{on} does not open it: another "
+        "password, or another file than the password was made for",
+        (
+            manifest(
+                words,
+                f"Give {where(words)} the password with which the store was made (javax.net.ssl.keyStorePassword, "
+                "server.ssl.key-store-password, or the variable of the image); a line end in the Secret counts.",
+                None,
+                kubectl(
+                    "set",
+                    "env",
+                    f"pod/{words.case.pod.name}",
+                    "-c",
+                    words.container.name,
+                    "--list",
+                    namespace=words.case.pod.namespace,
+                ),
+            ),
+            app(
+                "Prove it with the same file: keytool -list -keystore FILE asks for the password. A store that "
+                "cert-manager "
+                "makes takes it from passwordSecretRef."
+            ),
+        ),
+    )
+
+
+def _own_key(words: LastWords, said: Said) -> Advice | None:
+    """Judge a key that the program compares with one it keeps in a file of its own."""
+    path = path_near(said.line, len(said.line))
+    variable = _VARIABLE.search(said.line)
+    if variable is None or not path:
+        return None
+    found = mount_of(words.container, path)
+    on = f" on {volume_words(found[1])}" if found is not None else ""
+    return Advice(
+        f"the key in {variable[1]} is another than the one that it keeps in {path}{on}",
+        (
+            manifest(
+                words,
+                f"Set {variable[1]} of {where(words)} to the key in {path}: what was encrypted before opens "
+                f"with that one "
+                "only.",
+            ),
+            app(f"Read the old key there, in a copy of the pod with a shell, and store it in a Secret: {path}."),
+        ),
+        details={"setting": variable[1]},
+    )
+
+
+_VARIABLE = lazy(r"\b([A-Z][A-Z0-9]*_[A-Z0-9_]{2,80})\b")
+
+
+def _cookie(words: LastWords, _: Said) -> Advice:
+    top = words.case.workload_name
+    return Advice(
+        "its Erlang cookie is another than that of the node it talks to: the members of a cluster and its tools "
+        "need the "
+        "same one",
+        (
+            manifest(
+                words,
+                f"Give all pods of {top} one cookie from one Secret (RabbitMQ: RABBITMQ_ERLANG_COOKIE or "
+                "auth.erlangCookie of the chart; releases: RELEASE_COOKIE); a chart that is installed anew "
+                "makes a new one.",
+                None,
+                kubectl("get", "secrets", namespace=words.case.pod.namespace),
+            ),
+            app(
+                "The file .erlang.cookie on the data volume wins over a changed Secret in some images: give it "
+                "the same "
+                "value, then restart all members."
+            ),
+        ),
+    )
+
+
+def _key_mismatch(words: LastWords, said: Said) -> Advice:
+    own = _own_key(words, said)
+    if own is not None:
+        return own
     return Advice(
         "it cannot decrypt its own data or credentials: the key is missing, malformed, or not the "
         "one that encrypted them",
@@ -206,7 +297,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "unknown-argument",
         lazy(
-            r"(?:unknown|unrecognized|invalid|unexpected|unsupported) (?:command[- ]line )?(?:flags?"
+            r"(?:[Uu]nknown|[Uu]nrecognized|[Ii]nvalid|[Uu]nexpected|[Uu]nsupported) (?:command[- ]line )?(?:flags?"
             r"|options?|arguments?|shorthand"
             r" flag|parameter)s?:? ?(?:['\"`]?(-{1,2}[A-Za-z][\w.-]{0,80})|['\"`]([A-Za-z][\w.-]{0,80})['\"`])"
             r"|flag provided but not defined: (-{1,2}[\w.-]{1,80})"
@@ -264,9 +355,28 @@ ROWS: tuple[Row, ...] = (
         beside=True,
     ),
     Row(
+        "key-store-password",
+        lazy(
+            r"(?i)keystore (?:password was incorrect|was tampered with)|failed to decrypt safe contents entry"
+            r"|(?:key|trust)[ -]?store[^\n]{0,80}(?:password (?:is |was )?(?:incorrect|wrong|invalid)|mac verify)"
+        ),
+        _key_store,
+        beside=True,
+    ),
+    Row(
+        "erlang-cookie",
+        lazy(
+            r"(?i)invalid challenge reply|Erlang cookie is identical|(?:wrong|bad|invalid"
+            r"|different) (?:Erlang )?cookie\b"
+            r"|rejected[^\n]{0,60}\bcookie\b|Connection attempt from[^\n]{0,80}disallowed node"
+        ),
+        _cookie,
+        beside=True,
+    ),
+    Row(
         "key-mismatch",
         lazy(
-            r"(?i)Fernet (?:object|key)|InvalidToken|MessageEncryptor|MissingAppKey|No application encryption key"
+            r"(?i)Fernet (?:object|key)|InvalidToken|MessageEncryptor"
             r"|mismatching encryption keys?|(?:could not|cannot|failed to|unable to) decrypt|bad decrypt"
         ),
         _key_mismatch,

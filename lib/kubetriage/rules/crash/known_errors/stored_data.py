@@ -1,117 +1,91 @@
-"""What programs say about their stored data: another version's, another cluster's, locked, damaged, not empty."""
+"""What programs say about their stored data: another cluster's, locked, damaged, not empty."""
 
 from __future__ import annotations
 
-from kubetriage.model import Evidence, Fix
-from kubetriage.rules.crash.acts import app, cloud, manifest, where
-from kubetriage.rules.crash.container_spec import claims, mount_of, volume_words
+import posixpath
+
+from kubetriage.model import Fix
+from kubetriage.rules.crash.acts import app, cloud, image, manifest, node, on_node, place, where
+from kubetriage.rules.crash.container_spec import mount_of, volume_words
+from kubetriage.rules.crash.known_errors.data_versions import all_said, held_data
 from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
-from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import number, text
+from kubetriage.values.commands import kubectl, placeholder
+from kubetriage.values.fields import objects, text
 from kubetriage.values.patterns import lazy
 
 
-def _held(words: LastWords) -> str:
-    """Name where the data is, in a sentence."""
-    found = claims(words.container)
-    return f"PersistentVolumeClaim {found[0]}" if found else "the data volume"
-
-
-def _all_said(words: LastWords, said: Said) -> str:
-    """Return the line and the lines of its error, where the versions stand."""
-    error = words.error
-    return " ".join([said.line, *((error.summary, *error.lines) if error is not None else ())])[:4096]
-
-
-def _undo(words: LastWords) -> tuple[str, ...]:
-    top = words.case.workload
-    if top.kind not in ("Deployment", "StatefulSet", "DaemonSet"):
-        return ()
-    return (kubectl("rollout", "undo", f"{top.kind.lower()}/{top.name}", namespace=words.case.pod.namespace),)
-
-
-def _other_version(words: LastWords, said: Said) -> Advice:
-    whole = _all_said(words, said)
-    groups = [g for g in said.match.groups() if g]
-    old = groups[0] if groups else ""
-    if not old:
-        initialized = _INITIALIZED.search(whole) or _INITIALIZED.search(words.text[-65536:])
-        old = next((g for g in initialized.groups() if g), "") if initialized is not None else ""
-    if old.isdigit() and len(old) in (5, 6):  # MySQL: 80018 is 8.0.18
-        old = f"{int(old[:-4])}.{int(old[-4:-2])}.{int(old[-2:])}"
-    if "RDB format" in whole:
-        old = f"RDB format {old}"
-    of = f"version {old}" if old and "RDB" not in old else f"a newer server ({old})" if old else "another version"
-    server, migrate = next((v for k, v in _MIGRATIONS.items() if k in whole.lower()), _MIGRATIONS[""])
-    image_now = words.container.image
+def _other_cluster(words: LastWords, said: Said) -> Advice:
+    kept = _SETTING_OF_DATA.search(all_said(words, said))
+    own = f" ({kept[1]}: the data has {kept[3]}, the configuration {kept[2]})" if kept is not None else ""
+    if kept is not None:
+        first = (
+            f"If the data is wanted, set it back to {kept[3]} in {where(words)}; it may not change with data in place."
+        )
+    else:
+        first = f"If the data is wanted, give {where(words)} the ids that it was made with " + (
+            "(meta.properties names cluster.id and node.id; the quorum or ZooKeeper must be the same too)."
+            if "meta.properties" in words.text or "InconsistentClusterId" in words.text
+            else "(cluster id, node or member id, as its own files name them)."
+        )
     return Advice(
-        f"the data on {_held(words)} was written by {of}, and {server} of image {image_now} cannot read it",
+        f"the data on {held_data(words)} belongs to another cluster or member than the configuration names{own}",
         (
-            manifest(
-                words,
-                f"Pin the image of {where(words)} to the version that wrote the data "
-                f"({old or 'see the log'}); the data "
-                "stays as it is.",
-                None,
-                *_undo(words),
+            manifest(words, first),
+            app(
+                f"If this is a new cluster, {held_data(words)} is left from an old one: start with an "
+                "empty one. Keep a backup until it runs."
             ),
-            app(f"Then migrate on purpose, with a backup first: {migrate}."),
         ),
-        (Evidence("spec", f"{words.container.spec_path}.image", image_now),),
-        details={"dataVersion": old} if old else {},
     )
 
 
-_INITIALIZED = lazy(
-    r"initialized by PostgreSQL version (\d{1,2}(?:\.\d{1,2})?)|from version \[?(\d[\w.]{0,20})"
-    r"|determined-cluster-version\W{1,4}(\d[\w.]{0,20})",
-    0,
+# Cassandra and others keep names beside the data that the configuration must repeat: (what, configured, stored).
+_SETTING_OF_DATA = lazy(
+    r"snitch's (data center|rack) \((\w{1,60})\) differs from previous (?:data center|rack) \((\w{1,60})\)"
 )
-# What brings each server's data to the new version; found by a word of the log.
-_MIGRATIONS = {
-    "postgres": ("PostgreSQL", "pg_upgrade, or pg_dumpall with the old image and restore into an empty volume"),
-    "database files are incompatible": (
-        "PostgreSQL",
-        "pg_upgrade, or pg_dumpall with the old image and restore into an empty volume",
-    ),
-    "mariadb": ("MariaDB", "start the old version, shut it down cleanly, then the new one and mariadb-upgrade"),
-    "innodb": ("MySQL", "step through each LTS release (8.0, 8.4, 9.x), or dump with the old image and restore"),
-    "mysql": ("MySQL", "step through each LTS release (8.0, 8.4, 9.x), or dump with the old image and restore"),
-    "rdb format": ("Redis", "run the newer Redis or Valkey that wrote the file; an older one cannot read it"),
-    "featurecompatibilityversion": (
-        "MongoDB",
-        "go through each major version and set featureCompatibilityVersion with setFeatureCompatibilityVersion in it",
-    ),
-    "mongod": ("MongoDB", "go through each major version and set featureCompatibilityVersion in each"),
-    "elasticsearch": ("Elasticsearch", "indices go forward only: run the newer version, or restore a snapshot"),
-    "opensearch": ("OpenSearch", "indices go forward only: run the newer version, or restore a snapshot"),
-    "downgrade a node": ("Elasticsearch", "indices go forward only: run the newer version, or restore a snapshot"),
-    "cluster-version": ("etcd", "run the newer etcd; go back only with etcdctl downgrade, or restore a snapshot"),
-    "etcd": ("etcd", "run the newer etcd; go back only with etcdctl downgrade, or restore a snapshot"),
-    "feature flag": (
-        "RabbitMQ",
-        "start the old version, enable all feature flags (rabbitmqctl enable_feature_flag all)",
-    ),
-    "metadata.version": ("Kafka", "run the newer Kafka; downgrade metadata.version with kafka-features first"),
-    "": ("the server", "follow the upgrade path of its documentation, version by version"),
-}
 
 
-def _other_cluster(words: LastWords, _: Said) -> Advice:
+def _other_disk(words: LastWords, _: Said) -> Advice:
     return Advice(
-        f"the data on {_held(words)} belongs to another cluster or member than the configuration names",
+        "the disk holds the data of another storage cluster, so it is not taken",
         (
+            app(
+                "See which disk it is, and that nobody needs the old cluster's data; nothing brings it back afterwards."
+            ),
+            node(
+                f"If it is not wanted, clean that disk on {place(words)} by the storage system's guide (for Ceph: wipe "
+                "its first and last part), and let the operator try again.",
+                on_node(words, "lsblk", "-f"),
+            ),
+        ),
+    )
+
+
+def _member_known(words: LastWords, _: Said) -> Advice:
+    """Judge an etcd member that starts without its data: the cluster knows it, the volume does not."""
+    return Advice(
+        f"the cluster knows this etcd member already, and {held_data(words)} holds no data of it: the volume is new or "
+        "was emptied",
+        (
+            app(
+                "While the others have quorum, let it join anew: remove the member, add it again, and start it with "
+                "--initial-cluster-state=existing (ETCD_INITIAL_CLUSTER_STATE).",
+                kubectl(
+                    "exec",
+                    placeholder("running-etcd-pod"),
+                    "--",
+                    "etcdctl",
+                    "member",
+                    "list",
+                    namespace=words.case.pod.namespace,
+                ),
+            ),
             manifest(
                 words,
-                f"If the data is wanted, give {where(words)} the ids that it was made with "
-                "(meta.properties, member id). "
-                "The quorum or ZooKeeper must be the same too.",
+                f"If the data should be there, see whether {where(words)} mounts the right claim at its --data-dir.",
             ),
-            app(
-                f"If this is a new cluster, {_held(words)} is left from an old one: start with an "
-                "empty one. Keep a backup until it runs."
-            ),
+            app("Without quorum restore a snapshot (etcdutl snapshot restore) into all members."),
         ),
     )
 
@@ -120,7 +94,7 @@ def _locked(words: LastWords, said: Said) -> Advice:
     case = words.case
     path = path_near(said.line, said.match.start())
     found = mount_of(words.container, path) if path else None
-    held = volume_words(found[1]) if found is not None else _held(words)
+    held = volume_words(found[1]) if found is not None else held_data(words)
     many = [p.name for p in case.replicas if p.name != case.pod.name and not p.finished]
     fixes: list[Fix] = []
     if case.workload.kind == "Deployment":
@@ -161,61 +135,11 @@ def _locked(words: LastWords, said: Said) -> Advice:
     return Advice(f"the lock of its data is held ({held}); {other}", tuple(fixes))
 
 
-def _database_lock(words: LastWords, _: Said) -> Advice:
-    return Advice(
-        "a migration of another instance holds the change log lock, or died while it held it",
-        (
-            app(
-                "See who holds it: select * from DATABASECHANGELOGLOCK. If that pod is gone, release it with liquibase "
-                "release-locks (update DATABASECHANGELOGLOCK set locked=false)."
-            ),
-            manifest(
-                words,
-                f"So that it does not come back: run the migration in a Job or init container, and give {where(words)} "
-                "a startupProbe that does not kill it in mid-migration.",
-            ),
-        ),
-    )
-
-
-def _dirty(_: LastWords, said: Said) -> Advice:
-    version = next((g for g in said.match.groups() if g), "")
-    return Advice(
-        f"an earlier migration stopped half-way: the schema is marked dirty at version {version or '(see log)'}",
-        (
-            app(
-                f"Look at what migration {version} did, finish or undo it by hand, then set the version: migrate force "
-                f"{version or 'VERSION'} (the one before, if it was undone)."
-            ),
-            app("Find why it stopped first: an error in its SQL, a pod that was killed, two instances at once."),
-        ),
-        details={"schemaVersion": number({"v": int(version)}, "v")} if version.isdigit() else {},
-    )
-
-
-def _migration(words: LastWords, _: Said) -> Advice:
-    return Advice(
-        "a migration of its database failed; the schema on the volume or server does not fit this version",
-        (
-            manifest(
-                words,
-                f"Go back to the image that last ran against this database, if {where(words)} was just updated.",
-                None,
-                *_undo(words),
-            ),
-            app(
-                "Take a backup, then run the migration again and mend what its error names (a "
-                "duplicate, a missing column)."
-            ),
-        ),
-    )
-
-
 def _damaged(words: LastWords, said: Said) -> Advice:
-    low = _all_said(words, said).lower()
+    low = all_said(words, said).lower()
     remedy = next((r for k, r in _REPAIRS.items() if k in low), "restore the newest backup into an empty volume")
     return Advice(
-        f"its data on {_held(words)} is damaged or cut off, as after a kill, a full disk or a lost volume",
+        f"its data on {held_data(words)} is damaged or cut off, as after a kill, a full disk or a lost volume",
         (
             app(f"Keep a copy of the volume (VolumeSnapshot or backup) before anything else; then {remedy}."),
             cloud(
@@ -239,10 +163,19 @@ _REPAIRS = {
 }
 
 
+def _data_path(words: LastWords) -> str:
+    """Return where the only claim of a container is mounted; empty when there are several or none."""
+    volumes = {text(v, "name") for v in objects(words.case.pod.raw, "spec", "volumes") if "persistentVolumeClaim" in v}
+    held = [text(m, "mountPath") for m in objects(words.container.spec, "volumeMounts") if text(m, "name") in volumes]
+    return held[0] if len(held) == 1 else ""
+
+
 def _not_empty(words: LastWords, said: Said) -> Advice:
     path = path_near(said.line, said.match.start()) or path_near(said.line, len(said.line))
     container = words.container
-    postgres = "initdb" in _all_said(words, said) or "postgres" in container.image
+    if "lost+found" in said.line:
+        path = path.removesuffix("/").removesuffix("/lost+found") or _data_path(words)
+    postgres = "initdb" in all_said(words, said) or "postgres" in container.image
     found = mount_of(container, path) if path else None
     name = text(found[0], "name") if found is not None else ""
     mount = text(found[0], "mountPath") if found is not None else path
@@ -273,6 +206,22 @@ def _not_empty(words: LastWords, said: Said) -> Advice:
             "only if nothing in it is wanted."
         )
     )
+    if "lost+found" in said.line and not postgres:
+        return Advice(
+            f"it takes lost+found, which every fresh ext4 volume has at its root, for data of its own ({path})",
+            (
+                *fixes[:-1],
+                *(
+                    ()
+                    if name
+                    else (
+                        app(
+                            "Let it keep its data in a subdirectory of the volume (subPath).",
+                        ),
+                    )
+                ),
+            ),
+        )
     return Advice(
         f"its data directory {path or ''} is not empty when it is to be initialized (lost+found of a "
         "fresh volume, or an "
@@ -283,7 +232,7 @@ def _not_empty(words: LastWords, said: Said) -> Advice:
 
 def _sqlite(words: LastWords, _: Said) -> Advice:
     return Advice(
-        f"another process or pod holds a lock on its SQLite database ({_held(words)})",
+        f"another process or pod holds a lock on its SQLite database ({held_data(words)})",
         (
             manifest(words, "Run one replica with strategy Recreate: SQLite on one volume takes one writer."),
             cloud(
@@ -293,25 +242,32 @@ def _sqlite(words: LastWords, _: Said) -> Advice:
     )
 
 
-def _left_pid(words: LastWords, _: Said) -> Advice:
-    return Advice(
-        "a pid file of an earlier run lies in its directory, so it takes itself for running",
-        (
-            manifest(
-                words,
-                f"Remove it before the start of {where(words)}: rm -f tmp/pids/server.pid && exec ... in the command.",
-            ),
-            manifest(
-                words,
-                "Or keep it off the volume: an emptyDir at its directory does not help, /tmp in the container does.",
-            ),
-        ),
-    )
+def _left_pid(words: LastWords, said: Said) -> Advice:
+    path = path_near(said.line, len(said.line))
+    file = path or "its pid file"
+    found = mount_of(words.container, path) if path else None
+    on = f" on {volume_words(found[1])}" if found is not None else ""
+    fixes = [
+        manifest(
+            words,
+            f"Remove {file} before the program starts, in the command of {where(words)}: "
+            f"sh -c 'rm -f {path or 'PIDFILE'} && exec PROGRAM'.",
+        )
+    ]
+    if found is not None:
+        fixes.append(
+            manifest(words, f"Or keep {posixpath.dirname(path)} off the volume, so that it ends with the container.")
+        )
+    else:
+        fixes.append(
+            image(f"Or see that image {words.container.image} was not built with {file} in it (.dockerignore).")
+        )
+    return Advice(f"{file}{on} is left from an earlier run, so it takes itself for running", tuple(fixes))
 
 
 def _not_formatted(words: LastWords, _: Said) -> Advice:
     return Advice(
-        f"the storage on {_held(words)} is not formatted for KRaft, or the volume is not mounted at log.dirs",
+        f"the storage on {held_data(words)} is not formatted for KRaft, or the volume is not mounted at log.dirs",
         (
             app("Format it once with the cluster's id: kafka-storage.sh format -t CLUSTER-ID -c server.properties."),
             manifest(
@@ -324,52 +280,25 @@ def _not_formatted(words: LastWords, _: Said) -> Advice:
 
 ROWS: tuple[Row, ...] = (
     Row(
-        "data-version",
-        lazy(
-            r"database files are incompatible with server|not recognized by setlocale"
-            r"|Can't locate revision identified by"
-            r"|Cannot (?:upgrade|downgrade) from (\d{5,6}|\d[\d.]{2,12}) to \d"
-            r""
-            r"|Can't handle RDB format version (\d{1,3})"
-            r"|cannot (?:downgrade|upgrade) a node from version \[?(\d[\w.-]{1,20})"
-            r"|Invalid featureCompatibilityVersion document[^\n]{0,200}?version: \\?\"(\d[\d.]{1,8})"
-            r"|(?i:invalid feature ?compatibility ?version)|UPGRADE PROBLEM"
-            r"|Upgrade after a crash is not supported\. The redo log was created with (?:MariaDB )?(\d[\d.]{1,12})"
-            r"|redo log (?:was created with"
-            r"|format)[^\n]{0,40}?(\d+\.\d[\d.]{0,10})?[^\n]{0,60}(?:not supported|unsupported)"
-            r"|invalid downgrade; server version is lower than determined cluster version"
-            r"|data (?:directory|files?)[^\n]{0,80}(?:created|initialized|written) by (?:a )?(?:newer"
-            r"|another|different|older)"
-            r"|(?:index|data|cluster|schema|store)[^\n]{0,60}(?:is|was created with) (?:a )?(?:newer"
-            r"|later|future) version"
-            r"|created with version \[?(\d[\w.]{1,12})\]?[^\n]{0,80}minimum compatible version"
-            r"|incompatible data format|unsupported (?:data|storage|file) (?:format )?version"
-            r"|required feature flag not enabled|feature flags? [^\n]{0,80}(?:not supported|required)"
-            r"|metadata\.version \d+ is (?:not|un)supported"
-            r"|database (?:schema )?version \(?\d+\)? is (?:newer|higher) than",
-        ),
-        _other_version,
-        beside=True,
-    ),
-    Row(
         "data-cluster",
         lazy(
             r"InconsistentClusterIdException|InconsistentBrokerIdException|trying to join the wrong cluster"
             r"|doesn't match stored (?:clusterId|brokerId|nodeId)|[Ss]tored node id \d+ doesn't match"
-            r"|member [0-9a-f]{6,20} has already been bootstrapped|request (?:sent was ignored|cluster ID mismatch)"
-            r"|cluster ID mismatch|removed from the cluster|local node name does not match",
+            r"|request (?:sent was ignored|cluster ID mismatch)"
+            r"|cluster ID mismatch|removed from the cluster|local node name does not match"
+            r"|snitch's (?:data center|rack) \(\w{1,60}\) differs from previous"
+            r"|[Ss]aved cluster name [^\n]{1,80} != configured name",
         ),
         _other_cluster,
         beside=True,
     ),
     Row(
-        "change-log-lock",
-        lazy(r"(?i)could not acquire change ?log lock|waiting for changelog lock"),
-        _database_lock,
+        "member-known",
+        lazy(r"member [0-9a-f]{6,20} has already been bootstrapped"),
+        _member_known,
         beside=True,
-        whole=False,
     ),
-    Row("migration-dirty", lazy(r"(?i)dirty database version (\d{1,18})|schema is dirty"), _dirty, beside=True),
+    Row("disk-of-another-cluster", lazy(r"\bis from a different cluster:"), _other_disk, beside=True),
     Row(
         "data-locked",
         lazy(
@@ -381,13 +310,23 @@ ROWS: tuple[Row, ...] = (
             r"|Unable to lock \./ibdata1|Could not acquire lock on|store lock|lock file \"[^\"]{1,200}\" already exists"
             r"|another (?:instance|process|\w{1,20}) is (?:already )?(?:running|using)"
             r"|database is already (?:open|in use)"
-            r"|Unable to acquire exclusive lock|timeout acquiring exclusive lock|cannot open lock file)",
+            r"|Unable to acquire exclusive lock|timeout acquiring exclusive lock|cannot open lock file"
+            # bbolt waits for the file's lock and then says only that
+            r"|(?:open(?:ing)?|load(?:ing)?) (?:the )?\w{0,10}(?:boltdb|bolt (?:db|file|database)"
+            r"|bbolt)[^\n]{0,80}\btimeout\b)",
         ),
         _locked,
         beside=True,
         whole=False,
     ),
-    Row("pid-left", lazy(r"server is already running\. Check |pid ?file [^\n]{0,80}already exists"), _left_pid),
+    Row(
+        "pid-left",
+        lazy(
+            r"server is already running(?:\. Check | \(pid)|(?i:pid ?file[^\n]{0,120}already exists)"
+            r"|httpd \(pid \d{1,7}\) already running|pidfile[^\n]{0,80}exists, (?:process|daemon) "
+        ),
+        _left_pid,
+    ),
     Row(
         "storage-not-formatted",
         lazy(r"No readable meta\.properties|storage (?:directory )?is not formatted"),
@@ -412,20 +351,9 @@ ROWS: tuple[Row, ...] = (
         "data-not-empty",
         lazy(
             r"--initialize specified but the data directory has files in it|data directory[^\n]{0,60}is unusable"
-            r"|directory \"[^\"\n]{1,300}\" exists but is not empty|contains? a lost\+found directory",
+            r"|directory \"[^\"\n]{1,300}\" exists but is not empty|contains? a lost\+found directory|lost\+found",
         ),
         _not_empty,
         beside=True,
-    ),
-    Row(
-        "migration-failed",
-        lazy(
-            r"(?i)(?:migrations? (?:\S{1,80} )?failed|failed to (?:run|apply|execute) (?:\w+ ){0,3}migrations?"
-            r"|executing migration failed|validate failed: migration|migration checksum mismatch"
-            r"|could not (?:run|apply) (?:\w+ ){0,2}migrations?"
-            r"|relation \"\S{1,80}\" already exists)",
-        ),
-        _migration,
-        whole=False,
     ),
 )

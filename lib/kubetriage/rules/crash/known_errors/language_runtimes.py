@@ -1,0 +1,202 @@
+"""What language runtimes refuse: the wrong kind of module, another version of a package, of Java, .NET or OpenSSL."""
+
+from __future__ import annotations
+
+from kubetriage.rules.crash.acts import image, manifest, where
+from kubetriage.rules.crash.known_errors.missing_parts import group, mounts_over
+from kubetriage.rules.crash.known_errors.row import Advice, Row
+from kubetriage.rules.crash.next_looks import rollback
+from kubetriage.rules.crash.program_output import LastWords, Said, path_near
+from kubetriage.values.commands import shell
+from kubetriage.values.patterns import lazy
+
+
+def _module_kind(words: LastWords, said: Said) -> Advice:
+    """Judge Node's two module systems that meet: the file is there, and is read as the other kind."""
+    path = path_near(said.line, len(said.line)) or path_near(words.error.summary if words.error else "", 0)
+    old = "require()" in said.line or "ERR_REQUIRE_ESM" in said.line
+    if old:
+        return Advice(
+            "a module that exists as an ES module only is loaded with require(), which this Node.js does not do",
+            (
+                image(
+                    "Pin that package to its last version with CommonJS (package.json and the lock file), or "
+                    "load it with "
+                    "await import()."
+                ),
+                image("Or use Node.js 22.12 or newer as the base, which can require() ES modules."),
+            ),
+        )
+    return Advice(
+        f"Node.js reads {path or 'its file'} as the other kind of module than it was built as: import and "
+        f"require do not mix",
+        (
+            image(
+                'Build for one kind: "type": "module" in package.json makes .js files ES modules; without it they are '
+                "CommonJS (tsconfig: module NodeNext or CommonJS)."
+            ),
+            image(
+                "Or name the files by their kind: .cjs for require, .mjs for import. Copy the package.json of "
+                "the build."
+            ),
+        ),
+    )
+
+
+def _not_built(words: LastWords, said: Said) -> Advice:
+    over = mounts_over(words)
+    directory = group(said) or ".next"
+    fixes = [
+        image(
+            f"Run the build in the image (RUN npm run build) and copy {directory} into its last stage; see that "
+            ".dockerignore keeps nothing of it out.",
+            shell("docker", "run", "--rm", "--entrypoint", "sh", words.container.image, "-c", "ls -la; pwd"),
+        )
+    ]
+    if over:
+        fixes.insert(
+            0,
+            manifest(
+                words, f"The mount at {over} hides the build of the image: mount it elsewhere, or one file by subPath."
+            ),
+        )
+    else:
+        fixes.append(
+            manifest(words, f"Or correct workingDir of {where(words)}: the build is looked up there, in {directory}.")
+        )
+    return Advice(
+        f"it is started without its production build ({directory}): next build did not run for it", tuple(fixes)
+    )
+
+
+def _package_version(words: LastWords, said: Said) -> Advice | None:
+    """Judge a name that an installed package does not have: another version of it than the program was written for."""
+    where_from = path_near(said.line, len(said.line)) or ""
+    name, package = said.match["name"] or said.match["attribute"], said.match["package"] or said.match["module"]
+    if not package or ("site-packages" not in said.line and "dist-packages" not in said.line and said.match["name"]):
+        return None
+    top = package.split(".")[0]
+    return Advice(
+        f"the installed version of Python package {top} has no {name} any more, or not yet: it is another version than "
+        "the program was written for",
+        (
+            image(
+                f"Pin {top} (and what needs it) to the versions that the program was tested with: "
+                f"requirements.txt with "
+                "exact versions or a lock file, then build again.",
+                shell("docker", "run", "--rm", "--entrypoint", "pip", words.container.image, "list"),
+            ),
+            manifest(words, "Until then go back to the image before, if it ran.", None, *rollback(words)),
+        ),
+        details={"package": top} | ({"path": where_from} if where_from else {}),
+    )
+
+
+def _java_version(words: LastWords, said: Said) -> Advice:
+    built, has = said.match["built"], said.match["has"]
+    needs = f"Java {int(built) - 44}" if built else "a newer Java"
+    runs = f"Java {int(has) - 44}" if has else "the one in the image"
+    return Advice(
+        f"its classes need {needs}, and image {words.container.image} runs {runs}",
+        (
+            image(f"Use a base image with {needs} (eclipse-temurin:{int(built) - 44 if built else 21}-jre)."),
+            image(f"Or compile with --release {int(has) - 44 if has else 17}."),
+        ),
+        details={"needs": needs, "has": runs},
+    )
+
+
+def _icu(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        f".NET finds no ICU library in image {words.container.image}",
+        (
+            image("Install libicu in the image (Alpine: apk add icu-libs)."),
+            manifest(
+                words,
+                f"Or run {where(words)} without cultures.",
+                words.container.patch({"env": [{"name": "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "value": "1"}]}),
+            ),
+        ),
+    )
+
+
+def _dotnet(words: LastWords, said: Said) -> Advice:
+    error = words.error
+    whole = "\n".join([said.line, *(error.lines if error else ()), *words.text[-4000:].split("\n")])
+    wanted = _FRAMEWORK.search(whole)
+    need = f"{wanted[1]} {wanted[2]}" if wanted else "another version of .NET"
+    return Advice(
+        f"it needs {need}, which image {words.container.image} does not have",
+        (
+            image(
+                f"Use a base image with {need} (mcr.microsoft.com/dotnet/aspnet of that version), or "
+                "retarget the build."
+            ),
+            image("Or publish it self-contained, or with RollForward Major in runtimeconfig.json."),
+        ),
+    )
+
+
+_FRAMEWORK = lazy(r"'?(Microsoft\.\w+\.App)'?,? version '?(\d[\w.-]{1,20})")
+
+
+def _openssl(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "the program uses a hash that OpenSSL 3 (Node.js 17 and later) does not allow: an old webpack or the like",
+        (
+            image("Update webpack and its tools, or build with Node.js 16."),
+            manifest(
+                words,
+                f"Until then: NODE_OPTIONS of {where(words)}.",
+                words.container.patch({"env": [{"name": "NODE_OPTIONS", "value": "--openssl-legacy-provider"}]}),
+            ),
+        ),
+    )
+
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "module-kind",
+        lazy(
+            r"(?:require|exports?|module|__dirname|__filename) is not defined in ES module scope"
+            r"|Cannot use import statement outside a module|ERR_REQUIRE_ESM|require\(\) of ES Module"
+            r"|SyntaxError: Unexpected token 'export'|does not provide an export named"
+        ),
+        _module_kind,
+        beside=True,
+    ),
+    Row(
+        "not-built",
+        lazy(r"Could not find a production build in the '([\w./]{1,80})' directory"),
+        _not_built,
+        beside=True,
+    ),
+    Row(
+        "package-version",
+        lazy(
+            r"ImportError: cannot import name '(?P<name>\w{1,80})' from '(?P<package>[\w.]{1,120})'"
+            r"|AttributeError: module '(?P<module>[\w.]{1,120})' has no attribute '(?P<attribute>\w{1,80})'"
+        ),
+        _package_version,
+    ),
+    Row(
+        "java-version",
+        lazy(
+            r"UnsupportedClassVersionError(?:.{0,300}?class file version"
+            r" (?P<built>\d{2})\.\d.{0,200}?up to (?P<has>\d{2})\.\d)?"
+        ),
+        _java_version,
+    ),
+    Row("dotnet-icu", lazy(r"Couldn't find a valid ICU package"), _icu, beside=True),
+    Row(
+        "dotnet-version",
+        lazy(
+            r"You must install (?:or update )?\.NET(?: Core)? to run this application"
+            r"|framework '?Microsoft\.\w+\.App'?.{0,60}"
+            r"was not found"
+        ),
+        _dotnet,
+        beside=True,
+    ),
+    Row("openssl-legacy", lazy(r"ERR_OSSL_EVP_UNSUPPORTED|digital envelope routines::?unsupported"), _openssl),
+)

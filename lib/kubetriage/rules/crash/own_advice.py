@@ -1,0 +1,79 @@
+"""What a program's last error itself proposes to do: its sentence, where it is concrete and does no harm."""
+
+from __future__ import annotations
+
+import re
+
+from kubetriage.model import Actor, Fix
+from kubetriage.readers.logs import bodies
+from kubetriage.redact import clean
+from kubetriage.rules.crash.program_output import LastWords
+from kubetriage.values.patterns import lazy
+
+_LONGEST = 240
+_AFTER = 12
+"""Lines after the error in which the program may explain."""
+
+# An order or a permission at the beginning of a sentence or of a clause.
+_ORDER = lazy(
+    r"(?:\A|[;:,!?] (?:or )?|\b(?:please|either|you|hint:?|action:|note:|fix:) )"
+    r"(?:please |either |you |then )?(?:(?:must|need to|have to|should|can|may) )?"
+    r"(?:set|use|add|run|rename|change|configure|specify|provide|enable|disable|increase|raise|lower|reduce|install"
+    r"|migrate|upgrade|update|downgrade|choose|replace|declare|override|fix|adjust|mount|pass|start|make sure|ensure"
+    r"|possible solutions?|did you mean|consider \w+ing|convert|export|allow|grant|register|define)\b",
+    re.IGNORECASE,
+)
+# Something to hold on to: a flag, a name in quotes, a setting, a variable, a number, a file.
+_CONCRETE = lazy(
+    r"(?<!\w)-{1,2}[A-Za-z][\w-]{2,}|[`'\"‘][^`'\"’\n]{2,80}[`'\"’]|\b[A-Z][A-Z0-9]*_[A-Z0-9_]{2,}\b"
+    r"|\b[a-z][\w-]*(?:[._-][\w-]+)+\b|\b\d+(?:\.\d+)*\b|(?<= )[A-Z][A-Za-z0-9]+"
+)
+# Advice that sends the reader somewhere else, or asks for a report.
+_ELSEWHERE = lazy(
+    r"https?://|\bwww\.|for more (?:info|details)|see (?:the )?(?:log|doc|above|below)|refer to|consult|documentation"
+    r"|report (?:this|the|it)|file an issue|open an issue|bug report|contact|support team|--help|--verbose|\bverbose\b"
+    r"|--debug|debug mode|stack ?trace|RUST_BACKTRACE|try again|retry|check (?:the )?logs?|more information",
+    re.IGNORECASE,
+)
+# What may destroy data or fetch and run something: such advice of a log is not passed on.
+_HARMFUL = lazy(
+    r"\b(?:delet\w+|remov\w+|drop\w*|wip\w+|eras\w+|purg\w+|truncat\w+|destroy\w*|reset\w*|clean\w*|discard\w*|forc\w+"
+    r"|overwrit\w+|recreat\w+|reinitiali\w+|reformat\w*|format|skip-?\w*|ignore\w*|insecure\w*|unsafe\w*"
+    r"|disable\w* (?:tls|ssl|auth\w*|security|verif\w*)|trust|chmod|chown|rm|dd|mkfs|curl|wget|sh|bash|eval|base64"
+    r"|sudo|kubectl|python\d?|perl|nc|ssh|scp|docker)\b",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`'\"])|\n|\\n")
+
+
+def own_advice(words: LastWords) -> str:
+    """Return what the last error of a program proposes, in its own words; empty when it proposes nothing to act on.
+
+    Sentences that may destroy data, weaken security, fetch or run something are left out, and those without anything
+    concrete.
+    """
+    error = words.error
+    rows = bodies(words.text)
+    at = error.end if error is not None else max(len(rows) - 1, 0)
+    told = [error.summary, *error.lines] if error is not None else []
+    after = []
+    for row in rows[at : at + _AFTER]:
+        if len(row) > 2000:
+            break
+        after.append(row)
+    for sentence in (s.strip() for line in (*told, *after) for s in _SENTENCE.split(line)):
+        if not 12 <= len(sentence) <= _LONGEST:
+            continue
+        order = _ORDER.search(sentence)
+        if order is None or not _CONCRETE.search(sentence, order.end()):
+            continue
+        if _HARMFUL.search(sentence) or _ELSEWHERE.search(sentence):
+            continue
+        return " ".join(clean(sentence).split()).rstrip(".")
+    return ""
+
+
+def own_advice_fix(words: LastWords) -> tuple[Fix, ...]:
+    """Make a fix of the program's own proposal; nothing where it makes none."""
+    said = own_advice(words)
+    return (Fix(f"Its log proposes: {said}.", actor=Actor.APP),) if said else ()
