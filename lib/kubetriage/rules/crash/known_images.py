@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from kubetriage.data import table
+from kubetriage.records import dataclass
 
 _REGISTRY = re.compile(r"(?:[^/]*[.:][^/]*|localhost)/")
 
