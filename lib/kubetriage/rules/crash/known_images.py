@@ -8,12 +8,12 @@ from typing import Any
 from kubetriage.data import table
 from kubetriage.records import dataclass
 
-_REGISTRY = re.compile(r"(?:[^/]*[.:][^/]*|localhost)/")
-
-
 def _split(image: str) -> tuple[str, str]:
     """Return repository path without the registry, and tag."""
-    path = _REGISTRY.sub("", image.partition("@")[0], count=1) if _REGISTRY.match(image) else image.partition("@")[0]
+    path = image.partition("@")[0]
+    first, slash, rest = path.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        path = rest
     repository, _, tag = path.partition(":")
     return repository, tag
 
