@@ -8,6 +8,7 @@ from typing import Any
 from kubetriage.data import table
 from kubetriage.records import dataclass
 
+
 def _split(image: str) -> tuple[str, str]:
     """Return repository path without the registry, and tag."""
     path = image.partition("@")[0]
