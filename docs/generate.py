@@ -20,6 +20,8 @@ sys.path[:0] = [str(ROOT / "lib"), str(ROOT / "docs")]
 
 import click  # noqa: E402
 import real_clusters  # noqa: E402
+import symptoms  # noqa: E402
+from examples import examples  # noqa: E402
 from screenshot import svg  # noqa: E402
 
 import kubetriage  # noqa: E402
@@ -76,8 +78,9 @@ def generated(plugins: list[Plugin]) -> dict[Path, str]:
         for rule in plugin.rules:
             for code in codes(rule):
                 by_code.setdefault(code, []).append((plugin.name, rule))
+    shown = examples()
     for code, rules in by_code.items():
-        files[ROOT / "docs" / "causes" / f"{code}.md"] = cause_page(code, rules)
+        files[ROOT / "docs" / "causes" / f"{code}.md"] = full_page(code, rules, shown.get(code, ""))
     for plugin in plugins:
         files[ROOT / "docs" / "commands" / f"{plugin.name}.md"] = help_page(plugin)
         for role in ROLES:
@@ -93,7 +96,8 @@ def generated(plugins: list[Plugin]) -> dict[Path, str]:
     access = ROOT / "docs" / "access.md"
     text = between(access.read_text(encoding="utf-8"), "rbac", f"```yaml\n{cluster_role(plugins)}```")
     files[access] = text
-    index = "# Causes\n\nEvery finding bears one of these codes. [By symptom](../symptoms/README.md).\n\n"
+    index = "# Causes\n\nEvery finding bears one of these codes. [Pages by symptom](../symptoms/README.md).\n\n"
+    index += symptoms.index() + "\n## By command\n\n"
     index += "\n".join(cause_table(p) for p in plugins if p.rules)
     files[ROOT / "docs" / "causes" / "README.md"] = index
     files |= pictures("secret-missing-env", "kubectl why-crash api")
@@ -105,6 +109,18 @@ def generated(plugins: list[Plugin]) -> dict[Path, str]:
         if page not in files and RUN.search(page.read_text(encoding="utf-8")):
             files[page] = with_answers(page.read_text(encoding="utf-8"))
     return files
+
+
+def full_page(code: str, rules: list[tuple[str, ModuleType]], example: str) -> str:
+    """Write the page of a cause with what people see of it, and an answer of a recorded incident."""
+    page = cause_page(code, rules)
+    head, _, rest = page.partition("\n\n")
+    rows = []
+    for symptom in symptoms.symptoms_of(code):
+        name = f"[{symptom.title}](../symptoms/{symptom.page})" if symptom.page else symptom.title
+        rows.append(f"- {name}: {symptom.shown}\n")
+    seen = f"**What you see.**\n\n{''.join(rows)}\n" if rows else ""
+    return f"{head}\n\n{seen}{rest}" + (f"\n{example}" if example else "")
 
 
 def pictures(scenario: str, command: str) -> dict[Path, str]:
