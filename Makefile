@@ -49,11 +49,13 @@ e2e-tables: $(VENV)/dev ## Run e2e, keep its answers for docs/real-clusters.md a
 bench: package $(VENV)/dev ## Measure scans of a large generated cluster beside kubectl on the same fake API server
 	$(PY) tests/bench.py
 
-lint: $(VENV)/dev ## Check style, types and the import contracts
+lint: $(VENV)/dev ## Check style, types, the import contracts, spelling, and the links of the documents
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	PYTHONPATH=lib $(VENV)/bin/lint-imports --no-cache
+	$(VENV)/bin/codespell
+	$(PY) -m pytest -q -n0 tests/test_docs.py -k link
 
 catalogs: $(VENV)/dev ## Compile the catalogues of other languages (lib/kubetriage/locale)
 	$(VENV)/bin/pybabel compile --directory lib/kubetriage/locale --domain kubetriage

@@ -15,10 +15,10 @@ from kubetriage.plugins import PLUGINS, codes, load
 from support.offline import ROOT
 
 sys.path.append(str(ROOT / "docs"))
-from symptoms import SYMPTOMS  # noqa: E402  # a table beside the pages that it is for
+from symptoms import SYMPTOMS  # a table beside the pages that it is for
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-LINK = re.compile(r"\]\((?P<a>[^)#\s]+)[^)]*\)|(?:srcset|src)=\"(?P<b>[^\"]+)\"")
+LINK = re.compile(r"\]\((?P<a>[^)\s]+)(?: \"[^\"]*\")?\)|(?:srcset|src)=\"(?P<b>[^\"]+)\"")
 
 
 HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Literal
 
 from kubetriage.model import Confidence, Diagnosis, Evidence, Finding, Fix, Lines, NotSeen, Ref, Severity
-from kubetriage.records import dataclass
+from kubetriage.records import dataclass, replace
 from kubetriage.render.times import USUAL, Times
 from kubetriage.render.words import ENGLISH, Words
 from kubetriage.values.commands import kubectl
@@ -90,7 +90,10 @@ def card_of(group: Sequence[Diagnosis], now: datetime | None, words: Words = ENG
     head = first.findings[0] if first.findings else None
     target = _subject(first)
     where = [target.namespace, *([f"context {first.context}"] if first.context else [])]
-    what = words.what(head, first) if head is not None else words.sentence("", first.summary)
+    if head is not None:
+        what = words.what(replace(head, message=_aged(head.message, times)), first)
+    else:
+        what = words.sentence("", _aged(first.summary, times))
     return Card(
         tone=_tone(first),
         name=_name(first),
@@ -99,7 +102,7 @@ def card_of(group: Sequence[Diagnosis], now: datetime | None, words: Words = ENG
         title=words.title(first.cause),
         doubts=doubts(head, words) if head is not None else "",
         status=words.ages(_status(first, head, words)),
-        what=_aged(what, times),
+        what=what,
         proof=tuple(proof_of(head, first, now, times)) if head is not None else (),
         drawn=tuple(s for s in (*first.lead, *first.tail) if isinstance(s, Lines) and s.brief),
         act=words.act(head) if head is not None else "",
@@ -126,7 +129,7 @@ def step_of(fix: Fix, cause: str = "", words: Words = ENGLISH, times: Times = US
     patch = patch_command(fix)
     commands = (*fix.commands, *([patch] if patch else ()))
     actor = words.label(fix.actor.value) if fix.actor is not None else ""
-    return Step(actor, _aged(words.sentence(cause, fix.text), times), commands, fix.yaml)
+    return Step(actor, words.sentence(cause, _aged(fix.text, times)), commands, fix.yaml)
 
 
 def patch_command(fix: Fix) -> str:

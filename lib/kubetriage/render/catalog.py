@@ -89,7 +89,7 @@ class Translated(Words):
         return self._by_code("act", finding.cause)
 
     def sentence(self, code: str, text: str) -> str:
-        """Return a text with its first sentence, or its first few, in the language."""
+        """Return a text in the language, up to the first sentence that the catalogue does not know."""
         known = [(c, template) for c in dict.fromkeys((code, "")) for template in SENTENCES.get(c, ())]
         for first, rest in first_sentences(text):
             fitting = [
@@ -99,7 +99,8 @@ class Translated(Words):
                 # The one that takes least of the text for its places says most of it.
                 of, template, values = min(fitting, key=lambda fit: sum(map(len, fit[2].values())))
                 found = self._catalog.pgettext(of or "label", template)
-                return f"{found.format(**values)} {rest}".rstrip() if found != template else text
+                shown = {name: self.ages(value) for name, value in values.items()}
+                return f"{found.format(**shown)} {self.sentence(code, rest)}".rstrip() if found != template else text
         return text
 
     def _by_code(self, context: str, code: str) -> str:

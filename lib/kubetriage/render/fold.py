@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 ELLIPSIS = "…"
-_SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z\"'(])")
+_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!^\d\.) (?=[A-Z\"'(\uac00-\ud7a3])")
+"""Not behind the number of a step; a sentence begins with a capital letter or a Korean syllable."""
 
 
 def columns(words: str) -> int:

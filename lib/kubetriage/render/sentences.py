@@ -1,7 +1,7 @@
 """English sentences that a catalogue can translate as a whole, by cause code; those of no code may stand anywhere.
 
 A place in braces takes what stands there in an answer. The first sentence of a text is looked for, then its first two,
-then three; what is not found stays English, and so does the rest of the text.
+then three, and so on behind it; from the first that is not found on the text stays English.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
         "dead, and a second copy could write the same data.",
         "Do not force-delete pods and do not set the out-of-service taint: {node} is not proven dead, and a "
         "second copy could write the same data.",
+        "This cannot be changed on a pod that exists: save it, change these lines, recreate it.",
+        "It is a bare pod: resize it in place (Kubernetes 1.33 and later), or delete it and create it so.",
+        "Prove first that the machine is off.",
+        "The budget of container {container} closes: {used} of {limit}, {room} ({share}) to spare.",
     ),
     "AppError": (
         "{container} exited with code {code} within a second of its start with an uncaught {language} error: "
@@ -44,6 +48,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
         "shows it still starting ({log}).",
         "Give container {container} of {object} a startupProbe ({probe}, period {period}, failureThreshold "
         "{threshold}): {budget} to start (the real start-up time is not known yet).",
+        "The liveness probe begins after it.",
     ),
     "LivenessProbeFailed": (
         "The kubelet killed {container} {span} after its start because its liveness probe ({probe}) failed "
@@ -181,10 +186,13 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "ContainerRuntimeDown": (
         "The kubelet on {node} reports NotReady: container runtime is down.",
         "See on {node} why {runtime} does not answer; restart it, then ask it again.",
+        "The kubelet is up, but {runtime} does not answer it.",
     ),
     "KubeletDown": (
         "The kubelet of {node} stopped: silent for {span}, and its host refuses connections to the kubelet's port.",
         "On {node}: read why the kubelet stopped ({unit}), then start it.",
+        "Its containers probably still run. {n} pods are stuck Terminating until it answers, with no "
+        "replacement for {pods} before that.",
     ),
     "Cordoned": ("{node} has been cordoned for {span}: it takes no new pods, those that run stay.",),
     "DiskPressure": ("{node} reports DiskPressure for {span}.",),
@@ -204,6 +212,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
         "No kube-controller-manager leads: its lease was last renewed {when}; controllers do not run: nothing "
         "is created, replaced or evicted, and no node is marked NotReady.",
         "Look at the log of {pod} and at why its kubelet does not start it ({hints}).",
+        "Etcd logged slow fsyncs until {when}; it has not come back since.",
     ),
     "SchedulerDown": (
         "No kube-scheduler leads: its lease was given up {when}; new pods stay Pending without an event.",

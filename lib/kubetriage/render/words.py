@@ -50,7 +50,7 @@ class Words:
         return ""
 
     def sentence(self, code: str, text: str) -> str:
-        """Return a text whose first sentence may be one that the catalogue knows for a code."""
+        """Return a text whose first sentences may be ones that the catalogue knows for a code."""
         del code
         return text
 
