@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "lib"), str(ROOT / "docs")]
 
 import click  # noqa: E402
+import pattern_literals  # noqa: E402
 import real_clusters  # noqa: E402
 import symptoms  # noqa: E402
 from examples import examples  # noqa: E402
@@ -73,6 +74,7 @@ def main() -> int:
 def generated(plugins: list[Plugin]) -> dict[Path, str]:
     """Return the content of every generated file."""
     files: dict[Path, str] = {}
+    files[ROOT / "lib" / "kubetriage" / "values" / "pattern_literals.py"] = pattern_literals.source()
     by_code: dict[str, list[tuple[str, ModuleType]]] = {}
     for plugin in plugins:
         for rule in plugin.rules:

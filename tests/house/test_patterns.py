@@ -15,7 +15,8 @@ import time
 import pytest
 
 import kubetriage
-from kubetriage.values.patterns import _Lazy
+from kubetriage.records import fields, is_record
+from kubetriage.values.patterns import Lazy
 from support.offline import ROOT
 
 SIZES = (750, 3_000)
@@ -33,7 +34,7 @@ def patterns() -> dict[str, re.Pattern[str]]:
     seen: set[tuple[str, int]] = set()
 
     def keep(name: str, value: object) -> None:
-        if isinstance(value, _Lazy):
+        if isinstance(value, Lazy):
             value = re.compile(value.pattern, value.flags)
         if isinstance(value, re.Pattern) and isinstance(value.pattern, str):
             key = (value.pattern, value.flags)
@@ -47,9 +48,9 @@ def patterns() -> dict[str, re.Pattern[str]]:
             for i, (key, inner) in enumerate(value.items()):
                 keep(f"{name}.key[{i}]", key)
                 keep(f"{name}[{i}]", inner)
-        elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-            for field in value.__dataclass_fields__:
-                keep(f"{name}.{field}", getattr(value, field, None))
+        elif is_record(value) and not isinstance(value, type):
+            for field in fields(value):
+                keep(f"{name}.{field.name}", getattr(value, field.name, None))
 
     for module in pkgutil.walk_packages(kubetriage.__path__, "kubetriage."):
         for name, value in vars(importlib.import_module(module.name)).items():

@@ -1,4 +1,4 @@
-"""Regular expressions that are compiled when they are first used.
+"""Regular expressions that are compiled when a text may match them.
 
 The readers and rules know several hundred, a run needs few of them, and compiling them all would take longer than
 reading the pod.
@@ -7,24 +7,68 @@ reading the pod.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, cast
 
+_METHODS = ("search", "match", "fullmatch", "finditer", "findall", "sub", "split")
 
-class _Lazy:
-    """Stands for a compiled pattern until one of its methods is asked for."""
+
+class Lazy:
+    """Stands for a compiled pattern until a text comes that may match it."""
 
     def __init__(self, pattern: str, flags: int) -> None:
+        """Hold the source of the pattern; nothing is compiled."""
         self.pattern = pattern
         self.flags = flags
 
+    def search(self, text: str, *limits: int) -> re.Match[str] | None:
+        """Search as a compiled pattern does."""
+        return None if self._cannot_match(text) else self._compiled().search(text, *limits)
+
+    def match(self, text: str, *limits: int) -> re.Match[str] | None:
+        """Match as a compiled pattern does."""
+        return None if self._cannot_match(text) else self._compiled().match(text, *limits)
+
+    def fullmatch(self, text: str, *limits: int) -> re.Match[str] | None:
+        """Match the whole text as a compiled pattern does."""
+        return None if self._cannot_match(text) else self._compiled().fullmatch(text, *limits)
+
+    def sub(self, new: Any, text: str, count: int = 0) -> str:
+        """Replace as a compiled pattern does."""
+        return text if self._cannot_match(text) else self._compiled().sub(new, text, count)
+
     def __getattr__(self, name: str) -> Any:
-        # Called only for what is not there yet; from then on the compiled pattern's own methods answer.
+        return getattr(self._compiled(), name)
+
+    def _cannot_match(self, text: str) -> bool:
+        wanted = _literals().get(self.pattern)
+        # Beyond ASCII, letters may be equal to others in more ways than lower() knows.
+        if wanted is None or not text.isascii():
+            return False
+        folded = _folded(text)
+        return not any(literal in folded for literal in wanted)
+
+    def _compiled(self) -> re.Pattern[str]:
         compiled = re.compile(self.pattern, self.flags)
-        for method in ("search", "match", "fullmatch", "finditer", "findall", "sub", "split"):
+        for method in _METHODS:
+            # From now on the compiled pattern's own methods answer.
             setattr(self, method, getattr(compiled, method))
-        return getattr(compiled, name)
+        return compiled
+
+
+@lru_cache(maxsize=1)
+def _literals() -> dict[str, tuple[str, ...]]:
+    from kubetriage.values.pattern_literals import LITERALS
+
+    return LITERALS
+
+
+@lru_cache(maxsize=64)
+def _folded(text: str) -> str:
+    """Return the text in lower case; many patterns ask for the same one after another."""
+    return text.lower()
 
 
 def lazy(pattern: str, flags: int = 0) -> re.Pattern[str]:
     """Return what behaves as ``re.compile(pattern, flags)``; a pattern with a mistake raises at its first use."""
-    return cast("re.Pattern[str]", _Lazy(pattern, flags))
+    return cast("re.Pattern[str]", Lazy(pattern, flags))
