@@ -195,6 +195,8 @@ class Diagnosis:
     """Kubeconfig context of the cluster, when several were asked."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further top-level keys of this item in the JSON contract, for example ``budget``."""
+    verdict: str = ""
+    """What stands for the cause where the answer judges nothing that runs, for example ``Plan``."""
 
     @property
     def undecided(self) -> bool:
@@ -208,9 +210,11 @@ class Diagnosis:
 
     @property
     def cause(self) -> str:
-        """Code of the first finding; without one ``Healthy``, or ``Unknown`` where a fault may be unseen."""
+        """Code of the first finding, else the verdict, else ``Healthy``, or ``Unknown`` where a fault may be unseen."""
         if self.findings:
             return self.findings[0].cause
+        if self.verdict:
+            return self.verdict
         return "Unknown" if self.undecided else "Healthy"
 
     @property

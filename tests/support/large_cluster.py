@@ -102,6 +102,10 @@ class LargeCluster(FakeApi):
                 for plural in ("services", "endpointslices", "deployments", "replicasets")
             },
         }
+        spec = json.loads(self._make_pod(0))["spec"]
+        self._containers = tuple(c["name"] for c in spec["containers"])
+        self.metrics = True
+        """It serves metrics.k8s.io; False as in a cluster without metrics-server."""
         self._packed: dict[str, Answer] = {}
         self._chosen: dict[str, Sequence[int]] = {}
 
@@ -120,6 +124,9 @@ class LargeCluster(FakeApi):
         return known
 
     def _resource(self, parts: list[str], query: dict[str, str]) -> Answer:
+        if parts[:2] == ["apis", "metrics.k8s.io"] and parts[-1:] == ["pods"] and self.metrics:
+            items = ",".join(map(self._make_sample, range(self.pods)))
+            return Answer(200, f'{{"kind": "PodMetricsList", "items": [{items}]}}'.encode())
         names = parts[parts.index("v1") + 1 :] if "v1" in parts else []
         if names[:1] == ["namespaces"] and len(names) == 4:
             kind = self._kinds.get(names[2])
@@ -185,6 +192,14 @@ class LargeCluster(FakeApi):
     def _make_pod(self, index: int) -> str:
         template = self._templates[self._broken.get(index, "svc-healthy")]
         return template.pod % self._words(index)
+
+    def _make_sample(self, index: int) -> str:
+        words = self._words(index)
+        names = ", ".join(
+            f'{{"name": "{c}", "usage": {{"cpu": "5m", "memory": "{8 + index % 12}Mi"}}}}' for c in self._containers
+        )
+        meta = f'{{"name": "{words["pod"]}", "namespace": "{words["namespace"]}"}}'
+        return f'{{"metadata": {meta}, "timestamp": "{self._fresh}", "window": "15s", "containers": [{names}]}}'
 
     def _make_event(self, index: int) -> str:
         pod, number = divmod(index, EVENTS_PER_POD)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 from kubetriage.values.patterns import lazy
 
@@ -58,7 +59,16 @@ def parse_quantity(value: object) -> Fraction | None:
 
 def parse_bytes(value: object) -> int | None:
     """Return a memory or storage quantity in bytes, rounded up as ``Quantity.Value()`` does."""
-    amount = parse_quantity(value)
+    return _whole_bytes(value) if isinstance(value, str) else _rounded_up(parse_quantity(value))
+
+
+@lru_cache(maxsize=4096)
+def _whole_bytes(value: str) -> int | None:
+    """Remember what people write again and again: a scan of ten thousand pods reads some hundred different sizes."""
+    return _rounded_up(parse_quantity(value))
+
+
+def _rounded_up(amount: Fraction | None) -> int | None:
     return None if amount is None else -((-amount).__floor__())
 
 

@@ -36,3 +36,8 @@ RULES: tuple[ModuleType, ...] = (
     no_memory_limit,
     overcommit_risk,
 )
+
+
+def all_rules() -> tuple[ModuleType, ...]:
+    """Return every rule module once, in the order of the documentation."""
+    return RULES

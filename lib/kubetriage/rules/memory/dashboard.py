@@ -225,25 +225,27 @@ def _rate(trend: float | None, limit: int | None) -> str:
     return f"{'+' if trend > 0 else '-'}{max(round(abs(trend) / MIB), 1)}Mi/m"
 
 
-def nodes_table(snapshot: Snapshot) -> Table | None:
-    """Return per node what its pods may take against what it has; None where no nodes or not all pods were read."""
+def nodes_table(snapshot: Snapshot, pods: Iterable[Pod]) -> Table | None:
+    """Return per node what its pods may take against what it has; None where no nodes or not all pods were read.
+
+    ``pods`` are all pods of the snapshot, as the scan holds them already.
+    """
     listing = snapshot.list("nodes")
     if not listing.items or not snapshot.list("pods").complete:
         return None
-    by_node: dict[str, list[Pod]] = {}
-    for raw in snapshot.list("pods").items:
-        pod = Pod(raw)
+    by_node: dict[str, list[tuple[int, int, bool]]] = {}
+    for pod in pods:
         if pod.node and not pod.finished:
-            by_node.setdefault(pod.node, []).append(pod)
+            sums = node_memory.requested(pod), limit_sum(pod), unbounded(pod)
+            by_node.setdefault(pod.node, []).append(sums)
     found = []
     for node in listing.items:
         name, has = name_of(node), node_memory.node_memory(node, "allocatable")
-        pods = by_node.get(name, [])
-        if has and pods:
-            requests = sum(node_memory.effective_request(p).size for p in pods)
-            limits = sum(limit_sum(p) for p in pods)
-            unreachable = [p for p in pods if limit_sum(p) > has - requests + node_memory.effective_request(p).size]
-            found.append((limits / has, name, has, requests, limits, len(unreachable), sum(map(unbounded, pods))))
+        sizes = by_node.get(name, [])
+        if has and sizes:
+            requests, limits = sum(s[0] for s in sizes), sum(s[1] for s in sizes)
+            unreachable = sum(limit > has - requests + own for own, limit, _ in sizes)
+            found.append((limits / has, name, has, requests, limits, unreachable, sum(s[2] for s in sizes)))
     found.sort(reverse=True)
     cells = tuple(
         (

@@ -51,10 +51,10 @@ def fitted_answer(fit: Fit, wishes: Wishes, case: Case | None) -> Diagnosis:
     target = case.ref if case is not None else Ref("Process", "", runtime)
     if runtime not in PLANNED:
         words = f"There is no plan for runtime {runtime}: {', '.join(PLANNED)} are known (--runtime says which it is)."
-        return Diagnosis("oom-budget", target, words)
+        return Diagnosis("oom-budget", target, words, verdict="NoPlan")
     made = _plan(fit, wishes, case, runtime, limit)
     if made.refused:
-        return Diagnosis("oom-budget", target, f"{exact(limit)} is too small: {made.refused}.")
+        return Diagnosis("oom-budget", target, f"{exact(limit)} is too small: {made.refused}.", verdict="NoPlan")
     said = " ".join(
         f"{name}='{value}'" if " " in value else f"{name}={value}" for name, value in made.variables.items()
     )
@@ -68,6 +68,7 @@ def fitted_answer(fit: Fit, wishes: Wishes, case: Case | None) -> Diagnosis:
         target,
         f"{exact(limit)} holds {made.rows[0][0]} {mebibytes(made.rows[0][1] or 0)}: {said}",
         lead=tuple(sections),
+        verdict="Plan",
         extra={
             "fit": {
                 "limitBytes": limit,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from kubetriage.records import dataclass
 from kubetriage.rules.memory import jvm_areas
-from kubetriage.rules.memory.budget import Model, mebibytes, propose, total
+from kubetriage.rules.memory.budget import Model, mebibytes, propose
 from kubetriage.rules.memory.ergonomics import ASSUMED_JDK, GIB, MIB
 from kubetriage.rules.memory.jvm_areas import Count, JvmModel
 from kubetriage.rules.memory.jvm_flags import JvmFlags, Option, Setting
@@ -187,8 +187,10 @@ def _jvm(
         (jvm_areas.COLLECTOR, "", f"{chosen.collector(limit)}'s own structures for this heap, measured"),
         (jvm_areas.OTHER, "", "symbols, CDS archive, arenas"),
     )
-    rows = tuple((name, by_name[name].counted, flag, why) for name, flag, why in shown)
-    left = limit - total(chosen, limit)
+    # What no flag caps counts as expected.
+    sizes = {name: by_name[name].counted or by_name[name].expected.size or 0 for name, _, _ in shown}
+    rows = tuple((name, sizes[name], flag, why) for name, flag, why in shown)
+    left = limit - sum(sizes.values())
     why = f"{left / limit:.1%} of the limit: malloc slack, JNI libraries, page cache"
     words = " ".join(f for _, f, _ in shown if f)
     if runtime == "openj9":

@@ -119,7 +119,16 @@ def listed_usage(snapshot: Snapshot, container: Container) -> Usage:
     """Read what lists of metrics.k8s.io hold of a container, for a scan of thousands; else what any source says."""
     pod = container.pod
     sample = snapshot.derived(_listed_samples).get((pod.namespace, pod.name, container.name))
-    return Usage(working_set=sample) if sample is not None else read_usage(snapshot, container)
+    if sample is not None:
+        return Usage(working_set=sample)
+    asked = pod.node in snapshot.derived(_kubelets) or snapshot.body(pod_metrics(pod).path) is not None
+    return read_usage(snapshot, container) if asked else Usage()
+
+
+def _kubelets(snapshot: Snapshot) -> frozenset[str]:
+    """Name the nodes whose kubelet has answered anything about usage."""
+    paths = (need.path for need, _ in snapshot.bodies if isinstance(need, Raw))
+    return frozenset(m[1] for path in paths if (m := re.match(r"/api/v1/nodes/([^/]+)/proxy/", path)))
 
 
 def _sample(memory: Obj, key: str, name: str, moment: datetime | None) -> Sample | None:

@@ -37,7 +37,7 @@ class NodeLoad:
     @property
     def requested(self) -> int:
         """Sum of the effective requests."""
-        return sum(node_memory.effective_request(p).size for p in self.pods)
+        return sum(node_memory.requested(p) for p in self.pods)
 
     @property
     def limited(self) -> int:
@@ -59,7 +59,7 @@ class NodeLoad:
         if self.allocatable is None:
             return None
         others = (p for p in self.pods if (p.namespace, p.name) != (pod.namespace, pod.name))
-        return self.allocatable - sum(node_memory.effective_request(p).size for p in others)
+        return self.allocatable - sum(node_memory.requested(p) for p in others)
 
     def killed_near(self, pod: Pod, moment: datetime | None) -> tuple[Pod, ...]:
         """Return the other pods of the node with an OOM kill at about ``moment``."""

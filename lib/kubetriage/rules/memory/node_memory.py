@@ -93,39 +93,57 @@ class EffectiveRequest:
     """The whole computation in one line."""
 
 
-def effective_request(pod: Pod) -> EffectiveRequest:
-    """Compute the effective memory request (component-helpers ``PodRequests``)."""
-    terms: list[Term] = []
-    running = sum(_request(pod, c) for c in pod.containers if c.kind == "app")
+def requested(pod: Pod) -> int:
+    """Return the effective memory request in bytes (component-helpers ``PodRequests``)."""
+    whole = memory_of(mapping(pod.raw, "spec", "resources"), "requests")
+    return (max(_sums(pod)) if whole is None else whole) + _overhead(pod)
+
+
+def _overhead(pod: Pod) -> int:
+    return parse_bytes(dig(pod.raw, "spec", "overhead", "memory")) or 0
+
+
+def _sums(pod: Pod) -> tuple[int, int]:
+    """Return what containers and sidecars request together, and the most while an init container runs."""
+    running = beside = largest = 0
     for c in pod.containers:
         if c.kind == "app":
-            terms.append(Term(f"container {c.name}{_resize(pod, c)}", _request(pod, c), True))
-    beside = largest_init = 0
-    for c in pod.containers:
+            running += _request(pod, c)
+        elif c.kind == "sidecar":
+            beside += _request(pod, c)
+            largest = max(largest, beside)
+        elif c.kind == "init":
+            largest = max(largest, _request(pod, c) + beside)
+    return running + beside, largest
+
+
+def effective_request(pod: Pod) -> EffectiveRequest:
+    """Compute the effective memory request (component-helpers ``PodRequests``), with each of its terms."""
+    terms = [Term(f"container {c.name}{_resize(pod, c)}", _request(pod, c), True) for c in _of(pod, "app")]
+    beside = 0
+    for c in _of(pod, "sidecar", "init"):
         if c.kind == "sidecar":
             beside += _request(pod, c)
             terms.append(Term(f"sidecar {c.name}{_resize(pod, c)}", _request(pod, c), True))
-            use = beside
-        elif c.kind == "init":
+        else:
             use = _request(pod, c) + beside
             terms.append(Term(f"init {c.name} with the sidecars started before it", use, False))
-        else:
-            continue
-        largest_init = max(largest_init, use)
-    total = running + beside
-    effective = max(total, largest_init)
+    total, largest_init = _sums(pod)
     words = f"max(containers and sidecars {format_bytes(total)}, largest init {format_bytes(largest_init)})"
     whole = memory_of(mapping(pod.raw, "spec", "resources"), "requests")
     if whole is not None:
-        effective = whole
         words = f"pod-level request {format_bytes(whole)} replaces the containers' {format_bytes(total)}"
         terms.append(Term("pod-level request", whole, True))
-    overhead = parse_bytes(dig(pod.raw, "spec", "overhead", "memory")) or 0
+    overhead = _overhead(pod)
     if overhead:
-        effective += overhead
         words += f" + overhead {format_bytes(overhead)}"
         terms.append(Term("overhead of the RuntimeClass", overhead, True))
+    effective = requested(pod)
     return EffectiveRequest(effective, tuple(terms), f"{words} = {format_bytes(effective)}")
+
+
+def _of(pod: Pod, *kinds: str) -> list[Container]:
+    return [c for c in pod.containers if c.kind in kinds]
 
 
 def _requests(container: Container) -> tuple[int, int | None, int | None]:
@@ -247,9 +265,7 @@ def eviction_order(pods: Iterable[Pod], usage: dict[str, int]) -> list[Candidate
     Pods without statistics first, then those above their request, then by priority, then by excess. QoS plays no
     part. Static, mirror and critical pods are never evicted and left out.
     """
-    candidates = [
-        Candidate(p, usage.get(p.uid), effective_request(p).size) for p in pods if not p.finished and not _critical(p)
-    ]
+    candidates = [Candidate(p, usage.get(p.uid), requested(p)) for p in pods if not p.finished and not _critical(p)]
 
     def rank(c: Candidate) -> tuple[int, int, int, str]:
         priority = number(c.pod.raw, "spec", "priority") or 0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from kubetriage.records import dataclass, field, replace
 from kubetriage.rules.memory.ergonomics import MIB
 from kubetriage.rules.memory.jvm_flags import parse_size
-from kubetriage.rules.memory.native_memory_tracking import NativeMemory
-from kubetriage.rules.memory.proc_status import ProcessStatus
+from kubetriage.rules.memory.native_memory_tracking import NativeMemory, parse_nmt
+from kubetriage.rules.memory.proc_status import ProcessStatus, parse_status
 from kubetriage.values.quantity import parse_bytes
 
 COLLECTORS = ("Serial", "Parallel", "G1", "ZGC", "Shenandoah")
@@ -139,3 +140,31 @@ def _apply(wishes: Wishes, part: str) -> Wishes:
             main=size if flag == "MaxHeapSize" else wishes.main,
         )
     return replace(wishes, main=size)
+
+
+def wishes_of(options: Mapping[str, Any]) -> Wishes:
+    """Read the plugin's options; raises ValueError in words for the user."""
+    wishes = Wishes(
+        runtime=options.get("runtime") or "",
+        jdk=options.get("jdk"),
+        threads=options.get("threads"),
+        classes=options.get("classes"),
+        collector=options.get("gc") or "",
+    )
+    margin = options.get("margin")
+    if margin:
+        stated = parse_margin(margin)
+        if stated is None:
+            raise WhatIfError(f'--margin "{margin}": a percentage (5%) or a quantity (64Mi) is needed')
+        wishes = replace(wishes, margin=stated)
+    if options.get("nmt"):
+        nmt = parse_nmt(options["nmt"])
+        if nmt is None:
+            raise WhatIfError("--nmt: no output of jcmd VM.native_memory summary")
+        wishes = replace(wishes, nmt=nmt)
+    if options.get("proc"):
+        status = parse_status(options["proc"])
+        if status is None:
+            raise WhatIfError("--proc: no /proc/PID/status")
+        wishes = replace(wishes, process=status)
+    return apply_what_if(wishes, options.get("what_if") or ())

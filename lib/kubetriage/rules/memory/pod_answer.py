@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from kubetriage.model import Diagnosis, Finding, NotSeen, Section, Severity, Table, ordered
 from kubetriage.needs import List, Need, Raw
+from kubetriage.readers.container_logs import ended_log
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.records import replace
 from kubetriage.rules import memory
@@ -16,6 +17,7 @@ from kubetriage.rules.memory.node_load import node_pods
 from kubetriage.rules.memory.oom_kills import evicted_for_memory
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import text
+from kubetriage.values.patterns import lazy
 
 COMMAND = "oom-budget"
 _BY_SUMS = ("BudgetExceedsLimit",)
@@ -67,6 +69,17 @@ def working_set(snapshot: Snapshot, pod: Pod) -> int | None:
     """Return the working set of a pod's containers together; None when none of them was measured."""
     sizes = [s.size for c in pod.containers if (s := memory_usage.read_usage(snapshot, c).working_set) is not None]
     return sum(sizes) if sizes else None
+
+
+_SHARED_MEMORY = lazy(
+    r"insufficient shared memory|workers are out of shared memory|could not resize shared memory|"
+    r"/dev/shm/?[^\n]{0,200}No space left|No space left[^\n]{0,200}/dev/shm|(?:extend|shared memory segment) /dev/shm/"
+)
+
+
+def shared_memory_full(snapshot: Snapshot, pod: Pod) -> bool:
+    """Tell whether an ended instance says that /dev/shm is full, which is memory too: why-crash explains it."""
+    return any(c.termination is not None and _SHARED_MEMORY.search(ended_log(snapshot, c).text) for c in pod.containers)
 
 
 def default_container(pod: Pod) -> str:
