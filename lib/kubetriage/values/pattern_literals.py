@@ -585,6 +585,7 @@ LITERALS: dict[str, tuple[str, ...]] = {
     'initialized by PostgreSQL version (\\d{1,2}(?:\\.\\d{1,2})?)|from version \\[?(\\d[\\w.]{0,20})|determined-cluster-version\\W{1,4}(\\d[\\w.]{0,20})': ('determined-cluster-version', 'from version ', 'initialized by postgresql version '),
     'inotify|file watchers|\\bwatch\\b': ('inotify', 'watch'),
     'instance not found|not find (?:the )?(?:instance|VM|server)|no matching|unable to find|does not exist|NotFound': ('does not exist', 'instance not found', 'no matching', 'not find ', 'notfound', 'unable to find'),
+    'insufficient shared memory|workers are out of shared memory|could not resize shared memory|/dev/shm/?[^\\n]{0,200}No space left|No space left[^\\n]{0,200}/dev/shm|(?:extend|shared memory segment) /dev/shm/': (' /dev/shm/', 'could not resize shared memory', 'insufficient shared memory', 'no space left', 'workers are out of shared memory'),
     'invalid reference format(?:: (?P<why>.+))?': ('invalid reference format',),
     'invalid|unsupported|not supported|unknown parameter|InvalidArgument': ('invalid', 'not supported', 'unknown parameter', 'unsupported'),
     'iptables|ip6tables|netlink|\\bnft\\b|ip (?:link|route|addr)|ipset|\\btun\\b|RTNETLINK': ('addr', 'ip6tables', 'ipset', 'iptables', 'link', 'nft', 'route', 'tun'),
