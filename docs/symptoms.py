@@ -154,7 +154,7 @@ SYMPTOMS = (
         "Pending.md",
         _codes(
             "QuotaExceeded LimitRangeViolation AdmissionDenied ServiceAccountNotFound WebhookBlocking ControllersDown "
-            "NoPods"
+            "NoPods ControllerReportsFailure"
         ),
     ),
     Symptom(

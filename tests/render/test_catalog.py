@@ -13,6 +13,7 @@ from kubetriage.model import Actor, Confidence, Severity
 from kubetriage.plugins import PLUGINS, codes, load
 from kubetriage.render.catalog import DOMAIN, LOCALES, Translated, languages, matched, words_of
 from kubetriage.render.fold import columns, first_sentences
+from kubetriage.render.scan import render_scan
 from kubetriage.render.sentences import SENTENCES
 from kubetriage.render.table import LABEL
 from kubetriage.render.terminal import Terminal
@@ -236,3 +237,14 @@ def test_english_is_what_stands_in_the_code():
     assert words_of("en") is ENGLISH
     with pytest.raises(LookupError):
         words_of("xx")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("width", [20, 61, 120, None])
+def test_any_answer_is_drawn_at_any_width(language, width):
+    terminal = Terminal(width, words=words_of(language))
+    shown = [d for answer in answers() for d in answer.diagnoses]
+    for diagnosis in shown:
+        assert render_text([diagnosis], terminal, wide=True, explain=True)
+    for line in render_scan(shown, terminal, namespaces=True).splitlines():
+        assert width is None or columns(line) <= width, line
