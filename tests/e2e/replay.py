@@ -72,6 +72,18 @@ class Api:
             raise RefusedError(error.code, str(message)) from error
 
 
+    def set_status(self, path: str, status: Obj) -> None:
+        """Write the status of an object, which controllers may change at the same moment."""
+        for _ in range(10):
+            try:
+                self.send("PUT", f"{path}/status", {**self.send("GET", path), "status": status})
+                return
+            except RefusedError as error:
+                if error.status != 409:
+                    raise
+        raise RefusedError(409, f"{path} changes all the time")
+
+
 class RefusedError(Exception):
     """The API server did not take an object."""
 

@@ -51,8 +51,8 @@ def node(name: str, zone: str, kubelet: KubeletPort, roles: tuple[str, ...] = ()
 
 def add_node(api: Api, made: dict[str, Any]) -> None:
     """Register a node with its status."""
-    known = api.send("POST", "/api/v1/nodes", made)
-    api.send("PUT", f"/api/v1/nodes/{made['metadata']['name']}/status", {**known, "status": made["status"]})
+    api.send("POST", "/api/v1/nodes", made)
+    api.set_status(f"/api/v1/nodes/{made['metadata']['name']}", made["status"])
 
 
 class Heartbeats:
@@ -113,7 +113,7 @@ def _pod(api: Api, kubelet: KubeletPort, component: str, i: int, words: list[str
         },
         "spec": {"nodeName": f"cp-{i}", "hostNetwork": True, "containers": [container]},
     }
-    made = api.send("POST", "/api/v1/namespaces/kube-system/pods", body)
+    api.send("POST", "/api/v1/namespaces/kube-system/pods", body)
     conditions = [{"type": t, "status": "True", "lastTransitionTime": now()} for t in ("Ready", "ContainersReady")]
     running = {
         "name": component,
@@ -133,5 +133,5 @@ def _pod(api: Api, kubelet: KubeletPort, component: str, i: int, words: list[str
         "conditions": conditions,
         "containerStatuses": [running],
     }
-    api.send("PUT", f"/api/v1/namespaces/kube-system/pods/{name}/status", {**made, "status": status})
+    api.set_status(f"/api/v1/namespaces/kube-system/pods/{name}", status)
     kubelet.files["kube-system", name, component] = log
