@@ -71,7 +71,6 @@ class Api:
                 message = content
             raise RefusedError(error.code, str(message)) from error
 
-
     def set_status(self, path: str, status: Obj) -> None:
         """Write the status of an object, which controllers may change at the same moment."""
         for _ in range(10):

@@ -105,7 +105,16 @@ def test_the_cause_of_a_state_that_a_kubelet_made(whole: Whole, scenario: dict[s
         time.sleep(3)
     if "confidence" in scenario:
         assert found["findings"][0]["confidence"] == scenario["confidence"]
+    assert scenario.get("names", "") in found["summary"]
     results.add(real.plane.version, "containers", scenario["name"], found)
+
+
+@pytest.mark.parametrize("name", ["out-of-memory", "child-out-of-memory"])
+def test_a_scan_of_oom_budget_does_not_contradict_the_answer_for_one_pod(whole: Whole, name: str) -> None:
+    named = whole.real.item("oom-budget", "pod/api", "-n", name)["cause"]
+    done = whole.real.kubectl("oom-budget", "-n", name, "-o", "json")
+    scanned = [f["cause"] for item in json.loads(done.stdout)["items"] for f in item["findings"]]
+    assert named in scanned, done.stdout
 
 
 def _triaged(whole: Whole, right: tuple[str, ...], seconds: float, *flags: str) -> dict[str, Any]:
@@ -148,3 +157,15 @@ def test_a_node_whose_daemon_stops(
         whole.machine.wait("Ready")
     assert not found["healthy"]
     results.add(whole.real.plane.version, "nodes", name, found)
+
+
+def test_a_scan_while_the_runtime_is_down_is_no_all_clear(whole: Whole) -> None:
+    whole.machine.stop("containerd")
+    try:
+        _triaged(whole, ("ContainerRuntimeDown",), 110)
+        done = whole.real.kubectl("why-crash", "-n", "runs", "-o", "json")
+    finally:
+        whole.machine.start_runtime()
+        whole.machine.wait("Ready")
+    told = json.loads(done.stdout)["items"]
+    assert "NodeNotReady" in [f["cause"] for item in told for f in item["findings"]], done.stdout
