@@ -96,7 +96,7 @@ def test_the_cause_of_a_state_that_a_kubelet_made(whole: Whole, scenario: dict[s
     if scenario.get("deleted"):
         real.kubectl("delete", "pod", "api", "-n", scenario["name"], "--wait=false")
     right = (scenario["cause"], *scenario.get("accept", ()))
-    ends = max(whole.since + scenario.get("wait", MAY_COME_WITHIN), time.monotonic() + 10)
+    ends = max(whole.since + scenario.get("wait", MAY_COME_WITHIN), time.monotonic() + scenario.get("least", 10))
     while True:
         found = real.item(*scenario["ask"].split(), "-n", scenario["name"])
         if found["cause"] in right:

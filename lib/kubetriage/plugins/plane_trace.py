@@ -77,7 +77,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
         if case.livez.fails("etcd") or case.readyz.fails("etcd"):
             yield api_server.ETCD_CHECK
         elif case.livez.seen and case.writes is not Writes.FLOWING:
-            samples.append(api_server.ETCD_CHECK_LATER)
+            samples.append(api_server.READYZ_LATER)
     for component in (leases.CONTROLLER_MANAGER, leases.SCHEDULER):
         lease = case.leases.leader(component)
         age = case.age(lease) if lease else None
@@ -247,7 +247,7 @@ def _gaps(snapshot: Snapshot, request: Request) -> Iterator[NotSeen]:
 
 def _needless(need: Need, case: Case) -> bool:
     """Tell whether the answer does not hang on a read: its rivals answered, or nothing asks for it."""
-    if need == api_server.ETCD_CHECK_LATER:
+    if need == api_server.READYZ_LATER:
         return True
     if need == _VERSION:
         return not case.lost_nodes

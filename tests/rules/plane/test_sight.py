@@ -203,18 +203,33 @@ def test_a_read_that_hangs_outweighs_a_check_that_passes(members, cause):
 def test_a_check_that_fails_when_asked_again_counts():
     plane = blind()
     plane.livez = plane.readyz = health()
-    plane.raw = {api_server.ETCD_CHECK_LATER: Body("error getting data from etcd: context deadline exceeded", 500)}
+    plane.raw = {api_server.READYZ_LATER: health("etcd")}
     got = plane.diagnosis()
     assert got.cause == "EtcdDown"
-    assert any("context deadline exceeded" in e.value for e in got.findings[0].evidence)
+    assert any("asked again" in e.at for e in got.findings[0].evidence)
 
 
 def test_a_check_that_passes_again_and_reads_that_answer_are_not_etcd():
     plane = blind()
     plane.livez = plane.readyz = health()
     plane.quorum = None
-    plane.raw = {api_server.ETCD_CHECK_LATER: Body("ok", 200)}
+    plane.raw = {api_server.READYZ_LATER: health()}
     assert plane.diagnosis().cause == "ApiServerUnready"
+
+
+@pytest.mark.parametrize(("failures", "cause"), [(3, "EtcdDown"), (1, "Unknown")])
+def test_lists_that_hang_beside_checks_that_pass_are_evidence_against_etcd(failures, cause):
+    """A watch cache that lost its etcd answers lists no more, and a user without further rights sees nothing else."""
+    snapshot = Snapshot(NOW, source="cluster")
+    for need in (api_server.LIVEZ, api_server.READYZ):
+        snapshot.add_body(need, health())
+    lists = (leases.NODE_LEASES, leases.SYSTEM_LEASES, List("nodes"), List("pods", "kube-system"))
+    for i, need in enumerate(lists):
+        forbidden = Failure(Why.FORBIDDEN, "forbidden", 403)
+        snapshot.fail(need, Failure(Why.TIMEOUT, "i/o timeout") if i < failures else forbidden)
+    got = load("plane-trace").diagnose(snapshot, Request()).diagnoses[0]
+    assert got.cause == cause
+    assert got.cause == "Unknown" or got.findings[0].confidence.value == "possible"
 
 
 def quiet(slow: float, livez: float = 0.05) -> Plane:

@@ -30,8 +30,8 @@ KEEP = (
 LIVEZ = Raw("/livez?verbose", timeout=5.0)
 READYZ = Raw("/readyz?verbose", timeout=5.0)
 ETCD_CHECK = Raw("/livez/etcd", timeout=5.0)
-ETCD_CHECK_LATER = Raw("/livez/etcd", 1, timeout=5.0)
-"""The check's first answer may be old: while another client's check runs, the API server repeats the last result."""
+READYZ_LATER = Raw("/readyz?verbose", 1, timeout=5.0)
+"""A check's first answer may be old: while another client's check runs, the API server repeats the last result."""
 METRICS = (Raw("/metrics", 0, keep=KEEP, timeout=6.0), Raw("/metrics", 1, keep=KEEP, timeout=6.0))
 
 # apiserver/pkg/server/healthz/healthz.go: "[-]NAME failed: reason withheld" (1.16 and later).
@@ -78,7 +78,7 @@ class Health:
 def read_health(snapshot: Snapshot, need: Raw) -> Health:
     """Read the answer to a health check; a 500 carries the list of checks in its body."""
     path = need.path.partition("?")[0]
-    body = snapshot.body(need.path)
+    body = snapshot.body(need.path, need.sample)
     if body is None:
         failure = snapshot.failure(need)
         if failure is not None and failure.why is Why.TIMEOUT:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from kubetriage.model import Ref
-from kubetriage.needs import Log
+from kubetriage.needs import List, Log, Why
 from kubetriage.readers.events import Event, read_event
 from kubetriage.readers.prometheus import Window
 from kubetriage.records import dataclass, replace
@@ -24,6 +24,7 @@ from kubetriage.rules.plane.plane_lists import COMPONENTS, component
 from kubetriage.rules.plane.thresholds import Limits
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, labels, name_of, namespace_of, text
+from kubetriage.values.patterns import lazy
 
 CLUSTER = Ref("Cluster", "", "control-plane")
 """What a finding about no single object is about."""
@@ -33,6 +34,10 @@ _READING = timedelta(seconds=10)
 """By how much more the lists of a recording may be older than its clock."""
 _ETCD_NAMESPACES = ("kube-system", "openshift-etcd")
 _OPENSHIFT = "node.openshift.io/"
+
+
+# etcd's api/v3rpc/rpctypes/error.go, all versions: what a member without a quorum or with a stalled disk answers.
+_ETCD_ERROR = lazy(r"etcdserver: (?:request timed out|no leader|leader changed|server stopped|not capable)[^\n]{0,80}")
 
 
 class Writes(enum.Enum):
@@ -190,21 +195,28 @@ class Case:
     def etcd_check_fails(self) -> bool:
         """Whether the API server's check of etcd fails, or the whole answer hangs."""
         failed = self.livez.fails("etcd") or self.readyz.fails("etcd") or self.livez.hung
-        return failed or self._etcd_check_later is False
+        return failed or self._later.fails("etcd")
 
     @property
     def etcd_check_seen(self) -> tuple[int, int]:
         """How often the API server's check of etcd passed and failed in the answers of this run."""
         failed = sum(h.fails("etcd") for h in (self.livez, self.readyz))
         passed = sum(h.seen and not h.hung and h.checks("etcd") for h in (self.livez, self.readyz)) - failed
-        later = self._etcd_check_later
-        return max(passed, 0) + (later is True), failed + (later is False)
+        later = self._later
+        again = later.seen and not later.hung and later.checks("etcd")
+        return max(passed, 0) + (again and not later.fails("etcd")), failed + later.fails("etcd")
 
-    @property
-    def _etcd_check_later(self) -> bool | None:
-        """Whether the check passed when it was asked once more; None where it was not."""
-        body = self.snapshot.body(api_server.ETCD_CHECK_LATER.path, 1)
-        return None if body is None or 400 <= body.status < 500 else body.status < 400
+    @cached_property
+    def _later(self) -> api_server.Health:
+        """The health checks when they were asked once more."""
+        return api_server.read_health(self.snapshot, api_server.READYZ_LATER)
+
+    @cached_property
+    def lists_hang(self) -> bool:
+        """Whether lists were not answered, although they come from memory, while the health checks were."""
+        failed = [f for need, f in self.snapshot.failures if isinstance(need, List)]
+        hung = sum(f.why is Why.TIMEOUT or f.status >= 500 for f in failed)
+        return hung >= _SEVERAL and self.livez.seen and not self.livez.hung
 
     @cached_property
     def reinitializing(self) -> bool:
@@ -217,11 +229,18 @@ class Case:
             or bool(self.lately("reinitializing", 60.0))
         )
 
+    @cached_property
+    def etcd_words(self) -> str:
+        """An error of etcd itself, as the API server passes it on in the answer to a read; empty for none."""
+        told = [str(f) for _, f in self.snapshot.failures]
+        told += [b.text for _, b in self.snapshot.bodies if b.status >= 500]
+        return next((m[0] for words in told if (m := _ETCD_ERROR.search(words))), "")
+
     @property
     def etcd_check(self) -> str:
         """The API server's reason for a failing etcd check, where it may be read."""
-        bodies = (self.snapshot.body(n.path, n.sample) for n in (api_server.ETCD_CHECK_LATER, api_server.ETCD_CHECK))
-        return next((b.text.strip()[:300] for b in bodies if b and b.status >= 500), "")
+        body = self.snapshot.body(api_server.ETCD_CHECK.path)
+        return body.text.strip()[:300] if body and body.status >= 500 else ""
 
     @cached_property
     def api(self) -> Window | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.model import Evidence
+from kubetriage.needs import List
 from kubetriage.records import dataclass
 from kubetriage.rules.plane.api_server import lease_writes
 from kubetriage.rules.plane.case import Case, Writes
@@ -46,7 +47,7 @@ def from_outside(case: Case) -> Outside:
     passed, failed = case.etcd_check_seen
     evidence = tuple(_evidence(case))
     refused = [m for m in case.members if m.refused] or case.lately("refused", RECENT_LOG)
-    if (failed or case.reinitializing or _hangs(case)) and (refused or _stuck(case)):
+    if (failed or case.reinitializing or case.etcd_words or _hangs(case)) and (refused or _stuck(case)):
         return Outside(Answer.NOT, evidence)
     traffic = case.traffic
     mean = traffic.mean if traffic and traffic.requests >= FEW_REQUESTS else None
@@ -67,7 +68,7 @@ def _stuck(case: Case) -> bool:
     if lease_writes(case.api):
         return False
     hung = any(case.quorum(c).hung for c in (CONTROLLER_MANAGER, SCHEDULER))
-    return case.writes is Writes.FROZEN or hung or case.reinitializing
+    return case.writes is Writes.FROZEN or hung or case.reinitializing or case.lists_hang
 
 
 def slow_read(case: Case) -> float:
@@ -82,7 +83,7 @@ def _hangs(case: Case) -> bool:
 
     Its check of etcd may pass all the same: of several clients that ask at once, all but one are told the last result.
     """
-    hung = any(case.quorum(c).hung for c in (CONTROLLER_MANAGER, SCHEDULER))
+    hung = case.lists_hang or any(case.quorum(c).hung for c in (CONTROLLER_MANAGER, SCHEDULER))
     return hung and not case.livez.hung and not any(level.pressed for level in case.levels)
 
 
@@ -93,8 +94,13 @@ def _evidence(case: Case) -> Iterator[Evidence]:
                 yield Evidence(
                     "status", f"{health.path} {name}", f"failed: {case.etcd_check or reason or 'reason withheld'}"
                 )
-    if case.etcd_check and not any(h.fails("etcd") for h in (case.livez, case.readyz)):
-        yield Evidence("status", "/livez/etcd, asked again", case.etcd_check)
+    if case.etcd_check_fails and not any(h.fails("etcd") or h.hung for h in (case.livez, case.readyz)):
+        yield Evidence("status", "/readyz, asked again", "the etcd check failed")
+    if case.etcd_words:
+        yield Evidence("status", "a list, answered with an error of etcd", case.etcd_words)
+    if case.lists_hang:
+        hung = [need.resource for need, _ in case.snapshot.failures if isinstance(need, List)]
+        yield Evidence("status", "lists that were not answered", ", ".join(dict.fromkeys(hung)))
     last = case.leases.newest
     if last is not None and last.renewed is not None and case.writes is not Writes.FLOWING:
         words = f"newest of {len(case.leases.items)} leases, renewed {ago(last.renewed, case.now)}"
@@ -118,7 +124,7 @@ def only_etcd_fails(case: Case) -> str:
     """Say why it is not the API server itself."""
     if case.etcd_check_seen[1]:
         return "it answers; of its health checks only those of etcd fail"
-    return "it answers from its memory; only what needs etcd hangs"
+    return "its health checks answer; what needs etcd hangs"
 
 
 _LONG = timedelta(minutes=2)

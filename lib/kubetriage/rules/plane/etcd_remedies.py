@@ -106,13 +106,14 @@ def unseen_fixes(case: Case) -> tuple[Fix, ...]:
         *machine.lines("container log"),
         shell("curl", "-s", "http://127.0.0.1:2381/metrics"),
     )
+    kept = not (case.lists_hang or case.reinitializing)
     hosts = names([text(m.pod, "spec", "nodeName") or m.name for m in case.members]) or "etcd's machines"
     return (
         Fix(f"Look at etcd itself on {hosts}: only its machine can tell.", actor=Actor.NODE, commands=look),
         Fix("Start what does not run; check its data disk, its certificates, and port 2380 between members."),
         Fix(
-            "Do not restart the API server: it would lose the watch cache that still answers. Restore from a snapshot"
-            " only when the data of a majority is lost."
+            ("Do not restart the API server: it would lose the watch cache that still answers. " if kept else "")
+            + "Restore from a snapshot only when the data of a majority is lost."
         ),
     )
 

@@ -139,7 +139,7 @@ def _unanswered(case: Case) -> Finding:
         "etcd does not answer the API server: it is down, without quorum, cut off from it"
         + ("" if long_silent(case) else ", or its disk stalls")
         + (f"; nothing was written since {since}" if since else "")
-        + ". What kubectl shows is as old as that.",
+        + (". Lists are not answered any more." if case.lists_hang else ". What kubectl shows is as old as that."),
         from_outside(case).evidence,
         (
             RuledOut("ApiServerUnready", only_etcd_fails(case)),
