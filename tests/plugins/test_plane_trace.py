@@ -68,7 +68,7 @@ def test_timeline_is_in_order():
     for truth in truths("plane-trace"):
         times = [f["time"] for f in diagnosis("plane-trace", capture=truth.scenario).extra["timeline"]]
         assert times == sorted(times)
-        assert len(times) > 4
+        assert len(times) > 4 or not (CAPTURES / truth.scenario / "kube-system" / "leases.json").exists()
 
 
 WEBHOOKS = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations", "endpointslices")

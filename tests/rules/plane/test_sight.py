@@ -223,6 +223,7 @@ def test_lists_that_hang_beside_checks_that_pass_are_evidence_against_etcd(failu
     snapshot = Snapshot(NOW, source="cluster")
     for need in (api_server.LIVEZ, api_server.READYZ):
         snapshot.add_body(need, health())
+    snapshot.add_body(Raw("/version"), Body('{"gitVersion": "v1.28.15"}', 200))
     lists = (leases.NODE_LEASES, leases.SYSTEM_LEASES, List("nodes"), List("pods", "kube-system"))
     for i, need in enumerate(lists):
         forbidden = Failure(Why.FORBIDDEN, "forbidden", 403)

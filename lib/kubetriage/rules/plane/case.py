@@ -213,10 +213,11 @@ class Case:
 
     @cached_property
     def lists_hang(self) -> bool:
-        """Whether lists were not answered, although they come from memory, while the health checks were."""
+        """Whether lists were not answered, although they come from memory, while what needs no etcd was."""
         failed = [f for need, f in self.snapshot.failures if isinstance(need, List)]
         hung = sum(f.why is Why.TIMEOUT or f.status >= 500 for f in failed)
-        return hung >= _SEVERAL and self.livez.seen and not self.livez.hung
+        version = self.snapshot.body("/version")
+        return hung >= _SEVERAL and version is not None and self.livez.seen and not self.livez.hung
 
     @cached_property
     def reinitializing(self) -> bool:
