@@ -517,6 +517,7 @@ LITERALS: dict[str, tuple[str, ...]] = {
     'error while loading shared libraries: (?P<what>[^\\s:]+)': ('error while loading shared libraries: ',),
     'error while loading shared libraries: ([\\w.+-]{1,80}):|Error loading shared library ([\\w.+-]{1,80}):|Unable to load (?:shared library|DLL) [\'\\"]([\\w.+-]{1,80})[\'\\"]|([\\w.+-]{1,80}\\.so(?:\\.\\d{1,4}){0,3}): cannot open shared object file': (': cannot open shared object file', 'error loading shared library ', 'error while loading shared libraries: ', 'unable to load '),
     'etcdserver: (?:request timed out|leader changed|no leader)[\\w ,]*|code = DeadlineExceeded': ('code = deadlineexceeded', 'etcdserver: '),
+    'etcdserver: (?:request timed out|no leader|leader changed|server stopped|not capable)[^\\n]{0,80}': ('etcdserver: ',),
     'etcdserver: mvcc: database space exceeded|etcdserver: no space|alarm:NOSPACE|alarm ?list.*NOSPACE': ('etcdserver: mvcc: database space exceeded', 'etcdserver: no space', 'nospace'),
     'etcdserver: no space|database space exceeded|/health false due to an alarm.*NOSPACE': ('/health false due to an alarm', 'database space exceeded', 'etcdserver: no space'),
     'exceeded quota: (?P<quota>[^,]+), requested: (?P<asked>.+?), used: (?P<used>.+?), limited: (?P<limit>.+?)\\s*\\Z': ('exceeded quota: ',),
