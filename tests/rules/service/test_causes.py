@@ -832,7 +832,9 @@ def test_every_code_is_in_the_table_of_causes_and_has_a_test_here():
         tested |= {c for _, expected in table.values() for c in expected}
     elsewhere = {
         # test_the_way.py and the modules of the custom kinds, controllers, load balancers and the mesh beside this one.
+        "ClientAddressDenied",
         "DNSNotReady",
+        "ExternalAuthFailed",
         "IngressRejected",
         "LoadBalancerHealthCheckFailed",
         "LoadBalancerNotAnnounced",
@@ -841,6 +843,7 @@ def test_every_code_is_in_the_table_of_causes_and_has_a_test_here():
         "MeshRouteInvalid",
         "MeshSubsetNotFound",
         "NotEvaluated",
+        "ProxyLimitExceeded",
         "ProxyProtocolMismatch",
     }
     assert {r.CODE for r in load("svc-trace").rules} - tested == elsewhere

@@ -12,7 +12,9 @@ from types import ModuleType
 from kubetriage.rules.service.causes import (
     backend_port_not_found,
     backend_service_not_found,
+    client_address_denied,
     dns_not_ready,
+    external_auth_failed,
     external_name_invalid,
     gateway_class_not_found,
     gateway_not_accepted,
@@ -40,6 +42,7 @@ from kubetriage.rules.service.causes import (
     pods_not_ready,
     pods_terminating,
     protocol_mismatch,
+    proxy_limit_exceeded,
     proxy_protocol_mismatch,
     reference_not_granted,
     route_hostname_mismatch,
@@ -96,6 +99,9 @@ RULES: tuple[ModuleType, ...] = (
     # What their controllers say of them, and what is not judged.
     ingress_rejected,
     load_balancer_health_check_failed,
+    external_auth_failed,
+    client_address_denied,
+    proxy_limit_exceeded,
     not_evaluated,
     # Who serves them.
     ingress_class_not_found,

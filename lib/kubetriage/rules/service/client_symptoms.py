@@ -105,6 +105,7 @@ SYMPTOMS: dict[str, Symptom] = {
                 "MeshMTLSMismatch",
                 "LoadBalancerHealthCheckFailed",
                 "NetworkPolicyBlocks",
+                "ProxyLimitExceeded",
             )
         ),
         "The proxy in front has an endpoint and could not speak with it: host, path and Service were found.",
@@ -119,12 +120,14 @@ SYMPTOMS: dict[str, Symptom] = {
                 "MeshMTLSMismatch",
                 "MeshSubsetNotFound",
                 "LoadBalancerHealthCheckFailed",
+                "ExternalAuthFailed",
+                "ProxyLimitExceeded",
             )
         ),
         "The proxy in front found the rule and no endpoint to use: host, path, class and certificate are right.",
     ),
     "504": Symptom(
-        frozenset(("NetworkPolicyBlocks", "NetworkPolicyRestricts", "NoLocalEndpoints")),
+        frozenset(("NetworkPolicyBlocks", "NetworkPolicyRestricts", "NoLocalEndpoints", "ProxyLimitExceeded")),
         "The proxy in front has an endpoint that does not answer in time: refused ports are a 502, missing endpoints "
         "a 503.",
     ),
@@ -156,14 +159,42 @@ SYMPTOMS: dict[str, Symptom] = {
         "A reset comes from an open connection: DNS, routing and policies let it through.",
     ),
     "400": Symptom(
-        frozenset(("ProxyProtocolMismatch", "ProtocolMismatch", "TargetPortMismatch", "SelectorTooBroad")),
+        frozenset(
+            (
+                "ProxyProtocolMismatch",
+                "ProtocolMismatch",
+                "TargetPortMismatch",
+                "SelectorTooBroad",
+                "ProxyLimitExceeded",
+            )
+        ),
         "A 400 comes from a server that cannot read the request: plain HTTP on a TLS port, an unexpected PROXY header, "
         "or the program's own check. The way to that server works.",
     ),
     "403": Symptom(
-        frozenset(("MeshAuthorizationDenied", "IngressRejected", "SelectorTooBroad", "HostPathConflict")),
+        frozenset(
+            (
+                "MeshAuthorizationDenied",
+                "ClientAddressDenied",
+                "IngressRejected",
+                "SelectorTooBroad",
+                "HostPathConflict",
+            )
+        ),
         "A 403 is an HTTP answer: a proxy's authorization or the program said it. NetworkPolicies drop packets, they "
         "answer nothing.",
+    ),
+    "413": Symptom(
+        frozenset(("ProxyLimitExceeded",)),
+        "A 413 is an HTTP answer: a proxy on the way, or the program, admits no body of that size. The way works.",
+    ),
+    "429": Symptom(
+        frozenset(("ProxyLimitExceeded",)),
+        "A 429 is an HTTP answer: a proxy on the way, or the program, limits the rate of requests. The way works.",
+    ),
+    "500": Symptom(
+        frozenset(("ExternalAuthFailed", "MeshAuthorizationDenied")),
+        "A 500 is an HTTP answer: the program said it, or the proxy in front could not ask for leave. The way works.",
     ),
     "421": Symptom(
         frozenset(

@@ -1,10 +1,13 @@
-"""Follows ExternalName Services through the cluster."""
+"""Names of Services in other objects: ExternalName Services, and URLs that an annotation holds."""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.ingress_entrances import Entrance
+from kubetriage.values.fields import labels
 from kubetriage.values.patterns import lazy
 
 _IN_CLUSTER = lazy(r"([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.[a-z0-9.-]+)?\.?\Z", re.IGNORECASE)
@@ -30,3 +33,29 @@ def follow(backend: Backend) -> tuple[list[Backend], bool]:
             return [*chain, following], True
         chain.append(following)
     return chain, False
+
+
+AUTH_URLS = (
+    "nginx.ingress.kubernetes.io/auth-url",
+    "ingress.kubernetes.io/auth-url",
+    "haproxy-ingress.github.io/auth-url",
+)
+
+
+def auth_service(entrance: Entrance) -> tuple[str, str, str, str] | None:
+    """Return (annotation, URL, namespace, name) of the Service that authenticates; None where none of the cluster."""
+    marks = labels(entrance.ingress.raw, "metadata", "annotations")
+    for key in AUTH_URLS:
+        url = marks.get(key, "")
+        host = _host(url)
+        target = in_cluster_target(host) if host else None
+        if target is not None:
+            return (key, url, *target)
+    return None
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

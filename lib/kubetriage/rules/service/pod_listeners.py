@@ -15,8 +15,9 @@ from kubetriage.readers.pods import Container, Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.request_errors import request_errors
 from kubetriage.rules.service.service_endpoints import ServicePort, find_port, probed_ports
-from kubetriage.values.fields import texts
+from kubetriage.values.fields import text, texts
 from kubetriage.values.patterns import lazy
 
 _ARGUMENT = lazy(
@@ -127,10 +128,19 @@ def service_proxy(backend: Backend, port: ServicePort) -> str:
 
 
 def refused(trace: Trace, backend: Backend, port: ServicePort) -> Evidence | None:
-    """Return the proof that nothing listens on the pod port of a Service port; None when there is none."""
+    """Return the proof that nothing listens on the pod port of a Service port; None when there is none.
+
+    That is a refused connection of ``--probe``, or one in the log of an ingress controller to a pod that is ready now.
+    """
     known = [t for t in tried(trace, backend) if t.port == port]
     failed = next((t for t in known if t.refused), None)
-    return failed.evidence if failed is not None else None
+    if failed is not None:
+        return failed.evidence
+    if any(t.answered for t in known):
+        return None
+    here = {(text(p.raw, "status", "podIP"), n) for p in backend.ready_pods for n in pod_numbers(backend, port)}
+    logged = (e for e in request_errors(trace, "refused") if e.upstream in here)
+    return next((e.evidence for e in logged), None)
 
 
 def pod_numbers(backend: Backend, port: ServicePort) -> frozenset[int]:

@@ -10,7 +10,7 @@ from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.service_endpoints import ServicePort, find_port
 from kubetriage.values.fields import dig, labels, mapping, number, objects, text
 
-_NGINX_PROTOCOL = "nginx.ingress.kubernetes.io/backend-protocol"
+NGINX_PROTOCOL = "nginx.ingress.kubernetes.io/backend-protocol"
 _PASSTHROUGH = "nginx.ingress.kubernetes.io/ssl-passthrough"
 
 
@@ -66,11 +66,11 @@ def sent_by_ingress(entrance: Entrance) -> Sent | None:
     marks = entrance.ingress.annotations
     if marks.get(_PASSTHROUGH) == "true":
         return None
-    value = marks.get(_NGINX_PROTOCOL, "HTTP")
+    value = marks.get(NGINX_PROTOCOL, "HTTP")
     if value.upper() not in ("HTTP", "HTTPS"):
         return None
-    field = f"annotation {_NGINX_PROTOCOL}"
-    return Sent(value.upper() == "HTTPS", field, marks.get(_NGINX_PROTOCOL, "<none>"), "HTTPS", "HTTP")
+    field = f"annotation {NGINX_PROTOCOL}"
+    return Sent(value.upper() == "HTTPS", field, marks.get(NGINX_PROTOCOL, "<none>"), "HTTPS", "HTTP")
 
 
 def sent_by_custom(custom: CustomEntrance, service_port: ServicePort, at: str) -> Sent | None:

@@ -15,7 +15,7 @@ from kubetriage.rules.service.client_policies import DNS_NAMESPACE
 from kubetriage.rules.service.cluster_view import WORKLOADS, Backend, World, template_labels
 from kubetriage.rules.service.custom_entrances import ROUTER_PLURALS, CustomEntrance, kind_need
 from kubetriage.rules.service.entrance_controllers import controller_selector
-from kubetriage.rules.service.external_names import in_cluster_target
+from kubetriage.rules.service.external_names import auth_service, in_cluster_target
 from kubetriage.rules.service.gateway_objects import GATEWAY_NAME_LABEL, GROUP, ROUTE_KINDS
 from kubetriage.rules.service.gateway_routes import Entry, Path
 from kubetriage.rules.service.headless_peers import governing_service
@@ -99,6 +99,7 @@ def _balancer_needs(backend: Backend) -> Iterator[Need]:
         pools: tuple[str, ...] = ("ipaddresspools", "ciliumloadbalancerippools")
         if serves(snapshot, "ipaddresspools"):
             yield List("pods", "", "app.kubernetes.io/name=metallb")
+        yield List("nodes", cached=True, shape=lean_node)
     else:
         pools = ("ipaddresspools", "l2advertisements", "bgpadvertisements")
         pools += ("ciliuml2announcementpolicies", "ciliumbgpclusterconfigs", "ciliumbgppeeringpolicies")
@@ -224,6 +225,10 @@ def entrance_needs(world: World, entrance: Entrance, options: Options, *, alone:
     yield List("ingresses", shape=without_managed_fields)
     for use in entrance.secrets:
         yield from secret_needs(use)
+    asked = auth_service(entrance)
+    if asked is not None:
+        yield Get("services", asked[2], asked[3])
+        yield List("endpointslices", asked[2], f"{eps.SERVICE_NAME_LABEL}={asked[3]}")
     backends = [b for p in entrance.paths if (b := entrance.backend(p)) is not None]
     if alone:
         for backend in backends:

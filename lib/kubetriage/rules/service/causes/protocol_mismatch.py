@@ -22,15 +22,21 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.custom_entrances import port_of
 from kubetriage.rules.service.hop_faults import Fault, fault
-from kubetriage.rules.service.spoken_protocols import Sent, sent_by_custom, sent_by_ingress, spoken
+from kubetriage.rules.service.ingress_entrances import Entrance
+from kubetriage.rules.service.request_errors import RequestError, request_errors
+from kubetriage.rules.service.spoken_protocols import NGINX_PROTOCOL, Sent, sent_by_custom, sent_by_ingress, spoken
 from kubetriage.rules.service.target_ports import named_ports
+from kubetriage.values.commands import kubectl
 
 CODE = "ProtocolMismatch"
 
 
 def check(trace: Trace) -> Iterator[Fault]:
     """Judge each Service port, and what entrances speak to it."""
-    yield from _tls_sides(trace)
+    found = list(_tls_sides(trace))
+    yield from found
+    if not found:
+        yield from _told_by_log(trace)
     for named in named_ports(trace):
         if named.other_protocol:
             severity = Severity.ERROR if named.everywhere else Severity.WARNING
@@ -55,7 +61,7 @@ def _tls_sides(trace: Trace) -> Iterator[Fault]:
             backend = entrance.backend(path)
             port = path.backend.find(backend.ports) if backend is not None else None
             if sent is not None and backend is not None and port is not None:
-                found = _sides(backend, port, entrance.name, sent)
+                found = _sides(backend, port, entrance.name, sent, entrance)
                 if found is not None:
                     yield found
                     break
@@ -69,7 +75,79 @@ def _tls_sides(trace: Trace) -> Iterator[Fault]:
                 break
 
 
-def _sides(backend: Backend, port: eps.ServicePort, who: str, sent: Sent) -> Fault | None:
+def _told_by_log(trace: Trace) -> Iterator[Fault]:
+    """Tell of requests that failed because both sides speak another protocol, by the log of the controller."""
+    for error in request_errors(trace, "tls-wanted", "plain-wanted"):
+        sent = sent_by_ingress(error.entrance)
+        hit = _backend_of(error)
+        plain = error.row["kind"] == "plain-wanted"
+        if sent is None or hit is None or sent.tls != plain:
+            # It has been changed since, or it is not told what the controller speaks.
+            continue
+        backend, port = hit
+        shown = spoken(backend, port)
+        if shown is not None and shown.tls == plain:
+            continue
+        hint = f"{port.name} {port.app_protocol}".lower()
+        spoken_there = (
+            "HTTP"
+            if plain
+            else "GRPC"
+            if "grpc" in hint or "h2c" in hint
+            else "HTTPS"
+            if "https" in hint or port.port in (443, 8443) or port.target in (443, 8443)
+            else ""
+        )
+        value = spoken_there or "HTTPS"
+        other = "" if spoken_there else " (a gRPC program without TLS: GRPC)"
+        command = _annotate(error.entrance, value)
+        yield fault(
+            CODE,
+            backend.port_place(port),
+            f"{error.entrance.name} speaks {'TLS' if sent.tls else 'plain HTTP/1'} to port {port.port} of "
+            f"svc/{backend.name}, and the controller's log shows {error.row['what']}. Clients get 502.",
+            proof="observed",
+            evidence=[error.evidence, Evidence("spec", f"{error.entrance.name} {sent.field}", sent.value)],
+            fix=[
+                Fix(
+                    f"Set {NGINX_PROTOCOL} of {error.entrance.name} to {value}{other}",
+                    None,
+                    None,
+                    Actor.MANIFEST,
+                    (command,),
+                )
+            ],
+            verify=(kubectl("logs", error.pod.name, "--tail=200", namespace=error.pod.namespace),),
+            short=f"{error.entrance.name} speaks {'TLS' if sent.tls else 'plain HTTP/1'}, the program does not",
+        )
+
+
+def _backend_of(error: RequestError) -> tuple[Backend, eps.ServicePort] | None:
+    """Return the Service port whose pods a log line is about."""
+    for path in error.entrance.paths:
+        backend = error.entrance.backend(path)
+        port = path.backend.find(backend.ports) if backend is not None else None
+        if backend is None or port is None:
+            continue
+        numbers = {eps.find_port(p.raw, port.target, port.protocol) for p in backend.pods}
+        if error.upstream is None or error.upstream[1] in numbers:
+            return backend, port
+    return None
+
+
+def _annotate(entrance: Entrance, value: str) -> str:
+    ingress = entrance.ingress
+    mark = f"{NGINX_PROTOCOL}={value}"
+    return kubectl("annotate", "ingress", ingress.name, mark, "--overwrite", namespace=ingress.namespace)
+
+
+def _sides(
+    backend: Backend,
+    port: eps.ServicePort,
+    who: str,
+    sent: Sent,
+    entrance: Entrance | None = None,
+) -> Fault | None:
     speaks = spoken(backend, port)
     if speaks is None or speaks.tls == sent.tls:
         return None
@@ -80,6 +158,7 @@ def _sides(backend: Backend, port: eps.ServicePort, who: str, sent: Sent) -> Fau
         if speaks.tls
         else "the handshake fails, and clients get 502 or 503"
     )
+    commands = (_annotate(entrance, right),) if entrance is not None else ()
     return fault(
         CODE,
         backend.port_place(port),
@@ -87,7 +166,13 @@ def _sides(backend: Backend, port: eps.ServicePort, who: str, sent: Sent) -> Fau
         f"{effect}.",
         proof="inferred",
         evidence=[Evidence("spec", f"{who} {sent.field}", sent.value), speaks.evidence],
-        fix=[Fix(f"Set {sent.field} of {who} to {right}", actor=Actor.MANIFEST)],
+        fix=[
+            Fix(
+                f"Set {sent.field} of {who} to {right}",
+                actor=Actor.MANIFEST,
+                commands=commands,
+            )
+        ],
         verify=(f"{backend.command} get endpointslices -l kubernetes.io/service-name={backend.name}",),
         short=f"{who} speaks {mine}, the program {theirs}",
     )
