@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Evidence
 from kubetriage.readers.pods import Pod
+from kubetriage.records import dataclass
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.ingress_objects import host_matches
