@@ -127,6 +127,29 @@ def cluster_info(tmp_path: Path) -> Path:
     )
 
 
+def test_an_object_of_a_capture_is_of_the_kind_that_it_says(tmp_path: Path) -> None:
+    def one(group: str, kind: str, name: str) -> dict[str, Any]:
+        return {"apiVersion": group, "kind": kind, "metadata": {"name": name, "namespace": "a"}}
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "captured-at").write_text("2026-03-10T12:00:00Z")
+    files = {
+        "gateways": [
+            one("gateway.networking.k8s.io/v1", "Gateway", "g"),
+            one("networking.istio.io/v1", "Gateway", "i"),
+        ],
+        "authorizationpolicies": [one("policy.linkerd.io/v1alpha1", "AuthorizationPolicy", "l")],
+        "svc": [one("v1", "Service", "s")],
+    }
+    for name, items in files.items():
+        (tmp_path / "a" / f"{name}.json").write_text(json.dumps({"kind": "List", "items": items}))
+    snapshot = read(tmp_path)
+    assert [o["metadata"]["name"] for o in snapshot.list("gateways", "a").items] == ["g"]
+    assert not snapshot.list("authorizationpolicies", "a").items
+    assert snapshot.get("services", "a", "s").found
+    assert {o["metadata"]["name"] for o in snapshot.others} == {"l"}
+
+
 def test_cluster_info_dump(cluster_info: Path) -> None:
     needs: list[Need] = [
         Get("pods", NS, "api"),

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from kubetriage.cluster.coverage import COVERAGE, restore
-from kubetriage.cluster.documents import accepted_name, other_objects, parse_documents, read_file, refusal
+from kubetriage.cluster.documents import accepted_name, other_objects, parse_documents, read_file, refusal, resource_of
 from kubetriage.cluster.errors import DumpError
 from kubetriage.cluster.recorded_logs import RecordedLogs, machine_of
 from kubetriage.cluster.secrets import strip
@@ -189,18 +189,30 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _capture_lists(root: Path, others: list[Obj]) -> Iterator[tuple[List, list[Obj]]]:
-    """Yield the lists of a capture; what is of a custom kind that no resource describes goes to ``others``."""
+    """Yield the lists of a capture; what is of a custom kind that no resource describes goes to ``others``.
+
+    An object is of the kind that it says, whatever the file is called: two API groups may have one plural name.
+    """
+    found: dict[tuple[str, str], list[Obj]] = {}
     for file in _files(root):
         parts = file.relative_to(root).parts
         if file.suffix != ".json" or len(parts) > 2 or parts[0] == "raw":
             continue
         documents = parse_documents(read_file(file), str(file))
-        if file.stem not in BY_PLURAL:
-            others.extend(o for d in documents for o in other_objects(d))
-            continue
-        if not documents:
-            raise DumpError(f"{file}: empty")
-        yield List(file.stem, parts[0] if len(parts) == 2 else ""), objects(documents[0], "items")
+        place = parts[0] if len(parts) == 2 else ""
+        if file.stem in BY_PLURAL:
+            if not documents:
+                raise DumpError(f"{file}: empty")
+            found.setdefault((file.stem, place), [])
+        for document in documents:
+            others.extend(other_objects(document))
+            for item in objects(document, "items"):
+                named = bool(text(item, "kind") and text(item, "apiVersion"))
+                resource = resource_of(item) if named else BY_PLURAL.get(file.stem)
+                if resource is not None:
+                    found.setdefault((resource.plural, place), []).append(item)
+    for (plural, place), items in found.items():
+        yield List(plural, place), items
 
 
 def _damage(need: Get | List, snapshot: Snapshot) -> Failure | None:

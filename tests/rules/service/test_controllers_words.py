@@ -189,7 +189,7 @@ def test_a_policy_of_another_api_that_selects_the_pods_is_no_all_clear():
     rule = t.custom("CiliumNetworkPolicy", "cilium.io/v2", "lock", endpointSelector={"matchLabels": {"k8s:app": "web"}},
                     ingress=[{"fromEndpoints": [{"matchLabels": {"role": "front"}}]}])  # fmt: skip
     found = trace(cluster(*healthy_web(), rule))
-    assert (found.cause, found.healthy) == ("NotEvaluated", False)
+    assert (found.cause, found.healthy) == ("NetworkPolicyRestricts", False)
     assert "role=front" in found.findings[0].message
 
 

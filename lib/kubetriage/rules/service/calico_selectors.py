@@ -10,9 +10,11 @@ _TOKEN = lazy(
     r"\s*(?:(?P<word>[A-Za-z0-9][\w./-]*)|(?P<text>'[^']*'|\"[^\"]*\")|(?P<sign>==|!=|&&|\|\||!|\(|\)|\{|\}|,))"
 )
 _LONGEST = 2000
+_TERMS_AT_MOST = 200
+"""Bounds for what strangers write; the language has none."""
 
 
-class _Unknown(Exception):
+class _UnknownFormError(Exception):
     """The selector is not of the forms that are read here."""
 
 
@@ -28,19 +30,19 @@ def calico_matches(selector: str, own: Mapping[str, str]) -> bool | None:
         parser = _Parser(_tokens(selector), own)
         answer = parser.either()
         return answer if parser.done else None
-    except _Unknown:
+    except _UnknownFormError:
         return None
 
 
 def _tokens(selector: str) -> list[str]:
     if len(selector) > _LONGEST:
-        raise _Unknown
+        raise _UnknownFormError
     found, at = [], 0
     selector = selector.rstrip()
     while at < len(selector):
         match = _TOKEN.match(selector, at)
         if match is None:
-            raise _Unknown
+            raise _UnknownFormError
         found.append(match.group().strip())
         at = match.end()
     return found
@@ -56,7 +58,7 @@ class _Parser:
 
     def _next(self) -> str:
         if self.done:
-            raise _Unknown
+            raise _UnknownFormError
         self._at += 1
         return self._tokens[self._at - 1]
 
@@ -80,8 +82,8 @@ class _Parser:
 
     def _one(self) -> bool:
         self._deep += 1
-        if self._deep > 200:  # noqa: PLR2004 - a bound for what strangers write, not a limit of the language
-            raise _Unknown
+        if self._deep > _TERMS_AT_MOST:
+            raise _UnknownFormError
         if self._take("!"):
             return not self._one()
         if self._take("("):
@@ -114,16 +116,16 @@ class _Parser:
             if self._take(*words):
                 part = self._text()
                 return value is not None and bool(test(value, part))
-        raise _Unknown
+        raise _UnknownFormError
 
     def _expect(self, sign: str) -> None:
         if not self._take(sign):
-            raise _Unknown
+            raise _UnknownFormError
 
     def _text(self) -> str:
         token = self._next()
         if token[0] not in "'\"":
-            raise _Unknown
+            raise _UnknownFormError
         return token[1:-1]
 
     def _set(self) -> list[str]:

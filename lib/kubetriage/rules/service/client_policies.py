@@ -30,6 +30,11 @@ class Crossing:
     isolated: Pod
     """The pod whose policies were asked."""
     decision: Decision
+    peer: Peer
+    """The other end."""
+    number: int
+    """The pod's port."""
+    protocol: str
 
     @property
     def blocked(self) -> bool:
@@ -72,8 +77,8 @@ def crossings(trace: Trace, backend: Backend) -> Iterator[Crossing]:
                 target = peer_of(backend, pod)
                 egress = decide(outgoing, source.raw, "egress", target, number, port.protocol)
                 ingress = decide(policies_of(backend), pod.raw, "ingress", peer, number, port.protocol)
-                yield Crossing(words, "egress", source, egress)
-                yield Crossing(words, "ingress", pod, ingress)
+                yield Crossing(words, "egress", source, egress, target, number, port.protocol)
+                yield Crossing(words, "ingress", pod, ingress, peer, number, port.protocol)
 
 
 def dns_egress(trace: Trace, backend: Backend) -> Decision | None:

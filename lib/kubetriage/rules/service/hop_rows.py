@@ -9,14 +9,16 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import crossings
 from kubetriage.rules.service.cluster_view import Backend, Place
 from kubetriage.rules.service.custom_entrances import CustomEntrance, port_of
+from kubetriage.rules.service.foreign_crossings import unresolved
 from kubetriage.rules.service.gateway_routes import Entry, Path
 from kubetriage.rules.service.hop_faults import plural
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.mesh_authorization import AUTHORIZATION, Caller, action_of, policies_on, rule_on
 from kubetriage.rules.service.mesh_gateways import MeshGateway, mesh_gateways_of
 from kubetriage.rules.service.mesh_policies import in_mesh, mode_in_force
+from kubetriage.rules.service.other_policies import other_policies
 from kubetriage.rules.service.outside_clients import outside_crossings
-from kubetriage.rules.service.policies_around_pods import admissions, isolated, others, policies_of
+from kubetriage.rules.service.policies_around_pods import admissions, isolated, policies_of
 from kubetriage.rules.service.service_endpoints import ServicePort, find_port
 from kubetriage.rules.service.tls_secrets import SecretUse
 from kubetriage.values.fields import name_of, number, objects, text, texts
@@ -335,9 +337,12 @@ def _policy_draft(trace: Trace, backend: Backend) -> Draft:
     if outside is not None:
         cidrs = ", ".join(outside.blocks[:3])
         return Draft(place, "networkpolicies", said, f"whether {cidrs} cover {outside.client.name} is not known")
-    unknown = others(backend)
+    unknown = [p.shown for p in unresolved(trace, backend)]
     if unknown:
         return Draft(place, "networkpolicies", said, f"{said}; not evaluated: {', '.join(unknown[:3])}")
+    judged = list(dict.fromkeys(p.shown for p in other_policies(backend) if p.ingress))
+    if judged:
+        said = f"{said}; {', '.join(judged[:3])}"
     return Draft(place, "networkpolicies", said)
 
 

@@ -1,21 +1,21 @@
 """Policies of other APIs around the pods (Cilium, Calico, the policy API): which select them, and whom they admit.
 
-They are not evaluated: order, tiers, entities and layer 7 rules are each product's own. What is surely about other pods
-is left out, and what a policy admits is said in its own terms.
+What is surely about other pods is left out, and what a policy admits is said in its own terms. Whether one connection
+passes is judged elsewhere, as far as the rules are of the common forms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
+from kubetriage.rules.service.calico_selectors import calico_matches
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.custom_entrances import other_objects
+from kubetriage.rules.service.foreign_verdicts import CILIUM_NAMESPACE, cilium_selector
 from kubetriage.rules.service.selector_edits import matches_labels, selector_text
-from kubetriage.values.fields import Obj, dig, labels, mapping, name_of, namespace_of, objects, text, texts
-from kubetriage.values.patterns import lazy
+from kubetriage.values.fields import Obj, dig, mapping, name_of, namespace_of, objects, text, texts
 
 OTHER_POLICY_APIS = {
     "adminnetworkpolicies": "AdminNetworkPolicy",
@@ -26,9 +26,7 @@ OTHER_POLICY_APIS = {
     "ciliumnetworkpolicies": "CiliumNetworkPolicy",
     "ciliumclusterwidenetworkpolicies": "CiliumClusterwideNetworkPolicy",
 }
-"""Policy APIs that this command lists and does not evaluate."""
-_CILIUM_NAMESPACE = "io.kubernetes.pod.namespace"
-_CALICO_TERM = lazy(r"\s*([\w./-]+)\s*(==|!=)\s*['\"]([^'\"]*)['\"]\s*\Z|\s*(all|has)\(([\w./-]*)\)\s*\Z")
+"""Policy APIs that this command lists, and the kind of their objects as it is shown."""
 
 
 @dataclass(frozen=True)
@@ -93,38 +91,21 @@ def _selects(kind: str, spec: Obj, backend: Backend) -> bool | None:
         chosen = mapping(subject, "pods").get("podSelector")
         return not isinstance(chosen, Mapping) or any(matches_labels(chosen, p.labels) for p in pods)
     if text(spec, "selector"):
-        answers = [_calico_matches(text(spec, "selector"), p.labels) for p in pods]
+        place = {"projectcalico.org/namespace": backend.namespace, "projectcalico.org/orchestrator": "k8s"}
+        answers = [calico_matches(text(spec, "selector"), {**p.labels, **place}) for p in pods]
         return True if True in answers else None if None in answers else False
     return None
 
 
 def _cilium_matches(selector: Obj, pod: Pod) -> bool:
-    own = {**pod.labels, _CILIUM_NAMESPACE: pod.namespace}
-    return matches_labels(_plain(selector), own)
+    own = {**pod.labels, CILIUM_NAMESPACE: pod.namespace}
+    return matches_labels(cilium_selector(selector), own)
 
 
-def _plain(selector: Obj) -> dict[str, Any]:
-    """Return a Cilium selector without the source prefixes of its keys (``k8s:app``, ``any:app``)."""
-
-    def bare(key: str) -> str:
-        return key.partition(":")[2] if key.startswith(("k8s:", "any:")) else key
-
-    plain: dict[str, Any] = {"matchLabels": {bare(k): v for k, v in labels(selector, "matchLabels").items()}}
-    plain["matchExpressions"] = [{**e, "key": bare(text(e, "key"))} for e in objects(selector, "matchExpressions")]
-    return {k: v for k, v in plain.items() if v}
-
-
-def _calico_matches(selector: str, own: Mapping[str, str]) -> bool | None:
-    """Match the plain forms of Calico's selectors, joined by ``&&``; None for any other."""
-    for term in selector.split("&&"):
-        match = _CALICO_TERM.match(term)
-        if match is None:
-            return None
-        if match[4] == "has" and match[5] not in own:
-            return False
-        if match[2] and (own.get(match[1]) == match[3]) != (match[2] == "=="):
-            return False
-    return True
+def admitted_words(raw: Obj) -> str:
+    """Say in words whom the ingress rules of a policy speak of; empty where it has none."""
+    specs = [mapping(raw, "spec"), *objects(raw, "specs")]
+    return "; ".join(dict.fromkeys(w for s in specs for w in _admitted(s)))
 
 
 def _admitted(spec: Obj) -> Iterator[str]:
@@ -132,7 +113,7 @@ def _admitted(spec: Obj) -> Iterator[str]:
     for key, verb in (("ingress", "admits"), ("ingressDeny", "denies")):
         for rule in objects(spec, key):
             who = [
-                f"pods {selector_text(_plain(e))}" if e else "pods of its namespace"
+                f"pods {selector_text(cilium_selector(e))}" if e else "pods of its namespace"
                 for e in objects(rule, "fromEndpoints")
             ]
             who += [f"entity {e}" for e in texts(rule, "fromEntities")]

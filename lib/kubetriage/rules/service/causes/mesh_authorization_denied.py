@@ -6,7 +6,8 @@ the program sees anything.
 Told by: Istio's AuthorizationPolicies that apply to the pods: DENY before ALLOW; an ALLOW policy lets in only what it
 names, and one without rules nobody. Principals and namespaces of a source exist only with mutual TLS, so a client
 without a sidecar, and a load balancer, has none. Rules about the request (path, method, token) decide nothing here. The
-proxy's access log with ``rbac_access_denied`` proves it. For Linkerd: the inbound policy of the pods.
+proxy's access log with ``rbac_access_denied`` proves it. For Linkerd: a Server on the port and the
+AuthorizationPolicies about it, as far as they were handed over, then the inbound policy of the pods.
 
 Fix: bring the client into the mesh (label its namespace ``istio-injection=enabled`` and restart it), or name its
 principal in the ALLOW policy. An empty policy that denies all is usually meant; it is not to be deleted.
@@ -24,6 +25,7 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import clients
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault
+from kubetriage.rules.service.linkerd_policies import PROXY, LinkerdRuling, identity_of, linkerd_rulings
 from kubetriage.rules.service.mesh_authorization import (
     AUTHORIZATION,
     Caller,
@@ -37,7 +39,7 @@ from kubetriage.rules.service.mesh_authorization import (
 from kubetriage.rules.service.mesh_policies import in_mesh
 from kubetriage.rules.service.outside_clients import outside_clients
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import Obj, labels, name_of, namespace_of, objects
+from kubetriage.values.fields import Obj, labels, name_of, namespace_of, objects, text
 from kubetriage.values.patterns import lazy
 
 CODE = "MeshAuthorizationDenied"
@@ -181,6 +183,11 @@ def _linkerd(trace: Trace, backend: Backend) -> Iterator[Fault]:
     if pod is None:
         return
     space = backend.world.snapshot.get("namespaces", "", backend.namespace)
+    sources = (*clients(trace), *trace.entrances)
+    refused = next((r for r in linkerd_rulings(backend, sources) if r.allowed is False), None)
+    if refused is not None:
+        yield _by_server(trace, backend, refused)
+        return
     marks = {**_annotations(space.obj), **_annotations(pod.raw)}
     mode = marks.get(_INBOUND, "")
     plain = [p for p in (*clients(trace), *trace.entrances) if not any(c.name == "linkerd-proxy" for c in p.containers)]
@@ -205,6 +212,72 @@ def _linkerd(trace: Trace, backend: Backend) -> Iterator[Fault]:
         verify=(kubectl("get", "servers.policy.linkerd.io", "-A"),),
         short=f"Linkerd inbound policy {mode}",
     )
+
+
+def _by_server(trace: Trace, backend: Backend, ruling: LinkerdRuling) -> Fault:
+    """Tell of a client that no policy for a Server admits."""
+    name, client = name_of(ruling.server), ruling.client
+    own = identity_of(client)
+    policies = ", ".join(ruling.policies[:3])
+    why = (
+        f"{policies} {'admits' if len(ruling.policies) == 1 else 'admit'} others only"
+        if policies
+        else "no policy admits anybody"
+    )
+    who = f"its identity is {own}" if own else "it has no proxy of Linkerd, so no identity"
+    logged = _refused_by_linkerd(trace, backend, name)
+    account = text(client.raw, "spec", "serviceAccountName") or "default"
+    yaml = (
+        "apiVersion: policy.linkerd.io/v1alpha1\nkind: MeshTLSAuthentication\n"
+        f"metadata: {{name: {account}-clients, namespace: {backend.namespace}}}\n"
+        f"spec:\n  identityRefs: [{{kind: ServiceAccount, name: {account}, namespace: {client.namespace}}}]\n---\n"
+        "apiVersion: policy.linkerd.io/v1alpha1\nkind: AuthorizationPolicy\n"
+        f"metadata: {{name: {name}-{account}, namespace: {backend.namespace}}}\n"
+        f"spec:\n  targetRef: {{group: policy.linkerd.io, kind: Server, name: {name}}}\n"
+        "  requiredAuthenticationRefs:\n"
+        f"  - {{group: policy.linkerd.io, kind: MeshTLSAuthentication, name: {account}-clients}}\n"
+    )
+    admit = Fix(
+        f"{'Then admit' if not own else 'Admit'} the ServiceAccount {account} of namespace {client.namespace}",
+        None,
+        None,
+        Actor.MANIFEST,
+        (),
+        yaml,
+    )
+    inject = Fix(
+        f"Bring the client into the mesh: inject Linkerd's proxy in namespace {client.namespace} and restart its pods",
+        actor=Actor.MANIFEST,
+        commands=(kubectl("annotate", "namespace", client.namespace, "linkerd.io/inject=enabled"),),
+    )
+    return fault(
+        CODE,
+        backend.authorization_place,
+        f"pod/{client.name} of namespace {client.namespace} may not call svc/{backend.name}: Server/{name} closes port "
+        f"{ruling.number}, and {why}; {who}. HTTP clients get 403, others a closed connection.",
+        proof="observed" if logged is not None else "inferred",
+        confidence=Confidence.CONFIRMED if logged is not None else Confidence.LIKELY,
+        evidence=[
+            *([logged] if logged is not None else []),
+            Evidence("spec", f"Server/{name} spec.port", str(ruling.number)),
+            Evidence("spec", f"pod/{client.name} identity", own or "<none>"),
+        ],
+        fix=[admit] if own else [inject, admit],
+        verify=(kubectl("get", "authorizationpolicies.policy.linkerd.io", "-o", "yaml", namespace=backend.namespace),),
+        short=f"Server/{name} admits it by no policy",
+    )
+
+
+_LINKERD_DENIED = lazy(r"Request denied|[Uu]nauthorized (?:connection|request)")
+
+
+def _refused_by_linkerd(trace: Trace, backend: Backend, server: str) -> Evidence | None:
+    for pod in backend.pods:
+        log = trace.snapshot.log(pod.namespace, pod.name, PROXY)
+        for line in reversed(log.text.splitlines() if log.seen else ()):
+            if _LINKERD_DENIED.search(line) and f"server.name={server}" in line:
+                return Evidence("log", f"pod/{pod.name} {PROXY}", line.strip()[:400])
+    return None
 
 
 def _annotations(obj: Obj) -> dict[str, str]:

@@ -8,6 +8,8 @@ also its egress. A load balancer outside the cluster (of an Ingress, or of the S
 ipBlock admits it, and the platform's documented ranges are compared. Told apart from policies that admit some peers
 (NetworkPolicyRestricts).
 
+Policies of Cilium, Calico and the policy API are judged alike where their rules are of the common forms.
+
 Fix: add the missing rule to a policy that selects the pods; allow the pod's port, not the Service's.
 
 Source: networking.k8s.io/v1 NetworkPolicy: isolated pods accept only the union of the rules.
@@ -20,8 +22,10 @@ from kubetriage.model import Actor, Confidence, Evidence, Fix, Ref, Severity
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import Crossing, crossings
 from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.foreign_crossings import foreign_crossings, foreign_limits
+from kubetriage.rules.service.foreign_findings import foreign_blocked, foreign_nobody
 from kubetriage.rules.service.hop_faults import Fault, fault
-from kubetriage.rules.service.network_policies import ports_text
+from kubetriage.rules.service.network_policies import Verdict, ports_text
 from kubetriage.rules.service.outside_clients import OutsideCrossing, outside_crossings, policy_names
 from kubetriage.rules.service.policies_around_pods import PortAdmission, admissions, others
 from kubetriage.rules.service.service_endpoints import find_port
@@ -43,6 +47,13 @@ def check(trace: Trace) -> Iterator[Fault]:
             outside = next((c for c in outside_crossings(trace, backend) if c.blocked), None)
             if outside is not None:
                 yield _outside(backend, outside)
+        blocked = [f for f in foreign_crossings(trace, backend) if f.said.verdict is Verdict.BLOCKED]
+        if blocked:
+            yield foreign_blocked(backend, blocked)
+        else:
+            shut = next((x for x in foreign_limits(backend) if x.nobody), None)
+            if shut is not None:
+                yield foreign_nobody(backend, shut)
 
 
 def _nobody(backend: Backend, one: PortAdmission) -> Fault:

@@ -17,6 +17,8 @@ from kubetriage.model import Confidence, Evidence, Fix, Ref, Severity
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import crossings, dns_egress
 from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.foreign_crossings import foreign_limits
+from kubetriage.rules.service.foreign_findings import foreign_restricts
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.outside_clients import outside_crossings
 from kubetriage.rules.service.policies_around_pods import PortAdmission, admissions
@@ -56,6 +58,10 @@ def check(trace: Trace) -> Iterator[Fault]:
                 verify=(f"{backend.command} describe networkpolicy {name_of(policies[0])}",),
                 short=f"admits only {who}",
             )
+        if not list(crossings(trace, backend)):
+            limit = next((x for x in foreign_limits(backend)), None)
+            if limit is not None and not limit.nobody:
+                yield foreign_restricts(backend, limit)
         yield from _dns(trace, backend)
 
 

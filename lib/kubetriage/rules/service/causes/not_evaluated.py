@@ -2,10 +2,11 @@
 
 Meaning: the kind is not one whose rules this command knows (Kong, APISIX, Knative, a mapping of another gateway). It
 names a Service of the trace; what its controller makes of it is shown as far as its status says so. Or it is a policy
-of Cilium, Calico or the policy API that selects the pods. No all-clear is given over it.
+of Cilium, Calico, Linkerd or the policy API that selects the pods. No all-clear is given over it.
 
 Told by: an object of a custom kind that names a Service of the trace, in the cluster's own lists or in the dump; a
-policy of another API with ingress rules whose selector takes in the pods, or cannot be read.
+policy of another API with ingress rules whose selector takes in the pods, or cannot be read, where its rules are not of
+the forms that are judged (tiers, layer 7, entities, passed-on rules).
 
 Fix: read its status and its controller's log; the Services that it names are traced as any other.
 
@@ -18,10 +19,12 @@ from kubetriage.model import Evidence, Severity
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.custom_entrances import CustomEntrance
+from kubetriage.rules.service.foreign_crossings import unresolved
+from kubetriage.rules.service.foreign_findings import look_at
 from kubetriage.rules.service.hop_faults import Fault, fault
-from kubetriage.rules.service.other_policies import OtherPolicy, other_policies
+from kubetriage.rules.service.other_policies import OtherPolicy
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import namespace_of, objects, text
+from kubetriage.values.fields import objects, text
 
 CODE = "NotEvaluated"
 
@@ -32,16 +35,12 @@ def check(trace: Trace) -> Iterator[Fault]:
         if not custom.judged:
             yield _note(custom)
     for backend in trace.services:
-        for policy in other_policies(backend):
-            if policy.ingress:
-                yield _policy(backend, policy)
+        for policy in unresolved(trace, backend):
+            yield _policy(backend, policy)
 
 
 def _policy(backend: Backend, policy: OtherPolicy) -> Fault:
-    kind, name = policy.shown.split("/", 1)
     said = f" Its rules: {policy.admits}." if policy.admits else ""
-    linkerd = ".policy.linkerd.io" if kind == "Server" else ""
-    typed = f"{kind.rpartition(' ')[2].lower()}" + (".crd.projectcalico.org" if kind.startswith("Calico") else linkerd)
     return fault(
         CODE,
         backend.policy_place,
@@ -49,7 +48,7 @@ def _policy(backend: Backend, policy: OtherPolicy) -> Fault:
         severity=Severity.NOTE,
         proof="inferred",
         evidence=[Evidence("spec", f"{policy.shown} spec", policy.admits or "ingress rules")],
-        verify=(kubectl("get", typed, name, "-o", "yaml", namespace=namespace_of(policy.raw)),),
+        verify=(look_at(policy),),
         short=f"not evaluated: {policy.shown}",
     )
 
