@@ -10,7 +10,7 @@ PYTHON ?= $(shell for v in 3.14 3.13 3.12 3.11 3.10 3; do \
 	p=$$(command -v python$$v) && $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' \
 	2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo bench e2e e2e-plane e2e-tables test lint snapshots format catalogs generate check-generated smoke standalone \
+.PHONY: help demo bench bench-check e2e e2e-plane e2e-tables test lint snapshots format catalogs generate check-generated smoke standalone \
 	package release clean
 
 help: ## Show the targets
@@ -47,7 +47,11 @@ e2e-tables: $(VENV)/dev ## Run e2e, keep its answers for docs/real-clusters.md a
 	$(PY) docs/generate.py
 
 bench: package $(VENV)/dev ## Measure scans of a large generated cluster beside kubectl on the same fake API server
+	$(PY) tests/latency.py
 	$(PY) tests/bench.py
+
+bench-check: package $(VENV)/dev ## Fail when one pod's diagnosis takes a fifth longer beside kubectl than it did
+	$(PY) tests/latency.py --check
 
 lint: $(VENV)/dev ## Check style, types, the import contracts, spelling, and the links of the documents
 	$(VENV)/bin/ruff check .

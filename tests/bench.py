@@ -1,4 +1,4 @@
-"""Measures scans of a generated large cluster, and one pod's diagnosis, beside kubectl on the same fake API server.
+"""Measures scans of a generated large cluster beside kubectl on the same fake API server.
 
 ``make bench`` runs it on the release tree. Read the ratios: times depend on the machine.
 """
@@ -22,7 +22,6 @@ sys.path[0:0] = [str(ROOT / "lib"), str(ROOT / "tests")]
 
 # The scan of oom-budget is its dashboard too: rows of all containers and sums of all nodes are part of its cost.
 SCANS = (["why-crash", "-A"], ["oom-budget", "-A"], ["svc-trace", "-A"], ["node-triage"])
-BY_HAND = (["describe", "pod", "api"], ["logs", "api", "--previous"], ["get", "events"])
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,7 @@ def main() -> int:
     options = parser.parse_args()
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     environment["PATH"] = f"{options.tree / 'kubectl-plugins'}{os.pathsep}{environment['PATH']}"
-    start_up(environment, max(options.runs, 9))
-    say("\n| pods | command | wall | CPU | peak memory | requests | received | to kubectl |")
+    say("| pods | command | wall | CPU | peak memory | requests | received | to kubectl |")
     say("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for pods in options.pods or [1_000, 10_000, 50_000]:
         scans(environment, pods, options.runs, pods <= options.kubectl_at_most)
@@ -60,20 +58,6 @@ def say(line: str) -> None:
     """Print a line at once: the whole takes minutes."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-def start_up(environment: dict[str, str], runs: int) -> None:
-    """Compare one pod's diagnosis with the three commands that it replaces."""
-    capture = ROOT / "tests" / "captures" / "oom-limit"
-    served = ["support.fake_api", str(capture), "--tls", "--latency", "5"]
-    with server(served) as kubeconfig:
-        known = {**environment, "KUBECONFIG": str(kubeconfig)}
-        ours, theirs = [], []
-        for _ in range(runs):
-            ours.append(measure(["why-crash", "api", "-n", "oom-limit"], known).wall)
-            theirs.append(sum(measure([*words, "-n", "oom-limit"], known).wall for words in BY_HAND))
-    ratio = statistics.median(ours) / statistics.median(theirs)
-    say(f"kubectl why-crash POD takes {ratio:.2f} of the wall time of describe, logs --previous and get events.")
 
 
 def scans(environment: dict[str, str], pods: int, runs: int, with_kubectl: bool) -> None:
