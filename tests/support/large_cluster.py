@@ -35,6 +35,7 @@ BROKEN = 40
 LOST_NODES = 2
 _TROUBLES = ("oom-limit", "img-not-found", "oom-limit", "unsched-memory")
 _HASH = "7dd5758ddc"
+_ABSENT_IMAGE = "registry.example.com/team/app:v9"
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,12 @@ class _Made(Sequence[bytes]):
 class LargeCluster(FakeApi):
     """An API server with so many pods that nobody would write them into a capture."""
 
-    def __init__(self, pods: int = 10_000, **kwargs: Any) -> None:
-        """``pods`` is a multiple of 50; keyword arguments as for :class:`FakeApi`."""
+    def __init__(self, pods: int = 10_000, *, broken: int = BROKEN, causes: int = 0, **kwargs: Any) -> None:
+        """``pods`` is a multiple of 50; further keyword arguments as for :class:`FakeApi`.
+
+        ``broken`` pods fail of ``causes`` different images that do not exist, each in workloads of its own; without
+        ``causes`` they are spread over the cluster and fail of different things.
+        """
         now = parse_time((CAPTURES / "svc-healthy" / "captured-at").read_text().strip())
         assert now is not None
         kwargs.setdefault("clock", now)
@@ -86,8 +91,17 @@ class LargeCluster(FakeApi):
         self.versions.update(dict.fromkeys(("httproutes", "grpcroutes", "gateways", "gatewayclasses"), ()))
         self.versions["referencegrants"] = ()
         self._fresh, self._stale = format_time(now), format_time(now - timedelta(minutes=12))
-        step = max(pods // BROKEN, 1)
-        self._broken = {k * step + k % PODS_PER_SERVICE: _TROUBLES[k % 4] for k in range(BROKEN)}
+        step = max(pods // broken, 1)
+        self._broken = {k * step + k % PODS_PER_SERVICE: _TROUBLES[k % 4] for k in range(broken)}
+        self._images: dict[int, str] = {}
+        if causes:
+            each, apart = broken // causes, pods // causes // PODS_PER_SERVICE * PODS_PER_SERVICE
+            self._images = {
+                group * apart + k: f"registry.example.com/team-{group:03d}/app:v9"
+                for group in range(causes)
+                for k in range(each)
+            }
+            self._broken = dict.fromkeys(self._images, "img-not-found")
         self._templates = {name: _Templates(CAPTURES / name) for name in ("svc-healthy", *_TROUBLES)}
         self._node = _node_template(CAPTURES / "svc-healthy")
         services = SERVICES_PER_NAMESPACE
@@ -178,6 +192,7 @@ class LargeCluster(FakeApi):
             "pod_uid": _uid("p", pod),
             "node": f"node-{pod % self.nodes:05d}",
             "ip": f"10.{pod >> 16 & 255}.{pod >> 8 & 255}.{pod & 255}",
+            "image": self._images.get(pod, _ABSENT_IMAGE),
         }
 
     def _service_words(self, service: int) -> dict[str, str]:
@@ -299,9 +314,10 @@ class _Templates:
             pod["spec"]["nodeName"] = "%(node)s"
         if pod["status"].get("podIP"):
             pod["status"].update(podIP="%(ip)s", podIPs=[{"ip": "%(ip)s"}])
-        self.pod = _format(pod)
+        image = pod["spec"]["containers"][0]["image"] if root.name == "img-not-found" else ""
+        self.pod = _format(pod, image)
         self.events = [
-            _format(_event(e)) for e in _items(folder / "events.json") if e["involvedObject"].get("uid") == old[1]
+            _format(_event(e), image) for e in _items(folder / "events.json") if e["involvedObject"].get("uid") == old[1]
         ]
         assert self.events, root
         self.services: dict[str, str] = {}
@@ -369,9 +385,10 @@ def _items(file: Path) -> list[dict[str, Any]]:
     return items
 
 
-def _format(obj: Mapping[str, Any]) -> str:
-    """Write JSON in which only the placeholders are formatted."""
+def _format(obj: Mapping[str, Any], image: str = "") -> str:
+    """Write JSON in which only the placeholders are formatted; ``image`` becomes one."""
     written = json.dumps(obj, separators=(",", ":")).replace("%", "%%").replace("%%(", "%(")
+    written = written.replace(image, "%(image)s") if image else written
     return written.replace('"%(endpoints)s"', "[%(endpoints)s]")
 
 
@@ -401,13 +418,15 @@ def main() -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(prog="python -m support.large_cluster", description="Serve a large cluster.")
     parser.add_argument("--pods", type=int, default=10_000)
+    parser.add_argument("--broken", type=int, default=BROKEN)
+    parser.add_argument("--causes", type=int, default=0)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--latency", type=float, default=0.0, help="milliseconds before each answer")
     parser.add_argument("--kubeconfig", type=Path, required=True, help="where to write the kubeconfig")
     parser.add_argument("--count", type=Path, help="file for the numbers of requests and bytes")
     args = parser.parse_args()
-    api = LargeCluster(args.pods, tls=args.tls, latency=args.latency / 1000, port=args.port)
+    api = LargeCluster(args.pods, broken=args.broken, causes=args.causes, tls=args.tls, latency=args.latency / 1000, port=args.port)
     with api, contextlib.suppress(KeyboardInterrupt):
         args.kubeconfig.parent.mkdir(parents=True, exist_ok=True)
         api.kubeconfig(args.kubeconfig.parent).rename(args.kubeconfig)

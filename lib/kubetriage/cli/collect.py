@@ -6,6 +6,7 @@ from kubetriage.model import NotSeen
 from kubetriage.needs import Failure, Get, Need, Why
 from kubetriage.plugins import Answer, Plugin, Request
 from kubetriage.plugins.answers import scan_gaps
+from kubetriage.plugins.owners import owned
 from kubetriage.records import replace
 from kubetriage.snapshot import Eager, Reader, Snapshot
 from kubetriage.values.commands import kubectl
@@ -44,6 +45,7 @@ def collect(
                     snapshot.fail(need, Failure(Why.TIMEOUT, "interrupted"))
             break
     answer = plugin.diagnose(snapshot, request)
+    answer = replace(answer, diagnoses=tuple(owned(d, snapshot) for d in answer.diagnoses))
     if request.is_scan and plugin.takes_targets:
         gaps = scan_gaps(snapshot, asked, plugin.decides)
         answer = replace(answer, not_seen=tuple(dict.fromkeys((*answer.not_seen, *gaps))))

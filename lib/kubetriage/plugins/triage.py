@@ -10,6 +10,7 @@ from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Section, Severity
 from kubetriage.needs import Dial, List, Need, Raw
 from kubetriage.plugins import ANY_KIND, Access, Answer, Option, Plugin, Request, Target, load
 from kubetriage.plugins.answers import scan_gaps, target_error
+from kubetriage.plugins.owners import LABEL, owned
 from kubetriage.plugins.plane_trace import no_answer_at
 from kubetriage.plugins.selection import selected_pods, target_needs
 from kubetriage.readers.pods import Pod
@@ -166,7 +167,8 @@ def _answer(snapshot: Snapshot, request: Request) -> Answer:
         gaps.update(dict.fromkeys(_in_short(unseen) if quiet else unseen))
         gaps.update(dict.fromkeys(NotSeen(f"{plugin.name}: {e}", "no answer", decides=True) for e in answer.errors))
         checked[plugin.name] = answer.checked or len(answer.diagnoses)
-    scope = _in_scope(tuple(map(_at_the_dns, unfolded(diagnoses))), snapshot, request)
+    known = [owned(_at_the_dns(d), snapshot) for d in unfolded(diagnoses)]
+    scope = _in_scope(tuple(known), snapshot, request)
     roots = join(fold(symptoms(scope, snapshot)), snapshot)
     return Answer((_diagnosis(snapshot, request, roots, tuple(gaps), checked),))
 
@@ -216,7 +218,9 @@ def _diagnosis(
     checked: dict[str, int],
 ) -> Diagnosis:
     findings = tuple(_finding(root, i == 0, snapshot) for i, root in enumerate(roots))
-    header = (("", "no problem found"),) if not roots else ()
+    header: tuple[tuple[str, str], ...] = (("", "no problem found"),) if not roots else ()
+    if len(roots) == 1:
+        header = tuple(h for h in roots[0].fault.symptoms[0].diagnosis.header if h[0] == LABEL)
     lead: tuple[Section, ...] = ()
     if len(roots) > 1:
         lead = (Table("Root causes", COLUMNS, tuple(row(i + 1, r, snapshot.now) for i, r in enumerate(roots))),)

@@ -53,8 +53,11 @@ def _block(place: int, root: Obj, level: int, terminal: Terminal, now: datetime 
     room, words = width - len(_INDENT), terminal.words
     counts = ", ".join(_counted(kind, count) for kind, count in _victims(root))
     yield _headline(place, root, counts if level == 2 else "", terminal, now, width)
-    if level < 2 and counts:
-        yield _INDENT + cut(words("explains {counts}", counts=counts), room)
+    kept_by = mapping(root, "keptBy")
+    if level < 2 and (counts or kept_by):
+        said = words("explains {counts}", counts=counts) if counts else ""
+        owner = f"{text(kept_by, 'kind')} {text(kept_by, 'name')}" if kept_by else ""
+        yield _INDENT + cut("; ".join(part for part in (said, owner) if part), room)
     act = mapping(root, "act")
     if level < 3 and act:
         actor = f"{words.label(text(root, 'actor'))}: " if text(root, "actor") else ""

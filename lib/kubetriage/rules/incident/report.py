@@ -10,6 +10,7 @@ from kubetriage.model import Finding, Fix, Ref
 from kubetriage.rules.incident.folding import Fault, written
 from kubetriage.rules.incident.joining import Root
 from kubetriage.values.commands import Command, kubectl
+from kubetriage.values.fields import mapping
 from kubetriage.values.times import format_time, human_duration
 
 
@@ -86,6 +87,7 @@ def document(roots: Iterable[Root]) -> list[dict[str, Any]]:
 def _root(root: Root) -> dict[str, Any]:
     fault, finding = root.fault, root.fault.finding
     detail = detail_command(fault, fault.symptoms[0].diagnosis.command)
+    kept_by = mapping(fault.symptoms[0].diagnosis.extra, "keptBy")
     near = [{**written(f.root), "cause": f.finding.cause} for f in root.possible]
     return {
         "cause": finding.cause,
@@ -93,6 +95,7 @@ def _root(root: Root) -> dict[str, Any]:
         "confidence": finding.confidence.value,
         "object": written(fault.root),
         **({"actor": actor} if (actor := _actor(finding)) else {}),
+        **({"keptBy": kept_by} if kept_by else {}),
         **({"act": _act(finding.fix[0])} if finding.fix else {}),
         **({"since": format_time(fault.since)} if fault.since is not None else {}),
         "counts": root.counts,
