@@ -317,7 +317,9 @@ class _Templates:
         image = pod["spec"]["containers"][0]["image"] if root.name == "img-not-found" else ""
         self.pod = _format(pod, image)
         self.events = [
-            _format(_event(e), image) for e in _items(folder / "events.json") if e["involvedObject"].get("uid") == old[1]
+            _format(_event(e), image)
+            for e in _items(folder / "events.json")
+            if e["involvedObject"].get("uid") == old[1]
         ]
         assert self.events, root
         self.services: dict[str, str] = {}
@@ -426,7 +428,9 @@ def main() -> None:
     parser.add_argument("--kubeconfig", type=Path, required=True, help="where to write the kubeconfig")
     parser.add_argument("--count", type=Path, help="file for the numbers of requests and bytes")
     args = parser.parse_args()
-    api = LargeCluster(args.pods, broken=args.broken, causes=args.causes, tls=args.tls, latency=args.latency / 1000, port=args.port)
+    api = LargeCluster(
+        args.pods, broken=args.broken, causes=args.causes, tls=args.tls, latency=args.latency / 1000, port=args.port
+    )
     with api, contextlib.suppress(KeyboardInterrupt):
         args.kubeconfig.parent.mkdir(parents=True, exist_ok=True)
         api.kubeconfig(args.kubeconfig.parent).rename(args.kubeconfig)

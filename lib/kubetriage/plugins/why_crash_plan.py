@@ -25,6 +25,7 @@ from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.rules.crash.manual_path import manual_path_of_controller, manual_path_of_pod, why_no_pods
 from kubetriage.rules.crash.representatives import representatives
 from kubetriage.rules.incident.folding import folded
+from kubetriage.rules.shapes import lean_node
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, name_of, namespace_of, text, uid_of
 from kubetriage.values.resources import BY_PLURAL, CONTROLLERS
@@ -34,6 +35,9 @@ NAME = "why-crash"
 
 EVENTS_PER_POD_AT_MOST = 5
 """With more pods in need of a look in one namespace, its events are read in one list."""
+
+IN_FULL_AT_MOST = 30
+"""With more pods to look at, a scan does not compare each with its replicas and its last revision."""
 
 
 def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
@@ -59,6 +63,13 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     pods = [p for p in selected_pods(snapshot, request) if request.is_scan is False or _wanted(snapshot, request, p)]
     if request.is_scan and request.fold:
         pods = [pod for pod, _ in representatives(pods)]
+    many = request.is_scan and request.fold and len(pods) > IN_FULL_AT_MOST
+    if many:
+        every = List("nodes", cached=True, shape=lean_node)
+        yield every
+        if not snapshot.knows(every) and snapshot.failure(every) is None:
+            # One list instead of each node by itself.
+            return
     crowd = Counter(p.namespace for p in pods)
     for namespace, count in crowd.items():
         if count > EVENTS_PER_POD_AT_MOST:
@@ -68,7 +79,8 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     for pod in pods:
         if not request.is_scan:
             yield from evaluation.recorded_logs(snapshot, pod)
-        for need in evaluation.pod_needs(snapshot, pod, events=crowd[pod.namespace] <= EVENTS_PER_POD_AT_MOST):
+        alone = crowd[pod.namespace] <= EVENTS_PER_POD_AT_MOST
+        for need in evaluation.pod_needs(snapshot, pod, events=alone, replicas=not many):
             if isinstance(need, Log) and request.is_scan and most is not None:
                 if len(logs) >= most and need not in logs:
                     continue
@@ -160,12 +172,16 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
 
 def _scanned(snapshot: Snapshot, request: Request) -> tuple[list[Diagnosis], dict[Ref, tuple[Ref, ...]]]:
     """Diagnose the pods of a scan; with folding a few of each workload and symptom, and say for whom they stand."""
-    pods = list(selected_pods(snapshot, request))
+    keep = _scan(snapshot, request).shape
+    # Of a cluster the healthy replicas were read only to compare others with them.
+    pods = [p for p in selected_pods(snapshot, request) if snapshot.source != "cluster" or (keep and keep(p.raw))]
     if not request.fold:
         return [_diagnose_pod(snapshot, request, p) for p in pods], {}
     healthy = [p for p in pods if not evaluation.needs_full_look(snapshot, p)]
     chosen = representatives(p for p in pods if evaluation.needs_full_look(snapshot, p))
-    found = [_diagnose_pod(snapshot, request, p) for p in (*healthy, *(pod for pod, _ in chosen))]
+    few = len(chosen) <= IN_FULL_AT_MOST
+    found = [_diagnose_pod(snapshot, request, p) for p in healthy]
+    found += [_diagnose_pod(snapshot, request, pod, replicas=few) for pod, _ in chosen]
     return found, {pod.ref: tuple(o.ref for o in others) for pod, others in chosen if others}
 
 
@@ -181,11 +197,12 @@ def _no_container(pod: Pod, name: str) -> str:
     return f"error: container {name} is not valid for pod {pod.name} (its containers: {have})"
 
 
-def _diagnose_pod(snapshot: Snapshot, request: Request, pod: Pod) -> Diagnosis:
+def _diagnose_pod(snapshot: Snapshot, request: Request, pod: Pod, *, replicas: bool = True) -> Diagnosis:
     findings = evaluation.diagnose_pod(snapshot, pod)
     if request.container:
         findings = tuple(f for f in findings if f.object.container in ("", request.container))
-    gaps = not_seen(snapshot, evaluation.pod_needs(snapshot, pod), {pod.uid: f"pod/{pod.name}"}, reads_objects)
+    asked = evaluation.pod_needs(snapshot, pod, replicas=replicas)
+    gaps = not_seen(snapshot, asked, {pod.uid: f"pod/{pod.name}"}, reads_objects)
     now = snapshot.now
     header = (
         ("", pod.status_text()),

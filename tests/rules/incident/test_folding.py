@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from kubetriage.plugins import Request, load
 from kubetriage.readers.pods import Pod
 from kubetriage.records import replace
@@ -83,6 +85,38 @@ def test_pods_that_differ_in_their_state_do_not_stand_for_each_other():
     one = [Pod(o) for o in replicas("a", 4, **crashing(1)) if o["kind"] == "Pod"]
     two = [Pod(o) for o in replicas("a", 4, revision="2", **crashing(137)) if o["kind"] == "Pod"]
     assert len(representatives([*one, *two])) == 2 * MOST
+
+
+def image_wait(name, words, namespace="shop"):
+    image = "registry.example/api:9"
+    state = waiting("ImagePullBackOff", f'Back-off pulling image "{image}": ErrImagePull: {words}')
+    more = {"statuses": [status(state=state)], "containers": [container(image=image)], "phase": "Pending"}
+    return [Pod(o) for o in replicas(name, 6, namespace=namespace, **more) if o["kind"] == "Pod"]
+
+
+def test_workloads_that_wait_for_one_image_share_their_representatives():
+    gone = [*image_wait("a", "not found"), *image_wait("b", "not found", "other")]
+    assert len(representatives(gone)) == MOST
+    # Who may read an image is decided in each namespace.
+    refused = [*image_wait("a", "401 Unauthorized"), *image_wait("b", "401 Unauthorized", "other")]
+    assert len(representatives(refused)) == 2 * MOST
+
+
+def test_workloads_that_wait_for_one_object_share_their_representatives():
+    def held(name, words):
+        state = waiting("CreateContainerConfigError", words)
+        return [Pod(o) for o in replicas(name, 4, statuses=[status(state=state)]) if o["kind"] == "Pod"]
+
+    assert len(representatives([*held("a", 'secret "db" not found'), *held("b", 'secret "db" not found')])) == MOST
+    assert len(representatives([*held("a", 'secret "db" not found'), *held("b", 'secret "x" not found')])) == 2 * MOST
+
+
+@pytest.mark.parametrize(("symptoms", "each"), [(20, 3), (60, 2), (61, 1)])
+def test_of_many_symptoms_fewer_pods_each_are_looked_at(symptoms, each):
+    pods = [Pod(o) for n in range(symptoms) for o in replicas(f"a{n}", 5, **crashing()) if o["kind"] == "Pod"]
+    chosen = representatives(pods)
+    assert len(chosen) == symptoms * each
+    assert len(chosen) + sum(len(others) for _, others in chosen) == len(pods)
 
 
 def test_bare_pods_stand_for_nobody():

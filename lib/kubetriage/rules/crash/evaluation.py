@@ -12,7 +12,7 @@ from kubetriage.needs import Get, List, Log, Need
 from kubetriage.readers.container_logs import ended_log_need
 from kubetriage.readers.pods import Pod
 from kubetriage.records import replace
-from kubetriage.rules.crash import CONCLUSIONS, CONTROLLER_RULES, TIERS
+from kubetriage.rules.crash import CONCLUSIONS, CONTROLLER_RULES, TIERS, crash_context
 from kubetriage.rules.crash.case import Case, ControllerCase
 from kubetriage.rules.crash.causes import restarted_then_stable, unknown
 from kubetriage.rules.crash.root_causes import Explain, suspects
@@ -103,12 +103,17 @@ def recorded_logs(snapshot: Snapshot, pod: Pod) -> Iterator[Need]:
 
 
 def pod_needs(
-    snapshot: Snapshot, pod: Pod, *, events: bool = True, trail: frozenset[str] = frozenset()
+    snapshot: Snapshot,
+    pod: Pod,
+    *,
+    events: bool = True,
+    replicas: bool = True,
+    trail: frozenset[str] = frozenset(),
 ) -> Iterator[Need]:
     """Say what to read about one pod that is known.
 
-    With ``events`` False the caller has asked for the namespace's events at once (a scan). ``trail`` holds the uids
-    of a chain that leads here.
+    With ``events`` False the caller has asked for the namespace's events at once (a scan). With ``replicas`` False
+    it does not compare the pod with others of its workload. ``trail`` holds the uids of a chain that leads here.
     """
     case = Case(pod, snapshot)
     if events:
@@ -127,7 +132,7 @@ def pod_needs(
         yield Get("nodes", "", pod.node)
     for rule in dict.fromkeys((*(rule for tier in TIERS for rule in tier), *CONCLUSIONS)):
         ask = getattr(rule, "needs", None)
-        if ask is not None:
+        if ask is not None and (replicas or rule is not crash_context):
             yield from ask(case)
         yield from _chain_needs(snapshot, rule, case, trail | {pod.uid})
 

@@ -10,9 +10,16 @@ from collections.abc import Iterable
 
 from kubetriage.readers.pods import Pod
 from kubetriage.values.fields import condition, labels, text
+from kubetriage.values.patterns import lazy
 
 MOST = 3
 """Pods of one workload with one symptom that are looked at."""
+_FEWER = ((20, MOST), (60, 2))
+"""Up to so many symptoms, so many pods of each; of more symptoms one pod each: the reads of a scan stay bounded."""
+# containerd, CRI-O and cri-dockerd name the registry's answer in the kubelet's message since Kubernetes 1.31, and with
+# ErrImagePull before: what is not in the registry is there for no namespace.
+_OF_THE_IMAGE = lazy(r"not found|manifest unknown|no such host|connection refused|i/o timeout|no matching manifest")
+_PULLS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
 
 _HASH = "pod-template-hash"
 
@@ -22,31 +29,53 @@ def representatives(pods: Iterable[Pod]) -> list[tuple[Pod, tuple[Pod, ...]]]:
     groups: dict[object, list[Pod]] = {}
     for pod in pods:
         groups.setdefault(_symptom(pod), []).append(pod)
+    most = next((number for symptoms, number in _FEWER if len(groups) <= symptoms), 1)
     found: list[tuple[Pod, tuple[Pod, ...]]] = []
     for alike in groups.values():
-        chosen = _spread(alike)
+        chosen = _spread(alike, most)
         others = tuple(p for i, p in enumerate(alike) if i not in chosen)
         found += [(alike[i], others if number == 0 else ()) for number, i in enumerate(chosen)]
     return found
 
 
-def _spread(alike: list[Pod]) -> list[int]:
+def _spread(alike: list[Pod], most: int) -> list[int]:
     """Take pods of nodes and revisions that were not taken yet, then any; their numbers are returned."""
     chosen: list[int] = []
     seen: set[tuple[str, str]] = set()
     for number, pod in enumerate(alike):
         place = ("node", pod.node), ("revision", pod.labels.get(_HASH, ""))
-        if len(chosen) < MOST and (not chosen or any(p not in seen for p in place)):
+        if len(chosen) < most and (not chosen or any(p not in seen for p in place)):
             chosen.append(number)
             seen.update(place)
     left = (i for i in range(len(alike)) if i not in chosen)
-    while len(chosen) < min(MOST, len(alike)):
+    while len(chosen) < min(most, len(alike)):
         chosen.append(next(left))
     return sorted(chosen)
 
 
+def _waits_for(pod: Pod) -> object:
+    """Return what the containers of a pod that never started wait for, in the kubelet's words; None for others."""
+    waiting = [c for c in pod.containers if c.waiting_reason not in ("", "PodInitializing", "ContainerCreating")]
+    if len(waiting) != 1 or not pod.controller or pod.deleting or waiting[0].restarts:
+        return None
+    (container,) = waiting
+    message = text(container.status, "state", "waiting", "message")
+    if container.waiting_reason in _PULLS:
+        place = "" if _OF_THE_IMAGE.search(message) else pod.namespace
+        return ("image", place, container.image, container.waiting_reason if place else "")
+    if container.waiting_reason == "CreateContainerConfigError" and message:
+        return ("configuration", pod.namespace, message)
+    return None
+
+
 def _symptom(pod: Pod) -> object:
-    """Return what is equal for pods of one workload that look alike; a pod without owner is like no other."""
+    """Return what is equal for pods of one workload that look alike; a pod without owner is like no other.
+
+    Pods that wait for one image, or for one object that is missing, look alike whatever workload they belong to.
+    """
+    shared = _waits_for(pod)
+    if shared is not None:
+        return shared
     owner = pod.controller
     name = text(owner, "name")
     revision = pod.labels.get(_HASH, "")
