@@ -170,11 +170,13 @@ class Snapshot:
     _derived: dict[object, Any] = field(default_factory=dict)
     _lists: dict[List, int] = field(default_factory=dict)
     _logs: dict[tuple[str, str, str, bool], str] = field(default_factory=dict)
+    _redacted: set[tuple[str, str, str, bool]] = field(default_factory=set)
     _offered: set[tuple[str, str, str, bool]] = field(default_factory=set)
     _bodies: dict[Raw | Dial, Body] = field(default_factory=dict)
     _failures: dict[Need, Failure] = field(default_factory=dict)
     _log_failures: dict[tuple[str, str, str, bool], Failure] = field(default_factory=dict)
     _node_logs: list[NodeLog] = field(default_factory=list)
+    _raw_node_logs: list[NodeLog] = field(default_factory=list)
 
     @property
     def clock(self) -> datetime | None:
@@ -220,11 +222,13 @@ class Snapshot:
 
     def add_log(self, need: Log, content: str) -> None:
         """Add the end of a log."""
-        self._logs[need.namespace, need.pod, need.container, need.previous] = content
+        key = (need.namespace, need.pod, need.container, need.previous)
+        self._logs[key] = content
+        self._redacted.discard(key)
 
     def add_node_log(self, node: str, source: str, content: str) -> None:
         """Add what a machine itself wrote; ``node`` is empty when the text does not say of which machine it is."""
-        self._node_logs.append(NodeLog(node, source, content))
+        self._raw_node_logs.append(NodeLog(node, source, content))
         self._derived.clear()
 
     def add_body(self, need: Raw | Dial, body: Body) -> None:
@@ -359,11 +363,17 @@ class Snapshot:
         return cast("T", self._derived[make])
 
     def log(self, namespace: str, pod: str, container: str, previous: bool = False) -> LogText:
-        """Return the end of a container's log."""
-        content = self._logs.get((namespace, pod, container, previous))
+        """Return the end of a container's log, secrets redacted: rules see what is shown and what a record holds."""
+        key = (namespace, pod, container, previous)
+        content = self._logs.get(key)
         if content is not None:
+            if key not in self._redacted:
+                from kubetriage.redact import redact_raw
+
+                content = self._logs[key] = redact_raw(content)
+                self._redacted.add(key)
             return LogText(content)
-        failure = self._log_failures.get((namespace, pod, container, previous))
+        failure = self._log_failures.get(key)
         if failure is not None:
             return LogText(seen=False, why=str(failure), absent=failure.why is Why.NOT_FOUND)
         return LogText(seen=False, why="not read")
@@ -383,7 +393,15 @@ class Snapshot:
         self._offered.update(keys)
 
     def node_logs(self, node: str = "") -> tuple[NodeLog, ...]:
-        """Return the logs of one machine and those that do not say of which one they are; without a name, all."""
+        """Return the logs of one machine and those that do not say of which one they are; without a name, all.
+
+        Secrets are redacted.
+        """
+        if self._raw_node_logs:
+            from kubetriage.redact import redact_raw
+
+            self._node_logs += [NodeLog(log.node, log.source, redact_raw(log.text)) for log in self._raw_node_logs]
+            self._raw_node_logs.clear()
         return tuple(log for log in self._node_logs if not node or log.node in ("", node))
 
     def tried_paths(self) -> tuple[str, ...]:

@@ -46,8 +46,13 @@ class Termination:
 
     @property
     def message(self) -> str:
-        """The termination message (file or log tail), or the runtime's words."""
-        return text(self.raw, "message")
+        """The termination message (file or log tail), or the runtime's words; secrets redacted as in a log."""
+        words = text(self.raw, "message")
+        if not words:
+            return ""
+        from kubetriage.redact import redact_words
+
+        return redact_words(words)
 
     @property
     def started(self) -> datetime | None:

@@ -4,18 +4,23 @@ Logs, environments and annotations hold passwords and terminal escapes. :func:`c
 passes through. It replaces secrets by ``[redacted]`` and keeps what an engineer needs beside them: the user,
 host, port and database of a connection string, the name of a variable, the rest of an error message.
 
-Every pattern is bounded, so the time is linear in the text even for one line of a megabyte.
+The number of lines stays the same. Every pattern is bounded, so the time is linear in the text even for one line of a
+megabyte.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from kubetriage.redact.controls import strip_controls
+from kubetriage.redact.encodings import redact_encoded
 from kubetriage.redact.forms import redact_forms
+from kubetriage.redact.manifests import redact_manifests
 from kubetriage.redact.named_values import redact_pairs, redact_values
 from kubetriage.redact.private_keys import redact_keys
 from kubetriage.redact.secret_names import MARK, secrecy
 
-__all__ = ["MARK", "clean", "redact", "redact_raw", "secrecy", "strip_controls"]
+__all__ = ["MARK", "clean", "redact", "redact_raw", "redact_words", "secrecy", "strip_controls"]
 
 
 def redact_raw(text: str) -> str:
@@ -26,6 +31,12 @@ def redact_raw(text: str) -> str:
         return shown
     bare = redact(stripped)
     return shown if bare == stripped else bare
+
+
+@lru_cache(maxsize=64)
+def redact_words(text: str) -> str:
+    """Return a message of a container's status as rules may see it: as :func:`redact_raw`, remembered."""
+    return redact_raw(text)
 
 
 def clean(text: str) -> str:
@@ -42,9 +53,35 @@ def redact(text: str) -> str:
     for _ in range(3):
         if shown == text:
             break
-        text, shown = shown, _redact_once(shown)
+        text, shown = shown, _redact_near(text, shown)
     return shown
 
 
+_NEAR = 12
+"""Lines around a change that are looked at again."""
+_SHORT = 40
+"""Lines of a text that is looked at as a whole."""
+
+
+def _redact_near(before: str, text: str) -> str:
+    """Redact the lines of a text around those that differ from what it was before."""
+    old, lines = before.split("\n"), text.split("\n")
+    if len(lines) < _SHORT or len(old) != len(lines):
+        return _redact_once(text)
+    begin = end = -1
+    for at in [i for i, line in enumerate(lines) if line != old[i]] + [len(lines) + 2 * _NEAR]:
+        if begin < 0 or at - _NEAR > end:
+            if end >= 0:
+                part = _redact_once("\n".join(lines[begin:end])).split("\n")
+                lines[begin:end] = part
+            begin = max(at - _NEAR, 0)
+        end = min(at + _NEAR + 1, len(lines))
+    return "\n".join(lines)
+
+
 def _redact_once(text: str) -> str:
-    return redact_values(redact_pairs(redact_forms(redact_keys(text))))
+    return redact_encoded(_redact_plain(text), _redact_plain)
+
+
+def _redact_plain(text: str) -> str:
+    return redact_values(redact_pairs(redact_forms(redact_manifests(redact_keys(text)))))

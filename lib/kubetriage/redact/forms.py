@@ -6,33 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 
 from kubetriage.redact.private_keys import DER
-from kubetriage.redact.secret_names import MARK, is_basic, looks_secret, may_match, withheld
+from kubetriage.redact.secret_names import MARK, is_basic, is_harmless, looks_secret, may_match, withheld
+from kubetriage.redact.tokens import redact_tokens
 from kubetriage.values.patterns import lazy
-
-# -- Tokens that show by their form -----------------------------------------------------------------------------
-
-# Prefixes published by the issuers for secret scanning. A look-behind keeps each long run to one attempt.
-_TOKENS = lazy(
-    r"(?:(?<![A-Za-z0-9_-])|(?<=%[0-9A-Fa-f]{2}))(?:"
-    r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){0,3}"  # JWS and JWE compact form
-    r"|(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}"  # AWS
-    r"|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"  # GitHub
-    r"|gl(?:pat|ptt|rt|dt|cbt|ft|soat|imt|agent)-[\w.-]{20,}"  # GitLab
-    r"|xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}"  # Slack
-    r"|AIza[\w-]{30,}|ya29\.[\w.-]{20,}|GOCSPX-[\w-]{20,}|1//0[\w-]{30,}"  # Google
-    r"|[srp]k_(?:live|test)_[A-Za-z0-9]{10,}|whsec_[A-Za-z0-9+/=]{20,}"  # Stripe
-    r"|sk-(?:[a-z]{2,10}[0-9]{0,2}-)?[A-Za-z0-9_-]{20,}|hf_[A-Za-z0-9]{20,}"  # model providers
-    r"|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{40,}|rubygems_[0-9a-f]{40,}|dckr_[a-z]{3}_[\w-]{20,}"  # package registries
-    r"|SG\.[\w-]{16,}\.[\w-]{16,}|key-[0-9a-f]{32}|SK[0-9a-f]{32}"  # SendGrid, Mailgun, Twilio
-    r"|do[oprt]_v1_[0-9a-f]{40,}|dapi[0-9a-f]{32}|shp[a-z]{2}_[0-9a-fA-F]{32}"  # DigitalOcean, Databricks, Shopify
-    r"|hv[sbr]\.[\w-]{20,}|glsa_\w{30,}|glc_[A-Za-z0-9+/=]{30,}|dp\.[a-z]{2,6}\.\w{30,}"  # Vault, Grafana, Doppler
-    r"|tskey-[\w-]{20,}|AGE-SECRET-KEY-1[A-Z0-9]{40,}|ATATT3[\w=-]{40,}|NRAK-[A-Z0-9]{20,}|lin_api_\w{30,}"
-    r"|[MNO][A-Za-z\d]{23,25}\.[\w-]{6}\.[\w-]{27,}|\d{8,10}:AA[\w-]{32,}"  # Discord, Telegram
-    r")"
-    r"|(?<=hooks\.slack\.com/services/)[\w/]{10,}"
-    r"|[\w~.-]{3}[0-9]Q~[\w~.-]{30,40}"  # Microsoft Entra client secret
-    r"|\$(?:2[abxy]|[1567y]|apr1|argon2(?:id|i|d)|scrypt)\$[^\s:\"'<>]{16,200}"  # crypt(3) hashes
-)
 
 # -- Connection strings -----------------------------------------------------------------------------------------
 
@@ -41,6 +17,23 @@ _SCHEME = r"((?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://)"
 # unless what follows the colon is a port.
 _USERINFO = lazy(_SCHEME + r"([^\s:/@\"'<>\\]{0,128}):([^\s/?#\"'<>]{1,2048})@")
 _USERINFO_SLASH = lazy(_SCHEME + r"([^\s:/@\"'<>\\]{0,128}):(?!\d{1,5}[/?#])(?!\[redacted\]@)([^\s\"'<>]{1,512})@")
+# Schemes of databases and brokers, which people write with a password, and where a colon is seldom a tag or a name.
+_STORES = (
+    r"((?<![A-Za-z0-9+.-])(?:postgres(?:ql)?|mysqlx?|mariadb|mongodb|rediss?|amqps?|mssql|sqlserver|oracle|cockroachdb"
+    r"|clickhouse|nats|ldaps?|smtps?|s?ftps?)(?:\+[a-z0-9]{1,16})?://)"
+)
+# A password that begins with digits and a slash, or that holds a quote, a bracket or a blank.
+_USERINFO_ODD = lazy(
+    _STORES + r"([^\s:/@\"'<>\\]{1,128}):(?!\[redacted\])(?!\d{1,5}(?:[/?]?(?:[\s\"',]|$)|,))(?=\S)([^\n@]{1,128})"
+    r"@(?=[\w.\[-])"
+)
+# An event or a line that was cut within the password.
+_USERINFO_CUT = lazy(
+    _STORES + r"([^\s:/@\"'<>\\]{1,128}):(?!\d{1,5}(?:[/?,\s\"')]|$))(?!\[redacted\]|\$|%|<)"
+    r"([^\s/@\"'<>]{3,512})(?=\s|[\"'…)]|$)"
+)
+_ORACLE_BARE = lazy(r"(?<![\w/.:@-])([A-Za-z]\w{0,30})/(?!\[redacted\])([^\s/@\"']{1,128})@(?=//[\w.-]{1,253})")
+_QUERY = lazy(r"([?&](?:key|code|sas|subscription-key|auth)=)([A-Za-z0-9._~%+/=-]{8,4096})", re.IGNORECASE)
 _USER_ONLY = lazy(_SCHEME + r"(?=[^\s:/@]{0,256}\d)([^\s:/@\"'<>]{16,256})@")
 _ORACLE = lazy(r"(jdbc:oracle:[a-z0-9]{1,8}:[^\s/@\"']{1,128})/([^\s@\"']{1,256})@", re.IGNORECASE)
 _GO_MYSQL = lazy(r"@(?:tcp|udp|unix)[46]?\(")
@@ -68,7 +61,7 @@ _COOKIE = lazy(
 
 # -- Command lines ----------------------------------------------------------------------------------------------
 
-_CURL_USER = lazy(r"((?<!\S)(?:-u|--user|--proxy-user)[ =]{1,2}[\"']?[^\s:\"']{1,128}:)([^\s\"']{1,256})")
+_CURL_USER = lazy(r"((?<!\S)(?:-u[ =]{0,2}|(?:--user|--proxy-user)[ =]{1,2})[\"']?[^\s:\"']{1,128}:)([^\s\"']{1,256})")
 _SHORT_PASSWORD = lazy(
     r"(\b(?:docker login|podman login|helm registry login|sshpass|mysql\w{0,8}|mariadb\w{0,8}|redis-cli|mongo\w{0,8})"
     r"(?:[ ][^\n|;&]{0,160}?)?[ ]-(?:pw|p|a)[ ]?[\"']?)([^\s\"']{1,256})"
@@ -83,8 +76,27 @@ _PROSE_IS = lazy(
     r"(\b(?:password|passwd|passphrase|passcode|pwd|token|secret) (?:is|was) )([^\s\"'`]{4,256})", re.IGNORECASE
 )
 # redis.conf, .netrc
-_DIRECTIVE = lazy(r"(\b(?:requirepass|masterauth|login [^\s]{1,128} password)[ ]{1,4})([^\s\"']{1,256})")
-_XML = lazy(r"<([A-Za-z][\w:.-]{1,64})(?:\s[^<>]{0,200})?>([^<]{1,4096})</")
+_DIRECTIVE = lazy(r"(\b(?:requirepass|masterauth|bindpw|rootpw|login [^\s]{1,128} password)[ ]{1,4})([^\s\"']{1,256})")
+_XML = lazy(r"<([A-Za-z][\w:.-]{1,64})(?:\s[^<>]{0,200})?>(?:<!\[CDATA\[)?([^<]{1,4096})</")
+_XML_PROPERTY = lazy(r"(?:key|name)=\"([\w:.-]{2,128})\"[^<>\n]{0,100}>([^<]{1,4096})</", re.IGNORECASE)
+# What servers print once: MySQL, Vault, Jenkins, Elasticsearch; what clients send to Redis and to a mail server.
+_TEMPORARY = lazy(r"(temporary password is generated for \S{1,128}: )(\S{4,128})", re.IGNORECASE)
+_UNSEAL = lazy(r"((?:Unseal|Recovery) Key(?: \d{1,3})?: )([A-Za-z0-9+/=]{20,128})")
+_PASSWORD_FOR = lazy(r"(\bpassword )(\S{4,256})(?= for (?:user|role|account|login)\b)", re.IGNORECASE)
+_AUTH_COMMAND = lazy(
+    r"((?<![\w-])AUTH (?:(?:PLAIN|LOGIN|XOAUTH2|CRAM-MD5) )?)([^\s\"',;<>]{6,1024})"
+    r"|(\"AUTH\"(?: \"[^\"\n]{1,128}\")? \")([^\"\n]{1,256})\""
+)
+# A line that announces a secret and ends with a colon; the secret is all there is on the next line with text.
+_ANNOUNCED = lazy(
+    r"((?:password|passphrase|passcode|secret|token|kennwort|passwort)[^\n:]{0,160}:[ \t]{0,8}\r?\n"
+    r"(?:[^\n\w]{0,80}\n){0,3}[ \t]{0,40}[\"']?)"
+    r"([^\s\"',:]{6,512})(?=[\"']?,?[ \t\r]{0,8}(?:\n|\Z))",
+    re.IGNORECASE,
+)
+_ERLANG = lazy(r"(\{[ ]?(\w{2,64})[ ]?,[ ]?(?:<<)?\")([^\"\n]{1,512})\"")
+# Members of a private JSON Web Key (RFC 7518): they are secret whatever is called so.
+_JWK = lazy(r"(\"(?:d|p|q|dp|dq|qi|k)\"\s{0,4}:\s{0,4}\")([A-Za-z0-9_-]{40,8192})(?=\")")
 _XML_ADD = lazy(r"((?:key|name)=\"([\w:.-]{2,128})\"\s{1,8}value=\")([^\"<\n]{1,4096})\"", re.IGNORECASE)
 
 
@@ -114,10 +126,19 @@ LITERALS: Mapping[re.Pattern[str], tuple[str, ...]] = {
     _CURL_USER: ("-u",),
     _SHORT_PASSWORD: (" -p", " -a"),
     _PROSE: ("pass", "pwd", "identified by"),
-    _DIRECTIVE: ("requirepass", "masterauth", "login "),
+    _DIRECTIVE: ("requirepass", "masterauth", "bindpw", "rootpw", "login "),
     _PROSE_IS: (" is ", " was "),
     _XML: ("</",),
     _XML_ADD: ('value="',),
+    _XML_PROPERTY: ("</",),
+    _TEMPORARY: ("temporary password",),
+    _UNSEAL: ("key",),
+    _PASSWORD_FOR: (" for ",),
+    _AUTH_COMMAND: ("auth",),
+    _ANNOUNCED: ("pass", "secret", "token", "kennwort"),
+    _ERLANG: ("{",),
+    _JWK: ('"d"', '"p"', '"q"', '"k"', '"dp"', '"dq"', '"qi"'),
+    _QUERY: ("key=", "code=", "sas=", "auth="),
 }
 """The literals of each pattern for :func:`may_match`."""
 
@@ -132,11 +153,15 @@ def redact_forms(text: str) -> str:
     if "://" in text and "@" in text:
         text = _USERINFO.sub(rf"\1\2:{MARK}@", text)
         text = _USERINFO_SLASH.sub(rf"\1\2:{MARK}@", text)
+        text = _USERINFO_ODD.sub(rf"\1\2:{MARK}@", text)
         text = _USER_ONLY.sub(rf"\1{MARK}@", text)
+    if "://" in text:
+        text = _USERINFO_CUT.sub(rf"\1\2:{MARK}", text)
     if "@" in text:
         text = _ORACLE.sub(rf"\1/{MARK}@", text)
         text = _redact_go_mysql(text)
-    text = _TOKENS.sub(MARK, text)
+        text = _ORACLE_BARE.sub(rf"\1/{MARK}@", text)
+    text = redact_tokens(text)
     text = _sub(_AUTHORIZATION, rf"\1{MARK}", text)
     text = _sub(_AUTHORIZATION_LONG, rf"\1{MARK}", text)
     text = _sub(_COOKIE, rf"\1{MARK}", text)
@@ -148,4 +173,24 @@ def redact_forms(text: str) -> str:
     text = _sub(_DIRECTIVE, rf"\1{MARK}", text)
     text = _sub(_PROSE_IS, lambda m: m[1] + MARK if looks_secret(m[2]) else m[0], text)
     text = _sub(_XML, lambda m: m[0].replace(m[2], MARK) if withheld(m[1], m[2].strip()) else m[0], text)
-    return _sub(_XML_ADD, lambda m: f'{m[1]}{MARK}"' if withheld(m[2], m[3]) else m[0], text)
+    text = _sub(_XML_ADD, lambda m: f'{m[1]}{MARK}"' if withheld(m[2], m[3]) else m[0], text)
+    text = _sub(_XML_PROPERTY, lambda m: m[0].replace(m[2], MARK) if withheld(m[1], m[2].strip()) else m[0], text)
+    text = _sub(_QUERY, lambda m: m[1] + MARK if looks_secret(m[2]) else m[0], text)
+    return _redact_announced(text)
+
+
+def _redact_announced(text: str) -> str:
+    """Redact what well-known servers and clients print in words of their own."""
+    text = _sub(_TEMPORARY, rf"\1{MARK}", text)
+    text = _sub(_UNSEAL, rf"\1{MARK}", text)
+    text = _sub(_PASSWORD_FOR, lambda m: m[1] + MARK if looks_secret(m[2]) else m[0], text)
+    text = _sub(_AUTH_COMMAND, _auth_command, text)
+    text = _sub(_ANNOUNCED, lambda m: m[0] if is_harmless(m[2]) or not looks_secret(m[2]) else m[1] + MARK, text)
+    text = _sub(_ERLANG, lambda m: f'{m[1]}{MARK}"' if withheld(m[2], m[3]) else m[0], text)
+    return _sub(_JWK, rf"\1{MARK}", text)
+
+
+def _auth_command(match: re.Match[str]) -> str:
+    if match[3]:
+        return f'{match[3]}{MARK}"'
+    return match[1] + MARK if looks_secret(match[2]) and not is_harmless(match[2]) else match[0]

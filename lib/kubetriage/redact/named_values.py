@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from kubetriage.redact.secret_names import MARK, may_match, secrecy, withheld, words_of
+from kubetriage.redact.secret_names import (
+    MARK,
+    is_harmless,
+    is_prose,
+    is_stand_in,
+    may_match,
+    secrecy,
+    withheld,
+    words_of,
+)
 from kubetriage.values.patterns import lazy
 
+# Names in lower case.
 _CANDIDATE = lazy(
-    r"(?:pass|pwd|psw|pw(?![a-z])|psk|mnemonic|kennwort|sshkey|hmac|dockerc|secret|token|jwt|key|cred|cookie|auth|bearer|sess|sid|sig|csrf|xsrf|otp|pin)"
+    r"(?:pass|pwd|psw|pw(?![a-z])|psk|mnemonic|kennwort|sshkey|hmac|dockerc|secret|token|jwt|key|cred|cookie|auth|bearer"
+    r"|sess|sid|sig|csrf|xsrf|otp|pin|pat(?![a-z])|sas(?![a-z])|seed|unseal|community|pepper|salt)"
     r"[\w.$-]{0,48}(?![\w.$-])"
     r"(?P<close>[\"'`\]\\]{0,8})"
-    r"(?P<sep>[ \t]{0,8}(?:=>|:=|={1,3}|:)[ \t]{0,8}(?:string\(\d{1,7}\)[ \t]?)?)",
-    re.IGNORECASE,
+    r"(?P<sep>[ \t]{0,8}(?:=>|:=|={1,3}|:)[ \t\u00a0\u2007\u202f\u3000]{0,8}(?:string\(\d{1,7}\)[ \t]?)?)",
 )
+_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 # ``--password VALUE`` and its form in an argument list: ``"--password", "VALUE"``.
 _FLAG = lazy(r"(?<![\w-])--?([\w.-]{2,64})(\\{0,4}[\"'],[ \t\n]{0,40}|[ \t]{1,4}(?!-))")
 # A name and its value as two fields (env of a pod): JSON and Python, then YAML.
@@ -26,6 +37,10 @@ _PAIR_YAML = lazy(
     r"((?:name|key):[ \t]{1,4}[\"']?)([\w.-]{2,128})([\"']?[ \t]{0,20}\n[ \t]{0,80}value:[ \t]{1,4})(?=\S)"
 )
 _GO_PAIR = lazy(r"(\bName:)([\w.-]{2,128})([ ,]{1,2}Value:)(?=\S)")
+_PAIR_TURNED = lazy(
+    r"([\"'](?:value|Value)[\"']\s{0,20}:\s{0,20}[\"'])((?:[^\"'\\\n]|\\.){1,4096})"
+    r"(?=[\"']\s{0,20},\s{0,20}[\"'](?:name|key|Name|Key)[\"']\s{0,20}:\s{0,20}[\"']([\w.-]{2,128})[\"'])"
+)
 LITERALS: Mapping[re.Pattern[str], tuple[str, ...]] = {
     _PAIR: ("value",),
     _PAIR_YAML: ("value:",),
@@ -34,6 +49,14 @@ LITERALS: Mapping[re.Pattern[str], tuple[str, ...]] = {
 }
 """The patterns of name and value as two words, each with its literals for :func:`may_match`."""
 _BLOCK_SCALAR = lazy(r"[|>][+-]?[0-9]?[+-]?[ \t]*\n")
+# {"password": {"value": "x"}}
+_INNER = lazy(r"\{\s{0,8}[\"'](?:value|Value|data|plain|secret|raw)[\"']\s{0,8}:\s{0,8}(?=[\"'\w])")
+_JSON_BELOW = lazy(r"\s{1,200}\"([^\"\n]{1,4096})\"")
+_ITEM = lazy(r"\r?\n([ ]{0,80})-[ ]{1,8}(?=\S)([^\n\r]{1,4096})")
+_ITEMS_AT_MOST = 200
+_ABOUT_OBJECT = lazy(r"[\"'`]? (?:not found|is forbidden|does not exist|already exists|is missing|of type)\b")
+_JUDGED = 16_384
+"""Characters of a value that are looked at; what is longer goes as a whole."""
 _NAME_TAIL = lazy(r"(?<![\w.$-])[\w.$-]{0,64}\Z|[\w.$-]{64}\Z")
 _OPENER = lazy(r"(?:&?[\w.]{0,24}\()?[bBuUrRfF]{0,2}(\\{0,7})([\"'`])")
 _FIELD_AHEAD = lazy(r"[ \t][\w.-]{1,64}=")
@@ -42,6 +65,9 @@ _STOP = lazy(r"\s|[\"'`](?=[\s,;)\]}>:]|\Z)|[;&](?=[\w.\s$-]{1,64}=|\s|\Z)|,(?=\
 
 def _value_span(text: str, at: int, line_start: bool, eol: int) -> tuple[int, int]:
     """Return where the value that begins at ``at`` starts and ends, without its quotes."""
+    if text.startswith(('"""', "'''"), at):
+        last = text.find(text[at : at + 3], at + 3, eol)
+        return at + 3, last if last >= 0 else eol
     opener = _OPENER.match(text, at)
     if opener is not None and opener.start(2) < eol:
         start = opener.end()
@@ -76,50 +102,103 @@ def redact_values(text: str) -> str:
     """Replace what is assigned to a secret name: ``DB_PASSWORD=x``, ``"token": "x"``, ``password: |``."""
     out: list[str] = []
     done = 0
-    for match in _CANDIDATE.finditer(text):
+    line_end = -1
+    # A pattern that minds the case is found many times faster than one that does not.
+    lowered = text.lower()
+    if len(lowered) != len(text):
+        lowered = text.translate(_LOWER)
+    for match in _CANDIDATE.finditer(lowered):
         if match.start() < done:
             continue
-        close, sep, at = match["close"], match["sep"], match.end()
+        at = match.end()
         tail = _NAME_TAIL.search(text, max(match.start() - 64, done), match.start())
         name_start = tail.start() if tail else match.start()
         name = text[name_start : match.start("close")]
-        degree = secrecy(name)
-        if degree == 0:
+        if at >= len(text) or secrecy(name) == 0:
             continue
-        if text.startswith("\n", at) or at >= len(text):
-            continue
-        before = text[max(name_start - 64, 0) : name_start]
-        line = before[before.rfind("\n") + 1 :]
-        line_start = not line.strip(" \t-\"'+") or line.strip() in ("export", "ENV", "set", "env:")
-        if len(line) == 64:
-            line_start = False
-        eol = text.find("\n", at, at + 16384)
-        if eol < 0:
-            eol = min(len(text), at + 16384)
-        block = _BLOCK_SCALAR.match(text, at)
-        if block is not None and ":" in sep:
-            start, end = block.end(), _block_end(text, block.end(), len(line) - len(line.lstrip(" ")))
-            if end > start and not text.startswith(MARK, start):
-                out += [text[done:start], " " * (len(line) - len(line.lstrip(" ")) + 2), MARK, "\n"]
-                done = end
-            continue
-        start, end = _value_span(text, at, line_start and "=" in sep, eol)
-        if "=" not in sep and not close and start == at:
-            # ``name: value`` outside of data: prose, unless it begins the line or the name is a compound.
-            value = text[start:end]
-            spaced = sep.strip() != sep
-            compound = len(words_of(name)) > 1
-            if not spaced and re.match(r"\d{1,5}(?::\d|[)\s,]|\Z)", value):
-                continue  # a position in a file
-            needs_looks = spaced and not line_start and not compound
-        else:
-            # The end of a quoted path or URL, with a sentence behind it: Post "https://idp/token": dial tcp: ...
-            needs_looks = bool(close) and start == at and text[name_start - 1 : name_start] == "/"
-        if withheld(name, text[start:end], needs_looks):
-            out += [text[done:start], MARK]
+        if line_end < at:
+            line_end = text.find("\n", at)
+            line_end = line_end if line_end >= 0 else len(text)
+        for start, end, mark in _assigned(text, match, name, name_start, min(line_end, at + _JUDGED)):
+            if end == at + _JUDGED < line_end:
+                end = _long_end(text, start, end, line_end)
+            out += [text[done:start], mark]
             done = end
     out.append(text[done:])
     return "".join(out)
+
+
+def _assigned(text: str, match: re.Match[str], name: str, name_start: int, eol: int) -> Iterator[tuple[int, int, str]]:
+    """Yield where the values of one secret name stand, and what takes their place."""
+    close, sep, at = match["close"], match["sep"], match.end()
+    before = text[max(name_start - 64, 0) : name_start]
+    line = before[before.rfind("\n") + 1 :]
+    indent = len(line) - len(line.lstrip(" "))
+    if text.startswith(("\n", "\r\n"), at):
+        if ":" in sep:
+            yield from _below(text, at, close, indent)
+        return
+    line_start = (not line.strip(" \t-\"'+") or line.strip() in ("export", "ENV", "set", "env:")) and len(line) < 64
+    block = _BLOCK_SCALAR.match(text, at)
+    if block is not None and ":" in sep:
+        start, end = block.end(), _block_end(text, block.end(), indent)
+        if end > start and not text[start:end].lstrip(" ").startswith(MARK):
+            # As many lines as before: whoever reads on counts them.
+            row = " " * (indent + 2) + MARK + "\n"
+            yield start, end, (row * text.count("\n", start, end) or row).rstrip("\n" if text[end - 1] != "\n" else "")
+        return
+    inner = _INNER.match(text, at, eol)
+    if inner is not None:
+        start, end = _value_span(text, inner.end(), False, eol)
+        if not text.startswith(MARK, start):
+            yield start, end, MARK
+        return
+    start, end = _value_span(text, at, line_start and "=" in sep, eol)
+    value, after = text[start:end], text[end : min(eol, end + 200)]
+    bare = not close and start == at
+    needs_looks = False
+    if bare and "=" not in sep:
+        # ``name: value`` outside of data: prose, unless it begins the line or the name is a compound.
+        spaced = sep.strip() != sep
+        if not spaced and re.match(r"\d{1,5}(?::\d|[)\s,]|\Z)", value):
+            return  # a position in a file
+        if spaced and is_prose(value, after):
+            return
+        needs_looks = spaced and not line_start and len(words_of(name)) == 1
+    elif start == at:
+        # The end of a quoted path or URL, with a sentence behind it: Post "https://idp/token": dial tcp: ...
+        needs_looks = bool(close) and text[name_start - 1 : name_start] == "/"
+    elif _ABOUT_OBJECT.match(text, end, eol) and ":" in sep and words_of(name)[-1] in ("secret", "secrets"):
+        return  # secret: "db-credentials" not found
+    if withheld(name, value, needs_looks, "=" in sep and name.isupper()):
+        yield start, end, MARK + "\n" * value.count("\n")
+
+
+def _below(text: str, at: int, close: str, indent: int) -> Iterator[tuple[int, int, str]]:
+    """Yield the values that stand on the lines below a name: of a YAML list, of pretty JSON."""
+    if close:
+        value = _JSON_BELOW.match(text, at)
+        if value is not None and not value[1].startswith(MARK):
+            yield value.start(1), value.end(1), MARK
+        return
+    item = _ITEM.match(text, at)
+    for _ in range(_ITEMS_AT_MOST):
+        if item is None or len(item[1]) < indent:
+            return
+        word = item[2].strip("\"'")
+        if not word.startswith(MARK) and ": " not in word and not is_harmless(word):
+            yield item.start(2), item.end(2), MARK
+        item = _ITEM.match(text, item.end())
+
+
+def _long_end(text: str, start: int, end: int, line_end: int) -> int:
+    """Return where a value ends that is longer than what is judged of it."""
+    quote = text[start - 1 : start]
+    if quote in ('"', "'", "`"):
+        closing = text.find(quote, end, line_end)
+        return closing if closing >= 0 else line_end
+    stop = _STOP.search(text, end, line_end)
+    return stop.start() if stop else line_end
 
 
 def _block_end(text: str, at: int, indent: int) -> int:
@@ -137,6 +216,8 @@ def _block_end(text: str, at: int, indent: int) -> int:
 
 def redact_pairs(text: str) -> str:
     """Redact values whose name stands in a field, a flag or a tag beside them."""
+    if "alue" in text:
+        text = _PAIR_TURNED.sub(lambda m: m[1] + MARK if withheld(m[3], m[2]) else m[0], text)
     for pattern, literals in LITERALS.items():
         if not may_match(literals, text):
             continue
@@ -152,8 +233,10 @@ def redact_pairs(text: str) -> str:
             value = text[start:end]
             if pattern is _FLAG and not text.startswith("--", match.start()) and match[2].lstrip("\\")[:1] not in "\"'":
                 continue  # a dash before a word of prose
+            if pattern is _FLAG and is_stand_in(name, value):
+                continue
             if withheld(name, value):
-                out += [text[done:start], MARK]
+                out += [text[done:start], MARK + "\n" * value.count("\n")]
                 done = end
         if out:
             out.append(text[done:])

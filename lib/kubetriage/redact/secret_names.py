@@ -19,10 +19,11 @@ _STRONG_WORDS = _set(
     "pass passwd password passwords passphrase passcode pwd pswd psw secret secrets token tokens jwt apikey apikeys "
     "accesskey secretkey privatekey cookie cookies csrf xsrf otp authtoken sessiontoken bearer dockerconfigjson "
     "dockercfg "
-    "requirepass masterauth pw psk mnemonic passwort kennwort sshkey hmac"
+    "requirepass masterauth pw psk mnemonic passwort kennwort sshkey hmac totp pepper"
 )
 _WEAK_WORDS = _set(
-    "auth authorization session sessionid sid sess credential credentials creds cred sig signature pin key keys"
+    "auth authorization session sessionid sid sess credential credentials creds cred sig signature pin key keys "
+    "pat sas seed unseal community salt"
 )
 _KEY_KINDS = _set(
     "api client access private secret encryption decryption encrypt crypt crypto signing sign master storage "
@@ -49,15 +50,55 @@ _HARMLESS_VALUES = lazy(
     r"|\$[A-Z_][A-Z0-9_]*|\$\([A-Za-z_]\w*\)|\{\{.*|%[sdvqr]|[*xX•.?-]{2,}|\{|\(|\[redacted.*)\Z",
     re.IGNORECASE,
 )
+_FORMS = _set("base64 b64 value data hash text plain encoded new old")
+"""Last words of names that say how a value is written."""
 _CASE = lazy(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SPLIT = lazy(r"[\W_]+")
 _SPECIAL = lazy(r"[^\w./:,-]")
 _OBJECT_NAME = lazy(r"[a-z0-9][a-z0-9.-]*/[a-z0-9][a-z0-9.-]*\Z")
 
 
+_PLACES = _set("prod production stage staging dev develop development test qa uat live main default local")
+"""Last words of names that say for which installation a value is meant: ``DB_PASSWORD_PROD``."""
+_PROSE = _set(
+    "a an the this that these those is are was were be been has have had must should shall can cannot could will would "
+    "may might do does did not no any all some its your their please "
+    "set use using used with without for from to of in on at by as if or and but when while because "
+    "environment variable variables value values option flag argument field parameter property setting config "
+    "configuration file path secret secrets token tokens key keys password passwords user username name string number "
+    "invalid unexpected unexpectedly expected unknown unsupported unauthorized unauthenticated wrong bad empty missing "
+    "malformed expired revoked rejected refused denied forbidden disabled required mandatory absent undefined unset "
+    "corrupt corrupted failed failure failing error errors exception could unable found lookup too short long "
+    "permission permissions access authentication authorization authenticate authorize credential credentials "
+    "connection connections connect connecting read reading write open opening load loading loaded loads get getting "
+    "fetch fetching parse parsing decode decoding verify verifying verification signature check checking "
+    "request requests response timeout timed deadline context server client service host remote peer certificate "
+    "there it we you default provided specified given neither either only already still no-such"
+)
+"""Words that begin a sentence about a secret, where the secret itself would stand."""
+_ENDS_OF_PROSE = _set(
+    "expired invalid malformed missing denied forbidden revoked unauthorized unauthenticated refused unknown rejected "
+    "disabled corrupted unsupported required mandatory undefined unset absent mismatch failed failure incorrect wrong "
+    "changed updated created deleted rotated reloaded loaded verified accepted ok"
+)
+"""Words that end a sentence about a secret."""
+_COUNTED = _set("token tokens pass passwords secrets keys seed salt")
+_KINDS_OF_AUTH = _set(
+    "basic bearer ldap oauth oauth2 oidc saml plain scram digest kerberos negotiate native internal simple"
+)
+_ADDRESS = lazy(
+    r"(?:[a-z]{2,8}://)?(?:\d{1,3}(?:\.\d{1,3}){3}|localhost|[A-Za-z][\w-]{0,62}(?:\.[A-Za-z][\w-]{0,62}){1,8}|\[[0-9a-f:]{2,45}\])"
+    r":\d{1,5}/?[,;:]?\Z"
+)
+_PLACE = lazy(
+    r"(?:file:/{0,3})?/(?:var|etc|run|mnt|vault|secrets?|home|opt|tmp|usr|app|root|proc|data|config|srv|dev)/[\w./-]{1,256}\Z|file:[\w./-]{1,256}\Z"
+)
+_UNIT = _set("string str text value password passphrase token secret key file path name int stringarray strings")
+"""What a usage text writes in place of the value of a flag."""
+
 _STRONG_ENDS = (
     "password", "passwd", "passphrase", "passcode", "pwd", "secret", "token", "apikey", "secretkey", "accesskey",
-    "privatekey", "authkey", "cookie",
+    "privatekey", "authkey", "cookie", "pw",
 )  # fmt: skip
 """Of words written together: ``PGPASSWORD``, ``authtoken``."""
 _NO_PASSWORDS = _set("compass bypass encompass trespass surpass overpass underpass multipass onepass hapass")
@@ -80,18 +121,7 @@ def secrecy(name: str) -> int:
     2: always (``DB_PASSWORD``); 1: when the value looks like one (``AUTH``, ``TOKEN_FOO``); 0: no.
     """
     words = words_of(name[-160:])
-    while len(words) > 1 and words[-1] in (
-        "base64",
-        "b64",
-        "value",
-        "data",
-        "hash",
-        "text",
-        "plain",
-        "encoded",
-        "new",
-        "old",
-    ):
+    while len(words) > 1 and (words[-1] in _FORMS or words[-1] in _PLACES):
         words.pop()
     if not words:
         return 0
@@ -118,21 +148,46 @@ def looks_secret(value: str) -> bool:
     return len(value) >= 20 and value != value.lower() and value != value.upper() and not _CASE.search(value[:20])
 
 
-def withheld(name: str, value: str, needs_looks: bool = False) -> bool:
-    """Tell whether the value of a name is to be replaced."""
-    if not value or _HARMLESS_VALUES.match(value):
+def is_harmless(value: str) -> bool:
+    """Tell whether a value is an address with a port or the place of a file, which a diagnosis needs."""
+    return bool(_ADDRESS.match(value) or _PLACE.match(value))
+
+
+def is_prose(value: str, after: str) -> bool:
+    """Tell whether what stands where a secret would stand begins or is a sentence about it.
+
+    ``after`` is the rest of the line behind ``value``.
+    """
+    word, _, more = value.rstrip(".,;:!").partition(" ")
+    if word in _ENDS_OF_PROSE and not more and not after.strip(" .,;:!)]}\"'"):
+        return True
+    return word in _PROSE and bool(more or after[:1] in " \t")
+
+
+def withheld(name: str, value: str, needs_looks: bool = False, assigned: bool = False) -> bool:
+    """Tell whether the value of a name is to be replaced. ``assigned``: it is an environment variable's."""
+    if not value or _HARMLESS_VALUES.match(value) or is_harmless(value):
         return False
     degree = secrecy(name)
     if degree == 0:
         return False
-    word = (words_of(name) or [""])[-1]
-    if word in ("tokens", "token", "pass", "passwords", "secrets", "keys") and value.isdigit() and len(value) < 8:
+    words = words_of(name)
+    word = (words or [""])[-1]
+    if word in _COUNTED and value.isdigit() and len(value) < 8:
         return False  # a count: max_tokens=4096
     if word in ("secret", "secrets") and _OBJECT_NAME.match(value):
         return False  # an object reference of klog: secret="shop/db-credentials"
     if word == "auth" and is_basic(value):
         return True  # .docker/config.json
+    if degree == 1 and assigned and word in ("auth", "credential", "credentials", "creds") and len(value) >= 8:
+        return value.lower() not in _KINDS_OF_AUTH
     return looks_secret(value) if degree == 1 or needs_looks else True
+
+
+def is_stand_in(name: str, value: str) -> bool:
+    """Tell whether a usage text names the kind of a flag's value: ``--password string``, ``--token TOKEN``."""
+    word = value.strip("<>[].,").lower()
+    return value.strip("<>[].,").isalpha() and (word in _UNIT or (value.isupper() and word in words_of(name)))
 
 
 def is_basic(value: str) -> bool:
@@ -151,8 +206,8 @@ def may_match(literals: tuple[str, ...], text: str) -> bool:
 
     Most texts hold none of them, and compiling the patterns would take a run longer than its reads do.
     """
-    # Beyond ASCII, letters may be equal to others in more ways than lower() knows.
-    if not text.isascii():
-        return True
     folded = text.lower()
+    if not folded.isascii():
+        # The letters beyond ASCII that a pattern takes for one of ASCII whatever the case.
+        folded = folded.replace("\u017f", "s").replace("\u0131", "i").replace("i\u0307", "i").replace("\u212a", "k")
     return any(literal in folded for literal in literals)

@@ -31,10 +31,13 @@ def dig(value: Any, *path: Step) -> Any:
     return value
 
 
+_LONGEST_TEXT = 32 * 1024
+
+
 def text(value: Any, *path: Step) -> str:
-    """Return the string at ``path``, or the empty string."""
+    """Return the string at ``path``, or the empty string; no more than 32 KiB of it, in which a message says it all."""
     found = dig(value, *path)
-    return found if isinstance(found, str) else ""
+    return found[:_LONGEST_TEXT] if isinstance(found, str) else ""
 
 
 def number(value: Any, *path: Step) -> int | None:

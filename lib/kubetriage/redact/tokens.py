@@ -1,0 +1,54 @@
+"""Replaces tokens that show by their form: the prefixes that issuers publish, and long random words behind one.
+
+The forms are a dated table (``data/secret_shapes.json``). Each row names literals of which every match holds one, so
+a text costs a search of those, and only the patterns that can match are compiled.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from kubetriage.data import table
+from kubetriage.redact.secret_names import MARK
+from kubetriage.values.patterns import lazy
+
+# Where a token may begin: not inside a word, but behind a percent-encoded or escaped character.
+_EDGE = r"(?:(?<![A-Za-z0-9_-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
+# A short word, a joint and 30 characters in which nobody sees words: no issuer is known, the form is enough.
+_RANDOM = lazy(r"(?<![A-Za-z0-9_./+-])[a-z]{2,12}\d?[_-](?:[a-z]{2,8}_)?([A-Za-z0-9]{30,256})(?![A-Za-z0-9_./+-])")
+_WORD = lazy(r"[A-Z]?[a-z]{4,}")
+_DIGITS_OF_CHANCE = 4
+"""Of 30 characters drawn from 62, five are digits."""
+
+
+@lru_cache(maxsize=1)
+def _rows() -> tuple[tuple[tuple[str, ...], str], ...]:
+    """Return the literals and the pattern of each row."""
+    return tuple(
+        (tuple(row["has"]), row["pattern"] if row.get("anywhere") else _EDGE + f"(?:{row['pattern']})")
+        for row in table("secret_shapes")["tokens"]
+    )
+
+
+@lru_cache(maxsize=64)
+def _pattern(rows: tuple[int, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(_rows()[i][1] for i in rows))
+
+
+def redact_tokens(text: str) -> str:
+    """Replace the tokens of a text."""
+    present = tuple(i for i, (literals, _) in enumerate(_rows()) if any(literal in text for literal in literals))
+    if present:
+        text = _pattern(present).sub(MARK, text)
+    if len(text) > 32 and ("_" in text or "-" in text):
+        text = _RANDOM.sub(lambda m: MARK if _is_random(m[1]) else m[0], text)
+    return text
+
+
+def _is_random(word: str) -> bool:
+    """Tell whether letters of both cases and digits are mixed as chance mixes them."""
+    if word.isupper() or word.islower() or sum(c.isdigit() for c in word[:30]) < _DIGITS_OF_CHANCE:
+        return False
+    # Names of classes and tests have capitals and numbers, too, but between words.
+    return sum(len(m[0]) for m in _WORD.finditer(word)) * 2 < len(word)
