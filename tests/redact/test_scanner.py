@@ -237,8 +237,10 @@ zendesk-secret-key {a0:40}
 """
 NO_TEXT = {"pkcs12-file", "kubernetes-secret-yaml"}
 """Rules that look at the names of files, or at a whole manifest (which ``test_shapes`` has)."""
-_PRODUCT = re.compile(r"-(?:api|access|client|secret|user|browser|insert|delivery|identity|private|pub|signing|bearer|global"
-                      r"|long|short|config|tf)-.*|-(?:api-key|password|secret|key)$")  # fmt: skip
+_PRODUCT = re.compile(
+    r"-(?:api|access|client|secret|user|browser|insert|delivery|identity|private|pub|signing|bearer|global|long|short|config"
+    r"|tf)-.*|-(?:api-key|password|secret|key)$"
+)
 
 
 def example(rule: str, form: str, by_name: bool) -> str:

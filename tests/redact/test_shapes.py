@@ -38,8 +38,27 @@ def b64(text: str) -> str:
 
 
 BODY = filled("{aA0+:64}")
-NAMES = """DB_PW ADMIN_PW ROOTPW PW psk WIFI_PSK GIT_PAT PAT SAS HMAC SSHKEY TOTP_SEED MNEMONIC VAULT_UNSEAL SNMP_COMMUNITY
-PEPPER SALT passwort kennwort""".split()
+NAMES = [
+    "DB_PW",
+    "ADMIN_PW",
+    "ROOTPW",
+    "PW",
+    "psk",
+    "WIFI_PSK",
+    "GIT_PAT",
+    "PAT",
+    "SAS",
+    "HMAC",
+    "SSHKEY",
+    "TOTP_SEED",
+    "MNEMONIC",
+    "VAULT_UNSEAL",
+    "SNMP_COMMUNITY",
+    "PEPPER",
+    "SALT",
+    "passwort",
+    "kennwort",
+]
 LEAKED = {
     **{name: f"{name}={PW}" for name in NAMES},
     "german": f"Passwort: {PW}",
