@@ -31,6 +31,7 @@ from kubetriage.cli.command import build  # noqa: E402
 from kubetriage.cli.main import main as main_of  # noqa: E402
 from kubetriage.cluster.recorded import RecordedReader  # noqa: E402
 from kubetriage.plugins import PLUGINS, Plugin, Request, Target, codes, load  # noqa: E402
+from kubetriage.render.catalog import languages, words_of  # noqa: E402
 from kubetriage.render.causes import cause_page, read_page  # noqa: E402
 from kubetriage.render.terminal import Terminal  # noqa: E402
 from kubetriage.render.text import render_text  # noqa: E402
@@ -102,7 +103,8 @@ def generated(plugins: list[Plugin]) -> dict[Path, str]:
     index += symptoms.index() + "\n## By command\n\n"
     index += "\n".join(cause_table(p) for p in plugins if p.rules)
     files[ROOT / "docs" / "causes" / "README.md"] = index
-    files |= pictures("secret-missing-env", "kubectl why-crash api")
+    for language in languages():
+        files |= pictures("secret-missing-env", "kubectl why-crash api", language)
     page = ROOT / "docs" / "real-clusters.md"
     files[page] = page.read_text(encoding="utf-8")
     for marker, table in real_clusters.tables().items():
@@ -125,14 +127,15 @@ def full_page(code: str, rules: list[tuple[str, ModuleType]], example: str) -> s
     return f"{head}\n\n{seen}{rest}" + (f"\n{example}" if example else "")
 
 
-def pictures(scenario: str, command: str) -> dict[Path, str]:
-    """Draw a reviewed answer as README shows it."""
+def pictures(scenario: str, command: str, language: str) -> dict[Path, str]:
+    """Draw a reviewed answer as the README of a language shows it."""
     words = shlex.split(command)[1:]
     request = Request((Target("pods", words[-1]),), namespace=scenario, options={"max_logs": 50})
     snapshot, answer = collect(load(words[0]), request, RecordedReader(ROOT / "tests" / "captures" / scenario))
-    shown = render_text(answer.diagnoses, Terminal(80, color=True), now=snapshot.now)
-    folder = ROOT / "docs" / "screens"
-    return {folder / f"{words[0]}-{theme}.svg": svg(command, shown, theme) for theme in ("light", "dark")}
+    shown = render_text(answer.diagnoses, Terminal(80, color=True, words=words_of(language)), now=snapshot.now)
+    folder, mark = ROOT / "docs" / "screens", "" if language == "en" else f"-{language}"
+    typed = command if language == "en" else f"{command} --lang {language}"
+    return {folder / f"{words[0]}{mark}-{theme}.svg": svg(typed, shown, theme) for theme in ("light", "dark")}
 
 
 RUN = re.compile(r"<!-- run: (?P<command>[^\n]*) -->\n```console\n.*?```", re.DOTALL)

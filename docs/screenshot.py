@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from xml.sax.saxutils import escape
+
+from kubetriage.render.fold import columns as width_of
 
 _SGR = re.compile(r"\x1b\[([0-9;]*)m")
 _WIDTH, _HEIGHT = 8.4, 18
@@ -37,13 +40,15 @@ def _row(line: str, number: int, colors: dict[str, str]) -> str:
     column = 0
     for match in [*_SGR.finditer(line), None]:
         words = line[at : match.start() if match else len(line)]
-        if words.strip():
-            x = 16 + (column + len(words) - len(words.lstrip())) * _WIDTH
-            # Blanks would be folded into one.
-            shown = words.strip().replace(" ", "\u00a0")
-            length = f' textLength="{len(shown) * _WIDTH:.1f}"'
-            spans.append(f'<tspan x="{x:.1f}"{length}{_style(style, colors)}>{escape(shown)}</tspan>')
-        column += len(words)
+        # Wide characters stand in spans of their own: a length that is given spreads all characters of a span.
+        for alike in ("".join(run) for _, run in groupby(words, width_of)):
+            if alike.strip():
+                start = len(alike) - len(alike.lstrip())
+                # Blanks would be folded into one.
+                shown = alike.strip().replace(" ", "\u00a0")
+                place = f'x="{16 + (column + start) * _WIDTH:.1f}" textLength="{width_of(shown) * _WIDTH:.1f}"'
+                spans.append(f"<tspan {place}{_style(style, colors)}>{escape(shown)}</tspan>")
+            column += width_of(alike)
         if match:
             style = "" if match[1] in ("", "0") else f"{style};{match[1]}"
             at = match.end()
