@@ -110,10 +110,12 @@ def _pod_needs(snapshot: Snapshot, request: Request, pod: Pod) -> Iterator[Need]
 
 
 def _listing(snapshot: Snapshot, request: Request) -> List:
-    now = snapshot.now
+    now, judged = snapshot.now, dict[str, bool]()
 
     def keep(raw: Obj) -> Obj | None:
-        return raw if request.show_all or scan.worth_showing(Pod(raw), request.container, now) else scan.slim(raw)
+        return (
+            raw if request.show_all or scan.worth_showing(Pod(raw), request.container, now, judged) else scan.slim(raw)
+        )
 
     return List("pods", request.namespace, request.selector, request.field_selector, shape=keep)
 

@@ -12,7 +12,7 @@ from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.oom_kills import evicted_for_memory, kill_key, kill_time, oom_killed_at
 from kubetriage.rules.memory.pod_answer import working_set
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import Obj, mapping, objects, text
+from kubetriage.values.fields import Obj, dig, mapping, objects, text
 from kubetriage.values.times import human_duration
 
 SLIM = "kubetriage.slim"
@@ -60,15 +60,40 @@ def containers_of(pod: Pod, name: str) -> list[Container]:
     ]
 
 
-def worth_showing(pod: Pod, container: str, now: datetime) -> bool:
-    """Tell from the pod alone whether a scan has anything to say about it."""
+_DECIDES = ("image", "command", "args", "env", "envFrom", "resources")
+"""What of a container the budget rests on, as far as the pod alone tells it."""
+
+
+def worth_showing(pod: Pod, container: str, now: datetime, known: dict[str, bool] | None = None) -> bool:
+    """Tell from the pod alone whether a scan has anything to say about it.
+
+    ``known`` keeps what was judged: replicas share a template, so each template is added up once.
+    """
     if kill_time(pod) is not None or evicted_for_memory(pod):
         return True
     if pod.finished:
         return False
+    judged = {} if known is None else known
     alone = Snapshot(now)
-    cases = (Case(c, alone) for c in containers_of(pod, container) if c.kind in ("app", "sidecar"))
-    return any(case.limit.size is None or (case.budget.margin or 0) < 0 for case in cases)
+    for c in containers_of(pod, container):
+        if c.kind not in ("app", "sidecar"):
+            continue
+        key = _template(c)
+        if key not in judged:
+            case = Case(c, alone)
+            judged[key] = case.limit.size is None or (case.budget.margin or 0) < 0
+        if judged[key]:
+            return True
+    return False
+
+
+def _template(container: Container) -> str:
+    """Return a key that is the same for containers with the same budget."""
+    pod, spec = container.pod, container.spec
+    volumes = [v for v in objects(pod.raw, "spec", "volumes") if text(v, "emptyDir", "medium") == "Memory"]
+    mounts = spec.get("volumeMounts") if volumes else None
+    own = [spec.get(name) for name in _DECIDES]
+    return repr((own, container.status.get("resources"), dig(pod.raw, "spec", "resources"), volumes, mounts))
 
 
 def groups(pods: Iterable[Pod]) -> list[list[Pod]]:
