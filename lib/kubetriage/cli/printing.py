@@ -91,6 +91,8 @@ class Printer:
             self._print_page(diagnoses, max(seen), (*nothing, *unseen))
             return
         content = document.document(diagnoses, max(seen), gaps)
+        if len(outcomes) == 1:
+            content.update(sanitized(outcomes[0].answer.document))
         if since is not None:
             content["changes"] = since.document()
         click.echo(document.as_json(content) if self._values["output"] == "json" else document.as_yaml(content))

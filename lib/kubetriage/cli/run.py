@@ -278,7 +278,7 @@ class Run:
         earlier: list[tuple[datetime, Mapping[Any, int]]] = []
 
         def look() -> Look:
-            outcome = self._ask(replace(request, earlier=tuple(earlier)), context)
+            outcome = self._ask(replace(request, earlier=tuple(earlier), follows=True), context)
             assert outcome.snapshot is not None
             if outcome.answer.measured:
                 earlier.append((outcome.snapshot.now, outcome.answer.measured))

@@ -79,6 +79,8 @@ class Request:
     """Values of the plugin's own options by name without dashes, ``-`` as ``_``."""
     earlier: tuple[tuple[datetime, Mapping[Any, int]], ...] = ()
     """With ``--watch``: what former looks measured, the oldest first, each with its moment."""
+    follows: bool = False
+    """With ``--watch``: the answer is made again on every change."""
 
     @property
     def is_scan(self) -> bool:
@@ -101,6 +103,8 @@ class Answer:
     """In a scan: tables about all objects together, shown above the findings."""
     measured: Mapping[Any, int] = field(default_factory=dict)
     """What this look measured, for ``Request.earlier`` of the next one."""
+    document: Mapping[str, Any] = field(default_factory=dict)
+    """In a scan: further top-level keys of the JSON contract, for all objects together."""
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,12 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
                     tail=(*diagnosis.tail, scan.replicas_table(snapshot, f"{target.resource}/{target.name}", everyone)),
                 )
             diagnoses.append(diagnosis)
-    return Answer(tuple(diagnoses), tuple(errors))
+    if not request.follows:
+        return Answer(tuple(diagnoses), tuple(errors))
+    named = [p for target in request.targets for p in _own_pods(snapshot, request, target)]
+    limited, idle = dashboard.rows(snapshot, named, request.earlier)
+    overview, _, _ = _overview(snapshot, request, named, limited, idle)
+    return Answer(tuple(diagnoses), tuple(errors), overview=overview[:1], measured=dashboard.samples(limited))
 
 
 def _diagnose_fit(snapshot: Snapshot, request: Request, wishes: Wishes) -> Answer:
@@ -229,7 +234,7 @@ def _diagnose_listing(snapshot: Snapshot, request: Request, wishes: Wishes) -> A
         return Answer((), (list_error("pods", listing.why),))
     everyone = list(selected_pods(snapshot, request))
     limited, idle = dashboard.rows(snapshot, everyone, request.earlier)
-    overview, gaps_of_all = _overview(snapshot, request, everyone, limited, idle)
+    overview, gaps_of_all, document = _overview(snapshot, request, everyone, limited, idle)
     pods = [p for p in everyone if scan.SLIM not in p.raw]
     ranked: list[tuple[tuple[int, float], Diagnosis]] = []
     alike: dict[Ref, tuple[Ref, ...]] = {}
@@ -255,7 +260,14 @@ def _diagnose_listing(snapshot: Snapshot, request: Request, wishes: Wishes) -> A
     found = tuple(d for _, d in ranked)
     if request.fold:
         found = folded(found, snapshot, alike, among)
-    return Answer(found, checked=checked, not_seen=gaps_of_all, overview=overview, measured=dashboard.samples(limited))
+    return Answer(
+        found,
+        checked=checked,
+        not_seen=gaps_of_all,
+        overview=overview,
+        measured=dashboard.samples(limited),
+        document=document,
+    )
 
 
 def _overview(
@@ -264,10 +276,10 @@ def _overview(
     everyone: list[Pod],
     limited: list[dashboard.Row],
     idle: list[dashboard.Row],
-) -> tuple[tuple[Table, ...], tuple[NotSeen, ...]]:
-    """Make the tables of a scan: containers, the worst first, and nodes."""
+) -> tuple[tuple[Table, ...], tuple[NotSeen, ...], dict[str, object]]:
+    """Make the tables of a scan (containers, the worst first, and nodes), its gaps, and the rows for the document."""
     if not limited and not idle:
-        return (), ()
+        return (), (), {}
     source, gap = dashboard.usage_source([*limited, *idle])
     at_most = len(limited) + len(idle) if request.show_all else _ROWS_AT_MOST
     shown = dashboard.with_budgets(snapshot, limited[:at_most])
@@ -276,7 +288,8 @@ def _overview(
             [*shown, *limited[at_most:]], idle, source, namespaces=request.all_namespaces, at_most=at_most
         )
     ]
-    nodes = dashboard.nodes_table(snapshot, everyone) if not request.namespace and not request.selector else None
+    sums = dashboard.node_sums(snapshot, everyone) if not request.namespace and not request.selector else []
+    nodes = dashboard.nodes_table(sums)
     if nodes is not None:
         tables.append(nodes)
     if gap is None and snapshot.failure(memory_usage.list_metrics(request.namespace)) is not None:
@@ -285,7 +298,8 @@ def _overview(
             why = f"metrics.k8s.io gave no answer, and a scan asks {len(asked)} kubelets"
             gap = NotSeen(f"memory in use on {count - len(asked)} of {count} nodes", why)
     unread = NotSeen("threads, and children killed for memory", "a scan does not read cAdvisor; name the pod for both")
-    return tuple(tables), (gap, unread) if gap is not None else (unread,)
+    document: dict[str, object] = {"memory": dashboard.as_json(limited, idle, source, sums)}
+    return tuple(tables), (gap, unread) if gap is not None else (unread,), document
 
 
 def _diagnose_manifests(snapshot: Snapshot, request: Request, wishes: Wishes, documents: Iterable[object]) -> Answer:

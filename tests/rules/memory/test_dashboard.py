@@ -163,3 +163,47 @@ def test_a_scan_keeps_little_of_the_pods_it_does_not_judge():
     assert set(kept) == {"metadata", "spec", "status", "kubetriage.slim"}
     assert set(kept["spec"]["containers"][0]) == {"name", "image", "resources"}
     assert dashboard.rows(seen(), [Pod(kept)])[0][0].limit == 64 * GIB
+
+
+# The rows as a document, and a workload that is followed.
+
+
+def asked(earlier=(), *targets, follows=False):
+    pods = fleet()
+    made = cluster(*pods, node("8Gi"))
+    made.add_body(Raw("/apis/metrics.k8s.io/v1beta1/pods"), metrics(pods, USED))
+    made.add_body(Raw("/apis/metrics.k8s.io/v1beta1/namespaces/shop/pods"), metrics(pods, USED))
+    place = {"namespace": "shop"} if targets else {"namespace": "", "all_namespaces": True}
+    plugin = load("oom-budget")
+    return plugin.diagnose(made, Request(targets=targets, earlier=tuple(earlier), follows=follows, **place))
+
+
+def test_the_document_has_every_row_in_bytes():
+    told = asked([(EARLIER, {("shop", "api-7d9c5b8f6-x2x4q", "app"): 416 * MIB})]).document["memory"]
+    first = told["containers"][0]
+    assert (first["pod"], first["usedBytes"], first["limitBytes"]) == ("api-7d9c5b8f6-x2x4q", 496 * MIB, 512 * MIB)
+    assert first["bytesPerMinute"] == 16 * MIB
+    assert first["fullInSeconds"] == 60
+    assert [row["count"] for row in told["containers"]] == [1, 1, 1, 1, 2]
+    assert told["nodes"][0]["allocatableBytes"] == 8 * GIB
+
+
+def test_the_largest_look_is_the_peak_where_no_counter_was_read():
+    before = [(EARLIER, {("shop", "orders-0", "app"): 3500 * MIB})]
+    rows = {row["pod"]: row for row in asked(before).document["memory"]["containers"]}
+    assert rows["orders-0"]["peakBytes"] == 3500 * MIB
+    assert "peakBytes" not in asked().document["memory"]["containers"][0]
+
+
+def test_a_followed_pod_has_its_row_with_the_trend():
+    target = Target("pods", "api-7d9c5b8f6-x2x4q")
+    before = [(EARLIER, {("shop", "api-7d9c5b8f6-x2x4q", "app"): 416 * MIB})]
+    answer = asked(before, target, follows=True)
+    (table,) = answer.overview
+    assert [row[0] for row in table.rows] == ["api-7d9c5b8f6-x2x4q/app"]
+    assert "+16Mi/m" in table.rows[0]
+    assert answer.measured
+
+
+def test_a_pod_that_is_asked_once_has_no_table_above_it():
+    assert not asked((), Target("pods", "api-7d9c5b8f6-x2x4q")).overview

@@ -46,6 +46,7 @@ class Row:
     container: Container
     used: int | None
     peak: int | None
+    """Largest usage of the cgroup where its counter was read, else the largest of the looks of ``--watch``."""
     limit: int | None
     request: int | None
     trend: float | None = None
@@ -113,7 +114,8 @@ def _row(snapshot: Snapshot, pod: Pod, container: Container, earlier: Sequence[t
         # It met its limit after that life; at the same pace it meets it again then.
         left = end.lifetime - (snapshot.now - container.running_since)
         full_in = left if left > timedelta() and end.exit_code == 137 else None
-    peak = usage.peak.size if usage.peak is not None else None
+    looks = [s[key] for _, s in earlier if key in s] + ([used] if used is not None and earlier else [])
+    peak = usage.peak.size if usage.peak is not None else max(looks, default=None)
     request = node_memory.request_of(container).size
     source = usage.working_set.source if usage.working_set is not None else ""
     return Row(key, pod, container, used, peak, limit, request, trend, full_in, killed=killed, source=source)
@@ -136,7 +138,7 @@ def _full_in(used: int | None, limit: int | None, trend: float | None) -> timede
 
 def _joined(one: Row, other: Row) -> Row:
     used = None if one.used is None and other.used is None else (one.used or 0) + (other.used or 0)
-    return replace(one, used=used, count=one.count + 1)
+    return replace(one, used=used, peak=None, count=one.count + 1)  # peaks of different moments add up to nothing
 
 
 def _badness(row: Row) -> tuple[int, float, str]:
@@ -225,14 +227,28 @@ def _rate(trend: float | None, limit: int | None) -> str:
     return f"{'+' if trend > 0 else '-'}{max(round(abs(trend) / MIB), 1)}Mi/m"
 
 
-def nodes_table(snapshot: Snapshot, pods: Iterable[Pod]) -> Table | None:
-    """Return per node what its pods may take against what it has; None where no nodes or not all pods were read.
+@dataclass(frozen=True)
+class NodeSums:
+    """What the pods of a node request and may take of what it has, in bytes."""
+
+    name: str
+    has: int
+    requests: int
+    limits: int
+    unreachable: int
+    """Pods whose limits pass what the requests of the others leave."""
+    unbounded: int
+    """Pods with a container without a limit."""
+
+
+def node_sums(snapshot: Snapshot, pods: Iterable[Pod]) -> list[NodeSums]:
+    """Add up the pods per node, the most overcommitted first; empty where no nodes or not all pods were read.
 
     ``pods`` are all pods of the snapshot, as the scan holds them already.
     """
     listing = snapshot.list("nodes")
     if not listing.items or not snapshot.list("pods").complete:
-        return None
+        return []
     by_node: dict[str, list[tuple[int, int, bool]]] = {}
     for pod in pods:
         if pod.node and not pod.finished:
@@ -245,23 +261,66 @@ def nodes_table(snapshot: Snapshot, pods: Iterable[Pod]) -> Table | None:
         if has and sizes:
             requests, limits = sum(s[0] for s in sizes), sum(s[1] for s in sizes)
             unreachable = sum(limit > has - requests + own for own, limit, _ in sizes)
-            found.append((limits / has, name, has, requests, limits, unreachable, sum(s[2] for s in sizes)))
-    found.sort(reverse=True)
+            found.append(NodeSums(name, has, requests, limits, unreachable, sum(s[2] for s in sizes)))
+    return sorted(found, key=lambda n: (-n.limits / n.has, n.name))
+
+
+def nodes_table(found: Sequence[NodeSums]) -> Table | None:
+    """Return the sums of the nodes as a table; None where there are none."""
     cells = tuple(
         (
-            name,
-            format_bytes(has),
-            f"{requests / has:.0%}",
-            f"{limits / has:.0%}",
-            str(unreachable) if unreachable else "-",
-            str(free) if free else "-",
+            n.name,
+            format_bytes(n.has),
+            f"{n.requests / n.has:.0%}",
+            f"{n.limits / n.has:.0%}",
+            str(n.unreachable) if n.unreachable else "-",
+            str(n.unbounded) if n.unbounded else "-",
         )
-        for _, name, has, requests, limits, unreachable, free in found[:_NODES_AT_MOST]
+        for n in found[:_NODES_AT_MOST]
     )
     more = f" ({len(found) - _NODES_AT_MOST} more nodes)" if len(found) > _NODES_AT_MOST else ""
     title = f"Nodes: what their pods request and may take of the allocatable memory{more}"
     columns = ("NODE", "HAS", "REQUESTS", "LIMITS", "UNREACHABLE LIMITS", "PODS WITHOUT LIMIT")
     return Table(title, columns, cells) if cells else None
+
+
+def as_json(limited: Iterable[Row], folded: Iterable[Row], source: str, nodes: Iterable[NodeSums]) -> dict[str, object]:
+    """Return all rows for the JSON contract, in bytes, the worst first."""
+    return {
+        "source": source,
+        "containers": [_row_json(row) for row in (*limited, *folded)],
+        "nodes": [
+            {
+                "node": n.name,
+                "allocatableBytes": n.has,
+                "requestedBytes": n.requests,
+                "limitBytes": n.limits,
+                "unreachableLimits": n.unreachable,
+                "podsWithoutLimit": n.unbounded,
+            }
+            for n in nodes
+        ],
+    }
+
+
+def _row_json(row: Row) -> dict[str, object]:
+    namespace, pod, container = row.key
+    owner = row.pod.controller
+    values: dict[str, object] = {
+        "namespace": namespace,
+        "pod": pod if row.count == 1 else "",
+        "workload": f"{text(owner, 'kind')}/{text(owner, 'name')}" if owner else "",
+        "container": container,
+        "count": row.count,
+        "usedBytes": row.used,
+        "peakBytes": row.peak,
+        "limitBytes": row.limit,
+        "requestBytes": row.request,
+        "bytesPerMinute": round(row.trend) if row.trend is not None else None,
+        "fullInSeconds": round(row.full_in.total_seconds()) if row.full_in is not None else None,
+        "oomKilled": row.killed,
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def usage_source(shown: Iterable[Row]) -> tuple[str, NotSeen | None]:
