@@ -34,7 +34,7 @@ def _answers(results: dict[str, Any], version: str, part: str) -> dict[str, Any]
 
 
 def _number(answers: dict[str, Any]) -> int:
-    return sum(1 if "cause" in a else len(a) for a in answers.values())
+    return sum(1 if "cause" in a else sum("wrong" not in x for x in a.values()) for a in answers.values())
 
 
 def _counts(results: dict[str, Any], versions: list[str]) -> str:
@@ -79,9 +79,13 @@ def _scenarios(results: dict[str, Any], versions: list[str], parts: tuple[str, .
 
 def _cell(answer: dict[str, str] | None) -> str:
     if answer is None:
-        return "not served"
+        return "-"
     confidence = answer.get("confidence", "")
-    return answer["cause"] + (f" ({confidence})" if confidence and confidence != "confirmed" else "")
+    return (
+        ("wrong: " if "wrong" in answer else "")
+        + answer["cause"]
+        + (f" ({confidence})" if confidence and confidence != "confirmed" else "")
+    )
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:

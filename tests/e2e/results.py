@@ -17,12 +17,16 @@ class Results:
         """Start with none."""
         self._added: dict[str, dict[str, dict[str, Any]]] = {}
 
-    def add(self, version: str, part: str, name: str, found: dict[str, Any], sight: str = "") -> None:
+    def add(
+        self, version: str, part: str, name: str, found: dict[str, Any], sight: str = "", *, wrong: bool = False
+    ) -> None:
         """Keep the first cause of an answer; ``sight`` tells apart who asked."""
         first = found["findings"][0] if found["findings"] else {}
         kept = {"cause": found["cause"]}
         if first.get("cause") == found["cause"]:
             kept |= {"severity": first["severity"], "confidence": first["confidence"]}
+        if wrong:
+            kept["wrong"] = "yes"
         of_part = self._added.setdefault(version, {}).setdefault(part, {})
         if sight:
             of_part.setdefault(name, {})[sight] = kept

@@ -43,7 +43,8 @@ def test_the_first_cause_of_a_bad_etcd(planes: Planes, state: State, results: Re
         if not state.final:
             planes.recover()
     for sight, found in answers.items():
-        results.add(version, "states", state.name, found, sight)
+        bad = bool(list(_faults(state, sight, found)))
+        results.add(version, "states", state.name, found, sight, wrong=bad)
     wrong = [f"{sight}: {words}" for sight, found in answers.items() for words in _faults(state, sight, found)]
     again = {sight: _replayed(planes, tmp_path / sight) for sight in SIGHTS}
     wrong += [

@@ -562,6 +562,19 @@ def far(plane, seconds, monkeypatch):
     monkeypatch.setattr(plane, "member_lines", with_trips)
 
 
+def test_a_disk_a_little_below_target_is_a_note_beside_a_slow_network(monkeypatch):
+    plane = Plane()
+    plane.fsyncs["etcd-cp-1"] = [0.011] * 40
+    alone = plane.diagnosis()
+    assert [(f.cause, f.severity.value) for f in alone.findings] == [("EtcdSlowDisk", "warning")]
+    far(plane, 0.3, monkeypatch)
+    got = plane.diagnosis()
+    assert [(f.cause, f.severity.value) for f in got.findings] == [
+        ("EtcdSlowNetwork", "warning"),
+        ("EtcdSlowDisk", "note"),
+    ]
+
+
 @pytest.mark.parametrize(("seconds", "slow"), [(0.002, False), (0.3, True)])
 def test_a_slow_network_between_members(seconds, slow, monkeypatch):
     plane = Plane()

@@ -259,6 +259,13 @@ def test_a_quick_read_or_a_slow_api_server_is_not_etcd(slow, livez):
     assert "EtcdSlowDisk" not in [f.cause for f in quiet(slow, livez).diagnosis().findings]
 
 
+def test_a_read_that_is_given_up_while_leases_are_renewed_is_a_slow_etcd():
+    plane = quiet(0.0)
+    plane.quorum = timed_out()
+    got = plane.diagnosis()
+    assert (got.cause, got.findings[0].confidence.value) == ("EtcdSlowDisk", "possible")
+
+
 def unreached(*sayers: int, age: float = 20, last: float = 5, back: bool = False) -> Plane:
     plane = Plane(members=3, listen="http://127.0.0.1:2381")
     probe = {"remote-peer-id": "393946eff881cca6", "rtt": "0s", "error": "dial tcp 10.0.0.1:2380: connect: refused"}

@@ -16,7 +16,7 @@ from kubetriage.records import dataclass
 from kubetriage.rules.plane.api_server import lease_writes
 from kubetriage.rules.plane.case import Case, Writes
 from kubetriage.rules.plane.figure_format import ago, metric, span
-from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, SCHEDULER
+from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, SCHEDULER, quorum_read
 from kubetriage.rules.plane.thresholds import RECENT_LOG, STALLED
 from kubetriage.values.times import format_time
 
@@ -72,8 +72,14 @@ def _stuck(case: Case) -> bool:
 
 
 def slow_read(case: Case) -> float:
-    """Return how many seconds a read through etcd took, where it took long and the API server itself is quick; or 0."""
-    took = max(case.quorum(c).seconds for c in (CONTROLLER_MANAGER, SCHEDULER))
+    """Return how many seconds a read through etcd took, where it took long and the API server itself is quick; or 0.
+
+    A read that was given up counts as long as it was waited for, while leases show that etcd still takes writes.
+    """
+    quorums = [case.quorum(c) for c in (CONTROLLER_MANAGER, SCHEDULER)]
+    took = max(q.seconds for q in quorums)
+    if any(q.hung for q in quorums) and case.writes in (Writes.FLOWING, Writes.SLOW):
+        took = max(took, quorum_read(CONTROLLER_MANAGER).timeout)
     quick = 4 * max(case.livez.seconds, case.readyz.seconds) < took
     return took if took >= STALLED and quick and not any(level.pressed for level in case.levels) else 0.0
 
@@ -84,7 +90,8 @@ def _hangs(case: Case) -> bool:
     Its check of etcd may pass all the same: of several clients that ask at once, all but one are told the last result.
     """
     hung = case.lists_hang or any(case.quorum(c).hung for c in (CONTROLLER_MANAGER, SCHEDULER))
-    return hung and not case.livez.hung and not any(level.pressed for level in case.levels)
+    silent = case.writes is Writes.FROZEN or case.lists_hang
+    return hung and silent and not case.livez.hung and not any(level.pressed for level in case.levels)
 
 
 def _evidence(case: Case) -> Iterator[Evidence]:
@@ -110,7 +117,7 @@ def _evidence(case: Case) -> Iterator[Evidence]:
         if quorum.hung:
             yield Evidence("status", f"GET lease {component} through etcd", quorum.words or "no answer")
     if took := slow_read(case):
-        yield Evidence("status", "GET a leader lease through etcd", f"answered after {span(took)}")
+        yield Evidence("status", "GET a leader lease through etcd", f"{span(took)} or longer")
     traffic = case.traffic
     if traffic is not None and traffic.mean is not None:
         yield metric("etcd_request_duration_seconds", f"mean {span(traffic.mean)} over {traffic.requests:.0f} requests")

@@ -27,6 +27,7 @@ from kubetriage.rules.plane.etcd_disk import measured, slowness
 from kubetriage.rules.plane.etcd_from_outside import Answer, from_outside, slow_read
 from kubetriage.rules.plane.etcd_members import COMMIT, FSYNC, Member
 from kubetriage.rules.plane.figure_format import count, distribution, metric, names, span
+from kubetriage.rules.plane.peer_round_trip import slowest_round_trip
 from kubetriage.rules.plane.thresholds import RECENT_LOG, STALLED
 from kubetriage.values.commands import shell
 from kubetriage.values.fields import text
@@ -121,6 +122,10 @@ def _kine(statements: list[Remark], case: Case) -> Finding:
     )
 
 
+def _slow_network(case: Case) -> bool:
+    return (slowest_round_trip(case) or 0.0) >= case.limits.peer_round_trip
+
+
 def _finding(slow: list[Member], case: Case) -> Finding:
     broken = [m for m in slow if slowness(m, case) == 2]
     decisive = any(m.is_leader for m in broken) or len(broken) * 2 > len(case.members)
@@ -145,7 +150,8 @@ def _finding(slow: list[Member], case: Case) -> Finding:
     pods = [Ref("Pod", m.namespace, m.name) for m in slow if m.namespace]
     return Finding(
         CODE,
-        Severity.ERROR if decisive else Severity.WARNING,
+        # A disk a little below target explains nothing beside a network that every write waits for.
+        Severity.ERROR if decisive else Severity.NOTE if not broken and _slow_network(case) else Severity.WARNING,
         Confidence.CONFIRMED,
         pods[0] if len(pods) == 1 else CLUSTER,
         f"etcd's disk is slow: {took}{effect}.",
