@@ -2,8 +2,9 @@ from datetime import datetime, timezone
 
 import pytest
 
+from kubetriage.found import Form, State
 from kubetriage.needs import Body, Failure, Get, List, Log, Raw, Why
-from kubetriage.snapshot import Form, Snapshot, State
+from kubetriage.snapshot import Snapshot
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 

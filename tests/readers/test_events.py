@@ -2,8 +2,9 @@ from datetime import datetime, timezone
 
 import pytest
 
+from kubetriage.found import Listing
 from kubetriage.readers.events import Events, node_event_need, node_events, read_event
-from kubetriage.snapshot import Listing, Snapshot
+from kubetriage.snapshot import Snapshot
 
 NOW = datetime(2026, 1, 1, 11, 0, tzinfo=timezone.utc)
 CORE = {

@@ -13,9 +13,10 @@ from kubetriage.cluster.errors import DumpError
 from kubetriage.cluster.recorded_logs import RecordedLogs, machine_of
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.text import Finds, Hint, Paste, assemble, read_text
+from kubetriage.found import Form
 from kubetriage.needs import Body, Failure, List, Raw, Why
 from kubetriage.readers.logs.layers import is_journal_line
-from kubetriage.snapshot import Form, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, namespace_of
 from kubetriage.values.resources import BY_PLURAL, Resource
 from kubetriage.values.times import parse_time

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kubetriage.found import Lookup
 from kubetriage.needs import Get, List, Need
 from kubetriage.plugins import ANY_KIND, Request, Target
 from kubetriage.readers.pods import Pod
 from kubetriage.rules import custom_workloads
 from kubetriage.rules.workloads import controller_ref, owner_uids
-from kubetriage.snapshot import Lookup, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, uid_of
 from kubetriage.values.resources import BY_PLURAL, CONTROLLERS
 from kubetriage.values.selectors import field_selector_matches, label_selector_matches, selector_text

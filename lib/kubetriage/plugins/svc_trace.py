@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kubetriage.found import Lookup, State
 from kubetriage.model import Diagnosis, NotSeen, Severity
 from kubetriage.needs import Get, List, Need
 from kubetriage.plugins import ANY_KIND, Answer, Option, Plugin, Request, Target, reads_objects
@@ -70,7 +71,7 @@ from kubetriage.rules.service.trace_reads import (
     upward_needs,
 )
 from kubetriage.rules.shapes import events_of_pods, lean_node, without_managed_fields
-from kubetriage.snapshot import Lookup, Snapshot, State
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import labels, name_of, namespace_of, objects, uid_of
 from kubetriage.values.resources import BY_PLURAL
 from kubetriage.values.selectors import field_selector_matches, label_selector_matches

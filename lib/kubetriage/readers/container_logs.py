@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from kubetriage.found import LogText
 from kubetriage.needs import Log
 from kubetriage.readers.pods import Container
 from kubetriage.records import replace
-from kubetriage.snapshot import LogText, Snapshot
+from kubetriage.snapshot import Snapshot
 
 
 def ended_log_need(snapshot: Snapshot, container: Container) -> Log:

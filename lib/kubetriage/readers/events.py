@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
+from kubetriage.found import Listing
 from kubetriage.model import Evidence
 from kubetriage.needs import List
 from kubetriage.records import dataclass
-from kubetriage.snapshot import Listing, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, mapping, number, text, told_uid
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time, parse_time

@@ -2,8 +2,8 @@
 
 import pytest
 
+from kubetriage.found import LogText
 from kubetriage.rules.crash.startup_progress import still_starting
-from kubetriage.snapshot import LogText
 
 SPRING = """\
 2026-11-24T11:58:01.100Z  INFO 1 --- [main] c.e.Api : Starting Api v1.4 using Java 21.0.4 with PID 1

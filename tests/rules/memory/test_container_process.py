@@ -2,9 +2,9 @@
 
 import pytest
 
+from kubetriage.found import Lookup, State
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.memory.container_process import read_process
-from kubetriage.snapshot import Lookup, State
 from support.objects import container, pod
 
 CONFIG = {"data": {"JAVA_TOOL_OPTIONS": "-Xmx1g", "heap": "-Xmx2g"}}

@@ -2,10 +2,10 @@
 
 import pytest
 
+from kubetriage.found import Lookup, State
 from kubetriage.rules.node.kubelet_contact import Beat, grace_period, read_contact, write_order
 from kubetriage.rules.node.kubelet_probe import read_dial
 from kubetriage.rules.node.self_report import parse_self_report
-from kubetriage.snapshot import Lookup, State
 from support.nodes import LOST, lease, lost, node
 from support.objects import NOW
 

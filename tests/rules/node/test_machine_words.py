@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from kubetriage.found import NodeLog
 from kubetriage.needs import Body
 from kubetriage.plugins import Request, Target, load
 from kubetriage.rules.node.machine_words import read_words
-from kubetriage.snapshot import NodeLog, Snapshot
+from kubetriage.snapshot import Snapshot
 from support.nodes import LEADERS, lease, lost, node, triage, world
 from support.objects import NOW
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from kubetriage.found import Listing
 from kubetriage.needs import List, Log
 from kubetriage.plugins import Request, load
 from kubetriage.readers.events import Events
 from kubetriage.rules.machine import machine_of
 from kubetriage.rules.node.image_garbage import collected
-from kubetriage.snapshot import Listing, Snapshot
+from kubetriage.snapshot import Snapshot
 from support.nodes import LEADERS, LOST, condition, lease, lost, node, pod, taint, triage, world
 from support.objects import at
 

@@ -14,10 +14,11 @@ from kubetriage.cluster.text.found import Finds, Found, FoundEvent, FoundLog, Ra
 from kubetriage.cluster.text.merging import merged
 from kubetriage.cluster.text.paste import Hint, LogKey, ObjectKey, Paste
 from kubetriage.cluster.text.printed_pods import NO_CONTAINER, finish_pod
+from kubetriage.found import Form
 from kubetriage.needs import Body, Failure, Get, List, Log, Why
 from kubetriage.needs import Raw as RawNeed
 from kubetriage.readers.events import PRINTED_AGE, node_event_need
-from kubetriage.snapshot import Form, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import MADE_UID, dig, labels, name_of, namespace_of, objects, text, uid_of
 from kubetriage.values.resources import BY_KIND, BY_PLURAL
 from kubetriage.values.times import format_time

@@ -9,7 +9,7 @@ from kubetriage.cluster.text.event_rows import described_events
 from kubetriage.cluster.text.flat import indented, is_flat
 from kubetriage.cluster.text.found import Finds, Found, Raw
 from kubetriage.cluster.text.outline import Entry, outline
-from kubetriage.snapshot import Form
+from kubetriage.found import Form
 from kubetriage.values.resources import BY_KIND, BY_PLURAL, Resource
 
 _SIGNATURES: tuple[tuple[str, tuple[str, ...]], ...] = (

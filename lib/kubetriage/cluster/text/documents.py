@@ -9,7 +9,7 @@ from kubetriage.cluster.documents import api_objects, parse_documents
 from kubetriage.cluster.errors import DumpError
 from kubetriage.cluster.text.found import Finds, Found, Raw
 from kubetriage.cluster.text.lines import dedent
-from kubetriage.snapshot import Form
+from kubetriage.found import Form
 from kubetriage.values.fields import text
 
 _PARTS_OF_STATUS = frozenset(

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from kubetriage.found import Form
 from kubetriage.records import dataclass, field
-from kubetriage.snapshot import Form
 
 Raw = dict[str, Any]
 

@@ -7,7 +7,7 @@ import re
 from kubetriage.cluster.text.ages import api_time, parse_age
 from kubetriage.cluster.text.found import Finds, Found, Raw
 from kubetriage.cluster.text.outline import NONE, Entry
-from kubetriage.snapshot import Form
+from kubetriage.found import Form
 from kubetriage.values.patterns import lazy
 
 HIDDEN = (

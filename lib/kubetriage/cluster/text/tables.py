@@ -9,7 +9,7 @@ from typing import Any
 from kubetriage.cluster.text.ages import parse_age
 from kubetriage.cluster.text.found import Finds, Found, Raw
 from kubetriage.cluster.text.selection import label_selector
-from kubetriage.snapshot import Form
+from kubetriage.found import Form
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_PLURAL, find_resource
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from kubetriage.found import LogText, Lookup, State
 from kubetriage.model import Ref
 from kubetriage.readers.container_logs import ended_log
 from kubetriage.readers.events import Events
@@ -14,7 +15,7 @@ from kubetriage.readers.terminations import Termination
 from kubetriage.records import dataclass, field
 from kubetriage.rules.crash.root_causes import Explain, unexplained
 from kubetriage.rules.workloads import PodWorkload, owner_of
-from kubetriage.snapshot import LogText, Lookup, Snapshot, State
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import (
     Obj,
     dig,

@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
+from kubetriage.found import Lookup
 from kubetriage.model import Evidence
 from kubetriage.needs import Get, List, Need
 from kubetriage.readers.events import Event
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.records import dataclass, replace
 from kubetriage.rules.crash.case import Case
-from kubetriage.snapshot import Lookup
 from kubetriage.values.fields import flag, mapping, objects, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_PLURAL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubetriage.found import LogText
 from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.readers import logs
 from kubetriage.readers.pods import Container
@@ -9,7 +10,6 @@ from kubetriage.records import dataclass, replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probes import Failure, Probe, ProbeEvent
 from kubetriage.rules.crash.program_output import short
-from kubetriage.snapshot import LogText
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import number, objects, text, texts
 from kubetriage.values.patterns import lazy

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kubetriage.found import Lookup
 from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
-from kubetriage.snapshot import Lookup
 from kubetriage.values.fields import mapping, objects, text
 
 

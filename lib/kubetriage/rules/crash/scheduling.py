@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cached_property
 
+from kubetriage.found import Listing
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.needs import List, Need
 from kubetriage.readers.pods import Pod
@@ -15,7 +16,7 @@ from kubetriage.records import dataclass, replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.resource_requests import pod_request, requested_resources
 from kubetriage.rules.shapes import lean_node
-from kubetriage.snapshot import Listing, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, flag, labels, name_of, objects, text, texts
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_quantity

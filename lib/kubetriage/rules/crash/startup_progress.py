@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from datetime import timedelta
 
+from kubetriage.found import LogText
 from kubetriage.model import Confidence, Evidence, Fix, Ref, RuledOut
 from kubetriage.readers import logs
 from kubetriage.readers.events import Event
@@ -14,7 +15,7 @@ from kubetriage.readers.terminations import Termination
 from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probes import Failure, Probe, ProbeEvent, happened_in, probe_of
-from kubetriage.snapshot import LogText, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, number, objects
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import parse_time

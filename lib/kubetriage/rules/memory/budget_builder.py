@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Protocol
 
+from kubetriage.found import Lookup
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.records import dataclass, replace
 from kubetriage.rules.memory import container_process, jvm_areas, memory_usage, node_memory, runtimes
@@ -19,7 +20,6 @@ from kubetriage.rules.memory.mounted_options import mounted_options
 from kubetriage.rules.memory.overrides import Wishes
 from kubetriage.rules.memory.program_memory import Program
 from kubetriage.rules.memory.runtime_detection import Detected
-from kubetriage.snapshot import Lookup
 from kubetriage.values.fields import mapping, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_millis

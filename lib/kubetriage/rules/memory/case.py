@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from kubetriage.found import Lookup, State
 from kubetriage.model import Actor, Confidence, Fix, Ref
 from kubetriage.needs import Get, Log, Need
 from kubetriage.readers.container_logs import ended_log, ended_log_need
@@ -27,7 +28,7 @@ from kubetriage.rules.memory.program_memory import Program, program_of
 from kubetriage.rules.memory.terminations import was_oom_kill
 from kubetriage.rules.memory.worker_counts import Workers, workers_of
 from kubetriage.rules.workloads import PodWorkload, owner_needs
-from kubetriage.snapshot import Lookup, Snapshot, State
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, mapping, objects, text, uid_of
 from kubetriage.values.manifest_text import yaml_text
 from kubetriage.values.quantity import parse_bytes

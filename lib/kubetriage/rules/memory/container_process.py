@@ -10,10 +10,10 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 
+from kubetriage.found import Lookup
 from kubetriage.needs import Get
 from kubetriage.readers.pods import Container
 from kubetriage.records import dataclass, field
-from kubetriage.snapshot import Lookup
 from kubetriage.values.fields import Obj, dig, flag, labels, mapping, objects, text, texts
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_bytes, parse_millis, parse_quantity

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from kubetriage.found import Listing, Lookup, State
 from kubetriage.records import replace
 from kubetriage.rules.node.kubelet_contact import (
     NODE_LEASES,
@@ -13,7 +14,7 @@ from kubetriage.rules.node.kubelet_contact import (
     write_order,
 )
 from kubetriage.rules.node.outage_scope import Cluster, Cutoffs, judge, read_plane, written
-from kubetriage.snapshot import Listing, Lookup, Snapshot, State
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import (
     Obj,
     dig,

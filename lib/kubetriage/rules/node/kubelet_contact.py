@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from kubetriage.found import Lookup
 from kubetriage.model import Evidence
 from kubetriage.records import dataclass
-from kubetriage.snapshot import Lookup
 from kubetriage.values.fields import Obj, condition, dig, name_of, text
 from kubetriage.values.times import format_time, human_duration, parse_time
 

@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
+from kubetriage.found import NodeLog
 from kubetriage.model import Evidence, NotSeen
 from kubetriage.needs import Log
 from kubetriage.readers.outer_layers import KLOG, Line, message_of, peeled
 from kubetriage.records import dataclass
-from kubetriage.snapshot import NodeLog, Snapshot
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, TypeVar, cast
 
+from kubetriage.found import Listing, Lookup, State
 from kubetriage.model import Finding, Ref
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
@@ -14,7 +15,7 @@ from kubetriage.rules.crash import evaluation
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.selector_edits import selects
 from kubetriage.rules.workloads import controller_ref
-from kubetriage.snapshot import Listing, Lookup, Snapshot, State
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, flag, labels, name_of, objects, text, uid_of
 from kubetriage.values.resources import BY_PLURAL
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from kubetriage.found import Lookup
 from kubetriage.model import Ref
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
@@ -20,7 +21,6 @@ from kubetriage.rules.service.gateway_objects import (
 )
 from kubetriage.rules.service.selector_edits import matches_labels
 from kubetriage.rules.service.tls_secrets import SecretUse
-from kubetriage.snapshot import Lookup
 from kubetriage.values.fields import Obj, condition, objects, text
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 
+from kubetriage.found import Lookup
 from kubetriage.model import Ref
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import Place, World
 from kubetriage.rules.service.custom_entrances import CustomEntrance
 from kubetriage.rules.service.tls_secrets import SecretUse
-from kubetriage.snapshot import Lookup
 from kubetriage.values.fields import Obj, labels, objects, text, texts, uid_of
 
 MESH_GATEWAYS = "gateways.networking.istio.io"

@@ -7,11 +7,11 @@ import binascii
 from datetime import timedelta
 from functools import cached_property
 
+from kubetriage.found import Lookup
 from kubetriage.model import Ref
 from kubetriage.readers.certificates import Certificate, CertificateError, chain_problem, read_pem
 from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import Place, World
-from kubetriage.snapshot import Lookup
 from kubetriage.values.fields import Obj, mapping, text
 
 LONG_LIVED = timedelta(days=60)

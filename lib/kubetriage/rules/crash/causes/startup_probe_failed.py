@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from kubetriage.found import LogText
 from kubetriage.model import Confidence, Finding, Fix, Severity
 from kubetriage.readers import logs
 from kubetriage.readers.pods import Container
@@ -34,7 +35,6 @@ from kubetriage.rules.crash.probes import (
     probe_of,
 )
 from kubetriage.rules.crash.startup_progress import still_starting
-from kubetriage.snapshot import LogText
 from kubetriage.values.times import format_time, precise_duration, span_of
 
 CODE = "StartupProbeFailed"
