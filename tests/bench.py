@@ -23,6 +23,10 @@ sys.path[0:0] = [str(ROOT / "lib"), str(ROOT / "tests")]
 # The scan of oom-budget is its dashboard too: rows of all containers and sums of all nodes are part of its cost.
 SCANS = (["why-crash", "-A"], ["oom-budget", "-A"], ["svc-trace", "-A"], ["node-triage"])
 
+FAULTS = ((40, 1), (400, 1), (4_000, 1), (400, 200), (4_000, 200))
+"""Broken pods of the large cluster, and of how many different faults."""
+FOLDED = (["why-crash", "-A"], ["svc-trace", "-A"], ["triage", "-A"])
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -35,6 +39,8 @@ class Cost:
     requests: int = 0
     received: int = 0
     """Bytes of the answers."""
+    rows: int = 0
+    """Lines of the answer."""
 
 
 def main() -> int:
@@ -44,9 +50,16 @@ def main() -> int:
     parser.add_argument("--pods", type=int, action="append", help="sizes of the cluster (default 1000, 10000, 50000)")
     parser.add_argument("--kubectl-at-most", type=int, default=10_000, help="pods up to which kubectl reads them all")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--faults", action="store_true", help="only the scans of many broken pods")
     options = parser.parse_args()
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     environment["PATH"] = f"{options.tree / 'kubectl-plugins'}{os.pathsep}{environment['PATH']}"
+    if options.faults:
+        say("| broken pods | faults | command | wall | CPU | peak memory | requests | rows |")
+        say("| --- | --- | --- | --- | --- | --- | --- | --- |")
+        for broken, causes in FAULTS:
+            faults(environment, broken, causes)
+        return 0
     say("| pods | command | wall | CPU | peak memory | requests | received | to kubectl |")
     say("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for pods in options.pods or [1_000, 10_000, 50_000]:
@@ -84,6 +97,27 @@ def scans(environment: dict[str, str], pods: int, runs: int, with_kubectl: bool)
             say(f"| {' | '.join(cells)} |")
 
 
+def faults(environment: dict[str, str], broken: int, causes: int) -> None:
+    """Print what scans of 10,000 pods cost with so many broken ones, one row per object and folded."""
+    served = ["support.large_cluster", "--pods", "10000", "--broken", str(broken), "--causes", str(causes)]
+    with server(served) as kubeconfig:
+        known = {**environment, "KUBECONFIG": str(kubeconfig)}
+        for words in FOLDED:
+            for flags in ([], ["--no-fold"]) if words[0] != "triage" else ([],):
+                cost = measure([*words, *flags], known, kubeconfig)
+                cells = [
+                    f"{broken:,}",
+                    str(causes),
+                    f"kubectl {' '.join([*words, *flags])}",
+                    f"{cost.wall:.1f} s",
+                    f"{cost.cpu:.1f} s",
+                    f"{cost.memory >> 20} MB",
+                    str(cost.requests),
+                    f"{cost.rows:,}",
+                ]
+                say(f"| {' | '.join(cells)} |")
+
+
 @contextlib.contextmanager
 def server(words: Sequence[str]) -> Iterator[Path]:
     """Run a fake API server in a process of its own; yield its kubeconfig."""
@@ -105,11 +139,13 @@ def measure(words: Sequence[str], environment: dict[str, str], kubeconfig: Path 
     """Run kubectl; with ``kubeconfig`` of a counting server say what was requested of it."""
     before = counts(kubeconfig)
     begun = time.monotonic()
-    with open(os.devnull, "wb") as nowhere:
-        process = subprocess.Popen(["kubectl", *words], env=environment, stdout=nowhere, stderr=nowhere)
+    with tempfile.TemporaryFile() as written, open(os.devnull, "wb") as nowhere:
+        process = subprocess.Popen(["kubectl", *words], env=environment, stdout=written, stderr=nowhere)
         _, status, usage = os.wait4(process.pid, 0)
+        wall = time.monotonic() - begun
+        written.seek(0)
+        rows = sum(1 for _ in written)
     process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.monotonic() - begun
     after = counts(kubeconfig)
     scale = 1 if sys.platform == "darwin" else 1024
     return Cost(
@@ -118,6 +154,7 @@ def measure(words: Sequence[str], environment: dict[str, str], kubeconfig: Path 
         usage.ru_maxrss * scale,
         after[0] - before[0],
         after[1] - before[1],
+        rows,
     )
 
 
