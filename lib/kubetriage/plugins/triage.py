@@ -12,20 +12,19 @@ from kubetriage.plugins import ANY_KIND, Access, Answer, Option, Plugin, Request
 from kubetriage.plugins.answers import scan_gaps, target_error
 from kubetriage.plugins.owners import LABEL, owned
 from kubetriage.plugins.plane_trace import no_answer_at
-from kubetriage.plugins.selection import selected_pods, target_needs
-from kubetriage.readers.pods import Pod
+from kubetriage.plugins.selection import target_needs
+from kubetriage.plugins.triage_scope import in_scope, nodes_of, pods_of, targets_of
 from kubetriage.records import replace
 from kubetriage.rules import custom_workloads
 from kubetriage.rules.incident.alerts import Alert, read_alerts
 from kubetriage.rules.incident.folding import fold, unfolded
-from kubetriage.rules.incident.joining import Root, join, services_of
+from kubetriage.rules.incident.joining import Root, join
 from kubetriage.rules.incident.report import COLUMNS, age, counted, detail_command, document, explained, name_of, row
 from kubetriage.rules.incident.roots import bare, symptoms
 from kubetriage.rules.shapes import lean_node, without_managed_fields
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import labels, text
-from kubetriage.values.fields import name_of as object_name
+from kubetriage.values.fields import text
 from kubetriage.values.resources import BY_KIND, BY_PLURAL, CONTROLLERS
 
 PARTS = ("plane-trace", "node-triage", "why-crash", "svc-trace", "oom-budget")
@@ -53,7 +52,7 @@ def _requests(snapshot: Snapshot, request: Request) -> Iterator[tuple[Plugin, Re
             yield plugin, replace(own, namespace="", all_namespaces=True, selector="", field_selector="")
         elif not request.targets:
             yield plugin, own
-        elif targets := tuple(_targets(snapshot, request, plugin)):
+        elif targets := tuple(targets_of(snapshot, request, plugin)):
             yield plugin, replace(own, targets=targets)
 
 
@@ -80,35 +79,6 @@ def _of_alert(request: Request, alert: Alert) -> Request:
     if resource is None or resource.plural not in PLUGIN.resources:
         return own
     return replace(own, targets=(Target(resource.plural, alert.object),), all_namespaces=False)
-
-
-def _targets(snapshot: Snapshot, request: Request, plugin: Plugin) -> Iterator[Target]:
-    """Yield what a plugin is asked about the named objects."""
-    found: dict[Target, None] = {}
-    for target in request.targets:
-        known = target.resource in plugin.resources or (target.resource == ANY_KIND and plugin.name == "why-crash")
-        if known and (plugin.name != "svc-trace" or target.resource != "pods"):
-            found[target] = None
-        elif target.resource == ANY_KIND and plugin.name == "oom-budget":
-            found.update((Target("pods", pod.name), None) for pod in _pods(snapshot, request))
-    if plugin.name == "svc-trace":
-        pods = list(_pods(snapshot, request))
-        for raw in snapshot.list("services", request.namespace).items:
-            selector = labels(raw, "spec", "selector")
-            if selector and any(p.labels.items() >= selector.items() for p in pods):
-                found[Target("services", object_name(raw))] = None
-        services = {t.name for t in found if t.resource == "services"}
-        for raw in snapshot.list("ingresses", request.namespace).items:
-            if services & services_of(raw):
-                found[Target("ingresses", object_name(raw))] = None
-    yield from found
-
-
-def _pods(snapshot: Snapshot, request: Request) -> Iterator[Pod]:
-    kinds = ("pods", ANY_KIND, *CONTROLLERS)
-    yield from selected_pods(
-        snapshot, replace(request, targets=tuple(t for t in request.targets if t.resource in kinds))
-    )
 
 
 def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
@@ -167,8 +137,12 @@ def _answer(snapshot: Snapshot, request: Request) -> Answer:
         gaps.update(dict.fromkeys(_in_short(unseen) if quiet else unseen))
         gaps.update(dict.fromkeys(NotSeen(f"{plugin.name}: {e}", "no answer", decides=True) for e in answer.errors))
         checked[plugin.name] = answer.checked or len(answer.diagnoses)
+    if request.targets:
+        checked["why-crash"] = len(list(pods_of(snapshot, request)))
+    if not request.all_namespaces:
+        checked["node-triage"] = len(nodes_of(snapshot, request))
     known = [owned(_at_the_dns(d), snapshot) for d in unfolded(diagnoses)]
-    scope = _in_scope(tuple(known), snapshot, request)
+    scope = in_scope(tuple(known), snapshot, request)
     roots = join(fold(symptoms(scope, snapshot)), snapshot)
     return Answer((_diagnosis(snapshot, request, roots, tuple(gaps), checked),))
 
@@ -197,17 +171,6 @@ def _at_the_dns(diagnosis: Diagnosis) -> Diagnosis:
 
 def _place(target: Target, request: Request) -> str:
     return request.namespace if BY_PLURAL[target.resource].namespaced else ""
-
-
-def _in_scope(diagnoses: tuple[Diagnosis, ...], snapshot: Snapshot, request: Request) -> tuple[Diagnosis, ...]:
-    """Leave out nodes that carry nothing of what was asked about."""
-    if request.all_namespaces:
-        return diagnoses
-    used = {p.node for p in selected_pods(snapshot, replace(request, targets=())) if p.node}
-    if request.targets:
-        used = {p.node for p in _pods(snapshot, request) if p.node}
-    waiting = any(not p.node for p in selected_pods(snapshot, replace(request, targets=())))
-    return tuple(d for d in diagnoses if d.target.kind != "Node" or d.target.name in used or waiting)
 
 
 def _diagnosis(
