@@ -8,7 +8,7 @@ import pytest
 
 from kubetriage.cli.collect import collect
 from kubetriage.cluster import asking
-from kubetriage.needs import Get, List, Raw
+from kubetriage.needs import Get, List, Log, Raw, Why
 from kubetriage.plugins import Request, Target, load
 from support.live import Read, Serve
 
@@ -55,6 +55,21 @@ def test_once_etcd_was_silent_nothing_waits_for_it_again(serve: Serve, read: Rea
     asked = len(api.requests)
     reader.fetch([List("configmaps", NS), Get("nodes", "", "node-1")], snapshot)
     assert [r.path for r in api.requests[asked:] if r.query.get("resourceVersion") != "0"] == []
+
+
+def test_what_was_asked_for_before_is_not_waited_for_either(serve: Serve, read: Read) -> None:
+    """Logs and events have no watch cache; those begun beside the pod get no more time than those begun after it."""
+    api = serve(NS)
+    api.fault(THROUGH_ETCD, delay=20.0)
+    reader = read(api)
+    snapshot = reader.open()
+    beside = [List("events", NS), Log(NS, "api", "app")]
+    begun = time.monotonic()
+    reader.expect(beside, snapshot)
+    reader.fetch([Get("pods", NS, "api"), *beside], snapshot)
+    assert time.monotonic() - begun < 6
+    assert snapshot.get("pods", NS, "api").found
+    assert [f.why for n in beside if (f := snapshot.failure(n))] == [Why.TIMEOUT, Why.TIMEOUT]
 
 
 @pytest.mark.parametrize(("status", "message"), [(403, "forbidden"), (500, "internal error")])

@@ -153,6 +153,8 @@ class State:
 
 
 _DOWN = ("EtcdDown", "EtcdQuorumLost")
+_STALLS = {"": ("EtcdSlowDisk",), LIMITED: ("EtcdSlowDisk", *_DOWN)}
+"""Where reads were given up, leases alone do not tell a stalled disk from a lost quorum; both are named then."""
 _SLOW = ("EtcdSlowDisk", "EtcdSlowNetwork")
 """From outside a slow network looks like a slow disk; the finding names both and is possible only."""
 
@@ -220,13 +222,13 @@ STATES = (
     State(
         "slow network between members", 3, _slow_network, 45, {"": _SLOW, FORWARDED: ("EtcdSlowNetwork",), LIMITED: ()}
     ),
-    State("slow disk on three members", 3, _slow_disk, 60, {"": ("EtcdSlowDisk",)}),
+    State("slow disk on three members", 3, _slow_disk, 60, _STALLS),
     State("two members of three down", 3, _killed(2), 60, {"": _DOWN}),
     State("three members down", 3, _killed(3), 60, {"": _DOWN}),
     State("three members frozen", 3, _frozen, 60, {"": _DOWN}),
     State("the only member down", 1, _killed(1), 60, {"": _DOWN}),
     State("the only member frozen", 1, _frozen, 60, {"": _DOWN}),
-    State("slow disk on the only member", 1, _slow_disk, 60, {"": ("EtcdSlowDisk",)}),
+    State("slow disk on the only member", 1, _slow_disk, 60, _STALLS),
     # Who may read pods and leases only sees that reads work and no write does: a full database, or a webhook.
     State("database full", 1, _full, 45, {"": ("EtcdNoSpace",), LIMITED: ("ApiServerUnready",)}, final=True),
 )

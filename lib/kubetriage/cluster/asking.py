@@ -66,6 +66,7 @@ class Asker:
         """When (monotonic) the first sample of a path was taken."""
         self.stale = ""
         """Why etcd gave no answer, once the API server's watch cache stands in for it."""
+        self._stale_since = float("inf")
 
     def answer(self, job: Job) -> Outcome:
         """Ask the API server what a job needs; raises what ends it without an answer."""
@@ -204,6 +205,7 @@ class Asker:
             again = None
         if again is not None and again.status == 200:
             self.stale = why
+            self._stale_since = time.monotonic()
             return again
         if reply is not None:
             return reply
@@ -214,6 +216,15 @@ class Asker:
         """Return the time limit of a read that has no watch cache: short once etcd has not answered."""
         whole = limit or self._session.timeout
         return min(whole or STALE_SECONDS, STALE_SECONDS) if self.stale else whole
+
+    def expires(self, job: Job) -> float:
+        """Return when (monotonic) a job is given up: one that no watch cache answers soon after etcd was found silent.
+
+        Such reads may have begun before, when nothing was known of it.
+        """
+        need = job.need
+        uncached = isinstance(need, Log) or (isinstance(need, List) and need.resource == "events")
+        return min(job.call.expires, self._stale_since + STALE_SECONDS) if uncached else job.call.expires
 
     def _log(self, need: Log, call: Call) -> Outcome:
         path = api_path(BY_PLURAL["pods"], quoted(need.namespace), quoted(need.pod)) + "/log"

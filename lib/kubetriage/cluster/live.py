@@ -153,12 +153,12 @@ class LiveReader:
             self._enter(job, snapshot)
 
     def _patience(self, jobs: Iterable[Job]) -> float | None:
-        soonest = min(min(j.call.expires, self._ends) for j in jobs)
+        soonest = min(min(self._asker.expires(j), self._ends) for j in jobs)
         # Polling now and then: a job that is still queued gets its time limit only when it starts.
         return max(0.0, min(soonest + _GRACE - time.monotonic(), 1.0))
 
     def _is_late(self, job: Job) -> bool:
-        return time.monotonic() >= min(job.call.expires, self._ends) + _GRACE
+        return time.monotonic() >= min(self._asker.expires(job), self._ends) + _GRACE
 
     def _give_up(self, job: Job) -> None:
         """Stop waiting for a job whose worker hangs (a name server that never answers, a body that drips)."""
