@@ -204,6 +204,12 @@ SYMPTOMS = (
         ),
     ),
     Symptom(
+        "400, 403, 413, 429 or 500 from the entrance",
+        "the Ingress controller answers by itself; the program's log has no such request",
+        "502-503-504.md",
+        _codes("ProxyLimitExceeded ClientAddressDenied ExternalAuthFailed"),
+    ),
+    Symptom(
         "EXTERNAL-IP or ADDRESS stays empty",
         "`kubectl get svc`: EXTERNAL-IP `<pending>`; `kubectl get ingress` or `gateway`: ADDRESS empty",
         "502-503-504.md",

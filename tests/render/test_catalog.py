@@ -9,8 +9,9 @@ import pytest
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from kubetriage.model import Actor, Confidence, Severity
+from kubetriage.model import Actor, Confidence, Diagnosis, Finding, Ref, Severity
 from kubetriage.plugins import PLUGINS, codes, load
+from kubetriage.records import replace
 from kubetriage.render.catalog import DOMAIN, LOCALES, Translated, languages, matched, words_of
 from kubetriage.render.fold import columns, first_sentences
 from kubetriage.render.scan import render_scan
@@ -248,3 +249,15 @@ def test_any_answer_is_drawn_at_any_width(language, width):
         assert render_text([diagnosis], terminal, wide=True, explain=True)
     for line in render_scan(shown, terminal, namespaces=True).splitlines():
         assert width is None or columns(line) <= width, line
+
+
+def test_what_is_true_of_a_cause_in_general_is_as_sure_as_the_finding():
+    ref = Ref("Pod", "shop", "api", container="app")
+    sure = Finding("Preempted", Severity.ERROR, Confidence.CONFIRMED, ref, "A message of its own.")
+    words, of = words_of("ko"), Diagnosis("why-crash", ref, "")
+    said = words.what(sure, of)
+    assert said.endswith(" A message of its own.")
+    assert said.startswith("우선순위가 더 높은 Pod")
+    assert words.what(replace(sure, confidence=Confidence.POSSIBLE), of) == f"가능: {said}"
+    assert words.brief(sure) == "우선순위가 높은 Pod에 밀려남: A message of its own."
+    assert words.what(replace(sure, cause="NotYetTranslated"), of) == "A message of its own."

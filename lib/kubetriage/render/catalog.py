@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from string import Formatter
 
-from kubetriage.model import Diagnosis, Finding
+from kubetriage.model import Confidence, Diagnosis, Finding
 from kubetriage.render.fold import first_sentences
 from kubetriage.render.sentences import SENTENCES
 from kubetriage.render.words import ENGLISH, Words
@@ -74,6 +74,8 @@ class Translated(Words):
         general = self._by_code("what", finding.cause).format(
             object=name, container=ref.container or name, namespace=ref.namespace or of.target.namespace
         )
+        if general and finding.confidence is not Confidence.CONFIRMED:
+            general = f"{self.label(finding.confidence.value)}: {general}"
         return f"{general} {finding.message}".strip()
 
     def brief(self, finding: Finding) -> str:
