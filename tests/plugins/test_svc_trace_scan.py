@@ -126,3 +126,16 @@ def test_services_of_one_workload_are_one_row():
 def test_services_of_two_workloads_stay_two_rows():
     _, got = scan(*town(2, 2), fold=True)
     assert len(got.diagnoses) == 2
+
+
+def test_services_whose_pods_wait_for_one_image_are_one_row():
+    made = town(3, 3)
+    for one in made:
+        if one["kind"] == "Pod":
+            one["spec"]["containers"][0]["image"] = "registry.example/web:9"
+            state = {"waiting": {"reason": "ErrImagePull"}}
+            name = one["spec"]["containers"][0]["name"]
+            one["status"]["containerStatuses"] = [{"name": name, "ready": False, "state": state}]
+    _, got = scan(*made, fold=True)
+    assert [d.extra["fold"]["count"] for d in got.diagnoses] == [3]
+    assert got.diagnoses[0].extra["fold"]["root"] == {"kind": "Image", "name": "registry.example/web:9"}

@@ -41,6 +41,8 @@ class Option:
     """One-letter form with its dash, for example ``-f``."""
 
 
+KILLS_ONLY = "kills_only"
+"""Option that triage gives oom-budget: answer in a scan about pods that were killed or evicted for memory only."""
 ANY_KIND = "any"
 """Resource of a :class:`Target` whose kind no table knows."""
 

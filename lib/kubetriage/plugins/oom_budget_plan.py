@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Table
 from kubetriage.needs import Get, List, Need
-from kubetriage.plugins import Answer, Request, Target
+from kubetriage.plugins import KILLS_ONLY, Answer, Request, Target
 from kubetriage.plugins.answers import list_error, target_error
 from kubetriage.plugins.selection import controlled_pods, selected_pods, target_needs
 from kubetriage.readers.pods import Pod
@@ -233,6 +233,9 @@ def _diagnose_listing(snapshot: Snapshot, request: Request, wishes: Wishes) -> A
     if not listing.complete and not listing.items:
         return Answer((), (list_error("pods", listing.why),))
     everyone = list(selected_pods(snapshot, request))
+    if request.options.get(KILLS_ONLY):
+        # Budgets of healthy pods are no incident, and most of the work.
+        everyone = [p for p in everyone if kill_time(p) is not None or evicted_for_memory(p)]
     limited, idle = dashboard.rows(snapshot, everyone, request.earlier)
     overview, gaps_of_all, document = _overview(snapshot, request, everyone, limited, idle)
     pods = [p for p in everyone if scan.SLIM not in p.raw]

@@ -8,7 +8,7 @@ from typing import Any
 
 from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Section, Severity, Table
 from kubetriage.needs import Dial, List, Need, Raw
-from kubetriage.plugins import ANY_KIND, Access, Answer, Option, Plugin, Request, Target, load
+from kubetriage.plugins import ANY_KIND, KILLS_ONLY, Access, Answer, Option, Plugin, Request, Target, load
 from kubetriage.plugins.answers import scan_gaps, target_error
 from kubetriage.plugins.owners import LABEL, owned
 from kubetriage.plugins.plane_trace import no_answer_at
@@ -46,7 +46,8 @@ def _requests(snapshot: Snapshot, request: Request) -> Iterator[tuple[Plugin, Re
             targets=(),
             # The others read one list for all objects and have an answer of its own for each.
             fold=name == "why-crash",
-            options={o.flag.removeprefix("--").replace("-", "_"): o.default for o in plugin.options},
+            options={o.flag.removeprefix("--").replace("-", "_"): o.default for o in plugin.options}
+            | {KILLS_ONLY: True},
         )
         if not plugin.takes_targets or name == "node-triage":
             yield plugin, replace(own, namespace="", all_namespaces=True, selector="", field_selector="")

@@ -121,7 +121,22 @@ def _named(request: Request, resource: str, obj: Obj) -> tuple[Request, Target]:
 
 
 def _wanted(snapshot: Snapshot, request: Request, pod: Pod) -> bool:
-    return request.show_all or evaluation.needs_full_look(snapshot, pod)
+    return request.show_all or _full(snapshot, pod)
+
+
+def _full(snapshot: Snapshot, pod: Pod) -> bool:
+    """Tell whether a pod is looked at in full; a scan asks for each of its pods several times."""
+    known = snapshot.derived(_looked)
+    if not pod.uid:
+        return evaluation.needs_full_look(snapshot, pod)
+    if pod.uid not in known:
+        known[pod.uid] = evaluation.needs_full_look(snapshot, pod)
+    return known[pod.uid]
+
+
+def _looked(_: Snapshot) -> dict[str, bool]:
+    """Hold which pods are looked at in full, by uid."""
+    return {}
 
 
 def diagnose(snapshot: Snapshot, request: Request) -> Answer:
@@ -172,13 +187,13 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
 
 def _scanned(snapshot: Snapshot, request: Request) -> tuple[list[Diagnosis], dict[Ref, tuple[Ref, ...]]]:
     """Diagnose the pods of a scan; with folding a few of each workload and symptom, and say for whom they stand."""
-    keep = _scan(snapshot, request).shape
     # Of a cluster the healthy replicas were read only to compare others with them.
-    pods = [p for p in selected_pods(snapshot, request) if snapshot.source != "cluster" or (keep and keep(p.raw))]
+    live = snapshot.source == "cluster"
+    pods = [p for p in selected_pods(snapshot, request) if not live or _wanted(snapshot, request, p)]
     if not request.fold:
         return [_diagnose_pod(snapshot, request, p) for p in pods], {}
-    healthy = [p for p in pods if not evaluation.needs_full_look(snapshot, p)]
-    chosen = representatives(p for p in pods if evaluation.needs_full_look(snapshot, p))
+    healthy = [p for p in pods if not _full(snapshot, p)]
+    chosen = representatives(p for p in pods if _full(snapshot, p))
     few = len(chosen) <= IN_FULL_AT_MOST
     found = [_diagnose_pod(snapshot, request, p) for p in healthy]
     found += [_diagnose_pod(snapshot, request, pod, replicas=few) for pod, _ in chosen]

@@ -30,6 +30,7 @@ OF_THE_PODS = frozenset(
     {"NoEndpoints", "NoPods", "PodsCrashing", "PodsNotReady", "PodsTerminating", "SomePodsNotReady"}
 )
 """Codes of a Service that follow from its pods."""
+_PULLS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
 _OF_THE_REGISTRY = frozenset({"ImagePullRateLimited", "RegistryError", "RegistryUnreachable"})
 
 
@@ -132,6 +133,9 @@ def _below_the_service(finding: Finding, target: Ref, snapshot: Snapshot) -> Ref
         found = snapshot.get("nodes", "", node)
         if found.found and text(condition(found.obj, "Ready"), "status") != "True":
             return Ref("Node", "", node)
+    images = {c.image if c.waiting_reason in _PULLS else "" for p in sick for c in p.containers if not c.ready}
+    if len(images) == 1 and (image := images.pop()):
+        return Ref(IMAGE, "", image)
     tops = {controller_ref(snapshot, p.raw) for p in sick}
     top = tops.pop() if len(tops) == 1 else None
     return bare(top) if top is not None else None
