@@ -30,8 +30,10 @@ for word in "$@"; do
 done
 case " $* " in *" --dry-run"*) exec {kubectl} "$@" ;; esac
 case "$verb" in
-  patch|set|label|annotate|delete|scale|cordon|uncordon|drain|taint|expose|autoscale)
+  patch|set|label|annotate|delete|scale|cordon|uncordon|taint|expose|autoscale)
     exec {kubectl} "$@" --dry-run=server ;;
+  # Its evictions carry the dry run in protobuf.
+  drain) exec {kubectl} "$@" --dry-run=client ;;
   create|apply|replace) exec {kubectl} "${{args[@]}}" --dry-run=server --validate=false ;;
   # There is no dry run of it; that its object is there can be asked.
   rollout) if [ "$2" == restart ] || [[ " $* " == *" restart "* ]]; then

@@ -65,6 +65,8 @@ class DryRunApi(FakeApi):
         kind = {"kind": resource.kind, "apiVersion": resource.api_version}
         if request.method == "DELETE":
             return _json({"kind": "Status", "apiVersion": "v1", "status": "Success"})
+        if where[3] == "scale":
+            return self._scale(resource.plural, namespace, name)
         if request.method == "PATCH":
             flaw = _json_patch_flaw(body, found) if "json-patch" in form else _merge_flaw(body, found)
             if flaw:

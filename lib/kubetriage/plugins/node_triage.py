@@ -53,6 +53,10 @@ def _probes(request: Request) -> bool:
     return bool(request.options.get("probe_kubelet"))
 
 
+def _drains(request: Request) -> bool:
+    return bool(request.options.get("drain"))
+
+
 def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     """Say what to read: nodes and Leases, then what surrounds the nodes that are not well."""
     machine_logs.take(snapshot, request)
@@ -74,7 +78,11 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
         yield Raw(MANAGER_LEASE, timeout=LIST_SECONDS)
         if stale_through_etcd(snapshot, _cutoffs(request).frozen):
             yield Raw(MANAGER_LEASE, sample=1, timeout=LIST_SECONDS)
-    found = list(cases(snapshot, _shown(snapshot, request, cluster), cluster, asked=bool(request.targets)))
+    found = list(
+        cases(
+            snapshot, _shown(snapshot, request, cluster), cluster, asked=bool(request.targets), drain=_drains(request)
+        )
+    )
     yield from detail_needs(snapshot, [c for c in found if troubled(c)], probe=_probes(request))
     if not request.is_scan:
         for case in found:
@@ -105,7 +113,7 @@ def _shown(snapshot: Snapshot, request: Request, cluster: Cluster) -> list[str]:
     told: dict[tuple[str, str], int] = {}
     kept = []
     for name in chosen:
-        case = NodeCase(cluster.nodes[name], cluster, snapshot)
+        case = NodeCase(cluster.nodes[name], cluster, snapshot, drain=_drains(request))
         if cluster.whole.kind != "frozen" and not troubled(case):
             continue
         scope = case.scope
@@ -113,7 +121,7 @@ def _shown(snapshot: Snapshot, request: Request, cluster: Cluster) -> list[str]:
             told[scope.kind, scope.label] = told.get((scope.kind, scope.label), 0) + 1
             if told[scope.kind, scope.label] > GROUP_SHOWN:
                 continue
-        if all(f.severity is Severity.NOTE for f in diagnose_node(case)):
+        if not case.drains and all(f.severity is Severity.NOTE for f in diagnose_node(case)):
             continue
         kept.append(name)
     return kept
@@ -132,8 +140,12 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     missing = [t for t in request.targets if t.name not in cluster.nodes]
     errors = tuple(target_error(snapshot, t, "") for t in missing)
     gaps = list(snapshot.unseen(plan(snapshot, request)))
-    found = cases(snapshot, _shown(snapshot, request, cluster), cluster, asked=bool(request.targets))
+    shown = _shown(snapshot, request, cluster)
+    found = cases(snapshot, shown, cluster, asked=bool(request.targets), drain=_drains(request))
     diagnoses = [_diagnosis(case, request, gaps) for case in found]
+    if request.is_scan and not request.show_all and not _drains(request):
+        # A cordon alone is no news; what holds its drain up is.
+        diagnoses = [d for d in diagnoses if any(f.severity is not Severity.NOTE for f in d.findings)]
     if request.is_scan:
         diagnoses.sort(key=lambda d: (d.healthy, d.cause not in _GROUPED))
         if cluster.whole.kind == "controllers":
@@ -283,6 +295,7 @@ PLUGIN = Plugin(
             "Before the incident: who would wait how long, and a patch for what is critical",
             "kubectl node-triage --tolerations --critical tier=frontend=30s",
         ),
+        ("Before maintenance: what a drain would wait for or lose", "kubectl node-triage worker-3 --drain"),
         ("The nodes of one zone", "kubectl node-triage -l topology.kubernetes.io/zone=eu-1a --all"),
         ("The kubectl steps that this replaces", "kubectl node-triage worker-3 --explain"),
     ),
@@ -297,6 +310,11 @@ PLUGIN = Plugin(
             "Let the API server dial the kubelet of nodes in trouble, and read its thresholds and free space.",
         ),
         machine_logs.OPTION,
+        Option(
+            "--drain",
+            "Say what a drain of the node would wait for or lose: PodDisruptionBudgets, hanging deletions, pods without"
+            " a controller, emptyDirs. Told of cordoned nodes without being asked.",
+        ),
         Option(
             "--tolerations",
             "Before the incident: show for every workload how long it would wait for a new pod if its node were lost.",
@@ -340,6 +358,7 @@ PLUGIN = Plugin(
             "whether a kubelet waits for a certificate",
         ),
         Access(("",), ("persistentvolumeclaims",), ("get", "list"), "volumes that hold up a replacement"),
+        Access(("policy",), ("poddisruptionbudgets",), ("list",), "what refuses evictions of a cordoned node's pods"),
         Access(("batch",), ("jobs",), ("get", "list"), "whether a Job waits for its lost pod"),
         Access(("storage.k8s.io",), ("volumeattachments",), ("get", "list"), "volumes still attached to the node"),
     ),

@@ -203,7 +203,14 @@ def test_the_causes_of_one_node(snapshot, expected):
 
 def test_every_rule_is_reached_by_these_cases():
     reached = {code for case in CASES for code in case.values[1]}
-    told_below = {"AllNodesLost", "ZoneOutage", "MemoryPressure", "ServingCertificatePending", "MachineConfigDegraded"}
+    told_below = {
+        "AllNodesLost",
+        "ZoneOutage",
+        "MemoryPressure",
+        "ServingCertificatePending",
+        "MachineConfigDegraded",
+        "DrainBlocked",
+    }
     # What conditions and logs say has tests of its own, a case per code.
     own = (node_problem, kubelet_log, kernel_log)
     assert {code for rule in RULES if rule not in own for code in codes(rule)} == reached | told_below

@@ -15,6 +15,7 @@ from kubetriage.rules.node.causes import (
     control_plane_unreachable,
     cordoned,
     disk_pressure,
+    drain_blocked,
     failover_too_slow,
     kernel_log,
     kubelet_down,
@@ -73,6 +74,7 @@ RULES: tuple[ModuleType, ...] = (
     machine_config_degraded,
     # Nothing is broken.
     cordoned,
+    drain_blocked,
 )
 
 AUDIT_RULES: tuple[ModuleType, ...] = (failover_too_slow,)

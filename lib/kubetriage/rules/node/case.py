@@ -42,6 +42,7 @@ from kubetriage.values.fields import (
     condition,
     controller_of,
     dig,
+    flag,
     labels,
     name_of,
     namespace_of,
@@ -74,6 +75,8 @@ class NodeCase:
     events: Events = field(default_factory=lambda: Events((), False, "not read"))
     asked: bool = False
     """The user named this node, so a log that names no machine is about it."""
+    drain: bool = False
+    """The user asked what a drain would meet."""
 
     @property
     def name(self) -> str:
@@ -84,6 +87,11 @@ class NodeCase:
     def ref(self) -> Ref:
         """Reference to the node."""
         return Ref("Node", "", self.name, uid_of(self.node))
+
+    @property
+    def drains(self) -> bool:
+        """What a drain meets is of interest: it was asked for, or the node is cordoned."""
+        return self.drain or flag(self.node, "spec", "unschedulable") is True
 
     @property
     def renewal_command(self) -> str:
@@ -348,7 +356,9 @@ class NodeCase:
         return hung or (body is not None and body.status >= 500), None
 
 
-def cases(snapshot: Snapshot, names: Sequence[str], cluster: Cluster, *, asked: bool = False) -> Iterator[NodeCase]:
+def cases(
+    snapshot: Snapshot, names: Sequence[str], cluster: Cluster, *, asked: bool = False, drain: bool = False
+) -> Iterator[NodeCase]:
     """Build the cases of these nodes, in the given order."""
     wanted = set(names)
     by_node: dict[str, list[Pod]] = {}
@@ -361,4 +371,4 @@ def cases(snapshot: Snapshot, names: Sequence[str], cluster: Cluster, *, asked: 
     for name in names:
         if node := cluster.nodes.get(name):
             events = node_events(snapshot, name, uid_of(node))
-            yield NodeCase(node, cluster, snapshot, by_node.get(name, ()), siblings, events, asked)
+            yield NodeCase(node, cluster, snapshot, by_node.get(name, ()), siblings, events, asked, drain)

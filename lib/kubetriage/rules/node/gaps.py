@@ -12,6 +12,7 @@ from kubetriage.rules.node.cluster_contact import MANAGER_LEASE
 from kubetriage.rules.node.kubelet_contact import Beat, kubelet_version
 from kubetriage.values.fields import condition, text
 
+_BUDGETS = "whether they let a drain finish was not seen"
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
 
 
@@ -25,6 +26,9 @@ def not_seen(case: NodeCase, gaps: Sequence[tuple[Need, str]], *, probed: bool) 
         lines.append(NotSeen(f"the Lease of {case.name}", f"{why}; whether it is in contact now", decides=True))
     if case.words.unread:
         lines.append(NotSeen(f"log {', '.join(case.words.sources)}", case.words.unread))
+    budgets = case.snapshot.list("poddisruptionbudgets")
+    if case.drain and budgets.presumed:
+        lines.append(NotSeen("PodDisruptionBudgets", f"not in the dump; {_BUDGETS}", decides=True))
     if contact.silent and case.probe is None and not probed:
         lines.append(
             NotSeen(
@@ -83,9 +87,14 @@ def _gap(case: NodeCase, need: Need, why: str) -> NotSeen | None:
             "volumeattachments": "; volumes that hold up replacements were not seen",
             "certificatesigningrequests": "; whether a kubelet waits for its certificate",
             "daemonsets": "; which network plugin the cluster has",
+            "poddisruptionbudgets": f"; {_BUDGETS}",
             "nodes": "; whether other nodes are silent too was not seen",
         }.get(need.resource, "")
-        return NotSeen(str(need), f"{why}{consequence}", need.resource in ("nodes", "leases"))
+        return NotSeen(
+            str(need),
+            f"{why}{consequence}",
+            need.resource in ("nodes", "leases") or (need.resource == "poddisruptionbudgets" and case.drain),
+        )
     if isinstance(need, Get) and need.name != case.name:
         return None
     return NotSeen(str(need), why)

@@ -12,6 +12,7 @@ from kubetriage.rules.node.case import MACHINE_CHECKS, NODE_CHECKS, NodeCase
 from kubetriage.rules.node.causes import (
     node_problem,
 )
+from kubetriage.rules.node.drain import BUDGETS, namespaces_to_read
 from kubetriage.rules.node.kubelet_probe import kubelet_path
 from kubetriage.rules.node.missing_network import log_needs, network_needs
 from kubetriage.rules.node.sections import GROUP_SHOWN
@@ -53,6 +54,7 @@ def troubled(case: NodeCase) -> bool:
         or bool(waiting_taints(case.node))
         or "machineconfiguration.openshift.io/reason" in case.annotations
         or bool(case.words.words)
+        or case.drains
     )
 
 
@@ -83,8 +85,13 @@ def detail_needs(snapshot: Snapshot, chosen: Sequence[NodeCase], *, probe: bool)
         if (probe or snapshot.source != "cluster") and _pressed(case):
             yield Raw(kubelet_path(case.name, "configz"), timeout=ASIDE_SECONDS)
             yield Raw(kubelet_path(case.name, "stats/summary"), timeout=ASIDE_SECONDS)
+    if any(c.drains for c in chosen):
+        yield BUDGETS
     if all(snapshot.knows(n) for n in _pod_needs(names)):
         yield from _surroundings(chosen)
+        drained = [p for c in chosen if c.drains for p in c.pods]
+        for namespace in namespaces_to_read(drained, snapshot.list(BUDGETS.resource).items):
+            yield List("pods", namespace, cached=True, timeout=ASIDE_SECONDS)
         for case in () if frozen else chosen[:GROUP_SHOWN]:
             yield node_event_need(case.name, ASIDE_SECONDS)
 

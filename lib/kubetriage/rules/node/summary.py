@@ -7,6 +7,7 @@ from datetime import timedelta
 from kubetriage.model import Finding
 from kubetriage.readers.events import node_event_selector
 from kubetriage.rules.node.case import NodeCase
+from kubetriage.rules.node.drain import drain_at
 from kubetriage.rules.node.kubelet_contact import NODE_LEASES
 from kubetriage.rules.node.outage_scope import zone_of
 from kubetriage.values.fields import Obj, condition, dig, flag, objects, text
@@ -54,6 +55,7 @@ def summary(case: NodeCase, findings: tuple[Finding, ...]) -> str:
     if contact.skew is not None:
         side = "ahead of" if contact.skew > timedelta() else "behind"
         more += f" Its clock is about {human_duration(abs(contact.skew))} {side} the API server's."
+    more += _drain(case)
     head = "No fault" if more else "Healthy"
     return f"{head}: {case.name} is {status_text(case.node)}, {age}.{more}"
 
@@ -87,6 +89,21 @@ def _event_lately(case: NodeCase) -> str:
     if event is None or event.last is None or not timedelta() <= case.now - event.last <= _LATELY:
         return ""
     return f" {human_duration(case.now - event.last)} ago: {event.reason}: {event.message.rstrip('.')}."
+
+
+def _drain(case: NodeCase) -> str:
+    """Say that a drain would finish, where that was asked and all that could refuse it was seen."""
+    budgets = case.snapshot.list("poddisruptionbudgets")
+    if not case.drain or not budgets.complete or budgets.presumed or not case.pods:
+        return ""
+    drain = drain_at(case)
+    if drain is None:
+        return ""
+    waits = "".join(
+        f" PodDisruptionBudget {b.name} lets {b.count('disruptionsAllowed')} of {here} pods here go at a time."
+        for b, here in drain.waits[:2]
+    )
+    return f" A drain moves {len(drain.leaving)} pods ({drain.command}).{waits}"
 
 
 def _closed_to(case: NodeCase) -> str:

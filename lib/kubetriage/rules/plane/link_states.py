@@ -159,7 +159,7 @@ def _leader(case: Case, component: str) -> State:
     holder = lease.holder.split("_")[0]
     age = max(case.now - lease.renewed, timedelta())
     if case.writes in (Writes.FROZEN, Writes.SLOW) and age.total_seconds() > case.limits.controller_stale:
-        how = "nobody can write" if case.writes is Writes.FROZEN else "leases are renewed late or not at all"
+        how = "nothing can be written" if case.writes is Writes.FROZEN else "leases are renewed late or not at all"
         return FROZEN, f"{how}; {holder} led, last renewed {human_duration(age)} ago"
     return OK, f"{holder} leads, renewed {human_duration(age)} ago"
 
@@ -182,7 +182,7 @@ def _kubelets(case: Case) -> State:
         read = case.snapshot.list("nodes").complete and not case.snapshot.list("nodes").presumed
         return UNSEEN, "there is no Node" if read else "nodes and their leases not seen"
     if case.writes is Writes.FROZEN:
-        return FROZEN, f"nobody can write, so the status of {count(total, 'node')} is what it was"
+        return FROZEN, f"nothing can be written, so the status of {count(total, 'node')} is what it was"
     if case.writes is Writes.SLOW:
         return FROZEN, f"leases are renewed late or not at all, so the status of {count(total, 'node')} is old"
     skewed = case.skewed_nodes
