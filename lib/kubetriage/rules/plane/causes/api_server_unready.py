@@ -66,7 +66,7 @@ def _looping(loops: list[Failing], case: Case) -> Finding:
     """Report API servers whose pods end again and again: by their kubelet, or by a reason of their own."""
     if case.stopped is not None and any(f.pod is loops[0].pod for f in case.stopped.pods):
         return stopped_by_kubelet(CODE, LINK, case.stopped, case, whole=True)
-    return loop_finding(case, loops, CODE, LINK, "nobody can read or write")
+    return loop_finding(case, loops, CODE, LINK, "no client can read or write")
 
 
 _ENDED = 600.0
@@ -91,7 +91,7 @@ def _ended(ended: list[Remark], case: Case) -> Finding:
         Severity.ERROR,
         Confidence.LIKELY,
         CLUSTER,
-        f"The API server's process ended itself: {last.words.rstrip('.')}. Until it starts again nobody can read or"
+        f"The API server's process ended itself: {last.words.rstrip('.')}. Until it starts again no client can read or"
         " write.",
         tuple(Evidence("log", r.source, r.words, format_time(r.at)) for r in {r.words: r for r in ended}.values())[-2:],
         (),
