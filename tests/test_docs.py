@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from kubetriage.cli.command import build
 from kubetriage.plugins import PLUGINS, codes, load
 from support.offline import ROOT
 
@@ -82,6 +83,22 @@ def test_a_dead_link_is_seen(tmp_path, link, good):
     page = tmp_path / "page.md"
     page.write_text(f"# Here\n\n{link}\n", encoding="utf-8")
     assert (flaws(page) == []) is good
+
+
+CALL = re.compile(rf"kubectl ({'|'.join(PLUGINS)})((?: [^|;&#`\n]*)?)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_commands_in_documents_have_flags_that_exist(page):
+    unknown = []
+    for name, rest in CALL.findall(page.read_text(encoding="utf-8")):
+        known = {flag for option in build(load(name)).params for flag in option.opts} | {"-h", "--help"}
+        unknown += [
+            f"{name} {flag}"
+            for flag in re.findall(r"(?<= )(--[a-z][a-z-]*|-[a-zA-Z])(?=[ =]|$)", rest)
+            if flag not in known
+        ]
+    assert unknown == []
 
 
 def test_every_cause_has_a_symptom():

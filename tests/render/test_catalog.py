@@ -9,6 +9,7 @@ import pytest
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
+import kubetriage.render.catalog as catalog_module
 from kubetriage.model import Actor, Confidence, Diagnosis, Finding, Ref, Severity
 from kubetriage.plugins import PLUGINS, codes, load
 from kubetriage.records import replace
@@ -261,3 +262,18 @@ def test_what_is_true_of_a_cause_in_general_is_as_sure_as_the_finding():
     assert words.what(replace(sure, confidence=Confidence.POSSIBLE), of) == f"가능: {said}"
     assert words.brief(sure) == "우선순위가 높은 Pod에 밀려남: A message of its own."
     assert words.what(replace(sure, cause="NotYetTranslated"), of) == "A message of its own."
+
+
+def test_a_third_language_is_a_file(tmp_path, monkeypatch):
+    folder = tmp_path / "xx" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    with (folder / f"{DOMAIN}.mo").open("wb") as file:
+        write_mo(file, read_po(io.StringIO('msgctxt "label"\nmsgid "WHAT"\nmsgstr "QUOI"\n')))
+    monkeypatch.setattr(catalog_module, "LOCALES", tmp_path)
+    assert languages() == ["en", "xx"]
+    words = words_of("xx")
+    assert words.label("WHAT") == "QUOI"
+    # What it lacks stays English.
+    assert words.label("FIX") == "FIX"
+    assert words("By hand") == "By hand"
+    assert words.title("OOMKilled") == ""

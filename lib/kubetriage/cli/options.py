@@ -211,7 +211,8 @@ def shared_options(plugin: Plugin) -> list[click.Option]:
             ["--lang"],
             type=Language(),
             metavar="LANGUAGE",
-            help="Language of text: en or ko; that of LC_ALL, LC_MESSAGES or LANG when omitted. Documents are English.",
+            help="Language of text, such as ko; that of LC_ALL, LC_MESSAGES or LANG when omitted. Documents are in "
+            "English.",
         ),
         click.Option(
             ["--timestamps"],
