@@ -10,7 +10,7 @@ PYTHON ?= $(shell for v in 3.14 3.13 3.12 3.11 3.10 3; do \
 	p=$$(command -v python$$v) && $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' \
 	2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo bench bench-check e2e e2e-plane e2e-tables test lint snapshots format catalogs generate check-generated smoke standalone \
+.PHONY: help demo bench bench-check e2e e2e-plane e2e-given e2e-tables test lint snapshots format catalogs generate check-generated smoke standalone \
 	package release clean
 
 help: ## Show the targets
@@ -41,6 +41,11 @@ e2e: $(VENV)/dev ## Run the plugins on real clusters of two versions, built from
 e2e-plane: $(VENV)/dev ## Run the part of e2e that needs no kubelet and no broken etcd (8 minutes)
 	$(E2E) tests/e2e/test_recorded_states.py tests/e2e/test_controllers.py tests/e2e/test_live.py \
 		tests/e2e/test_two_versions.py
+
+e2e-given: $(VENV)/dev ## Run the container scenarios on the kind cluster e2e, whose kubeconfig KUBETRIAGE_E2E_GIVEN names
+	PYTHONPATH=tests $(PY) -m e2e.images $(or $(IMAGES),build/e2e-images)
+	kind load image-archive $(or $(IMAGES),build/e2e-images)/box.tar --name e2e
+	$(E2E) tests/e2e/test_given.py
 
 e2e-tables: $(VENV)/dev ## Run e2e, keep its answers for docs/real-clusters.md and write the tables anew
 	KUBETRIAGE_E2E_WRITE=1 $(E2E) tests/e2e

@@ -22,13 +22,12 @@ from support.offline import ROOT
 
 
 @dataclass
-class Real:
-    """A running API server of one version, and kubectl with the plugins."""
+class Cluster:
+    """A cluster of one version, asked by kubectl with the plugins."""
 
-    plane: ControlPlane
-    kubelet: KubeletPort
-    replay: Replay
-    api: Api
+    version: str
+    folder: Path
+    kubeconfig: Path
 
     def kubectl(
         self, *words: str, config: Path | str | None = None, timeout: float = 60
@@ -36,8 +35,8 @@ class Real:
         """Run kubectl with the plugins of this checkout on PATH."""
         env = {
             "PATH": f"{ROOT / 'kubectl-plugins'}{os.pathsep}{os.environ['PATH']}",
-            "HOME": str(self.plane.folder),
-            "KUBECONFIG": str(config or self.plane.kubeconfig),
+            "HOME": str(self.folder),
+            "KUBECONFIG": str(config or self.kubeconfig),
         }
         return subprocess.run(
             ["kubectl", *words], env=env, capture_output=True, text=True, timeout=timeout, check=False
@@ -46,7 +45,7 @@ class Real:
     @property
     def minor(self) -> int:
         """The minor version."""
-        return int(self.plane.version.split(".")[1])
+        return int(self.version.split(".")[1])
 
     def item(self, *words: str, config: Path | None = None) -> dict[str, Any]:
         """Ask a plugin for a document and return its first item."""
@@ -54,6 +53,16 @@ class Real:
         assert done.stdout, done.stderr
         found: dict[str, Any] = json.loads(done.stdout)["items"][0]
         return found
+
+
+@dataclass
+class Real(Cluster):
+    """A cluster whose API server these tests start and stop."""
+
+    plane: ControlPlane
+    kubelet: KubeletPort
+    replay: Replay
+    api: Api
 
 
 def built(version: str) -> dict[str, Path]:
@@ -72,7 +81,7 @@ def prepared(version: str, folder: Path, **options: Any) -> Real:
     """Prepare an API server of a version; ``options`` are those of the plane."""
     plane = ControlPlane(version, built(version), folder, **options)
     kubelet = KubeletPort(plane.authority.folder)
-    return Real(plane, kubelet, Replay(plane, kubelet), Api(plane))
+    return Real(version, folder, plane.kubeconfig, plane, kubelet, Replay(plane, kubelet), Api(plane))
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import platform
 import shutil
 import struct
 import subprocess
+import sys
 import tarfile
 import threading
 from pathlib import Path
@@ -103,6 +104,11 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> 
     tar.addfile(entry, io.BytesIO(content))
 
 
+def main() -> None:
+    """Write the archives into the folder that the command line names, for clusters that are given (kind)."""
+    write_images(Path(sys.argv[1]))
+
+
 _ANSWERS = {
     "private": (401, "UNAUTHORIZED", "authentication required"),
     "denied": (403, "DENIED", "requested access to the resource is denied"),
@@ -147,3 +153,7 @@ class Registry:
         """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
+
+
+if __name__ == "__main__":
+    main()

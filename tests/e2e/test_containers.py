@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from e2e.binaries import VERSIONS, CannotRunError, kubelet
-from e2e.conftest import Real, prepared
+from e2e.conftest import Cluster, Real, prepared
 from e2e.images import BOX, Registry, busybox
 from e2e.machine import NODE, Machine, address, requirements
 from e2e.results import Results
@@ -55,7 +55,7 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         real.plane.start("kube-scheduler")
         machine.start()
         for scenario in SCENARIOS:
-            _apply(real, scenario, registry)
+            apply(real, scenario, registry.name)
         yield Whole(real, machine, time.monotonic())
     finally:
         machine.close()
@@ -64,8 +64,9 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         registry.close()
 
 
-def _apply(real: Real, scenario: dict[str, Any], registry: Registry) -> None:
-    if real.minor < int(scenario.get("since", 0)):
+def apply(cluster: Cluster, scenario: dict[str, Any], registry: str) -> None:
+    """Put the objects of a scenario into a namespace of its name."""
+    if cluster.minor < int(scenario.get("since", 0)):
         return
     name = scenario["name"]
     items = list(yaml.safe_load_all(scenario.get("objects", ""))) if "objects" in scenario else []
@@ -76,12 +77,12 @@ def _apply(real: Real, scenario: dict[str, Any], registry: Registry) -> None:
         metadata = {"name": "api", **scenario.get("metadata", {})}
         items.append({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-    listed = re.sub(r'"BOX"', json.dumps(BOX), listed).replace("REGISTRY/", f"{registry.name}/")
-    file = real.plane.folder / f"{name}.json"
+    listed = re.sub(r'"BOX"', json.dumps(BOX), listed).replace("REGISTRY/", f"{registry}/")
+    file = cluster.folder / f"{name}.json"
     file.write_text(listed, encoding="utf-8")
-    real.api.send("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    cluster.kubectl("create", "namespace", name)
     for _ in range(30):  # the ServiceAccount of a namespace comes a moment after it
-        done = real.kubectl("apply", "-n", name, "-f", str(file))
+        done = cluster.kubectl("apply", "-n", name, "-f", str(file))
         if "serviceaccount" not in done.stderr:
             break
         time.sleep(0.5)
@@ -90,15 +91,20 @@ def _apply(real: Real, scenario: dict[str, Any], registry: Registry) -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s["name"])
 def test_the_cause_of_a_state_that_a_kubelet_made(whole: Whole, scenario: dict[str, Any], results: Results) -> None:
-    real = whole.real
-    if real.minor < int(scenario.get("since", 0)):
-        pytest.skip(f"{real.plane.version} does not serve it")
+    found = answered(whole.real, scenario, whole.since)
+    results.add(whole.real.version, "containers", scenario["name"], found)
+
+
+def answered(cluster: Cluster, scenario: dict[str, Any], since: float) -> dict[str, Any]:
+    """Return the answer once it is right; ``since`` is when the last scenario was applied (monotonic)."""
+    if cluster.minor < int(scenario.get("since", 0)):
+        pytest.skip(f"{cluster.version} does not serve it")
     if scenario.get("deleted"):
-        real.kubectl("delete", "pod", "api", "-n", scenario["name"], "--wait=false")
+        cluster.kubectl("delete", "pod", "api", "-n", scenario["name"], "--wait=false")
     right = (scenario["cause"], *scenario.get("accept", ()))
-    ends = max(whole.since + scenario.get("wait", MAY_COME_WITHIN), time.monotonic() + scenario.get("least", 10))
+    ends = max(since + scenario.get("wait", MAY_COME_WITHIN), time.monotonic() + scenario.get("least", 10))
     while True:
-        found = real.item(*scenario["ask"].split(), "-n", scenario["name"])
+        found = cluster.item(*scenario["ask"].split(), "-n", scenario["name"])
         if found["cause"] in right:
             break
         assert time.monotonic() < ends, (found["cause"], found["summary"])
@@ -106,7 +112,7 @@ def test_the_cause_of_a_state_that_a_kubelet_made(whole: Whole, scenario: dict[s
     if "confidence" in scenario:
         assert found["findings"][0]["confidence"] == scenario["confidence"]
     assert scenario.get("names", "") in found["summary"]
-    results.add(real.plane.version, "containers", scenario["name"], found)
+    return found
 
 
 @pytest.mark.parametrize("name", ["out-of-memory", "child-out-of-memory"])
