@@ -230,6 +230,6 @@ STATES = (
     State("the only member frozen", 1, _frozen, 60, {"": _DOWN}),
     State("slow disk on the only member", 1, _slow_disk, 60, _STALLS),
     # Who may read pods and leases only sees that reads work and no write does: a full database, or a webhook.
-    State("database full", 1, _full, 45, {"": ("EtcdNoSpace",), LIMITED: ("ApiServerUnready",)}, final=True),
+    State("database full", 1, _full, 80, {"": ("EtcdNoSpace",), LIMITED: ("ApiServerUnready",)}, final=True),
 )
 """By number of members; what cannot be undone stands last."""

@@ -562,6 +562,21 @@ def far(plane, seconds, monkeypatch):
     monkeypatch.setattr(plane, "member_lines", with_trips)
 
 
+@pytest.mark.parametrize(("members", "mean", "found"), [(3, 0.8, True), (1, 0.8, True), (3, 0.02, False)])
+def test_slow_requests_that_no_disk_explains_are_no_all_clear(members, mean, found):
+    """Members probe each other every half a minute, so that two samples may hold no round trip."""
+    plane = Plane(members=members)
+    total = 'etcd_request_duration_seconds_{}{{operation="get",resource="pods"}} {}'
+    plane.api = (
+        plane.api_lines(total.format("count", 100), total.format("sum", 1)),
+        plane.api_lines(total.format("count", 150), total.format("sum", 1 + 50 * mean)),
+    )
+    got = plane.diagnosis()
+    assert [(f.cause, f.severity.value, f.confidence.value) for f in got.findings] == (
+        [("EtcdSlowNetwork", "warning", "possible")] if found else []
+    )
+
+
 def test_a_disk_a_little_below_target_is_a_note_beside_a_slow_network(monkeypatch):
     plane = Plane()
     plane.fsyncs["etcd-cp-1"] = [0.011] * 40
