@@ -173,9 +173,10 @@ class Relay:
         listening.set()
         self._loop.run_forever()
         server.close()
-        for task in asyncio.all_tasks(self._loop):
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
             task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         self._loop.close()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -184,7 +185,10 @@ class Relay:
         except OSError:
             writer.transport.abort()
             return
-        await asyncio.gather(self._pass(reader, onward[1]), self._pass(onward[0], writer), return_exceptions=True)
+        passes = (self._pass(reader, onward[1]), self._pass(onward[0], writer))
+        # Streams of asyncio take a cancelled callback for a fault.
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*passes, return_exceptions=True)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         due: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
