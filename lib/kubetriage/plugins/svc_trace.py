@@ -184,7 +184,7 @@ def _address_needs(world: World, words: str, options: Options, namespace: str) -
 
 def _quiet_needs(world: World, request: Request, target: Target, options: Options) -> Iterator[Need]:
     """Say what may add to the verdict, and is not missed without."""
-    yield from dns_needs()
+    yield from dns_needs(world, options)
     trace = _trace(world, request, target, options)
     if trace is not None:
         yield from mesh_needs(world.snapshot, trace.backends)

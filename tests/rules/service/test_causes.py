@@ -832,10 +832,12 @@ def test_every_code_is_in_the_table_of_causes_and_has_a_test_here():
         tested |= {c for _, expected in table.values() for c in expected}
     elsewhere = {
         # test_the_way.py and the modules of the custom kinds, controllers, load balancers and the mesh beside this one.
+        "BackendConnectionFailed",
         "ClientAddressDenied",
         "DNSNotReady",
         "ExternalAuthFailed",
         "IngressRejected",
+        "KubeProxyNotReady",
         "LoadBalancerHealthCheckFailed",
         "LoadBalancerNotAnnounced",
         "MeshAuthorizationDenied",
@@ -845,6 +847,7 @@ def test_every_code_is_in_the_table_of_causes_and_has_a_test_here():
         "NotEvaluated",
         "ProxyLimitExceeded",
         "ProxyProtocolMismatch",
+        "TLSCertificateNotIssued",
     }
     assert {r.CODE for r in load("svc-trace").rules} - tested == elsewhere
 

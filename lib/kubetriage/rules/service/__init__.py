@@ -10,6 +10,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from kubetriage.rules.service.causes import (
+    backend_connection_failed,
     backend_port_not_found,
     backend_service_not_found,
     client_address_denied,
@@ -25,6 +26,7 @@ from kubetriage.rules.service.causes import (
     ingress_class_not_set,
     ingress_controller_not_found,
     ingress_rejected,
+    kube_proxy_not_ready,
     load_balancer_health_check_failed,
     load_balancer_not_announced,
     load_balancer_pending,
@@ -55,6 +57,7 @@ from kubetriage.rules.service.causes import (
     target_port_name_not_found,
     tls_certificate_expired,
     tls_certificate_expiring_soon,
+    tls_certificate_not_issued,
     tls_certificate_not_yet_valid,
     tls_host_mismatch,
     tls_key_mismatch,
@@ -81,6 +84,7 @@ RULES: tuple[ModuleType, ...] = (
     # Which pods and nodes take part.
     no_local_endpoints,
     selector_too_broad,
+    kube_proxy_not_ready,
     # The way from the client to the pod.
     network_policy_blocks,
     network_policy_restricts,
@@ -102,6 +106,7 @@ RULES: tuple[ModuleType, ...] = (
     external_auth_failed,
     client_address_denied,
     proxy_limit_exceeded,
+    backend_connection_failed,
     not_evaluated,
     # Who serves them.
     ingress_class_not_found,
@@ -113,6 +118,7 @@ RULES: tuple[ModuleType, ...] = (
     gateway_not_programmed,
     # Certificates.
     tls_secret_not_found,
+    tls_certificate_not_issued,
     tls_secret_invalid,
     tls_key_mismatch,
     tls_certificate_expired,

@@ -35,6 +35,7 @@ _CERTIFICATES = (
     "TLSCertificateExpiringSoon",
     "TLSCertificateNotYetValid",
     "TLSHostMismatch",
+    "TLSCertificateNotIssued",
 )
 _REFUSED_OR_LOST = (
     "IngressRejected",
@@ -56,7 +57,9 @@ _NOT_ROUTED = (
 
 SYMPTOMS: dict[str, Symptom] = {
     "refused": Symptom(
-        frozenset((*_NOTHING_BEHIND, "TargetPortMismatch", "ProtocolMismatch", "SelectorTooBroad")),
+        frozenset(
+            (*_NOTHING_BEHIND, "TargetPortMismatch", "ProtocolMismatch", "SelectorTooBroad", "KubeProxyNotReady")
+        ),
         "A refusal is an answer: name resolution works and no NetworkPolicy or Local traffic policy drops the packets "
         "(that is a timeout).",
     ),
@@ -70,6 +73,9 @@ SYMPTOMS: dict[str, Symptom] = {
                 "LoadBalancerNotAnnounced",
                 "ProxyProtocolMismatch",
                 "DNSNotReady",
+                "ClientAddressDenied",
+                "KubeProxyNotReady",
+                "BackendConnectionFailed",
             )
         ),
         "A timeout excludes a wrong targetPort, a closed port and a Service without endpoints: those are refused at "
@@ -106,6 +112,7 @@ SYMPTOMS: dict[str, Symptom] = {
                 "LoadBalancerHealthCheckFailed",
                 "NetworkPolicyBlocks",
                 "ProxyLimitExceeded",
+                "BackendConnectionFailed",
             )
         ),
         "The proxy in front has an endpoint and could not speak with it: host, path and Service were found.",
@@ -127,7 +134,15 @@ SYMPTOMS: dict[str, Symptom] = {
         "The proxy in front found the rule and no endpoint to use: host, path, class and certificate are right.",
     ),
     "504": Symptom(
-        frozenset(("NetworkPolicyBlocks", "NetworkPolicyRestricts", "NoLocalEndpoints", "ProxyLimitExceeded")),
+        frozenset(
+            (
+                "NetworkPolicyBlocks",
+                "NetworkPolicyRestricts",
+                "NoLocalEndpoints",
+                "ProxyLimitExceeded",
+                "BackendConnectionFailed",
+            )
+        ),
         "The proxy in front has an endpoint that does not answer in time: refused ports are a 502, missing endpoints "
         "a 503.",
     ),

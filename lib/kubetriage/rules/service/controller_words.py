@@ -167,6 +167,26 @@ def log_complaint(snapshot: Snapshot, pods: tuple[Pod, ...], about: Ref) -> Comp
     return None
 
 
+def log_trouble(snapshot: Snapshot, pods: tuple[Pod, ...]) -> Complaint | None:
+    """Return the newest line of a controller's log in known words, whatever object it is about."""
+    for pod in pods:
+        for container in pod.containers:
+            log = snapshot.log(pod.namespace, pod.name, container.name)
+            for line in reversed(log.text.splitlines() if log.seen else ()):
+                if len(line) > 3 * _LONGEST_LINE or not _TROUBLE.search(line) or _ENDPOINTS.search(line):
+                    continue
+                found = Complaint(
+                    f"pod/{pod.name}",
+                    "",
+                    plain_words(line),
+                    Evidence("log", f"pod/{pod.name} {container.name}", line.strip()),
+                    logged=True,
+                )
+                if advice_for(found) is not None:
+                    return found
+    return None
+
+
 _HEADER = lazy(r"\A[IWEF]\d{4} [\d:.]+\s+\d+ [\w.-]+:\d+\] ?|\A\d{4}[-/]\d\d[-/]\d\d[T ][\d:.,+Z-]+\s+")
 _ERROR_FIELD = lazy(r"(?:err|error)=\"((?:[^\"\\]|\\.){1,500})\"")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from kubetriage.model import Ref
 from kubetriage.needs import Dial, Get, List, Log, Need, Raw
@@ -10,8 +10,9 @@ from kubetriage.rules.crash import evaluation
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.api_discovery import DISCOVERY, served_group, serves, traffic_kinds
 from kubetriage.rules.service.case import Options, Trace
+from kubetriage.rules.service.causes import kube_proxy_not_ready
 from kubetriage.rules.service.certificate_issuance import CHAIN, certificate_for, is_issued
-from kubetriage.rules.service.client_policies import DNS_NAMESPACE
+from kubetriage.rules.service.client_policies import DNS_LABELS, DNS_NAMESPACE
 from kubetriage.rules.service.cluster_view import WORKLOADS, Backend, World, template_labels
 from kubetriage.rules.service.custom_entrances import ROUTER_PLURALS, CustomEntrance, kind_need
 from kubetriage.rules.service.entrance_controllers import controller_selector
@@ -368,10 +369,27 @@ def mesh_gateway_needs(gateway: MeshGateway) -> Iterator[Need]:
         yield from secret_needs(use)
 
 
-def dns_needs() -> Iterator[Need]:
-    """Ask for the endpoints of the cluster's DNS."""
+def dns_needs(world: World, options: Options) -> Iterator[Need]:
+    """Ask for the endpoints of the cluster's DNS, and for its pods where none is ready.
+
+    With a symptom that fits also for the pods of kube-proxy.
+    """
     yield Get("services", DNS_NAMESPACE, "kube-dns")
     yield List("endpointslices", DNS_NAMESPACE, f"{eps.SERVICE_NAME_LABEL}=kube-dns")
+    dns = world.backend(DNS_NAMESPACE, "kube-dns")
+    known = dns.lookup.found and dns.endpoints.read and not dns.endpoints.presumed
+    if known and not any(e.takes_traffic for e in dns.endpoints.items):
+        yield from _system_pods(world, DNS_LABELS)
+    if options.symptom in kube_proxy_not_ready.SYMPTOMS or world.snapshot.source != "cluster":
+        yield from _system_pods(world, kube_proxy_not_ready.LABELS)
+
+
+def _system_pods(world: World, wanted: Mapping[str, str]) -> Iterator[Need]:
+    """Ask for pods of the cluster's own, and for what the verdict on the first one that is not ready rests on."""
+    yield List("pods", DNS_NAMESPACE, ",".join(f"{k}={v}" for k, v in wanted.items()))
+    down = (p for p in world.selected(DNS_NAMESPACE, wanted) if not p.ready and not p.finished)
+    for pod in list(down)[:1]:
+        yield from evaluation.pod_needs(world.snapshot, pod)
 
 
 def mesh_needs(snapshot: Snapshot, backends: Iterable[Backend]) -> Iterator[Need]:

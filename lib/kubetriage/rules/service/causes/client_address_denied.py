@@ -5,6 +5,7 @@ client's: a load balancer or a node has put its own in its place.
 
 Told by: a line of the controller's error log (``access forbidden by rule``) that names a host of the Ingress; the
 ranges of its annotation; the client's address in the line, against the cluster's own addresses.
+With a symptom that fits also by spec.loadBalancerSourceRanges of the Service.
 
 Fix: where the address is one of the cluster's, let the controller see the client's (externalTrafficPolicy Local, the
 PROXY protocol or X-Forwarded-For from a proxy in front). Else add the client's range.
@@ -15,13 +16,14 @@ Source: ingress-nginx annotations whitelist-source-range, allowlist-source-range
 import ipaddress
 from collections.abc import Iterator
 
-from kubetriage.model import Actor, Evidence, Fix
+from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.proxy_protocol import senders
 from kubetriage.rules.service.request_errors import RequestError, request_errors
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import labels, name_of, objects, text
+from kubetriage.values.fields import labels, name_of, objects, text, texts
 
 CODE = "ClientAddressDenied"
 
@@ -35,6 +37,36 @@ def check(trace: Trace) -> Iterator[Fault]:
         own = next(((k, v) for k, v in marks.items() if k.rpartition("/")[2] in _RANGES), None)
         if own is not None and not _admits(own[1], error.client):
             yield _fault(trace, error, *own)
+    if trace.options.symptom in ("timeout", "refused", "reset"):
+        for backend in trace.services:
+            ranges = texts(backend.service, "spec", "loadBalancerSourceRanges")
+            if backend.type == "LoadBalancer" and ranges and not any(r.endswith("/0") for r in ranges):
+                yield _ranged(backend, ranges)
+
+
+def _ranged(backend: Backend, ranges: list[str]) -> Fault:
+    shown = ", ".join(ranges[:4])
+    patch = {"spec": {"loadBalancerSourceRanges": [*ranges, "CLIENT-ADDRESS/32"]}}
+    return fault(
+        CODE,
+        backend.address_place,
+        f"The load balancer of svc/{backend.name} takes connections from {shown} only; those of others are dropped. "
+        "Whether the client is in there is not seen from here.",
+        severity=Severity.WARNING,
+        confidence=Confidence.POSSIBLE,
+        evidence=[Evidence("spec", f"service/{backend.name} spec.loadBalancerSourceRanges", shown)],
+        fix=[
+            Fix(
+                "Compare it with the address with which the client leaves its network. Add that address where no range "
+                "covers it",
+                patch,
+                backend.ref,
+                Actor.MANIFEST,
+            )
+        ],
+        verify=(f"{backend.command} get service {backend.name} -o yaml",),
+        short=f"admits only {shown}",
+    )
 
 
 def _admits(ranges: str, client: str) -> bool:

@@ -14,8 +14,9 @@ Source: core/v1 ServiceSpec.externalName (RFC 1123 host name, no proxying); kube
 import ipaddress
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.external_names import follow, in_cluster_target
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.values.patterns import lazy
@@ -61,10 +62,33 @@ def check(trace: Trace) -> Iterator[Fault]:
                 severity=severity,
                 confidence=confidence,
                 evidence=[Evidence("spec", f"service/{backend.name} spec.externalName", value or "<none>")],
-                fix=[Fix(f"Set spec.externalName of svc/{backend.name} to a host name that resolves")],
+                fix=[_fix(backend, value)],
                 verify=(f"{backend.command} get service {backend.name} -o yaml",),
                 short=f"externalName {why}",
             )
+
+
+def _fix(backend: Backend, value: str) -> Fix:
+    if not _is_address(value):
+        return Fix(f"Set spec.externalName of svc/{backend.name} to a host name that resolves")
+    address = value.rstrip(".").strip("[]")
+    port = next((p.port for p in backend.ports), None)
+    number = str(port) if port is not None else "PORT"
+    family = "IPv6" if ":" in address else "IPv4"
+    yaml = (
+        f"apiVersion: v1\nkind: Service\nmetadata: {{name: {backend.name}, namespace: {backend.namespace}}}\n"
+        f"spec:\n  ports: [{{port: {number}}}]  # no selector\n---\n"
+        "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+        f"metadata: {{name: {backend.name}-1, namespace: {backend.namespace}, "
+        f"labels: {{kubernetes.io/service-name: {backend.name}}}}}\n"
+        f"addressType: {family}\nendpoints: [{{addresses: ['{address}']}}]\nports: [{{port: {number}}}]\n"
+    )
+    return Fix(
+        f"Delete svc/{backend.name} and make it anew as a Service without a selector, with an EndpointSlice for "
+        f"{address}: an address is no name",
+        actor=Actor.MANIFEST,
+        yaml=yaml,
+    )
 
 
 def _is_address(value: str) -> bool:

@@ -33,6 +33,7 @@ from kubetriage.rules.service.controller_words import (
 from kubetriage.rules.service.custom_entrances import CustomEntrance
 from kubetriage.rules.service.entrance_controllers import watched_namespaces
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault
+from kubetriage.rules.service.ingress_annotations import annotation_refusals
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.ingress_objects import Ingress
 from kubetriage.rules.service.known_remedies import fixes_for, risky_annotations, unknown_fix
@@ -66,7 +67,19 @@ def check(trace: Trace) -> Iterator[Fault]:
             )
         )
         yield from found
-        if not found and not published:
+        refused = list(annotation_refusals(entrance))
+        for refusal in refused:
+            yield fault(
+                CODE,
+                entrance.place,
+                f"The controller of {entrance.name} does not serve it: {refusal.words}. Requests get 404.",
+                proof="inferred",
+                evidence=refusal.evidence,
+                fix=[Fix(refusal.fix, actor=Actor.MANIFEST)],
+                verify=(kubectl("describe", "ingress", entrance.ingress.name, namespace=entrance.ingress.namespace),),
+                short=refusal.words,
+            )
+        if not found and not refused and not published:
             yield from _passed_over(trace, entrance)
     for custom in trace.customs:
         # The refusal of a Route by its router is RouteNotAccepted; an orphan is a part that no root includes.

@@ -24,9 +24,10 @@ from kubetriage.readers.events import Events
 from kubetriage.records import dataclass
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend, Place
-from kubetriage.rules.service.controller_words import condition_complaints, event_complaints
+from kubetriage.rules.service.controller_words import Complaint, condition_complaints, event_complaints, log_trouble
 from kubetriage.rules.service.entrance_controllers import balancer, class_server
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault
+from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.known_remedies import fixes_for, parts_named, unknown_fix
 from kubetriage.rules.service.load_balancer_state import (
     CILIUM_IPAM,
@@ -76,6 +77,10 @@ def check(trace: Trace) -> Iterator[Fault]:
         age = age_of(entrance.ingress.raw, trace.now)
         if not said and age is not None and age > _USUAL:
             what = balancer(known.balancer).words
+            logged = log_trouble(trace.snapshot, entrance.controller_pods)
+            if logged is not None:
+                yield _told_by_log(trace, entrance, logged, human_duration(age))
+                continue
             yield fault(
                 CODE,
                 entrance.address_place,
@@ -93,6 +98,22 @@ def check(trace: Trace) -> Iterator[Fault]:
                 verify=(kubectl("describe", "ingress", entrance.ingress.name, namespace=entrance.ingress.namespace),),
                 short=f"no address for {human_duration(age)}; its controller always publishes one",
             )
+
+
+def _told_by_log(trace: Trace, entrance: Entrance, logged: Complaint, waited: str) -> Fault:
+    """Tell of an Ingress without an address by what its controller logs of the whole load balancer."""
+    return fault(
+        CODE,
+        entrance.address_place,
+        f"{entrance.name} has waited {waited} for an address, and its controller cannot build the load balancer: "
+        f"{logged.words}.",
+        proof="observed",
+        confidence=Confidence.LIKELY,
+        evidence=[Evidence("status", f"{entrance.name} status.loadBalancer.ingress", "<none>"), logged.evidence],
+        fix=fixes_for(trace, logged, entrance.ref, entrance.ingress.raw, entrance.controller_pods),
+        verify=(kubectl("describe", "ingress", entrance.ingress.name, namespace=entrance.ingress.namespace),),
+        short=f"no address for {waited}: {logged.words}",
+    )
 
 
 def _pending(trace: Trace, backend: Backend, place: Place) -> Fault:

@@ -1,0 +1,116 @@
+"""The ingress controller cannot connect to a ready pod, or the program closes the connection without an answer.
+
+Meaning: pods are ready by their probes, which come from their own node, and the Service has endpoints; clients get 504
+(never answered) or 502 (closed).
+
+Told by: lines of the error log of the controller's pods that name a host of the Ingress and the address of a pod that
+is ready now. Why is told only in part: the candidates are named with the look that decides. What another rule proves (a
+policy, a refused port, another protocol) is left to it.
+
+Fix: by the look. Never answered: a policy, a firewall between nodes, or the pod network. Closed: the program ends the
+connection (a crash of a worker, an idle timeout that is shorter than the controller's, a rollout).
+
+Source: nginx error log (upstream timed out while connecting, upstream prematurely closed connection).
+"""
+
+from collections.abc import Iterator
+
+from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
+from kubetriage.readers.pods import Pod
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.hop_faults import Fault, fault, plural
+from kubetriage.rules.service.request_errors import RequestError, request_errors
+from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import text
+
+CODE = "BackendConnectionFailed"
+
+
+def check(trace: Trace) -> Iterator[Fault]:
+    """Judge the failed connections to pods that are ready now."""
+    for error in request_errors(trace, "unreached", "closed"):
+        pod = _target(error)
+        if pod is not None:
+            yield _fault(trace, error, pod)
+
+
+def _target(error: RequestError) -> Pod | None:
+    address = error.upstream[0] if error.upstream is not None else ""
+    for path in error.entrance.paths:
+        backend = error.entrance.backend(path)
+        for pod in backend.ready_pods if backend is not None and backend.lookup.found else ():
+            if address and text(pod.raw, "status", "podIP") == address:
+                return pod
+    return None
+
+
+def _fault(trace: Trace, error: RequestError, pod: Pod) -> Fault:
+    entrance, asked = error.entrance, trace.options.symptom
+    status = str(error.row["status"])
+    port = error.upstream[1] if error.upstream is not None else 0
+    nodes = "the same node" if pod.node == error.pod.node else f"node {error.pod.node} to node {pod.node}"
+    return fault(
+        CODE,
+        entrance.place,
+        f"The controller of {entrance.name} gets {error.row['what']}: pod/{pod.name} port {port}, from "
+        f"{nodes}. Its log shows {plural(error.count, 'such request')}; clients get {status}.",
+        severity=Severity.ERROR if asked and asked in status else Severity.WARNING,
+        proof="observed",
+        confidence=Confidence.LIKELY,
+        about=entrance.ref,
+        evidence=[error.evidence, Evidence("status", f"pod/{pod.name} node", pod.node or "<none>")],
+        fix=list(_unreached(error, pod, port) if error.row["kind"] == "unreached" else _closed(pod)),
+        verify=(kubectl("logs", error.pod.name, "--tail=200", namespace=error.pod.namespace),),
+        short=f"{error.row['what']}: pod/{pod.name}",
+    )
+
+
+def _unreached(error: RequestError, pod: Pod, port: int) -> Iterator[Fix]:
+    space, name = error.pod.namespace, error.pod.name
+    address = error.upstream[0] if error.upstream is not None else ""
+    yield Fix(
+        "Connect from the controller's pod itself. No answer: a policy of the network plugin, a firewall between the "
+        "nodes (VXLAN 8472 or 4789/UDP, Geneve, IP in IP), or the pod network of one node. An answer: the program is "
+        "at times too busy to accept",
+        actor=Actor.CLUSTER,
+        commands=(
+            kubectl("exec", name, "--", "curl", "-sv", "-m", "5", f"http://{address}:{port}/", namespace=space),
+            kubectl("get", "networkpolicies", namespace=pod.namespace),
+        ),
+    )
+    if pod.node and error.pod.node and pod.node != error.pod.node:
+        yield Fix(
+            f"Where only pods on node {pod.node} do not answer, repair the network plugin there: read the log of its "
+            "pod on that node",
+            actor=Actor.NODE,
+            commands=(
+                kubectl(
+                    "get",
+                    "pods",
+                    "-o",
+                    "wide",
+                    "--field-selector",
+                    f"spec.nodeName={pod.node}",
+                    namespace="kube-system",
+                ),
+            ),
+        )
+
+
+def _closed(pod: Pod) -> Iterator[Fix]:
+    yield Fix(
+        f"Read the log of pod/{pod.name} at the time of the line: a worker that crashes or is killed ends its "
+        "connections so",
+        actor=Actor.APP,
+        commands=(kubectl("logs", pod.name, "--tail=200", "--timestamps", namespace=pod.namespace),),
+    )
+    yield Fix(
+        "Where it says nothing, the program closes idle connections that the controller still uses: raise its "
+        "keep-alive timeout above 60 s (upstream-keepalive-timeout of ingress-nginx)",
+        actor=Actor.APP,
+    )
+    yield Fix(
+        "Where the lines fall into rollouts, let old pods serve on for some seconds: a preStop sleep, and a program "
+        "that ends open requests before it stops",
+        actor=Actor.MANIFEST,
+    )

@@ -1,0 +1,168 @@
+"""What stands beside the way: annotations, managed certificates, kube-proxy, the names of pods, failed connections."""
+
+import pytest
+
+from kubetriage.model import Severity
+from kubetriage.needs import Log
+from support import traffic as t
+from support.services import (
+    NS,
+    causes,
+    cluster,
+    container,
+    healthy_web,
+    ingress,
+    ingress_class,
+    meta,
+    pod,
+    service,
+    slice_of,
+    trace,
+)
+
+MIDDLEWARES = "traefik.ingress.kubernetes.io/router.middlewares"
+TRAEFIK = ingress_class("traefik", controller="traefik.io/ingress-controller")
+REDIRECT = t.custom("Middleware", "traefik.io/v1alpha1", "redirect", NS, redirectScheme={"scheme": "https"})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected", "says"),
+    [
+        ("shop-redirect@kubernetescrd", [], ""),
+        ("redirect@kubernetescrd", ["IngressRejected"], "Write shop-redirect@kubernetescrd"),
+        ("shop-gone@kubernetescrd", ["IngressRejected"], "Create the Middleware"),
+        ("auth@file", [], ""),
+        ("shop-redirect", ["IngressRejected"], "Write shop-redirect@kubernetescrd"),
+    ],
+    ids=["right", "without its namespace", "variant: missing", "look-alike: another provider", "without its provider"],
+)
+def test_the_name_of_a_middleware_holds_its_namespace(value, expected, says):
+    made = ingress(cls="traefik", annotations={MIDDLEWARES: value})
+    found = trace(cluster(*healthy_web(), made, TRAEFIK, t.TRAEFIK, REDIRECT), "ingress/web")
+    assert causes(found) == expected
+    assert not says or says in found.findings[0].fix[0].text
+
+
+CANARY = "nginx.ingress.kubernetes.io/canary"
+
+
+def test_a_canary_needs_an_ingress_that_is_none():
+    alone = [*healthy_web(), ingress(annotations={CANARY: "true"}), ingress_class()]
+    assert causes(trace(cluster(*alone), "ingress/web")) == ["IngressRejected"]
+    assert "HostPathConflict" not in causes(trace(cluster(*alone, ingress(name="main")), "ingress/web"))
+    assert "IngressRejected" not in causes(trace(cluster(*alone, ingress(name="main")), "ingress/web"))
+    other = ingress(name="main", host="other.example.com")
+    assert causes(trace(cluster(*alone, other), "ingress/web")) == ["IngressRejected"]
+
+
+MANAGED = "networking.gke.io/managed-certificates"
+
+
+def _certificate(state, domain="Active"):
+    status = {"certificateStatus": state, "domainStatus": [{"domain": "shop.example.com", "status": domain}]}
+    return t.custom("ManagedCertificate", "networking.gke.io/v1", "cert", NS, status, domains=["shop.example.com"])
+
+
+@pytest.mark.parametrize(
+    ("certificate", "named", "expected", "severity"),
+    [
+        (_certificate("Active"), "cert", [], None),
+        (_certificate("Provisioning", "FailedNotVisible"), "cert", ["TLSCertificateNotIssued"], Severity.ERROR),
+        (_certificate("Provisioning", "Provisioning"), "cert", ["TLSCertificateNotIssued"], Severity.WARNING),
+        (_certificate("Active"), "certs", ["TLSCertificateNotIssued"], Severity.ERROR),
+    ],
+    ids=["issued", "match", "variant: it begins", "variant: another name"],
+)
+def test_a_managed_certificate_that_is_not_active_serves_no_https(certificate, named, expected, severity):
+    marks = {MANAGED: named, "kubernetes.io/ingress.class": "gce"}
+    made = ingress(cls="", annotations=marks)
+    found = trace(cluster(*healthy_web(), made, certificate), "ingress/web")
+    assert causes(found) == expected
+    assert severity is None or found.findings[0].severity is severity
+
+
+def _proxy(name, node, ready):
+    return pod(name, container(name="kube-proxy"), namespace="kube-system", labels={"k8s-app": "kube-proxy"},
+               ready=ready, node=node, ip="192.0.2.1")  # fmt: skip
+
+
+def test_nodes_without_kube_proxy_are_named():
+    down, up = _proxy("kube-proxy-a", "n1", False), _proxy("kube-proxy-b", "n2", True)
+    found = trace(cluster(*healthy_web(), down, up))
+    assert (causes(found), found.findings[0].severity) == (["KubeProxyNotReady"], Severity.WARNING)
+    assert "1 of 2 nodes (n1)" in found.findings[0].message
+    assert trace(cluster(*healthy_web(), down, up), symptom="timeout").findings[0].severity is Severity.ERROR
+    assert causes(trace(cluster(*healthy_web(), up))) == []
+
+
+def test_the_pods_of_a_stateful_set_take_their_names_from_its_service():
+    made = service(clusterIP="None")
+    behind = pod("web-0", container(("http", 8080), probe=8080))
+    behind["spec"] |= {"hostname": "web-0", "subdomain": "web-peers"}
+    found = trace(cluster(made, behind, slice_of(made, behind)), symptom="nxdomain")
+    assert causes(found) == ["ServiceNotFound"]
+    assert "name: web-peers" in found.findings[0].fix[0].yaml
+    peers = service("web-peers", clusterIP="None")
+    assert causes(trace(cluster(made, peers, behind, slice_of(made, behind)), symptom="nxdomain")) == []
+    behind["spec"]["subdomain"] = "web"
+    assert causes(trace(cluster(made, behind, slice_of(made, behind)), symptom="nxdomain")) == []
+
+
+def test_an_address_is_no_external_name():
+    made = service(kind="ExternalName", externalName="10.20.30.40", ports=[{"port": 5432}], selector={})
+    fix = trace(cluster(made)).findings[0].fix[0]
+    assert "addresses: ['10.20.30.40']" in fix.yaml
+    assert "port: 5432" in fix.yaml
+
+
+NGINX = t.controller("ingress-nginx", "--configmap=$(POD_NAMESPACE)/edge-config", namespace="edge")
+NEVER = "upstream timed out (110: Operation timed out) while connecting to upstream"
+CLOSED = "upstream prematurely closed connection while reading response header from upstream"
+
+
+@pytest.mark.parametrize(
+    ("words", "address", "symptom", "expected", "says"),
+    [
+        (NEVER, "10.0.0.2:8080", "504", ["BackendConnectionFailed"], "firewall between the nodes"),
+        (CLOSED, "10.0.0.1:8080", "502", ["BackendConnectionFailed"], "keep-alive"),
+        (NEVER, "10.0.0.77:8080", "504", [], ""),
+        ("upstream timed out (110: Operation timed out) while reading response header", "10.0.0.1:8080", "504",
+         ["ProxyLimitExceeded"], "proxy-read-timeout"),
+    ],
+    ids=["never answered", "variant: closed", "look-alike: a pod that is gone", "look-alike: slow"],
+)  # fmt: skip
+def test_a_connection_that_fails_is_told_with_the_looks_that_decide(words, address, symptom, expected, says):
+    line = (
+        f"2026/11/24 11:40:19 [error] 1#1: *2 {words}, client: 10.9.8.7, server: shop.example.com, "
+        f'request: "GET /a HTTP/1.1", upstream: "http://{address}/a", host: "shop.example.com"\n'
+    )
+    data = {"kind": "ConfigMap", "metadata": meta("edge-config", "edge"), "data": {}}
+    snapshot = cluster(*healthy_web(), ingress(), ingress_class(), NGINX, data)
+    snapshot.add_log(Log("edge", "ingress-nginx-1", "app"), line)
+    found = trace(snapshot, "ingress/web", symptom=symptom)
+    assert causes(found) == expected
+    assert all(f.severity is Severity.ERROR for f in found.findings[:1])
+    assert not says or says in " ".join(f.text for f in found.findings[0].fix)
+
+
+def test_the_log_of_a_cloud_controller_tells_why_no_load_balancer_is_built():
+    runs = pod("agic-1", container(), namespace="kube-system", labels={"app": "ingress-appgw"})
+    kind = ingress_class("agw", controller="azure/application-gateway")
+    snapshot = cluster(*healthy_web(), ingress(cls="agw", address=""), kind, runs)
+    line = (
+        'E1124 11:05:03.268470       1 controller.go:141] Failure sending request: Code="AuthorizationFailed" '
+        "Message=\"The client does not have authorization to perform action 'Microsoft.Network/x/write' over scope "
+        "'/subscriptions/1'\"\n"
+    )
+    snapshot.add_log(Log("kube-system", "agic-1", "app"), line)
+    found = trace(snapshot, "ingress/web")
+    assert causes(found) == ["LoadBalancerPending"]
+    assert "Microsoft.Network/x/write" in found.findings[0].fix[0].text
+
+
+def test_the_cause_of_the_dns_pods_is_told_where_they_were_read():
+    dns = service("kube-dns", "kube-system", selector={"k8s-app": "kube-dns"}, ports=[{"name": "dns", "port": 53}])
+    down = pod("coredns-1", container(), namespace="kube-system", labels={"k8s-app": "kube-dns"}, ready=False)
+    found = trace(cluster(*healthy_web(), dns, down, slice_of(dns, down, ports=[{"name": "dns", "port": 53}])))
+    assert causes(found) == ["DNSNotReady"]
+    assert "Its pods: " in found.findings[0].message
