@@ -16,6 +16,9 @@ from kubetriage.rules.service.policies_around_pods import peer_of, policies_of
 DNS_NAMESPACE = "kube-system"
 DNS_LABELS = {"k8s-app": "kube-dns"}
 """Labels that every installer gives the cluster's DNS pods and Service (kubeadm, kops, the clouds, k3s)."""
+KUBE_PROXY_LABELS = {"k8s-app": "kube-proxy"}
+KUBE_PROXY_SYMPTOMS = ("timeout", "refused", "502", "504")
+"""What clients see on a node without kube-proxy."""
 _PODS_AT_MOST = 10
 """Pods of a client namespace that are judged one by one."""
 

@@ -10,9 +10,8 @@ from kubetriage.rules.crash import evaluation
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.api_discovery import DISCOVERY, served_group, serves, traffic_kinds
 from kubetriage.rules.service.case import Options, Trace
-from kubetriage.rules.service.causes import kube_proxy_not_ready
 from kubetriage.rules.service.certificate_issuance import CHAIN, certificate_for, is_issued
-from kubetriage.rules.service.client_policies import DNS_LABELS, DNS_NAMESPACE
+from kubetriage.rules.service.client_policies import DNS_LABELS, DNS_NAMESPACE, KUBE_PROXY_LABELS, KUBE_PROXY_SYMPTOMS
 from kubetriage.rules.service.cluster_view import WORKLOADS, Backend, World, template_labels
 from kubetriage.rules.service.custom_entrances import ROUTER_PLURALS, CustomEntrance, kind_need
 from kubetriage.rules.service.entrance_controllers import controller_selector
@@ -380,8 +379,8 @@ def dns_needs(world: World, options: Options) -> Iterator[Need]:
     known = dns.lookup.found and dns.endpoints.read and not dns.endpoints.presumed
     if known and not any(e.takes_traffic for e in dns.endpoints.items):
         yield from _system_pods(world, DNS_LABELS)
-    if options.symptom in kube_proxy_not_ready.SYMPTOMS or world.snapshot.source != "cluster":
-        yield from _system_pods(world, kube_proxy_not_ready.LABELS)
+    if options.symptom in KUBE_PROXY_SYMPTOMS or world.snapshot.source != "cluster":
+        yield from _system_pods(world, KUBE_PROXY_LABELS)
 
 
 def _system_pods(world: World, wanted: Mapping[str, str]) -> Iterator[Need]:

@@ -15,20 +15,17 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Fix, Severity
 from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.client_policies import DNS_NAMESPACE, KUBE_PROXY_LABELS, KUBE_PROXY_SYMPTOMS
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
 from kubetriage.values.commands import kubectl
 
 CODE = "KubeProxyNotReady"
 
-NAMESPACE, LABELS = "kube-system", {"k8s-app": "kube-proxy"}
-SYMPTOMS = ("timeout", "refused", "502", "504")
-"""What clients see on such a node."""
-
 
 def check(trace: Trace) -> Iterator[Fault]:
     """Judge the pods of kube-proxy, once for a trace with a Service that has an address of its own."""
     backend = next((b for b in trace.services if not b.headless and not b.is_external), None)
-    pods = [p for p in trace.world.selected(NAMESPACE, LABELS) if not p.finished]
+    pods = [p for p in trace.world.selected(DNS_NAMESPACE, KUBE_PROXY_LABELS) if not p.finished]
     down = [p for p in pods if not p.ready and not p.deleting]
     if backend is None or not down:
         return
@@ -37,7 +34,7 @@ def check(trace: Trace) -> Iterator[Fault]:
     nodes = ", ".join(p.node for p in down[:3] if p.node) or "its node"
     share = f"{len(down)} of {plural(len(pods), 'node')}"
     why = f": {said.message.rstrip('.')}" if said is not None else ""
-    seen = trace.options.symptom in SYMPTOMS
+    seen = trace.options.symptom in KUBE_PROXY_SYMPTOMS
     yield fault(
         CODE,
         backend.place,
@@ -53,6 +50,6 @@ def check(trace: Trace) -> Iterator[Fault]:
         ],
         fix=(said.fix if said is not None else ())
         or (Fix(f"Repair pod/{one.name}: its log says what it lacks on node {one.node}"),),
-        verify=(kubectl("get", "pods", "-l", "k8s-app=kube-proxy", "-o", "wide", namespace=NAMESPACE),),
+        verify=(kubectl("get", "pods", "-l", "k8s-app=kube-proxy", "-o", "wide", namespace=DNS_NAMESPACE),),
         short=f"kube-proxy does not run on {share}",
     )

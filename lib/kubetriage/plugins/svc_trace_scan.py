@@ -1,0 +1,171 @@
+"""A scan of svc-trace: a bounded number of lists, every Service and entrance judged, details only of what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.model import Diagnosis, NotSeen, Severity
+from kubetriage.needs import Get, List, Need
+from kubetriage.plugins import Answer, Request, reads_objects
+from kubetriage.plugins.answers import list_error, not_seen
+from kubetriage.records import replace
+from kubetriage.rules.crash import evaluation
+from kubetriage.rules.incident.folding import folded
+from kubetriage.rules.service.api_discovery import served_group
+from kubetriage.rules.service.case import Options, Trace
+from kubetriage.rules.service.cluster_view import WORKLOADS, Backend, World
+from kubetriage.rules.service.custom_entrances import (
+    custom_entrances,
+)
+from kubetriage.rules.service.entrance_controllers import controller_selector
+from kubetriage.rules.service.gateway_objects import GROUP, ROUTE_KINDS
+from kubetriage.rules.service.hop_table import judge
+from kubetriage.rules.service.ingress_entrances import Entrance
+from kubetriage.rules.service.ingress_objects import Ingress
+from kubetriage.rules.service.pod_health import representatives, unready
+from kubetriage.rules.service.routes_to_target import (
+    all_routes,
+    custom_trace,
+    ingress_trace,
+    route_trace,
+)
+from kubetriage.rules.service.scan_shapes import scanned_node, scanned_pod
+from kubetriage.rules.service.trace_answer import diagnosis
+from kubetriage.rules.service.trace_reads import (
+    custom_list_needs,
+    header_needs,
+    routes_served,
+)
+from kubetriage.rules.shapes import events_of_pods, without_managed_fields
+from kubetriage.values.fields import labels, name_of, namespace_of, objects
+from kubetriage.values.resources import BY_PLURAL
+from kubetriage.values.selectors import field_selector_matches, label_selector_matches
+
+SCAN_PODS = 20
+"""Unready pods that a scan looks at in detail, one of each Service: the reads of a scan stay bounded."""
+SCAN_NAMESPACES = 50
+"""With faults in more namespaces the events of all are read in one list."""
+_UPPER_HOPS = ("Ingress", "Route", "Gateway")
+
+
+def scan_needs(world: World, request: Request, options: Options) -> Iterator[Need]:
+    """Ask for a bounded number of lists; details only about what they show to be wrong."""
+    snapshot, namespace = world.snapshot, request.namespace
+    for plural in ("services", "endpointslices", "networkpolicies", "ingresses"):
+        yield List(plural, namespace, shape=without_managed_fields)
+    yield List("pods", namespace, shape=scanned_pod())
+    yield List("ingressclasses")
+    yield from custom_list_needs(snapshot, namespace)
+    if served_group(snapshot, GROUP):
+        for plural in (*routes_served(snapshot), "gateways", "referencegrants"):
+            yield List(plural, namespace, shape=without_managed_fields)
+        yield List("gatewayclasses")
+    backends = _scanned(world, request)
+    empty = [b for b in backends if b.selector and b.pod_list.complete and not b.pods]
+    if empty:
+        for plural in WORKLOADS:
+            yield List(plural, namespace, shape=without_managed_fields)
+    if any(b.local_policies for b in backends):
+        yield List("nodes", cached=True, shape=scanned_node)
+    entrances = _scanned_entrances(world, request)
+    if any(e.secrets for e in entrances):
+        yield List("secrets", namespace, fields="type=kubernetes.io/tls")
+        for entrance in entrances:
+            for use in entrance.secrets:
+                if use.lookup.unseen:
+                    yield Get("secrets", use.ref.namespace, use.ref.name)
+    if entrances:
+        yield List("pods", "", controller_selector())
+    # A balancer whose annotation speaks of the PROXY header, and a controller's ConfigMap that may not.
+    for trace, _ in _entrance_traces(world, request, options):
+        yield from header_needs(trace)
+    troubled = [p for b in backends for p in representatives(b)[:1]]
+    pending = [b for b in backends if _is_pending(b)]
+    # The events of all namespaces are most of a large cluster; a fault needs those beside it.
+    places = {p.namespace for p in troubled} | {b.namespace for b in (*pending, *empty)}
+    told = events_of_pods(p.uid for b in backends for p in unready(b))
+    for place in sorted(places) if len(places) <= SCAN_NAMESPACES else (namespace,):
+        yield List("events", place, shape=told)
+    for pod in troubled[:SCAN_PODS]:
+        yield from evaluation.pod_needs(snapshot, pod, events=False)
+
+
+def _is_pending(backend: Backend) -> bool:
+    return backend.type == "LoadBalancer" and not objects(backend.service, "status", "loadBalancer", "ingress")
+
+
+def _scanned(world: World, request: Request) -> list[Backend]:
+    found = []
+    for raw in world.listing("services", request.namespace).items:
+        if label_selector_matches(request.selector, labels(raw, "metadata", "labels")) and field_selector_matches(
+            request.field_selector, raw
+        ):
+            found.append(world.backend(namespace_of(raw), name_of(raw)))
+    return found
+
+
+def _scanned_entrances(world: World, request: Request) -> list[Entrance]:
+    chosen = (
+        raw
+        for raw in world.listing("ingresses", request.namespace).items
+        if label_selector_matches(request.selector, labels(raw, "metadata", "labels"))
+    )
+    return [Entrance(world, Ingress(raw)) for raw in chosen]
+
+
+def scan(world: World, request: Request, options: Options) -> Answer:
+    """Answer for each Service below its entrances, and for each entrance above its Services."""
+    listing = world.listing("services", request.namespace)
+    if not listing.complete and not listing.items:
+        return Answer((), (list_error("services", listing.why),))
+    lists = [n for n in scan_needs(world, request, options) if isinstance(n, List)]
+    gaps = not_seen(world.snapshot, _present(world, lists), {}, reads_objects)
+    shown: list[Diagnosis] = []
+    checked = 0
+    dark: dict[str, list[str]] = {}
+    for trace, hops in _scan_traces(world, request, options):
+        checked += 1
+        verdict = judge(trace)
+        for row in verdict.rows:
+            if row.state == "not seen" and not any(g.why and g.why in row.evidence for g in gaps):
+                dark.setdefault(row.evidence, []).append(row.object)
+        if hops:
+            # What is below an entrance stands under its Services.
+            verdict = replace(verdict, faults=tuple(f for f in verdict.faults if f.place.hop in hops))
+        if request.show_all or any(f.severity is not Severity.NOTE for f in verdict.faults):
+            shown.append(diagnosis(trace, gaps, verdict))
+    unseen = (NotSeen(_several(names), why, decides=True) for why, names in dark.items())
+    told = folded(shown, world.snapshot) if request.fold else tuple(shown)
+    return Answer(told, checked=checked, not_seen=(*gaps, *unseen))
+
+
+def _several(names: list[str]) -> str:
+    """Write the objects of a hop that was not seen, the first few by name."""
+    known = list(dict.fromkeys(names))
+    return ", ".join(known[:3]) + (f" and {len(known) - 3} more" if known[3:] else "")
+
+
+def _present(world: World, needs: list[List]) -> list[List]:
+    """Leave out the lists of the Gateway API that a dump without one of its objects hardly lacks."""
+    if world.snapshot.source == "cluster" or any(world.listing(p).items for p in (*ROUTE_KINDS, "gateways")):
+        return needs
+    return [n for n in needs if BY_PLURAL[n.resource].group != GROUP]
+
+
+def _scan_traces(world: World, request: Request, options: Options) -> Iterator[tuple[Trace, tuple[str, ...]]]:
+    """Yield each trace of a scan, and the hops that it answers for; all when there are none."""
+    for backend in _scanned(world, request):
+        yield Trace(world, backend.ref, (backend,), options), ()
+    yield from _entrance_traces(world, request, options)
+
+
+def _entrance_traces(world: World, request: Request, options: Options) -> Iterator[tuple[Trace, tuple[str, ...]]]:
+    """Yield the traces of what leads to the Services of a scan."""
+    for entrance in _scanned_entrances(world, request):
+        yield ingress_trace(world, entrance.ingress, options), _UPPER_HOPS
+    for route in all_routes(world, request.namespace):
+        if label_selector_matches(request.selector, labels(route.raw, "metadata", "labels")):
+            yield route_trace(world, route, options), _UPPER_HOPS
+    for custom in custom_entrances(world, request.namespace):
+        if label_selector_matches(request.selector, labels(custom.raw, "metadata", "labels")):
+            yield custom_trace(world, custom, options), _UPPER_HOPS
