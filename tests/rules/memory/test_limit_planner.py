@@ -7,11 +7,12 @@ import pytest
 
 from kubetriage.plugins import Target
 from kubetriage.rules.memory.ergonomics import GIB, MIB
-from kubetriage.rules.memory.fitted_answer import Fit, fitted_answer, parse_fit
+from kubetriage.rules.memory.fitted_answer import Fit, fit_patch, fitted_answer, parse_fit
+from kubetriage.rules.memory.jvm_flags import parse_size
 from kubetriage.rules.memory.limit_planner import PLANNED, ROOM, plan
 from kubetriage.rules.memory.overrides import Wishes
-from support.budgets import ORDERS, ask, case, java, live
-from support.objects import cluster
+from support.budgets import ORDERS, ask, case, java, live, resources
+from support.objects import cluster, container
 
 JAVA = shutil.which("java")
 
@@ -88,6 +89,13 @@ def proposed():
                     yield [o for o in options_of(changed) if o.startswith("-X")]
     for limit in (512 * MIB, GIB, 4 * GIB):
         yield list(plan("hotspot", limit, threads=20).flags)
+    for words in HEAPS:
+        for limit in (GIB, 2 * GIB, 4 * GIB):
+            for spec in (java(*words), java("java", "-jar", "a.jar", env=as_variable(words))):
+                asked = case(live(spec))
+                patch = fit_patch(asked, plan("hotspot", limit, threads=20))
+                assert patch is not None
+                yield [o for o in options_of(asked.changed(patch, limit)) if o.startswith("-X")]
 
 
 def as_variable(words):
@@ -109,7 +117,7 @@ def test_no_proposal_leaves_an_initial_heap_above_the_maximum():
     for flags in proposed():
         sizes = {f[:4]: f[4:] for f in flags if f.startswith(("-Xms", "-Xmx"))}
         if len(sizes) == 2:
-            assert sizes["-Xms"] == sizes["-Xmx"], flags
+            assert parse_size(sizes["-Xms"]) <= parse_size(sizes["-Xmx"]), flags
 
 
 @pytest.mark.slow
@@ -120,3 +128,34 @@ def test_a_real_jvm_starts_with_every_proposal():
     for flags in sorted(tried):
         run = subprocess.run([JAVA, *flags, "-version"], capture_output=True, text=True, timeout=60, check=False)
         assert run.returncode == 0, f"{flags}: {run.stdout}{run.stderr}"
+
+
+@pytest.mark.parametrize("words", HEAPS)
+def test_a_fit_for_a_container_closes_and_is_refused_by_nothing(words):
+    asked = case(live(java(*words)))
+    made = plan("hotspot", 2 * GIB, threads=20)
+    after = asked.changed(fit_patch(asked, made), 2 * GIB)
+    assert after.budget.margin >= 0
+    assert not [x for x in after.budget.lints if x.kind == "refused"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (container(image="node:22", resources=resources("1Gi")), "--max-old-space-size="),
+        (container(image="golang:1.23", resources=resources("1Gi")), "GOMEMLIMIT="),
+        (container(image="mcr.microsoft.com/dotnet/aspnet:8.0", resources=resources("1Gi")), "GCHeapHardLimit=0x"),
+        (container(command=["gunicorn", "app:app"], resources=resources("1Gi")), "WEB_CONCURRENCY=5"),
+        (container(command=["celery", "-A", "a", "worker"], resources=resources("1Gi")), "CELERY_WORKER_CONCURRENCY=4"),
+        (container(image="php:8.3-fpm", command=["php-fpm"], resources=resources("1Gi")), "pm.max_children"),
+        (container(image="nginx:1.27", resources=resources("128Mi")), "worker_processes"),
+    ],
+)
+def test_other_programs_get_the_setting_that_is_theirs(spec, words):
+    got = fitted_answer(Fit(), Wishes(), case(live(spec)))
+    assert got.cause == "Plan"
+    assert words in got.summary
+
+
+def test_a_limit_that_holds_nothing_is_no_plan():
+    assert fitted_answer(Fit(64 * MIB), Wishes(), None).cause == "NoPlan"

@@ -15,10 +15,13 @@ from kubetriage.rules.memory.image_defaults import image_defaults
 from kubetriage.rules.memory.jvm_areas import ASSUMED_CLASSES, JvmModel
 from kubetriage.rules.memory.limit_planner import PLANNED, ROOM, Plan, plan
 from kubetriage.rules.memory.overrides import DEFAULT_MARGIN, Wishes
+from kubetriage.rules.memory.worker_counts import Workers
 from kubetriage.values.manifest_text import yaml_text
 from kubetriage.values.quantity import parse_bytes
 
 _THREADS = 60
+_BY_WORKERS = ("python", "ruby", "php", "unknown", "nginx")
+"""Runtimes whose memory is the number of worker processes."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,12 @@ def fitted_answer(fit: Fit, wishes: Wishes, case: Case | None) -> Diagnosis:
     runtime = case.detected.runtime if case is not None else wishes.runtime or "hotspot"
     limit = fit.limit or (case.limit.size if case is not None else None) or 0
     target = case.ref if case is not None else Ref("Process", "", runtime)
-    if runtime not in PLANNED:
+    planned = runtime in PLANNED or (case is not None and case.workers is not None)
+    if not planned:
         words = f"There is no plan for runtime {runtime}: {', '.join(PLANNED)} are known (--runtime says which it is)."
         return Diagnosis("oom-budget", target, words, verdict="NoPlan")
-    made = _plan(fit, wishes, case, runtime, limit)
+    workers = case.workers if case is not None and runtime in _BY_WORKERS else None
+    made = _worker_plan(workers, limit) if workers is not None else _plan(fit, wishes, case, runtime, limit)
     if made.refused:
         return Diagnosis("oom-budget", target, f"{exact(limit)} is too small: {made.refused}.", verdict="NoPlan")
     said = " ".join(
@@ -116,14 +121,43 @@ def _table(made: Plan) -> Table:
 
 
 def _fix(case: Case | None, made: Plan) -> Fix | None:
-    if case is None:
-        return None
+    patch = fit_patch(case, made) if case is not None else None
+    return case.template_fix("Set it.", patch, actor=Actor.MANIFEST) if case is not None and patch else None
+
+
+def fit_patch(case: Case, made: Plan) -> dict[str, object] | None:
+    """Return the partial container that sets a plan; None where linter or budget, asked with it, refuse."""
     flags = [f for f in made.flags if f.startswith("-")]
+    model = case.budget.model
+    inner = model.model if isinstance(model, Extended) else model
+    heap = made.rows[0][1]
+    if isinstance(inner, JvmModel) and heap is not None:
+        # An initial heap that stands somewhere already must not stay above the new maximum.
+        flags = [*inner.heap_flags(heap), *(f for f in flags if not f.startswith("-Xmx"))]
     defaults = image_defaults(case.container.image)
-    if defaults is not None and defaults.equal:
+    if defaults is not None and defaults.equal and not any(f.startswith("-Xms") for f in flags):
         flags = [f"-Xms{f.removeprefix('-Xmx')}" for f in flags if f.startswith("-Xmx")] + flags
     patch = flags_patch(case, flags) if flags else {"env": [{"name": n, "value": v} for n, v in made.variables.items()]}
     if patch is None:
         return None
     resources = {"resources": {"limits": {"memory": exact(made.limit)}}} if made.limit != case.limit.size else {}
-    return case.template_fix("Set it.", {**patch, **resources}, actor=Actor.MANIFEST)
+    whole = {**patch, **resources}
+    after = case.changed(whole, made.limit)
+    before = {(x.option, x.message) for x in case.budget.lints}
+    refused = any(x.kind == "refused" and (x.option, x.message) not in before for x in after.budget.lints)
+    margin = after.budget.margin
+    return None if refused or (margin is not None and margin < 0) else whole
+
+
+def _worker_plan(workers: Workers, limit: int) -> Plan:
+    """Plan worker processes of a program of the table."""
+    count = workers.fitting(limit)
+    size = count * workers.each
+    if size > limit:
+        return Plan(limit, (), {}, f"{mebibytes(limit)} hold no worker of {mebibytes(workers.each)}")
+    why = f"{count} times {mebibytes(workers.each)}, a rule of thumb: measure yours"
+    rows = (
+        (f"{workers.name}'s workers", size, workers.set_words(count), why),
+        ("free", limit - size, "", "the master process, page cache, peaks"),
+    )
+    return Plan(limit, rows, workers.variables_for(count) or {workers.setting: str(count)})
