@@ -189,6 +189,9 @@ def kept_fix(
 ) -> Fix:
     """Make the fix of a workload's template: a patch, or what to change in the release that would undo a patch."""
     patch = template_patch(workload.kind, spec) if spec else None
+    if kept_by is None and workload.kind == "Job" and patch:
+        words += " The template of a Job cannot be changed: change it at its source, and create the Job anew."
+        return Fix(words, actor=Actor.MANIFEST, commands=commands, yaml=yaml_text(patch))
     if kept_by is None:
         return Fix(words, patch, workload if patch else None, actor=Actor.MANIFEST, commands=commands)
     shown = values if values and kept_by.is_helm else patch

@@ -79,3 +79,33 @@ def test_shared_memory_of_64_mebibytes(line):
 def test_locks_of_postgresql_are_no_dev_shm():
     line = "ERROR:  out of shared memory\nHINT:  You might need to increase max_locks_per_transaction.\n"
     assert "/dev/shm" not in advised(shm(line))
+
+
+def bus_error(allocatable, **limits):
+    spec = container(image="postgres:16", resources={"limits": {"memory": "2Gi", **limits}})
+    target = pod(containers=[spec], statuses=[status("app", back_off(), terminated(135, "Error", -91, -90))])
+    machine = node()
+    machine["status"]["allocatable"] = allocatable
+    return crash_findings(target, machine, previous={"app": "running bootstrap script ... "})[0]
+
+
+def test_huge_pages_of_the_node_that_the_container_may_not_use():
+    assert "huge_pages = off" in bus_error({"hugepages-2Mi": "1Gi"}).fix[0].text
+
+
+@pytest.mark.parametrize(
+    ("allocatable", "limits"), [({"hugepages-2Mi": "0"}, {}), ({"hugepages-2Mi": "1Gi"}, {"hugepages-2Mi": "512Mi"})]
+)
+def test_no_huge_pages_or_a_limit_of_them(allocatable, limits):
+    assert "huge_pages" not in advised(bus_error(allocatable, **limits))
+
+
+def test_a_jobs_template_is_not_patched():
+    target = pod(
+        containers=[LIMITED],
+        statuses=[status("app", back_off(), terminated(137, "OOMKilled", -5000, -90))],
+        owner=obj("Job", "etl-29"),
+    )
+    fix = crash_findings(target, node())[0].fix[0]
+    assert fix.patch is None
+    assert "create the Job anew" in fix.text

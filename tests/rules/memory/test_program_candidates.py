@@ -313,3 +313,99 @@ def test_words_of_supervisors_about_a_killed_child(words, limit):
     target = live(box(limit=limit), running(-6000))
     found = findings(target, node("32Gi"), logs={"app": words + "\n"})
     assert "ChildOOMKilled" in [f.cause for f in found]
+
+
+# Builds: what a tool starts stands beside it.
+
+
+@pytest.mark.parametrize(
+    ("command", "word"),
+    [
+        (["mvn", "-B", "package"], "-DforkCount=1"),
+        (["gradle", "build"], "org.gradle.workers.max=2"),
+        (["sh", "-c", "npm ci && npx next build"], "experimental.cpus: 1"),
+        (["make", "-j"], "make -j2"),
+        (["go", "build", "./..."], "GOFLAGS=-p=2"),
+    ],
+)
+def test_a_build_tool_is_told_what_runs_beside_it(command, word):
+    found = killed(box("registry.example/ci:1", command=command))
+    assert word in advice(found)
+    assert lead(found).startswith("Raise the memory limit")
+
+
+@pytest.mark.parametrize("command", [["next", "start"], ["sh", "-c", "exec /api --check"], ["/go/bin/api"]])
+def test_what_serves_is_no_build(command):
+    assert "build processes" not in killed(box("registry.example/app:1", command=command)).details["candidates"]
+
+
+def test_a_killed_child_of_a_build_gets_the_tools_own_caps():
+    target = live(box(command=["gradle", "build"]), back_off(), terminated(1, "Error", -300, -90))
+    words = "Gradle build daemon disappeared unexpectedly (it may have been killed or may have crashed)\n"
+    assert "org.gradle.jvmargs" in lead(findings(target, node("32Gi"), previous={"app": words})[0])
+
+
+# A budget that closes and a kill all the same.
+
+
+def test_a_share_based_heap_is_kept_under_a_larger_limit():
+    found = killed(box("docker.elastic.co/elasticsearch/elasticsearch:8.15.0", "2Gi"), lived=400)
+    assert "-Xms1g -Xmx1g" in lead(found)
+    assert "a memory limit of 3Gi" in lead(found)
+
+
+def test_a_fixed_heap_gets_a_larger_limit():
+    spec = container(
+        image="eclipse-temurin:21-jre",
+        command=["java", "-Xmx512m", "-XX:MaxDirectMemorySize=64m", "-jar", "a.jar"],
+        resources=resources("2Gi"),
+    )
+    assert lead(killed(spec, node("32Gi", cpu="4"), lived=9000)).startswith("Raise the memory limit of container app")
+
+
+def test_no_node_no_larger_limit():
+    spec = box("docker.elastic.co/elasticsearch/elasticsearch:8.15.0", "2Gi")
+    assert "a memory limit of" not in advice(killed(spec, node("2Gi"), lived=400))
+
+
+# Settings that are no size, and settings that were stated.
+
+
+def test_a_stated_cache_says_nothing_of_old_releases():
+    found = killed(box("mongo:7.0", "2Gi", args=["--wiredTigerCacheSizeGB", "2"]), lived=9000)
+    assert "--wiredTigerCacheSizeGB 0.75" in lead(found)
+    assert "Older mongod" not in advice(found)
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        ("timberio/vector:0.40.0-alpine", "Give its sinks disk buffers"),
+        ("otel/opentelemetry-collector-contrib:0.109.0", "memory_limiter processor first"),
+    ],
+)
+def test_a_setting_that_is_no_size_is_said_in_its_own_words(image, words):
+    assert lead(killed(box(image, "256Mi"))).startswith((words, "Put the memory_limiter"))
+
+
+def test_redpanda_that_takes_the_whole_limit():
+    found = killed(box("redpandadata/redpanda:v24.2.1", args=["redpanda", "start", "--memory=2G"]), lived=30)
+    assert "--memory 1600M" in lead(found)
+
+
+# A cap that an area met.
+
+
+def test_metaspace_is_raised_to_a_size_with_the_limit_where_it_must():
+    tomcat = box("tomcat:10-jdk17", "2Gi", variables={"CATALINA_OPTS": "-Xmx1g -XX:MaxMetaspaceSize=128m"})
+    target = live(tomcat, back_off(), terminated(1, "Error", -300, -90))
+    said = {"app": 'Exception in thread "http-1" java.lang.OutOfMemoryError: Metaspace\n'}
+    words = lead(findings(target, node("32Gi"), previous=said)[0])
+    assert "from 128 MiB to 256m, and the memory limit to 3Gi" in words
+
+
+def test_metaspace_that_fits_leaves_the_limit_alone():
+    tomcat = box("tomcat:10-jdk17", "4Gi", variables={"CATALINA_OPTS": "-Xmx1g -XX:MaxMetaspaceSize=128m"})
+    target = live(tomcat, back_off(), terminated(1, "Error", -300, -90))
+    said = {"app": "java.lang.OutOfMemoryError: Metaspace\n"}
+    assert "the limit holds it" in lead(findings(target, node("32Gi"), previous=said)[0])

@@ -10,7 +10,7 @@ from kubetriage.model import Actor, Fix
 from kubetriage.redact import clean
 from kubetriage.rules.memory import node_memory
 from kubetriage.rules.memory.budget import Proposal, exact, mebibytes
-from kubetriage.rules.memory.budget_builder import Extended
+from kubetriage.rules.memory.budget_builder import Extended, follows_limit
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.ergonomics import GIB, MIB
 from kubetriage.rules.memory.image_defaults import image_defaults
@@ -375,6 +375,27 @@ def _larger_with_heap(case: Case) -> Fix | None:
     heap = case.budget.heap.ceiling.size if case.budget.heap is not None else None
     larger = larger_limit(case, 2 * limit)
     return _planned(case, inner, larger, (heap or 0) // 2) if larger is not None else None
+
+
+def larger_fixes(case: Case) -> Iterator[Fix]:
+    """Give a program room that was killed although its budget closes: the same heap under a limit half as large again.
+
+    Nothing for a budget that cannot be added up, and where the node holds no more.
+    """
+    limit, heap, model = case.limit.size, case.budget.heap, case.budget.model
+    size = heap.ceiling.size if heap is not None else None
+    if limit is None or case.budget.margin is None or case.program is not None or model is None or size is None:
+        return
+    larger = larger_limit(case, limit * 3 // 2)
+    if larger is None:
+        return
+    if not follows_limit(model):
+        yield raise_fix(case, larger, " for what the model misses, with the heap of today.")
+        return
+    same = Proposal("limit", "the heap of today under a larger limit", model.heap_flags(size), larger, 0, size)
+    fix = proposal_fix(case, same)
+    if fix is not None:
+        yield fix
 
 
 def proposal_fixes(case: Case, *kinds: str) -> Iterator[Fix]:

@@ -9,6 +9,8 @@ from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut
 from kubetriage.rules.memory.budget import mebibytes
 from kubetriage.rules.memory.budget_fixes import larger_limit, raise_fix
 from kubetriage.rules.memory.case import AT_LIMIT, Case
+from kubetriage.rules.memory.program_fixes import program_fix
+from kubetriage.rules.memory.runtime_candidates import build_tool
 from kubetriage.rules.memory.worker_candidates import worker_fix
 from kubetriage.values.commands import kubectl
 from kubetriage.values.patterns import lazy
@@ -124,8 +126,14 @@ def _fixes(case: Case) -> Iterator[Fix]:
     else:
         few = f"fewer workers ({case.workers.setting})" if case.workers is not None else "fewer workers"
         larger = larger_limit(case, 2 * limit) if limit is not None else None
+        tool = build_tool(case.container)
+        less = str(tool["fewer"]) if tool is not None else ""
+        if case.program is not None and "fix" in case.program.row:
+            yield program_fix(case)
+            less = "Its children need what the largest of them needs."
         if larger is not None:
-            yield raise_fix(case, larger, f", or give it {few}: measure one under load, and multiply.")
+            words = f". {less}" if less else f", or give it {few}: measure one under load, and multiply."
+            yield raise_fix(case, larger, words)
         else:
             bound = "a memory limit that holds them" if limit is None else "a larger node"
             yield case.template_fix(

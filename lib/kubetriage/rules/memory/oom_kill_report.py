@@ -14,7 +14,7 @@ from kubetriage.model import Actor, Evidence, Fix, RuledOut
 from kubetriage.records import dataclass
 from kubetriage.rules.memory import node_memory
 from kubetriage.rules.memory.budget import Budget, exact, mebibytes
-from kubetriage.rules.memory.budget_fixes import FIXES_AT_MOST, closing_fixes, human_limit
+from kubetriage.rules.memory.budget_fixes import FIXES_AT_MOST, closing_fixes, human_limit, larger_fixes
 from kubetriage.rules.memory.candidate import Candidate
 from kubetriage.rules.memory.case import AT_LIMIT, Case, sample_before
 from kubetriage.rules.memory.ergonomics import MIB
@@ -159,6 +159,8 @@ class OomKillReport:
             yield from closing_fixes(self.case) or (self._sizes_fix(),)
         if self.over and self.case.budget.blamed is not None:
             return  # one area explains it
+        if not told and not self.over:
+            yield from larger_fixes(self.case)
         for candidate in self.candidates:
             if not candidate.told:
                 yield from candidate.fixes
@@ -241,13 +243,14 @@ _IN_WORDS = {
     "program memory": "what the server keeps beside its cache",
     "replay at start": "a log that it reads back at the start",
     "memory overhead": "what stands beside the heap",
+    "build processes": "processes of the build",
     "server GC": "heaps of the server GC",
     "malloc arenas": "freed memory in malloc arenas",
     "limit too small": "a limit that is too small for its start",
 }
 
 
-_BEFORE_SUMS = ("memory volume", "program memory", "replay at start", "memory overhead")
+_BEFORE_SUMS = ("memory volume", "program memory", "replay at start", "memory overhead", "build processes")
 """Candidates that say more than the area which they are."""
 
 

@@ -71,6 +71,7 @@ def working_set(snapshot: Snapshot, pod: Pod) -> int | None:
     return sum(sizes) if sizes else None
 
 
+_BUS_ERROR = 135
 _SHARED_MEMORY = lazy(
     r"insufficient shared memory|workers are out of shared memory|could not resize shared memory|"
     r"/dev/shm/?[^\n]{0,200}No space left|No space left[^\n]{0,200}/dev/shm|(?:extend|shared memory segment) /dev/shm/"
@@ -78,8 +79,12 @@ _SHARED_MEMORY = lazy(
 
 
 def shared_memory_full(snapshot: Snapshot, pod: Pod) -> bool:
-    """Tell whether an ended instance says that /dev/shm is full, which is memory too: why-crash explains it."""
-    return any(c.termination is not None and _SHARED_MEMORY.search(ended_log(snapshot, c).text) for c in pod.containers)
+    """Tell whether an ended instance says that /dev/shm is full, or got SIGBUS: memory that why-crash explains."""
+    ended = ((c, c.termination) for c in pod.containers)
+    return any(
+        end is not None and (end.exit_code == _BUS_ERROR or _SHARED_MEMORY.search(ended_log(snapshot, c).text))
+        for c, end in ended
+    )
 
 
 def default_container(pod: Pod) -> str:

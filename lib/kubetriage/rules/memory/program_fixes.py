@@ -6,6 +6,7 @@ from kubetriage.model import Actor, Fix
 from kubetriage.rules.memory.budget import exact
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.ergonomics import MIB
+from kubetriage.rules.memory.program_memory import Program
 
 
 def program_fix(case: Case, *, at_start: bool = False) -> Fix:
@@ -25,14 +26,20 @@ def program_fix(case: Case, *, at_start: bool = False) -> Fix:
             or f"Lower the limit of open files of container {case.container.name} ({program.setting})."
         )
         return Fix(words, actor=Actor.MANIFEST)
+    own = str(program.row.get("fix", "")).format(mib=size // MIB)
+    if own:
+        return case.template_fix(own, _patch(program, size))
     words = f"Cap {program.setting} of container {case.container.name}: {program.option(size)}"
     words += f" fits {exact(limit)}" + (f", as {program.beside}." if program.beside else ".")
     if program.advice:
         words += f" {program.advice}"
-    if program.blind:
+    if program.blind and (program.told is None or program.told.kind == "measured"):
         words += f" {program.blind[0].upper()}{program.blind[1:]}."
-    patch: dict[str, object] | None = None
-    if program.env is not None:
-        name, form = program.env
-        patch = {"env": [{"name": name, "value": form.format(mib=size // MIB)}]}
-    return case.template_fix(words, patch)
+    return case.template_fix(words, _patch(program, size))
+
+
+def _patch(program: Program, size: int) -> dict[str, object] | None:
+    if program.env is None:
+        return None
+    name, form = program.env
+    return {"env": [{"name": name, "value": form.format(mib=size // MIB)}]}

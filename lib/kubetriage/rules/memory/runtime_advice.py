@@ -12,8 +12,9 @@ from kubetriage.model import Actor, Fix
 from kubetriage.rules.memory import jvm_areas
 from kubetriage.rules.memory.budget import exact, mebibytes
 from kubetriage.rules.memory.budget_builder import Extended
-from kubetriage.rules.memory.budget_fixes import flags_patch, human_limit, most_limit, option_variable
+from kubetriage.rules.memory.budget_fixes import flags_patch, human_limit, larger_limit, most_limit, option_variable
 from kubetriage.rules.memory.case import Case
+from kubetriage.rules.memory.ergonomics import MIB
 from kubetriage.rules.memory.last_words import REFUSED, MemoryWords
 from kubetriage.rules.memory.limit_planner import PLANNED, Plan, plan
 
@@ -43,13 +44,7 @@ def _fixes(case: Case, words: MemoryWords) -> Iterator[Fix]:
     heap = case.budget.heap
     option = _OPTION_OF.get(words.area, "")
     if option:
-        margin = case.budget.margin
-        room = "" if margin is None or margin <= 0 else f"; the limit leaves {mebibytes(margin)} for it"
-        yield Fix(
-            f"Raise {option} of container {case.container.name} if the program needs that much{room}. Else raise it "
-            "together with the memory limit.",
-            actor=Actor.MANIFEST,
-        )
+        yield _raised(case, words.area, option)
     elif heap is not None and (not words.area or words.area == heap.name):
         yield from _larger_heap(case, heap.ceiling.size)
     else:
@@ -57,6 +52,28 @@ def _fixes(case: Case, words: MemoryWords) -> Iterator[Fix]:
     how = _PROFILES.get(case.detected.runtime, "the runtime's profiler")
     yield Fix(
         f"If it comes back at any size, it leaks or loads too much at once: find what with {how}.", actor=Actor.APP
+    )
+
+
+def _raised(case: Case, name: str, option: str) -> Fix:
+    """Raise the cap that an area met, together with the limit where it does not hold twice the cap."""
+    area = next((a for a in case.budget.areas if a.name == name), None)
+    now, limit = area.ceiling.size if area is not None else None, case.limit.size
+    if not now or area is None or area.ceiling.kind not in ("flag", "environment"):
+        words = f"Raise {option} of container {case.container.name} if the program needs that much."
+        return Fix(f"{words} Else raise it together with the memory limit.", actor=Actor.MANIFEST)
+    flag = f"{option}={2 * now // MIB}m"
+    patch = flags_patch(case, [flag])
+    words = f"Raise {option} of container {case.container.name} from {mebibytes(now)} to {2 * now // MIB}m"
+    margin = case.budget.margin
+    if limit is None or margin is None or margin >= now:
+        return case.template_fix(f"{words}; the limit holds it.", patch)
+    larger = larger_limit(case, limit + now)
+    if larger is None:
+        return case.template_fix(f"{words}, and lower the heap by as much: the node has no more.", patch)
+    resources: dict[str, object] = {"resources": {"limits": {"memory": exact(larger)}}}
+    return case.template_fix(
+        f"{words}, and the memory limit to {exact(larger)} with it.", None if patch is None else {**patch, **resources}
     )
 
 

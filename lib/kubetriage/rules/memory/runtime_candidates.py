@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from kubetriage.data import table
 from kubetriage.model import Actor, Evidence, Fix
+from kubetriage.readers.pods import Container
 from kubetriage.rules.memory import node_memory
 from kubetriage.rules.memory.budget import exact
 from kubetriage.rules.memory.budget_fixes import larger_limit, raise_fix
 from kubetriage.rules.memory.candidate import WHILE_STARTING, Candidate
 from kubetriage.rules.memory.case import Case
+from kubetriage.rules.memory.container_process import base_name
 from kubetriage.rules.memory.oom_kills import Kill
+from kubetriage.values.fields import texts
 from kubetriage.values.quantity import parse_millis
 
 _SMALL_SHARE = 0x32
@@ -24,6 +29,7 @@ def runtime_candidates(case: Case, kill: Kill) -> Iterator[Candidate]:
     if case.limit.size is None:
         return
     yield from _overhead(case, case.limit.size)
+    yield from _build(case, case.limit.size)
     if case.detected.runtime == "dotnet":
         yield from _dotnet(case, case.limit.size)
     life = kill.end.lifetime
@@ -47,6 +53,40 @@ def _overhead(case: Case, limit: int) -> Iterator[Candidate]:
         fixes.append(Fix(maker.fewer, actor=Actor.APP))
     clause = f"{maker.beside}{room}: that is what ran out"
     yield Candidate("memory overhead", clause, "", told=True, fixes=tuple(fixes))
+
+
+def _build(case: Case, limit: int) -> Iterator[Candidate]:
+    """Find a build tool: what it starts stands beside it and in no budget."""
+    tool = build_tool(case.container)
+    if tool is None:
+        return
+    larger = larger_limit(case, 2 * limit)
+    fixes = [raise_fix(case, larger, f". {tool['fewer']}")] if larger is not None else []
+    fixes = fixes or [Fix(str(tool["fewer"]), actor=Actor.APP)]
+    yield Candidate("build processes", str(tool["starts"]), "", told=True, fixes=tuple(fixes))
+
+
+def build_tool(container: Container) -> Mapping[str, Any] | None:
+    """Recognise a build tool among the commands of a container's command line, a shell's too."""
+    line = " ".join([*texts(container.spec, "command"), *texts(container.spec, "args")])
+    for part in re.split(r"&&|\|\||[;|\n]|\s-\w*c\s", line):
+        words = part.split()
+        while words and (words[0] in _BEFORE or "=" in words[0]):
+            words.pop(0)
+        program = base_name(words[0]) if words else ""
+        if program in _SERVES_TOO and not _BUILDS & set(words[1:2]):
+            continue
+        for row in table("build_tools")["rows"]:
+            if re.fullmatch(row["program"], program):
+                return dict(row)
+    return None
+
+
+_BEFORE = frozenset({"exec", "npx", "time", "env", "sudo"})
+"""Words before the program that runs."""
+_SERVES_TOO = frozenset({"go", "next", "cargo", "vite", "ng"})
+"""Programs that serve as well as build: the word after them tells."""
+_BUILDS = frozenset({"build", "test", "check"})
 
 
 def _dotnet(case: Case, limit: int) -> Iterator[Candidate]:

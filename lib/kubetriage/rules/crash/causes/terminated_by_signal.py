@@ -30,6 +30,8 @@ from kubetriage.rules.crash.node_commands import node_command
 from kubetriage.rules.crash.program_output import words_of
 from kubetriage.rules.crash.signals import signal_meaning, signal_name
 from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import mapping
+from kubetriage.values.quantity import parse_bytes
 
 CODE = "TerminatedBySignal"
 
@@ -82,6 +84,13 @@ def _own_exit(end: Termination) -> RuledOut:
     return RuledOut("AppError", f"not ruled out: a program can call exit({end.exit_code}) itself")
 
 
+def _unrequested_huge_pages(case: Case, container: Container) -> str:
+    """Name huge pages that the node has and the container has no limit for: a program that maps them gets SIGBUS."""
+    has = mapping(case.node.obj, "status", "allocatable")
+    own = mapping(container.spec, "resources", "limits")
+    return next((k for k, v in has.items() if k.startswith("hugepages-") and parse_bytes(v) and k not in own), "")
+
+
 def _next_steps(case: Case, container: Container, signal: int) -> tuple[Fix, ...]:
     """Return what decides between the usual reasons behind a signal, and who acts."""
     name, workload = container.name, case.workload_name
@@ -105,7 +114,15 @@ def _next_steps(case: Case, container: Container, signal: int) -> tuple[Fix, ...
             ),
         )
     if signal == _BUS:
+        pages = _unrequested_huge_pages(case, container)
+        huge = (
+            case.template_fix(
+                f"Node {case.pod.node} has {pages}, and {name} may use none of them: turn them off in the program "
+                "(PostgreSQL: huge_pages = off), or give it a limit of them."
+            ),
+        )
         return (
+            *(huge if pages else ()),
             replace(
                 case.template_fix(
                     f"Give {workload} a larger /dev/shm: an emptyDir of medium Memory (a container gets 64 MiB).",
