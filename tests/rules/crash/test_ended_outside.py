@@ -58,6 +58,22 @@ def test_every_form_of_eviction(message, details, denied):
     assert found.details == details
 
 
+@pytest.mark.parametrize(
+    ("limit", "moved"), [("1000Mi", {"memory": "1024Mi"}), ("1Gi", None), ("2Gi", None), (None, None)]
+)
+def test_no_request_is_set_above_the_limit(limit, moved):
+    message = (
+        "The node was low on resource: memory. Threshold quantity: 100Mi, available: 60Mi. Container app was using "
+        "1048000Ki, request is 256Mi, has larger consumption of memory. "
+    )
+    given = {"requests": {"memory": "256Mi"}, **({"limits": {"memory": limit}} if limit else {})}
+    owner = obj("ReplicaSet", "api-1")
+    (found,) = crash_findings(failed("Evicted", message, containers=[container(resources=given)], owner=owner), owner)
+    (part,) = found.fix[0].patch["spec"]["template"]["spec"]["containers"]
+    assert part["resources"]["requests"] == {"memory": "1024Mi"}
+    assert part["resources"].get("limits") == moved
+
+
 @pytest.mark.parametrize("message", [m for m, d in EVICTIONS if "limit" in d])
 def test_a_limit_of_the_pods_own_is_no_node_pressure(message):
     (found,) = crash_findings(failed("Evicted", message))

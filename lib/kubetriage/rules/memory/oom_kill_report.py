@@ -194,7 +194,9 @@ class OomKillReport:
         spec: dict[str, object] | None = None
         used = f"; it held {format_bytes(held)} when it was killed" if held and self.kill.resident_at_death else ""
         if held and (request or 0) < held:
-            spec = {"resources": {"requests": {"memory": exact(human_limit(held))}}}
+            # A request above the limit is refused.
+            near = human_limit(held)
+            spec = {"resources": {"requests": {"memory": exact(near if limit is None else min(near, limit))}}}
         give = " and give it a limit" if limit is None else ""
         yield case.template_fix(
             f"Set the memory request of container {name} to what it really uses ({has}{used}){give}. The "
@@ -252,12 +254,6 @@ _IN_WORDS = {
 
 _BEFORE_SUMS = ("memory volume", "program memory", "replay at start", "memory overhead", "build processes")
 """Candidates that say more than the area which they are."""
-
-
-def _whole(size: int) -> str:
-    """Round a size down to one that people write as a limit."""
-    step = 1024 * MIB if size >= 4096 * MIB else 64 * MIB
-    return exact(max(size // step * step, MIB))
 
 
 def _at_fault(budget: Budget) -> str:

@@ -224,7 +224,14 @@ def _node_low(case: Case, said: str, match: re.Match[str]) -> _Told:
         bytes_used = parse_bytes(used)
         container = case.pod.container(name)
         if resource in ("memory", "ephemeral-storage") and bytes_used and container is not None:
-            patch = container.patch({"resources": {"requests": {resource: format_mebibytes(bytes_used)}}})
+            wanted = format_mebibytes(bytes_used)
+            changed = {"requests": {resource: wanted}}
+            limit = parse_bytes(dig(container.spec, "resources", "limits", resource))
+            # The API server refuses a request above the limit; use is rounded up, and may stand above it for a moment.
+            if limit is not None and limit < (parse_bytes(wanted) or 0):
+                changed["limits"] = {resource: wanted}
+                words += f" Its limit of {dig(container.spec, 'resources', 'limits', resource)} moves with it."
+            patch = container.patch({"resources": changed})
     evidence = tuple(Evidence("status", "status.message", f"container {n} used {u}, request {r}") for n, u, r in users)
     if text(case.pod.raw, "status", "qosClass"):
         evidence += (case.pod.fact("status", "status.qosClass", text(case.pod.raw, "status", "qosClass")),)
