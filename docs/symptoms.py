@@ -273,6 +273,12 @@ SYMPTOMS = (
         ),
     ),
     Symptom(
+        "kubectl drain does not finish, or refuses to begin",
+        "`Cannot evict pod as it would violate the pod's disruption budget`; `cannot delete Pods ...`",
+        "",
+        _codes("DrainBlocked StuckTerminating"),
+    ),
+    Symptom(
         "kubectl logs, exec or top fails",
         "`remote error: tls: internal error`; `Metrics API not available`",
         "kubectl-hangs.md",
