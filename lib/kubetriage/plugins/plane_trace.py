@@ -78,13 +78,17 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
             yield api_server.ETCD_CHECK
         elif case.livez.seen and case.writes is not Writes.FLOWING:
             samples.append(api_server.READYZ_LATER)
+    stale: list[str] = []
     for component in (leases.CONTROLLER_MANAGER, leases.SCHEDULER):
         lease = case.leases.leader(component)
         age = case.age(lease) if lease else None
         if age is not None and age.total_seconds() > case.limits.controller_stale:
             samples += [leases.quorum_read(component), leases.quorum_read(component, 1)]
+            stale.append(component)
     logs: list[Need] = [etcd_members.log_need(member.pod) for member in case.members if member.namespace]
     logs += case.plain_logs
+    for component in stale:
+        logs += component_log.log_needs(case.of(component), component)
     if not case.plain_logs and (case.etcd_check_fails or case.writes is not Writes.FLOWING):
         logs += component_log.log_needs(case.of("kube-apiserver"), "kube-apiserver")
     looping = case.failing

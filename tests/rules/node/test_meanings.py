@@ -310,3 +310,23 @@ def test_a_taint_of_an_autoscaler_tells_it_too():
     marks = [taint("karpenter.sh/disrupted", "NoSchedule", -160), taint("unreachable", "NoExecute", -100)]
     snapshot = world([lost(since=-152, taints=marks), *OTHERS], [lease("n1", -152, rv=10), *BEATS, *LEADERS])
     assert triage(snapshot, "n1").diagnoses[0].findings[0].cause == "NodeShutdown"
+
+
+def test_a_runtime_that_says_why_in_another_field_is_quoted_whole():
+    row = 'time="2026-11-24T11:59:01Z" level=error msg="RunPodSandbox failed" error="write x: no space left on device"'
+    found = told(journal(row, unit="containerd[7]")).findings[0]
+    assert found.cause == "NodeDiskFull"
+    assert "no space left on device" in found.evidence[0].value
+
+
+def unrouted(ready: bool) -> Any:
+    down = condition("NetworkUnavailable", "True", "CalicoIsDown", "Calico is shutting down on this node")
+    agent = pod("calico-node-x", "n1", namespace="kube-system", owner=("DaemonSet", "calico-node"))
+    if ready:
+        agent["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    return next(f for f in here(node(conditions=[down]), pods=[agent]) if f.cause == "NetworkUnavailable")
+
+
+def test_a_missing_network_is_that_of_the_plugins_pod_where_it_does_not_run():
+    assert "Bring up kube-system/calico-node-x" in words(unrouted(ready=False))
+    assert "route controller" in words(unrouted(ready=True))

@@ -307,7 +307,11 @@ def _words(line: Line, source: str) -> Iterable[Word]:
             continue
         about = next((g for g in found.groups() if g), "")
         klog = KLOG.match(line.text)
-        said = (line.text[klog.end() :] if klog else message_of(line.text)).strip()[:400]
+        said = (line.text[klog.end() :] if klog else message_of(line.text)).strip()
+        if not klog and not pattern.search(said):
+            # What matters stands in another field, as error="..." of containerd.
+            said = line.text.strip()
+        said = said[:400]
         yield Word(kind, about, said, line.at, source if not line.unit else f"{source} [{line.unit}]")
         return
 

@@ -100,15 +100,19 @@ def _reasons(snapshot: Snapshot, chosen: Sequence[NodeCase], *, frozen: bool) ->
     """Ask for what explains the states at hand: CSRs, the network plugin, controllers that owe something, agents."""
     if any(c.contact.silent or c.contact.never for c in chosen) and not frozen:
         yield REQUESTS
-    if any(c.reported("network") for c in chosen) and not frozen:
+    cut = [c for c in chosen if c.reported("network") or _unrouted(c)]
+    if cut and not frozen:
         yield from network_needs()
-        for case in chosen[:GROUP_SHOWN]:
-            if case.reported("network"):
-                yield from log_needs(case)
+        for case in cut[:GROUP_SHOWN]:
+            yield from log_needs(case)
     for case in chosen[:GROUP_SHOWN]:
         if case.contact.ready == "True":
             yield from controller_needs(case.node, snapshot)
         yield from node_problem.agent_needs(case)
+
+
+def _unrouted(case: NodeCase) -> bool:
+    return text(condition(case.node, "NetworkUnavailable"), "status") == "True"
 
 
 def _pod_needs(names: Sequence[str]) -> Iterator[List]:

@@ -184,7 +184,8 @@ KINDS: tuple[tuple[str, re.Pattern[str], _Make], ...] = (
     (
         "fatal",
         lazy(
-            r'\A(?:F\d{4} .*?\] (?!"?leaderelection)|time="[^"]{1,40}" level=(?:fatal|panic) msg=|panic: )(.{1,300})'
+            r'\A(?:F\d{4} .*?\] (?!"?leaderelection)|time="[^"]{1,40}" level=(?:fatal|panic) msg='
+            r"|panic: |Error: )(.{1,300})"
             r'|"command failed" err="(?!leader)(.{1,300})"'
         ),
         _first,
@@ -195,7 +196,7 @@ KINDS: tuple[tuple[str, re.Pattern[str], _Make], ...] = (
 _KNOWN = lazy(r'\{"level"|time="|\{"ts"|\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d|panic: |goroutine |\s|\d{4}\.')
 _WORTH = lazy(
     r"dial tcp|etcdserver|NOSPACE|webhook|x509|TLS handshake|leader ?election|renew|lock|SQL|database|ompact|gent|"
-    r"APIService|OpenAPI|initializing|Deadline|fatal|panic|\AF\d{4}|command failed"
+    r"APIService|OpenAPI|initializing|Deadline|fatal|panic|\AF\d{4}|\AError: |command failed"
 )
 
 
@@ -204,7 +205,7 @@ def read_component_log(source: str, content: str, now: datetime) -> ComponentLog
     remarks: list[Remark] = []
     total = understood = 0
     head = unit = ""
-    last = None
+    last = untimed = None
     for line in peeled(content, now):
         total, head, unit = total + 1, head or line.text, unit or line.unit
         if KLOG.match(line.text) or _KNOWN.match(line.text):
@@ -212,6 +213,11 @@ def read_component_log(source: str, content: str, now: datetime) -> ComponentLog
         last = line.at or last
         if last is not None and _WORTH.search(line.text):
             remarks.extend(_remarks(line, last, source))
+        elif last is None and line.text.startswith("Error: "):
+            untimed = line
+    if last is None and untimed is not None:
+        # A wrong flag ends a component before its logger begins: the whole log has no time.
+        remarks.extend(_remarks(untimed, now, source))
     return ComponentLog(source, tuple(remarks), total, understood, head, unit, last)
 
 

@@ -10,6 +10,7 @@ from kubetriage.rules.plane.case import CLUSTER, Case, Leading, Writes
 from kubetriage.rules.plane.control_plane_pods import Failing, crash_finding
 from kubetriage.rules.plane.etcd_disk import onset
 from kubetriage.rules.plane.figure_format import ago, count
+from kubetriage.rules.plane.last_words import last_words
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER
 from kubetriage.rules.plane.object_states import restarts, waiting
 from kubetriage.values.commands import kubectl
@@ -58,6 +59,10 @@ def leaderless(case: Case, component: str, code: str, link: str, effect: str) ->
                     format_time(ended) if ended else "",
                 )
             )
+    told = next((w for p in pods if (w := last_words(case, name_of(p), component)) is not None), None)
+    if told is not None and state is Leading.NO:
+        message += f" The log of its pod says: {told.words.rstrip('.')}."
+        evidence = [evidence[0], *told.evidence, *evidence[1:]]
     # A list may come from a stale watch cache; the API server's metrics show who still works.
     metrics = api_server.served(case.api, component) is not None
     sure = metrics if state is Leading.NO else case.snapshot.source == "cluster"
@@ -71,6 +76,7 @@ def leaderless(case: Case, component: str, code: str, link: str, effect: str) ->
         tuple(evidence[:6]),
         (),
         (
+            *((told.fix,) if told is not None and told.fix and state is Leading.NO else ()),
             Fix(
                 f"Look at the log of {name_of(pods[0])} and at why its kubelet does not start it"
                 f" (/etc/kubernetes/manifests/{component}.yaml, crictl ps -a --name {component})."
@@ -128,24 +134,32 @@ def _of(component: str, source: str) -> bool:
     return component == CONTROLLER_MANAGER
 
 
+_UNSEEN = "why it ends was not seen."
+
+
 def loop_finding(case: Case, loops: list[Failing], code: str, link: str, effect: str) -> Finding:
     """Report a component whose pods end again and again, with why-crash's reason."""
     first = loops[0]
     crash = crash_finding(case.snapshot, first.pod)
-    fatal = next((r.words for r in reversed(case.remarks) if r.kind == "fatal" and r.source.startswith(first.name)), "")
-    reason = f"it ends with: {fatal}" if fatal else crash.message if crash else "why it ends was not seen"
-    evidence = [f.evidence() for f in loops[:3]] + (list(crash.evidence[:4]) if crash else [])
+    told = last_words(case, first.name, first.component)
+    reason = f"it ends with: {told.words.rstrip('.')}." if told else crash.message if crash else _UNSEEN
+    evidence = [f.evidence() for f in loops[:3]] + list(told.evidence if told else ())
+    evidence += list(crash.evidence[:4]) if crash else []
+    # A node whose API server is down looks lost: its kubelet runs, as it starts this pod again and again.
+    circular = crash is not None and crash.cause in ("NodeNotReady", "NodeRestarted", "NodeShutdown")
+    own = (told.fix,) if told and told.fix else ()
     return Finding(
         code,
         Severity.ERROR,
-        Confidence.CONFIRMED if crash or fatal else Confidence.LIKELY,
+        Confidence.CONFIRMED if crash or told else Confidence.LIKELY,
         Ref("Pod", namespace_of(first.pod), first.name, container=first.container),
         f"{first.name} is in {first.waiting or 'a restart loop'} ({count(first.restarts, 'restart')}): {reason} So"
         f" {effect}.",
         tuple(evidence),
         crash.ruled_out if crash else (),
         (
-            *(crash.fix[:3] if crash else ()),
+            *own,
+            *(crash.fix[:3] if crash and not circular and not own else ()),
             Fix(
                 f"Read its last words; as a static pod it is started from {case.machine.path('manifests')}.",
                 actor=Actor.CLUSTER,

@@ -26,6 +26,7 @@ from kubetriage.readers.outer_layers import peeled
 from kubetriage.records import replace
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.kubelet_contact import KUBELET_CONDITIONS, Beat, condition_evidence
+from kubetriage.rules.node.missing_network import Missing, missing_network
 from kubetriage.rules.node.node_taints import taint
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, objects, text
@@ -220,6 +221,35 @@ def _false_alarm(case: NodeCase, found: Obj, finding: Finding) -> Finding:
     )
 
 
+def _network_pod(case: NodeCase) -> Missing | None:
+    """Return the network plugin's pod here, where it does not run: it writes the condition when it ends."""
+    missing = missing_network(case)
+    return missing if missing.pod is not None and not missing.pod.ready else None
+
+
+def _network_words(case: NodeCase) -> str:
+    missing = _network_pod(case)
+    if missing is None or missing.pod is None:
+        return ""
+    says = f" Its log says: {missing.says.rstrip('.')[:240]}." if missing.says else ""
+    return f" Pod {missing.pod.namespace}/{missing.pod.name} here is {missing.pod.status_text()}.{says}"
+
+
+def _network_fix(case: NodeCase) -> Fix:
+    missing = _network_pod(case)
+    assert missing is not None
+    assert missing.pod is not None
+    pod = missing.pod
+    return Fix(
+        f"Bring up {pod.namespace}/{pod.name}: it takes the condition and its taint away by itself.",
+        actor=Actor.CLUSTER,
+        commands=(
+            kubectl("why-crash", pod.name, "-n", pod.namespace),
+            kubectl("logs", pod.name, "--all-containers", "--previous", "--tail=50", namespace=pod.namespace),
+        ),
+    )
+
+
 def _finding(case: NodeCase, found: Obj, severity: Severity, confidence: Confidence, more: str) -> Finding:
     kind, reason = text(found, "type"), text(found, "reason")
     beat, since = parse_time(found.get("lastHeartbeatTime")), parse_time(found.get("lastTransitionTime"))
@@ -230,15 +260,18 @@ def _finding(case: NodeCase, found: Obj, severity: Severity, confidence: Confide
         ago = f"stamped {human_duration(case.now - beat)} ago" if beat < case.now else "stamped just now"
         evidence.append(Evidence("status", f"status.conditions[{kind}].lastHeartbeatTime", ago))
     words = text(found, "message") or "no message"
+    network = _network_words(case) if kind == "NetworkUnavailable" else ""
     return Finding(
         code(kind),
         severity,
         confidence,
         case.ref,
-        f"{case.name} has {kind}={text(found, 'status')}{span} ({reason}: {words}).{more}",
+        f"{case.name} has {kind}={text(found, 'status')}{span} ({reason}: {words}).{more}{network}",
         evidence=tuple(evidence),
         fix=(
-            Fix(
+            _network_fix(case)
+            if kind == "NetworkUnavailable" and _network_pod(case)
+            else Fix(
                 f"Bring back the pod routes of {case.name}: look at the cloud's route controller (its log, its "
                 "quota of routes) or at the network plugin that writes this condition."
             )

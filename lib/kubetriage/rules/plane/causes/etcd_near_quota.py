@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Finding, Fix, Ref, Severity
+from kubetriage.model import Actor, Confidence, Finding, Fix, Ref, Severity
 from kubetriage.rules.plane.case import CLUSTER, Case
 from kubetriage.rules.plane.etcd_quota import used
+from kubetriage.rules.plane.etcd_remedies import etcdctl
 from kubetriage.rules.plane.figure_format import metric
 from kubetriage.rules.plane.thresholds import DEFAULT_QUOTA_BYTES, LARGEST_QUOTA_BYTES
 from kubetriage.values.quantity import format_bytes
@@ -46,10 +47,15 @@ def check(case: Case) -> Iterator[Finding]:
         (metric("etcd_mvcc_db_total_size_in_bytes", f"{size:.0f} of {quota:.0f}", member.name),),
         (),
         (
-            Fix("Defragment the members one by one, the leader last (each is deaf while it runs)."),
+            Fix(
+                "Defragment the members one by one, the leader last: each answers nothing while it runs.",
+                actor=Actor.CLUSTER,
+                commands=(*etcdctl(case, "etcd status"), *etcdctl(case, "etcd defrag")),
+            ),
             Fix(
                 "Delete what fills it (events, completed jobs, stale custom resources), or raise --quota-backend-bytes"
-                f" (now {format_bytes(int(quota))}, at most {format_bytes(LARGEST_QUOTA_BYTES)})."
+                f" (now {format_bytes(int(quota))}, at most {format_bytes(LARGEST_QUOTA_BYTES)}).",
+                actor=Actor.CLUSTER,
             ),
         ),
         ("kubectl get --raw /metrics | grep -E '^apiserver_(resource_objects|storage_objects)' | sort -k2 -g | tail",),

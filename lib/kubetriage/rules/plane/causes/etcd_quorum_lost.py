@@ -16,15 +16,18 @@ Source: etcd-mixin etcdNoLeader and etcdInsufficientMembers; etcd disaster recov
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
-from kubetriage.rules.plane.case import CLUSTER, Case
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.rules.plane.case import CLUSTER, Case, Writes
 from kubetriage.rules.plane.etcd_from_outside import from_outside, last_write, long_silent, only_etcd_fails
 from kubetriage.rules.plane.etcd_liveness import gone, leaderless_lately, unanswered
 from kubetriage.rules.plane.etcd_members import Member
 from kubetriage.rules.plane.etcd_remedies import unseen_fixes
 from kubetriage.rules.plane.figure_format import count, metric, names
 from kubetriage.rules.plane.thresholds import RECENT_LOG
+from kubetriage.values.commands import kubectl
+from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time
 
 CODE = "EtcdQuorumLost"
@@ -40,7 +43,12 @@ def check(case: Case) -> Iterator[Finding]:
         if not all(gone(m, case) for m in case.members):
             yield _unanswered(case)
         return
-    if sighted or not (blind or (told and case.etcd_check_fails)):
+    if not sighted and not blind and (broken := _distrust(case)):
+        yield _by_certificates(case, broken)
+        return
+    # Where the API server's own word was not seen, leases that nobody renews stand for it.
+    frozen = not case.livez.seen and not case.readyz.seen and case.writes is not Writes.FLOWING
+    if sighted or not (blind or (told and (case.etcd_check_fails or frozen))):
         return
     down = [m for m in case.members if gone(m, case)]
     alive = blind or told
@@ -61,16 +69,65 @@ def check(case: Case) -> Iterator[Finding]:
         (
             Fix(
                 f"Bring back {names([m.name for m in down]) if down else 'the other members'}:"
-                " look at etcd's log and disk on those hosts, and at the network between them (port 2380)."
+                " look at etcd's log and disk on those hosts, and at the network between them (port 2380).",
+                actor=Actor.NODE,
+                commands=case.machine.lines("container log", container="etcd"),
             ),
             Fix(
-                "Only when a majority is lost for good: restore from a snapshot (etcdutl snapshot restore), or"
-                " start one"
-                " survivor with --force-new-cluster after copying its data directory."
+                "Only when a majority is lost for good, as after a deleted control plane machine: start one survivor"
+                " with --force-new-cluster after copying its data directory, or restore a snapshot.",
+                actor=Actor.CLUSTER,
             ),
         ),
         ("kubectl get --raw '/livez/etcd'",),
         details,
+    )
+
+
+_TLS = lazy(r"x509|certificate|tls: ")
+
+
+def _distrust(case: Case) -> list[tuple[Member, datetime, str, str]]:
+    """Return the newest refusals of peers by their certificates, where a majority of the members tells of them.
+
+    Empty while something is still written.
+    """
+    if case.writes is Writes.FLOWING or case.livez.ok:
+        return []
+    found = []
+    for member in case.members:
+        told = [r for r in member.log.refused_peers if _TLS.search(r[2])] if member.log else []
+        if told and (case.now - told[-1][0]).total_seconds() <= RECENT_LOG:
+            found.append((member, *told[-1]))
+    return found if 2 * len(found) > len(case.members) else []
+
+
+def _by_certificates(case: Case, told: list[tuple[Member, datetime, str, str]]) -> Finding:
+    """Report members that run and refuse each other's TLS certificates, so that none can lead."""
+    since = min(at for _, at, _, _ in told)
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.LIKELY,
+        CLUSTER,
+        f"etcd's members run and refuse each other's peer certificates ({told[-1][3].rstrip('.')}), so none leads and"
+        " nothing can be written.",
+        tuple(Evidence("log", m.name, f"peer {peer}: {error}", format_time(at)) for m, at, peer, error in told[:3]),
+        (
+            RuledOut("EtcdDown", f"{names([m.name for m, _, _, _ in told])} write their logs now"),
+            RuledOut("EtcdSlowNetwork", "the connections are made; TLS ends them"),
+        ),
+        (
+            Fix(
+                "Renew the peer and server certificates of etcd on every member, then restart etcd there. Where they"
+                " have not expired: compare their CA and names with those of the other members.",
+                actor=Actor.CLUSTER,
+                commands=case.machine.rows("certificates"),
+            ),
+            Fix("Do not restore and do not force a new cluster: the data of all members is whole."),
+        ),
+        tuple(kubectl("logs", m.name, "--since=2m", namespace=m.namespace) for m, _, _, _ in told[:1] if m.namespace),
+        {"link": LINK, "members": [m.name for m, _, _, _ in told], "since": format_time(since)},
     )
 
 

@@ -18,12 +18,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Severity
+from kubetriage.rules.machine import machine_of
 from kubetriage.rules.node.outage_scope import zone_of
 from kubetriage.rules.plane.case import CLUSTER, Case, Leading, Writes
 from kubetriage.rules.plane.figure_format import count, names
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER
 from kubetriage.rules.plane.object_states import ready_since, ready_status
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import name_of
 from kubetriage.values.times import format_time
 
@@ -41,6 +43,7 @@ def check(case: Case) -> Iterator[Finding]:
     if not lost or case.writes in (Writes.FROZEN, Writes.SLOW):
         return
     total = len(case.nodes)
+    machine = machine_of(next(n for n in case.nodes if name_of(n) == lost[0]))
     if len(lost) >= case.limits.nodes_lost * total:
         where = "the way from the kubelets to it is broken" if total >= _SEVERAL else "the kubelets, or the way to it"
         yield _finding(
@@ -50,11 +53,19 @@ def check(case: Case) -> Iterator[Finding]:
             f"{len(lost)} of {count(total, 'node')} lost contact with the API server, which itself can write: {where}.",
             (
                 Fix(
-                    "Try the API server's address from a node (curl -k https://ADDRESS:6443/livez): load balancer,"
-                    " virtual"
-                    " address, firewall, DNS."
+                    "Try from one of them the API server's address that its kubelet uses: load balancer, virtual"
+                    " address, firewall, DNS.",
+                    actor=Actor.NODE,
+                    commands=machine.lines("api server"),
                 ),
-                Fix("Look at the kubelets' client certificates and their log (journalctl -u kubelet)."),
+                Fix(
+                    "See in its log whether the API server refuses it, and when its client certificate ends.",
+                    actor=Actor.NODE,
+                    commands=(
+                        *machine.lines("kubelet log", "client certificate"),
+                        kubectl("node-triage", lost[0]),
+                    ),
+                ),
             ),
         )
         return
@@ -64,8 +75,17 @@ def check(case: Case) -> Iterator[Finding]:
             case,
             gone,
             Severity.ERROR,
-            f"Zone {zone} lost contact: {len(gone)} of its {size} nodes, while other zones are well.",
-            (Fix(f"Look at the network and power of zone {zone}; its pods move once its nodes are tainted."),),
+            f"Zone {zone} lost contact: {len(gone)} of its {size} nodes, while other zones are in contact.",
+            (
+                Fix(
+                    f"Look at the network and power of zone {zone}; its pods move once its nodes are tainted.",
+                    actor=Actor.CLOUD,
+                    commands=(
+                        kubectl("get", "nodes", "-l", f"topology.kubernetes.io/zone={zone}", "-o", "wide"),
+                        kubectl("node-triage", gone[0]),
+                    ),
+                ),
+            ),
         )
     rest = tuple(n for n in lost if not any(n in gone for _, gone, _ in zones))
     if rest:
@@ -74,7 +94,13 @@ def check(case: Case) -> Iterator[Finding]:
             rest,
             Severity.NOTE,
             f"{count(len(rest), 'node')} of {total} lost contact ({names(rest)}); the control plane is not the reason.",
-            (Fix(f"Ask kubectl node-triage {' '.join(rest[:3])}."),),
+            (
+                Fix(
+                    "Look at these nodes themselves.",
+                    actor=Actor.NODE,
+                    commands=(kubectl("node-triage", *rest[:3]),),
+                ),
+            ),
         )
 
 

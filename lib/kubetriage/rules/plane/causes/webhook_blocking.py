@@ -103,10 +103,14 @@ def _broken(
         Evidence("config", f"{hook.kind}/{hook.configuration}", f"failurePolicy Fail, timeoutSeconds {hook.timeout}")
     )
     reason = _reason(events)
+    # A service without endpoints is refused at once, in other words: the API server had somebody to call.
+    vanish = bool(_TIMED_OUT.search(reason))
+    if ready == 0 and vanish:
+        ready = None
     because = f"its service {service} has no ready endpoint" if ready == 0 else reason or "calls to it fail"
     began = (format_time(e.first) for e in about if e.first is not None)
     since = min((*began, *(e.time for e in events if e.time)), default="")
-    knot = deadlock(case, about, hook.service[0] if hook.service else "", hook)
+    knot = deadlock(case, about, hook.service[0] if hook.service else "", None if vanish else hook)
     narrow = bool(hook.only) and "kube-system" not in hook.only
     return Finding(
         CODE,
@@ -118,6 +122,8 @@ def _broken(
         (),
         (*_open_first(hook, about), *_serve_again(hook, service, waits=True))
         if knot
+        else (*_let_through(hook, service), *_open_first(hook, []))
+        if hook.service and vanish
         else (*_serve_again(hook, service, waits=False), *_open_first(hook, [])),
         tuple(
             command
@@ -199,6 +205,25 @@ def _reason(events: list[Evidence]) -> str:
         if found:
             return f"calls to it fail ({found[1].strip()[:160]})"
     return ""
+
+
+_TIMED_OUT = lazy(r"deadline exceeded|i/o timeout")
+
+
+def _let_through(hook: Webhook, service: str) -> Iterator[Fix]:
+    """Open the API server's way to a webhook whose pods run: its calls vanish, nothing refuses them."""
+    namespace, name = hook.service or ("", "")
+    yield Fix(
+        f"Open the way from the API server to the pods of {service}, on the container's port and not the service's: a"
+        " firewall of the control plane's network (private GKE, EKS security groups), a NetworkPolicy, an overlay that"
+        " the control plane is not in, a tunnel (konnectivity). If it is open, the pods answer too slowly.",
+        actor=Actor.CLOUD,
+        commands=(
+            kubectl("get", "service", name, "-o", "yaml", namespace=namespace),
+            kubectl("get", "endpointslices,networkpolicies", "-o", "wide", namespace=namespace),
+            kubectl("get", "pods", "-o", "wide", namespace=namespace),
+        ),
+    )
 
 
 _WHY = lazy(

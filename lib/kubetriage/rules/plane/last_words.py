@@ -1,0 +1,119 @@
+"""What ends a component that ends itself: in come the last words of its log, out goes the fix that they ask for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from kubetriage.model import Actor, Evidence, Fix
+from kubetriage.records import dataclass
+from kubetriage.rules.plane.case import Case
+from kubetriage.rules.plane.component_log import Remark
+from kubetriage.values.patterns import lazy
+from kubetriage.values.times import format_time
+
+
+@dataclass(frozen=True)
+class LastWords:
+    """Why a component ends, by its own log."""
+
+    words: str
+    """In its own words."""
+    fix: Fix | None
+    evidence: tuple[Evidence, ...] = ()
+
+
+_Make = Callable[["re.Match[str]", str], str]
+
+_ASKS: tuple[tuple[re.Pattern[str], _Make], ...] = (
+    # Flags and files of kube-apiserver, kube-controller-manager and kube-scheduler (cmd/kube-*/app/options), 1.18 on.
+    (
+        lazy(r"unknown flag: --([\w-]+)"),
+        lambda m, at: (
+            f"Take --{m[1]} out of {at}: this version does not know it. Its kubelet then starts it by itself."
+        ),
+    ),
+    (
+        lazy(r"encryption[ -]provider"),
+        lambda _, at: (
+            "Correct the EncryptionConfiguration that --encryption-provider-config names: base64 keys of 16, 24 or 32"
+            f" bytes. Take no key away that stored data still needs. The flag stands in {at}."
+        ),
+    ),
+    (
+        lazy(r"audit.{0,200}(?:no such file|permission denied|no space|[Ii]nvalid|failed)"),
+        lambda _, at: (
+            "Put the audit policy or the audit log's directory where the container sees it: on the host, and as a"
+            f" hostPath volume and mount in {at}."
+        ),
+    ),
+    (
+        lazy(r"open (/\S+?): (?:no such file|permission denied)"),
+        lambda m, at: f"Put {m[1]} on the host where {at} mounts it, readable for the container, or correct the flag.",
+    ),
+    (
+        lazy(r"address already in use"),
+        lambda _, at: f"End what else listens on its port (ss -ltnp), or correct the port in {at}.",
+    ),
+    (
+        lazy(r"admission.plugins?|unknown admission"),
+        lambda _, at: f"Correct the names in --enable-admission-plugins and --disable-admission-plugins in {at}.",
+    ),
+    (
+        lazy(r"[Ii]nvalid (?:value|argument)|must be (?:specified|set)|unable to parse|[Ff]ailed to parse"),
+        lambda _, at: f"Correct the value that it names, in {at}; its kubelet then starts it by itself.",
+    ),
+)
+
+
+def last_words(case: Case, pod: str, component: str) -> LastWords | None:
+    """Return why a pod of the control plane ends, by its log; None where the log says nothing of it."""
+    mine = [r for r in case.remarks if r.source.startswith(pod)]
+    fatal = next((r for r in reversed(mine) if r.kind == "fatal"), None)
+    folder = case.machine.path("manifests")
+    at = f"{folder}/{component}.yaml" if folder else "its flags"
+    if (found := _etcd(case, mine, fatal)) is not None:
+        return found
+    denied = next((r for r in reversed(mine) if r.kind == "renewal failed" and "nauthorized" in r.words), None)
+    if denied is not None:
+        name = component.removeprefix("kube-")
+        text = (
+            f"Renew the certificate in {name}.conf, which the API server refuses, and restart {component}. Renew the"
+            " others with it: they are often as old."
+        )
+        fix = Fix(text, actor=Actor.CLUSTER, commands=case.machine.rows("certificates"))
+        return LastWords(denied.words, fix, _quote(denied))
+    if fatal is None:
+        return None
+    for pattern, make in _ASKS:
+        if match := pattern.search(fatal.words):
+            return LastWords(fatal.words, Fix(make(match, at), actor=Actor.CLUSTER), _quote(fatal))
+    return LastWords(fatal.words, None, _quote(fatal))
+
+
+def _etcd(case: Case, mine: list[Remark], fatal: Remark | None) -> LastWords | None:
+    """Find an API server that ends because it does not reach etcd: what etcd's side says decides what to do."""
+    spoiled = next((r for r in reversed(mine) if r.kind == "etcd certificate"), None)
+    refused = next((r for r in reversed(mine) if r.kind == "refused"), None)
+    if fatal is not None and not re.search(r"storage|etcd|deadline", fatal.words):
+        return None
+    if spoiled is not None:
+        fix = Fix(
+            "Renew etcd's certificates and apiserver-etcd-client, then restart etcd and the API server: their TLS"
+            " handshake fails.",
+            actor=Actor.CLUSTER,
+            commands=case.machine.rows("certificates"),
+        )
+        return LastWords(spoiled.words, fix, (*_quote(spoiled), *_quote(fatal)))
+    if refused is not None:
+        fix = Fix(
+            f"Bring etcd back first: nothing listens at {refused.about}. Restarts of the API server do not help.",
+            actor=Actor.CLUSTER,
+            commands=case.machine.lines("container log", container="etcd"),
+        )
+        return LastWords(refused.words, fix, (*_quote(refused), *_quote(fatal)))
+    return None
+
+
+def _quote(remark: Remark | None) -> tuple[Evidence, ...]:
+    return (Evidence("log", remark.source, remark.words, format_time(remark.at)),) if remark is not None else ()
