@@ -86,7 +86,25 @@ class PodWorkload:
                     kubectl("replace", "--force", "-f", file, namespace=self.pod.namespace),
                 )
                 return Fix(words, actor=actor, commands=commands, yaml=yaml_text({"spec": spec}))
+        if spec and self._stays():
+            words += (
+                f" Then delete the pod (kubectl -n {self.pod.namespace} delete pod {self.pod.name}): a "
+                f"StatefulSet replaces "
+                "none that is not ready."
+            )
         return kept_fix(words, self.keeper, top, spec, commands=commands, values=values)
+
+    def _stays(self) -> bool:
+        """Tell whether a changed template does not reach the pod by itself.
+
+        The StatefulSet controller waits for each pod to be ready before it goes on (OrderedReady), so it never
+        replaces one that cannot get ready (kubernetes/kubernetes#67250).
+        """
+        top, owner = self.workload, self.pod.controller
+        if top.kind != "StatefulSet" or text(owner, "kind") != "StatefulSet" or self.pod.ready or self.pod.finished:
+            return False
+        found = self.snapshot.get("statefulsets", self.pod.namespace, top.name)
+        return text(found.obj, "spec", "podManagementPolicy") != "Parallel"
 
 
 def _by_workload(snapshot: Snapshot) -> Callable[[str], dict[Ref, tuple[Pod, ...]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kubetriage.cluster.text.ages import api_time
+from kubetriage.cluster.text.ages import api_time, parse_age
 from kubetriage.cluster.text.containers import container, container_status, has_status
 from kubetriage.cluster.text.found import Raw
 from kubetriage.cluster.text.outline import NONE, Entry
@@ -95,6 +95,8 @@ def pod(root: Entry) -> Raw:
     terminating = re.match(r"Terminating(?: \((?:lasts|expires) (.{1,60})\))?", phase)
     if terminating is not None:
         made["metadata"]["deletionTimestamp"] = api_time(terminating[1] or "") or DELETED
+        if terminating[1] and parse_age(terminating[1]) is not None:
+            made["x-deleted"] = terminating[1]
         period = root.text("Termination Grace Period").rstrip("s")
         made["metadata"]["deletionGracePeriodSeconds"] = int(period) if period.isdigit() else 30
         phase = "Running"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from kubetriage.cluster.text.ages import parse_age
 from kubetriage.cluster.text.found import Raw
@@ -39,8 +39,9 @@ def finish_pod(pod: Raw, containers: Collection[str], now: datetime) -> None:
     name it (``containers``) and READY counts no other.
     """
     printed = pod.pop("x-printed", None)
+    since = parse_age(pod.pop("x-deleted", "")) or timedelta()
     if dig(pod, "metadata", "deletionTimestamp") == DELETED:
-        pod["metadata"]["deletionTimestamp"] = format_time(now)
+        pod["metadata"]["deletionTimestamp"] = format_time(now - since)
     if printed is not None and printed["status"] == "SchedulingGated":
         for row in objects(pod, "status", "conditions"):
             if row.get("type") == "PodScheduled" and isinstance(row, dict):

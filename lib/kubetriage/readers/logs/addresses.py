@@ -156,6 +156,8 @@ _FORMS: tuple[re.Pattern[str], ...] = (
         rf"|reach) (?:\w{{2,12}}://)?(?P<host>{HOST}):(?P<port>\d{{1,5}})\b",
         re.IGNORECASE,
     ),
+    # nslookup, dig
+    lazy(r"(?:can't|cannot|couldn't) find (?P<host>[\w.-]{1,253}): (?:NXDOMAIN|SERVFAIL|REFUSED|No answer)"),
     # curl: Failed to connect to api port 80; Could not resolve host: db
     lazy(r"connect to (?P<host>[\w.-]{1,253}) port (?P<port>\d{1,5})"),
     lazy(r"resolve host:? '?(?P<host>[\w.-]{1,253})"),

@@ -83,7 +83,8 @@ class Refusal:
     @property
     def target(self) -> str:
         """The controller that the user asked about as TYPE/NAME: its template is to be changed."""
-        return f"{self.case.kind.lower()}/{self.case.ref.name}"
+        maker = self.case.maker
+        return f"{maker.kind.lower()}/{maker.name}"
 
     @property
     def pod_spec(self) -> Obj:
@@ -95,7 +96,7 @@ class Refusal:
 
     def fix(self, words: str, spec: Obj | None = None, *, commands: tuple[str, ...] = ()) -> Fix:
         """Make a fix in the template of the controller that the user asked about."""
-        return kept_fix(words, self.case.keeper, self.case.ref, spec, commands=commands)
+        return kept_fix(words, self.case.keeper, self.case.maker, spec, commands=commands)
 
     def finding(
         self,

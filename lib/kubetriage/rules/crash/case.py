@@ -188,6 +188,18 @@ class ControllerCase:
         """Reference to the controller."""
         return Ref(self.kind, namespace_of(self.raw), name_of(self.raw), uid_of(self.raw))
 
+    @property
+    def maker(self) -> Ref:
+        """Reference to the controller whose template makes the pods: the owner, where it was not read itself.
+
+        A patch of a ReplicaSet that a Deployment controls changes nothing that lasts.
+        """
+        owner = owner_of(self.raw)
+        kind = text(owner, "kind")
+        if (self.kind, kind) in (("ReplicaSet", "Deployment"), ("Job", "CronJob")) and text(owner, "name"):
+            return Ref(kind, namespace_of(self.raw), text(owner, "name"), text(owner, "uid"))
+        return self.ref
+
     @cached_property
     def family(self) -> tuple[tuple[str, Obj], ...]:
         """The controller and the controllers below it, each with its kind (a Deployment's ReplicaSets)."""

@@ -111,7 +111,10 @@ _WORDS: tuple[tuple[Pull, re.Pattern[str]], ...] = (
     (
         Pull.FORMAT,
         lazy(
-            r"schema ?(?:version )?1\b.*(?:no longer supported|not supported|deprecated)|manifest\.v1\+prettyjws", re.I
+            r"schema ?(?:version )?1\b.*(?:no longer supported|not supported|deprecated)|manifest\.v1\+prettyjws"
+            # containerd 2.1; the media type itself is quoted
+            r"|media type\s{1,4}is no longer supported|schema ?1 (?:support )?(?:is|was|has been) (?:removed|disabled)",
+            re.I,
         ),
     ),
     # docker.io (containerd, docker), gitlab and harbor behind docker, Artifact Registry, ghcr.io (it refuses even

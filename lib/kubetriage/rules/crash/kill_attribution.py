@@ -154,7 +154,14 @@ def _told_by_events(case: Case, container: Container, end: Termination) -> Attri
             and (failing or not events_cover(case, end))
             and _is_kill_code(end)
         )
-        if not fits and not allowed:
+        # Printed ages are rounded, and clocks differ: as many kills as restarts leave no other end.
+        counted = (
+            kind is not None
+            and end.exit_code in (137, 143)
+            and 1 < event.count >= container.restarts
+            and (probe is None or end.lifetime is None or end.lifetime.total_seconds() >= probe.earliest - 1)
+        )
+        if not fits and not allowed and not counted:
             continue
         sure = failing or (fits and event.count > 1) or killer is Killer.POST_START
         said = event.evidence()

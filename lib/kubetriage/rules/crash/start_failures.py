@@ -67,6 +67,8 @@ _RUNTIME: tuple[tuple[Start, re.Pattern[str]], ...] = (
         Start.NON_ROOT,
         lazy(r"has runAsNonRoot and image (?:will run as root|has non-numeric user)|breaks non-root policy"),
     ),
+    # containerd and runc run a program of the node, which is not the container's command.
+    (Start.OTHER, lazy(r"apparmor_parser|nvidia-container-(?:runtime|cli)|newuidmap|fuse-overlayfs\\?\": exec", re.I)),
     # ENOSPC, EDQUOT; of a cgroup it means that the kernel has no ids left for more of them.
     (Start.SPACE, lazy(r"\A(?!.*cgroup).*(?:no space left on device|disk quota exceeded)", re.I | re.S)),
     # runc rootfs_linux.go, crun linux.c; kubelet subpath.
@@ -275,7 +277,7 @@ def _from_log(case: Case, container: Container) -> StartFailure | None:
     if end is None or (container.running and case.outlived(container)):
         return None
     if end.exit_code in (126, 127) and end.reason not in ("StartError", "ContainerCannotRun"):
-        return _from_shell(case, container, end)
+        return _from_init(case, container, end) or _from_shell(case, container, end)
     if end.exit_code in (1, 255):
         return _from_init(case, container, end)
     return None

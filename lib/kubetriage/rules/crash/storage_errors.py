@@ -122,6 +122,31 @@ MOUNT: tuple[StorageError, ...] = (
         Actor.NODE,
     ),
     _row(
+        r"mount target|efs\.\S{1,60}amazonaws\.com",
+        "cannot reach its EFS file system from {node}",
+        "Give the EFS file system a mount target in the availability zone of {node}, with a security group that "
+        "lets the "
+        "nodes in on port 2049; the VPC needs DNS hostnames and DNS resolution for its name.",
+        Actor.CLOUD,
+    ),
+    _row(
+        r"(?:for several filesystems|need) [^\n]{0,80}/sbin/mount\.<type>|helper program(?!, or other error)"
+        r"|mount\.nfs: not found",
+        "cannot be mounted on {node}: the mount helper of its file system is not installed there",
+        "Install the client of the file system on {node}: nfs-common or nfs-utils for NFS, cifs-utils for SMB, "
+        "glusterfs-client, ceph-common.",
+        Actor.NODE,
+    ),
+    _row(
+        r"(?:bad superblock|wrong fs type)[^\n]{0,80} on /dev/\S{1,80}",
+        "has a block device on {node} that cannot be mounted as the file system that it is declared to have",
+        "See what is on the device (blkid, lsblk -f, dmesg of {node}). Another file system than fsType: correct "
+        "fsType, or "
+        "use a new volume. The declared one: take a snapshot, then repair it (fsck, xfs_repair) while nothing uses it. "
+        "XFS made by newer tools needs a newer kernel; never format a disk that holds data.",
+        Actor.NODE,
+    ),
+    _row(
         r"wrong fs type, bad option, bad superblock|unknown filesystem type|missing codepage or helper program",
         "cannot be mounted as that filesystem on {node}",
         "Install the mount helper or kernel module of the filesystem on {node} (mount.nfs, mount.cifs, xfs). "

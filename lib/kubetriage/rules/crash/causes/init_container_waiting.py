@@ -118,6 +118,10 @@ def check(case: Case) -> Iterator[Finding]:
     ]
     reasons, fixes = [], []
     details: dict[str, object] = {}
+    told = addresses(case.running_log(container).text)
+    failing = {a.host for a in told}
+    unresolved = {_service(case, a.host) for a in told if a.kind == "unresolved"}
+    named = services_named(container)[:1]
     for host in _hosts(case, container):
         service = _service(case, host)
         if service is None:
@@ -132,6 +136,31 @@ def check(case: Case) -> Iterator[Finding]:
                     f"Create Service {service[1]} in namespace {service[0]}, or correct the name {host}.",
                     actor=Actor.MANIFEST,
                     commands=(kubectl("get", "services", namespace=service[0]),),
+                )
+            )
+        elif found.unseen and service in unresolved and not reasons:
+            reasons.append(
+                f"the name {host} does not resolve: Service {service[1]} of namespace {service[0]} is missing, or its "
+                "name is another one (it was not seen)"
+            )
+            evidence.append(container.fact("spec", "command", f"waits for {host}"))
+            fixes.append(
+                Fix(
+                    f"See whether Service {service[1]} exists in namespace {service[0]}; create it, or correct "
+                    f"the name "
+                    f"{host}. From another namespace a name needs SERVICE.NAMESPACE.",
+                    actor=Actor.MANIFEST,
+                    commands=(kubectl("get", "services,endpointslices", namespace=service[0]),),
+                )
+            )
+        elif found.unseen and not reasons and host in (named or failing):
+            fixes.append(
+                Fix(
+                    f"See whether Service {service[1]} exists in namespace {service[0]} and has ready "
+                    f"endpoints: the init "
+                    "container waits for it.",
+                    actor=Actor.MANIFEST,
+                    commands=(kubectl("svc-trace", f"svc/{service[1]}", namespace=service[0]),),
                 )
             )
         elif found.found and _has_no_ready_endpoint(case, *service):

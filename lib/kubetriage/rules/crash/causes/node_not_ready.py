@@ -32,8 +32,10 @@ def check(case: Case) -> Iterator[Finding]:
     found = case.node
     if found.absent:
         # A dump without any node list is not a cluster without nodes.
-        if not found.presumed:
-            yield _gone(case)
+        yield from _by_event(case) if found.presumed else (_gone(case),)
+        return
+    if found.unseen:
+        yield from _by_event(case)
         return
     ready = condition(found.obj, "Ready")
     state = text(ready, "status")
@@ -78,6 +80,37 @@ def check(case: Case) -> Iterator[Finding]:
                 f"Repair node {pod.node}: node-triage shows its fault.",
                 actor=Actor.NODE,
                 commands=(kubectl("node-triage", pod.node),),
+            ),
+        ),
+        verify=(f"kubectl describe node {pod.node}",),
+    )
+
+
+def _by_event(case: Case) -> Iterator[Finding]:
+    """Judge a node that was not seen by the event that the control plane writes about each of its pods."""
+    pod, event = case.pod, case.events.last("NodeNotReady")
+    if event is None:
+        return
+    later = case.events.last("Started", "Pulled", "Created", "Unhealthy", "BackOff")
+    if later is not None and later.last and event.last and later.last > event.last:
+        return
+    yield Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.LIKELY,
+        pod.ref,
+        f"Node {pod.node} was not ready when the control plane last wrote about this pod, so its status may be "
+        f"old: the "
+        "kubelet did not report.",
+        (event.evidence(),),
+        fix=(
+            Fix(
+                f"See whether node {pod.node} is ready again, and repair it if not: node-triage shows its "
+                f"fault. After five "
+                "minutes the pod is evicted and made anew elsewhere; a StatefulSet waits until the old one is "
+                "surely gone.",
+                actor=Actor.NODE,
+                commands=(kubectl("get", "node", pod.node, "-o", "wide"), kubectl("node-triage", pod.node)),
             ),
         ),
         verify=(f"kubectl describe node {pod.node}",),

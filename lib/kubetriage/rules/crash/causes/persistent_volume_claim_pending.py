@@ -24,6 +24,7 @@ from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.needs import Get, List, Need
 from kubetriage.readers.events import Event, Events
 from kubetriage.readers.pods import Pod
+from kubetriage.records import replace
 from kubetriage.rules.crash import scheduling, storage_drivers
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.root_causes import repair
@@ -112,7 +113,44 @@ def check(case: Case) -> Iterator[Finding]:
         yield _in_use(case, found) if "ReadWriteOncePod" in found.head.words else _unexplained(case, found)
 
 
+def _by_event(case: Case, found: Unscheduled) -> Finding | None:
+    """Judge a claim that was not seen itself by its events: a ticket often holds them alone."""
+    for name in claim_names(case.pod):
+        events = _events_of_unseen(case, name)
+        failure = events.last("ProvisioningFailed", "FailedBinding")
+        if failure is not None:
+            said = failure.message
+            if failure.reason == "ProvisioningFailed":
+                driver = _PROVISIONER.search(said)
+                fix = _provisioning(case, driver[1] if driver is not None else "", said, name)
+                why = _end(said)
+            else:
+                claim: Obj = {"metadata": {"name": name}, "status": {"phase": "Pending"}}
+                why, fix, _ = _why(case, claim, None, events)
+            return found.finding(
+                CODE, f"PersistentVolumeClaim {name} is not bound: {why}", (fix,), (failure.evidence(),)
+            )
+    return None
+
+
+def _events_of_unseen(case: Case, name: str) -> Events:
+    """Return the events about a claim whose uid is not known, because the claim itself was not seen."""
+    listing = case.snapshot.list("events", case.pod.namespace)
+    about = [
+        e
+        for e in listing.items
+        if text(e, "involvedObject", "kind") == CLAIM and text(e, "involvedObject", "name") == name
+    ]
+    return Events.of(replace(listing, items=tuple(about)))
+
+
+_PROVISIONER = lazy(r"\b([a-z0-9-]{1,60}(?:\.[a-z0-9-]{1,60}){1,6}/?[a-z0-9-]{0,60}): (?:rpc|failed)")
+
+
 def _unexplained(case: Case, found: Unscheduled) -> Finding:
+    by_event = _by_event(case, found)
+    if by_event is not None:
+        return by_event
     names = ", ".join(claim_names(case.pod))
     look = case.kubectl(f"describe persistentvolumeclaim {names.replace(',', '')}".strip())
     return found.finding(
@@ -234,6 +272,16 @@ def _why(case: Case, claim: Obj, scheduler: Unscheduled | None, events: Events) 
     provisioner = text(found.obj, "provisioner") if found else ""
     if failure is not None and failure.reason == "ProvisioningFailed":
         return f"{_end(failure.message)}", _provisioning(case, provisioner, failure.message, name), []
+    if failure is not None and "no storage class is set" in failure.message and not wanted:
+        chosen = names[0] if names else placeholder("class")
+        fix = Fix(
+            f"Mark a StorageClass as the default (from 1.28 on, waiting claims without a class then get it), or "
+            f"recreate claim "
+            f"{name} with a storageClassName. Without any provisioner: create a PersistentVolume that fits it.",
+            actor=Actor.CLUSTER,
+            commands=(kubectl("get", "storageclass"), kubectl("annotate", "storageclass", chosen, f"{_DEFAULT}=true")),
+        )
+        return "it names no StorageClass, no class is the default, and no volume fits it.", fix, []
     modes = texts(claim, "spec", "accessModes")
     if failure is not None or provisioner == _NO_PROVISIONER:
         words = (
@@ -292,7 +340,9 @@ _REFUSALS: tuple[tuple[re.Pattern[str], str, Actor], ...] = (
     (
         lazy(r"Unauthorized|AccessDenied|AuthorizationFailed|forbidden|permission|\b403\b|not authorized", re.I),
         "Give the identity of {driver}'s controller the rights to make volumes (and to use the key that "
-        "encrypts them).",
+        "encrypts them): the role of its ServiceAccount (IRSA, Pod Identity, workload identity), which a driver "
+        "without "
+        "one takes from the node.",
         Actor.CLOUD,
     ),
     (

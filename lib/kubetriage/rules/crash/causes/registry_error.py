@@ -15,14 +15,18 @@ Source: RFC 9110 section 15.6; kubelet ErrImagePull.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Finding, Fix
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.image_pulls import Pull, pull_failures
 from kubetriage.values.commands import shell
+from kubetriage.values.patterns import lazy
 
 CODE = "RegistryError"
+
+_CUT = lazy(r"context canceled|pull (?:was )?cancell?ed|progress timeout|unexpected EOF|short read: expected", re.I)
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -50,6 +54,24 @@ def check(case: Case) -> Iterator[Finding]:
                         f"--format v2s2), and use the result in {case.workload_name}."
                     )
                 ],
+            )
+        elif _CUT.search(failure.error):
+            node = case.pod.node or "the node"
+            yield failure.finding(
+                CODE,
+                f"The pull of {failure.image} from {registry} was cut off before it ended: {failure.error}.",
+                [
+                    Fix(
+                        f"Pull it once by hand on {node} and see how long it takes: a slow registry, proxy or "
+                        f"disk runs into "
+                        "the runtime's progress timeout (containerd image_pull_progress_timeout, 5m) or a "
+                        "restart of it.",
+                        actor=Actor.NODE,
+                        commands=(shell("crictl", "pull", failure.image), shell("journalctl", "-u", "containerd")),
+                    ),
+                    failure.image_fix(f"Or make {failure.image} smaller, or serve it from a mirror near the nodes."),
+                ],
+                confidence=Confidence.LIKELY,
             )
         else:
             yield failure.finding(

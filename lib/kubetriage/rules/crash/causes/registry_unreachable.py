@@ -25,6 +25,7 @@ from kubetriage.values.patterns import lazy
 CODE = "RegistryUnreachable"
 
 _LOOKUP = lazy(r"lookup (?P<host>[^\s:]+)(?: on (?P<server>[^\s]+?))?: ")
+_PROXY = lazy(r"proxyconnect tcp: dial tcp (?P<address>\[[0-9a-f:]+\]:\d+|[^\s:]+:\d+)")
 _DIAL = lazy(r"dial (?:tcp|udp) (?P<address>\[[0-9a-f:]+\]:\d+|[^\s:]+:\d+): ")
 
 
@@ -45,10 +46,19 @@ def _tls(failure: PullFailure) -> tuple[str, str]:
     if "HTTP response to HTTPS" in error:
         return (
             f"{registry} speaks plain HTTP, and the runtime asked with HTTPS.",
-            f"Serve {registry} with TLS, or declare it insecure in the runtime's registry configuration of the nodes.",
+            f"Serve {registry} with TLS, or declare it on each node: containerd "
+            f'/etc/containerd/certs.d/{registry}/hosts.toml with server = "http://{registry}" (config_path must name '
+            f"that folder); k3s and RKE2 registries.yaml, mirrors with endpoint http://{registry}; CRI-O "
+            f"registries.conf "
+            "insecure = true.",
         )
     if "unknown authority" in error or "certificate signed by" in error:
-        words = f"Install the CA certificate of {registry} on the nodes (runtime registry configuration)."
+        words = (
+            f"Install the CA certificate of {registry} on each node: containerd "
+            f'/etc/containerd/certs.d/{registry}/hosts.toml with ca = "/path/ca.crt", or the node\'s trust store '
+            "(update-ca-certificates) and a restart of the runtime; k3s and RKE2 registries.yaml, configs with "
+            "tls.ca_file; OpenShift additionalTrustedCA."
+        )
     elif "expired" in error or "not yet valid" in error:
         words = f"Renew the certificate of {registry}, and check the clock of the node."
     else:
@@ -64,6 +74,15 @@ def _network(failure: PullFailure) -> tuple[str, str]:
             f"The proxy between {node} and {registry} wants a login: {error.rpartition(': ')[2]}.",
             f"Give the runtime of {node} the proxy's user and password (HTTPS_PROXY of its service), or exempt "
             f"{registry} (NO_PROXY).",
+        )
+    proxy = _PROXY.search(error)
+    if proxy:
+        return (
+            f"The proxy {proxy['address']}, which the runtime of {node} uses to reach {registry}, does not answer: "
+            f"{error.rpartition(': ')[2]}.",
+            f"Bring the proxy up, or correct HTTPS_PROXY and NO_PROXY of the runtime on {node} "
+            "(/etc/systemd/system/containerd.service.d/http-proxy.conf), then systemctl daemon-reload and restart the "
+            f"runtime; {registry} belongs into NO_PROXY if no proxy is needed.",
         )
     lookup, dial = _LOOKUP.search(error), _DIAL.search(error)
     if lookup:

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from kubetriage.model import Evidence, Finding
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.start_failures import Start, StartFailure, start_failures
+from kubetriage.values.commands import shell
 from kubetriage.values.fields import dig
 from kubetriage.values.patterns import lazy
 
@@ -44,7 +45,8 @@ def _finding(failure: StartFailure) -> Finding:
             "number, so the kubelet cannot see that it is not root."
         )
         words = f"Set runAsUser of {where} to the number of user {user['user']} in {container.image}."
-        return failure.finding(CODE, message, case.template_fix(words), evidence=evidence)
+        look = shell("docker", "run", "--rm", "--entrypoint", "id", container.image)
+        return failure.finding(CODE, message, case.template_fix(words, commands=(look,)), evidence=evidence)
     if "breaks non-root policy" in failure.words:
         message = f"Container {container.name} demands runAsNonRoot and sets runAsUser 0."
         words = f"Remove runAsUser: 0 from {where}, or set it to another number."

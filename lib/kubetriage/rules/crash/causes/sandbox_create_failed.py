@@ -269,6 +269,12 @@ def _of_the_node(case: Case, said: str) -> _Told:
         message = f"The runtime of {node} is too old for the pod's security settings or image: {plain}"
         words = f"Upgrade runc, libseccomp and the runtime of {node}; until then keep the pod to newer nodes."
         return message, Fix(words, actor=Actor.NODE, commands=(kubectl("get", "node", node, "-o", "wide"),)), ()
+    known = next((row for row in table("network_plugin_errors")["rows"] if re.search(row["words"], said, re.I)), None)
+    if known is not None:
+        why = _short(told["why"]) if told else plain
+        message = f"The {plugin} cannot connect the pod on {node}: {why}. That is: {known['means']}."
+        look = tuple(kubectl(*(w.replace("{node}", node) for w in words)) for words in known["look"])
+        return message, Fix(known["act"].replace("{node}", node), actor=Actor.CLUSTER, commands=look), ()
     if _CNI_MISSING.search(said):
         message = f"The network of {node} is not ready: {plain}"
         words = (

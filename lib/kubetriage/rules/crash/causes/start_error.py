@@ -58,6 +58,15 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "Container {container} asks for capability {name}, which does not exist.",
         "Correct securityContext.capabilities of container {container} in {where}; names have no CAP_ prefix.",
     ),
+    # containerd looks for AppArmor's loader where the kernel has AppArmor switched on.
+    (
+        lazy(r"apparmor_parser"),
+        "The runtime of {node} cannot load the AppArmor profile of container {container}: apparmor_parser is not "
+        "installed there or fails: {words}.",
+        "Load the AppArmor tools on {node} (package apparmor, then restart the runtime), or switch AppArmor off "
+        "there; a "
+        "profile of type Localhost must be loaded on every node of {where}.",
+    ),
     # hcsshim: a Windows image of another build than the node's.
     (
         lazy(r"container operating system does not match the host operating system|0xc0370101", re.I),

@@ -17,8 +17,12 @@ from collections.abc import Iterator
 from kubetriage.model import Confidence, Evidence, Finding, Severity
 from kubetriage.rules.crash.case import Case
 from kubetriage.values.fields import objects, text
+from kubetriage.values.patterns import lazy
 
 CODE = "SysctlForbidden"
+
+# pkg/kubelet/sysctl: forbidden sysctl: "NAME" not allowlisted
+_NAMED = lazy(r'forbidden sysctl: "([\w./-]{1,120})"')
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -28,7 +32,8 @@ def check(case: Case) -> Iterator[Finding]:
         return
     asked = [text(s, "name") for s in objects(pod.raw, "spec", "securityContext", "sysctls")]
     named = [a for a in asked if a and a in pod.message]
-    shown = ", ".join(named or asked) or "a sysctl"
+    told = _NAMED.findall(pod.message)
+    shown = ", ".join(named or told or asked) or "a sysctl"
     node = pod.node or "the node"
     yield Finding(
         CODE,
@@ -43,7 +48,7 @@ def check(case: Case) -> Iterator[Finding]:
         fix=(
             case.template_fix(
                 f"Drop {shown} from securityContext.sysctls in {case.workload_name}, or add it to "
-                f"allowedUnsafeSysctls of the kubelet of {node}."
+                f"allowedUnsafeSysctls of the kubelet of {node} (--allowed-unsafe-sysctls)."
             ),
         ),
         verify=(f"kubectl get --raw /api/v1/nodes/{node}/proxy/configz",),

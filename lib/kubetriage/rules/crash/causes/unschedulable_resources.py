@@ -23,6 +23,7 @@ from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass, replace
 from kubetriage.rules.crash import device_plugins, scheduling
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.device_plugins import plugin_name
 from kubetriage.rules.crash.resource_requests import BYTES, amount_text, pod_request
 from kubetriage.rules.crash.root_causes import Root, repair
 from kubetriage.rules.crash.scheduling import Block, Unscheduled
@@ -223,6 +224,14 @@ def _words(case: Case, resource: str, wanted: Fraction, rooms: list[Room]) -> st
             f"Add a node with {resource}, or check that its device plugin runs where the device is; else drop it "
             f"from {case.workload_name}."
         )
+    if "/" in resource and not rooms:
+        return (
+            f"See which nodes report {resource} (kubectl describe nodes, Allocatable). If none does, "
+            f"{plugin_name(resource)} or its "
+            f"driver does not run where the device is; if all are taken, end a pod that holds one or add a node."
+        )
+    if not wanted and resource != "pods":
+        return f"Free {resource} on the nodes, or add one; kubectl describe nodes shows what takes it."
     room = max((r.free if r.free is not None else r.allocatable for r in rooms), default=None)
     if room is None or room <= 0 or room >= wanted:
         return f"Lower requests.{resource} in {case.workload_name}, or add a node with room for it."

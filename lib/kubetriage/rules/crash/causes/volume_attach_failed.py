@@ -134,7 +134,18 @@ def check(case: Case) -> Iterator[Finding]:
                 "before the new one starts.",
             )
         elif named:
-            fix = case.template_fix(f"End pod {named['pods']}, which still uses the volume on another node.")
+            several = case.workload.kind == "Deployment"
+            fix = case.template_fix(
+                f"End pod {named['pods']}, which still uses the volume on another node"
+                + (
+                    f"; so that a rollout does not meet it again, set strategy Recreate in "
+                    f"{case.workload_name}. More than one "
+                    "replica needs a claim each, or access mode ReadWriteMany."
+                    if several
+                    else "."
+                ),
+                commands=(kubectl("get", "pods", "-A", "-o", "wide"), kubectl("get", "volumeattachments")),
+            )
         else:
             fix = Fix(
                 "The controller detaches it within six minutes once no pod uses it; otherwise end that pod.",

@@ -296,6 +296,12 @@ def _at_start(failure: StartFailure) -> Finding:
             f"Make subPath {sub} name a key or file that exists (a missing one becomes a directory), or change "
             f"mountPath in {where}."
             if sub
+            else f"The mount has a subPath already, and what it names is a directory: the key or file is "
+            f"missing in the volume "
+            f"(the kubelet then makes an empty directory), or spelled otherwise. Correct subPath or add the "
+            f"key, in {where}; "
+            "then make the pod anew."
+            if "volume-subpaths" in failure.words
             else f"Mount the single file with subPath, or choose a mountPath that is a directory, in {where}."
         )
     elif "subPath" in failure.words:
