@@ -91,9 +91,23 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
             yield List("services", asked.namespace)
             yield List("ingresses", asked.namespace)
         for plugin, part in _requests(snapshot, asked):
-            for need in plugin.plan(snapshot, part):
+            for need in _planned(snapshot, plugin, part):
                 if not (isinstance(need, Raw | Dial) and need.sample):
                     yield _whole(need)
+
+
+def _planned(snapshot: Snapshot, plugin: Plugin, asked: Request) -> tuple[Need, ...]:
+    """Return a plugin's plan; as long as nothing new was read it is not made again."""
+    known = snapshot.derived(_plans)
+    key = (plugin.name, asked.namespace, asked.all_namespaces, asked.selector, asked.field_selector, asked.targets)
+    if key not in known:
+        known[key] = tuple(plugin.plan(snapshot, asked))
+    return known[key]
+
+
+def _plans(_: Snapshot) -> dict[tuple[object, ...], tuple[Need, ...]]:
+    """Hold the plans that were made of what was read so far."""
+    return {}
 
 
 def _whole(need: Need) -> Need:
@@ -132,7 +146,7 @@ def _answer(snapshot: Snapshot, request: Request) -> Answer:
         answer = plugin.diagnose(snapshot, asked)
         diagnoses += [d for d in answer.diagnoses if plugin.name != "oom-budget" or _new_kill(d, diagnoses)]
         if asked.is_scan and plugin.takes_targets:
-            gaps.update(dict.fromkeys(scan_gaps(snapshot, plugin.plan(snapshot, asked), plugin.decides)))
+            gaps.update(dict.fromkeys(scan_gaps(snapshot, _planned(snapshot, plugin, asked), plugin.decides)))
         unseen = tuple(dict.fromkeys((*answer.not_seen, *(g for d in answer.diagnoses for g in d.not_seen))))
         quiet = plugin.name == "plane-trace" and not any(d.findings for d in answer.diagnoses)
         gaps.update(dict.fromkeys(_in_short(unseen) if quiet else unseen))
