@@ -126,13 +126,7 @@ class Machine:
     def close(self) -> None:
         """End both, every container, and take away mounts, network and cgroups."""
         self._daemons.stop("kubelet", signal.SIGKILL)
-        with contextlib.suppress(CannotRunError):
-            for task in self._ctr("tasks", "ls", "-q").split():
-                self._ctr("tasks", "kill", "-s", "SIGKILL", "-a", task)
-            for _ in range(20):
-                if "RUNNING" not in self._ctr("tasks", "ls"):
-                    break
-                time.sleep(0.3)
+        self._kill_containers()
         self._daemons.end("containerd")
         for pid in self._shims():
             with contextlib.suppress(ProcessLookupError):
@@ -142,13 +136,28 @@ class Machine:
             subprocess.run(["umount", "-l", mount], capture_output=True, check=False)
         self._forget_networks()
         subprocess.run(["ip", "link", "delete", self._bridge], capture_output=True, check=False)
+        ends = time.monotonic() + 10
+        # A cgroup can be removed a moment after its last process has ended.
+        while not self._forget_cgroups() and time.monotonic() < ends:
+            self._kill_containers()
+            time.sleep(0.3)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _kill_containers(self) -> None:
+        """Kill what runs in the cgroups of this node, and nothing else."""
         for root in self._cgroup_roots():
-            for folder in sorted((p for p in root.rglob("*") if p.is_dir()), reverse=True):
+            for procs in root.rglob("cgroup.procs"):
+                with contextlib.suppress(OSError):
+                    for pid in procs.read_text().split():
+                        os.kill(int(pid), signal.SIGKILL)
+
+    def _forget_cgroups(self) -> bool:
+        """Remove the cgroups that hold no process any more; tell whether none is left."""
+        for root in self._cgroup_roots():
+            for folder in (*sorted((p for p in root.rglob("*") if p.is_dir()), reverse=True), root):
                 with contextlib.suppress(OSError):
                     folder.rmdir()
-            with contextlib.suppress(OSError):
-                root.rmdir()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        return not any(root.exists() for root in self._cgroup_roots())
 
     def _forget_networks(self) -> None:
         """Remove what libcni keeps of each sandbox, which no setting moves to another folder."""
