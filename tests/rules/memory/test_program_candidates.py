@@ -409,3 +409,44 @@ def test_metaspace_that_fits_leaves_the_limit_alone():
     target = live(tomcat, back_off(), terminated(1, "Error", -300, -90))
     said = {"app": "java.lang.OutOfMemoryError: Metaspace\n"}
     assert "the limit holds it" in lead(findings(target, node("32Gi"), previous=said)[0])
+
+
+# Heaps in variables of any name.
+
+
+@pytest.mark.parametrize(
+    ("image", "name", "value"),
+    [
+        ("graylog/graylog:6.0", "GRAYLOG_SERVER_JAVA_OPTS", "-Xms2g -Xmx2g"),
+        ("apachepulsar/pulsar:3.3.1", "PULSAR_MEM", "-Xms2g -Xmx2g -XX:MaxDirectMemorySize=4g"),
+        ("registry.example/team/api:1", "APP_JVM", "-Xmx2048m -Dfile.encoding=UTF-8"),
+    ],
+)
+def test_a_heap_in_a_variable_of_any_name_counts(image, name, value):
+    found = killed(box(image, "2Gi", variables={name: value}), lived=100)
+    assert "2048 MiB" in found.message or "4096 MiB" in found.message
+    assert "-Xmx512m" not in advice(found)
+
+
+@pytest.mark.parametrize("variables", [{"MAVEN_OPTS": "-Xmx2g"}, {"NOTE": "java -XmxHELP"}])
+def test_what_sets_no_heap_of_this_program(variables):
+    spec = container(
+        image="eclipse-temurin:21-jre",
+        command=["/start.sh"],
+        env=[{"name": k, "value": v} for k, v in variables.items()],
+        resources=resources("4Gi"),
+    )
+    assert "2048 MiB of it heap" not in killed(spec).message
+
+
+def test_ingress_nginx_is_told_by_its_workers():
+    found = killed(box("registry.k8s.io/ingress-nginx/controller:v1.11.2", "256Mi"), node("256Gi", cpu="96"))
+    assert "worker_processes" in lead(found)
+    assert "96" in found.message
+
+
+def test_npm_that_serves_is_no_build():
+    assert "build processes" not in killed(box("registry.example/a:1", command=["npm", "start"])).details["candidates"]
+    assert (
+        "build processes" in killed(box("registry.example/a:1", command=["npm", "run", "build"])).details["candidates"]
+    )

@@ -128,6 +128,8 @@ class Case:
         found = program_of(self.process, self.container.image, f"{self.log}\n{self.running_log}")
         if found is not None and found.row.get("any_image") and self.detected.runtime not in ("unknown", "go"):
             return None  # a controller that is written in Java or Python: the runtime's model says more
+        if found is not None and found.row.get("kind_only") and self.workers is not None:
+            return None  # known workers say more than a kind
         return found
 
     @cached_property

@@ -56,6 +56,15 @@ BUILDPACK_VARIABLES = (
 JVM_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 
 
+_OF_TOOLS = {"MAVEN_OPTS": "mvn", "GRADLE_OPTS": "gradle", "SBT_OPTS": "sbt"}
+"""Variables of programs that a container may hold beside what it runs."""
+
+
+def holds_heap(value: str | None) -> bool:
+    """Tell whether a variable's value sets a Java heap, whatever its name is (GRAYLOG_SERVER_JAVA_OPTS, PULSAR_MEM)."""
+    return bool(value and re.search(r"(?:\A|\s)-Xm[sx]\d", value))
+
+
 def collect_options(
     process: Process, jdk: int | None, defaults: ImageDefaults | None = None, files: Sequence[Option] = ()
 ) -> tuple[list[Option], list[str], list[Lint]]:
@@ -199,6 +208,15 @@ def _from_wrappers(
             continue
         if name not in known:
             unseen.append(f"whether the image's start script reads {name}, which is meant for {reader}")
+        yield from _from_variable(process, name, unseen)
+    taken = {*known, *JVM_VARIABLES, *dict(WRAPPER_VARIABLES), *process.read_by_shell}
+    taken |= {variable for _, variable, _ in defaults.processes} if defaults is not None else set()
+    for name, variable in () if direct else process.environment.items():
+        if name in taken or not holds_heap(variable.value) or (defaults and defaults.from_variable(name, "")):
+            continue
+        if name in _OF_TOOLS and process.program != _OF_TOOLS[name]:
+            continue
+        unseen.append(f"whether the image's start script reads {name}, which holds options of a JVM")
         yield from _from_variable(process, name, unseen)
     for name, option, reader in WRAPPER_SIZES:
         variable = process.environment.get(name)

@@ -74,7 +74,7 @@ def build_tool(container: Container) -> Mapping[str, Any] | None:
         while words and (words[0] in _BEFORE or "=" in words[0]):
             words.pop(0)
         program = base_name(words[0]) if words else ""
-        if program in _SERVES_TOO and not _BUILDS & set(words[1:2]):
+        if program in _SERVES_TOO and not _BUILDS & set(words[1:3]):
             continue
         for row in table("build_tools")["rows"]:
             if re.fullmatch(row["program"], program):
@@ -84,7 +84,7 @@ def build_tool(container: Container) -> Mapping[str, Any] | None:
 
 _BEFORE = frozenset({"exec", "npx", "time", "env", "sudo"})
 """Words before the program that runs."""
-_SERVES_TOO = frozenset({"go", "next", "cargo", "vite", "ng"})
+_SERVES_TOO = frozenset({"go", "next", "cargo", "vite", "ng", "npm", "yarn", "pnpm", "bun"})
 """Programs that serve as well as build: the word after them tells."""
 _BUILDS = frozenset({"build", "test", "check"})
 

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 from kubetriage.records import dataclass, replace
 from kubetriage.rules.memory.container_process import Process, base_name
 from kubetriage.rules.memory.image_defaults import image_defaults
+from kubetriage.rules.memory.jvm_options import holds_heap
 from kubetriage.values.patterns import lazy
 
 Runtime = Literal[
@@ -173,7 +174,8 @@ def _detect(process: Process, image: str, log: str) -> Detected:
         runtime = _by_variable(name)
         if runtime is not None:
             return Detected(runtime, f"variable {name}", False)
-    return Detected("unknown", "", False)
+    heap = next((name for name, variable in process.environment.items() if holds_heap(variable.value)), "")
+    return Detected("hotspot", f"variable {heap} sets a Java heap", False) if heap else Detected("unknown", "", False)
 
 
 def _flavour(runtime: Runtime, by_image: Detected | None) -> Runtime:

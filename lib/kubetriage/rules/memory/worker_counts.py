@@ -100,6 +100,8 @@ def workers_of(process: Process, image: str, log: str, runtime: str) -> Workers 
     for row in _rows():
         if not is_companion(segment) and (re.fullmatch(row["image"], segment) or re.fullmatch(row["image"], path)):
             return _found(row, process, log, f"image {path}")
+        if "path" in row and re.fullmatch(row["path"], path):
+            return _found(row, process, log, f"image {path}")
     own = ((row["program"], v) for row in _rows() for v in row.get("variables", ()) if v not in _SHARED)
     named = {program: variable for program, variable in own if variable in process.environment}
     for row in _rows():
