@@ -12,9 +12,9 @@ from kubetriage.plugins.answers import not_seen, target_error
 from kubetriage.plugins.svc_trace_access import ACCESS
 from kubetriage.plugins.svc_trace_scan import scan, scan_needs
 from kubetriage.plugins.trace_targets import namesakes, resolved, unknown_kind
+from kubetriage.readers.api_discovery import DISCOVERY, find_kind, served_group, serves
 from kubetriage.records import replace
 from kubetriage.rules.service import RULES
-from kubetriage.rules.service.api_discovery import DISCOVERY, find_kind, served_group, serves
 from kubetriage.rules.service.case import Options, Trace
 from kubetriage.rules.service.client_policies import client_ref
 from kubetriage.rules.service.client_symptoms import SYMPTOMS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kubetriage.plugins import ANY_KIND, Target
-from kubetriage.rules.service.api_discovery import find_kind
+from kubetriage.readers.api_discovery import find_kind
 from kubetriage.rules.service.cluster_view import World
 from kubetriage.rules.service.custom_entrances import ROUTER_PLURALS
 from kubetriage.rules.service.mesh_gateways import MESH_GATEWAYS

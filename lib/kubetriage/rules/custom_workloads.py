@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterator
 
 from kubetriage.needs import Failure, List, Need, Raw, Why
+from kubetriage.readers.api_discovery import DISCOVERY, ServedKind, find_kind, tells_kinds
 from kubetriage.readers.pods import Pod
-from kubetriage.rules.service.api_discovery import DISCOVERY, ServedKind, find_kind, tells_kinds
 from kubetriage.rules.shapes import without_managed_fields
 from kubetriage.rules.workloads import owner_chain, owner_of
 from kubetriage.snapshot import Snapshot

@@ -8,9 +8,9 @@ from functools import cached_property
 
 from kubetriage.model import Ref
 from kubetriage.needs import Raw
+from kubetriage.readers.api_discovery import ServedKind, is_no_entrance, is_traffic_kind, traffic_kinds
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
-from kubetriage.rules.service.api_discovery import ServedKind, is_no_entrance, is_traffic_kind, traffic_kinds
 from kubetriage.rules.service.cluster_view import Backend, Place, World
 from kubetriage.rules.service.custom_objects import Links, ServiceRef, links_of, mesh_host, only_to
 from kubetriage.rules.service.entrance_controllers import controller_of_group, is_controller

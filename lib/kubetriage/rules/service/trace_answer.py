@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Diagnosis, Lines, NotSeen, Section, Severity, Table
-from kubetriage.rules.service.api_discovery import traffic_kinds
+from kubetriage.readers.api_discovery import traffic_kinds
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_symptoms import SYMPTOMS, fits
 from kubetriage.rules.service.finished_fixes import finished

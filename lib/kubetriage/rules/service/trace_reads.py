@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from kubetriage.model import Ref
 from kubetriage.needs import Dial, Get, List, Log, Need, Raw
+from kubetriage.readers.api_discovery import DISCOVERY, served_group, serves, traffic_kinds
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.service import service_endpoints as eps
-from kubetriage.rules.service.api_discovery import DISCOVERY, served_group, serves, traffic_kinds
 from kubetriage.rules.service.case import Options, Trace
 from kubetriage.rules.service.certificate_issuance import CHAIN, certificate_for, is_issued
 from kubetriage.rules.service.client_policies import DNS_LABELS, DNS_NAMESPACE, KUBE_PROXY_LABELS, KUBE_PROXY_SYMPTOMS
