@@ -53,4 +53,6 @@ def test_a_plain_run_does_not_import_the_client(tmp_path):
     assert "urllib3" in found
     unwanted = found & {"kubernetes", "requests", "oauthlib", "websocket"}
     assert not unwanted
-    assert len([m for m in found if m.startswith("kubetriage.")]) < 300
+    assert len([m for m in found if m.startswith("kubetriage.")]) < 320
+    families = ("memory", "service", "node", "plane")
+    assert not [m for m in found if any(m.startswith(f"kubetriage.rules.{f}.causes.") for f in families)]

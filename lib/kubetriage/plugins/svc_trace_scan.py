@@ -8,10 +8,10 @@ from kubetriage.model import Diagnosis, NotSeen, Severity
 from kubetriage.needs import Get, List, Need
 from kubetriage.plugins import Answer, Request, reads_objects
 from kubetriage.plugins.answers import list_error, not_seen
+from kubetriage.readers.api_discovery import served_group
 from kubetriage.records import replace
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.incident.folding import folded
-from kubetriage.rules.service.api_discovery import served_group
 from kubetriage.rules.service.case import Options, Trace
 from kubetriage.rules.service.cluster_view import WORKLOADS, Backend, World
 from kubetriage.rules.service.custom_entrances import (
