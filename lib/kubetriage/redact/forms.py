@@ -68,7 +68,8 @@ _SHORT_PASSWORD = lazy(
 )
 # Prose: ``password "VALUE"``, ``password is VALUE``, ``IDENTIFIED BY 'VALUE'``.
 _PROSE = lazy(
-    r"(?P<lead>(?:\b(?:password|passwd|passphrase|passcode|pwd)(?: (?:is|was|of|to))?|identified by(?: password)?) )"
+    r"(?P<lead>(?:\b(?:password|passwd|passphrase|passcode|pwd)(?: (?:is|was|of|to))?"
+    r"|(?:user|role|to) [^\s;]{1,128} identified (?:with \S{1,64} )?by(?: password)?) )"
     r"(?P<quote>[\"'`])(?P<value>[^\"'`\n]{1,256})(?P=quote)",
     re.IGNORECASE,
 )
@@ -125,7 +126,7 @@ LITERALS: Mapping[re.Pattern[str], tuple[str, ...]] = {
     _BASIC: ("basic",),
     _CURL_USER: ("-u",),
     _SHORT_PASSWORD: (" -p", " -a"),
-    _PROSE: ("pass", "pwd", "identified by"),
+    _PROSE: ("pass", "pwd", " identified "),
     _DIRECTIVE: ("requirepass", "masterauth", "bindpw", "rootpw", "login "),
     _PROSE_IS: (" is ", " was "),
     _XML: ("</",),

@@ -87,11 +87,8 @@ class PodWorkload:
                 )
                 return Fix(words, actor=actor, commands=commands, yaml=yaml_text({"spec": spec}))
         if spec and self._stays():
-            words += (
-                f" Then delete the pod (kubectl -n {self.pod.namespace} delete pod {self.pod.name}): a "
-                f"StatefulSet replaces "
-                "none that is not ready."
-            )
+            delete = kubectl("delete", "pod", self.pod.name, namespace=self.pod.namespace)
+            words += f" Then delete the pod ({delete}): a StatefulSet replaces none that is not ready."
         return kept_fix(words, self.keeper, top, spec, commands=commands, values=values)
 
     def _stays(self) -> bool:

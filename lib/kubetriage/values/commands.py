@@ -14,6 +14,7 @@ Command = NewType("Command", str)
 
 # As shlex.quote has it, and "=" in any place but the first word, where the shell would take it for an assignment.
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+\Z")
+_FIELD = re.compile(r"[A-Za-z][\w-]*=")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -36,7 +37,12 @@ def placeholder(name: str) -> str:
 def quoted(word: str) -> str:
     """Quote one word for a POSIX shell; control characters, which no name of the API has, are dropped."""
     word = _CONTROL.sub("", word)
-    return word if _PLAIN.match(word) else "'" + word.replace("'", "'\"'\"'") + "'"
+    if _PLAIN.match(word):
+        return word
+    # As people write it: jsonpath='{.spec}'.
+    field = _FIELD.match(word)
+    head = field[0] if field else ""
+    return head + "'" + word[len(head) :].replace("'", "'\"'\"'") + "'"
 
 
 def shell(*words: str) -> Command:
@@ -51,7 +57,7 @@ PLUGINS = frozenset(("why-crash", "oom-budget", "svc-trace", "node-triage", "pla
 def kubectl(*words: str, namespace: str = "") -> Command:
     """Write a kubectl command, with ``-n`` where a namespace is given."""
     place = ("-n", namespace) if namespace else ()
-    if words[0] in PLUGINS:
+    if words and words[0] in PLUGINS:
         return shell("kubectl", *words, *place)
     return shell("kubectl", *place, *words)
 

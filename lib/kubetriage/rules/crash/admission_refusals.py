@@ -11,6 +11,7 @@ from kubetriage.readers.events import Events
 from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.rules.workloads import kept_fix
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, condition, name_of, number, objects, text
 from kubetriage.values.patterns import lazy
 
@@ -119,7 +120,7 @@ class Refusal:
             message=message,
             evidence=(*self.evidence, *evidence),
             fix=(fix,),
-            verify=(f"kubectl -n {ref.namespace} describe {self.maker}", *verify),
+            verify=(kubectl("describe", self.maker, namespace=ref.namespace), *verify),
             details=details or {},
         )
 

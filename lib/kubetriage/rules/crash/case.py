@@ -16,6 +16,7 @@ from kubetriage.records import dataclass, field
 from kubetriage.rules.crash.root_causes import Explain, unexplained
 from kubetriage.rules.workloads import PodWorkload, owner_of
 from kubetriage.snapshot import Snapshot
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import (
     Obj,
     dig,
@@ -146,14 +147,14 @@ class Case(PodWorkload):
         life = end.lifetime
         return life is not None and age >= 2 * life + timedelta(seconds=30)
 
-    def kubectl(self, words: str) -> str:
+    def kubectl(self, *words: str) -> str:
         """Write a kubectl command line for the pod's namespace."""
-        return f"kubectl -n {self.pod.namespace} {words}"
+        return kubectl(*words, namespace=self.pod.namespace)
 
     def log_command(self, container: Container) -> str:
         """Write the command that prints the log which :meth:`log` holds."""
-        previous = " --previous" if container.log_is_previous else ""
-        return self.kubectl(f"logs {self.pod.name} -c {container.name}{previous}")
+        previous = ("--previous",) if container.log_is_previous else ()
+        return self.kubectl("logs", self.pod.name, "-c", container.name, *previous)
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def look_up(case: Case, words: LastWords, address: Address) -> Verdict:
                     None,
                     kubectl("get", "service,endpointslices", namespace=namespace),
                 ),
-                verify=(f"kubectl -n {namespace} get service,endpointslices",),
+                verify=(kubectl("get", "service,endpointslices", namespace=namespace),),
                 unseen=f"services {service} in namespace {namespace}: {found.why}",
             )
         if "." in host and ".svc" not in host and not _namespace_exists(case, namespace):
@@ -163,7 +163,7 @@ def _api_server(case: Case, words: LastWords) -> Verdict:
         ),
         verify=(
             "kubectl get --raw /readyz",
-            f"kubectl -n kube-system get pods -o wide --field-selector spec.nodeName={node}",
+            kubectl("get", "pods", "-o", "wide", "--field-selector", f"spec.nodeName={node}", namespace="kube-system"),
         ),
     )
 
@@ -223,7 +223,7 @@ def _by_ip(case: Case, words: LastWords, address: Address) -> Verdict:
                         None,
                         *((kubectl("why-crash", f"pod/{target}", namespace=case.pod.namespace),) if target else ()),
                     ),
-                    verify=(case.kubectl(f"get pod {target}"),) if target else (),
+                    verify=(case.kubectl("get", "pod", target),) if target else (),
                 )
     if address.host in _METADATA:
         return Verdict(
@@ -273,7 +273,7 @@ def _no_service(
     close = nearest(service, (name_of(s) for s in here.items if namespace_of(s) == namespace))
     evidence = [Evidence("config", f"services in namespace {namespace}", f"no Service {service}")]
     said = f"no Service {service} exists in namespace {namespace}"
-    verify = (f"kubectl -n {namespace} get services",)
+    verify = (kubectl("get", "services", namespace=namespace),)
     unseen = "" if everywhere.complete else f"services in other namespaces: {everywhere.why}"
     if presumed:
         unseen = unseen or "the dump leaves empty lists out"
@@ -285,7 +285,7 @@ def _no_service(
             said,
             _rename(case, words, address, f"{service}.{other}"),
             tuple(evidence),
-            (f"kubectl -n {other} get service {service}",),
+            (kubectl("get", "service", service, namespace=other),),
             unseen,
             {"suggestion": f"{service}.{other}"},
         )

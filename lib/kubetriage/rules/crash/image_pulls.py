@@ -16,6 +16,7 @@ from kubetriage.readers.pods import Container, Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.snapshot import Snapshot
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, name_of, namespace_of, objects, text, texts
 from kubetriage.values.patterns import lazy
 
@@ -218,7 +219,7 @@ class PullFailure:
     ) -> Finding:
         """Make the finding; an ephemeral container's image never breaks the pod."""
         pod = self.container.pod
-        look = f"kubectl -n {pod.namespace} get events --field-selector {event_selector(pod.uid, pod.name)}"
+        look = kubectl("get", "events", "--field-selector", event_selector(pod.uid, pod.name), namespace=pod.namespace)
         return Finding(
             cause=cause,
             severity=Severity.WARNING if self.container.kind == "ephemeral" else Severity.ERROR,

@@ -6,6 +6,7 @@ from kubetriage.model import Finding
 from kubetriage.readers.events import event_selector
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash.case import ControllerCase
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, condition, dig, labels, name_of, text
 
 
@@ -28,10 +29,10 @@ def why_no_pods(kind: str, obj: Obj) -> str:
 
 def manual_path_of_controller(case: ControllerCase, findings: tuple[Finding, ...]) -> tuple[tuple[str, str, str], ...]:
     """Show the path by hand: the controller, the events of those below it, and what they point at."""
-    where = f"kubectl -n {case.ref.namespace}"
-    rows = [
+    namespace = case.ref.namespace
+    rows: list[tuple[str, str, str]] = [
         (
-            f"{where} get {case.kind.lower()} {case.ref.name}",
+            kubectl("get", case.kind.lower(), case.ref.name, namespace=namespace),
             f"{len(case.pods)} pod{'s' if len(case.pods) != 1 else ''}",
             "the symptom",
         )
@@ -43,7 +44,7 @@ def manual_path_of_controller(case: ControllerCase, findings: tuple[Finding, ...
         if shown or not findings:
             rows.append(
                 (
-                    f"{where} describe {kind.lower()} {name_of(member)}",
+                    kubectl("describe", kind.lower(), name_of(member), namespace=namespace),
                     shown or "no event that tells why",
                     "what its controller met",
                 )
@@ -51,7 +52,8 @@ def manual_path_of_controller(case: ControllerCase, findings: tuple[Finding, ...
     rest = [f"{line.at}: {line.value}" for line in said if line.source != "event"]
     if rest:
         commands = list(dict.fromkeys(v for f in findings for v in f.verify))
-        rows.append((commands[-1] if commands else f"{where} get events", "; ".join(rest[:3]), "what that points at"))
+        look = commands[-1] if commands else kubectl("get", "events", namespace=namespace)
+        rows.append((look, "; ".join(rest[:3]), "what that points at"))
     command, shown, meaning = rows[-1]
     rows[-1] = (command, shown, f"{meaning}; together: {findings[0].cause if findings else 'nothing is wrong with it'}")
     return tuple(rows)
@@ -59,24 +61,26 @@ def manual_path_of_controller(case: ControllerCase, findings: tuple[Finding, ...
 
 def manual_path_of_pod(pod: Pod, findings: tuple[Finding, ...]) -> tuple[tuple[str, str, str], ...]:
     """Show the path by hand that this answer replaces."""
-    where = f"kubectl -n {pod.namespace}"
     head = findings[0] if findings else None
     cause = head.cause if head else "nothing wrong"
-    rows = [(f"{where} get pod {pod.name}", f"{pod.status_text()}, {pod.ready_text()} ready", "the symptom")]
+    look = kubectl("get", "pod", pod.name, namespace=pod.namespace)
+    rows: list[tuple[str, str, str]] = [(look, f"{pod.status_text()}, {pod.ready_text()} ready", "the symptom")]
     by_source: dict[str, list[str]] = {}
     for finding in findings:
         for line in finding.evidence:
             by_source.setdefault(line.source, []).append(f"{line.at}: {line.value}")
     status = by_source.get("status", []) + by_source.get("spec", [])
     if status:
-        rows.append((f"{where} describe pod {pod.name}", "; ".join(status[:3]), "what the kubelet recorded"))
+        look = kubectl("describe", "pod", pod.name, namespace=pod.namespace)
+        rows.append((look, "; ".join(status[:3]), "what the kubelet recorded"))
     crashed = next((c for c in pod.containers if head and c.name == head.object.container), None)
     if crashed is not None and crashed.termination is not None:
-        flag = " --previous" if crashed.log_is_previous else ""
+        previous = ("--previous",) if crashed.log_is_previous else ()
+        look = kubectl("logs", pod.name, "-c", crashed.name, *previous, namespace=pod.namespace)
         shown = "; ".join(by_source.get("log", [])[:2]) or "no line that names a cause"
-        rows.append((f"{where} logs {pod.name} -c {crashed.name}{flag}", shown, "the program's own last words"))
+        rows.append((look, shown, "the program's own last words"))
     shown = "; ".join(by_source.get("event", [])[:2]) or "no event that decides"
-    rows.append(
-        (f"{where} get events --field-selector {event_selector(pod.uid, pod.name)}", shown, f"together: {cause}")
-    )
+    selector = event_selector(pod.uid, pod.name)
+    look = kubectl("get", "events", "--field-selector", selector, namespace=pod.namespace)
+    rows.append((look, shown, f"together: {cause}"))
     return tuple(rows)

@@ -81,8 +81,8 @@ def _missing_object(case: Case, one: Broken, cause: str) -> Finding:
         evidence=tuple(evidence),
         fix=(fix,),
         verify=(
-            f"kubectl -n {namespace} get {r.kind.lower()} {r.name}",
-            f"kubectl -n {namespace} get {r.kind.lower()}",
+            kubectl("get", r.kind.lower(), r.name, namespace=namespace),
+            kubectl("get", r.kind.lower(), namespace=namespace),
         ),
         details={"reference": {"kind": r.kind, "name": r.name, **({"nearest": close} if close else {})}},
     )
@@ -143,7 +143,7 @@ def _missing_key(case: Case, one: Broken, cause: str) -> Finding:
         message=message,
         evidence=tuple(evidence),
         fix=(_rekeyed(case, one, close, words),),
-        verify=(f"kubectl -n {namespace} describe {r.kind.lower()} {r.name}",),
+        verify=(kubectl("describe", r.kind.lower(), r.name, namespace=namespace),),
         details={"reference": {"kind": r.kind, "name": r.name, "key": r.key, **({"nearest": close} if close else {})}},
     )
 

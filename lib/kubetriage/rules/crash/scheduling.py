@@ -233,7 +233,7 @@ class Unscheduled:
             message=message + (f" The other nodes: {others}." if others else "") + coming,
             evidence=(*self.evidence, *evidence, *told),
             fix=fix,
-            verify=(self.case.kubectl(f"describe pod {pod.name}"), *verify),
+            verify=(self.case.kubectl("describe", "pod", pod.name), *verify),
             details={"reasons": [{"words": r.words, "nodes": r.nodes} for r in self.reasons]},
         )
 

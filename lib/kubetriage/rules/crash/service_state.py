@@ -39,8 +39,8 @@ def judge_service(case: Case, words: LastWords, address: Address, service: Obj) 
     name, namespace, port = name_of(service), namespace_of(service), address.port
     who = f"Service {name}" + (f" in namespace {namespace}" if namespace != case.pod.namespace else "")
     verify = (
-        f"kubectl -n {namespace} get service {name} -o wide",
-        f"kubectl -n {namespace} get endpointslices -l {SERVICE_NAME_LABEL}={name}",
+        kubectl("get", "service", name, "-o", "wide", namespace=namespace),
+        kubectl("get", "endpointslices", "-l", f"{SERVICE_NAME_LABEL}={name}", namespace=namespace),
     )
     if text(service, "spec", "type") == "ExternalName":
         target = text(service, "spec", "externalName")
@@ -255,8 +255,8 @@ def _unpublished(words: LastWords, who: str, service: Obj, address: Address) -> 
         ),
         (Evidence("config", f"endpointslices of Service {name}", f"no ready endpoint {pod}"),),
         (
-            f"kubectl -n {namespace} get endpointslices -l {SERVICE_NAME_LABEL}={name}",
-            f"kubectl -n {namespace} get pod {pod}",
+            kubectl("get", "endpointslices", "-l", f"{SERVICE_NAME_LABEL}={name}", namespace=namespace),
+            kubectl("get", "pod", pod, namespace=namespace),
         ),
     )
 

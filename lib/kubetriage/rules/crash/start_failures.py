@@ -19,6 +19,7 @@ from kubetriage.readers.terminations import Termination
 from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import mount_of
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import mapping, objects, text, texts
 from kubetriage.values.patterns import lazy
 
@@ -206,10 +207,10 @@ class StartFailure:
         """Make the finding; a debug container never breaks the pod."""
         pod, container = self.container.pod, self.container
         asked = (Evidence("spec", container.spec_path, self.command),) if self.command else ()
-        look = f"kubectl -n {pod.namespace} get pod {pod.name} -o yaml"
+        look = kubectl("get", "pod", pod.name, "-o", "yaml", namespace=pod.namespace)
         if self.in_log:
-            previous = " --previous" if container.log_is_previous else ""
-            look = f"kubectl -n {pod.namespace} logs {pod.name} -c {container.name}{previous}"
+            previous = ("--previous",) if container.log_is_previous else ()
+            look = kubectl("logs", pod.name, "-c", container.name, *previous, namespace=pod.namespace)
         return Finding(
             cause=cause,
             severity=Severity.WARNING if container.kind == "ephemeral" else Severity.ERROR,

@@ -123,6 +123,6 @@ def _finding(case: Case, mount: _Mount, paths: list[str], cause: str) -> Finding
         message,
         tuple(evidence),
         fix=(case.template_fix(words, container.patch(part) if close else None),),
-        verify=(case.kubectl(f"get {kind.lower()} {name} -o jsonpath='{{.data}}'"),),
+        verify=(case.kubectl("get", kind.lower(), name, "-o", "jsonpath={.data}"),),
         details={"reference": {"kind": kind, "name": name, "key": mount.sub, **({"nearest": close} if close else {})}},
     )

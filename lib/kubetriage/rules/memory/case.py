@@ -29,6 +29,7 @@ from kubetriage.rules.memory.terminations import was_oom_kill
 from kubetriage.rules.memory.worker_counts import Workers, workers_of
 from kubetriage.rules.workloads import PodWorkload, owner_needs
 from kubetriage.snapshot import Snapshot
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, dig, mapping, objects, text, uid_of
 from kubetriage.values.manifest_text import yaml_text
 from kubetriage.values.quantity import parse_bytes
@@ -329,9 +330,13 @@ class Case:
         pod = self.pod
         if not pod.uid:
             return ()
-        commands = [f"kubectl -n {pod.namespace} top pod {pod.name} --containers"]
+        commands = [kubectl("top", "pod", pod.name, "--containers", namespace=pod.namespace)]
         if self.detected.runtime == "hotspot" and self.container.running:
-            commands.append(f"kubectl -n {pod.namespace} exec {pod.name} -c {self.container.name} -- jcmd 1 VM.flags")
+            commands.append(
+                kubectl(
+                    "exec", pod.name, "-c", self.container.name, "--", "jcmd", "1", "VM.flags", namespace=pod.namespace
+                )
+            )
         return tuple(commands)
 
     @property

@@ -16,6 +16,7 @@ from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.node_load import node_pods
 from kubetriage.rules.memory.oom_kills import evicted_for_memory
 from kubetriage.snapshot import Snapshot
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
 
@@ -275,7 +276,7 @@ def _manual(pod: Pod, case: Case, findings: tuple[Finding, ...]) -> tuple[tuple[
     """Show the path by hand that this answer replaces."""
     if not pod.uid:
         return ()
-    where, name, budget = f"kubectl -n {pod.namespace}", case.container.name, case.budget
+    name, budget = case.container.name, case.budget
     kill = case.recent_kill
     status = kill.evidence[0].value if kill is not None else "no OOMKilled in state or lastState"
     used = mebibytes(budget.total_observed.size) if budget.total_observed.size is not None else "not readable"
@@ -283,12 +284,20 @@ def _manual(pod: Pod, case: Case, findings: tuple[Finding, ...]) -> tuple[tuple[
     sums = f"{mebibytes(budget.ceiling)} by flags and defaults" if budget.ceiling is not None else "unknown"
     return (
         (
-            f"{where} get pod {pod.name} -o yaml",
+            kubectl("get", "pod", pod.name, "-o", "yaml", namespace=pod.namespace),
             f"{status}; limit {budget.limit.source}",
             "who killed it, at which limit",
         ),
-        (f"{where} top pod {pod.name} --containers", f"{name}: {used}", "the working set of this moment, not the peak"),
-        (f"{where} exec {pod.name} -c {name} -- cat /proc/1/cmdline", flags, "the flags, by hand"),
+        (
+            kubectl("top", "pod", pod.name, "--containers", namespace=pod.namespace),
+            f"{name}: {used}",
+            "the working set of this moment, not the peak",
+        ),
+        (
+            kubectl("exec", pod.name, "-c", name, "--", "cat", "/proc/1/cmdline", namespace=pod.namespace),
+            flags,
+            "the flags, by hand",
+        ),
         ("documentation of the runtime", sums, "add up every area's default for this version and limit"),
         (
             "together",

@@ -37,6 +37,7 @@ from kubetriage.rules.node.self_report import SelfReport, parse_self_report
 from kubetriage.rules.node.signing_requests import SigningRequest, waiting_requests
 from kubetriage.rules.node.witnesses import Witness, read_witnesses
 from kubetriage.snapshot import Snapshot
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import (
     Obj,
     condition,
@@ -96,7 +97,7 @@ class NodeCase:
     @property
     def renewal_command(self) -> str:
         """Command that prints when the kubelet last renewed its Lease."""
-        return f"kubectl -n {NODE_LEASES} get lease {self.name} -o jsonpath='{{.spec.renewTime}}'"
+        return kubectl("get", "lease", self.name, "-o", "jsonpath={.spec.renewTime}", namespace=NODE_LEASES)
 
     @property
     def now(self) -> datetime:

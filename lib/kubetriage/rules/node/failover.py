@@ -8,6 +8,7 @@ from kubetriage.model import Fix, Ref
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.node_taints import LOSS_TAINTS, OUT_OF_SERVICE, taint
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import (
     objects,
     text,
@@ -61,7 +62,7 @@ def fencing(case: NodeCase) -> Iterator[Fix]:
     if not taint(case.node, OUT_OF_SERVICE):
         yield Fix(
             f"{case.name} is off ({case.proven_dead.detail}), so its pods and volumes may be freed without its "
-            f"kubelet: kubectl taint nodes {case.name} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute "
+            f"kubelet: {kubectl('taint', 'nodes', case.name, f'{OUT_OF_SERVICE}=nodeshutdown:NoExecute')} "
             "(remove the taint before the machine comes back)."
         )
 

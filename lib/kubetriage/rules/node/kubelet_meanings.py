@@ -132,7 +132,7 @@ def _checkpoint(stage: Stage, word: Word) -> Meaning:
     name = stage.ref.name
     drain = kubectl("drain", name, "--ignore-daemonsets", "--delete-emptydir-data")
     says = "The kubelet of {name} does not start: the state in " + path + " fits its policy or its machine no more."
-    uncordon = Fix(f"Let pods in again: kubectl uncordon {name}.", actor=Actor.CLUSTER)
+    uncordon = Fix(f"Let pods in again: {kubectl('uncordon', name)}.", actor=Actor.CLUSTER)
     if stage.machine.name == "talos":
         # Talos has no shell, and a debug pod needs a living kubelet.
         remove = (

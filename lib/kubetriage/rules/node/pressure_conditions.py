@@ -12,7 +12,7 @@ from kubetriage.records import dataclass
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.kubelet_contact import condition_evidence
 from kubetriage.rules.node.kubelet_probe import kubelet_path
-from kubetriage.values.commands import shell
+from kubetriage.values.commands import kubectl, shell
 from kubetriage.values.fields import condition, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import format_bytes
@@ -83,12 +83,12 @@ def pressure(case: NodeCase, about: Pressure) -> Iterator[Finding]:
             *(
                 ()
                 if stats
-                else (Fix(f"For thresholds and free amounts: kubectl node-triage {case.name} --probe-kubelet."),)
+                else (Fix(f"For thresholds and free amounts: {kubectl('node-triage', case.name, '--probe-kubelet')}."),)
             ),
         ),
         verify=(
-            f"kubectl get --raw=/api/v1/nodes/{case.name}/proxy/stats/summary",
-            f"kubectl get node {case.name} -o jsonpath='{{.status.conditions[?(@.type==\"{about.kind}\")]}}'",
+            kubectl("get", f"--raw=/api/v1/nodes/{case.name}/proxy/stats/summary"),
+            kubectl("get", "node", case.name, "-o", f'jsonpath={{.status.conditions[?(@.type=="{about.kind}")]}}'),
         ),
     )
 

@@ -10,6 +10,7 @@ from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.drain import drain_at
 from kubetriage.rules.node.kubelet_contact import NODE_LEASES
 from kubetriage.rules.node.outage_scope import zone_of
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, condition, dig, flag, objects, text
 from kubetriage.values.times import human_duration, parse_time
 
@@ -123,14 +124,14 @@ def manual_path(case: NodeCase, findings: tuple[Finding, ...]) -> tuple[tuple[st
     said = f"Ready={contact.ready or '<none>'} ({text(ready, 'reason')}: {text(ready, 'message')})"
     lease = contact.lease_evidence().value
     rows = [
-        (f"kubectl get node {case.name}", status_text(case.node), "the symptom, or a fossil of better days"),
+        (kubectl("get", "node", case.name), status_text(case.node), "the symptom, or a fossil of better days"),
         (
-            f"kubectl describe node {case.name}",
+            kubectl("describe", "node", case.name),
             said,
             "Unknown: the controller lost contact; False: the kubelet's own word",
         ),
         (
-            f"kubectl -n {NODE_LEASES} get lease {case.name} -o yaml",
+            kubectl("get", "lease", case.name, "-o", "yaml", namespace=NODE_LEASES),
             lease,
             f"the one heartbeat to judge, against {int(contact.grace.total_seconds())}s",
         ),
@@ -139,7 +140,7 @@ def manual_path(case: NodeCase, findings: tuple[Finding, ...]) -> tuple[tuple[st
     extent = {"zone": f"zone {case.scope.label}", "cluster": "the whole cluster", "frozen": "nobody writes"}
     rows.append(
         (
-            f"kubectl -n {NODE_LEASES} get leases --sort-by=.spec.renewTime",
+            kubectl("get", "leases", "--sort-by=.spec.renewTime", namespace=NODE_LEASES),
             f"{silent} of {len(case.cluster.contacts)} nodes silent",
             extent.get(case.scope.kind, "one node" if silent else "all in contact"),
         )
@@ -148,14 +149,14 @@ def manual_path(case: NodeCase, findings: tuple[Finding, ...]) -> tuple[tuple[st
         fates = sorted({r.fate for r in case.timetable})
         rows.append(
             (
-                f"kubectl get pods -A -o yaml --field-selector spec.nodeName={case.name}",
+                kubectl("get", "pods", "-A", "-o", "yaml", "--field-selector", f"spec.nodeName={case.name}"),
                 f"{len(case.timetable)} pods: {', '.join(fates)}",
                 "taints, tolerationSeconds and owners tell what happens when",
             )
         )
     rows.append(
         (
-            f"kubectl get events --field-selector {node_event_selector(case.name)}",
+            kubectl("get", "events", "--field-selector", node_event_selector(case.name)),
             "; ".join(dict.fromkeys(e.reason for e in case.events.items[-5:])) or "none",
             f"together: {head.cause if head else 'nothing wrong'}",
         )

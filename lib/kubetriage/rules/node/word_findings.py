@@ -10,7 +10,7 @@ from kubetriage.model import Actor, Confidence, Finding, Fix, Ref, RuledOut, Sev
 from kubetriage.records import dataclass, field
 from kubetriage.rules.machine import Machine
 from kubetriage.rules.node.machine_words import MachineWords, Word
-from kubetriage.values.commands import Command, shell
+from kubetriage.values.commands import Command, kubectl, shell
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def finding(stage: Stage, word: Word, meaning: Meaning) -> Finding:
     names = {"name": stage.ref.name, "about": word.about or "it"}
     commands = (*meaning.commands, *stage.machine.lines(*meaning.tasks))
     checks = meaning.verify or (
-        f"kubectl get node {stage.ref.name}",
+        kubectl("get", "node", stage.ref.name),
         *(str(c) for c in stage.machine.lines("kubelet log")[:1]),
     )
     return Finding(

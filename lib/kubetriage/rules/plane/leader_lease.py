@@ -66,7 +66,7 @@ def leaderless(case: Case, component: str, code: str, link: str, effect: str) ->
     # A list may come from a stale watch cache; the API server's metrics show who still works.
     metrics = api_server.served(case.api, component) is not None
     sure = metrics if state is Leading.NO else case.snapshot.source == "cluster"
-    where = f"kubectl -n {namespace_of(pods[0])} logs {name_of(pods[0])} --tail=50" if pods else ""
+    where = kubectl("logs", name_of(pods[0]), "--tail=50", namespace=namespace_of(pods[0])) if pods else ""
     yield Finding(
         code,
         Severity.ERROR if state is Leading.NO else Severity.WARNING,
@@ -84,7 +84,7 @@ def leaderless(case: Case, component: str, code: str, link: str, effect: str) ->
             if pods
             else Fix(f"Look at the {component} process on the control plane hosts, or ask the provider."),
         ),
-        tuple(v for v in (f"kubectl -n kube-system get lease {component} -o yaml", where) if v),
+        tuple(v for v in (kubectl("get", "lease", component, "-o", "yaml", namespace="kube-system"), where) if v),
         {"link": link, "since": format_time(lease.renewed)},
     )
 
@@ -122,7 +122,7 @@ def _by_pods_and_logs(case: Case, component: str, code: str, link: str, effect: 
                 commands=case.machine.lines("kubelet log"),
             ),
         ),
-        (f"kubectl -n kube-system get lease {component} -o yaml",),
+        (kubectl("get", "lease", component, "-o", "yaml", namespace="kube-system"),),
         {"link": link, "since": format_time(lost[-1].at)},
     )
 
@@ -169,7 +169,7 @@ def loop_finding(case: Case, loops: list[Failing], code: str, link: str, effect:
                 ),
             ),
         ),
-        (f"kubectl -n {namespace_of(first.pod)} get pod {first.name}",),
+        (kubectl("get", "pod", first.name, namespace=namespace_of(first.pod)),),
         {
             "link": link,
             **({"since": format_time(first.ending.at)} if first.ending.at else {}),

@@ -16,6 +16,7 @@ from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.selector_edits import selects
 from kubetriage.rules.workloads import controller_ref
 from kubetriage.snapshot import Snapshot
+from kubetriage.values.commands import Command, kubectl
 from kubetriage.values.fields import Obj, flag, labels, name_of, objects, text, uid_of
 from kubetriage.values.resources import BY_PLURAL
 
@@ -327,10 +328,9 @@ class Backend:
         twice = sum(p.port == port.port for p in self.ports) > 1
         return f"{port.port}/{port.protocol}" if twice else str(port.port)
 
-    @property
-    def command(self) -> str:
-        """``kubectl`` with the namespace."""
-        return f"kubectl -n {self.namespace}"
+    def kubectl(self, *words: str) -> Command:
+        """Write a kubectl command in the namespace."""
+        return kubectl(*words, namespace=self.namespace)
 
     def templates(self) -> tuple[tuple[Ref, Obj], ...]:
         """Return the workloads of the namespace that were read, top controllers only."""

@@ -17,6 +17,7 @@ from kubetriage.rules.service.entrance_controllers import controller_of_group, i
 from kubetriage.rules.service.service_endpoints import ServicePort
 from kubetriage.rules.service.tls_secrets import SecretUse
 from kubetriage.snapshot import Snapshot
+from kubetriage.values.commands import Command, kubectl
 from kubetriage.values.fields import Obj, name_of, namespace_of, objects, text, uid_of
 from kubetriage.values.resources import BY_PLURAL
 
@@ -89,10 +90,9 @@ class CustomEntrance:
         """``virtualservice.networking.istio.io``: what kubectl takes for the kind without doubt."""
         return f"{self.kind.lower()}.{self.group}" if self.group else self.kind.lower()
 
-    @property
-    def command(self) -> str:
-        """``kubectl`` with the namespace."""
-        return f"kubectl -n {self.namespace}"
+    def kubectl(self, *words: str) -> Command:
+        """Write a kubectl command in the namespace."""
+        return kubectl(*words, namespace=self.namespace)
 
     @property
     def place(self) -> Place:

@@ -21,6 +21,7 @@ from kubetriage.rules.service.gateway_objects import (
 )
 from kubetriage.rules.service.selector_edits import matches_labels
 from kubetriage.rules.service.tls_secrets import SecretUse
+from kubetriage.values.commands import Command, kubectl
 from kubetriage.values.fields import Obj, condition, objects, text
 
 
@@ -66,10 +67,9 @@ class Entry:
         """``gateway/NAME``."""
         return f"gateway/{self.name}"
 
-    @property
-    def command(self) -> str:
-        """``kubectl`` with the namespace."""
-        return f"kubectl -n {self.namespace}"
+    def kubectl(self, *words: str) -> Command:
+        """Write a kubectl command in the namespace."""
+        return kubectl(*words, namespace=self.namespace)
 
     @property
     def place(self) -> Place:
@@ -131,10 +131,9 @@ class Path:
         """``httproute/NAME``."""
         return f"{self.route.kind.lower()}/{self.route.name}"
 
-    @property
-    def command(self) -> str:
-        """``kubectl`` with the namespace."""
-        return f"kubectl -n {self.route.namespace}"
+    def kubectl(self, *words: str) -> Command:
+        """Write a kubectl command in the namespace."""
+        return kubectl(*words, namespace=self.route.namespace)
 
     @property
     def place(self) -> Place:

@@ -26,6 +26,7 @@ from kubetriage.rules.service.ingress_objects import (
     host_matches,
 )
 from kubetriage.rules.service.tls_secrets import SecretUse
+from kubetriage.values.commands import Command, kubectl
 from kubetriage.values.fields import Obj, labels, name_of, text, texts
 
 ANNOTATION_PORT = "use-annotation"
@@ -54,10 +55,9 @@ class Entrance:
         """``ingress/NAME``."""
         return f"ingress/{self.ingress.name}"
 
-    @property
-    def command(self) -> str:
-        """``kubectl`` with the namespace."""
-        return f"kubectl -n {self.ingress.namespace}"
+    def kubectl(self, *words: str) -> Command:
+        """Write a kubectl command in the namespace."""
+        return kubectl(*words, namespace=self.ingress.namespace)
 
     @property
     def place(self) -> Place:

@@ -129,8 +129,8 @@ def pods_fault(code: str, backend: Backend, head: str, chosen: Iterable[Trouble]
         fix=((circle.fix,) if circle is not None else ()) + (lead.finding.fix if lead.finding else ())
         or (Fix(f"Repair the pods of {workload.kind.lower()}/{workload.name} first; kubectl why-crash tells more"),),
         verify=(
-            f"{backend.command} get pods -l {backend.selector_text}",
-            *(lead.finding.verify if lead.finding else (f"{backend.command} describe pod {first.name}",)),
+            backend.kubectl("get", "pods", "-l", backend.selector_text),
+            *(lead.finding.verify if lead.finding else (backend.kubectl("describe", "pod", first.name),)),
         ),
         short=f"{head}: {_short_cause(lead)}",
         details={"podCauses": {g.cause or "Unknown": len(g.pods) for g in groups}},

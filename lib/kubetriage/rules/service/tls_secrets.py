@@ -12,6 +12,7 @@ from kubetriage.model import Ref
 from kubetriage.readers.certificates import Certificate, CertificateError, chain_problem, read_pem
 from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import Place, World
+from kubetriage.values.commands import PIPE, Command, kubectl
 from kubetriage.values.fields import Obj, mapping, text
 
 LONG_LIVED = timedelta(days=60)
@@ -106,7 +107,26 @@ class SecretUse:
     @property
     def get_command(self) -> str:
         """Command that shows the certificate, without its key."""
-        return (
-            f"kubectl -n {self.ref.namespace} get secret {self.ref.name} -o jsonpath='{{.data.tls\\.crt}}' "
-            "| base64 -d | openssl x509 -noout -dates -ext subjectAltName"
+        return kubectl(
+            "get",
+            "secret",
+            self.ref.name,
+            "-o",
+            "jsonpath={.data.tls\\.crt}",
+            PIPE,
+            "base64",
+            "-d",
+            PIPE,
+            "openssl",
+            "x509",
+            "-noout",
+            "-dates",
+            "-ext",
+            "subjectAltName",
+            namespace=self.ref.namespace,
         )
+
+
+def create_tls(namespace: str, name: str) -> Command:
+    """Write the command that makes a TLS Secret of two files."""
+    return kubectl("create", "secret", "tls", name, "--cert=tls.crt", "--key=tls.key", namespace=namespace)

@@ -14,6 +14,7 @@ from kubetriage.rules.service.pod_listeners import tried
 from kubetriage.rules.service.proxy_protocol import config_map_of, controllers_of, senders, taker
 from kubetriage.rules.service.routes_to_target import TEMPLATED
 from kubetriage.rules.service.way_drawing import chain, path
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import texts
 from kubetriage.values.resources import BY_PLURAL
 
@@ -178,6 +179,7 @@ def _manual(trace: Trace, verdict: Verdict) -> Iterator[tuple[str, str, str]]:
             words = "get peerauthentications -o yaml"
         if row.place.hop == "Service" and "/" in row.place.part:
             words = "get endpointslices -l kubernetes.io/service-name={name} -o yaml"
-        command = words.format(name=ref.name, selector=backend.selector_text if backend is not None else "")
+        selector = backend.selector_text if backend is not None else ""
+        command = [word.format(name=ref.name, selector=selector) for word in words.split()]
         if command:
-            yield f"kubectl -n {ref.namespace} {command}", row.evidence, f"row {row.number}: {row.state_text}"
+            yield kubectl(*command, namespace=ref.namespace), row.evidence, f"row {row.number}: {row.state_text}"

@@ -359,7 +359,7 @@ def _file(case: Case, words: LastWords, path: str, said: Said) -> Finding:
                 None,
                 kubectl("edit", "configmap", config_map, namespace=case.pod.namespace),
             )
-            verify.append(case.kubectl(f"get configmap {config_map} -o yaml"))
+            verify.append(case.kubectl("get", "configmap", config_map, "-o", "yaml"))
         else:
             fix = manifest(
                 words, f"Put the file into {volume_words(volume)}, or correct the path {path} in {case.workload_name}."

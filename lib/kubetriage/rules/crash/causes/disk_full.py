@@ -107,7 +107,7 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
             words, f"Find what fills the disk of {name}; write large data to a volume that is sized for it.", None, look
         ),
     )
-    verify = [case.kubectl(f"describe pod {case.pod.name}")]
+    verify = [case.kubectl("describe", "pod", case.pod.name)]
     if found is not None:
         mount, volume = found
         at_place = f" on {volume_words(volume)}"

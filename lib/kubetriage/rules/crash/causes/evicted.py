@@ -81,7 +81,7 @@ def check(case: Case) -> Iterator[Finding]:
             evidence=(*evidence, *told.evidence),
             ruled_out=told.ruled_out,
             fix=(told.fix,),
-            verify=(case.kubectl(f"get pod {pod.name} -o jsonpath='{{.status.message}}'"),),
+            verify=(case.kubectl("get", "pod", pod.name, "-o", "jsonpath={.status.message}"),),
             details=told.details,
         )
         return
@@ -113,7 +113,7 @@ def check(case: Case) -> Iterator[Finding]:
             )
             if not pod.deleting
             else (),
-            verify=(f"kubectl describe node {pod.node}",) if pod.node else (),
+            verify=(kubectl("describe", "node", pod.node),) if pod.node else (),
         )
 
 
@@ -212,7 +212,7 @@ def _node_low(case: Case, said: str, match: re.Match[str]) -> _Told:
     users = [(m["container"], m["used"], m["request"] or m["old"]) for m in _USING.finditer(said)]
     amounts = f" ({match['available']} left of the {match['threshold']} threshold)" if match["available"] else ""
     message = f"{node} ran low on {resource}{amounts}, and the kubelet chose this pod to end."
-    words = f"Find what fills {node} (kubectl node-triage {node})."
+    words = f"Find what fills {node} ({kubectl('node-triage', node)})."
     patch = None
     if users:
         name, used, request = users[0]

@@ -24,6 +24,7 @@ from kubetriage.records import replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.image_pulls import Pull, PullFailure, pull_failures
 from kubetriage.rules.crash.pull_secrets import PULL_SECRET_KEYS, pull_secret_names
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import mapping, name_of, namespace_of, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy
@@ -90,8 +91,7 @@ def _missing(failure: PullFailure, name: str, *, looked_up: bool) -> Finding:
     words = (
         f"Name {close} instead of {name} in imagePullSecrets of {case.workload_name}."
         if close
-        else f"Create Secret {name} (kubectl -n {namespace} create secret docker-registry {name} "
-        f"--docker-server={failure.parsed.registry} ...)."
+        else f"Create Secret {name} ({_create(namespace, name, failure.parsed.registry)} ...)."
     )
     made = failure.finding(
         CODE,
@@ -99,9 +99,14 @@ def _missing(failure: PullFailure, name: str, *, looked_up: bool) -> Finding:
         [case.template_fix(words, {"imagePullSecrets": [{"name": close}]} if close else None)],
         confidence=Confidence.CONFIRMED if looked_up else Confidence.LIKELY,
         evidence=[Evidence("spec", "spec.imagePullSecrets", name), *([warned.evidence()] if warned else [])],
-        verify=[f"kubectl -n {namespace} get secret {name}"],
+        verify=[kubectl("get", "secret", name, namespace=namespace)],
     )
     return replace(made, details={**made.details, "reference": {"kind": "Secret", "name": name}})
+
+
+def _create(namespace: str, name: str, registry: str) -> str:
+    server = f"--docker-server={registry}"
+    return kubectl("create", "secret", "docker-registry", name, server, namespace=namespace)
 
 
 def _unusable(failure: PullFailure, name: str, kind: str) -> Finding:
@@ -114,10 +119,10 @@ def _unusable(failure: PullFailure, name: str, kind: str) -> Finding:
         "the pull.",
         [
             failure.case.template_fix(
-                f"Recreate it: kubectl -n {namespace} delete secret {name}; kubectl -n {namespace} create secret "
-                f"docker-registry {name} --docker-server={failure.parsed.registry} ..."
+                f"Recreate it: {kubectl('delete', 'secret', name, namespace=namespace)}; "
+                f"{_create(namespace, name, failure.parsed.registry)} ..."
             )
         ],
         evidence=[Evidence("config", f"secret/{name}", f"type {kind or '<none>'}")],
-        verify=[f"kubectl -n {namespace} get secret {name} -o jsonpath='{{.type}}'"],
+        verify=[kubectl("get", "secret", name, "-o", "jsonpath={.type}", namespace=namespace)],
     )

@@ -114,7 +114,7 @@ def _finding(failure: PullFailure) -> Finding:
         confidence=confidence,
         evidence=evidence,
         ruled_out=ruled_out,
-        verify=[case.kubectl(f"get pod {case.pod.name} -o jsonpath='{{.spec.imagePullSecrets}}'")],
+        verify=[case.kubectl("get", "pod", case.pod.name, "-o", "jsonpath={.spec.imagePullSecrets}")],
     )
 
 

@@ -66,7 +66,7 @@ def _short(case: Case, container: Container, words: str) -> Finding:
                 f"Write the image with its registry in {case.workload_name}: docker.io/{container.image}"
             ),
         ),
-        verify=(case.kubectl(f"describe pod {pod.name}"),),
+        verify=(case.kubectl("describe", "pod", pod.name),),
     )
 
 

@@ -21,6 +21,7 @@ from kubetriage.readers.pods import Container, Pod
 from kubetriage.rules.crash.case import Case, ControllerCase
 from kubetriage.rules.crash.failed_jobs import again, failed_jobs
 from kubetriage.rules.workloads import owner_uids
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, dig, name_of, number, objects, text, uid_of
 
 CODE = "JobBackoffLimitExceeded"
@@ -58,14 +59,14 @@ def _finding(case: ControllerCase, job: Obj, condition: Obj) -> Finding:
         Evidence("spec", f"job/{name} spec.backoffLimit", "6 (default)" if limit is None else str(limit)),
     ]
     container = ""
-    verify = [f"kubectl -n {namespace} describe job {name}"]
+    verify = [kubectl("describe", "job", name, namespace=namespace)]
     if last is not None:
         pod, ended = last
         container = ended.name
         end = ended.termination
         code = end.exit_code if end is not None else None
         message += f" In the last one, {pod.name}, container {container} ended with exit code {code}"
-        verify.append(f"kubectl -n {namespace} logs {pod.name} -c {container}")
+        verify.append(kubectl("logs", pod.name, "-c", container, namespace=namespace))
         if end is not None:
             evidence.append(end.evidence())
         # The program's last line, as it stands; its own cause follows with the pod.

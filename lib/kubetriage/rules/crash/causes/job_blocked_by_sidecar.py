@@ -91,7 +91,7 @@ def _finding(
         message,
         tuple(evidence),
         fix=tuple(_fixes(case, left[0], row, own, job)),
-        verify=(case.kubectl(f"get job {job}") if job else case.kubectl(f"get pod {pod.name}"),),
+        verify=(case.kubectl("get", "job", job) if job else case.kubectl("get", "pod", pod.name),),
         details={"job": job, "sidecar": [c.name for c in left]},
     )
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.rules.crash.failed_jobs import again, failed_jobs
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import name_of, number, text, uid_of
 
 CODE = "JobDeadlineExceeded"
@@ -56,5 +57,5 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
                 *((Evidence("spec", f"job/{name} spec.activeDeadlineSeconds", str(limit)),) if limit else ()),
             ),
             fix=(Fix(words, patch, case.ref if patch else None, actor=Actor.MANIFEST, commands=(command,)),),
-            verify=(f"kubectl -n {namespace} describe job {name}",),
+            verify=(kubectl("describe", "job", name, namespace=namespace),),
         )

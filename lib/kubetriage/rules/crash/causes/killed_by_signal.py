@@ -54,8 +54,8 @@ def check(case: Case) -> Iterator[Finding]:
             verdict.ruled_out + verdict.still_possible,
             _next_steps(case, verdict),
             (
-                case.kubectl(f"events --for pod/{case.pod.name}"),
-                f"kubectl get events -n default --field-selector involvedObject.name={case.pod.node}",
+                case.kubectl("events", "--for", f"pod/{case.pod.name}"),
+                kubectl("get", "events", "-n", "default", "--field-selector", f"involvedObject.name={case.pod.node}"),
             ),
         )
 

@@ -19,6 +19,7 @@ from kubetriage.model import Confidence, Evidence, Finding
 from kubetriage.needs import List, Need
 from kubetriage.rules.crash.admission_refusals import Refused, refusals
 from kubetriage.rules.crash.case import ControllerCase
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import name_of
 from kubetriage.values.patterns import lazy
 
@@ -59,6 +60,6 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
             message,
             refusal.fix(f"Bring the resources of {refusal.target} within {which}, or have that changed."),
             evidence=tuple(Evidence("config", "limitrange", n) for n in names),
-            verify=(f"kubectl -n {namespace} describe limitrange",),
+            verify=(kubectl("describe", "limitrange", namespace=namespace),),
             confidence=sure,
         )

@@ -63,7 +63,7 @@ def check(case: Case) -> Iterator[Finding]:
             ),
             (startup_probe_fix(case, container, probe, slow.needs),),
             (
-                case.kubectl(f"events --for pod/{case.pod.name}"),
+                case.kubectl("events", "--for", f"pod/{case.pod.name}"),
                 case.log_command(container),
             ),
         )

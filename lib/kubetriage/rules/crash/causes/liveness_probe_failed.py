@@ -77,7 +77,7 @@ def _killed(case: Case, container: Container) -> Finding | None:
         (*verdict.ruled_out, *verdict.still_possible, *([rival] if rival else [])),
         (*advice.fixes, *slow_fix),
         (
-            case.kubectl(f"events --for pod/{case.pod.name}"),
+            case.kubectl("events", "--for", f"pod/{case.pod.name}"),
             case.log_command(container),
         ),
     )
@@ -108,5 +108,5 @@ def _failing(case: Case, container: Container) -> Finding | None:
         (failure.event.evidence(), probe.evidence(), *advice.evidence),
         (),
         advice.fixes,
-        (case.kubectl(f"events --for pod/{case.pod.name}"),),
+        (case.kubectl("events", "--for", f"pod/{case.pod.name}"),),
     )

@@ -117,7 +117,7 @@ def check(case: Case) -> Iterator[Finding]:
         message,
         (pod.fact("status", "status.reason", f"{pod.reason}: {pod.message}".removesuffix(": ")),),
         fix=(Fix(words, actor=actor, commands=commands),),
-        verify=(f"kubectl describe node {node}",) if pod.node else (),
+        verify=(kubectl("describe", "node", node),) if pod.node else (),
         details={"reason": pod.reason, **({"root": root.details} if root is not None else {})},
     )
 

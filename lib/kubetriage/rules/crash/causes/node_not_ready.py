@@ -82,7 +82,7 @@ def check(case: Case) -> Iterator[Finding]:
                 commands=(kubectl("node-triage", pod.node),),
             ),
         ),
-        verify=(f"kubectl describe node {pod.node}",),
+        verify=(kubectl("describe", "node", pod.node),),
     )
 
 
@@ -113,7 +113,7 @@ def _by_event(case: Case) -> Iterator[Finding]:
                 commands=(kubectl("get", "node", pod.node, "-o", "wide"), kubectl("node-triage", pod.node)),
             ),
         ),
-        verify=(f"kubectl describe node {pod.node}",),
+        verify=(kubectl("describe", "node", pod.node),),
     )
 
 
@@ -135,5 +135,5 @@ def _gone(case: Case) -> Finding:
                 commands=(kubectl("delete", "pod", pod.name, "--force", namespace=pod.namespace),),
             ),
         ),
-        verify=(f"kubectl get node {pod.node}",),
+        verify=(kubectl("get", "node", pod.node),),
     )

@@ -97,7 +97,7 @@ def _finding(case: Case, container: Container, end: Termination, proof: list[Evi
             ),
         ),
         (
-            f"kubectl describe node {case.pod.node}" if case.pod.node else case.kubectl("get nodes"),
-            f"kubectl get events -n default --field-selector involvedObject.name={case.pod.node}",
+            kubectl("describe", "node", case.pod.node) if case.pod.node else case.kubectl("get", "nodes"),
+            kubectl("get", "events", "-n", "default", "--field-selector", f"involvedObject.name={case.pod.node}"),
         ),
     )

@@ -51,5 +51,5 @@ def check(case: Case) -> Iterator[Finding]:
                 commands=(kubectl("delete", "pod", pod.name, namespace=pod.namespace),),
             ),
         ),
-        verify=(f"kubectl describe node {pod.node}",) if pod.node else (),
+        verify=(kubectl("describe", "node", pod.node),) if pod.node else (),
     )

@@ -85,7 +85,7 @@ def _finding(case: Case, name: str, said: tuple[Evidence, ...], confidence: Conf
         message=message,
         evidence=(*said, Evidence("spec", f"spec.volumes[{volume}].persistentVolumeClaim.claimName", name)),
         fix=(case.template_fix(words, patch),),
-        verify=(case.kubectl("get persistentvolumeclaim"),),
+        verify=(case.kubectl("get", "persistentvolumeclaim"),),
         details={"reference": {"kind": "PersistentVolumeClaim", "name": name, **({"nearest": close} if close else {})}},
     )
 

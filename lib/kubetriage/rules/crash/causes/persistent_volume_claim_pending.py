@@ -151,8 +151,9 @@ def _unexplained(case: Case, found: Unscheduled) -> Finding:
     by_event = _by_event(case, found)
     if by_event is not None:
         return by_event
-    names = ", ".join(claim_names(case.pod))
-    look = case.kubectl(f"describe persistentvolumeclaim {names.replace(',', '')}".strip())
+    claims = claim_names(case.pod)
+    names = ", ".join(claims)
+    look = case.kubectl("describe", "persistentvolumeclaim", *claims)
     return found.finding(
         CODE,
         f"PersistentVolumeClaim {names or 'of the pod'} keeps the pod from every node: {found.head.words}.",
@@ -228,7 +229,7 @@ def _finding(case: Case, claim: Obj, found: Unscheduled | None, events: Events) 
         message=f"PersistentVolumeClaim {name} is {phase}: {why}",
         evidence=tuple(evidence),
         fix=(fix,),
-        verify=(case.kubectl(f"describe persistentvolumeclaim {name}"), "kubectl get storageclass"),
+        verify=(case.kubectl("describe", "persistentvolumeclaim", name), "kubectl get storageclass"),
         details={
             "claim": name,
             **({"storageClass": wanted} if wanted else {}),

@@ -49,5 +49,5 @@ def check(case: Case) -> Iterator[Finding]:
                 {"activeDeadlineSeconds": limit * 2} if limit else None,
             ),
         ),
-        verify=(case.kubectl(f"get pod {pod.name} -o jsonpath='{{.spec.activeDeadlineSeconds}}'"),),
+        verify=(case.kubectl("get", "pod", pod.name, "-o", "jsonpath={.spec.activeDeadlineSeconds}"),),
     )

@@ -15,7 +15,6 @@ Source: kubernetes kuberuntime_container.go (startContainer), lifecycle/handlers
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Severity
@@ -52,8 +51,8 @@ def _failed(case: Case, container: Container, confidence: Confidence, seen: tupl
     if container.waiting_reason == "PostStartHookError" and container.waiting_message:
         evidence.append(container.fact("status", "state.waiting.message", container.waiting_message))
     evidence.append(container.fact("spec", "lifecycle.postStart", words))
-    by_hand = shlex.join(texts(container.spec, "lifecycle", "postStart", "exec", "command"))
-    run = case.kubectl(f"exec {case.pod.name} -c {container.name} -- {by_hand}")
+    by_hand = texts(container.spec, "lifecycle", "postStart", "exec", "command")
+    run = case.kubectl("exec", case.pod.name, "-c", container.name, "--", *by_hand)
     fixes = [
         case.template_fix(
             f"Make the postStart hook of container {container.name} in {case.workload_name} succeed; its output is in "
@@ -72,8 +71,8 @@ def _failed(case: Case, container: Container, confidence: Confidence, seen: tupl
         (),
         tuple(fixes),
         (
-            case.kubectl(f"events --for pod/{case.pod.name}"),
-            case.kubectl(f"describe pod {case.pod.name}"),
+            case.kubectl("events", "--for", f"pod/{case.pod.name}"),
+            case.kubectl("describe", "pod", case.pod.name),
         ),
     )
 
@@ -110,5 +109,5 @@ def _hanging(case: Case, container: Container) -> Finding:
                 f"Give the postStart hook of container {container.name} in {case.workload_name} a time limit."
             ),
         ),
-        (case.kubectl(f"describe pod {case.pod.name}"),),
+        (case.kubectl("describe", "pod", case.pod.name),),
     )

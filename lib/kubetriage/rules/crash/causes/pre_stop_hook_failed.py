@@ -45,5 +45,5 @@ def check(case: Case) -> Iterator[Finding]:
                     f"grace period of {30 if grace is None else grace} s: the command must exist in the image."
                 ),
             ),
-            (case.kubectl(f"events --for pod/{case.pod.name} --types Warning"),),
+            (case.kubectl("events", "--for", f"pod/{case.pod.name}", "--types", "Warning"),),
         )

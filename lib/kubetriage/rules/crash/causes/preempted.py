@@ -100,7 +100,7 @@ def _of_predecessor(case: Case) -> Iterator[Finding]:
                     f"Set priorityClassName in {case.workload_name} to what it is worth, or add nodes for both."
                 ),
             ),
-            verify=(case.kubectl("get events --field-selector reason=Preempted"),),
+            verify=(case.kubectl("get", "events", "--field-selector", "reason=Preempted"),),
         )
         return
 

@@ -109,5 +109,5 @@ def _finding(case: Case, container: Container, probe: Probe, told: ProbeEvent | 
         tuple(evidence),
         (),
         (fix,),
-        (case.kubectl(f"events --for pod/{case.pod.name} --types Warning"),),
+        (case.kubectl("events", "--for", f"pod/{case.pod.name}", "--types", "Warning"),),
     )

@@ -88,7 +88,7 @@ def _exceeded(refusal: Refusal) -> Finding:
                 actor=Actor.CLUSTER,
                 yaml=_scoped(own, refusal.case.ref.namespace) if own else "",
             ),
-            verify=(f"kubectl -n {refusal.case.ref.namespace} get resourcequota",),
+            verify=(kubectl("get", "resourcequota", namespace=refusal.case.ref.namespace),),
         )
     if match is None:
         return refusal.finding(
@@ -115,7 +115,7 @@ def _exceeded(refusal: Refusal) -> Finding:
         f"{refusal.blocked}: quota {quota} has no room for them ({'; '.join(short)}).",
         _raise(refusal, quota, asked, used, limit),
         evidence=evidence,
-        verify=(f"kubectl -n {namespace} describe resourcequota {quota}",),
+        verify=(kubectl("describe", "resourcequota", quota, namespace=namespace),),
         details={"quota": quota, "resources": sorted(limit)},
     )
 
@@ -173,6 +173,6 @@ def _must(refusal: Refusal) -> Finding | None:
             f"Set {resources} for container {', '.join(containers) or '...'} in {refusal.target}, or add a LimitRange "
             "with defaults to the namespace."
         ),
-        verify=(f"kubectl -n {refusal.case.ref.namespace} describe resourcequota {quota}",),
+        verify=(kubectl("describe", "resourcequota", quota, namespace=refusal.case.ref.namespace),),
         details={"quota": quota},
     )

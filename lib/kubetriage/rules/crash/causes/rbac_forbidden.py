@@ -96,8 +96,8 @@ def _finding(case: Case, words: LastWords, line: str, confidence: Confidence) ->
     )
     verify = []
     if account:
-        scope = f" -n {denial.namespace}" if denial.namespace else " -A"
-        verify = [f"kubectl auth can-i {verbs[0]} {denial.resource} --as={denial.user}{scope}"]
+        scope = ("-n", denial.namespace) if denial.namespace else ("-A",)
+        verify = [kubectl("auth", "can-i", verbs[0], denial.resource, f"--as={denial.user}", *scope)]
     return words.finding(
         CODE,
         confidence,

@@ -108,7 +108,7 @@ def _finding(case: Case, gate: str, others: list[str]) -> Finding:
         message,
         tuple(evidence),
         fix=(_fix(case, gate, condition, row, pods, root),),
-        verify=(case.kubectl(f"get pod {pod.name} -o wide"), case.kubectl(f"describe pod {pod.name}")),
+        verify=(case.kubectl("get", "pod", pod.name, "-o", "wide"), case.kubectl("describe", "pod", pod.name)),
         details={"gate": gate},
     )
     return replace(made, details={**made.details, "root": root.details}) if root is not None else made

@@ -104,7 +104,7 @@ def _finding(case: Case, container: Container, probe: Probe, failure: ProbeEvent
         (),
         advice.fixes,
         (
-            case.kubectl(f"events --for pod/{case.pod.name} --types Warning"),
-            case.kubectl(f"logs {case.pod.name} -c {container.name} --tail 20"),
+            case.kubectl("events", "--for", f"pod/{case.pod.name}", "--types", "Warning"),
+            case.kubectl("logs", case.pod.name, "-c", container.name, "--tail", "20"),
         ),
     )

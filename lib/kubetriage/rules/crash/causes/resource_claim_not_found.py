@@ -111,6 +111,6 @@ def _finding(
         message,
         (*((told,) if told else ()), pod.fact("spec", one.at, name)),
         fix=(fix,),
-        verify=(case.kubectl(f"get {plural}"), case.kubectl(f"get pod {pod.name}")),
+        verify=(case.kubectl("get", plural), case.kubectl("get", "pod", pod.name)),
         details={"reference": {"kind": kind, "name": name, **({"nearest": close} if close else {})}},
     )

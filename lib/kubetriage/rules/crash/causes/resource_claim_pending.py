@@ -108,6 +108,6 @@ def _finding(case: Case, one: PodClaim, claim: Obj, seen: tuple[Evidence, ...], 
         message,
         (*seen, pod.fact("spec", one.at, name)),
         fix=(Fix(act, actor=Actor.CLUSTER, commands=look),),
-        verify=(case.kubectl(f"describe {kind.lower()} {name}"), case.kubectl(f"describe pod {pod.name}")),
+        verify=(case.kubectl("describe", kind.lower(), name), case.kubectl("describe", "pod", pod.name)),
         details={"reference": {"kind": kind, "name": name}},
     )

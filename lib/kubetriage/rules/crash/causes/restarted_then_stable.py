@@ -99,5 +99,5 @@ def _finding(case: Case, container: Container, about: list[Finding]) -> Finding:
         ),
         (),
         (Fix("Nothing to do now."),),
-        (case.kubectl(f"get pod {case.pod.name}"),),
+        (case.kubectl("get", "pod", case.pod.name),),
     )

@@ -25,6 +25,7 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import environment_fix
 from kubetriage.rules.crash.known_errors import unknown_words
 from kubetriage.rules.crash.program_output import LastWords, Said, short, words_of
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text, texts
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_quantity
@@ -119,7 +120,7 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
             ),
         ),
         fix=fixes,
-        verify=(f"kubectl oom-budget pod/{case.pod.name} -n {case.pod.namespace}",),
+        verify=(kubectl("oom-budget", f"pod/{case.pod.name}", "-n", case.pod.namespace),),
     )
 
 

@@ -135,8 +135,8 @@ def check(case: Case) -> Iterator[Finding]:
         (event.evidence(), *more),
         fix=(fix,),
         verify=(
-            f"kubectl get pods -A -o wide --field-selector spec.nodeName={case.pod.node}",
-            f"kubectl describe node {case.pod.node}",
+            kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={case.pod.node}"),
+            kubectl("describe", "node", case.pod.node),
         ),
         details={"root": root.details} if root is not None else {},
     )

@@ -80,5 +80,5 @@ def check(case: Case) -> Iterator[Finding]:
             ),
         ),
         fix=(_lift(case, gates),),
-        verify=(case.kubectl(f"get pod {pod.name} -o jsonpath='{{.spec.schedulingGates}}'"),),
+        verify=(case.kubectl("get", "pod", pod.name, "-o", "jsonpath={.spec.schedulingGates}"),),
     )

@@ -59,7 +59,7 @@ def check(case: Case) -> Iterator[Finding]:
                 RuledOut("AppError", "not ruled out: a program can call exit(139) itself; nothing in its log says so"),
             ),
             _fixes(case, container),
-            (case.log_command(container), case.kubectl(f"describe pod {case.pod.name}")),
+            (case.log_command(container), case.kubectl("describe", "pod", case.pod.name)),
         )
 
 

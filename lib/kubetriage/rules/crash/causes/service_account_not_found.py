@@ -51,7 +51,7 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
             f"{refusal.blocked}: ServiceAccount {name} does not exist in namespace {case.ref.namespace}.{elsewhere}",
             refusal.fix(_words(close, refusal.target), patch, commands=_create(name, case.ref.namespace)),
             evidence=(Evidence("spec", f"{refusal.maker} spec.template.spec.serviceAccountName", name),),
-            verify=(f"kubectl -n {case.ref.namespace} get serviceaccount",),
+            verify=(kubectl("get", "serviceaccount", namespace=case.ref.namespace),),
             details={"reference": {"kind": "ServiceAccount", "name": name, **({"nearest": close} if close else {})}},
         )
 
@@ -88,7 +88,7 @@ def check(case: Case) -> Iterator[Finding]:
                 commands=_create(name, pod.namespace),
             ),
         ),
-        verify=(case.kubectl(f"get serviceaccount {name}"),),
+        verify=(case.kubectl("get", "serviceaccount", name),),
         details={"reference": {"kind": "ServiceAccount", "name": name, **({"nearest": close} if close else {})}},
     )
 

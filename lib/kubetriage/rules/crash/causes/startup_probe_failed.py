@@ -77,7 +77,7 @@ def _killed(case: Case, container: Container, probe: Probe) -> Finding | None:
         verdict.ruled_out + verdict.still_possible,
         (*_more_time(case, container, probe, failure, log), *advice.fixes),
         (
-            case.kubectl(f"events --for pod/{case.pod.name}"),
+            case.kubectl("events", "--for", f"pod/{case.pod.name}"),
             case.log_command(container),
         ),
     )
@@ -133,5 +133,5 @@ def _pending(case: Case, container: Container, probe: Probe) -> Finding | None:
         (container.fact("status", "started", "false"), *seen, probe.evidence(), *advice.evidence),
         (),
         advice.fixes if failure is not None else (),
-        (case.kubectl(f"events --for pod/{case.pod.name}"),),
+        (case.kubectl("events", "--for", f"pod/{case.pod.name}"),),
     )

@@ -53,11 +53,12 @@ def check(case: Case) -> Iterator[Finding]:
             _asked(case),
             fix=(
                 case.template_fix(
-                    f"Wait, or end it now: {case.kubectl(f'delete pod {pod.name} --grace-period=1')}; a process that "
-                    f"handles SIGTERM ends earlier. terminationGracePeriodSeconds stands in {case.workload_name}."
+                    f"Wait, or end it now: {case.kubectl('delete', 'pod', pod.name, '--grace-period=1')}; "
+                    "a process that handles SIGTERM ends earlier. terminationGracePeriodSeconds stands in "
+                    f"{case.workload_name}."
                 ),
             ),
-            verify=(case.kubectl(f"get pod {pod.name}"),),
+            verify=(case.kubectl("get", "pod", pod.name),),
         )
 
 
@@ -80,7 +81,7 @@ def _finding(case: Case, late: timedelta, grace: timedelta) -> Finding:
         f"{human_duration(grace)}): {why}",
         (*_asked(case), *evidence),
         fix=(fix,),
-        verify=(case.kubectl(f"get pod {pod.name} -o jsonpath='{{.metadata.finalizers}}'"),),
+        verify=(case.kubectl("get", "pod", pod.name, "-o", "jsonpath={.metadata.finalizers}"),),
         details={"holder": why},
     )
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Severity
 from kubetriage.rules.crash.case import Case
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import objects, text
 from kubetriage.values.patterns import lazy
 
@@ -51,5 +52,5 @@ def check(case: Case) -> Iterator[Finding]:
                 f"allowedUnsafeSysctls of the kubelet of {node} (--allowed-unsafe-sysctls)."
             ),
         ),
-        verify=(f"kubectl get --raw /api/v1/nodes/{node}/proxy/configz",),
+        verify=(kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/configz"),),
     )

@@ -69,7 +69,7 @@ def check(case: Case) -> Iterator[Finding]:
             _next_steps(case, container, end.signal),
             (
                 case.log_command(container),
-                case.kubectl(f"events --for pod/{case.pod.name}"),
+                case.kubectl("events", "--for", f"pod/{case.pod.name}"),
             ),
         )
 

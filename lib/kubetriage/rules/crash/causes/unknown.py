@@ -92,7 +92,7 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
                 ),
             ),
         ),
-        verify=(f"kubectl -n {case.ref.namespace} describe {where}",),
+        verify=(kubectl("describe", *where.split(), namespace=case.ref.namespace),),
     )
 
 
@@ -132,7 +132,7 @@ def _schedule(case: ControllerCase) -> Iterator[Finding]:
         f"CronJob {case.ref.name} {what}: {event.message.rstrip('.')}.",
         (event.evidence(), *(Evidence("spec", f"spec.{f}", v) for f, v in asked.items() if v)),
         fix=(Fix(fix, actor=Actor.MANIFEST),),
-        verify=(f"kubectl -n {case.ref.namespace} describe cronjob {case.ref.name}",),
+        verify=(kubectl("describe", "cronjob", case.ref.name, namespace=case.ref.namespace),),
     )
 
 
@@ -171,7 +171,7 @@ def _lost(case: Case) -> Iterator[Finding]:
                         commands=(kubectl("node-triage", case.pod.node),) if case.pod.node else (),
                     ),
                 ),
-                (f"kubectl describe node {case.pod.node}",) if case.pod.node else (),
+                (kubectl("describe", "node", case.pod.node),) if case.pod.node else (),
             )
 
 
@@ -217,7 +217,7 @@ def _ended(case: Case) -> Iterator[Finding]:
                     ),
                 ),
             ),
-            (case.log_command(container), case.kubectl(f"events --for pod/{case.pod.name}")),
+            (case.log_command(container), case.kubectl("events", "--for", f"pod/{case.pod.name}")),
         )
 
 
@@ -258,7 +258,7 @@ def _unexplained(case: Case) -> Finding:
         tuple(evidence),
         (),
         (fix,),
-        (case.kubectl(f"describe pod {pod.name}"), case.kubectl(f"events --for pod/{pod.name}")),
+        (case.kubectl("describe", "pod", pod.name), case.kubectl("events", "--for", f"pod/{pod.name}")),
     )
 
 

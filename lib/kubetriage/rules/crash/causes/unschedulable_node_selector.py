@@ -18,6 +18,7 @@ from kubetriage.model import Evidence, Finding
 from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.scheduling import Block, Requirement, Unscheduled
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import name_of
 from kubetriage.values.nearest import nearest
 
@@ -52,14 +53,14 @@ def check(case: Case) -> Iterator[Finding]:
     label = next((f"{k}={v[0]}" for k, op, v in unmet if op == "In" and v), "")
     node = next((name_of(n) for n in found.nodes.items if not scheduling.taints(n)), "NODE")
     words = f"Correct nodeSelector or node affinity in {case.workload_name}" + (
-        f", or label a node: kubectl label node {node} {label}." if label else "."
+        f", or label a node: {kubectl('label', 'node', node, label)}." if label else "."
     )
     yield found.finding(
         CODE,
         message,
         (case.template_fix(words, _patch(found, unmet)),),
         tuple(evidence),
-        verify=(f"kubectl get nodes -L {wanted[0][0]}",) if wanted else ("kubectl get nodes --show-labels",),
+        verify=(kubectl("get", "nodes", "-L", wanted[0][0]),) if wanted else ("kubectl get nodes --show-labels",),
     )
 
 

@@ -83,7 +83,9 @@ def _spread(found: Unscheduled) -> Finding:
         "fewer of its pods run."
     )
     evidence = tuple(Evidence("spec", "spec.topologySpreadConstraints", shown) for _ in rules[:1])
-    return found.finding(CODE, message, (case.template_fix(words),), evidence, verify=(f"kubectl get nodes -L {key}",))
+    return found.finding(
+        CODE, message, (case.template_fix(words),), evidence, verify=(kubectl("get", "nodes", "-L", key),)
+    )
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def _volume(found: Unscheduled) -> Finding:
     unknown = [p for p in places if nodes.items and not any(p.key in scheduling.node_labels(n) for n in nodes.items)]
     verify: tuple[str, ...] = ("kubectl get pv -o wide",)
     if unknown and nodes.complete:
-        verify = (f"kubectl get nodes -L {unknown[0].key}", "kubectl get csinodes -o yaml")
+        verify = (kubectl("get", "nodes", "-L", unknown[0].key), "kubectl get csinodes -o yaml")
         return found.finding(CODE, _no_label(unknown[0]), _label(case, unknown[0]), evidence, verify=verify)
     told = [f"claim {p.claim} is bound to {name_of(p.volume)}, which is at {p}" for p in places]
     message = f"The pod's volume cannot be reached from {reached or found.head.nodes} of {found.total} nodes"

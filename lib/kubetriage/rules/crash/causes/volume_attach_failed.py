@@ -160,7 +160,7 @@ def check(case: Case) -> Iterator[Finding]:
         message,
         tuple(evidence),
         fix=(fix,),
-        verify=("kubectl get volumeattachment", case.kubectl("get pods -o wide")),
+        verify=("kubectl get volumeattachment", case.kubectl("get", "pods", "-o", "wide")),
         details={
             "volume": volume,
             "claim": claim,

@@ -125,7 +125,7 @@ def _pending(case: Case) -> Iterator[Finding]:
                     ),
                 ),
             ),
-            verify=(case.kubectl(f"describe pod {case.pod.name}"),),
+            verify=(case.kubectl("describe", "pod", case.pod.name),),
         )
 
 
@@ -144,7 +144,7 @@ def _ownership(case: Case, event: Event) -> Finding:
         f"The kubelet still gives the files of a volume the pod's fsGroup: {' '.join(event.message.split())}",
         (event.evidence(),),
         fix=(case.template_fix(words, {"securityContext": {"fsGroupChangePolicy": "OnRootMismatch"}}),),
-        verify=(case.kubectl(f"describe pod {case.pod.name}"),),
+        verify=(case.kubectl("describe", "pod", case.pod.name),),
     )
 
 
@@ -167,7 +167,7 @@ def _finding(case: Case, event: Event, volume: str, why: str) -> Finding:
         message,
         (event.evidence(), *((Evidence("spec", f"spec.volumes[{volume}]", _plain(kind, source)),) if kind else ())),
         fix=fixes,
-        verify=(case.kubectl(f"describe pod {case.pod.name}"),),
+        verify=(case.kubectl("describe", "pod", case.pod.name),),
         details={
             "volume": volume,
             **_root(case, why),

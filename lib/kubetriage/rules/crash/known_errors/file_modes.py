@@ -76,7 +76,7 @@ def _too_open(words: LastWords, said: Said) -> Advice:
                 f"{path or 'the file'} before "
                 "the start does the same.",
                 None,
-                words.case.kubectl(f"delete pod {words.case.pod.name}"),
+                words.case.kubectl("delete", "pod", words.case.pod.name),
             )
         )
     else:

@@ -117,7 +117,8 @@ def _open_files(words: LastWords, _: Said) -> Advice:
                 f"Compare the limit with the open descriptors; the limit comes from LimitNOFILE of the runtime's "
                 f"service on {place(words)}.",
                 words.case.kubectl(
-                    f"exec {words.case.pod.name} -c {words.container.name} -- sh -c 'ulimit -n; ls /proc/1/fd | wc -l'"
+                    *("exec", words.case.pod.name, "-c", words.container.name, "--"),
+                    *("sh", "-c", "ulimit -n; ls /proc/1/fd | wc -l"),
                 ),
                 on_node(words, "systemctl", "show", "containerd", "-p", "LimitNOFILE"),
             ),

@@ -96,7 +96,7 @@ def _service_link(words: LastWords, said: Said) -> Advice | None:
         fixes,
         evidence,
         (RuledOut("DependencyUnreachable", "the address is a value that could not be parsed, nothing was dialled"),),
-        (case.kubectl("get services -o wide"),),
+        (case.kubectl("get", "services", "-o", "wide"),),
         {"setting": variable, "service": name_of(service) if service else ""} if variable else {},
     )
 

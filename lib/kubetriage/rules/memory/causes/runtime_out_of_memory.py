@@ -24,6 +24,7 @@ from kubetriage.rules.memory.budget import exact, mebibytes
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.last_words import REFUSED, THREADS, MemoryWords, find_memory_words
 from kubetriage.rules.memory.runtime_advice import runtime_fixes
+from kubetriage.values.commands import kubectl
 from kubetriage.values.patterns import lazy
 
 CODE = "RuntimeOutOfMemory"
@@ -70,7 +71,7 @@ def _by_exit_code(case: Case) -> Iterator[Finding]:
         fix=(
             Fix("Read the log: the message of the error names the area (heap, metaspace, direct buffers) to look at."),
         ),
-        verify=(f"kubectl -n {case.pod.namespace} logs {case.pod.name} -c {name} --previous",),
+        verify=(kubectl("logs", case.pod.name, "-c", name, "--previous", namespace=case.pod.namespace),),
         details={"killedBy": "runtime"},
     )
 
@@ -108,7 +109,7 @@ def _finding(case: Case, words: MemoryWords, match: re.Match[str], *, ended: boo
         else (),
         fix=runtime_fixes(case, words),
         verify=(
-            f"kubectl -n {case.pod.namespace} logs {case.pod.name} -c {name}"
+            kubectl("logs", case.pod.name, "-c", name, namespace=case.pod.namespace)
             + (" --previous" if case.container.log_is_previous and ended else ""),
         ),
         details={"killedBy": "runtime"},

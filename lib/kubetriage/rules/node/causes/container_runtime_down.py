@@ -25,6 +25,7 @@ from kubetriage.rules.node.runtime_meanings import runtime_meaning
 from kubetriage.rules.node.self_report import SelfReport
 from kubetriage.rules.node.stage import stage_of
 from kubetriage.rules.node.word_findings import finding
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
 
 CODE = "ContainerRuntimeDown"
@@ -96,5 +97,5 @@ def check(case: NodeCase) -> Iterator[Finding]:
                 else ()
             ),
         ),
-        verify=(f"kubectl get node {case.name} -o jsonpath='{{.status.conditions[?(@.type==\"Ready\")].message}}'",),
+        verify=(kubectl("get", "node", case.name, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].message}'),),
     )

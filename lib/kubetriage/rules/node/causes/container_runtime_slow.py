@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.node.case import NodeCase
+from kubetriage.values.commands import PIPE, kubectl
 
 CODE = "ContainerRuntimeSlow"
 
@@ -46,7 +47,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
             ),
         ),
         verify=(
-            f"kubectl get node {case.name} -o jsonpath='{{.status.conditions[?(@.type==\"Ready\")].message}}'",
-            f"kubectl get --raw=/api/v1/nodes/{case.name}/proxy/metrics | grep pleg_relist_duration",
+            kubectl("get", "node", case.name, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].message}'),
+            kubectl("get", f"--raw=/api/v1/nodes/{case.name}/proxy/metrics", PIPE, "grep", "pleg_relist_duration"),
         ),
     )

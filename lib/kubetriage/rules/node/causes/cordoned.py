@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.node_taints import taint
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import flag, text
 from kubetriage.values.times import human_duration, parse_time
 
@@ -42,6 +43,6 @@ def check(case: NodeCase) -> Iterator[Finding]:
         f"{case.name} has been cordoned{span}: it takes no new pods, "
         + (f"and {acting}." if acting else "those that run stay."),
         evidence=tuple(evidence),
-        fix=() if acting else (Fix(f"When the maintenance is over: kubectl uncordon {case.name}"),),
-        verify=(f"kubectl get node {case.name}",),
+        fix=() if acting else (Fix(f"When the maintenance is over: {kubectl('uncordon', case.name)}"),),
+        verify=(kubectl("get", "node", case.name),),
     )

@@ -63,7 +63,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
         else (),
         tuple(_fixes(case, drain)),
         (
-            f"kubectl get pods -A --field-selector spec.nodeName={case.name}",
+            kubectl("get", "pods", "-A", "--field-selector", f"spec.nodeName={case.name}"),
             *(kubectl("get", "poddisruptionbudgets", namespace=b.pods[0].namespace) for b in drain.blocks[:1]),
         ),
         {

@@ -21,6 +21,7 @@ from datetime import timedelta
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.rules.node.failover import tolerate
 from kubetriage.rules.node.failover_audit import Wanted, Workload
+from kubetriage.values.commands import PIPE, kubectl
 
 CODE = "FailoverTooSlow"
 
@@ -85,5 +86,5 @@ def _finding(workload: Workload, limit: Wanted, grace: timedelta, *, movable: bo
         ),
         (),
         fixes,
-        (f"kubectl -n {workload.namespace} get pods -o yaml | grep -A3 unreachable",),
+        (kubectl("get", "pods", "-o", "yaml", PIPE, "grep", "-A3", "unreachable", namespace=workload.namespace),),
     )

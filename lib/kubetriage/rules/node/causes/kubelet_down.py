@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from kubetriage.model import Actor, Confidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.failover import faster_failover, keep_hands_off
+from kubetriage.values.commands import kubectl
 from kubetriage.values.times import format_time
 
 CODE = "KubeletDown"
@@ -75,6 +76,6 @@ def check(case: NodeCase) -> Iterator[Finding]:
         ),
         verify=(
             case.renewal_command,
-            f"kubectl get --raw=/api/v1/nodes/{case.name}/proxy/healthz",
+            kubectl("get", f"--raw=/api/v1/nodes/{case.name}/proxy/healthz"),
         ),
     )

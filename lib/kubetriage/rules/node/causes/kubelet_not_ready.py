@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Finding, Fix, Severity
 from kubetriage.rules.node.case import NodeCase
+from kubetriage.values.commands import kubectl
 
 CODE = "KubeletNotReady"
 
@@ -47,5 +48,5 @@ def check(case: NodeCase) -> Iterator[Finding]:
                 commands=case.machine.lines("kubelet log"),
             ),
         ),
-        verify=(f"kubectl get node {case.name} -o jsonpath='{{.status.conditions[?(@.type==\"Ready\")].message}}'",),
+        verify=(kubectl("get", "node", case.name, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].message}'),),
     )

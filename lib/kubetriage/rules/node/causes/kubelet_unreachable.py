@@ -27,6 +27,7 @@ from kubetriage.rules.node.failover import faster_failover, fencing, keep_hands_
 from kubetriage.rules.node.kubelet_contact import Beat
 from kubetriage.rules.node.kubelet_probe import READINGS
 from kubetriage.rules.node.machine_owner import still_a_machine
+from kubetriage.values.commands import kubectl
 from kubetriage.values.times import format_time, human_duration
 
 CODE = "KubeletUnreachable"
@@ -71,7 +72,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
     vanished = probe is not None and probe.kind in ("timeout", "no-route")
     # Asking again brings nothing where the answer says nothing of the node.
     asked = probe is not None and probe.kind in ("tunnel", "error")
-    ask = "" if asked else f"kubectl node-triage {case.name} --probe-kubelet (needs get on nodes/proxy), "
+    ask = "" if asked else f"{kubectl('node-triage', case.name, '--probe-kubelet')} (needs get on nodes/proxy), "
     advice = Fix(
         f"Decide what failed: {ask}the provider's console for {case.address}, then the commands below on the node.",
         actor=Actor.NODE,
@@ -102,7 +103,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
         ),
         verify=(
             case.renewal_command,
-            f"kubectl describe node {case.name}",
+            kubectl("describe", "node", case.name),
         ),
     )
 
@@ -131,7 +132,7 @@ def _fading(case: NodeCase) -> Finding:
         f"The kubelet of {case.name} is late: its Lease is {human_duration(case.now - contact.renewed)} old, 10s is "
         f"normal. Unless it renews, the node turns NotReady at {format_time(due)}.",
         evidence=case.contact_evidence(),
-        fix=(Fix(f"Look again in a minute; if it lasts, kubectl node-triage {case.name} --probe-kubelet."),),
+        fix=(Fix(f"Look again in a minute; if it lasts, {kubectl('node-triage', case.name, '--probe-kubelet')}."),),
         verify=(case.renewal_command,),
     )
 

@@ -55,7 +55,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
         if cordoned
         else (),
         tuple(_fixes(case, reason, current)),
-        ("oc get machineconfigpools", f"kubectl describe node {case.name}"),
+        ("oc get machineconfigpools", kubectl("describe", "node", case.name)),
         {"state": state},
     )
 

@@ -52,8 +52,8 @@ def check(case: NodeCase) -> Iterator[Finding]:
         ruled_out=(RuledOut("ContainerRuntimeDown", "the runtime answers and reports this itself"),),
         fix=tuple(_fixes(missing, case)),
         verify=(
-            f"kubectl get pods -A --field-selector spec.nodeName={case.name} -o wide",
-            f"kubectl get node {case.name} -o jsonpath='{{.status.conditions[?(@.type==\"Ready\")].message}}'",
+            kubectl("get", "pods", "-A", "--field-selector", f"spec.nodeName={case.name}", "-o", "wide"),
+            kubectl("get", "node", case.name, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].message}'),
         ),
         details={"reason": missing.reason, **({"plugin": missing.plugin} if missing.plugin else {})},
     )

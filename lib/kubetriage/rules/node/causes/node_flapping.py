@@ -19,6 +19,7 @@ from datetime import timedelta
 
 from kubetriage.model import Actor, Confidence, Finding, Fix, Severity
 from kubetriage.rules.node.case import NodeCase
+from kubetriage.values.commands import kubectl
 from kubetriage.values.times import human_duration
 
 CODE = "NodeFlapping"
@@ -54,5 +55,5 @@ def check(case: NodeCase) -> Iterator[Finding]:
                 commands=case.machine.lines("kubelet log", "kernel log", "disk latency"),
             ),
         ),
-        (f"kubectl get events --field-selector involvedObject.name={case.name},reason=NodeNotReady",),
+        (kubectl("get", "events", "--field-selector", f"involvedObject.name={case.name},reason=NodeNotReady"),),
     )

@@ -22,6 +22,7 @@ from kubetriage.rules.node.approvals import approve
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.kubelet_contact import STARTUP_GRACE, Beat
 from kubetriage.rules.node.machine_owner import still_a_machine
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
 from kubetriage.values.times import format_time, human_duration
 
@@ -66,7 +67,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
                 commands=case.machine.lines("kubelet status", "kubelet log"),
             ),
             *still_a_machine(case.node, left_over=False),
-            Fix(f"If there is no such machine, remove the object: kubectl delete node {case.name}."),
+            Fix(f"If there is no such machine, remove the object: {kubectl('delete', 'node', case.name)}."),
         ),
-        verify=(f"kubectl describe node {case.name}", "kubectl get csr --sort-by=.metadata.creationTimestamp"),
+        verify=(kubectl("describe", "node", case.name), "kubectl get csr --sort-by=.metadata.creationTimestamp"),
     )

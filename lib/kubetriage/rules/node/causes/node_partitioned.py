@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from kubetriage.model import Actor, Confidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.failover import faster_failover, keep_hands_off
+from kubetriage.values.commands import kubectl
 
 CODE = "NodePartitioned"
 
@@ -67,7 +68,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
             *faster_failover(case),
         ),
         verify=(
-            f"kubectl get --raw=/api/v1/nodes/{case.name}/proxy/healthz",
+            kubectl("get", f"--raw=/api/v1/nodes/{case.name}/proxy/healthz"),
             case.renewal_command,
         ),
     )

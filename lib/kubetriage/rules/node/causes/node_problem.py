@@ -296,5 +296,5 @@ def _finding(case: NodeCase, found: Obj, severity: Severity, confidence: Confide
         )
         if severity is not Severity.NOTE
         else (),
-        verify=(f"kubectl get node {case.name} -o jsonpath='{{.status.conditions[?(@.type==\"{kind}\")]}}'",),
+        verify=(kubectl("get", "node", case.name, "-o", f'jsonpath={{.status.conditions[?(@.type=="{kind}")]}}'),),
     )

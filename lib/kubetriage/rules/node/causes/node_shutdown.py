@@ -67,11 +67,13 @@ def check(case: NodeCase) -> Iterator[Finding]:
         evidence=tuple(evidence),
         ruled_out=(RuledOut("KubeletDown", "the whole machine stops, not the kubelet alone"),),
         fix=(
-            Fix(f"If nobody meant it, start {case.name} again; if it is to go, kubectl delete node {case.name}."),
+            Fix(
+                f"If nobody meant it, start {case.name} again; if it is to go, {kubectl('delete', 'node', case.name)}."
+            ),
             *fencing(case),
             *((keep_hands_off(case),) if case.contact.lost and case.proven_dead is None else ()),
         ),
-        verify=(f"kubectl get node {case.name} -o jsonpath='{{.spec.taints}}'",),
+        verify=(kubectl("get", "node", case.name, "-o", "jsonpath={.spec.taints}"),),
     )
 
 
@@ -135,7 +137,7 @@ def _removed(case: NodeCase, how: str, evidence: Evidence) -> Finding:
             ),
             *fencing(case),
         ),
-        verify=(f"kubectl get node {case.name}",),
+        verify=(kubectl("get", "node", case.name),),
     )
 
 

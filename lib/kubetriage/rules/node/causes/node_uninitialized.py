@@ -29,7 +29,7 @@ from kubetriage.rules.node.waiting_taints import (
     last_complaint,
     waiting_taints,
 )
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import PIPE, kubectl
 from kubetriage.values.fields import condition, text
 from kubetriage.values.times import format_time, human_duration
 
@@ -76,8 +76,10 @@ def _finding(case: NodeCase, waiting: Waiting) -> Finding:
         (RuledOut("KubeletNotReady", "the kubelet posts Ready"),),
         () if young else tuple(_fixes(waiting, pods, words)),
         (
-            f"kubectl get node {case.name} -o jsonpath='{{.spec.providerID}}{{.spec.taints}}'",
-            f"kubectl get pods -A -o wide | grep -E '{str(waiting.row['pods']).split('|')[0].strip('^')}'",
+            kubectl("get", "node", case.name, "-o", "jsonpath={.spec.providerID}{.spec.taints}"),
+            kubectl(
+                "get", "pods", "-A", "-o", "wide", PIPE, "grep", "-E", str(waiting.row["pods"]).split("|")[0].strip("^")
+            ),
         ),
         {"taint": waiting.key, **({"reason": complaint_kind(words)} if complaint_kind(words) else {})},
     )

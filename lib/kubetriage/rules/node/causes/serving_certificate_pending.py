@@ -51,5 +51,5 @@ def check(case: NodeCase) -> Iterator[Finding]:
                     else (kubectl("describe", "csr", request.name),),
                 ),
             ),
-            (f"kubectl get --raw=/api/v1/nodes/{case.name}/proxy/healthz",),
+            (kubectl("get", f"--raw=/api/v1/nodes/{case.name}/proxy/healthz"),),
         )

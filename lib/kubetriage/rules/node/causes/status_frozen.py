@@ -26,6 +26,7 @@ from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, RuledOut, 
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.cluster_contact import MANAGER_LEASE
 from kubetriage.rules.node.outage_scope import Cluster, Plane
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
 from kubetriage.values.times import format_time, human_duration
 
@@ -152,7 +153,7 @@ def _unmoving(case: NodeCase) -> Iterator[Finding]:
                 "webhooks that match nodes/status."
             ),
         ),
-        verify=(f"kubectl get node {case.name} -o jsonpath='{{.status.conditions[?(@.type==\"Ready\")]}}'",),
+        verify=(kubectl("get", "node", case.name, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")]}'),),
     )
 
 

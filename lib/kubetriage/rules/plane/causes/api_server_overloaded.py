@@ -99,7 +99,7 @@ def _pressed(pressed: list[priority_and_fairness.Level], case: Case) -> Finding:
     if manifest:
         fixes.append(
             Fix(
-                f"Meanwhile give {floods[0].user} a small priority level of its own: kubectl apply the FlowSchema"
+                f"Meanwhile give {floods[0].user} a small priority level of its own: apply the FlowSchema"
                 f" {ISOLATED_LEVEL} shown below."
             )
         )

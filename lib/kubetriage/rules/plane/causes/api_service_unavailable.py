@@ -122,7 +122,7 @@ def _finding(case: Case, way: str, apis: list[tuple[str, Obj, str]]) -> Finding:
         if way == "tunnel"
         else (),
         _fixes(way, where, name, first[0], stuck=bool(stuck)),
-        ("kubectl get apiservices", f"kubectl get --raw /apis/{first[0].partition('.')[2]}"),
+        ("kubectl get apiservices", kubectl("get", "--raw", f"/apis/{first[0].partition('.')[2]}")),
         {
             "link": LINK,
             "apis": [n for n, _, _ in apis],

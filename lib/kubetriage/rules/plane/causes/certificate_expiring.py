@@ -22,7 +22,7 @@ from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut
 from kubetriage.rules.machine import Machine
 from kubetriage.rules.plane.case import CLUSTER, Case
 from kubetriage.rules.plane.figure_format import count, metric, names
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import PIPE, kubectl
 from kubetriage.values.times import format_time, human_duration
 
 CODE = "CertificateExpiring"
@@ -68,7 +68,7 @@ def check(case: Case) -> Iterator[Finding]:
                         " look for pending CSRs."
                     ),
                 ),
-                ("kubectl get csr", f"kubectl get --raw /metrics | grep {_METRIC}_bucket"),
+                ("kubectl get csr", kubectl("get", "--raw", "/metrics", PIPE, "grep", f"{_METRIC}_bucket")),
                 {"link": LINK},
             )
             return

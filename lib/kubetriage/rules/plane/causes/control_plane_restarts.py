@@ -70,6 +70,6 @@ def _finding(item: Failing, case: Case) -> Finding:
         (item.evidence(),),
         (),
         (fix,),
-        (f"kubectl -n {where} get pod {item.name}",),
+        (kubectl("get", "pod", item.name, namespace=where),),
         {"link": LINKS[item.component], **({"since": format_time(item.ending.at)} if item.ending.at else {})},
     )

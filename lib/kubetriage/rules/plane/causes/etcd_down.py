@@ -96,7 +96,7 @@ def _ends(loops: list[Failing], case: Case) -> Finding:
         tuple(evidence[:8]),
         (),
         (*member_fixes(words, [first.name], case), *((crash.fix[:2]) if crash and not words else ())),
-        (f"kubectl -n kube-system logs {first.name} --previous",),
+        (kubectl("logs", first.name, "--previous", namespace="kube-system"),),
         details,
     )
 
@@ -242,6 +242,6 @@ def _member_down(member: Member, case: Case) -> Finding:
                 "When its host is lost for good: etcdctl member remove, then add its replacement.", actor=Actor.CLUSTER
             ),
         ),
-        (f"kubectl -n {member.namespace} logs {member.name} --previous",),
+        (kubectl("logs", member.name, "--previous", namespace=member.namespace),),
         {"link": LINK, "members": [member.name]},
     )

@@ -17,6 +17,7 @@ from kubetriage.model import Confidence, Finding, Fix, Ref, Severity
 from kubetriage.rules.plane.case import Case
 from kubetriage.rules.plane.figure_format import metric, names
 from kubetriage.rules.plane.thresholds import FRAGMENTED_BYTES
+from kubetriage.values.commands import PIPE, kubectl
 from kubetriage.values.quantity import format_bytes
 
 CODE = "EtcdFragmented"
@@ -50,6 +51,6 @@ def check(case: Case) -> Iterator[Finding]:
                 "Defragment the members one by one, the leader last: etcdctl defrag against each member's own endpoint."
             ),
         ),
-        (f"kubectl -n {member.namespace} logs {member.name} | grep -i defrag",),
+        (kubectl("logs", member.name, PIPE, "grep", "-i", "defrag", namespace=member.namespace),),
         {"link": LINK},
     )

@@ -23,6 +23,7 @@ from kubetriage.rules.plane.etcd_members import ROUND_TRIP, recent
 from kubetriage.rules.plane.figure_format import count, metric, span
 from kubetriage.rules.plane.peer_round_trip import slowest_round_trip
 from kubetriage.rules.plane.thresholds import RECENT_LOG
+from kubetriage.values.commands import PIPE, kubectl
 from kubetriage.values.times import format_time
 
 CODE = "EtcdLeaderFlapping"
@@ -85,7 +86,8 @@ def check(case: Case) -> Iterator[Finding]:
             ),
         ),
         tuple(
-            f"kubectl -n {m.namespace} logs {m.name} | grep -E 'elected leader|lost leader'" for m in case.members[:3]
+            kubectl("logs", m.name, PIPE, "grep", "-E", "elected leader|lost leader", namespace=m.namespace)
+            for m in case.members[:3]
         ),
         details,
     )

@@ -29,7 +29,7 @@ from kubetriage.rules.plane.etcd_members import COMMIT, FSYNC, Member
 from kubetriage.rules.plane.figure_format import count, distribution, metric, names, span
 from kubetriage.rules.plane.peer_round_trip import slowest_round_trip
 from kubetriage.rules.plane.thresholds import RECENT_LOG, STALLED
-from kubetriage.values.commands import shell
+from kubetriage.values.commands import PIPE, kubectl, shell
 from kubetriage.values.fields import text
 from kubetriage.values.times import format_time
 
@@ -161,7 +161,7 @@ def _finding(slow: list[Member], case: Case) -> Finding:
         else (),
         _fixes(slow, case),
         tuple(
-            f"kubectl -n {m.namespace} logs {m.name} --since=5m | grep -c 'slow fdatasync'"
+            kubectl("logs", m.name, "--since=5m", PIPE, "grep", "-c", "slow fdatasync", namespace=m.namespace)
             for m in slow[:3]
             if m.namespace
         ),

@@ -25,6 +25,7 @@ from kubetriage.rules.plane.etcd_members import FSYNC, ROUND_TRIP
 from kubetriage.rules.plane.figure_format import metric, span
 from kubetriage.rules.plane.peer_round_trip import slowest_round_trip
 from kubetriage.rules.plane.thresholds import STALLED
+from kubetriage.values.commands import PIPE, kubectl
 
 CODE = "EtcdSlowNetwork"
 LINK = "etcd quorum and leader"
@@ -55,7 +56,7 @@ def check(case: Case) -> Iterator[Finding]:
                 " same on all members."
             ),
         ),
-        tuple(f"kubectl -n {m.namespace} logs {m.name} | grep -c 'took too long'" for m in slow[:3]),
+        tuple(kubectl("logs", m.name, PIPE, "grep", "-c", "took too long", namespace=m.namespace) for m in slow[:3]),
         {"link": LINK, "members": [m.name for m in slow]},
     )
 

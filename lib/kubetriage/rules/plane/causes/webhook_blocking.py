@@ -128,7 +128,13 @@ def _broken(
         tuple(
             command
             for command in (
-                f"kubectl -n {hook.service[0]} get endpointslices -l kubernetes.io/service-name={hook.service[1]}"
+                kubectl(
+                    "get",
+                    "endpointslices",
+                    "-l",
+                    f"kubernetes.io/service-name={hook.service[1]}",
+                    namespace=hook.service[0],
+                )
                 if hook.service
                 else "",
                 "kubectl get events -A --field-selector reason=FailedCreate",

@@ -58,7 +58,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                         Evidence("spec", f"service/{backend.name} spec.ports", have),
                     ],
                     fix=[Fix(f"Set {ref.at}.port of {route.shown} to {backend.ports[0].port}")],
-                    verify=(f"{backend.command} get service {backend.name}",),
+                    verify=(backend.kubectl("get", "service", backend.name),),
                     short=f"svc/{backend.name} has no port {ref.port}, only {have}",
                 )
 
@@ -125,8 +125,8 @@ def _ingress_fault(entrance: Entrance, path: IngressPath, backend: Backend) -> F
         ],
         fix=[Fix(f"Set {ref.at}.service.port of {entrance.name} to {how or have}")],
         verify=(
-            f"{entrance.command} describe ingress {entrance.ingress.name}",
-            f"{backend.command} get service {backend.name}",
+            entrance.kubectl("describe", "ingress", entrance.ingress.name),
+            backend.kubectl("get", "service", backend.name),
         ),
         short=f"svc/{backend.name} has no port {wanted}, only {have}",
     )

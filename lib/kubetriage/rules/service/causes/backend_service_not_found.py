@@ -88,7 +88,7 @@ def _fault(
             Evidence("status", f"services in {backend.namespace}", ", ".join(sorted(here)[:6]) or "<none>"),
         ],
         fix=fixes,
-        verify=(f"{backend.command} get services",),
+        verify=(backend.kubectl("get", "services"),),
         short=f"backend svc/{backend.name} does not exist" + (f"; nearest: svc/{near}" if near else ""),
         details={"nearest": near} if near else {},
     )
@@ -132,7 +132,7 @@ def _controllers_word(route: Path, backend: Backend) -> Iterator[Fault]:
                 f"The controller cannot find a backend of {route.shown}: {message}.",
                 evidence=[Evidence("status", f"{route.shown} status.parents[{parent.name}] ResolvedRefs", message)],
                 fix=[Fix(f"Name existing Services in the backendRefs of {route.shown}")],
-                verify=(f"{backend.command} get services",),
+                verify=(backend.kubectl("get", "services"),),
                 short=f"the controller says BackendNotFound: {message}",
             )
             return

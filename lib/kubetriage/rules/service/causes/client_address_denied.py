@@ -64,7 +64,7 @@ def _ranged(backend: Backend, ranges: list[str]) -> Fault:
                 Actor.MANIFEST,
             )
         ],
-        verify=(f"{backend.command} get service {backend.name} -o yaml",),
+        verify=(backend.kubectl("get", "service", backend.name, "-o", "yaml"),),
         short=f"admits only {shown}",
     )
 

@@ -16,6 +16,7 @@ from kubetriage.model import Evidence, Finding, Fix, Severity
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import DNS_LABELS, DNS_NAMESPACE
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
+from kubetriage.values.commands import kubectl
 
 CODE = "DNSNotReady"
 
@@ -41,8 +42,8 @@ def check(trace: Trace) -> Iterator[Fault]:
         fix=(root.fix if root is not None else ())
         or (Fix(f"Repair the DNS pods (k8s-app=kube-dns in namespace {dns.namespace}); kubectl why-crash tells why"),),
         verify=(
-            f"kubectl -n {dns.namespace} get pods -l k8s-app=kube-dns -o wide",
-            f"kubectl -n {dns.namespace} get endpointslices -l kubernetes.io/service-name={dns.name}",
+            kubectl("get", "pods", "-l", "k8s-app=kube-dns", "-o", "wide", namespace=dns.namespace),
+            kubectl("get", "endpointslices", "-l", f"kubernetes.io/service-name={dns.name}", namespace=dns.namespace),
         ),
         short=f"0 of {plural(len(items), 'endpoint')} ready",
     )

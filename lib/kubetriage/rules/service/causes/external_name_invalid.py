@@ -63,7 +63,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                 confidence=confidence,
                 evidence=[Evidence("spec", f"service/{backend.name} spec.externalName", value or "<none>")],
                 fix=[_fix(backend, value)],
-                verify=(f"{backend.command} get service {backend.name} -o yaml",),
+                verify=(backend.kubectl("get", "service", backend.name, "-o", "yaml"),),
                 short=f"externalName {why}",
             )
 

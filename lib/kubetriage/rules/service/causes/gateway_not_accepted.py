@@ -49,7 +49,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                         f"Correct what the controller names in {shown}: {reason}" + (f" ({message})" if message else "")
                     )
                 ],
-                verify=(f"{entry.command} describe gateway {entry.name}",),
+                verify=(entry.kubectl("describe", "gateway", entry.name),),
                 short=f"Accepted False: {reason}",
                 details={"reason": reason},
             )

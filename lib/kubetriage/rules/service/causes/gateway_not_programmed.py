@@ -21,6 +21,7 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Place
 from kubetriage.rules.service.gateway_routes import Entry
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, text
 from kubetriage.values.times import human_duration
 
@@ -102,8 +103,8 @@ def _fault(entry: Entry, words: str, found: Obj, severity: Severity, short: str,
         evidence=[Evidence("status", f"{entry.shown} status.conditions[{kind}]", value)],
         fix=[Fix(fix)],
         verify=(
-            f"{entry.command} describe gateway {entry.name}",
-            f"kubectl describe gatewayclass {entry.gateway.class_name}",
+            entry.kubectl("describe", "gateway", entry.name),
+            kubectl("describe", "gatewayclass", entry.gateway.class_name),
         ),
         short=short,
         details={"reason": text(found, "reason")},

@@ -181,7 +181,7 @@ def _twice(entrance: Entrance) -> Iterator[Fault]:
                     for p in (known, path)
                 ],
                 fix=[Fix(f"Take one of the two out of {entrance.name}")],
-                verify=(f"{entrance.command} describe ingress {entrance.ingress.name}",),
+                verify=(entrance.kubectl("describe", "ingress", entrance.ingress.name),),
                 short=f"{_where([path])} stands twice, with different backends",
             )
 

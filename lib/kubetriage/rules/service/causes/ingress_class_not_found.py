@@ -64,7 +64,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                     ]
                 ),
             ],
-            verify=("kubectl get ingressclasses", f"{entrance.command} get ingress {entrance.ingress.name}"),
+            verify=("kubectl get ingressclasses", entrance.kubectl("get", "ingress", entrance.ingress.name)),
             short=f"ingressclass/{wanted} does not exist{tail}",
             details={"nearest": near} if near else {},
         )
@@ -109,6 +109,6 @@ def _annotated(trace: Trace, entrance: Entrance) -> Iterator[Fault]:
                 else f"Start the controller that serves class {wanted}, or name an existing class"
             )
         ],
-        verify=("kubectl get ingressclasses", f"{entrance.command} describe ingress {entrance.ingress.name}"),
+        verify=("kubectl get ingressclasses", entrance.kubectl("describe", "ingress", entrance.ingress.name)),
         short=f"annotation {wanted}: no IngressClass, no address",
     )

@@ -71,7 +71,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                 if right
                 else Fix(f"Set spec.ingressClassName of {entrance.name} to the class that should serve it")
             ],
-            verify=("kubectl get ingressclasses", f"{entrance.command} get ingress {entrance.ingress.name}"),
+            verify=("kubectl get ingressclasses", entrance.kubectl("get", "ingress", entrance.ingress.name)),
             short=f"no class, and {why}",
         )
 

@@ -22,7 +22,7 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.entrance_controllers import served_class, watched_namespaces
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault, plural
 from kubetriage.rules.service.ingress_entrances import Entrance
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import PIPE, kubectl
 from kubetriage.values.times import human_duration
 
 CODE = "IngressControllerNotFound"
@@ -61,8 +61,8 @@ def check(trace: Trace) -> Iterator[Fault]:
             ],
             fix=[Fix(f"Start the controller {entrance.controller}, or use the class of one that runs")],
             verify=(
-                f"kubectl get pods -A -o yaml | grep -n {entrance.controller}",
-                f"{entrance.command} describe ingress {entrance.ingress.name}",
+                kubectl("get", "pods", "-A", "-o", "yaml", PIPE, "grep", "-n", entrance.controller),
+                entrance.kubectl("describe", "ingress", entrance.ingress.name),
             ),
             short=f"no pod of controller {entrance.controller} found; no address for {waited}",
         )
@@ -118,7 +118,7 @@ def _down(entrance: Entrance, pods: tuple[Pod, ...]) -> Fault:
         severity=Severity.WARNING if serves else Severity.ERROR,
         about=one.ref,
         evidence=[p.fact("status", f"pod/{p.name} STATUS", p.status_text()) for p in pods[:3]],
-        fix=[Fix(f"Repair pod/{one.name}; what ails it: kubectl why-crash -n {one.namespace} {one.name}")],
-        verify=(f"kubectl -n {one.namespace} get pod {one.name}",),
+        fix=[Fix(f"Repair pod/{one.name}; what ails it: {kubectl('why-crash', '-n', one.namespace, one.name)}")],
+        verify=(kubectl("get", "pod", one.name, namespace=one.namespace),),
         short=f"controller {entrance.controller}: 0/{plural(len(pods), 'pod')} ready",
     )

@@ -29,6 +29,7 @@ from kubetriage.rules.service.network_policies import Verdict, ports_text
 from kubetriage.rules.service.outside_clients import OutsideCrossing, outside_crossings, policy_names
 from kubetriage.rules.service.policies_around_pods import PortAdmission, admissions, others
 from kubetriage.rules.service.service_endpoints import find_port
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, name_of, objects
 
 CODE = "NetworkPolicyBlocks"
@@ -85,8 +86,8 @@ def _nobody(backend: Backend, one: PortAdmission) -> Fault:
         evidence=[Evidence("spec", f"networkpolicy/{name_of(p)} spec.ingress", _ingress_text(p)) for p in policies[:3]],
         fix=(_opening(backend, one, patched, patch),),
         verify=(
-            f"{backend.command} describe networkpolicy {name_of(patched)}",
-            f"{backend.command} get pods -l {backend.selector_text} --show-labels",
+            backend.kubectl("describe", "networkpolicy", name_of(patched)),
+            backend.kubectl("get", "pods", "-l", backend.selector_text, "--show-labels"),
         ),
         short=f"blocked if enforced: {names} {why}",
         details={"openedPorts": list(one.admission.open_ports), "podPort": one.number},
@@ -163,7 +164,7 @@ def _outside(backend: Backend, crossing: OutsideCrossing) -> Fault:
             Evidence("spec", f"client of port {target}", client.name),
         ],
         fix=[fix],
-        verify=(f"{backend.command} describe networkpolicy {ref.name}",),
+        verify=(backend.kubectl("describe", "networkpolicy", ref.name),),
         short=f"blocked if enforced: {client.name} ({lack})",
     )
 
@@ -221,6 +222,6 @@ def _blocked(backend: Backend, crossing: Crossing) -> Fault:
             for n in crossing.decision.policies[:3]
         ],
         fix=fix,
-        verify=(f"kubectl -n {namespace} describe networkpolicy {' '.join(crossing.decision.policies[:3])}",),
+        verify=(kubectl("describe", "networkpolicy", *crossing.decision.policies[:3], namespace=namespace),),
         short=f"blocked if enforced: {names}: {crossing.decision.why}",
     )

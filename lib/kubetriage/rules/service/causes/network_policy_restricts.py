@@ -55,7 +55,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                         f"spec.ingress of networkpolicy/{name_of(policies[0])}"
                     )
                 ],
-                verify=(f"{backend.command} describe networkpolicy {name_of(policies[0])}",),
+                verify=(backend.kubectl("describe", "networkpolicy", name_of(policies[0])),),
                 short=f"admits only {who}",
             )
         if not list(crossings(trace, backend)):
@@ -116,6 +116,6 @@ def _dns(trace: Trace, backend: Backend) -> Iterator[Fault]:
         about=Ref("NetworkPolicy", backend.namespace, name),
         evidence=[Evidence("spec", f"networkpolicy/{name} spec.egress", decision.why)],
         fix=(Fix(f"Allow egress to port 53 UDP and TCP of namespace kube-system in networkpolicy/{name}"),),
-        verify=(f"{backend.command} describe networkpolicy {name}",),
+        verify=(backend.kubectl("describe", "networkpolicy", name),),
         short=f"networkpolicy/{name} keeps the pods from DNS",
     )

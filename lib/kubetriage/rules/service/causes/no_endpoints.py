@@ -66,7 +66,7 @@ def _by_hand(trace: Trace, backend: Backend) -> Iterator[Fault]:
                     actor=Actor.MANIFEST,
                 )
             ],
-            verify=(f"{backend.command} get {source} -o yaml",),
+            verify=(backend.kubectl("get", source, "-o", "yaml"),),
             short=f"{source}: no endpoint is ready",
         )
         return
@@ -155,7 +155,7 @@ def _unwritten(trace: Trace, backend: Backend) -> Iterator[Fault]:
         severity=Severity.WARNING if age is not None and age < _LAG else Severity.ERROR,
         evidence=[Evidence("spec", f"service/{backend.name} spec.selector", "<none>")],
         fix=fix,
-        verify=(f"{backend.command} get endpointslices -l {label}",),
+        verify=(backend.kubectl("get", "endpointslices", "-l", label),),
         short="no selector and no endpoints",
     )
 
@@ -172,7 +172,7 @@ def _without_pods(backend: Backend) -> Iterator[Fault]:
             confidence=Confidence.LIKELY,
             evidence=[Evidence("status", "endpointslices endpoints", "<none>")],
             fix=[Fix(f"Bring up pods with {backend.selector_text}, or correct the selector")],
-            verify=(f"{backend.command} get pods --show-labels",),
+            verify=(backend.kubectl("get", "pods", "--show-labels"),),
             short="the EndpointSlice is empty",
         )
     elif view.items and not any(e.takes_traffic for e in view.items):
@@ -184,7 +184,7 @@ def _without_pods(backend: Backend) -> Iterator[Fault]:
             confidence=Confidence.LIKELY,
             evidence=[Evidence("status", f"{view.items[0].source} endpoints[].conditions.ready", "false")],
             fix=[Fix("Repair the pods first; kubectl why-crash tells why they are not ready")],
-            verify=(f"{backend.command} get pods -l {backend.selector_text}",),
+            verify=(backend.kubectl("get", "pods", "-l", backend.selector_text),),
             short=f"0 of {plural(len(view.items), 'endpoint')} ready",
         )
 
@@ -238,8 +238,8 @@ def _missing(trace: Trace, backend: Backend) -> Iterator[Fault]:
         ],
         fix=[Fix(fix)],
         verify=(
-            f"{backend.command} get endpointslices -l {eps.SERVICE_NAME_LABEL}={backend.name} -o wide",
-            f"{backend.command} get pods -l {backend.selector_text} -o wide",
+            backend.kubectl("get", "endpointslices", "-l", f"{eps.SERVICE_NAME_LABEL}={backend.name}", "-o", "wide"),
+            backend.kubectl("get", "pods", "-l", backend.selector_text, "-o", "wide"),
         ),
         short=f"{len(absent)} of {plural(len(backend.ready_pods), 'ready pod')} not among the endpoints",
     )
@@ -265,7 +265,7 @@ def _family(backend: Backend) -> Iterator[Fault]:
             pod.fact("status", f"pod/{pod.name} status.podIPs", addresses),
         ],
         fix=[Fix(f"Give the pods an {family} address, or set ipFamilyPolicy of svc/{backend.name} to SingleStack")],
-        verify=(f"{backend.command} get endpointslices -l {eps.SERVICE_NAME_LABEL}={backend.name}",),
+        verify=(backend.kubectl("get", "endpointslices", "-l", f"{eps.SERVICE_NAME_LABEL}={backend.name}"),),
         short=f"no {family} endpoint",
     )
 

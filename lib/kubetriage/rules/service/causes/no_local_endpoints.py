@@ -91,7 +91,7 @@ def _judge(
             ),
         ),
         verify=(
-            f"{backend.command} get endpointslices -l kubernetes.io/service-name={backend.name} -o wide",
+            backend.kubectl("get", "endpointslices", "-l", f"kubernetes.io/service-name={backend.name}", "-o", "wide"),
             "kubectl get nodes",
         ),
         short=f"{policy} Local: no endpoint on {len(without)} of {plural(total, 'node')}",

@@ -22,6 +22,7 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend, template_labels
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
 from kubetriage.rules.service.selector_edits import selects
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, number
 
 CODE = "NoPods"
@@ -48,7 +49,7 @@ def _of_workload(trace: Trace, backend: Backend, ref: Ref, obj: Obj) -> Fault:
     evidence = [Evidence("spec", f"{name} spec.replicas", str(replicas))] if replicas is not None else []
     fix: tuple[Fix, ...]
     fix = (Fix(f"Find out why {name} has no running pods; its events tell"),)
-    verify = [f"{backend.command} get {name}", f"{backend.command} get pods -l {backend.selector_text}"]
+    verify = [backend.kubectl("get", name), backend.kubectl("get", "pods", "-l", backend.selector_text)]
     short = f"{name} has no pods"
     if backend.all_pods:
         message = f"Every pod that svc/{backend.name} selects has ended; {name} runs none now."
@@ -56,7 +57,7 @@ def _of_workload(trace: Trace, backend: Backend, ref: Ref, obj: Obj) -> Fault:
     elif replicas == 0:
         message = f"{name} is scaled to 0, so svc/{backend.name} ({backend.selector_text}) has no pods."
         short = f"no pods: {name} is scaled to 0"
-        fix = (Fix(f"Scale it up: {backend.command} scale {name} --replicas=1", {"spec": {"replicas": 1}}, ref),)
+        fix = (Fix(f"Scale it up: {backend.kubectl('scale', name, '--replicas=1')}", {"spec": {"replicas": 1}}, ref),)
     else:
         found = evaluation.diagnose_controller(ControllerCase(obj, ref.kind, trace.snapshot))
         if found:
@@ -66,7 +67,7 @@ def _of_workload(trace: Trace, backend: Backend, ref: Ref, obj: Obj) -> Fault:
             fix = found[0].fix or fix
         else:
             message = f"{name} has no pods for svc/{backend.name}, and nothing that was read says why."
-            verify.append(f"{backend.command} describe {name}")
+            verify.append(backend.kubectl("describe", name))
     return fault(
         CODE,
         backend.pods_place,
@@ -96,7 +97,7 @@ def _ended(backend: Backend) -> Fault:
         fix=[
             Fix(f"Run the program under a Deployment with the labels {backend.selector_text}, which replaces its pods")
         ],
-        verify=(f"{backend.command} get pods -l {backend.selector_text}",),
+        verify=(backend.kubectl("get", "pods", "-l", backend.selector_text),),
         short=f"{plural(len(pods), 'pod')}, all ended ({states})",
     )
 
@@ -124,7 +125,7 @@ def _of_namespace(backend: Backend) -> Fault:
         confidence=_confidence(backend),
         evidence=[Evidence("spec", f"service/{backend.name} spec.selector", backend.selector_text)],
         fix=[Fix(f"Deploy the program into namespace {backend.namespace}, or use the Service where its pods run")],
-        verify=(f"kubectl get pods -A -l {backend.selector_text}",),
+        verify=(kubectl("get", "pods", "-A", "-l", backend.selector_text),),
         short="no pods in the namespace",
     )
 

@@ -57,7 +57,7 @@ def check(trace: Trace) -> Iterator[Fault]:
             ],
             fix=[Fix(_remedy(backend)), *(stuck.fix if stuck is not None else ())],
             verify=(
-                f"{backend.command} get pods -l {backend.selector_text}",
+                backend.kubectl("get", "pods", "-l", backend.selector_text),
                 *(stuck.verify if stuck is not None else ()),
             ),
             short=f"{plural(count, 'pod')}, all terminating" + (", still serving" if serving else ""),

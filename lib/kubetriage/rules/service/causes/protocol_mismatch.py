@@ -173,7 +173,7 @@ def _sides(
                 commands=commands,
             )
         ],
-        verify=(f"{backend.command} get endpointslices -l kubernetes.io/service-name={backend.name}",),
+        verify=(backend.kubectl("get", "endpointslices", "-l", f"kubernetes.io/service-name={backend.name}"),),
         short=f"{who} speaks {mine}, the program {theirs}",
     )
 
@@ -194,6 +194,6 @@ def _fault(
             Evidence("spec", f"spec.containers[{declared.container}].ports", str(declared)),
         ],
         fix=(Fix(f"Make port {port.port} of svc/{backend.name} {declared.protocol}", patch, backend.ref),),
-        verify=(f"{backend.command} get endpointslices -l kubernetes.io/service-name={backend.name}",),
+        verify=(backend.kubectl("get", "endpointslices", "-l", f"kubernetes.io/service-name={backend.name}"),),
         short=f"Service says {port.protocol}, container {declared.container} says {declared.protocol}",
     )

@@ -19,6 +19,7 @@ from kubetriage.rules.service.cluster_view import Place
 from kubetriage.rules.service.gateway_objects import grant_yaml, granted
 from kubetriage.rules.service.gateway_routes import controller_says
 from kubetriage.rules.service.hop_faults import Fault, fault
+from kubetriage.values.commands import PIPE, kubectl, shell
 from kubetriage.values.fields import text
 
 CODE = "ReferenceNotGranted"
@@ -72,8 +73,8 @@ def _fault(place: Place, source: Ref, at: str, target: tuple[str, str, str], *, 
                 f"Create a ReferenceGrant in namespace {namespace} that lets {source.kind}s of namespace "
                 f"{source.namespace} use {kind.lower()}/{name}"
             ),
-            Fix(f"echo '{manifest}' | kubectl apply --filename=-"),
+            Fix(shell("echo", manifest, PIPE, "kubectl", "apply", "--filename=-")),
         ],
-        verify=(f"kubectl -n {namespace} get referencegrants -o yaml",),
+        verify=(kubectl("get", "referencegrants", "-o", "yaml", namespace=namespace),),
         short=f"no ReferenceGrant in {namespace} for {kind.lower()}/{name}",
     )

@@ -44,8 +44,8 @@ def check(trace: Trace) -> Iterator[Fault]:
                 ],
                 fix=[Fix(f"Give {route.shown} a host of {listeners}, or {entry.shown} a listener for {hosts}")],
                 verify=(
-                    f"{route.command} get {route.shown} -o yaml",
-                    f"{entry.command} get gateway {entry.name} -o yaml",
+                    route.kubectl("get", route.shown, "-o", "yaml"),
+                    entry.kubectl("get", "gateway", entry.name, "-o", "yaml"),
                 ),
                 short=f"{hosts} is none of {entry.shown}'s {listeners}",
                 details={"reason": text(said, "reason"), "predicted": predicted.reason},

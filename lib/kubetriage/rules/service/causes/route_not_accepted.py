@@ -124,7 +124,7 @@ def _orphan(route: Path) -> Fault:
         f"{route.shown} names no parent, so no Gateway serves it.",
         evidence=[Evidence("spec", f"{route.shown} spec.parentRefs", "<none>")],
         fix=[Fix(f"Name a Gateway in spec.parentRefs of {route.shown}")],
-        verify=(f"{route.command} get {route.shown} -o yaml", "kubectl get gateways -A"),
+        verify=(route.kubectl("get", route.shown, "-o", "yaml"), "kubectl get gateways -A"),
         short="no parentRefs: no Gateway serves it",
     )
 
@@ -159,7 +159,7 @@ def _judge(trace: Trace, route: Path, parent: ParentRef, entry: Entry) -> Iterat
             f"The status of {route.shown} is about an older generation of its spec; the controller is behind.",
             severity=Severity.NOTE,
             evidence=[Evidence("status", f"{route.shown} status.parents[].conditions[].observedGeneration", "older")],
-            verify=(f"{route.command} get {route.shown} -o yaml",),
+            verify=(route.kubectl("get", route.shown, "-o", "yaml"),),
             short="status is about an older generation",
         )
 
@@ -190,8 +190,8 @@ def _fault(
         ],
         fix=_fixes(route, parent, predicted, reason),
         verify=(
-            f"{route.command} get {route.shown} -o yaml",
-            f"kubectl -n {parent.namespace} get gateway {parent.name} -o yaml",
+            route.kubectl("get", route.shown, "-o", "yaml"),
+            kubectl("get", "gateway", parent.name, "-o", "yaml", namespace=parent.namespace),
         ),
         short=f"not attached to {where}: {words}",
         details={"reason": reason, "predicted": predicted.reason},

@@ -91,8 +91,8 @@ def _mismatch(backend: Backend, templates: tuple[tuple[Ref, Obj], ...]) -> Fault
         evidence=evidence,
         fix=fix,
         verify=(
-            f"{backend.command} get pods --show-labels",
-            f"{backend.command} get endpointslices -l kubernetes.io/service-name={backend.name}",
+            backend.kubectl("get", "pods", "--show-labels"),
+            backend.kubectl("get", "endpointslices", "-l", f"kubernetes.io/service-name={backend.name}"),
         ),
         short=f"selector {backend.selector_text} matches no pod; {tail}",
         details=details,

@@ -177,6 +177,6 @@ def _fault(backend: Backend, meant: Ref, meant_pods: list[Pod], foreign: list[tu
             *(Evidence("spec", f"pod/{p.name} containers", words) for p, words in _apart(meant_pods[0], strangers[0])),
         ],
         fix=fix,
-        verify=(f"{backend.command} get pods -l {backend.selector_text} --show-labels",),
+        verify=(backend.kubectl("get", "pods", "-l", backend.selector_text, "--show-labels"),),
         short=f"{len(strangers)} of {plural(total, 'pod')} belong to {names}",
     )

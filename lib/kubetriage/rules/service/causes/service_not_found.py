@@ -36,7 +36,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                 confidence=Confidence.LIKELY if backend.lookup.presumed else Confidence.CONFIRMED,
                 evidence=[Evidence("status", f"services/{backend.name}", backend.lookup.why or "not in the list")],
                 fix=[Fix(f"Use the right name or namespace, or create Service {backend.name} in {backend.namespace}")],
-                verify=(f"{backend.command} get services",),
+                verify=(backend.kubectl("get", "services"),),
                 short="not found",
             )
 
@@ -76,6 +76,6 @@ def _governing(trace: Trace) -> Iterator[Fault]:
                     + "".join(f"  - {{name: {p.name or 'port'}, port: {p.port}}}\n" for p in backend.ports),
                 ),
             ],
-            verify=(f"{backend.command} get services",),
+            verify=(backend.kubectl("get", "services"),),
             short=f"the pods' names belong to Service {subdomain}, which does not exist",
         )

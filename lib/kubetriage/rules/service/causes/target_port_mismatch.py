@@ -144,8 +144,8 @@ def _fault(
         ],
         fix=[target_fix(backend, port, want) if want else Fix("Set targetPort to where the program listens")],
         verify=(
-            f"{backend.command} get endpointslices -l kubernetes.io/service-name={backend.name}",
-            f"{backend.command} get pod {pod} -o jsonpath='{{.spec.containers[*].ports}}'",
+            backend.kubectl("get", "endpointslices", "-l", f"kubernetes.io/service-name={backend.name}"),
+            backend.kubectl("get", "pod", pod, "-o", "jsonpath={.spec.containers[*].ports}"),
         ),
         short=f"targetPort {port.target}: {start}{instead}",
         details={"nearest": str(want.name or want.number)} if want else {},
@@ -168,6 +168,6 @@ def _loopback(backend: Backend, port: eps.ServicePort, heard: pod_listeners.Hear
         confidence=Confidence.LIKELY,
         evidence=[heard.evidence],
         fix=[Fix(f"Let the program listen on {_everywhere(backend)}:{heard.port} instead of {heard.host}")],
-        verify=(f"{backend.command} logs {heard.pod}" + (f" -c {heard.container}" if heard.container else ""),),
+        verify=(backend.kubectl("logs", heard.pod) + (f" -c {heard.container}" if heard.container else ""),),
         short=f"listens on {heard.host}:{heard.port} only",
     )

@@ -44,7 +44,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                 Evidence("spec", f"pod/{pods[0].name} spec.containers[].ports", declared),
             ],
             fix=[_fix(named)],
-            verify=(f"{backend.command} get endpointslices -l kubernetes.io/service-name={backend.name}",),
+            verify=(backend.kubectl("get", "endpointslices", "-l", f"kubernetes.io/service-name={backend.name}"),),
             short=f"targetPort {port.target} is in {lacking}" if named.everywhere else f"{lacking} lack {port.target}",
             details={"nearest": str(near.name or near.number)} if near else {},
         )

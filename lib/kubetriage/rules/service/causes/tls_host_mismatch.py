@@ -54,6 +54,6 @@ def check(trace: Trace) -> Iterator[Fault]:
                 "or the controller's default certificate.",
                 severity=Severity.NOTE,
                 evidence=[Evidence("spec", f"{entrance.name} spec.tls", f"no entry for {', '.join(bare[:3])}")],
-                verify=(f"{entrance.command} get ingress {ingress.name} -o yaml",),
+                verify=(entrance.kubectl("get", "ingress", ingress.name, "-o", "yaml"),),
                 short=f"no spec.tls entry for {', '.join(bare[:3])}",
             )

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from kubetriage.model import Evidence, Fix
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.hop_faults import Fault, fault
+from kubetriage.rules.service.tls_secrets import create_tls
 
 CODE = "TLSKeyMismatch"
 
@@ -31,7 +32,7 @@ def check(trace: Trace) -> Iterator[Fault]:
             use.place,
             f"tls.key of {use.name} is not the key of its certificate ({subject}).",
             evidence=[Evidence("config", f"{use.name} data.tls.key", "does not match the public key of tls.crt")],
-            fix=[Fix(f"Replace it: kubectl -n {namespace} create secret tls {name} --cert=tls.crt --key=tls.key")],
+            fix=[Fix(f"Replace it: {create_tls(namespace, name)}")],
             verify=(use.get_command.replace("-dates -ext subjectAltName", "-pubkey"),),
             short=f"{use.name}: key and certificate do not match",
         )

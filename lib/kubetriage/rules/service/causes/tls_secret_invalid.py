@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from kubetriage.model import Evidence, Fix, Severity
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.hop_faults import Fault, fault
-from kubetriage.rules.service.tls_secrets import SecretUse
+from kubetriage.rules.service.tls_secrets import SecretUse, create_tls
+from kubetriage.values.commands import kubectl
 
 CODE = "TLSSecretInvalid"
 
@@ -56,8 +57,8 @@ def _fault(use: SecretUse, words: str, at: str, value: str, severity: Severity) 
         f"{use.name} of {use.user.kind.lower()}/{use.user.name} {words}.",
         severity=severity,
         evidence=[Evidence("config", f"{use.name} {at}", value)],
-        fix=[Fix(f"Replace it: kubectl -n {namespace} create secret tls {name} --cert=tls.crt --key=tls.key")],
-        verify=(f"kubectl -n {namespace} describe secret {name}",),
+        fix=[Fix(f"Replace it: {create_tls(namespace, name)}")],
+        verify=(kubectl("describe", "secret", name, namespace=namespace),),
         short=f"{use.name} {words}",
         urgent=severity is Severity.ERROR,
     )

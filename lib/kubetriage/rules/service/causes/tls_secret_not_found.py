@@ -22,6 +22,7 @@ from kubetriage.model import Confidence, Evidence, Fix
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.certificate_issuance import issuance
 from kubetriage.rules.service.hop_faults import Fault, fault
+from kubetriage.rules.service.tls_secrets import create_tls
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import name_of, namespace_of, text
 from kubetriage.values.nearest import nearest
@@ -62,7 +63,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                 if chain is not None
                 else Fix(f"Set {use.at} of {user} to {near}")
                 if near
-                else Fix(f"Create it: kubectl -n {namespace} create secret tls {name} --cert=tls.crt --key=tls.key")
+                else Fix(f"Create it: {create_tls(namespace, name)}")
             ],
             verify=(
                 *((chain.verify,) if chain is not None else ()),
