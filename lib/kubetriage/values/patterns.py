@@ -21,17 +21,19 @@ class Lazy:
         self.pattern = pattern
         self.flags = flags
 
+    # Who gives limits asks again and again within one text: a look at the whole of it each time would be quadratic.
+
     def search(self, text: str, *limits: int) -> re.Match[str] | None:
         """Search as a compiled pattern does."""
-        return None if self._cannot_match(text) else self._compiled().search(text, *limits)
+        return None if not limits and self._cannot_match(text) else self._compiled().search(text, *limits)
 
     def match(self, text: str, *limits: int) -> re.Match[str] | None:
         """Match as a compiled pattern does."""
-        return None if self._cannot_match(text) else self._compiled().match(text, *limits)
+        return None if not limits and self._cannot_match(text) else self._compiled().match(text, *limits)
 
     def fullmatch(self, text: str, *limits: int) -> re.Match[str] | None:
         """Match the whole text as a compiled pattern does."""
-        return None if self._cannot_match(text) else self._compiled().fullmatch(text, *limits)
+        return None if not limits and self._cannot_match(text) else self._compiled().fullmatch(text, *limits)
 
     def sub(self, new: Any, text: str, count: int = 0) -> str:
         """Replace as a compiled pattern does."""
