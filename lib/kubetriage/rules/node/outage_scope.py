@@ -14,6 +14,7 @@ from typing import Literal
 
 from kubetriage.model import Confidence
 from kubetriage.records import dataclass, field
+from kubetriage.rules.machine import SERVER_ROLES
 from kubetriage.rules.node.kubelet_contact import SKEW, Beat, Contact
 from kubetriage.values.fields import Obj, condition, dig, labels, name_of, namespace_of, objects, text
 from kubetriage.values.times import parse_time
@@ -202,6 +203,31 @@ class Cluster:
         return Scope("node", members=(name,), total=1, since=contact.since)
 
     # What rules ask for every node of thousands is counted once.
+
+    @cached_property
+    def addresses(self) -> Mapping[str, str]:
+        """The name of the node of each address."""
+        return {
+            text(address, "address"): name
+            for name, node in self.nodes.items()
+            for address in objects(node, "status", "addresses")
+        }
+
+    @cached_property
+    def live_planes(self) -> Mapping[str, str]:
+        """An address of each control plane node that is heard from; its name where it has none."""
+        found = {}
+        for name, node in self.nodes.items():
+            roles = labels(node, "metadata", "labels")
+            if any(r in roles for r in SERVER_ROLES) and not self.contacts[name].silent:
+                own = (text(a, "address") for a in objects(node, "status", "addresses"))
+                found[name] = next((a for a in own if a), name)
+        return found
+
+    @cached_property
+    def silent_nodes(self) -> int:
+        """How many nodes are silent."""
+        return sum(c.silent for c in self.contacts.values())
 
     @cached_property
     def _members(self) -> tuple[frozenset[str], frozenset[str]]:
