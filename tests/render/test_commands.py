@@ -1,5 +1,6 @@
 """No name in a cluster, a dump or a message makes a printed command do anything else than it says."""
 
+import shlex
 import subprocess
 
 import pytest
@@ -21,6 +22,7 @@ HOSTILE = [
     "x>~/.profile",
     "x&touch pwned&",
     "-x'\"",
+    "x y",
 ]
 
 
@@ -70,6 +72,8 @@ def commands(scenario, suffix):
         targets = (Target(named.resource, named.name + suffix),)
     request = Request(targets=targets, namespace=namespace, options=options)
     answer = collect(plugin, request, Renamed(CAPTURES / scenario, suffix))[1]
+    for diagnosis in map(sanitized, answer.diagnoses):
+        yield from (line for line, *_ in diagnosis.manual if line.startswith("kubectl "))
     for finding in (f for d in answer.diagnoses for f in sanitized(d).findings):
         yield from finding.verify
         yield from (line for fix in finding.fix for line in fix.commands)
@@ -83,6 +87,12 @@ def test_hostile_names_reach_no_shell(suffix, tmp_path):
     assert lines
     for line in lines:
         assert line == LEFT_OUT or is_plain(line), line
+        # What the shell reads are whole names: each word with a part of the suffix has all of it.
+        shown = "".join(c for c in suffix if c.isprintable())
+        for word in shlex.split(line):
+            assert line == LEFT_OUT or shown[1:] not in word or shown in word, line
+    # Names are quoted; a line is only left out where a message or a patch was put into it.
+    assert sum(line == LEFT_OUT for line in lines) <= 1
     script = "\n".join(sorted(lines))
     done = subprocess.run(["sh", "-n"], input=script, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
