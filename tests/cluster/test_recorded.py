@@ -8,7 +8,7 @@ import os
 import tarfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import yaml
 from kubetriage.cluster.documents import parse_documents
 from kubetriage.cluster.errors import DumpError
 from kubetriage.cluster.recorded import RecordedReader
+from kubetriage.cluster.unpack import unpack
 from kubetriage.needs import Get, List, Log, Need, Raw, Why
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.times import format_time, parse_time
@@ -570,3 +571,22 @@ def test_times_of_day_are_text_and_linear(tmp_path):
     begun = time.process_time()
     parse_documents(b"x: " + b"1:" * 100_000 + b"1\n", "x")
     assert time.process_time() - begun < 2
+
+
+def _archive(path: Path, names: Iterable[str]) -> Path:
+    with tarfile.open(path, "w:gz") as archive:
+        for name in names:
+            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+    return path
+
+
+def test_a_file_where_a_folder_is_needed_is_told_without_our_folder(tmp_path: Path) -> None:
+    with pytest.raises(DumpError, match="needs a folder") as told:
+        unpack(_archive(tmp_path / "dump.tgz", ["a", "a/b"]), tmp_path / "out")
+    assert "out" not in str(told.value)
+
+
+def test_files_without_end_that_hold_nothing_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kubetriage.cluster.unpack.MAX_EMPTY", 10)
+    with pytest.raises(DumpError, match="more than 10 empty files"):
+        unpack(_archive(tmp_path / "dump.tgz", (f"f{i}" for i in range(20))), tmp_path / "out")

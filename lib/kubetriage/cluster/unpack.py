@@ -16,6 +16,8 @@ from kubetriage.cluster.errors import DumpError
 MAX_TOTAL = 4 * 1024 * 1024 * 1024
 """Bytes that one archive may unpack to."""
 MAX_MEMBERS = 500_000
+MAX_EMPTY = 20_000
+"""Files with nothing in them that one archive may have: each costs as much time to make as a full one."""
 # RuntimeError: a zip archive with a password, or with a compression that Python does not know.
 _BROKEN = (
     tarfile.TarError,
@@ -46,7 +48,7 @@ def unpack(path: Path, folder: Path) -> None:
     Raises DumpError for an archive that is broken or too large.
     """
     links: list[tuple[Path, Path]] = []
-    left, members = MAX_TOTAL, 0
+    left, members, empty = MAX_TOTAL, 0, 0
     try:
         for name, link, stream in _members(path):
             members += 1
@@ -60,7 +62,14 @@ def unpack(path: Path, folder: Path) -> None:
                 if source is not None:
                     links.append((source, target))
                 continue
+            before = left
             left = _write(stream, target, left, path)
+            empty += left == before
+            if empty > MAX_EMPTY:
+                raise DumpError(f"{path}: more than {MAX_EMPTY} empty files")
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        # The place in the words of the system is one of ours, which tells nobody anything.
+        raise DumpError(f"{path}: the archive has a file where another one of its files needs a folder") from error
     except _BROKEN as error:
         raise DumpError(f"{path}: the archive cannot be read: {error}") from error
     for source, target in links:
