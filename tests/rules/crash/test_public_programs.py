@@ -146,3 +146,11 @@ def test_a_silent_end_by_an_illegal_instruction_names_what_the_image_needs():
     finding, said = told("", image="mongo:5", code=132)
     assert finding.cause == "TerminatedBySignal", said
     assert re.search(r"AVX.*mongo:4\.4", said, re.DOTALL)
+
+
+def test_a_database_that_cannot_be_reached_is_not_one_without_its_tables():
+    finding, _ = told(
+        "NOTICE: Database has not been initialized yet.\n"
+        'Failed to connect to PostgreSQL: connection to server at "pg" (10.43.2.2), port 5432 failed: Connection refused\n'
+    )
+    assert finding.cause == "DependencyUnreachable"

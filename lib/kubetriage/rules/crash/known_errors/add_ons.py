@@ -399,6 +399,7 @@ ROWS: tuple[Row, ...] = (
             r"|Schema-validation: missing table"
         ),
         _not_migrated,
+        whole=False,
     ),
     Row(
         "license",
