@@ -6,15 +6,18 @@ that grow by doubling, made of its own characters: runs of every literal and of 
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 import re
 import signal
 import time
+from collections.abc import Iterator
 
 import pytest
 
 import kubetriage
+from kubetriage.data import table
 from kubetriage.records import fields, is_record
 from kubetriage.values.patterns import Lazy
 from support.offline import ROOT
@@ -56,7 +59,26 @@ def patterns() -> dict[str, re.Pattern[str]]:
         for name, value in vars(importlib.import_module(module.name)).items():
             if not name.startswith("__"):
                 keep(f"{module.name.removeprefix('kubetriage.')}:{name}", value)
+    for row in table("secret_shapes")["tokens"]:
+        keep(f"data.secret_shapes:{row['issuer']}", re.compile(row["pattern"]))
+    for name, pattern in in_functions():
+        keep(name, pattern)
     return found
+
+
+def in_functions() -> Iterator[tuple[str, re.Pattern[str]]]:
+    """Yield the patterns that are written where they are used: ``re.match(r"...", text)``."""
+    package = ROOT / "lib" / "kubetriage"
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
+                continue
+            called, first = node.func, node.args[0]
+            if isinstance(called.value, ast.Name) and called.value.id == "re" and isinstance(first, ast.Constant):
+                if called.attr in ("match", "fullmatch"):
+                    yield f"{path.relative_to(package)}:{node.lineno}", re.compile(r"\A(?:" + first.value + ")")
+                elif called.attr in ("search", "sub", "split", "findall", "finditer"):
+                    yield f"{path.relative_to(package)}:{node.lineno}", re.compile(first.value)
 
 
 PATTERNS = patterns()
@@ -105,6 +127,8 @@ MATCHED_FROM_TABLES = ("readers.logs.frames:_FRAMES", "cluster.documents:_NUMBER
 def only_at_the_beginning(name: str) -> bool:
     """Tell whether the product only ever asks a pattern for a match at the beginning of a text."""
     module, _, plain = name.partition(":")
+    if module == "data.secret_shapes" or module.endswith(".py"):
+        return False
     if name.startswith(MATCHED_FROM_TABLES):
         return True
     path = ROOT / "lib" / "kubetriage" / module.replace(".", "/")

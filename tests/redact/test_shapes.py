@@ -9,6 +9,7 @@ import pytest
 from kubetriage.data import table
 from kubetriage.redact import MARK, clean, redact
 from redact.templates import filled
+from support.offline import ROOT
 
 ROWS = table("secret_shapes")["tokens"]
 PW = "hunter2" + "Xq9"
@@ -216,3 +217,9 @@ def test_a_key_goes_whatever_is_left_of_its_frame(begin: str, end: str, prefix: 
     assert shown.startswith("starting\n")
     assert shown.endswith(f"{prefix}exit status 1")
     assert redact(shown) == shown
+
+
+def test_the_document_has_these_figures() -> None:
+    shown = (ROOT / "docs/hostile-input.md").read_text(encoding="utf-8")
+    for rows in (LEAKED, ROWS, HARMLESS):
+        assert f"| {len(rows)} | {len(rows)} |" in shown

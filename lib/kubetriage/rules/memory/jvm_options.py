@@ -115,7 +115,7 @@ def _sets_heap(option: str) -> bool:
 def file_options(content: str, source: str, jdk: int | None) -> Iterator[Option]:
     """Yield the options of a ``jvm.options`` or ``jvm.config``: one a line, ``8-13:`` before it limits it to JDKs."""
     for line in content.splitlines():
-        match = re.match(r"\s*(?:(\d+)(-)?(\d+)?:)?(-\S.*?)\s*\Z", line)
+        match = re.match(r"\s*(?:(\d{1,4})(-)?(\d{1,4})?:)?(-\S.*)\Z", line.rstrip())
         if match is None:
             continue
         least, most = int(match[1] or 0), int(match[3] or (match[1] if match[1] and not match[2] else 99))
