@@ -190,7 +190,7 @@ SYMPTOMS = (
         "the Ingress controller answers 504; `curl` waits",
         "502-503-504.md",
         _codes(
-            "NetworkPolicyBlocks NetworkPolicyRestricts NoLocalEndpoints LoadBalancerNotAnnounced LoadBalancerPending "
+            "KubeProxyNotReady BackendConnectionFailed NetworkPolicyBlocks NetworkPolicyRestricts NoLocalEndpoints LoadBalancerNotAnnounced LoadBalancerPending "
             "MeshAuthorizationDenied"
         ),
     ),
@@ -207,7 +207,7 @@ SYMPTOMS = (
         "400, 403, 413, 429 or 500 from the entrance",
         "the Ingress controller answers by itself; the program's log has no such request",
         "502-503-504.md",
-        _codes("ProxyLimitExceeded ClientAddressDenied ExternalAuthFailed"),
+        _codes("ProxyLimitExceeded ClientAddressDenied ExternalAuthFailed BackendConnectionFailed"),
     ),
     Symptom(
         "EXTERNAL-IP or ADDRESS stays empty",
@@ -230,7 +230,7 @@ SYMPTOMS = (
         "certificate-errors.md",
         _codes(
             "TLSSecretNotFound TLSSecretInvalid TLSKeyMismatch TLSCertificateExpired TLSCertificateNotYetValid "
-            "TLSHostMismatch TLSCertificateExpiringSoon CertificateInvalid CertificateExpiring CertificateRejected "
+            "TLSHostMismatch TLSCertificateNotIssued TLSCertificateExpiringSoon CertificateInvalid CertificateExpiring CertificateRejected "
             "KubeletCertificateExpired NodeClockWrong"
         ),
     ),

@@ -54,5 +54,6 @@ def test_a_plain_run_does_not_import_the_client(tmp_path):
     unwanted = found & {"kubernetes", "requests", "oauthlib", "websocket"}
     assert not unwanted
     assert len([m for m in found if m.startswith("kubetriage.")]) < 320
-    families = ("memory", "service", "node", "plane")
+    # The memory model speaks with a container that was killed for memory.
+    families = ("service", "node", "plane")
     assert not [m for m in found if any(m.startswith(f"kubetriage.rules.{f}.causes.") for f in families)]

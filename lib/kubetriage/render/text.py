@@ -44,6 +44,7 @@ class _Much:
     further_rows: int = 2
     """Rows of a step whose commands are not shown."""
     yaml_rows: int = 99
+    commands: int = 9
 
 
 _USUAL: tuple[Mapping[str, int], ...] = (
@@ -63,6 +64,7 @@ _TIGHT: tuple[Mapping[str, int], ...] = (
     {"what_rows": 3, "step_rows": 2, "proof": 1, "drawn": 6, "also": 2},
     {"yaml_rows": 0},
     {"what_rows": 2, "drawn": 4, "also": 1},
+    {"commands": 1},
 )
 """What gives way beyond that, where the answer would not stay on the screen."""
 
@@ -173,7 +175,9 @@ def _drawn_card(card: Card, terminal: Terminal, much: _Much, left_out: str) -> l
         text = sentences(f"{number}{actor}{shown.text}", room, much.step_rows if full else much.further_rows)
         rows.append((label, text))
         if full:
-            rows.extend(("", verbatim(_beside(line, width))) for line in shown.commands)
+            rows.extend(("", verbatim(_beside(line, width))) for line in shown.commands[: much.commands])
+            if len(shown.commands) > much.commands:
+                rows.append(("", words("and {n} more with -o wide", n=len(shown.commands) - much.commands)))
             if len(shown.yaml.splitlines()) <= much.yaml_rows:
                 rows.extend(("", verbatim(_INDENT + line)) for line in shown.yaml.splitlines())
             else:
