@@ -190,7 +190,8 @@ SYMPTOMS = (
         "the Ingress controller answers 504; `curl` waits",
         "502-503-504.md",
         _codes(
-            "KubeProxyNotReady BackendConnectionFailed NetworkPolicyBlocks NetworkPolicyRestricts NoLocalEndpoints LoadBalancerNotAnnounced LoadBalancerPending "
+            "NetworkPolicyBlocks NetworkPolicyRestricts NoLocalEndpoints LoadBalancerNotAnnounced LoadBalancerPending "
+            "KubeProxyNotReady BackendConnectionFailed "
             "MeshAuthorizationDenied"
         ),
     ),
@@ -230,8 +231,8 @@ SYMPTOMS = (
         "certificate-errors.md",
         _codes(
             "TLSSecretNotFound TLSSecretInvalid TLSKeyMismatch TLSCertificateExpired TLSCertificateNotYetValid "
-            "TLSHostMismatch TLSCertificateNotIssued TLSCertificateExpiringSoon CertificateInvalid CertificateExpiring CertificateRejected "
-            "KubeletCertificateExpired NodeClockWrong"
+            "TLSCertificateNotIssued TLSHostMismatch TLSCertificateExpiringSoon CertificateInvalid "
+            "CertificateExpiring CertificateRejected KubeletCertificateExpired NodeClockWrong"
         ),
     ),
     Symptom(
