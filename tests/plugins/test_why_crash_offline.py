@@ -74,3 +74,18 @@ def test_the_path_by_hand_of_a_controller_quotes_what_each_command_shows():
 def test_a_quota_that_one_pod_alone_exceeds_is_not_helped_by_removing_pods():
     (told,) = answer("why-crash", "deploy/api", capture="quota-blocked").diagnoses
     assert told.findings[0].fix[0].text.startswith("Have quota q raised to at least pods 1")
+
+
+def test_a_pod_within_its_grace_period_is_on_its_way_out_and_not_healthy(tmp_path):
+    copy = tmp_path / "dump"
+    shutil.copytree(CAPTURES / "healthy", copy)
+    pods = next(copy.rglob("pods.json"))
+    listed = json.loads(pods.read_text())
+    now = (copy / "captured-at").read_text().strip()
+    for pod in listed["items"]:
+        pod["metadata"].update({"deletionTimestamp": now, "deletionGracePeriodSeconds": 30, "finalizers": ["a/b"]})
+    pods.write_text(json.dumps(listed))
+    name = listed["items"][0]["metadata"]["name"]
+    got = ask(copy, Target("pods", name), namespace=listed["items"][0]["metadata"]["namespace"])
+    assert not got.diagnoses[0].findings
+    assert got.diagnoses[0].summary.startswith(f"The pod is being deleted, and may take until {now}")

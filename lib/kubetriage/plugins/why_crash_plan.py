@@ -30,6 +30,7 @@ from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, name_of, namespace_of, text, uid_of
 from kubetriage.values.resources import BY_PLURAL, CONTROLLERS
 from kubetriage.values.selectors import selector_text
+from kubetriage.values.times import format_time
 
 NAME = "why-crash"
 
@@ -242,6 +243,9 @@ def _summary(pod: Pod, findings: tuple[Finding, ...]) -> str:
         return findings[0].message
     if pod.phase == "Succeeded":
         return "The pod finished; every container ended with exit code 0."
+    if pod.deletion is not None:
+        # What ends within its time is no fault, and what is on its way out is not healthy either.
+        return f"The pod is being deleted, and may take until {format_time(pod.deletion)}: {pod.ready_text()} ready."
     return f"Healthy: {pod.status_text()}, {pod.ready_text()} ready."
 
 
