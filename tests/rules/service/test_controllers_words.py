@@ -239,6 +239,25 @@ def test_a_controller_that_was_told_to_serve_others_serves_nothing_here(args, ex
 
 
 @pytest.mark.parametrize(
+    ("name", "controller", "word", "expected"),
+    [
+        ("traefik", "traefik.io/ingress-controller", "--providers.kubernetesIngress.ingressClass=edge", True),
+        ("traefik", "traefik.io/ingress-controller", "--providers.kubernetesingress.ingressclass=nginx", False),
+        ("traefik", "traefik.io/ingress-controller", "--providers.kubernetesingress=true", False),
+        ("kubernetes-ingress", "haproxy.org/ingress-controller/haproxy", "--ingress.class=haproxy-public", True),
+        ("kubernetes-ingress", "haproxy.org/ingress-controller/haproxy", "--ingress.class=haproxy", False),
+        ("kong", "ingress-controllers.konghq.com/kong", "--ingress-class=kong-internal", True),
+        ("kong", "ingress-controllers.konghq.com/kong", "--ingress-class=nginx", False),
+    ],
+)
+def test_a_controller_that_was_told_another_class_name_passes_the_ingress_over(name, controller, word, expected):
+    runs = t.controller(name, word, namespace="edge")
+    made = ingress_class(controller=controller)
+    found = trace(cluster(*healthy_web(), ingress(address=""), made, runs), "ingress/web")
+    assert ("IngressControllerNotFound" in causes(found)) is expected
+
+
+@pytest.mark.parametrize(
     ("scheme", "annotation", "expected"),
     [
         ("HTTPS", "", ["ProtocolMismatch"]),

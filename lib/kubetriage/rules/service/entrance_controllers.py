@@ -154,6 +154,23 @@ def served_class(pod: Pod) -> str:
     return match[1] if match else ""
 
 
+_NAMED = (
+    ("traefik.io/", lazy(r"(?i)PROVIDERS[._]KUBERNETESINGRESS[._]INGRESSCLASS[= ]([a-z0-9][a-z0-9.-]{0,252})")),
+    ("haproxy.org/", lazy(r"--ingress\.class[= ]([a-z0-9][a-z0-9.-]{0,252})")),
+    (
+        "ingress-controllers.konghq.com/",
+        lazy(r"(?:--ingress-class|CONTROLLER_INGRESS_CLASS)[= ]([a-z0-9][a-z0-9.-]{0,252})"),
+    ),
+)
+
+
+def named_class(pod: Pod, controller: str) -> str:
+    """Return the one class name that Traefik, HAProxy or Kong was told to serve; empty: not told, or another one."""
+    pattern = next((p for start, p in _NAMED if controller.startswith(start)), None)
+    match = pattern.search(words_of(pod)) if pattern is not None else None
+    return match[1] if match else ""
+
+
 @dataclass(frozen=True)
 class Balancer:
     """One kind of load balancer outside the cluster."""

@@ -6,7 +6,7 @@ under another name, or outside the cluster: no API tells, so that is never more 
 Told by: ``spec.controller`` of the class against labels, arguments and environment of all pods, and their Ready
 condition. Without any pod an Ingress with an address was taken up by somebody. Controllers of cloud providers run
 outside the cluster and are not looked for. A controller that runs and was told by its arguments to watch other
-namespaces, or to serve another controller class, is told too.
+namespaces, or to serve another class (ingress-nginx, Traefik, HAProxy, Kong), is told too.
 
 Fix: start the controller, or use the class of one that runs.
 
@@ -19,7 +19,7 @@ from datetime import timedelta
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.case import Trace
-from kubetriage.rules.service.entrance_controllers import served_class, watched_namespaces
+from kubetriage.rules.service.entrance_controllers import named_class, served_class, watched_namespaces
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault, plural
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.values.commands import PIPE, kubectl
@@ -73,7 +73,8 @@ def _elsewhere(entrance: Entrance, pods: tuple[Pod, ...]) -> Iterator[Fault]:
     ready = [p for p in pods if p.ready]
     spaces = {p.name: watched_namespaces(p) for p in ready}
     classes = {p.name: served_class(p) for p in ready}
-    own = entrance.ingress.namespace
+    names = {p.name: named_class(p, entrance.controller) for p in ready}
+    own, mine = entrance.ingress.namespace, entrance.ingress.any_class
     if ready and all(s and own not in s for s in spaces.values()):
         what, value = "watches only namespace " + ", ".join(spaces[ready[0].name]), ", ".join(spaces[ready[0].name])
         at, fix = "--watch-namespace", f"Let it watch namespace {own} too, or move {entrance.name}"
@@ -81,6 +82,11 @@ def _elsewhere(entrance: Entrance, pods: tuple[Pod, ...]) -> Iterator[Fault]:
         value = classes[ready[0].name]
         what, at = f"serves the controller class {value}, not {entrance.controller}", "--controller-class"
         fix = f"Name an IngressClass with spec.controller {value} in {entrance.name}, or start it with the class"
+    elif ready and mine and all(n and n != mine and not entrance.controller.endswith(f"/{n}") for n in names.values()):
+        # HAProxy holds its argument against the end of spec.controller, Traefik and Kong against the class's name.
+        value = names[ready[0].name]
+        what, at = f"serves only the class {value}, not {mine}", "class"
+        fix = f"Name the class {value} in {entrance.name}, or start the controller with the class {mine}"
     else:
         return
     pod = ready[0]
