@@ -121,7 +121,8 @@ def _shown(snapshot: Snapshot, request: Request, cluster: Cluster) -> list[str]:
             told[scope.kind, scope.label] = told.get((scope.kind, scope.label), 0) + 1
             if told[scope.kind, scope.label] > GROUP_SHOWN:
                 continue
-        if not case.drains and all(f.severity is Severity.NOTE for f in diagnose_node(case)):
+        # A node that is not ready has more than a note to tell, and a whole zone of them is judged only once.
+        if case.contact.ready == "True" and not case.drains and all(f.severity is Severity.NOTE for f in diagnose_node(case)):
             continue
         kept.append(name)
     return kept
