@@ -122,7 +122,11 @@ def _shown(snapshot: Snapshot, request: Request, cluster: Cluster) -> list[str]:
             if told[scope.kind, scope.label] > GROUP_SHOWN:
                 continue
         # A node that is not ready has more than a note to tell, and a whole zone of them is judged only once.
-        if case.contact.ready == "True" and not case.drains and all(f.severity is Severity.NOTE for f in diagnose_node(case)):
+        if (
+            case.contact.ready == "True"
+            and not case.drains
+            and all(f.severity is Severity.NOTE for f in diagnose_node(case))
+        ):
             continue
         kept.append(name)
     return kept
