@@ -34,6 +34,7 @@ from kubetriage.rules.service.other_policies import OTHER_POLICY_APIS
 from kubetriage.rules.service.pod_health import PODS_LOOKED_AT, representatives
 from kubetriage.rules.service.pod_listeners import pod_numbers, service_proxy, vouched
 from kubetriage.rules.service.proxy_protocol import config_map_of, controllers_of, senders
+from kubetriage.rules.service.redirecting_programs import redirecting_needs
 from kubetriage.rules.service.selector_edits import selects
 from kubetriage.rules.service.tls_secrets import SOON, SecretUse
 from kubetriage.rules.shapes import lean_node, without_managed_fields
@@ -152,6 +153,7 @@ def _pod_needs(backend: Backend) -> Iterator[Need]:
             if selects(backend.selector, template_labels(obj)):
                 yield List("events", namespace, fields=f"involvedObject.uid={ref.uid}")
                 yield from _members(backend, ref)
+    yield from redirecting_needs(backend)
     for pod in representatives(backend):
         yield from evaluation.pod_needs(snapshot, pod)
     for pod in backend.pods[:PODS_LOOKED_AT]:

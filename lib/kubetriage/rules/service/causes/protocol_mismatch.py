@@ -7,26 +7,30 @@ Told by: protocol of ``spec.ports[]`` of the Service against that of the contain
 number. Told apart from a name that no container has at all (TargetPortNameNotFound).
 
 An entrance that speaks TLS (or not) to a port whose passing HTTP probe shows the opposite is told too: the annotation
-backend-protocol of ingress-nginx, the termination of an OpenShift Route, the scheme of an IngressRoute.
+backend-protocol of ingress-nginx, the termination of an OpenShift Route, the scheme of an IngressRoute. So is one that
+speaks plain HTTP to a program that redirects every plain request to HTTPS (Argo CD's server without --insecure): the
+browser comes back to the entrance and is sent round again.
 
 Fix: give the Service port the protocol of the container port.
 
 Source: k8s.io/endpointslice utils.go FindPort: name and protocol must both match.
 """
 
+import json
 from collections.abc import Iterator
 
-from kubetriage.model import Actor, Evidence, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.custom_entrances import port_of
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.ingress_entrances import Entrance
+from kubetriage.rules.service.redirecting_programs import Redirecting, redirecting
 from kubetriage.rules.service.request_errors import RequestError, request_errors
 from kubetriage.rules.service.spoken_protocols import NGINX_PROTOCOL, Sent, sent_by_custom, sent_by_ingress, spoken
 from kubetriage.rules.service.target_ports import named_ports
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import kubectl, shell
 
 CODE = "ProtocolMismatch"
 
@@ -149,6 +153,10 @@ def _sides(
     entrance: Entrance | None = None,
 ) -> Fault | None:
     speaks = spoken(backend, port)
+    circle = redirecting(backend)
+    if circle is not None:
+        # Such a program speaks TLS on the same port, whatever its probe speaks.
+        return None if sent.tls else _circle(backend, port, who, sent, circle, entrance)
     if speaks is None or speaks.tls == sent.tls:
         return None
     right = sent.right_tls if speaks.tls else sent.right_plain
@@ -175,6 +183,56 @@ def _sides(
         ],
         verify=(backend.kubectl("get", "endpointslices", "-l", f"kubernetes.io/service-name={backend.name}"),),
         short=f"{who} speaks {mine}, the program {theirs}",
+    )
+
+
+def _circle(
+    backend: Backend, port: eps.ServicePort, who: str, sent: Sent, circle: Redirecting, entrance: Entrance | None
+) -> Fault:
+    row, name = circle.row, circle.config_map
+    plain = f"Or let {row['program']} take plain requests: "
+    steps = [
+        Fix(
+            f"Set {sent.field} of {who} to {sent.right_tls}",
+            actor=Actor.MANIFEST,
+            commands=(_annotate(entrance, sent.right_tls),) if entrance is not None else (),
+        )
+    ]
+    if name:
+        value = json.dumps({"data": {row["key"]: "true"}})
+        write = (
+            backend.kubectl("patch", "configmap", name, "--type=merge", "-p", value)
+            if circle.config_map_exists
+            else backend.kubectl("create", "configmap", name, f"--from-literal={row['key']}=true")
+        )
+        owner = backend.workload(backend.ready_pods[0])
+        restart = backend.kubectl("rollout", "restart", f"{owner.kind.lower()}/{owner.name}")
+        steps.append(
+            Fix(
+                f"{plain}{row['key']} in configmap/{name}, then restart it",
+                actor=Actor.MANIFEST,
+                commands=(write, restart),
+            )
+        )
+    else:
+        steps.append(Fix(f"{plain}add {row['flag']} to its arguments", actor=Actor.MANIFEST))
+    doubt = "" if circle.seen else f" Unless configmap/{name} says {row['key']}: true, which was not seen."
+    hosts = entrance.ingress.hosts if entrance is not None else ()
+    look = [] if circle.seen else [backend.kubectl("get", "configmap", name, "-o", "yaml")]
+    look += (shell("curl", "-sSkIL", "--max-redirs", "5", f"https://{host}/") for host in hosts[:1])
+    return fault(
+        CODE,
+        backend.port_place(port),
+        f"{who} ends TLS and speaks plain HTTP to port {port.port} of svc/{backend.name}, and {row['program']} answers "
+        f"every plain request with {row['status']} to HTTPS: the browser goes round in redirects.{doubt}",
+        severity=Severity.ERROR if circle.seen else Severity.WARNING,
+        proof="inferred",
+        confidence=None if circle.seen else Confidence.POSSIBLE,
+        evidence=[Evidence("spec", f"{who} {sent.field}", sent.value), *circle.evidence],
+        fix=steps,
+        verify=look,
+        short=f"{who} speaks plain HTTP, the program redirects it to HTTPS",
+        details={"mechanism": "redirect-circle"},
     )
 
 
