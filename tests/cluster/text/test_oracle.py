@@ -29,7 +29,7 @@ _NO_SECRETS = "the ticket about a pod holds no Secrets, whose names and keys the
 _PORT_NAMES = "up to 1.32 describe prints container ports without their names"
 OTHER_CAUSE = {
     "node-kubelet-stopped": _METRICS,
-    **dict.fromkeys(("cp-controllers-down", "cp-etcd-disk-stall", "cp-healthy"), _METRICS),
+    **dict.fromkeys((t.scenario for t in truths("plane-trace")), _METRICS),
     **dict.fromkeys(("ing-tls-expired", "ing-tls-san", "ing-tls-wildcard"), _VALUES),
     **dict.fromkeys(("node-kubelet-stopped-6m", "node-zone-outage"), _LAG),
     "jvm-ok": _NODE,

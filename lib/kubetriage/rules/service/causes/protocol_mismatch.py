@@ -206,12 +206,14 @@ def _circle(
             else backend.kubectl("create", "configmap", name, f"--from-literal={row['key']}=true")
         )
         owner = backend.workload(backend.ready_pods[0])
-        restart = backend.kubectl("rollout", "restart", f"{owner.kind.lower()}/{owner.name}")
+        commands = [write]
+        if owner.kind != "Pod":
+            commands.append(backend.kubectl("rollout", "restart", f"{owner.kind.lower()}/{owner.name}"))
         steps.append(
             Fix(
                 f"{plain}{row['key']} in configmap/{name}, then restart it",
                 actor=Actor.MANIFEST,
-                commands=(write, restart),
+                commands=tuple(commands),
             )
         )
     else:
