@@ -28,7 +28,12 @@ def not_seen(case: NodeCase, gaps: Sequence[tuple[Need, str]], *, probed: bool) 
         lines.append(NotSeen(f"log {', '.join(case.words.sources)}", case.words.unread))
     budgets = case.snapshot.list("poddisruptionbudgets")
     if case.drain and budgets.presumed:
-        lines.append(NotSeen("PodDisruptionBudgets", f"not in the dump; {_BUDGETS}", decides=True))
+        what, why = (
+            ("other PodDisruptionBudgets", "the dump may leave some out")
+            if budgets.items
+            else ("PodDisruptionBudgets", "not in the dump")
+        )
+        lines.append(NotSeen(what, f"{why}; {_BUDGETS}", decides=True))
     if contact.silent and case.probe is None and not probed:
         lines.append(
             NotSeen(
