@@ -514,7 +514,7 @@ LITERALS: dict[str, tuple[str, ...]] = {
     'container init was OOM-killed': ('container init was oom-killed',),
     'container operating system does not match the host operating system|0xc0370101': ('0xc0370101', 'container operating system does not match the host operating system'),
     'content mismatch for file \\\\*"?([^"\\\\]+)': ('content mismatch for file ',),
-    'context canceled|pull (?:was )?cancell?ed|progress timeout|unexpected EOF|short read: expected': ('cancel', 'progress timeout', 'short read: expected', 'unexpected eof'),
+    'context canceled|pull (?:was )?cancel(?:led|ed)|progress timeout|unexpected EOF|short read: expected': ('cancel', 'progress timeout', 'short read: expected', 'unexpected eof'),
     'context deadline exceeded|Client\\.Timeout exceeded|i/o timeout|timed out after|timeout: failed to connect': ('client.timeout exceeded', 'context deadline exceeded', 'i/o timeout', 'timed out after', 'timeout: failed to connect'),
     'context deadline exceeded|i/o timeout|Client\\.Timeout|timed out|no route to host': ('client.timeout', 'context deadline exceeded', 'i/o timeout', 'no route to host', 'timed out'),
     'could not map anonymous shared memory: Cannot allocate memory': ('could not map anonymous shared memory: cannot allocate memory',),

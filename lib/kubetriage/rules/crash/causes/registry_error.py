@@ -26,7 +26,9 @@ from kubetriage.values.patterns import lazy
 
 CODE = "RegistryError"
 
-_CUT = lazy(r"context canceled|pull (?:was )?cancell?ed|progress timeout|unexpected EOF|short read: expected", re.I)
+_CUT = lazy(
+    r"context canceled|pull (?:was )?cancel(?:led|ed)|progress timeout|unexpected EOF|short read: expected", re.I
+)
 
 
 def check(case: Case) -> Iterator[Finding]:
