@@ -52,7 +52,18 @@ class Api:
         self._tls.load_cert_chain(pki / "admin.crt", pki / "admin.key")
 
     def send(self, method: str, path: str, body: Obj | None = None) -> Obj:
-        """Send one request. Raises RefusedError with the server's message."""
+        """Send one request, again while the server asks for patience. Raises RefusedError with the server's message."""
+        for _ in range(30):
+            try:
+                return self._send(method, path, body)
+            except RefusedError as error:
+                # Of kinds whose definitions are new, or after a restart: "storage is (re)initializing".
+                if error.status != 429:
+                    raise
+                time.sleep(1)
+        return self._send(method, path, body)
+
+    def _send(self, method: str, path: str, body: Obj | None) -> Obj:
         request = urllib.request.Request(
             self._server + path,
             None if body is None else json.dumps(body).encode(),
