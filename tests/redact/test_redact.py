@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kubetriage.redact import MARK, clean, forms, named_values, redact, secrecy, strip_controls
-from kubetriage.redact.secret_names import may_match
+from kubetriage.values.patterns import may_match
 
 PLANTED = "hunter2X"
 

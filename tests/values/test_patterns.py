@@ -62,7 +62,7 @@ def test_every_match_holds_one_of_the_literals(pattern):
     check()
 
 
-def test_text_beyond_ascii_is_always_searched():
+def test_letters_beyond_ascii_that_a_pattern_takes_for_ascii_are_found():
     # The Kelvin sign is a k to a pattern that ignores case.
     assert Lazy("kelvin degrees", re.IGNORECASE).search("\u212aelvin degrees")
 

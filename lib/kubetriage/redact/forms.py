@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 
 from kubetriage.redact.private_keys import DER
-from kubetriage.redact.secret_names import MARK, is_basic, is_harmless, looks_secret, may_match, withheld
+from kubetriage.redact.secret_names import MARK, is_basic, is_harmless, looks_secret, withheld
 from kubetriage.redact.tokens import redact_tokens
-from kubetriage.values.patterns import lazy
+from kubetriage.values.patterns import lazy, may_match
 
 # -- Connection strings -----------------------------------------------------------------------------------------
 

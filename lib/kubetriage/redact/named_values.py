@@ -5,17 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from kubetriage.redact.secret_names import (
-    MARK,
-    is_harmless,
-    is_prose,
-    is_stand_in,
-    may_match,
-    secrecy,
-    withheld,
-    words_of,
-)
-from kubetriage.values.patterns import lazy
+from kubetriage.redact.secret_names import MARK, is_harmless, is_prose, is_stand_in, secrecy, withheld, words_of
+from kubetriage.values.patterns import lazy, may_match
 
 # Names in lower case.
 _CANDIDATE = lazy(

@@ -199,15 +199,3 @@ def is_basic(value: str) -> bool:
     except ValueError:
         return False
     return b":" in decoded and decoded[:64].isascii()
-
-
-def may_match(literals: tuple[str, ...], text: str) -> bool:
-    """Tell whether a text can match a pattern whose every match holds one of the lower-case ``literals``.
-
-    Most texts hold none of them, and compiling the patterns would take a run longer than its reads do.
-    """
-    folded = text.lower()
-    if not folded.isascii():
-        # The letters beyond ASCII that a pattern takes for one of ASCII whatever the case.
-        folded = folded.replace("\u017f", "s").replace("\u0131", "i").replace("i\u0307", "i").replace("\u212a", "k")
-    return any(literal in folded for literal in literals)

@@ -44,11 +44,7 @@ class Lazy:
 
     def _cannot_match(self, text: str) -> bool:
         wanted = _literals().get(self.pattern)
-        # Beyond ASCII, letters may be equal to others in more ways than lower() knows.
-        if wanted is None or not text.isascii():
-            return False
-        folded = _folded(text)
-        return not any(literal in folded for literal in wanted)
+        return wanted is not None and not may_match(wanted, text)
 
     def _compiled(self) -> re.Pattern[str]:
         compiled = re.compile(self.pattern, self.flags)
@@ -65,10 +61,23 @@ def _literals() -> dict[str, tuple[str, ...]]:
     return LITERALS
 
 
+def may_match(literals: tuple[str, ...], text: str) -> bool:
+    """Tell whether a text can match a pattern whose every match holds one of the lower-case ``literals``.
+
+    Most texts hold none of them, and compiling the patterns would take a run longer than its reads do.
+    """
+    folded = _folded(text)
+    return any(literal in folded for literal in literals)
+
+
 @lru_cache(maxsize=64)
 def _folded(text: str) -> str:
     """Return the text in lower case; many patterns ask for the same one after another."""
-    return text.lower()
+    folded = text.lower()
+    if not folded.isascii():
+        # The letters beyond ASCII that a pattern takes for one of ASCII whatever the case.
+        folded = folded.replace("\u017f", "s").replace("\u0131", "i").replace("i\u0307", "i").replace("\u212a", "k")
+    return folded
 
 
 def lazy(pattern: str, flags: int = 0) -> re.Pattern[str]:
