@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from kubetriage.records import dataclass
 from kubetriage.values.commands import Command, kubectl, shell
 from kubetriage.values.fields import Obj, controller_of, labels, name_of, namespace_of, text
-from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_KIND
 
 # Helm 3 pkg/action/validate.go writes the annotations; charts made by "helm create" the label helm.sh/chart, older
@@ -34,7 +33,6 @@ _OLM = ("olm.owner", "olm.owner.kind", "olm.owner.namespace")
 # kube-addon-manager and its successors; Rancher's wrangler (Fleet bundles, helm-controller of k3s).
 _ADDON = "addonmanager.kubernetes.io/mode"
 _APPLIED_BY = ("objectset.rio.cattle.io/owner-gvk", "objectset.rio.cattle.io/owner-name")
-_CHART_NAME = lazy(r"(?P<name>.+?)-v?(?P<version>\d+\.\d+.*)\Z")
 
 
 @dataclass(frozen=True)
@@ -54,12 +52,6 @@ class Keeper:
     def is_helm(self) -> bool:
         """The object comes out of a chart's values, whoever renders it."""
         return bool(self.chart) or self.kind in ("Helm release", "Flux HelmRelease")
-
-    @property
-    def chart_name(self) -> str:
-        """The chart without its version."""
-        match = _CHART_NAME.match(self.chart)
-        return match["name"] if match else self.chart
 
     def __str__(self) -> str:
         """Name it for people (``Helm release shop (chart api-1.2.3)``)."""

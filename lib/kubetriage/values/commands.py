@@ -25,7 +25,6 @@ class Syntax(str):
 
 
 PIPE = Syntax("|")
-AND = Syntax("&&")
 TO = Syntax(">")
 
 

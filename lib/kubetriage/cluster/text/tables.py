@@ -14,7 +14,6 @@ from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_PLURAL, find_resource
 
 Row = Mapping[str, str]
-_HEADER_WORD = lazy(r"[A-Z][A-Z0-9()%/_.-]*(?: [A-Z(][A-Z0-9()%/_.-]*)*")
 _RESTARTS = lazy(r"(\d{1,9})(?: \(([0-9ydhms]{1,24}) ago\))?\Z")
 _RATIO = lazy(r"(\d{1,9})/(\d{1,9})\Z")
 _PORTS = lazy(r"(\d{1,5})(?::(\d{1,5}))?/(TCP|UDP|SCTP)")

@@ -14,7 +14,7 @@ from kubetriage.needs import Log
 from kubetriage.readers.outer_layers import KLOG, Line, message_of, peeled
 from kubetriage.records import dataclass
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import Obj, labels, name_of, namespace_of, objects, text
+from kubetriage.values.fields import Obj, name_of, namespace_of, objects, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import parse_go_duration
 
@@ -273,9 +273,3 @@ def read_component_logs(snapshot: Snapshot, needs: Iterable[Log]) -> tuple[Compo
     for journal in snapshot.node_logs():
         found.append(read_component_log(journal.node or journal.source, journal.text, snapshot.now))
     return tuple(found)
-
-
-def component_of(pod: Obj) -> str:
-    """Return the label that names a pod's component, under any of the keys that distributions use."""
-    marks = labels(pod, "metadata", "labels")
-    return next((marks[k] for k in ("component", "k8s-app", "app", "app.kubernetes.io/name") if k in marks), "")

@@ -71,11 +71,6 @@ class EtcdLog:
             return ""
         return f"0 of {self.lines} lines understood, the first: {self.head[:120]}" if self.lines else "the log is empty"
 
-    @property
-    def longest_apply(self) -> Slow | None:
-        """The slowest request that was logged."""
-        return max(self.slow_applies, key=lambda s: s.seconds, default=None)
-
 
 @dataclass(frozen=True)
 class _Entry:

@@ -128,9 +128,3 @@ def mesh_gateways_of(world: World, entrance: CustomEntrance) -> tuple[tuple[str,
     if entrance.kind != "VirtualService":
         return ()
     return tuple((written, MeshGateway(world, where, name)) for written, where, name in gateway_names(entrance))
-
-
-def serves_mesh(entrance: CustomEntrance) -> bool:
-    """Tell whether a VirtualService rules the requests of sidecars."""
-    gateways = texts(entrance.raw, "spec", "gateways")
-    return entrance.kind == "VirtualService" and (not gateways or MESH in gateways)
