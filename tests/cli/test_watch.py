@@ -351,3 +351,32 @@ def test_a_watch_event_is_json_on_one_line() -> None:
         url = f"{api.url}/api/v1/pods?watch=1&timeoutSeconds=0.1&allowWatchBookmarks=true"
         with urllib.request.urlopen(url) as stream:
             assert json.loads(stream.readline())["type"] == "BOOKMARK"
+
+
+NAPPING = """
+import signal, threading, time
+from kubetriage.cli import watch
+from kubetriage.cluster.watch import Follower
+
+def interrupt():
+    time.sleep(0.5)
+    # Another thread takes the signal, so that it does not wake the main thread's wait.
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+follower = Follower.__new__(Follower)
+follower._changed = threading.Event()
+for wait in (lambda: follower.wait(20), lambda: watch._pause(20)):
+    threading.Thread(target=interrupt).start()
+    began = time.monotonic()
+    try:
+        wait()
+    except KeyboardInterrupt:
+        pass
+    print(time.monotonic() - began < 5)
+"""
+
+
+def test_ctrl_c_that_does_not_wake_the_wait_is_seen_soon() -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "lib")}
+    ran = subprocess.run([sys.executable, "-c", NAPPING], env=env, capture_output=True, text=True, timeout=120)
+    assert ran.stdout.split() == ["True", "True"], ran.stderr

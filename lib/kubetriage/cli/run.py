@@ -246,7 +246,10 @@ class Run:
         left = dict.fromkeys(contexts)
         while left:
             try:
-                outcome = answered.get()
+                # In naps: Ctrl-C that comes in the instant before a wait begins is only seen when it ends.
+                outcome = answered.get(timeout=1)
+            except queue.Empty:
+                continue
             except KeyboardInterrupt:
                 self._interrupted = True
                 yield from (Outcome(context, request, error="interrupted") for context in left)

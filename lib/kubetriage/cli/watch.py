@@ -87,7 +87,7 @@ def watch(look: Callable[[], Look], follow: Callable[[], None], follower: Follow
                     raise
                 contact.lost(str(error))
                 least, most = _RETRY
-                time.sleep(min(least * 2**failures, most))
+                _pause(min(least * 2**failures, most))
                 failures += 1
                 continue
             took, failures = time.monotonic() - began, 0
@@ -101,9 +101,16 @@ def watch(look: Callable[[], Look], follow: Callable[[], None], follower: Follow
             follow()
             follower.wait(REFRESH)
             # An answer that takes long (a scan of a large cluster) is made at most half of the time.
-            time.sleep(max(DEBOUNCE, took))
+            _pause(max(DEBOUNCE, took))
     finally:
         follower.close()
+
+
+def _pause(seconds: float) -> None:
+    """Sleep in naps: Ctrl-C that comes in the instant before a sleep begins is only seen when it ends."""
+    ends = time.monotonic() + seconds
+    while (left := ends - time.monotonic()) > 0:
+        time.sleep(min(left, DEBOUNCE))
 
 
 def fitting(rows: list[str], size: os.terminal_size) -> list[str]:

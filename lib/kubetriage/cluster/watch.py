@@ -33,6 +33,8 @@ POLL_SECONDS = 15.0
 """How often a list is taken for changed that may not be watched."""
 _SHORT_STREAMS = 4
 """After so many requests in a row that took less than a second, the next ones wait."""
+_NAP = 0.5
+"""Seconds of one wait at most: Ctrl-C that comes in the instant before a wait begins is only seen when it ends."""
 _LONGEST_LINE = 16 * 1024 * 1024
 _MANY = 4
 """With more watches on one resource of one namespace, the whole namespace is watched instead."""
@@ -95,7 +97,10 @@ class Follower:
 
     def wait(self, seconds: float) -> bool:
         """Wait for a change; False when there was none for so long."""
-        return self._changed.wait(seconds)
+        ends = time.monotonic() + seconds
+        while not self._changed.is_set() and (left := ends - time.monotonic()) > 0:
+            self._changed.wait(min(left, _NAP))
+        return self._changed.is_set()
 
     def taken(self) -> None:
         """Forget the changes so far: they are about to be looked at."""
