@@ -28,7 +28,7 @@ from kubetriage.needs import Get, List
 from support.fake_api import FakeApi
 from support.offline import CAPTURES, ROOT
 
-PATIENCE = 30.0
+PATIENCE = 90.0
 
 
 @pytest.fixture
