@@ -1,6 +1,7 @@
 """Judges what is written in percent, JSON or base64 encoding by what it says: each is decoded once.
 
-The encoded text stays as it is but for the stretch whose decoded form holds a secret.
+Percent encoding within percent encoding is decoded twice. The encoded text stays as it is but for
+the stretch whose decoded form holds a secret.
 """
 
 from __future__ import annotations
@@ -30,13 +31,19 @@ Redactor = Callable[[str], str]
 def redact_encoded(text: str, redact: Redactor) -> str:
     """Replace the encoded stretches of a text whose decoded form ``redact`` would change."""
     if "%" in text:
-        text = _RUN.sub(lambda m: _judged(m[0], _PERCENT, redact) if "%" in m[0] else m[0], text)
+        # An address that is the parameter of another one is encoded twice.
+        inner = redact if "%25" not in text else lambda plain: _in_percent(redact(plain), redact)
+        text = _in_percent(text, inner)
     if "\\/" in text or "\\u00" in text:
         lines = text.split("\n")
         text = "\n".join(_judged(line, _ESCAPE, redact) if "\\" in line else line for line in lines)
     if len(text) >= 24:
         text = _BASE64.sub(lambda m: MARK if _holds_secret(m[1], redact) else m[0], text)
     return text
+
+
+def _in_percent(text: str, redact: Redactor) -> str:
+    return _RUN.sub(lambda m: _judged(m[0], _PERCENT, redact) if "%" in m[0] else m[0], text)
 
 
 def _judged(text: str, escape: re.Pattern[str], redact: Redactor) -> str:

@@ -15,7 +15,7 @@ from kubetriage.values.patterns import lazy, may_match
 _SCHEME = r"((?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://)"
 # RFC 3986 userinfo up to the last @ before the path. The second form takes an unescaped slash in the password,
 # unless what follows the colon is a port.
-_USERINFO = lazy(_SCHEME + r"([^\s:/@\"'<>\\]{0,128}):([^\s/?#\"'<>]{1,2048})@")
+_USERINFO = lazy(_SCHEME + r"([^\s:/@\"'<>\\]{0,128}):([^\s/?#\"'<>]+)@")
 _USERINFO_SLASH = lazy(_SCHEME + r"([^\s:/@\"'<>\\]{0,128}):(?!\d{1,5}[/?#])(?!\[redacted\]@)([^\s\"'<>]{1,512})@")
 # Schemes of databases and brokers, which people write with a password, and where a colon is seldom a tag or a name.
 _STORES = (
@@ -43,7 +43,7 @@ _GO_MYSQL = lazy(r"@(?:tcp|udp|unix)[46]?\(")
 _AUTHORIZATION = lazy(
     r"(authorization[\"'\]\\]{0,6}[ \t]{0,4}(?:=>|[:=])[ \t]{0,4}[\[\"'\\]{0,6}"
     r"(?:(?:Bearer|Basic|Token|Negotiate|NTLM|ApiKey|Splunk|GenieKey|SSWS)[ \t]{1,4}))"
-    r"(?!\[{0,6}redacted\])([^\s\"'\],;}\\]{1,16384})",
+    r"(?!\[{0,6}redacted\])([^\s\"'\],;}\\]+)",
     re.IGNORECASE,
 )
 _AUTHORIZATION_LONG = lazy(
@@ -51,7 +51,7 @@ _AUTHORIZATION_LONG = lazy(
     r"[ \t]{1,4})(?!\[{0,6}redacted\])([^\r\n]{1,4096})",
     re.IGNORECASE,
 )
-_BEARER = lazy(r"(?<![A-Za-z])(bearer[ \t+]{1,4}|bearer%20)([A-Za-z0-9._~+/=-]{8,16384})", re.IGNORECASE)
+_BEARER = lazy(r"(?<![A-Za-z])(bearer[ \t+]{1,4}|bearer%20)([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
 _BASIC = lazy(r"(?<![A-Za-z])(basic[ \t+]{1,4})([A-Za-z0-9+/_-]{8,4096}={0,2})", re.IGNORECASE)
 _COOKIE = lazy(
     r"((?<![A-Za-z0-9])(?:set-)?cookie2?[\"'\]\\]{0,6}[ \t]{0,4}:[ \t]{0,4}[\[\"'\\]{0,6})(?!\[{0,6}redacted\])"
@@ -77,26 +77,36 @@ _PROSE_IS = lazy(
     r"(\b(?:password|passwd|passphrase|passcode|pwd|token|secret) (?:is|was) )([^\s\"'`]{4,256})", re.IGNORECASE
 )
 # redis.conf, .netrc
-_DIRECTIVE = lazy(r"(\b(?:requirepass|masterauth|bindpw|rootpw|login [^\s]{1,128} password)[ ]{1,4})([^\s\"']{1,256})")
+_DIRECTIVE = lazy(
+    r"(\b(?:requirepass|masterauth|bindpw|rootpw|login [^\s]{1,128} password)(?:[ ]{1,4}|\"[ ]{1,4}\"))"
+    r"(?![=:]{1,2}>?[ ])([^\s\"']{1,256})"
+)
 _XML = lazy(r"<([A-Za-z][\w:.-]{1,64})(?:\s[^<>]{0,200})?>(?:<!\[CDATA\[)?([^<]{1,4096})</")
+_XML_TURNED = lazy(r"(value=\")([^\"<\n]{1,4096})(?=\"\s{1,8}(?:key|name)=\"([\w:.-]{2,128})\")", re.IGNORECASE)
 _XML_PROPERTY = lazy(r"(?:key|name)=\"([\w:.-]{2,128})\"[^<>\n]{0,100}>([^<]{1,4096})</", re.IGNORECASE)
 # What servers print once: MySQL, Vault, Jenkins, Elasticsearch; what clients send to Redis and to a mail server.
 _TEMPORARY = lazy(r"(temporary password is generated for \S{1,128}: )(\S{4,128})", re.IGNORECASE)
-_UNSEAL = lazy(r"((?:Unseal|Recovery) Key(?: \d{1,3})?: )([A-Za-z0-9+/=]{20,128})")
+_UNSEAL = lazy(r"((?:Unseal|Recovery) Key(?: \d{1,3}| \([^()\n]{1,40}\))?: )([A-Za-z0-9+/=]{20,128})")
 _PASSWORD_FOR = lazy(r"(\bpassword )(\S{4,256})(?= for (?:user|role|account|login)\b)", re.IGNORECASE)
 _AUTH_COMMAND = lazy(
-    r"((?<![\w-])AUTH (?:(?:PLAIN|LOGIN|XOAUTH2|CRAM-MD5) )?)([^\s\"',;<>]{6,1024})"
-    r"|(\"AUTH\"(?: \"[^\"\n]{1,128}\")? \")([^\"\n]{1,256})\""
+    r"((?<![\w-])AUTH (?:(?:PLAIN|LOGIN|XOAUTH2|CRAM-MD5|default) )?)([^\s\"',;<>]{6,1024})"
+    r"|(\"(?i:AUTH)\"(?: \"[^\"\n]{1,128}\")? \")([^\"\n]{1,256})\""
+)
+# What elasticsearch-setup-passwords and elasticsearch-reset-password print.
+_PASSWORD_OF = lazy(
+    r"(\bPASSWORD \w{1,64} = |\bpassword for [^\n:]{1,80} is ?: |\bsuccessfully reset\.\s{1,8}New value: )(\S{6,256})"
 )
 # A line that announces a secret and ends with a colon; the secret is all there is on the next line with text.
+_TIME = r"(?:\d{4}-\d\d-\d\dT[\d:.]{8,18}Z(?: std(?:out|err) [FP])?)?"
 _ANNOUNCED = lazy(
     r"((?:password|passphrase|passcode|secret|token|kennwort|passwort)[^\n:]{0,160}:[ \t]{0,8}\r?\n"
-    r"(?:[^\n\w]{0,80}\n){0,3}[ \t]{0,40}[\"']?)"
+    rf"(?:{_TIME}[^\n\w]{{0,80}}\n){{0,3}}{_TIME}[ \t]{{0,40}}[\"']?)"
     r"([^\s\"',:]{6,512})(?=[\"']?,?[ \t\r]{0,8}(?:\n|\Z))",
     re.IGNORECASE,
 )
-_ERLANG = lazy(r"(\{[ ]?(\w{2,64})[ ]?,[ ]?(?:<<)?\")([^\"\n]{1,512})\"")
+_ERLANG = lazy(r"(\{[ ]?(\w{2,64})[ ]?,[ ]?(?:<<)?([\"']))([^\"'\n]{1,512})(?=\3)")
 # Members of a private JSON Web Key (RFC 7518): they are secret whatever is called so.
+_JWK_OCTETS = lazy(r"(\"kty\"\s{0,4}:\s{0,4}\"oct\"[^{}\n]{0,400}?\"k\"\s{0,4}:\s{0,4}\")([A-Za-z0-9_-]{8,8192})(?=\")")
 _JWK = lazy(r"(\"(?:d|p|q|dp|dq|qi|k)\"\s{0,4}:\s{0,4}\")([A-Za-z0-9_-]{40,8192})(?=\")")
 _XML_ADD = lazy(r"((?:key|name)=\"([\w:.-]{2,128})\"\s{1,8}value=\")([^\"<\n]{1,4096})\"", re.IGNORECASE)
 
@@ -131,6 +141,7 @@ LITERALS: Mapping[re.Pattern[str], tuple[str, ...]] = {
     _PROSE_IS: (" is ", " was "),
     _XML: ("</",),
     _XML_ADD: ('value="',),
+    _XML_TURNED: ('value="',),
     _XML_PROPERTY: ("</",),
     _TEMPORARY: ("temporary password",),
     _UNSEAL: ("key",),
@@ -138,6 +149,8 @@ LITERALS: Mapping[re.Pattern[str], tuple[str, ...]] = {
     _AUTH_COMMAND: ("auth",),
     _ANNOUNCED: ("pass", "secret", "token", "kennwort"),
     _ERLANG: ("{",),
+    _PASSWORD_OF: ("password ", "new value: "),
+    _JWK_OCTETS: ('"oct"',),
     _JWK: ('"d"', '"p"', '"q"', '"k"', '"dp"', '"dq"', '"qi"'),
     _QUERY: ("key=", "code=", "sas=", "auth="),
 }
@@ -173,9 +186,12 @@ def redact_forms(text: str) -> str:
     text = _sub(_PROSE, lambda m: f"{m['lead']}{m['quote']}{MARK}{m['quote']}", text)
     text = _sub(_DIRECTIVE, rf"\1{MARK}", text)
     text = _sub(_PROSE_IS, lambda m: m[1] + MARK if looks_secret(m[2]) else m[0], text)
-    text = _sub(_XML, lambda m: m[0].replace(m[2], MARK) if withheld(m[1], m[2].strip()) else m[0], text)
+    text = _sub(_XML, lambda m: m[0].replace(m[2].strip(), MARK) if withheld(m[1], m[2].strip()) else m[0], text)
+    text = _sub(_XML_TURNED, lambda m: m[1] + MARK if withheld(m[3], m[2]) else m[0], text)
     text = _sub(_XML_ADD, lambda m: f'{m[1]}{MARK}"' if withheld(m[2], m[3]) else m[0], text)
-    text = _sub(_XML_PROPERTY, lambda m: m[0].replace(m[2], MARK) if withheld(m[1], m[2].strip()) else m[0], text)
+    text = _sub(
+        _XML_PROPERTY, lambda m: m[0].replace(m[2].strip(), MARK) if withheld(m[1], m[2].strip()) else m[0], text
+    )
     text = _sub(_QUERY, lambda m: m[1] + MARK if looks_secret(m[2]) else m[0], text)
     return _redact_announced(text)
 
@@ -187,7 +203,9 @@ def _redact_announced(text: str) -> str:
     text = _sub(_PASSWORD_FOR, lambda m: m[1] + MARK if looks_secret(m[2]) else m[0], text)
     text = _sub(_AUTH_COMMAND, _auth_command, text)
     text = _sub(_ANNOUNCED, lambda m: m[0] if is_harmless(m[2]) or not looks_secret(m[2]) else m[1] + MARK, text)
-    text = _sub(_ERLANG, lambda m: f'{m[1]}{MARK}"' if withheld(m[2], m[3]) else m[0], text)
+    text = _sub(_ERLANG, lambda m: m[1] + MARK if withheld(m[2], m[4]) else m[0], text)
+    text = _sub(_PASSWORD_OF, lambda m: m[1] + MARK if looks_secret(m[2]) else m[0], text)
+    text = _sub(_JWK_OCTETS, rf"\1{MARK}", text)
     return _sub(_JWK, rf"\1{MARK}", text)
 
 

@@ -8,16 +8,24 @@ from kubetriage.values.patterns import lazy
 _KIND = lazy(r"(?m)^([^\n]{0,120}?)kind:[ ]{1,4}[\"']?Secret[\"']?[ \r]{0,4}$")
 _DATA = lazy(r"(.{0,120}?)(?:stringData|data):[ \r]{0,4}\Z")
 _ENTRY = lazy(r"([ ]{1,80}[\"']?[\w.-]{1,253}[\"']?:[ ]{1,4})(\S.{0,100000})\Z")
-_JSON_KIND = lazy(r"\\{0,4}\"kind\\{0,4}\"\s{0,8}:\s{0,8}\\{0,4}\"Secret\\{0,4}\"")
+_JSON_KIND = lazy(r"\\{0,4}\"kind\\{0,4}\"\s{0,8}:\s{0,8}\\{0,4}\"Secret(?:List)?\\{0,4}\"")
 _JSON_DATA = lazy(r"\\{0,4}\"(?:stringData|data)\\{0,4}\"\s{0,8}:\s{0,8}\{([^{}]{1,65536})\}")
 _JSON_ENTRY = lazy(r"(\"\s{0,8}:\s{0,8}\\{0,4}\")([^\"\\]{1,65536})(?=\\{0,4}\")")
+# As Go prints an object: &Secret{...,Data:map[string][]byte{a: [104 117],},StringData:map[string]string{a: b,},}
+_GO_DATA = lazy(
+    r"(\b(?:Data:map\[string\]\[\](?:byte|uint8)|StringData:map\[string\]string)\{)([^{}\n]{1,65536})(?=\})"
+)
 _LINES = 300
 """Lines of one document that are looked at on either side of its kind."""
 
 
 def redact_manifests(text: str) -> str:
     """Replace what stands under ``data`` and ``stringData`` of each Secret in a text."""
-    if "Secret" not in text or ("data" not in text and "stringData" not in text):
+    if "Secret" not in text:
+        return text
+    if "Secret{" in text:
+        text = _GO_DATA.sub(rf"\1{MARK}", text)
+    if "data" not in text and "stringData" not in text:
         return text
     if _JSON_KIND.search(text):
         text = _JSON_DATA.sub(lambda m: _JSON_ENTRY.sub(rf"\1{MARK}", m[0]), text)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from kubetriage.redact.secret_names import MARK, is_harmless, is_prose, is_stand_in, secrecy, withheld, words_of
+from kubetriage.redact.spoken_names import is_no_value
 from kubetriage.values.patterns import lazy, may_match
 
 # Names in lower case.
@@ -14,7 +15,8 @@ _CANDIDATE = lazy(
     r"|sess|sid|sig|csrf|xsrf|otp|pin|pat(?![a-z])|sas(?![a-z])|seed|unseal|community|pepper|salt)"
     r"[\w.$-]{0,48}(?![\w.$-])"
     r"(?P<close>[\"'`\]\\]{0,8})"
-    r"(?P<sep>[ \t]{0,8}(?:=>|:=|={1,3}|:)[ \t\u00a0\u2007\u202f\u3000]{0,8}(?:string\(\d{1,7}\)[ \t]?)?)",
+    r"(?P<sep>[ \t\u00a0\u2007\u202f\u3000]{0,8}(?:=>|:=|={1,3}|:)[ \t\u00a0\u2007\u202f\u3000]{0,8}"
+    r"(?:string\(\d{1,7}\)[ \t]?)?)",
 )
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 # ``--password VALUE`` and its form in an argument list: ``"--password", "VALUE"``.
@@ -32,6 +34,10 @@ _PAIR_TURNED = lazy(
     r"([\"'](?:value|Value)[\"']\s{0,20}:\s{0,20}[\"'])((?:[^\"'\\\n]|\\.){1,4096})"
     r"(?=[\"']\s{0,20},\s{0,20}[\"'](?:name|key|Name|Key)[\"']\s{0,20}:\s{0,20}[\"']([\w.-]{2,128})[\"'])"
 )
+_PAIR_YAML_TURNED = lazy(
+    r"(\bvalue:[ \t]{1,4}[\"']?)([^\s\"'][^\"'\n]{0,4095}?)"
+    r"(?=[\"']?[ \t\r]{0,20}\n[ \t]{0,80}(?:name|key):[ \t]{1,4}[\"']?([\w.-]{2,128})[\"']?[ \t\r]{0,20}(?:\n|\Z))"
+)
 LITERALS: Mapping[re.Pattern[str], tuple[str, ...]] = {
     _PAIR: ("value",),
     _PAIR_YAML: ("value:",),
@@ -40,8 +46,17 @@ LITERALS: Mapping[re.Pattern[str], tuple[str, ...]] = {
 }
 """The patterns of name and value as two words, each with its literals for :func:`may_match`."""
 _BLOCK_SCALAR = lazy(r"[|>][+-]?[0-9]?[+-]?[ \t]*\n")
-# {"password": {"value": "x"}}
-_INNER = lazy(r"\{\s{0,8}[\"'](?:value|Value|data|plain|secret|raw)[\"']\s{0,8}:\s{0,8}(?=[\"'\w])")
+# {"password": {"value": "x"}}, also where the value is not the first member.
+_INNER = lazy(
+    r"\{(?:\s{0,8}[\"'](?!(?:value|data|plain|secret|raw)[\"'])\w{1,40}[\"']\s{0,8}:\s{0,8}(?:\"[^\"\n]{0,200}\"|[\w.]{1,20})\s{0,8},){0,4}"
+    r"\s{0,8}[\"'](?:value|data|plain|secret|raw)[\"']\s{0,8}:\s{0,8}(?=[\"'\w])",
+    re.IGNORECASE,
+)
+_OBJECT = lazy(r"\{\s{0,8}[\"'][\w.-]{1,64}[\"']\s{0,8}:")
+_INNER_BELOW = lazy(
+    r"\r?\n([ ]{1,80})(?:value|data|plain|secret|raw):[ ]{1,8}([\"']?)(?=[^\s|>&*])([^\n\r\"']{1,4096})"
+)
+_TRIPLE = lazy(r"(?:\"\"\"|\'\'\')[ \t]{0,8}\r?\n")
 _JSON_BELOW = lazy(r"\s{1,200}\"([^\"\n]{1,4096})\"")
 _ITEM = lazy(r"\r?\n([ ]{0,80})-[ ]{1,8}(?=\S)([^\n\r]{1,4096})")
 _ITEMS_AT_MOST = 200
@@ -138,7 +153,15 @@ def _assigned(text: str, match: re.Match[str], name: str, name_start: int, eol: 
             row = " " * (indent + 2) + MARK + "\n"
             yield start, end, (row * text.count("\n", start, end) or row).rstrip("\n" if text[end - 1] != "\n" else "")
         return
+    triple = _TRIPLE.match(text, at)
+    if triple is not None:
+        start, end = triple.end(), text.find(text[at : at + 3], triple.end(), triple.end() + _JUDGED)
+        if end > start and not text.startswith(MARK, start):
+            yield start, end, (MARK + "\n") * text.count("\n", start, end) or MARK
+        return
     inner = _INNER.match(text, at, eol)
+    if inner is None and _OBJECT.match(text, at, eol):
+        return  # each member is judged by its own name
     if inner is not None:
         start, end = _value_span(text, inner.end(), False, eol)
         if not text.startswith(MARK, start):
@@ -146,6 +169,8 @@ def _assigned(text: str, match: re.Match[str], name: str, name_start: int, eol: 
         return
     start, end = _value_span(text, at, line_start and "=" in sep, eol)
     value, after = text[start:end], text[end : min(eol, end + 200)]
+    if ":" in sep and is_no_value(text, name_start, close, sep, text[at:end], after):
+        return
     bare = not close and start == at
     needs_looks = False
     if bare and "=" not in sep:
@@ -161,7 +186,7 @@ def _assigned(text: str, match: re.Match[str], name: str, name_start: int, eol: 
         needs_looks = bool(close) and text[name_start - 1 : name_start] == "/"
     elif _ABOUT_OBJECT.match(text, end, eol) and ":" in sep and words_of(name)[-1] in ("secret", "secrets"):
         return  # secret: "db-credentials" not found
-    if withheld(name, value, needs_looks, "=" in sep and name.isupper()):
+    if len(value) >= _JUDGED or withheld(name, value, needs_looks, "=" in sep and name.isupper()):
         yield start, end, MARK + "\n" * value.count("\n")
 
 
@@ -171,6 +196,11 @@ def _below(text: str, at: int, close: str, indent: int) -> Iterator[tuple[int, i
         value = _JSON_BELOW.match(text, at)
         if value is not None and not value[1].startswith(MARK):
             yield value.start(1), value.end(1), MARK
+        return
+    inner = _INNER_BELOW.match(text, at)
+    if inner is not None and len(inner[1]) > indent:
+        if not inner[3].startswith(MARK) and not is_harmless(inner[3]):
+            yield inner.start(3), inner.end(3), MARK
         return
     item = _ITEM.match(text, at)
     for _ in range(_ITEMS_AT_MOST):
@@ -209,6 +239,7 @@ def redact_pairs(text: str) -> str:
     """Redact values whose name stands in a field, a flag or a tag beside them."""
     if "alue" in text:
         text = _PAIR_TURNED.sub(lambda m: m[1] + MARK if withheld(m[3], m[2]) else m[0], text)
+        text = _PAIR_YAML_TURNED.sub(lambda m: m[1] + MARK if withheld(m[3], m[2].rstrip()) else m[0], text)
     for pattern, literals in LITERALS.items():
         if not may_match(literals, text):
             continue
