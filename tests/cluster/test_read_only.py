@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import kubetriage
+from kubetriage.cluster import connections
 
 LIB = Path(kubetriage.__file__).parent
 SENDERS = frozenset(
@@ -32,20 +33,18 @@ SENDERS = frozenset(
 ALLOWED = {
     # Completion asks kubectl for names, with get and config.
     "cli/completion.py": {"subprocess"},
-    # The one GET; urllib3.HTTPHeaderDict, Timeout and the exceptions.
-    "cluster/api.py": {"urllib3"},
-    # The pool of connections.
-    "cluster/connect.py": {"urllib3"},
+    # The one GET.
+    "cluster/connections.py": {"socket"},
     # kubernetes reads credentials.
     "cluster/credentials.py": {"kubernetes"},
-    # The exceptions of a stream that breaks off.
-    "cluster/watch.py": {"urllib3"},
     # socket.gaierror only.
     "cluster/errors.py": {"socket"},
     # The opt-in port-forward; http.client parses an answer.
     "cluster/forward.py": {"http.client", "websocket"},
     # The user's credential plugin.
     "cluster/kubeconfig.py": {"subprocess"},
+    # The same GET through a proxy.
+    "cluster/proxied.py": {"urllib3"},
 }
 
 
@@ -81,11 +80,18 @@ def test_the_only_request_is_a_get() -> None:
     sent = [
         (name, call) for name, tree in modules() for call in calls(tree, "request", "urlopen", "request_encode_body")
     ]
-    assert [name for name, _ in sent] == ["cluster/api.py"]
+    assert [name for name, _ in sent] == ["cluster/proxied.py"]
     method = sent[0][1].args[0]
     assert isinstance(method, ast.Constant)
     assert method.value == "GET"
     assert not {"body", "fields", "json"} & {k.arg for k in sent[0][1].keywords}
+
+
+def test_the_only_request_that_is_written_out_is_a_get() -> None:
+    sent = [(name, call) for name, tree in modules() for call in calls(tree, "send", "sendall", "sendto", "write")]
+    assert [name for name, _ in sent if name.startswith("cluster/connect")] == ["cluster/connections.py"]
+    request = connections.Connections("http://api.test", None, "", 1)._request("/x", [("A", "b")])
+    assert request == b"GET /x HTTP/1.1\r\nHost: api.test\r\nA: b\r\n\r\n"
 
 
 def test_the_kubernetes_package_reads_the_configuration_and_nothing_else() -> None:

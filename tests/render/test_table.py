@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import wcswidth
 
-from kubetriage.render.table import table, wrapped
+from kubetriage.render.fold import ONE_EACH, columns
+from kubetriage.render.table import fields, table, wrapped
 
 
 def test_nothing_is_wrapped_without_a_width():
@@ -74,3 +75,19 @@ def test_folding_loses_no_letter_and_keeps_the_width(words, width):
     drawn = table(["A"], [[words]], width, (0,), headers=False)
     assert "".join(drawn.split()) == "".join(words.split())
     assert all(wcswidth(line) <= max(width, 12) for line in drawn.splitlines())
+
+
+@given(st.text(st.one_of(st.characters(), st.sampled_from(ONE_EACH), st.characters(max_codepoint=127))))
+def test_columns_are_those_of_wcwidth(words):
+    assert columns(words) == max(wcswidth(words), 0)
+
+
+def test_labels_take_the_same_room_and_texts_fold_beside_them():
+    rows = [("WHAT", "one two three four five"), ("", "six"), ("\uc6d0\uc778", "seven"), ("FIX", "")]
+    assert fields(rows, 24).splitlines() == [
+        "WHAT     one two three",
+        "         four five",
+        "         six",
+        "\uc6d0\uc778     seven",
+        "FIX",
+    ]

@@ -67,6 +67,7 @@ def console() -> NoReturn:
     """
     # A run allocates much and drops little of it: the collector would look at all of it again and again.
     gc.set_threshold(100_000, 50, 100)
+    gc.enable()
     # What is imported while others wait for the API server must not hold them up when it answers.
     sys.setswitchinterval(0.0005)
     role, _, name = os.path.splitext(os.path.basename(sys.argv[0]))[0].partition("-")

@@ -195,7 +195,7 @@ class Run:
             reader, snapshot, request = self._sources.reader(request, context, shown)
             if not self._printer.is_document and not self.values["dump"]:
                 # While the main thread and the workers wait for the API server.
-                threading.Thread(target=_import_renderer, daemon=True).start()
+                threading.Thread(target=_import_renderer, args=(request.is_scan,), daemon=True).start()
             notes: tuple[str, ...] = ()
             try:
                 snapshot, answer = collect(self.plugin, request, reader, snapshot)
@@ -317,10 +317,11 @@ class Run:
         return Exit.FOUND if broken else Exit.UNDECIDED if any(map(_undecided, outcomes)) else Exit.ANSWERED
 
 
-def _import_renderer() -> None:
+def _import_renderer(tables: bool) -> None:
     from kubetriage.render.text import prepare
 
-    prepare()
+    if tables:
+        prepare()
 
 
 def _undecided(outcome: Outcome) -> bool:

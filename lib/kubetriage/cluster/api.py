@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,9 +9,19 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from kubetriage.cluster.connect import Session
-from kubetriage.cluster.errors import UnauthorizedError, UnreachableError, connection_reason, refused, was_refused
+from kubetriage.cluster.connections import Answer
+from kubetriage.cluster.errors import (
+    TransferError,
+    UnauthorizedError,
+    UnreachableError,
+    connection_reason,
+    refused,
+    was_refused,
+)
 from kubetriage.needs import Failure, Why
 from kubetriage.records import dataclass, field
+from kubetriage.values.patterns import lazy
+from kubetriage.values.times import parse_http_date
 
 T = TypeVar("T")
 
@@ -20,10 +29,10 @@ MAX_BODY = 512 * 1024 * 1024
 """Bytes of one answer; more is no answer that we could use."""
 MAX_BODIES = 768 * 1024 * 1024
 """Bytes of all answers that are being read at one time."""
+_NO_ESCAPE = lazy(r"%(?![0-9A-Fa-f]{2})")
 _DROPPED_RETRIES = 3
 _STATUS_RETRIES = 10
 """As many as client-go (rest/request.go)."""
-_CHUNK = 64 * 1024
 
 
 class NoAnswerError(Exception):
@@ -124,24 +133,23 @@ class Api:
     def _once(
         self, target: str, take: Callable[[int, Iterator[bytes]], T], call: Call, compressed: bool, accept: str = ""
     ) -> Reply[T]:
-        import urllib3
-
         left = call.left
         if left <= 0:
             raise self._timed_out()
         seconds = None if left == float("inf") else left
-        headers = urllib3.HTTPHeaderDict()
-        for key, value in self._session.headers():
-            headers.add(key, value)
-        headers.add("Accept", accept or "application/json, */*")
-        headers.add("Accept-Encoding", "gzip" if compressed else "identity")
+        headers = [
+            *self._session.headers(),
+            ("Accept", accept or "application/json, */*"),
+            ("Accept-Encoding", "gzip" if compressed else "identity"),
+        ]
         begun = time.monotonic()
         received = 0
-        response: Any = None
+        answer: Answer | None = None
 
         def pieces() -> Iterator[bytes]:
             nonlocal received
-            for piece in response.stream(_CHUNK, decode_content=True):
+            assert answer is not None
+            for piece in answer.pieces():
                 received += len(piece)
                 if received > MAX_BODY:
                     raise NoAnswerError(Failure(Why.FAILED, f"the answer is larger than {MAX_BODY >> 20} MiB"), "")
@@ -153,54 +161,42 @@ class Api:
                 yield piece
 
         try:
-            response = self._session.pool().request(
-                "GET",
-                self._session.server + target,
-                headers=headers,
-                timeout=urllib3.Timeout(connect=seconds, read=seconds),
-                retries=False,
-                redirect=False,
-                preload_content=False,
-            )
-            if response.status != 401:
+            answer = self._session.get(target, headers, seconds)
+            if answer.status != 401:
                 self.reached = True
             if self.on_headers is not None:
-                self.on_headers(target, response.headers)
-            content = take(response.status, pieces())
+                self.on_headers(target, answer.headers)
+            content = take(answer.status, pieces())
             # What take left unread is read no more: the connection is closed, not reused.
-            response.release_conn() if _is_read(response) else response.close()
+            answer.finish()
         except NoAnswerError:
             self._note(target, "gave up", begun, received)
-            if response is not None:
-                response.close()
+            if answer is not None:
+                answer.close()
             raise
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except OSError as error:
             self._note(target, type(error).__name__, begun, received)
-            if response is not None:
-                response.close()
+            if answer is not None:
+                answer.close()
             raise self._explain(error) from error
         finally:
             self._held.add(-received)
-        self._note(target, str(response.status), begun, received)
-        return Reply(response.status, response.headers, content, time.monotonic() - begun)
+        self._note(target, str(answer.status), begun, received)
+        return Reply(answer.status, answer.headers, content, time.monotonic() - begun)
 
-    def _explain(self, error: Exception) -> NoAnswerError:
-        import urllib3
-
+    def _explain(self, error: OSError) -> NoAnswerError:
         host, port = self._session.address
-        if isinstance(error, urllib3.exceptions.ProxyError):
-            reason = f"proxyconnect tcp: {connection_reason(error, *self._session.proxy_address)}"
-        else:
-            reason = connection_reason(error, host, port, self._session.server_name)
-        # urllib3 counts a connection that could not be made among its time-outs.
-        never_made = isinstance(error, urllib3.exceptions.NewConnectionError)
-        if isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError) and not never_made:
+        reason = connection_reason(error, host, port, self._session.server_name)
+        if isinstance(error, TransferError):
+            # A proxy's part in it is in these words only.
+            reason = str(error)
+        if isinstance(error, TimeoutError):
             return NoAnswerError(Failure(Why.TIMEOUT, reason), f"Unable to connect to the server: {reason}")
         if was_refused(error) and not self._session.proxy:
             return NoAnswerError(Failure(Why.FAILED, reason), refused(host, port))
         line = f"Unable to connect to the server: {reason}"
         failure = Failure(Why.FAILED, reason)
-        broken = isinstance(error, urllib3.exceptions.ProtocolError | ConnectionResetError | BrokenPipeError)
+        broken = isinstance(error, ConnectionResetError | BrokenPipeError) or getattr(error, "dropped", False)
         return _DroppedError(failure, line) if broken else NoAnswerError(failure, line)
 
     def _timed_out(self) -> NoAnswerError:
@@ -258,11 +254,6 @@ def end_of_run(words: str) -> UnreachableError:
     return UnreachableError(f"Unable to connect to the server: {words}")
 
 
-def _is_read(response: Any) -> bool:
-    inner = getattr(response, "_fp", None)
-    return bool(getattr(inner, "closed", True)) or bool(inner is not None and inner.isclosed())
-
-
 def _retry_after(reply: Reply[Any], patient: bool) -> float | None:
     """Return the seconds to wait before asking again; None when asking again makes no sense."""
     if reply.status != 429 and reply.status < 500:
@@ -274,10 +265,8 @@ def _retry_after(reply: Reply[Any], patient: bool) -> float | None:
         return 1.0 if reply.status == 429 else None
     if value.strip().isascii() and value.strip().isdigit():
         return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
-        return 1.0
+    moment = parse_http_date(value)
+    return max(0.0, moment.timestamp() - time.time()) if moment is not None else 1.0
 
 
 def quoted(segment: str) -> str:
@@ -287,4 +276,5 @@ def quoted(segment: str) -> str:
 
 def quoted_path(path: str) -> str:
     """Write a path with query so that it is one, keeping what is already quoted."""
-    return quote(path if path.startswith("/") else "/" + path, safe="/?&=:%,~+.-_@!$'()*;[]")
+    quoted_once = quote(path if path.startswith("/") else "/" + path, safe="/?&=:%,~+.-_@!$'()*;[]")
+    return _NO_ESCAPE.sub("%25", quoted_once)

@@ -11,14 +11,13 @@ The command line does::
 from __future__ import annotations
 
 import os
-import ssl
 import threading
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import kubetriage
+from kubetriage.cluster.connections import Answer, Connections, Pool, address_of, without_user
 from kubetriage.cluster.credentials import Credentials, pod_credentials, read_credentials
 from kubetriage.cluster.errors import ConfigError
 from kubetriage.cluster.kubeconfig import Kubeconfig, exec_credentials, load_kubeconfig
@@ -90,17 +89,17 @@ class Session:
         self._impersonate = impersonate
         self._renew = renew
         self._lock = threading.Lock()
-        self._pool: Any = None
+        self._pool: Pool | None = None
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of the API server."""
-        return _address(self.server)
+        return address_of(self.server)
 
     @property
-    def proxy_address(self) -> tuple[str, int]:
+    def proxyaddress_of(self) -> tuple[str, int]:
         """Host and port of the proxy; an empty host where there is none."""
-        return _address(self.proxy)
+        return address_of(self.proxy)
 
     def headers(self) -> list[tuple[str, str]]:
         """Return who asks: authorization and impersonation, one pair per group."""
@@ -124,50 +123,26 @@ class Session:
             self._pool = None
         return True
 
-    def pool(self) -> Any:
-        """Return the pooled connections (a ``urllib3.PoolManager``)."""
+    def get(self, target: str, headers: Sequence[tuple[str, str]], seconds: float | None) -> Answer:
+        """Send one GET and wait for the head of the answer; ``seconds`` bounds each wait for the network.
+
+        Raises OSError, TransferError among them, and ValueError for what cannot stand in a request.
+        """
+        return self.pool().get(target, headers, seconds)
+
+    def pool(self) -> Pool:
+        """Return the connections that are kept."""
         with self._lock:
             if self._pool is None:
                 self._pool = self._open_pool()
             return self._pool
 
-    def _open_pool(self) -> Any:
-        import urllib3
-
-        options: dict[str, Any] = {"num_pools": 2, "maxsize": POOL_SIZE, "block": False}
-        if self.tls is not None:
-            options["ssl_context"] = self.tls
-            options["cert_reqs"] = self.tls.verify_mode
-            if self.tls.verify_mode == ssl.CERT_NONE:
-                # The user asked for it with insecure-skip-tls-verify; kubectl does not warn either.
-                urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-            if self.server_name:
-                options["server_hostname"] = self.server_name
+    def _open_pool(self) -> Pool:
         if not self.proxy:
-            return urllib3.PoolManager(**options)
-        parts = urlsplit(self.proxy)
-        if parts.scheme.startswith("socks"):
-            try:
-                with warnings.catch_warnings():
-                    # urllib3 warns with a path of this installation of what the error below says.
-                    warnings.simplefilter("ignore")
-                    from urllib3.contrib.socks import SOCKSProxyManager
-            except ImportError as error:
-                raise ConfigError(
-                    f"error: proxy {_without_user(self.proxy)} needs the Python package PySocks"
-                ) from error
-            # kubectl lets a SOCKS proxy resolve names.
-            url = self.proxy.replace("socks5://", "socks5h://", 1)
-            return SOCKSProxyManager(url, **options)
-        headers = None
-        if parts.username:
-            headers = urllib3.make_headers(proxy_basic_auth=f"{parts.username}:{parts.password or ''}")
-        return urllib3.ProxyManager(_without_user(self.proxy), proxy_headers=headers, **options)
+            return Connections(self.server, self.tls, self.server_name, POOL_SIZE)
+        from kubetriage.cluster.proxied import Proxied
 
-
-def _address(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or {"https": 443, "socks5": 1080}.get(parts.scheme, 80)
+        return Proxied(self.server, self.tls, self.server_name, POOL_SIZE, self.proxy)
 
 
 def connect(flags: Connection, env: Mapping[str, str]) -> Session:
@@ -325,7 +300,7 @@ def _flaw(cluster: Mapping[str, Any], user: Mapping[str, Any], cluster_name: str
 
 def _proxy_flaw(url: str, cluster_name: str) -> str:
     flaw = _url_flaw(url) if url else ""
-    return flaw and f'invalid \'proxy-url\' "{_without_user(url)}" for cluster "{cluster_name}": {flaw}'
+    return flaw and f'invalid \'proxy-url\' "{without_user(url)}" for cluster "{cluster_name}": {flaw}'
 
 
 def _url_flaw(url: str) -> str:
@@ -412,7 +387,7 @@ def _proxy(server: str, configured: str, env: Mapping[str, str]) -> str:
         return ""
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if flaw := _url_flaw(proxy):
-        raise ConfigError(f"error: invalid proxy {_without_user(proxy)} in the environment: {flaw}")
+        raise ConfigError(f"error: invalid proxy {without_user(proxy)} in the environment: {flaw}")
     return proxy
 
 
@@ -437,8 +412,3 @@ def _exempts(entry: str, host: str, port: int) -> bool:
     if domain.startswith("."):
         return host.endswith(domain)
     return host == domain or host.endswith("." + domain)
-
-
-def _without_user(url: str) -> str:
-    scheme, mark, rest = url.rpartition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}"

@@ -39,6 +39,19 @@ class UnauthorizedError(ClusterError):
         super().__init__("error: You must be logged in to the server (Unauthorized)")
 
 
+class ConnectTimeoutError(TimeoutError):
+    """No connection was made in time."""
+
+
+class TransferError(OSError):
+    """A request brought no whole answer; ``str()`` says why, in the words of Go's network stack."""
+
+    def __init__(self, words: str, *, dropped: bool = False) -> None:
+        """Hold the reason; ``dropped``: the connection ended in the middle, the same request may succeed."""
+        super().__init__(words)
+        self.dropped = dropped
+
+
 def refused(host: str, port: int) -> str:
     """Return kubectl's line for a port on which nobody listens."""
     return f"The connection to the server {_joined(host, port)} was refused - did you specify the right host or port?"
@@ -51,6 +64,8 @@ def connection_reason(error: BaseException, host: str, port: int, server_name: s
     """
     address = _joined(host, port)
     for cause in _causes(error):
+        if isinstance(cause, TransferError):
+            return str(cause)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return "tls: failed to verify certificate: x509: " + _certificate_reason(cause, server_name or host)
         if isinstance(cause, ssl.SSLError):

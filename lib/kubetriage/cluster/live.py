@@ -16,7 +16,6 @@ import queue
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
 from functools import partial
 
 from kubetriage.cluster.ahead import Ahead, Begun
@@ -27,6 +26,7 @@ from kubetriage.cluster.errors import ClusterError, NotServedError
 from kubetriage.cluster.workers import Job, Pages, Workers
 from kubetriage.needs import Body, Dial, Failure, Get, List, Log, Need, Raw, Why
 from kubetriage.snapshot import Snapshot
+from kubetriage.values.times import parse_http_date
 
 _GRACE = 0.5
 """Seconds that a worker has to notice by itself that its time is over, before its job is given up."""
@@ -74,7 +74,7 @@ class LiveReader:
 
         Its clock is ours until the first answer brings the API server's: ``now`` is then corrected.
         """
-        # Workers that begin together would import it against each other.
+        # Workers that begin together would import it against each other, and a mistake in it ends the run here.
         self._session.pool()
         self._ends = time.monotonic() + self._deadline if self._deadline else float("inf")
         self._clock = None
@@ -250,11 +250,8 @@ class LiveReader:
         """Take the API server's clock from the first answer that is its own."""
         if self._clock is not None or "/proxy/" in path:
             return
-        try:
-            moment = parsedate_to_datetime(headers.get("Date") or "")
-        except (ValueError, TypeError):
+        moment = parse_http_date(headers.get("Date") or "")
+        if moment is None:
             return
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=timezone.utc)
         self.skew = moment - datetime.now(timezone.utc)
         self._clock = moment

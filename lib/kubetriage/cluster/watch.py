@@ -191,8 +191,6 @@ class _Feed:
         return reply.status
 
     def _watch(self, path: str) -> int:
-        import urllib3
-
         def take(status: int, pieces: Iterator[bytes]) -> int:
             if status != 200:
                 return status
@@ -200,7 +198,7 @@ class _Feed:
                 self._f._changed.set()
             try:
                 return self._read(pieces)
-            except (urllib3.exceptions.HTTPError, OSError, NoAnswerError):
+            except (OSError, NoAnswerError):
                 # Dropped, or silent for too long; the next request shows whether anybody is there.
                 return 200
 

@@ -10,8 +10,16 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])(?<!^\d\.) (?=[A-Z\"'(\uac00-\ud7a3])")
 """Not behind the number of a step; a sentence begins with a capital letter or a Korean syllable."""
 
 
+ONE_EACH = "│┃─└├┌┐┘┤┬┴┼█▓▒░▏▚▞▤▥▲▶◀●○╳╱╲✓✗•…‥×–—→←↑↓≤≥·≈\ue000"
+"""Characters beyond ASCII of our own drawings and sentences, each one column wide."""
+_WITHOUT_THESE = str.maketrans("", "", ONE_EACH)
+
+
 def columns(words: str) -> int:
     """Return how many columns ``words`` take on a terminal."""
+    rest = words if words.isascii() else words.translate(_WITHOUT_THESE)
+    if rest.isascii() and rest.isprintable():
+        return len(words)
     from wcwidth import wcswidth
 
     return max(int(wcswidth(words)), 0)

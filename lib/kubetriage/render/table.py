@@ -64,13 +64,13 @@ def table(
 
 def fields(rows: Sequence[tuple[str, str]], width: int) -> str:
     """Draw a table of labels and texts; a text folds to its column, and the labels always take the same room."""
-    import tabulate as tabulate_module
-
-    # A cell of the longest label's width in a row that is taken off again.
-    shown = [("x" * (LABEL - _GAP), "")]
-    shown += [(label, wrapped(text, max(width - LABEL, _NARROWEST)) or " ") for label, text in rows]
-    drawn = tabulate_module.tabulate(shown, tablefmt="plain", disable_numparse=True)
-    return "\n".join(line.rstrip() for line in drawn.splitlines()[1:])
+    drawn: list[str] = []
+    for label, text in rows:
+        head = label
+        for line in wrapped(text, max(width - LABEL, _NARROWEST)).splitlines() or [""]:
+            drawn.append((head + " " * (LABEL - natural_width(head)) + line).rstrip())
+            head = ""
+    return "\n".join(drawn)
 
 
 def _folded(cell: str, width: int | None) -> str:

@@ -9,6 +9,8 @@ from functools import lru_cache
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):?(\d\d))\Z"
 )
+_HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LONGEST = 64
 """Characters of a time, with more digits of a second than anybody writes."""
 _LAST_YEAR = 5000
@@ -54,6 +56,18 @@ def _parse_time(value: str) -> datetime | None:
 def format_time(moment: datetime) -> str:
     """Write a time as the API does, in UTC with whole seconds."""
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_http_date(value: str) -> datetime | None:
+    """Parse a time as HTTP headers have it (``Sun, 06 Nov 1994 08:49:37 GMT``); None when it is not one."""
+    match = _HTTP_DATE.fullmatch(value.strip())
+    if match is None or match[2] not in _MONTHS:
+        return None
+    day, year, hour, minute, second = (int(match[i]) for i in (1, 3, 4, 5, 6))
+    try:
+        return datetime(year, _MONTHS.index(match[2]) + 1, day, hour, minute, min(second, 59), tzinfo=timezone.utc)
+    except ValueError:
+        return None
 
 
 def parse_go_duration(value: str) -> timedelta | None:
