@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import click
-
 from kubetriage.cli.command import build
 from kubetriage.cli.options import normalized
 from kubetriage.cli.outcome import Outcome
 from kubetriage.cli.run import Run
+from kubetriage.cli.usage import UsageError
 from kubetriage.model import Diagnosis
 from kubetriage.plugins import load
 from kubetriage.render.sanitize import sanitized
@@ -69,7 +68,7 @@ def answers() -> tuple[Answered, ...]:
         for command, args in incident.asks():
             try:
                 outcome = ask(command, args)
-            except click.UsageError:
+            except UsageError:
                 # Its target is of a kind that the plugin does not know yet.
                 continue
             shown = tuple(sanitized(d) for d in outcome.answer.diagnoses)

@@ -7,8 +7,10 @@ from typing import Any
 import click
 
 from kubetriage.cli.exit_codes import EXIT_MEANINGS
-from kubetriage.cli.options import connection_options, plugin_option, shared_options
+from kubetriage.cli.flags import CONNECTION, own_flags, shared_flags
+from kubetriage.cli.options import click_option, normalized
 from kubetriage.cli.run import Run
+from kubetriage.cli.usage import UsageError
 from kubetriage.plugins import Plugin
 
 
@@ -25,9 +27,7 @@ def build(plugin: Plugin) -> click.Command:
         return Run(plugin, values).execute()
 
     params: list[click.Parameter] = [click.Argument(["words"], nargs=-1, metavar=plugin.usage)]
-    params += [plugin_option(o) for o in plugin.options]
-    params += shared_options(plugin)
-    params += connection_options()
+    params += [click_option(flag) for flag in (*own_flags(plugin), *shared_flags(plugin), *CONNECTION)]
     params.append(
         click.Option(
             ["--explain-cause"],
@@ -68,6 +68,38 @@ def build(plugin: Plugin) -> click.Command:
     )
 
 
+def run(plugin: Plugin, args: list[str]) -> int:
+    """Read any command line and do what it says; return the exit code.
+
+    Raises UsageError in kubectl's words.
+    """
+    command = build(plugin)
+    try:
+        with command.make_context(f"kubectl {plugin.name}", normalized(args, command.params)) as context:
+            return int(command.invoke(context) or 0)
+    except click.exceptions.Exit as request:
+        return request.exit_code
+    except click.UsageError as error:
+        raise _in_words_of_kubectl(error, plugin) from error
+
+
+def _in_words_of_kubectl(error: click.UsageError, plugin: Plugin) -> UsageError:
+    see = f"See 'kubectl {plugin.name} --help' for usage."
+    if isinstance(error, click.NoSuchOption):
+        flag = error.option_name
+        if flag.startswith("--"):
+            return UsageError(f"unknown flag: {flag}", see)
+        return UsageError(f"unknown shorthand flag: '{flag.lstrip('-')[:1]}' in {flag}", see)
+    if isinstance(error, click.BadOptionUsage) and "requires an argument" in error.message:
+        flag = error.option_name
+        words = flag if flag.startswith("--") else f"'{flag.lstrip('-')}' in {flag}"
+        return UsageError(f"flag needs an argument: {words}", see)
+    if isinstance(error, click.BadParameter) and error.param is not None:
+        flags = ", ".join(error.param.opts)
+        return UsageError(f'invalid argument for "{flags}" flag: {error.message}', see)
+    return UsageError(error.message)
+
+
 def _explain_cause(ctx: click.Context, _param: click.Parameter, word: str | None) -> None:
     if word is None or ctx.resilient_parsing:
         return
@@ -104,7 +136,7 @@ class KubectlCommand(click.Command):
         formatter.write("\nExamples:\n")
         formatter.write("\n".join(f"  # {comment}\n  {line}\n" for comment, line in self.plugin.examples))
         own = {o.flag for o in self.plugin.options}
-        connection = {o.name for o in connection_options()}
+        connection = {flag.name for flag in CONNECTION}
         others = [p for p in self.get_params(ctx) if not own & set(p.opts)]
         groups: tuple[tuple[str, list[click.Parameter]], ...] = (
             (f"Options of {self.plugin.name}", [p for p in self.params if own & set(p.opts)]),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import click
-
+from kubetriage.cli.usage import UsageError
 from kubetriage.plugins import PLUGINS, Plugin, codes, load
 from kubetriage.render.causes import cause_page, page_as_text, read_page
 from kubetriage.values.nearest import nearest
@@ -19,7 +18,7 @@ _NUMBER = re.compile(r"\d{1,3}$")
 def explanation(plugin: Plugin, word: str, width: int) -> str:
     """Return what to print for a word: the page of a code, the causes of a number, or all causes.
 
-    Raises click.UsageError for a word that no plugin knows.
+    Raises UsageError for a word that no plugin knows.
     """
     if word == LIST:
         return "".join(f"{code}: {summary}\n" for code, summary in sorted(_summaries(plugin)))
@@ -33,7 +32,7 @@ def explanation(plugin: Plugin, word: str, width: int) -> str:
     own = sorted(c for r in plugin.rules for c in codes(r))
     near = nearest(word, own) or nearest(word, [c for name in PLUGINS for r in load(name).rules for c in codes(r)])
     hint = f"did you mean {near}?" if near else f"kubectl {plugin.name} --explain-cause lists all"
-    raise click.UsageError(f'no cause "{word}" in {plugin.name}; {hint}')
+    raise UsageError(f'no cause "{word}" in {plugin.name}; {hint}')
 
 
 def _summaries(plugin: Plugin) -> Iterator[tuple[str, str]]:
@@ -52,5 +51,5 @@ def _by_number(plugin: Plugin, number: str) -> str:
                 for code in codes(rule):
                     lines.setdefault(code, f"{code} (kubectl {known.name}): {read_page(rule, code)[0]}\n")
     if not lines:
-        raise click.UsageError(f"no cause has the number {number} on its page")
+        raise UsageError(f"no cause has the number {number} on its page")
     return f"Causes with {number} on their page:\n\n" + "".join(lines.values())

@@ -6,8 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 
-import click
-
+from kubetriage.cli.usage import UsageError
 from kubetriage.plugins import PLUGINS
 
 
@@ -15,7 +14,7 @@ def install_completion() -> Iterator[str]:
     """Link ``kubectl_complete-NAME`` beside each plugin on PATH; yield a line for each.
 
     The link leads to the name on PATH, not to what stands behind it, so that an upgrade does not break it. Raises
-    click.ClickException where no plugin is on PATH or its folder cannot be written.
+    UsageError where no plugin is on PATH or its folder cannot be written.
     """
     done = 0
     for name in PLUGINS:
@@ -31,7 +30,7 @@ def install_completion() -> Iterator[str]:
         try:
             os.symlink(executable, link)
         except OSError as error:
-            raise click.ClickException(f"cannot write {link}: {error.strerror}") from error
+            raise UsageError(f"cannot write {link}: {error.strerror}") from error
         yield f"{link} -> {executable}"
     if not done:
-        raise click.ClickException("no plugin is on PATH: install one first")
+        raise UsageError("no plugin is on PATH: install one first")

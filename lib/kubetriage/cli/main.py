@@ -11,11 +11,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-import click
-
-from kubetriage.cli.command import build
 from kubetriage.cli.exit_codes import Exit
-from kubetriage.cli.options import normalized
+from kubetriage.cli.flags import plain_values
+from kubetriage.cli.run import Run
+from kubetriage.cli.usage import UsageError, echo
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.plugins import Plugin, load
 
@@ -37,7 +36,7 @@ def main(name: str, args: Sequence[str] | None = None) -> int:
             return Exit.ERROR
         # What is still buffered must not raise again at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        click.echo(f"error: cannot write: {error.strerror}", err=True)
+        echo(f"error: cannot write: {error.strerror}", err=True)
         return Exit.ERROR
     except Exception as error:  # the last resort: a defect of ours ends in a line, too
         _tell_defect(error, words)
@@ -55,9 +54,9 @@ def _tell_defect(error: Exception, words: list[str]) -> None:
     said = " ".join(clean(str(error)[:2000]).split())[:200]
     shown = any(re.match(r"--?v(=|\d|$)", word) for word in words)
     if shown:
-        click.echo(clean("".join(traceback.format_list(frames))), err=True, nl=False)
+        echo(clean("".join(traceback.format_list(frames))), err=True, nl=False)
     hint = "" if shown else "; -v shows the way there"
-    click.echo(f"error: internal error: {type(error).__name__} at {where}: {said}{hint}", err=True)
+    echo(f"error: internal error: {type(error).__name__} at {where}: {said}{hint}", err=True)
 
 
 def console() -> NoReturn:
@@ -75,7 +74,7 @@ def console() -> NoReturn:
     if role == "kubectl_complete":
         from kubetriage.cli.completion import complete
 
-        click.echo(complete(load(name), sys.argv[1:]), nl=False)
+        echo(complete(load(name), sys.argv[1:]), nl=False)
         _leave(Exit.ANSWERED)
     _leave(main(name))
 
@@ -95,46 +94,28 @@ def _leave(code: int) -> NoReturn:
 
 
 def _run(plugin: Plugin, args: list[str]) -> int:
-    command = build(plugin)
     try:
-        with command.make_context(f"kubectl {plugin.name}", normalized(args, command.params)) as context:
-            outcome = command.invoke(context)
+        values = plain_values(plugin, args)
+        if values is not None:
+            code = Run(plugin, values).execute()
+        else:
+            from kubetriage.cli.command import run
+
+            code = run(plugin, args)
         sys.stdout.flush()
-    except click.exceptions.Exit as request:
-        return request.exit_code
-    except click.UsageError as error:
-        for line in usage_words(error, plugin):
-            _tell(line)
-        return Exit.ERROR
-    except click.ClickException as error:
-        _tell(f"error: {error.format_message()}")
+    except UsageError as error:
+        _tell(f"error: {error.message}")
+        if error.hint:
+            _tell(error.hint)
         return Exit.ERROR
     except ClusterError as error:
         _tell(str(error))
         return Exit.ERROR
-    return int(outcome or 0)
+    return code
 
 
 def _tell(line: str) -> None:
     """Print an error; names in it may come from a kubeconfig or a server."""
     from kubetriage.redact import clean
 
-    click.echo(clean(line), err=True)
-
-
-def usage_words(error: click.UsageError, plugin: Plugin) -> tuple[str, ...]:
-    """Say a usage error in kubectl's words."""
-    see = f"See 'kubectl {plugin.name} --help' for usage."
-    if isinstance(error, click.NoSuchOption):
-        flag = error.option_name
-        if flag.startswith("--"):
-            return f"error: unknown flag: {flag}", see
-        return f"error: unknown shorthand flag: '{flag.lstrip('-')[:1]}' in {flag}", see
-    if isinstance(error, click.BadOptionUsage) and "requires an argument" in error.message:
-        flag = error.option_name
-        words = flag if flag.startswith("--") else f"'{flag.lstrip('-')}' in {flag}"
-        return f"error: flag needs an argument: {words}", see
-    if isinstance(error, click.BadParameter) and error.param is not None:
-        flags = ", ".join(error.param.opts)
-        return f'error: invalid argument for "{flags}" flag: {error.message}', see
-    return (f"error: {error.message}",)
+    echo(clean(line), err=True)

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import click
-
 import kubetriage
 from kubetriage.cli.outcome import Outcome
 from kubetriage.cli.reader import terminal_of
+from kubetriage.cli.usage import UsageError, echo
 from kubetriage.model import Diagnosis
 from kubetriage.plugins import Answer, Plugin, Request
 from kubetriage.records import replace
@@ -52,13 +51,13 @@ class Printer:
                 self._print_text(outcome, diagnoses, first)
             since = self._changes(diagnoses)
             if since is not None and self._values["output"] != "name":
-                click.echo("\n".join(f"since {self._values['since']}: {sanitized(line)}" for line in since.lines()))
+                echo("\n".join(f"since {self._values['since']}: {sanitized(line)}" for line in since.lines()))
         for outcome in outcomes:
             if outcome.snapshot is not None and outcome.snapshot.interrupted and not outcome.errors:
-                click.echo("interrupted: this is what was read until then", err=True)
+                echo("interrupted: this is what was read until then", err=True)
             for line in (*outcome.errors, *outcome.notes):
                 where = f"context {outcome.context}: " if several else ""
-                click.echo(sanitized(where + line), err=True)
+                echo(sanitized(where + line), err=True)
 
     def _changes(self, diagnoses: Sequence[Diagnosis]) -> Changes | None:
         """Compare with the earlier answer of --since; None without the flag."""
@@ -72,7 +71,7 @@ class Printer:
         try:
             return changes(json.loads(Path(file).read_text(encoding="utf-8")), diagnoses)
         except (OSError, ValueError) as error:
-            raise click.UsageError(f"--since {file}: {error}") from error
+            raise UsageError(f"--since {file}: {error}") from error
 
     def _print_document(self, outcomes: Sequence[Outcome], diagnoses: Sequence[Diagnosis]) -> None:
         from kubetriage.render import document
@@ -95,17 +94,17 @@ class Printer:
             content.update(sanitized(outcomes[0].answer.document))
         if since is not None:
             content["changes"] = since.document()
-        click.echo(document.as_json(content) if self._values["output"] == "json" else document.as_yaml(content))
+        echo(document.as_json(content) if self._values["output"] == "json" else document.as_yaml(content))
 
     def _print_page(self, diagnoses: Sequence[Diagnosis], moment: datetime, notes: Sequence[str]) -> None:
         if self._values["output"] == "markdown":
             from kubetriage.render.markdown import render_markdown
 
-            click.echo(render_markdown(diagnoses, moment, kubetriage.__version__, notes))
+            echo(render_markdown(diagnoses, moment, kubetriage.__version__, notes))
         else:
             from kubetriage.render.html import render_html
 
-            click.echo(render_html(diagnoses, moment, kubetriage.__version__, notes))
+            echo(render_html(diagnoses, moment, kubetriage.__version__, notes))
 
     def _print_text(self, outcome: Outcome, diagnoses: Sequence[Diagnosis], first: bool) -> None:
         request, answer = outcome.request, outcome.answer
@@ -114,23 +113,23 @@ class Printer:
             interrupted = outcome.snapshot is not None and outcome.snapshot.interrupted
             where = f"context {outcome.context}: " if several else ""
             if not interrupted and (tables := self.tables(outcome)):
-                click.echo(tables, color=True, nl=False)
+                echo(tables, nl=False)
             # In a pipe stdout is for rows and names only.
             bare = self._values["output"] == "name" or self._values["no_headers"]
-            click.echo(where + self.nothing(outcome), err=bare or not answer.checked)
+            echo(where + self.nothing(outcome), err=bare or not answer.checked)
             return
         if self._values["output"] == "name":
             for d in diagnoses:
                 place = f"{d.target.namespace}/" if request.all_namespaces and d.target.namespace else ""
-                click.echo(f"{place}{d.target.kind.lower()}/{d.target.name}")
+                echo(f"{place}{d.target.kind.lower()}/{d.target.name}")
             return
         if not diagnoses:
             return
         text = self.text(outcome, diagnoses)
         if not first:
-            click.echo("")
+            echo("")
         # The terminal was decided on already; click would take the colours out again where it sees none.
-        click.echo(text, color=True)
+        echo(text)
         if self._is_overview(request, diagnoses) and not self._values["no_headers"]:
             self._tell_scan(outcome, diagnoses)
 
@@ -157,7 +156,7 @@ class Printer:
             terminal.words,
         )
         for line in lines:
-            click.echo(terminal.plain(line), err=terminal.width is None)
+            echo(terminal.plain(line), err=terminal.width is None)
 
     def text(self, outcome: Outcome, diagnoses: Sequence[Diagnosis]) -> str:
         """Write an answer for people."""

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import click
-
 import kubetriage
 from kubetriage.cli.collect import collect
 from kubetriage.cli.exit_codes import Exit
@@ -21,6 +19,7 @@ from kubetriage.cli.printing import Printer
 from kubetriage.cli.progress import Progress
 from kubetriage.cli.sources import Sources, tracer
 from kubetriage.cli.target import by_namespace, parse_targets, segment_flaw
+from kubetriage.cli.usage import UsageError, echo
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.model import Severity
 from kubetriage.needs import Raw
@@ -62,7 +61,7 @@ class Run:
             return self._print_versions()
         request = self._request()
         if self.plugin.prints is not None and (printed := self.plugin.prints(request)):
-            click.echo(printed)
+            echo(printed)
             return Exit.ANSWERED
         if self.values["record"]:
             from pathlib import Path
@@ -78,14 +77,14 @@ class Run:
         if patterns is None:
             return self._answer_all([self._ask(r, self.values["context"] or "") for r in self._requests(request)])
         if self.values["context"] or self.values["dump"] or self.values["record"]:
-            raise click.UsageError("--contexts cannot be used with --context, --from or --record")
+            raise UsageError("--contexts cannot be used with --context, --from or --record")
         outcomes = self._ask_all(request, self._sources.contexts(patterns))
         return self._answer_all(sorted(outcomes, key=lambda o: o.context) if self._printer.is_document else outcomes)
 
     def _wait(self, request: Request) -> int:
         """Follow the named objects, print the last answer, and say in the exit code what came of it."""
         if self.values["contexts"] or self.values["dump"] or request.is_scan:
-            raise click.UsageError("--wait needs a named object of a live cluster, without --contexts")
+            raise UsageError("--wait needs a named object of a live cluster, without --contexts")
         from kubetriage.cli.wait import follow
         from kubetriage.redact import clean
 
@@ -96,7 +95,7 @@ class Run:
             assert last[0].snapshot is not None
             return last[0].snapshot, last[0].request, last[0].answer
 
-        judged = follow(look, self.values["wait"], lambda words: click.echo(clean(f"waiting: {words}"), err=True))
+        judged = follow(look, self.values["wait"], lambda words: echo(clean(f"waiting: {words}"), err=True))
         self._printer.print(last)
         if last[0].errors:
             return Exit.ERROR
@@ -118,9 +117,9 @@ class Run:
         import platform
         from importlib import metadata
 
-        click.echo(f"kubectl {self.plugin.name} {kubetriage.__version__}")
-        click.echo(f"kubernetes client {metadata.version('kubernetes')}")
-        click.echo(f"Python {platform.python_version()}")
+        echo(f"kubectl {self.plugin.name} {kubetriage.__version__}")
+        echo(f"kubernetes client {metadata.version('kubernetes')}")
+        echo(f"Python {platform.python_version()}")
         if self.values["context"]:
             with Progress(sys.stderr, False) as silent:
                 reader, snapshot, _ = self._sources.reader(Request(), self.values["context"], silent)
@@ -133,7 +132,7 @@ class Run:
                 version = text(json.loads(body.text), "gitVersion")
             except ValueError:
                 version = ""
-            click.echo(f"server {version or 'unknown'}")
+            echo(f"server {version or 'unknown'}")
         return Exit.ANSWERED
 
     # Asking.
@@ -153,30 +152,30 @@ class Run:
         for flag, name in _PATHS.items():
             if v[name] == "":
                 # Most likely a variable that is not set; it must not mean the live cluster.
-                raise click.UsageError(f'invalid argument "" for "{flag}" flag: it needs a path')
+                raise UsageError(f'invalid argument "" for "{flag}" flag: it needs a path')
         words = [word for place in by_namespace(v["words"]).values() for word in place]
         targets = parse_targets(words, plugin)
         everywhere = bool(v.get("all_namespaces"))
         selector, fields = v.get("selector") or "", v.get("field_selector") or ""
         if targets and everywhere:
-            raise click.UsageError("a resource cannot be retrieved by name across all namespaces")
+            raise UsageError("a resource cannot be retrieved by name across all namespaces")
         if targets and (selector or fields):
-            raise click.UsageError("name cannot be provided when a selector is specified")
+            raise UsageError("name cannot be provided when a selector is specified")
         if not (targets or selector or fields or everywhere or plugin.scan_without_target):
-            raise click.UsageError(f"name or selector required: kubectl {plugin.name} {plugin.usage}")
+            raise UsageError(f"name or selector required: kubectl {plugin.name} {plugin.usage}")
         for what, name in [("resource name", t.name) for t in targets if t.resource != "url"] + [
             ("namespace", v["namespace"] or "")
         ]:
             if flaw := segment_flaw(name):
-                raise click.UsageError(f'invalid {what} "{name}": [{flaw}]')
+                raise UsageError(f'invalid {what} "{name}": [{flaw}]')
         try:
             parse_label_selector(selector)
             # A dump has no server that would refuse it.
             unknown = unsupported_field(plugin.default_resource, fields)
         except ValueError as error:
-            raise click.UsageError(str(error)) from error
+            raise UsageError(str(error)) from error
         if unknown and v["dump"] is not None:
-            raise click.UsageError(f"field label not supported: {unknown}")
+            raise UsageError(f"field label not supported: {unknown}")
         own = {o.flag.removeprefix("--").replace("-", "_"): o.default for o in plugin.options}
         return Request(
             targets=targets,
@@ -267,7 +266,7 @@ class Run:
         if v["output"] not in (None, "wide"):
             refused = f"-o {v['output']}"
         if refused:
-            raise click.UsageError(f"--watch cannot be used with {refused}")
+            raise UsageError(f"--watch cannot be used with {refused}")
         from kubetriage.cli.watch import Look, watch
         from kubetriage.cluster.watch import Contact, Follower, lists_to_follow
         from kubetriage.render.sanitize import sanitized
@@ -276,7 +275,7 @@ class Run:
         seen: list[Outcome] = []
 
         def tell(line: str) -> None:
-            click.echo(sanitized(line), err=True)
+            echo(sanitized(line), err=True)
 
         earlier: list[tuple[datetime, Mapping[Any, int]]] = []
 

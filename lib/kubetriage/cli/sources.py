@@ -6,9 +6,8 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from kubetriage.cli.progress import Progress
+from kubetriage.cli.usage import UsageError, echo
 from kubetriage.plugins import Plugin, Request
 from kubetriage.records import dataclass, field, replace
 from kubetriage.render.sanitize import sanitized
@@ -41,10 +40,10 @@ class Sources:
         for pattern in (p.strip() for p in patterns.split(",")):
             found = [name for name in known if fnmatchcase(name, pattern)]
             if pattern and not found:
-                raise click.UsageError(f'no context matches "{pattern}"')
+                raise UsageError(f'no context matches "{pattern}"')
             chosen.update(dict.fromkeys(found))
         if not chosen:
-            raise click.UsageError(f'no context matches "{patterns}"')
+            raise UsageError(f'no context matches "{patterns}"')
         return list(chosen)
 
     def reader(self, request: Request, context: str, progress: Progress) -> tuple[Reader, Snapshot, Request]:
@@ -84,7 +83,7 @@ class Sources:
         recorded = RecordedReader(Path("/dev/stdin" if dump == "-" else dump), pasted.hint(request, self.values), dump)
         snapshot = recorded.open()
         for line in pasted.notes(recorded):
-            click.echo(sanitized(line), err=True)
+            echo(sanitized(line), err=True)
         request = pasted.about(request, self.plugin, recorded, snapshot)
         if request.namespace or request.all_namespaces:
             return recorded, snapshot, request
@@ -130,7 +129,7 @@ def tracer(context: str) -> Callable[[str], None]:
     from kubetriage.redact import clean
 
     def trace(line: str) -> None:
-        click.echo(clean(f"{context} {line}" if context else line), err=True)
+        echo(clean(f"{context} {line}" if context else line), err=True)
 
     return trace
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import click
-
+from kubetriage.cli.usage import UsageError
 from kubetriage.plugins import ANY_KIND, Plugin, Target
 from kubetriage.values.resources import BY_PLURAL, Resource, find_resource
 
@@ -18,17 +17,17 @@ _MIXED = (
 def parse_targets(words: Sequence[str], plugin: Plugin) -> tuple[Target, ...]:
     """Return what the arguments name; an empty tuple means a scan.
 
-    Raises click.UsageError with kubectl's words.
+    Raises UsageError with kubectl's words.
     """
     if not words:
         return ()
     if not plugin.takes_targets:
-        raise click.UsageError(f'unexpected argument "{words[0]}": {plugin.name} takes no object')
+        raise UsageError(f'unexpected argument "{words[0]}": {plugin.name} takes no object')
     if plugin.accepts_urls and len(words) == 1 and _is_url(words[0]):
         return (Target("url", words[0]),)
     if any("/" in word for word in words):
         if not all("/" in word for word in words):
-            raise click.UsageError(_MIXED)
+            raise UsageError(_MIXED)
         return tuple(dict.fromkeys(_slashed(part, plugin) for word in words for part in word.split(",")))
     kinds = [find_resource(word) for word in words[0].split(",")]
     if all(kind is not None and kind.plural in plugin.resources for kind in kinds):
@@ -55,7 +54,7 @@ def by_namespace(words: Sequence[str]) -> dict[str, list[str]]:
 
 def _nonempty(name: str) -> str:
     if not name:
-        raise click.UsageError("resource name may not be empty")
+        raise UsageError("resource name may not be empty")
     return name
 
 
@@ -76,19 +75,19 @@ def _is_url(word: str) -> bool:
 def _slashed(word: str, plugin: Plugin) -> Target:
     kind, _, name = word.partition("/")
     if "/" in name:
-        raise click.UsageError("arguments in resource/name form may not have more than one slash")
+        raise UsageError("arguments in resource/name form may not have more than one slash")
     if not kind or not name:
-        raise click.UsageError("arguments in resource/name form must have a single resource and name")
+        raise UsageError("arguments in resource/name form must have a single resource and name")
     resource = find_resource(kind)
     if resource is None and plugin.accepts_any_kind:
         return Target(ANY_KIND, name, kind)
     if resource is None:
-        raise click.UsageError(f'the server doesn\'t have a resource type "{kind}"')
+        raise UsageError(f'the server doesn\'t have a resource type "{kind}"')
     return Target(_accepted(resource, plugin).plural, name)
 
 
 def _accepted(resource: Resource, plugin: Plugin) -> Resource:
     if resource.plural not in plugin.resources:
         takes = ", ".join(BY_PLURAL[r].kind.lower() for r in plugin.resources)
-        raise click.UsageError(f"{plugin.name} does not take {resource.plural}; it takes {takes}")
+        raise UsageError(f"{plugin.name} does not take {resource.plural}; it takes {takes}")
     return resource
