@@ -30,9 +30,14 @@ _FLUX = (
 )
 # Operator Lifecycle Manager.
 _OLM = ("olm.owner", "olm.owner.kind", "olm.owner.namespace")
+_OLM_INSTALLED = ("olm.operatorNamespace", "olm.operatorGroup")
 # kube-addon-manager and its successors; Rancher's wrangler (Fleet bundles, helm-controller of k3s).
 _ADDON = "addonmanager.kubernetes.io/mode"
 _APPLIED_BY = ("objectset.rio.cattle.io/owner-gvk", "objectset.rio.cattle.io/owner-name")
+
+
+OLM = "OLM operator"
+"""Kind of keeper of what the Operator Lifecycle Manager installed."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class Keeper:
         if self.kind in ("Argo CD application", "Flux Kustomization"):
             what = "the values" if self.chart else "the repository"
             return f"Make the change in {what} of {self}: its next sync undoes any other."
-        if self.kind == "OLM operator":
+        if self.kind == OLM:
             return f"Make the change in the Subscription (spec.config) of {self}: OLM undoes any other."
         if self.kind == "cluster add-on":
             return f"It belongs to a {self.kind} ({self.name}): the provider's add-on manager undoes any other change."
@@ -126,9 +131,13 @@ def _flux(obj: Obj, chart: str) -> Keeper | None:
 
 
 def _olm(obj: Obj, _: str) -> Keeper | None:
-    own, _notes = _marks(obj)
+    own, notes = _marks(obj)
     name, kind, namespace = (own.get(key, "") for key in _OLM)
-    return Keeper("OLM operator", name, namespace) if name and kind in ("", "ClusterServiceVersion") else None
+    if name:
+        return Keeper(OLM, name, namespace) if kind in ("", "ClusterServiceVersion") else None
+    # Pods hold no label of their operator, but the annotations of its ClusterServiceVersion.
+    place, group = (notes.get(key, "") for key in _OLM_INSTALLED)
+    return Keeper(OLM, text(controller_of(obj), "name") or name_of(obj), place) if place and group else None
 
 
 def _applied(obj: Obj, _: str) -> Keeper | None:

@@ -78,6 +78,15 @@ def parse_millis(value: object) -> int | None:
     return None if amount is None else -((-amount * 1000).__floor__())
 
 
+def meant_size(written: str) -> str:
+    """Return what a memory size without its unit was meant to be (``512Mi`` for ``512m`` and ``512``); else empty.
+
+    ``m`` means thousandths, so ``512m`` is half a byte; a bare number is bytes. No process fits in either.
+    """
+    match = re.fullmatch(r"(\d{2,5})m?", written, re.ASCII)
+    return f"{int(match[1])}Mi" if match else ""
+
+
 def format_mebibytes(count: int) -> str:
     """Write bytes as a quantity in MiB (``512Mi``), rounded up; for limits that must not be too small."""
     return f"{-(-count // 2**20)}Mi"

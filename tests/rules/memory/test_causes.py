@@ -496,7 +496,7 @@ def test_requests_near_the_limit(limit, request_):
     assert causes(live(container(resources=resources(limit, request_)))) == []
 
 
-@pytest.mark.parametrize(("limit", "meant"), [("256m", "256Mi"), ("1500", ""), ("512k", "")])
+@pytest.mark.parametrize(("limit", "meant"), [("256m", "256Mi"), ("1500", "1500Mi"), ("512k", "")])
 def test_a_limit_that_no_process_fits_in_is_no_all_clear(limit, meant):
     from kubetriage.plugins import Request, Target, load
     from support.objects import cluster, pod, status, waiting

@@ -27,6 +27,8 @@ from kubetriage.values.quantity import format_bytes
 _VARIABLE_OF = {"node": "NODE_OPTIONS", "openj9": "OPENJ9_JAVA_OPTIONS"}
 FIXES_AT_MOST = 3
 """No more than a person will try."""
+NEARLY_ALL = 0.9
+"""A heap of this share of the limit leaves too little for what stands beside it."""
 _PEOPLE = tuple(n * MIB for n in (64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192))
 """Limits as people write them; above, whole GiB."""
 _JVMS = ("hotspot", "openj9", "azul-prime")
@@ -211,16 +213,18 @@ def proposal_fix(case: Case, proposal: Proposal) -> Fix | None:
         return None
     if resources and case.budget.limit.level == "pod":
         return None if proposal.flags else raise_fix(case, limit or 0, ".")
-    owner = f"{case.workload.kind.lower()}/{case.workload.name}"
+    owner = case.owner_name
     name, now, flags = case.container.name, case.limit.size, " ".join(proposal.flags)
     size = exact(limit or 0)
     if not proposal.flags:
         verb = "Set" if now is None else "Raise" if now < (limit or 0) else "Lower"
-        words = f"{verb} the memory limit of container {name} in {owner} to {size}."
+        words = f"{verb} the memory limit of container {name}{f' in {owner}' if owner else ''} to {size}."
         if case.workload.kind == "Pod" and case.pod.uid and now is not None and case.container.kind != "init":
             return _resize(case, words, size)
         return case.template_fix(words, resources, commands=_set_limit(case, size))
-    words = f"Run container {name} of {owner} with {flags}" + (f" and a memory limit of {size}." if resources else ".")
+    words = f"Run container {name}{f' of {owner}' if owner else ''} with {flags}" + (
+        f" and a memory limit of {size}." if resources else "."
+    )
     words += _why_together(proposal)
     return case.template_fix(words, None if patch is None else {**patch, **resources})
 
@@ -234,7 +238,8 @@ def _why_together(proposal: Proposal) -> str:
 def _set_limit(case: Case, size: str) -> tuple[str, ...]:
     """Write the command that sets the limit of a workload's container; empty where a tool keeps the workload."""
     top = case.workload
-    if top.kind not in ("Deployment", "StatefulSet", "DaemonSet") or case.keeper is not None or not case.pod.uid:
+    kept = case.keeper is not None or case.maker is not None or case.custom_resource is not None
+    if top.kind not in ("Deployment", "StatefulSet", "DaemonSet") or kept or not case.pod.uid:
         return ()
     what = f"{top.kind.lower()}/{top.name}"
     return (
@@ -265,13 +270,12 @@ def larger_limit(case: Case, least: int) -> int | None:
 
 def raise_fix(case: Case, size: int, words: str) -> Fix:
     """Raise the limit of a container, or of its pod where that holds it, to ``size``; ``words`` follow."""
-    top, name = case.workload, case.container.name
-    owner = f"{top.kind.lower()}/{top.name}"
+    name, owner = case.container.name, case.owner_name
     if case.budget.limit.level == "pod":
         pod: dict[str, object] = {"resources": {"limits": {"memory": exact(size)}}}
         return case.pod_fix(f"Raise the memory limit of the pod ({owner}) to {exact(size)}{words}", pod)
     return case.template_fix(
-        f"Raise the memory limit of container {name} in {owner} to {exact(size)}{words}",
+        f"Raise the memory limit of container {name}{f' in {owner}' if owner else ''} to {exact(size)}{words}",
         {"resources": _resources(case, exact(size))},
     )
 
@@ -319,6 +323,8 @@ def _closing(case: Case) -> Iterator[Fix]:
         yield from (planned,) if planned is not None else proposal_fixes(case, "heap")
         yield from proposal_fixes(case, "limit", "caps")
     else:
+        kept = _heap_kept(case)
+        yield from (kept,) if kept is not None else ()
         yield from proposal_fixes(case, "caps", "limit", "heap")
         if blamed is not None and blamed.flag:
             yield Fix(
@@ -348,14 +354,34 @@ def _planned_heap(case: Case) -> Fix | None:
     return _planned(case, inner, limit, max(alone, case.heap_in_use))
 
 
-def _planned(case: Case, inner: JvmModel, limit: int, least: int) -> Fix | None:
-    """Set the heap that a plan gives a limit, with the caps that it needs beside it; None below ``least``."""
+def _heap_kept(case: Case) -> Fix | None:
+    """Keep a heap that nearly fills the limit: the smallest usual limit that holds it, with direct memory capped."""
+    limit, model, heap = case.limit.size, case.budget.model, case.budget.heap
+    inner = model.model if isinstance(model, Extended) else model
+    if limit is None or heap is None or not isinstance(inner, JvmModel) or follows_limit(inner):
+        return None
+    if heap.counted < limit * NEARLY_ALL or inner.flags.size("MaxDirectMemorySize") is not None:
+        return None
+    for share in (5, 6, 8):
+        larger = larger_limit(case, limit * share // 4)
+        fix = _planned(case, inner, larger, heap.counted - 1, heap.counted) if larger is not None else None
+        if fix is not None:
+            return fix
+    return None
+
+
+def _planned(case: Case, inner: JvmModel, limit: int, least: int, most: int | None = None) -> Fix | None:
+    """Set the heap that a plan gives a limit, with the caps that it needs beside it; None below ``least``.
+
+    ``most`` is the heap to set where the plan gives more.
+    """
     made = plan(
         "hotspot", limit, threads=inner.threads.number, jdk=inner.jdk, classes=inner.classes.number, cpus=inner.cpus
     )
     size = made.rows[0][1] if made.rows else None
     if size is None or size <= least:
         return None
+    size = min(size, most or size)
     kind: Literal["heap", "limit"] = "heap" if limit == case.limit.size else "limit"
     caps = [f for n in ("MaxDirectMemorySize", "ReservedCodeCacheSize") for f in made.flags if n in f]
     for count in (1, 2):

@@ -12,12 +12,13 @@ from kubetriage.model import Actor, Confidence, Fix, Ref
 from kubetriage.needs import Get, Log, Need
 from kubetriage.readers.container_logs import ended_log, ended_log_need
 from kubetriage.readers.events import Events, node_event_need, node_events
-from kubetriage.readers.ownership import Keeper
+from kubetriage.readers.ownership import OLM, Keeper
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.records import dataclass, field, replace
 from kubetriage.rules.memory import container_process, jvm_areas, memory_usage, node_memory, runtime_detection
 from kubetriage.rules.memory.budget import Budget, Limit, Proposal, propose
 from kubetriage.rules.memory.budget_builder import Builder, Extended, follows_limit
+from kubetriage.rules.memory.custom_resources import CustomResource, custom_resource_of, subscription_fix
 from kubetriage.rules.memory.generated_pods import Maker, maker_of
 from kubetriage.rules.memory.image_defaults import image_defaults
 from kubetriage.rules.memory.mounted_options import mounted_config_maps
@@ -261,6 +262,12 @@ class Case:
             if size is not None and set(spec) == {"resources"}:
                 return self.maker.limit_fix(words, size)
             return Fix(f"{words} {self.maker.sentence}", actor=actor, yaml=yaml_text(self.container.patch(spec)))
+        if spec and set(spec) == {"resources"} and actor is Actor.MANIFEST:
+            size = parse_bytes(dig(spec, "resources", "limits", "memory"))
+            if size is not None and self.custom_resource is not None:
+                return self.custom_resource.limit_fix(words, size)
+            if size is not None and self.keeper is not None and self.keeper.kind == OLM:
+                return subscription_fix(words, size, self.pod.namespace)
         part = self.container.patch(spec) if spec else None
         return around.template_fix(words, part, actor=actor, commands=commands)
 
@@ -268,6 +275,22 @@ class Case:
     def maker(self) -> Maker | None:
         """The program that writes this container (Spark, an injector, a CI system), so that no patch lasts."""
         return maker_of(self.container)
+
+    @cached_property
+    def custom_resource(self) -> CustomResource | None:
+        """The custom resource that an operator makes this container of, where the table knows its kind."""
+        return custom_resource_of(self.container, self.keeper)
+
+    @property
+    def owner_name(self) -> str:
+        """What a change is made in, as kubectl's TYPE/NAME or in words; empty where a program makes the pod."""
+        if self.maker is not None and not self.maker.injected:
+            return ""
+        if self.custom_resource is not None:
+            return f"{self.custom_resource.kind.lower()}/{self.custom_resource.name}"
+        if self.keeper is not None and self.keeper.kind == OLM:
+            return f"the Subscription of {self.keeper}"
+        return f"{self.workload.kind.lower()}/{self.workload.name}"
 
     @cached_property
     def replicas(self) -> tuple[Pod, ...]:

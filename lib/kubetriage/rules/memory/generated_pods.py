@@ -6,6 +6,7 @@ A patch of such a pod or of its workload is undone, or refused. The facts stand 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from kubetriage.records import dataclass
 from kubetriage.rules.memory.budget import exact
 from kubetriage.rules.memory.ergonomics import MIB
 from kubetriage.rules.memory.jvm_flags import parse_size
-from kubetriage.values.fields import objects, text
+from kubetriage.values.fields import labels, objects, text
 from kubetriage.values.manifest_text import yaml_text
 
 _LEAST_OVERHEAD = 384 * MIB
@@ -46,6 +47,16 @@ class Maker:
         return str(self.row.get("fewer", ""))
 
     @property
+    def injected(self) -> bool:
+        """It adds the container to pods of others, told by an annotation of their template."""
+        return "annotation" in self.row
+
+    @property
+    def builds(self) -> bool:
+        """The pod runs a build or the job of a pipeline."""
+        return bool(self.row.get("builds"))
+
+    @property
     def sentence(self) -> str:
         """Say where a change other than of the limit belongs."""
         return f"{self.row['maker']} writes this container: make the change in what it reads."
@@ -54,7 +65,7 @@ class Maker:
         """Say where a limit of ``size`` bytes is set."""
         annotations = {k: self._filled(v, size) for k, v in self.row.get("annotation", {}).items()}
         shown = yaml_text({"metadata": {"annotations": annotations}}) if annotations else ""
-        return Fix(f"{words} {self._filled(str(self.row['where']), size)}", actor=Actor.MANIFEST, yaml=shown)
+        return Fix(placed(words, self._filled(str(self.row["where"]), size)), actor=Actor.MANIFEST, yaml=shown)
 
     def _filled(self, words: str, size: int) -> str:
         return words.format(
@@ -68,14 +79,23 @@ class Maker:
         return max(size - (heap if heap is not None else size * 10 // 14), _LEAST_OVERHEAD) // MIB
 
 
+def placed(words: str, where: str) -> str:
+    """Put the sentence that says where a change is made behind the first one of a fix."""
+    head, sign, rest = words.partition(". ")
+    return f"{head}. {where} {rest}" if sign else f"{words} {where}"
+
+
 def maker_of(container: Container) -> Maker | None:
-    """Return what writes a container, by label, name or owner; None where nothing in the table does."""
-    pod = container.pod
+    """Return what writes a container, by label, annotation, name or owner; None where nothing in the table does."""
+    pod, name = container.pod, container.name
+    marks = {**labels(pod.raw, "metadata", "annotations"), **pod.labels}
     for row in table("generated_pods")["rows"]:
         key, sign, value = str(row.get("label", "")).partition("=")
-        if key and key in pod.labels and (not sign or pod.labels[key] == value):
+        if key and key in marks and (not sign or marks[key] == value) and row.get("container", name) == name:
             return Maker(row, container)
-        named = row.get("container") == container.name or row.get("owner") == text(pod.controller, "kind")
-        if named and ("owner" in row or container.name):
+        if "pod" in row and re.fullmatch(row["pod"], pod.name):
+            return Maker(row, container)
+        named = row.get("container") == name and "label" not in row
+        if named or ("owner" in row and row["owner"] == text(pod.controller, "kind")):
             return Maker(row, container)
     return None

@@ -101,7 +101,9 @@ def image_defaults(image: str) -> ImageDefaults | None:
     head, sign, tail = name.rpartition(":")
     path, tag = (head, tail) if sign and "/" not in tail else (name, "")
     companion = _COMPANION.search(path.rpartition("/")[2])
-    for row in () if companion else table("image_memory_defaults")["images"]:
+    for row in table("image_memory_defaults")["images"]:
+        if companion and not row.get("companion"):
+            continue
         if re.fullmatch(row["image"], path.lower()) and re.search(row.get("tag", ""), tag):
             return ImageDefaults(row, tag)
     return None

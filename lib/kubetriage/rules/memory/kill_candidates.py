@@ -160,6 +160,15 @@ def _grows(case: Case, kill: Kill, *, alone: bool) -> Iterator[Candidate]:
         clause = "native memory, child processes or files in memory took it"
     else:
         clause = "nothing that was read tells what took it"
+    larger = larger_limit(case, 2 * case.limit.size)
+    if case.container.kind == "init":
+        # It runs once, for a known amount of work: nothing of it is left to be measured.
+        words = "."
+        if kill.end.exit_code == 0:
+            words = ", and delete the pod: the step counts as done, though a process of it was killed half-way."
+        once = (raise_fix(case, larger, words),) if larger is not None else ()
+        yield Candidate("growth", clause, more, told=False, fixes=once)
+        return
     steps = _PROFILES.get(case.detected.runtime, "its own heap profile")
     fixes = [
         Fix(
@@ -169,7 +178,6 @@ def _grows(case: Case, kill: Kill, *, alone: bool) -> Iterator[Candidate]:
             commands=(kubectl("top", "pod", case.pod.name, "--containers", namespace=case.pod.namespace),),
         )
     ]
-    larger = larger_limit(case, 2 * case.limit.size)
     if alone and larger is not None and kill.main_process and case.budget.margin is None:
         words = " to end the restarts for now. If it reaches that at the same pace, it leaks."
         fixes.insert(0, raise_fix(case, larger, words))

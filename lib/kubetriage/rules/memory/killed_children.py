@@ -131,14 +131,17 @@ def _fixes(case: Case) -> Iterator[Fix]:
         if case.program is not None and "fix" in case.program.row:
             yield program_fix(case)
             less = "Its children need what the largest of them needs."
+        elif case.program is not None and not less:
+            less = case.program.children
         if larger is not None:
             words = f". {less}" if less else f", or give it {few}: measure one under load, and multiply."
             yield raise_fix(case, larger, words)
         else:
             bound = "a memory limit that holds them" if limit is None else "a larger node"
-            yield case.template_fix(
-                f"Give container {name} {few}, or {bound}: measure one worker under load, and multiply.", None
-            )
+            words = f"Give container {name} {few}, or {bound}: measure one worker under load, and multiply."
+            if less and limit is None:
+                words = f"Give container {name} a memory limit that holds its largest load. {less}"
+            yield case.template_fix(words, None)
     node = case.pod.node or "NODE"
     yield Fix(
         "Read the kernel's log of the node for 'Killed process' at that time, which proves it; "

@@ -12,9 +12,9 @@ from functools import cached_property
 
 from kubetriage.model import Actor, Evidence, Fix, RuledOut
 from kubetriage.records import dataclass
-from kubetriage.rules.memory import node_memory
+from kubetriage.rules.memory import node_memory, unit_slips
 from kubetriage.rules.memory.budget import Budget, exact, mebibytes
-from kubetriage.rules.memory.budget_fixes import FIXES_AT_MOST, closing_fixes, human_limit, larger_fixes
+from kubetriage.rules.memory.budget_fixes import FIXES_AT_MOST, NEARLY_ALL, closing_fixes, human_limit, larger_fixes
 from kubetriage.rules.memory.candidate import Candidate
 from kubetriage.rules.memory.case import AT_LIMIT, Case, sample_before
 from kubetriage.rules.memory.ergonomics import MIB
@@ -51,6 +51,11 @@ class OomKillReport:
         return margin is not None and margin < 0
 
     @cached_property
+    def slip(self) -> unit_slips.Slip | None:
+        """A limit that lacks its unit, where one is."""
+        return unit_slips.slip(self.case)
+
+    @cached_property
     def lead(self) -> Candidate | None:
         """The candidate that the data tells."""
         return next((c for c in self.candidates if c.told), None)
@@ -66,7 +71,8 @@ class OomKillReport:
             words = f"The kernel killed a child process of container {name} {self._where()}"
             words += f"; PID 1 ended later with exit code {code}"
         if kill.before_start:
-            return words + " before its program started: the runtime itself needs a few MiB to start it."
+            why = "the runtime itself needs a few MiB to start it" if self.slip is None else self.slip.clause
+            return f"{words} before its program started: {why}."
         life = kill.end.lifetime
         if kill.main_process and life is not None and life <= _SHOWN_LIFE:
             words += f", {precise_duration(life)} after its start" if life else ", at once after its start"
@@ -93,6 +99,8 @@ class OomKillReport:
         if kill.killed_by == "pod" and whole.size is not None and limit.level != "what-if":
             limit = whole
         size = "" if limit.level == "what-if" or limit.size is None else f" of {exact(limit.size)}"
+        if self.slip is not None and size:
+            size = f" of {self.slip.written}"
         if kill.killed_by == "container":
             return f"at its own memory limit{size}"
         if kill.killed_by == "pod":
@@ -112,7 +120,8 @@ class OomKillReport:
         yield from kill.evidence
         limit = case.budget.limit if case.wishes.limit is None else None
         if limit is not None and limit.size is not None:
-            yield Evidence("status" if "status." in limit.source else "spec", limit.source, exact(limit.size))
+            written = self.slip.written if self.slip is not None else exact(limit.size)
+            yield Evidence("status" if "status." in limit.source else "spec", limit.source, written)
         yield from _memory_at_death(case, kill)
         blamed = case.budget.blamed
         if blamed is not None and kill.killed_by != "node":
@@ -155,7 +164,7 @@ class OomKillReport:
         told = [c for c in self.candidates if c.told]
         for candidate in told:
             yield from candidate.fixes
-        if self.over and not any(c.name in ("program memory", "memory volume", "memory overhead") for c in told):
+        if self.over and not any(c.name in _INSTEAD_OF_SUMS for c in told):
             yield from closing_fixes(self.case) or (self._sizes_fix(),)
         if self.over and self.case.budget.blamed is not None:
             return  # one area explains it
@@ -169,6 +178,8 @@ class OomKillReport:
         limit, name = self.case.budget.limit.size, self.case.container.name
         if limit is not None and limit >= _LEAST_LIMIT:
             return None
+        if self.slip is not None:
+            return unit_slips.fix(self.case, self.slip)
         words = f"Raise the memory limit of container {name} to {mebibytes(_LEAST_LIMIT)} or more."
         return self.case.template_fix(words, {"resources": {"limits": {"memory": f"{_LEAST_LIMIT // MIB}Mi"}}})
 
@@ -252,8 +263,13 @@ _IN_WORDS = {
 }
 
 
-_BEFORE_SUMS = ("memory volume", "program memory", "replay at start", "memory overhead", "build processes")
+_AT_WORK = ("replay at start", "memory overhead", "build processes")
+_BEFORE_SUMS = ("memory volume", "program memory", "limit too small", *_AT_WORK)
 """Candidates that say more than the area which they are."""
+
+
+_INSTEAD_OF_SUMS = ("program memory", "limit too small", "memory volume", "memory overhead", "build processes")
+"""Candidates whose fixes stand for those of the budget."""
 
 
 def _at_fault(budget: Budget) -> str:
@@ -263,6 +279,8 @@ def _at_fault(budget: Budget) -> str:
         return f"; {blamed.name} alone may take {mebibytes(blamed.counted)}"
     if budget.ceiling is None or budget.margin is None or budget.margin >= 0:
         return ""
+    if heap is not None and budget.limit.size is not None and heap.counted >= budget.limit.size * NEARLY_ALL:
+        return f"; {heap.name} may take {mebibytes(heap.counted)} of it ({heap.ceiling.source}), the rest comes on top"
     words = f"; its memory areas together may take {mebibytes(budget.ceiling)}"
     if heap is not None and heap.ceiling.size:
         words += f", {mebibytes(heap.ceiling.size)} of it {heap.name}"

@@ -36,12 +36,26 @@ def program_candidates(case: Case, kill: Kill) -> Iterator[Candidate]:
             evidence=(Evidence("log", case.container.name, line),),
         )
         return
+    if limit < program.least:
+        yield from _below_the_least(case, program, limit)
+        return
     area = next((a for a in case.budget.areas if a.name == program.area), None)
     size = area.ceiling.size if area is not None and case.budget.model is not None else None
     if size is None or area is None:
         yield from _uncapped(case, program, limit)
         return
     yield from _capped(case, program, limit, size, area.ceiling.source)
+
+
+def _below_the_least(case: Case, program: Program, limit: int) -> Iterator[Candidate]:
+    """Tell of a server that does not start with its defaults in so little."""
+    larger = larger_limit(case, max(program.least, 2 * limit))
+    clause = f"{program.name} needs about {format_bytes(program.least)} to start with its defaults"
+    more = ""
+    if "LimitRange" in case.limit.source:
+        more = "The container sets no limit of its own: this is the default of a LimitRange."
+    fixes = (raise_fix(case, larger, "."),) if larger is not None else ()
+    yield Candidate("limit too small", clause, more, told=True, fixes=fixes)
 
 
 def _replay_fixes(case: Case, program: Program, limit: int) -> Iterator[Fix]:

@@ -105,6 +105,16 @@ class Program:
         return lines[-1].strip()[:300] if lines else ""
 
     @property
+    def least(self) -> int:
+        """Bytes that it needs to start with its defaults; 0 where the table says nothing."""
+        return parse_bytes(self.row.get("least", "0")) or 0
+
+    @property
+    def children(self) -> str:
+        """What makes the processes that it starts need less, as sentences; empty where the table says nothing."""
+        return str(self.row.get("children") or (self.advice if self.grows else ""))
+
+    @property
     def advice(self) -> str:
         """What else to do, as sentences."""
         return str(self.row.get("advice", ""))

@@ -16,7 +16,9 @@ from kubetriage.rules.memory.budget_fixes import larger_limit, raise_fix
 from kubetriage.rules.memory.candidate import WHILE_STARTING, Candidate
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.container_process import base_name
+from kubetriage.rules.memory.generated_pods import maker_of
 from kubetriage.rules.memory.oom_kills import Kill
+from kubetriage.rules.memory.runtime_detection import image_parts
 from kubetriage.values.fields import texts
 from kubetriage.values.quantity import parse_millis
 
@@ -67,7 +69,7 @@ def _build(case: Case, limit: int) -> Iterator[Candidate]:
 
 
 def build_tool(container: Container) -> Mapping[str, Any] | None:
-    """Recognise a build tool among the commands of a container's command line, a shell's too."""
+    """Recognise a build tool by the commands of a container's command line, a shell's too; a job's by its image."""
     line = " ".join([*texts(container.spec, "command"), *texts(container.spec, "args")])
     for part in re.split(r"&&|\|\||[;|\n]|\s-\w*c\s", line):
         words = part.split()
@@ -79,7 +81,12 @@ def build_tool(container: Container) -> Mapping[str, Any] | None:
         for row in table("build_tools")["rows"]:
             if re.fullmatch(row["program"], program):
                 return dict(row)
-    return None
+    maker = maker_of(container)
+    if maker is None or not maker.builds:
+        return None
+    # The job of a pipeline runs a shell that gets its commands later; the image tells what for.
+    _, segment, _ = image_parts(container.image.lower())
+    return next((dict(r) for r in table("build_tools")["rows"] if re.fullmatch(r.get("image", "(?!)"), segment)), None)
 
 
 _BEFORE = frozenset({"exec", "npx", "time", "env", "sudo"})

@@ -89,22 +89,24 @@ def workers_of(process: Process, image: str, log: str, runtime: str) -> Workers 
     """Recognise a program of the table by command, image, log, or a variable that only it reads; then by runtime."""
     words = {process.program, *(w.rpartition("/")[2] for w in process.argv[:3])} - {""}
     path, segment, _ = image_parts(image.lower())
-    for row in _rows():
+    line = " ".join(process.argv)
+    rows = [row for row in _rows() if re.search(row.get("needs", ""), line)]
+    for row in rows:
         hit = next((w for w in sorted(words) if re.fullmatch(row["command"], w)), "")
         if hit:
             return _found(row, process, log, f"{process.where}: {hit}")
-    for row in _rows():
+    for row in rows:
         match = re.search(row["log"], log) if log else None
         if match is not None:
             return _found(row, process, log, f"its log: {match[0]}")
-    for row in _rows():
+    for row in rows:
         if not is_companion(segment) and (re.fullmatch(row["image"], segment) or re.fullmatch(row["image"], path)):
             return _found(row, process, log, f"image {path}")
         if "path" in row and re.fullmatch(row["path"], path):
             return _found(row, process, log, f"image {path}")
-    own = ((row["program"], v) for row in _rows() for v in row.get("variables", ()) if v not in _SHARED)
+    own = ((row["program"], v) for row in rows for v in row.get("variables", ()) if v not in _SHARED)
     named = {program: variable for program, variable in own if variable in process.environment}
-    for row in _rows():
+    for row in rows:
         if row["program"] in named:
             return _found(row, process, log, f"variable {named[row['program']]}")
         if runtime in ("ruby", "php") and row.get("runtime") == runtime:
@@ -123,7 +125,8 @@ def _found(row: Mapping[str, Any], process: Process, log: str, evidence: str) ->
     said = re.search(row["count_log"], log) if "count_log" in row and log else None
     if said is not None:
         return Workers(row, int(said[1]), f"its log: {said[0].strip()}", evidence)
-    return Workers(row, None, str(row["counts"]), evidence)
+    usual = int(row["default"]) if "default" in row else None
+    return Workers(row, usual, str(row["counts"]), evidence)
 
 
 def stated_workers(process: Process) -> tuple[str, int] | None:

@@ -27,6 +27,7 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.start_failures import Start, StartFailure, start_failures
 from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
+from kubetriage.values.quantity import meant_size
 
 CODE = "StartError"
 
@@ -119,7 +120,23 @@ def check(case: Case) -> Iterator[Finding]:
             continue
         message, words = _say(failure)
         actor = next((a for pattern, a in _ACTORS if pattern.search(words)), Actor.MANIFEST)
-        yield failure.finding(CODE, message, case.template_fix(words, actor=actor))
+        yield failure.finding(CODE, message, case.template_fix(words, _larger_limit(failure), actor=actor))
+
+
+_STARTS_IN = "32Mi"
+"""The runtime needs about 6 MiB to start a process; room for a small program beside it."""
+
+
+def _larger_limit(failure: StartFailure) -> dict[str, object] | None:
+    """Write the limit that lets a container start; None where its memory is not what stops it."""
+    limit = text(failure.container.spec, "resources", "limits", "memory")
+    if not limit or not _MEMORY.search(failure.words):
+        return None
+    resources = {"limits": {"memory": meant_size(limit) or _STARTS_IN}}
+    asked = meant_size(text(failure.container.spec, "resources", "requests", "memory"))
+    if asked:
+        resources["requests"] = {"memory": asked}
+    return failure.container.patch({"resources": resources})
 
 
 # Who acts, by what the advice is about; all else is the manifest's.
@@ -143,9 +160,17 @@ def _say(failure: StartFailure) -> tuple[str, str]:
         )
     if _MEMORY.search(failure.words):
         limit = text(container.spec, "resources", "limits", "memory")
+        meant = meant_size(limit)
+        if meant:
+            unit = "m means thousandths of a byte" if limit.endswith("m") else "a number without a unit is bytes"
+            return (
+                f"Container {container.name} cannot start within its memory limit of {limit}: {unit}.",
+                f"Set resources.limits.memory of container {container.name} in {where} to {meant}, which is meant.",
+            )
         return (
             f"Container {container.name} cannot start within its memory limit{' of ' + limit if limit else ''}.",
-            f"Raise resources.limits.memory of container {container.name} in {where}; the runtime needs a few MiB.",
+            f"Raise resources.limits.memory of container {container.name} in {where} to what the program needs, "
+            f"{_STARTS_IN} at least: the runtime alone needs a few MiB.",
         )
     said = failure.words.rstrip(".") or container.waiting_reason or "no reason given"
     node = failure.case.pod.node or "the node"

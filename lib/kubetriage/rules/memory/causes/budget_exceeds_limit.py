@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Severity
+from kubetriage.rules.memory import unit_slips
 from kubetriage.rules.memory.budget import exact, mebibytes
 from kubetriage.rules.memory.budget_fixes import closing_fixes
 from kubetriage.rules.memory.case import Case
@@ -62,16 +63,12 @@ def check(case: Case) -> Iterator[Finding]:
 
 def _slip(case: Case, limit: int) -> Finding:
     """Report a limit that no process fits in; ``m`` behind a number means thousandths of a byte."""
+    slip = unit_slips.slip(case)
     told = case.container.memory_limit
-    words = told[0] if told is not None else exact(limit)
-    meant = f"{words.removesuffix('m')}Mi" if words.endswith("m") else ""
+    words = slip.written if slip is not None else told[0] if told is not None else exact(limit)
     message = f"The memory limit {words} of container {case.container.name} is too small for any process"
-    message += f"; m means thousandths of a byte, {meant} is meant." if meant else "."
-    text = f"Set the limit to {meant}." if meant else "Set the limit to what the program needs, with unit Mi or Gi."
-    resources = {"limits": {"memory": meant}}
-    spec: dict[str, object] | None = (
-        {"containers": [{"name": case.container.name, "resources": resources}]} if meant else None
-    )
+    message += f"; {slip.clause}." if slip is not None else "."
+    fix = unit_slips.fix(case, slip) if slip is not None else None
     return Finding(
         cause=CODE,
         severity=Severity.ERROR,
@@ -79,6 +76,6 @@ def _slip(case: Case, limit: int) -> Finding:
         object=case.ref,
         message=message,
         evidence=(Evidence("spec", case.budget.limit.source, words),),
-        fix=(case.template_fix(text, spec),),
+        fix=(fix or case.template_fix("Set the limit to what the program needs, with unit Mi or Gi.", None),),
         verify=case.verify_budget,
     )

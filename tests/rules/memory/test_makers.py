@@ -1,0 +1,154 @@
+"""Where a limit is set that a program writes: custom resources, OLM, injectors, pipelines; and slips in units."""
+
+import pytest
+
+from kubetriage.data import table
+from kubetriage.rules.memory.custom_resources import CustomResource
+from support.budgets import findings, live, resources
+from support.objects import back_off, container, terminated
+
+
+def killed(spec, *objects, labels=None, annotations=None, owner=None, name="api", exit_code=137):
+    made = live(spec, back_off(), terminated(exit_code, "OOMKilled", -900, -90))
+    meta = made["metadata"]
+    meta["name"] = name
+    meta["labels"] = {**meta.get("labels", {}), **(labels or {})}
+    meta["annotations"] = annotations or {}
+    if owner:
+        kind, api, owner_name = owner
+        meta["ownerReferences"] = [
+            {"kind": kind, "apiVersion": api, "name": owner_name, "uid": f"uid-{owner_name}", "controller": True}
+        ]
+    return findings(made, *objects, name=spec["name"])[0]
+
+
+def box(image="registry.example/team/app:1", limit="2Gi", name="app", **more):
+    return container(name, image=image, resources=resources(limit), **more)
+
+
+def advice(found):
+    fixes = ((f.text, *f.commands, f.yaml) for f in found.fix)
+    return "\n".join([found.message, *("\n".join(filter(None, f)) for f in fixes)])
+
+
+# Custom resources.
+
+
+@pytest.mark.parametrize(
+    ("name", "owner", "labels", "command"),
+    [
+        (
+            "postgres",
+            ("Cluster", "postgresql.cnpg.io/v1", "main"),
+            {},
+            "patch clusters.postgresql.cnpg.io main --type=merge",
+        ),
+        (
+            "kafka",
+            ("StrimziPodSet", "core.strimzi.io/v1beta2", "events-kafka"),
+            {"strimzi.io/kind": "Kafka", "strimzi.io/cluster": "events"},
+            "patch kafkas.kafka.strimzi.io events --type=merge",
+        ),
+        (
+            "database",
+            ("PostgresCluster", "postgres-operator.crunchydata.com/v1beta1", "hippo"),
+            {},
+            "edit postgresclusters.postgres-operator.crunchydata.com hippo",
+        ),
+    ],
+)
+def test_the_limit_of_a_custom_resource_is_set_there(name, owner, labels, command):
+    found = killed(box(name=name), owner=owner, labels=labels)
+    assert command in advice(found)
+    assert not any(f.patch for f in found.fix)
+
+
+def test_an_unknown_custom_resource_is_named():
+    found = killed(box(), owner=("Widget", "example.com/v1", "w"))
+    assert "Make the change in Widget w" in advice(found)
+
+
+def test_values_of_a_release_go_before_the_custom_resource():
+    labels = {"strimzi.io/kind": "Kafka", "strimzi.io/cluster": "events", "argocd.argoproj.io/instance": "streams"}
+    found = killed(box(name="kafka"), owner=("StrimziPodSet", "core.strimzi.io/v1beta2", "events-kafka"), labels=labels)
+    assert "Argo CD application streams" in advice(found)
+    assert "patch kafkas" not in advice(found)
+
+
+def test_each_path_of_the_table_makes_a_fix():
+    for row in table("generated_pods")["custom"]:
+        fix = CustomResource(row, "x", "ns").limit_fix("Raise it.", 2**30)
+        assert row["resource"] in fix.commands[0]
+        assert "[" not in fix.commands[0] or "{" in fix.commands[0]
+
+
+def test_olm_gets_its_subscription():
+    found = killed(
+        box("example.com/keda-olm-operator:1"), annotations={"olm.operatorNamespace": "keda", "olm.operatorGroup": "g"}
+    )
+    assert "get subscriptions.operators.coreos.com" in advice(found)
+    assert not any(f.patch for f in found.fix)
+
+
+# Pipelines.
+
+
+def test_a_job_of_a_pipeline_is_known_by_its_name_and_its_tool_by_the_image():
+    found = killed(box("maven:3.9-eclipse-temurin-21", "4Gi", name="build"), name="runner-t1-project-4-concurrent-0-x2")
+    assert found.details["candidates"][0] == "build processes"
+    assert "KUBERNETES_MEMORY_LIMIT=8Gi" in advice(found)
+
+
+def test_maven_outside_of_a_pipeline_is_no_build():
+    found = killed(box("maven:3.9-eclipse-temurin-21", "4Gi"))
+    assert "build processes" not in found.details.get("candidates", [])
+
+
+def test_an_injected_container_keeps_its_workload_in_the_words():
+    found = killed(box("istio/proxyv2:1.22", "128Mi", name="istio-proxy"), exit_code=0)
+    assert "sidecar.istio.io/proxyMemoryLimit: 256Mi" in advice(found)
+
+
+# Units.
+
+START = "runc create failed: unable to start container process: container init was OOM-killed (memory limit too low?)"
+
+
+@pytest.mark.parametrize(("written", "meant"), [("512m", "512Mi"), ("256", "256Mi")])
+def test_a_limit_without_its_unit(written, meant):
+    end = terminated(128, "StartError", -90, -90, message=START)
+    made = findings(live(box(limit=written), back_off(), end))[0]
+    assert f"{meant} is meant" in made.message
+    assert f"to {meant}." in made.fix[0].text
+
+
+def test_a_small_limit_with_its_unit_is_no_slip():
+    end = terminated(128, "StartError", -90, -90, message=START)
+    made = findings(live(box(limit="4Mi"), back_off(), end))[0]
+    assert "is meant" not in made.message
+    assert "16 MiB" in made.fix[0].text
+
+
+# Init containers, and servers below what they need.
+
+
+def test_a_step_whose_child_was_killed_is_raised_and_run_again():
+    init = box(name="prepare", limit="64Mi")
+    made = live(box())
+    made["spec"]["initContainers"] = [init]
+    made["status"]["initContainerStatuses"] = [
+        {"name": "prepare", "restartCount": 0, "ready": True, "state": terminated(0, "OOMKilled", -100, -90)}
+    ]
+    found = findings(made, name="prepare")[0]
+    assert "half-way" in advice(found)
+    assert "top pod" not in advice(found)
+
+
+def test_a_server_below_its_least_is_raised_first():
+    found = killed(box("percona:8.0", "128Mi"))
+    assert "needs about 512Mi to start" in found.message
+    assert "innodb" not in advice(found).split("\n")[1].lower()
+
+
+def test_a_server_above_its_least_is_capped():
+    assert "needs about" not in killed(box("percona:8.0", "1Gi")).message
