@@ -334,7 +334,7 @@ def test_names_of_secrets_are_known(name: str, degree: int) -> None:
     assert secrecy(name) == degree
 
 
-LITERALS = {**forms.LITERALS, **named_values.LITERALS}
+LITERALS = {**forms.LITERALS, **forms.LITERALS_ACROSS, **named_values.LITERALS}
 
 
 @pytest.mark.parametrize("pattern", LITERALS, ids=lambda p: p.pattern[:30])
@@ -346,6 +346,8 @@ def test_every_match_of_a_pattern_holds_one_of_its_literals(pattern):
     @given(st.from_regex(compiled, alphabet=st.characters(codec="ascii")))
     def check(text):
         assert may_match(LITERALS[pattern], text)
+        found = compiled.search(text)
+        assert pattern not in forms.LITERALS or found is None or "\n" not in found[0]
 
     check()
 

@@ -25,6 +25,16 @@ __all__ = ["MARK", "clean", "redact", "redact_raw", "redact_words", "secrecy", "
 
 def redact_raw(text: str) -> str:
     """Return a text without secrets, its control characters kept, unless they break up what gives a secret away."""
+    stripped = strip_controls(text)
+    if stripped == text.replace("\r\n", "\n").replace("\t", " ").replace("\r", "\n"):
+        # Nothing is hidden that the screen would not show: where that holds no secret, this holds none.
+        bare = redact(stripped)
+        return text if bare == stripped else bare if stripped == text else _redact_both(text)
+    return _redact_both(text)
+
+
+def _redact_both(text: str) -> str:
+    """Redact a text, and what is left of it without its control characters."""
     shown = redact(text)
     stripped = strip_controls(shown)
     if stripped == shown:

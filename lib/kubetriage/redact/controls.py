@@ -31,7 +31,7 @@ def strip_controls(text: str) -> str:
 
     Newlines stay, a lone carriage return becomes one, a tab becomes a space, lone surrogates become U+FFFD.
     """
-    if text.isascii() and text.isprintable():
+    if text.isascii() and text.replace("\n", "").isprintable():
         return text
     text = text.replace("\r\n", "\n").replace("\t", " ")
     text = _ESCAPES.sub("", text).replace("\r", "\n").replace("\u2028", " ").replace("\u2029", " ")

@@ -10,6 +10,7 @@ import base64
 import re
 from collections.abc import Callable
 
+from kubetriage.redact.lines import sub_in_lines
 from kubetriage.redact.secret_names import MARK
 from kubetriage.values.patterns import lazy
 
@@ -43,7 +44,17 @@ def redact_encoded(text: str, redact: Redactor) -> str:
 
 
 def _in_percent(text: str, redact: Redactor) -> str:
-    return _RUN.sub(lambda m: _judged(m[0], _PERCENT, redact) if "%" in m[0] else m[0], text)
+    words = list(dict.fromkeys(word for word in _RUN.findall(text) if "%" in word and _PERCENT.search(word)))
+    plain = [_PERCENT.sub(lambda m: chr(int(m[1], 16)), word) for word in words]
+    # One look at all of them together: nearly always, none holds a secret.
+    alone = [word for word, said in zip(words, plain, strict=True) if "\n" in said or "---" in said]
+    together = "\n".join(said for said in plain if "\n" not in said and "---" not in said)
+    if redact(together) == together:
+        words = alone
+    judged = {word: _judged(word, _PERCENT, redact) for word in words}
+    if all(word == shown for word, shown in judged.items()):
+        return text
+    return sub_in_lines(_RUN, ("%",), lambda m: judged.get(m[0], m[0]), text)
 
 
 def _judged(text: str, escape: re.Pattern[str], redact: Redactor) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from kubetriage.redact.lines import sub_in_lines
 from kubetriage.redact.private_keys import DER
 from kubetriage.redact.secret_names import MARK, is_basic, is_harmless, looks_secret, withheld
 from kubetriage.redact.tokens import redact_tokens
@@ -97,12 +98,12 @@ _PASSWORD_OF = lazy(
     r"(\bPASSWORD \w{1,64} = |\bpassword for [^\n:]{1,80} is ?: |\bsuccessfully reset\.\s{1,8}New value: )(\S{6,256})"
 )
 # A line that announces a secret and ends with a colon; the secret is all there is on the next line with text.
+_ANNOUNCEMENT = lazy(r":[ \t]{0,8}\r?\n")
+_ANNOUNCES = lazy(r"(?:password|passphrase|passcode|secret|token|kennwort|passwort)[^\n:]{0,160}\Z", re.IGNORECASE)
 _TIME = r"(?:\d{4}-\d\d-\d\dT[\d:.]{8,18}Z(?: std(?:out|err) [FP])?)?"
 _ANNOUNCED = lazy(
-    r"((?:password|passphrase|passcode|secret|token|kennwort|passwort)[^\n:]{0,160}:[ \t]{0,8}\r?\n"
-    rf"(?:{_TIME}[^\n\w]{{0,80}}\n){{0,3}}{_TIME}[ \t]{{0,40}}[\"']?)"
+    rf"((?:{_TIME}[^\n\w]{{0,80}}\n){{0,3}}{_TIME}[ \t]{{0,40}}[\"']?)"
     r"([^\s\"',:]{6,512})(?=[\"']?,?[ \t\r]{0,8}(?:\n|\Z))",
-    re.IGNORECASE,
 )
 _ERLANG = lazy(r"(\{[ ]?(\w{2,64})[ ]?,[ ]?(?:<<)?([\"']))([^\"'\n]{1,512})(?=\3)")
 # Members of a private JSON Web Key (RFC 7518): they are secret whatever is called so.
@@ -129,52 +130,82 @@ def _redact_go_mysql(text: str) -> str:
 
 LITERALS: Mapping[re.Pattern[str], tuple[str, ...]] = {
     DER: ("mi",),
+    _USERINFO: ("://",),
+    _USERINFO_SLASH: ("://",),
+    _USERINFO_ODD: ("://",),
+    _USER_ONLY: ("://",),
+    _USERINFO_CUT: (
+        "sql",
+        "maria",
+        "mongo",
+        "redis",
+        "amqp",
+        "oracle",
+        "postgres",
+        "cockroach",
+        "click",
+        "nats",
+        "ldap",
+        "smtp",
+        "ftp",
+    ),
+    _ORACLE: ("jdbc:oracle:",),
+    _ORACLE_BARE: ("@//",),
     _AUTHORIZATION: ("authorization",),
     _AUTHORIZATION_LONG: ("authorization",),
     _COOKIE: ("cookie",),
     _BEARER: ("bearer",),
     _BASIC: ("basic",),
-    _CURL_USER: ("-u",),
-    _SHORT_PASSWORD: (" -p", " -a"),
+    _CURL_USER: ("-u", "--user", "--proxy-user"),
+    _SHORT_PASSWORD: ("login", "sshpass", "mysql", "mariadb", "redis-cli", "mongo"),
     _PROSE: ("pass", "pwd", " identified "),
     _DIRECTIVE: ("requirepass", "masterauth", "bindpw", "rootpw", "login "),
-    _PROSE_IS: (" is ", " was "),
+    _PROSE_IS: tuple(
+        f"{noun} {verb} "
+        for noun in ("password", "passwd", "passphrase", "passcode", "pwd", "token", "secret")
+        for verb in ("is", "was")
+    ),
+    _TEMPORARY: ("temporary password",),
+    _UNSEAL: ("unseal key", "recovery key"),
+    _PASSWORD_FOR: ("password ",),
+    _AUTH_COMMAND: ("auth ", '"auth"'),
+    _ERLANG: ("{",),
+    _QUERY: ("key=", "code=", "sas=", "auth="),
+}
+"""The literals of each pattern that matches within one line."""
+LITERALS_ACROSS: Mapping[re.Pattern[str], tuple[str, ...]] = {
     _XML: ("</",),
     _XML_ADD: ('value="',),
     _XML_TURNED: ('value="',),
     _XML_PROPERTY: ("</",),
-    _TEMPORARY: ("temporary password",),
-    _UNSEAL: ("key",),
-    _PASSWORD_FOR: (" for ",),
-    _AUTH_COMMAND: ("auth",),
-    _ANNOUNCED: ("pass", "secret", "token", "kennwort"),
-    _ERLANG: ("{",),
     _PASSWORD_OF: ("password ", "new value: "),
     _JWK_OCTETS: ('"oct"',),
     _JWK: ('"d"', '"p"', '"q"', '"k"', '"dp"', '"dq"', '"qi"'),
-    _QUERY: ("key=", "code=", "sas=", "auth="),
 }
-"""The literals of each pattern for :func:`may_match`."""
+"""The literals of each pattern that may go beyond a line."""
 
 
 def _sub(pattern: re.Pattern[str], replacement: str | Callable[[re.Match[str]], str], text: str) -> str:
-    return pattern.sub(replacement, text) if may_match(LITERALS[pattern], text) else text
+    literals = LITERALS.get(pattern)
+    if literals is not None:
+        return sub_in_lines(pattern, literals, replacement, text)
+    return pattern.sub(replacement, text) if may_match(LITERALS_ACROSS[pattern], text) else text
 
 
 def redact_forms(text: str) -> str:
     """Replace what shows by its form or its place."""
     text = _sub(DER, MARK, text)
     if "://" in text and "@" in text:
-        text = _USERINFO.sub(rf"\1\2:{MARK}@", text)
-        text = _USERINFO_SLASH.sub(rf"\1\2:{MARK}@", text)
-        text = _USERINFO_ODD.sub(rf"\1\2:{MARK}@", text)
-        text = _USER_ONLY.sub(rf"\1{MARK}@", text)
+        text = _sub(_USERINFO, rf"\1\2:{MARK}@", text)
+        text = _sub(_USERINFO_SLASH, rf"\1\2:{MARK}@", text)
+        text = _sub(_USERINFO_ODD, rf"\1\2:{MARK}@", text)
+        text = _sub(_USER_ONLY, rf"\1{MARK}@", text)
     if "://" in text:
-        text = _USERINFO_CUT.sub(rf"\1\2:{MARK}", text)
+        text = _sub(_USERINFO_CUT, rf"\1\2:{MARK}", text)
     if "@" in text:
-        text = _ORACLE.sub(rf"\1/{MARK}@", text)
+        text = _sub(_ORACLE, rf"\1/{MARK}@", text)
         text = _redact_go_mysql(text)
-        text = _ORACLE_BARE.sub(rf"\1/{MARK}@", text)
+        text = _sub(_ORACLE_BARE, rf"\1/{MARK}@", text)
     text = redact_tokens(text)
     text = _sub(_AUTHORIZATION, rf"\1{MARK}", text)
     text = _sub(_AUTHORIZATION_LONG, rf"\1{MARK}", text)
@@ -202,11 +233,26 @@ def _redact_announced(text: str) -> str:
     text = _sub(_UNSEAL, rf"\1{MARK}", text)
     text = _sub(_PASSWORD_FOR, lambda m: m[1] + MARK if looks_secret(m[2]) else m[0], text)
     text = _sub(_AUTH_COMMAND, _auth_command, text)
-    text = _sub(_ANNOUNCED, lambda m: m[0] if is_harmless(m[2]) or not looks_secret(m[2]) else m[1] + MARK, text)
+    text = _redact_below(text)
     text = _sub(_ERLANG, lambda m: m[1] + MARK if withheld(m[2], m[4]) else m[0], text)
     text = _sub(_PASSWORD_OF, lambda m: m[1] + MARK if looks_secret(m[2]) else m[0], text)
     text = _sub(_JWK_OCTETS, rf"\1{MARK}", text)
     return _sub(_JWK, rf"\1{MARK}", text)
+
+
+def _redact_below(text: str) -> str:
+    """Redact the words that stand alone on a line below one that announces a secret."""
+    out: list[str] = []
+    done = 0
+    for colon in _ANNOUNCEMENT.finditer(text):
+        if colon.start() < done or not _ANNOUNCES.search(text, max(colon.start() - 172, done), colon.start()):
+            continue
+        word = _ANNOUNCED.match(text, colon.end())
+        if word is not None and not is_harmless(word[2]) and looks_secret(word[2]):
+            out += [text[done : word.start(2)], MARK]
+            done = word.end(2)
+    out.append(text[done:])
+    return "".join(out)
 
 
 def _auth_command(match: re.Match[str]) -> str:

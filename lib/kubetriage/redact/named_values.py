@@ -20,7 +20,7 @@ _CANDIDATE = lazy(
 )
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 # ``--password VALUE`` and its form in an argument list: ``"--password", "VALUE"``.
-_FLAG = lazy(r"(?<![\w-])--?([\w.-]{2,64})(\\{0,4}[\"'],[ \t\n]{0,40}|[ \t]{1,4}(?!-))")
+_FLAG = lazy(r"-(?<![\w-]-)-?(\w[\w.-]{1,63})(\\{0,4}[\"'],[ \t\n]{0,40}|[ \t]{1,4}(?!-))")
 # A name and its value as two fields (env of a pod): JSON and Python, then YAML.
 _PAIR = lazy(
     r"([\"'](?:name|key|Name|Key)[\"']\s{0,20}:\s{0,20}[\"'])([\w.-]{2,128})([\"']\s{0,20},\s{0,20}"

@@ -98,7 +98,8 @@ def _mark_bare(lines: list[str]) -> None:
         if public and at - below > 1 and _KEY_BODY.match(line[-400:]):
             continue
         found = None
-        if len(line) >= _BODY_LINE:
+        # All but what closes the line is one word.
+        if len(line) >= _BODY_LINE and " " not in line[-_BODY_LINE:-12] and ":" not in line[-_BODY_LINE:-12]:
             found = _BARE_BODY.search(line, max(0, len(line) - 90))
             if found is not None and found[0].count("/") < _SLASHES:
                 lines[at] = line[: found.start()] + MARK + line[found.end() :]

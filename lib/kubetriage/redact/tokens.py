@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 
 from kubetriage.data import table
+from kubetriage.redact.lines import sub_in_lines
 from kubetriage.redact.secret_names import MARK
 from kubetriage.values.patterns import lazy
 
@@ -22,6 +23,11 @@ _DIGITS_OF_CHANCE = 4
 """Of 30 characters drawn from 62, five are digits."""
 
 
+# A stretch in which a token can lie. Most of a log is shorter words, and looking for two hundred literals in what is
+# left costs a fifth of looking for them in all of it.
+_STRETCH = lazy(r"[\w.~:/+=|$%@&?!\\-]{14,}")
+
+
 @lru_cache(maxsize=1)
 def _rows() -> tuple[tuple[tuple[str, ...], str], ...]:
     """Return the literals and the pattern of each row."""
@@ -31,17 +37,33 @@ def _rows() -> tuple[tuple[tuple[str, ...], str], ...]:
     )
 
 
-@lru_cache(maxsize=64)
-def _pattern(rows: tuple[int, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(_rows()[i][1] for i in rows))
+@lru_cache(maxsize=1)
+def in_stretches() -> tuple[bool, ...]:
+    """Tell for each row whether all of a match, and what must stand before it, lies in one stretch."""
+    return tuple(
+        "(?<=" not in row["pattern"] and "[^" not in row["pattern"] for row in table("secret_shapes")["tokens"]
+    )
+
+
+@lru_cache(maxsize=128)
+def _form(row: int) -> re.Pattern[str]:
+    """Return a pattern as the table has it: where it may begin anywhere, a text is searched three times as fast."""
+    return re.compile(table("secret_shapes")["tokens"][row]["pattern"])
+
+
+@lru_cache(maxsize=128)
+def _pattern(row: int) -> re.Pattern[str]:
+    return re.compile(_rows()[row][1])
 
 
 def redact_tokens(text: str) -> str:
     """Replace the tokens of a text."""
-    present = tuple(i for i, (literals, _) in enumerate(_rows()) if any(literal in text for literal in literals))
-    if present:
-        text = _pattern(present).sub(MARK, text)
-    if len(text) > 32 and ("_" in text or "-" in text):
+    stretches = "\n".join(dict.fromkeys(_STRETCH.findall(text)))
+    for at, ((literals, _), inside) in enumerate(zip(_rows(), in_stretches(), strict=True)):
+        where = stretches if inside else text
+        if any(literal in where for literal in literals) and (not inside or _form(at).search(where)):
+            text = sub_in_lines(_pattern(at), tuple(literal.lower() for literal in literals), MARK, text)
+    if _RANDOM.search(stretches):
         text = _RANDOM.sub(lambda m: MARK if _is_random(m[1]) else m[0], text)
     return text
 

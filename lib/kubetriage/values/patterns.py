@@ -66,18 +66,18 @@ def may_match(literals: tuple[str, ...], text: str) -> bool:
 
     Most texts hold none of them, and compiling the patterns would take a run longer than its reads do.
     """
-    folded = _folded(text)
-    return any(literal in folded for literal in literals)
+    lowered = folded(text)
+    return any(literal in lowered for literal in literals)
 
 
 @lru_cache(maxsize=64)
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     """Return the text in lower case; many patterns ask for the same one after another."""
-    folded = text.lower()
-    if not folded.isascii():
+    lowered = text.lower()
+    if not lowered.isascii():
         # The letters beyond ASCII that a pattern takes for one of ASCII whatever the case.
-        folded = folded.replace("\u017f", "s").replace("\u0131", "i").replace("i\u0307", "i").replace("\u212a", "k")
-    return folded
+        lowered = lowered.replace("\u017f", "s").replace("\u0131", "i").replace("i\u0307", "i").replace("\u212a", "k")
+    return lowered
 
 
 def lazy(pattern: str, flags: int = 0) -> re.Pattern[str]:
