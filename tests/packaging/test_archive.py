@@ -111,20 +111,69 @@ def test_every_dependency_comes_with_its_licence(unpacked):
 
 def test_the_archive_is_pure_and_has_byte_code_that_needs_no_file_times(unpacked):
     assert not list(unpacked.rglob("*.so"))
-    compiled = list((unpacked / "lib").rglob("*.pyc"))
+    compiled = list(unpacked.rglob("*.pyc"))
     assert compiled
     for file in compiled:
         flags = int.from_bytes(file.read_bytes()[4:8], "little")
         assert flags == 0b11  # PEP 552: hash-based, checked, so that a patched module runs
 
 
-def test_a_module_that_is_patched_in_place_runs(unpacked, tmp_path):
+def modules(executable, *before):
+    """Run the plugin; tell by each module of the project whether it came from the one file of byte code."""
+    told = "{m: type(s.loader).__name__ for m, v in sys.modules.items() if (s := getattr(v, '__spec__', None))}"
+    code = (
+        "import atexit, json, runpy, sys; "
+        f"atexit.register(lambda: print(json.dumps({told}), file=sys.stderr, flush=True)); "
+        f"sys.argv = ['kubectl-why_crash', 'api', '--from', {str(CAPTURE)!r}]; "
+        f"runpy.run_path({str(executable)!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-B", "-c", code], capture_output=True, text=True, check=True)
+    assert "OOMKilled" in done.stdout
+    return {m: loader for m, loader in json.loads(done.stderr).items() if m.split(".")[0] == "kubetriage"}
+
+
+def test_all_modules_come_from_the_one_file_of_byte_code(unpacked):
+    loaders = modules(unpacked / "kubectl-plugins" / "kubectl-why_crash")
+    assert len(loaders) > 150
+    others = {m for m, loader in loaders.items() if loader != "Precompiled"}
+    assert others == {"kubetriage", "kubetriage.precompiled"}
+
+
+@pytest.mark.parametrize("harm", ["cut", "of another Python", "older", "gone"])
+def test_byte_code_that_does_not_fit_is_not_used(unpacked, tmp_path, harm):
     copy = tmp_path / "store"
     shutil.copytree(unpacked, copy)
-    module = copy / "lib" / "kubetriage" / "__init__.py"
-    module.write_text(re.sub(r'__version__ = "[^"]+"', '__version__ = "9.9.9"', module.read_text()))
+    for file in (copy / "precompiled").iterdir():
+        content = file.read_bytes()
+        if harm == "cut":
+            file.write_bytes(content[:10])
+        elif harm == "of another Python":
+            file.write_bytes(content.replace(b"byte code 1\n", b"byte code 1\nXY", 1))
+        elif harm == "older":
+            os.utime(file, (0, 0))
+        else:
+            file.unlink()
+    assert "Precompiled" not in modules(copy / "kubectl-plugins" / "kubectl-why_crash").values()
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "said"),
+    [
+        ("__init__", r'__version__ = "[^"]+"', '__version__ = "9.9.9"', "kubectl why-crash 9.9.9"),
+        ("cli/run", r'f"kubectl \{self', 'f"patched {self', "patched why-crash "),
+        # Of the same length: its time tells.
+        ("cli/run", r'f"kubectl \{self', 'f"KUBECTL {self', "KUBECTL why-crash "),
+    ],
+)
+def test_a_module_that_is_patched_in_place_runs(unpacked, tmp_path, module, old, new, said):
+    copy = tmp_path / "store"
+    shutil.copytree(unpacked, copy)
+    file = copy / "lib" / "kubetriage" / f"{module}.py"
+    content, found = re.subn(old, new, file.read_text())
+    assert found
+    file.write_text(content)
     done = run(sys.executable, copy / "kubectl-plugins" / "kubectl-why-crash", "--version")
-    assert done.stdout.startswith("kubectl why-crash 9.9.9\n")
+    assert done.stdout.startswith(said)
 
 
 def test_the_bill_of_materials_names_every_dependency(package, unpacked):
