@@ -276,10 +276,14 @@ def changes(case: Case) -> Iterator[Evidence]:
     yield Evidence("config", f"{old_name} -> {new_name}", shown, format_time(when) if when is not None else "")
 
 
-def _revisions(case: Case) -> tuple[str, Obj, str, Obj, datetime | None] | None:
-    """Return the pod specs of the revision before and of this one, with their names and the time of the change."""
+_Revision = tuple[int, Obj, Obj]
+"""Number, ReplicaSet or ControllerRevision, and pod spec of one revision."""
+
+
+def _older(case: Case) -> tuple[list[_Revision], _Revision] | None:
+    """Return the revisions before that of this pod, and its own; None when its own was not seen."""
     top = case.workload
-    candidates: list[tuple[int, Obj, Obj]] = []
+    candidates: list[_Revision] = []
     if top.kind == "Deployment":
         for raw in case.snapshot.list("replicasets", case.pod.namespace).items:
             revision = labels(raw, "metadata", "annotations").get(REVISION, "")
@@ -295,15 +299,34 @@ def _revisions(case: Case) -> tuple[str, Obj, str, Obj, datetime | None] | None:
         label = case.pod.labels.get("controller-revision-hash", "")
         # StatefulSets put the revision's whole name into the label, DaemonSets only its hash.
         current = next((c for c in candidates if label and name_of(c[1]) in (label, f"{top.name}-{label}")), None)
-    if current is None:
+    return ([c for c in candidates if c[0] < current[0]], current) if current is not None else None
+
+
+def _revisions(case: Case) -> tuple[str, Obj, str, Obj, datetime | None] | None:
+    """Return the pod specs of the revision before and of this one, with their names and the time of the change."""
+    found = _older(case)
+    if found is None or not found[0]:
         return None
-    older = [c for c in candidates if c[0] < current[0]]
-    if not older:
-        return None
+    older, current = found
     serving = [c for c in older if (number(c[1], "status", "readyReplicas") or 0) > 0]
     before = max(serving or older, key=lambda c: c[0])
     when = parse_time(dig(current[1], "metadata", "creationTimestamp"))
     return name_of(before[1]), before[2], name_of(current[1]), current[2], when
+
+
+def older_runs(case: Case) -> str:
+    """Name what of an older revision of the workload is seen ready, with another template; empty for nothing."""
+    older, current = _older(case) or ([], None)
+    for _, raw, spec in sorted(older, key=lambda c: -c[0]):
+        if current is None or not any(template_changes(spec, current[2])):
+            continue
+        if (number(raw, "status", "readyReplicas") or 0) > 0:
+            return f"ReplicaSet {name_of(raw)}"
+        hashes = (name_of(raw), name_of(raw).removeprefix(f"{case.workload.name}-"))
+        ready = next((p for p in case.replicas if p.ready and not p.deleting and _revision_of(p) in hashes), None)
+        if ready is not None:
+            return f"Pod {ready.name}"
+    return ""
 
 
 def _owned_by(raw: Obj, uid: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from kubetriage.model import Actor, Evidence, Fix
-from kubetriage.rules.crash.crash_context import changes, config_edits
+from kubetriage.rules.crash.crash_context import changes, config_edits, older_runs
 from kubetriage.rules.crash.program_output import LastWords
 from kubetriage.values.commands import kubectl
 
@@ -15,11 +15,23 @@ _ROLLED_BACK = ("Deployment", "StatefulSet", "DaemonSet")
 
 
 def rollback(words: LastWords) -> tuple[str, ...]:
-    """Return the command that goes back to the revision before; nothing for workloads without revisions."""
+    """Return the command that goes back to the revision before, where a pod of an older revision is seen ready.
+
+    A revision that nobody saw run may be as broken, and its ReplicaSet may be older than the data.
+    """
+    return _rollout(words, "undo") if older_runs(words.case) else ()
+
+
+def history(words: LastWords) -> tuple[str, ...]:
+    """Return the look at the revisions of a workload; nothing for workloads without revisions."""
+    return _rollout(words, "history")
+
+
+def _rollout(words: LastWords, verb: str) -> tuple[str, ...]:
     top = words.case.workload
     if top.kind not in _ROLLED_BACK:
         return ()
-    return (kubectl("rollout", "undo", f"{top.kind.lower()}/{top.name}", namespace=words.case.pod.namespace),)
+    return (kubectl("rollout", verb, f"{top.kind.lower()}/{top.name}", namespace=words.case.pod.namespace),)
 
 
 def next_looks(words: LastWords) -> tuple[Fix, ...]:
@@ -33,11 +45,13 @@ def _looks(words: LastWords) -> list[Fix]:
     changed = next(iter(changes(case)), None)
     edited = next(iter(config_edits(case)), None)
     if changed is not None:
+        ran = older_runs(case)
+        act = f"{ran} of an older revision is ready: go back" if ran else "see which of it the program does not take"
         looks.append(
             Fix(
-                f"The newest revision changed {_brief(changed)}: go back, and see whether it runs.",
+                f"The newest revision changed {_brief(changed)}: {act}.",
                 actor=Actor.MANIFEST,
-                commands=rollback(words),
+                commands=rollback(words) or history(words),
             )
         )
     if edited is not None:

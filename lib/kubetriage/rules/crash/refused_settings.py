@@ -7,8 +7,8 @@ import re
 from kubetriage.model import Fix
 from kubetriage.rules.crash.acts import image, manifest, restart, where
 from kubetriage.rules.crash.container_spec import env_sources
-from kubetriage.rules.crash.crash_context import changes
-from kubetriage.rules.crash.next_looks import rollback
+from kubetriage.rules.crash.crash_context import changes, older_runs
+from kubetriage.rules.crash.next_looks import history, rollback
 from kubetriage.rules.crash.program_output import LastWords
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import objects, text
@@ -92,11 +92,19 @@ def settings_fixes(words: LastWords) -> tuple[Fix, ...]:
                 ),
             )
         )
-    if changed is not None and rollback(words):
+    if changed is not None and history(words):
         brief = changed.value if len(changed.value) <= 120 else changed.value[:117] + "..."
+        until = (
+            f"{ran} of an older revision is ready: go back until the setting fits"
+            if (ran := older_runs(case))
+            else "settings that the line names may belong to the one before"
+        )
         fixes.append(
             manifest(
-                words, f"The newest revision changed {brief}: go back until the setting fits.", None, *rollback(words)
+                words,
+                f"The newest revision changed {brief}: {until}.",
+                None,
+                *(rollback(words) or history(words)),
             )
         )
     else:

@@ -25,6 +25,7 @@ from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut
 from kubetriage.readers.logs import last_line, own_frame, understood
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import variable_state
+from kubetriage.rules.crash.crash_context import older_runs
 from kubetriage.rules.crash.known_errors import known_findings, unknown_words
 from kubetriage.rules.crash.next_looks import next_looks, rollback
 from kubetriage.rules.crash.own_advice import own_advice_fix
@@ -156,7 +157,11 @@ def _in_the_code(words: LastWords, frame: str) -> tuple[Fix, ...]:
     undo = rollback(words)
     if not undo:
         return (repair, *next_looks(words)[:1])
-    back = Fix("If the last update brought this, go back until it is corrected.", actor=Actor.MANIFEST, commands=undo)
+    back = Fix(
+        f"{older_runs(words.case)} of an older revision is ready: go back until it is corrected.",
+        actor=Actor.MANIFEST,
+        commands=undo,
+    )
     return (repair, back)
 
 

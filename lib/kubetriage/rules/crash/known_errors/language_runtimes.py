@@ -76,6 +76,7 @@ def _package_version(words: LastWords, said: Said) -> Advice | None:
     if not package or ("site-packages" not in said.line and "dist-packages" not in said.line and said.match["name"]):
         return None
     top = package.split(".")[0]
+    back = rollback(words)
     return Advice(
         f"the installed version of Python package {top} has no {name} any more, or not yet: it is another version than "
         "the program was written for",
@@ -86,7 +87,7 @@ def _package_version(words: LastWords, said: Said) -> Advice | None:
                 "exact versions or a lock file, then build again.",
                 shell("docker", "run", "--rm", "--entrypoint", "pip", words.container.image, "list"),
             ),
-            manifest(words, "Until then go back to the image before, if it ran.", None, *rollback(words)),
+            *((manifest(words, "Until then go back to the image before, which runs.", None, *back),) if back else ()),
         ),
         details={"package": top} | ({"path": where_from} if where_from else {}),
     )

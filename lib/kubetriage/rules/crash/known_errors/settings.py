@@ -9,6 +9,7 @@ from kubetriage.model import Evidence, Fix
 from kubetriage.rules.crash.acts import app, image, manifest, node, on_node, place, where
 from kubetriage.rules.crash.container_spec import mount_of, volume_words
 from kubetriage.rules.crash.known_errors.row import Advice, Row
+from kubetriage.rules.crash.next_looks import history, rollback
 from kubetriage.rules.crash.own_advice import own_advice
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
 from kubetriage.values.commands import kubectl
@@ -35,12 +36,6 @@ def _flag(words: LastWords, said: Said) -> Advice:
     )
     shown = wanted or "one of its arguments"
     evidence = (Evidence("spec", f"{container.spec_path}.args", " ".join(given)[:300]),) if given else ()
-    top = case.workload
-    undo = (
-        (kubectl("rollout", "undo", f"{top.kind.lower()}/{top.name}", namespace=case.pod.namespace),)
-        if top.kind in ("Deployment", "StatefulSet", "DaemonSet")
-        else ()
-    )
     at = f" ({holds})" if holds else ""
     proposed = own_advice(words)
     named = f" Its log proposes: {proposed}." if proposed else ""
@@ -52,9 +47,10 @@ def _flag(words: LastWords, said: Said) -> Advice:
         ),
         manifest(
             words,
-            "If only the image's tag changed, its release notes name the new flag; until then go back.",
+            "If only the image's tag changed, its release notes name the new flag"
+            + ("; until then go back." if rollback(words) else "."),
             None,
-            *undo,
+            *(rollback(words) or history(words)),
         ),
     ]
     if not given:
