@@ -66,13 +66,42 @@ def test_an_unknown_plugin_is_told_without_what_its_platform_lacks():
     [
         'plugin type="multus-shim" failed (add): CmdAdd (shim): CNI request failed: dial unix /run/multus/multus.sock: '
         "connect: connection refused",
-        'plugin type="aws-cni" failed (add): rpc error: code = Unavailable desc = dial tcp 127.0.0.1:50051: connect: '
-        "connection refused",
+        'plugin type="antrea" failed (add): rpc error: code = Unavailable desc = dial unix /var/run/antrea/cni.sock: '
+        "connect: connection refused",
         'plugin type="cilium-cni" failed (add): unable to connect to Cilium daemon: failed to create client',
     ],
 )
 def test_an_agent_that_does_not_answer_is_the_plugins_pod(words):
     assert "agent on node-1, which does not answer" in advised(refused(words))
+
+
+@pytest.mark.parametrize(
+    ("words", "act"),
+    [
+        (
+            "Multus: [voip/sip]: error loading k8s delegates: GetCNIConfig: err in GetCNIConfigFromFile: No networks "
+            "found "
+            "in /etc/cni/multus/net.d",
+            "NetworkAttachmentDefinition",
+        ),
+        ("Multus: error getting pod: Unauthorized", "Restart the multus pod"),
+        (
+            'plugin type="multus-shim" failed (add): CmdAdd (shim): CNI request failed with status 400: plugin '
+            'type="flannel" failed (add): open /run/flannel/subnet.env: no such file or directory',
+            "hostPath /run/flannel",
+        ),
+        (
+            'plugin type="flannel" failed (add): open /run/flannel/subnet.env: no such file or directory',
+            "spec.podCIDR",
+        ),
+        ('plugin type="cilium-cni" failed (add): unable to create endpoint: Cilium API client timeout exceeded', "CPU"),
+        ('plugin type="linkerd-cni" failed (add): exit status 127', "iptables"),
+        ('plugin type="aws-cni" failed (add): dial tcp 127.0.0.1:50051: connect: connection refused', "ipamd"),
+        ('plugin type="bridge" failed (add): incompatible CNI versions; config is "1.0.0"', "cniVersion"),
+    ],
+)
+def test_what_plugins_say_has_its_own_act(words, act):
+    assert act in advised(refused(words))
 
 
 def test_ids_are_stripped_and_the_tail_with_the_reason_stays():

@@ -410,11 +410,11 @@ AT_SANDBOX = 'failed to start sandbox "0a": failed to create containerd task: fa
         (
             NETWORK
             + 'plugin type="flannel" failed (add): loadFlannelSubnetEnv failed: open /run/flannel/subnet.env: no such file',
-            "The network plugin flannel cannot connect the pod on node-1: loadFlannelSubnetEnv",
+            "The network plugin flannel cannot connect the pod on node-1: flanneld has not written",
         ),
         (
             NETWORK + 'plugin type="calico" name="k8s-pod-network" failed (add): connection is unauthorized',
-            "The network plugin calico cannot connect the pod on node-1: connection is unauthorized",
+            "The network plugin calico cannot connect the pod on node-1: its token",
         ),
         (
             NETWORK + 'plugin type="azure-vnet" failed (add): AllocateIPConfig failed: not enough IPs available',

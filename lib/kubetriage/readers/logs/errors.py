@@ -148,14 +148,15 @@ def last_error(content: str) -> LastError | None:
     best = max(rank(e) for e in near)
     chosen = [e for e in near if rank(e) == best]
     last = chosen[-1]
-    if not _says_why(last) or _takes_leave(log, last, found):
+    # What follows the cause may be the same end in other words, more than once.
+    while not _says_why(last) or _takes_leave(log, last, found):
         told = [e for e in near if e.at < last.at and _says_why(e)]
         before = [e for e in told if rank(e) == best] or [e for e in told if rank(e) >= 2]
         before = before or [e for e in told if last.at - e.end <= _CLOSE]
-        if before:
-            # What follows the cause is the same end in other words.
-            cause, gap = before[-1], filled[before[-1].end] - filled[last.at]
-            last = replace(cause, trailing=last.trailing if gap <= _CLOSE else cause.trailing)
+        if not before:
+            break
+        cause, gap = before[-1], filled[before[-1].end] - filled[last.at]
+        last = replace(cause, trailing=last.trailing if gap <= _CLOSE else cause.trailing)
     return last
 
 

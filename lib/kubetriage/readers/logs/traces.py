@@ -10,6 +10,7 @@ from kubetriage.readers.logs.text import MAX_BLOCK, LastError, Log
 from kubetriage.values.patterns import lazy
 
 _PY_EXCEPTION = lazy(r"((?:[A-Za-z_]\w{0,80}\.){0,8}[A-Za-z_]\w{0,80})(?:: (.*))?\Z")
+_PY_FRAME = lazy(r"( {3,8})File \"")
 _PY_CHAIN = lazy(r"(?:During handling of the above exception|The above exception was the direct cause)")
 # pydantic, marshmallow: the fields follow on lines of their own.
 _PY_LIST = lazy(r"\d+ validation errors? for ")
@@ -45,6 +46,9 @@ def read_python(log: Log, at: int) -> LastError | None:
     """Read a traceback and those chained to it."""
     prefix = log.body(at).find("Traceback")
     margin = log.body(at)[:prefix] if log.body(at)[:prefix].strip(" |+-") == "" else ""
+    deep = _PY_FRAME.match(log.body(at + 1)) if not margin else None
+    if deep is not None:
+        margin = " " * (len(deep[1]) - 2)  # all lines but the first were indented, as by a paste
     kept: list[str] = []
     last: tuple[str, str, str] | None = None
     end = at

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 
 from kubetriage.model import Evidence, Fix
 from kubetriage.readers.pods import Container
-from kubetriage.rules.crash.acts import cloud, image, manifest, node, on_node, place, where
+from kubetriage.rules.crash.acts import cloud, manifest, node, on_node, place, where
 from kubetriage.rules.crash.acts import operator as cluster_fix
 from kubetriage.rules.crash.container_spec import added_capabilities, mount_of, security, volume_words
+from kubetriage.rules.crash.denied_in_image import SCC, fixes_in_image
 from kubetriage.rules.crash.known_images import group_of
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near, without_clock
 from kubetriage.rules.crash.volume_backing import refusal
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import mapping, text, texts
+from kubetriage.values.fields import labels, mapping, text, texts
 from kubetriage.values.patterns import lazy
 
 # In .NET, EACCES of a socket is about binding it: SocketException (13).
@@ -243,16 +243,18 @@ def judge_file(words: LastWords, said: Said, user: object) -> Judged:
     """Judge a file or directory that may not be opened, made or changed."""
     container, case = words.container, words.case
     path = path_near(said.line, said.match.start())
+    path = f"/{path.lstrip('/')}" if path.startswith("//") else path
     found = mount_of(container, path) if path else None
     group, _ = security(container, "runAsGroup")
     fs_group, fs_group_at = security(container, "fsGroup")
     details: dict[str, object] = {"path": path} if path else {}
-    who = f"user {user}" if user is not None else "the image's user"
+    scc = labels(case.pod.raw, "metadata", "annotations").get(SCC, "")
+    who = f"user {user}" if user is not None else "the namespace's user" if scc else "the image's user"
     if found is None:
         return (
             f"ended because it may not access {path or 'a file'} in the image{_as(user)}",
-            (),
-            _in_image(words, path, who),
+            (Evidence("spec", f"metadata.annotations[{SCC}]", scc),) if scc else (),
+            fixes_in_image(words, path, who, scc),
             details,
         )
     mount, volume = found
@@ -345,41 +347,6 @@ def judge_file(words: LastWords, said: Said, user: object) -> Judged:
         kubectl("get", "csidrivers", "-o", "custom-columns=NAME:.metadata.name,POLICY:.spec.fsGroupPolicy"),
     )
     return what, evidence, (look, once, csi), details
-
-
-_HOME = lazy(r"/\.[A-Za-z][\w.-]{0,60}(?:/|\Z)")
-
-
-def _in_image(words: LastWords, path: str, who: str) -> tuple[Fix, ...]:
-    container = words.container
-    if path and _HOME.match(path):
-        home = manifest(
-            words,
-            f"{who} has no home, so it takes / for it: set HOME of {where(words)} to a writable directory.",
-            container.patch({"env": [{"name": "HOME", "value": "/tmp"}]}),  # noqa: S108
-        )
-        return (home, manifest(words, f"Or mount an emptyDir at {path}."))
-    directory = posixpath.dirname(path.rstrip("/")) if path else ""
-    name = re.sub(r"[^a-z0-9]+", "-", directory.lower()).strip("-")[:50] or "writable"
-    repair = image(
-        f"Make {path or 'the path'} accessible to {who} in image {container.image} (chown, chmod; OpenShift: group 0)."
-    )
-    if directory in ("", "/") or directory in _BROAD:
-        return (repair, manifest(words, "Or run it as the user that the image was built for (runAsUser)."))
-    mount = manifest(
-        words,
-        f"Or mount an emptyDir at {directory} in {where(words)}, if nothing of the image is needed there.",
-        container.patch(
-            {"volumeMounts": [{"name": name, "mountPath": directory}]}, volumes=[{"name": name, "emptyDir": {}}]
-        ),
-    )
-    return (repair, mount)
-
-
-_BROAD = frozenset(
-    ("/var", "/var/lib", "/etc", "/usr", "/usr/bin", "/usr/share", "/opt", "/home", "/root", "/app", "/srv", "/bin")
-)
-"""Directories that hold more of an image than what a program writes; a mount over them hides it."""
 
 
 def _dropped(container: Container) -> list[str]:

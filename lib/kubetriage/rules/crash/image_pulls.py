@@ -27,6 +27,8 @@ class Pull(enum.Enum):
     PLATFORM = "platform"
     RATE = "rate"
     SPACE = "space"
+    UNPACK = "unpack"
+    """The layers came, and the node could not unpack them."""
     SIGNATURE = "signature"
     TLS = "tls"
     NETWORK = "network"
@@ -80,6 +82,17 @@ _WORDS: tuple[tuple[Pull, re.Pattern[str]], ...] = (
         lazy(r"\b429\b|too\s?many\s?requests|pull rate limit|rate exceeded|pull QPS exceeded|RESOURCE_EXHAUSTED", re.I),
     ),
     (Pull.SPACE, lazy(r"no space left on device|disk quota exceeded", re.I)),
+    # containerd's unpacker and its archive package, docker's "failed to register layer", containers/storage.
+    (
+        Pull.UNPACK,
+        lazy(
+            r"failed to (?:extract|register|apply|unpack) (?:the )?layer|mount callback failed|ApplyLayer|"
+            r"unpigz|error (?:unpacking|applying|committing) |cannot be mapped to a host ID|"
+            r"failed to (?:prepare extraction snapshot|Lchown)|processing tar file|invalid tar header|"
+            r"unknown file mode|there might not be enough IDs available",
+            re.I,
+        ),
+    ),
     # CRI errors of 1.31 (images/image_manager.go evalCRIPullErr); containers/image policy ("Source image rejected").
     (
         Pull.SIGNATURE,

@@ -10,6 +10,7 @@ from kubetriage.readers.logs import Address
 from kubetriage.rules.crash.acts import app, cloud, manifest, where
 from kubetriage.rules.crash.dependency_lookup import service_names
 from kubetriage.rules.crash.program_output import LastWords
+from kubetriage.rules.crash.vault_logins import LOGIN, refused_login
 from kubetriage.values.commands import kubectl, placeholder
 from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
@@ -254,9 +255,14 @@ def _git(words: LastWords, _: Address, __: str, ___: str) -> tuple[str, tuple[Fi
     )
 
 
+def _vault(words: LastWords, _: Address, __: str, ___: str) -> tuple[str, tuple[Fix, ...]]:
+    return refused_login(words.case.pod, words.text) or ("", ())
+
+
 _Advise = Callable[[LastWords, Address, str, str], tuple[str, tuple[Fix, ...]]]
 # By the server's own words; the most telling first.
 _KINDS: tuple[tuple[re.Pattern[str], _Advise], ...] = (
+    (LOGIN, _vault),
     (lazy(r"pg_hba\.conf"), _no_entry),
     (lazy(r"role \"[^\"]{1,80}\" does not exist"), _no_role),
     (lazy(r"Access denied for user|ER_ACCESS_DENIED|\bmysql\b|mariadb|ERROR 1045", re.IGNORECASE), _mysql),

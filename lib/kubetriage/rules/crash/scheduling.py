@@ -219,10 +219,12 @@ class Unscheduled:
         evidence: tuple[Evidence, ...] = (),
         confidence: Confidence = Confidence.CONFIRMED,
         verify: tuple[str, ...] = (),
+        *,
+        others: bool = True,
     ) -> Finding:
-        """Make the finding; the other reasons of the scheduler follow the message."""
+        """Make the finding; the other reasons of the scheduler follow the message, unless it tells them."""
         head = self.head
-        others = "; ".join(str(r) for r in self.reasons if r is not head and not self._same(r))
+        more = [str(r) for r in self.reasons if others and r is not head and not self._same(r)]
         pod = self.case.pod
         coming, told = self._coming()
         return Finding(
@@ -230,7 +232,7 @@ class Unscheduled:
             severity=Severity.ERROR,
             confidence=confidence,
             object=pod.ref,
-            message=message + (f" The other nodes: {others}." if others else "") + coming,
+            message=message + (f" The other nodes: {'; '.join(more)}." if more else "") + coming,
             evidence=(*self.evidence, *evidence, *told),
             fix=fix,
             verify=(self.case.kubectl("describe", "pod", pod.name), *verify),

@@ -89,7 +89,7 @@ _RUNTIME: tuple[tuple[Start, re.Pattern[str]], ...] = (
     (
         Start.NOT_EXECUTABLE,
         lazy(
-            r"exec:? [^:]*: permission denied|is a directory|"
+            r"(?:exec|eaccess):? [^:]*: permission denied|is a directory|"
             r"open executable: (?:Permission denied|Operation not permitted)",
             re.I,
         ),
@@ -108,7 +108,7 @@ _RUNTIME: tuple[tuple[Start, re.Pattern[str]], ...] = (
 _PROGRAM = lazy(
     r"exec:? \\?\"(?P<quoted>[^\"\\]+)\\?\"|"
     r"(?:executable file `|the file )(?P<tick>[^`\s]+)`?(?: not| was not)|"
-    r"exec (?P<bare>/[^:\s]+):"
+    r"(?:exec|eaccess) (?P<bare>/[^:\s]+):"
 )
 
 # Lines that end a log after 126 or 127, of dash, bash, busybox ash, zsh, env, tini, ld.so and musl. The

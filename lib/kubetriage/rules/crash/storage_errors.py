@@ -97,6 +97,27 @@ ATTACH: tuple[StorageError, ...] = (
 # util-linux mount, nfs-utils, cifs, the kernel's filesystems, CSI node plugins.
 MOUNT: tuple[StorageError, ...] = (
     _row(
+        # efs-utils mounts its own TLS tunnel on the loopback address: the refusal is the file system's.
+        r"access denied by server while mounting 127\.0\.0\.1:",
+        "is refused by its EFS file system: its policy or the access point does not let the driver in",
+        "Look at the file system's policy and the access point's owner and root directory. A policy that wants IAM "
+        "needs "
+        "mountOptions iam (and tls) in the PersistentVolume, and elasticfilesystem:ClientMount and ClientWrite for the "
+        "driver's role. An access point must belong to this very file system.",
+        Actor.CLOUD,
+    ),
+    _row(
+        r"(?:-t efs\b|\bfs-[0-9a-f]{8,17}\b|efs-mount-watchdog)[^\x00]{0,1500}?"
+        r"(?:connection (?:reset|timed out|refused)|mount system call failed|timed? ?out|deadline ?exceeded)",
+        "cannot reach its EFS file system from {node}",
+        "Let the nodes in on TCP 2049: the security group of the file system's mount targets (inbound) and of the "
+        "nodes "
+        "(outbound). It needs a mount target in the availability zone of {node}; from another VPC or region its name "
+        "must "
+        "resolve to one.",
+        Actor.CLOUD,
+    ),
+    _row(
         r"access denied by server|reason given by server: (?:No such file|Permission)|mount\.nfs: .*denied",
         "is refused by its server",
         "Let the server export that path to {node} (its address, and the port range it comes from).",

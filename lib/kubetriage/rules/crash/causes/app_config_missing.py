@@ -188,10 +188,27 @@ def _variable_for(words: LastWords, setting: str) -> str:
     return (found["here"] or found["listed"]) if found is not None else setting
 
 
+_REQUIRED_FIELD = lazy(r"[Ff]ield required\b")
+_FIELD_NAME = lazy(r"\s*([A-Za-z_]\w{1,80})\s*\Z")
+
+
+def _required_fields(words: LastWords) -> list[str]:
+    """Return the fields that pydantic lists as missing: each stands alone on the line above its reason."""
+    rows = bodies(words.text)
+    error = words.error
+    near = range(error.at, min(error.end + 40, len(rows) - 1)) if error is not None else range(0)
+    found = [m[1] for at in near if _REQUIRED_FIELD.match(rows[at + 1].strip()) and (m := _FIELD_NAME.match(rows[at]))]
+    return list(dict.fromkeys(found))
+
+
 def _setting(case: Case, words: LastWords, said: Said) -> Finding:
     container, name = words.container, words.container.name
     setting = next((g for g in said.match.groupdict().values() if g and g.lower() not in _NO_NAMES), "")
     setting = _variable_for(words, setting)
+    fields = _required_fields(words) if said.match.groupdict().get("b1") else []
+    if fields:
+        # pydantic-settings takes a variable of the field's name in any case, after the class's env_prefix.
+        setting = fields[0].upper()
     is_variable = bool(re.fullmatch(r"[A-Z][A-Z0-9_]*", setting))
     evidence: list[Evidence] = []
     state = ""
@@ -215,6 +232,8 @@ def _setting(case: Case, words: LastWords, said: Said) -> Finding:
     what = f"the setting {setting}" if setting else "a setting"
     lacks = "has no value of its own" if said.match.groupdict().get("c7") else "is missing"
     told = f"; {setting} {state}" if state else ""
+    if len(fields) > 1:
+        told += f"; missing as well: {', '.join(f.upper() for f in fields[1:6])}"
     return words.finding(
         CODE,
         said.confidence,

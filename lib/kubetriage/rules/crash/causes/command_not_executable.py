@@ -18,7 +18,10 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Finding
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.container_spec import security
+from kubetriage.rules.crash.denied_in_image import SCC
 from kubetriage.rules.crash.start_failures import Start, StartFailure, start_failures
+from kubetriage.values.fields import labels
 
 CODE = "CommandNotExecutable"
 
@@ -67,5 +70,17 @@ def _say(failure: StartFailure) -> tuple[str, str]:
     return (
         f"Container {name} may not run {program}: permission denied.",
         f"Make {program} executable for the container's user in image {image} (chmod +x, COPY --chmod=755), or run "
-        "it through its interpreter.",
+        f"it through its interpreter.{_other_user(failure)}",
     )
+
+
+def _other_user(failure: StartFailure) -> str:
+    """Say that the user is not the image's, where the pod or OpenShift sets another."""
+    scc = labels(failure.case.pod.raw, "metadata", "annotations").get(SCC, "")
+    user, _ = security(failure.container, "runAsUser")
+    if scc:
+        return (
+            f" OpenShift ({scc}) runs it with a user id of the namespace: the file must be open to group 0, or the "
+            "ServiceAccount needs anyuid."
+        )
+    return f" runAsUser {user} is not the image's own user." if user is not None else ""

@@ -19,10 +19,11 @@ from datetime import timedelta
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.needs import Get, List, Log, Need
-from kubetriage.readers.logs import addresses, last_line
+from kubetriage.readers.logs import addresses, last_error, last_line
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.serving_pods import pods_behind, root_of
+from kubetriage.rules.crash.vault_logins import answered, refused_login
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import flag, labels, objects, texts
 from kubetriage.values.patterns import lazy
@@ -32,6 +33,8 @@ from kubetriage.values.times import human_duration
 CODE = "InitContainerWaiting"
 
 MOST_HOSTS = 5
+_FRESH = 10
+"""Lines that may follow an error that a waiting program still meets."""
 PATIENCE = timedelta(minutes=2)
 """Younger than this it is work in progress, not yet a fault."""
 
@@ -66,7 +69,9 @@ def services_named(container: Container) -> list[str]:
 
 def _hosts(case: Case, container: Container) -> list[str]:
     """Return the hosts that the log says cannot be reached, then those that the command mentions."""
-    failing = [a.host for a in addresses(case.running_log(container).text) if a.host]
+    log = case.running_log(container).text
+    there = answered(log)
+    failing = [a.host for a in addresses(log) if a.host and a.host not in there]
     return list(dict.fromkeys([*reversed(failing), *services_named(container)]))[:MOST_HOSTS]
 
 
@@ -111,18 +116,22 @@ def check(case: Case) -> Iterator[Finding]:
     if container is None or container.running_since is None:
         return
     age = case.now - container.running_since
-    line = last_line(case.running_log(container).text)
+    log = case.running_log(container).text
+    error = last_error(log)
+    told_error = error is not None and error.weight != "weak" and error.trailing <= _FRESH
+    line = error.summary if told_error and error is not None else last_line(log)
+    refused = refused_login(case.pod, log)
     evidence = [
         container.fact("status", "state.running.startedAt", f"running for {human_duration(age)}"),
         *([Evidence("log", container.name, line)] if line else []),
     ]
-    reasons, fixes = [], []
+    reasons, fixes = ([refused[0]], [*refused[1]]) if refused is not None else ([], [])
     details: dict[str, object] = {}
-    told = addresses(case.running_log(container).text)
+    told = addresses(log)
     failing = {a.host for a in told}
     unresolved = {_service(case, a.host) for a in told if a.kind == "unresolved"}
     named = services_named(container)[:1]
-    for host in _hosts(case, container):
+    for host in _hosts(case, container) if refused is None else ():
         service = _service(case, host)
         if service is None:
             continue
@@ -181,7 +190,8 @@ def check(case: Case) -> Iterator[Finding]:
                     ),
                 )
             )
-    what = reasons[0] if reasons else f"its last log line is: {line}" if line else "its log is empty or was not seen"
+    kind = "last error" if told_error else "last log line"
+    what = reasons[0] if reasons else f"its {kind} is: {line}" if line else "its log is empty or was not seen"
     fixes.append(
         Fix(
             f"Make available what init container {container.name} waits for, and give the wait a time limit in "

@@ -24,10 +24,12 @@ from kubetriage.model import Evidence, Finding, RuledOut
 from kubetriage.needs import Need
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import mount_of, security
+from kubetriage.rules.crash.denied_in_image import SCC
 from kubetriage.rules.crash.denied_operations import judge_call, judge_file, judge_owner, judge_port
 from kubetriage.rules.crash.known_errors import known_findings, unknown_words
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
 from kubetriage.rules.crash.volume_backing import backing_needs
+from kubetriage.values.fields import labels
 from kubetriage.values.patterns import lazy
 
 CODE = "PermissionDenied"
@@ -82,7 +84,8 @@ def _finding(words: LastWords, said: Said) -> Finding:
         said = words.beside(_DENIED_PATH) or said
     user, user_at = security(container, "runAsUser")
     told = user is not None or words.case.snapshot.covers(words.case.pod.raw, "spec.securityContext")
-    shown = _shown(user) if told else "not shown"
+    scc = labels(words.case.pod.raw, "metadata", "annotations").get(SCC, "")
+    shown = _shown(user, scc) if told else "not shown"
     evidence = (Evidence("spec", user_at or f"{container.spec_path}.securityContext.runAsUser", shown),)
     judged = next(
         j for judge in (judge_port, judge_owner, judge_call, judge_file) if (j := judge(words, said, user)) is not None
@@ -100,5 +103,7 @@ def _finding(words: LastWords, said: Said) -> Finding:
     )
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, scc: str) -> str:
+    if value is None and scc:
+        return f"not shown; {scc} gives it a user id of the namespace"
     return "not set (the user of the image)" if value is None else str(value)

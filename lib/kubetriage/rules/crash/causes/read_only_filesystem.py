@@ -24,7 +24,7 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import mount_of, security, volume_words
 from kubetriage.rules.crash.known_errors import unknown_words
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
-from kubetriage.values.fields import flag, text
+from kubetriage.values.fields import flag, objects, text
 from kubetriage.values.patterns import lazy
 
 CODE = "ReadOnlyFilesystem"
@@ -48,6 +48,20 @@ def check(case: Case) -> Iterator[Finding]:
         said = words.find(READ_ONLY)
         if said is not None:
             yield _finding(case, words, said)
+
+
+def _read_only_mounts(words: LastWords) -> list[str]:
+    """Name the mounts of a container that take no writes."""
+    container = words.container
+    found = []
+    for mount in objects(container.spec, "volumeMounts"):
+        at = text(mount, "mountPath")
+        volume = (mount_of(container, at) or ({}, {}))[1]
+        if text(mount, "name").startswith("kube-api-access"):
+            continue
+        if flag(mount, "readOnly") is True or any(key in volume for key in _ALWAYS):
+            found.append(f"{at} ({volume_words(volume)})")
+    return found[:4]
 
 
 def _finding(case: Case, words: LastWords, said: Said) -> Finding:
@@ -139,6 +153,15 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
                     volumes=[{"name": "tmp", "emptyDir": {}}],
                 ),
             )
+    elif not path and (held := _read_only_mounts(words)):
+        evidence.append(Evidence("spec", f"{container.spec_path}.volumeMounts", "; ".join(held)))
+        said_why = f"the line names no path, and read-only in this container are {', '.join(held)}"
+        fix = manifest(
+            words,
+            f"See which of these {name} opens for writing. Let it open the file for reading only (.NET: "
+            "FileAccess.Read), "
+            "write elsewhere, or copy the files to an emptyDir in an init container first.",
+        )
     else:
         said_why = "the pod does not ask for that"
         fix = node(

@@ -4,8 +4,8 @@ Meaning: the registry was reached and did not refuse the pull, but could not del
 layer, a format that the runtime no longer reads, or another failure while it fetched and unpacked the image.
 
 Told by: an HTTP status of 500 or more, a web page in place of a manifest, or a manifest of Docker schema 1 in the
-pull error (confirmed), or an error of the pull that names neither network, credentials, limits nor a missing image
-(possible: the runtime's words are shown as they stand).
+pull error (confirmed), an error while the node unpacks the layers (likely), or an error of the pull that names neither
+network, credentials, limits nor a missing image (possible: the runtime's words are shown as they stand).
 
 Fix: nothing is wrong with the pod. Retry, look at the registry's or the mirror's health, push the image again when
 one layer is broken.
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Finding, Fix
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.image_pulls import Pull, pull_failures
+from kubetriage.rules.crash.image_pulls import Pull, PullFailure, pull_failures
 from kubetriage.values.commands import shell
 from kubetriage.values.patterns import lazy
 
@@ -31,9 +31,59 @@ _CUT = lazy(
 )
 
 
+# A user namespace (rootless, userns-remap) has fewer ids than the image's files, or may not give files away.
+_IDS = lazy(r"lchown|cannot be mapped to a host ID|not be enough IDs|operation not permitted|permission denied", re.I)
+_BROKEN = lazy(r"unexpected EOF|invalid tar|gzip|zstd|checksum|digest|corrupt|short read|unpigz", re.I)
+
+
+def _unpack(case: Case, failure: PullFailure) -> Finding:
+    """Judge layers that came and could not be unpacked: the node's storage, a broken layer, a user namespace."""
+    node = case.pod.node or "the node"
+    image = failure.image
+    if _BROKEN.search(failure.error):
+        fixes = [
+            Fix(
+                f"Remove what {node} has of {image} and pull it again; a broken layer in the registry or a mirror is "
+                "to "
+                "be pushed anew.",
+                actor=Actor.NODE,
+                commands=(shell("crictl", "rmi", image), shell("crictl", "pull", image)),
+            )
+        ]
+    elif _IDS.search(failure.error):
+        fixes = [
+            Fix(
+                f"Look at the runtime of {node}: in a user namespace or a nested container (rootless, userns-remap, "
+                "LXC) "
+                "it may not give files to the image's users. A file system without owners (NFS, overlay on overlay) "
+                "or a "
+                "security module refuses it, too.",
+                actor=Actor.NODE,
+                commands=(shell("crictl", "pull", image), shell("journalctl", "-u", "containerd", "--since=-30min")),
+            ),
+            failure.image_fix(f"Or use a tag of {image} whose files have small user ids; another tag may unpack."),
+        ]
+    else:
+        fixes = [
+            Fix(
+                f"Pull {image} by hand on {node}, and read the kernel's and the runtime's log there: the snapshotter "
+                "or "
+                "its file system fails.",
+                actor=Actor.NODE,
+                commands=(shell("crictl", "pull", image), shell("journalctl", "-u", "containerd", "--since=-30min")),
+            )
+        ]
+    return failure.finding(
+        CODE,
+        f"{node} got {image} and cannot unpack it: {failure.error}. Registry and credentials are not at fault.",
+        fixes,
+        confidence=Confidence.LIKELY,
+    )
+
+
 def check(case: Case) -> Iterator[Finding]:
     """Name pulls that the registry or the runtime broke."""
-    for failure in pull_failures(case, Pull.SERVER, Pull.FORMAT, Pull.OTHER):
+    for failure in pull_failures(case, Pull.SERVER, Pull.FORMAT, Pull.UNPACK, Pull.OTHER):
         registry = failure.parsed.registry
         if failure.kind is Pull.SERVER:
             yield failure.finding(
@@ -57,6 +107,8 @@ def check(case: Case) -> Iterator[Finding]:
                     )
                 ],
             )
+        elif failure.kind is Pull.UNPACK:
+            yield _unpack(case, failure)
         elif _CUT.search(failure.error):
             node = case.pod.node or "the node"
             yield failure.finding(

@@ -272,7 +272,7 @@ def _of_the_node(case: Case, said: str) -> _Told:
     known = next((row for row in table("network_plugin_errors")["rows"] if re.search(row["words"], said, re.I)), None)
     if known is not None:
         why = _short(told["why"]) if told else plain
-        message = f"The {plugin} cannot connect the pod on {node}: {why}. That is: {known['means']}."
+        message = f"The {plugin} cannot connect the pod on {node}: {known['means']}. Its words: {why}"
         look = tuple(kubectl(*(w.replace("{node}", node) for w in words)) for words in known["look"])
         return message, Fix(known["act"].replace("{node}", node), actor=Actor.CLUSTER, commands=look), ()
     if _CNI_MISSING.search(said):

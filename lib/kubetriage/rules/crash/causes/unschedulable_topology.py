@@ -25,10 +25,11 @@ from kubetriage.records import dataclass
 from kubetriage.rules.crash import scheduling, storage_drivers
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.root_causes import repair
-from kubetriage.rules.crash.scheduling import Block, Unscheduled
+from kubetriage.rules.crash.scheduling import Block, Reason, Unscheduled
 from kubetriage.rules.crash.volume_claims import claim_names
 from kubetriage.values.commands import kubectl, placeholder
 from kubetriage.values.fields import Obj, name_of, number, objects, text, texts
+from kubetriage.values.patterns import lazy
 
 CODE = "UnschedulableTopology"
 
@@ -130,7 +131,62 @@ def _volume(found: Unscheduled) -> Finding:
     shut = [name_of(n) for n in there if scheduling.untolerated(case.pod, n)]
     if shut:
         message += f" {scheduling.some(list(dict.fromkeys(shut)))} is there and takes no pods."
+    opened = list(dict.fromkeys(name_of(n) for n in there if name_of(n) not in shut))
+    beside = _kept_off(found, opened)
+    if beside:
+        where = f"node {scheduling.some(opened)}" if opened else "a node that the volume reaches"
+        message += f" Left out for another reason is {where}: {'; '.join(r.words for r in beside)}."
+        fixes = tuple(_make_room(case, beside[0], opened, [p.claim for p in places]))
+        return found.finding(CODE, message, fixes, evidence, verify=verify, others=False)
     return found.finding(CODE, message, tuple(_reach(places, shut)), evidence, verify=verify)
+
+
+# Filters that run after those of volumes (default_plugins.go): a node that they leave out is one the volume reaches.
+_AFTER_VOLUMES = lazy(r"pod (?:anti-)?affinity|affinity/anti-affinity|topology spread constraints")
+
+
+def _kept_off(found: Unscheduled, opened: list[str]) -> list[Reason]:
+    """Return the reasons that leave out the nodes where the volume is; none when those take no pods at all."""
+    rest = [r for r in found.reasons if not scheduling.by_volume(r)]
+    sure = [r for r in rest if _AFTER_VOLUMES.search(r.words)]
+    if sure:
+        return sure
+    return [r for r in rest if r.block in (Block.RESOURCES, Block.PORT)] if opened else []
+
+
+def _make_room(case: Case, reason: Reason, opened: list[str], claims: list[str]) -> Iterator[Fix]:
+    """Say how the node where the volume is takes the pod."""
+    on = scheduling.some(opened) if opened else "that node"
+    look = (
+        (kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={opened[0]}"),)
+        if opened
+        else (kubectl("get", "pods", "-o", "wide", namespace=case.pod.namespace),)
+    )
+    held = ", ".join(dict.fromkeys(claims)) or "its claim"
+    if reason.block in (Block.RESOURCES, Block.PORT):
+        yield Fix(
+            f"Make room on {on}, which the volume of {held} ties the pod to: move other pods away, or ask for less.",
+            actor=Actor.CLUSTER,
+            commands=look,
+        )
+        return
+    yield Fix(
+        f"Move the pod that this one may not stand beside away from {on}: the volume of {held} ties this one to it, "
+        "the "
+        "other may go elsewhere unless its volume lies there too.",
+        actor=Actor.CLUSTER,
+        commands=look,
+    )
+    yield case.template_fix(
+        f"Or make the rule of {case.workload_name} a preference (preferredDuringScheduling, or whenUnsatisfiable "
+        "ScheduleAnyway)."
+    )
+    yield Fix(
+        f"If both volumes lie on the same node, this replica needs a new one: delete claim {held} and the pod only "
+        "where "
+        "the data has another replica or a backup.",
+        actor=Actor.CLUSTER,
+    )
 
 
 def _no_label(place: _Place) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from kubetriage.model import Finding
+from kubetriage.model import Confidence, Finding
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.known_errors import (
     add_ons,
     data_versions,
     file_modes,
+    invisible_characters,
     kernel_limits,
     kubernetes_clients,
     language_runtimes,
@@ -22,6 +23,7 @@ from kubetriage.rules.crash.known_errors import (
     mounted_files,
     refused_calls,
     schema_migrations,
+    server_members,
     service_links,
     settings,
     stored_data,
@@ -33,6 +35,8 @@ ROWS: tuple[Row, ...] = (
     *kernel_limits.ROWS,
     *file_modes.ROWS,
     *service_links.ROWS,
+    *invisible_characters.ROWS,
+    *server_members.ROWS,
     *data_versions.ROWS,
     *schema_migrations.ROWS,
     *stored_data.ROWS,
@@ -88,7 +92,7 @@ def known_findings(case: Case, code: str) -> Iterator[Finding]:
         row, said, advice = known
         yield words.finding(
             code,
-            said.confidence,
+            said.confidence if advice.sure else max(said.confidence, Confidence.LIKELY, key=lambda c: c.rank),
             f"{container.name} ended because {advice.what}.",
             quoted=(said.line,),
             evidence=advice.evidence,

@@ -197,7 +197,11 @@ def _driver(words: LastWords, _: Said) -> Advice:
 
 
 def _no_gpu(words: LastWords, _: Said) -> Advice:
-    asked = any(k.startswith(("nvidia.com/", "amd.com/")) for k in mapping(words.container.spec, "resources", "limits"))
+    # What offers the GPUs to the cluster takes none of them.
+    plugin = _GPU_SERVICE.search(words.container.image) is not None
+    asked = plugin or any(
+        k.startswith(("nvidia.com/", "amd.com/")) for k in mapping(words.container.spec, "resources", "limits")
+    )
     runtime = text(words.case.pod.raw, "spec", "runtimeClassName")
     fixes = [
         node(
@@ -222,7 +226,20 @@ def _no_gpu(words: LastWords, _: Said) -> Advice:
                 words.container.patch({"resources": {"limits": {"nvidia.com/gpu": 1}}}),
             ),
         )
+    if plugin:
+        fixes.reverse()
+        fixes.append(
+            manifest(
+                words,
+                f"If {place(words)} has no GPU: keep {words.case.workload_name} to the nodes that have one "
+                "(nodeSelector "
+                "or affinity on their label).",
+            )
+        )
     return Advice("it finds no GPU driver in its container", tuple(fixes))
+
+
+_GPU_SERVICE = lazy(r"device-plugin|gpu-feature-discovery|gpu-operator|dcgm|vgpu")
 
 
 def _native(words: LastWords, said: Said) -> Advice:
@@ -309,7 +326,12 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "jvm-cgroup",
-        lazy(r"jdk\.internal\.platform\.[Cc]group\w*[^\n]{0,200}(?:is null|NullPointer)|\"anyController\" is null"),
+        lazy(
+            r"jdk\.internal\.platform\.[Cc]group\w*[^\n]{0,200}(?:is null|NullPointer)|\"anyController\" is null"
+            # the frames of an exception without words
+            r"|at (?:java\.base/)?jdk\.internal\.platform\.(?:cgroupv[12]\.)?Cgroup\w{1,40}\.(?:getInstance|create"
+            r"|init\w*)\("
+        ),
         _cgroup_v2,
         beside=True,
     ),

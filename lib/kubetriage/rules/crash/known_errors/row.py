@@ -23,6 +23,8 @@ class Advice:
     ruled_out: tuple[RuledOut, ...] = ()
     verify: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    sure: bool = True
+    """False: the words fit this cause, and the surroundings only make it likely."""
 
 
 @dataclass(frozen=True)

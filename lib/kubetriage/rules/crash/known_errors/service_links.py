@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kubetriage.model import Evidence, Fix, RuledOut
+from kubetriage.records import replace
 from kubetriage.rules.crash.acts import manifest, where
 from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.program_output import LastWords, Said
@@ -50,6 +51,21 @@ def _linked(words: LastWords, said: Said) -> tuple[Obj | None, str]:
         if name_of(service) in names:
             return service, variable_of(name_of(service))
     return None, ""
+
+
+_NUMBERS = lazy(r"(?<![\w.])\d{2,6}(?![\w.])")
+_BOUNDS = ("1024", "65535", "65536", "49151")
+
+
+def _own_port(words: LastWords, said: Said) -> Advice | None:
+    """Judge a port that is refused without being shown: a Service of the program's own name sets ``NAME_PORT``."""
+    service = _linked(words, said)[0]
+    shown = [n for n in _NUMBERS.findall(said.line) if n not in _BOUNDS]
+    given = [v for k, v in words.container.environment().items() if k.upper().endswith("PORT")]
+    if service is None or shown or given:
+        return None
+    told = _service_link(words, said)
+    return replace(told, sure=False) if told is not None else None
 
 
 def _service_link(words: LastWords, said: Said) -> Advice | None:
@@ -121,5 +137,16 @@ ROWS: tuple[Row, ...] = (
         _service_link,
         "AppConfigMissing",
         beside=True,
+    ),
+    Row(
+        "service-link",
+        lazy(
+            r"(?i)(?<![\w-])ports?\b[^\n]{0,40}(?:must be|should be|is not|not) (?:a |an |within |in |between )?"
+            r"(?:valid|range|number|integer|numeric|\d)"
+            r"|(?:invalid|illegal|bad) (?:value for )?(?:the )?(?:\w{1,20} )?port(?: number)?\b"
+            r"|(?<![\w-])port\b[^\n]{0,30}(?:is|was) (?:invalid|NaN|out of range)"
+        ),
+        _own_port,
+        "AppConfigMissing",
     ),
 )

@@ -22,7 +22,7 @@ def _group(said: Said) -> str:
 
 
 def _flag(words: LastWords, said: Said) -> Advice:
-    container, case = words.container, words.case
+    container = words.container
     wanted = _group(said).split("=")[0].strip("'\"`: ")
     given = [*texts(container.spec, "command"), *texts(container.spec, "args")]
     holds = next(

@@ -1,0 +1,206 @@
+"""Servers that do not find themselves: ZooKeeper's id of a member, and the format of a MinIO drive."""
+
+from __future__ import annotations
+
+from kubetriage.model import Fix
+from kubetriage.rules.crash.acts import app, image, manifest, where
+from kubetriage.rules.crash.container_spec import claims, mount_of
+from kubetriage.rules.crash.known_errors.data_versions import all_said, held_data
+from kubetriage.rules.crash.known_errors.row import Advice, Row
+from kubetriage.rules.crash.program_output import LastWords, Said, path_near
+from kubetriage.values.commands import kubectl, placeholder
+from kubetriage.values.fields import objects, text
+from kubetriage.values.patterns import lazy
+
+_LAST_WITH_FILES = "RELEASE.2022-10-24T18-35-07Z"
+"""The last MinIO release that reads the backends fs and gateway (min.io: migrate-fs-gateway)."""
+_ID_VARIABLES = {"bitnami": "ZOO_SERVER_ID", "confluent": "ZOOKEEPER_SERVER_ID", "": "ZOO_MY_ID"}
+"""Variable of the member's id, by a word in the image's name; the official image's is the last."""
+
+
+def _data_mount(words: LastWords) -> str:
+    """Return where the only claim of a container is mounted; empty when there are several or none."""
+    held = set(claims(words.container))
+    places = [
+        text(m, "mountPath")
+        for m in objects(words.container.spec, "volumeMounts")
+        if (found := mount_of(words.container, text(m, "mountPath"))) is not None
+        and text(found[1], "persistentVolumeClaim", "claimName") in held
+    ]
+    return places[0] if len(places) == 1 else ""
+
+
+def _id_missing(words: LastWords, _: Said) -> Advice:
+    mount = _data_mount(words)
+    at = f" (data is mounted at {mount})" if mount else ""
+    variable = next(v for word, v in _ID_VARIABLES.items() if word in words.container.image)
+    there = f"{mount.rstrip('/')}/myid" if mount else "myid in dataDir"
+    pod = words.case.pod.name
+    ordinal = pod.rpartition("-")[2]
+    own = f" ({int(ordinal) + 1} for {pod})" if ordinal.isdecimal() else ""
+    return Advice(
+        f"ZooKeeper finds no file myid in its dataDir{at}, so this member has no id",
+        (
+            manifest(
+                words,
+                f"Compare dataDir in zoo.cfg with the mount of {where(words)}: the script that writes myid and the "
+                "server must mean the same directory.",
+            ),
+            manifest(
+                words,
+                f"Give the id before the server starts: the ordinal plus one{own}, as server.N lists it. Write it to "
+                f"{there} in the start command, or set {variable} where the image writes the file.",
+                None,
+                kubectl(
+                    "set", "env", f"pod/{pod}", "-c", words.container.name, "--list", namespace=words.case.pod.namespace
+                ),
+            ),
+        ),
+        details={"file": there},
+    )
+
+
+def _not_a_peer(words: LastWords, said: Said) -> Advice:
+    number = said.match["id"]
+    others = [p.name for p in words.case.replicas if p.name != words.case.pod.name and p.ready]
+    running = others[0] if others else placeholder("running-pod")
+    return Advice(
+        f"the list of ZooKeeper servers that it reads has no server.{number}, which is its own id (myid)",
+        (
+            manifest(
+                words,
+                f"List server.{number} in the configuration of all members (server.N=HOST:2888:3888), and let myid be "
+                "N: ordinal plus one in most images.",
+            ),
+            app(
+                f"Where the list is dynamic (zoo.cfg.dynamic on {held_data(words)}), it was written before this "
+                "member joined. Look at what the running members have, and add it there with reconfig -add.",
+                kubectl("exec", running, "--", "zkCli.sh", "config", namespace=words.case.pod.namespace),
+            ),
+            app(
+                "If the data is of an earlier ensemble and not wanted, let this member alone start with an empty "
+                "volume: it takes the data over from the others."
+            ),
+        ),
+        details={"member": number},
+    )
+
+
+def _drive_format(words: LastWords, said: Said) -> Advice:
+    whole = all_said(words, said)
+    path = path_near(said.line, len(said.line)) or _data_mount(words) or "the drive"
+    known = "found backend type" in whole
+    back = manifest(
+        words,
+        f"Run {_LAST_WITH_FILES} again, the last release that reads it; the data stays as it is.",
+        None,
+    )
+    move = app(
+        "Then start a second MinIO of the new release with an empty volume, copy all buckets over, and switch. Keep "
+        "the old volume until the copy is checked.",
+        f"mc mirror --preserve {placeholder('old')} {placeholder('new')}",
+    )
+    look = app(
+        f'Look which of the two it is: .minio.sys/format.json in {path} says "format":"fs" for the old mode. No '
+        "such file: the volume is not the one with the data, or is mounted elsewhere.",
+        kubectl(
+            "debug",
+            words.case.pod.name,
+            "-it",
+            f"--copy-to={words.case.pod.name[:50]}-debug",
+            f"--container={words.container.name}",
+            "--",
+            "cat",
+            f"{path.rstrip('/')}/.minio.sys/format.json",
+            namespace=words.case.pod.namespace,
+        ),
+    )
+    why = (
+        f"{path} ({held_data(words)}) holds data of MinIO's old file system mode (fs or gateway), which newer releases "
+        "do not read"
+        if known
+        else f"MinIO does not take {path} ({held_data(words)}) for a drive of its own: data of the old file system "
+        "mode, which newer releases do not read, or a directory that is no drive"
+    )
+    fixes: tuple[Fix, ...] = (back, move) if known else (look, back, move)
+    return Advice(why, fixes, details={"path": path})
+
+
+def _module_not_loaded(words: LastWords, said: Said) -> Advice:
+    directive = said.match["directive"] or ""
+    module = said.match["module"] or ""
+    shared = next((m for word, m in _APACHE_MODULES.items() if directive.lower().startswith(word)), "")
+    name = module or shared
+    what = f"directive {directive}" if directive else f"module {module}"
+    need = f"mod_{name}" if name else "the module that brings it"
+    return Advice(
+        f"Apache does not know {what}: {need} is not loaded in image {words.container.image}",
+        (
+            image(
+                f"Load it in the image: a2enmod {name or 'MODULE'} (Debian), or the line LoadModule "
+                f"{name or 'MODULE'}_module modules/mod_{name or 'MODULE'}.so in httpd.conf (httpd, most lines stand "
+                "there commented out).",
+            ),
+            manifest(
+                words,
+                f"Or remove {directive or 'what needs it'} from the configuration that {where(words)} mounts; wrap it "
+                f"in <IfModule {need}> where it is optional.",
+            ),
+        ),
+        details={"module": name} if name else {},
+    )
+
+
+# Directives by their beginning, with the module that brings them (httpd.apache.org/docs/2.4/mod/quickreference).
+_APACHE_MODULES = {
+    "rewrite": "rewrite",
+    "proxyhtml": "proxy_html",
+    "proxy": "proxy",
+    "sslproxy": "ssl",
+    "ssl": "ssl",
+    "requestheader": "headers",
+    "header": "headers",
+    "expires": "expires",
+    "remoteip": "remoteip",
+    "authopenidc": "auth_openidc",
+    "oidc": "auth_openidc",
+    "deflate": "deflate",
+    "wsgi": "wsgi",
+    "php_": "php",
+    "balancer": "proxy_balancer",
+    "protocols": "http2",
+    "h2": "http2",
+    "substitute": "substitute",
+    "authldap": "authnz_ldap",
+    "dav": "dav",
+    "cache": "cache",
+}
+
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "member-id-missing",
+        lazy(r"\bmyid file is missing|myid: No such file or directory"),
+        _id_missing,
+        beside=True,
+    ),
+    Row("member-not-listed", lazy(r"My id (?P<id>\d{1,4}) not in the peer list"), _not_a_peer, beside=True),
+    Row(
+        "drive-format",
+        lazy(
+            r"found backend type \w{1,20}, expected xl|Unable to use the drive \S{1,200}: [Dd]rive not found"
+            r"|Unable to use the drive \S{1,200}: [^\n]{0,200}Invalid arguments specified"
+        ),
+        _drive_format,
+        beside=True,
+    ),
+    Row(
+        "apache-module",
+        lazy(
+            r"Invalid command '(?P<directive>\w{1,60})', perhaps misspelled or defined by a module not included"
+            r"|Cannot load (?:\S{0,160}/)?mod_(?P<module>\w{1,40})\.so into server"
+        ),
+        _module_not_loaded,
+        beside=True,
+    ),
+)

@@ -1,0 +1,422 @@
+"""Values that carry more than is seen, servers that do not know themselves, and what a pod's surroundings decide."""
+# ruff: noqa: E501
+
+import re
+
+import pytest
+
+from kubetriage.model import Confidence, Severity
+from support.objects import (
+    advised,
+    back_off,
+    container,
+    crash_findings,
+    event,
+    obj,
+    pod,
+    ready_node,
+    running,
+    status,
+    terminated,
+    waiting,
+)
+
+CLAIM = {"name": "data", "persistentVolumeClaim": {"claimName": "data-0"}}
+DSN = [{"name": "DB_DSN", "valueFrom": {"secretKeyRef": {"name": "db", "key": "dsn"}}}]
+
+
+def told(log, *objects, code=1, metadata=None, owner=None, volumes=(), pod_spec=None, **spec):
+    """Return the first error about a container that ended with a log."""
+    made = container(**spec)
+    raw = pod(
+        containers=[made],
+        statuses=[status(made["name"], back_off(), terminated(code, "Error", -65, -60))],
+        metadata=metadata,
+        owner=owner,
+        **(pod_spec or {}),
+    )
+    if volumes:
+        raw["spec"]["volumes"] = list(volumes)
+    found = crash_findings(raw, *objects, logs={made["name"]: log})
+    return next(f for f in found if f.severity is Severity.ERROR)
+
+
+LINE_ENDS = [
+    'level=fatal msg="Unable to open" error="parse postgres://u@db/app\\n: net/url: invalid control character in URL"\n',
+    "ValueError: invalid literal for int() with base 10: '5432\\n'\n",
+    'panic: strconv.Atoi: parsing "5432\\r": invalid syntax\n\ngoroutine 1 [running]:\nmain.main()\n\t/src/main.go:9\n',
+    'TypeError [ERR_INVALID_CHAR]: Invalid character in header content ["authorization"]\n    at ClientRequest.setHeader (node:_http_outgoing:652:3)\n    at file:///app/index.js:4:3\n\nNode.js v20.11.0\n',
+    "Error: getaddrinfo ENOTFOUND postgres\\n\n",
+]
+
+
+@pytest.mark.parametrize("log", LINE_ENDS)
+def test_a_line_end_in_a_value_is_looked_for_where_the_value_comes_from(log):
+    found = told(log, env=DSN)
+    assert (found.cause, found.details["mechanism"]) == ("AppError", "line-end-in-value")
+    assert found.confidence is not Confidence.CONFIRMED
+    assert "get secret db" in advised(found)
+    assert "stringData" in advised(found)
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        "ValueError: invalid literal for int() with base 10: 'fifty'\n",
+        "Error: getaddrinfo ENOTFOUND postgres\n    at GetAddrInfoReqWrap.onlookup [as oncomplete] (node:dns:107:26)\n",
+        "Error: unexpected line '\\n' in answer of peer\n",
+    ],
+)
+def test_other_values_have_no_line_end(log):
+    assert told(log, env=DSN).details.get("mechanism") != "line-end-in-value"
+
+
+def test_a_byte_order_mark_is_told():
+    log = 'SyntaxError: Unexpected token \'\ufeff\', "\ufeff{"port""... is not valid JSON\n    at JSON.parse (<anonymous>)\n    at file:///app/index.js:3:10\n'
+    assert told(log).details["mechanism"] == "byte-order-mark"
+    assert (
+        told("SyntaxError: Unexpected token } in JSON\n    at JSON.parse (<anonymous>)\n").details.get("mechanism")
+        != "byte-order-mark"
+    )
+
+
+NO_ID = (
+    "2026-06-08 10:13:04,442 [myid:] - ERROR [main:QuorumPeerMain@98] - Invalid config, exiting abnormally\n"
+    "org.apache.zookeeper.server.quorum.QuorumPeerConfig$ConfigException: Error processing /conf/zoo.cfg\n"
+    "\tat org.apache.zookeeper.server.quorum.QuorumPeerMain.main(QuorumPeerMain.java:90)\n"
+    "Caused by: java.lang.IllegalArgumentException: myid file is missing\n"
+    "\tat org.apache.zookeeper.server.quorum.QuorumPeerConfig.checkValidity(QuorumPeerConfig.java:791)\n"
+    "Invalid config, exiting abnormally\n"
+    "2026-06-08 10:13:04,446 [myid:] - ERROR [main:ServiceUtils@42] - Exiting JVM with code 2\n"
+)
+
+
+def test_a_member_without_its_id():
+    mount = [{"name": "data", "mountPath": "/bitnami/zookeeper"}]
+    found = told(NO_ID, code=2, image="bitnami/zookeeper:3.8", volumeMounts=mount, volumes=[CLAIM])
+    assert "myid file is missing" in "\n".join(e.value for e in found.evidence)
+    assert "/bitnami/zookeeper/myid" in advised(found)
+    assert "ZOO_SERVER_ID" in advised(found)
+
+
+def test_a_member_that_the_list_does_not_name():
+    log = "java.lang.RuntimeException: My id 2 not in the peer list\n\tat org.apache.zookeeper.server.quorum.QuorumPeer.start(QuorumPeer.java:1073)\n"
+    found = told(log)
+    assert "no server.2" in found.message
+    assert "reconfig -add" in advised(found)
+    assert (
+        told("java.lang.RuntimeException: peer 2 left the list\n\tat a.B.c(B.java:1)\n").details.get("mechanism")
+        != "member-not-listed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("log", "first"),
+    [
+        (
+            "ERROR Unable to use the drive /data: Drive /data: found backend type fs, expected xl or xl-single: Invalid arguments specified\n",
+            "RELEASE.2022-10-24",
+        ),
+        ("FATAL Unable to use the drive /data: drive not found: Invalid arguments specified\n", "format.json"),
+    ],
+)
+def test_a_drive_of_the_old_mode_is_copied_not_emptied(log, first):
+    found = told(
+        log, image="minio/minio:latest", volumeMounts=[{"name": "data", "mountPath": "/data"}], volumes=[CLAIM]
+    )
+    assert first in "\n".join((found.fix[0].text, *found.fix[0].commands))
+    assert "mc mirror" in advised(found)
+    assert not re.search(r"\bdelete\b|\bempty it\b", advised(found))
+
+
+def test_a_drive_that_is_full_is_no_old_drive():
+    log = "FATAL Unable to use the drive /data: no space left on device\n"
+    assert told(log, volumeMounts=[{"name": "data", "mountPath": "/data"}], volumes=[CLAIM]).cause == "DiskFull"
+
+
+@pytest.mark.parametrize(
+    ("log", "module"),
+    [
+        (
+            "AH00526: Syntax error on line 3 of /etc/apache2/sites-enabled/app.conf:\nInvalid command 'RewriteEngine', perhaps misspelled or defined by a module not included in the server configuration\n",
+            "a2enmod rewrite",
+        ),
+        (
+            "httpd: Syntax error on line 66 of /usr/local/apache2/conf/httpd.conf: Cannot load modules/mod_auth_openidc.so into server: modules/mod_auth_openidc.so: cannot open shared object file: No such file or directory\n",
+            "auth_openidc",
+        ),
+    ],
+)
+def test_a_directive_needs_its_module(log, module):
+    assert module in advised(told(log, image="httpd:2.4"))
+
+
+def test_a_directive_in_the_wrong_place_has_its_module():
+    log = "AH00526: Syntax error on line 3 of /etc/apache2/apache2.conf:\n<Directory> directive requires additional arguments\n"
+    assert told(log).details.get("mechanism") != "apache-module"
+
+
+def test_all_missing_fields_are_named_however_the_paste_is_indented():
+    log = (
+        "Traceback (most recent call last):\n"
+        '   File "/app/main.py", line 3, in <module>\n'
+        "     settings = Settings()\n"
+        " pydantic_core._pydantic_core.ValidationError: 2 validation errors for Settings\n"
+        " app_name\n"
+        "   Field required [type=missing, input_value={}, input_type=dict]\n"
+        "     For further information visit https://errors.pydantic.dev/2.5/v/missing\n"
+        " DB_PORT\n"
+        "   Field required [type=missing, input_value={}, input_type=dict]\n"
+    )
+    found = told(log)
+    assert (found.cause, found.details["setting"]) == ("AppConfigMissing", "APP_NAME")
+    assert "missing as well: DB_PORT" in found.message
+
+
+def service(name):
+    return obj("Service", name, spec={"clusterIP": "10.43.20.11", "ports": [{"port": 5006}]})
+
+
+PORT = "Error: port: ports must be within range 0 - 65535\n    at Object.validate (/app/node_modules/convict/src/main.js:679:17)\n    at file:///app/src/load-config.js:276:14\n\nNode.js v18.20.8\n"
+
+
+def test_a_port_that_is_refused_unseen_may_be_a_service_link():
+    found = told(PORT, service("app"))
+    assert (found.cause, found.details["setting"]) == ("AppConfigMissing", "APP_PORT")
+    assert found.confidence is Confidence.LIKELY
+
+
+@pytest.mark.parametrize(
+    ("objects", "env", "log"),
+    [
+        ((), [], PORT),
+        ((service("app"),), [{"name": "PORT", "value": "99999"}], PORT),
+        ((service("app"),), [], PORT.replace("65535", "65535, got 99999")),
+    ],
+)
+def test_a_port_that_is_wrong_in_itself_is_no_service_link(objects, env, log):
+    assert told(log, *objects, env=env).details.get("mechanism") != "service-link"
+
+
+# A rollout is to be undone only where an older revision is seen to run.
+
+
+def revisions(ready):
+    top = obj("Deployment", "api", spec={"selector": {"matchLabels": {"app": "api"}}})
+    made = []
+    for number, image, running_pods in ((1, "registry.example/api:1.3", ready), (2, "registry.example/api:1.4", 0)):
+        made.append(
+            obj(
+                "ReplicaSet",
+                f"api-{number}",
+                owner=top,
+                metadata={"annotations": {"deployment.kubernetes.io/revision": str(number)}},
+                spec={"template": {"spec": {"containers": [container(image=image)]}}},
+                status={"readyReplicas": running_pods},
+            )
+        )
+    return top, *made
+
+
+@pytest.mark.parametrize(
+    "log", ["boom\n", "invalid value for option foo in section bar\n", 'KeyError\n  File "/app/x.py", line 3\n']
+)
+@pytest.mark.parametrize("ready", [0, 2])
+def test_a_rollout_is_undone_only_for_a_revision_that_runs(log, ready):
+    top, old, new = revisions(ready)
+    said = advised(told(log, top, old, new, owner=new))
+    assert ("rollout undo" in said) <= bool(ready)
+    if ready and "revision" in said:
+        assert "ReplicaSet api-1" in said
+
+
+# OpenShift gives pods a user that no image knows.
+
+SCC = {"annotations": {"openshift.io/scc": "restricted-v2"}}
+
+
+def test_a_file_at_the_root_is_a_missing_home_under_openshift():
+    log = "cp: cannot create regular file '//ca-bundle.crt.original': Permission denied\n"
+    found = told(log, metadata=SCC)
+    assert "HOME" in found.fix[0].text
+    assert "/ca-bundle.crt.original" in found.message
+    assert "//ca" not in found.message
+    assert "add-scc-to-user anyuid" in advised(found)
+    assert "-z default" not in advised(found)
+    assert "anyuid" not in advised(told(log))
+
+
+def test_a_path_that_nobody_names_is_not_made_up():
+    log = '[2026-06-08T14:52:55.195Z ERROR startup] Can\'t create Snapshots directory: Os { code: 13, kind: PermissionDenied, message: "Permission denied" }\n'
+    found = told(log, metadata=SCC, pod_spec={"serviceAccountName": "qdrant"})
+    assert "names no path" in advised(found)
+    assert "-z qdrant" in advised(found)
+    assert "user of the image" not in "\n".join(e.value for e in found.evidence)
+
+
+def test_a_temporary_directory_gets_a_volume_first():
+    found = told("log: cannot create log: open /tmp/app.INFO: permission denied\n", code=2)
+    assert "emptyDir at /tmp" in found.fix[0].text
+
+
+def test_read_only_mounts_come_before_a_damaged_disk():
+    log = "Unhandled exception. System.IO.IOException: Read-only file system\n   at System.IO.File.Open(String path, FileMode mode)\n   at Web.Program.Main(String[] args) in /src/Program.cs:line 22\n"
+    mounts = [{"name": "cert", "mountPath": "/https"}]
+    volumes = [{"name": "cert", "secret": {"secretName": "pfx"}}]
+    found = told(log, code=134, volumeMounts=mounts, volumes=volumes)
+    assert "/https" in found.message
+    assert "dmesg" not in advised(found)
+    assert "dmesg" in advised(told(log, code=134))
+
+
+# The volume ties the pod to a node that another rule leaves out.
+
+
+def local_volume(key="kubernetes.io/hostname", value="n3"):
+    rule = {"key": key, "operator": "In", "values": [value]}
+    affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [rule]}]}}
+    claim = obj("PersistentVolumeClaim", "data-0", spec={"volumeName": "pv-3"}, status={"phase": "Bound"})
+    return claim, obj("PersistentVolume", "pv-3", spec={"nodeAffinity": affinity})
+
+
+def pending(why, *objects):
+    raw = pod(phase="Pending", node="")
+    raw["spec"]["volumes"] = [CLAIM]
+    said = event("FailedScheduling", f"0/3 nodes are available: {why}.")
+    return crash_findings(raw, said, *objects)[0]
+
+
+def labelled(name):
+    made = ready_node(name)
+    made["metadata"]["labels"] = {"kubernetes.io/hostname": name}
+    return made
+
+
+NODES = tuple(labelled(n) for n in ("n1", "n2", "n3"))
+CONFLICT = "2 node(s) had volume node affinity conflict"
+
+
+@pytest.mark.parametrize(
+    ("why", "act"),
+    [
+        (f"1 node(s) didn't match pod anti-affinity rules, {CONFLICT}", "may not stand beside"),
+        (f"1 Insufficient memory, {CONFLICT}", "Make room on n3"),
+    ],
+)
+def test_the_node_of_the_volume_is_there_and_refuses_for_another_reason(why, act):
+    found = pending(why, *local_volume(), *NODES)
+    assert found.cause == "UnschedulableTopology"
+    assert "node n3" in found.message
+    assert act in advised(found)
+    assert "bring that node back" not in advised(found)
+
+
+def test_a_node_of_the_volume_that_is_gone_is_to_come_back():
+    found = pending(f"1 Insufficient memory, {CONFLICT}", *local_volume(), *NODES[:2])
+    assert "bring that node back" in advised(found)
+
+
+# Nodes that cannot unpack an image; programs that may not be run.
+
+
+@pytest.mark.parametrize(
+    ("error", "act"),
+    [
+        (
+            'failed to extract layer sha256:61: mount callback failed on /tmp/m: failed to Lchown "/" for UID 0, GID 0: lchown /: permission denied: unknown',
+            "user namespace",
+        ),
+        (
+            "failed to register layer: Error processing tar file(exit status 1): Container ID 345018 cannot be mapped to a host ID",
+            "user namespace",
+        ),
+        ("failed to extract layer sha256:61: unexpected EOF", "crictl rmi"),
+        ("failed to extract layer sha256:61: failed to mount /tmp/x: invalid argument: unknown", "snapshotter"),
+    ],
+)
+def test_a_layer_that_the_node_cannot_unpack_is_no_refused_pull(error, act):
+    raw = pod(
+        phase="Pending",
+        statuses=[status(state=waiting("ErrImagePull", f'failed to pull and unpack image "docker.io/x/y:1": {error}'))],
+    )
+    found = crash_findings(raw)[0]
+    assert found.cause == "RegistryError"
+    assert act in advised(found)
+    assert "pull secret" not in advised(found)
+
+
+@pytest.mark.parametrize("scc", [True, False])
+def test_a_program_that_the_namespaces_user_may_not_run(scc):
+    said = 'container create failed: time="2026-06-08T12:16:22Z" level=error msg="runc create failed: unable to start container process: eaccess /atlas: permission denied"'
+    raw = pod(
+        phase="Pending", statuses=[status(state=waiting("CreateContainerError", said))], metadata=SCC if scc else {}
+    )
+    found = crash_findings(raw)[0]
+    assert found.cause == "CommandNotExecutable"
+    assert "/atlas" in found.message
+    assert ("anyuid" in advised(found)) is scc
+
+
+# A waiting init container that says what refuses it.
+
+REFUSED = (
+    "2026-06-08T10:13:01.391Z [ERROR] auth.handler: error authenticating:\n  error=\n  | Error making API request.\n  | \n"
+    "  | URL: PUT http://vault.vault.svc:8200/v1/auth/kubernetes/login\n  | Code: 403. Errors:\n  | \n  | * permission denied\n   backoff=1s\n"
+)
+
+
+def init_waits(log, **metadata):
+    raw = pod(
+        init=[container("vault-agent-init")],
+        init_statuses=[status("vault-agent-init", running(-600))],
+        statuses=[status(state=waiting("PodInitializing"))],
+        phase="Pending",
+        metadata=metadata,
+    )
+    return crash_findings(raw, logs={"vault-agent-init": log})[0]
+
+
+def test_vault_that_answers_is_there_and_its_role_refuses():
+    found = init_waits(REFUSED, annotations={"vault.hashicorp.com/role": "pay"})
+    assert "refuses the login of ServiceAccount default" in found.message
+    assert "vault read auth/kubernetes/role/pay" in advised(found)
+    assert "Create Service" not in advised(found)
+
+
+def test_vault_that_does_not_answer_is_missing():
+    log = '2026-06-08T10:13:01Z [ERROR] auth.handler: error authenticating: error="Put http://vault.vault.svc:8200/v1/auth/kubernetes/login: dial tcp: lookup vault.vault.svc: no such host"\n'
+    found = init_waits(log)
+    assert "refuses the login" not in found.message
+    assert "vault" in found.message
+
+
+def test_a_vault_agent_that_gave_up_says_the_same():
+    found = told(
+        REFUSED
+        + '2026-06-08T10:13:09.391Z [ERROR] auth.handler: error authenticating: error="URL: PUT http://vault.vault.svc:8200/v1/auth/kubernetes/login Code: 403. Errors: * permission denied"\n'
+    )
+    assert found.cause == "DependencyAuthFailed"
+    assert "bound_service_account_names" in advised(found)
+
+
+def test_what_offers_the_gpus_asks_for_none():
+    log = "E0401 23:26:45.145674       1 main.go:123] error starting plugins: Failed to initialize NVML: could not load NVML library.\n"
+    found = told(log, image="nvcr.io/nvidia/k8s-device-plugin:v0.14.5")
+    assert "nvidia.com/gpu: 1" not in advised(found)
+    assert "runtimeClassName: nvidia" in found.fix[0].text
+    assert "nvidia.com/gpu: 1" in advised(told(log, image="acme/train:1"))
+
+
+def test_an_old_java_runtime_is_told_by_its_frames():
+    log = (
+        'Exception in thread "main" java.lang.NullPointerException\n'
+        "\tat java.base/jdk.internal.platform.cgroupv2.CgroupV2Subsystem.getInstance(CgroupV2Subsystem.java:80)\n"
+        "\tat org.acme.Main.main(Main.java:7)\n"
+    )
+    assert told(log).details["mechanism"] == "jvm-cgroup"
+    assert (
+        told(log.replace("jdk.internal.platform.cgroupv2.CgroupV2Subsystem", "org.acme.Cgroups")).details.get(
+            "mechanism"
+        )
+        != "jvm-cgroup"
+    )
