@@ -107,7 +107,7 @@ MOUNT: tuple[StorageError, ...] = (
         Actor.CLOUD,
     ),
     _row(
-        r"(?:-t efs\b|\bfs-[0-9a-f]{8,17}\b|efs-mount-watchdog)[^\x00]{0,1500}?"
+        r"efs-mount-watchdog[^\x00]{0,160}?"
         r"(?:connection (?:reset|timed out|refused)|mount system call failed|timed? ?out|deadline ?exceeded)",
         "cannot reach its EFS file system from {node}",
         "Let the nodes in on TCP 2049: the security group of the file system's mount targets (inbound) and of the "
