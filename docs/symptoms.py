@@ -259,7 +259,7 @@ SYMPTOMS = (
             "KubeletConfigInvalid CgroupDriverMismatch CgroupUnavailable CgroupLimitReached SwapEnabled "
             "InotifyLimitReached ProcessLimitReached NodeDiskFull NodeClockWrong KernelOOMKill DiskIOError LinkDown "
             "ConntrackFull HardwareError NeighbourTableFull NFSServerNotResponding NodeNameMismatch NodeAddressInvalid "
-            "KubeletCheckpointInvalid NodePasswordRejected ApiServerCertificateInvalid KernelPanic"
+            "KubeletErrors KubeletCheckpointInvalid NodePasswordRejected ApiServerCertificateInvalid KernelPanic"
         ),
     ),
     Symptom(
@@ -292,7 +292,7 @@ SYMPTOMS = (
         _codes(
             "EtcdSlowDisk EtcdDown EtcdQuorumLost EtcdLeaderFlapping EtcdSlowNetwork EtcdNoSpace EtcdNearQuota "
             "EtcdFragmented ApiServerUnready ApiServerOverloaded CertificateExpiring CertificateRejected "
-            "WebhookBlocking ControlPlaneUnreachable ControlPlaneRestarts"
+            "WebhookBlocking ControlPlaneUnreachable ControlPlaneRestarts AuthenticationFailing ControlPlaneErrors"
         ),
     ),
     Symptom(

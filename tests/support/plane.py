@@ -40,7 +40,7 @@ def histogram(name: str, observations: list[float], bounds: tuple[float, ...] = 
 
 def zap(at: datetime, msg: str, **fields: Any) -> str:
     """Write a line of etcd's log."""
-    return json.dumps({"level": "warn", "ts": micro(at), "caller": "x.go:1", "msg": msg, **fields})
+    return json.dumps({"level": "warn", "ts": micro(at), "caller": "x.go:1", "msg": msg} | fields)
 
 
 def health(*failing: str) -> Body:

@@ -29,6 +29,10 @@ def meant(plugin: Plugin, request: Request, reader: Reader, snapshot: Snapshot) 
         if target.resource not in BY_PLURAL or not _absent(target, request, snapshot):
             targets.append(target)
             continue
+        if target.resource == "nodes" and any(log.node == target.name for log in snapshot.node_logs()):
+            # A machine that never joined has a log and no Node.
+            targets.append(target)
+            continue
         found = _other_type(plugin, target, request, reader, snapshot) if target.guessed else None
         if found is not None:
             targets.append(found)

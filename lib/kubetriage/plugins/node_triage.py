@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from kubetriage.model import Diagnosis, NotSeen, Ref, Severity
+from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Severity
 from kubetriage.needs import Failure, Get, List, Need, Raw, Why
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, machine_logs
 from kubetriage.plugins.answers import target_error
@@ -31,6 +31,7 @@ from kubetriage.rules.node.needs import ASIDE_SECONDS, FIRST_SECONDS, LIST_SECON
 from kubetriage.rules.node.outage_scope import Cluster, Cutoffs
 from kubetriage.rules.node.sections import GROUP_SHOWN, NOWHERE, banner, document_keys, lead_sections, tail_sections
 from kubetriage.rules.node.signing_requests import REQUESTS
+from kubetriage.rules.node.stage import HOOKS
 from kubetriage.rules.node.summary import header, manual_path, summary
 from kubetriage.rules.shapes import lean_node
 from kubetriage.snapshot import Snapshot
@@ -83,6 +84,8 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
             snapshot, _shown(snapshot, request, cluster), cluster, asked=bool(request.targets), drain=_drains(request)
         )
     )
+    if any(c.words.of("webhook") for c in found):
+        yield from HOOKS
     yield from detail_needs(snapshot, [c for c in found if troubled(c)], probe=_probes(request))
     if not request.is_scan:
         for case in found:
@@ -143,7 +146,8 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     if not cluster.nodes and not listing.complete:
         return _unread(snapshot, request)
     missing = [t for t in request.targets if t.name not in cluster.nodes]
-    errors = tuple(target_error(snapshot, t, "") for t in missing)
+    lone = _unregistered(snapshot, request, cluster)
+    errors = tuple(target_error(snapshot, t, "") for t in missing if t.name not in {d.target.name for d in lone})
     gaps = list(snapshot.unseen(plan(snapshot, request)))
     shown = _shown(snapshot, request, cluster)
     found = cases(snapshot, shown, cluster, asked=bool(request.targets), drain=_drains(request))
@@ -158,7 +162,29 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
         if request.fold:
             diagnoses = list(folded(diagnoses, snapshot, _untold(diagnoses)))
     whole = (*strangers(snapshot, cluster.nodes), *(_unseen_contacts(cluster) if request.is_scan else ()))
-    return Answer(tuple(diagnoses), errors, checked=len(cluster.nodes), not_seen=whole)
+    return Answer((*lone, *diagnoses), errors, checked=len(cluster.nodes) + len(lone), not_seen=whole)
+
+
+def _unregistered(snapshot: Snapshot, request: Request, cluster: Cluster) -> tuple[Diagnosis, ...]:
+    """Judge machines of which there is a log and no Node: they never joined, or their Node was deleted."""
+    if not snapshot.list("nodes").complete:
+        return ()
+    asked = {t.name for t in request.targets}
+    names = {log.node for log in snapshot.node_logs() if log.node} - set(cluster.nodes)
+    found = []
+    for name in sorted(names & asked if asked else names)[:5]:
+        words = read_words((log for log in snapshot.node_logs() if log.node == name), snapshot.now)
+        findings = words_alone(Ref("Node", "", name), words, tuple(cluster.nodes.values()))
+        if findings:
+            why = f"no Node of the name {name} in the list: it never joined, or it was deleted"
+            gap = NotSeen("the Node and its Lease", why, decides=True)
+            found.append(_from_words(findings[0].object, findings, (gap,)))
+    return tuple(found)
+
+
+def _from_words(ref: Ref, findings: tuple[Finding, ...], gaps: tuple[NotSeen, ...]) -> Diagnosis:
+    extra = {"witnesses": [], "timetable": [], "scope": NOWHERE}
+    return Diagnosis(PLUGIN.name, ref, findings[0].message, findings, gaps, extra=extra)
 
 
 def _untold(diagnoses: Sequence[Diagnosis]) -> dict[Ref, tuple[Ref, ...]]:

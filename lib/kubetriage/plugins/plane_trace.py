@@ -11,6 +11,7 @@ from kubetriage.plugins import Access, Answer, Option, Plugin, Request, machine_
 from kubetriage.rules.plane import (
     RULES,
     admission_webhooks,
+    api_backends,
     api_server,
     chain,
     component_log,
@@ -91,6 +92,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
         logs += component_log.log_needs(case.of(component), component)
     if not case.plain_logs and (case.etcd_check_fails or case.writes is not Writes.FLOWING):
         logs += component_log.log_needs(case.of("kube-apiserver"), "kube-apiserver")
+    logs += component_log.kept_logs(case.by_component, snapshot)
     looping = case.failing
     for item in looping:
         logs += component_log.log_needs([item.pod], item.container, previous=True)
@@ -107,6 +109,9 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     yield admission_webhooks.FAILED_CREATES
     if any(_unavailable(a) for a in snapshot.list("apiservices").items):
         yield api_service_unavailable.NAMESPACES
+        for api in snapshot.list("apiservices").items:
+            if _unavailable(api):
+                yield from api_backends.backend_needs(api, snapshot)
     yield from crash_needs(snapshot, [f.pod for f in looping[:6]])
     yield EVENTS
     if any(level.pressed for level in case.levels):

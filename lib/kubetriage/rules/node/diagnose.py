@@ -8,7 +8,7 @@ from typing import cast
 
 from kubetriage.model import Finding, Fix, Ref, RuledOut, ordered
 from kubetriage.records import replace
-from kubetriage.rules.machine import named
+from kubetriage.rules.machine import machine_of, named
 from kubetriage.rules.node import RULES
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.causes import (
@@ -21,6 +21,7 @@ from kubetriage.rules.node.causes import (
     kubelet_not_ready,
     kubelet_unreachable,
     network_plugin_not_ready,
+    node_never_ready,
     node_partitioned,
     node_shutdown,
     status_frozen,
@@ -29,8 +30,10 @@ from kubetriage.rules.node.causes import (
 from kubetriage.rules.node.failover import waiting_pods
 from kubetriage.rules.node.machine_words import MachineWords
 from kubetriage.rules.node.runtime_meanings import runtime_meaning
+from kubetriage.rules.node.stage import stage_of
 from kubetriage.rules.node.word_findings import ALONE, Stage
 from kubetriage.rules.node.word_findings import finding as finding_of
+from kubetriage.values.fields import Obj
 from kubetriage.values.times import human_duration
 
 CONTACT = frozenset(m.CODE for m in (node_shutdown, all_nodes_lost, zone_outage, kubelet_down, node_partitioned))
@@ -64,9 +67,13 @@ SILENCING = frozenset(
         "swap",
         "no memory cgroup",
         "runtime socket",
+        "webhook",
+        "start",
     )
 )
 """Kinds of lines of a kubelet that does not start or is not let in: nobody need ask any more what failed."""
+UNEXPLAINED = frozenset((kubelet_unreachable.CODE, kubelet_not_ready.CODE, node_never_ready.CODE))
+"""Codes that say what is seen from outside, and not why."""
 RECENT_BOOT = timedelta(minutes=15)
 
 
@@ -95,7 +102,21 @@ def diagnose_node(case: NodeCase) -> tuple[Finding, ...]:
             if finding.cause in OWN_WORD:
                 finding = _after_boot(case, finding)
             found.append(finding)
+    if found and all(f.cause in UNEXPLAINED for f in found):
+        # Its own log is all that may say why; as a cause of no known kind it stands behind what was seen.
+        found = [_with_complaint(f, next(iter(kubelet_log.complaint(stage_of(case))), None)) for f in found]
     return ordered(found)
+
+
+def _with_complaint(finding: Finding, told: Finding | None) -> Finding:
+    if told is None:
+        return finding
+    words = told.evidence[0].value
+    return replace(
+        finding,
+        message=f"{finding.message} Its own log repeats: {words[:260].rstrip('.')}.",
+        evidence=(*finding.evidence, *told.evidence),
+    )
 
 
 def _silenced(case: NodeCase, finding: Finding) -> Finding:
@@ -123,15 +144,20 @@ def _after_boot(case: NodeCase, finding: Finding) -> Finding:
     return replace(finding, message=message, evidence=(*finding.evidence, booted.evidence()))
 
 
-def words_alone(ref: Ref, words: MachineWords) -> tuple[Finding, ...]:
-    """Return what a machine's own logs say where its Node was not seen."""
+def words_alone(ref: Ref, words: MachineWords, others: tuple[Obj, ...] = ()) -> tuple[Finding, ...]:
+    """Return what a machine's own logs say where its Node was not seen; ``others`` are the nodes of its cluster."""
     units = {unit.partition("-")[0] for unit in words.units}
     known = {"k3s": "k3s", "rke2": "rke2", "k0sworker": "k0s", "k0scontroller": "k0s", "kubelite": "microk8s"}
-    machine = replace(named(next((known[u] for u in known if u in units), "")), node=ref.name, address=ref.name)
+    kind = next((known[u] for u in known if u in units), "")
+    if not kind and others:
+        kind = machine_of(others[0]).name
+    machine = replace(named(kind), node=ref.name, address=ref.name, server=False)
     stage = Stage(ref, machine, ready=False, words=words)
     found = [*kubelet_log.check_words(stage), *kernel_log.check_words(stage)]
     found += [finding_of(stage, word, ALONE[word.kind]) for word in words.words if word.kind in ALONE]
     runtime = words.of("runtime socket")
     if runtime is not None:
         found.insert(0, finding_of(stage, runtime, runtime_meaning(stage, runtime)))
+    if not found:
+        found += kubelet_log.complaint(stage)
     return ordered(found)

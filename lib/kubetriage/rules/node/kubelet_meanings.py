@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from kubetriage.data import table
 from kubetriage.model import Actor, Fix
 from kubetriage.rules.node.machine_words import Word
+from kubetriage.rules.node.webhook_meaning import webhook_meaning
 from kubetriage.rules.node.word_findings import Meaning, Stage, on_machine
 from kubetriage.values.commands import kubectl, shell
 from kubetriage.values.patterns import lazy
@@ -53,7 +54,10 @@ def _server_certificate(stage: Stage, word: Word) -> Meaning:
             commands=(*stage.machine.lines("api server"), *commands),
             rules_out=("KubeletCertificateExpired", "the kubelet refused the server, not the server the kubelet"),
         )
-    if "time" in word.words and "is after" in word.words:
+    expired = "has expired" in word.words and "is before" not in word.words
+    if expired and (other := stage.server()) is not None:
+        return Meaning("ApiServerCertificateInvalid", other[0], other[1], actor=Actor.CLUSTER, commands=other[2])
+    if expired:
         return Meaning(
             "ApiServerCertificateInvalid",
             "The API server's certificate has expired, so the kubelet of {name} refuses to talk to it.",
@@ -248,12 +252,21 @@ _REASONS: tuple[tuple[str, str], ...] = (
 )
 
 
+_KOPS_PLACEHOLDER = "203.0.113.123"
+"""What kOps gives the API's names before a control plane node writes its own (kops docs, pre-created DNS records)."""
+
+
 def _api_server(stage: Stage, word: Word) -> Meaning:
     host = word.about.rpartition(":")[0].strip("[]") or word.about
     reason = next((said for key, said in _REASONS if key in word.words), "")
     known = stage.addresses.get(host, "")
     local = host in ("127.0.0.1", "::1", "localhost")
-    if local:
+    if host == _KOPS_PLACEHOLDER:
+        whose = (
+            f"{host} is the placeholder that kOps writes into DNS at first: dns-controller or kops-controller has not"
+            " put the control plane's address there. Look at its log and its rights on the DNS zone."
+        )
+    elif local:
         whose = f"{host} is a local balancer or the API server of {{name}} itself: look at it first."
     elif known:
         whose = f"It is the address of node {known}: look there, and let kubelets use more than one API server."
@@ -305,6 +318,7 @@ _MADE: Mapping[str, Callable[[Stage, Word], Meaning]] = {
     "configuration": _configuration,
     "api server": _api_server,
     "proxy": _proxy,
+    "webhook": webhook_meaning,
 }
 
 
@@ -323,6 +337,13 @@ def _plain(stage: Stage) -> dict[str, Meaning]:
             " and join anew.",
             ("kubelet restart",),
             commands=(*on_machine(stage, "hostname; hostnamectl"), *stage.machine.lines("client certificate")),
+        ),
+        "start": Meaning(
+            "KubeletErrors",
+            "The kubelet of {name} ends itself.",
+            "Mend what its last words name, then start it.",
+            ("kubelet status", "kubelet log", "kubelet restart"),
+            rules_out=("NodePartitioned", "the kubelet does not stay up long enough to need the network"),
         ),
         "node address": Meaning(
             "NodeAddressInvalid",

@@ -38,6 +38,14 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"|failed to (?:get CA certs|validate connection to cluster).{0,200}(?:not authorized|401|token)"
         ),
     ),
+    # What the API server answers a kubelet whose Node, Lease or CSINode a webhook must let pass.
+    (
+        "webhook",
+        lazy(
+            r"(?:register node|lease|node status|CSINode|mirror pod).{0,200}(?:failed calling webhook \\?\"([\w.-]+)"
+            r"|admission webhook \\?\"([\w.-]+)\\?\" denied)"
+        ),
+    ),
     # The kubelet (cmd/kubelet, pkg/kubelet/cm, client-go), 1.18 to 1.37, and what Go says of TLS and the network.
     (
         "checkpoint",
@@ -50,8 +58,9 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "server certificate",
         lazy(
-            r"(?:(?:Get|Post|Put|Patch) \\?\"https://|Unable to (?:register|update)|Failed to (?:watch|list)|lease)"
-            r".{0,400}x509: (?:certificate has expired or is not yet valid: current time \S+ is after"
+            r"(?:(?:Get|Post|Put|Patch) \\?\"https://|websocket connect|Unable to (?:register|update)"
+            r"|Failed to (?:watch|list)|lease)"
+            r".{0,400}x509: (?:certificate has expired(?: or is not yet valid: current time \S+ is after|\W*\Z)"
             r"|certificate signed by unknown authority|certificate is (?:valid for|not valid for)"
             r"|cannot validate certificate for)"
         ),
@@ -158,6 +167,15 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
         "unauthorized",
         lazy(r"(?:[Uu]nable to register node|update lease|node status).{0,300}(?:Unauthorized|[Ff]orbidden)"),
     ),
+    # What no row above knows of a kubelet that ends: klog F, cobra's last error, a panic of Go.
+    (
+        "start",
+        lazy(
+            r"\AF\d{4} .*?\] \"?(?:Failed to run kubelet|failed to run Kubelet|command failed)"
+            r"|[Ff]ailed to run [Kk]ubelet\\?\"?(?: err=|: )|\"command failed\" err="
+            r"|\A(?:panic|fatal error): |\Atime=\"[^\"]{1,40}\" level=(?:fatal|panic) "
+        ),
+    ),
     ("pleg", lazy(r"PLEG is not healthy|GenericPLEG: Unable to retrieve pods")),
     ("network plugin", lazy(r"cni plugin not initialized|cni config uninitialized|[Nn]o CNI configuration file in")),
     # The kernel.
@@ -249,6 +267,8 @@ class MachineWords:
     """The machine that the wrappings name."""
     units: frozenset[str] = frozenset()
     last: datetime | None = None
+    complaint: Word | None = None
+    """The error that it repeats most, of those of no known kind."""
 
     def of(self, *kinds: str) -> Word | None:
         """Return the first of these kinds that was found."""
@@ -268,6 +288,7 @@ _FORM = lazy(r'time="|\{"|panic: |\S+: |\[|I\d{4}|goroutine ')
 def read_words(logs: Iterable[NodeLog], now: datetime) -> MachineWords:
     """Read the logs of one machine; ``now`` completes times without a year."""
     newest: dict[str, Word] = {}
+    unknown: dict[str, Word] = {}
     sources, units = [], set()
     total = understood = 0
     head = host = ""
@@ -288,12 +309,35 @@ def read_words(logs: Iterable[NodeLog], now: datetime) -> MachineWords:
                 units.add(line.unit)
             if end is not None and line.at is not None and end - line.at > RECENT:
                 continue
-            for word in _words(line, log.source):
+            told = list(_words(line, log.source))
+            for word in told:
                 before = newest.get(word.kind)
                 newest[word.kind] = Word(*_fields(word), count=before.count + 1 if before else 1)
+            if not told and _ERROR.match(line.text):
+                word = _unknown(line, log.source)
+                before = unknown.get(word.kind)
+                unknown[word.kind] = Word(*_fields(word), count=before.count + 1 if before else 1)
     order = [kind for kind, _ in KINDS]
     found = tuple(sorted(newest.values(), key=lambda w: order.index(w.kind)))
-    return MachineWords(found, tuple(sources), total, understood, head, host, frozenset(units), last)
+    worst = max((w for w in unknown.values() if w.kind != "follows"), key=lambda w: w.count, default=None)
+    return MachineWords(found, tuple(sources), total, understood, head, host, frozenset(units), last, worst)
+
+
+# Lines of klog, logrus and zap that their program calls errors; what follows from others is no cause.
+_ERROR = lazy(r'[EF]\d{4} |time="[^"]{1,40}" level=(?:error|fatal) |\{"level": ?"(?:error|fatal)"|\S+: error: ')
+_FOLLOWS = lazy(
+    r"Error syncing pod|back-off|Skipping|skipping|Error getting node|not found|already exists|object has been modified"
+    r"|Failed to delete|RemoveContainer|No need to create a mirror pod|Failed creating a mirror pod"
+)
+_VARYING = lazy(r"0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}|\d+")
+
+
+def _unknown(line: Line, source: str) -> Word:
+    """Return an error of no known kind; its kind is its shape, and what follows from something else is one shape."""
+    klog = KLOG.match(line.text)
+    said = (line.text[klog.end() :] if klog else message_of(line.text)).strip()[:400]
+    shape = "follows" if _FOLLOWS.search(said) else _VARYING.sub("#", said)[:90]
+    return Word(shape, "", said, line.at, source if not line.unit else f"{source} [{line.unit}]")
 
 
 def _fields(word: Word) -> tuple[str, str, str, datetime | None, str]:

@@ -54,3 +54,8 @@ def parse_self_report(message: str) -> tuple[SelfReport, ...]:
         kind: Report = next((kind for start, kind in _GRAMMAR if part.startswith(start)), "other")
         reports.append(SelfReport(kind, part))
     return tuple(reports)
+
+
+def first_word(words: str) -> bool:
+    """Tell whether a kubelet says this before it has asked its runtime at all; it stays while something holds it up."""
+    return words.startswith("container runtime status check")

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from kubetriage.needs import List
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.word_findings import Stage
-from kubetriage.values.fields import dig, objects
+from kubetriage.values.fields import dig, name_of, objects, text
+
+HOOKS = tuple(
+    List(kind, cached=True, timeout=5.0)
+    for kind in ("validatingwebhookconfigurations", "mutatingwebhookconfigurations")
+)
+"""What tells whose webhook a kubelet's log names."""
 
 
 def stage_of(case: NodeCase) -> Stage:
@@ -27,4 +34,14 @@ def stage_of(case: NodeCase) -> Stage:
         len(case.cluster.nodes),
         {pod.uid: f"{pod.namespace}/{pod.name}" for pod in case.pods},
         {server: tuple(pods) for server, pods in mounts.items()},
+        _hooks(case) if case.words.of("webhook") else {},
     )
+
+
+def _hooks(case: NodeCase) -> dict[str, tuple[str, str, int]]:
+    return {
+        text(hook, "name"): (need.resource.removesuffix("s"), name_of(configuration), i)
+        for need in HOOKS
+        for configuration in case.snapshot.list(need.resource).items
+        for i, hook in enumerate(objects(configuration, "webhooks"))
+    }

@@ -34,6 +34,9 @@ class Stage:
     mounts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Pods here by the NFS server that they mount."""
 
+    hooks: Mapping[str, tuple[str, str, int]] = field(default_factory=dict)
+    """Kind and name of the configuration, and the place in it, of each admission webhook that was seen."""
+
     def identity(self, what: str) -> tuple[str, tuple[Command, ...]]:
         """Say how a kubelet of this distribution gets its identity back.
 
@@ -43,6 +46,11 @@ class Stage:
         part = row.get(what) or row["admit"]
         known = {"plane": self.plane or "CONTROL-PLANE"}
         return part["text"], tuple(self.machine.line(line, **known) for line in part["commands"])
+
+    def server(self) -> tuple[str, str, tuple[Command, ...]] | None:
+        """Say what an expired certificate of the server means, and its end, where that is not the API server's."""
+        part = self._row.get("server")
+        return (part["says"], part["text"], tuple(self.machine.line(x) for x in part["commands"])) if part else None
 
     @property
     def flags(self) -> str:

@@ -8,8 +8,10 @@ from kubetriage.rules.plane.causes import (
     api_server_overloaded,
     api_server_unready,
     api_service_unavailable,
+    authentication_failing,
     certificate_expiring,
     certificate_rejected,
+    control_plane_errors,
     control_plane_restarts,
     controllers_down,
     etcd_down,
@@ -41,6 +43,7 @@ RULES: tuple[ModuleType, ...] = (
     api_server_unready,
     certificate_expiring,
     certificate_rejected,
+    authentication_failing,
     api_server_overloaded,
     # What it passes on to others.
     api_service_unavailable,
@@ -51,4 +54,6 @@ RULES: tuple[ModuleType, ...] = (
     nodes_lost_contact,
     # What runs just now, and not for long.
     control_plane_restarts,
+    # What it says, where nothing above knows it.
+    control_plane_errors,
 )

@@ -91,6 +91,11 @@ class Case:
         """Return the pods of one component."""
         return tuple(p for p in self.pods if component(p) == name)
 
+    @property
+    def by_component(self) -> tuple[tuple[str, Obj], ...]:
+        """The pods of all components but etcd, each with its component's name."""
+        return tuple((name, pod) for name in COMPONENTS[1:] for pod in self.of(name))
+
     @cached_property
     def openshift(self) -> bool:
         """Whether nodes carry OpenShift's labels, so that etcd stands in a namespace of its own."""

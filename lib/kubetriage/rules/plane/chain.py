@@ -20,6 +20,7 @@ from kubetriage.rules.plane.causes import (
     api_server_overloaded,
     api_server_unready,
     certificate_expiring,
+    control_plane_errors,
     control_plane_restarts,
     controllers_down,
     etcd_down,
@@ -173,7 +174,15 @@ def findings(case: Case) -> list[Finding]:
     # A restart is told where nothing explains the link that it broke.
     told = {f.details.get("link") for f in found if f.cause != control_plane_restarts.CODE}
     whole = any(f.severity is Severity.ERROR for f in found if f.cause != control_plane_restarts.CODE)
-    return [f for f in found if f.cause != control_plane_restarts.CODE or not (whole or f.details.get("link") in told)]
+    found = [f for f in found if f.cause != control_plane_restarts.CODE or not (whole or f.details.get("link") in told)]
+    return [f for f in found if f.cause != control_plane_errors.CODE or _worth_telling(f, found, case)]
+
+
+def _worth_telling(errors: Finding, found: list[Finding], case: Case) -> bool:
+    """Tell whether errors that no rule knows are news: not beside a cause, nor of a link that was seen to be ok."""
+    if any(f is not errors and f.severity is not Severity.NOTE for f in found):
+        return False
+    return QUIET[str(errors.details["link"])](case)[0] != OK
 
 
 def explain(found: Iterable[Finding], case: Case) -> tuple[Finding, ...]:

@@ -88,7 +88,40 @@ def _took(match: re.Match[str]) -> tuple[str, float]:
     return "", took.total_seconds() if took else 1.0
 
 
+def _conversion(match: re.Match[str]) -> tuple[str, float]:
+    return f"{match[2]}.{match[1].partition('/')[0]}", 0.0
+
+
 KINDS: tuple[tuple[str, re.Pattern[str], _Make], ...] = (
+    # apiextensions-apiserver pkg/apiserver/conversion: quoted by whoever lists objects of that CRD.
+    ("conversion", lazy(r"conversion webhook for (\S+?), Kind=(\w+) failed: "), _conversion),
+    # apiserver/pkg/storage/value/encrypt/envelope and its health checks, KMS v1 and v2.
+    (
+        "key service",
+        lazy(
+            r"kms-providers?(?:-\d+)?:? (?:check )?failed|unable to transform key|KMS Provider \S+, error"
+            r"|kms\S*\.sock\S{0,40}.{0,160}connect: |failed to (?:encrypt|decrypt) (?:DEK|.{0,30}KMS)"
+        ),
+        _first,
+    ),
+    # apiserver/plugin/pkg/authenticator/token/oidc and webhook, pkg/authorizer/webhook.
+    (
+        "authenticator",
+        lazy(
+            r"oidc authenticator: initializing plugin: (?:\w+ \\?\"https?://([^/\"\\]+))?|oidc: authenticator not"
+            r" initialized|Failed to make webhook authenticator request: (?:\w+ \\?\"https?://([^/\"\\]+))?"
+            r"|[Ff]ailed to make webhook authorizer request: (?:\w+ \\?\"https?://([^/\"\\]+))?"
+        ),
+        _first,
+    ),
+    (
+        "token key",
+        lazy(
+            r"invalid bearer token.{0,160}(?:error in cryptographic primitive|verification error|unknown key)"
+            r"|(?:crypto/rsa|crypto/ecdsa): verification error"
+        ),
+        _first,
+    ),
     # grpc-go addrConn.createTransport: '... dial tcp ADDRESS: connect: connection refused' (etcd's client).
     ("refused", lazy(r"createTransport failed to connect to .*dial tcp (\S+): connect: connection refused"), _first),
     ("refused", lazy(r"dial tcp (\S+:2379): connect: connection refused"), _first),
@@ -196,7 +229,8 @@ KINDS: tuple[tuple[str, re.Pattern[str], _Make], ...] = (
 _KNOWN = lazy(r'\{"level"|time="|\{"ts"|\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d|panic: |goroutine |\s|\d{4}\.')
 _WORTH = lazy(
     r"dial tcp|etcdserver|NOSPACE|webhook|x509|TLS handshake|leader ?election|renew|lock|SQL|database|ompact|gent|"
-    r"APIService|OpenAPI|initializing|Deadline|fatal|panic|\AF\d{4}|\AError: |command failed"
+    r"APIService|OpenAPI|initializing|Deadline|onversion|kms|KMS|transform key|bearer token|verification error|"
+    r"authorizer|fatal|panic|\AF\d{4}|\AError: |command failed"
 )
 
 
@@ -211,14 +245,33 @@ def read_component_log(source: str, content: str, now: datetime) -> ComponentLog
         if KLOG.match(line.text) or _KNOWN.match(line.text):
             understood += 1
         last = line.at or last
-        if last is not None and _WORTH.search(line.text):
-            remarks.extend(_remarks(line, last, source))
-        elif last is None and line.text.startswith("Error: "):
+        known = list(_remarks(line, last, source)) if last is not None and _WORTH.search(line.text) else []
+        remarks.extend(known)
+        if last is not None and not known and _ERROR.match(line.text):
+            remarks.append(Remark(last, "error", _shape(line.text), said(line.text), source))
+        if last is None and line.text.startswith("Error: "):
             untimed = line
     if last is None and untimed is not None:
         # A wrong flag ends a component before its logger begins: the whole log has no time.
         remarks.extend(_remarks(untimed, now, source))
     return ComponentLog(source, tuple(remarks), total, understood, head, unit, last)
+
+
+# Lines of klog, zap and logrus that their program calls errors.
+_ERROR = lazy(r'[EF]\d{4} |\{"level": ?"(?:error|fatal|panic)"|time="[^"]{1,40}" level=(?:error|fatal|panic) ')
+_VARYING = lazy(r"0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}|\d+")
+
+
+def _shape(row: str) -> str:
+    """Return a line without what varies from one to the next of its kind: numbers, identifiers, times."""
+    return _VARYING.sub("#", said(row))[:90]
+
+
+_ALONE = (
+    *("conversion", "key service", "authenticator", "token key"),
+    *("client certificate", "client clock", "client authority", "etcd certificate"),
+)
+"""Kinds whose line says nothing else: the address or certificate in it is that of what the kind is about."""
 
 
 def _remarks(line: Line, at: datetime, source: str) -> Iterator[Remark]:
@@ -231,7 +284,7 @@ def _remarks(line: Line, at: datetime, source: str) -> Iterator[Remark]:
             told.add(kind)
             about, seconds = make(found)
             yield Remark(at, kind, about, said(line.text), source, seconds)
-            if kind in ("client certificate", "client clock", "client authority", "etcd certificate"):
+            if kind in _ALONE:
                 return
 
 
@@ -249,6 +302,14 @@ def log_needs(pods: Iterable[Obj], container: str, *, previous: bool = False) ->
         chosen = container if container in names else (names or [container])[0]
         found.append(Log(namespace_of(pod), name_of(pod), chosen, previous))
     return tuple(found)
+
+
+def kept_logs(case_pods: Iterable[tuple[str, Obj]], snapshot: Snapshot) -> tuple[Log, ...]:
+    """Return the needs of the logs of components that a recording holds; a live cluster is asked for what matters."""
+    if snapshot.source == "cluster":
+        return ()
+    wanted = [n for name, pod in case_pods for before in (True, False) for n in log_needs([pod], name, previous=before)]
+    return tuple(n for n in wanted if snapshot.has_log(n))
 
 
 def plain_logs(snapshot: Snapshot) -> tuple[Log, ...]:

@@ -28,6 +28,20 @@ class Slow:
 
 
 @dataclass(frozen=True)
+class Stranger:
+    """A member whose cluster has another id: one of the two was restored, reset or begun anew."""
+
+    at: datetime
+    peer: str
+    """Its member id."""
+    theirs: str
+    """Id of its cluster; empty when not told."""
+    mine: str
+    """Id of this member's cluster; empty when not told."""
+    words: str
+
+
+@dataclass(frozen=True)
 class EtcdLog:
     """What the end of a member's log says."""
 
@@ -52,6 +66,8 @@ class EtcdLog:
     """The member was stopped."""
     signalled: datetime | None = None
     """Somebody else stopped it: it received a signal."""
+    strangers: tuple[Stranger, ...] = ()
+    """Members of another cluster that it talks with, the newest line of each."""
     fatal: tuple[tuple[datetime | None, str], ...] = ()
     """Words with which it ended itself (levels panic and fatal)."""
     quotes: dict[str, str] = field(default_factory=dict)
@@ -175,6 +191,7 @@ def _fold(lines: Iterator[Line]) -> EtcdLog:
     applies: list[Slow] = []
     moments: dict[str, list[datetime]] = {k: [] for k in ("heartbeat", "elected", "lost", "leaderless", "space")}
     refused: list[tuple[datetime, str, str]] = []
+    strangers: dict[str, Stranger] = {}
     alarms: list[tuple[datetime, str, bool]] = []
     drift: list[tuple[datetime, str]] = []
     fatal: list[tuple[datetime | None, str]] = []
@@ -203,6 +220,10 @@ def _fold(lines: Iterator[Line]) -> EtcdLog:
             kind = "fsync"
         elif (late := _duration(entry, "apply request took too long", _LONG, at, 0.1)) is not None:
             applies.append(late)
+        elif _STRANGER.search(entry.line):
+            other = _stranger(entry, at)
+            strangers[other.peer] = other
+            kind = "stranger"
         elif (peer := _peer(entry)) is not None:
             refused.append((at, *peer))
             kind = "peer"
@@ -245,6 +266,7 @@ def _fold(lines: Iterator[Line]) -> EtcdLog:
         tuple(drift),
         closed,
         signalled,
+        tuple(strangers.values()),
         tuple(fatal),
         quotes,
         total,
@@ -264,6 +286,21 @@ def _duration(entry: _Entry, message: str, pattern: re.Pattern[str], at: datetim
         return None
     took = parse_go_duration(found[1] if found else text(entry.fields, "took"))
     return Slow(at, took.total_seconds() if took else least)
+
+
+# rafthttp (stream.go, http.go), all versions: "request sent was ignored by remote peer due to cluster ID mismatch",
+# "request cluster ID mismatch (got A want B)" (text), 'failed to find remote peer in cluster', "rejected stream".
+_STRANGER = lazy(r"cluster ID mismatch")
+_GOT = lazy(r"cluster ID mismatch \(got (\w+) want (\w+)\)|remote\[(\w+)\]=(\w+), local=(\w+)")
+
+
+def _stranger(entry: _Entry, at: datetime) -> Stranger:
+    found = _GOT.search(entry.message)
+    read = entry.fields
+    peer = text(read, "remote-peer-id") or text(read, "remote-peer-name") or (found[3] if found and found[3] else "")
+    theirs = text(read, "remote-peer-cluster-id") or ((found[1] or found[4]) if found else "")
+    mine = text(read, "local-member-cluster-id") or ((found[2] or found[5]) if found else "")
+    return Stranger(at, peer, theirs, mine, entry.message)
 
 
 def _peer(entry: _Entry) -> tuple[str, str] | None:

@@ -22,7 +22,7 @@ from kubetriage.needs import Raw
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.kubelet_probe import kubelet_path
 from kubetriage.rules.node.runtime_meanings import runtime_meaning
-from kubetriage.rules.node.self_report import SelfReport
+from kubetriage.rules.node.self_report import SelfReport, first_word
 from kubetriage.rules.node.stage import stage_of
 from kubetriage.rules.node.word_findings import finding
 from kubetriage.values.commands import kubectl
@@ -37,6 +37,9 @@ _START = timedelta(seconds=60)
 def check(case: NodeCase) -> Iterator[Finding]:
     """Match the kubelet's own word about its runtime."""
     report = case.reported("runtime-down")
+    if report is not None and first_word(report.words) and case.reported("csi", "other"):
+        # Only the kubelet's first word, said before it asked its runtime; the other reason keeps it there.
+        report = None
     told = case.words.of("runtime socket")
     if report is None and told is not None and case.contact.ready != "True":
         report = SelfReport("runtime-down", told.words)
@@ -60,7 +63,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
     failed = case.events.last("ContainerGCFailed", "ImageGCFailed", "FailedCreatePodSandBox")
     if failed is not None:
         evidence.append(failed.evidence())
-    starting = report.words.startswith("container runtime status check")
+    starting = first_word(report.words)
     # The kubelet's first word, before it has asked its runtime; what is still so after that answers nobody.
     changed = case.contact.changed
     young = starting and changed is not None and case.now - changed < _START

@@ -19,7 +19,10 @@ from kubetriage.model import Finding
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.kubelet_meanings import meaning_of
 from kubetriage.rules.node.stage import stage_of
-from kubetriage.rules.node.word_findings import Stage, finding
+from kubetriage.rules.node.word_findings import Meaning, Stage, finding
+
+_SEVERAL = 2
+"""Lines of one shape from which on an error of no known kind is told."""
 
 CODES = {
     "KubeletCertificateExpired": "The kubelet's client certificate has expired or is missing",
@@ -38,6 +41,8 @@ CODES = {
     "NodePasswordRejected": "The server of k3s or RKE2 knows another machine by this node's name",
     "KubeletCheckpointInvalid": "The kubelet's saved CPU, memory or device state does not fit its policy or machine",
     "NodeNameMismatch": "The kubelet runs under another name than its credentials are for",
+    "WebhookBlocking": "A webhook that does not answer keeps the kubelet from writing its Node and Lease",
+    "KubeletErrors": "The log of the node repeats an error, or ends with one, that no other rule knows",
     "NodeAddressInvalid": "The kubelet finds no address for its node on the machine",
 }
 
@@ -45,6 +50,23 @@ CODES = {
 def check(case: NodeCase) -> Iterator[Finding]:
     """Report what the log of this node says."""
     yield from check_words(stage_of(case))
+
+
+def complaint(stage: Stage) -> Iterator[Finding]:
+    """Report the error that a log repeats most, where nothing else explains why the node is not ready."""
+    word = stage.words.complaint
+    if word is None or (word.count < _SEVERAL and not stage.words.words):
+        return
+    yield finding(
+        stage,
+        word,
+        Meaning(
+            "KubeletErrors",
+            "The log of {name} repeats an error that no other rule knows.",
+            "Follow what the line names; whether it is the cause or follows from something else is open.",
+            ("kubelet log", "runtime log"),
+        ),
+    )
 
 
 def check_words(stage: Stage) -> Iterator[Finding]:

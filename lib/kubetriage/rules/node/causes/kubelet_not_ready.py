@@ -5,7 +5,8 @@ text.
 
 Told by: Ready=False from the kubelet with a text that is neither about the runtime, nor its network, nor a
 shutdown. 'CSINode is not yet initialized' means that the kubelet cannot read or write its CSINode object (API
-server or RBAC); 'missing node capacity' that cadvisor failed.
+server or RBAC), or asks for an API that an older API server does not serve; 'missing node capacity' that cadvisor
+failed.
 
 Fix: follow the text; the kubelet's journal has the details.
 
@@ -16,9 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Actor, Confidence, Finding, Fix, Severity
+from kubetriage.model import Actor, Confidence, Finding, Fix, RuledOut, Severity
+from kubetriage.rules.machine import SERVER_ROLES
 from kubetriage.rules.node.case import NodeCase
+from kubetriage.rules.node.self_report import SelfReport, first_word
 from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import labels, text
+from kubetriage.values.patterns import lazy
 
 CODE = "KubeletNotReady"
 
@@ -31,7 +36,11 @@ HINTS = {
 def check(case: NodeCase) -> Iterator[Finding]:
     """Match what the other modules of self-reports leave."""
     report = case.reported("csi", "capacity", "other")
-    if report is None or len({r.kind for r in case.reports} - {"csi", "capacity", "other"}) > 0:
+    others = [r for r in case.reports if not first_word(r.words)]
+    if report is None or len({r.kind for r in others} - {"csi", "capacity", "other"}) > 0:
+        return
+    if report.kind == "csi" and _NOT_SERVED.search(report.words):
+        yield _newer(case, report)
         return
     hint = HINTS.get(report.kind, "")
     yield Finding(
@@ -44,6 +53,47 @@ def check(case: NodeCase) -> Iterator[Finding]:
         fix=(
             Fix(
                 f"Read the kubelet's own log on {case.name}.",
+                actor=Actor.NODE,
+                commands=case.machine.lines("kubelet log"),
+            ),
+        ),
+        verify=(kubectl("get", "node", case.name, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].message}'),),
+    )
+
+
+# apimachinery's StatusReasonNotFound for a path that the API server does not serve at all, all versions.
+_NOT_SERVED = lazy(r"could not find the requested resource|no matches for kind")
+
+
+def _newer(case: NodeCase, report: SelfReport) -> Finding:
+    """Report a kubelet that asks for an API which its API server does not serve: it is of a later release."""
+    version = text(case.node, "status", "nodeInfo", "kubeletVersion")
+    planes = sorted(
+        {
+            text(n, "status", "nodeInfo", "kubeletVersion")
+            for n in case.cluster.nodes.values()
+            if any(r in labels(n, "metadata", "labels") for r in SERVER_ROLES) and n is not case.node
+        }
+    )
+    beside = f" The control plane nodes run {', '.join(planes[:3])}." if planes else ""
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.LIKELY,
+        case.ref,
+        f"The kubelet on {case.name} reports NotReady: {report.words}. Its release ({version}) asks for an API that the"
+        f" API server does not serve.{beside}",
+        evidence=case.contact_evidence(),
+        ruled_out=(RuledOut("ContainerRuntimeDown", "its runtime was only not asked yet; the CSINode holds it up"),),
+        fix=(
+            Fix(
+                "Compare the versions: a kubelet must not be newer than its API server. Upgrade the control plane"
+                " first, or put the kubelet's older release back.",
+                actor=Actor.NODE,
+                commands=(kubectl("version"), kubectl("get", "nodes", "-o", "wide")),
+            ),
+            Fix(
+                "Until then a kubelet of the API server's minor version starts; a restart alone changes nothing.",
                 actor=Actor.NODE,
                 commands=case.machine.lines("kubelet log"),
             ),

@@ -74,7 +74,7 @@ def _finding(case: NodeCase, waiting: Waiting) -> Finding:
         f" Missing until then: {waiting.row['missing']}. {_state(pods, words, case, waiting)}{reach}",
         tuple(evidence),
         (RuledOut("KubeletNotReady", "the kubelet posts Ready"),),
-        () if young else tuple(_fixes(waiting, pods, words)),
+        () if young else tuple(_fixes(case, waiting, pods, words)),
         (
             kubectl("get", "node", case.name, "-o", "jsonpath={.spec.providerID}{.spec.taints}"),
             kubectl(
@@ -90,13 +90,18 @@ def _state(pods: list[Pod], words: str, case: NodeCase, waiting: Waiting) -> str
         return f"Its pod {pods[0].namespace}/{pods[0].name} says: {words.rstrip('.')}."
     if pods:
         return f"Its pod {pods[0].namespace}/{pods[0].name} is {pods[0].status_text()}."
-    listing = case.snapshot.list("pods", waiting.row["namespaces"][0])
-    if listing.complete and not listing.presumed:
+    if _known_absent(case, waiting):
         return f"No pod of it is in {', '.join(waiting.row['namespaces'])}."
     return "Its pods were not seen."
 
 
-def _fixes(waiting: Waiting, pods: list[Pod], words: str) -> Iterator[Fix]:
+def _known_absent(case: NodeCase, waiting: Waiting) -> bool:
+    """Tell whether the pods of the controller were looked for and are not there."""
+    listing = case.snapshot.list("pods", waiting.row["namespaces"][0])
+    return listing.complete and not listing.presumed
+
+
+def _fixes(case: NodeCase, waiting: Waiting, pods: list[Pod], words: str) -> Iterator[Fix]:
     where = pods[0].namespace if pods else waiting.row["namespaces"][0]
     who = waiting.controller
     secret = str(waiting.row.get("secret", ""))
@@ -134,6 +139,13 @@ def _fixes(waiting: Waiting, pods: list[Pod], words: str) -> Iterator[Fix]:
             f"Bring {who} up: why-crash tells why its pod does not run.",
             actor=Actor.CLUSTER,
             commands=(kubectl("why-crash", pods[0].name, namespace=where), log),
+        )
+    elif not pods and not _known_absent(case, waiting):
+        yield Fix(
+            f"See whether {who} runs, and what its log says of this node"
+            + (f" and of {waiting.row['asks']}." if waiting.row.get("asks") else "."),
+            actor=Actor.CLUSTER,
+            commands=(log, *(kubectl(*words) for words in waiting.row.get("look", ()))),
         )
     elif not pods:
         yield Fix(

@@ -25,6 +25,7 @@ from kubetriage.rules.plane.control_plane_pods import Failing
 from kubetriage.rules.plane.etcd_disk import disruptive
 from kubetriage.rules.plane.etcd_remedies import etcdctl, stopped_by_kubelet
 from kubetriage.rules.plane.figure_format import ago, metric, names, span
+from kubetriage.rules.plane.key_service import key_service_finding, key_service_fixes
 from kubetriage.rules.plane.leader_lease import loop_finding
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER
 from kubetriage.values.times import format_time, human_duration
@@ -49,6 +50,10 @@ def check(case: Case) -> Iterator[Finding]:
     refused = [r for r in case.lately("api refused", _ENDED) if r.source not in _serving_logs(case)]
     if refused and not case.livez.seen and not case.readyz.seen and not loops:
         yield _refused(refused, case)
+        return
+    told = key_service_finding(case, CODE, LINK)
+    if told is not None:
+        yield told
         return
     bad = [h for h in (case.livez, case.readyz) if h.seen and not h.ok]
     up = case.api_uptime
@@ -191,7 +196,9 @@ def _failing(bad: list[Health], case: Case) -> Finding:
         message,
         tuple(evidence),
         (),
-        (
+        key_service_fixes(case)
+        if failed and all(name.startswith("kms-provider") for name in failed)
+        else (
             Fix(
                 "Follow the failing check to its own link: etcd to etcd's disk and quorum, poststarthook/* to the API"
                 " server's log."

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
 from kubetriage.needs import List
+from kubetriage.rules.plane.api_backends import backend_fix, backend_words
 from kubetriage.rules.plane.case import CLUSTER, Case
 from kubetriage.rules.plane.component_log import Remark
 from kubetriage.rules.plane.figure_format import names
@@ -106,22 +107,30 @@ def _finding(case: Case, way: str, apis: list[tuple[str, Obj, str]]) -> Finding:
         Evidence("log", r.source, r.words, format_time(r.at)) for r in case.lately("aggregated api", 600.0)[-1:]
     ]
     stuck = [name_of(n) for n in case.snapshot.list("namespaces").items if _stuck(n)]
+    words = (
+        backend_words(first[1], case.snapshot) if first[1] and way in ("endpoints", "", "refused", "absent") else None
+    )
+    if words is not None:
+        evidence.append(words)
+    own = backend_fix(words.value, where, name, case.machine) if words is not None else None
     effects = ["kubectl top and HorizontalPodAutoscalers" if any("metrics" in n for n, _, _ in apis) else "its clients"]
     if stuck:
         effects.append(f"namespace {names(stuck)}, which stays Terminating")
         evidence += [Evidence("status", f"namespace {n}", "NamespaceDeletionDiscoveryFailure") for n in stuck[:2]]
+    told = f" Its pod says: {words.value.rstrip('.')[:220]}." if words is not None else ""
+    fixes = _fixes(way, where, name, first[0], stuck=bool(stuck))
     return Finding(
         CODE,
         Severity.ERROR,
         Confidence.CONFIRMED if first[1] else Confidence.LIKELY,
         Ref("APIService", "", first[0]) if len(apis) == 1 else CLUSTER,
         f"Aggregated API {shown} does not answer: {_REASONS.get(way, first[2][:200])}. It fails"
-        f" {' and '.join(effects)}.",
+        f" {' and '.join(effects)}.{told}",
         tuple(evidence),
         (RuledOut("metrics-server itself", "no request reaches it as long as the tunnel has no agent"),)
         if way == "tunnel"
         else (),
-        _fixes(way, where, name, first[0], stuck=bool(stuck)),
+        (own, *fixes) if own is not None else fixes,
         ("kubectl get apiservices", kubectl("get", "--raw", f"/apis/{first[0].partition('.')[2]}")),
         {
             "link": LINK,
@@ -146,6 +155,11 @@ _REASONS = {
     "timeout": "connections to its pod time out: a network policy, a firewall, or the way to the pod network",
     "absent": "its pod answers, but does not serve this API",
 }
+
+
+_WAIT = Fix(
+    "Leave the stuck namespace as it is: it ends by itself once the API is served or deleted; keep its finalizers."
+)
 
 
 def _fixes(way: str, where: str, name: str, api: str, *, stuck: bool) -> tuple[Fix, ...]:
@@ -186,6 +200,20 @@ def _fixes(way: str, where: str, name: str, api: str, *, stuck: bool) -> tuple[F
             commands=(pods, kubectl("get", "networkpolicies", namespace=where)),
         ),
     }.get(way, Fix(f"Look at what serves it: service {where}/{service}.", actor=Actor.CLUSTER, commands=(pods, logs)))
+    if way == "service":
+        return (
+            Fix(
+                f"If what served {api} is gone for good: delete the APIService.",
+                actor=Actor.CLUSTER,
+                commands=(kubectl("delete", "apiservice", api),),
+            ),
+            Fix(
+                f"If it is still wanted: install it again, so that service {where}/{service} exists.",
+                actor=Actor.CLUSTER,
+                commands=(kubectl("get", "service,deployments", namespace=where),),
+            ),
+            *((_WAIT,) if stuck else ()),
+        )
     gone = (
         Fix(
             f"Only if what served {api} was removed for good: delete the APIService.",
@@ -193,9 +221,5 @@ def _fixes(way: str, where: str, name: str, api: str, *, stuck: bool) -> tuple[F
             commands=(kubectl("delete", "apiservice", api),),
         ),
     )
-    wait = (
-        (Fix("Leave the stuck namespace as it is: it ends by itself once the API answers; keep its finalizers."),)
-        if stuck
-        else ()
-    )
-    return (first, *wait, *(gone if way in ("service", "endpoints", "absent", "") else ()))
+    wait = (_WAIT,) if stuck else ()
+    return (first, *wait, *(gone if way in ("endpoints", "absent", "") else ()))

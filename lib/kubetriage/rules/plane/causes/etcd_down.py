@@ -5,10 +5,10 @@ cache. Running pods keep running; nodes keep the status that they had, usually a
 
 Told by: an etcd pod in CrashLoopBackOff with its last words; connections to all members refused (metrics listener or
 peer probes in the logs), or the API server's etcd check failing while every member's log has fallen silent. A member
-without quorum is told apart because it keeps logging elections every second. Where no member can be seen (external,
-managed, or because the API server needs etcd to find its pods): the API server's etcd checks fail, no lease is renewed,
-and reads through etcd hang. One refused member of several, or one
-that the others say they do not reach, is reported as lost redundancy.
+without quorum is told apart because it keeps logging elections every second; one that kept the data of before a restore
+says "cluster ID mismatch". Where no member can be seen (external, managed, or because the API server needs etcd to find
+its pods): the API server's etcd checks fail, no lease is renewed, and reads through etcd hang. One refused member of
+several, or one that the others say they do not reach, is reported as lost redundancy.
 
 Fix: start etcd again on its hosts (static pod manifest, disk full, certificate), restore from a snapshot only when
 the data directory is lost.
@@ -28,6 +28,7 @@ from kubetriage.rules.plane.etcd_from_outside import from_outside, last_write, l
 from kubetriage.rules.plane.etcd_liveness import gone, leaderless_lately, unanswered, unreached
 from kubetriage.rules.plane.etcd_members import Member
 from kubetriage.rules.plane.etcd_remedies import member_fixes, stopped_by_kubelet, unseen_fixes
+from kubetriage.rules.plane.etcd_two_clusters import two_clusters
 from kubetriage.rules.plane.figure_format import ago, count, names
 from kubetriage.rules.plane.thresholds import RECENT_LOG, SILENT_LOG
 from kubetriage.values.commands import kubectl
@@ -50,6 +51,8 @@ def check(case: Case) -> Iterator[Finding]:
             yield _all_down(down, case)
     elif down and len(down) * 2 < len(case.members):
         yield from (_member_down(m, case) for m in down)
+    elif foreign := [m for m in case.members if m.log and m.log.strangers]:
+        yield two_clusters(foreign, case, CODE, LINK)
     elif ended := [m for m in case.members if m.log and m.log.fatal and not m.window]:
         yield _ended_itself(ended, case)
     elif (

@@ -8,6 +8,9 @@ Told by: failed calls between two samples (`apiserver_admission_webhook_rejectio
 error_type="calling_webhook_error"), events that quote "failed calling webhook", no ready endpoint behind its
 service, or a mean call time above 1 s. A webhook that answers "no" does its work and is not reported.
 
+A conversion webhook of a CRD that does not answer stops every list of its objects: the garbage collector, the deletion
+of namespaces, and controllers. It is told by the lines in which they quote it.
+
 A deadlock is told apart: what the webhook blocks (a network plugin's DaemonSet, kube-proxy, its own pods) is needed by
 the pods that would answer it, or no node is Ready.
 
@@ -34,6 +37,7 @@ from kubetriage.rules.plane.admission_webhooks import (
     ready_endpoints,
 )
 from kubetriage.rules.plane.case import CLUSTER, Case
+from kubetriage.rules.plane.conversion_webhooks import conversion_findings
 from kubetriage.rules.plane.figure_format import count, metric, names, span
 from kubetriage.rules.plane.webhook_deadlock import deadlock
 from kubetriage.values.commands import TO, kubectl, shell
@@ -52,6 +56,7 @@ _RECENT = 600.0
 
 def check(case: Case) -> Iterator[Finding]:
     """Judge each webhook that fails closed by its calls, its events and its backends."""
+    yield from conversion_findings(case, CODE, LINK)
     quoted: dict[str, list[Evidence]] = {}
     about: dict[str, list[Event]] = {}
     for name, event in failed_calls(case.snapshot):
