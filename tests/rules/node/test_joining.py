@@ -137,7 +137,9 @@ def test_an_edge_node_is_led_to_its_own_agent() -> None:
 
 def test_a_controller_that_was_not_looked_for_is_not_installed() -> None:
     raw = node("n1", taints=[taint("karpenter.sh/unregistered", "NoExecute", -900)])
-    snapshot = world([raw, *OTHERS], [lease("n1", -5), *BEATS, *LEADERS], failures={List("pods"): Failure(Why.FORBIDDEN)})
+    snapshot = world(
+        [raw, *OTHERS], [lease("n1", -5), *BEATS, *LEADERS], failures={List("pods"): Failure(Why.FORBIDDEN)}
+    )
     finding = triage(snapshot, "n1").diagnoses[0].findings[0]
     assert finding.cause == "NodeUninitialized"
     assert "Install Karpenter" not in words(finding)
