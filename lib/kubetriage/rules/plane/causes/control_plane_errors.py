@@ -70,7 +70,7 @@ def _finding(rows: list[Remark], others: list[list[Remark]]) -> Finding:
 _FORBIDDEN = lazy(r'User \\?"([^"\\]+)\\?" cannot (\w+) resource \\?"([^"\\]+)\\?"(?: in API group \\?"([^"\\]*)\\?")?')
 _DIALLED = lazy(r"dial tcp:? ?(?:lookup )?(\[[\da-f:]+\]|[\w.-]+)(?::(\d+))?(?: on \S+)?: (.{1,60})")
 _MISSING_FILE = lazy(r"(?:open|stat) (/\S+?): no such file")
-_ABSENT = lazy(r'([a-z][\w.]+) \\?"([\w.-]+)\\?" not found')
+_ABSENT = lazy(r'\b([a-z][\w.]{0,60}) \\?"([\w.-]+)\\?" not found')
 
 
 def _follow(words: str) -> Fix:
