@@ -85,7 +85,9 @@ _ENDS = (
     (lazy(r"(?:nodes/(?:metrics|stats|proxy)|10250).{0,200}(?:\b403\b|[Ff]orbidden)"), "rights"),
     (lazy(r":10250.{0,200}(?:\b401\b|Unauthorized)"), "tokens"),
     (
-        lazy(r"(?:10\.\d+\.\d+\.1|kubernetes\.default[\w.]{0,20}|\]?:443).{0,80}(?:i/o timeout|no route to host|refused)"),
+        lazy(
+            r"(?:10\.\d+\.\d+\.1|kubernetes\.default[\w.]{0,20}|\]?:443).{0,80}(?:i/o timeout|no route to host|refused)"
+        ),
         "server",
     ),
 )
