@@ -69,6 +69,7 @@ class Snapshot:
     _forms: dict[tuple[str, str, str], tuple[Form, ...]] = field(default_factory=dict)
     _presumed: set[tuple[str, str]] = field(default_factory=set)
     _derived: dict[object, Any] = field(default_factory=dict)
+    _derived_of: dict[object, tuple[tuple[Sequence[Obj], ...], Any]] = field(default_factory=dict)
     _lists: dict[List, int] = field(default_factory=dict)
     _logs: dict[tuple[str, str, str, bool], str] = field(default_factory=dict)
     _redacted: set[tuple[str, str, str, bool]] = field(default_factory=set)
@@ -126,6 +127,7 @@ class Snapshot:
         key = (need.namespace, need.pod, need.container, need.previous)
         self._logs[key] = content
         self._redacted.discard(key)
+        self._derived.clear()
 
     def add_node_log(self, node: str, source: str, content: str) -> None:
         """Add what a machine itself wrote; ``node`` is empty when the text does not say of which machine it is."""
@@ -263,6 +265,17 @@ class Snapshot:
             self._derived[make] = make(self)
         return cast("T", self._derived[make])
 
+    def derived_of(self, make: Callable[[Snapshot], T], *resources: str) -> T:
+        """Return ``make(self)``, computed once for what is known now of these resources.
+
+        What else is read later leaves it as it is, so ``make`` must look at nothing but their objects.
+        """
+        seen = tuple(self._items_by_namespace(resource).get("", ()) for resource in resources)
+        held = self._derived_of.get(make)
+        if held is None or any(old is not new for old, new in zip(held[0], seen, strict=True)):
+            held = self._derived_of[make] = (seen, make(self))
+        return cast("T", held[1])
+
     def log(self, namespace: str, pod: str, container: str, previous: bool = False) -> LogText:
         """Return the end of a container's log, secrets redacted: rules see what is shown and what a record holds."""
         key = (namespace, pod, container, previous)
@@ -292,6 +305,7 @@ class Snapshot:
     def offer_logs(self, keys: Iterable[tuple[str, str, str, bool]]) -> None:
         """Name the logs that a recording reads when they are asked for: namespace, pod, container, previous."""
         self._offered.update(keys)
+        self._derived.clear()
 
     def node_logs(self, node: str = "") -> tuple[NodeLog, ...]:
         """Return the logs of one machine and those that do not say of which one they are; without a name, all.

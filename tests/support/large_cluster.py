@@ -73,8 +73,19 @@ class _Made(Sequence[bytes]):
 class LargeCluster(FakeApi):
     """An API server with so many pods that nobody would write them into a capture."""
 
-    def __init__(self, pods: int = 10_000, *, broken: int = BROKEN, causes: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        pods: int = 10_000,
+        *,
+        broken: int = BROKEN,
+        causes: int = 0,
+        nodes: int = 0,
+        lost: int = LOST_NODES,
+        **kwargs: Any,
+    ) -> None:
         """``pods`` is a multiple of 50; further keyword arguments as for :class:`FakeApi`.
+
+        There is one of ``nodes`` for each 20 pods, or as many as are given; ``lost`` of them, spread over all, are.
 
         ``broken`` pods fail of ``causes`` different images that do not exist, each in workloads of its own; without
         ``causes`` they are spread over the cluster and fail of different things.
@@ -86,11 +97,13 @@ class LargeCluster(FakeApi):
         self.pods = pods
         self.namespaces = pods // PODS_PER_NAMESPACE
         self.services = pods // PODS_PER_SERVICE
-        self.nodes = pods // PODS_PER_NODE
+        self.nodes = nodes or pods // PODS_PER_NODE
+        self.lost = lost if nodes or self.nodes > PODS_PER_NODE else 0
         self.events = pods * EVENTS_PER_POD
         self.versions.update(dict.fromkeys(("httproutes", "grpcroutes", "gateways", "gatewayclasses"), ()))
         self.versions["referencegrants"] = ()
         self._fresh, self._stale = format_time(now), format_time(now - timedelta(minutes=12))
+        self._marked, self._since = format_time(now - timedelta(minutes=11)), format_time(now - timedelta(hours=3))
         step = max(pods // broken, 1)
         self._broken = {k * step + k % PODS_PER_SERVICE: _TROUBLES[k % 4] for k in range(broken)}
         self._images: dict[int, str] = {}
@@ -262,7 +275,8 @@ class LargeCluster(FakeApi):
         )
 
     def _is_lost(self, node: int) -> bool:
-        return node % max(self.nodes // LOST_NODES, 1) == 7 and self.nodes > PODS_PER_NODE
+        # The seventh of each stretch: as many as there are stretches.
+        return self.lost > 0 and (node - 7) * self.lost % self.nodes < self.lost
 
     def _make_node(self, index: int) -> str:
         lost = self._is_lost(index)
@@ -272,6 +286,7 @@ class LargeCluster(FakeApi):
             "ready": "Unknown" if lost else "True",
             "beat": self._stale if lost else self._fresh,
             "reason": "NodeStatusUnknown" if lost else "KubeletReady",
+            "changed": self._marked if lost else self._since,
         }
 
     def _make_lease(self, index: int) -> str:
@@ -376,6 +391,7 @@ def _node_template(root: Path) -> str:
     for condition in node["status"]["conditions"]:
         if condition["type"] == "Ready":
             condition.update(status="%(ready)s", lastHeartbeatTime="%(beat)s", reason="%(reason)s")
+            condition["lastTransitionTime"] = "%(changed)s"
     node["status"]["images"] = [
         {"names": [f"registry.example.com/team/service-{n:02d}@sha256:{n:064x}"], "sizeBytes": 10**8} for n in range(50)
     ]
@@ -422,6 +438,8 @@ def main() -> None:
     parser.add_argument("--pods", type=int, default=10_000)
     parser.add_argument("--broken", type=int, default=BROKEN)
     parser.add_argument("--causes", type=int, default=0)
+    parser.add_argument("--nodes", type=int, default=0)
+    parser.add_argument("--lost", type=int, default=LOST_NODES)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--latency", type=float, default=0.0, help="milliseconds before each answer")
@@ -429,7 +447,14 @@ def main() -> None:
     parser.add_argument("--count", type=Path, help="file for the numbers of requests and bytes")
     args = parser.parse_args()
     api = LargeCluster(
-        args.pods, broken=args.broken, causes=args.causes, tls=args.tls, latency=args.latency / 1000, port=args.port
+        args.pods,
+        broken=args.broken,
+        causes=args.causes,
+        nodes=args.nodes,
+        lost=args.lost,
+        tls=args.tls,
+        latency=args.latency / 1000,
+        port=args.port,
     )
     with api, contextlib.suppress(KeyboardInterrupt):
         args.kubeconfig.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from kubetriage.plugins.answers import target_error
 from kubetriage.readers.events import node_event_need
 from kubetriage.rules import node as rules
 from kubetriage.rules.incident.folding import folded
+from kubetriage.rules.incident.roots import bare
 from kubetriage.rules.node.case import NodeCase, cases
 from kubetriage.rules.node.causes import (
     all_nodes_lost,
@@ -26,8 +27,17 @@ from kubetriage.rules.node.diagnose import diagnose_node, words_alone
 from kubetriage.rules.node.failover_audit import audit, lean_pod, lines, parse_wanted, table
 from kubetriage.rules.node.gaps import not_seen
 from kubetriage.rules.node.kubelet_contact import NODE_LEASES, Beat, grace_period
-from kubetriage.rules.node.machine_words import read_words, strangers, unit_logs
-from kubetriage.rules.node.needs import ASIDE_SECONDS, FIRST_SECONDS, LIST_SECONDS, detail_needs, lean_lease, troubled
+from kubetriage.rules.node.losses_alike import losses_alike
+from kubetriage.rules.node.machine_words import read_words, some_logs, strangers, unit_logs
+from kubetriage.rules.node.needs import (
+    ASIDE_SECONDS,
+    FIRST_SECONDS,
+    LIST_SECONDS,
+    detail_needs,
+    lean_lease,
+    shows_trouble,
+    troubled,
+)
 from kubetriage.rules.node.outage_scope import Cluster, Cutoffs
 from kubetriage.rules.node.sections import GROUP_SHOWN, NOWHERE, banner, document_keys, lead_sections, tail_sections
 from kubetriage.rules.node.signing_requests import REQUESTS
@@ -105,19 +115,32 @@ def _shown(snapshot: Snapshot, request: Request, cluster: Cluster) -> list[str]:
     """Return the nodes that are told one by one, in the order of the list."""
     if not request.is_scan:
         return [t.name for t in request.targets if t.name in cluster.nodes]
-    chosen = [
-        name
-        for name, node in cluster.nodes.items()
-        if label_selector_matches(request.selector, labels(node, "metadata", "labels"))
-        and field_selector_matches(request.field_selector, node)
-    ]
+    chosen = list(cluster.nodes)
+    if request.selector or request.field_selector:
+        chosen = [
+            name
+            for name, node in cluster.nodes.items()
+            if label_selector_matches(request.selector, labels(node, "metadata", "labels"))
+            and field_selector_matches(request.field_selector, node)
+        ]
     if request.show_all:
         return chosen
     told: dict[tuple[str, str], int] = {}
     kept = []
+    drain, heard = _drains(request), some_logs(snapshot)
+    known = snapshot.derived_of(_in_trouble, "nodes", "leases")
+    # What a node shows follows from the node and its contact.
+    key = (id(cluster.contacts), drain)
+    if key not in known:
+        every = (NodeCase(node, cluster, snapshot, drain=drain) for node in cluster.nodes.values())
+        known[key] = frozenset(c.name for c in every if shows_trouble(c))
+    shows = known[key]
     for name in chosen:
-        case = NodeCase(cluster.nodes[name], cluster, snapshot, drain=_drains(request))
-        if cluster.whole.kind != "frozen" and not troubled(case):
+        quiet = cluster.whole.kind != "frozen" and name not in shows
+        if quiet and not heard:
+            continue
+        case = NodeCase(cluster.nodes[name], cluster, snapshot, drain=drain)
+        if quiet and not case.words.words:
             continue
         scope = case.scope
         if scope.kind in ("frozen", "cluster", "zone"):
@@ -135,6 +158,11 @@ def _shown(snapshot: Snapshot, request: Request, cluster: Cluster) -> list[str]:
     return kept
 
 
+def _in_trouble(_: Snapshot) -> dict[tuple[int, bool], frozenset[str]]:
+    """Hold the nodes that show trouble, by the contacts that live as long."""
+    return {}
+
+
 def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     """Say for each node that the request is about why it is not well."""
     if request.options.get("tolerations"):
@@ -150,7 +178,15 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     errors = tuple(target_error(snapshot, t, "") for t in missing if t.name not in {d.target.name for d in lone})
     gaps = list(snapshot.unseen(plan(snapshot, request)))
     shown = _shown(snapshot, request, cluster)
-    found = cases(snapshot, shown, cluster, asked=bool(request.targets), drain=_drains(request))
+    found = list(cases(snapshot, shown, cluster, asked=bool(request.targets), drain=_drains(request)))
+    alike: dict[Ref, tuple[Ref, ...]] = {}
+    groups: dict[Ref, int] = {}
+    if request.is_scan and request.fold and not request.show_all:
+        for number, (some, others) in enumerate(losses_alike(found, _cutoffs(request).together)):
+            alike[some[0].ref] = tuple(bare(c.ref) for c in others)
+            groups.update((c.ref, number) for c in some)
+        hidden = {ref.name for refs in alike.values() for ref in refs}
+        found = [c for c in found if c.name not in hidden]
     diagnoses = [_diagnosis(case, request, gaps) for case in found]
     if request.is_scan and not request.show_all and not _drains(request):
         # A cordon alone is no news; what holds its drain up is.
@@ -160,7 +196,7 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
         if cluster.whole.kind == "controllers":
             diagnoses.append(_unwatched(cluster))
         if request.fold:
-            diagnoses = list(folded(diagnoses, snapshot, _untold(diagnoses)))
+            diagnoses = list(folded(diagnoses, snapshot, {**_untold(diagnoses), **alike}, groups=groups))
     whole = (*strangers(snapshot, cluster.nodes), *(_unseen_contacts(cluster) if request.is_scan else ()))
     return Answer((*lone, *diagnoses), errors, checked=len(cluster.nodes) + len(lone), not_seen=whole)
 

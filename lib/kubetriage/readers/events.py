@@ -7,6 +7,7 @@ The core recorder fills ``count``, ``firstTimestamp`` and ``lastTimestamp``; the
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from kubetriage.found import Listing
@@ -135,14 +136,22 @@ def node_event_need(node: str, timeout: float = 0.0) -> List:
     return List("events", "default", fields=node_event_selector(node), timeout=timeout)
 
 
+def _events_by_node(snapshot: Snapshot) -> Mapping[str, Sequence[Obj]]:
+    """Sort the events about nodes by the node's name: a scan asks for those of each of thousands."""
+    found: dict[str, list[Obj]] = {}
+    for raw in snapshot.list("events", "default").items:
+        about = raw.get("involvedObject") or raw.get("regarding")
+        if text(about, "kind") == "Node":
+            found.setdefault(text(about, "name"), []).append(raw)
+    return found
+
+
 def node_events(snapshot: Snapshot, node: str, uid: str = "") -> Events:
     """Return the events about a node; with ``uid`` not those of an earlier node of the same name."""
     listing = snapshot.list("events", "default", fields=node_event_selector(node))
     chosen = []
-    for raw in listing.items:
-        about = raw.get("involvedObject") or raw.get("regarding")
-        if text(about, "kind") == "Node" and text(about, "name") == node:
-            filed = text(about, "uid")
-            if not uid or filed in ("", node, uid):
-                chosen.append(raw)
+    for raw in snapshot.derived(_events_by_node).get(node, ()):
+        filed = text(raw.get("involvedObject") or raw.get("regarding"), "uid")
+        if not uid or filed in ("", node, uid):
+            chosen.append(raw)
     return Events.of(Listing(tuple(chosen), listing.complete, listing.why, listing.presumed))

@@ -45,6 +45,11 @@ def in_stretches() -> tuple[bool, ...]:
     )
 
 
+@lru_cache(maxsize=1)
+def _literals() -> tuple[str, ...]:
+    return tuple(dict.fromkeys(literal for literals, _ in _rows() for literal in literals))
+
+
 @lru_cache(maxsize=128)
 def _form(row: int) -> re.Pattern[str]:
     """Return a pattern as the table has it: where it may begin anywhere, a text is searched three times as fast."""
@@ -59,7 +64,9 @@ def _pattern(row: int) -> re.Pattern[str]:
 def redact_tokens(text: str) -> str:
     """Replace the tokens of a text."""
     stretches = "\n".join(dict.fromkeys(_STRETCH.findall(text)))
-    for at, ((literals, _), inside) in enumerate(zip(_rows(), in_stretches(), strict=True)):
+    # Most texts hold no literal at all, which one pass without a loop of our own tells.
+    rows = zip(_rows(), in_stretches(), strict=True) if any(map(text.__contains__, _literals())) else ()
+    for at, ((literals, _), inside) in enumerate(rows):
         where = stretches if inside else text
         if any(literal in where for literal in literals) and (not inside or _form(at).search(where)):
             text = sub_in_lines(_pattern(at), tuple(literal.lower() for literal in literals), MARK, text)

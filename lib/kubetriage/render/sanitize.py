@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 from kubetriage.records import fields, is_record, replace
@@ -23,13 +24,22 @@ def sanitized(value: T) -> T:
     return cast("T", _sanitized(value))
 
 
+def _cleaned(value: str) -> str:
+    return _short(value) if len(value) <= _SHORT else clean(value)
+
+
+_SHORT = 256
+"""Characters of what is remembered: the words of an answer recur, and names of one outage in each of its rows."""
+_short = lru_cache(maxsize=8192)(clean)
+
+
 def _sanitized(value: Any) -> Any:
     if isinstance(value, Enum):
         return value
     if isinstance(value, str):
-        return clean(value)
+        return _cleaned(value)
     if isinstance(value, Mapping):
-        return {clean(k) if isinstance(k, str) else k: _sanitized(v) for k, v in value.items()}
+        return {_cleaned(k) if isinstance(k, str) else k: _sanitized(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(_sanitized(v) for v in value)
     if is_record(value) and not isinstance(value, type):

@@ -22,7 +22,11 @@ def dig(value: Any, *path: Step) -> Any:
     """Follow keys and list indexes; None where the path ends early."""
     for step in path:
         # What json made is a dict; to ask for an abstract Mapping takes ten times as long.
-        if isinstance(step, str) and (type(value) is dict or isinstance(value, Mapping)):
+        if type(value) is dict and type(step) is str:
+            value = value.get(step)
+        elif value is None:
+            return None
+        elif isinstance(step, str) and isinstance(value, Mapping):
             value = value.get(step)
         elif isinstance(step, int) and isinstance(value, list) and -len(value) <= step < len(value):
             value = value[step]

@@ -67,7 +67,7 @@ def may_match(literals: tuple[str, ...], text: str) -> bool:
     Most texts hold none of them, and compiling the patterns would take a run longer than its reads do.
     """
     lowered = folded(text)
-    return any(literal in lowered for literal in literals)
+    return any(map(lowered.__contains__, literals))
 
 
 @lru_cache(maxsize=64)

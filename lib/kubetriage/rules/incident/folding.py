@@ -78,10 +78,11 @@ def fold(found: Iterable[Symptom]) -> tuple[Fault, ...]:
     groups: dict[tuple[str, str, str, str], list[Symptom]] = {}
     for one in found:
         groups.setdefault(one.key, []).append(one)
-    return tuple(
-        Fault(tuple(sorted(group, key=lambda s: (s.finding.severity.rank, s.finding.confidence.rank))))
-        for group in groups.values()
-    )
+    return tuple(map(_fault, groups.values()))
+
+
+def _fault(group: Iterable[Symptom]) -> Fault:
+    return Fault(tuple(sorted(group, key=lambda s: (s.finding.severity.rank, s.finding.confidence.rank))))
 
 
 def folded(
@@ -89,17 +90,21 @@ def folded(
     snapshot: Snapshot,
     alike: Mapping[Ref, tuple[Ref, ...]] | None = None,
     among: Mapping[Ref, int] | None = None,
+    groups: Mapping[Ref, int] | None = None,
 ) -> tuple[Diagnosis, ...]:
     """Make one diagnosis of those with one fault, which tells in ``extra["fold"]`` for how many objects it stands.
 
     ``alike`` are objects that were not looked at, by the one that has the same symptom. ``among`` says of how many
-    pods a target was taken, where the caller knows all of them. What has no fault stays.
+    pods a target was taken, where the caller knows all of them. ``groups`` number targets whose faults are one where
+    they have one code, whatever the root of each is. What has no fault stays.
     """
     rows: dict[object, list[Symptom]] = {}
     kept: list[tuple[object, Diagnosis]] = []
     for diagnosis in diagnoses:
         one = symptom(diagnosis, snapshot)
         key: object = one.key if one is not None else id(diagnosis)
+        if one is not None and groups and diagnosis.target in groups:
+            key = (one.finding.cause, groups[diagnosis.target])
         if one is not None:
             rows.setdefault(key, []).append(one)
         if one is None or len(rows[key]) == 1:
@@ -145,7 +150,7 @@ def _row(
 ) -> Diagnosis:
     if not group:
         return diagnosis
-    fault = fold(group)[0]
+    fault = _fault(group)
     others = tuple(ref for target in fault.targets for ref in alike.get(target, ()))
     names = (*fault.targets, *others)
     wanted = sum(among.get(t, 0) for t in fault.targets)

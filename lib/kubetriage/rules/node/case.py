@@ -73,13 +73,14 @@ class NodeCase:
     """Pods bound to this node."""
     siblings: Mapping[str, Sequence[Obj]] = field(default_factory=dict)
     """Pods of any node by the uid of their controller."""
-    events: Events = field(default_factory=lambda: Events((), False, "not read"))
+    looked_up: bool = False
+    """Its pods and events were looked up."""
     asked: bool = False
     """The user named this node, so a log that names no machine is about it."""
     drain: bool = False
     """The user asked what a drain would meet."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name of the node."""
         return name_of(self.node)
@@ -104,7 +105,7 @@ class NodeCase:
         """The clock to judge by."""
         return self.plane.now
 
-    @property
+    @cached_property
     def contact(self) -> Contact:
         """The contact with its kubelet."""
         return self.cluster.contacts[self.name]
@@ -113,6 +114,13 @@ class NodeCase:
     def plane(self) -> Plane:
         """Who writes in this cluster."""
         return self.cluster.plane
+
+    @cached_property
+    def events(self) -> Events:
+        """The events about the node."""
+        if not self.looked_up:
+            return Events((), False, "not read")
+        return node_events(self.snapshot, self.name, uid_of(self.node))
 
     @cached_property
     def scope(self) -> Scope:
@@ -162,7 +170,7 @@ class NodeCase:
             self.now,
             elections=self.cluster.elections,
             pods=[p.raw for p in self.pods],
-            attachments=self.snapshot.list("volumeattachments").items,
+            attachments=self.snapshot.derived(_attachments_by_node).get(self.name, ()),
             events=self.events,
             probe=self.probe,
         )
@@ -291,8 +299,8 @@ class NodeCase:
         claims = [c for n in namespaces for c in self.snapshot.list("persistentvolumeclaims", n).items]
         attached = {
             text(a, "spec", "source", "persistentVolumeName")
-            for a in self.snapshot.list("volumeattachments").items
-            if text(a, "spec", "nodeName") == self.name and dig(a, "status", "attached") is True
+            for a in self.snapshot.derived(_attachments_by_node).get(self.name, ())
+            if dig(a, "status", "attached") is True
         }
         down = self.cluster.whole.kind in ("controllers", "frozen") and self.plane.manager_age is not None
         return timetable(
@@ -333,7 +341,7 @@ class NodeCase:
         machine = [c for key, path in MACHINE_CHECKS.items() if key in self.annotations for c in self._items(path)]
         return remediations(self.node, self._items(NODE_CHECKS), machine)
 
-    @property
+    @cached_property
     def annotations(self) -> dict[str, str]:
         """``metadata.annotations``."""
         return labels(self.node, "metadata", "annotations")
@@ -357,6 +365,14 @@ class NodeCase:
         return hung or (body is not None and body.status >= 500), None
 
 
+def _attachments_by_node(snapshot: Snapshot) -> Mapping[str, Sequence[Obj]]:
+    """Sort the attachments of volumes by node: a scan asks for those of each of thousands."""
+    found: dict[str, list[Obj]] = {}
+    for raw in snapshot.list("volumeattachments").items:
+        found.setdefault(text(raw, "spec", "nodeName"), []).append(raw)
+    return found
+
+
 def cases(
     snapshot: Snapshot, names: Sequence[str], cluster: Cluster, *, asked: bool = False, drain: bool = False
 ) -> Iterator[NodeCase]:
@@ -371,5 +387,4 @@ def cases(
             by_node.setdefault(place, []).append(Pod(raw))
     for name in names:
         if node := cluster.nodes.get(name):
-            events = node_events(snapshot, name, uid_of(node))
-            yield NodeCase(node, cluster, snapshot, by_node.get(name, ()), siblings, events, asked, drain)
+            yield NodeCase(node, cluster, snapshot, by_node.get(name, ()), siblings, True, asked, drain)

@@ -10,6 +10,8 @@ from kubetriage.found import Listing, Lookup, State
 from kubetriage.records import replace
 from kubetriage.rules.node.kubelet_contact import (
     NODE_LEASES,
+    SKEW,
+    Contact,
     read_contact,
     write_order,
 )
@@ -82,14 +84,49 @@ def _clock(snapshot: Snapshot, limit: timedelta) -> datetime:
 
 
 def read_cluster(snapshot: Snapshot, cut: Cutoffs | None = None) -> Cluster:
-    """Judge the contact of all nodes that were seen."""
-    now = _clock(snapshot, (cut or Cutoffs()).frozen)
+    """Judge the contact of all nodes that were seen; as long as nothing new tells of it they are not judged again."""
+    cut = cut or Cutoffs()
+    now, leases = _clock(snapshot, cut.frozen), lease_listing(snapshot)
+    others = [t for t in snapshot.derived_of(_writes, "pods", "events") if t <= now + SKEW]
+    newest = max(others, default=None)
+    known = snapshot.derived_of(_judged, "nodes", "leases")
+    key = (cut, now, newest, snapshot.version, leases.complete, leases.why, leases.presumed)
+    if key not in known:
+        known[key] = _judge(snapshot, leases, now, newest, cut)
+    return known[key]
+
+
+def read_contacts(snapshot: Snapshot, leases: Listing, now: datetime) -> Mapping[str, Contact]:
+    """Return the contact of each node, by name: the same object as long as what tells of it is the same."""
+    known = snapshot.derived_of(_contacts, "nodes", "leases")
+    version = snapshot.version
+    key = (now, version, leases.complete, leases.why, leases.presumed)
+    if key not in known:
+        by_name = {name_of(o): o for o in leases.items if namespace_of(o) == NODE_LEASES}
+        order = write_order(leases.items)
+        known[key] = {
+            name_of(n): read_contact(n, lease_of(leases, by_name, name_of(n)), order, now, version)
+            for n in snapshot.list("nodes").items
+        }
+    return known[key]
+
+
+def _contacts(_: Snapshot) -> dict[tuple[object, ...], Mapping[str, Contact]]:
+    return {}
+
+
+def _judged(_: Snapshot) -> dict[tuple[object, ...], Cluster]:
+    """Hold what followed from the nodes and Leases that were read so far."""
+    return {}
+
+
+def _writes(snapshot: Snapshot) -> frozenset[datetime]:
+    return frozenset(written((), (*snapshot.list("pods").items, *snapshot.list("events").items)))
+
+
+def _judge(snapshot: Snapshot, leases: Listing, now: datetime, newest: datetime | None, cut: Cutoffs) -> Cluster:
     nodes = snapshot.list("nodes").items
-    leases = lease_listing(snapshot)
-    by_name = {name_of(o): o for o in leases.items if namespace_of(o) == NODE_LEASES}
-    version, order = snapshot.version, write_order(leases.items)
-    contacts = {name_of(n): read_contact(n, lease_of(leases, by_name, name_of(n)), order, now, version) for n in nodes}
-    others = [*snapshot.list("pods").items, *snapshot.list("events").items]
-    plane = read_plane(leases.items, written(nodes, others), now)
+    contacts = read_contacts(snapshot, leases, now)
+    plane = read_plane(leases.items, (*written(nodes), *((newest,) if newest else ())), now)
     elections = tuple(o for o in leases.items if namespace_of(o) != NODE_LEASES)
     return replace(judge(nodes, contacts, plane, cut), elections=elections)

@@ -376,13 +376,11 @@ def logs_of(snapshot: Snapshot, node: str, *, asked: bool, alone: bool) -> tuple
     name another host does not.
     """
     found = []
-    units = [NodeLog("", n.container, snapshot.log(n.namespace, n.pod, n.container).text) for n in unit_logs(snapshot)]
-    for log in (*snapshot.node_logs(), *units):
+    for log, host in snapshot.derived(_given_logs):
         if log.node:
             if log.node == node:
                 found.append(log)
             continue
-        host = next((x.host for x in peeled(log.text[:20000], snapshot.now) if x.host), "")
         same = host and (host == node or host.partition(".")[0] == node.partition(".")[0])
         if same or (not host and (asked or alone)) or (alone and asked):
             found.append(log)
@@ -398,10 +396,26 @@ def logs_of(snapshot: Snapshot, node: str, *, asked: bool, alone: bool) -> tuple
     return tuple(found)
 
 
+def some_logs(snapshot: Snapshot) -> bool:
+    """Tell whether the own log of any machine was seen."""
+    asked = (getattr(need, "path", "") for need, _ in snapshot.bodies)
+    return bool(snapshot.derived(_given_logs)) or any(LOGS in path for path in asked)
+
+
+def _given_logs(snapshot: Snapshot) -> tuple[tuple[NodeLog, str], ...]:
+    """Return the logs of machines that were given, each with the host that its lines name where the log does not."""
+    units = [NodeLog("", n.container, snapshot.log(n.namespace, n.pod, n.container).text) for n in unit_logs(snapshot)]
+    return tuple((log, "" if log.node else _host(log, snapshot)) for log in (*snapshot.node_logs(), *units))
+
+
+def _host(log: NodeLog, snapshot: Snapshot) -> str:
+    return next((x.host for x in peeled(log.text[:20000], snapshot.now) if x.host), "")
+
+
 def strangers(snapshot: Snapshot, nodes: Mapping[str, Obj]) -> Iterator[NotSeen]:
     """Name the logs that are of no node that was seen: they were not used."""
     short = {name.partition(".")[0] for name in nodes}
     for log in snapshot.node_logs():
-        host = "" if log.node else next((x.host for x in peeled(log.text[:20000], snapshot.now) if x.host), "")
+        host = "" if log.node else _host(log, snapshot)
         if host and host.partition(".")[0] not in short and len(nodes) > 1:
             yield NotSeen(f"log {log.source}", f"its lines name {host}, which is no node here; name the node to use it")

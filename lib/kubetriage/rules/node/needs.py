@@ -43,6 +43,11 @@ def lean_lease(raw: Obj) -> Obj:
 
 def troubled(case: NodeCase) -> bool:
     """Something more than a cordon may be wrong, so its surroundings are worth reading."""
+    return shows_trouble(case) or bool(case.words.words)
+
+
+def shows_trouble(case: NodeCase) -> bool:
+    """Tell whether the node itself shows trouble, whatever its machine's own logs say."""
     taints = objects(case.node, "spec", "taints")
     return (
         case.contact.ready != "True"
@@ -53,14 +58,14 @@ def troubled(case: NodeCase) -> bool:
         or any(f.severity is not Severity.NOTE for f in node_problem.check(case))
         or bool(waiting_taints(case.node))
         or "machineconfiguration.openshift.io/reason" in case.annotations
-        or bool(case.words.words)
         or case.drains
     )
 
 
 def _pressed(case: NodeCase) -> bool:
     kinds = ("MemoryPressure", "DiskPressure", "PIDPressure")
-    return any(text(condition(case.node, k), "status") == "True" for k in kinds)
+    conditions = objects(case.node, "status", "conditions")
+    return any(text(c, "status") == "True" and text(c, "type") in kinds for c in conditions)
 
 
 def detail_needs(snapshot: Snapshot, chosen: Sequence[NodeCase], *, probe: bool) -> Iterator[Need]:

@@ -190,6 +190,15 @@ class Cluster:
 
     def scope_of(self, name: str) -> Scope:
         """Return the scope of one node's silence."""
+        if name not in self._scopes:
+            self._scopes[name] = self._scope(name)
+        return self._scopes[name]
+
+    @cached_property
+    def _scopes(self) -> dict[str, Scope]:
+        return {}
+
+    def _scope(self, name: str) -> Scope:
         contact = self.contacts.get(name)
         if self.whole.kind in ("frozen", "cluster") and name in self._members[0]:
             return self.whole
@@ -212,6 +221,11 @@ class Cluster:
             for name, node in self.nodes.items()
             for address in objects(node, "status", "addresses")
         }
+
+    @cached_property
+    def holders(self) -> frozenset[str]:
+        """Names of the pods and hosts that hold a Lease of an election."""
+        return frozenset(text(o, "spec", "holderIdentity").partition("_")[0] for o in self.elections)
 
     @cached_property
     def live_planes(self) -> Mapping[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -86,16 +87,23 @@ def waiting_requests(snapshot: Snapshot, node: str) -> tuple[SigningRequest, ...
 
     A request of a bootstrap identity (node-bootstrapper, ``system:bootstrap:TOKEN``) names no node outside its subject.
     """
-    return tuple(
-        r
-        for r in read_requests(snapshot)
-        if r.signer == CLIENT and r.state != "issued" and (r.node == node or not r.node)
-    )
+    waiting = snapshot.derived(_waiting_by_node)
+    found = (*waiting.get(node, ()), *waiting.get("", ())) if node else waiting.get("", ())
+    return tuple(request for _, request in sorted(found, key=lambda pair: pair[0]))
+
+
+def _waiting_by_node(snapshot: Snapshot) -> Mapping[str, Sequence[tuple[int, SigningRequest]]]:
+    """Sort the requests for client certificates that are not issued by node, each with its place in time."""
+    found: dict[str, list[tuple[int, SigningRequest]]] = {}
+    for place, request in enumerate(snapshot.derived(read_requests)):
+        if request.signer == CLIENT and request.state != "issued":
+            found.setdefault(request.node, []).append((place, request))
+    return found
 
 
 def serving_requests(snapshot: Snapshot, node: str) -> tuple[SigningRequest, ...]:
     """Return the requests of this node's kubelet for a serving certificate that are not issued."""
-    wanted = (r for r in read_requests(snapshot) if r.signer == SERVING and r.node == node)
+    wanted = (r for r in snapshot.derived(read_requests) if r.signer == SERVING and r.node == node)
     found = tuple(wanted)
     # The newest request counts; older ones of a kubelet that asked again stay pending until they are collected.
     return found[-1:] if found and found[-1].state != "issued" else ()

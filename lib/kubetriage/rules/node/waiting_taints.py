@@ -38,10 +38,11 @@ class Waiting:
 
 def waiting_taints(node: Obj) -> tuple[Waiting, ...]:
     """Return the taints of a node that a controller must remove."""
-    rows = {row["key"]: row for row in table("startup_taints")["taints"]}
+    taints = objects(node, "spec", "taints")
+    rows = {row["key"]: row for row in table("startup_taints")["taints"]} if taints else {}
     return tuple(
         Waiting(text(t, "key"), text(t, "effect"), parse_time(t.get("timeAdded")), rows[text(t, "key")])
-        for t in objects(node, "spec", "taints")
+        for t in taints
         if text(t, "key") in rows
     )
 
