@@ -420,3 +420,103 @@ def test_an_old_java_runtime_is_told_by_its_frames():
         )
         != "jvm-cgroup"
     )
+
+
+# What is left from an earlier start, what a node lacks for it, and what the checks of known programs print.
+
+AGAIN = 'level=fatal msg="ARGOCD_GNUPGHOME at /app/config/gpg/keys already initialized, can\'t initialize again."\n'
+
+
+@pytest.mark.parametrize(
+    ("volume", "left"), [({"emptyDir": {}}, True), ({"persistentVolumeClaim": {"claimName": "c"}}, False)]
+)
+def test_what_an_empty_dir_kept_goes_with_the_pod(volume, left):
+    mounts = [{"name": "keys", "mountPath": "/app/config/gpg/keys"}]
+    made = container(volumeMounts=mounts)
+    raw = pod(containers=[made], statuses=[status("app", back_off(), terminated(1, "Error", -65, -60), restarts=4)])
+    raw["spec"]["volumes"] = [{"name": "keys", **volume}]
+    found = crash_findings(raw, logs={"app": AGAIN})[0]
+    assert ("delete pod api" in advised(found)) is left
+    assert (found.details.get("mechanism") == "left-on-empty-dir") is left
+
+
+def test_gpg_without_its_agent_looks_at_the_old_node():
+    log = 'time="2026-06-08T03:06:58Z" level=fatal msg="`gpg --no-permission-warning --batch --gen-key /tmp/recipe1` failed exit status 2"\n'
+    old = ready_node(nodeInfo={"kernelVersion": "3.10.0-1160", "containerRuntimeVersion": "docker://19.3.8"})
+    found = told(log, old, securityContext={"seccompProfile": {"type": "RuntimeDefault"}})
+    assert found.confidence is Confidence.LIKELY
+    assert "3.10.0-1160" in advised(found)
+    assert "Unconfined" in advised(found)
+    assert "Unconfined" not in advised(told(log))
+    assert told("gpg: key imported\nboom: no license\n").details.get("mechanism") != "gpg-agent"
+
+
+def test_a_resolver_file_without_a_server():
+    found = told("plugin/forward: no nameservers found\n", pod_spec={"dnsPolicy": "Default"})
+    assert found.details["mechanism"] == "dns-no-servers"
+    assert "/etc/resolv.conf of node node-1" in advised(found)
+    assert told("plugin/forward: not an IP address or file: x\n").details.get("mechanism") != "dns-no-servers"
+
+
+def not_ready(output, command=("check",), log=""):
+    probe = {"exec": {"command": list(command)}, "periodSeconds": 10}
+    raw = pod(containers=[container(readinessProbe=probe)], statuses=[status("app", running(-900), started=True)])
+    said = event("Unhealthy", f"Readiness probe failed: {output}", container="app")
+    return crash_findings(raw, said, logs={"app": log})[0]
+
+
+@pytest.mark.parametrize(
+    ("output", "act"),
+    [
+        ("calico/node is not ready: BIRD is not ready: BGP not established with 10.0.0.12", "TCP 179"),
+        ("MongoServerError: Our replica set config is invalid or we are not a member of it", "rs.reconfig"),
+        ("/var/run/postgresql:5432 - rejecting connections", "recovery"),
+        ("127.0.0.1:5432 - no response", "whether the server starts"),
+        ("LOADING Redis is loading the dataset in memory", "Wait while it loads"),
+        ("stat: can't stat '/tmp/operator-sdk-ready': No such file or directory", "of its own release"),
+        ("Key    Value\nSealed    true", "vault operator unseal"),
+    ],
+)
+def test_what_a_known_check_prints_has_its_act(output, act):
+    found = not_ready(output)
+    assert found.cause == "ReadinessProbeFailed"
+    assert act in advised(found)
+
+
+def test_a_check_of_its_own_is_tried_by_hand_with_the_last_error_beside_it():
+    found = not_ready("boom", log="2026-06-08 10:13:04 ERROR no leader elected\n")
+    assert "by hand" in advised(found)
+    assert "no leader elected" in found.message
+
+
+@pytest.mark.parametrize(
+    ("image", "role"),
+    [
+        ("123456789012.dkr.ecr.us-west-2.amazonaws.com/api:3", "AmazonEC2ContainerRegistryReadOnly"),
+        ("acme.azurecr.io/api:3", "--attach-acr"),
+        ("europe-docker.pkg.dev/p/r/api:3", "artifactregistry.reader"),
+    ],
+)
+def test_a_registry_of_a_cloud_lets_the_nodes_in(image, role):
+    said = f'failed to pull and unpack image "{image}": failed to resolve reference "{image}": authorization failed: no basic auth credentials'
+    raw = pod(
+        containers=[container(image=image)], phase="Pending", statuses=[status(state=waiting("ErrImagePull", said))]
+    )
+    raw["spec"]["imagePullSecrets"] = []
+    assert role in crash_findings(raw)[0].fix[0].text
+    raw["spec"]["imagePullSecrets"] = [{"name": "login"}]
+    assert "login" in crash_findings(raw)[0].fix[0].text or "login" in crash_findings(raw)[0].message
+
+
+def test_a_sub_path_on_nfs_is_made_by_root():
+    said = 'failed to prepare subPath for volumeMount "data" of container "app"'
+    mounts = [{"name": "data", "mountPath": "/data", "subPath": "wp"}]
+    raw = pod(
+        containers=[container(volumeMounts=mounts)],
+        phase="Pending",
+        statuses=[status(state=waiting("CreateContainerConfigError", said))],
+    )
+    raw["spec"]["volumes"] = [{"name": "data", "nfs": {"server": "10.1.1.1", "path": "/x"}}]
+    assert "root squash" in advised(crash_findings(raw)[0])
+    raw["spec"]["volumes"] = [{"name": "data", "emptyDir": {}}]
+    assert "root squash" not in advised(crash_findings(raw)[0])

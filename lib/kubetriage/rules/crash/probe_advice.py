@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+from kubetriage.data import table
 from kubetriage.found import LogText
 from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.readers import logs
@@ -36,6 +39,7 @@ def advise(case: Case, container: Container, probe: Probe, failure: ProbeEvent |
         return Advice("", (_look(case, container, probe),))
     advice = _explain(case, container, probe, failure, log)
     unwell = failure.failure in (Failure.TIMEOUT, Failure.GRPC_STATUS) or failure.status >= 500
+    unwell = unwell or (probe.handler == "exec" and failure.failure is not Failure.NO_COMMAND)
     error = logs.last_error(log.text) if unwell else None
     if error is None or error.weight == "weak" or error.trailing > _RECENT:
         return advice
@@ -115,12 +119,35 @@ def _explain(case: Case, container: Container, probe: Probe, failure: ProbeEvent
         return Advice(f"the container has no command {command}", (fix,))
     if probe.handler == "exec":
         said = _said(failure)
-        words = f"the command {probe.words.removeprefix('exec ')!r} failed" + (f": {said}" if said else ", no output")
         where = ("exec", case.pod.name, "-c", container.name, "--")
         run = kubectl(*where, *texts(probe.raw, "exec", "command"), namespace=case.pod.namespace)
         fix = Fix("Run the check by hand while the container runs, and make it pass.", actor=Actor.APP, commands=(run,))
+        known = _known_output(case, container, failure)
+        if known is not None:
+            return replace(known, fixes=(*known.fixes, fix))
+        words = f"the command {probe.words.removeprefix('exec ')!r} failed" + (f": {said}" if said else ", no output")
         return Advice(words, (fix,))
     return Advice(_said(failure), (_look(case, container, probe),))
+
+
+def _known_output(case: Case, container: Container, failure: ProbeEvent) -> Advice | None:
+    """Explain what the check of a well-known program printed; None for words that are not known."""
+    row = next(
+        (r for r in table("probe_outputs")["rows"] if re.search(r["words"], failure.output, re.IGNORECASE)), None
+    )
+    if row is None:
+        return None
+
+    def fill(words: str) -> str:
+        for name, value in (("node", case.pod.node), ("pod", case.pod.name), ("container", container.name)):
+            words = words.replace("{" + name + "}", value)
+        return words
+
+    look = tuple(
+        kubectl(*(fill(w) for w in words), namespace="" if words[1] == "nodes" else case.pod.namespace)
+        for words in row["look"]
+    )
+    return Advice(f"{row['means']} ({short(_said(failure))})", (Fix(fill(row["act"]), actor=Actor.APP, commands=look),))
 
 
 # The program that an exec probe could not start, in the words of runc, crun and shells.

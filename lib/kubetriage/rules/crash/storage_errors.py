@@ -28,6 +28,17 @@ def _row(pattern: str, meaning: str, act: str, actor: Actor) -> StorageError:
 # Clouds' APIs through their CSI drivers (EC2, Compute Engine, Azure, OpenStack, vSphere), and the kubelet.
 ATTACH: tuple[StorageError, ...] = (
     _row(
+        # Longhorn's own words; its volumes have a state of their own.
+        r"is not ready for workloads|volume \S+ (?:is )?(?:faulted|not scheduled)|replica scheduling failed"
+        r"|failed to attach to node \S+ with attachmentID \S+\Z",
+        "is not ready in Longhorn",
+        "See its state and conditions in Longhorn. Replicas that find no disk (fewer nodes than numberOfReplicas, "
+        "full or "
+        "disabled disks) or an engine that does not start hold it back; a faulted volume is salvaged from a replica "
+        "there.",
+        Actor.CLUSTER,
+    ),
+    _row(
         r"zone ?mismatch|different (?:availability )?zone|not in the same (?:availability )?zone|"
         r"must be (?:created |located )?in the same (?:zone|location|region)",
         "is in another zone than {node}",

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, RuledOut
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut
 from kubetriage.needs import Get, Need
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.image_pulls import Pull, PullFailure, pull_failures
@@ -37,10 +37,31 @@ _STATUS = lazy(r"40[13] (?:Unauthorized|Forbidden)|authorization token has expir
 
 # Registries that know the node's own identity.
 _CLOUD = (
-    (".dkr.ecr.", "A login of ECR lasts 12 hours; nodes with a role that may read the repository need none."),
-    (".pkg.dev", "Nodes of GKE need none when their service account has the role artifactregistry.reader."),
-    ("gcr.io", "Nodes of GKE need none when their service account has the role artifactregistry.reader."),
-    (".azurecr.io", "Nodes of AKS need none when the registry is attached (az aks update --attach-acr)."),
+    (
+        ".dkr.ecr.",
+        "A login of ECR lasts 12 hours; nodes with a role that may read the repository need none.",
+        "Let the nodes pull: AmazonEC2ContainerRegistryReadOnly (or PullOnly) on the role of {node}, the ECR "
+        "credential "
+        "provider of its kubelet, and for another account a policy on the repository that names this one.",
+    ),
+    (
+        ".pkg.dev",
+        "Nodes of GKE need none when their service account has the role artifactregistry.reader.",
+        "Give the service account of {node} the role artifactregistry.reader on the repository's project, and the node "
+        "pool the scope cloud-platform or devstorage.read_only.",
+    ),
+    (
+        "gcr.io",
+        "Nodes of GKE need none when their service account has the role artifactregistry.reader.",
+        "Give the service account of {node} the role artifactregistry.reader on the registry's project.",
+    ),
+    (
+        ".azurecr.io",
+        "Nodes of AKS need none when the registry is attached (az aks update --attach-acr).",
+        "Attach the registry to the cluster (az aks update --attach-acr), which gives the kubelet's identity AcrPull "
+        "on "
+        "it; az aks check-acr tests it.",
+    ),
 )
 
 
@@ -98,7 +119,13 @@ def _finding(failure: PullFailure) -> Finding:
             Syntax('--docker-password="$PASSWORD"'),
         )
         commands = (kubectl(*create, namespace=case.pod.namespace),)
-    words += next((f" {hint}" for host, hint in _CLOUD if host in image.registry), "")
+    words += next((f" {hint}" for host, hint, _ in _CLOUD if host in image.registry), "")
+    identity = next((act for host, _, act in _CLOUD if host in image.registry), "") if not names and not late else ""
+    nodes = (
+        [Fix(identity.replace("{node}", case.pod.node or "the node"), actor=Actor.CLOUD)]
+        if identity and told and "expired" not in failure.error
+        else []
+    )
     if failure.kind is Pull.EITHER:
         if others:
             evidence.append(Evidence("status", f"pod/{others[0]}", f"runs an image of {image.path}"))
@@ -110,7 +137,7 @@ def _finding(failure: PullFailure) -> Finding:
     return failure.finding(
         CODE,
         message,
-        [failure.case.template_fix(words, spec, commands=commands)],
+        [*nodes, failure.case.template_fix(f"Or: {words}" if nodes else words, spec, commands=commands)],
         confidence=confidence,
         evidence=evidence,
         ruled_out=ruled_out,

@@ -259,6 +259,20 @@ def _host_paths(failure: StartFailure) -> list[Obj]:
     return [v for v in objects(failure.case.pod.raw, "spec", "volumes") if "hostPath" in v]
 
 
+_MOUNT_NAME = lazy(r'volumeMount "([^"]*)"')
+
+
+def _made_by_server(case: Case, source: Obj) -> str:
+    """Name the NFS server behind a volume; empty for another kind of volume."""
+    server = text(source, "nfs", "server")
+    claim = text(source, "persistentVolumeClaim", "claimName")
+    if not server and claim:
+        bound = case.snapshot.get("persistentvolumeclaims", case.pod.namespace, claim).obj
+        volume = case.snapshot.get("persistentvolumes", "", text(bound, "spec", "volumeName")).obj
+        server = text(volume, "spec", "nfs", "server") or text(volume, "spec", "csi", "volumeAttributes", "server")
+    return f"NFS server {server}" if server else ""
+
+
 def _at_start(failure: StartFailure) -> Finding:
     container, where = failure.container, failure.case.workload_name
     mounts = {text(m, "mountPath"): m for m in objects(container.spec, "volumeMounts")}
@@ -307,4 +321,11 @@ def _at_start(failure: StartFailure) -> Finding:
     elif "subPath" in failure.words:
         named = f" {sub}" if sub else ""
         words = f"Check subPath{named} of container {container.name} in {where}; it must not leave the volume."
+        told = _MOUNT_NAME.search(failure.words)
+        source = _source(failure.case, name or (told[1] if told is not None else ""))
+        if sub_of := _made_by_server(failure.case, source):
+            words = (
+                f"The kubelet makes the directory of a subPath as root, and {sub_of} may refuse root (root squash): "
+                "make the directory there by hand with the right owner, or export with no_root_squash."
+            )
     return failure.finding(CODE, message, failure.case.template_fix(words))

@@ -13,6 +13,8 @@ from kubetriage.model import Confidence, Finding
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.known_errors import (
     add_ons,
+    cluster_dns,
+    container_restarts,
     data_versions,
     file_modes,
     invisible_characters,
@@ -41,6 +43,8 @@ ROWS: tuple[Row, ...] = (
     *schema_migrations.ROWS,
     *stored_data.ROWS,
     *add_ons.ROWS,
+    *cluster_dns.ROWS,
+    *container_restarts.ROWS,
     *refused_calls.ROWS,
     *mounted_files.ROWS,
     *language_runtimes.ROWS,

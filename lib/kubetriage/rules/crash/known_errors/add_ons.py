@@ -4,37 +4,13 @@ from __future__ import annotations
 
 import re
 
-from kubetriage.rules.crash.acts import app, cloud, image, manifest, node, on_node, operator, place, restart, where
+from kubetriage.rules.crash.acts import app, cloud, image, manifest, node, on_node, operator, place, where
 from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.own_advice import own_advice
 from kubetriage.rules.crash.program_output import LastWords, Said
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
-
-
-def _dns_loop(words: LastWords, _: Said) -> Advice:
-    case = words.case
-    return Advice(
-        "CoreDNS found that its queries come back to itself: it forwards to /etc/resolv.conf, and "
-        "that names a local stub "
-        "(127.0.0.53 of systemd-resolved, dnsmasq)",
-        (
-            node(
-                f"Set resolvConf of the kubelet on {place(words)} to "
-                "/run/systemd/resolve/resolv.conf, restart the kubelet, then "
-                "the CoreDNS pods.",
-                on_node(words, "grep", "-rn", "resolvConf", "/var/lib/kubelet/config.yaml"),
-                *restart(words),
-            ),
-            operator(
-                "Or name the upstream servers in the Corefile: forward . 10.0.0.2 in place of "
-                "forward . /etc/resolv.conf. "
-                "Removing the loop plugin hides it only.",
-                kubectl("edit", "configmap", "coredns", namespace=case.pod.namespace),
-            ),
-        ),
-    )
 
 
 def _no_pod_range(words: LastWords, _: Said) -> Advice:
@@ -301,7 +277,6 @@ ROWS: tuple[Row, ...] = (
         _not_redirected,
         beside=True,
     ),
-    Row("dns-loop", lazy(r"plugin/loop: (?:Seen|Loop)"), _dns_loop, beside=True),
     Row(
         "no-pod-range",
         lazy(r"(?i)pod ?cidr (?:is )?not (?:assigned|set|available)|node\.Spec\.PodCIDR not set"),

@@ -6,6 +6,7 @@ from kubetriage.model import Evidence, Fix, RuledOut
 from kubetriage.rules.crash.acts import app, image, manifest, where
 from kubetriage.rules.crash.container_spec import mount_of, security, volume_words
 from kubetriage.rules.crash.known_errors.row import Advice, Row
+from kubetriage.rules.crash.known_images import group_of
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
 from kubetriage.values.fields import Obj, mapping, number, text
 from kubetriage.values.patterns import lazy
@@ -137,7 +138,7 @@ def _sqlite(words: LastWords, _: Said) -> Advice:
     user, at = security(words.container, "runAsUser")
     fs_group, _at = security(words.container, "fsGroup")
     who = f"user {user}" if user is not None else "its user"
-    wanted = user if isinstance(user, int) and user > 0 else 1000
+    wanted = user if isinstance(user, int) and user > 0 else group_of(words.container.image) or 1000
     fixes = [
         manifest(
             words,

@@ -102,7 +102,7 @@ def _byte_order_mark(words: LastWords, _: Said) -> Advice | None:
     )
 
 
-_END = r"(?:\\+[nr]|\\u000[AaDd]|\\x0[AaDd]|%0[AaDd])"
+_END = r"(?:\\+[nr]|\\u000(?:[aA]|[dD])|\\x0(?:[aA]|[dD])|%0(?:[aA]|[dD]))"
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -120,7 +120,8 @@ ROWS: tuple[Row, ...] = (
             # Go, Node, Python, Java about URLs and headers
             r"net/url: invalid control character in URL|invalid header field value|[Ii]nvalid header value"
             r"|[Ii]nvalid character in header content|ERR_INVALID_CHAR|return character\(s\) in header value"
-            r"|[Ii]llegal character(?:\(s\))? \(?(?:in message header|0x0?[AaDd])|[Uu]nexpected char 0x0?[AaDd] "
+            r"|[Ii]llegal character(?:\(s\))? \(?(?:in message header|0x0?(?:[aA]|[dD]))"
+            r"|[Uu]nexpected char 0x0?(?:[aA]|[dD]) "
             r"|Header value must not contain|[Ii]nvalid leading whitespace, reserved character|CR or LF"
             # numbers and names whose quoted form shows the end
             rf"|(?:pars|convert|literal|input string|invalid|valid|unknown|number|format|lookup|resolve|ENOTFOUND"

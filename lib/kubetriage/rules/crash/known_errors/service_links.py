@@ -144,7 +144,7 @@ ROWS: tuple[Row, ...] = (
             r"(?i)(?<![\w-])ports?\b[^\n]{0,40}(?:must be|should be|is not|not) (?:a |an |within |in |between )?"
             r"(?:valid|range|number|integer|numeric|\d)"
             r"|(?:invalid|illegal|bad) (?:value for )?(?:the )?(?:\w{1,20} )?port(?: number)?\b"
-            r"|(?<![\w-])port\b[^\n]{0,30}(?:is|was) (?:invalid|NaN|out of range)"
+            r"|(?<![\w-])port\b[^\n]{0,30}(?:is|was) (?:invalid|NaN|out of range|deprecated)"
         ),
         _own_port,
         "AppConfigMissing",
