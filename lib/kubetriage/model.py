@@ -146,6 +146,8 @@ class NotSeen:
     why: str
     decides: bool = False
     """A fault could hide there: an answer without findings is not Healthy while this is unseen."""
+    contact: bool = field(default=False, compare=False)
+    """It is a node or its Lease: whether anybody still writes what the pods' own statuses say."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from support import certificates
 from support.fake_api import FakeApi
 from support.live import Read, Serve, ask
 from support.offline import Truth, truths
-from support.services import NOW, NS, healthy_web, ingress, ingress_class, meta
+from support.services import NOW, NS, healthy_web, ingress, ingress_class, machines, meta
 
 PLUGIN = load("svc-trace")
 TRUTHS = truths("svc-trace")
@@ -90,7 +90,7 @@ def test_the_key_is_compared_as_it_arrives_and_goes_nowhere(
     secret = {"kind": "Secret", "type": "kubernetes.io/tls", "metadata": meta("shop-tls"), "data": encoded}
     tls = [{"hosts": ["shop.example.com"], "secretName": "shop-tls"}]
     api = serve(clock=NOW)
-    api.add(*healthy_web(), ingress(tls=tls), ingress_class(), secret)
+    api.add(*machines(), *healthy_web(), ingress(tls=tls), ingress_class(), secret)
     options = {"client": "", "symptom": "", "probe": False}
     request = Request((Target("ingresses", "web"),), NS, options=options)
     snapshot, got = collect(PLUGIN, request, read(api))

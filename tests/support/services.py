@@ -253,6 +253,11 @@ def states(found: Diagnosis) -> list[tuple[str, str]]:
     return [(h["hop"], h["state"]) for h in found.extra["hops"]]
 
 
+def machines() -> list[dict[str, Any]]:
+    """Return the nodes of the pods of ``healthy_web``, for API servers that are asked for each by itself."""
+    return [{"kind": "Node", "apiVersion": "v1", "metadata": meta(name, namespace="")} for name in ("n1", "n2")]
+
+
 def healthy_web(**how: Any) -> list[dict[str, Any]]:
     """Return a Service with two ready pods behind it."""
     svc = service(**how)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.services import NS, OLD, container, healthy_web, meta, namespace, pod, service, slice_of
+from support.services import NS, OLD, container, healthy_web, machines, meta, namespace, pod, service, slice_of
 
 Object = dict[str, Any]
 
@@ -209,4 +209,4 @@ def backend_tls_policy(resolved: str = "True") -> Object:
 
 def base(*objects: Object, meshed: bool = False) -> list[Object]:
     """Return svc/web with two ready pods, its namespace, and more objects."""
-    return [namespace(NS), *(meshed_web() if meshed else healthy_web()), *objects]
+    return [*machines(), namespace(NS), *(meshed_web() if meshed else healthy_web()), *objects]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from kubetriage.model import Diagnosis
 from kubetriage.plugins import ANY_KIND, Answer, Request
 from kubetriage.rules import custom_workloads
 from kubetriage.rules.crash.rollout import progress
@@ -57,6 +58,11 @@ def _progress(snapshot: Snapshot, request: Request, answer: Answer) -> tuple[boo
         one = progress(resource.kind, found.obj)
         if not one.done:
             missing.append(f"{resource.kind.lower()}/{target.name}: {one.words}")
-    if not missing and any(d.undecided for d in answer.diagnoses):
+    if not missing and any(_hides(d) for d in answer.diagnoses):
         missing.append("something that could hold a fault was not seen")
     return not missing, "; ".join(missing) or "not healthy yet"
+
+
+def _hides(diagnosis: Diagnosis) -> bool:
+    """Tell whether waiting is undecided; who may not read nodes goes by what the pods' own statuses say."""
+    return diagnosis.undecided and any(gap.decides and not gap.contact for gap in diagnosis.not_seen)

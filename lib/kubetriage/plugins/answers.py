@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from kubetriage.model import NotSeen
 from kubetriage.needs import Get, List, Log, Need, Why
 from kubetriage.plugins import Target
+from kubetriage.rules.node_contact import is_contact, unread
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.resources import BY_PLURAL
 
@@ -51,8 +52,13 @@ def scan_gaps(
         if decides(snapshot, need):
             kind = "log" if isinstance(need, Log) else getattr(need, "resource", str(need))
             by_resource.setdefault(kind, []).append((need, why))
+    contact = [*by_resource.get("nodes", ()), *by_resource.get("leases", ())]
+    if words := unread(n for n, _ in contact):
+        by_resource.pop("nodes", None)
+        by_resource[words] = by_resource.pop("leases")
     return tuple(
-        NotSeen(_together(kind, [n for n, _ in gaps]), gaps[0][1], decides=True) for kind, gaps in by_resource.items()
+        NotSeen(words if kind == words else _together(kind, [n for n, _ in gaps]), gaps[0][1], decides=True)
+        for kind, gaps in by_resource.items()
     )
 
 
@@ -78,10 +84,20 @@ def not_seen(
     a fault could hide behind a need.
     """
     lines = []
-    for need, why in snapshot.unseen(needs):
-        what = str(need)
+    gaps = list(snapshot.unseen(needs))
+    words = unread(n for n, _ in gaps)
+    for need, why in gaps:
+        what = words if words and is_contact(need) else str(need)
         if isinstance(need, List) and need.fields.startswith("involvedObject.uid="):
             uid = need.fields.partition("=")[2]
             what = f"events of {names.get(uid, uid)}"
-        lines.append(NotSeen(what, why, decides(snapshot, need)))
-    return tuple(dict.fromkeys(lines))
+        lines.append(NotSeen(what, why, decides(snapshot, need), contact=is_contact(need)))
+    return one_of_contact(lines)
+
+
+def one_of_contact(lines: Iterable[NotSeen]) -> tuple[NotSeen, ...]:
+    """Leave out lines that are there already; of those about one node's contact the first says why."""
+    kept: dict[object, NotSeen] = {}
+    for line in lines:
+        kept.setdefault(line.what if line.contact else line, line)
+    return tuple(kept.values())

@@ -10,6 +10,7 @@ from kubetriage.needs import Failure, Get, List, Need, Raw, Why
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, machine_logs
 from kubetriage.plugins.answers import target_error
 from kubetriage.readers.events import node_event_need
+from kubetriage.readers.kubelet_contact import NODE_LEASES, Beat, grace_period
 from kubetriage.rules import node as rules
 from kubetriage.rules.incident.folding import folded
 from kubetriage.rules.incident.roots import bare
@@ -26,7 +27,6 @@ from kubetriage.rules.node.cluster_contact import MANAGER_LEASE, read_cluster, s
 from kubetriage.rules.node.diagnose import diagnose_node, words_alone
 from kubetriage.rules.node.failover_audit import audit, lean_pod, lines, parse_wanted, table
 from kubetriage.rules.node.gaps import not_seen
-from kubetriage.rules.node.kubelet_contact import NODE_LEASES, Beat, grace_period
 from kubetriage.rules.node.losses_alike import losses_alike
 from kubetriage.rules.node.machine_words import read_words, some_logs, strangers, unit_logs
 from kubetriage.rules.node.needs import (
@@ -34,7 +34,6 @@ from kubetriage.rules.node.needs import (
     FIRST_SECONDS,
     LIST_SECONDS,
     detail_needs,
-    lean_lease,
     shows_trouble,
     troubled,
 )
@@ -43,7 +42,7 @@ from kubetriage.rules.node.sections import GROUP_SHOWN, NOWHERE, banner, documen
 from kubetriage.rules.node.signing_requests import REQUESTS
 from kubetriage.rules.node.stage import HOOKS
 from kubetriage.rules.node.summary import header, manual_path, summary
-from kubetriage.rules.shapes import lean_node
+from kubetriage.rules.shapes import lean_lease, lean_node
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import labels, mapping, text, texts
 from kubetriage.values.selectors import field_selector_matches, label_selector_matches

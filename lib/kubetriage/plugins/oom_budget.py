@@ -79,7 +79,8 @@ PLUGIN = Plugin(
         Access(("",), ("pods/log",), ("get",), "the runtime's own words and version"),
         Access(("",), ("events",), ("list",), "whether the node itself ran out of memory"),
         Access(("",), ("configmaps",), ("get",), "options that come from ConfigMaps"),
-        Access(("",), ("nodes",), ("get",), "CPUs and memory that the runtime sees without a limit"),
+        Access(("",), ("nodes",), ("get", "list"), "CPUs and memory that the runtime sees without a limit"),
+        Access(("coordination.k8s.io",), ("leases",), ("get", "list"), "whether the nodes still report"),
         Access(("",), ("nodes/proxy",), ("get",), "usage, threads and OOM counters from the kubelet"),
         Access(("metrics.k8s.io",), ("pods",), ("get", "list"), "the working set"),
         Access(

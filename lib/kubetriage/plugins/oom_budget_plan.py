@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Table
@@ -21,6 +22,7 @@ from kubetriage.rules.memory.oom_kills import evicted_for_memory, handed_over, k
 from kubetriage.rules.memory.overrides import Wishes, wishes_of
 from kubetriage.rules.memory.pod_answer import default_container, gaps, working_set
 from kubetriage.rules.memory.pod_templates import manifest_pods, template_pod
+from kubetriage.rules.node_contact import carrier, contact_gaps, contact_needs
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj
 from kubetriage.values.resources import BY_PLURAL
@@ -34,6 +36,8 @@ _ROWS_AT_MOST = 15
 _FIT_LIMIT = "error: --fit: limit=SIZE is needed, as nothing here has one"
 _KILLED_AT_MOST = 3
 """Killed pods of one workload that get an answer of their own."""
+_SINCE = ("was killed since", "were killed since")
+"""What is not known of the pods of a silent node."""
 _NODE_VIEW_AT_MOST = 3
 """Named pods for which the other pods of their node are listed."""
 
@@ -50,6 +54,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
             yield List("nodes", shape=scan.node_memory_only)
         if snapshot.failure(memory_usage.list_metrics(request.namespace)) is not None:
             yield from map(memory_usage.summary, _asked_nodes(snapshot, request)[0])
+        yield from contact_needs(snapshot, _carriers(selected_pods(snapshot, request)))
         # What was kept of a pod for the table alone was not killed.
         whole = (p for p in selected_pods(snapshot, request) if scan.SLIM not in p.raw)
         pods = [p for p in whole if kill_time(p) is not None]
@@ -102,7 +107,13 @@ def _chosen(snapshot: Snapshot, request: Request, target: Target) -> list[Pod]:
     return [max(live, key=lambda p: (working_set(snapshot, p) or 0, p.name))]
 
 
+def _carriers(pods: Iterable[Pod]) -> Counter[str]:
+    """Count pods by the node whose word it is that nothing of them was killed."""
+    return Counter(name for pod in pods if (name := carrier(pod)))
+
+
 def _pod_needs(snapshot: Snapshot, request: Request, pod: Pod) -> Iterator[Need]:
+    yield from contact_needs(snapshot, (carrier(pod),))
     for container in scan.containers_of(pod, request.container):
         yield from container_needs(snapshot, container)
     if handed_over(pod) or pod_answer.shared_memory_full(snapshot, pod):
@@ -212,7 +223,8 @@ def _diagnose_pod(
     nodes = None if request.is_scan and not request.options.get("plan") else node_view
     scanned = request.is_scan and not request.options.get("plan")
     answer = pod_answer.diagnose_pod(snapshot, pod, cases, crashes, asked=asked, node_view=nodes, certain=scanned)
-    return replace(answer, not_seen=gaps(snapshot, pod, cases, _wanted(snapshot, request, pod, cases)))
+    silent = () if request.is_scan else contact_gaps(snapshot, _carriers((pod,)), *_SINCE)
+    return replace(answer, not_seen=(*silent, *gaps(snapshot, pod, cases, _wanted(snapshot, request, pod, cases))))
 
 
 def _wanted(snapshot: Snapshot, request: Request, pod: Pod, cases: list[Case]) -> Iterator[Need]:
@@ -266,7 +278,7 @@ def _diagnose_listing(snapshot: Snapshot, request: Request, wishes: Wishes) -> A
     return Answer(
         found,
         checked=checked,
-        not_seen=gaps_of_all,
+        not_seen=(*contact_gaps(snapshot, _carriers(everyone), *_SINCE), *gaps_of_all),
         overview=overview,
         measured=dashboard.samples(limited),
         document=document,

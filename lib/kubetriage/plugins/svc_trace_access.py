@@ -85,6 +85,7 @@ ACCESS = (
     ),
     Access(("",), ("configmaps",), ("get",), "whether an ingress controller expects the PROXY protocol"),
     Access(("",), ("namespaces", "nodes"), ("get", "list"), "namespace selectors and Local traffic policies"),
+    Access(("coordination.k8s.io",), ("leases",), ("get", "list"), "whether the nodes of ready pods still report"),
     Access(("",), ("pods/portforward",), ("create", "get"), "--probe: connect to a pod's port"),
     Access(("",), ("services/proxy",), ("get",), "--probe: connect through the Service"),
 )

@@ -12,6 +12,7 @@ from kubetriage.readers.api_discovery import served_group
 from kubetriage.records import replace
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.incident.folding import folded
+from kubetriage.rules.node_contact import contact_gaps, contact_needs
 from kubetriage.rules.service.case import Options, Trace
 from kubetriage.rules.service.cluster_view import WORKLOADS, Backend, World
 from kubetriage.rules.service.custom_entrances import (
@@ -22,7 +23,7 @@ from kubetriage.rules.service.gateway_objects import GROUP, ROUTE_KINDS
 from kubetriage.rules.service.hop_table import judge
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.ingress_objects import Ingress
-from kubetriage.rules.service.pod_health import representatives, unready
+from kubetriage.rules.service.pod_health import ready_nodes, representatives, unready
 from kubetriage.rules.service.routes_to_target import (
     all_routes,
     custom_trace,
@@ -30,7 +31,7 @@ from kubetriage.rules.service.routes_to_target import (
     route_trace,
 )
 from kubetriage.rules.service.scan_shapes import scanned_node, scanned_pod
-from kubetriage.rules.service.trace_answer import diagnosis
+from kubetriage.rules.service.trace_answer import STILL_ANSWERS, diagnosis
 from kubetriage.rules.service.trace_reads import (
     custom_list_needs,
     header_needs,
@@ -61,6 +62,7 @@ def scan_needs(world: World, request: Request, options: Options) -> Iterator[Nee
             yield List(plural, namespace, shape=without_managed_fields)
         yield List("gatewayclasses")
     backends = _scanned(world, request)
+    yield from contact_needs(snapshot, ready_nodes(backends))
     empty = [b for b in backends if b.selector and b.pod_list.complete and not b.pods]
     if empty:
         for plural in WORKLOADS:
@@ -134,9 +136,10 @@ def scan(world: World, request: Request, options: Options) -> Answer:
             verdict = replace(verdict, faults=tuple(f for f in verdict.faults if f.place.hop in hops))
         if request.show_all or any(f.severity is not Severity.NOTE for f in verdict.faults):
             shown.append(diagnosis(trace, gaps, verdict))
+    silent = contact_gaps(world.snapshot, ready_nodes(_scanned(world, request)), *STILL_ANSWERS)
     unseen = (NotSeen(_several(names), why, decides=True) for why, names in dark.items())
     told = folded(shown, world.snapshot) if request.fold else tuple(shown)
-    return Answer(told, checked=checked, not_seen=(*gaps, *unseen))
+    return Answer(told, checked=checked, not_seen=(*silent, *gaps, *unseen))
 
 
 def _several(names: list[str]) -> str:

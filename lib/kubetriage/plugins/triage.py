@@ -144,7 +144,11 @@ def _answer(snapshot: Snapshot, request: Request) -> Answer:
     checked: dict[str, int] = {}
     for plugin, asked in _requests(snapshot, request):
         answer = plugin.diagnose(snapshot, asked)
-        diagnoses += [d for d in answer.diagnoses if plugin.name != "oom-budget" or _new_kill(d, diagnoses)]
+        diagnoses += [
+            d
+            for d in answer.diagnoses
+            if (plugin.name != "oom-budget" or _new_kill(d, diagnoses)) and not _known_node(d, plugin, diagnoses)
+        ]
         if asked.is_scan and plugin.takes_targets:
             gaps.update(dict.fromkeys(scan_gaps(snapshot, _planned(snapshot, plugin, asked), plugin.decides)))
         unseen = tuple(dict.fromkeys((*answer.not_seen, *(g for d in answer.diagnoses for g in d.not_seen))))
@@ -175,6 +179,13 @@ def _new_kill(diagnosis: Diagnosis, known: list[Diagnosis]) -> bool:
     """Tell whether oom-budget found a kill that why-crash did not; budgets that are only tight are no incident."""
     killed = any(f.severity is Severity.ERROR for f in diagnosis.findings)
     return killed and all(d.target != diagnosis.target or not d.findings for d in known)
+
+
+def _known_node(diagnosis: Diagnosis, plugin: Plugin, known: list[Diagnosis]) -> bool:
+    """Tell whether why-crash found a silent node of which node-triage tells more."""
+    if plugin.name != "why-crash" or diagnosis.target.kind != "Node":
+        return False
+    return any(bare(d.target) == bare(diagnosis.target) and d.findings for d in known)
 
 
 def _at_the_dns(diagnosis: Diagnosis) -> Diagnosis:

@@ -98,6 +98,7 @@ PLUGIN = Plugin(
         ),
         Access(("",), ("namespaces",), ("get",), "the level of Pod Security that a namespace enforces"),
         Access(("",), ("nodes",), ("get", "list"), "the node's state, taints and free resources"),
+        Access(("coordination.k8s.io",), ("leases",), ("get", "list"), "whether the nodes of ready pods still report"),
         Access(("",), ("services",), ("get", "list"), "the Service behind an address that the program cannot reach"),
         Access(("discovery.k8s.io",), ("endpointslices",), ("list",), "whether that Service has ready endpoints"),
     ),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from kubetriage.model import Diagnosis, Finding, NotSeen, Ref
 from kubetriage.needs import Get, List, Log, Need, Raw
 from kubetriage.plugins import ANY_KIND, Answer, Request, Target, reads_objects
-from kubetriage.plugins.answers import list_error, not_seen, target_error
+from kubetriage.plugins.answers import list_error, not_seen, one_of_contact, target_error
 from kubetriage.plugins.blocked import blocked_controllers, blocked_needs
 from kubetriage.plugins.selection import (
     controlled_pods,
@@ -22,9 +22,11 @@ from kubetriage.records import replace
 from kubetriage.rules import custom_workloads
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.case import ControllerCase
+from kubetriage.rules.crash.causes import node_not_ready
 from kubetriage.rules.crash.manual_path import manual_path_of_controller, manual_path_of_pod, why_no_pods
 from kubetriage.rules.crash.representatives import representatives
 from kubetriage.rules.incident.folding import folded
+from kubetriage.rules.node_contact import Sieve, carrier, contact_gaps, contact_needs, doubt
 from kubetriage.rules.shapes import lean_node
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, name_of, namespace_of, text, uid_of
@@ -62,6 +64,8 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
         for resource, controller in blocked_controllers(snapshot, request):
             yield from _controller_needs(snapshot, *_named(request, resource, controller), controller)
     pods = [p for p in selected_pods(snapshot, request) if request.is_scan is False or _wanted(snapshot, request, p)]
+    if request.is_scan:
+        yield from contact_needs(snapshot, _carriers(snapshot, request))
     if request.is_scan and request.fold:
         pods = [pod for pod, _ in representatives(pods)]
     many = request.is_scan and request.fold and len(pods) > IN_FULL_AT_MOST
@@ -90,9 +94,9 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
 
 
 def _scan(snapshot: Snapshot, request: Request) -> List:
-    def keep(raw: Obj) -> Obj | None:
-        return raw if request.show_all or evaluation.needs_full_look(snapshot, Pod(raw)) else None
-
+    if request.show_all:
+        return List("pods", request.namespace, request.selector, request.field_selector)
+    keep = Sieve(lambda pod: evaluation.needs_full_look(snapshot, pod))
     return List("pods", request.namespace, request.selector, request.field_selector, shape=keep)
 
 
@@ -153,10 +157,12 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
         for resource, controller in blocked_controllers(snapshot, request):
             told = _diagnose_controller(snapshot, *_named(request, resource, controller), controller)
             found += [d for d in told if d.target.kind != "Pod"]
-        shown = tuple(d for d in found if request.show_all or not d.healthy)
+        silent, unsure = _silent_nodes(snapshot, request, found)
+        shown = tuple(d for d in (*silent, *found) if request.show_all or not d.healthy)
         if request.fold:
             shown = folded(shown, snapshot, alike)
-        return Answer(shown, tuple(errors), checked=0 if errors else _checked(snapshot, request))
+        checked = 0 if errors else _checked(snapshot, request)
+        return Answer(shown, tuple(errors), checked=checked, not_seen=unsure)
     for target in request.targets:
         if target.resource == ANY_KIND:
             raw = custom_workloads.find(snapshot, request.namespace, target.kind, target.name)
@@ -196,9 +202,40 @@ def _scanned(snapshot: Snapshot, request: Request) -> tuple[list[Diagnosis], dic
     healthy = [p for p in pods if not _full(snapshot, p)]
     chosen = representatives(p for p in pods if _full(snapshot, p))
     few = len(chosen) <= IN_FULL_AT_MOST
-    found = [_diagnose_pod(snapshot, request, p) for p in healthy]
+    # Of a dump all pods are known; what the node alone is to blame for is told of the node.
+    found = [d for p in healthy if not _node_alone(d := _diagnose_pod(snapshot, request, p))]
     found += [_diagnose_pod(snapshot, request, pod, replicas=few) for pod, _ in chosen]
     return found, {pod.ref: tuple(o.ref for o in others) for pod, others in chosen if others}
+
+
+def _carriers(snapshot: Snapshot, request: Request) -> set[str]:
+    """Return the nodes on whose word pods of a scan read ready."""
+    return {carrier(p) for p in selected_pods(snapshot, request) if not p.is_troubled} - {""}
+
+
+def _silent_nodes(
+    snapshot: Snapshot, request: Request, found: list[Diagnosis]
+) -> tuple[list[Diagnosis], tuple[NotSeen, ...]]:
+    """Return the nodes whose pods read ready and may not be, as far as no pod tells of them; and those in doubt."""
+    told = {
+        Pod(snapshot.get("pods", d.target.namespace, d.target.name).obj).node
+        for d in found
+        if d.target.kind == "Pod" and any(f.cause == node_not_ready.CODE for f in d.findings)
+    }
+    silent, unsure = [], {}
+    for name in sorted(_carriers(snapshot, request) - told):
+        one = doubt(snapshot, name)
+        if one is not None and not one.firm:
+            unsure[name] = 0
+        elif one is not None:
+            finding = node_not_ready.of_node(one, Ref("Node", "", name), "its pods read ready whatever became of them")
+            silent.append(Diagnosis(NAME, finding.object, finding.message, (finding,)))
+    return silent, contact_gaps(snapshot, unsure, "still runs", "still run")
+
+
+def _node_alone(diagnosis: Diagnosis) -> bool:
+    """Tell whether nothing but the pod's node was found."""
+    return bool(diagnosis.findings) and all(f.cause == node_not_ready.CODE for f in diagnosis.findings)
 
 
 def _checked(snapshot: Snapshot, request: Request) -> int:
@@ -219,6 +256,8 @@ def _diagnose_pod(snapshot: Snapshot, request: Request, pod: Pod, *, replicas: b
         findings = tuple(f for f in findings if f.object.container in ("", request.container))
     asked = evaluation.pod_needs(snapshot, pod, replicas=replicas)
     gaps = not_seen(snapshot, asked, {pod.uid: f"pod/{pod.name}"}, reads_objects)
+    if carrier(pod) and not pod.is_troubled and not any(f.cause == node_not_ready.CODE for f in findings):
+        gaps += contact_gaps(snapshot, {pod.node: 1}, "still runs", "still run")
     now = snapshot.now
     header = (
         ("", pod.status_text()),
@@ -230,7 +269,7 @@ def _diagnose_pod(snapshot: Snapshot, request: Request, pod: Pod, *, replicas: b
     return Diagnosis(
         command=NAME,
         target=pod.ref,
-        summary=_summary(pod, findings),
+        summary=_summary(pod, findings, sure=not any(g.decides for g in gaps)),
         findings=findings,
         not_seen=gaps,
         header=header,
@@ -238,7 +277,7 @@ def _diagnose_pod(snapshot: Snapshot, request: Request, pod: Pod, *, replicas: b
     )
 
 
-def _summary(pod: Pod, findings: tuple[Finding, ...]) -> str:
+def _summary(pod: Pod, findings: tuple[Finding, ...], *, sure: bool) -> str:
     if findings:
         return findings[0].message
     if pod.phase == "Succeeded":
@@ -246,7 +285,8 @@ def _summary(pod: Pod, findings: tuple[Finding, ...]) -> str:
     if pod.deletion is not None:
         # What ends within its time is no fault, and what is on its way out is not healthy either.
         return f"The pod is being deleted, and may take until {format_time(pod.deletion)}: {pod.ready_text()} ready."
-    return f"Healthy: {pod.status_text()}, {pod.ready_text()} ready."
+    said = f"{pod.status_text()}, {pod.ready_text()} ready"
+    return f"Healthy: {said}." if sure else f"By its status: {said}."
 
 
 def _diagnose_controller(snapshot: Snapshot, request: Request, target: Target, obj: Obj) -> Iterator[Diagnosis]:
@@ -281,14 +321,26 @@ def _diagnose_controller(snapshot: Snapshot, request: Request, target: Target, o
             + ((("ready", f"{ready or 0}/{desired}"),) if isinstance(desired, int) else ()),
             manual=manual_path_of_controller(case, findings),
         )
-    for pod in pods:
-        if request.container and pod.container(request.container) is None:
-            continue
-        diagnosis = _diagnose_pod(snapshot, request, pod)
-        if request.show_all or not diagnosis.healthy or len(pods) == 1 or diagnosis.findings:
-            yield diagnosis
-    if pods and not findings and not any(evaluation.needs_full_look(snapshot, p) for p in pods) and len(pods) > 1:
-        yield Diagnosis(NAME, case.ref, f"Healthy: all {len(pods)} pods are ready.")
+    told = [
+        _diagnose_pod(snapshot, request, pod)
+        for pod in pods
+        if not request.container or pod.container(request.container) is not None
+    ]
+    # Of many pods that are ready by their status it is said once whose word that is.
+    quiet = len(pods) > 1 and not request.show_all and all(_by_status_alone(d) for d in told)
+    yield from (d for d in told if not quiet and (request.show_all or not d.healthy or len(pods) == 1 or d.findings))
+    looked = any(evaluation.needs_full_look(snapshot, p) for p in pods)
+    if pods and not findings and not looked and len(pods) > 1 and (quiet or all(d.healthy for d in told)):
+        gaps = one_of_contact(gap for d in told for gap in d.not_seen)
+        said = (
+            f"By their status all {len(pods)} pods are ready." if gaps else f"Healthy: all {len(pods)} pods are ready."
+        )
+        yield Diagnosis(NAME, case.ref, said, not_seen=gaps)
+
+
+def _by_status_alone(diagnosis: Diagnosis) -> bool:
+    """Tell whether all that keeps a pod from being healthy is that its node was not seen."""
+    return not diagnosis.findings and all(gap.contact for gap in diagnosis.not_seen)
 
 
 def _hidden(case: ControllerCase) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from kubetriage.found import Lookup, State
-from kubetriage.rules.node.kubelet_contact import Beat, grace_period, read_contact, write_order
+from kubetriage.readers.kubelet_contact import Beat, grace_period, read_contact, write_order
 from kubetriage.rules.node.kubelet_probe import read_dial
 from kubetriage.rules.node.self_report import parse_self_report
 from support.nodes import LOST, lease, lost, node

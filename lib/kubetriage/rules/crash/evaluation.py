@@ -16,6 +16,7 @@ from kubetriage.rules.crash import CONCLUSIONS, CONTROLLER_RULES, TIERS, crash_c
 from kubetriage.rules.crash.case import Case, ControllerCase
 from kubetriage.rules.crash.causes import restarted_then_stable, unknown
 from kubetriage.rules.crash.root_causes import Explain, suspects
+from kubetriage.rules.node_contact import carrier, contact_needs
 from kubetriage.rules.workloads import owner_needs
 from kubetriage.snapshot import Snapshot
 
@@ -119,6 +120,8 @@ def pod_needs(
     if events:
         yield List("events", pod.namespace, fields=f"involvedObject.uid={pod.uid}")
     if not needs_full_look(snapshot, pod):
+        # All that says so is a status: whether anybody still writes it is up to the node.
+        yield from contact_needs(snapshot, (carrier(pod),))
         return
     for container in pod.containers:
         ended = container.termination is not None and (
@@ -130,6 +133,8 @@ def pod_needs(
     yield from owner_needs(snapshot, pod.raw)
     if pod.node:
         yield Get("nodes", "", pod.node)
+        if not pod.is_troubled:
+            yield from contact_needs(snapshot, (carrier(pod),))
     for rule in dict.fromkeys((*(rule for tier in TIERS for rule in tier), *CONCLUSIONS)):
         ask = getattr(rule, "needs", None)
         if ask is not None and (replicas or rule is not crash_context):

@@ -46,7 +46,9 @@ def detail_command(fault: Fault, command: str) -> Command:
     ref = fault.workloads[0] if len(fault.workloads) == 1 and len(fault.targets) > 1 else fault.example
     if ref.kind == "Cluster":
         return kubectl(command)
-    word = ref.name if ref.kind in ("Pod", "Node") else f"{ref.kind.lower()}/{ref.name}"
+    if ref.kind == "Node":
+        return kubectl("node-triage", ref.name)
+    word = ref.name if ref.kind == "Pod" else f"{ref.kind.lower()}/{ref.name}"
     return kubectl(command, word, namespace=ref.namespace)
 
 

@@ -15,6 +15,7 @@ from kubetriage.rules.memory.budget import exact, mebibytes
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.node_load import node_pods
 from kubetriage.rules.memory.oom_kills import evicted_for_memory
+from kubetriage.rules.node_contact import is_contact, unread
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
@@ -219,8 +220,15 @@ def gaps(snapshot: Snapshot, pod: Pod, cases: list[Case], needs: Iterable[Need])
     """Say what of ``needs`` was not seen; one usage source is enough, so the others count only when none answered."""
     measured = all(c.usage.working_set is not None for c in cases if c.container.running)
     lines: list[NotSeen] = []
-    for need, why in snapshot.unseen(needs):
+    missing = list(snapshot.unseen(needs))
+    contact = unread(need for need, _ in missing)
+    for need, why in missing:
         what = str(need)
+        if contact and is_contact(need):
+            # The first of them says why.
+            if all(line.what != contact for line in lines):
+                lines.append(NotSeen(contact, why, decides=True))
+            continue
         if isinstance(need, Raw):
             part = next((p for p in _USAGE_WORDS if p in need.path), "")
             what = _USAGE_WORDS.get(part, what)

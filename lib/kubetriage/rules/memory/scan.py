@@ -11,6 +11,7 @@ from kubetriage.rules.memory.budget import mebibytes
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.oom_kills import evicted_for_memory, kill_key, kill_time, oom_killed_at
 from kubetriage.rules.memory.pod_answer import working_set
+from kubetriage.rules.shapes import reporting
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, mapping, objects, text
 from kubetriage.values.times import human_duration
@@ -42,8 +43,8 @@ def slim(raw: Obj) -> Obj | None:
 
 
 def node_memory_only(raw: Obj) -> Obj:
-    """Keep of a node what its sums need."""
-    status = {k: mapping(raw, "status", k) for k in ("capacity", "allocatable")}
+    """Keep of a node what its sums need, and whether it reports."""
+    status = {**reporting(raw), **{k: mapping(raw, "status", k) for k in ("capacity", "allocatable")}}
     return {"metadata": {k: v for k, v in mapping(raw, "metadata").items() if k in ("name", "uid")}, "status": status}
 
 

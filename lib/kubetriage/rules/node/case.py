@@ -10,6 +10,12 @@ from functools import cached_property
 from kubetriage.model import Evidence, Ref
 from kubetriage.needs import Raw, Why
 from kubetriage.readers.events import Events, node_events
+from kubetriage.readers.kubelet_contact import (
+    NODE_LEASES,
+    Contact,
+    condition_evidence,
+    kubelet_version,
+)
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass, field
 from kubetriage.rules.machine import Machine, machine_of
@@ -22,12 +28,6 @@ from kubetriage.rules.node.eviction_timetable import (
     jobs_by_uid,
     remediations,
     timetable,
-)
-from kubetriage.rules.node.kubelet_contact import (
-    NODE_LEASES,
-    Contact,
-    condition_evidence,
-    kubelet_version,
 )
 from kubetriage.rules.node.kubelet_probe import Probe, kubelet_path, read_probe
 from kubetriage.rules.node.machine_words import MachineWords, logs_of, read_words

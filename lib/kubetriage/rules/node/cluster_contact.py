@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from kubetriage.found import Listing, Lookup, State
-from kubetriage.records import replace
-from kubetriage.rules.node.kubelet_contact import (
+from kubetriage.readers.kubelet_contact import (
     NODE_LEASES,
     SKEW,
     Contact,
     read_contact,
     write_order,
 )
+from kubetriage.records import replace
 from kubetriage.rules.node.outage_scope import Cluster, Cutoffs, judge, read_plane, written
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import (

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from kubetriage.model import NotSeen
 from kubetriage.needs import Get, List, Need, Raw, Why
 from kubetriage.readers.events import node_event_selector
+from kubetriage.readers.kubelet_contact import Beat, kubelet_version
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.cluster_contact import MANAGER_LEASE
-from kubetriage.rules.node.kubelet_contact import Beat, kubelet_version
 from kubetriage.values.fields import condition, text
 
 _BUDGETS = "whether they let a drain finish was not seen"

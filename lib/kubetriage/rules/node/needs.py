@@ -35,12 +35,6 @@ LOG_QUERY = "logs/?query=kubelet&tailLines=400"
 """The kubelet's log query (1.27 and later, off by default); a GET that runs journalctl on the node."""
 
 
-def lean_lease(raw: Obj) -> Obj:
-    """Keep of a Lease who wrote it when."""
-    metadata = {k: v for k, v in mapping(raw, "metadata").items() if k in ("name", "namespace", "resourceVersion")}
-    return {"metadata": metadata, "spec": mapping(raw, "spec")}
-
-
 def troubled(case: NodeCase) -> bool:
     """Something more than a cordon may be wrong, so its surroundings are worth reading."""
     return shows_trouble(case) or bool(case.words.words)

@@ -13,9 +13,9 @@ from functools import cached_property
 from typing import Literal
 
 from kubetriage.model import Confidence
+from kubetriage.readers.kubelet_contact import SKEW, Beat, Contact
 from kubetriage.records import dataclass, field
 from kubetriage.rules.machine import SERVER_ROLES
-from kubetriage.rules.node.kubelet_contact import SKEW, Beat, Contact
 from kubetriage.values.fields import Obj, condition, dig, labels, name_of, namespace_of, objects, text
 from kubetriage.values.times import parse_time
 

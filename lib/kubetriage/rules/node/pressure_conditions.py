@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.readers.kubelet_contact import condition_evidence
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.node.case import NodeCase
-from kubetriage.rules.node.kubelet_contact import condition_evidence
 from kubetriage.rules.node.kubelet_probe import kubelet_path
 from kubetriage.values.commands import kubectl, shell
 from kubetriage.values.fields import condition, text

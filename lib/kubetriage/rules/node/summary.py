@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from kubetriage.model import Finding
 from kubetriage.readers.events import node_event_selector
+from kubetriage.readers.kubelet_contact import NODE_LEASES
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.drain import drain_at
-from kubetriage.rules.node.kubelet_contact import NODE_LEASES
 from kubetriage.rules.node.outage_scope import zone_of
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, condition, dig, flag, objects, text

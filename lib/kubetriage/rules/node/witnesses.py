@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from kubetriage.readers.events import Events
+from kubetriage.readers.kubelet_contact import KUBELET_CONDITIONS, NODE_LEASES, SKEW, Beat, Contact
 from kubetriage.records import dataclass
-from kubetriage.rules.node.kubelet_contact import KUBELET_CONDITIONS, NODE_LEASES, SKEW, Beat, Contact
 from kubetriage.rules.node.kubelet_probe import READINGS, Dialled, Probe
 from kubetriage.rules.node.node_taints import OUT_OF_SERVICE, SHUTDOWN_TAINT, taint
 from kubetriage.values.fields import Obj, condition, controller_of, dig, name_of, namespace_of, number, objects, text

@@ -10,10 +10,10 @@ from functools import cached_property
 from kubetriage.model import Ref
 from kubetriage.needs import List, Log, Why
 from kubetriage.readers.events import Event, read_event
+from kubetriage.readers.kubelet_contact import grace_period
 from kubetriage.readers.prometheus import Window
 from kubetriage.records import dataclass, replace
 from kubetriage.rules.machine import SERVER_ROLES, Machine, machine_of, named
-from kubetriage.rules.node.kubelet_contact import grace_period
 from kubetriage.rules.node.outage_scope import written
 from kubetriage.rules.plane import admission_webhooks, api_server, component_log, etcd_members, priority_and_fairness
 from kubetriage.rules.plane.control_plane_pods import Failing, Stopped, failing, stopped_together, unsteady

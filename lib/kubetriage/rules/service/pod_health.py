@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
+from kubetriage.rules.node_contact import carrier
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.headless_peers import deadlock
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
@@ -57,6 +59,12 @@ def crashes(pod: Pod, now: datetime) -> bool:
 def unready(backend: Backend) -> tuple[Pod, ...]:
     """Return the selected pods that are not ready and not on their way out."""
     return tuple(p for p in backend.pods if not p.ready and not p.deleting)
+
+
+def ready_nodes(backends: Iterable[Backend]) -> Counter[str]:
+    """Count the ready pods behind Services by the node whose word that is."""
+    pods = {pod.uid: pod for backend in backends for pod in backend.ready_pods}
+    return Counter(name for pod in pods.values() if (name := carrier(pod)))
 
 
 def representatives(backend: Backend) -> tuple[Pod, ...]:

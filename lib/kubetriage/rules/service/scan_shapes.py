@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kubetriage.readers.pods import Pod
-from kubetriage.rules.shapes import without_managed_fields
+from kubetriage.rules.shapes import reporting, without_managed_fields
 from kubetriage.values.fields import Obj, controller_of, labels, mapping, name_of, objects, text
 
 _SPEC = ("nodeName", "hostNetwork", "hostname", "subdomain", "restartPolicy")
@@ -65,6 +65,6 @@ def scanned_pod() -> Callable[[Obj], Obj]:
 
 
 def scanned_node(raw: Obj) -> Obj:
-    """Keep of a Node its name, labels and taints."""
+    """Keep of a Node its name, labels and taints, and whether it reports."""
     kept = {"name": name_of(raw), "labels": labels(raw, "metadata", "labels")}
-    return {"metadata": kept, "spec": {"taints": objects(raw, "spec", "taints")}}
+    return {"metadata": kept, "spec": {"taints": objects(raw, "spec", "taints")}, "status": reporting(raw)}

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from kubetriage.model import Diagnosis, Lines, NotSeen, Section, Severity, Table
 from kubetriage.readers.api_discovery import traffic_kinds
+from kubetriage.rules.node_contact import contact_gaps
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_symptoms import SYMPTOMS, fits
 from kubetriage.rules.service.finished_fixes import finished
 from kubetriage.rules.service.hop_table import Verdict
+from kubetriage.rules.service.pod_health import ready_nodes
 from kubetriage.rules.service.pod_listeners import tried
 from kubetriage.rules.service.proxy_protocol import config_map_of, controllers_of, senders, taker
 from kubetriage.rules.service.routes_to_target import TEMPLATED
@@ -29,6 +31,7 @@ def diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Diag
         tail.append(Lines("Probe", tuple(f"{t.what}: {'ok' if t.answered else 'failed'}, {t.said}" for t in made)))
     unseen = (
         *_deciding(gaps, verdict),
+        *contact_gaps(trace.snapshot, ready_nodes(trace.services), *STILL_ANSWERS),
         *_header_unseen(trace),
         *_unjudged(trace),
         *_keys_unseen(trace),
@@ -92,6 +95,8 @@ def _keys_unseen(trace: Trace) -> Iterator[NotSeen]:
             yield NotSeen(f"tls.key of {use.name}, whether it fits the certificate", why)
 
 
+STILL_ANSWERS = ("still answers", "still answer")
+"""What is not known of the pods of a silent node."""
 _SELECTED = ("Pod", *(BY_PLURAL[plural].kind for plural in TEMPLATED))
 """Kinds to which only Services lead."""
 

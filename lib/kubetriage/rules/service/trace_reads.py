@@ -8,6 +8,7 @@ from kubetriage.model import Ref
 from kubetriage.needs import Dial, Get, List, Log, Need, Raw
 from kubetriage.readers.api_discovery import DISCOVERY, served_group, serves, traffic_kinds
 from kubetriage.rules.crash import evaluation
+from kubetriage.rules.node_contact import contact_needs
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.case import Options, Trace
 from kubetriage.rules.service.certificate_issuance import CHAIN, certificate_for, is_issued
@@ -31,7 +32,7 @@ from kubetriage.rules.service.mesh_authorization import AUTHORIZATION, policies_
 from kubetriage.rules.service.mesh_gateways import MESH_GATEWAYS, MeshGateway, mesh_gateways_of
 from kubetriage.rules.service.mesh_policies import in_mesh
 from kubetriage.rules.service.other_policies import OTHER_POLICY_APIS
-from kubetriage.rules.service.pod_health import PODS_LOOKED_AT, representatives
+from kubetriage.rules.service.pod_health import PODS_LOOKED_AT, ready_nodes, representatives
 from kubetriage.rules.service.pod_listeners import pod_numbers, service_proxy, vouched
 from kubetriage.rules.service.proxy_protocol import config_map_of, controllers_of, senders
 from kubetriage.rules.service.redirecting_programs import redirecting_needs
@@ -154,6 +155,7 @@ def _pod_needs(backend: Backend) -> Iterator[Need]:
                 yield List("events", namespace, fields=f"involvedObject.uid={ref.uid}")
                 yield from _members(backend, ref)
     yield from redirecting_needs(backend)
+    yield from contact_needs(snapshot, ready_nodes((backend,)))
     for pod in representatives(backend):
         yield from evaluation.pod_needs(snapshot, pod)
     for pod in backend.pods[:PODS_LOOKED_AT]:

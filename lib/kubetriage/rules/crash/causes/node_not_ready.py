@@ -4,7 +4,8 @@ Meaning: nobody reports about the pod. Its containers may run or not; the status
 wrote. The control plane marks the pod unready and, after a while, deletes it; a replacement runs elsewhere.
 
 Told by: the condition Ready of the pod's node: Unknown (the kubelet stopped reporting) or False (the kubelet says
-itself that it cannot run pods), or a node object that does not exist any more.
+itself that it cannot run pods), or a node object that does not exist any more. For the 40 to 50 s before the node is
+marked, the Lease of a pod that reads ready: three renewals missed are a warning.
 
 Fix: repair the node; ``kubectl node-triage NODE`` tells what is wrong there.
 
@@ -14,14 +15,21 @@ Source: node lifecycle controller; core/v1 NodeCondition; event NodeNotReady.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
-from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Severity
+from kubetriage.readers.kubelet_contact import NODE_LEASES
+from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.node_contact import Doubt, carrier, doubt
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import condition, text
 from kubetriage.values.times import human_duration, parse_time
 
 CODE = "NodeNotReady"
+
+_MARKING = timedelta(minutes=1)
+"""A pod that was read just before it was marked still reads ready."""
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -39,7 +47,10 @@ def check(case: Case) -> Iterator[Finding]:
         return
     ready = condition(found.obj, "Ready")
     state = text(ready, "status")
-    if not found.found or state == "True" or not ready:
+    if not found.found or not ready:
+        return
+    if state == "True":
+        yield from _late(case)
         return
     since = parse_time(ready.get("lastTransitionTime"))
     for_long = f" for {human_duration(case.now - since)}" if since else ""
@@ -86,10 +97,42 @@ def check(case: Case) -> Iterator[Finding]:
     )
 
 
+def _late(case: Case) -> Iterator[Finding]:
+    """Warn of a kubelet that is silent while the pod and its node still read ready."""
+    pod = case.pod
+    one = doubt(case.snapshot, carrier(pod)) if carrier(pod) and not pod.is_troubled else None
+    if one is not None and not one.marked and one.firm:
+        yield of_node(one, pod.ref, "the pod reads ready whatever became of it")
+
+
+def of_node(one: Doubt, about: Ref, reads: str) -> Finding:
+    """Make the finding of a node whose pods read ready; ``reads`` says that their word is worth nothing."""
+    renewed = kubectl("get", "lease", one.node, "-o", "jsonpath={.spec.renewTime}", namespace=NODE_LEASES)
+    said = f"{one.words[0].upper()}{one.words[1:]}, so {reads}."
+    return Finding(
+        CODE,
+        Severity.ERROR if one.marked else Severity.WARNING,
+        Confidence.CONFIRMED if one.marked else Confidence.POSSIBLE,
+        about,
+        f"{said} {one.then}".rstrip(),
+        one.evidence,
+        fix=(
+            Fix(
+                f"See whether node {one.node} is alive, and repair it: node-triage shows its fault.",
+                actor=Actor.NODE,
+                commands=(one.command,),
+            ),
+        ),
+        verify=(*(() if one.marked else (renewed,)), kubectl("get", "node", one.node)),
+    )
+
+
 def _by_event(case: Case) -> Iterator[Finding]:
     """Judge a node that was not seen by the event that the control plane writes about each of its pods."""
     pod, event = case.pod, case.events.last("NodeNotReady")
     if event is None:
+        return
+    if _back(pod, event.last, case.now):
         return
     later = case.events.last("Started", "Pulled", "Created", "Unhealthy", "BackOff")
     if later is not None and later.last and event.last and later.last > event.last:
@@ -115,6 +158,12 @@ def _by_event(case: Case) -> Iterator[Finding]:
         ),
         verify=(kubectl("describe", "node", pod.node),),
     )
+
+
+def _back(pod: Pod, marked: datetime | None, now: datetime) -> bool:
+    """Tell whether a pod reads ready after it was marked: only its kubelet writes that, so it is back."""
+    since = parse_time(pod.condition("Ready").get("lastTransitionTime"))
+    return pod.ready and marked is not None and ((since is not None and since >= marked) or now - marked > _MARKING)
 
 
 def _gone(case: Case) -> Finding:

@@ -21,10 +21,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.readers.kubelet_contact import Beat
 from kubetriage.rules.node.approvals import approve, requests_sentence
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.failover import faster_failover, fencing, keep_hands_off
-from kubetriage.rules.node.kubelet_contact import Beat
 from kubetriage.rules.node.kubelet_probe import READINGS
 from kubetriage.rules.node.machine_owner import still_a_machine
 from kubetriage.values.commands import kubectl

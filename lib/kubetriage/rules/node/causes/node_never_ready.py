@@ -18,9 +18,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.readers.kubelet_contact import STARTUP_GRACE, Beat
 from kubetriage.rules.node.approvals import approve
 from kubetriage.rules.node.case import NodeCase
-from kubetriage.rules.node.kubelet_contact import STARTUP_GRACE, Beat
 from kubetriage.rules.node.machine_owner import still_a_machine
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text

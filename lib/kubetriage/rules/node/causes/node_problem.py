@@ -22,10 +22,10 @@ from datetime import timedelta
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.needs import Log, Need
 from kubetriage.readers.events import node_event_selector
+from kubetriage.readers.kubelet_contact import KUBELET_CONDITIONS, Beat, condition_evidence
 from kubetriage.readers.outer_layers import peeled
 from kubetriage.records import replace
 from kubetriage.rules.node.case import NodeCase
-from kubetriage.rules.node.kubelet_contact import KUBELET_CONDITIONS, Beat, condition_evidence
 from kubetriage.rules.node.missing_network import Missing, missing_network
 from kubetriage.rules.node.node_taints import taint
 from kubetriage.values.commands import kubectl

@@ -145,7 +145,8 @@ class Contact:
         if self.renewed is None or self.age is None:
             gone = "no Lease" if self.beat is Beat.ABSENT else f"not seen: {self.why or 'not read'}"
             return Evidence("status", at, gone)
-        age = human_duration(self.age) if self.age >= timedelta() else f"-{human_duration(-self.age)}"
+        ahead = self.age <= -timedelta(seconds=1)
+        age = f"-{human_duration(-self.age)}" if ahead else human_duration(max(self.age, timedelta()))
         return Evidence(
             "status", at, f"renewed {age} ago (grace {int(self.grace.total_seconds())}s)", format_time(self.renewed)
         )
