@@ -8,7 +8,7 @@ from typing import Any
 from kubetriage.cli.collect import collect
 from kubetriage.cluster.recorded import RecordedReader
 from kubetriage.model import Diagnosis
-from kubetriage.plugins import Answer, Request, Target, load
+from kubetriage.plugins import ANY_KIND, Answer, Request, Target, load
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.resources import find_resource
 
@@ -51,11 +51,10 @@ def truths(command: str) -> list[Truth]:
 
 
 def target(words: str) -> Target:
-    """Read TYPE/NAME."""
+    """Read TYPE/NAME; a kind without a table entry is a custom one."""
     kind, _, name = words.partition("/")
     resource = find_resource(kind)
-    assert resource is not None, words
-    return Target(resource.plural, name)
+    return Target(resource.plural, name) if resource is not None else Target(ANY_KIND, name, kind)
 
 
 def run(command: str, *targets: str, capture: str, **request: Any) -> tuple[Snapshot, Answer]:

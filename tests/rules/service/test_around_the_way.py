@@ -14,6 +14,7 @@ from support.services import (
     ingress,
     ingress_class,
     meta,
+    node,
     pod,
     service,
     slice_of,
@@ -143,6 +144,59 @@ def test_a_connection_that_fails_is_told_with_the_looks_that_decide(words, addre
     assert causes(found) == expected
     assert all(f.severity is Severity.ERROR for f in found.findings[:1])
     assert not says or says in " ".join(f.text for f in found.findings[0].fix)
+
+
+PASSED = (
+    '10.9.8.7 - - [24/Nov/2026:11:40:19 +0000] "GET /a HTTP/1.1" 200 16 "-" "curl" 1 0.1 [shop-web-443] [] '
+    "10.0.0.1:443 16 0.1 200 ab\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("port", "more", "expected"),
+    [
+        (443, "", ["ProtocolMismatch"]),
+        (443, PASSED, ["BackendConnectionFailed"]),
+        (5601, "", ["BackendConnectionFailed"]),
+    ],
+    ids=["plain to a TLS port", "look-alike: others pass", "variant: another port"],
+)
+def test_a_tls_port_that_is_spoken_to_in_plain_ends_connections(port, more, expected):
+    made = service(ports=({"port": port, "targetPort": port},))
+    one = pod("web-1", container(port))
+    line = (
+        f"2026/11/24 11:40:19 [error] 1#1: *2 {CLOSED}, client: 10.9.8.7, server: shop.example.com, "
+        f'request: "GET /a HTTP/1.1", upstream: "http://10.0.0.1:{port}/a", host: "shop.example.com"\n'
+    )
+    to = {"service": {"name": "web", "port": {"number": port}}}
+    entry = slice_of(made, one, ports=({"name": "", "port": port},))
+    snapshot = cluster(made, one, entry, ingress(backend=to), ingress_class(), NGINX)
+    snapshot.add_log(Log("edge", "ingress-nginx-1", "app"), line + more)
+    found = trace(snapshot, "ingress/web")
+    assert causes(found) == expected
+    every = "No request passed" in found.findings[0].fix[0].text
+    assert every is (port == 5601)
+
+
+def test_addresses_of_a_family_that_the_service_lacks_serve_nothing():
+    made = service(selector={}, ipFamilies=["IPv6"], clusterIP="fd00::1")
+    by_hand = slice_of(made, pod("db-1"))
+    found = trace(cluster(made, by_hand))
+    assert causes(found) == ["NoEndpoints"]
+    assert "IPv4" in found.findings[0].message
+    made["spec"]["ipFamilies"] = ["IPv6", "IPv4"]
+    assert causes(trace(cluster(made, by_hand))) == []
+
+
+def test_a_timeout_through_local_policy_asks_for_the_port_of_the_health_check():
+    made = service(kind="LoadBalancer", externalTrafficPolicy="Local", healthCheckNodePort=31234)
+    made["status"] = {"loadBalancer": {"ingress": [{"ip": "203.0.113.9"}]}}
+    one = pod("web-1", container(8080))
+    objects = [made, one, slice_of(made, one), node("n1"), node("n2")]
+    found = trace(cluster(*objects), symptom="timeout")
+    assert causes(found) == ["NoLocalEndpoints"]
+    assert "31234" in found.findings[0].fix[0].text
+    assert causes(trace(cluster(*objects))) == []
 
 
 def test_the_log_of_a_cloud_controller_tells_why_no_load_balancer_is_built():

@@ -686,6 +686,14 @@ GATEWAY = {
     "GatewayNotProgrammed": (edge(gw=gateway(status=UNPROGRAMMED)), ["GatewayNotProgrammed"]),
     "GatewayNotAccepted": (edge(gw=gateway(status=REFUSED)), ["GatewayNotAccepted"]),
     "GatewayNotAccepted class": (edge(cls=gateway_class(REFUSED)), ["GatewayNotAccepted"]),
+    "a route behind a listener that is down follows": (
+        edge(gw=gateway(status=UNPROGRAMMED), rt=route(accepted=("False", "NoReadyListeners", "none is ready"))),
+        ["GatewayNotProgrammed"],
+    ),
+    "RouteNotAccepted without such a listener": (
+        edge(rt=route(accepted=("False", "NoReadyListeners", "none is ready"))),
+        ["RouteNotAccepted"],
+    ),
     "RouteNotAccepted section": (edge(rt=route(section="https", accepted=None)), ["RouteNotAccepted"]),
     "RouteNotAccepted namespace": (
         [

@@ -50,6 +50,32 @@ def secured(*objects):
         ),
         ("Get http://shop.example.com/.well-known/x: dial tcp: lookup x: no such host", "DNS record", Actor.CLOUD),
         ("Get http://shop.example.com/: context deadline exceeded", "hairpin", Actor.CLUSTER),
+        (
+            "Waiting for HTTP-01 challenge propagation: failed to perform self check GET request "
+            "'http://shop.example.com/.well-known/x': Get \"http://shop.example.com/.well-known/x\": EOF",
+            "PROXY protocol",
+            Actor.CLUSTER,
+        ),
+        (
+            "AccessDenied: User: arn:aws:sts::1:assumed-role/workers/i-0ab1 is not authorized to perform: "
+            "route53:ListHostedZonesByName",
+            "nodes' role workers",
+            Actor.CLOUD,
+        ),
+        (
+            "AccessDenied: User: arn:aws:sts::1:assumed-role/dns-solver/1749 is not authorized to perform: "
+            "route53:GetChange",
+            "Allow route53:GetChange in the IAM policy of dns-solver",
+            Actor.CLOUD,
+        ),
+        (
+            "acme: authorization error for shop.example.com: 403 urn:ietf:params:acme:error:unauthorized: Invalid "
+            "response from http://shop.example.com/.well-known/x: 404",
+            "leads to this entrance",
+            Actor.MANIFEST,
+        ),
+        ('DNS record for "shop.example.com" not yet propagated', "delegated", Actor.CLOUD),
+        ("no configured challenge solvers can be used for this challenge", "dnsZones", Actor.MANIFEST),
         ("429 urn:ietf:params:acme:error:rateLimited: too many certificates", "rate limit", Actor.MANIFEST),
     ],
 )

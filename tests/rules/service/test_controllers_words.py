@@ -363,3 +363,70 @@ def test_source_ranges_are_named_where_packets_are_dropped():
     assert causes(trace(cluster(svc, *healthy_web()[1:]))) == []
     open_to_all = {**svc, "spec": {**svc["spec"], "loadBalancerSourceRanges": ["0.0.0.0/0"]}}
     assert causes(trace(cluster(open_to_all, *healthy_web()[1:]), symptom="timeout")) == []
+
+
+SHAPES = {
+    'ingresses is forbidden: User "system:serviceaccount:edge:ctl" cannot list resource "ingresses" in': (
+        "ServiceAccount ctl of edge",
+        Actor.CLUSTER,
+    ),
+    'upstream policy "limit-a" not found': ("Create the policy limit-a", Actor.MANIFEST),
+    "dial tcp: lookup api.example.net: no such host": ("way from its pods", Actor.CLUSTER),
+    "Unauthorized: token expired": ("credentials of the controller", Actor.CLOUD),
+    "duplicate listener on 443": ("Two objects want the same", Actor.MANIFEST),
+    "spec.http[0].match is malformed": ("holds a value", Actor.MANIFEST),
+    "gave up": ("own words", Actor.MANIFEST),
+}
+
+
+@pytest.mark.parametrize(("words", "expected"), SHAPES.items(), ids=[v[0] for v in SHAPES.values()])
+def test_words_that_are_not_known_are_read_by_their_shape(words, expected):
+    virtual = t.custom("VirtualServer", "k8s.nginx.org/v1", host="shop.example.com")
+    said = event(virtual, "Rejected", words)
+    found = trace(cluster(*healthy_web(), virtual, said), "virtualserver/web").findings[0]
+    assert found.cause == "IngressRejected"
+    assert expected[0] in found.fix[0].text
+    assert found.fix[0].actor is expected[1]
+    assert words not in found.fix[0].text
+
+
+def test_a_console_line_with_fields_tells_its_error():
+    route = t.custom("ApisixRoute", "apisix.apache.org/v2", http=[{"backends": [{"serviceName": "web"}]}])
+    runs = t.controller("ingress-controller", namespace="edge")
+    kind = ingress_class("apisix", controller="apisix.apache.org/apisix-ingress-controller")
+    snapshot = cluster(*healthy_web(), route, runs, kind)
+    line = (
+        "2026-11-24T11:03:09.970Z\tERROR\tcontroller-runtime\tcontroller.go:316\tReconciler error\t"
+        '{"ApisixRoute": {"name":"web","namespace":"shop"}, "error": "no default ingress class found"}\n'
+    )
+    snapshot.add_log(Log("edge", runs["metadata"]["name"], "app"), line)
+    found = trace(snapshot, "apisixroute/web").findings[0]
+    assert found.cause == "IngressRejected"
+    assert found.message.endswith("apisixroute/web: no default ingress class found.")
+    assert "--type=merge" in found.fix[0].commands[0]
+
+
+def ksvc(reason, message, since="2026-11-24T10:00:00Z"):
+    """Make a Service of Knative that is not ready."""
+    said = {**t.condition("Ready", "Unknown", reason, message), "lastTransitionTime": since}
+    return t.custom("Service", "serving.knative.dev/v1", "hello", status={"conditions": [said]})
+
+
+def test_a_service_of_knative_waits_for_its_layer():
+    waits = ("Uninitialized", "Waiting for load balancer to be ready")
+    gateway = pod("gw-1", container(8080), namespace="kourier-system", ready=False)
+    found = trace(cluster(ksvc(*waits), gateway), "ksvc/hello").findings[0]
+    assert found.cause == "IngressRejected"
+    assert "pod/gw-1 of kourier-system" in found.fix[0].text
+    assert found.verify[0] == f"kubectl -n {NS} describe service.serving.knative.dev hello"
+    young = trace(cluster(ksvc(*waits, since="2026-11-24T11:59:00Z")), "ksvc/hello").findings[0]
+    assert young.cause == "NotEvaluated"
+
+
+def test_a_class_that_nobody_serves_is_told_with_one_that_runs():
+    other = ingress_class("mine", controller="example.com/none")
+    runs = t.controller("kong", namespace="edge")
+    kong = ingress_class("kong", controller="ingress-controllers.konghq.com/kong")
+    found = trace(cluster(*healthy_web(), ingress(cls="mine", address=""), other, kong, runs), "ingress/web")
+    assert causes(found) == ["IngressControllerNotFound"]
+    assert found.findings[0].fix[0].patch == {"spec": {"ingressClassName": "kong"}}

@@ -105,8 +105,12 @@ def _state(raw: Obj) -> str:
 
 def _advice(said: str) -> tuple[str, str] | None:
     for row in table("acme_errors")["errors"]:
-        if _compiled(row["match"]).search(said):
-            return row["fix"], row["actor"]
+        match = _compiled(row["match"]).search(said)
+        if match is not None:
+            words = row["fix"]
+            for key, value in match.groupdict().items():
+                words = words.replace("{" + key + "}", (value or "").rstrip(".,;"))
+            return words, row["actor"]
     return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from functools import cache
 
 from kubetriage.data import table
@@ -19,6 +20,7 @@ from kubetriage.records import dataclass
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, mapping, objects, text
 from kubetriage.values.patterns import lazy
+from kubetriage.values.times import parse_time
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,21 @@ _NO_VERDICT = lazy(r"Progressing|Issuing|Pending|Reconciling|Paused|Deleting|Ref
 _BAD_STATES = ("error", "invalid", "rejected", "failed", "inactive", "warning", "orphaned", "unhealthy")
 
 
-def condition_complaints(raw: Obj, *, but: frozenset[str] = frozenset()) -> tuple[Complaint, ...]:
-    """Return what the status of an object says against it; ``but`` are condition types that another rule judges."""
+def condition_complaints(
+    raw: Obj, *, but: frozenset[str] = frozenset(), waited: datetime | None = None
+) -> tuple[Complaint, ...]:
+    """Return what the status of an object says against it; ``but`` are condition types that another rule judges.
+
+    With ``waited`` a condition Ready that has been Unknown since before that time counts too: somebody still waits.
+    """
     found = []
     for at, condition in _conditions(raw):
         kind, status = text(condition, "type"), text(condition, "status")
         if kind in but or _NO_VERDICT.search(kind):
             continue
-        if status == ("True" if _BAD_WHEN_TRUE.search(kind) else "False"):
+        since = parse_time(text(condition, "lastTransitionTime"))
+        waits = waited is not None and kind == "Ready" and status == "Unknown" and since is not None and since < waited
+        if waits or status == ("True" if _BAD_WHEN_TRUE.search(kind) else "False"):
             reason, message = text(condition, "reason"), text(condition, "message")
             details = "; ".join(dict.fromkeys(_details(condition)))
             message = f"{message} ({details})" if message and details and details not in message else message or details
@@ -143,7 +152,7 @@ _TROUBLE = lazy(
 )
 _ENDPOINTS = lazy(r"(?i)\bendpoints?\b.{0,60}(?:not found|available)|active endpoint|no endpoints|obtaining endpoints")
 """What follows from pods that are not ready; those rows say why."""
-_LONGEST_LINE = 600
+_LONGEST_LINE = 1200
 
 
 def log_complaint(snapshot: Snapshot, pods: tuple[Pod, ...], about: Ref) -> Complaint | None:
@@ -190,6 +199,8 @@ def log_trouble(snapshot: Snapshot, pods: tuple[Pod, ...]) -> Complaint | None:
 _HEADER = lazy(r"\A[IWEF]\d{4} [\d:.]+\s+\d+ [\w.-]+:\d+\] ?|\A\d{4}[-/]\d\d[-/]\d\d[T ][\d:.,+Z-]+\s+")
 _ERROR_FIELD = lazy(r"(?:err|error)=\"((?:[^\"\\]|\\.){1,500})\"")
 
+_MESSAGE_FIELD = lazy(r"\bmsg=\"((?:[^\"\\]|\\.){1,500})\"")
+
 
 def plain_words(line: str) -> str:
     """Return what a log line says without its header: the error of a structured line, else its message."""
@@ -199,8 +210,15 @@ def plain_words(line: str) -> str:
         words = [text(entry, k) for k in ("msg", "message", "error", "err")]
         return ": ".join(dict.fromkeys(w for w in words if w)) or line
     body = _HEADER.sub("", line, count=1)
-    found = _ERROR_FIELD.search(body)
-    return found[1].replace('\\"', '"') if found else body
+    found = _ERROR_FIELD.search(body) or _MESSAGE_FIELD.search(body)
+    if found is not None:
+        return found[1].replace('\\"', '"')
+    # A console line of zap ends with its fields as JSON: LEVEL, logger, caller, message, fields.
+    head, brace, tail = body.partition("{")
+    fields = read_json(brace + tail) if brace else {}
+    said = [text(fields, k) for k in ("error", "err", "errorCauses") if text(fields, k)]
+    message = head.strip().rpartition("\t")[2].strip() if fields else ""
+    return said[0] if said else message or body
 
 
 _VALID_CLASS = lazy(r"Found valid IngressClass\"? ingress=\"?([\w./-]+)")
@@ -243,6 +261,18 @@ def advice_for(complaint: Complaint) -> Advice | None:
             for key, value in match.groupdict().items():
                 words = words.replace("{" + key + "}", (value or "").rstrip(".,;"))
             return Advice(words, Actor(row["actor"]), row.get("action", ""))
+    return None
+
+
+def shape_of(said: str, shown: str) -> Advice | None:
+    """Return what words that are not known ask for, by their shape; ``shown`` is the object that they are about."""
+    for row in table("controller_words")["shapes"]:
+        match = _compiled(row["match"]).search(said)
+        if match is not None:
+            words = row["fix"].replace("{object}", shown)
+            for key, value in match.groupdict().items():
+                words = words.replace("{" + key + "}", (value or "").rstrip(".,;/"))
+            return Advice(words, Actor(row["actor"]))
     return None
 
 

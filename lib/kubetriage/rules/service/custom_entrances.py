@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from functools import cached_property
 
+from kubetriage.data import table
 from kubetriage.model import Ref
 from kubetriage.needs import Raw
 from kubetriage.readers.api_discovery import ServedKind, is_no_entrance, is_traffic_kind, traffic_kinds
@@ -263,11 +264,19 @@ def find_custom(world: World, namespace: str, word: str, name: str, kind: Served
     head, _, group = word.lower().partition(".")
     for raw in world.snapshot.others:
         own = text(raw, "kind").lower()
-        plurals = (own, f"{own}s", f"{own}es", f"{own[:-1]}ies")
+        plurals = (own, f"{own}s", f"{own}es", f"{own[:-1]}ies", *_short_names(raw))
         same = namespace_of(raw) in (namespace, "") and name_of(raw) == name
         if same and head in plurals and text(raw, "apiVersion").startswith(group):
             return CustomEntrance(world, raw)
     return None
+
+
+def _short_names(raw: Obj) -> Iterator[str]:
+    """Yield the short names of a kind that live discovery would tell (``ksvc``)."""
+    group, kind = text(raw, "apiVersion").rpartition("/")[0], text(raw, "kind")
+    for row in table("traffic_kinds")["entrances"]:
+        if (row["group"], row["kind"]) == (group, kind):
+            yield from row.get("short", ())
 
 
 def kind_need(kind: ServedKind, namespace: str, name: str = "") -> Raw:

@@ -24,6 +24,8 @@ from kubetriage.rules.service.tls_secrets import SecretUse
 from kubetriage.values.commands import Command, kubectl
 from kubetriage.values.fields import Obj, condition, objects, text
 
+_ENVOY_GATEWAY = "gateway.envoyproxy.io"
+
 
 @dataclass(frozen=True)
 class Attachment:
@@ -95,6 +97,14 @@ class Entry:
     def pods(self) -> tuple[Pod, ...]:
         """The pods that carry its traffic, as far as they were found."""
         return self.world.selected(self.namespace, {GATEWAY_NAME_LABEL: self.name})
+
+    @property
+    def carriers(self) -> tuple[Pod, ...]:
+        """The pods that carry its traffic, those of Envoy Gateway too, which run in its own namespace."""
+        wanted = {f"{_ENVOY_GATEWAY}/owning-gateway-name": self.name}
+        return self.pods or self.world.selected(
+            "", {**wanted, f"{_ENVOY_GATEWAY}/owning-gateway-namespace": self.namespace}
+        )
 
     @cached_property
     def secrets(self) -> tuple[SecretUse, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Literal
 
@@ -159,6 +160,16 @@ class Entrance:
             ("controller pods", controller, known and known.controller),
             lambda: tuple(p for p in self.world.pods("") if is_controller(p, controller, known)),
         )
+
+    def classes_that_run(self) -> Iterator[tuple[str, str]]:
+        """Yield (name, controller) of the other IngressClasses with a ready pod of their controller."""
+        for raw in self.classes:
+            controller = text(raw, "spec", "controller")
+            known = known_controller(controller)
+            if controller == self.controller or known is None:
+                continue
+            if any(p.ready and is_controller(p, controller, known) for p in self.world.pods("")):
+                yield name_of(raw), controller
 
     @property
     def carriers(self) -> tuple[Pod, ...]:

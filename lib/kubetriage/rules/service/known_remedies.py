@@ -14,7 +14,7 @@ from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.service.address_pools import pool_fix
 from kubetriage.rules.service.case import Trace
-from kubetriage.rules.service.controller_words import Complaint, advice_for
+from kubetriage.rules.service.controller_words import Complaint, advice_for, shape_of
 from kubetriage.rules.service.proxy_protocol import config_map_of
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, labels, name_of, objects, text
@@ -71,15 +71,31 @@ def _word(said: str, name: str) -> bool:
     return name in {m.group().strip(".") for m in _NAMING.finditer(said)}
 
 
+def typed(about: Ref, raw: Obj) -> str:
+    """Return what kubectl takes for the kind of an object, with its group where a built-in kind has the same name."""
+    group = text(raw, "apiVersion").rpartition("/")[0]
+    kind = about.kind.lower()
+    twice = kind in ("service", "ingress", "gateway", "route", "configuration")
+    return f"{kind}.{group}" if group and twice and not group.endswith((".k8s.io", "openshift.io")) else kind
+
+
 def unknown_fix(said: Complaint, about: Ref, raw: Obj, actor: Actor = Actor.MANIFEST) -> Fix:
     """Return what can be said where the words are not known: the parts of the object that they name."""
     name = f"{about.kind.lower()}/{about.name}"
     parts = parts_named(said.message, raw)
-    edit = (kubectl("edit", about.kind.lower(), about.name, namespace=about.namespace),)
+    edit = (kubectl("edit", typed(about, raw), about.name, namespace=about.namespace),)
     if parts:
         shown = " and ".join(f"{key} ({' '.join(value.split()) or 'empty'})" for key, value in parts)
         return Fix(f"Correct {shown} of {name}: the controller's words name it", actor=actor, commands=edit)
-    return Fix(f"Correct what the controller names in {name}: {said.words}", actor=actor)
+    shape = shape_of(said.message or said.reason, name)
+    if shape is not None:
+        return Fix(shape.text, actor=shape.actor, commands=edit if shape.actor is Actor.MANIFEST else ())
+    return Fix(
+        f"Act on the controller's own words; its reference explains {said.reason or 'them'}. Then look whether {name} "
+        "gets a later event or condition",
+        actor=actor,
+        commands=(kubectl("describe", typed(about, raw), about.name, namespace=about.namespace),),
+    )
 
 
 # Fixes with values of the cluster.
@@ -314,6 +330,38 @@ def _nginx_path_type(matter: _Matter) -> Iterator[Fix]:
     )
 
 
+def _name_class(matter: _Matter) -> Iterator[Fix]:
+    """Name the one class whose controller says it, where there is one such."""
+    classes = matter.trace.world.listing("ingressclasses").items
+    group = text(matter.raw, "apiVersion").partition("/")[0]
+    mine = [name_of(c) for c in classes if text(c, "spec", "controller").startswith(group)]
+    if len(mine) == 1:
+        at = f"{matter.about.kind.lower()}.{group}"
+        patch = json.dumps({"spec": {"ingressClassName": mine[0]}})
+        yield Fix(
+            f"Name class {mine[0]} in {matter.name}; or mark ingressclass/{mine[0]} as the default",
+            actor=matter.actor,
+            commands=(
+                kubectl("patch", at, matter.about.name, "--type=merge", "-p", patch, namespace=matter.about.namespace),
+            ),
+        )
+
+
+_KNATIVE = ("knative-serving", "kourier-system", "istio-system", "contour-external", "projectcontour")
+
+
+def _knative_layer(matter: _Matter) -> Iterator[Fix]:
+    """Name the pods of Knative's networking layer that are not ready, or else where to look."""
+    down = [p for space in _KNATIVE for p in matter.trace.world.pods(space) if not p.ready and not p.finished]
+    if down:
+        pod = down[0]
+        yield Fix(
+            f"Bring pod/{pod.name} of {pod.namespace} to ready: it is of the layer that Knative waits for",
+            actor=Actor.CLUSTER,
+            commands=(kubectl("why-crash", pod.name, namespace=pod.namespace),),
+        )
+
+
 _ACTIONS: dict[str, Callable[[_Matter], Iterator[Fix]]] = {
     "gke-service-type": _gke_service_type,
     "alb-target-type": _alb_target_type,
@@ -324,5 +372,7 @@ _ACTIONS: dict[str, Callable[[_Matter], Iterator[Fix]]] = {
     "named-parts": _named_parts,
     "nginx-risk-level": _nginx_risk,
     "nginx-snippets": _nginx_snippets,
+    "name-class": _name_class,
+    "knative-layer": _knative_layer,
     "nginx-path-type": _nginx_path_type,
 }

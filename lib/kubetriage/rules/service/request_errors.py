@@ -14,7 +14,7 @@ from typing import Any
 from kubetriage.data import table
 from kubetriage.model import Evidence
 from kubetriage.readers.pods import Pod
-from kubetriage.records import dataclass
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.ingress_objects import host_matches
@@ -28,6 +28,8 @@ _UPSTREAM = lazy(r"upstream: \"[a-z]{2,6}://(\[[0-9a-fA-F:]+\]|[0-9.]{7,15}):(\d
 _REQUEST = lazy(r"request: \"([A-Z]{3,8} [^\s?\"]{1,100})")
 _HEADER = lazy(r"\A.{0,40}\[(?:error|warn)\] \d+#\d+: (?:\*\d+ )?")
 _CLIENT = lazy(r"client: ([0-9a-fA-F.:]{2,45})")
+_PASSED = lazy(r"\[\S*\] (?:\[\S*\] )?(\S{1,50}:\d{1,5}) [\d-]+ [\d.]+ [1-4]\d\d ")
+"""The upstream of a request that a pod answered, in ingress-nginx's access log."""
 _LONGEST_LINE = 4000
 
 
@@ -44,6 +46,8 @@ class RequestError:
     """How many lines of this kind the log has."""
     found: Mapping[str, str]
     """What the line tells, by the names of the table's pattern."""
+    every: bool = False
+    """The access log beside it shows no request of this upstream that passed."""
 
     @property
     def evidence(self) -> Evidence:
@@ -101,6 +105,7 @@ def _read(entrance: Entrance) -> Iterator[RequestError]:
             log = entrance.world.snapshot.log(pod.namespace, pod.name, container.name)
             if not log.seen or ("[error]" not in log.text and "[warn]" not in log.text):
                 continue
+            passed = {m[1] for m in _PASSED.finditer(log.text)}
             newest: dict[int, tuple[str, re.Match[str]]] = {}
             counts: dict[int, int] = {}
             for line in log.text.splitlines():
@@ -115,7 +120,9 @@ def _read(entrance: Entrance) -> Iterator[RequestError]:
             for i, (line, match) in newest.items():
                 row = table("request_errors")["errors"][i]
                 told = {k: v for k, v in match.groupdict().items() if v}
-                yield RequestError(row, entrance, pod, container.name, line, counts[i], told)
+                found = RequestError(row, entrance, pod, container.name, line, counts[i], told)
+                address = ":".join(map(str, found.upstream or ()))
+                yield replace(found, every=bool(address) and address not in passed)
 
 
 def _concerns(line: str, entrance: Entrance, addresses: set[str]) -> bool:
@@ -131,6 +138,19 @@ def _concerns(line: str, entrance: Entrance, addresses: set[str]) -> bool:
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
+
+
+_TLS_PORTS = (443, 8443, 9443, 6443)
+
+
+def plain_to_tls_port(error: RequestError) -> bool:
+    """Tell whether the controller speaks plain HTTP to a port that is TLS by its number, and none such passed."""
+    return bool(
+        error.upstream is not None
+        and error.upstream[1] in _TLS_PORTS
+        and 'upstream: "http://' in error.line
+        and error.every
+    )
 
 
 def controller_settings(entrance: Entrance) -> Mapping[str, str]:

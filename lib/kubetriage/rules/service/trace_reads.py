@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 
 from kubetriage.model import Ref
 from kubetriage.needs import Dial, Get, List, Log, Need, Raw
@@ -10,6 +11,7 @@ from kubetriage.readers.api_discovery import DISCOVERY, served_group, serves, tr
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.node_contact import contact_needs
 from kubetriage.rules.service import service_endpoints as eps
+from kubetriage.rules.service.access_logs import logs_of, ways
 from kubetriage.rules.service.case import Options, Trace
 from kubetriage.rules.service.certificate_issuance import CHAIN, certificate_for, is_issued
 from kubetriage.rules.service.client_policies import DNS_LABELS, DNS_NAMESPACE, KUBE_PROXY_LABELS, KUBE_PROXY_SYMPTOMS
@@ -130,6 +132,13 @@ def front_needs(trace: Trace) -> Iterator[Need]:
             yield Get("configmaps", *name)
         for container in pod.containers[:1]:
             yield Log(pod.namespace, pod.name, container.name)
+    for way in ways(trace):
+        for pod, container_name in islice(logs_of(way), _PROXY_LOGS):
+            yield Log(pod.namespace, pod.name, container_name)
+
+
+_PROXY_LOGS = 2
+"""Access logs of proxies that are read for one way."""
 
 
 def gateway_service_needs(entry: Entry) -> Iterator[Need]:

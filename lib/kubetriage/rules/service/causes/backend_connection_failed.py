@@ -1,25 +1,29 @@
-"""The ingress controller cannot connect to a ready pod, or the program closes the connection without an answer.
+"""The proxy cannot connect to a ready pod, has none that it may use, or the program closes without an answer.
 
 Meaning: pods are ready by their probes, which come from their own node, and the Service has endpoints; clients get 504
 (never answered) or 502 (closed).
 
 Told by: lines of the error log of the controller's pods that name a host of the Ingress and the address of a pod that
-is ready now. Why is told only in part: the candidates are named with the look that decides. What another rule proves (a
-policy, a refused port, another protocol) is left to it.
+is ready now; response flags in Envoy's access log (UF, UH, UC, UR), HAProxy's termination states (SC, sC, SH), and
+Traefik's words. Why is told only in part: the candidates are named with the look that decides. What another rule proves
+(a policy, a refused port, another protocol) is left to it.
 
 Fix: by the look. Never answered: a policy, a firewall between nodes, or the pod network. Closed: the program ends the
 connection (a crash of a worker, an idle timeout that is shorter than the controller's, a rollout).
 
-Source: nginx error log (upstream timed out while connecting, upstream prematurely closed connection).
+Source: nginx error log (upstream timed out while connecting, upstream prematurely closed connection); Envoy's
+response flags; HAProxy's session state at disconnection.
 """
 
 from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.readers.pods import Pod
+from kubetriage.rules.service.access_logs import failures
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
-from kubetriage.rules.service.request_errors import RequestError, request_errors
+from kubetriage.rules.service.proxy_faults import proxy_fault
+from kubetriage.rules.service.request_errors import RequestError, plain_to_tls_port, request_errors
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
 
@@ -30,8 +34,10 @@ def check(trace: Trace) -> Iterator[Fault]:
     """Judge the failed connections to pods that are ready now."""
     for error in request_errors(trace, "unreached", "closed"):
         pod = _target(error)
-        if pod is not None:
+        if pod is not None and not (error.row["kind"] == "closed" and plain_to_tls_port(error)):
             yield _fault(trace, error, pod)
+    for failure in failures(trace, "refused", "unreached", "reset", "closed", "ejected", "certificate"):
+        yield proxy_fault(trace, CODE, failure)
 
 
 def _target(error: RequestError) -> Pod | None:
@@ -59,7 +65,7 @@ def _fault(trace: Trace, error: RequestError, pod: Pod) -> Fault:
         confidence=Confidence.LIKELY,
         about=entrance.ref,
         evidence=[error.evidence, Evidence("status", f"pod/{pod.name} node", pod.node or "<none>")],
-        fix=list(_unreached(error, pod, port) if error.row["kind"] == "unreached" else _closed(pod)),
+        fix=list(_unreached(error, pod, port) if error.row["kind"] == "unreached" else _closed(error, pod, port)),
         verify=(kubectl("logs", error.pod.name, "--tail=200", namespace=error.pod.namespace),),
         short=f"{error.row['what']}: pod/{pod.name}",
     )
@@ -97,7 +103,21 @@ def _unreached(error: RequestError, pod: Pod, port: int) -> Iterator[Fix]:
         )
 
 
-def _closed(pod: Pod) -> Iterator[Fix]:
+def _closed(error: RequestError, pod: Pod, port: int) -> Iterator[Fix]:
+    if error.every:
+        yield Fix(
+            f"No request passed in this log. See first whether the program speaks TLS, or no HTTP, on port {port}",
+            actor=Actor.MANIFEST,
+            commands=(
+                kubectl(
+                    "exec",
+                    error.pod.name,
+                    "--",
+                    *("curl", "-skv", "-m", "5", f"https://{text(pod.raw, 'status', 'podIP')}:{port}/"),
+                    namespace=error.pod.namespace,
+                ),
+            ),
+        )
     yield Fix(
         f"Read the log of pod/{pod.name} at the time of the line: a worker that crashes or is killed ends its "
         "connections so",

@@ -4,7 +4,7 @@ Meaning: clients get 500 (or 503) from the controller; the program behind the In
 
 Told by: the annotation ``auth-url`` whose host is a Service of the cluster that does not exist, has no such port, or
 has no ready endpoint; or a line of the controller's error log that names a host of the Ingress and the status that the
-authentication service answered. An external host is only told by the log.
+authentication service answered. An external host is only told by the log. Envoy writes the flag UAEX for it.
 
 Fix: correct the URL, or repair the Service that it names.
 
@@ -15,10 +15,12 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from kubetriage.model import Actor, Evidence, Fix, Severity
+from kubetriage.rules.service.access_logs import failures
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.external_names import AUTH_URLS, auth_service
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.ingress_entrances import Entrance
+from kubetriage.rules.service.proxy_faults import proxy_fault
 from kubetriage.rules.service.request_errors import RequestError, request_errors
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import labels
@@ -41,6 +43,8 @@ def check(trace: Trace) -> Iterator[Fault]:
             if key:
                 code = error.found.get("code", "")
                 yield _fault(entrance, key, marks[key], (f"it answers {code}", _reading(code, found)), error)
+    for failure in failures(trace, "denied"):
+        yield proxy_fault(trace, CODE, failure)
 
 
 def _reading(code: str, found: tuple[str, str, str, str] | None) -> Fix:

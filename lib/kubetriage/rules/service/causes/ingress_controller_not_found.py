@@ -59,13 +59,27 @@ def check(trace: Trace) -> Iterator[Fault]:
                 Evidence("spec", f"{name} spec.controller", entrance.controller),
                 Evidence("status", f"{entrance.name} status.loadBalancer.ingress", "<none>"),
             ],
-            fix=[Fix(f"Start the controller {entrance.controller}, or use the class of one that runs")],
+            fix=[_use_of_another(entrance) or Fix(f"Start the controller {entrance.controller}")],
             verify=(
                 kubectl("get", "pods", "-A", "-o", "yaml", PIPE, "grep", "-n", entrance.controller),
                 entrance.kubectl("describe", "ingress", entrance.ingress.name),
             ),
             short=f"no pod of controller {entrance.controller} found; no address for {waited}",
         )
+
+
+def _use_of_another(entrance: Entrance) -> Fix | None:
+    """Name a class whose controller runs here; None where none was found."""
+    for name, controller in entrance.classes_that_run():
+        ingress = entrance.ingress
+        return Fix(
+            f"Name ingressclass/{name} in {entrance.name}: its controller {controller} runs here. Or start one that "
+            f"serves spec.controller {entrance.controller}",
+            {"spec": {"ingressClassName": name}},
+            ingress.ref,
+            Actor.MANIFEST,
+        )
+    return None
 
 
 def _elsewhere(entrance: Entrance, pods: tuple[Pod, ...]) -> Iterator[Fault]:

@@ -36,7 +36,7 @@ from kubetriage.rules.service.hop_faults import Fault, age_of, fault
 from kubetriage.rules.service.ingress_annotations import annotation_refusals
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.ingress_objects import Ingress
-from kubetriage.rules.service.known_remedies import fixes_for, risky_annotations, unknown_fix
+from kubetriage.rules.service.known_remedies import fixes_for, risky_annotations, typed, unknown_fix
 from kubetriage.rules.service.load_balancer_state import addresses_of, has_cloud_marks
 from kubetriage.rules.service.traefik_refusals import refusals
 from kubetriage.values.commands import PIPE, kubectl, shell
@@ -95,7 +95,10 @@ def check(trace: Trace) -> Iterator[Fault]:
                 verify=(kubectl("get", custom.typed, custom.name, "-o", "yaml", namespace=custom.namespace),),
                 short=refusal.words,
             )
-        said = [*event_complaints(trace.snapshot, custom.ref), *condition_complaints(custom.raw, but=but)]
+        said = [
+            *event_complaints(trace.snapshot, custom.ref),
+            *condition_complaints(custom.raw, but=but, waited=trace.now - _USUAL),
+        ]
         yield from _faults(trace, custom.place, custom.ref, said, custom.controller_pods, custom.raw, published=False)
     for route in trace.routes:
         said = [
@@ -238,8 +241,8 @@ def _faults(
         evidence=[*(c.evidence for c in said[:3]), *_context(trace, head)],
         fix=known or (unknown_fix(head, about, raw),),
         verify=(
-            kubectl("describe", about.kind.lower(), about.name, namespace=about.namespace),
-            kubectl("events", "--for", f"{about.kind.lower()}/{about.name}", namespace=about.namespace),
+            kubectl("describe", typed(about, raw), about.name, namespace=about.namespace),
+            kubectl("events", "--for", f"{typed(about, raw)}/{about.name}", namespace=about.namespace),
         ),
         short=f"the controller says {head.words}",
         details={"reason": head.reason} if head.reason else {},

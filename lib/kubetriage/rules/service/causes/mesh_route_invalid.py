@@ -5,7 +5,8 @@ the host at all.
 
 Told by: each destination's host, read as Istio does (a name without a dot is of the VirtualService's own namespace, a
 name with a dot is taken as it is), against Services and ServiceEntries; its port against the Service's ports; and the
-hosts of the VirtualService against the hosts of the Gateway's servers. A Gateway that does not exist is told as
+hosts of the VirtualService against the hosts of the Gateway's servers. Where these agree, by the proxy's own words in
+its access log (NR, NC). A Gateway that does not exist is told as
 GatewayNotFound, a subset as MeshSubsetNotFound.
 
 Fix: write the full name NAME.NAMESPACE.svc.cluster.local, a port of the Service, or add the host to the Gateway.
@@ -17,12 +18,14 @@ NotFound) and IST0132 (VirtualServiceHostNotFoundInGateway).
 from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
+from kubetriage.rules.service.access_logs import failures
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.custom_entrances import CustomEntrance, port_of
 from kubetriage.rules.service.custom_objects import ServiceRef
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.mesh_gateways import mesh_gateways_of
+from kubetriage.rules.service.proxy_faults import proxy_fault
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import name_of, namespace_of, texts
 from kubetriage.values.nearest import nearest
@@ -32,10 +35,13 @@ CODE = "MeshRouteInvalid"
 
 def check(trace: Trace) -> Iterator[Fault]:
     """Judge the destinations and hosts of each VirtualService."""
+    found = []
     for custom in trace.customs:
         if custom.kind == "VirtualService":
-            yield from _destinations(trace, custom)
-            yield from _hosts(trace, custom)
+            found += [*_destinations(trace, custom), *_hosts(trace, custom)]
+    yield from found
+    if not found:
+        yield from (proxy_fault(trace, CODE, f) for f in failures(trace, "no-route", "no-cluster"))
 
 
 def _destinations(trace: Trace, custom: CustomEntrance) -> Iterator[Fault]:

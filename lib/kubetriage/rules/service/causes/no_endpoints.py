@@ -2,11 +2,11 @@
 
 Meaning: the pods (or the addresses written by hand) do not arrive in the EndpointSlices, so nothing is forwarded.
 
-Told by: the slices with the Service's label. Five faults look alike: no slice at all (no selector and none written by
+Told by: the slices with the Service's label. Six faults look alike: no slice at all (no selector and none written by
 hand, or the controller does not run), a slice without endpoints (no pod with that label), ready pods that are missing
 from it (no pod IP, address family, node object gone, controller behind), a hand-made slice whose port name is not the
-Service's, and one whose endpoints are not ready. A missing pod IP is the kubelet's and network plugin's doing; a pod
-with an IP that is missing is the endpoint slice controller's.
+Service's, one whose addresses are of a family that the Service lacks, and one whose endpoints are not ready. A missing
+pod IP is the kubelet's and network plugin's doing; a pod with an IP that is missing is the endpoint slice controller's.
 
 Fix: label the hand-made slice and name its port like the Service's, or repair the controller.
 
@@ -70,6 +70,11 @@ def _by_hand(trace: Trace, backend: Backend) -> Iterator[Fault]:
             short=f"{source}: no endpoint is ready",
         )
         return
+    families = _families(backend)
+    serving = [e for e in view.items if e.takes_traffic]
+    if families and not any(e.family in families or e.family not in ("IPv4", "IPv6") for e in serving):
+        yield _other_family(backend, families, serving[0])
+        return
     for count in backend.counts:
         if count.without and not (count.ready or count.fallback or count.unready):
             ports = {f"{p.name or '<unnamed>'}/{p.protocol}" for e in count.without for p in e.ports}
@@ -86,6 +91,34 @@ def _by_hand(trace: Trace, backend: Backend) -> Iterator[Fault]:
                 verify=(kubectl("get", source, "-o", "yaml", namespace=backend.namespace),),
                 short=f"no endpoint has a port {wanted}, only {have}",
             )
+
+
+def _other_family(backend: Backend, families: list[str], found: eps.Endpoint) -> Fault:
+    """Tell of a Service without a selector whose addresses are all of a family that it does not have."""
+    wanted = ", ".join(families)
+    return fault(
+        CODE,
+        backend.place,
+        f"svc/{backend.name} has only {wanted} addresses, and its endpoints are {found.family}: kube-proxy uses "
+        "none of them, and connections are refused.",
+        evidence=[
+            Evidence("spec", f"service/{backend.name} spec.ipFamilies", wanted),
+            Evidence("spec", f"{found.source} addressType", found.family),
+        ],
+        fix=[
+            Fix(
+                f"Make svc/{backend.name} anew with ipFamilies {found.family}: the first family cannot be changed. "
+                "Where an operator writes it, set the family there, or let its program advertise its address of family "
+                f"{wanted}",
+                actor=Actor.MANIFEST,
+                commands=(backend.kubectl("get", "service", backend.name, "-o", "yaml"),),
+            )
+        ],
+        verify=(
+            backend.kubectl("get", "endpointslices", "-l", f"{eps.SERVICE_NAME_LABEL}={backend.name}", "-o", "wide"),
+        ),
+        short=f"ipFamilies {wanted}, endpoints {found.family}",
+    )
 
 
 _MIRROR = "endpointslicemirroring-controller.k8s.io"

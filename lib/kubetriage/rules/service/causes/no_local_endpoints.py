@@ -14,12 +14,12 @@ Source: core/v1 ServiceSpec.internalTrafficPolicy and externalTrafficPolicy; kub
 
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
-from kubetriage.values.fields import Obj, labels, name_of, objects, text
+from kubetriage.values.fields import Obj, labels, name_of, number, objects, text
 
 CODE = "NoLocalEndpoints"
 
@@ -42,6 +42,20 @@ def check(trace: Trace) -> Iterator[Fault]:
                 yield from _judge(trace, backend, policy, serving, without, len(nodes.items))
 
 
+def _health_check(backend: Backend) -> Fix | None:
+    """Say what a load balancer must ask of each node, and from where; None where no port was allocated for it."""
+    port = number(backend.service, "spec", "healthCheckNodePort")
+    if not port:
+        return None
+    return Fix(
+        f"Let the load balancer's health check ask port {port}, path /healthz, of each node: kube-proxy answers 200 "
+        "where an endpoint is, 503 elsewhere. Open that port for the checker in firewalls and security groups. A check "
+        "of another port or path, or one that is blocked, keeps nodes in that drop everything, or takes all out",
+        actor=Actor.CLOUD,
+        commands=(backend.kubectl("describe", "service", backend.name),),
+    )
+
+
 def _is_control_plane(node: Obj) -> bool:
     """Tell whether ordinary pods, and so clients, are kept off a node."""
     keys = {text(t, "key") for t in objects(node, "spec", "taints") if text(t, "effect") in ("NoSchedule", "NoExecute")}
@@ -53,7 +67,7 @@ def _judge(
 ) -> Iterator[Fault]:
     names = sorted(name_of(n) for n in without)
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-    severity, tail = Severity.WARNING, ""
+    severity, tail, check = Severity.WARNING, "", None
     client = trace.options.client
     if policy == "internalTrafficPolicy":
         where = "Clients inside the cluster"
@@ -72,6 +86,12 @@ def _judge(
             tail = " A load balancer takes these nodes out by their health check."
             if all(_EXCLUDED in labels(n, "metadata", "labels") for n in without):
                 return
+            if trace.options.symptom == "timeout":
+                severity, check = Severity.WARNING, _health_check(backend)
+    fix = []
+    if check is not None:
+        tail += " It can only where its health check asks the port that tells them apart."
+        fix.append(check)
     instead = "run a pod on every node" if backend.selector else "name the nodes in endpoints[].nodeName of its slice"
     yield fault(
         CODE,
@@ -83,9 +103,12 @@ def _judge(
             Evidence("spec", f"service/{backend.name} spec.{policy}", "Local"),
             Evidence("status", "endpoints[].nodeName", ", ".join(sorted(filter(None, serving))[:6]) or "<none>"),
         ],
+        proof="inferred" if check is not None else "proven",
+        confidence=Confidence.POSSIBLE if check is not None else None,
         fix=(
+            *fix,
             Fix(
-                f"Set {policy} of svc/{backend.name} to Cluster, or {instead}",
+                f"{'Or set' if fix else 'Set'} {policy} of svc/{backend.name} to Cluster, or {instead}",
                 {"spec": {policy: "Cluster"}},
                 backend.ref,
             ),

@@ -21,13 +21,15 @@ from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.rules.service import service_endpoints as eps
+from kubetriage.rules.service.access_logs import failures
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.custom_entrances import port_of
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.ingress_entrances import Entrance
+from kubetriage.rules.service.proxy_faults import proxy_fault
 from kubetriage.rules.service.redirecting_programs import Redirecting, redirecting
-from kubetriage.rules.service.request_errors import RequestError, request_errors
+from kubetriage.rules.service.request_errors import RequestError, plain_to_tls_port, request_errors
 from kubetriage.rules.service.spoken_protocols import NGINX_PROTOCOL, Sent, sent_by_custom, sent_by_ingress, spoken
 from kubetriage.rules.service.target_ports import named_ports
 from kubetriage.values.commands import kubectl, shell
@@ -41,6 +43,7 @@ def check(trace: Trace) -> Iterator[Fault]:
     yield from found
     if not found:
         yield from _told_by_log(trace)
+        yield from (proxy_fault(trace, CODE, f) for f in failures(trace, "plain-wanted", "other-protocol"))
     for named in named_ports(trace):
         if named.other_protocol:
             severity = Severity.ERROR if named.everywhere else Severity.WARNING
@@ -81,7 +84,9 @@ def _tls_sides(trace: Trace) -> Iterator[Fault]:
 
 def _told_by_log(trace: Trace) -> Iterator[Fault]:
     """Tell of requests that failed because both sides speak another protocol, by the log of the controller."""
-    for error in request_errors(trace, "tls-wanted", "plain-wanted"):
+    for error in request_errors(trace, "tls-wanted", "plain-wanted", "closed"):
+        if error.row["kind"] == "closed" and not plain_to_tls_port(error):
+            continue
         sent = sent_by_ingress(error.entrance)
         hit = _backend_of(error)
         plain = error.row["kind"] == "plain-wanted"

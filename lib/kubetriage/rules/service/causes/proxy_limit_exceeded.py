@@ -3,7 +3,8 @@
 Meaning: every hop is in order and most requests pass; those beyond the limit get 413, 400, 414, 429, 502, 503 or 504
 from the controller itself. The program does not see them, or its answer is thrown away.
 
-Told by: lines of the error log of the controller's pods that name a host of the Ingress. A limit that has been raised
+Told by: lines of the error log of the controller's pods that name a host of the Ingress, and Envoy's response flags
+(UT, UO, RL), HAProxy's states (sH, sQ) and Traefik's words in their logs. A limit that has been raised
 above the logged size since is not told.
 
 Fix: raise the limit with the controller's annotation on the Ingress (for all Ingresses: in its ConfigMap). Where the
@@ -15,8 +16,10 @@ Source: nginx error log; ingress-nginx annotations proxy-body-size, proxy-buffer
 from collections.abc import Iterator
 
 from kubetriage.model import Actor, Evidence, Fix, Severity
+from kubetriage.rules.service.access_logs import failures
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
+from kubetriage.rules.service.proxy_faults import proxy_fault
 from kubetriage.rules.service.proxy_protocol import config_map_of
 from kubetriage.rules.service.request_errors import RequestError, controller_settings, request_errors, size_of
 from kubetriage.values.commands import kubectl
@@ -30,6 +33,8 @@ def check(trace: Trace) -> Iterator[Fault]:
     for error in request_errors(trace, "limit"):
         if not _outlived(error):
             yield _fault(trace, error)
+    for failure in failures(trace, "slow", "overflow", "rate", "client-gone"):
+        yield proxy_fault(trace, CODE, failure)
 
 
 def _current(error: RequestError) -> tuple[str, str]:

@@ -136,7 +136,11 @@ def _judge(trace: Trace, route: Path, parent: ParentRef, entry: Entry) -> Iterat
     status, reason = text(said, "status"), text(said, "reason")
     conditions = [c for s in statuses for c in objects(s, "conditions")]
     stale = is_stale(route.route.raw, conditions)
-    if status == "False" and reason != _HOSTNAME and not stale:
+    if status == "False" and reason in _LISTENERS_DOWN and predicted.reason == "Accepted" and not stale:
+        # What is wrong with the listeners is told of the Gateway.
+        if not _listeners_down(entry):
+            yield _fault(route, parent, predicted, reason, f"{reason}: {text(said, 'message')}")
+    elif status == "False" and reason != _HOSTNAME and not stale:
         agrees = predicted.reason == reason
         why = predicted.why if agrees else text(said, "message")
         extra = "" if agrees or predicted.reason == "Unknown" else f" By the specs it would be {predicted.reason}."
@@ -162,6 +166,24 @@ def _judge(trace: Trace, route: Path, parent: ParentRef, entry: Entry) -> Iterat
             verify=(route.kubectl("get", route.shown, "-o", "yaml"),),
             short="status is about an older generation",
         )
+
+
+_LISTENERS_DOWN = ("NoReadyListeners", "NoReadyGateways", "ParentRefNotReady", "GatewayNotProgrammed")
+
+
+def _listeners_down(entry: Entry) -> bool:
+    """Tell whether the Gateway itself says that it, or a listener, does not work."""
+    programmed = text(entry.gateway.condition("Programmed"), "status") == "False"
+    accepted = text(entry.gateway.condition("Accepted"), "status") == "False"
+    return (
+        programmed
+        or accepted
+        or any(
+            text(x.condition(kind), "status") == "False"
+            for x in entry.gateway.listeners
+            for kind in ("Programmed", "Accepted", "ResolvedRefs")
+        )
+    )
 
 
 def _fault(

@@ -1,0 +1,330 @@
+"""Findings from what proxies say of requests that they answered themselves, with the looks that decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
+from kubetriage.rules.service.access_logs import SIDECAR, Failure
+from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.hop_faults import Fault, fault, plural
+from kubetriage.values.commands import kubectl
+from kubetriage.values.fields import Obj, name_of, namespace_of, text
+
+_OFTEN = 3
+
+
+def proxy_fault(trace: Trace, code: str, failure: Failure) -> Fault:
+    """Make the finding of one kind of failed requests; the cause decides which kinds are its own."""
+    way, asked = failure.way, trace.options.symptom
+    status, hit = str(failure.row["status"]), failure.target
+    to = f": pod/{hit[1].name} port {failure.port}" if hit is not None else ""
+    told = f" ({failure.request.code})" if len(failure.request.code) < 12 else ""
+    of = f"; {failure.passed} passed" if failure.passed else "; none passed"
+    evidence = [failure.evidence]
+    if hit is not None:
+        evidence.append(Evidence("status", f"pod/{hit[1].name} STATUS", hit[1].status_text()))
+    sure = failure.last and not failure.passed and failure.count >= _OFTEN
+    return fault(
+        code,
+        way.place,
+        f"The proxy in front of {way.shown}, pod/{failure.proxy.name}, reports {failure.row['what']}{told}{to}. Its "
+        f"log shows {plural(failure.count, 'such request')}{of}; clients get {status}.",
+        severity=Severity.ERROR if sure or (asked and asked == status) else Severity.WARNING,
+        proof="observed",
+        confidence=Confidence.LIKELY,
+        about=way.ref,
+        evidence=evidence,
+        fix=list(_fixes(failure)),
+        verify=(
+            kubectl(
+                "logs", failure.proxy.name, "-c", failure.container, "--tail=200", namespace=failure.proxy.namespace
+            ),
+        ),
+        short=f"{failure.request.code if told else status}: {failure.row['what']}",
+        details={"status": status, "requests": failure.count},
+    )
+
+
+def _fixes(failure: Failure) -> Iterator[Fix]:
+    kind = str(failure.row["kind"])
+    if kind in ("refused", "unreached", "reset"):
+        yield from _no_connection(failure, kind)
+    elif kind == "closed":
+        yield from _closed(failure)
+    elif kind == "ejected":
+        yield from _ejected(failure)
+    elif kind == "certificate":
+        yield from _certificate(failure)
+    elif kind in ("plain-wanted", "other-protocol"):
+        yield from _protocol(failure, kind)
+    elif kind in ("slow", "overflow", "rate", "client-gone"):
+        yield from _limits(failure, kind)
+    else:
+        yield from _routes(failure, kind)
+
+
+def _mesh(failure: Failure) -> bool:
+    return failure.container == SIDECAR or "|" in failure.request.target
+
+
+def _read_log(failure: Failure, words: str) -> Fix:
+    hit = failure.target
+    command = (
+        (kubectl("logs", hit[1].name, "--all-containers", "--tail=200", "--timestamps", namespace=hit[1].namespace),)
+        if hit is not None
+        else ()
+    )
+    return Fix(words, actor=Actor.APP, commands=command)
+
+
+def _no_connection(failure: Failure, kind: str) -> Iterator[Fix]:
+    hit = failure.target
+    inbound = failure.request.target.startswith("inbound|")
+    port = failure.port or "the port"
+    if kind == "refused":
+        yield _read_log(
+            failure,
+            f"See whether the program listens on port {port}, and on all addresses: one that binds 127.0.0.1 only "
+            "passes a probe of its own and refuses the proxy"
+            if not inbound
+            else f"The proxy is in the pod, so it is the program that refuses: let it listen on port {port} on all "
+            "addresses, or correct the targetPort of the Service",
+        )
+    if hit is not None and not inbound:
+        yield Fix(
+            "Ask the pod from the proxy. No answer: a NetworkPolicy, a firewall between the nodes, or the pod network. "
+            "An answer: the program was restarting, or was too busy to accept",
+            actor=Actor.CLUSTER,
+            commands=(
+                kubectl("get", "networkpolicies", namespace=hit[1].namespace),
+                kubectl("get", "pod", hit[1].name, "-o", "wide", namespace=hit[1].namespace),
+            ),
+        )
+    if kind == "reset" or _mesh(failure):
+        yield Fix(
+            "In a mesh the pod's own proxy resets a caller that speaks plain where mTLS is STRICT. Compare the "
+            "PeerAuthentication of the pod with the DestinationRule of the caller",
+            actor=Actor.MANIFEST,
+            commands=(kubectl("get", "peerauthentications,destinationrules", "-A"),),
+        )
+
+
+_IDLE = """apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: {name}-idle
+  namespace: {namespace}
+spec:
+  host: {name}.{namespace}.svc.cluster.local
+  trafficPolicy:
+    connectionPool:
+      http:
+        idleTimeout: 5s
+"""
+
+
+def _closed(failure: Failure) -> Iterator[Fix]:
+    yield _read_log(
+        failure,
+        "Read the log of the program at the time of the line: a worker that crashes or is killed ends its connections "
+        "so",
+    )
+    backend = failure.target[0] if failure.target is not None else next(iter(failure.way.backends), None)
+    rules = _rules_of(backend) if backend is not None else ()
+    words = (
+        "Where it says nothing, the program ends idle connections that the proxy still uses: raise its keep-alive "
+        "timeout (Node.js has 5 s, Gunicorn 2 s) above the proxy's"
+    )
+    if backend is not None and _mesh(failure):
+        if rules:
+            yield Fix(
+                f"{words}, or set trafficPolicy.connectionPool.http.idleTimeout below it in "
+                f"destinationrule/{name_of(rules[0])}",
+                actor=Actor.MANIFEST,
+                commands=(kubectl("edit", "destinationrule", name_of(rules[0]), namespace=namespace_of(rules[0])),),
+            )
+        else:
+            yield Fix(
+                f"{words}, or let the proxy end them first with a DestinationRule (idleTimeout below the program's)",
+                actor=Actor.MANIFEST,
+                yaml=_IDLE.format(name=backend.name, namespace=backend.namespace),
+            )
+    else:
+        yield Fix(words, actor=Actor.APP)
+    yield Fix(
+        "Where the lines fall into rollouts, let old pods serve on for some seconds: a preStop sleep, and a program "
+        "that ends open requests before it stops",
+        actor=Actor.MANIFEST,
+    )
+
+
+def _rules_of(backend: Backend) -> tuple[Obj, ...]:
+    """Return the DestinationRules for a Service, as far as they were read."""
+    hosts = (f"{backend.name}.{backend.namespace}.svc.cluster.local", f"{backend.name}.{backend.namespace}.svc")
+    return tuple(
+        r
+        for r in backend.world.listing("destinationrules").items
+        if text(r, "spec", "host") in hosts
+        or (text(r, "spec", "host") == backend.name and namespace_of(r) == backend.namespace)
+    )
+
+
+def _ejected(failure: Failure) -> Iterator[Fix]:
+    for backend in failure.way.backends:
+        ready = sum(e.takes_traffic for e in backend.endpoints.items)
+        for rule in _rules_of(backend):
+            if text(rule, "spec", "trafficPolicy", "outlierDetection") or "outlierDetection" in str(rule.get("spec")):
+                yield Fix(
+                    f"destinationrule/{name_of(rule)} ejects endpoints that answer 5xx (outlierDetection). Repair what "
+                    "they answer, or set maxEjectionPercent below 100 so that some stay",
+                    actor=Actor.MANIFEST,
+                    commands=(kubectl("edit", "destinationrule", name_of(rule), namespace=namespace_of(rule)),),
+                )
+        if ready:
+            yield Fix(
+                f"svc/{backend.name} has {plural(ready, 'ready endpoint')}, so the proxy does not use them: ejected "
+                "for errors, its health check fails, or it has not been told of them. Compare its own list",
+                actor=Actor.CLUSTER,
+                commands=(
+                    backend.kubectl("get", "endpointslices", "-l", f"kubernetes.io/service-name={backend.name}"),
+                    *_own_list(failure),
+                ),
+            )
+        else:
+            yield Fix(f"Bring a pod of svc/{backend.name} to ready: it has no endpoint", actor=Actor.APP)
+
+
+def _own_list(failure: Failure) -> tuple[str, ...]:
+    if not _mesh(failure):
+        return ()
+    pod = failure.proxy
+    return (
+        kubectl(
+            "exec",
+            pod.name,
+            "-c",
+            failure.container,
+            "--",
+            "pilot-agent",
+            "request",
+            "GET",
+            "clusters",
+            namespace=pod.namespace,
+        ),
+    )
+
+
+def _certificate(failure: Failure) -> Iterator[Fix]:
+    said = failure.request.detail or failure.request.code
+    if _mesh(failure):
+        yield Fix(
+            "Both sides need certificates of one root, and the DestinationRule the right subjectAltNames and "
+            "credentialName. A proxy that keeps an old root needs a restart of its pod after the root was changed",
+            actor=Actor.MANIFEST,
+            commands=(kubectl("get", "destinationrules", "-A", "-o", "yaml"),),
+        )
+    else:
+        yield Fix(
+            f"Let the proxy trust the certificate of the program, which it refuses: {said}. Name its authority (a "
+            "ServersTransport with rootCAsSecrets, a BackendTLSPolicy), or speak plain HTTP inside the cluster",
+            actor=Actor.MANIFEST,
+        )
+
+
+def _protocol(failure: Failure, kind: str) -> Iterator[Fix]:
+    port = failure.port or "the port"
+    backend = failure.target[0] if failure.target is not None else next(iter(failure.way.backends), None)
+    rules = _rules_of(backend) if backend is not None else ()
+    if kind == "other-protocol":
+        yield Fix(
+            f"Say what the program speaks on port {port}: appProtocol of the Service port (kubernetes.io/h2c or grpc "
+            "for HTTP/2, http for HTTP/1.1, https for TLS), in Istio also the beginning of the port's name",
+            actor=Actor.MANIFEST,
+        )
+        return
+    if rules:
+        rule = rules[0]
+        yield Fix(
+            f"The program speaks plain HTTP on port {port}: take trafficPolicy.tls out of destinationrule/"
+            f"{name_of(rule)}, or set its mode to DISABLE for a pod without a proxy",
+            actor=Actor.MANIFEST,
+            commands=(kubectl("edit", "destinationrule", name_of(rule), namespace=namespace_of(rule)),),
+        )
+    else:
+        yield Fix(
+            f"The program speaks plain HTTP on port {port}, and the proxy speaks TLS to it: name the Service port http "
+            "(not https), and take TLS settings for it out of the route, the DestinationRule or the annotations",
+            actor=Actor.MANIFEST,
+            commands=(kubectl("get", "destinationrules", "-A"),) if _mesh(failure) else (),
+        )
+
+
+def _limits(failure: Failure, kind: str) -> Iterator[Fix]:
+    way = failure.way
+    if kind in ("slow", "client-gone"):
+        yield _read_log(
+            failure,
+            "Find out why the program answers that late: its own log, CPU throttling, its database. Answer long work "
+            "at once and do it in the background",
+        )
+    if kind == "client-gone":
+        yield Fix(
+            "Where such an answer may take that long, raise the timeout of the client, or of the load balancer before "
+            "the proxy",
+            actor=Actor.CLOUD,
+        )
+    elif kind == "slow":
+        where = {
+            "VirtualService": "spec.http[].timeout",
+            "HTTPRoute": "spec.rules[].timeouts.request",
+            "HTTPProxy": "spec.routes[].timeoutPolicy.response",
+            "Route": "the annotation haproxy.router.openshift.io/timeout",
+            "Mapping": "spec.timeout_ms",
+        }.get(way.ref.kind, "the timeout of the proxy for it")
+        yield Fix(
+            f"Or, where such an answer may take that long, raise {where} of {way.shown}",
+            actor=Actor.MANIFEST,
+            commands=(kubectl("edit", way.ref.kind.lower(), way.ref.name, namespace=way.ref.namespace),),
+        )
+    elif kind == "overflow":
+        rules = [r for b in way.backends for r in _rules_of(b)]
+        at = f"connectionPool of destinationrule/{name_of(rules[0])}" if rules else "the limits of the proxy for it"
+        yield Fix(
+            f"Raise {at} (connections, pending requests, maxconn), or run more pods",
+            actor=Actor.MANIFEST,
+            commands=(kubectl("edit", "destinationrule", name_of(rules[0]), namespace=namespace_of(rules[0])),)
+            if rules
+            else (),
+        )
+    else:
+        yield Fix(
+            f"Raise or remove the rate limit for {way.shown}, where these requests are wanted", actor=Actor.MANIFEST
+        )
+
+
+def _routes(failure: Failure, kind: str) -> Iterator[Fix]:
+    way, asked = failure.way, failure.request
+    edit = (kubectl("get", way.ref.kind.lower(), way.ref.name, "-o", "yaml", namespace=way.ref.namespace),)
+    if kind == "no-cluster":
+        yield Fix(
+            f"Correct the destination in {way.shown}: a Service, port or subset that the proxy was not told of. A "
+            "subset needs a DestinationRule for the same host",
+            actor=Actor.MANIFEST,
+            commands=edit,
+        )
+    elif kind == "denied":
+        yield Fix(
+            "Read the log of the authorization service: it refused, or the proxy could not reach it",
+            actor=Actor.APP,
+        )
+    else:
+        path = asked.asked.partition(" ")[2]
+        yield Fix(
+            f"Let a rule of {way.shown} match the request: host {asked.host or 'as asked'}"
+            + (f", path {path}" if path else "")
+            + ". Compare hosts, the match of each rule, and the port and protocol of the Gateway's server",
+            actor=Actor.MANIFEST,
+            commands=edit,
+        )
