@@ -159,6 +159,8 @@ TRAEFIK = t.controller("traefik", namespace="edge")
     [
         ("dial tcp 10.0.0.1:8080: connect: connection refused", ["BackendConnectionFailed"]),
         ("dial tcp 10.0.0.1:8080: i/o timeout", ["BackendConnectionFailed"]),
+        ("x509: cannot validate certificate for 10.0.0.1 because it has no IP SANs", ["BackendConnectionFailed"]),
+        ("net/http: timeout awaiting response headers", []),
         ("dial tcp 10.0.5.5:8080: connect: connection refused", []),
     ],
 )
@@ -168,3 +170,25 @@ def test_what_traefik_says_of_a_pod_counts_for_its_entrances(words, expected):
     line = f'time="2026-11-24T12:00:00Z" level=debug msg="\'502 Bad Gateway\' caused by: {words}"\n'
     snapshot.add_log(Log("edge", TRAEFIK["metadata"]["name"], "app"), line)
     assert causes(traced(snapshot, "ingress/web")) == expected
+
+
+def test_the_paths_that_the_rules_take_stand_beside_the_path_that_none_took():
+    route = t.virtual_service()
+    route["spec"]["http"][0]["match"] = [{"uri": {"prefix": "/api/"}}]
+    gateway = t.istio_proxy()
+    snapshot = cluster(*t.base(route, t.istio_gateway(), gateway))
+    line = envoy("NR", "route_not_found", 404, upstream="", target="-")
+    snapshot.add_log(Log(gateway["metadata"]["namespace"], gateway["metadata"]["name"], "istio-proxy"), line)
+    found = traced(snapshot, "virtualservice/web")
+    assert "take only prefix /api/" in found.findings[0].fix[0].text
+
+
+def test_the_router_of_openshift_tells_of_its_routes():
+    router = pod("router-1", container(80, name="router"), container(name="logs"), namespace="openshift-ingress")
+    router["metadata"]["labels"] = {"ingresscontroller.operator.openshift.io/deployment-ingresscontroller": "default"}
+    snapshot = cluster(*healthy_web(), t.openshift_route(), router)
+    line = haproxy("sHNN", 504, backend="be_http:shop:web", server="pod:web-1:web:http:10.0.0.1:8080")
+    snapshot.add_log(Log("openshift-ingress", "router-1", "logs"), line)
+    found = traced(snapshot, "route/web")
+    assert causes(found) == ["ProxyLimitExceeded"]
+    assert "haproxy.router.openshift.io/timeout=120s" in found.findings[0].fix[1].commands[0]

@@ -14,8 +14,10 @@ from support.services import (
     ingress,
     ingress_class,
     meta,
+    namespace,
     node,
     pod,
+    policy,
     service,
     slice_of,
     trace,
@@ -197,6 +199,63 @@ def test_a_timeout_through_local_policy_asks_for_the_port_of_the_health_check():
     assert causes(found) == ["NoLocalEndpoints"]
     assert "31234" in found.findings[0].fix[0].text
     assert causes(trace(cluster(*objects))) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "upstream", "says"),
+    [
+        ("SSL_do_handshake() failed (SSL: alert internal error) while SSL handshaking to upstream", "https://20.6.1.1:443/",
+         "proxy-ssl-server-name=on"),
+        ("no live upstreams while connecting to upstream", "http://upstream_balancer/", "logs web-"),
+        ("api.example.net could not be resolved (3: Host not found)", "", "resolv.conf"),
+    ],
+    ids=["a name in TLS", "every pod failed", "a name"],
+)  # fmt: skip
+def test_requests_that_fail_before_a_pod_is_the_matter(words, upstream, says):
+    to = f', upstream: "{upstream}"' if upstream else ""
+    line = (
+        f"2026/11/24 11:40:19 [error] 1#1: *2 {words}, client: 10.9.8.7, server: shop.example.com, "
+        f'request: "GET /a HTTP/1.1"{to}, host: "shop.example.com"\n'
+    )
+    ports = [{"port": 80}]
+    outside = service(kind="ExternalName", externalName="api.example.net", ports=ports, selector={})
+    objects = [outside] if upstream.startswith("https") else healthy_web()
+    snapshot = cluster(*objects, ingress(), ingress_class(), NGINX)
+    snapshot.add_log(Log("edge", "ingress-nginx-1", "app"), line)
+    found = trace(snapshot, "ingress/web")
+    assert causes(found) == ["BackendConnectionFailed"]
+    assert says in " ".join(c for f in found.findings[0].fix for c in f.commands)
+
+
+FRONT = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "front"}}}
+FROM_FRONT = policy("front-only", ingress=[{"from": [FRONT]}])
+FROM_NODES = policy("nodes", ingress=[{"from": [{"ipBlock": {"cidr": "10.1.0.0/24"}}]}])
+ON_NODE = pod("probe", container(), namespace="front", ip="10.1.0.2", node="n2")
+ON_NODE["spec"]["hostNetwork"] = True
+
+
+@pytest.mark.parametrize(
+    ("client", "rules", "expected"),
+    [
+        (ON_NODE, FROM_FRONT, ["NetworkPolicyBlocks", "NetworkPolicyRestricts"]),
+        ({**ON_NODE, "spec": {**ON_NODE["spec"], "nodeName": "n1"}}, FROM_FRONT, ["NetworkPolicyRestricts"]),
+        ({**ON_NODE, "spec": {**ON_NODE["spec"], "hostNetwork": False}}, FROM_FRONT, []),
+        (ON_NODE, FROM_NODES, ["NetworkPolicyRestricts"]),
+    ],
+    ids=["another node", "look-alike: its own node", "look-alike: a pod's address", "variant: an ipBlock"],
+)
+def test_labels_do_not_admit_a_client_on_the_network_of_its_node(client, rules, expected):
+    made, web = service(), pod("web-1", container(8080))
+    objects = [made, web, slice_of(made, web), rules, client, node("n1"), node("n2"), namespace("front"), namespace(NS)]
+    found = trace(cluster(*objects), client="pod/front/probe")
+    assert causes(found) == expected
+
+
+def test_a_mapping_names_the_port_of_a_service():
+    mapping = t.custom("Mapping", "getambassador.io/v3alpha1", prefix="/", service="web.shop:8080")
+    found = trace(cluster(*healthy_web(), mapping), "mapping/web")
+    assert causes(found)[0] == "BackendPortNotFound"
+    assert "web.shop:80" in found.findings[0].fix[0].text
 
 
 def test_the_log_of_a_cloud_controller_tells_why_no_load_balancer_is_built():

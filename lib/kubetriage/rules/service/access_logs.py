@@ -15,7 +15,7 @@ from kubetriage.data import table
 from kubetriage.model import Evidence, Ref
 from kubetriage.readers.logs.text import read_json
 from kubetriage.readers.pods import Pod
-from kubetriage.records import dataclass
+from kubetriage.records import dataclass, field
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend, Place
 from kubetriage.rules.service.ingress_objects import host_matches
@@ -26,6 +26,8 @@ from kubetriage.values.times import parse_time
 _PROXIES_AT_MOST = 3
 _LONGEST_LINE = 4000
 SIDECAR = "istio-proxy"
+_ROUTERS = "openshift-ingress"
+_ROUTER_LABEL = "ingresscontroller.operator.openshift.io/deployment-ingresscontroller"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,8 @@ class Way:
     hosts: tuple[str, ...]
     proxies: tuple[Pod, ...]
     backends: tuple[Backend, ...]
+    raw: Obj = field(default_factory=dict)
+    """The object itself, where it is of a custom kind."""
 
     def pod_at(self, address: str) -> tuple[Backend, Pod] | None:
         """Return the pod with an address among those behind it."""
@@ -101,7 +105,7 @@ class Failure:
         """Quote the code with what it is about."""
         asked = self.request
         parts = [f'"{asked.asked}"' if asked.asked else "", f"host {asked.host}" if asked.host else ""]
-        parts.append(f"upstream {asked.upstream}" if asked.upstream else "")
+        parts.append(f"upstream {asked.upstream.rstrip(':')}" if asked.upstream else "")
         told = ", ".join(p for p in parts if p)
         said = f"{asked.code} {asked.detail}".strip()
         return Evidence("log", f"pod/{self.proxy.name} {self.container}", f"{said} ({told})" if told else said)
@@ -130,8 +134,10 @@ def ways(trace: Trace) -> Iterator[Way]:
     gateways = tuple(p for m in trace.mesh_gateways for p in m.pods)
     for custom in trace.customs:
         pods = gateways if custom.kind == "VirtualService" else custom.carriers or custom.controller_pods
+        if custom.kind == "Route" and custom.judged:
+            pods = tuple(p for p in trace.world.pods(_ROUTERS) if _ROUTER_LABEL in p.labels)
         services = tuple(dict.fromkeys(b for _, b in custom.backends if b.lookup.found))
-        yield Way(custom.place, custom.ref, custom.shown, tuple(custom.all_links.hosts), pods, services)
+        yield Way(custom.place, custom.ref, custom.shown, tuple(custom.all_links.hosts), pods, services, custom.raw)
     for backend in trace.services:
         meshed = tuple(p for p in backend.pods if any(c.name == SIDECAR for c in p.containers))
         if meshed:
@@ -228,6 +234,8 @@ _HAPROXY = lazy(
 )
 _ASKED = lazy(r"\"([A-Z]{3,8}) (\S{1,500})")
 _TRAEFIK = lazy(r"['\"]?(\d{3}) [A-Z][\w ]{2,40}['\"]? caused by:? (.{1,500})|error while dialing backend:? (.{1,500})")
+_URL = lazy(r"https?://([^/\s\"\\]+)")
+_SHOWN = lazy(r"certificate for (\d{1,3}(?:\.\d{1,3}){3})\b")
 _ADDRESS = lazy(r"(\[[0-9a-fA-F:]+\]|\d{1,3}(?:\.\d{1,3}){3}):(\d{1,5})")
 
 
@@ -310,9 +318,13 @@ def _traefik(line: str) -> Request | None:
     said = (match[2] or match[3]).rstrip("\"'} ")
     row = _row("traefik", [said], said)
     address = _ADDRESS.search(said)
-    named = re.search(r"https?://([^/\s\"\\]+)", line)
+    named = _URL.search(line)
     upstream = address[0] if address is not None else named[1] if named is not None else ""
-    return Request(row, said, "", "", upstream if _ADDRESS.fullmatch(upstream) else "", "") if row else None
+    shown = _SHOWN.search(said)
+    if not _ADDRESS.fullmatch(upstream):
+        # A certificate is refused for an address without its port.
+        upstream = f"{shown[1]}:" if shown is not None else ""
+    return Request(row, said, "", "", upstream, "") if row else None
 
 
 def _row(proxy: str, codes: list[str], detail: str) -> Mapping[str, Any] | None:

@@ -11,7 +11,8 @@ from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.network_policies import Decision, Direction, Peer, Verdict, decide, isolating
-from kubetriage.rules.service.policies_around_pods import peer_of, policies_of
+from kubetriage.rules.service.policies_around_pods import PortAdmission, admissions, peer_of, policies_of
+from kubetriage.values.fields import objects, text
 
 DNS_NAMESPACE = "kube-system"
 DNS_LABELS = {"k8s-app": "kube-dns"}
@@ -82,6 +83,36 @@ def crossings(trace: Trace, backend: Backend) -> Iterator[Crossing]:
                 ingress = decide(policies_of(backend), pod.raw, "ingress", peer, number, port.protocol)
                 yield Crossing(words, "egress", source, egress, target, number, port.protocol)
                 yield Crossing(words, "ingress", pod, ingress, peer, number, port.protocol)
+
+
+@dataclass(frozen=True)
+class HostCrossing:
+    """A client with the node's own address against the policies on one port: labels do not admit it."""
+
+    client: Pod
+    one: PortAdmission
+    addresses: tuple[str, ...]
+    """Addresses of the nodes that such clients have, as far as nodes were read."""
+
+
+def host_crossings(trace: Trace, backend: Backend) -> Iterator[HostCrossing]:
+    """Yield the clients on the node's network that no ipBlock admits, one for each port.
+
+    Network plugins see them as the node: a podSelector or namespaceSelector does not match. A node always reaches its
+    own pods.
+    """
+    hosts = [p for p in (*clients(trace), *trace.entrances) if p.host_network]
+    for one in admissions(backend) if hosts else ():
+        said = one.admission
+        if said.everyone or said.nobody or any(text(e, "ipBlock", "cidr") for e in said.entries):
+            # Whether a block covers the address that the plugin sees (a tunnel's, perhaps) is not told.
+            continue
+        away = [p for p in hosts if any(b.node and b.node != p.node for b in backend.pods)]
+        if away:
+            # One at the node of the pod gets through, and others of the same workload do not.
+            nodes = trace.world.listing("nodes").items
+            found = (a for n in nodes for a in objects(n, "status", "addresses") if text(a, "type") == "InternalIP")
+            yield HostCrossing(away[0], one, tuple(dict.fromkeys(text(a, "address") for a in found)))
 
 
 def dns_egress(trace: Trace, backend: Backend) -> Decision | None:

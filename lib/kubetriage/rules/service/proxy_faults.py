@@ -10,7 +10,7 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import Obj, name_of, namespace_of, text
+from kubetriage.values.fields import Obj, labels, name_of, namespace_of, objects, text
 
 _OFTEN = 3
 
@@ -19,7 +19,8 @@ def proxy_fault(trace: Trace, code: str, failure: Failure) -> Fault:
     """Make the finding of one kind of failed requests; the cause decides which kinds are its own."""
     way, asked = failure.way, trace.options.symptom
     status, hit = str(failure.row["status"]), failure.target
-    to = f": pod/{hit[1].name} port {failure.port}" if hit is not None else ""
+    port = f" port {failure.port}" if failure.port else ""
+    to = f": pod/{hit[1].name}{port}" if hit is not None else ""
     told = f" ({failure.request.code})" if len(failure.request.code) < 12 else ""
     of = f"; {failure.passed} passed" if failure.passed else "; none passed"
     evidence = [failure.evidence]
@@ -228,9 +229,16 @@ def _certificate(failure: Failure) -> Iterator[Fix]:
     else:
         yield Fix(
             f"Let the proxy trust the certificate of the program, which it refuses: {said}. Name its authority (a "
-            "ServersTransport with rootCAsSecrets, a BackendTLSPolicy), or speak plain HTTP inside the cluster",
+            "BackendTLSPolicy, or for Traefik a ServersTransport with rootCAsSecrets and serverName)",
             actor=Actor.MANIFEST,
         )
+        for backend in failure.way.backends[:1]:
+            mark = f"traefik.ingress.kubernetes.io/service.serverstransport={backend.namespace}-NAME@kubernetescrd"
+            yield Fix(
+                f"For Traefik name that ServersTransport in an annotation of svc/{backend.name}: {mark}. "
+                "insecureSkipVerify there is only for a certificate that the program signs itself",
+                actor=Actor.MANIFEST,
+            )
 
 
 def _protocol(failure: Failure, kind: str) -> Iterator[Fix]:
@@ -261,6 +269,9 @@ def _protocol(failure: Failure, kind: str) -> Iterator[Fix]:
         )
 
 
+_ROUTE_TIMEOUT = "haproxy.router.openshift.io/timeout=120s"
+
+
 def _limits(failure: Failure, kind: str) -> Iterator[Fix]:
     way = failure.way
     if kind in ("slow", "client-gone"):
@@ -280,13 +291,17 @@ def _limits(failure: Failure, kind: str) -> Iterator[Fix]:
             "VirtualService": "spec.http[].timeout",
             "HTTPRoute": "spec.rules[].timeouts.request",
             "HTTPProxy": "spec.routes[].timeoutPolicy.response",
-            "Route": "the annotation haproxy.router.openshift.io/timeout",
+            "Route": "the annotation haproxy.router.openshift.io/timeout (30s where it is not set)",
             "Mapping": "spec.timeout_ms",
         }.get(way.ref.kind, "the timeout of the proxy for it")
         yield Fix(
             f"Or, where such an answer may take that long, raise {where} of {way.shown}",
             actor=Actor.MANIFEST,
-            commands=(kubectl("edit", way.ref.kind.lower(), way.ref.name, namespace=way.ref.namespace),),
+            commands=(
+                kubectl("annotate", "route", way.ref.name, _ROUTE_TIMEOUT, "--overwrite", namespace=way.ref.namespace)
+                if way.ref.kind == "Route"
+                else kubectl("edit", way.ref.kind.lower(), way.ref.name, namespace=way.ref.namespace),
+            ),
         )
     elif kind == "overflow":
         rules = [r for b in way.backends for r in _rules_of(b)]
@@ -319,12 +334,34 @@ def _routes(failure: Failure, kind: str) -> Iterator[Fix]:
             "Read the log of the authorization service: it refused, or the proxy could not reach it",
             actor=Actor.APP,
         )
+    elif way.ref.kind == "Mapping":
+        yield Fix(
+            f"Emissary serves {way.shown} only where a Host takes its hostname and a Listener opens the port: compare "
+            "its hostname, prefix and labels with hostname and mappingSelector of the Hosts",
+            actor=Actor.MANIFEST,
+            commands=(kubectl("get", "hosts.getambassador.io,listeners.getambassador.io", "-A", "-o", "wide"),),
+        )
     else:
         path = asked.asked.partition(" ")[2]
         yield Fix(
             f"Let a rule of {way.shown} match the request: host {asked.host or 'as asked'}"
             + (f", path {path}" if path else "")
-            + ". Compare hosts, the match of each rule, and the port and protocol of the Gateway's server",
+            + f".{_matches_of(failure)} Compare hosts, the match of each rule, and the port of the Gateway's server",
             actor=Actor.MANIFEST,
             commands=edit,
         )
+
+
+def _matches_of(failure: Failure) -> str:
+    """Say which paths the rules of a VirtualService take, where each has a match."""
+    raw = failure.way.raw
+    rules = objects(raw, "spec", "http")
+    if failure.way.ref.kind != "VirtualService" or not rules or any(not objects(r, "match") for r in rules):
+        return ""
+    found = [
+        f"{how} {value}"
+        for rule in rules
+        for match in objects(rule, "match")
+        for how, value in labels(match, "uri").items()
+    ]
+    return f" Its rules take only {', '.join(dict.fromkeys(found[:5]))}." if found else ""

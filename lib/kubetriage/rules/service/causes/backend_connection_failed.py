@@ -36,6 +36,8 @@ def check(trace: Trace) -> Iterator[Fault]:
         pod = _target(error)
         if pod is not None and not (error.row["kind"] == "closed" and plain_to_tls_port(error)):
             yield _fault(trace, error, pod)
+    for error in request_errors(trace, "tls-name", "tls-trust", "no-live", "no-name"):
+        yield _without_pod(trace, error)
     for failure in failures(trace, "refused", "unreached", "reset", "closed", "ejected", "certificate"):
         yield proxy_fault(trace, CODE, failure)
 
@@ -69,6 +71,71 @@ def _fault(trace: Trace, error: RequestError, pod: Pod) -> Fault:
         verify=(kubectl("logs", error.pod.name, "--tail=200", namespace=error.pod.namespace),),
         short=f"{error.row['what']}: pod/{pod.name}",
     )
+
+
+def _without_pod(trace: Trace, error: RequestError) -> Fault:
+    """Tell of requests that failed before a pod of the cluster was the matter: TLS to an outside name, no upstream."""
+    entrance, asked = error.entrance, trace.options.symptom
+    status = str(error.row["status"])
+    return fault(
+        CODE,
+        entrance.place,
+        f"The controller of {entrance.name} reports {error.row['what']}. Its log shows "
+        f"{plural(error.count, 'such request')}; clients get {status}.",
+        severity=Severity.ERROR if asked and asked in status else Severity.WARNING,
+        proof="observed",
+        confidence=Confidence.LIKELY,
+        about=entrance.ref,
+        evidence=[error.evidence],
+        fix=list(_fixes_without_pod(error)),
+        verify=(kubectl("logs", error.pod.name, "--tail=200", namespace=error.pod.namespace),),
+        short=str(error.row["what"]),
+    )
+
+
+_SNI = ("proxy-ssl-server-name", "proxy-ssl-name", "upstream-vhost")
+
+
+def _fixes_without_pod(error: RequestError) -> Iterator[Fix]:
+    entrance, ingress, kind = error.entrance, error.entrance.ingress, error.row["kind"]
+    backends = [b for p in entrance.paths if (b := entrance.backend(p)) is not None and b.lookup.found]
+    outside = next((b for b in backends if b.is_external), None)
+    if kind == "tls-name" and outside is not None:
+        name = outside.external_name
+        marks = [f"nginx.ingress.kubernetes.io/{k}={v}" for k, v in zip(_SNI, ("on", name, name), strict=True)]
+        yield Fix(
+            "The other side chooses its certificate by name, and the controller sends none, or the Ingress's host. "
+            f"Send {name} as SNI and Host",
+            actor=Actor.MANIFEST,
+            commands=(
+                kubectl("annotate", "ingress", ingress.name, *marks, "--overwrite", namespace=ingress.namespace),
+            ),
+        )
+    elif kind in ("tls-name", "tls-trust"):
+        yield Fix(
+            "See which certificate and TLS versions the program has. Where it wants a client certificate or a name, "
+            "set proxy-ssl-secret, proxy-ssl-name and proxy-ssl-server-name of the Ingress to them",
+            actor=Actor.MANIFEST,
+            commands=(kubectl("get", "ingress", ingress.name, "-o", "yaml", namespace=ingress.namespace),),
+        )
+    elif kind == "no-name":
+        yield Fix(
+            "Correct the name (externalName of the Service, a URL in an annotation), or the DNS that the controller's "
+            "pod asks",
+            actor=Actor.MANIFEST,
+            commands=(kubectl("exec", error.pod.name, "--", "cat", "/etc/resolv.conf", namespace=error.pod.namespace),),
+        )
+    else:
+        yield Fix(
+            "Read the lines just before in the same log: they say why each pod failed (refused, timed out, closed). "
+            "The pods are ready now, so look at their restarts and logs at that time",
+            actor=Actor.APP,
+            commands=tuple(
+                kubectl("logs", p.name, "--tail=200", "--timestamps", namespace=p.namespace)
+                for b in backends[:1]
+                for p in b.ready_pods[:1]
+            ),
+        )
 
 
 def _unreached(error: RequestError, pod: Pod, port: int) -> Iterator[Fix]:

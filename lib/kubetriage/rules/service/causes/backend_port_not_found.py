@@ -13,7 +13,8 @@ Source: networking.k8s.io/v1 ServiceBackendPort; Gateway API BackendObjectRefere
 
 from collections.abc import Iterator
 
-from kubetriage.model import Actor, Evidence, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
+from kubetriage.records import replace
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.custom_entrances import CustomEntrance, port_of
@@ -24,6 +25,10 @@ from kubetriage.rules.service.ingress_objects import IngressPath
 from kubetriage.values.commands import kubectl
 
 CODE = "BackendPortNotFound"
+
+_MAPPINGS = ("Mapping", "TCPMapping")
+_SERVICE_PORTS = (*_MAPPINGS, "VirtualServer", "VirtualServerRoute", "ApisixRoute", "TCPIngress", "RouteGroup")
+"""Kinds that are not judged otherwise, and name the port of a Service."""
 
 
 def check(trace: Trace) -> Iterator[Fault]:
@@ -42,6 +47,8 @@ def check(trace: Trace) -> Iterator[Fault]:
         for named, backend in custom.backends:
             if custom.judged and custom.kind != "VirtualService" and _lacks(named, backend):
                 yield _custom_fault(custom, named, backend)
+            elif custom.kind in _SERVICE_PORTS and _lacks(named, backend):
+                yield replace(_custom_fault(custom, named, backend), confidence=Confidence.LIKELY)
     for route in trace.routes:
         for ref in route.backends:
             if not ref.is_service or ref.port is None:
@@ -79,6 +86,9 @@ def _custom_fault(custom: CustomEntrance, named: ServiceRef, backend: Backend) -
     if custom.kind == "Route":
         field, means = "spec.port.targetPort", "the name of a Service port, or the number of a pod port"
         wanted = (right.name or str(right.target)) if right is not None else ""
+    if custom.kind in _MAPPINGS and right is not None:
+        field, means = named.at, "a Service with its port"
+        wanted = f"{backend.name}.{backend.namespace}:{right.port}"
     return fault(
         CODE,
         custom.place,

@@ -19,6 +19,7 @@ from datetime import timedelta
 from kubetriage.model import Evidence, Fix, Severity
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Place
+from kubetriage.rules.service.controller_words import shape_of
 from kubetriage.rules.service.gateway_routes import Entry
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault
 from kubetriage.values.commands import kubectl
@@ -49,6 +50,24 @@ def check(trace: Trace) -> Iterator[Fault]:
             yield _waiting(trace, entry, programmed or accepted)
 
 
+_REASONS = {
+    "ProtocolConflict": "Give each listener of one port the same protocol, or the HTTPS listener of {entry} a port "
+    "of its own (443)",
+    "HostnameConflict": "Give each listener of one port and protocol in {entry} another hostname, or delete one",
+    "PortUnavailable": "Free the port that the listener asks for, or give it another one: something else has it",
+    "UnsupportedProtocol": "Use a protocol of the listener that the controller supports (HTTP, HTTPS, TLS, TCP, UDP)",
+    "InvalidRouteKinds": "Correct allowedRoutes.kinds of the listener: it names a kind that does not fit its protocol",
+    "InvalidCertificateRef": "Create the Secret that tls.certificateRefs names, of type kubernetes.io/tls with a pair",
+    "RefNotPermitted": "Create a ReferenceGrant in the namespace of the Secret that lets {entry} use it",
+    "AddressNotUsable": "Take spec.addresses out of {entry}, or name an address that the infrastructure has free",
+    "AddressNotAssigned": "Let something give the Service of {entry} an address: a load balancer controller with a "
+    "free pool, or the type that its parameters set",
+    "UnsupportedAddress": "Name another type of address in spec.addresses of {entry}, or none",
+    "NoResources": "Give the infrastructure of the Gateway what it lacks: the message names it",
+}
+"""By the reason of a condition (gateway.networking.k8s.io/v1); {entry} is the Gateway."""
+
+
 def _waiting(trace: Trace, entry: Entry, found: Obj) -> Fault:
     age = age_of(entry.gateway.raw, trace.now)
     waited = human_duration(age) if age is not None else "an unknown time"
@@ -68,10 +87,11 @@ def _listeners(entry: Entry) -> Iterator[Fault]:
     for listener in entry.gateway.listeners:
         conflicted = listener.condition("Conflicted")
         for found, bad in (
-            (listener.condition("Programmed"), "False"),
-            (listener.condition("Accepted"), "False"),
+            # Programmed only says that one of the others is wrong.
             (conflicted, "True"),
             (listener.condition("ResolvedRefs"), "False"),
+            (listener.condition("Accepted"), "False"),
+            (listener.condition("Programmed"), "False"),
         ):
             if text(found, "status") != bad:
                 continue
@@ -91,7 +111,9 @@ def _fault(entry: Entry, words: str, found: Obj, severity: Severity, short: str,
         who = f"the controller {controller}" if controller else "the controller"
         fix = f"Start {who} that serves gatewayclass/{entry.gateway.class_name}"
     else:
-        fix = f"Correct what the controller names in {entry.shown}: {reason}"
+        shape = shape_of(text(found, "message"), entry.shown)
+        known = _REASONS.get(reason, "") or (shape.text if shape is not None else "")
+        fix = known.format(entry=entry.shown) if known else f"Correct {entry.shown} by the controller's words: {reason}"
     kind = text(found, "type") or "Programmed"
     value = f"{text(found, 'status') or '<none>'}, {text(found, 'reason')}: {text(found, 'message')}"
     return fault(

@@ -28,7 +28,7 @@ from kubetriage.rules.service.controller_words import Complaint, condition_compl
 from kubetriage.rules.service.entrance_controllers import balancer, class_server
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault
 from kubetriage.rules.service.ingress_entrances import Entrance
-from kubetriage.rules.service.known_remedies import fixes_for, parts_named, unknown_fix
+from kubetriage.rules.service.known_remedies import fixes_for, unknown_fix
 from kubetriage.rules.service.load_balancer_state import (
     CILIUM_IPAM,
     LoadBalancerState,
@@ -151,7 +151,7 @@ def _pending(trace: Trace, backend: Backend, place: Place) -> Fault:
 def _reason(trace: Trace, backend: Backend) -> _Reason:
     """Return the best known reason, the surest first."""
     state = LoadBalancerState(backend)
-    reasons = (_told(trace, backend), _cilium(state), _conditions(backend), _service_lb(state), _pools(state))
+    reasons = (_told(trace, backend), _cilium(state), _conditions(trace, backend), _service_lb(state), _pools(state))
     found = next((r for r in reasons if r is not None), None)
     return found or _unserved(trace, state)
 
@@ -162,11 +162,7 @@ def _told(trace: Trace, backend: Backend) -> _Reason | None:
         return None
     why = said[0].message.strip().rstrip(".") or said[0].reason
     known = fixes_for(trace, said[0], backend.ref, backend.service)
-    fixes = known or (
-        unknown_fix(said[0], backend.ref, backend.service)
-        if parts_named(why, backend.service)
-        else Fix(f"Fix what the load balancer's controller names: {why}", actor=Actor.CLOUD),
-    )
+    fixes = known or (unknown_fix(said[0], backend.ref, backend.service, Actor.CLOUD),)
     return _Reason(why, fixes, tuple(c.evidence for c in said[:2]))
 
 
@@ -210,13 +206,15 @@ def _cilium(state: LoadBalancerState) -> _Reason | None:
     return _Reason(why, (fix,), (proof,))
 
 
-def _conditions(backend: Backend) -> _Reason | None:
+def _conditions(trace: Trace, backend: Backend) -> _Reason | None:
     said = condition_complaints(backend.service)
     if not said:
         return None
     why = said[0].message.strip().rstrip(".") or said[0].reason
-    fix = Fix(f"Fix what the load balancer's controller names: {why}", actor=Actor.CLOUD)
-    return _Reason(why, (fix,), (said[0].evidence,))
+    fixes = fixes_for(trace, said[0], backend.ref, backend.service)
+    return _Reason(
+        why, fixes or (unknown_fix(said[0], backend.ref, backend.service, Actor.CLOUD),), (said[0].evidence,)
+    )
 
 
 def _service_lb(state: LoadBalancerState) -> _Reason | None:

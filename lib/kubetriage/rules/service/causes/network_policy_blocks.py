@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Ref, Severity
 from kubetriage.rules.service.case import Trace
-from kubetriage.rules.service.client_policies import Crossing, crossings
+from kubetriage.rules.service.client_policies import Crossing, HostCrossing, crossings, host_crossings
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.foreign_crossings import foreign_crossings, foreign_limits
 from kubetriage.rules.service.foreign_findings import foreign_blocked, foreign_nobody
@@ -45,6 +45,9 @@ def check(trace: Trace) -> Iterator[Fault]:
             for crossing in crossings(trace, backend):
                 if crossing.blocked:
                     yield _blocked(backend, crossing)
+            host = next(host_crossings(trace, backend), None)
+            if host is not None:
+                yield _from_node(backend, host)
             outside = next((c for c in outside_crossings(trace, backend) if c.blocked), None)
             if outside is not None:
                 yield _outside(backend, outside)
@@ -113,6 +116,47 @@ def _opening(backend: Backend, one: PortAdmission, policy: Obj, patch: dict[str,
     )
     words = f"Add a policy that admits the clients of svc/{backend.name} on {target}; {name_of(policy)} stays as it is"
     return Fix(words, actor=Actor.MANIFEST, yaml=yaml)
+
+
+def _from_node(backend: Backend, crossing: HostCrossing) -> Fault:
+    """Tell of a client on the node's network, whose labels no policy sees."""
+    one, client = crossing.one, crossing.client
+    policy = max(one.admission.policies, key=lambda p: len(objects(p, "spec", "ingress")))
+    ref = Ref("NetworkPolicy", backend.namespace, name_of(policy))
+    target = f"{one.number}/{one.port.protocol}"
+    port = {"protocol": one.port.protocol, "port": one.number}
+    patch = None
+    if 0 < len(crossing.addresses) <= _NODES_IN_A_PATCH:
+        blocks = [{"ipBlock": {"cidr": f"{a}/{128 if ':' in a else 32}"}} for a in crossing.addresses]
+        patch = {"spec": {"ingress": [*objects(policy, "spec", "ingress"), {"from": blocks, "ports": [port]}]}}
+    return fault(
+        CODE,
+        backend.policy_place,
+        f"pod/{client.name} of {client.namespace} uses the network of its node (hostNetwork), so policies see the "
+        f"node's address and not its labels. networkpolicy/{ref.name} has no ipBlock for {target}. Pods on other nodes "
+        f"than {client.node or 'its own'} do not let it in, if policies are enforced here.",
+        proof="inferred",
+        confidence=Confidence.POSSIBLE if others(backend) else Confidence.LIKELY,
+        about=ref,
+        evidence=[
+            client.fact("spec", f"pod/{client.name} spec.hostNetwork", "true"),
+            Evidence("spec", f"networkpolicy/{ref.name} spec.ingress from", "; ".join(one.admission.peers[:3])),
+        ],
+        fix=[
+            Fix(
+                f"Admit the nodes' addresses on {target} with an ipBlock in networkpolicy/{ref.name}; their subnet "
+                "covers new nodes too. With an overlay add the addresses of the tunnel interfaces",
+                patch,
+                ref if patch else None,
+                Actor.MANIFEST,
+            )
+        ],
+        verify=(backend.kubectl("describe", "networkpolicy", ref.name), "kubectl get nodes -o wide"),
+        short=f"blocked if enforced: pod/{client.name} has its node's address, and no ipBlock admits it",
+    )
+
+
+_NODES_IN_A_PATCH = 5
 
 
 def _outside(backend: Backend, crossing: OutsideCrossing) -> Fault:

@@ -136,10 +136,11 @@ def _judge(trace: Trace, route: Path, parent: ParentRef, entry: Entry) -> Iterat
     status, reason = text(said, "status"), text(said, "reason")
     conditions = [c for s in statuses for c in objects(s, "conditions")]
     stale = is_stale(route.route.raw, conditions)
-    if status == "False" and reason in _LISTENERS_DOWN and predicted.reason == "Accepted" and not stale:
+    if status == "False" and predicted.reason == "Accepted" and _listeners_down(entry, predicted) and not stale:
         # What is wrong with the listeners is told of the Gateway.
-        if not _listeners_down(entry):
-            yield _fault(route, parent, predicted, reason, f"{reason}: {text(said, 'message')}")
+        return
+    if status == "False" and reason in _LISTENERS_DOWN and predicted.reason == "Accepted" and not stale:
+        yield _fault(route, parent, predicted, reason, f"{reason}: {text(said, 'message')}")
     elif status == "False" and reason != _HOSTNAME and not stale:
         agrees = predicted.reason == reason
         why = predicted.why if agrees else text(said, "message")
@@ -171,18 +172,13 @@ def _judge(trace: Trace, route: Path, parent: ParentRef, entry: Entry) -> Iterat
 _LISTENERS_DOWN = ("NoReadyListeners", "NoReadyGateways", "ParentRefNotReady", "GatewayNotProgrammed")
 
 
-def _listeners_down(entry: Entry) -> bool:
-    """Tell whether the Gateway itself says that it, or a listener, does not work."""
-    programmed = text(entry.gateway.condition("Programmed"), "status") == "False"
-    accepted = text(entry.gateway.condition("Accepted"), "status") == "False"
-    return (
-        programmed
-        or accepted
-        or any(
-            text(x.condition(kind), "status") == "False"
-            for x in entry.gateway.listeners
-            for kind in ("Programmed", "Accepted", "ResolvedRefs")
-        )
+def _listeners_down(entry: Entry, predicted: Attachment) -> bool:
+    """Tell whether the Gateway itself says that it, or each listener that takes the route, does not work."""
+    if any(text(entry.gateway.condition(kind), "status") == "False" for kind in ("Programmed", "Accepted")):
+        return True
+    return bool(predicted.listeners) and all(
+        any(text(x.condition(kind), "status") == "False" for kind in ("Programmed", "Accepted", "ResolvedRefs"))
+        for x in predicted.listeners
     )
 
 
