@@ -192,3 +192,57 @@ def test_the_router_of_openshift_tells_of_its_routes():
     found = traced(snapshot, "route/web")
     assert causes(found) == ["ProxyLimitExceeded"]
     assert "haproxy.router.openshift.io/timeout=120s" in found.findings[0].fix[1].commands[0]
+
+
+@pytest.mark.parametrize(
+    ("port", "more", "expected"),
+    [
+        ({"name": "grpc"}, "", "ProtocolMismatch"),
+        ({"name": "grpc"}, envoy("-", "via_upstream", 200), "BackendConnectionFailed"),
+        ({"name": "grpc", "appProtocol": "kubernetes.io/h2c"}, "", "BackendConnectionFailed"),
+        ({"name": "http"}, "", "BackendConnectionFailed"),
+    ],
+    ids=["nothing says it", "look-alike: others pass", "look-alike: it is told", "look-alike: another name"],
+)
+def test_a_port_that_hints_at_its_protocol_is_to_tell_it(port, more, expected):
+    made = service(ports=({"port": 80, "targetPort": 8080, **port},))
+    web = pod("web-1", container(8080))
+    mapping = t.custom("Mapping", "getambassador.io/v3alpha1", hostname="shop.example.com", service="web.shop:80")
+    runs = t.controller("emissary-ingress", namespace="edge")
+    snapshot = cluster(made, web, slice_of(made, web), mapping, runs)
+    line = envoy("UC", "upstream_reset", target="-") + more.replace(CLUSTER, "-")
+    snapshot.add_log(Log("edge", runs["metadata"]["name"], "app"), line)
+    found = traced(snapshot, "mapping/web")
+    assert causes(found)[0] == expected
+    if expected == "ProtocolMismatch":
+        assert found.findings[0].fix[0].patch == {"spec": {"ports": [{"port": 80, "appProtocol": "kubernetes.io/h2c"}]}}
+
+
+DNS = pod("external-dns-1", container(name="external-dns"), namespace="dns", ip="10.3.0.1")
+DNS["metadata"]["labels"] = {"app.kubernetes.io/name": "external-dns"}
+DNS["spec"]["containers"][0]["args"] = ["--source=ingress", "--txt-owner-id=prod"]
+OWNER = (
+    'time="2026-11-24T11:58:00Z" level=debug msg="Skipping endpoint HOST 300 IN A 203.0.113.1 [] because owner id does '
+    'not match, found: \\"\\", required: \\"prod\\""\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("log", "args", "symptom", "says"),
+    [
+        (OWNER.replace("HOST", "shop.example.com"), [], "nxdomain", "owner prod"),
+        ("", ["--domain-filter=example.org"], "nxdomain", "--domain-filter"),
+        ("", ["--domain-filter", "example.com"], "nxdomain", ""),
+        (OWNER.replace("HOST", "myshop.example.com"), [], "nxdomain", ""),
+        (OWNER.replace("HOST", "shop.example.com"), [], "503", ""),
+    ],
+    ids=["its log", "its arguments", "look-alike: a domain", "look-alike: a host", "look-alike: it resolves"],
+)
+def test_the_program_that_writes_records_says_why_there_is_none(log, args, symptom, says):
+    one = {**DNS, "spec": {**DNS["spec"], "containers": [{**DNS["spec"]["containers"][0]}]}}
+    one["spec"]["containers"][0]["args"] = [*DNS["spec"]["containers"][0]["args"], *args]
+    snapshot = cluster(*healthy_web(), ingress(), ingress_class(), t.controller("ingress-nginx", namespace="edge"), one)
+    snapshot.add_log(Log("dns", "external-dns-1", "external-dns"), log)
+    found = traced(snapshot, "ingress/web", symptom=symptom)
+    assert causes(found) == (["IngressRejected"] if says else [])
+    assert not says or says in found.findings[0].fix[0].text

@@ -384,3 +384,25 @@ def test_severity_of_a_young_service_without_address_is_mild():
     young = balanced()
     young["metadata"]["creationTimestamp"] = "2026-11-24T11:58:00Z"
     assert first(young).severity is Severity.WARNING
+
+
+@pytest.mark.parametrize(
+    ("selectors", "expected"),
+    [
+        ([{"matchLabels": {"edge": "yes"}}], ["LoadBalancerNotAnnounced"]),
+        ([{"matchLabels": {"zone": "a"}}], []),
+        ([], []),
+    ],
+    ids=["no such node", "look-alike: one node", "look-alike: every node"],
+)
+def test_an_advertisement_for_nodes_that_do_not_exist_announces_nothing(selectors, expected):
+    made = service(kind="LoadBalancer")
+    made["metadata"]["annotations"] = {"metallb.io/ip-allocated-from-pool": "lan"}
+    made["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}
+    web = pod("web-1", container(8080))
+    advert = t.custom("L2Advertisement", "metallb.io/v1beta1", "lan", "metallb", nodeSelectors=selectors)
+    machine = node("n1")
+    machine["metadata"]["labels"] = {"zone": "a"}
+    found = trace(cluster(made, web, slice_of(made, web), advert, machine))
+    assert causes(found) == expected
+    assert not expected or "edge=yes" in found.findings[0].fix[0].text

@@ -82,7 +82,9 @@ SYMPTOMS: dict[str, Symptom] = {
         "once.",
     ),
     "nxdomain": Symptom(
-        frozenset(("ServiceNotFound", "ExternalNameInvalid", "DNSNotReady", "NoEndpoints", "NoPods")),
+        frozenset(
+            ("ServiceNotFound", "ExternalNameInvalid", "DNSNotReady", "NoEndpoints", "NoPods", "IngressRejected")
+        ),
         "The name does not resolve, so no hop after DNS was reached; a ClusterIP Service resolves even without "
         "endpoints, a headless one and its pods only while they are ready.",
         frozenset(("PodsNotReady", "PodsCrashing", "SomePodsNotReady", "PodsTerminating", "SelectorMismatch")),

@@ -9,6 +9,7 @@ from kubetriage.rules.service.access_logs import SIDECAR, Failure
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
+from kubetriage.rules.service.service_endpoints import declared_ports, find_port
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, labels, name_of, namespace_of, objects, text
 
@@ -48,9 +49,38 @@ def proxy_fault(trace: Trace, code: str, failure: Failure) -> Fault:
     )
 
 
+_TLS_PORTS = ("443", "8443", "9443")
+
+
+def unspoken(failure: Failure) -> str:
+    """Return the protocol that a port hints at where each request was closed and the Service does not tell it.
+
+    A proxy that speaks HTTP/1.1 to a program of gRPC, or plain HTTP to one of TLS, gets a closed connection.
+    """
+    hit = failure.target
+    if failure.passed or hit is None or failure.row["kind"] not in ("closed", "reset"):
+        return ""
+    backend, pod = hit
+    for port in backend.ports:
+        number = find_port(pod.raw, port.target, port.protocol)
+        if str(number) != failure.port or port.app_protocol:
+            continue
+        declared = " ".join(d.name for d in declared_ports(pod.raw) if d.number == number)
+        hint = f"{port.name} {port.target} {declared}".lower()
+        istio = _mesh(failure) and port.name.partition("-")[0] in ("grpc", "http2", "https", "tls")
+        if any(w in hint for w in ("grpc", "h2c")) and not istio and failure.way.ref.kind != "GRPCRoute":
+            return "kubernetes.io/h2c"
+        if ("https" in hint or failure.port in _TLS_PORTS) and not istio:
+            return "https"
+    return ""
+
+
 def _fixes(failure: Failure) -> Iterator[Fix]:
     kind = str(failure.row["kind"])
-    if kind in ("refused", "unreached", "reset"):
+    guess = unspoken(failure)
+    if guess:
+        yield from _speak(failure, guess)
+    elif kind in ("refused", "unreached", "reset"):
         yield from _no_connection(failure, kind)
     elif kind == "closed":
         yield from _closed(failure)
@@ -270,6 +300,28 @@ def _protocol(failure: Failure, kind: str) -> Iterator[Fix]:
 
 
 _ROUTE_TIMEOUT = "haproxy.router.openshift.io/timeout=120s"
+
+
+def _speak(failure: Failure, guess: str) -> Iterator[Fix]:
+    """Say how the entrance learns what the port speaks."""
+    hit = failure.target
+    if hit is None:
+        return
+    backend, pod = hit
+    port = next(
+        (p for p in backend.ports if str(find_port(pod.raw, p.target, p.protocol)) == failure.port), backend.ports[0]
+    )
+    patch = {"spec": {"ports": [{"port": port.port, "appProtocol": guess}]}}
+    what = "gRPC without TLS (HTTP/2)" if guess.endswith("h2c") else "TLS"
+    other = ", or use a GRPCRoute" if guess.endswith("h2c") else "; Gateways need a BackendTLSPolicy too"
+    yield Fix(
+        f"The port looks like {what}, and the proxy was told nothing, so it speaks plain HTTP/1.1. Set appProtocol "
+        f"{guess} on port {port.port} of svc/{backend.name}{other}",
+        patch,
+        backend.ref,
+        Actor.MANIFEST,
+    )
+    yield _read_log(failure, "Where the program speaks plain HTTP/1.1 there, read why it ends the connections")
 
 
 def _limits(failure: Failure, kind: str) -> Iterator[Fix]:

@@ -28,7 +28,7 @@ _UPSTREAM = lazy(r"upstream: \"[a-z]{2,6}://(\[[0-9a-fA-F:]+\]|[0-9.]{7,15}):(\d
 _REQUEST = lazy(r"request: \"([A-Z]{3,8} [^\s?\"]{1,100})")
 _HEADER = lazy(r"\A.{0,40}\[(?:error|warn)\] \d+#\d+: (?:\*\d+ )?")
 _CLIENT = lazy(r"client: ([0-9a-fA-F.:]{2,45})")
-_PASSED = lazy(r"\[\S*\] (?:\[\S*\] )?(\S{1,50}:\d{1,5}) [\d-]+ [\d.]+ [1-4]\d\d ")
+_PASSED = lazy(r"\] (\S{1,50}:\d{1,5}) [\d-]{1,20} [\d.]{1,20} [1-4]\d\d ")
 """The upstream of a request that a pod answered, in ingress-nginx's access log."""
 _LONGEST_LINE = 4000
 

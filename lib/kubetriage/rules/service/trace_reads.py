@@ -18,6 +18,7 @@ from kubetriage.rules.service.client_policies import DNS_LABELS, DNS_NAMESPACE, 
 from kubetriage.rules.service.cluster_view import WORKLOADS, Backend, World, template_labels
 from kubetriage.rules.service.custom_entrances import ROUTER_PLURALS, CustomEntrance, kind_need
 from kubetriage.rules.service.entrance_controllers import controller_selector
+from kubetriage.rules.service.external_dns import writers
 from kubetriage.rules.service.external_names import auth_service, in_cluster_target
 from kubetriage.rules.service.gateway_objects import GATEWAY_NAME_LABEL, GROUP, ROUTE_KINDS
 from kubetriage.rules.service.gateway_routes import Entry, Path
@@ -132,6 +133,10 @@ def front_needs(trace: Trace) -> Iterator[Need]:
             yield Get("configmaps", *name)
         for container in pod.containers[:1]:
             yield Log(pod.namespace, pod.name, container.name)
+    if trace.options.symptom == "nxdomain" and any(way.hosts for way in ways(trace)):
+        yield List("pods", "", "app.kubernetes.io/name=external-dns")
+        for pod in writers(trace.world):
+            yield from (Log(pod.namespace, pod.name, c.name) for c in pod.containers[:1])
     for way in ways(trace):
         for pod, container_name in islice(logs_of(way), _PROXY_LOGS):
             yield Log(pod.namespace, pod.name, container_name)

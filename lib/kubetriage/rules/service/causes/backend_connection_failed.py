@@ -22,7 +22,7 @@ from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.access_logs import failures
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
-from kubetriage.rules.service.proxy_faults import proxy_fault
+from kubetriage.rules.service.proxy_faults import proxy_fault, unspoken
 from kubetriage.rules.service.request_errors import RequestError, plain_to_tls_port, request_errors
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
@@ -39,7 +39,8 @@ def check(trace: Trace) -> Iterator[Fault]:
     for error in request_errors(trace, "tls-name", "tls-trust", "no-live", "no-name"):
         yield _without_pod(trace, error)
     for failure in failures(trace, "refused", "unreached", "reset", "closed", "ejected", "certificate"):
-        yield proxy_fault(trace, CODE, failure)
+        if not unspoken(failure):
+            yield proxy_fault(trace, CODE, failure)
 
 
 def _target(error: RequestError) -> Pod | None:

@@ -7,8 +7,8 @@ Told by: the newest Warning event of each component about the Ingress, Route, Se
 success of the same component supersedes; a status condition that is False (or True for a type that names an error);
 the one word of status of controllers without conditions (``Rejected``, ``Invalid``); and the newest line of the
 controller's own log that names the object. For Traefik's kinds, which have no status: a Middleware, entry point or
-namespace that it cannot use. What another cause judges by the specification is left to it, and so are events that only
-begin something or are tried again at once.
+namespace that it cannot use. With --symptom nxdomain also what external-dns says of the host. What another cause judges
+by the specification is left to it, and so are events that only begin something or are tried again at once.
 
 Fix: correct what the controller names. Where its words are known, the fix says what ends them.
 
@@ -21,6 +21,7 @@ from datetime import timedelta
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Ref, Severity
 from kubetriage.readers.pods import Pod
+from kubetriage.rules.service.access_logs import ways
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend, Place
 from kubetriage.rules.service.controller_words import (
@@ -32,6 +33,7 @@ from kubetriage.rules.service.controller_words import (
 )
 from kubetriage.rules.service.custom_entrances import CustomEntrance
 from kubetriage.rules.service.entrance_controllers import watched_namespaces
+from kubetriage.rules.service.external_dns import unwritten
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault
 from kubetriage.rules.service.ingress_annotations import annotation_refusals
 from kubetriage.rules.service.ingress_entrances import Entrance
@@ -100,6 +102,8 @@ def check(trace: Trace) -> Iterator[Fault]:
             *condition_complaints(custom.raw, but=but, waited=trace.now - _USUAL),
         ]
         yield from _faults(trace, custom.place, custom.ref, said, custom.controller_pods, custom.raw, published=False)
+    if trace.options.symptom == "nxdomain":
+        yield from _without_record(trace)
     for route in trace.routes:
         said = [
             *event_complaints(trace.snapshot, route.ref),
@@ -126,6 +130,25 @@ def check(trace: Trace) -> Iterator[Fault]:
     for policy, backend in _tls_policies(trace):
         ref = Ref("BackendTLSPolicy", backend.namespace, name_of(policy))
         yield from _faults(trace, backend.place, ref, list(condition_complaints(policy)), (), policy, published=False)
+
+
+def _without_record(trace: Trace) -> Iterator[Fault]:
+    """Tell of a host for which external-dns writes no record; asked only where the name does not resolve."""
+    for way in ways(trace):
+        said = unwritten(trace.world, way)
+        if said is not None:
+            yield fault(
+                CODE,
+                way.place,
+                f"external-dns writes no record for the host of {way.shown}: {said.words.rstrip('.')}.",
+                proof="observed" if said.evidence.source == "log" else "inferred",
+                confidence=Confidence.LIKELY,
+                about=way.ref,
+                evidence=[said.evidence],
+                fix=[said.fix],
+                verify=(shell("dig", "+short", way.hosts[0]),),
+                short=f"external-dns writes no record: {said.words}",
+            )
 
 
 _USUAL = timedelta(minutes=5)

@@ -21,7 +21,7 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.load_balancer_state import CILIUM_IPAM, LoadBalancerState, addresses_of
-from kubetriage.rules.service.selector_edits import matches_labels
+from kubetriage.rules.service.selector_edits import matches_labels, selector_text
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, condition, flag, labels, mapping, name_of, objects, text, texts
 
@@ -86,6 +86,24 @@ def _metallb(trace: Trace, backend: Backend, pool: str) -> Iterator[Fault]:
             Evidence("spec", "nodes metadata.labels", f"{_EXCLUDED} on {len(excluded)} of {len(nodes.items)}"),
             Fix("Take the label off the nodes that should announce", actor=Actor.CLUSTER, commands=commands),
             Confidence.LIKELY,
+        )
+        return
+    chosen = [s for a in taking for s in objects(a, "spec", "nodeSelectors")]
+    everywhere = any(not objects(a, "spec", "nodeSelectors") for a in taking)
+    fitting = [n for n in nodes.items if any(matches_labels(s, labels(n, "metadata", "labels")) for s in chosen)]
+    if nodes.complete and nodes.items and not everywhere and not fitting:
+        shown = f"{text(taking[0], 'kind').lower() or 'l2advertisement'}/{name_of(taking[0])}"
+        wanted = "; ".join(selector_text(s) for s in chosen[:3])
+        yield _fault(
+            backend,
+            f"{shown} takes only nodes with {wanted}, and no node has these labels",
+            Evidence("spec", f"{shown} spec.nodeSelectors", wanted),
+            Fix(
+                f"Label a node of the network with {wanted}, or correct spec.nodeSelectors of {shown}",
+                actor=Actor.CLUSTER,
+                commands=("kubectl get nodes --show-labels",),
+            ),
+            Confidence.CONFIRMED,
         )
         return
     speakers = world.selected("", {"app.kubernetes.io/component": "speaker"})

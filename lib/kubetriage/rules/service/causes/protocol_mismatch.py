@@ -27,7 +27,7 @@ from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.custom_entrances import port_of
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.ingress_entrances import Entrance
-from kubetriage.rules.service.proxy_faults import proxy_fault
+from kubetriage.rules.service.proxy_faults import proxy_fault, unspoken
 from kubetriage.rules.service.redirecting_programs import Redirecting, redirecting
 from kubetriage.rules.service.request_errors import RequestError, plain_to_tls_port, request_errors
 from kubetriage.rules.service.spoken_protocols import NGINX_PROTOCOL, Sent, sent_by_custom, sent_by_ingress, spoken
@@ -44,6 +44,7 @@ def check(trace: Trace) -> Iterator[Fault]:
     if not found:
         yield from _told_by_log(trace)
         yield from (proxy_fault(trace, CODE, f) for f in failures(trace, "plain-wanted", "other-protocol"))
+        yield from (proxy_fault(trace, CODE, f) for f in failures(trace, "closed", "reset") if unspoken(f))
     for named in named_ports(trace):
         if named.other_protocol:
             severity = Severity.ERROR if named.everywhere else Severity.WARNING

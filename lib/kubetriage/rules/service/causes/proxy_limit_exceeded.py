@@ -136,5 +136,15 @@ def _fixes(error: RequestError, where: str) -> Iterator[Fix]:
             actor=Actor.CLUSTER,
             commands=command,
         )
+    elif own := error.row.get("service", {}).get(error.entrance.known.controller if error.entrance.known else ""):
+        names = {p.backend.service for p in error.entrance.paths if p.backend.service}
+        yield Fix(
+            f"Or, where such an answer may take that long, annotate the Service with {own} (milliseconds)",
+            actor=Actor.MANIFEST,
+            commands=tuple(
+                kubectl("annotate", "service", n, own, "--overwrite", namespace=ingress.namespace)
+                for n in sorted(names)[:2]
+            ),
+        )
     else:
         yield Fix(f"Raise the limit of the controller of ingress/{ingress.name}", actor=Actor.MANIFEST)

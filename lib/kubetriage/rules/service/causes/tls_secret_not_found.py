@@ -18,7 +18,7 @@ Source: networking.k8s.io/v1 IngressTLS.secretName: a Secret in the Ingress's ow
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Fix
+from kubetriage.model import Actor, Confidence, Evidence, Fix
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.certificate_issuance import issuance
 from kubetriage.rules.service.hop_faults import Fault, fault
@@ -63,6 +63,13 @@ def check(trace: Trace) -> Iterator[Fault]:
                 if chain is not None
                 else Fix(f"Set {use.at} of {user} to {near}")
                 if near
+                else Fix(
+                    f"Copy secret/{name} of namespace {elsewhere[0]} to {namespace}: an Ingress or Route reads "
+                    "Secrets of its own namespace only. Let a program that mirrors Secrets keep the copy, or cert-manager issue "
+                    f"one there. By hand: {create_tls(namespace, name)}",
+                    actor=Actor.MANIFEST,
+                )
+                if elsewhere
                 else Fix(f"Create it: {create_tls(namespace, name)}")
             ],
             verify=(
