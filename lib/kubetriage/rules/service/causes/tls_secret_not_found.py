@@ -65,8 +65,8 @@ def check(trace: Trace) -> Iterator[Fault]:
                 if near
                 else Fix(
                     f"Copy secret/{name} of namespace {elsewhere[0]} to {namespace}: an Ingress or Route reads "
-                    "Secrets of its own namespace only. Let a program that mirrors Secrets keep the copy, or cert-manager issue "
-                    f"one there. By hand: {create_tls(namespace, name)}",
+                    "Secrets of its own namespace only. Let a program that mirrors Secrets keep the copy, or "
+                    f"cert-manager issue one there. By hand: {create_tls(namespace, name)}",
                     actor=Actor.MANIFEST,
                 )
                 if elsewhere
