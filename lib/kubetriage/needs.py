@@ -89,6 +89,9 @@ class Raw:
     """For Prometheus text: keep only lines that begin with one of these while streaming; empty keeps all."""
     timeout: float = field(default=0.0, compare=False)
     """Own time limit of this read in seconds; 0 uses the request time-out."""
+    patience: float = field(default=0.0, compare=False)
+    """Seconds that a look at a named object waits for it once everything else is answered, where it only refines an
+    answer that stands without it; 0 as long as any read."""
     accept: str = field(default="", compare=False)
     """Media types for the header ``Accept``; empty: JSON."""
 

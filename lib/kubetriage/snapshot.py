@@ -39,8 +39,8 @@ class Eager(Protocol):
     def expect(self, needs: Iterable[Need], snapshot: Snapshot) -> None:
         """Begin to read what will most likely be asked for."""
 
-    def expects(self, need: Need) -> bool:
-        """Tell whether exactly this has been begun."""
+    def begun(self, need: Need, snapshot: Snapshot) -> int | None:
+        """Return with which call of :meth:`expect` a read began that answers a need; None where none has."""
 
 
 @dataclass

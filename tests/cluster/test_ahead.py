@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from kubetriage.plugins.guesses import pod_guesses
 from kubetriage.records import replace
 from kubetriage.render.document import document
 from kubetriage.snapshot import Snapshot
-from support.live import Read, Serve
-from support.offline import Truth, truths
+from support.live import Read, Serve, ask
+from support.offline import Truth, target, truths
 
+EMPTY = Snapshot(datetime(2026, 1, 1, tzinfo=timezone.utc))
+NAMED = [t for name in ("svc-trace", "node-triage") for t in truths(name) if "/" in t.target]
 ABOUT_PODS = [t for t in truths("why-crash") if t.target.startswith("pod/")]
 
 
@@ -47,6 +50,33 @@ def test_the_answer_is_the_one_without_guesses(serve: Serve, read: Read, known: 
     assert dict(ahead[0].failures) == dict(plain[0].failures)
 
 
+@pytest.mark.parametrize("denied", [(), ("services", "pods"), ("replicasets", "events")], ids=lambda d: "+".join(d))
+@pytest.mark.parametrize("known", NAMED, ids=lambda t: t.scenario)
+def test_so_are_those_about_services_and_nodes(serve: Serve, read: Read, known: Truth, denied: tuple[str, ...]) -> None:
+    api = serve(known.scenario)
+    api.deny(*denied)
+    plugin = load(known.command)
+    options = {o.flag.removeprefix("--").replace("-", "_"): o.default for o in plugin.options}
+    asked = Request(targets=(target(known.target),), namespace=known.namespace or "default", options=options)
+    plain = collect(replace(plugin, guesses=no_guesses), asked, read(api))
+    ahead = collect(plugin, asked, read(api))
+    assert said(ahead) == said(plain)
+    assert {need for need, _ in ahead[0].lists} == {need for need, _ in plain[0].lists}
+    assert dict(ahead[0].failures) == dict(plain[0].failures)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "most"), [("svc-notready", 3), ("ing-port-mismatch", 2), ("node-kubelet-stopped-6m", 2)]
+)
+def test_few_waves_lie_between_question_and_answer(serve: Serve, read: Read, scenario: str, most: int) -> None:
+    api = serve(scenario)
+    ask(scenario, read(api))  # what is imported now takes no time later
+    api.fault("", delay=1.0)
+    begun = time.monotonic()
+    ask(scenario, read(api))
+    assert time.monotonic() - begun < most + 1.9, "computing takes the rest; without guesses it was two more"
+
+
 def test_a_pod_of_a_deployment_takes_two_waves(serve: Serve, read: Read) -> None:
     """Each wave waits for the slowest of its reads: everything that the names tell is in the first."""
     api = serve("deploy-crash")
@@ -58,6 +88,8 @@ def test_a_pod_of_a_deployment_takes_two_waves(serve: Serve, read: Read) -> None
     assert waves < 4, "the pod with all that its name tells, then what these name"
     asked = [(r.path, tuple(sorted(r.query.items()))) for r in api.asked()]
     assert len(set(asked)) == len(asked), "nothing is asked twice"
+    lists = [dict(query).get("labelSelector") for path, query in asked if path.endswith(("/pods", "/replicasets"))]
+    assert lists == ["app=api"] * 2, "only by the selector of the Deployment"
     assert len([path for path, _ in asked if path.endswith("/log")]) == 2, "of the instance before, and of this one"
 
 
@@ -119,12 +151,49 @@ def test_a_guess_that_is_asked_for_is_given_up_at_its_time_limit(serve: Serve, r
     ],
 )
 def test_who_made_a_pod_is_guessed_from_its_name(pod: str, owners: list[tuple[str, str]]) -> None:
-    needs = list(pod_guesses(Request(targets=(Target("pods", pod),), namespace="shop")))
+    needs = list(pod_guesses(Request(targets=(Target("pods", pod),), namespace="shop"), EMPTY))
     assert [(n.resource, n.name) for n in needs if isinstance(n, Get) and n.resource != "pods"] == owners
     assert [n.namespace for n in needs if isinstance(n, Log)] == ["shop", "shop"]
     assert [n.fields for n in needs if isinstance(n, List)] == [f"involvedObject.kind=Pod,involvedObject.name={pod}"]
 
 
 def test_nothing_is_guessed_of_a_controller_but_itself() -> None:
-    needs = list(pod_guesses(Request(targets=(Target("deployments", "api-5dd5887564-884p8"),), namespace="shop")))
+    needs = list(
+        pod_guesses(Request(targets=(Target("deployments", "api-5dd5887564-884p8"),), namespace="shop"), EMPTY)
+    )
     assert [type(n).__name__ for n in needs] == ["Raw", "Get"]
+
+
+SLOW = "cAdvisor's counters"
+
+
+def budget(reader: LiveReader, namespace: str, pod: str) -> tuple[Snapshot, Answer]:
+    asked = Request(targets=(Target("pods", pod),), namespace=namespace)
+    return collect(load("oom-budget"), asked, reader)
+
+
+def gaps(answer: Answer) -> dict[str, str]:
+    return {g.what: g.why for d in answer.diagnoses for g in d.not_seen}
+
+
+def test_a_kill_that_the_status_tells_does_not_wait_for_cadvisor(serve: Serve, read: Read) -> None:
+    api = serve("oom-limit")
+    usual = budget(read(api), "oom-limit", "api")[1]
+    api.fault("metrics/cadvisor", delay=30.0)
+    begun = time.monotonic()
+    early = budget(read(api), "oom-limit", "api")[1]
+    assert time.monotonic() - begun < 20
+    (slow,) = (why for what, why in gaps(early).items() if what.startswith(SLOW))
+    assert slow == "too slow: everything else was answered before"
+    assert not any(what.startswith(SLOW) for what in gaps(usual))
+    assert [(f.cause, f.severity) for d in early.diagnoses for f in d.findings] == [
+        (f.cause, f.severity) for d in usual.diagnoses for f in d.findings
+    ]
+
+
+def test_without_a_known_kill_cadvisor_has_all_its_time(serve: Serve, read: Read) -> None:
+    api = serve("go-panic")
+    api.fault("metrics/cadvisor", delay=1.0)
+    _, answer = budget(read(api), "go-panic", next(iter(n for _, n in api.store["pods"])))
+    assert not any(what.startswith(SLOW) for what in gaps(answer))
+    assert any("/metrics/cadvisor" in r.path for r in api.asked())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from kubetriage.model import NotSeen
-from kubetriage.needs import Failure, Get, Need, Why
+from kubetriage.needs import Failure, Need, Raw, Why
 from kubetriage.plugins import Answer, Plugin, Request
 from kubetriage.plugins.answers import scan_gaps
 from kubetriage.plugins.owners import owned
@@ -24,17 +26,20 @@ def collect(
     snapshot = snapshot or reader.open()
     asked: dict[Need, None] = {}
     eager = reader if isinstance(reader, Eager) and not request.is_scan else None
-    if eager is not None:
-        eager.expect(plugin.guesses(request), snapshot)
-    while fresh := [n for n in dict.fromkeys(plugin.plan(snapshot, request)) if n not in asked]:
+    while True:
+        if eager is not None:
+            eager.expect(plugin.guesses(request, snapshot), snapshot)
+        fresh = [n for n in dict.fromkeys(plugin.plan(snapshot, request)) if n not in asked]
+        if not fresh:
+            break
         wanted = pending = [n for n in fresh if not snapshot.knows(n)]
         if eager is not None:
-            # What is on its way comes first: with it the plan knows more to ask for, while the rest is read.
-            under_way: list[Need] = [n for n in wanted if isinstance(n, Get) and eager.expects(n)]
+            begun = {n: wave for n in wanted if (wave := eager.begun(n, snapshot)) is not None}
             eager.expect(wanted, snapshot)
-            if under_way and len(under_way) < len(wanted):
-                wanted = under_way
-                fresh = [n for n in fresh if n in under_way or snapshot.knows(n)]
+            first = _first(wanted, begun)
+            # What comes first: with it the plan knows more to ask for, while the rest is on its way.
+            fresh = [n for n in fresh if n in first or snapshot.knows(n)]
+            wanted = first
         asked.update(dict.fromkeys(fresh))
         try:
             reader.fetch(wanted, snapshot)
@@ -50,6 +55,15 @@ def collect(
         gaps = scan_gaps(snapshot, asked, plugin.decides)
         answer = replace(answer, not_seen=tuple(dict.fromkeys((*answer.not_seen, *gaps))))
     return snapshot, _dated(answer, snapshot)
+
+
+def _first(wanted: list[Need], begun: Mapping[Need, int]) -> list[Need]:
+    """Choose what to wait for: what began earliest, and what is worth little patience when nothing else is left."""
+    others = [n for n in wanted if not (isinstance(n, Raw) and n.patience)]
+    under_way = [begun[n] for n in others if n in begun]
+    if under_way:
+        return [n for n in others if begun.get(n) == min(under_way)]
+    return others or wanted
 
 
 def _dated(answer: Answer, snapshot: Snapshot) -> Answer:

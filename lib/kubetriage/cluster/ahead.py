@@ -24,6 +24,8 @@ class Begun:
     """A read under way or done."""
 
     job: Job
+    wave: int
+    """Reads of one number began together."""
     done: threading.Event = field(default_factory=threading.Event)
 
     def settle(self, job: Job) -> bool:
@@ -49,15 +51,13 @@ class Ahead:
 
     def __init__(self) -> None:
         self._begun: dict[Need, Begun] = {}
+        self.wave = 0
+        """Number of what begins now."""
 
     def begin(self, need: Need, ends: float) -> Begun:
         """Take note of a read that starts now."""
-        begun = self._begun[need] = Begun(Job(need, Call(ends=ends)))
+        begun = self._begun[need] = Begun(Job(need, Call(ends=ends)), self.wave)
         return begun
-
-    def expects(self, need: Need) -> bool:
-        """Tell whether exactly this was begun."""
-        return need in self._begun
 
     def answering(self, need: Need, snapshot: Snapshot) -> Begun | None:
         """Return the read that answers a need, where one does."""

@@ -85,6 +85,7 @@ class LiveReader:
     def expect(self, needs: Iterable[Need], snapshot: Snapshot) -> None:
         """Begin to read what will most likely be asked for; nothing waits for it, and its failure is nobody's."""
         unheard: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._ahead.wave += 1
         for need in dict.fromkeys(needs):
             own_moment = isinstance(need, Dial) or (isinstance(need, Raw) and need.sample)
             if own_moment or self._ahead.answering(need, snapshot) is not None:
@@ -92,9 +93,10 @@ class LiveReader:
             begun = self._ahead.begin(need, self._ends)
             self._workers.submit(begun.job, partial(self._work_ahead, begun), unheard)
 
-    def expects(self, need: Need) -> bool:
-        """Tell whether a read was begun by :meth:`expect`."""
-        return self._ahead.expects(need)
+    def begun(self, need: Need, snapshot: Snapshot) -> int | None:
+        """Return with which call of :meth:`expect` a read began that answers a need; None where none has."""
+        found = self._ahead.answering(need, snapshot)
+        return None if found is None else found.wave
 
     def fetch(self, needs: Iterable[Need], snapshot: Snapshot) -> None:
         """Answer each need, all at once as far as the workers go; second samples after the interval, together.
@@ -118,6 +120,9 @@ class LiveReader:
             if job.begun is not None:
                 # One clock, so that a read that hangs is given up by whoever waits for it.
                 job.call = job.begun.job.call
+        if all(isinstance(need, Raw) and need.patience for need in (job.need for job in jobs)):
+            for job in jobs:
+                job.until = time.monotonic() + getattr(job.need, "patience", 0.0)
         done: queue.SimpleQueue[Job] = queue.SimpleQueue()
         for job in jobs:
             self._workers.submit(job, self._work, done)
@@ -153,18 +158,22 @@ class LiveReader:
             self._enter(job, snapshot)
 
     def _patience(self, jobs: Iterable[Job]) -> float | None:
-        soonest = min(min(self._asker.expires(j), self._ends) for j in jobs)
         # Polling now and then: a job that is still queued gets its time limit only when it starts.
-        return max(0.0, min(soonest + _GRACE - time.monotonic(), 1.0))
+        return max(0.0, min(min(map(self._late_at, jobs)) - time.monotonic(), 1.0))
+
+    def _late_at(self, job: Job) -> float:
+        return min(min(self._asker.expires(job), self._ends) + _GRACE, job.until)
 
     def _is_late(self, job: Job) -> bool:
-        return time.monotonic() >= min(self._asker.expires(job), self._ends) + _GRACE
+        return time.monotonic() >= self._late_at(job)
 
     def _give_up(self, job: Job) -> None:
         """Stop waiting for a job whose worker hangs (a name server that never answers, a body that drips)."""
         job.given_up = True
         job.call.cancelled.set()
         words = "net/http: request canceled (Client.Timeout exceeded while awaiting headers)"
+        if time.monotonic() < min(self._asker.expires(job), self._ends):
+            words = "too slow: everything else was answered before"
         job.error = NoAnswerError(Failure(Why.TIMEOUT, words), f"Unable to connect to the server: {words}")
         self._workers.replace(job)
 

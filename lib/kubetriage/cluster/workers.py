@@ -47,6 +47,8 @@ class Job:
     """What has come so far of a list."""
     thread: threading.Thread | None = None
     given_up: bool = field(default=False)
+    until: float = float("inf")
+    """When (monotonic) it is not waited for any more."""
     begun: Settles | None = None
     """The read that was begun earlier and may answer this one."""
 

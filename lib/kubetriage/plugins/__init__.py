@@ -121,8 +121,8 @@ class Access:
     required: bool = False
 
 
-def no_guesses(_: Request) -> Iterable[Need]:
-    """Guess nothing: what to read first is all that the request tells."""
+def no_guesses(_request: Request, _snapshot: Snapshot) -> Iterable[Need]:
+    """Guess nothing: what to read is all that the plan tells."""
     return ()
 
 
@@ -157,9 +157,10 @@ class Plugin:
     known_rules: Callable[[], tuple[ModuleType, ...]] = tuple
     """Return all its rule modules (``CODE`` or ``CODES``, docstring), in the order of the documentation; called only
     where causes are listed, since a run imports rules while it waits for the first answer."""
-    guesses: Callable[[Request], Iterable[Need]] = no_guesses
-    """Say what the plan will most likely ask for, before anything is known. A live reader asks for it at once; a guess
-    that nothing asks for afterwards costs a request and tells nothing."""
+    guesses: Callable[[Request, Snapshot], Iterable[Need]] = no_guesses
+    """Say what the plan of a look at named objects will most likely ask for, before anything is known and again when
+    more is. A live reader asks for it at once; a guess that nothing asks for afterwards costs a request and tells
+    nothing."""
     accepts_urls: bool = False
     accepts_any_kind: bool = False
     """TYPE/NAME may name a kind that ``values.resources`` does not know."""

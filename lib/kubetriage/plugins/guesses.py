@@ -1,4 +1,4 @@
-"""What a look at one pod will most likely ask for: pod name in, needs out.
+"""What a look at named objects will most likely ask for: names in, needs out.
 
 A pod's name tells who made it (a Deployment's is NAME-HASH-SUFFIX), and with most pods there is one container whose
 logs are wanted. Asked for together with the pod, this saves two round trips to the API server.
@@ -10,6 +10,9 @@ from collections.abc import Iterator
 
 from kubetriage.needs import Get, List, Log, Need, Raw
 from kubetriage.plugins import ANY_KIND, Request
+from kubetriage.readers.events import node_event_need
+from kubetriage.snapshot import Snapshot
+from kubetriage.values.fields import namespace_of, objects, text
 from kubetriage.values.patterns import lazy
 
 # apimachinery util/rand: names and the hash of a pod template are made of these letters only; the suffix has five.
@@ -17,7 +20,13 @@ _OF_DEPLOYMENT = lazy(r"(?P<set>(?P<owner>.+)-[bcdfghjklmnpqrstvwxz2456789]{6,10
 _OF_STATEFUL_SET = lazy(r"(?P<owner>.+)-\d{1,5}")
 
 
-def pod_guesses(request: Request) -> Iterator[Need]:
+_OWNERS_AT_MOST = 3
+"""Pods of different makers behind one Service; most have one."""
+_EVENTS_SECONDS, _LIST_SECONDS = 3.0, 5.0
+"""Time limits of what is guessed about a node."""
+
+
+def pod_guesses(request: Request, _: Snapshot) -> Iterator[Need]:
     """Guess for each named pod: itself, its events, its only container's logs, and who made it."""
     yield Raw("/version")
     for target in request.targets:
@@ -30,8 +39,39 @@ def pod_guesses(request: Request) -> Iterator[Need]:
         yield List("events", request.namespace, fields=about)
         for previous in (False, True):
             yield Log(request.namespace, target.name, request.container, previous)
-        if made := _OF_DEPLOYMENT.fullmatch(target.name):
-            yield Get("replicasets", request.namespace, made["set"])
-            yield Get("deployments", request.namespace, made["owner"])
-        elif made := _OF_STATEFUL_SET.fullmatch(target.name):
-            yield Get("statefulsets", request.namespace, made["owner"])
+        yield from _makers(request.namespace, target.name)
+
+
+def trace_guesses(request: Request, snapshot: Snapshot) -> Iterator[Need]:
+    """Guess for an Ingress the Service of its name, and who made the pods that the known slices name."""
+    namespace = request.namespace
+    for target in request.targets:
+        if target.resource == "ingresses":
+            yield Get("services", namespace, target.name)
+            yield List("endpointslices", namespace, f"kubernetes.io/service-name={target.name}")
+            yield List("networkpolicies", namespace)
+    makers: dict[Need, None] = {}
+    for resource, obj in snapshot.objects:
+        if resource != "endpointslices" or namespace_of(obj) != namespace:
+            continue
+        for endpoint in objects(obj, "endpoints"):
+            if text(endpoint, "targetRef", "kind") == "Pod" and len(makers) < 2 * _OWNERS_AT_MOST:
+                makers.update(dict.fromkeys(_makers(namespace, text(endpoint, "targetRef", "name"))))
+    yield from makers
+
+
+def node_guesses(request: Request, _: Snapshot) -> Iterator[Need]:
+    """Guess for each named node: its events, its pods, and the requests for certificates."""
+    for target in request.targets:
+        yield node_event_need(target.name, _EVENTS_SECONDS)
+        yield List("pods", fields=f"spec.nodeName={target.name}", cached=True, timeout=_LIST_SECONDS)
+        yield List("certificatesigningrequests", cached=True, timeout=_EVENTS_SECONDS)
+
+
+def _makers(namespace: str, pod: str) -> Iterator[Need]:
+    """Guess from a pod's name who made it."""
+    if made := _OF_DEPLOYMENT.fullmatch(pod):
+        yield Get("replicasets", namespace, made["set"])
+        yield Get("deployments", namespace, made["owner"])
+    elif made := _OF_STATEFUL_SET.fullmatch(pod):
+        yield Get("statefulsets", namespace, made["owner"])

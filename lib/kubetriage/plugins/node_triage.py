@@ -9,6 +9,7 @@ from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Severity
 from kubetriage.needs import Failure, Get, List, Need, Raw, Why
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, machine_logs
 from kubetriage.plugins.answers import target_error
+from kubetriage.plugins.guesses import node_guesses
 from kubetriage.readers.events import node_event_need
 from kubetriage.readers.kubelet_contact import NODE_LEASES, Beat, grace_period
 from kubetriage.rules import node as rules
@@ -369,6 +370,7 @@ PLUGIN = Plugin(
     resources=("nodes",),
     plan=plan,
     diagnose=diagnose,
+    guesses=node_guesses,
     known_rules=rules.all_rules,
     options=(
         Option(

@@ -9,6 +9,7 @@ from kubetriage.model import Diagnosis, NotSeen
 from kubetriage.needs import Get, List, Need
 from kubetriage.plugins import ANY_KIND, Answer, Option, Plugin, Request, Target, reads_objects
 from kubetriage.plugins.answers import not_seen, target_error
+from kubetriage.plugins.guesses import trace_guesses
 from kubetriage.plugins.svc_trace_access import ACCESS
 from kubetriage.plugins.svc_trace_scan import scan, scan_needs
 from kubetriage.plugins.trace_targets import namesakes, resolved, unknown_kind
@@ -315,6 +316,7 @@ PLUGIN = Plugin(
     watches=("services", "endpointslices", "pods", "ingresses"),
     plan=plan,
     diagnose=diagnose,
+    guesses=trace_guesses,
     waits=True,
     known_rules=lambda: RULES,
     accepts_urls=True,

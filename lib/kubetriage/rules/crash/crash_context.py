@@ -18,6 +18,7 @@ from kubetriage.records import dataclass, replace
 from kubetriage.redact import secrecy
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.config_references import GIVEN_BY_CLUSTER, references
+from kubetriage.rules.workloads import owner_needs
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, labels, mapping, name_of, number, objects, text, uid_of
 from kubetriage.values.patterns import lazy
@@ -45,6 +46,9 @@ def needs(case: Case) -> Iterator[Need]:
     if any(case.crash(c) is not None for c in case.containers):
         for resource, name in _configuration(case):
             yield Get(resource, case.pod.namespace, name)
+    if any(not case.snapshot.knows(need) for need in owner_needs(case.snapshot, case.pod.raw)):
+        # The selector is that of the topmost controller, which is still to come.
+        return
     controller = _selecting(case)
     if controller is None:
         return

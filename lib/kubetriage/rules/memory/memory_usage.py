@@ -17,12 +17,15 @@ from kubetriage.needs import Need, Raw
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.readers.prometheus import Metrics, text_lines
 from kubetriage.records import dataclass
+from kubetriage.rules.memory.terminations import was_oom_kill
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, mapping, number, objects, text
 from kubetriage.values.quantity import UNLIMITED_BYTES, parse_bytes
 from kubetriage.values.times import parse_time
 
 _CADVISOR_KEPT = ("container_oom_events_total", "container_threads", "container_memory_max_usage_bytes")
+_PATIENCE = 0.1
+"""Seconds to wait for cAdvisor once everything else is answered and the kill is known without it."""
 _WORKING_SET = "container_memory_working_set_bytes"
 
 
@@ -47,9 +50,9 @@ def resource_metrics(node: str) -> Raw:
     return Raw(f"/api/v1/nodes/{node}/proxy/metrics/resource", keep=(_WORKING_SET,))
 
 
-def cadvisor(node: str) -> Raw:
-    """Return the need of cAdvisor's counters."""
-    return Raw(f"/api/v1/nodes/{node}/proxy/metrics/cadvisor", keep=_CADVISOR_KEPT)
+def cadvisor(node: str, patience: float = 0.0) -> Raw:
+    """Return the need of cAdvisor's counters: megabytes about all containers of a node."""
+    return Raw(f"/api/v1/nodes/{node}/proxy/metrics/cadvisor", keep=_CADVISOR_KEPT, patience=patience)
 
 
 def usage_needs(snapshot: Snapshot, pod: Pod) -> Iterator[Need]:
@@ -60,10 +63,16 @@ def usage_needs(snapshot: Snapshot, pod: Pod) -> Iterator[Need]:
     if not pod.node:
         return
     yield summary(pod.node)
-    yield cadvisor(pod.node)
+    # A kill that the status records needs no counter of kills: what is left to learn is how many threads run now.
+    killed = all(_is_known_as_killed(c) for c in pod.containers if c.kind != "ephemeral")
+    yield cadvisor(pod.node, _PATIENCE if killed else 0.0)
     unanswered = [n for n in (pod_metrics(pod), summary(pod.node)) if snapshot.failure(n) is not None]
     if len(unanswered) == 2:
         yield resource_metrics(pod.node)
+
+
+def _is_known_as_killed(container: Container) -> bool:
+    return any(e is not None and was_oom_kill(e) for e in (container.current_termination, container.last_termination))
 
 
 @dataclass(frozen=True)
