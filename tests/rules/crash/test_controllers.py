@@ -205,6 +205,14 @@ def test_a_job_whose_pods_are_gone():
     )
 
 
+@pytest.mark.parametrize(("policy", "keeps"), [("OnFailure", False), ("Never", True)])
+def test_a_job_whose_last_pod_was_deleted_with_its_log(policy, keeps):
+    spec = {"backoffLimit": 1, "template": {"spec": {"restartPolicy": policy}}}
+    (found,) = findings(job("BackoffLimitExceeded", spec=spec))
+    assert ("restartPolicy: Never" in found.fix[0].text) == (not keeps)
+    assert ("their own cause follows" in found.fix[0].text) == keeps
+
+
 def test_a_job_out_of_time():
     (found,) = findings(job("DeadlineExceeded", spec={"activeDeadlineSeconds": 60}))
     assert found.cause == "JobDeadlineExceeded"

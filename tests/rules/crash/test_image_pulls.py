@@ -321,7 +321,10 @@ def test_a_debug_container_does_not_break_the_pod():
             ]
         },
     )
-    assert [(f.cause, f.severity) for f in crash_findings(target)] == [("ImageNotFound", Severity.WARNING)]
+    (found,) = crash_findings(target)
+    assert (found.cause, found.severity) == ("ImageNotFound", Severity.WARNING)
+    # Such a container can neither be changed nor taken away.
+    assert "another debug container" in found.fix[0].text
 
 
 @pytest.mark.parametrize(

@@ -695,3 +695,25 @@ def test_a_large_log_is_read_once_and_quickly():
     evaluation.diagnose_pod(made, Pod(raw))
     list(evaluation.pod_needs(made, Pod(raw)))
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("spec", "cause"),
+    [
+        ({"args": ["--db=$(DATABASE_URL)"]}, "AppConfigMissing"),
+        # The program's own syntax, and a variable that Kubernetes did fill in.
+        ({"args": ["--db=default"]}, "AppError"),
+    ],
+)
+def test_a_reference_that_kubernetes_left_as_it_stands(spec, cause):
+    made = crashed(spec=container(**spec))
+    found = only("fatal: cannot parse database URL '$(DATABASE_URL)'\n", made)
+    assert found.cause == cause
+    if cause == "AppConfigMissing":
+        assert "DATABASE_URL is not declared" in found.message
+
+
+def test_the_only_advice_does_not_begin_with_or():
+    dropped = container(securityContext={"capabilities": {"drop": ["ALL"]}})
+    found = only("chown: /tmp/f: Operation not permitted\n", crashed(spec=dropped))
+    assert not found.fix[0].text.startswith("Or ")

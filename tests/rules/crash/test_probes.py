@@ -58,7 +58,13 @@ DEPLOYMENT = obj("Deployment", "api", spec={"replicas": 1, "selector": {"matchLa
         ("Liveness probe failed: dial tcp 10.0.0.1:80: i/o timeout", Failure.TIMEOUT),
         ('Liveness probe failed: command "sleep 9" timed out after 1s', Failure.TIMEOUT),
         ('Liveness probe failed: command timed out: "sleep 9" timed out after 1s', Failure.TIMEOUT),
-        ('Liveness probe failed: timeout: failed to connect service "10.0.0.1:9" within 1s', Failure.TIMEOUT),
+        ('Liveness probe failed: timeout: failed to connect service "10.0.0.1:9" within 1s', Failure.NO_GRPC),
+        (
+            'Liveness probe failed: timeout: failed to connect service "10.0.0.1:9" within 1s: connection error: '
+            'desc = "transport: Error while dialing: dial tcp 10.0.0.1:9: connect: connection refused"',
+            Failure.REFUSED,
+        ),
+        ("Liveness probe failed: timeout: health rpc did not complete within 1s", Failure.OTHER),
         ("Readiness probe failed: HTTP probe failed with statuscode: 503", Failure.STATUS),
         (
             'Liveness probe failed: Get "https://x": http: server gave HTTP response to HTTPS client',
@@ -412,6 +418,16 @@ def test_what_the_command_of_a_probe_met(met, words, fix):
     finding = unready(unhealthy("Readiness", met, last=-3, count=90), readinessProbe=spec)[0]
     assert words in finding.message
     assert fix in "\n".join(f.text for f in finding.fix)
+
+
+def test_a_port_that_speaks_no_grpc_needs_no_more_time():
+    met = 'timeout: failed to connect service "10.0.0.1:8080" within 1s: context deadline exceeded'
+    spec = {"grpc": {"port": 8080}, "periodSeconds": 5}
+    finding = unready(unhealthy("Readiness", met, last=-3, count=90), readinessProbe=spec)[0]
+    told = "\n".join(f.text for f in finding.fix)
+    assert "no gRPC connection" in finding.message
+    assert "without TLS" in told
+    assert "timeoutSeconds" not in told
 
 
 def test_a_grpc_server_that_is_not_serving_says_so_itself():

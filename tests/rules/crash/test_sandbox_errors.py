@@ -178,3 +178,11 @@ def test_a_limit_that_is_too_small_for_a_sandbox_is_named_without_a_guess(limit)
     assert f"app {limit}" in found.message
     assert "thousandths" not in found.message
     assert found.fix[0].patch is None
+
+
+def test_a_runtime_without_user_namespaces():
+    told = "Failed to create pod sandbox: can't set `spec.hostUsers: false`, runtime does not support user namespaces"
+    target = pod(statuses=[status(state=waiting("ContainerCreating"))], phase="Pending", hostUsers=False)
+    (found,) = crash_findings(target, event("FailedCreatePodSandBox", told))
+    assert "hostUsers: false" in advised(found)
+    assert "runtime's log" not in advised(found)

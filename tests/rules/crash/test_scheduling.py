@@ -246,6 +246,32 @@ def test_the_holder_of_a_host_port():
     assert "web" in found.message
 
 
+@pytest.mark.parametrize(("hashes", "surge"), [(("1", "2"), True), (("1", "1"), False)])
+def test_a_rollout_whose_old_pod_holds_the_host_port(hashes, surge):
+    ports = [container(ports=[{"containerPort": 80, "hostPort": 8080}])]
+    top = obj("Deployment", "web")
+    sets = [obj("ReplicaSet", f"web-{n}", owner=top) for n in "12"]
+    old, new = ({"pod-template-hash": h, "app": "web"} for h in hashes)
+    other = pod("web-old", owner=sets[0], labels=old, containers=ports, node="w-1")
+    why = "1 node(s) didn't have free ports"
+    waits = pending(why, total=1, name="web-new", owner=sets[int(hashes[1]) - 1], labels=new, containers=ports)
+    (found,) = crash_findings(waits, other, top, *sets)
+    told = "\n".join((found.fix[0].text, *map(str, found.fix[0].commands)))
+    assert ("maxSurge" in told) == surge
+    assert ("no more replicas than nodes" in told) == (not surge)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "labels"),
+    [("kubernetes.io/os", "windows", False), ("kubernetes.io/arch", "arm64", False), ("disk", "fast", True)],
+)
+def test_what_a_machine_is_cannot_be_changed_by_a_label(key, value, labels):
+    made = pending("1 node(s) didn't match Pod's node affinity/selector", total=1, nodeSelector={key: value})
+    (found,) = crash_findings(made, node("w-1"))
+    assert ("kubectl label node" in found.fix[0].text) == labels
+    assert ("the kubelet itself sets" in found.fix[0].text) == (not labels)
+
+
 def claim(name, phase="Pending", **spec):
     return obj("PersistentVolumeClaim", name, spec=spec, status={"phase": phase})
 

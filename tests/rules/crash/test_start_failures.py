@@ -472,3 +472,25 @@ def test_a_cgroup_of_the_pod_that_cannot_be_made():
     creating = pod(phase="Pending", statuses=[status(state=waiting("ContainerCreating"))])
     said = event("FailedCreatePodContainer", "unable to ensure pod container exists: failed to create container: boom")
     assert crash_causes(creating, said) == [("SandboxCreateFailed", "")]
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("sh -c 'echo hello && sleep 5'", 'command: [sh, -c, "echo hello && sleep 5"]'),
+        ("/bin/bash -lc 'run --port 80'", 'command: [/bin/bash, -lc, "run --port 80"]'),
+        ("python app.py", "command: [python, ...]"),
+    ],
+)
+def test_a_whole_line_as_one_word_is_taken_apart(line, command):
+    (found,) = crash_findings(containerd(f'exec: "{line}": executable file not found in $PATH', command=[line]))
+    assert found.cause == "CommandNotFound"
+    assert command in found.fix[0].text
+
+
+def test_a_sub_path_that_names_no_variable():
+    words = "missing value for TENANT"
+    target = pod(statuses=[status(state=waiting("CreateContainerConfigError", words))], phase="Pending")
+    (found,) = crash_findings(target)
+    assert found.cause == "StartError"
+    assert "variable TENANT" in found.fix[0].text

@@ -166,7 +166,8 @@ def judge_owner(words: LastWords, said: Said, user: object) -> Judged | None:
         fixes.append(
             manifest(
                 words,
-                f"Or give {where(words)} the capabilities CHOWN and FOWNER back, which capabilities.drop takes away.",
+                f"{'Or give' if fixes else 'Give'} {where(words)} the capabilities CHOWN and FOWNER back, which "
+                "capabilities.drop takes away.",
                 container.patch({"securityContext": {"capabilities": {"add": ["CHOWN", "FOWNER"]}}}),
             )
         )

@@ -10,13 +10,13 @@ import enum
 import re
 from collections.abc import Iterable, Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.readers.events import event_selector
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import kubectl, placeholder
 from kubetriage.values.fields import Obj, name_of, namespace_of, objects, text, texts
 from kubetriage.values.patterns import lazy
 
@@ -232,6 +232,17 @@ class PullFailure:
     ) -> Finding:
         """Make the finding; an ephemeral container's image never breaks the pod."""
         pod = self.container.pod
+        if self.container.kind == "ephemeral":
+            # Such a container can neither be changed nor removed.
+            again = kubectl("debug", "-it", pod.name, f"--image={placeholder('image')}", namespace=pod.namespace)
+            fix = (
+                Fix(
+                    f"Start another debug container with an image that exists: {self.container.name} cannot be "
+                    "changed, and does the pod no harm.",
+                    actor=Actor.APP,
+                    commands=(again,),
+                ),
+            )
         look = kubectl("get", "events", "--field-selector", event_selector(pod.uid, pod.name), namespace=pod.namespace)
         return Finding(
             cause=cause,

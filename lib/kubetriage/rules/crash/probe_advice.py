@@ -65,6 +65,22 @@ def _explain(case: Case, container: Container, probe: Probe, failure: ProbeEvent
             _probe_spec(container, probe, timeoutSeconds=max(5, probe.timeout * 3)),
         )
         return Advice(words, (fix,))
+    if kind is Failure.NO_GRPC:
+        speaks = Fix(
+            f"Check that the program of container {container.name} listens on the port of {probe.words} and speaks "
+            "gRPC there without TLS: such a probe knows neither TLS nor HTTP/1.",
+            actor=Actor.APP,
+            commands=(
+                kubectl(
+                    "exec", case.pod.name, "-c", container.name, "--", "netstat", "-ltn", namespace=case.pod.namespace
+                ),
+            ),
+        )
+        other = case.template_fix(
+            f"If the port speaks HTTP, replace grpc by httpGet in the {probe.field} of {case.workload_name}; if gRPC "
+            "with TLS, by tcpSocket or an exec of grpc_health_probe."
+        )
+        return Advice(f"no gRPC connection within {probe.timeout} s", (speaks, other))
     if kind is Failure.WANTS_PLAIN:
         return Advice(
             "the port speaks plain HTTP, the probe TLS",

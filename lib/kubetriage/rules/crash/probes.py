@@ -170,6 +170,7 @@ class Failure(str, enum.Enum):
     WANTS_TLS = "plain HTTP to a TLS port"
     WANTS_PLAIN = "TLS to a plain port"
     CERTIFICATE = "certificate"
+    NO_GRPC = "no gRPC connection"
     NO_GRPC_HEALTH = "no gRPC health service"
     GRPC_STATUS = "gRPC status"
     RESET = "reset"
@@ -227,12 +228,12 @@ _KINDS: tuple[tuple[Failure, re.Pattern[str]], ...] = (
     ),
     (Failure.NO_GRPC_HEALTH, lazy(r"does not implement the grpc health protocol|unknown service grpc\.health")),
     (Failure.GRPC_STATUS, lazy(r"service unhealthy \(responded with")),
+    # pkg/probe/grpc: the connection itself was not made in time; a call that takes too long has other words.
+    (Failure.NO_GRPC, lazy(r"timeout: failed to connect service")),
     # net/http client, net dialer, exec probe (pkg/probe/exec, CRI DeadlineExceeded) and gRPC.
     (
         Failure.TIMEOUT,
-        lazy(
-            r"context deadline exceeded|Client\.Timeout exceeded|i/o timeout|timed out after|timeout: failed to connect"
-        ),
+        lazy(r"context deadline exceeded|Client\.Timeout exceeded|i/o timeout|timed out after"),
     ),
     (Failure.RESET, lazy(r"connection reset by peer|: EOF\b|unexpected EOF")),
     (Failure.UNROUTABLE, lazy(r"no route to host|network is unreachable")),
@@ -255,7 +256,7 @@ def read_probe_event(event: Event) -> ProbeEvent | None:
     failure = next((f for f, pattern in _KINDS if pattern.search(output)), None)
     if failure is Failure.NO_COMMAND and status:
         failure = None  # a body that follows the status
-    if failure is None or (refused and failure is Failure.TIMEOUT):
+    if failure is None or (refused and failure in (Failure.TIMEOUT, Failure.NO_GRPC)):
         if refused or "connection refused" in output:
             failure = Failure.REFUSED
         elif status:

@@ -119,6 +119,7 @@ def slow_start(
         return SlowStart(words, Confidence.LIKELY, (shown,), longest)
     waits = failure is None or failure.failure in (
         Failure.REFUSED,
+        Failure.NO_GRPC,
         Failure.TIMEOUT,
         Failure.RESET,
         Failure.STATUS,
@@ -154,7 +155,7 @@ def could_be_slow(
     log: LogText,
 ) -> RuledOut | None:
     """Return the slow start as a rival that a silent log leaves open; None where something speaks against it."""
-    waits = failure is None or failure.failure in (Failure.REFUSED, Failure.TIMEOUT, Failure.RESET)
+    waits = failure is None or failure.failure in (Failure.REFUSED, Failure.NO_GRPC, Failure.TIMEOUT, Failure.RESET)
     declared = {number(p, "containerPort") for p in objects(container.spec, "ports")}
     port = failure.port if failure and failure.port else probe.port
     if not waits or probe.handler in ("", "exec") or (declared and port not in declared) or logs.last_line(log.text):

@@ -30,7 +30,7 @@ from kubetriage.rules.crash.container_spec import mount_of, variable_state, volu
 from kubetriage.rules.crash.known_errors import known_findings, unknown_words
 from kubetriage.rules.crash.program_output import LastWords, Said, last_words, short
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import mapping, objects, text
+from kubetriage.values.fields import mapping, objects, text, texts
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy
 
@@ -138,6 +138,10 @@ def check(case: Case) -> Iterator[Finding]:
     """Find containers whose last error is missing configuration."""
     yield from known_findings(case, CODE)
     for words in unknown_words(case):
+        unfilled = words.find(_UNFILLED)
+        if unfilled is not None and unfilled.match[0] in " ".join(_arguments(words)):
+            yield _setting(case, words, unfilled)
+            continue
         for pattern in _SETTINGS:
             said = words.find(pattern)
             if said is not None:
@@ -147,6 +151,15 @@ def check(case: Case) -> Iterator[Finding]:
             file = _missing_file(words)
             if file is not None:
                 yield _file(case, words, *file)
+
+
+# Kubernetes leaves $(NAME) in command and args as it stands where no variable has that name.
+_UNFILLED = lazy(r"\$\((?P<d1>[A-Za-z_][A-Za-z0-9_.-]{0,100})\)")
+
+
+def _arguments(words: LastWords) -> list[str]:
+    spec = words.container.spec
+    return [*texts(spec, "command"), *texts(spec, "args")]
 
 
 def _missing_file(words: LastWords) -> tuple[str, Said] | None:

@@ -15,14 +15,20 @@ Source: execve(2) ENOENT; Go os/exec LookPath; runc init_linux.go; POSIX shell e
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Finding, RuledOut
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.start_failures import Start, StartFailure, start_failures
+from kubetriage.values.patterns import lazy
 
 CODE = "CommandNotFound"
 
+_SHELL_LINE = lazy(
+    r"(?P<shell>(?:/\S*/)?(?:ba|da|a|z)?sh)\s+(?P<flag>-l?c)\s+(?P<quote>['\"])(?P<line>.*)(?P=quote)\s*\Z", re.S
+)
 _SHELLS = ("sh", "bash", "ash", "/bin/sh", "/bin/bash", "/bin/ash")
 
 
@@ -69,6 +75,12 @@ def _say(failure: StartFailure) -> tuple[str, str]:
             "own files.",
             f"Mount the volume of container {name} somewhere else in {where} (or use subPath), so that {program} of "
             "the image stays visible.",
+        )
+    if " " in program and (shell := _SHELL_LINE.match(program)):
+        inner = json.dumps(shell["line"], ensure_ascii=False)
+        return (
+            f'Container {name} cannot start: the whole line "{program}" is taken as the name of one program.',
+            f"Write each word as an item of its own in {where}: command: [{shell['shell']}, {shell['flag']}, {inner}].",
         )
     if " " in program:
         first = program.split()[0]

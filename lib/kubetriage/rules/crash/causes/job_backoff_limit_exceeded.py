@@ -85,9 +85,26 @@ def _finding(case: ControllerCase, job: Obj, condition: Obj) -> Finding:
         Ref("Job", namespace, name, uid_of(job), container),
         message,
         tuple(evidence),
-        fix=(_policy(case, job, condition) if reason == "PodFailurePolicy" else _repair(case, name, last),),
+        fix=_fixes(case, job, condition, last),
         verify=tuple(verify),
         details={"reason": reason, "failed": failed},
+    )
+
+
+def _fixes(case: ControllerCase, job: Obj, condition: Obj, last: tuple[Pod, Container] | None) -> tuple[Fix, ...]:
+    if text(condition, "reason") == "PodFailurePolicy":
+        return (_policy(case, job, condition),)
+    if last is not None or text(job, "spec", "template", "spec", "restartPolicy") != "OnFailure":
+        return (_repair(case, name_of(job), last),)
+    # The Job controller deletes such a pod when the limit is reached, and its log with it.
+    words, command = again(case, name_of(job))
+    return (
+        Fix(
+            f"Set restartPolicy: Never in the pod template of {case.kind.lower()}/{case.ref.name}: with OnFailure the "
+            f"last pod is deleted with its log when the limit is reached. Then {words}, and ask again.",
+            actor=Actor.MANIFEST,
+            commands=(command,),
+        ),
     )
 
 

@@ -265,6 +265,16 @@ def _of_the_node(case: Case, said: str) -> _Told:
             "crictl (pods, stopp, rmp), or with a restart of the runtime once nothing is busy."
         )
         return message, Fix(words, actor=Actor.NODE, commands=(kubectl("node-triage", node),)), ()
+    if _USER_NAMESPACES.search(said):
+        runtime = text(case.node.obj, "status", "nodeInfo", "containerRuntimeVersion")
+        message = (
+            f"The runtime of {node}{f' ({runtime})' if runtime else ''} cannot give the pod a user namespace: {plain}"
+        )
+        words = (
+            f"Take hostUsers: false out of {case.workload_name}, or keep it to nodes that can: containerd 2.0 or CRI-O "
+            "1.25, runc 1.2 or crun 1.9, and a kernel of 6.3 or newer."
+        )
+        return message, case.template_fix(words), ()
     if _SECCOMP.search(said):
         message = f"The runtime of {node} is too old for the pod's security settings or image: {plain}"
         words = f"Upgrade runc, libseccomp and the runtime of {node}; until then keep the pod to newer nodes."
@@ -305,6 +315,8 @@ def _of_the_node(case: Case, said: str) -> _Told:
 
 # containerd, CRI-O: the sandbox of an earlier try.
 _RESERVED = lazy(r"name \S+ is reserved|failed to reserve sandbox name|pod sandbox with name \S+ already exists", re.I)
+# kubelet kuberuntime_manager.go, containerd and CRI-O.
+_USER_NAMESPACES = lazy(r"does not support user namespaces|user namespaces? (?:is|are) not supported", re.I)
 _SECCOMP = lazy(r"seccomp|unknown system call|function not implemented", re.I)
 # The agent of a CNI plugin: a socket or a local port that nothing answers on.
 _AGENT = lazy(

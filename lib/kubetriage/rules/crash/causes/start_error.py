@@ -68,6 +68,12 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "there; a "
         "profile of type Localhost must be loaded on every node of {where}.",
     ),
+    # kubelet pkg/util of subPathExpr.
+    (
+        lazy(r"\Amissing value for \"?(?P<name>[A-Za-z_][\w.-]*)\"?\Z"),
+        "Container {container} mounts a volume by subPathExpr with $({name}), and has no variable {name}.",
+        "Give container {container} the variable {name} in {where} (env or envFrom), or correct subPathExpr.",
+    ),
     # hcsshim: a Windows image of another build than the node's.
     (
         lazy(r"container operating system does not match the host operating system|0xc0370101", re.I),

@@ -87,7 +87,12 @@ def _more_time(
     case: Case, container: Container, probe: Probe, failure: ProbeEvent | None, log: LogText
 ) -> tuple[Fix, ...]:
     """Propose a larger budget where the start is under way, not where the probe asks the wrong thing."""
-    waits = failure is None or failure.failure in (Failure.REFUSED, Failure.TIMEOUT, Failure.GRPC_STATUS)
+    waits = failure is None or failure.failure in (
+        Failure.REFUSED,
+        Failure.NO_GRPC,
+        Failure.TIMEOUT,
+        Failure.GRPC_STATUS,
+    )
     if not waits or logs.listening(log.text) or not still_starting(log):
         return ()
     threshold = max(30, math.ceil(300 / probe.period))
@@ -117,7 +122,7 @@ def _pending(case: Case, container: Container, probe: Probe) -> Finding | None:
     advice = advise(case, container, probe, failure, case.running_log(container))
     met = f": {advice.words}" if advice.words and failure is not None else ""
     # A first start within its time is one like any other, though nothing listens yet.
-    waits = failure is None or failure.failure in (Failure.REFUSED, Failure.TIMEOUT)
+    waits = failure is None or failure.failure in (Failure.REFUSED, Failure.NO_GRPC, Failure.TIMEOUT)
     first = failure is None or (
         container.last_termination is None and not logs.listening(case.running_log(container).text)
     )

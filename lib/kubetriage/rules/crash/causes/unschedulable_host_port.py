@@ -12,16 +12,22 @@ Source: scheduler plugin NodePorts.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
-from kubetriage.model import Finding
+from kubetriage.model import Actor, Finding, Fix
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.scheduling import Block
+from kubetriage.rules.workloads import controller_ref
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import dig, number, objects
 
 CODE = "UnschedulableHostPort"
+
+REVISION = "pod-template-hash"
+"""Label that a Deployment gives the pods of one revision."""
 
 needs = scheduling.needs
 
@@ -32,11 +38,12 @@ def check(case: Case) -> Iterator[Finding]:
     if found is None:
         return
     ports = host_ports(case.pod)
-    holders = [
-        p.name
+    held = [
+        p
         for p in map(Pod, case.snapshot.list("pods", case.pod.namespace).items)
         if p.uid != case.pod.uid and p.node and not p.finished and host_ports(p) & ports
     ]
+    holders = [p.name for p in held]
     shown = ", ".join(str(p) for p in sorted(ports)) or "that it asks for"
     message = f"Host port {shown} is taken on {found.head.nodes} of {found.total} nodes."
     if holders:
@@ -47,8 +54,24 @@ def check(case: Case) -> Iterator[Finding]:
         for p in objects(c.spec, "ports")
         if number(p, "hostPort")
     )
+    own = [p for p in held if controller_ref(case.snapshot, p.raw) == case.workload]
+    if own and case.workload.kind == "Deployment" and _of_another_revision(case.pod, own):
+        # The new pod waits for the old one, and the rollout deletes the old one only when the new one is ready.
+        words = (
+            f"{own[0].name} of the revision before holds the port: let {case.workload_name} end an old pod before it "
+            "starts a new one (maxSurge 0)."
+        )
+        rolling = {"spec": {"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}}}
+        patch = json.dumps(rolling, separators=(",", ":"))
+        command = kubectl("patch", case.workload_name, "-p", patch, namespace=case.pod.namespace)
+        yield found.finding(CODE, message, (Fix(words, actor=Actor.MANIFEST, commands=(command,)),), evidence)
+        return
     words = f"Drop hostPort {shown} from {case.workload_name}, choose another, or run no more replicas than nodes."
     yield found.finding(CODE, message, (case.template_fix(words),), evidence)
+
+
+def _of_another_revision(pod: Pod, others: list[Pod]) -> bool:
+    return all(p.labels.get(REVISION) != pod.labels.get(REVISION) for p in others)
 
 
 def host_ports(pod: Pod) -> set[int]:

@@ -24,6 +24,19 @@ from kubetriage.values.nearest import nearest
 
 CODE = "UnschedulableNodeSelector"
 
+_OF_THE_KUBELET = frozenset(
+    {
+        "kubernetes.io/os",
+        "kubernetes.io/arch",
+        "kubernetes.io/hostname",
+        "beta.kubernetes.io/os",
+        "beta.kubernetes.io/arch",
+        "node.kubernetes.io/windows-build",
+        "node.kubernetes.io/instance-type",
+    }
+)
+"""Labels that say what a machine is (k8s.io/api well_known_labels): a node that is given another value is none."""
+
 needs = scheduling.needs
 
 
@@ -50,10 +63,15 @@ def check(case: Case) -> Iterator[Finding]:
         shown = ", ".join(f"{v} ({scheduling.some(nodes)})" for v, nodes in sorted(values.items())[:5])
         if found.nodes.items:
             evidence.append(Evidence("status", f"nodes label {key}", shown or "on no node"))
-    label = next((f"{k}={v[0]}" for k, op, v in unmet if op == "In" and v), "")
+    own = [k for k, _, _ in unmet if k in _OF_THE_KUBELET]
+    label = next((f"{k}={v[0]}" for k, op, v in unmet if op == "In" and v and not own), "")
     node = next((name_of(n) for n in found.nodes.items if not scheduling.taints(n)), "NODE")
     words = f"Correct nodeSelector or node affinity in {case.workload_name}" + (
-        f", or label a node: {kubectl('label', 'node', node, label)}." if label else "."
+        f", or label a node: {kubectl('label', 'node', node, label)}."
+        if label
+        else f", or add a node that has it: the kubelet itself sets {own[0]}."
+        if own
+        else "."
     )
     yield found.finding(
         CODE,
