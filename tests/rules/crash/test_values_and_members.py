@@ -520,3 +520,94 @@ def test_a_sub_path_on_nfs_is_made_by_root():
     assert "root squash" in advised(crash_findings(raw)[0])
     raw["spec"]["volumes"] = [{"name": "data", "emptyDir": {}}]
     assert "root squash" not in advised(crash_findings(raw)[0])
+
+
+# What keeps a program from running, what is waited for, and what the servers of a cluster say of each other.
+
+
+@pytest.mark.parametrize(
+    ("log", "capabilities"),
+    [
+        ('standard_init_linux.go:178: exec user process caused "operation not permitted"\n', True),
+        ("exec /usr/sbin/nginx: permission denied\n", False),
+    ],
+)
+def test_a_file_with_capabilities_that_the_container_does_not_get(log, capabilities):
+    context = {"capabilities": {"drop": ["ALL"]}, "allowPrivilegeEscalation": False}
+    found = told(log, securityContext=context)
+    assert found.cause == "CommandNotExecutable"
+    assert ("NET_BIND_SERVICE" in advised(found)) is capabilities
+
+
+def test_a_job_that_is_waited_for_and_gone_is_made_again():
+    log = 'Error from server (NotFound): jobs.batch "migrate" not found\n'
+    raw = pod(
+        init=[container("wait")],
+        init_statuses=[status("wait", back_off("wait"), terminated(1, "Error", -65, -60))],
+        statuses=[status(state=waiting("PodInitializing"))],
+        phase="Pending",
+    )
+    found = crash_findings(raw, logs={"wait": log})[0]
+    assert found.cause == "InitContainerFailed"
+    assert "ttlSecondsAfterFinished" in advised(found)
+    assert told(log.replace("jobs.batch", "cronjobs.batch")).details.get("mechanism") != "job-missing"
+
+
+@pytest.mark.parametrize(("name", "first"), [("app-tls", "Certificate"), ("database", "Create Secret")])
+def test_a_secret_that_an_operator_makes_is_looked_for_there(name, first):
+    volumes = [{"name": "v", "secret": {"secretName": name}}]
+    said = event("FailedMount", f'MountVolume.SetUp failed for volume "v" : secret "{name}" not found')
+    raw = pod(phase="Pending", statuses=[status(state=waiting("ContainerCreating"))])
+    raw["spec"]["volumes"] = volumes
+    raw["spec"]["containers"][0]["volumeMounts"] = [{"name": "v", "mountPath": "/v"}]
+    found = next(f for f in crash_findings(raw, said) if f.cause == "SecretNotFound")
+    assert first in found.fix[0].text
+    assert "externalsecrets" in advised(found)
+
+
+def test_a_driver_of_two_versions_wants_a_restart():
+    words = "error running hook: exit status 1, stdout: , stderr: nvidia-container-cli: initialization error: nvml error: driver/library version mismatch: unknown"
+    raw = pod(statuses=[status(state=back_off(), last=terminated(128, "StartError", -61, -60, message=words))])
+    assert "restart it" in advised(crash_findings(raw)[0])
+
+
+def test_a_member_that_lost_its_log_joins_again():
+    log = "panic: tocommit(12) is out of range [lastIndex(3)]. Was the raft log corrupted, truncated, or lost?\n\ngoroutine 146 [running]:\nmain.main()\n\t/src/main.go:9\n"
+    said = advised(told(log, code=2, volumeMounts=[{"name": "data", "mountPath": "/data"}], volumes=[CLAIM]))
+    assert "member remove" in said
+
+
+@pytest.mark.parametrize(
+    ("path", "own"), [("/actuator/health", True), ("/actuator/health/liveness", False), ("/healthz", False)]
+)
+def test_a_liveness_check_asks_no_dependencies(path, own):
+    probe = {"httpGet": {"path": path, "port": 8080}, "periodSeconds": 10, "failureThreshold": 3}
+    ended = terminated(143, "Error", -900, -100)
+    raw = pod(containers=[container(livenessProbe=probe)], statuses=[status("app", running(-99), ended, started=True)])
+    said = event(
+        "Unhealthy",
+        "Liveness probe failed: HTTP probe failed with statuscode: 503",
+        container="app",
+        last=-105,
+        count=9,
+    )
+    killed = event("Killing", "Container app failed liveness probe, will be restarted", container="app", last=-101)
+    found = next(f for f in crash_findings(raw, said, killed) if f.cause == "LivenessProbeFailed")
+    assert ("Point the livenessProbe" in found.fix[0].text) is own
+
+
+def test_a_storage_daemon_asks_for_its_monitors():
+    found = told("failed to fetch mon config (--no-mon-config to skip)\n")
+    assert found.details["mechanism"] == "ceph-monitors"
+    assert "quorum" in advised(found)
+    assert told("failed to fetch remote config (--offline to skip)\n").details.get("mechanism") != "ceph-monitors"
+
+
+def test_a_directory_of_the_node_behind_a_claim_is_given_to_the_user():
+    log = "mkdir: cannot create directory '/data/db': Permission denied\n"
+    claim = obj("PersistentVolumeClaim", "data-0", spec={"volumeName": "pv-1"}, status={"phase": "Bound"})
+    spec = {"volumeMounts": [{"name": "data", "mountPath": "/data"}], "securityContext": {"runAsUser": 1001}}
+    local = obj("PersistentVolume", "pv-1", spec={"hostPath": {"path": "/srv/pv-1"}})
+    assert "chown -R 1001:1001 /srv/pv-1" in advised(told(log, claim, local, volumes=[CLAIM], **spec))
+    disk = obj("PersistentVolume", "pv-1", spec={"csi": {"driver": "ebs.csi.aws.com"}})
+    assert "fsGroup 1001" in advised(told(log, claim, disk, volumes=[CLAIM], **spec))

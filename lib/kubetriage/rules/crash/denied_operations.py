@@ -12,7 +12,7 @@ from kubetriage.rules.crash.container_spec import added_capabilities, mount_of, 
 from kubetriage.rules.crash.denied_in_image import SCC, fixes_in_image
 from kubetriage.rules.crash.known_images import group_of
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near, without_clock
-from kubetriage.rules.crash.volume_backing import refusal
+from kubetriage.rules.crash.volume_backing import host_directory, refusal
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import labels, mapping, text, texts
 from kubetriage.values.patterns import lazy
@@ -267,8 +267,8 @@ def judge_file(words: LastWords, said: Said, user: object) -> Judged:
     )
     what = f"ended because it may not access {path} on {volume_words(volume)}{_as(user)}"
     kept = refusal(case, volume, user)
-    if "hostPath" in volume:
-        host = text(volume, "hostPath", "path")
+    host = text(volume, "hostPath", "path") or host_directory(case, volume)
+    if host:
         owner = user if isinstance(user, int) else 1000
         return (
             what,
@@ -278,7 +278,14 @@ def judge_file(words: LastWords, said: Said, user: object) -> Judged:
                     f"fsGroup does not change a hostPath: give {host} on {place(words)} to {who}.",
                     on_node(words, "chown", "-R", f"{owner}:{group if isinstance(group, int) else owner}", host),
                 ),
-                manifest(words, "Or use a PersistentVolumeClaim or emptyDir, which fsGroup covers."),
+                manifest(
+                    words,
+                    "Or use a PersistentVolumeClaim or emptyDir, which fsGroup covers."
+                    if "hostPath" in volume
+                    else "Or give it away at each start: an init container with runAsUser 0 that runs chown -R "
+                    "(charts: "
+                    "volumePermissions.enabled=true).",
+                ),
             ),
             details,
         )

@@ -10,6 +10,7 @@ from kubetriage.rules.crash.config_references import GIVEN_BY_CLUSTER, Broken, R
 from kubetriage.values.commands import kubectl, placeholder
 from kubetriage.values.fields import Obj, name_of, namespace_of, text
 from kubetriage.values.nearest import nearest
+from kubetriage.values.patterns import lazy
 
 
 def missing_objects(case: Case, resource: str, cause: str) -> Iterator[Finding]:
@@ -50,6 +51,7 @@ def _missing_object(case: Case, one: Broken, cause: str) -> Finding:
     wanted = _wanted_keys(case, r)
     close = nearest(r.name, names) or _holder(wanted, here)
     evidence = [*one.said, Evidence("spec", r.at, r.name)]
+    made: tuple[Fix, ...] = ()
     message = f"{r.kind} {r.name} does not exist in namespace {namespace}; {_uses(one)} needs it."
     if not one.blocking:
         message = f"{r.kind} {r.name} does not exist, either: {_uses(one)} of container {r.container} needs it."
@@ -69,6 +71,8 @@ def _missing_object(case: Case, one: Broken, cause: str) -> Finding:
             actor=Actor.MANIFEST,
             commands=_create(r, namespace, wanted),
         )
+        if r.resource == "secrets":
+            made = (*_made_by(r.name), fix) if _CERTIFICATE.search(f"{r.name} {r.at}") else (fix, *_made_by(r.name))
     if elsewhere:
         evidence.append(Evidence("config", f"{r.kind.lower()}/{r.name}", f"exists in namespace {elsewhere[0]}"))
         message += f" One of that name exists in namespace {elsewhere[0]}; pods cannot use it from there."
@@ -79,12 +83,31 @@ def _missing_object(case: Case, one: Broken, cause: str) -> Finding:
         object=_ref(case, one),
         message=message,
         evidence=tuple(evidence),
-        fix=(fix,),
+        fix=made or (fix,),
         verify=(
             kubectl("get", r.kind.lower(), r.name, namespace=namespace),
             kubectl("get", r.kind.lower(), namespace=namespace),
         ),
         details={"reference": {"kind": r.kind, "name": r.name, **({"nearest": close} if close else {})}},
+    )
+
+
+# Names of Secrets and volumes with certificates.
+_CERTIFICATE = lazy(r"(?i)\b(?:tls|certs?|ssl|pki)\b|certificate|-tls|-cert")
+
+
+def _made_by(name: str) -> tuple[Fix, ...]:
+    """Say what else makes Secrets: operators, which tell in their own objects why they have not."""
+    return (
+        Fix(
+            f"If an operator is to make {name} (a Certificate of cert-manager, an ExternalSecret, a SealedSecret): see "
+            "that its object is there, and what its conditions say.",
+            actor=Actor.CLUSTER,
+            commands=(
+                kubectl("get", "certificates.cert-manager.io", "-A", "-o", "wide"),
+                kubectl("get", "externalsecrets.external-secrets.io", "-A"),
+            ),
+        ),
     )
 
 

@@ -341,6 +341,20 @@ def _status(case: Case, container: Container, probe: Probe, failure: ProbeEvent)
             f"Check scheme (HTTP or HTTPS) and Host header of the {probe.field}: the server rejects the request."
         )
         return Advice("the server answers 400 to the probe's request", (fix,))
+    if code >= 500 and path.rstrip("/").endswith("/actuator/health") and probe.kind != "readiness":
+        own = f"{path.rstrip('/')}/liveness"
+        fix = case.template_fix(
+            f"Point the {probe.field} of {case.workload_name} at {own} (Spring Boot 2.3 or newer, "
+            f"management.endpoint.health.probes.enabled=true): {path} fails with every dependency that is down, and a "
+            "restart mends none of them.",
+            _probe_spec(container, probe, httpGet={"path": own}),
+        )
+        log = Fix(
+            "Then see which dependency it reports: its log, or the answer with show-details.",
+            actor=Actor.APP,
+            commands=(kubectl("logs", case.pod.name, "-c", container.name, namespace=case.pod.namespace),),
+        )
+        return Advice(f"the program answers {code} on {path}, which counts its dependencies in", (fix, log))
     if code >= 500:
         fix = Fix(
             f"The program itself reports that it is not ready to serve: read what {path} checks, and its log.",

@@ -89,7 +89,7 @@ _RUNTIME: tuple[tuple[Start, re.Pattern[str]], ...] = (
     (
         Start.NOT_EXECUTABLE,
         lazy(
-            r"(?:exec|eaccess):? [^:]*: permission denied|is a directory|"
+            r"(?:exec|eaccess):? [^:]*: (?:permission denied|operation not permitted)|is a directory|"
             r"open executable: (?:Permission denied|Operation not permitted)",
             re.I,
         ),
@@ -135,13 +135,14 @@ _SHELL: tuple[tuple[Start, re.Pattern[str]], ...] = tuple(
 # file itself was found before, so "no such file" is about its interpreter. "standard_init_linux.go" until runc 1.0.
 _INIT = lazy(
     r"\A(?:exec (?P<what>[^:]+)|standard_init_linux\.go:\d+: exec user process caused):? \"?"
-    r"(?P<why>exec format error|no such file or directory|permission denied)\"?\s*\Z",
+    r"(?P<why>exec format error|no such file or directory|permission denied|operation not permitted)\"?\s*\Z",
     re.I,
 )
 _INIT_KIND = {
     "exec format error": Start.FORMAT,
     "no such file or directory": Start.INTERPRETER,
     "permission denied": Start.NOT_EXECUTABLE,
+    "operation not permitted": Start.NOT_EXECUTABLE,
 }
 _SCRIPT = lazy(r"\.(?:sh|bash|py|rb|pl|js|php)\Z")
 LAST_LINES = 8

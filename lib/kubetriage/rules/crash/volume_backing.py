@@ -107,6 +107,15 @@ def _source(case: Case, volume: Obj) -> tuple[str, str]:
     return "", ""
 
 
+def host_directory(case: Case, volume: Obj) -> str:
+    """Return the directory of the node behind a claim of a hostPath or local volume; empty for others."""
+    claim = text(volume, "persistentVolumeClaim", "claimName")
+    found = case.snapshot.get("persistentvolumeclaims", case.pod.namespace, claim) if claim else None
+    name = text(found.obj, "spec", "volumeName") if found is not None and found.found else ""
+    persistent = case.snapshot.get("persistentvolumes", "", name).obj if name else {}
+    return text(persistent, "spec", "hostPath", "path") or text(persistent, "spec", "local", "path")
+
+
 def refusal(case: Case, volume: Obj, user: object) -> Refusal | None:
     """Return why the file system behind a volume refuses changes of owner or mode; None when it takes them."""
     source, at = _source(case, volume)

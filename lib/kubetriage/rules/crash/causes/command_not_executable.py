@@ -21,7 +21,7 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import security
 from kubetriage.rules.crash.denied_in_image import SCC
 from kubetriage.rules.crash.start_failures import Start, StartFailure, start_failures
-from kubetriage.values.fields import labels
+from kubetriage.values.fields import labels, mapping, texts
 
 CODE = "CommandNotExecutable"
 
@@ -56,6 +56,8 @@ def _say(failure: StartFailure) -> tuple[str, str]:
             f"Container {name} ended with 126, which a shell returns for a command that it may not run.",
             f"Check the permissions of every command in {failure.command or 'the entrypoint'} in {image}.",
         )
+    if "operation not permitted" in failure.words.lower():
+        return _capabilities(failure, program)
     if "is a directory" in failure.words.lower():
         return (
             f"Container {name} cannot start: {program} is a directory.",
@@ -71,6 +73,24 @@ def _say(failure: StartFailure) -> tuple[str, str]:
         f"Container {name} may not run {program}: permission denied.",
         f"Make {program} executable for the container's user in image {image} (chmod +x, COPY --chmod=755), or run "
         f"it through its interpreter.{_other_user(failure)}",
+    )
+
+
+def _capabilities(failure: StartFailure, program: str) -> tuple[str, str]:
+    """Judge EPERM of execve: the file has capabilities that the container may not get, or an agent forbids it."""
+    context = failure.container
+    dropped = texts(mapping({"c": security(context, "capabilities")[0]}, "c"), "drop")
+    held = f" (capabilities.drop {', '.join(dropped)})" if dropped else ""
+    if security(context, "allowPrivilegeEscalation")[0] is False:
+        held += " (allowPrivilegeEscalation false)"
+    return (
+        f"Container {context.name} may not run {program}: operation not permitted. Its file has capabilities of its "
+        "own "
+        f"(setcap) that the container does not get{held}, or a security agent of the node refuses it.",
+        f"Give {failure.case.workload_name} back the capability that the file wants (often NET_BIND_SERVICE, with "
+        f"allowPrivilegeEscalation true), or take it off the file in image {context.image} (setcap -r). Where "
+        "nothing is "
+        "dropped, see the security agent of the node.",
     )
 
 

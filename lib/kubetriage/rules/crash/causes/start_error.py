@@ -92,6 +92,15 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "Load the current runc and libseccomp on {node} (upgrade its runtime); until then keep {where} to newer nodes.",
     ),
     (
+        lazy(r"nvidia-container-cli: [^\n]*driver/library version mismatch"),
+        "Container {container} gets no GPU on {node}: the loaded kernel module of NVIDIA is of another version than "
+        "its "
+        "libraries, as after an upgrade without a restart.",
+        "Drain {node} and restart it, or unload and load the nvidia modules while nothing uses the GPU. Keep the "
+        "driver's "
+        "packages from updating by themselves (apt-mark hold).",
+    ),
+    (
         lazy(r"nvidia-container-cli: (?P<why>[^\n]+?)(?:: unknown)?\Z"),
         "Container {container} gets no GPU on {node}: {why}.",
         "Repair the NVIDIA driver of {node} (nvidia-smi there), or keep {where} to nodes where it works.",
@@ -147,7 +156,7 @@ def _larger_limit(failure: StartFailure) -> dict[str, object] | None:
 
 # Who acts, by what the advice is about; all else is the manifest's.
 _ACTORS = (
-    (lazy(r"\A(?:Put the profile on|Load the|Repair the NVIDIA|Look at the)"), Actor.NODE),
+    (lazy(r"\A(?:Put the profile on|Load the|Repair the NVIDIA|Look at the|Drain )"), Actor.NODE),
     (lazy(r"in image \S+\.\Z"), Actor.IMAGE),
 )
 

@@ -270,7 +270,37 @@ def _not_redirected(words: LastWords, _: Said) -> Advice:
     )
 
 
+def _no_monitors(words: LastWords, _: Said) -> Advice:
+    namespace = words.case.pod.namespace
+    return Advice(
+        "this Ceph daemon gets no answer from the monitors: they have no quorum, are not reachable at the addresses "
+        "that "
+        "it has, or do not accept its key",
+        (
+            operator(
+                "See the monitors first: without quorum no daemon starts.",
+                kubectl("get", "pods", "-l", "app=rook-ceph-mon", "-o", "wide", namespace=namespace),
+                kubectl("exec", "deploy/rook-ceph-tools", "--", "ceph", "status", namespace=namespace),
+            ),
+            node(
+                f"With quorum: open TCP 3300 and 6789 from {place(words)} to the monitors, and compare their addresses "
+                "with the ConfigMap rook-ceph-mon-endpoints; the clock of the node must be right.",
+                kubectl("get", "configmap", "rook-ceph-mon-endpoints", "-o", "yaml", namespace=namespace),
+            ),
+        ),
+    )
+
+
 ROWS: tuple[Row, ...] = (
+    Row(
+        "ceph-monitors",
+        lazy(
+            r"failed to fetch mon config|monclient(?:\(hunting\))?: [^\n]{0,80}(?:timed? ?out|handle_auth_bad_method"
+            r"|authenticate timed out)|unable to get monitor info from DNS|RADOS timed out|ObjectNotFound\('RADOS"
+        ),
+        _no_monitors,
+        beside=True,
+    ),
     Row(
         "mesh-not-redirected",
         lazy(r"Failed to validate networking configuration|iptables validation failed"),

@@ -7,7 +7,7 @@ from kubetriage.rules.crash.acts import app, manifest, operator, where
 from kubetriage.rules.crash.container_spec import mount_of, volume_words
 from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import kubectl, placeholder, shell
 from kubetriage.values.fields import flag, text
 from kubetriage.values.patterns import lazy
 
@@ -203,6 +203,35 @@ def _object_missing(words: LastWords, said: Said) -> Advice | None:
     )
 
 
+def _job_missing(words: LastWords, said: Said) -> Advice:
+    """Judge a Job that something waits for and that is gone: finished Jobs are deleted."""
+    case, name = words.case, said.match["name"]
+    space = said.match["space"] or case.pod.namespace
+    release = case.pod.labels.get("app.kubernetes.io/instance", "")
+    again = ("helm", "-n", space, "upgrade", release, placeholder("chart"), "--reuse-values") if release else ()
+    return Advice(
+        f"it waits for Job {name} in namespace {space}, and that does not exist: it has not been made, or was deleted "
+        "after it had finished",
+        (
+            manifest(
+                words,
+                f"Make Job {name} again by its chart or manifest, so that this one wait passes.",
+                None,
+                kubectl("get", "jobs", namespace=space),
+                *((shell(*again),) if again else ()),
+            ),
+            manifest(
+                words,
+                f"So that a restart does not hang again: keep the Job (no ttlSecondsAfterFinished, Helm "
+                "hook-delete-policy "
+                f"before-hook-creation), or let {where(words)} ask what the Job did (a table, a version) in its place.",
+            ),
+        ),
+        verify=(kubectl("get", "job", name, namespace=space),),
+        details={"object": f"jobs/{name}", "namespace": space},
+    )
+
+
 def _webhook_certificate(words: LastWords, said: Said) -> Advice:
     path = path_near(said.line, len(said.line))
     found = mount_of(words.container, path) if path else None
@@ -229,6 +258,15 @@ ROWS: tuple[Row, ...] = (
             r"|the server could not find the requested resource|no kind is registered|CRDs? (?:is|are) not installed"
         ),
         _kind_missing,
+        beside=True,
+    ),
+    Row(
+        "job-missing",
+        lazy(
+            r"\bjobs?\.batch \\?\"(?P<name>[a-z0-9][a-z0-9.-]{0,252})\\?\" not found"
+            r"(?: in namespace \\?\"?(?P<space>[a-z0-9-]{1,63}))?"
+        ),
+        _job_missing,
         beside=True,
     ),
     Row(

@@ -151,6 +151,10 @@ def _damaged(words: LastWords, said: Said) -> Advice:
 
 
 _REPAIRS = {
+    "tocommit": "while the other members have quorum, remove this one and add it again with an empty data directory "
+    "(etcdctl member remove, member add; ETCD_INITIAL_CLUSTER_STATE=existing): it takes the data over from them. "
+    "Restore "
+    "a snapshot only where quorum is lost",
     "append only file": "run redis-check-aof --fix on the file that the log names; it drops the cut-off end",
     "aof": "run redis-check-aof --fix on the file that the log names; it drops the cut-off end",
     "checkpoint record": "restore the newest backup; pg_resetwal is the last resort and loses transactions",
