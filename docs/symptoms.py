@@ -292,7 +292,8 @@ SYMPTOMS = (
         _codes(
             "EtcdSlowDisk EtcdDown EtcdQuorumLost EtcdLeaderFlapping EtcdSlowNetwork EtcdNoSpace EtcdNearQuota "
             "EtcdFragmented ApiServerUnready ApiServerOverloaded CertificateExpiring CertificateRejected "
-            "WebhookBlocking ControlPlaneUnreachable ControlPlaneRestarts AuthenticationFailing ControlPlaneErrors"
+            "WebhookBlocking ControlPlaneUnreachable ControlPlaneRestarts AuthenticationFailing ControlPlaneErrors "
+            "ClusterOperatorDegraded"
         ),
     ),
     Symptom(

@@ -22,7 +22,7 @@ from kubetriage.rules.plane import (
 )
 from kubetriage.rules.plane.alert_rules import prometheus_rule, rule_file
 from kubetriage.rules.plane.case import CLUSTER, Case, Leading, Writes
-from kubetriage.rules.plane.causes import api_service_unavailable
+from kubetriage.rules.plane.causes import api_service_unavailable, cluster_operator_degraded
 from kubetriage.rules.plane.control_plane_pods import crash_needs
 from kubetriage.rules.plane.incident_timeline import Fossil, fossils
 from kubetriage.rules.plane.no_answer import no_answer
@@ -63,6 +63,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     case = _case(snapshot, request)
     if case.openshift:
         yield OPENSHIFT_ETCD
+        yield cluster_operator_degraded.OPERATORS
     samples: list[Need] = []
     for pod in case.of("etcd"):
         for sample in (0, 1):
@@ -321,6 +322,7 @@ _LISTS = {
     "validatingwebhookconfigurations": "validating webhooks",
     "mutatingwebhookconfigurations": "mutating webhooks",
     "apiservices": "apiservices: whether aggregated APIs answer",
+    "clusteroperators": "clusteroperators: what OpenShift's operators say of their parts",
     "namespaces": "namespaces: which ones wait for an aggregated API",
 }
 
@@ -416,6 +418,7 @@ PLUGIN = Plugin(
             "which webhooks must be asked",
         ),
         Access(("apiregistration.k8s.io",), ("apiservices",), ("list",), "whether aggregated APIs answer"),
+        Access(("config.openshift.io",), ("clusteroperators",), ("list",), "what OpenShift's operators say"),
         Access(("discovery.k8s.io",), ("endpointslices",), ("list",), "whether anything stands behind a webhook"),
         Access((), _URLS, ("get",), "the API server's health, load and requests to etcd"),
         Access((), ("/debug/api_priority_and_fairness/*",), ("get",), "who floods the API server"),

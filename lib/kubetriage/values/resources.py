@@ -170,6 +170,7 @@ RESOURCES: tuple[Resource, ...] = (
         "certificatesigningrequests", "CertificateSigningRequest", "certificates.k8s.io", ("v1",), False, ("csr",)
     ),
     Resource("apiservices", "APIService", "apiregistration.k8s.io", ("v1",), False),
+    Resource("clusteroperators", "ClusterOperator", "config.openshift.io", ("v1",), False),
 )
 
 BY_PLURAL = {r.plural: r for r in RESOURCES}

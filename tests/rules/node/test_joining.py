@@ -144,3 +144,56 @@ def test_a_controller_that_was_not_looked_for_is_not_installed() -> None:
     assert finding.cause == "NodeUninitialized"
     assert "Install Karpenter" not in words(finding)
     assert "describe nodeclaims" in words(finding)
+
+
+def test_kernel_parameters_that_a_kubelet_wants_are_set_by_name() -> None:
+    row = (
+        '"Failed to start ContainerManager" err="[invalid kernel flag: vm/overcommit_memory, expected value: 1, actual'
+        ' value: 0, invalid kernel flag: kernel/panic, expected value: 10, actual value: 0]"'
+    )
+    finding = told(klog(row)).findings[0]
+    assert finding.cause == "KubeletConfigInvalid"
+    assert "sysctl -w vm.overcommit_memory=1 kernel.panic=10" in words(finding)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        ("exec: executable aws-iam-authenticator not found", "Install aws-iam-authenticator"),
+        ("exec: executable /usr/bin/ecr failed with exit code 254", "by hand"),
+    ],
+)
+def test_a_kubelet_without_its_credential_plugin_cannot_log_in(error: str, says: str) -> None:
+    finding = told(klog(f'"Failed to update lease" err="Put \\"https://x/\\": getting credentials: {error}"')).findings[
+        0
+    ]
+    assert finding.cause == "KubeletUnauthorized"
+    assert says in words(finding)
+
+
+def test_a_busy_api_server_is_no_kubelet_that_is_down() -> None:
+    row = '"Failed to update lease" err="the server has received too many requests and has asked us to try again later"'
+    finding = told(klog(row)).findings[0]
+    assert finding.cause == "ApiServerOverloaded"
+    assert "plane-trace" in words(finding)
+
+
+CNI = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message: cni plugin"
+
+
+@pytest.mark.parametrize(
+    ("row", "heard"),
+    [
+        ("flannel exited: failed to create interface flannel-wg: operation not supported", True),
+        ("disk quota of the printer is odd", False),
+    ],
+)
+def test_a_network_plugin_inside_the_agent_is_heard_in_its_journal(row: str, heard: bool) -> None:
+    raw = node("n1", ready=("False", "KubeletNotReady", CNI))
+    raw["status"]["nodeInfo"]["kubeletVersion"] = "v1.30.4+k3s1"
+    snapshot = world([raw, *OTHERS], [lease("n1", -5), *BEATS], failures={List("pods"): Failure(Why.FORBIDDEN)})
+    snapshot.add_node_log("n1", "journal", journal(f'time="2026-11-24T11:59:01Z" level=error msg="{row}"', unit="k3s"))
+    finding = triage(snapshot, "n1").diagnoses[0].findings[0]
+    assert finding.cause == "NetworkPluginNotReady"
+    assert (row in finding.message) is heard
+    assert "grep -i flannel" in words(finding)

@@ -234,3 +234,115 @@ def test_an_api_without_a_service_is_deleted_or_installed_again() -> None:
     found = load("plane-trace").diagnose(snapshot, Request()).diagnoses[0]
     assert found.findings[0].fix[0].commands == ("kubectl delete apiservice v1beta1.metrics.k8s.io",)
     assert "logs service/" not in words(found)
+
+
+def operator(name: str, kind: str, status: str, message: str) -> dict[str, Any]:
+    condition = {"type": kind, "status": status, "reason": "Odd", "message": message}
+    return {"metadata": {"name": name}, "status": {"conditions": [condition]}}
+
+
+def test_the_operator_that_others_stand_on_comes_first_with_the_node_that_it_waits_for() -> None:
+    snapshot = Snapshot(NOW, source="dump")
+    nodes = [node("m1"), node("m2", "Unknown")]
+    nodes[0]["metadata"]["labels"]["node.openshift.io/os_id"] = "rhcos"
+    snapshot.add_list(List("nodes"), nodes)
+    told = 'NodeControllerDegraded: The master nodes not ready: node "m2" not ready since'
+    operators = [
+        operator("authentication", "Available", "False", "OAuthServer: no endpoints"),
+        operator("etcd", "Degraded", "True", told),
+        operator("dns", "Degraded", "False", ""),
+    ]
+    snapshot.add_list(List("clusteroperators"), operators)
+    found = load("plane-trace").diagnose(snapshot, Request()).diagnoses[0]
+    finding = next(f for f in found.findings if f.cause == "ClusterOperatorDegraded")
+    assert finding.object.name == "etcd"
+    assert finding.details["operators"] == ["etcd", "authentication"]
+    assert finding.fix[0].commands == ("kubectl node-triage m2",)
+
+
+def test_operators_that_are_well_are_no_news() -> None:
+    snapshot = Snapshot(NOW, source="dump")
+    snapshot.add_list(List("nodes"), [node("m1")])
+    fine = [operator("etcd", "Degraded", "False", ""), operator("dns", "Available", "True", "")]
+    snapshot.add_list(List("clusteroperators"), fine)
+    found = load("plane-trace").diagnose(snapshot, Request()).diagnoses[0]
+    assert "ClusterOperatorDegraded" not in [f.cause for f in found.findings]
+
+
+def fatal(words: str) -> str:
+    return f'time="{ago(60).isoformat()}" level=fatal msg="{words}"\n'
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ("preparing server: bootstrap data already found and encrypted with different token", "server/token"),
+        ("joining etcd cluster: duplicate node name found, please use a unique name", "delete the old Node"),
+        ("failed to validate server configuration: critical configuration value mismatch", "cluster-cidr"),
+        ("apiserver exited: unable to find suitable network address.error='no default routes found'", "default route"),
+        (
+            "Managed etcd cluster membership has been reset, restart without --cluster-reset flag now",
+            "take cluster-reset",
+        ),
+    ],
+)
+@pytest.mark.parametrize("agent", ["k3s", "rke2"])
+def test_the_last_words_of_an_agent_ask_for_one_thing(told: str, says: str, agent: str) -> None:
+    snapshot = Snapshot(NOW, source="dump")
+    snapshot.add_list(List("nodes"), [node("m1", version=f"v1.30.4+{agent}1")])
+    snapshot.add_log(Log("kube-system", agent, agent), fatal(told))
+    found = load("plane-trace").diagnose(snapshot, Request()).diagnoses[0]
+    assert found.cause == "ApiServerUnready"
+    assert says in words(found)
+
+
+def looping(component: str) -> dict[str, Any]:
+    raw = pod(f"{component}-m1", component)
+    ended = {"exitCode": 1, "reason": "Error"}
+    state = {"waiting": {"reason": "CrashLoopBackOff"}}
+    raw["status"]["containerStatuses"] = [
+        {"name": component, "restartCount": 9, "state": state, "lastState": {"terminated": ended}}
+    ]
+    return raw
+
+
+def looped(component: str, log: str) -> Any:
+    snapshot = Snapshot(NOW, source="dump")
+    snapshot.add_list(List("nodes"), [node("m1")])
+    snapshot.add_list(List("pods", "kube-system"), [looping(component)])
+    snapshot.add_log(Log("kube-system", f"{component}-m1", component), log)
+    return load("plane-trace").diagnose(snapshot, Request()).diagnoses[0]
+
+
+@pytest.mark.parametrize("alert", ["bad certificate", "unknown certificate authority"])
+def test_an_api_server_that_etcd_does_not_trust(alert: str) -> None:
+    dial = 'createTransport failed to connect to {Addr: "127.0.0.1:2379"}. Err: handshake failed: remote error: tls: '
+    dial += alert
+    found = looped("kube-apiserver", line(dial, "W") + line("Error creating leases: context deadline exceeded", "F"))
+    assert found.cause == "ApiServerUnready"
+    assert "kubeadm certs renew apiserver-etcd-client" in words(found)
+
+
+def test_a_component_that_uses_an_address_which_the_certificate_lacks() -> None:
+    told = 'error retrieving resource lock: Get "https://10.1.1.9:6443/": x509: certificate is valid for 10.96.0.1, 10.1.1.2'
+    found = looped("kube-controller-manager", line(f"{told}, not 10.1.1.9"))
+    assert found.cause == "ControllersDown"
+    assert "--apiserver-cert-extra-sans=10.1.1.9" in words(found)
+
+
+@pytest.mark.parametrize(
+    ("told", "says", "not_said"),
+    [
+        (
+            "discovery failed: listen tcp 10.9.9.9:2380: bind: cannot assign requested address",
+            "10.9.9.9 no more",
+            "member",
+        ),
+        ("listen tcp 10.0.0.1:2379: bind: address already in use", "ss -ltnp", "member remove"),
+    ],
+)
+def test_an_address_that_etcd_cannot_take_is_no_matter_of_its_membership(told: str, says: str, not_said: str) -> None:
+    found = looped("etcd", zap(ago(60), told, level="fatal") + "\n")
+    assert found.cause == "EtcdDown"
+    assert says in words(found)
+    assert not_said not in words(found)

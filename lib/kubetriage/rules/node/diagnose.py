@@ -34,6 +34,7 @@ from kubetriage.rules.node.stage import stage_of
 from kubetriage.rules.node.word_findings import ALONE, Stage
 from kubetriage.rules.node.word_findings import finding as finding_of
 from kubetriage.values.fields import Obj
+from kubetriage.values.patterns import lazy
 from kubetriage.values.times import human_duration
 
 CONTACT = frozenset(m.CODE for m in (node_shutdown, all_nodes_lost, zone_outage, kubelet_down, node_partitioned))
@@ -69,6 +70,9 @@ SILENCING = frozenset(
         "runtime socket",
         "webhook",
         "start",
+        "kernel flags",
+        "credentials",
+        "busy server",
     )
 )
 """Kinds of lines of a kubelet that does not start or is not let in: nobody need ask any more what failed."""
@@ -102,19 +106,34 @@ def diagnose_node(case: NodeCase) -> tuple[Finding, ...]:
             if finding.cause in OWN_WORD:
                 finding = _after_boot(case, finding)
             found.append(finding)
-    if found and all(f.cause in UNEXPLAINED for f in found):
+    if found and all(_unexplained(f) for f in found):
         # Its own log is all that may say why; as a cause of no known kind it stands behind what was seen.
         found = [_with_complaint(f, next(iter(kubelet_log.complaint(stage_of(case))), None)) for f in found]
     return ordered(found)
+
+
+_NETWORK = lazy(
+    r"[Ff]lannel|\bCNI\b|\bcni\b|[Cc]ilium|[Cc]alico|vxlan|wireguard|\broutes?\b|podCIDR|pod cidr|iptables|nft"
+)
+
+
+def _unexplained(finding: Finding) -> bool:
+    """Tell whether a finding says what is seen from outside, and not why."""
+    if finding.cause == network_plugin_not_ready.CODE:
+        return not finding.details.get("reason")
+    return finding.cause in UNEXPLAINED
 
 
 def _with_complaint(finding: Finding, told: Finding | None) -> Finding:
     if told is None:
         return finding
     words = told.evidence[0].value
+    if finding.cause == network_plugin_not_ready.CODE and not _NETWORK.search(words):
+        return finding
+    verb = "repeats" if told.details.get("lines", 1) != 1 else "says"
     return replace(
         finding,
-        message=f"{finding.message} Its own log repeats: {words[:260].rstrip('.')}.",
+        message=f"{finding.message} Its own log {verb}: {words[:260].rstrip('.')}.",
         evidence=(*finding.evidence, *told.evidence),
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from kubetriage.data import table
 from kubetriage.model import Actor, Fix
 from kubetriage.rules.node.machine_words import Word
+from kubetriage.rules.node.start_meanings import credentials_meaning, kernel_flags_meaning, start_meaning
 from kubetriage.rules.node.webhook_meaning import webhook_meaning
 from kubetriage.rules.node.word_findings import Meaning, Stage, on_machine
 from kubetriage.values.commands import kubectl, shell
@@ -319,6 +320,9 @@ _MADE: Mapping[str, Callable[[Stage, Word], Meaning]] = {
     "api server": _api_server,
     "proxy": _proxy,
     "webhook": webhook_meaning,
+    "kernel flags": kernel_flags_meaning,
+    "credentials": credentials_meaning,
+    "start": start_meaning,
 }
 
 
@@ -338,12 +342,17 @@ def _plain(stage: Stage) -> dict[str, Meaning]:
             ("kubelet restart",),
             commands=(*on_machine(stage, "hostname; hostnamectl"), *stage.machine.lines("client certificate")),
         ),
-        "start": Meaning(
-            "KubeletErrors",
-            "The kubelet of {name} ends itself.",
-            "Mend what its last words name, then start it.",
-            ("kubelet status", "kubelet log", "kubelet restart"),
-            rules_out=("NodePartitioned", "the kubelet does not stay up long enough to need the network"),
+        "busy server": Meaning(
+            "ApiServerOverloaded",
+            "The kubelet of {name} runs, and the API server turns its Lease away: it has too many requests.",
+            "Find the client that floods it: API Priority and Fairness keeps kubelets a level of their own (node-high,"
+            " leader-election), so look at who fills it.",
+            actor=Actor.CLUSTER,
+            commands=(
+                kubectl("plane-trace"),
+                kubectl("get", "--raw", "/debug/api_priority_and_fairness/dump_priority_levels"),
+            ),
+            rules_out=("KubeletDown", "the kubelet runs and tries"),
         ),
         "node address": Meaning(
             "NodeAddressInvalid",

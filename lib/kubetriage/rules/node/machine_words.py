@@ -167,11 +167,15 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
         "unauthorized",
         lazy(r"(?:[Uu]nable to register node|update lease|node status).{0,300}(?:Unauthorized|[Ff]orbidden)"),
     ),
+    # The kubelet's check of the machine's kernel (protectKernelDefaults), its credential plugin, and a busy server.
+    ("kernel flags", lazy(r"invalid kernel flag: ([\w./-]+), expected value: -?\d+")),
+    ("credentials", lazy(r"getting credentials: exec: (.{1,160})")),
+    ("busy server", lazy(r"(?:lease|node status|register node).{0,200}the server has received too many requests")),
     # What no row above knows of a kubelet that ends: klog F, cobra's last error, a panic of Go.
     (
         "start",
         lazy(
-            r"\AF\d{4} .*?\] \"?(?:Failed to run kubelet|failed to run Kubelet|command failed)"
+            r"Failed to start ContainerManager|\AF\d{4} .*?\] \"?(?:[Ff]ailed to run [Kk]ubelet|command failed)"
             r"|[Ff]ailed to run [Kk]ubelet\\?\"?(?: err=|: )|\"command failed\" err="
             r"|\A(?:panic|fatal error): |\Atime=\"[^\"]{1,40}\" level=(?:fatal|panic) "
         ),

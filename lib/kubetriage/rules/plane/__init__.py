@@ -11,6 +11,7 @@ from kubetriage.rules.plane.causes import (
     authentication_failing,
     certificate_expiring,
     certificate_rejected,
+    cluster_operator_degraded,
     control_plane_errors,
     control_plane_restarts,
     controllers_down,
@@ -54,6 +55,8 @@ RULES: tuple[ModuleType, ...] = (
     nodes_lost_contact,
     # What runs just now, and not for long.
     control_plane_restarts,
+    # What an operator of OpenShift says of its part.
+    cluster_operator_degraded,
     # What it says, where nothing above knows it.
     control_plane_errors,
 )

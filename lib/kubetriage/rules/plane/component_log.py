@@ -122,6 +122,15 @@ KINDS: tuple[tuple[str, re.Pattern[str], _Make], ...] = (
         ),
         _first,
     ),
+    (
+        "etcd trust",
+        lazy(
+            r"(?:createTransport|:2379|etcd).{0,300}(?:handshake failed|remote error): .{0,80}(?:bad certificate"
+            r"|unknown (?:certificate )?authority|signed by unknown authority)"
+        ),
+        _first,
+    ),
+    ("certificate names", lazy(r"x509: certificate is valid for .{1,200}?, not ([\w.:-]+)"), _first),
     # grpc-go addrConn.createTransport: '... dial tcp ADDRESS: connect: connection refused' (etcd's client).
     ("refused", lazy(r"createTransport failed to connect to .*dial tcp (\S+): connect: connection refused"), _first),
     ("refused", lazy(r"dial tcp (\S+:2379): connect: connection refused"), _first),
@@ -228,7 +237,7 @@ KINDS: tuple[tuple[str, re.Pattern[str], _Make], ...] = (
 
 _KNOWN = lazy(r'\{"level"|time="|\{"ts"|\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d|panic: |goroutine |\s|\d{4}\.')
 _WORTH = lazy(
-    r"dial tcp|etcdserver|NOSPACE|webhook|x509|TLS handshake|leader ?election|renew|lock|SQL|database|ompact|gent|"
+    r"dial tcp|handshake|etcdserver|NOSPACE|webhook|x509|leader ?election|renew|lock|SQL|database|ompact|gent|"
     r"APIService|OpenAPI|initializing|Deadline|onversion|kms|KMS|transform key|bearer token|verification error|"
     r"authorizer|fatal|panic|\AF\d{4}|\AError: |command failed"
 )
@@ -268,7 +277,7 @@ def _shape(row: str) -> str:
 
 
 _ALONE = (
-    *("conversion", "key service", "authenticator", "token key"),
+    *("conversion", "key service", "authenticator", "token key", "etcd trust"),
     *("client certificate", "client clock", "client authority", "etcd certificate"),
 )
 """Kinds whose line says nothing else: the address or certificate in it is that of what the kind is about."""

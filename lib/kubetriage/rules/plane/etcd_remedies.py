@@ -21,6 +21,7 @@ _CLASSES = (
             r"failed to find \[?database|snap: file"
         ),
     ),
+    ("address", lazy(r"address already in use|cannot assign requested address|bind:|no such host")),
     ("removed", lazy(r"has been permanently removed|removed from the cluster|member not found|was removed")),
     (
         "bootstrapped",
@@ -28,7 +29,6 @@ _CLASSES = (
             r"already been bootstrapped|cluster ID mismatch|data-dir is in use|discovery failed|member count is unequal"
         ),
     ),
-    ("address", lazy(r"address already in use|cannot assign requested address|bind:|no such host")),
     ("disk full", lazy(r"no space left on device")),
     ("certificate", lazy(r"x509|tls:|certificate|private key|\.crt|\.pem|\.key\b")),
     ("rights", lazy(r"permission denied|operation not permitted|read-only file system|no such file")),
@@ -61,6 +61,30 @@ def _remove_and_add(members: list[str], case: Case) -> Fix:
     )
 
 
+_BIND = lazy(r"listen tcp \[?([\w.:-]+?)\]?:\d+: bind: ")
+
+
+def _address_fix(address: str, absent: bool, case: Case) -> Fix:
+    """Say what to do about an address that etcd cannot listen on."""
+    machine = case.machine
+    if not absent:
+        return Fix(
+            f"End what else listens at {address}: a second etcd, or the old container that still runs.",
+            actor=Actor.NODE,
+            commands=(shell("ssh", machine.address, "sudo ss -ltnp | grep -E ':(2379|2380|2381)'"),),
+        )
+    present = f" (its Node has {machine.address})" if machine.address not in ("", "NODE", machine.node, address) else ""
+    return Fix(
+        f"The machine has {address} no more{present}. Give it that address back (static lease, interface): etcd, its"
+        " certificates and all kubeconfigs name it. Else put the new one into all manifests and certificates.",
+        actor=Actor.NODE,
+        commands=(
+            shell("ssh", machine.address, "ip -brief address"),
+            shell("ssh", machine.address, f"sudo grep -rln {address} /etc/kubernetes"),
+        ),
+    )
+
+
 def member_fixes(words: str, members: list[str], case: Case) -> tuple[Fix, ...]:
     """Return what ends this kind of end."""
     machine, kind = case.machine, end_class(words)
@@ -76,6 +100,8 @@ def member_fixes(words: str, members: list[str], case: Case) -> tuple[Fix, ...]:
         return (restore if alone else _remove_and_add(members, case), log)
     if kind in ("removed", "bootstrapped"):
         return (_remove_and_add(members, case), log)
+    if kind == "address" and (bound := _BIND.search(words)) is not None:
+        return (_address_fix(bound[1], "cannot assign" in words, case), log)
     texts = {
         "address": "Another process holds etcd's address, or the machine's address changed: compare the listen and"
         " advertise URLs of etcd's manifest with the machine's own addresses.",

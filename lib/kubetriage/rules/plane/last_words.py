@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.records import dataclass
+from kubetriage.rules.agent_endings import asked_by
 from kubetriage.rules.plane.case import Case
 from kubetriage.rules.plane.component_log import Remark
+from kubetriage.values.commands import Command, shell
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time
 
@@ -83,12 +85,47 @@ def last_words(case: Case, pod: str, component: str) -> LastWords | None:
         )
         fix = Fix(text, actor=Actor.CLUSTER, commands=case.machine.rows("certificates"))
         return LastWords(denied.words, fix, _quote(denied))
+    unnamed = next((r for r in reversed(mine) if r.kind == "certificate names"), None)
+    if unnamed is not None:
+        return LastWords(unnamed.words, _names_fix(case, unnamed), _quote(unnamed))
     if fatal is None:
         return None
+    return LastWords(fatal.words, asked_for(case, fatal.words, at), _quote(fatal))
+
+
+def asked_for(case: Case, words: str, at: str) -> Fix | None:
+    """Return the fix that the last words of a component or of a whole agent ask for; None where no row knows them."""
+    if agent := asked_by(words, case.machine):
+        return Fix(agent, actor=Actor.NODE, commands=case.machine.lines("kubelet log", "kubelet restart"))
     for pattern, make in _ASKS:
-        if match := pattern.search(fatal.words):
-            return LastWords(fatal.words, Fix(make(match, at), actor=Actor.CLUSTER), _quote(fatal))
-    return LastWords(fatal.words, None, _quote(fatal))
+        if match := pattern.search(words):
+            return Fix(make(match, at), actor=Actor.CLUSTER)
+    return None
+
+
+_VALID_FOR = lazy(r"certificate is valid for (.{1,200}?), not ([\w.:-]+)")
+
+
+def _names_fix(case: Case, remark: Remark) -> Fix:
+    """Say how the API server gets a certificate for an address that it was not issued for, as after a new address."""
+    found = _VALID_FOR.search(remark.words)
+    wanted = found[2].rstrip(".:") if found else "that address"
+    machine = case.machine
+    host = machine.address
+    kubeadm = machine.path("manifests") == "/etc/kubernetes/manifests"
+    return Fix(
+        f"The API server's certificate lacks {wanted}"
+        + (f" (it has {found[1]})" if found else "")
+        + f". If the machine's address changed: give it the old one back. Else make the certificate anew with {wanted},"
+        " and restart the API server.",
+        actor=Actor.CLUSTER,
+        commands=(
+            shell("ssh", host, "sudo mv /etc/kubernetes/pki/apiserver.crt /etc/kubernetes/pki/apiserver.key /root/"),
+            shell("ssh", host, f"sudo kubeadm init phase certs apiserver --apiserver-cert-extra-sans={wanted}"),
+        )
+        if kubeadm
+        else machine.rows("certificates"),
+    )
 
 
 def _etcd(case: Case, mine: list[Remark], fatal: Remark | None) -> LastWords | None:
@@ -97,6 +134,15 @@ def _etcd(case: Case, mine: list[Remark], fatal: Remark | None) -> LastWords | N
     refused = next((r for r in reversed(mine) if r.kind == "refused"), None)
     if fatal is not None and not re.search(r"storage|etcd|deadline", fatal.words):
         return None
+    untrusted = next((r for r in reversed(mine) if r.kind == "etcd trust"), None)
+    if untrusted is not None:
+        fix = Fix(
+            "etcd and the API server do not trust each other: make apiserver-etcd-client anew with the CA that etcd"
+            " uses (--trusted-ca-file), the same on all machines. Then restart the API server.",
+            actor=Actor.CLUSTER,
+            commands=_etcd_trust(case),
+        )
+        return LastWords(untrusted.words, fix, (*_quote(untrusted), *_quote(fatal)))
     if spoiled is not None:
         fix = Fix(
             "Renew etcd's certificates and apiserver-etcd-client, then restart etcd and the API server: their TLS"
@@ -113,6 +159,19 @@ def _etcd(case: Case, mine: list[Remark], fatal: Remark | None) -> LastWords | N
         )
         return LastWords(refused.words, fix, (*_quote(refused), *_quote(fatal)))
     return None
+
+
+def _etcd_trust(case: Case) -> tuple[Command, ...]:
+    """Return commands that hold the API server's client certificate against etcd's CA and make it anew."""
+    machine = case.machine
+    if machine.path("manifests") != "/etc/kubernetes/manifests":
+        return machine.rows("certificates")
+    pki = "/etc/kubernetes/pki"
+    verify = f"sudo openssl verify -CAfile {pki}/etcd/ca.crt {pki}/apiserver-etcd-client.crt {pki}/etcd/server.crt"
+    return (
+        shell("ssh", machine.address, verify),
+        shell("ssh", machine.address, "sudo kubeadm certs renew apiserver-etcd-client"),
+    )
 
 
 def _quote(remark: Remark | None) -> tuple[Evidence, ...]:

@@ -21,9 +21,6 @@ from kubetriage.rules.node.kubelet_meanings import meaning_of
 from kubetriage.rules.node.stage import stage_of
 from kubetriage.rules.node.word_findings import Meaning, Stage, finding
 
-_SEVERAL = 2
-"""Lines of one shape from which on an error of no known kind is told."""
-
 CODES = {
     "KubeletCertificateExpired": "The kubelet's client certificate has expired or is missing",
     "NodeClockWrong": "The clock of the node is wrong",
@@ -41,6 +38,7 @@ CODES = {
     "NodePasswordRejected": "The server of k3s or RKE2 knows another machine by this node's name",
     "KubeletCheckpointInvalid": "The kubelet's saved CPU, memory or device state does not fit its policy or machine",
     "NodeNameMismatch": "The kubelet runs under another name than its credentials are for",
+    "ApiServerOverloaded": "The API server turns the kubelet's Lease away: it has too many requests",
     "WebhookBlocking": "A webhook that does not answer keeps the kubelet from writing its Node and Lease",
     "KubeletErrors": "The log of the node repeats an error, or ends with one, that no other rule knows",
     "NodeAddressInvalid": "The kubelet finds no address for its node on the machine",
@@ -55,7 +53,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
 def complaint(stage: Stage) -> Iterator[Finding]:
     """Report the error that a log repeats most, where nothing else explains why the node is not ready."""
     word = stage.words.complaint
-    if word is None or (word.count < _SEVERAL and not stage.words.words):
+    if word is None:
         return
     yield finding(
         stage,

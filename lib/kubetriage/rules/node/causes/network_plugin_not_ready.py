@@ -21,7 +21,7 @@ from kubetriage.model import Actor, Confidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.network_plugins import network_plugin
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.missing_network import Missing, missing_network
-from kubetriage.values.commands import Command, kubectl
+from kubetriage.values.commands import Command, kubectl, shell
 from kubetriage.values.fields import text
 from kubetriage.values.times import human_duration
 
@@ -125,6 +125,17 @@ def _fixes(missing: Missing, case: NodeCase) -> Iterator[Fix]:
     if missing.reason == "range":
         yield from _range_fixes(missing, case)
         return
+    if not missing.reason and case.machine.name == "k3s":
+        yield Fix(
+            "k3s runs flannel in its own process, so no pod shows it. See in its journal why flannel does not start:"
+            " a kernel module of the backend (wireguard, vxlan), --flannel-iface, or flannel-backend: none without"
+            " another plugin.",
+            actor=Actor.NODE,
+            commands=(
+                shell("ssh", case.machine.address, f"sudo journalctl -u {case.machine.kubelet_unit} | grep -i flannel"),
+                *case.machine.lines("kubelet restart"),
+            ),
+        )
     pod, files = missing.pod, case.machine.lines("network plugin")
     if missing.reason == "none":
         cidr = text(case.node, "spec", "podCIDR")

@@ -26,6 +26,7 @@ from kubetriage.rules.plane.etcd_disk import disruptive
 from kubetriage.rules.plane.etcd_remedies import etcdctl, stopped_by_kubelet
 from kubetriage.rules.plane.figure_format import ago, metric, names, span
 from kubetriage.rules.plane.key_service import key_service_finding, key_service_fixes
+from kubetriage.rules.plane.last_words import asked_for
 from kubetriage.rules.plane.leader_lease import loop_finding
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER
 from kubetriage.values.times import format_time, human_duration
@@ -91,6 +92,8 @@ def _ended(ended: list[Remark], case: Case) -> Finding:
     """Report a process that ended itself, in its own last words."""
     last = ended[-1]
     unit = case.machine.kubelet_unit
+    folder = case.machine.path("manifests")
+    asked = asked_for(case, last.words, f"{folder}/kube-apiserver.yaml" if folder else "its flags")
     return Finding(
         CODE,
         Severity.ERROR,
@@ -100,7 +103,9 @@ def _ended(ended: list[Remark], case: Case) -> Finding:
         " write.",
         tuple(Evidence("log", r.source, r.words, format_time(r.at)) for r in {r.words: r for r in ended}.values())[-2:],
         (),
-        (
+        (asked,)
+        if asked is not None
+        else (
             Fix(
                 "Mend what its last words name: a flag, a file, a certificate, the datastore, a port in use."
                 + (f" It runs in unit {unit}." if not case.machine.path("manifests") else ""),
