@@ -293,7 +293,7 @@ SYMPTOMS = (
             "EtcdSlowDisk EtcdDown EtcdQuorumLost EtcdLeaderFlapping EtcdSlowNetwork EtcdNoSpace EtcdNearQuota "
             "EtcdFragmented ApiServerUnready ApiServerOverloaded CertificateExpiring CertificateRejected "
             "WebhookBlocking ControlPlaneUnreachable ControlPlaneRestarts AuthenticationFailing ControlPlaneErrors "
-            "ClusterOperatorDegraded"
+            "ClusterOperatorDegraded EtcdCorrupt"
         ),
     ),
     Symptom(

@@ -197,3 +197,41 @@ def test_a_network_plugin_inside_the_agent_is_heard_in_its_journal(row: str, hea
     assert finding.cause == "NetworkPluginNotReady"
     assert (row in finding.message) is heard
     assert "grep -i flannel" in words(finding)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ("NVRM: Xid (PCI:0000:3b:00): 79, pid=1, GPU has fallen off the bus.", "failed (Xid 79)"),
+        ("NVRM: Xid (PCI:0000:3b:00): 48, pid=1, Double Bit ECC Error", "memory of a GPU"),
+    ],
+)
+def test_a_gpu_that_failed_is_told_by_its_number(row: str, says: str) -> None:
+    finding = told(journal(row, unit="kernel")).findings[0]
+    assert finding.cause == "HardwareError"
+    assert says in words(finding)
+
+
+def test_an_error_of_a_program_on_a_gpu_is_no_hardware() -> None:
+    row = "NVRM: Xid (PCI:0000:3b:00): 31, pid=1, MMU Fault"
+    assert "HardwareError" not in [f.cause for f in told(journal(row, unit="kernel")).findings]
+
+
+@pytest.mark.parametrize(
+    ("row", "about"),
+    [
+        ('"Failed to connect to proxy" error="dial tcp 10.5.5.5:6443: connect: no route to host"', "10.5.5.5:6443"),
+        ("failed to get CA certs: Get https://10.5.5.5:6443/cacerts: context deadline exceeded", "10.5.5.5:6443"),
+    ],
+)
+def test_an_agent_of_k3s_that_does_not_reach_its_server(row: str, about: str) -> None:
+    finding = told(journal(f'time="2026-11-24T11:59:01Z" level=error msg={row}', unit="k3s")).findings[0]
+    assert finding.cause == "ApiServerUnreachable"
+    assert about in finding.message
+
+
+def test_the_address_behind_the_agents_own_balancer_is_kept() -> None:
+    far = 'level=error msg="Failed to connect to proxy" error="dial tcp 10.5.5.5:6443: connect: no route to host"'
+    near = "level=error msg=failed to get CA certs: Get https://127.0.0.1:6444/cacerts: context deadline exceeded"
+    log = "".join(journal(f'time="2026-11-24T11:59:01Z" {row}', unit="k3s") for row in (far, near))
+    assert "10.5.5.5:6443" in told(log).findings[0].message

@@ -172,7 +172,32 @@ def _hung(stage: Stage, word: Word) -> Meaning:
     )
 
 
-_MADE: Mapping[str, Callable[[Stage, Word], Meaning]] = {
+# Of NVIDIA's catalogue of Xid errors: those of programs, and those that a reset of the GPU mends.
+_XID_PROGRAM = frozenset(("8", "13", "31", "32", "43", "45", "68", "69"))
+_XID_MEMORY = frozenset(("48", "63", "64", "92", "94", "95"))
+
+
+def _gpu(stage: Stage, word: Word) -> Meaning | None:
+    """Judge an error of a GPU by its number: the program's, its memory's, or the card's."""
+    if word.about in _XID_PROGRAM:
+        return None
+    number = f" (Xid {word.about})" if word.about else ""
+    drain = kubectl("drain", stage.ref.name, "--ignore-daemonsets", "--delete-emptydir-data")
+    look = on_machine(stage, "nvidia-smi -q -d ECC,PAGE_RETIREMENT,ROW_REMAPPER; sudo dmesg -T | grep -i xid")
+    if word.about in _XID_MEMORY:
+        says = f"The memory of a GPU of {{name}} reports errors{number}."
+        fix = "Move the pods off, then reset the GPU or restart the machine. Replace it when rows cannot be remapped."
+    else:
+        says = f"A GPU of {{name}} failed{number}: the driver does not reach it any more."
+        fix = (
+            "Move the pods off and restart the machine (a virtual one: stop and start it, so that it moves). Replace"
+            " the card when it comes back: power, slot, NVLink, firmware."
+        )
+    return Meaning("HardwareError", says, fix, ("reboot",), commands=(drain, *look))
+
+
+_MADE: Mapping[str, Callable[[Stage, Word], Meaning | None]] = {
+    "gpu": _gpu,
     "oom": _oom,
     "oom context": _oom,
     "io error": _disk,

@@ -267,6 +267,12 @@ def _api_server(stage: Stage, word: Word) -> Meaning:
             f"{host} is the placeholder that kOps writes into DNS at first: dns-controller or kops-controller has not"
             " put the control plane's address there. Look at its log and its rights on the DNS zone."
         )
+    elif local and stage.machine.name in ("k3s", "rke2"):
+        port = "9345 and 6443" if stage.machine.name == "rke2" else "6443"
+        whose = (
+            f"{host} is the agent's own balancer. See which servers it dials ({stage.machine.kubelet_unit}'s journal,"
+            f" server: in config.yaml), and the way to their port {port}."
+        )
     elif local:
         whose = f"{host} is a local balancer or the API server of {{name}} itself: look at it first."
     elif known:

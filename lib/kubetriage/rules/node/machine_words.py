@@ -161,6 +161,9 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"dial tcp:? ?(?:lookup )?(\S+?)(?: on \S+)?: (?:i/o timeout"
             r"|connect: connection refused|connect: no route to host|"
             r"connect: network is unreachable|no such host)"
+            r"|(?:Failed to connect to proxy|Remotedialer proxy error|connection to cluster|get CA certs).{0,300}"
+            r"dial tcp:? ?(?:lookup )?(\S+?)(?: on \S+)?: (?:i/o timeout|connect: |no such host)"
+            r"|failed to get CA certs.{0,40}https?://([^/\s\"\\]+).{0,100}(?:deadline exceeded|connection refused)"
         ),
     ),
     (
@@ -210,6 +213,7 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("lockup", lazy(r"(?:soft|hard) lockup - (CPU#\d+)|(?:hard|soft) LOCKUP on cpu (\d+)|rcu.{0,30}detected stall")),
     ("hung task", lazy(r"INFO: task (\S+) blocked for more than \d+ seconds")),
     ("conntrack", lazy(r"nf_conntrack: (?:nf_conntrack: )?table full, dropping packet")),
+    ("gpu", lazy(r"NVRM: Xid \(PCI:[\da-f:.]+\): (\d+)|amdgpu .{0,60}GPU reset|GPU has fallen off the bus")),
     (
         "hardware",
         lazy(
@@ -316,7 +320,9 @@ def read_words(logs: Iterable[NodeLog], now: datetime) -> MachineWords:
             told = list(_words(line, log.source))
             for word in told:
                 before = newest.get(word.kind)
-                newest[word.kind] = Word(*_fields(word), count=before.count + 1 if before else 1)
+                # A balancer on the machine itself says nothing of the server behind it.
+                best = before if before and _LOCAL.match(word.about) and not _LOCAL.match(before.about) else word
+                newest[word.kind] = Word(*_fields(best), count=before.count + 1 if before else 1)
             if not told and _ERROR.match(line.text):
                 word = _unknown(line, log.source)
                 before = unknown.get(word.kind)
@@ -333,6 +339,7 @@ _FOLLOWS = lazy(
     r"Error syncing pod|back-off|Skipping|skipping|Error getting node|not found|already exists|object has been modified"
     r"|Failed to delete|RemoveContainer|No need to create a mirror pod|Failed creating a mirror pod"
 )
+_LOCAL = lazy(r"127\.|\[?::1|localhost")
 _VARYING = lazy(r"0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}|\d+")
 
 

@@ -15,6 +15,7 @@ from kubetriage.rules.plane.causes import (
     control_plane_errors,
     control_plane_restarts,
     controllers_down,
+    etcd_corrupt,
     etcd_down,
     etcd_fragmented,
     etcd_leader_flapping,
@@ -29,6 +30,8 @@ from kubetriage.rules.plane.causes import (
 )
 
 RULES: tuple[ModuleType, ...] = (
+    # Whether what is stored is right at all.
+    etcd_corrupt,
     # What everything waits for.
     etcd_slow_disk,
     # Whether etcd commits at all; a member down explains a lost quorum, so it is asked first.

@@ -62,6 +62,10 @@ class EtcdLog:
     """Requests that failed because the database is full."""
     slow_applies: tuple[Slow, ...] = ()
     clock_drift: tuple[tuple[datetime, str], ...] = ()
+    round_trips: tuple[Slow, ...] = ()
+    """To other members, as a prober's warning tells them."""
+    corrupt: tuple[tuple[datetime, str], ...] = ()
+    """Checks that found the members' data to differ, and the alarm that follows, newest last."""
     closed: datetime | None = None
     """The member was stopped."""
     signalled: datetime | None = None
@@ -194,6 +198,8 @@ def _fold(lines: Iterator[Line]) -> EtcdLog:
     strangers: dict[str, Stranger] = {}
     alarms: list[tuple[datetime, str, bool]] = []
     drift: list[tuple[datetime, str]] = []
+    trips: list[Slow] = []
+    corrupt: list[tuple[datetime, str]] = []
     fatal: list[tuple[datetime | None, str]] = []
     quotes: dict[str, str] = {}
     first = last = closed = signalled = None
@@ -249,6 +255,11 @@ def _fold(lines: Iterator[Line]) -> EtcdLog:
         if _FULL.search(entry.line):
             moments["space"].append(at)
             kind = kind or "space"
+        if (trip := parse_go_duration(text(entry.fields, "rtt"))) is not None:
+            trips.append(Slow(at, trip.total_seconds()))
+        if _CORRUPT.search(entry.line):
+            words = text(entry.fields, "error")
+            corrupt.append((at, f"{entry.message}: {words}" if words else entry.message))
         if kind:
             quotes[kind] = entry.message
     return EtcdLog(
@@ -264,6 +275,8 @@ def _fold(lines: Iterator[Line]) -> EtcdLog:
         tuple(moments["space"]),
         tuple(applies),
         tuple(drift),
+        tuple(trips),
+        tuple(corrupt),
         closed,
         signalled,
         tuple(strangers.values()),
@@ -288,6 +301,12 @@ def _duration(entry: _Entry, message: str, pattern: re.Pattern[str], at: datetim
     return Slow(at, took.total_seconds() if took else least)
 
 
+# etcdserver/corrupt.go and the alarm CORRUPT, 3.4 to 3.6.
+_CORRUPT = lazy(
+    r"hash doesn't match|found (?:data inconsistency|different hash|hash mismatch)"
+    r"|failed (?:compact |periodic )?hash check"
+    r"|checkInitialHashKV failed|\"alarm\": ?\"CORRUPT\"|alarm CORRUPT raised|etcdserver: corrupt cluster"
+)
 # rafthttp (stream.go, http.go), all versions: "request sent was ignored by remote peer due to cluster ID mismatch",
 # "request cluster ID mismatch (got A want B)" (text), 'failed to find remote peer in cluster', "rejected stream".
 _STRANGER = lazy(r"cluster ID mismatch")

@@ -115,6 +115,10 @@ def log_need(pod: Obj, *, previous: bool = False) -> Log:
     return Log(namespace_of(pod), name_of(pod), text(etcd_container(pod), "name"), previous)
 
 
+_TOLD = 20
+"""How many of the newest round trips in a log speak of the present."""
+
+
 @dataclass(frozen=True)
 class Member:
     """One etcd member."""
@@ -161,9 +165,12 @@ class Member:
 
     @property
     def round_trip(self) -> float | None:
-        """Mean round trip to the other members between the two samples, in seconds; None when not seen."""
+        """Mean round trip to the other members in seconds, between the samples or by its log; None when not seen."""
         trips = self.window.histogram(ROUND_TRIP) if self.window else None
-        return trips.mean if trips is not None else None
+        if trips is not None and trips.mean is not None:
+            return trips.mean
+        told = [t.seconds for t in self.log.round_trips[-_TOLD:]] if self.log else []
+        return sum(told) / len(told) if told else None
 
     @property
     def database(self) -> tuple[float, float | None, float | None] | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
 from kubetriage.rules.plane import api_server
 from kubetriage.rules.plane.case import CLUSTER, Case, Leading, Writes
+from kubetriage.rules.plane.component_log import Remark
 from kubetriage.rules.plane.control_plane_pods import Failing, crash_finding
 from kubetriage.rules.plane.etcd_disk import onset
 from kubetriage.rules.plane.figure_format import ago, count
@@ -101,6 +102,11 @@ def _by_pods_and_logs(case: Case, component: str, code: str, link: str, effect: 
         yield loop_finding(case, loops, code, link, effect)
         return
     lost = [r for r in case.lately("election lost", _LOST) if _of(component, r.source)]
+    refused = [
+        r for r in case.lately("renewal failed", _LOST) if "is forbidden" in r.words and _of(component, r.source)
+    ]
+    if refused and not lost:
+        yield _without_rights(case, refused, component, code, link, effect)
     if not lost:
         return
     evidence = [
@@ -124,6 +130,37 @@ def _by_pods_and_logs(case: Case, component: str, code: str, link: str, effect: 
         ),
         (kubectl("get", "lease", component, "-o", "yaml", namespace="kube-system"),),
         {"link": link, "since": format_time(lost[-1].at)},
+    )
+
+
+def _without_rights(case: Case, refused: list[Remark], component: str, code: str, link: str, effect: str) -> Finding:
+    """Report a component that may not take its lease: a role or binding of the system was changed or deleted."""
+    user = f"system:{component}"
+    return Finding(
+        code,
+        Severity.ERROR,
+        Confidence.CONFIRMED,
+        CLUSTER,
+        f"The {component} may not take its lease (forbidden), so it does not lead; until it may, {effect}.",
+        tuple(Evidence("log", r.source, r.words, format_time(r.at)) for r in refused[-2:]),
+        (RuledOut("CertificateRejected", "the API server knows who asks; it refuses the right"),),
+        (
+            Fix(
+                f"Give {user} its roles back: ClusterRoleBinding {user} and, in kube-system, RoleBinding"
+                f" system::leader-locking-{component}. An API server makes those that are missing when it starts.",
+                actor=Actor.CLUSTER,
+                commands=(
+                    kubectl("auth", "can-i", "update", f"leases/{component}", f"--as={user}", namespace="kube-system"),
+                    kubectl("get", "clusterrolebinding", user),
+                    kubectl("get", "rolebinding", f"system::leader-locking-{component}", namespace="kube-system"),
+                ),
+            ),
+            Fix(
+                "If the roles are there: see which user its kubeconfig names, and the API server's --authorization-mode."
+            ),
+        ),
+        (kubectl("get", "lease", component, "-o", "yaml", namespace="kube-system"),),
+        {"link": link, "since": format_time(refused[0].at)},
     )
 
 
