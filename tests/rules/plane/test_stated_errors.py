@@ -380,8 +380,8 @@ def test_another_alarm_is_no_corruption() -> None:
 )
 def test_a_component_that_may_not_take_its_lease(component: str, code: str) -> None:
     told = (
-        f'error retrieving resource lock kube-system/{component}: leases.coordination.k8s.io "{component}" is forbidden:'
-        f' User "system:{component}" cannot get resource "leases" in API group "coordination.k8s.io"'
+        f'error retrieving resource lock kube-system/{component}: leases.coordination.k8s.io "{component}" is'
+        f' forbidden: User "system:{component}" cannot get resource "leases" in API group "coordination.k8s.io"'
     )
     found = ask(component, line(told) * 2)
     assert found.cause == code

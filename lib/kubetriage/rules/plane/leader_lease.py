@@ -106,7 +106,7 @@ def _by_pods_and_logs(case: Case, component: str, code: str, link: str, effect: 
         r for r in case.lately("renewal failed", _LOST) if "is forbidden" in r.words and _of(component, r.source)
     ]
     if refused and not lost:
-        yield _without_rights(case, refused, component, code, link, effect)
+        yield _without_rights(refused, component, code, link, effect)
     if not lost:
         return
     evidence = [
@@ -133,7 +133,7 @@ def _by_pods_and_logs(case: Case, component: str, code: str, link: str, effect: 
     )
 
 
-def _without_rights(case: Case, refused: list[Remark], component: str, code: str, link: str, effect: str) -> Finding:
+def _without_rights(refused: list[Remark], component: str, code: str, link: str, effect: str) -> Finding:
     """Report a component that may not take its lease: a role or binding of the system was changed or deleted."""
     user = f"system:{component}"
     return Finding(
@@ -156,7 +156,8 @@ def _without_rights(case: Case, refused: list[Remark], component: str, code: str
                 ),
             ),
             Fix(
-                "If the roles are there: see which user its kubeconfig names, and the API server's --authorization-mode."
+                "If the roles are there: see which user its kubeconfig names, and --authorization-mode of the API"
+                " server."
             ),
         ),
         (kubectl("get", "lease", component, "-o", "yaml", namespace="kube-system"),),
