@@ -279,3 +279,40 @@ def test_the_cause_of_the_dns_pods_is_told_where_they_were_read():
     found = trace(cluster(*healthy_web(), dns, down, slice_of(dns, down, ports=[{"name": "dns", "port": 53}])))
     assert causes(found) == ["DNSNotReady"]
     assert "Its pods: " in found.findings[0].message
+
+
+FRONT_LABELS = {"app.kubernetes.io/name": "ingress-nginx"}
+AWS = "service.beta.kubernetes.io/aws-load-balancer-"
+ENDS = {f"{AWS}ssl-cert": "arn:aws:acm:x", f"{AWS}ssl-ports": "443"}
+
+
+@pytest.mark.parametrize(
+    ("marks", "target", "tls", "config", "says"),
+    [
+        ({**ENDS, f"{AWS}backend-protocol": "http"}, 443, False, {}, "TLS port 443"),
+        ({**ENDS, f"{AWS}backend-protocol": "ssl"}, 443, False, {}, ""),
+        ({**ENDS, f"{AWS}backend-protocol": "tcp"}, 80, True, {}, "round in redirects"),
+        ({**ENDS, f"{AWS}backend-protocol": "tcp"}, 80, False, {}, ""),
+        ({**ENDS, f"{AWS}backend-protocol": "http"}, 80, True, {"use-forwarded-headers": "true"}, ""),
+        ({**ENDS, f"{AWS}ssl-ports": "8443", f"{AWS}backend-protocol": "http"}, 443, False, {}, ""),
+        ({}, 443, True, {}, ""),
+    ],
+    ids=["plain to TLS", "TLS to TLS", "a circle", "no redirect", "told by a header", "another port", "passed through"],
+)
+def test_tls_that_the_load_balancer_ended_fits_the_port_of_the_controller(marks, target, tls, config, says):
+    runs = t.controller("ingress-nginx", "--configmap=$(POD_NAMESPACE)/edge-config", namespace="edge")
+    front = service("front", "edge", FRONT_LABELS, [{"port": 80}, {"port": 443, "targetPort": target}], "LoadBalancer")
+    front["metadata"]["annotations"] = marks
+    front["status"] = {"loadBalancer": {"ingress": [{"hostname": "lb.example.net"}]}}
+    data = {"kind": "ConfigMap", "metadata": meta("edge-config", "edge"), "data": {"a": "b", **config}}
+    made = ingress(tls=[{"hosts": ["shop.example.com"]}] if tls else None)
+    found = trace(cluster(*healthy_web(), made, ingress_class(), runs, front, data), "ingress/web")
+    assert ("ProtocolMismatch" in causes(found)) is bool(says)
+    assert says in found.findings[0].message if says else True
+
+
+@pytest.mark.parametrize("items", [0, 1], ids=["an empty slice", "variant: the endpoint without a port"])
+def test_a_port_name_that_no_pod_has_is_told_before_the_empty_slice(items):
+    made = service(ports=[{"port": 80, "targetPort": "http"}])
+    web = pod("web-1", container(("web", 8080)))
+    assert causes(trace(cluster(made, web, slice_of(made, *[web][:items], ports=()))))[0] == "TargetPortNameNotFound"

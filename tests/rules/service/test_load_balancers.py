@@ -406,3 +406,23 @@ def test_an_advertisement_for_nodes_that_do_not_exist_announces_nothing(selector
     found = trace(cluster(made, web, slice_of(made, web), advert, machine))
     assert causes(found) == expected
     assert not expected or "edge=yes" in found.findings[0].fix[0].text
+
+
+@pytest.mark.parametrize("excluded", [True, False], ids=["excluded", "look-alike: back again"])
+def test_a_success_after_no_node_was_available_counts_only_with_a_node(excluded):
+    made = service(kind="LoadBalancer")
+    made["metadata"]["annotations"] = {"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"}
+    made["status"] = {"loadBalancer": {"ingress": [{"hostname": "lb.example.net"}]}}
+    web = pod("web-1", container(8080))
+    machine = node("n1")
+    machine["status"] = {"conditions": [{"type": "Ready", "status": "True"}]}
+    machine["metadata"]["labels"] = {"node.kubernetes.io/exclude-from-external-load-balancers": ""} if excluded else {}
+    none = event(
+        made, "UnAvailableLoadBalancer", "There are no available nodes for LoadBalancer", who="service-controller"
+    )
+    done = event(
+        made, "EnsuredLoadBalancer", "ok", kind="Normal", who="service-controller", last="2026-11-24T11:55:00Z"
+    )
+    found = trace(cluster(made, web, slice_of(made, web), machine, none, done))
+    assert causes(found) == (["IngressRejected"] if excluded else [])
+    assert not excluded or found.findings[0].fix[0].commands[0].endswith("external-load-balancers-")

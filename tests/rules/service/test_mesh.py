@@ -198,3 +198,22 @@ def test_rules_about_requests_are_no_all_clear():
     assert (found.cause, found.healthy) == ("Unknown", False)
     assert any("AuthorizationPolicy/allow" in gap.why for gap in found.not_seen)
     assert trace(cluster(*MESH, allow({}))).healthy
+
+
+def test_a_refusal_of_a_client_that_is_not_known_is_told_by_its_address():
+    web = pod("web-1", container(8080), container(name="linkerd-proxy"))
+    made = service()
+    server = t.custom("Server", "policy.linkerd.io/v1beta3", port=8080, podSelector={"matchLabels": {"app": "web"}})
+    snapshot = cluster(made, web, slice_of(made, web), server)
+    line = "INFO rescue{client.addr=10.8.8.8:41000}: HTTP/1.1 request failed error=unauthorized request on route\n"
+    snapshot.add_log(Log(NS, "web-1", "linkerd-proxy"), line)
+    found = trace(snapshot)
+    assert causes(found) == ["MeshAuthorizationDenied"]
+    assert "status.podIP=10.8.8.8" in found.findings[0].fix[0].commands[0]
+    near = cluster(made, web, slice_of(made, web), server, pod("curl", namespace="front", ip="10.8.8.8"))
+    near.source = "dump"
+    near.add_log(Log(NS, "web-1", "linkerd-proxy"), line)
+    assert "pod/curl of namespace front" in trace(near).findings[0].message
+    quiet = cluster(made, web, slice_of(made, web), server)
+    quiet.add_log(Log(NS, "web-1", "linkerd-proxy"), "INFO proxy: connection closed client.addr=10.8.8.8:41000\n")
+    assert causes(trace(quiet)) == []

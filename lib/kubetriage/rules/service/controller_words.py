@@ -18,7 +18,8 @@ from kubetriage.readers.logs.text import read_json
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import Obj, mapping, objects, text
+from kubetriage.values.fields import Obj, labels, mapping, objects, text
+from kubetriage.values.fields import condition as condition_of
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import parse_time
 
@@ -62,7 +63,9 @@ def event_complaints(snapshot: Snapshot, about: Ref) -> tuple[Complaint, ...]:
         if event.warning and not _matches("harmless", f"{event.reason}: {event.message}"):
             newest[event.component] = event
         elif not event.warning and event.reason not in _beginnings():
-            newest.pop(event.component, None)
+            last = newest.get(event.component)
+            if last is None or last.reason != _NO_TARGET or _has_target(snapshot):
+                newest.pop(event.component, None)
     return tuple(
         Complaint(
             e.component or "the controller",
@@ -72,6 +75,20 @@ def event_complaints(snapshot: Snapshot, about: Ref) -> tuple[Complaint, ...]:
             mild="withwarning" in e.reason.lower(),
         )
         for e in reversed(newest.values())
+    )
+
+
+_NO_TARGET = "UnAvailableLoadBalancer"
+"""The service controller of a cloud goes on after it and reports a success all the same."""
+
+
+def _has_target(snapshot: Snapshot) -> bool:
+    """Tell whether a node that was read may be a target of a cloud's load balancer; none was read: it may."""
+    nodes = snapshot.list("nodes").items
+    excluded = "node.kubernetes.io/exclude-from-external-load-balancers"
+    return not nodes or any(
+        excluded not in labels(n, "metadata", "labels") and text(condition_of(n, "Ready"), "status") == "True"
+        for n in nodes
     )
 
 
@@ -272,7 +289,7 @@ def shape_of(said: str, shown: str) -> Advice | None:
             words = row["fix"].replace("{object}", shown)
             for key, value in match.groupdict().items():
                 words = words.replace("{" + key + "}", (value or "").rstrip(".,;/"))
-            return Advice(words, Actor(row["actor"]))
+            return Advice(words.replace(" )", ")"), Actor(row["actor"]))
     return None
 
 

@@ -362,6 +362,21 @@ def _knative_layer(matter: _Matter) -> Iterator[Fix]:
         )
 
 
+_EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
+
+
+def _excluded_nodes(matter: _Matter) -> Iterator[Fix]:
+    """Name the nodes that their label keeps from being targets, where every node has it."""
+    nodes = matter.trace.world.listing("nodes").items
+    excluded = [n for n in nodes if _EXCLUDED in labels(n, "metadata", "labels")]
+    if nodes and len(excluded) == len(nodes):
+        yield Fix(
+            f"Every node carries the label {_EXCLUDED}. Take it off those that should carry traffic",
+            actor=matter.actor,
+            commands=tuple(kubectl("label", "node", name_of(n), f"{_EXCLUDED}-") for n in excluded[:3]),
+        )
+
+
 _ACTIONS: dict[str, Callable[[_Matter], Iterator[Fix]]] = {
     "gke-service-type": _gke_service_type,
     "alb-target-type": _alb_target_type,
@@ -372,6 +387,7 @@ _ACTIONS: dict[str, Callable[[_Matter], Iterator[Fix]]] = {
     "named-parts": _named_parts,
     "nginx-risk-level": _nginx_risk,
     "nginx-snippets": _nginx_snippets,
+    "excluded-nodes": _excluded_nodes,
     "name-class": _name_class,
     "knative-layer": _knative_layer,
     "nginx-path-type": _nginx_path_type,

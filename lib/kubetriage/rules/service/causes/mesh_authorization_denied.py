@@ -183,13 +183,17 @@ def _linkerd(trace: Trace, backend: Backend) -> Iterator[Fault]:
     if pod is None:
         return
     space = backend.world.snapshot.get("namespaces", "", backend.namespace)
-    sources = (*clients(trace), *trace.entrances)
+    sources = clients(trace) or (*trace.entrances, *_callers_in_log(trace, backend))
     refused = next((r for r in linkerd_rulings(backend, sources) if r.allowed is False), None)
     if refused is not None:
         yield _by_server(trace, backend, refused)
         return
     marks = {**_annotations(space.obj), **_annotations(pod.raw)}
     mode = marks.get(_INBOUND, "")
+    denied = _refused_by_linkerd(trace, backend, "") if not clients(trace) else None
+    if denied is not None and mode != "deny":
+        yield _somebody(backend, denied)
+        return
     plain = [p for p in (*clients(trace), *trace.entrances) if not any(c.name == "linkerd-proxy" for c in p.containers)]
     if mode != "deny" and not (mode in ("all-authenticated", "cluster-authenticated") and plain):
         return
@@ -271,11 +275,56 @@ def _by_server(trace: Trace, backend: Backend, ruling: LinkerdRuling) -> Fault:
 _LINKERD_DENIED = lazy(r"Request denied|[Uu]nauthorized (?:connection|request)")
 
 
+def _somebody(backend: Backend, denied: Evidence) -> Fault:
+    """Tell of a client that is not known otherwise, and that the proxy refuses."""
+    client = _LINKERD_CLIENT.search(denied.value)
+    who = f"a client at {client[1]}" if client is not None else "a client"
+    return fault(
+        CODE,
+        backend.authorization_place,
+        f"Linkerd's proxy of svc/{backend.name} refuses {who}: no AuthorizationPolicy or ServerAuthorization admits it "
+        "to the Server or route that it asks for. HTTP clients get 403.",
+        proof="observed",
+        evidence=[denied],
+        fix=[
+            Fix(
+                f"Find the client by its address, and admit its identity with an AuthorizationPolicy in "
+                f"{backend.namespace}: targetRef the Server, requiredAuthenticationRefs a MeshTLSAuthentication. A "
+                "client without a proxy has no identity: inject it, or admit its network with a NetworkAuthentication",
+                actor=Actor.MANIFEST,
+                commands=(
+                    kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"status.podIP={client[1]}")
+                    if client is not None
+                    else kubectl("get", "servers.policy.linkerd.io", namespace=backend.namespace),
+                ),
+            )
+        ],
+        verify=(kubectl("get", "authorizationpolicies.policy.linkerd.io", "-o", "yaml", namespace=backend.namespace),),
+        short="Linkerd's proxy refuses a client",
+    )
+
+
+_LINKERD_CLIENT = lazy(r"client(?:\.addr=|\.ip=| )(\d{1,3}(?:\.\d{1,3}){3})")
+
+
+def _callers_in_log(trace: Trace, backend: Backend) -> tuple[Pod, ...]:
+    """Return the pod whose request the proxy refused last, by its address in the proxy's log."""
+    for pod in backend.pods:
+        log = trace.snapshot.log(pod.namespace, pod.name, PROXY)
+        for line in reversed(log.text.splitlines() if log.seen else ()):
+            client = _LINKERD_CLIENT.search(line) if _LINKERD_DENIED.search(line) else None
+            if client is not None:
+                found = (p for p in trace.world.pods("") if text(p.raw, "status", "podIP") == client[1])
+                return tuple(found)[:1]
+    return ()
+
+
 def _refused_by_linkerd(trace: Trace, backend: Backend, server: str) -> Evidence | None:
     for pod in backend.pods:
         log = trace.snapshot.log(pod.namespace, pod.name, PROXY)
         for line in reversed(log.text.splitlines() if log.seen else ()):
-            if _LINKERD_DENIED.search(line) and f"server.name={server}" in line:
+            if _LINKERD_DENIED.search(line) and (f"server.name={server}" in line or "server.name=" not in line):
+                # An empty name asks for any Server.
                 return Evidence("log", f"pod/{pod.name} {PROXY}", line.strip()[:400])
     return None
 

@@ -228,8 +228,8 @@ def _missing(trace: Trace, backend: Backend) -> Iterator[Fault]:
     uids = {e.uid for e in serving if e.uid}
     names = {e.pod for e in serving if e.pod}
     absent = [p for p in backend.ready_pods if p.uid not in uids and p.name not in names]
-    if view.source == "endpoints":
-        # The legacy object leaves out a pod in which no port resolves; that is another cause's business.
+    if view.source == "endpoints" or not view.items:
+        # Without a port that resolves in it a pod serves nothing; that is another cause's business.
         absent = [p for p in absent if any(eps.find_port(p.raw, x.target, x.protocol) for x in backend.ports)]
     if not absent:
         return

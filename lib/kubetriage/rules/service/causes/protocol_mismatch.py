@@ -9,7 +9,8 @@ number. Told apart from a name that no container has at all (TargetPortNameNotFo
 An entrance that speaks TLS (or not) to a port whose passing HTTP probe shows the opposite is told too: the annotation
 backend-protocol of ingress-nginx, the termination of an OpenShift Route, the scheme of an IngressRoute. So is one that
 speaks plain HTTP to a program that redirects every plain request to HTTPS (Argo CD's server without --insecure): the
-browser comes back to the entrance and is sent round again.
+browser comes back to the entrance and is sent round again. And a load balancer that ends TLS before ingress-nginx and
+sends plain HTTP to its TLS port (400), or to its plain port, which redirects it (a circle again).
 
 Fix: give the Service port the protocol of the container port.
 
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.access_logs import failures
+from kubetriage.rules.service.balancer_tls import EndedTLS, ended_tls
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.custom_entrances import port_of
@@ -39,7 +41,7 @@ CODE = "ProtocolMismatch"
 
 def check(trace: Trace) -> Iterator[Fault]:
     """Judge each Service port, and what entrances speak to it."""
-    found = list(_tls_sides(trace))
+    found = [*_tls_sides(trace), *(_ended(e) for i in trace.ingresses if (e := ended_tls(trace, i)) is not None)]
     yield from found
     if not found:
         yield from _told_by_log(trace)
@@ -81,6 +83,63 @@ def _tls_sides(trace: Trace) -> Iterator[Fault]:
             if found is not None:
                 yield found
                 break
+
+
+def _ended(ended: EndedTLS) -> Fault:
+    """Tell of TLS that a load balancer ended, at a port of the controller that does not fit what it then sends."""
+    entrance, service, port = ended.entrance, ended.service, ended.port
+    plain = next((p for p in service.ports if p is not port and str(p.target) != str(port.target)), None)
+    if ended.circle:
+        words = (
+            f"It arrives at the plain port {ended.target} of the controller, which redirects it to HTTPS: the browser "
+            "goes round in redirects"
+        )
+        fixes = [
+            Fix(
+                f"Leave the redirect to the load balancer, and switch it off in {entrance.name}. Or, where the load "
+                "balancer writes X-Forwarded-Proto, set use-forwarded-headers: true in the controller's ConfigMap",
+                actor=Actor.MANIFEST,
+                commands=(
+                    kubectl(
+                        "annotate",
+                        "ingress",
+                        entrance.ingress.name,
+                        "nginx.ingress.kubernetes.io/ssl-redirect=false",
+                        "nginx.ingress.kubernetes.io/force-ssl-redirect=false",
+                        "--overwrite",
+                        namespace=entrance.ingress.namespace,
+                    ),
+                ),
+            )
+        ]
+    else:
+        words = f"It sends plain HTTP to the TLS port {ended.target} of the controller, which answers 400"
+        target = plain.target if plain is not None else "http"
+        patch = {"spec": {"ports": [{"port": port.port, "targetPort": target}]}}
+        fixes = [
+            Fix(
+                f"Send port {port.port} of svc/{service.name} to the controller's plain port",
+                patch,
+                service.ref,
+                Actor.MANIFEST,
+            ),
+            Fix(
+                "Or let the load balancer pass TLS through: take the certificate's annotation off the Service",
+                actor=Actor.MANIFEST,
+            ),
+        ]
+    return fault(
+        CODE,
+        entrance.place,
+        f"The load balancer of svc/{service.name} in {service.namespace} ends TLS on port {port.port} itself "
+        f"({ended.name}). {words}.",
+        proof="inferred",
+        about=entrance.ref,
+        evidence=ended.evidence,
+        fix=fixes,
+        verify=(service.kubectl("get", "service", service.name, "-o", "yaml"),),
+        short=f"TLS ends at the load balancer, port {port.port} leads to port {ended.target} of the controller",
+    )
 
 
 def _told_by_log(trace: Trace) -> Iterator[Fault]:
