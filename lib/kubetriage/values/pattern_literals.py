@@ -539,6 +539,7 @@ LITERALS: dict[str, tuple[str, ...]] = {
     'certificate is valid for (?P<names>[\\w.*, :-]{1,400}), not (?P<wanted>[\\w.:-]{1,253})|altnames?: (?P<alt>[^\\n]{1,300})': ('altname', 'certificate is valid for '),
     'cgroup\\S*: (?:no space left on device|cannot allocate memory)': ('cannot allocate memory', 'no space left on device'),
     'chdir to cwd \\("(?P<path>[^"]*)"\\)|container init: mkdir (?P<made>/[^\\s:]*): ': ('hdir to cwd ("', 'ontainer init: mkdir '),
+    'client(?:\\.addr=|\\.ip=| )(\\d{1,3}(?:\\.\\d{1,3}){3})': ('client',),
     'client: ([0-9a-fA-F.:]{2,45})': ('client: ',),
     'cluster ID mismatch': ('cluster id mismatch',),
     'cluster ID mismatch \\(got (\\w+) want (\\w+)\\)|remote\\[(\\w+)\\]=(\\w+), local=(\\w+)': (', local=', 'cluster id mismatch (got '),
