@@ -45,6 +45,11 @@ class Termination:
         return text(self.raw, "reason")
 
     @property
+    def untold(self) -> bool:
+        """Nothing tells how it ended: a table and a log show only that it did."""
+        return self.exit_code is None and not self.reason
+
+    @property
     def message(self) -> str:
         """The termination message (file or log tail), or the runtime's words; secrets redacted as in a log."""
         words = text(self.raw, "message")

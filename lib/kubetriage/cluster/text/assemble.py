@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.text.clock import clock_of
-from kubetriage.cluster.text.event_words import tell
-from kubetriage.cluster.text.found import Finds, Found, FoundEvent, FoundLog, Raw
+from kubetriage.cluster.text.event_pods import FORM as EVENTS
+from kubetriage.cluster.text.event_pods import REASONS, named_by, pod_of, replica_set_of
+from kubetriage.cluster.text.event_words import name_images, statuses, tell
+from kubetriage.cluster.text.found import Finds, Found, FoundEvent, Raw
 from kubetriage.cluster.text.merging import merged
-from kubetriage.cluster.text.paste import Hint, LogKey, ObjectKey, Paste
+from kubetriage.cluster.text.node_words import tell_nodes
+from kubetriage.cluster.text.owners import tell_owners
+from kubetriage.cluster.text.paste import Hint, ObjectKey, Paste
 from kubetriage.cluster.text.printed_pods import NO_CONTAINER, finish_pod
-from kubetriage.found import Form
+from kubetriage.cluster.text.store import Store
+from kubetriage.cluster.text.subject import NO_POD, name_for_parts, only_pod
+from kubetriage.cluster.text.whose_logs import WORKLOADS, Owners
 from kubetriage.needs import Body, Failure, Get, List, Log, Why
 from kubetriage.needs import Raw as RawNeed
 from kubetriage.readers.events import PRINTED_AGE, node_event_need
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import MADE_UID, dig, labels, name_of, namespace_of, objects, text, uid_of
+from kubetriage.values.fields import dig, name_of, namespace_of, objects, text
 from kubetriage.values.resources import BY_KIND, BY_PLURAL
 from kubetriage.values.times import format_time
-
-NO_POD = "POD"
-"""Stands for a pod that the texts do not name; kubectl's own help writes it so."""
-_CREATED_POD = re.compile(r"Created pod: ([a-z0-9][a-z0-9.-]{0,252})")
-_SCALED = re.compile(r"Scaled (?:up|down) replica set ([a-z0-9][a-z0-9.-]{0,252})")
-_GROUPED = ("ReplicaSet", "StatefulSet", "DaemonSet", "Job", "ReplicationController")
 
 
 def assemble(finds: Sequence[Finds], snapshot: Snapshot, hint: Hint) -> Paste:
@@ -41,11 +40,10 @@ class _Assembly:
         self.snapshot = snapshot
         self.hint = hint
         self.paste = Paste(unused=[u for f in finds for u in f.unused])
-        self.objects: dict[ObjectKey, Raw] = {}
-        self.forms: dict[ObjectKey, list[Form]] = {}
+        self.store = Store(snapshot)
+        self.objects = self.store.objects
+        self.forms = self.store.forms
         self.ages: dict[ObjectKey, timedelta] = {}
-        self.made: set[ObjectKey] = set()
-        """Objects of which only others tell."""
 
     def run(self) -> Paste:
         told = clock_of(self.finds)
@@ -56,13 +54,16 @@ class _Assembly:
         self._name_pods(found)
         for item in found:
             self._merge(item)
+        self._make_of_events()
         self._resolve_containers()
-        self._own()
+        tell_owners(self.finds, self.store, self.paste.namespace)
         self._tell_endpoints()
         for f in self.finds:
             for event in f.events:
                 self._place(event)
                 tell(event, self.objects)
+        nodes = {key[2]: obj for key, obj in self.objects.items() if key[0] == "nodes"}
+        tell_nodes((log for f in self.finds for log in f.node_logs), nodes)
         for key, obj in self.objects.items():
             self._add(key, obj)
         self._lists()
@@ -95,14 +96,15 @@ class _Assembly:
 
     def _name_pods(self, found: list[Found]) -> None:
         """Give parts of a pod's describe or YAML the name that the user or the rest of the text gives."""
-        known = {name_of(o.obj) for o in found if o.resource == "pods" and name_of(o.obj) and o.described}
-        known = known or {name_of(o.obj) for o in found if o.resource == "pods" and name_of(o.obj)}
-        known = known or {log.pod for f in self.finds for log in f.logs if log.pod and log.container != "etcd"}
-        only = self._wanted("pods") or (known.pop() if len(known) == 1 else "")
+        logs = {log.pod for f in self.finds for log in f.logs if log.pod and log.container != "etcd"}
+        parts = [o.obj for o in found if o.resource == "pods" and not name_of(o.obj)]
+        space, named = named_by(text(s, "state", "waiting", "message") for o in parts for s in statuses(o))
+        only = self._wanted("pods") or name_for_parts(found) or named or (logs.pop() if len(logs) == 1 else "")
         for item in found:
             if item.resource == "pods" and not name_of(item.obj):
                 item.obj.setdefault("metadata", {})
-                item.obj["metadata"] = {**item.obj["metadata"], "name": only or NO_POD}
+                place = {"namespace": space} if space and only == named and not namespace_of(item.obj) else {}
+                item.obj["metadata"] = {**item.obj["metadata"], "name": only or NO_POD, **place}
 
     # Objects.
 
@@ -126,6 +128,35 @@ class _Assembly:
         if found.described and key not in self.paste.described:
             self.paste.described.append(key)
 
+    def _make_of_events(self) -> None:
+        """Make the pods, and the ReplicaSets that cannot create any, of which only events tell."""
+        nameless = [e for f in self.finds for e in f.events if not e.name]
+        told = not any(key[0] in ("pods", *WORKLOADS) for key in self.objects) and not any(
+            kind not in ("pods", *WORKLOADS) for kind, _ in self.hint.targets
+        )
+        about: dict[tuple[str, str], list[FoundEvent]] = {}
+        for event in (e for f in self.finds for e in f.events):
+            if event.reason == "FailedCreate" and event.kind in ("", "ReplicaSet"):
+                event.kind, event.name = "ReplicaSet", event.name or replica_set_of(event)
+                if event.name:
+                    self.store.need("replicasets", event.namespace or self.paste.namespace, event.name, EVENTS)
+            elif event.kind == "Pod" and event.name and event.reason in REASONS:
+                about.setdefault((event.namespace or self.paste.namespace, event.name), []).append(event)
+        if told and any(e.reason in REASONS and e.kind in ("", "Pod") for e in nameless):
+            place, name = named_by(e.message for e in nameless)
+            known = about if len(about) == 1 and not name else {}
+            where, who = next(iter(known), (place or self.paste.namespace, self._wanted("pods") or name or NO_POD))
+            for event in nameless:
+                if event.kind in ("", "Pod"):
+                    event.kind, event.namespace, event.name = "Pod", where, who
+                    about.setdefault((where, who), []).append(event)
+        for (where, who), events in about.items():
+            if ("pods", where, who) not in self.objects:
+                made = self.store.need("pods", where, who, EVENTS)
+                made.update(pod_of(events))
+                if len(about) == 1:
+                    self.paste.described.append(("pods", where, who))
+
     def _resolve_containers(self) -> None:
         """Give a container cut from its context its name, where the rest tells it."""
         for (resource, _, name), obj in self.objects.items():
@@ -138,6 +169,7 @@ class _Assembly:
             names |= {text(c, "name") for c in objects(obj, "status", "containerStatuses")} - {NO_CONTAINER, ""}
             told = self._containers_told(name)
             only = self.hint.container or (next(iter(names or told)) if len(names or told) == 1 else "")
+            name_images(obj)
             if only:
                 for part in (dig(obj, "spec", "containers"), dig(obj, "status", "containerStatuses")):
                     self._rename(part, only)
@@ -166,75 +198,6 @@ class _Assembly:
             told |= {container for _, its_pod, container, _, _ in f.no_logs if its_pod == pod}
         return told
 
-    def _own(self) -> None:
-        """Let pods and ReplicaSets know their controllers, from the words of the controllers' events and from names."""
-        for f in self.finds:
-            for event in f.events:
-                place = event.namespace or self.paste.namespace
-                if event.kind in _GROUPED and (created := _CREATED_POD.search(event.message)) is not None:
-                    self._owned("pods", place, created[1], event.kind, event.name)
-                elif event.kind == "Deployment" and (scaled := _SCALED.search(event.message)) is not None:
-                    self._needed("replicasets", place, scaled[1])
-                    self._owned("replicasets", place, scaled[1], event.kind, event.name)
-        for (resource, place, name), obj in list(self.objects.items()):
-            if resource == "pods" and not objects(obj, "metadata", "ownerReferences"):
-                self._guess_owner(place, name, obj)
-        for (resource, place, _), obj in list(self.objects.items()):
-            if resource != "pods":
-                continue
-            for owner in objects(obj, "metadata", "ownerReferences"):
-                base, _, tail = text(owner, "name").rpartition("-")
-                if (
-                    text(owner, "kind") == "ReplicaSet"
-                    and base
-                    and tail
-                    and ("deployments", place, base) in self.objects
-                ):
-                    self._needed("replicasets", place, text(owner, "name"))
-                    self._owned("replicasets", place, text(owner, "name"), "Deployment", base)
-                if (
-                    text(owner, "kind") == "Job"
-                    and base
-                    and tail.isdigit()
-                    and ("cronjobs", place, base) in self.objects
-                ):
-                    self._needed("jobs", place, text(owner, "name"))
-                    self._owned("jobs", place, text(owner, "name"), "CronJob", base)
-
-    def _needed(self, resource: str, namespace: str, name: str) -> None:
-        """Make an object of which only the name is told."""
-        key = (resource, namespace, name)
-        if key not in self.objects:
-            kind = BY_PLURAL[resource]
-            self.objects[key] = {
-                "apiVersion": kind.api_version,
-                "kind": kind.kind,
-                "metadata": {"name": name, "namespace": namespace},
-            }
-            self.forms[key] = [Form("a name in another object", shows=("metadata.name",))]
-            self.made.add(key)
-
-    def _owned(self, resource: str, namespace: str, name: str, kind: str, owner: str) -> None:
-        obj = self.objects.get((resource, namespace, name))
-        if obj is not None and not objects(obj, "metadata", "ownerReferences"):
-            obj["metadata"]["ownerReferences"] = [{"kind": kind, "name": owner, "controller": True}]
-
-    def _guess_owner(self, namespace: str, name: str, obj: Raw) -> None:
-        """Find the controller by the name that it gives its pods; only one that the texts show."""
-        digest = labels(obj, "metadata", "labels").get("pod-template-hash")
-        base, _, tail = name.rpartition("-")
-        if digest and base.endswith(f"-{digest}"):
-            self._owned("pods", namespace, name, "ReplicaSet", base)
-        elif base and tail.isdigit() and ("statefulsets", namespace, base) in self.objects:
-            self._owned("pods", namespace, name, "StatefulSet", base)
-        elif len(tail) == 5:
-            for resource in ("replicasets", "daemonsets", "jobs"):
-                if (resource, namespace, base) in self.objects:
-                    self._owned("pods", namespace, name, BY_PLURAL[resource].kind, base)
-                    return
-            if ("deployments", namespace, base.rpartition("-")[0]) in self.objects:
-                self._owned("pods", namespace, name, "ReplicaSet", base)
-
     def _tell_endpoints(self) -> None:
         """Tie endpoints to pods by their addresses: neither tables nor the describe of a Service name the pods."""
         pods = {
@@ -257,43 +220,30 @@ class _Assembly:
 
     def _tie(self, entry: Mapping[str, Any], pod: str, namespace: str) -> None:
         if pod and isinstance(entry, dict) and "targetRef" not in entry:
-            uid = self._uid("Pod", namespace, pod)
+            uid = self.store.uid("Pod", namespace, pod)
             entry["targetRef"] = {"kind": "Pod", "name": pod, "namespace": namespace, "uid": uid}
 
     def _add(self, key: ObjectKey, obj: Raw) -> None:
         resource, place, name = key
         kind = BY_PLURAL[resource].kind
         metadata = obj["metadata"]
-        metadata.setdefault("uid", self._uid(kind, place, name))
+        metadata.setdefault("uid", self.store.uid(kind, place, name))
         if "creationTimestamp" not in metadata and key in self.ages:
             metadata["creationTimestamp"] = format_time(self.snapshot.now - self.ages[key])
         for owner in metadata.get("ownerReferences") or ():
             if isinstance(owner, dict) and not owner.get("uid"):
-                owner["uid"] = self._uid(text(owner, "kind"), place, text(owner, "name"))
+                owner["uid"] = self.store.uid(text(owner, "kind"), place, text(owner, "name"))
         for part in obj.get("endpoints") or () if resource == "endpointslices" else ():
             target = part.get("targetRef") if isinstance(part, Mapping) else None
             if isinstance(target, dict) and not target.get("uid"):
-                target["uid"] = self._uid(text(target, "kind"), place, text(target, "name"))
+                target["uid"] = self.store.uid(text(target, "kind"), place, text(target, "name"))
         if self.snapshot.get(resource, place, name).found:
             return
         self.snapshot.add(resource, strip(resource, obj))
         for form in self.forms[key]:
             self.snapshot.add_form(obj, form)
-        if key not in self.made:
+        if key not in self.store.made:
             self.snapshot.presume(resource, place)
-
-    def _uid(self, kind: str, namespace: str, name: str) -> str:
-        """Return the uid of an object, or what stands for it: it ties owners and events to their objects."""
-        resource = BY_KIND.get(kind)
-        if resource is not None:
-            place = namespace if resource.namespaced else ""
-            obj = self.objects.get((resource.plural, place, name))
-            known = uid_of(obj) if obj is not None else ""
-            known = known or uid_of(self.snapshot.get(resource.plural, place, name).obj)
-            if known:
-                return known
-            namespace = place
-        return f"{MADE_UID}{kind}/{namespace}/{name}"
 
     # Lists, events, logs.
 
@@ -306,7 +256,7 @@ class _Assembly:
                 if kind == "Node":
                     self.snapshot.add_shaped(node_event_need(name), (), 0)
                     where = ""
-                uid = self._uid(kind, where, name)
+                uid = self.store.uid(kind, where, name)
                 self.snapshot.add_shaped(List("events", where or "default", fields=f"involvedObject.uid={uid}"), (), 0)
 
     def _events(self) -> None:
@@ -327,13 +277,13 @@ class _Assembly:
     def _place(self, event: FoundEvent) -> None:
         """Tell which object an event is about, where its row did not."""
         if not event.name:
-            pods = [key for key in self.objects if key[0] == "pods"]
-            chosen = [key for key in pods if key in self.paste.described] or pods
+            pods = {key: obj for key, obj in self.objects.items() if key[0] == "pods"}
+            chosen = only_pod(pods, self.paste.described)
             wanted = self.hint.targets[0] if self.hint.targets else None
             if wanted is not None and wanted[0] in BY_PLURAL:
                 event.kind, event.name = BY_PLURAL[wanted[0]].kind, wanted[1]
-            elif len(chosen) == 1:
-                event.kind, event.namespace, event.name = "Pod", chosen[0][1], chosen[0][2]
+            elif chosen is not None:
+                event.kind, event.namespace, event.name = "Pod", chosen[1], chosen[2]
             else:
                 event.kind, event.name = event.kind or "Pod", NO_POD
         event.namespace = event.namespace or self.paste.namespace
@@ -343,7 +293,7 @@ class _Assembly:
         cluster = resource is not None and not resource.namespaced
         place = "default" if cluster else event.namespace
         about: Raw = {"kind": event.kind, "namespace": "" if cluster else place, "name": event.name}
-        about["uid"] = self._uid(event.kind, place, event.name)
+        about["uid"] = self.store.uid(event.kind, place, event.name)
         if event.container_path:
             path = event.container_path
             pod = self.objects.get(("pods", place, event.name), {})
@@ -373,75 +323,23 @@ class _Assembly:
         return made
 
     def _logs(self) -> None:
+        owners = Owners(self.store, self.paste, self.hint)
         for f in self.finds:
             for log in f.logs:
-                for key in self._keys(log):
+                for key in owners.keys(log):
                     self.paste.logs[key] = self.paste.logs.get(key, "") + log.text
+        for made in owners.made:
+            self._add(made, self.objects[made])
+        told = {("pods", place, pod) for place, pod, _, _ in self.paste.logs if place != "kube-system"}
+        if len(told) == 1 and not any(key[0] == "pods" for key in self.paste.described):
+            # A log is shown of the pod that is asked about.
+            self.paste.described += told
+        for f in self.finds:
             for place, pod, container, previous, words in f.no_logs:
                 key = (place or self.paste.namespace, pod, container, previous)
                 if key not in self.paste.logs:
                     self.snapshot.fail(Log(*key), Failure(Why.NOT_FOUND, words, 400))
         self.snapshot.offer_logs(self.paste.logs)
-
-    def _keys(self, log: FoundLog) -> Iterator[LogKey]:
-        """Say whose log it is: as told, else of the one pod and the container that did not do well."""
-        pod, place = log.pod, log.namespace
-        pods = [key for key in self.objects if key[0] == "pods"]
-        if not pod:
-            chosen = [key for key in pods if key[2] == self._wanted("pods")]
-            chosen = chosen or [key for key in pods if key in self.paste.described] or pods
-            if len(chosen) == 1:
-                _, place, pod = chosen[0]
-            else:
-                pod = self._wanted("pods") or (NO_POD if not self.hint.targets else "")
-        if not pod:
-            return
-        found = next((key for key in pods if key[2] == pod and (not place or key[1] == place)), None)
-        place = place or (found[1] if found is not None else self.paste.namespace)
-        if found is None and place != "kube-system":
-            # The plugin that reads the control plane knows its components without their pods.
-            self._pod_of_log(place, pod, log.container or self.hint.container or NO_CONTAINER)
-        obj = self.objects.get(("pods", place, pod), {})
-        container = log.container or self._container(obj)
-        if not container:
-            return
-        for previous in (False, True) if log.previous is None else (log.previous,):
-            yield place, pod, container, previous
-
-    def _pod_of_log(self, namespace: str, pod: str, container: str) -> None:
-        """Make the pod of which nothing but a log is there."""
-        obj: Raw = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": pod, "namespace": namespace},
-            "spec": {"containers": [{"name": container}]},
-            # Who asks why a program failed and shows its log means an instance that ended.
-            "status": {"containerStatuses": [{"name": container, "lastState": {"terminated": {}}}]},
-        }
-        key = ("pods", namespace, pod)
-        self.objects[key] = obj
-        self.forms[key] = [Form("a log", shows=("metadata.name",))]
-        self.made.add(key)
-        self._add(key, obj)
-
-    def _container(self, pod: Raw) -> str:
-        if self.hint.container:
-            return self.hint.container
-        rows = [*objects(pod, "status", "initContainerStatuses"), *objects(pod, "status", "containerStatuses")]
-        names = [text(c, "name") for c in objects(pod, "spec", "containers")] or [text(c, "name") for c in rows]
-        if len(names) == 1 and not objects(pod, "status", "initContainerStatuses"):
-            return names[0]
-        ended = [
-            text(c, "name")
-            for c in rows
-            if dig(c, "lastState", "terminated") or (dig(c, "state", "terminated", "exitCode") or 0) != 0
-        ]
-        waiting = [
-            text(c, "name")
-            for c in rows
-            if text(c, "state", "waiting", "reason") not in ("", "PodInitializing", "ContainerCreating")
-        ]
-        return next(iter([*waiting, *ended, *names]), "")
 
     def _rest(self) -> None:
         nodes = [key[2] for key in self.objects if key[0] == "nodes"]

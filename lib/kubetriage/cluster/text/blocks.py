@@ -31,7 +31,10 @@ _DOCUMENT = lazy(
     r"|resources:\s*\Z|livenessProbe:\s*\Z|readinessProbe:\s*\Z|startupProbe:\s*\Z|volumes:\s*\Z|template:\s*\Z"
     r"|securityContext:\s*\Z|items:\s*\Z)"
 )
-_JSON = lazy(r"\s*(?:[\[{]\s*\Z|\{\s*\"(?:apiVersion|kind|metadata|status|spec|items)\")")
+_JSON = lazy(
+    r"\s*(?:[\[{]\s*\Z|\[?\{\s*\"(?:apiVersion|kind|metadata|status|spec|items|lastState|state|containerID"
+    r"|containerStatuses|allocatedResources|terminated|waiting|exitCode|lastProbeTime|conditions)\")"
+)
 _YAML_ROW = lazy(r"\s*(?:- |-\Z|[\w.\"'/~-][\w.\"'/ ~$()-]{0,253}:(?:\s|\Z)|[}\]],?\s*\Z|#|---|\.\.\.)")
 _ANSWER = lazy(
     r"\s*(?:Error from server(?: \(\w+\))?: |No resources found|error: |The connection to the server "
@@ -45,6 +48,16 @@ _LOG_ROW = lazy(
     r"|\d{4}/\d\d/\d\d|\[pod/|(?:java|javax|org|com|io)\.[\w.$]{3,200}(?:Exception|Error)\b"
     r"|[\w./-]{1,60}: (?:error|fatal|line \d{1,6}:)|\w{1,60}(?:Error|Exception): )"
 )
+
+
+# Names of objects, of rows that were left out, and of what zap and rollout print below a header.
+_CELL = lazy(r"\s*(?:[a-z0-9*.…\[(<][^\s]*|\S+/\S+)(?:\s|\Z)")
+
+
+def _is_row(row: str, table: Block) -> bool:
+    """Tell whether a line may be a row of a table that lists objects: names of objects begin with a small letter."""
+    head = table.lines[0].text.lstrip()
+    return not head.startswith("NAME") or _CELL.match(row) is not None
 
 
 @dataclass
@@ -188,7 +201,7 @@ class _Scanner:
         if block.kind == "answer":
             return False
         if block.kind == "table":
-            return bool(stripped) and not is_header(row) and not _ANSWER.match(row)
+            return bool(stripped) and not is_header(row) and not _ANSWER.match(row) and _is_row(row, block)
         if block.kind in ("log", "journal") and self._is_log:
             return not (_NAME.match(row) and self._describes(at))
         if not stripped:
@@ -221,6 +234,8 @@ class _Scanner:
             return not (self.blank and is_header(row))
         if is_header(row):
             return False
+        if self._begins(row) == "log":
+            return self._returns(at)
         if _TOP_KEY.match(row.strip()) or row.strip() in ("Data", "BinaryData", "====", "=========="):
             return not (self.blank and _DOCUMENT.match(row))
         if self.blank or self._begins(row) in ("table", "journal", "answer"):

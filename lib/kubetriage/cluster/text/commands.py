@@ -18,6 +18,7 @@ _START = lazy(
     r"(?:\S{0,60}/)?(?:kubectl(?:\.exe)?|oc|k|kubecolor|journalctl|dmesg|crictl|docker|podman|nerdctl|talosctl|stern|date|cat|tail"
     r"|less|head|zcat|ssh|systemctl)(?:\s[^\n]{0,600})?)\Z"
 )
+_REMOTE = ("journalctl", "dmesg", "crictl", "kubectl", "cat", "tail")
 _VERBS = frozenset(
     {"get", "describe", "logs", "log", "top", "version", "events", "cluster-info", "explain", "apply", "exec"}
 )
@@ -122,6 +123,10 @@ def read_command(row: str) -> Command | None:
         words = words[1:]
     if not words:
         return None
+    if words[0] == "ssh" and not bare:
+        # What runs on the other machine: the first word that is a tool.
+        inner = next((at for at, word in enumerate(words) if word.rpartition("/")[2] in _REMOTE), 0)
+        words = words[inner:]
     tool = words[0].rpartition("/")[2].removesuffix(".exe").removeprefix("microk8s.")
     if tool in _TOOLS:
         return _kubectl(words[1:], bool(piped), row.strip(), bare)

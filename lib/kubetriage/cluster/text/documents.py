@@ -7,6 +7,7 @@ from typing import Any
 
 from kubetriage.cluster.documents import api_objects, parse_documents
 from kubetriage.cluster.errors import DumpError
+from kubetriage.cluster.text import margins
 from kubetriage.cluster.text.found import Finds, Found, Raw
 from kubetriage.cluster.text.lines import dedent
 from kubetriage.found import Form
@@ -63,9 +64,9 @@ def read_documents(rows: Sequence[str], finds: Finds, line: int) -> bool:
     """
     plain = dedent([row for row in rows if row.strip() not in ("...", "…", "[...]", "<snip>", "[snip]", "(...)")])
     gaps = len(plain) != len(rows)
-    documents = _parse("\n".join(plain))
+    documents = _parse("\n".join(margins.documented(plain)))
     used = False
-    for document in documents:
+    for document in map(_named_part, documents):
         found = False
         for resource, obj in api_objects(document):
             found = used = True
@@ -76,6 +77,21 @@ def read_documents(rows: Sequence[str], finds: Finds, line: int) -> bool:
             form = Form(FRAGMENT, shows=tuple(_paths(part)))
             finds.objects.append(Found("pods", part, form, line, described=True))
     return used
+
+
+def _named_part(document: Any) -> Any:
+    """Put a part of a container's status that a JSONPath picked below the name of its field."""
+    if isinstance(document, list) and document and all(isinstance(d, Mapping) for d in document):
+        if all(set(d) & {"state", "lastState", "restartCount"} for d in document):
+            return {"containerStatuses": document}
+        if all({"type", "status"} <= set(d) for d in document):
+            return {"phase": "", "conditions": document}
+    if isinstance(document, Mapping):
+        if "exitCode" in document:
+            return {"lastState": {"terminated": document}}
+        if set(document) <= {"terminated", "waiting", "running"} and document:
+            return {"state" if "terminated" not in document else "lastState": document}
+    return document
 
 
 def _parse(content: str) -> list[Any]:

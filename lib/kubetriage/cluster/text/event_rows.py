@@ -121,6 +121,12 @@ def listed_events(header: str, rows: Sequence[str], namespace: str) -> tuple[lis
     return found, strange
 
 
+def is_listed(row: str) -> bool:
+    """Tell whether a line is a row of ``kubectl get events`` of one namespace."""
+    match = _LISTED.match(row.strip())
+    return match is not None and not match[1]
+
+
 def container_path(message: str) -> str:
     """Return the field path of the container that a message names; empty when it names none."""
     match = _CONTAINER_WORDS.search(message[:600])

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 
 from kubetriage.cluster.text.found import FoundEvent, Raw
-from kubetriage.values.fields import dig, objects, text
+from kubetriage.cluster.text.printed_pods import NO_CONTAINER
+from kubetriage.values.fields import Obj, dig, objects, text
 from kubetriage.values.patterns import lazy
 
 _START = re.compile(r"Create|Run|Start|PreCreate|PreStart|PostStart")
@@ -15,6 +16,7 @@ _PULLS = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureV
 _REASON_ALONE = re.compile(r"[A-Z]\w{1,60}")
 _PULL = lazy(r"Failed to pull image \"([^\"]{0,1000})\": (.*)")
 _IMAGE = lazy(r"image \"([^\"]{1,1000})\"")
+_REFERENCE = lazy(r"(?:image|unpack image|reference|manifest for) \"?([a-z0-9][\w.:/@-]{1,500}[\w])\"?")
 _PROBE = lazy(r"(Liveness|Readiness|Startup) probe")
 _OF_CONTAINERS = frozenset(
     {
@@ -25,6 +27,28 @@ _OF_CONTAINERS = frozenset(
 """Reasons of the kubelet that are about one container (kubernetes/pkg/kubelet/events)."""
 _CONDITIONS = frozenset({"BackoffLimitExceeded", "DeadlineExceeded", "PodFailurePolicy", "MaxFailedIndexesExceeded"})
 """Reasons of the job controller that are those of the condition Failed, too, which describe does not print."""
+
+
+def statuses(pod: Raw) -> list[Obj]:
+    """Return the statuses of the containers of a pod, init containers first."""
+    return [*objects(pod, "status", "initContainerStatuses"), *objects(pod, "status", "containerStatuses")]
+
+
+def name_images(pod: Raw) -> None:
+    """Give containers of which no image is told the one that the words of their waiting state name."""
+    for part, of in (("initContainers", "initContainerStatuses"), ("containers", "containerStatuses")):
+        for status in objects(pod, "status", of):
+            said = _REFERENCE.search(text(status, "state", "waiting", "message"))
+            name = text(status, "name") or NO_CONTAINER
+            if said is None or text(status, "image") or not isinstance(status, dict):
+                continue
+            status.update(name=name, image=said[1])
+            spec = pod.setdefault("spec", {})
+            known = next((c for c in objects(spec, part) if text(c, "name") == name), None)
+            if known is None:
+                spec[part] = [*objects(spec, part), {"name": name, "image": said[1]}]
+            elif isinstance(known, dict):
+                known.setdefault("image", said[1])
 
 
 def tell(event: FoundEvent, known: Mapping[tuple[str, str, str], Raw]) -> None:
@@ -51,7 +75,7 @@ def _container_path(event: FoundEvent, pod: Raw) -> str:
     probe = _PROBE.match(event.message)
     image = _IMAGE.search(event.message)
     if probe is not None:
-        found = [(part, c) for part, c in found if f"{probe[1].lower()}Probe" in c]
+        found = [(part, c) for part, c in found if f"{probe[1].lower()}Probe" in c] or found
     elif image is not None:
         found = [(part, c) for part, c in found if text(c, "image") == image[1]]
     elif event.reason == "Failed":

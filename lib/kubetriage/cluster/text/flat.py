@@ -19,14 +19,14 @@ _TOP = frozenset(
         *("termination grace period", "seccompprofile"),
     }
 )
-_CONTAINER = frozenset(
+CONTAINER_KEYS = frozenset(
     {
         *("container id", "image", "image id", "port", "ports", "host port", "host ports", "command", "args", "state"),
         *("last state", "ready", "restart count", "limits", "requests", "liveness", "readiness", "startup"),
         *("environment", "environment variables from", "mounts", "devices", "seccompprofile"),
     }
 )
-_STATE = frozenset({"reason", "message", "exit code", "signal", "started", "finished"})
+STATE_KEYS = frozenset({"reason", "message", "exit code", "signal", "started", "finished"})
 _CONTAINERS = frozenset({"containers", "init containers", "ephemeral containers"})
 _LISTED = frozenset({"labels", "annotations", "tolerations", "node-selectors", "taints"})
 """Keys whose further values stand in the column of the first."""
@@ -74,8 +74,8 @@ def _begins_top(key: str, row: str, section: str, inside: str, following: str) -
         return False
     if section in _CONTAINERS:
         # A state's reason, an init container that bears a key's name.
-        named = row.endswith(":") and _key(following) in _CONTAINER and key not in _CONTAINERS
-        return key not in _CONTAINER and not (key in _STATE and inside in ("state", "last state")) and not named
+        named = row.endswith(":") and _key(following) in CONTAINER_KEYS and key not in _CONTAINERS
+        return key not in CONTAINER_KEYS and not (key in STATE_KEYS and inside in ("state", "last state")) and not named
     if section == "volumes":
         return key in ("qos class", "node-selectors", "tolerations", "events", "topology spread constraints")
     if section == "events":
@@ -87,11 +87,11 @@ def _begins_top(key: str, row: str, section: str, inside: str, following: str) -
 
 def _in_container(key: str, row: str, inside: str, following: str) -> tuple[str, int]:
     """Return what is read now below a container, and the level of the line."""
-    if row.endswith(":") and key not in _CONTAINER and _key(following) in _CONTAINER:
+    if row.endswith(":") and key not in CONTAINER_KEYS and _key(following) in CONTAINER_KEYS:
         return "", 2
-    if inside in ("command", "args") and not (key in _CONTAINER and row[0].isupper()):
+    if inside in ("command", "args") and not (key in CONTAINER_KEYS and row[0].isupper()):
         return inside, 6
-    if key in _CONTAINER and row[0].isupper():
+    if key in CONTAINER_KEYS and row[0].isupper():
         return key, 4
     return inside, 6
 

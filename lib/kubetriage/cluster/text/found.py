@@ -64,6 +64,8 @@ class FoundLog:
     """None: not told whether it is of the instance before."""
     text: str
     line: int
+    workload: str = ""
+    """The name of the Deployment or other workload that kubectl was asked for, of which it takes one pod."""
 
 
 @dataclass

@@ -29,6 +29,8 @@ _WAITS = frozenset({*_PENDING, "CrashLoopBackOff", "RunContainerError", "PostSta
 }
 NO_CONTAINER = "CONTAINER"
 """Stands for a container that the texts do not name; kubectl's own help writes it so."""
+NO_IMAGE = "IMAGE"
+"""Stands for the image of a container that ran."""
 _EXIT = re.compile(r"(ExitCode|Signal):(\d{1,9})\Z")
 
 
@@ -75,7 +77,8 @@ def finish_pod(pod: Raw, containers: Collection[str], now: datetime) -> None:
     if inner or not (total == 1 or ready == total):
         return
     names = [next(iter(containers), NO_CONTAINER)] if total == 1 else [f"{NO_CONTAINER}-{i + 1}" for i in range(total)]
-    pod["spec"] = {**(pod.get("spec") or {}), "containers": [{"name": name} for name in names]}
+    ran = {} if word in _PENDING else {"image": NO_IMAGE}
+    pod["spec"] = {**(pod.get("spec") or {}), "containers": [{"name": name, **ran} for name in names]}
     status["containerStatuses"] = [_status(name, printed, now) for name in names]
 
 
@@ -85,6 +88,9 @@ def _status(name: str, printed: Raw, now: datetime) -> Raw:
     status: Raw = {"name": name, "restartCount": printed["restarts"] if total == 1 else 0, "ready": ready == total}
     if word in _WAITS:
         status["state"] = {"waiting": {"reason": word}}
+        if word == "CrashLoopBackOff":
+            # Between two instances: how the last one ended is not printed.
+            status["lastState"] = {"terminated": {}}
     elif word == "Running":
         ago = parse_age(printed["last"])
         status["state"] = {"running": {} if ago is None else {"startedAt": format_time(now - ago)}}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 
+from kubetriage.cluster.text import margins
 from kubetriage.cluster.text.ages import api_time
 from kubetriage.cluster.text.blocks import Block, blocks
+from kubetriage.cluster.text.chat import without_marks
 from kubetriage.cluster.text.commands import Command
 from kubetriage.cluster.text.describes import read_describe
 from kubetriage.cluster.text.documents import read_documents
-from kubetriage.cluster.text.event_rows import described_events, listed_events
+from kubetriage.cluster.text.event_rows import described_events, is_listed, listed_events
 from kubetriage.cluster.text.found import Finds, FoundLog, FoundNodeLog, Unused
 from kubetriage.cluster.text.lines import dedent, read_lines
+from kubetriage.cluster.text.spoken import spoken_event
 from kubetriage.cluster.text.tables import kind_of_table, read_table
 from kubetriage.readers.logs.layers import is_etcd_line, is_journal_line, peel
 from kubetriage.values.patterns import lazy
@@ -50,7 +53,7 @@ UNITS = (
 def read_text(content: str, source: str) -> Finds:
     """Read a text; what could not be used is named in the result."""
     finds = Finds()
-    lines = read_lines(content)
+    lines = without_marks(read_lines(content))
     found = blocks(lines)
     weak: list[Block] = []
     for block in found:
@@ -77,7 +80,7 @@ def _read_block(block: Block, finds: Finds, source: str) -> bool:
     if block.kind == "table":
         return _read_table(block, finds, namespace)
     if block.kind == "describe":
-        if not read_describe(dedent(block.rows), asked, namespace, finds, block.first):
+        if not read_describe(dedent(margins.described(block.rows)), asked, namespace, finds, block.first):
             _not_used(block, finds, _describe_words(block, asked))
         return True
     if block.kind == "document":
@@ -110,10 +113,14 @@ def _describe_words(block: Block, asked: tuple[str, ...]) -> str:
 def _read_words(block: Block, finds: Finds, namespace: str) -> bool:
     """Take rows of events without a header, and times; the rest is prose."""
     rows = [r for r in block.rows if _PROSE_EVENT.match(r)]
-    if rows:
-        finds.events += described_events(rows, "", namespace, "")
-        return True
-    return False
+    events = described_events(rows, "", namespace, "")
+    for row in block.rows:
+        # Rows of kubectl get events behind grep have no header.
+        if is_listed(row):
+            events += listed_events("", [row], namespace)[0]
+    events = events or [e for e in map(spoken_event, block.rows) if e is not None]
+    finds.events += events
+    return bool(events)
 
 
 def _read_answer(block: Block, finds: Finds) -> bool:
@@ -208,14 +215,13 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
     content, chosen, defaulted = _without_kubectls_words(content)
     if _NO_CONTENT.match(content):
         return
-    pod = container = namespace = ""
+    pod = container = namespace = workload = ""
     previous: bool | None = None
     if command is not None and command.verb == "logs" and command.tool == "kubectl":
         pod = command.names[0] if command.names and command.resources == ("pods",) else ""
         pod = pod or chosen
         container, namespace, previous = command.container or defaulted, command.namespace, command.previous
-        if command.names and not pod:
-            content = content if content.strip() else ""
+        workload = command.names[0] if command.names and not pod else ""
     elif block.heading:
         namespace, pod, container, previous = _from_file_name(block.heading)
     part = _component(block, source) if not pod else ""
@@ -244,7 +250,7 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
         _read_journal(block, finds, source)
         return
     if content.strip() or pod:
-        finds.logs.append(FoundLog(pod, namespace, container, previous, content.lstrip("\n"), block.first))
+        finds.logs.append(FoundLog(pod, namespace, container, previous, content.lstrip("\n"), block.first, workload))
 
 
 _DEFAULTED = lazy(

@@ -125,7 +125,7 @@ def pod_needs(
         return
     for container in pod.containers:
         ended = container.termination is not None and (
-            container.termination.started is not None or not case.shows_states
+            container.termination.started is not None or container.termination.untold or not case.shows_states
         )
         unready = container.running and not container.ready and container.kind in ("app", "sidecar")
         if ended or unready:

@@ -281,7 +281,7 @@ def last_words(case: Case, *, shells: bool = False, kills: bool = False) -> Iter
         if end is None or (end.exit_code in (126, 127) and not shells):
             continue
         killed = kills and end.exit_code in (137, 143) and end.reason == "Error"
-        if killed or ended_by_itself(end) or not case.shows_states:
+        if killed or end.untold or ended_by_itself(end) or not case.shows_states:
             yield words_of(case, container, end)
 
 

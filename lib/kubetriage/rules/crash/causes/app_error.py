@@ -201,14 +201,13 @@ def _untold(words: LastWords) -> Finding:
 
 def _silent(words: LastWords) -> Finding:
     name = words.container.name
-    code = words.end.exit_code
     proof: list[Evidence] = []
     if words.seen:
-        what = f"{name} exited with code {code}{_life(words)} and wrote nothing to its log"
+        what = f"{name} {_ended(words)} and wrote nothing to its log"
         proof.append(Evidence("log", name, "(empty)"))
         fixes = next_looks(words)
     else:
-        what = f"{name} exited with code {code}{_life(words)}; its log was not seen ({words.why or 'not read'})"
+        what = f"{name} {_ended(words)}; its log was not seen ({words.why or 'not read'})"
         fixes = (
             Fix(f"Read the log of {name}.", actor=Actor.APP, commands=(words.case.log_command(words.container),)),
             *next_looks(words)[:2],
@@ -248,6 +247,8 @@ def _convention(words: LastWords) -> list[Evidence]:
 
 def _rivals(words: LastWords) -> list[RuledOut]:
     reason = words.end.reason or "not given"
+    if words.end.exit_code is None:
+        return []
     return [
         RuledOut("OOMKilled", f"the reason is {reason}, not OOMKilled, and exit code {words.end.exit_code} is not 137"),
     ]

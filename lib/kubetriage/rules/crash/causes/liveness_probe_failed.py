@@ -29,6 +29,7 @@ from kubetriage.rules.crash.kill_attribution import Killer, attribute
 from kubetriage.rules.crash.probe_advice import advise
 from kubetriage.rules.crash.probes import latest_failure, probe_of
 from kubetriage.rules.crash.startup_progress import could_be_slow, slow_start, startup_probe_fix
+from kubetriage.rules.crash.unseen_probes import told_by_events
 
 CODE = "LivenessProbeFailed"
 
@@ -37,6 +38,7 @@ def check(case: Case) -> Iterator[Finding]:
     """Find containers that the kubelet kills for their liveness probe, or is about to."""
     for container in case.containers:
         finding = _killed(case, container) or _failing(case, container)
+        finding = finding or told_by_events(case, container, CODE, "liveness")
         if finding is not None:
             yield finding
 

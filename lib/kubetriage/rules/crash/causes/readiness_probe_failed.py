@@ -24,6 +24,7 @@ from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probe_advice import advise
 from kubetriage.rules.crash.probes import Failure, Probe, ProbeEvent, happened_in, probe_events, probe_of
+from kubetriage.rules.crash.unseen_probes import told_by_events
 from kubetriage.values.times import precise_duration
 
 CODE = "ReadinessProbeFailed"
@@ -56,6 +57,10 @@ def check(case: Case) -> Iterator[Finding]:
     """Find running containers that are not ready."""
     for container in case.containers:
         probe = probe_of(container, "readiness")
+        if probe is None and container.running:
+            unseen = told_by_events(case, container, CODE, "readiness")
+            if unseen is not None:
+                yield unseen
         if probe is None or not applies(case, container):
             continue
         told = [

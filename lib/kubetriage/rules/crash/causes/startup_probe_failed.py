@@ -35,6 +35,7 @@ from kubetriage.rules.crash.probes import (
     probe_of,
 )
 from kubetriage.rules.crash.startup_progress import still_starting
+from kubetriage.rules.crash.unseen_probes import told_by_events
 from kubetriage.values.times import format_time, precise_duration, span_of
 
 CODE = "StartupProbeFailed"
@@ -45,6 +46,9 @@ def check(case: Case) -> Iterator[Finding]:
     for container in case.containers:
         probe = probe_of(container, "startup")
         if probe is None:
+            unseen = told_by_events(case, container, CODE, "startup")
+            if unseen is not None:
+                yield unseen
             continue
         finding = _killed(case, container, probe) or _pending(case, container, probe)
         if finding is not None:

@@ -18,6 +18,7 @@ from datetime import timedelta
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.readers.pods import Container, Pod
+from kubetriage.readers.terminations import Termination
 from kubetriage.rules.crash.case import Case, ControllerCase
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, flag, mapping, name_of, number, objects, text
@@ -201,8 +202,7 @@ def _ended(case: Case) -> Iterator[Finding]:
             Severity.ERROR,
             Confidence.POSSIBLE,
             container.ref,
-            f"{container.name} ended with exit code {end.exit_code} ({end.reason or 'no reason'}), and the cause was "
-            f"not seen: {gaps}.",
+            f"{container.name} {_how(end)}, and the cause was not seen: {gaps}.",
             (end.evidence(), *([Evidence("status", end.at, end.message)] if end.message else [])),
             (),
             (
@@ -219,6 +219,13 @@ def _ended(case: Case) -> Iterator[Finding]:
             ),
             (case.log_command(container), case.kubectl("events", "--for", f"pod/{case.pod.name}")),
         )
+
+
+def _how(end: Termination) -> str:
+    """Say how an instance ended; a table does not print it."""
+    if end.untold:
+        return "ended"
+    return f"ended with exit code {end.exit_code} ({end.reason or 'no reason'})"
 
 
 def _unexplained(case: Case) -> Finding:

@@ -190,6 +190,8 @@ def _message(found: Unscheduled, resource: str, wanted: Fraction, rooms: list[Ro
         limit = f" (at most {int(largest)} pods a node)" if largest else ""
         hold = "holds as many as it may" if one else "hold as many as they may"
         return f"No node takes another pod: {count} {hold}{limit}."
+    if not wanted and not found.case.snapshot.covers(found.case.pod.raw, "spec.containers.resources"):
+        return f"{lacks[:1].upper() + lacks[1:]} {resource} for the pod; what it requests was not seen."
     if not wanted:
         return (
             f"{lacks[:1].upper() + lacks[1:]} {resource} for the pod, though its containers request none: its "
@@ -231,7 +233,12 @@ def _words(case: Case, resource: str, wanted: Fraction, rooms: list[Room]) -> st
             f"driver does not run where the device is; if all are taken, end a pod that holds one or add a node."
         )
     if not wanted and resource != "pods":
-        return f"Free {resource} on the nodes, or add one; kubectl describe nodes shows what takes it."
+        lower = (
+            ""
+            if case.snapshot.covers(case.pod.raw, "spec.containers.resources")
+            else f", or lower requests.{resource} in {case.workload_name}"
+        )
+        return f"Free {resource} on the nodes, or add one{lower}; kubectl describe nodes shows what takes it."
     room = max((r.free if r.free is not None else r.allocatable for r in rooms), default=None)
     if room is None or room <= 0 or room >= wanted:
         return f"Lower requests.{resource} in {case.workload_name}, or add a node with room for it."

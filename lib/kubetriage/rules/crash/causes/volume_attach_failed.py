@@ -28,7 +28,7 @@ from kubetriage.rules.crash.config_references import volumes_pending
 from kubetriage.rules.crash.root_causes import Root, repair
 from kubetriage.rules.crash.storage_errors import attach_error
 from kubetriage.rules.crash.volume_claims import claim_names, claim_of
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import kubectl, placeholder
 from kubetriage.values.fields import condition, flag, text
 from kubetriage.values.patterns import lazy
 
@@ -109,6 +109,8 @@ def check(case: Case) -> Iterator[Finding]:
         named = _USED_BY.search(event.message)
         if pods:
             message += " It is used by " + ", ".join(f"pod {p.name} on {p.node}" for p in pods[:3]) + "."
+        elif named and named["pods"] == case.pod.name:
+            message += " It is still held for the earlier pod of this name, on the node where that one ran."
         elif named:
             # Pods of other namespaces are counted without their names.
             message += f" It is used by pod {named['pods']}."
@@ -132,6 +134,19 @@ def check(case: Case) -> Iterator[Finding]:
             fix = case.template_fix(
                 f"End {pods[0].name}, or use strategy Recreate in {case.workload_name}, so that the old pod is gone "
                 "before the new one starts.",
+            )
+        elif named and named["pods"] == case.pod.name:
+            fix = Fix(
+                "See which node holds it. If that node runs, the volume is detached within six minutes of the end of "
+                "the earlier pod; if it is off for good, delete the Node or taint it as out of service.",
+                actor=Actor.NODE,
+                commands=(
+                    kubectl("get", "volumeattachments"),
+                    kubectl("get", "nodes"),
+                    kubectl(
+                        "taint", "node", placeholder("NODE"), "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
+                    ),
+                ),
             )
         elif named:
             several = case.workload.kind == "Deployment"

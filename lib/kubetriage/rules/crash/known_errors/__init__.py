@@ -85,10 +85,10 @@ def known_findings(case: Case, code: str) -> Iterator[Finding]:
     """Yield a finding for each container whose last error is known and reported in this cause."""
     for container in case.containers:
         end = case.crash(container)
-        if end is None or end.started is None:
+        if end is None or (end.started is None and not end.untold):
             continue
         words = words_of(case, container, end)
-        if not (ended_by_itself(end) or end.signal in _FAULTS or failed_with_success(words)):
+        if not (end.untold or ended_by_itself(end) or end.signal in _FAULTS or failed_with_success(words)):
             continue
         known = known_error(words)
         if known is None or known[0].code != code:
