@@ -60,6 +60,11 @@ def _refuse_others(
         if there and resource not in plugin.resources and better != plugin.name:
             words = BY_PLURAL[resource].kind.lower()
             raise DumpError(f"this is a {words}: kubectl {better} --from {shlex.quote(reader.asked)}")
+    if not known:
+        kinds = sorted({plural for plural, _ in snapshot.objects})
+        wanted = BY_PLURAL[plugin.default_resource].kind.lower()
+        held = f"holds {', '.join(kinds)} and no {wanted}" if kinds else f"holds no {wanted}"
+        raise DumpError(f"{reader.asked}: {held}; give the output of: kubectl describe {wanted} NAME")
 
 
 def notes(reader: RecordedReader) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,9 +16,11 @@ from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.text import Finds, Hint, Paste, assemble, read_text
 from kubetriage.found import Form
 from kubetriage.needs import Body, Failure, List, Raw, Why
+from kubetriage.readers.logs import last_error
 from kubetriage.readers.logs.layers import is_journal_line
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, namespace_of
+from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_PLURAL, Resource
 from kubetriage.values.times import parse_time
 
@@ -127,7 +130,8 @@ class Tree:
                 self._problems.append(str(error))
         finds = read_text(content[-MAX_TEXT_FILE:].decode("utf-8", "replace"), str(file))
         # Words that may be anything are a log only where the user says of what.
-        told = finds.objects or finds.events or not (self._problems or (finds.guessed and not self._hint.targets))
+        guess = finds.guessed and not self._hint.targets and not _tells_error(finds)
+        told = finds.objects or finds.events or not (self._problems or guess)
         if _is_used(finds) and told and _is_text(content):
             self._texts.append(finds)
             return 1
@@ -239,6 +243,23 @@ def _looks_like_objects(content: bytes) -> bool:
 
 def _is_used(finds: Finds) -> bool:
     return bool(finds.objects or finds.events or finds.logs or finds.node_logs or finds.whole or finds.absent)
+
+
+_SHELL = lazy(
+    r"^[ \t]{0,40}(?:\S{0,60}sh|\S{1,200}\.go:\d{1,6}|env|exec \S{1,200}): "
+    r".{0,300}(?:not found|exec format error|no such file or directory|permission denied)[ \t]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What shells, env and runc write of a program that they cannot run."""
+
+
+def _tells_error(finds: Finds) -> bool:
+    """Tell whether words that may be anything end with an error as programs and kernels write them."""
+    for log in finds.logs:
+        error = last_error(log.text)
+        if (error is not None and error.weight != "weak") or _SHELL.search(log.text[-4096:]):
+            return True
+    return False
 
 
 _GIVE = "give the output of: kubectl describe pod NAME, or kubectl get pod NAME -o yaml"

@@ -45,6 +45,11 @@ class Termination:
         return text(self.raw, "reason")
 
     @property
+    def ran(self) -> bool:
+        """The program ran: its start is told, or how it ended, or (of a log alone) nothing speaks against it."""
+        return self.started is not None or self.untold or self.reason in ("Error", "OOMKilled", "Completed")
+
+    @property
     def untold(self) -> bool:
         """Nothing tells how it ended: a table and a log show only that it did."""
         return self.exit_code is None and not self.reason

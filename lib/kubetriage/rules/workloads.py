@@ -56,6 +56,11 @@ class PodWorkload:
         """The release, application or operator that writes the workload, as labels and annotations tell."""
         return keeper((self.pod.raw, *self.owners))
 
+    @property
+    def is_bare(self) -> bool:
+        """The pod has no controller; where its text does not show one, that is not known."""
+        return self.workload.kind == "Pod" and self.snapshot.covers(self.pod.raw, "metadata.ownerReferences")
+
     def template_fix(
         self,
         words: str,
@@ -78,6 +83,11 @@ class PodWorkload:
         if top.kind == "Pod" and self.keeper is None:
             if MIRROR in labels(self.pod.raw, "metadata", "annotations"):
                 words += f" It is a static pod: its manifest lies on node {self.pod.node} (staticPodPath)."
+            elif spec and not self.is_bare:
+                words += " Change it in the workload that makes the pod, which was not seen."
+                path = "jsonpath={.metadata.ownerReferences[*].kind} {.metadata.ownerReferences[*].name}"
+                show = kubectl("get", "pod", self.pod.name, "-o", path, namespace=self.pod.namespace)
+                return Fix(words, actor=actor, commands=(*commands, show), yaml=yaml_text({"spec": spec}))
             elif spec and not _images_only(spec):
                 words += " This cannot be changed on a pod that exists: save it, change these lines, recreate it."
                 file = f"{self.pod.name}.yaml"

@@ -8,8 +8,8 @@ from typing import Any
 
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.text.clock import clock_of
+from kubetriage.cluster.text.event_pods import BOUND, NO_NODE, REASONS, named_by, pod_of, replica_set_of
 from kubetriage.cluster.text.event_pods import FORM as EVENTS
-from kubetriage.cluster.text.event_pods import REASONS, named_by, pod_of, replica_set_of
 from kubetriage.cluster.text.event_words import name_images, statuses, tell
 from kubetriage.cluster.text.found import Finds, Found, FoundEvent, Raw
 from kubetriage.cluster.text.merging import merged
@@ -18,7 +18,7 @@ from kubetriage.cluster.text.owners import tell_owners
 from kubetriage.cluster.text.paste import Hint, ObjectKey, Paste
 from kubetriage.cluster.text.printed_pods import NO_CONTAINER, finish_pod
 from kubetriage.cluster.text.store import Store
-from kubetriage.cluster.text.subject import NO_POD, name_for_parts, only_pod
+from kubetriage.cluster.text.subject import NO_POD, is_unwell, name_for_parts, only_pod
 from kubetriage.cluster.text.whose_logs import WORKLOADS, Owners
 from kubetriage.needs import Body, Failure, Get, List, Log, Why
 from kubetriage.needs import Raw as RawNeed
@@ -62,6 +62,7 @@ class _Assembly:
             for event in f.events:
                 self._place(event)
                 tell(event, self.objects)
+                self._bind(event)
         nodes = {key[2]: obj for key, obj in self.objects.items() if key[0] == "nodes"}
         tell_nodes((log for f in self.finds for log in f.node_logs), nodes)
         for key, obj in self.objects.items():
@@ -288,6 +289,15 @@ class _Assembly:
                 event.kind, event.name = event.kind or "Pod", NO_POD
         event.namespace = event.namespace or self.paste.namespace
 
+    def _bind(self, event: FoundEvent) -> None:
+        """Give a pod of which the kubelet tells a node, where no form prints it."""
+        key = ("pods", event.namespace, event.name)
+        pod = self.objects.get(key) if event.kind == "Pod" and event.reason in BOUND else None
+        if pod is None or dig(pod, "spec", "nodeName") or dig(pod, "status", "phase") in ("Failed", "Succeeded"):
+            return
+        if not any(form.covers("spec.nodeName") for form in self.forms[key]):
+            pod["spec"] = {**(pod.get("spec") or {}), "nodeName": NO_NODE}
+
     def _event(self, event: FoundEvent, at: int) -> Raw:
         resource = BY_KIND.get(event.kind)
         cluster = resource is not None and not resource.namespaced
@@ -331,7 +341,8 @@ class _Assembly:
         for made in owners.made:
             self._add(made, self.objects[made])
         told = {("pods", place, pod) for place, pod, _, _ in self.paste.logs if place != "kube-system"}
-        if len(told) == 1 and not any(key[0] == "pods" for key in self.paste.described):
+        others = {key for key, obj in self.objects.items() if key[0] == "pods" and is_unwell(obj)} - told
+        if len(told) == 1 and not others and not any(key[0] == "pods" for key in self.paste.described):
             # A log is shown of the pod that is asked about.
             self.paste.described += told
         for f in self.finds:

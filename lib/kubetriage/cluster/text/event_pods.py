@@ -26,6 +26,10 @@ REASONS = frozenset(
     }
 )
 """Reasons of events that are about pods (kubernetes/pkg/kubelet/events, scheduler, attach-detach, taint eviction)."""
+NO_NODE = "NODE"
+"""Stands for the node of a pod that one has."""
+BOUND = REASONS - {"FailedScheduling", "NotTriggerScaleUp", "TriggeredScaleUp", "Preempted", "Scheduled", "Evicted"}
+"""Reasons of which a pod has a node: the kubelet and the attach-detach controller know no other pods."""
 _ASSIGNED = lazy(r"Successfully assigned (?:([a-z0-9-]{1,63})/)?([a-z0-9.-]{1,253}) to (\S{1,253})")
 _IN_POD = lazy(r"(?:in pod |pod=)([a-z0-9.-]{1,253})_([a-z0-9-]{1,63})\([0-9a-f-]{8,40}\)")
 _SANDBOX = lazy(r"name \"?([a-z0-9.-]{1,253})_([a-z0-9-]{1,63})_[0-9a-f-]{36}_\d{1,9}\"?")

@@ -21,7 +21,7 @@ def only_pod(pods: Mapping[ObjectKey, Raw], described: Sequence[ObjectKey]) -> O
     for keys in ([key for key in pods if key in described], list(pods)):
         if len(keys) == 1:
             return keys[0]
-    unwell = [key for key, pod in pods.items() if _is_unwell(pod)]
+    unwell = [key for key, pod in pods.items() if is_unwell(pod)]
     return unwell[0] if len({(key[1], _workload(key[2])) for key in unwell}) == 1 else None
 
 
@@ -48,7 +48,8 @@ def _is_printed_unwell(pod: Raw) -> bool:
     return printed["status"] not in _WELL or (printed["status"] == "Running" and ready < total)
 
 
-def _is_unwell(pod: Raw) -> bool:
+def is_unwell(pod: Raw) -> bool:
+    """Tell whether a pod is not as it should be by what its table or describe prints."""
     if dig(pod, "status", "phase") in ("Pending", "Failed", "Unknown") or _is_printed_unwell(pod):
         return True
     ready = next((c for c in objects(pod, "status", "conditions") if c.get("type") == "Ready"), {})
@@ -63,4 +64,4 @@ def pods_of(pods: Mapping[ObjectKey, Raw], namespace: str, workload: str) -> lis
         if (not namespace or key[1] == namespace)
         and (key[2].startswith(f"{workload}-") or workload in labels(pod, "metadata", "labels").values())
     ]
-    return sorted(mine, key=lambda key: not _is_unwell(pods[key]))
+    return sorted(mine, key=lambda key: not is_unwell(pods[key]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 
-from kubetriage.model import Fix
+from kubetriage.model import Actor, Fix
 from kubetriage.rules.crash.acts import image, manifest, operator, where
 from kubetriage.rules.crash.program_output import LastWords
 from kubetriage.values.commands import placeholder, shell
@@ -25,6 +25,23 @@ _BROAD = frozenset(
 
 _TEMPORARY = ("/tmp", "/var/tmp", "/var/run", "/run", "/var/cache", "/var/log")  # noqa: S108
 """Directories of which an image needs nothing."""
+
+
+def fixes_in_either(words: LastWords, path: str, who: str) -> tuple[Fix, ...]:
+    """Return what to do where nobody knows whether a path is of the image or of a volume."""
+    case, name = words.case, words.container.name
+    shown = "jsonpath={.spec.securityContext} {.spec.containers[*].volumeMounts}"
+    look = Fix(
+        f"See whether {path or 'the path'} is on a volume of {name}, and as whom it runs.",
+        actor=Actor.MANIFEST,
+        commands=(case.kubectl("get", "pod", case.pod.name, "-o", shown),),
+    )
+    group = "set fsGroup to the group that it runs as (the kubelet changes no files of hostPath and NFS)"
+    return (
+        look,
+        manifest(words, f"If it is on a volume, {group}."),
+        image(f"If it is of the image, make it accessible to {who} there (chown, chmod; OpenShift: group 0)."),
+    )
 
 
 def fixes_in_image(words: LastWords, path: str, who: str, scc: str) -> tuple[Fix, ...]:

@@ -9,7 +9,7 @@ from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.acts import cloud, manifest, node, on_node, place, where
 from kubetriage.rules.crash.acts import operator as cluster_fix
 from kubetriage.rules.crash.container_spec import added_capabilities, mount_of, security, volume_words
-from kubetriage.rules.crash.denied_in_image import SCC, fixes_in_image
+from kubetriage.rules.crash.denied_in_image import SCC, fixes_in_either, fixes_in_image
 from kubetriage.rules.crash.known_images import group_of
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near, without_clock
 from kubetriage.rules.crash.volume_backing import host_directory, refusal
@@ -251,6 +251,13 @@ def judge_file(words: LastWords, said: Said, user: object) -> Judged:
     details: dict[str, object] = {"path": path} if path else {}
     scc = labels(case.pod.raw, "metadata", "annotations").get(SCC, "")
     who = f"user {user}" if user is not None else "the namespace's user" if scc else "the image's user"
+    if found is None and not case.snapshot.covers(case.pod.raw, f"spec.{container.spec_list}.volumeMounts"):
+        return (
+            f"ended because it may not access {path or 'a file'}{_as(user)}; its volumes were not seen",
+            (),
+            fixes_in_either(words, path, who),
+            details,
+        )
     if found is None:
         return (
             f"ended because it may not access {path or 'a file'} in the image{_as(user)}",

@@ -124,9 +124,7 @@ def pod_needs(
         yield from contact_needs(snapshot, (carrier(pod),))
         return
     for container in pod.containers:
-        ended = container.termination is not None and (
-            container.termination.started is not None or container.termination.untold or not case.shows_states
-        )
+        ended = container.termination is not None and (container.termination.ran or not case.shows_states)
         unready = container.running and not container.ready and container.kind in ("app", "sidecar")
         if ended or unready:
             yield ended_log_need(snapshot, container)

@@ -288,7 +288,7 @@ def last_words(case: Case, *, shells: bool = False, kills: bool = False) -> Iter
 def ended_by_itself(end: Termination) -> bool:
     """Tell whether the exit code is one that the program chose."""
     code = end.exit_code
-    if code is None or code == 0 or end.started is None or end.reason in _NOT_ITS_OWN_END:
+    if code is None or code == 0 or not end.ran or end.reason in _NOT_ITS_OWN_END:
         return False
     return end.signal is None or code in _OWN_SIGNALS
 

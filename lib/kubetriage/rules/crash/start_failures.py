@@ -145,6 +145,11 @@ _INIT_KIND = {
     "operation not permitted": Start.NOT_EXECUTABLE,
 }
 _SCRIPT = lazy(r"\.(?:sh|bash|py|rb|pl|js|php)\Z")
+_OF_A_SHELL = lazy(
+    r"(?:\S{0,60}sh|\S{1,200}: (?:line )?\d{1,6}|env|exec \S{1,200}|standard_init_linux\.go:\d+): "
+    r"(?!.*(?:Permission denied|Is a directory)\s*\Z)"
+    r"|.*(?:bad interpreter|[Ee]xec format error|required file not found|shared librar)"
+)
 LAST_LINES = 8
 """A shell's complaint stands at the end of the log; a trap or wrapper may add a few lines."""
 
@@ -282,6 +287,10 @@ def _from_log(case: Case, container: Container) -> StartFailure | None:
         return _from_init(case, container, end) or _from_shell(case, container, end)
     if end.exit_code in (1, 255):
         return _from_init(case, container, end)
+    if end.untold:
+        # Without the code only a shell's own complaint counts: any program may be denied or miss a file.
+        found = _from_init(case, container, end) or _from_shell(case, container, end)
+        return found if found is not None and found.words and _OF_A_SHELL.match(found.words) else None
     return None
 
 

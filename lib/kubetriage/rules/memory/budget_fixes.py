@@ -219,7 +219,7 @@ def proposal_fix(case: Case, proposal: Proposal) -> Fix | None:
     if not proposal.flags:
         verb = "Set" if now is None else "Raise" if now < (limit or 0) else "Lower"
         words = f"{verb} the memory limit of container {name}{f' in {owner}' if owner else ''} to {size}."
-        if case.workload.kind == "Pod" and case.pod.uid and now is not None and case.container.kind != "init":
+        if case.is_bare and case.pod.uid and now is not None and case.container.kind != "init":
             return _resize(case, words, size)
         return case.template_fix(words, resources, commands=_set_limit(case, size))
     words = f"Run container {name}{f' of {owner}' if owner else ''} with {flags}" + (

@@ -242,6 +242,11 @@ class Case:
         """The object whose template a fix must change."""
         return PodWorkload(self.pod, self.snapshot).workload
 
+    @property
+    def is_bare(self) -> bool:
+        """The pod is known to have no controller."""
+        return PodWorkload(self.pod, self.snapshot).is_bare
+
     @cached_property
     def keeper(self) -> Keeper | None:
         """The release, application or operator that writes the workload."""

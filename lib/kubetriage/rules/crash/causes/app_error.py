@@ -77,7 +77,7 @@ def check(case: Case) -> Iterator[Finding]:
             yield _told(case, words)
         elif words.text:
             yield _untold(words)
-        else:
+        elif words.seen or not words.end.untold:
             yield _silent(words)
 
 

@@ -51,9 +51,10 @@ def check(case: Case) -> Iterator[Finding]:
     asked = "; ".join(_text(w) for w in (unmet or wanted))
     if len(choice) > 1 and not unmet:
         asked += "; " * bool(asked) + " or ".join(" and ".join(_text(w) for w in term) for term in choice)
-    asked = asked or "one node by name"
+    seen = case.snapshot.covers(case.pod.raw, "spec.nodeSelector") or asked
+    asked = asked or ("one node by name" if seen else "the pod's node selector or node affinity, which were not seen")
     message = f"No node has {asked}" if unmet else f"No node meets all of: {asked}"
-    if not found.nodes.items:
+    if not seen or not found.nodes.items:
         message = f"No node matches {asked}"
     near = [_near(found, w) for w in unmet]
     message += "." + "".join(f" {n}" for n in near if n)

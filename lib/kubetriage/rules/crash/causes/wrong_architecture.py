@@ -50,7 +50,8 @@ def check(case: Case) -> Iterator[Finding]:
             otherwise = f" If the image is built for that, begin {program} with #!/bin/sh (or its interpreter)."
         yield failure.finding(
             CODE,
-            f"{node} cannot run {program} of container {failure.container.name} (exec format error): {culprit}.",
+            f"{node[:1].upper() if not case.pod.node else node[:1]}{node[1:]} cannot run {program} of container "
+            f"{failure.container.name} (exec format error): {culprit}.",
             case.template_fix(words + otherwise),
             evidence=evidence,
             # An empty or damaged file gives the same error; the image's own platform is not visible here.

@@ -85,7 +85,7 @@ def known_findings(case: Case, code: str) -> Iterator[Finding]:
     """Yield a finding for each container whose last error is known and reported in this cause."""
     for container in case.containers:
         end = case.crash(container)
-        if end is None or (end.started is None and not end.untold):
+        if end is None or not end.ran:
             continue
         words = words_of(case, container, end)
         if not (end.untold or ended_by_itself(end) or end.signal in _FAULTS or failed_with_success(words)):
