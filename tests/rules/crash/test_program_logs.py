@@ -1015,6 +1015,58 @@ Usage: app [-hV] --db-url=<dbUrl>
         id="gunicorn-timeout",
     ),
     pytest.param(
+        "RuntimeOutOfMemory",
+        "malloc failed",
+        128,
+        """\
+Cloning into '/src'...
+fatal: Out of memory, malloc failed (tried to allocate 536870912 bytes)
+fatal: fetch-pack: invalid index-pack output
+""",
+        id="git-malloc",
+    ),
+    pytest.param(
+        "RuntimeOutOfMemory",
+        "at least 2000 megabytes",
+        1,
+        """\
+sqlservr: This program requires a machine with at least 2000 megabytes of memory.
+/opt/mssql/bin/sqlservr: PAL initialization failed. Error: 107
+""",
+        id="needs-more-memory",
+    ),
+    pytest.param(
+        "RuntimeOutOfMemory",
+        "map another file",
+        1,
+        """\
+Exception in thread "main" java.io.IOException: Map failed
+\tat sun.nio.ch.FileChannelImpl.map(FileChannelImpl.java:938)
+Caused by: java.lang.OutOfMemoryError: Map failed
+""",
+        id="java-map-failed",
+    ),
+    pytest.param(
+        "AppError",
+        "initial heap is larger",
+        1,
+        """\
+Error occurred during initialization of VM
+Initial heap size set to a larger value than the maximum heap size
+""",
+        id="java-xms-above-xmx",
+    ),
+    pytest.param(
+        "AppError",
+        "heap is too small",
+        1,
+        """\
+Error occurred during initialization of VM
+Too small maximum heap
+""",
+        id="java-small-heap",
+    ),
+    pytest.param(
         "AppError",
         "index version 3 is not supported",
         1,

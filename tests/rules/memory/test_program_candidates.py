@@ -2,6 +2,7 @@
 
 import pytest
 
+from kubetriage.rules.memory.image_defaults import image_defaults
 from support.budgets import causes, findings, live, node, resources
 from support.objects import back_off, container, running, terminated
 
@@ -441,7 +442,7 @@ def test_what_sets_no_heap_of_this_program(variables):
 
 def test_ingress_nginx_is_told_by_its_workers():
     found = killed(box("registry.k8s.io/ingress-nginx/controller:v1.11.2", "256Mi"), node("256Gi", cpu="96"))
-    assert "worker_processes" in lead(found)
+    assert "worker-processes" in lead(found)
     assert "96" in found.message
 
 
@@ -450,3 +451,77 @@ def test_npm_that_serves_is_no_build():
     assert (
         "build processes" in killed(box("registry.example/a:1", command=["npm", "run", "build"])).details["candidates"]
     )
+
+
+# Servers, workers and start scripts of more tables.
+
+
+@pytest.mark.parametrize(
+    ("image", "limit", "more", "word"),
+    [
+        ("mcr.microsoft.com/mssql/server:2022-latest", "4Gi", {}, "MSSQL_MEMORY_LIMIT_MB=3072"),
+        ("clamav/clamav:1.3", "2Gi", {}, "ConcurrentDatabaseReload no"),
+        ("registry.k8s.io/coredns/coredns:v1.11.1", "170Mi", {}, "number of pods and Services"),
+        ("ollama/ollama:0.12.6", "6G", {}, "OLLAMA_MAX_LOADED_MODELS=1"),
+        (
+            "registry.example/llm:1",
+            "4Gi",
+            {"command": ["python3", "-m", "vllm.entrypoints.openai.api_server"]},
+            "weights of the model",
+        ),
+        ("selenium/node-chrome:4.20", "1Gi", {}, "SE_NODE_MAX_SESSIONS"),
+    ],
+)
+def test_what_a_server_of_the_table_holds(image, limit, more, word):
+    found = killed(box(image, limit, **more), lived=5000)
+    assert word in found.message + lead(found)
+
+
+def test_another_program_in_the_image_of_a_server_is_not_the_server():
+    found = killed(box("clamav/clamav:1.3", "2Gi", command=["freshclam-report"]), lived=5000)
+    assert "ConcurrentDatabaseReload" not in lead(found)
+
+
+def test_the_log_counts_the_workers_of_gunicorn():
+    log = "[1] [INFO] Starting gunicorn 23.0.0\n[9] [INFO] Booting worker with pid: 9\n"
+    found = killed(box(limit="2Gi"), node("64Gi", cpu="16"), lived=300, log=log)
+    assert "workers" not in found.details.get("candidates", [])
+
+
+def test_a_large_limit_is_not_filled_by_threads_of_an_unseen_node():
+    found = killed(box("pytorch/pytorch:2.3", "256Gi"), lived=300)
+    assert "OMP_NUM_THREADS" not in lead(found)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [(["celery", "worker"], "AIRFLOW__CELERY__WORKER_CONCURRENCY"), (["webserver"], "AIRFLOW__WEBSERVER__WORKERS")],
+)
+def test_a_command_of_airflow_has_its_own_count(args, words):
+    found = killed(box("apache/airflow:2.9.3", "1Gi", command=["airflow", *args]), lived=300)
+    assert words in lead(found)
+
+
+def test_the_scheduler_of_airflow_has_no_workers():
+    found = killed(box("apache/airflow:2.9.3", "1Gi", command=["airflow", "scheduler"]), lived=300)
+    assert "WORKERS" not in lead(found)
+    assert "CONCURRENCY" not in lead(found)
+
+
+@pytest.mark.parametrize(
+    ("image", "variables", "limit", "word"),
+    [
+        ("confluentinc/cp-kafka-connect:7.6.1", {}, "2Gi", "-Xmx2G (default of connect-distributed.sh)"),
+        ("dependencytrack/apiserver:4.11.4", {}, "4Gi", "-XX:MaxRAMPercentage=90.0"),
+        ("itzg/minecraft-server:java21", {"MEMORY": "2G"}, "2Gi", "env MEMORY"),
+    ],
+)
+def test_a_heap_that_nearly_fills_the_limit_is_named_with_its_source(image, variables, limit, word):
+    found = killed(box(image, limit, variables=variables), lived=300)
+    assert word in found.message
+    assert "-Xmx" in lead(found)
+
+
+def test_an_exporter_beside_connect_is_no_connect():
+    assert image_defaults("danielqsj/kafka-exporter:v1.7") is None
+    assert image_defaults("redpandadata/console:v2") is None

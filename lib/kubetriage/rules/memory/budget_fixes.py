@@ -323,7 +323,7 @@ def _closing(case: Case) -> Iterator[Fix]:
         yield from (planned,) if planned is not None else proposal_fixes(case, "heap")
         yield from proposal_fixes(case, "limit", "caps")
     else:
-        kept = _heap_kept(case)
+        kept = _heap_kept(case) or _share_lowered(case)
         yield from (kept,) if kept is not None else ()
         yield from proposal_fixes(case, "caps", "limit", "heap")
         if blamed is not None and blamed.flag:
@@ -368,6 +368,17 @@ def _heap_kept(case: Case) -> Fix | None:
         if fix is not None:
             return fix
     return None
+
+
+def _share_lowered(case: Case) -> Fix | None:
+    """Lower a heap that is nearly all of the limit by its share, where the planned one keeps most of it."""
+    limit, heap = case.limit.size, case.budget.heap
+    if limit is None or heap is None or heap.counted < limit * NEARLY_ALL:
+        return None
+    model = case.budget.model.model if isinstance(case.budget.model, Extended) else case.budget.model
+    if not isinstance(model, JvmModel) or model.flags.size("MaxDirectMemorySize") is not None:
+        return None
+    return _planned(case, model, limit, max(heap.counted * 3 // 5, case.heap_in_use))
 
 
 def _planned(case: Case, inner: JvmModel, limit: int, least: int, most: int | None = None) -> Fix | None:

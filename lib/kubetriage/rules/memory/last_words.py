@@ -56,6 +56,22 @@ MEMORY_WORDS: tuple[MemoryWords, ...] = (
         jvm_areas.DIRECT,
         "direct buffers have reached MaxDirectMemorySize",
     ),
+    # netty's own account of direct memory, as large as MaxDirectMemorySize unless io.netty.maxDirectMemory says more.
+    MemoryWords(
+        lazy(r"OutOfDirectMemoryError: failed to allocated? \d+ byte\(s\) of direct memory[^\n]*"),
+        "JVM",
+        jvm_areas.DIRECT,
+        "netty's direct buffers have reached their cap",
+    ),
+    # sun.nio.ch.FileChannelImpl: a file could not be mapped; the heap is not full.
+    MemoryWords(
+        lazy(r"java\.lang\.OutOfMemoryError: Map failed"),
+        "JVM",
+        "",
+        "the system refused to map another file (vm.max_map_count, or address space)",
+        "Raise vm.max_map_count of the node (sysctl -w vm.max_map_count=262144), or let it open fewer files at a time; "
+        "a larger heap makes it worse.",
+    ),
     MemoryWords(
         lazy(r"java\.lang\.OutOfMemoryError: unable to create (?:new )?native thread.*"),
         "JVM",
@@ -108,7 +124,10 @@ MEMORY_WORDS: tuple[MemoryWords, ...] = (
     ),
     MemoryWords(lazy(r"java\.lang\.OutOfMemoryError.*"), "JVM", "", "the JVM threw an OutOfMemoryError"),
     MemoryWords(
-        lazy(r"FATAL ERROR: .*JavaScript heap out of memory|FATAL ERROR: invalid (?:array|table) .*Allocation failed"),
+        lazy(
+            r"FATAL ERROR: .*JavaScript heap out of memory|FATAL ERROR: invalid (?:array|table) .*Allocation failed"
+            r"|FATAL ERROR: .*process out of memory|Fatal JavaScript out of memory:.*"
+        ),
         "Node.js",
         "old generation",
         "V8's heap limit is reached",
@@ -183,8 +202,62 @@ MEMORY_WORDS: tuple[MemoryWords, ...] = (
         "the system refused its buffer pool",
         "Lower innodb_buffer_pool_size below the limit with room for connections, or raise the limit.",
     ),
-    MemoryWords(lazy(r"eheap_alloc: Cannot allocate.*"), "Erlang", "", "an allocation failed", REFUSED),
+    MemoryWords(lazy(r"\b[a-z]+_alloc: Cannot (?:re)?allocate.*"), "Erlang", "", "an allocation failed", REFUSED),
+    # zmalloc.c and server.c redisOutOfMemoryHandler: malloc returned nothing.
+    MemoryWords(
+        lazy(r"(?:Redis|Valkey) aborting for OUT OF MEMORY[^\n]*"), "Redis", "", "an allocation failed", REFUSED
+    ),
+    # GHC's runtime: -M of +RTS.
+    MemoryWords(
+        lazy(r"Heap exhausted;|Current maximum heap size is \d+ bytes"),
+        "GHC's runtime",
+        "",
+        "its heap has reached -M",
+        "Raise -M of +RTS (GHCRTS), and keep it below the memory limit.",
+    ),
 )
+
+_ANY_PROGRAM = lazy(
+    r"(?i)\bout[ -]of[ -]memory\b|OutOfMemory(?:Error|Exception)\b|\bENOMEM\b|\bmalloc failed\b"
+    r"|\bc(?:an ?not|an't|ould not|ouldn't) (?:re)?allocate (?:memory|vector of size|\d+ bytes)"
+    r"|\b(?:not enough|insufficient)(?: physical| system| free| available)? memory\b"
+    r"|\b(?:memory|heap) exhausted\b|\bexceeds (?:physical|available|system) memory\b"
+    r"|\b(?:unable|failed) to allocate (?:memory|\d[\d.]* ?(?:bytes|[KMG]i?B))"
+    r"|\brequires? (?:a machine with )?at least \d+ ?(?:MB|megabytes|MiB|GB|GiB|gigabytes)\b[^\n]{0,20}\b(?:memory|RAM)"
+    r"|\bmemory limit (?:\(\w+\) )?exceeded\b"
+)
+"""How programs of all kinds say that they got no more memory."""
+_OTHER_MEMORY = lazy(
+    r"(?i)\b(?:avoid|prevent|perhaps|may|might|if|in case|evict(?:s|ed|ing)?|warn(?:ing)?|retry(?:ing)?)\b"
+    r"|\bcuda|\bhip|\bgpu|\brocm|\bxla|device memory|\bvram|shared memory|/dev/shm|memlock|\bm?lock(?:ing|ed)?\b"
+    r"|\bbpf|io_uring|nodes? (?:are|is) available|-XX:|OnOutOfMemory|disk"
+)
+"""What may be, or memory of another kind: a GPU's, locked pages, the kernel's maps, a scheduler's words, an option."""
+_LAST_LINES = 20
+"""A program that ends for lack of memory has said so in its last lines."""
+
+
+def find_any_words(log: str) -> re.Match[str] | None:
+    """Find in the last lines of a program that ended how it says, in its own words, that it got no more memory."""
+    for line in reversed(log.splitlines()[-_LAST_LINES:]):
+        match = says_no_memory(line)
+        if match is not None:
+            return match
+    return None
+
+
+def says_no_memory(line: str) -> re.Match[str] | None:
+    """Tell whether a line of any program says that memory is exhausted."""
+    return None if _OTHER_MEMORY.search(line) else _ANY_PROGRAM.search(line)
+
+
+_CAP = lazy(r"\b(?:limit|max): (\d{1,15})\)")
+
+
+def stated_cap(line: str) -> int | None:
+    """Return the cap in bytes that a line of full direct memory states itself; None where it states none."""
+    match = _CAP.search(line)
+    return int(match[1]) if match is not None else None
 
 
 def find_memory_words(log: str) -> tuple[MemoryWords, re.Match[str]] | None:

@@ -188,9 +188,11 @@ def _rows() -> tuple[Mapping[str, Any], ...]:
 def program_of(process: Process, image: str, log: str) -> Program | None:
     """Recognise a server of the table by its command, its image, or a log line that only it writes."""
     path, segment, _ = image_parts(image.lower())
+    words = [w for w in (process.program, _module(process)) if w]
     for row in _rows():
-        if process.program and re.fullmatch(row.get("command", "(?!)"), process.program):
-            return Program(row, _told(row, process, log), f"{process.where}: {process.program}")
+        hit = next((w for w in words if re.fullmatch(row.get("command", "(?!)"), w)), "")
+        if hit:
+            return Program(row, _told(row, process, log), f"{process.where}: {hit}")
     for row in () if _other_program(process) else _rows():
         if is_companion(segment) and not row.get("any_image"):
             continue
@@ -201,6 +203,13 @@ def program_of(process: Process, image: str, log: str) -> Program | None:
         if told is not None:
             return Program(row, told, "its log")
     return None
+
+
+def _module(process: Process) -> str:
+    """Return the package that Python runs as a module (``python -m vllm.entrypoints``); empty for anything else."""
+    words = process.argv
+    at = words.index("-m") + 1 if "-m" in words and process.program.startswith("python") else len(words)
+    return words[at].partition(".")[0] if at < len(words) else ""
 
 
 def _other_program(process: Process) -> bool:

@@ -15,7 +15,7 @@ from kubetriage.rules.memory.budget_builder import Extended
 from kubetriage.rules.memory.budget_fixes import flags_patch, human_limit, larger_limit, most_limit, option_variable
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.ergonomics import MIB
-from kubetriage.rules.memory.last_words import REFUSED, MemoryWords
+from kubetriage.rules.memory.last_words import REFUSED, MemoryWords, stated_cap
 from kubetriage.rules.memory.limit_planner import PLANNED, Plan, plan
 
 _OPTION_OF = {
@@ -32,19 +32,19 @@ _WORTHWHILE = 1.15
 """A larger heap under the same limit is worth a try from here on."""
 
 
-def runtime_fixes(case: Case, words: MemoryWords) -> tuple[Fix, ...]:
-    """Return what helps a runtime that met its own limit, or that the system refused memory."""
-    return tuple(_fixes(case, words))[:3]
+def runtime_fixes(case: Case, words: MemoryWords, line: str = "") -> tuple[Fix, ...]:
+    """Return what helps a runtime that met its own limit, or was refused memory; ``line`` is what it said."""
+    return tuple(_fixes(case, words, line))[:3]
 
 
-def _fixes(case: Case, words: MemoryWords) -> Iterator[Fix]:
+def _fixes(case: Case, words: MemoryWords, line: str) -> Iterator[Fix]:
     if words.fix:
         yield Fix(words.fix, actor=Actor.NODE if words.fix == REFUSED else Actor.MANIFEST)
         return
     heap = case.budget.heap
     option = _OPTION_OF.get(words.area, "")
     if option:
-        yield _raised(case, words.area, option)
+        yield _raised(case, words.area, option, stated_cap(line) if words.area == jvm_areas.DIRECT else None)
     elif heap is not None and (not words.area or words.area == heap.name):
         yield from _larger_heap(case, heap.ceiling.size)
     else:
@@ -55,11 +55,14 @@ def _fixes(case: Case, words: MemoryWords) -> Iterator[Fix]:
     )
 
 
-def _raised(case: Case, name: str, option: str) -> Fix:
-    """Raise the cap that an area met, together with the limit where it does not hold twice the cap."""
+def _raised(case: Case, name: str, option: str, stated: int | None) -> Fix:
+    """Raise the cap that an area met, together with the limit where it does not hold twice the cap.
+
+    ``stated`` is the cap that the runtime named itself, which counts more than what the manifest tells.
+    """
     area = next((a for a in case.budget.areas if a.name == name), None)
-    now, limit = area.ceiling.size if area is not None else None, case.limit.size
-    if not now or area is None or area.ceiling.kind not in ("flag", "environment"):
+    now, limit = stated or (area.ceiling.size if area is not None else None), case.limit.size
+    if not now or (stated is None and (area is None or area.ceiling.kind not in ("flag", "environment"))):
         words = f"Raise {option} of container {case.container.name} if the program needs that much."
         return Fix(f"{words} Else raise it together with the memory limit.", actor=Actor.MANIFEST)
     flag = f"{option}={2 * now // MIB}m"

@@ -82,9 +82,17 @@ _IMAGES: tuple[tuple[str, Runtime], ...] = (
         r"|java\d+.*|jdk|jre|gradle|maven|spring-.*|neo4j|activemq.*|sonarqube|nexus3?",
         "hotspot",
     ),
-    (r"node|nodejs.*", "node"),
+    (
+        r"node|nodejs.*|n8n|ghost|strapi.*|verdaccio|backstage.*|kibana|opensearch-dashboards|node-red|directus|nocodb"
+        r"|uptime-kuma|rocket\.chat|etherpad.*|parse-server|zigbee2mqtt|unleash-server|librechat|langfuse.*",
+        "node",
+    ),
     (r"aspnet|dotnet|runtime|sdk", "dotnet"),
-    (r"python|pypy|jupyter.*", "python"),
+    (
+        r"python|pypy|jupyter.*|superset|airflow|netbox|paperless-ngx|open-webui|home-assistant|mlflow|label-studio"
+        r"|litellm.*|sentry|immich-machine-learning|.*-notebook",
+        "python",
+    ),
     (r"ruby|rails|jruby", "ruby"),
     (r"php|php-fpm|wordpress", "php"),
     (r"nginx|nginx-unprivileged", "nginx"),

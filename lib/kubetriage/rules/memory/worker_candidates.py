@@ -14,6 +14,8 @@ from kubetriage.rules.memory.worker_counts import Workers, stated_workers
 from kubetriage.values.commands import kubectl
 
 _MANY_CPUS = 8
+_MANY_FIT = 64
+"""A limit that holds so many workers is not filled by one per CPU of a usual node."""
 
 
 def worker_candidates(case: Case, kill: Kill) -> Iterator[Candidate]:
@@ -50,6 +52,8 @@ def _known(case: Case, workers: Workers, limit: int) -> Iterator[Candidate]:
         clause = f"{workers.name} may run more workers than the limit holds ({workers.source})"
         more = f"About {fits} of {mebibytes(workers.each)} fit."
         yield Candidate("workers", clause, more, told=False, fixes=fixes)
+    elif cpus is None and fits > _MANY_FIT:
+        return  # no usual node has so many CPUs
     elif cpus is None or cpus * workers.each > limit:
         has = f"and node {case.pod.node} has {cpus}" if cpus else "of the node, not of its CPU limit"
         more = f"{workers.variables[0]} is not set." if workers.variables else ""
@@ -88,7 +92,7 @@ def _cpus(case: Case, cpus: int | None) -> tuple[Evidence, ...]:
 def worker_fix(case: Case, workers: Workers, fits: int) -> Fix:
     """Set how many workers a program runs, to what the limit holds."""
     limit = case.limit.size or 0
-    count = min(fits, max(fits // 2, 2) if fits > 16 else fits)
+    count = min(fits, max(fits // 2, 2) if fits > 16 else fits, _MANY_FIT)
     words = (
         f"Set {workers.set_words(count)} for container {case.container.name}: {exact(limit)} holds about {fits} of "
         f"{mebibytes(workers.each)} each (measure yours)."

@@ -21,6 +21,9 @@ _ROOM = 0.8
 """Share of the limit that workers may fill: the master, page cache and peaks need the rest."""
 
 
+_FEW = 2
+"""Up to so many process ids in a log are a count; more may be workers that were started again."""
+
 _SHARED = frozenset({"WEB_CONCURRENCY", "WORKERS", "MAX_WORKERS", "NUM_WORKERS", "WORKER_CONCURRENCY", "instances"})
 """Variables that several programs read, so that they do not tell which one it is."""
 
@@ -125,6 +128,10 @@ def _found(row: Mapping[str, Any], process: Process, log: str, evidence: str) ->
     said = re.search(row["count_log"], log) if "count_log" in row and log else None
     if said is not None:
         return Workers(row, int(said[1]), f"its log: {said[0].strip()}", evidence)
+    started = set(re.findall(row["count_lines"], log)) if "count_lines" in row and log else set()
+    if 0 < len(started) <= _FEW:
+        # More than that are restarts of workers, which take new process ids.
+        return Workers(row, len(started), f"its log names {len(started)} that started", evidence)
     usual = int(row["default"]) if "default" in row else None
     return Workers(row, usual, str(row["counts"]), evidence)
 

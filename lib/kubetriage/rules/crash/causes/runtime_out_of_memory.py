@@ -34,6 +34,7 @@ CODE = "RuntimeOutOfMemory"
 
 _PATTERN = lazy(
     r"java\.lang\.OutOfMemoryError(?:: (?P<java>[A-Za-z' ]{3,60}))?"
+    r"|OutOfDirectMemoryError: failed to allocated? \d+ byte\(s\) of (?P<netty>direct memory)"
     r"|(?P<native>insufficient memory for the Java Runtime|Could not reserve enough space for \d+\w* object heap"
     r"|os::commit_memory\([^)\n]*\) failed)"
     r"|(?P<openj9>JVMDUMP039I[^\n]*java/lang/OutOfMemoryError)"
@@ -41,13 +42,15 @@ _PATTERN = lazy(
     r"|could not map anonymous shared memory: Cannot allocate memory"
     r"|InnoDB: [^\n]*[Cc]annot allocate (?:memory for the buffer pool|\d+ bytes))"
     r"|(?P<node>JavaScript heap out of memory|FatalProcessOutOfMemory|Array buffer allocation failed"
-    r"|invalid array length Allocation failed)"
+    r"|invalid array length Allocation failed|FATAL ERROR: [^\n]*process out of memory"
+    r"|Fatal JavaScript out of memory)"
     r"|(?P<python>(?:\b|_Array)MemoryError\b)"
     r"|(?P<go>fatal error: (?:runtime: )?(?:out of memory|cannot allocate memory)|runtime: out of memory)"
     r"|(?P<dotnet>System\.OutOfMemoryException|\AOut of memory\.|(?:CoreCLR, HRESULT:|failed with error) 0x8007000E)"
     r"|(?P<php>Allowed memory size of \d+ bytes exhausted)"
     r"|(?P<ruby>NoMemoryError|failed to allocate memory)"
-    r"|(?P<other>memory allocation of \d+ bytes failed|std::bad_alloc|eheap_alloc: Cannot allocate)"
+    r"|(?P<other>memory allocation of \d+ bytes failed|std::bad_alloc|[a-z]+_alloc: Cannot (?:re)?allocate"
+    r"|(?:Redis|Valkey) aborting for OUT OF MEMORY|Current maximum heap size is \d+ bytes)"
 )
 _JVM_FLAGS = lazy(r"-Xmx\S+|-XX:(?:MaxRAMPercentage|MaxMetaspaceSize|MaxDirectMemorySize|MaxHeapSize)=\S+")
 _NODE_FLAG = lazy(r"--max[-_]old[-_]space[-_]size=\d+")
@@ -60,6 +63,7 @@ def check(case: Case) -> Iterator[Finding]:
         said = words.find(_PATTERN)
         error = words.error
         if said is None:
+            yield from _in_other_words(case, words)
             continue
         if words.end.exit_code in (137, 143):
             # The JVM runs -XX:OnOutOfMemoryError="kill -9 %p" right after it said so; .NET's host ends with 137 of its
@@ -70,7 +74,31 @@ def check(case: Case) -> Iterator[Finding]:
         yield _finding(case, words, said)
 
 
-_SIGNALS = (135, 136, 139)
+def _in_other_words(case: Case, words: LastWords) -> Iterator[Finding]:
+    """Report a program that ended by itself after it said, in words of its own, that it got no more memory."""
+    from kubetriage.rules.memory.last_words import find_any_words
+    from kubetriage.rules.memory.refused_memory import refused_fixes
+
+    match = find_any_words(words.text) if words.end.exit_code not in (0, 137, 143) else None
+    if match is None:
+        return
+    from kubetriage.rules.memory.case import Case as MemoryCase
+
+    line, name = match.string.strip()[:300], words.container.name
+    yield words.finding(
+        CODE,
+        Confidence.LIKELY,
+        f"{name} ended as it got no more memory: {short(line)}.",
+        quoted=(line,),
+        ruled_out=(
+            RuledOut("OOMKilled", f"the reason is {words.end.reason or 'not OOMKilled'}, and the program spoke"),
+        ),
+        fix=refused_fixes(MemoryCase(words.container, case.snapshot), line),
+        verify=(kubectl("oom-budget", f"pod/{case.pod.name}", namespace=case.pod.namespace),),
+    )
+
+
+_SIGNALS = (133, 135, 136, 139)
 """Ends by a signal that a runtime's last words explain: V8 and .NET may die so after they said that memory is gone."""
 
 
@@ -101,6 +129,7 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
     if limit_text:
         evidence.append(Evidence("spec", f"{words.container.spec_path}.resources.limits.memory", limit_text))
     kind = said.match.lastgroup or "java"
+    kind = "java" if kind == "netty" else kind
     flags = _JVM_FLAGS.findall(given) if kind == "java" else _NODE_FLAG.findall(given) if kind == "node" else []
     if flags:
         evidence.append(Evidence("spec", words.container.spec_path, " ".join(flags)))
@@ -139,14 +168,14 @@ def _by_budget(case: Case, words: LastWords, said: Said) -> tuple[Fix, ...]:
         found[0].area in _HEAPS or (found[0].fix and said.match.lastgroup in ("native", "server"))
     ):
         return ()
-    return runtime_fixes(MemoryCase(words.container, case.snapshot), found[0])
+    return runtime_fixes(MemoryCase(words.container, case.snapshot), found[0], said.line)
 
 
 def _advice(words: LastWords, said: Said, kind: str, mib: int, flags: list[str]) -> tuple[str, tuple[Fix, ...]]:
     name = words.container.name
     at = where(words)
     if kind == "java":
-        return _java(words, (said.match["java"] or "").strip(), mib, flags)
+        return _java(words, (said.match["java"] or said.match["netty"] or "").strip(), mib, flags)
     if kind == "openj9":
         return _java(words, "Java heap space", mib, flags)
     if kind == "native":
@@ -252,7 +281,15 @@ def _java(words: LastWords, area: str, mib: int, flags: list[str]) -> tuple[str,
             manifest(words, f"Raise or remove -XX:MaxMetaspaceSize of {at}."),
             app("A Metaspace that keeps growing is a class loader leak: jcmd 1 VM.classloader_stats shows it."),
         )
-    if "Direct buffer" in area:
+    if "Map failed" in area:
+        return "the system refused to map another file; the heap was not full", (
+            node(
+                f"Raise vm.max_map_count on {place(words)}, or let {words.container.name} open fewer files at a time: "
+                "a larger heap makes it worse.",
+                on_node(words, "sysctl", "-w", "vm.max_map_count=262144"),
+            ),
+        )
+    if "irect" in area:
         return "the JVM's direct buffers reached their limit", (
             manifest(words, f"Raise -XX:MaxDirectMemorySize of {at} together with its memory limit."),
             app("If it comes back, Netty or NIO buffers are not released: -Dio.netty.leakDetection.level=advanced."),

@@ -183,6 +183,31 @@ def _jvm_flag(words: LastWords, said: Said) -> Advice:
     )
 
 
+_HEAP_OPTION = lazy(r"-Xm[sx]\S+|-XX:(?:Initial|Min|Max)(?:HeapSize|RAMPercentage)=\S+")
+
+
+def _jvm_heap_sizes(words: LastWords, said: Said) -> Advice:
+    """Tell of an initial heap above the maximum, or of a heap that is none; a unit was forgotten mostly."""
+    given = [
+        f"{option} in {name}"
+        for name, value in words.container.environment().items()
+        for option in _HEAP_OPTION.findall(value)
+    ]
+    given += [
+        o
+        for w in (*texts(words.container.spec, "command"), *texts(words.container.spec, "args"))
+        for o in _HEAP_OPTION.findall(w)
+    ]
+    shown = f" ({', '.join(given)})" if given else ""
+    small = "small" in said.match[0]
+    what = "its heap is too small to start" if small else "its initial heap is larger than its maximum heap"
+    act = "Write the sizes of the heap with their unit (-Xmx512m)" if small else "Set -Xms to at most -Xmx"
+    return Advice(
+        f"the JVM refuses its options: {what}{shown}",
+        (manifest(words, f"{act} in {where(words)}; the last value that the JVM reads of each counts."),),
+    )
+
+
 def _key_store(words: LastWords, said: Said) -> Advice:
     path = path_near(said.line, said.match.start())
     found = mount_of(words.container, path) if path else None
@@ -306,11 +331,20 @@ ROWS: tuple[Row, ...] = (
         whole=False,
     ),
     Row(
+        "jvm-heap-sizes",
+        lazy(
+            r"Initial heap size set to a larger value than the maximum heap size|Too small (?:initial|maximum) heap"
+            r"|Incompatible (?:initial and maximum|minimum and (?:initial|maximum)) heap sizes specified"
+        ),
+        _jvm_heap_sizes,
+        beside=True,
+    ),
+    Row(
         "jvm-option",
         lazy(
             r"Unrecognized (?:VM )?option:? ['\"]?([\w+:=.,/-]{1,120})|Unsupported VM option"
             r"|Invalid (?:maximum|initial) heap size: (\S{1,80})"
-            r"|Conflicting collector combinations"
+            r"|Conflicting collector combinations|Multiple garbage collectors selected"
         ),
         _jvm_flag,
         beside=True,

@@ -6,7 +6,8 @@ higher container limit alone changes nothing while the flag stays.
 
 Told by: the runtime's own words in the log of the instance (``java.lang.OutOfMemoryError: Java heap space``,
 ``JavaScript heap out of memory``, ``MemoryError``), with exit code 3 (ExitOnOutOfMemoryError), 134
-(CrashOnOutOfMemoryError, V8) or another, and a reason that is not OOMKilled.
+(CrashOnOutOfMemoryError, V8) or another, and a reason that is not OOMKilled. Likely: a program's own words in its last
+lines (``out of memory``, ``insufficient physical memory``), not about a GPU, locked pages or shared memory.
 
 Fix: find the leak, or raise the runtime's limit as far as the container's budget allows; the budget says how far.
 
@@ -22,7 +23,16 @@ from collections.abc import Iterator
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.memory.budget import exact, mebibytes
 from kubetriage.rules.memory.case import Case
-from kubetriage.rules.memory.last_words import REFUSED, THREADS, MemoryWords, find_memory_words
+from kubetriage.rules.memory.jvm_areas import DIRECT
+from kubetriage.rules.memory.last_words import (
+    REFUSED,
+    THREADS,
+    MemoryWords,
+    find_any_words,
+    find_memory_words,
+    stated_cap,
+)
+from kubetriage.rules.memory.refused_memory import refused_fixes
 from kubetriage.rules.memory.runtime_advice import runtime_fixes
 from kubetriage.values.commands import kubectl
 from kubetriage.values.patterns import lazy
@@ -44,7 +54,31 @@ def check(case: Case) -> Iterator[Finding]:
         if found is not None:
             yield _finding(case, *found, ended=ended)
             return
+    yield from _in_other_words(case)
     yield from _by_exit_code(case)
+
+
+def _in_other_words(case: Case) -> Iterator[Finding]:
+    """Report a program that ended by itself after it said, in words of its own, that it got no more memory."""
+    end, name = case.container.termination, case.container.name
+    if end is None or end.exit_code in (0, 137, 143, None):
+        return
+    match = find_any_words(case.log)
+    if match is None:
+        return
+    line = match.string.strip()[:300]
+    yield Finding(
+        cause=CODE,
+        severity=Severity.WARNING if case.container.ready else Severity.ERROR,
+        confidence=Confidence.LIKELY,
+        object=case.ref,
+        message=f"The program in container {name} ended with exit code {end.exit_code} as it got no more memory.",
+        evidence=(Evidence("log", name, line), end.evidence()),
+        ruled_out=(RuledOut("OOMKilled", f"the runtime recorded reason {end.reason or 'none'}, not OOMKilled"),),
+        fix=refused_fixes(case, line),
+        verify=(kubectl("logs", case.pod.name, "-c", name, namespace=case.pod.namespace),),
+        details={"killedBy": "runtime"},
+    )
 
 
 _EXITS = {3: "ExitOnOutOfMemoryError", 134: "CrashOnOutOfMemoryError"}
@@ -90,6 +124,8 @@ def _finding(case: Case, words: MemoryWords, match: re.Match[str], *, ended: boo
         # V8 says itself how much was in use; its flags may stand where nobody sees them.
         evidence.append(Evidence("log", name, f"heap in use after the last collection: {used[-1]} MB"))
         message += f" with {used[-1]} MB in use"
+    elif words.area == DIRECT and (cap := stated_cap(line)) is not None:
+        message += f" at {mebibytes(cap)}"
     elif area is not None and area.ceiling.size is not None and not words.fix:
         evidence.append(Evidence("config", area.name, f"{mebibytes(area.ceiling.size)}: {area.ceiling.source}"))
         message += f" at {mebibytes(area.ceiling.size)}"
@@ -107,7 +143,7 @@ def _finding(case: Case, words: MemoryWords, match: re.Match[str], *, ended: boo
         ruled_out=(RuledOut("OOMKilled", f"the runtime recorded reason {end.reason or 'none'}, not OOMKilled"),)
         if end is not None
         else (),
-        fix=runtime_fixes(case, words),
+        fix=runtime_fixes(case, words, line),
         verify=(
             kubectl("logs", case.pod.name, "-c", name, namespace=case.pod.namespace)
             + (" --previous" if case.container.log_is_previous and ended else ""),
