@@ -4,7 +4,7 @@ import pytest
 
 from kubetriage.data import table
 from kubetriage.rules.memory.custom_resources import CustomResource
-from support.budgets import findings, live, resources
+from support.budgets import case, findings, live, resources
 from support.objects import back_off, container, terminated
 
 
@@ -152,3 +152,63 @@ def test_a_server_below_its_least_is_raised_first():
 
 def test_a_server_above_its_least_is_capped():
     assert "needs about" not in killed(box("percona:8.0", "1Gi")).message
+
+
+# Autoscalers, evictions of pods that a program makes, and pods that are over.
+
+
+def test_an_autoscaler_that_wrote_the_limit_gets_the_least_to_allow():
+    note = "Pod resources updated by api-vpa: container 0: memory request, memory limit"
+    found = killed(box(limit="128Mi"), annotations={"vpaUpdates": note})
+    assert "edit verticalpodautoscaler api-vpa" in advice(found)
+    assert "minAllowed" in advice(found)
+
+
+def test_an_autoscaler_of_cpu_only_is_none():
+    found = killed(
+        box(limit="128Mi"), annotations={"vpaUpdates": "Pod resources updated by x: container 0: cpu request"}
+    )
+    assert "minAllowed" not in advice(found)
+
+
+def test_nothing_is_measured_in_a_pod_that_is_over():
+    made = live(box(), terminated(137, "OOMKilled", -900, -90), phase="Failed")
+    found = findings(made)[0]
+    assert "top pod" not in advice(found)
+    assert "restarts" not in advice(found)
+
+
+# Heaps, and workers that hardly fit.
+
+
+def test_a_heap_that_is_little_more_than_the_limit_keeps_its_size():
+    spec = container(
+        image="bitnami/kafka:3.7.0",
+        resources=resources("768Mi"),
+        env=[{"name": "KAFKA_HEAP_OPTS", "value": "-Xmx1024m"}],
+    )
+    assert "-Xmx1g" in killed(spec).fix[0].text
+
+
+@pytest.mark.parametrize(
+    ("image", "word"), [("wordpress:6.5-php8.2-apache", "MaxRequestWorkers"), ("wordpress:6.5-fpm", "pm.max_children")]
+)
+def test_the_tag_tells_which_server_runs_php(image, word):
+    assert word in advice(killed(box(image, "512Mi")))
+
+
+def test_a_limit_that_holds_hardly_one_worker_is_raised_first():
+    found = killed(box("registry.example/rails:1", "256Mi", command=["bundle", "exec", "puma"]))
+    assert found.fix[0].text.startswith("Raise the memory limit")
+
+
+def test_sidekiq_behind_bundle_is_no_puma():
+    found = killed(box("registry.example/rails:1", "512Mi", command=["bundle", "exec", "sidekiq", "-c", "25"]))
+    assert "Sidekiq runs 25" in found.message
+
+
+def test_options_of_java_behind_another_program_are_a_native_image():
+    spec = box("registry.example/q:1", "128Mi", command=["./application", "-Dquarkus.http.host=0.0.0.0"])
+    assert case(live(spec)).detected.runtime == "native-image"
+    spec = box("registry.example/q:1", "128Mi", command=["./run", "--debug"])
+    assert case(live(spec)).detected.runtime == "unknown"

@@ -29,6 +29,8 @@ FIXES_AT_MOST = 3
 """No more than a person will try."""
 NEARLY_ALL = 0.9
 """A heap of this share of the limit leaves too little for what stands beside it."""
+_MOST = 0.8
+"""From here on a larger limit with capped direct memory is the smaller change."""
 _PEOPLE = tuple(n * MIB for n in (64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192))
 """Limits as people write them; above, whole GiB."""
 _JVMS = ("hotspot", "openj9", "azul-prime")
@@ -319,7 +321,10 @@ def _closing(case: Case) -> Iterator[Fix]:
         yield program_fix(case)
         return
     if blamed is not None and heap is not None and blamed.name == heap.name:
+        # A heap that is little more than the limit was chosen, and the limit forgot what stands beside it.
+        kept = _heap_kept(case) if heap.counted * 3 <= (case.limit.size or 0) * 4 else None
         planned = _planned_heap(case)
+        yield from (kept,) if kept is not None else ()
         yield from (planned,) if planned is not None else proposal_fixes(case, "heap")
         yield from proposal_fixes(case, "limit", "caps")
     else:
@@ -360,9 +365,9 @@ def _heap_kept(case: Case) -> Fix | None:
     inner = model.model if isinstance(model, Extended) else model
     if limit is None or heap is None or not isinstance(inner, JvmModel) or follows_limit(inner):
         return None
-    if heap.counted < limit * NEARLY_ALL or inner.flags.size("MaxDirectMemorySize") is not None:
+    if heap.counted < limit * _MOST or inner.flags.size("MaxDirectMemorySize") is not None:
         return None
-    for share in (5, 6, 8):
+    for share in (5, 6, 8, 10):
         larger = larger_limit(case, limit * share // 4)
         fix = _planned(case, inner, larger, heap.counted - 1, heap.counted) if larger is not None else None
         if fix is not None:

@@ -18,8 +18,14 @@ from kubetriage.records import dataclass, field, replace
 from kubetriage.rules.memory import container_process, jvm_areas, memory_usage, node_memory, runtime_detection
 from kubetriage.rules.memory.budget import Budget, Limit, Proposal, propose
 from kubetriage.rules.memory.budget_builder import Builder, Extended, follows_limit
-from kubetriage.rules.memory.custom_resources import CustomResource, custom_resource_of, subscription_fix
-from kubetriage.rules.memory.generated_pods import Maker, maker_of
+from kubetriage.rules.memory.custom_resources import (
+    CustomResource,
+    autoscaler_fix,
+    custom_resource_of,
+    subscription_fix,
+    writing_autoscaler,
+)
+from kubetriage.rules.memory.generated_pods import Maker, maker_of, placed
 from kubetriage.rules.memory.image_defaults import image_defaults
 from kubetriage.rules.memory.mounted_options import mounted_config_maps
 from kubetriage.rules.memory.node_load import NodeLoad, node_load, node_pods
@@ -269,17 +275,27 @@ class Case:
             return Fix(f"{words} {self.maker.sentence}", actor=actor, yaml=yaml_text(self.container.patch(spec)))
         if spec and set(spec) == {"resources"} and actor is Actor.MANIFEST:
             size = parse_bytes(dig(spec, "resources", "limits", "memory"))
+            if size is not None and self.autoscaler:
+                return autoscaler_fix(words, size, self.container, self.autoscaler)
             if size is not None and self.custom_resource is not None:
                 return self.custom_resource.limit_fix(words, size)
             if size is not None and self.keeper is not None and self.keeper.kind == OLM:
                 return subscription_fix(words, size, self.pod.namespace)
         part = self.container.patch(spec) if spec else None
-        return around.template_fix(words, part, actor=actor, commands=commands)
+        fix = around.template_fix(words, part, actor=actor, commands=commands)
+        if self.keeper is not None and fix.text == f"{words} {self.keeper.where}":
+            return replace(fix, text=placed(words, self.keeper.where))
+        return fix
 
     @cached_property
     def maker(self) -> Maker | None:
         """The program that writes this container (Spark, an injector, a CI system), so that no patch lasts."""
         return maker_of(self.container)
+
+    @property
+    def autoscaler(self) -> str:
+        """Name of the VerticalPodAutoscaler that wrote the resources of the pod; empty where none did."""
+        return writing_autoscaler(self.pod)
 
     @cached_property
     def custom_resource(self) -> CustomResource | None:

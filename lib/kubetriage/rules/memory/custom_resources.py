@@ -7,6 +7,7 @@ A patch of the StatefulSet or Deployment is undone by the operator. The facts st
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from kubetriage.data import table
 from kubetriage.model import Actor, Fix
 from kubetriage.readers.ownership import Keeper
-from kubetriage.readers.pods import Container
+from kubetriage.readers.pods import Container, Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.memory.budget import exact
 from kubetriage.rules.memory.generated_pods import placed
@@ -84,4 +85,26 @@ def subscription_fix(words: str, size: int, namespace: str) -> Fix:
         actor=Actor.MANIFEST,
         commands=(kubectl("get", "subscriptions.operators.coreos.com", namespace=namespace),),
         yaml=yaml_text(limit),
+    )
+
+
+def writing_autoscaler(pod: Pod) -> str:
+    """Return the VerticalPodAutoscaler whose admission webhook wrote the resources of a pod; empty for none.
+
+    Its annotation says "Pod resources updated by NAME: container 0: memory request, ..., memory limit".
+    """
+    note = text(pod.raw, "metadata", "annotations", "vpaUpdates")
+    match = re.match(r"Pod resources updated by ([\w.-]+)", note)
+    return match[1] if match is not None and "memory" in note else ""
+
+
+def autoscaler_fix(words: str, size: int, container: Container, name: str) -> Fix:
+    """Set the least memory that a VerticalPodAutoscaler gives a container; it overwrites what the template says."""
+    policy = {"containerName": container.name, "minAllowed": {"memory": exact(size)}}
+    where = f"VerticalPodAutoscaler {name} overwrites the template of its pods: set minAllowed there."
+    return Fix(
+        placed(words, where),
+        actor=Actor.MANIFEST,
+        commands=(kubectl("edit", "verticalpodautoscaler", name, namespace=container.pod.namespace),),
+        yaml=yaml_text({"spec": {"resourcePolicy": {"containerPolicies": [policy]}}}),
     )

@@ -175,10 +175,15 @@ def _grows(case: Case, kill: Kill, *, alone: bool) -> Iterator[Candidate]:
             f"Measure what grows in container {case.container.name} before the next kill: {steps}. A larger limit only "
             "buys time if it never stops growing.",
             actor=Actor.APP,
-            commands=(kubectl("top", "pod", case.pod.name, "--containers", namespace=case.pod.namespace),),
+            # Nothing of a pod that is over can be measured.
+            commands=()
+            if case.pod.finished
+            else (kubectl("top", "pod", case.pod.name, "--containers", namespace=case.pod.namespace),),
         )
     ]
     if alone and larger is not None and kill.main_process and case.budget.margin is None:
         words = " to end the restarts for now. If it reaches that at the same pace, it leaks."
+        if case.pod.finished:
+            words = ". If it reaches that, too, it loads too much at once."
         fixes.insert(0, raise_fix(case, larger, words))
     yield Candidate("growth", clause, more, told=False, fixes=tuple(fixes))

@@ -172,6 +172,9 @@ def _detect(process: Process, image: str, log: str) -> Detected:
             return Detected(_flavour(runtime, by_image), f"{process.where}: {word}", True)
     if process.program.endswith(".jar") or "-jar" in process.argv:
         return Detected(_flavour("hotspot", by_image), f"{process.where}: a .jar", True)
+    # Options of Java after another program than java: the program is the compiled Java itself.
+    if process.program and any(re.match(r"-D(?:quarkus|spring|micronaut)\.|-XX:\w+", w) for w in process.argv[1:]):
+        return Detected("native-image", f"{process.where}: options of Java behind {process.program}", True)
     for fingerprint, runtime, words_for_people in _FINGERPRINTS if log.strip() else ():
         if fingerprint.search(log):
             return Detected(_flavour(runtime, by_image), words_for_people, True)

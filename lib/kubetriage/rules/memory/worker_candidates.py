@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.rules.memory import node_memory
 from kubetriage.rules.memory.budget import exact, mebibytes
+from kubetriage.rules.memory.budget_fixes import larger_limit, raise_fix
 from kubetriage.rules.memory.candidate import WHILE_STARTING, Candidate
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.oom_kills import Kill
@@ -41,7 +42,7 @@ def worker_candidates(case: Case, kill: Kill) -> Iterator[Candidate]:
 
 def _known(case: Case, workers: Workers, limit: int) -> Iterator[Candidate]:
     cpus, fits = node_memory.node_cpus(case.node.obj), workers.fitting(limit)
-    fixes, evidence = (worker_fix(case, workers, fits),), _cpus(case, cpus)
+    fixes, evidence = tuple(_worker_fixes(case, workers, limit, fits)), _cpus(case, cpus)
     if workers.count is not None:
         if workers.count > fits:
             share = mebibytes(limit // workers.count)
@@ -60,6 +61,19 @@ def _known(case: Case, workers: Workers, limit: int) -> Iterator[Candidate]:
         told = cpus is not None and cpus >= _MANY_CPUS
         clause = f"{workers.name} starts one worker per CPU, {has}"
         yield Candidate("workers", clause, more, told=told, fixes=fixes, evidence=evidence)
+
+
+_TOO_FEW = 2
+"""A server with fewer workers serves nobody beside one slow request."""
+
+
+def _worker_fixes(case: Case, workers: Workers, limit: int, fits: int) -> Iterator[Fix]:
+    """Set how many workers fit; where hardly one does, the limit is what is too small."""
+    larger = larger_limit(case, max(2 * limit, int(4 * workers.each / 0.8))) if fits < _TOO_FEW else None
+    if larger is not None:
+        words = f", and {workers.set_words(workers.fitting(larger))}: {exact(limit)} holds {fits} worker of about "
+        yield raise_fix(case, larger, f"{words}{mebibytes(workers.each)} (measure yours).")
+    yield worker_fix(case, workers, fits)
 
 
 def _any_server(case: Case, kill: Kill) -> Iterator[Candidate]:

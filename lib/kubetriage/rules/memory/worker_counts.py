@@ -21,6 +21,8 @@ _ROOM = 0.8
 """Share of the limit that workers may fill: the master, page cache and peaks need the rest."""
 
 
+_WRAPPERS = frozenset({"bundle", "rails"})
+"""Programs that start others: the word after them tells more."""
 _FEW = 2
 """Up to so many process ids in a log are a count; more may be workers that were started again."""
 
@@ -91,18 +93,21 @@ def _rows() -> tuple[Mapping[str, Any], ...]:
 def workers_of(process: Process, image: str, log: str, runtime: str) -> Workers | None:
     """Recognise a program of the table by command, image, log, or a variable that only it reads; then by runtime."""
     words = {process.program, *(w.rpartition("/")[2] for w in process.argv[:3])} - {""}
-    path, segment, _ = image_parts(image.lower())
+    path, segment, tag = image_parts(image.lower())
     line = " ".join(process.argv)
     rows = [row for row in _rows() if re.search(row.get("needs", ""), line)]
-    for row in rows:
-        hit = next((w for w in sorted(words) if re.fullmatch(row["command"], w)), "")
-        if hit:
-            return _found(row, process, log, f"{process.where}: {hit}")
+    for some in (words - _WRAPPERS, words & _WRAPPERS):
+        for row in rows:
+            hit = next((w for w in sorted(some) if re.fullmatch(row["command"], w)), "")
+            if hit:
+                return _found(row, process, log, f"{process.where}: {hit}")
     for row in rows:
         match = re.search(row["log"], log) if log else None
         if match is not None:
             return _found(row, process, log, f"its log: {match[0]}")
     for row in rows:
+        if not re.search(row.get("tag", ""), tag):
+            continue
         if not is_companion(segment) and (re.fullmatch(row["image"], segment) or re.fullmatch(row["image"], path)):
             return _found(row, process, log, f"image {path}")
         if "path" in row and re.fullmatch(row["path"], path):

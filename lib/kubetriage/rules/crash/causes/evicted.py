@@ -24,6 +24,7 @@ from kubetriage.records import dataclass, field
 from kubetriage.rules.crash.case import Case
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import dig, objects, text
+from kubetriage.values.manifest_text import yaml_text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import format_mebibytes, parse_bytes
 
@@ -237,8 +238,19 @@ def _node_low(case: Case, said: str, match: re.Match[str]) -> _Told:
         evidence += (case.pod.fact("status", "status.qosClass", text(case.pod.raw, "status", "qosClass")),)
     return _Told(
         message,
-        case.template_fix(words, patch),
+        _larger_request(case, users[0][0] if users else "", words, patch),
         (RuledOut("OOMKilled", "the kubelet ended the pod before the kernel had to"),) if resource == "memory" else (),
         evidence,
         {"resource": resource},
     )
+
+
+def _larger_request(case: Case, name: str, words: str, patch: dict[str, object] | None) -> Fix:
+    """Say where the request is set: in the template, or in what a program reads that makes the pod."""
+    from kubetriage.rules.memory.generated_pods import maker_of
+
+    container = case.pod.container(name) if name else None
+    maker = maker_of(container) if container is not None else None
+    if maker is None or maker.injected:
+        return case.template_fix(words, patch)
+    return Fix(f"{words} {maker.sentence}", actor=Actor.MANIFEST, yaml=yaml_text(patch) if patch else "")
