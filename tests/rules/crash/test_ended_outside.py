@@ -601,3 +601,15 @@ def test_a_pod_without_room_may_replace_one_that_was_preempted(name, told):
     assert ("Preempted" in [f.cause for f in found]) is told
     if told:
         assert "It replaces api-1-old, which had to make room on node-1 for pod shop/big" in found[1].message
+
+
+def test_the_request_of_a_pod_that_a_program_makes_is_set_where_it_reads_it():
+    message = (
+        "The node was low on resource: memory. Threshold quantity: 100Mi, available: 60Mi. Container app was using "
+        "1048000Ki, request is 0, has larger consumption of memory. "
+    )
+    made = failed("Evicted", message)
+    made["metadata"]["labels"] = {"component": "singleuser-server"}
+    (found,) = crash_findings(made)
+    assert "JupyterHub" in found.fix[0].text
+    assert not found.fix[0].commands
