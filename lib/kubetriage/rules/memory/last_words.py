@@ -202,7 +202,7 @@ MEMORY_WORDS: tuple[MemoryWords, ...] = (
         "the system refused its buffer pool",
         "Lower innodb_buffer_pool_size below the limit with room for connections, or raise the limit.",
     ),
-    MemoryWords(lazy(r"\b[a-z]+_alloc: Cannot (?:re)?allocate.*"), "Erlang", "", "an allocation failed", REFUSED),
+    MemoryWords(lazy(r"\b[a-z]{1,16}_alloc: Cannot (?:re)?allocate.*"), "Erlang", "", "an allocation failed", REFUSED),
     # zmalloc.c and server.c redisOutOfMemoryHandler: malloc returned nothing.
     MemoryWords(
         lazy(r"(?:Redis|Valkey) aborting for OUT OF MEMORY[^\n]*"), "Redis", "", "an allocation failed", REFUSED

@@ -15,7 +15,7 @@ from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import format_bytes
 
 _ASKED = lazy(
-    r"(?i)(?:needed|allocat\w+|at least|size|requires?)[^\n\d]{0,40}(\d+(?:\.\d+)?) ?"
+    r"(?i)(?:needed|allocat\w{1,6}|at least|size|requires?)[^\n\d]{0,40}(\d+(?:\.\d+)?) ?"
     r"(bytes|[kmgt]i?b|megabytes|gigabytes)?\b"
 )
 _POWERS = {"k": 1, "m": 2, "g": 3, "t": 4}

@@ -49,7 +49,7 @@ _PATTERN = lazy(
     r"|(?P<dotnet>System\.OutOfMemoryException|\AOut of memory\.|(?:CoreCLR, HRESULT:|failed with error) 0x8007000E)"
     r"|(?P<php>Allowed memory size of \d+ bytes exhausted)"
     r"|(?P<ruby>NoMemoryError|failed to allocate memory)"
-    r"|(?P<other>memory allocation of \d+ bytes failed|std::bad_alloc|[a-z]+_alloc: Cannot (?:re)?allocate"
+    r"|(?P<other>memory allocation of \d+ bytes failed|std::bad_alloc|\b[a-z]{1,16}_alloc: Cannot (?:re)?allocate"
     r"|(?:Redis|Valkey) aborting for OUT OF MEMORY|Current maximum heap size is \d+ bytes)"
 )
 _JVM_FLAGS = lazy(r"-Xmx\S+|-XX:(?:MaxRAMPercentage|MaxMetaspaceSize|MaxDirectMemorySize|MaxHeapSize)=\S+")
