@@ -611,3 +611,147 @@ def test_a_directory_of_the_node_behind_a_claim_is_given_to_the_user():
     assert "chown -R 1001:1001 /srv/pv-1" in advised(told(log, claim, local, volumes=[CLAIM], **spec))
     disk = obj("PersistentVolume", "pv-1", spec={"csi": {"driver": "ebs.csi.aws.com"}})
     assert "fsGroup 1001" in advised(told(log, claim, disk, volumes=[CLAIM], **spec))
+
+
+# Configuration that a program refuses, listeners that it may not have, and clouds that it does not reach.
+
+CONFIG = {"name": "config", "configMap": {"name": "loki"}}
+CONFIG_MOUNT = [{"name": "config", "mountPath": "/etc/loki"}]
+
+
+def test_all_fields_that_a_program_does_not_know_are_named():
+    log = (
+        "failed parsing config: /etc/loki/config.yaml: yaml: unmarshal errors:\n"
+        "  line 7: field chunk_encode_gzip not found in type ingester.Config\n"
+        "  line 45: field shared_store not found in type boltdb.IndexCfg. Use `-config.expand-env=true` flag if you want to expand environment variables in your config file\n"
+    )
+    found = told(log, volumeMounts=CONFIG_MOUNT, volumes=[CONFIG])
+    assert "chunk_encode_gzip, shared_store" in found.message
+    assert "Correct line 7 of key config.yaml in ConfigMap loki" in advised(found)
+    assert "expand-env" not in advised(found)
+
+
+def test_a_time_of_day_is_no_line_number():
+    log = 'level=error ts=2026-06-08T12:36:27.607Z caller=main.go:46 msg="error loading config" filename=/etc/loki/config.yaml err="parsing time \\"0\\" as \\"2006-01-02\\": cannot parse \\"0\\" as \\"2006\\""\n'
+    found = told(log, volumeMounts=CONFIG_MOUNT, volumes=[CONFIG])
+    assert "config.yaml: 0 is no date or time" in found.message
+    assert "2024-01-31" in advised(found)
+    other = log.replace("2006-01-02", "15:04:05")
+    assert "a time like 15:04:05" in advised(told(other, volumeMounts=CONFIG_MOUNT, volumes=[CONFIG]))
+
+
+@pytest.mark.parametrize(
+    ("said", "context", "likely"),
+    [
+        ("port 80 is already in use. Please check the flag --http-port", {"allowPrivilegeEscalation": False}, True),
+        ("port 80 is already in use. Please check the flag --http-port", {"capabilities": {"drop": ["ALL"]}}, True),
+        ("port 80 is already in use. Please check the flag --http-port", {}, False),
+        ("port 8080 is already in use", {"allowPrivilegeEscalation": False}, False),
+        ("bind() to 0.0.0.0:80 failed (98: Address already in use)", {"allowPrivilegeEscalation": False}, False),
+    ],
+)
+def test_a_low_port_that_the_program_alone_calls_taken_may_be_forbidden(said, context, likely):
+    found = told(f"F0306 12:00:00.000000       7 main.go:64] {said}\n", securityContext={"runAsUser": 101, **context})
+    assert found.cause == "AddressInUse"
+    assert ("may not bind" in found.message) is likely
+    assert (found.confidence is Confidence.LIKELY) is likely
+    root = told(f"F0306 12:00:00.000000       7 main.go:64] {said}\n", securityContext={"runAsUser": 0, **context})
+    assert "may not bind" not in root.message
+
+
+def test_a_listener_on_ipv6_is_taken_out_where_it_is_set():
+    log = "nginx: [emerg] bind() to [::1]:8444 failed (99: Cannot assign requested address)\n"
+    env = [{"name": "KONG_ADMIN_LISTEN", "value": "127.0.0.1:8444 ssl, [::1]:8444 ssl"}]
+    found = told(log, env=env)
+    assert "IPv6 is switched off" in found.message
+    assert "variable KONG_ADMIN_LISTEN" in advised(found)
+    assert "IPv6" not in told(log.replace("[::1]", "10.9.9.9"), env=env).message
+
+
+def test_an_api_of_aws_that_does_not_answer_wants_an_endpoint():
+    log = (
+        "F0829 15:22:43.422519       1 provider.go:369] Failed to generate: WebIdentityErr: failed to retrieve credentials\n"
+        "caused by: RequestError: send request failed\n"
+        'caused by: Post "https://sts.amazonaws.com/": dial tcp 209.54.177.164:443: i/o timeout\n'
+    )
+    found = told(log, code=255)
+    assert found.cause == "DependencyUnreachable"
+    assert "an address of sts.amazonaws.com" in found.message
+    assert "AWS_STS_REGIONAL_ENDPOINTS" in advised(found)
+    regional = told(log.replace("sts.amazonaws.com", "ec2.us-west-2.amazonaws.com"), code=255)
+    assert "interface endpoint for ec2 in region us-west-2" in advised(regional)
+    assert "REGIONAL_ENDPOINTS" not in advised(regional)
+    assert "interface endpoint" not in advised(told(log.replace("sts.amazonaws.com", "api.example.com"), code=255))
+
+
+def test_a_metadata_service_that_refuses_pods_is_told():
+    log = '{"level":"error","msg":"unable to initialize AWS cloud","error":"failed to introspect vpcID from EC2Metadata: EC2MetadataError: failed to make EC2Metadata request\\n\\n\\tstatus code: 401, request id: "}\n'
+    assert "hop limit" in advised(told(log))
+
+
+def test_a_galera_cluster_begins_with_its_newest_member():
+    log = "2026-04-08  0:04:03 0 [ERROR] WSREP: It may not be safe to bootstrap the cluster from this node. It was not the last one to leave the cluster.\n2026-04-08  0:04:03 0 [ERROR] Aborting\n"
+    mount = [{"name": "data", "mountPath": "/bitnami/mariadb"}]
+    found = told(log, volumeMounts=mount, volumes=[CLAIM])
+    assert found.details["mechanism"] == "galera-bootstrap"
+    assert "highest seqno" in found.fix[0].text
+    other = log.replace("It may not be safe to bootstrap the cluster from this node", "gcomm: no peer answers")
+    assert told(other).details.get("mechanism") != "galera-bootstrap"
+
+
+def test_an_account_without_its_role_is_told_by_the_program():
+    log = "F0406 12:37:09.405544       7 main.go:87] The cluster seems to be running with a restrictive Authorization mode and the Ingress controller does not have the required permissions to operate normally.\n"
+    found = told(log, code=255)
+    assert (found.cause, found.details["mechanism"]) == ("PermissionDenied", "account-without-role")
+    assert "ServiceAccount default" in advised(found)
+
+
+@pytest.mark.parametrize(
+    ("volume", "before", "words"),
+    [
+        ({"emptyDir": {}}, True, "see what copy copied"),
+        ({"emptyDir": {}}, False, "no container mounts it before"),
+        ({"persistentVolumeClaim": {"claimName": "c"}}, True, "covers the image's"),
+    ],
+)
+def test_a_program_in_an_empty_dir_is_put_there_by_an_earlier_container(volume, before, words):
+    mounts = [{"name": "bin", "mountPath": "/workspace"}]
+    said = 'exec: "/workspace/tini": stat /workspace/tini: no such file or directory: unknown'
+    first = container("copy", volumeMounts=mounts if before else [])
+    raw = pod(
+        init=[first, container("check", command=["/workspace/tini"], volumeMounts=mounts)],
+        init_statuses=[
+            status("copy", terminated(0, "Completed", -70, -69)),
+            status("check", terminated(128, "StartError", -61, -60, message=said)),
+        ],
+        statuses=[status(state=waiting("PodInitializing"))],
+        phase="Pending",
+    )
+    raw["spec"]["volumes"] = [{"name": "bin", **volume}]
+    found = next(f for f in crash_findings(raw) if f.cause == "CommandNotFound")
+    assert words in found.message + advised(found)
+
+
+def test_a_proxy_without_configuration_asks_for_istiod():
+    probe = {"httpGet": {"path": "/healthz/ready", "port": 15021}, "periodSeconds": 2}
+    log = "2026-04-29T14:43:54.323650Z\tinfo\tEnvoy proxy is NOT ready: config not received from Pilot (is Pilot running?): cds updates: 0 successful, 0 rejected\n"
+    said = event(
+        "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503", container="istio-proxy", count=9
+    )
+    for text, asks in ((log, True), ("serving\n", False)):
+        raw = pod(
+            containers=[container("istio-proxy", readinessProbe=probe)],
+            statuses=[status("istio-proxy", running(-600), ready=False, started=True)],
+        )
+        found = next(
+            f for f in crash_findings(raw, said, logs={"istio-proxy": text}) if f.cause == "ReadinessProbeFailed"
+        )
+        assert ("istiod" in advised(found)) is asks
+
+
+def test_a_disk_that_azure_did_not_finish_detaching_is_named():
+    words = 'AttachVolume.Attach failed for volume "pvc-1" : Code="AttachDiskWhileBeingDetached" Message="Cannot attach data disk \'other\' to VM \'vm_0\' because the disk is currently being detached or the last detach operation failed."'
+    raw = pod(phase="Pending", statuses=[status(state=waiting("ContainerCreating"))])
+    raw["spec"]["volumes"] = [CLAIM]
+    found = next(f for f in crash_findings(raw, event("FailedAttachVolume", words)) if f.cause == "VolumeAttachFailed")
+    assert "az vmss disk detach" in advised(found)

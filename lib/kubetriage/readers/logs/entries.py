@@ -192,7 +192,12 @@ def read_leveled(log: Log, at: int, body: str) -> LastError | None:
         if quoted is not None:
             fields = {m[1]: _unquote(m[2]) for m in _LOGFMT_FIELD.finditer(quoted[2])}
             words = with_cause(quoted[1], fields.get("err") or fields.get("error") or "")
-        return log.error(at, at + 1, "go", weight, words or body, "klog")
+        # The AWS SDK writes what caused its error on lines of their own; the last is the root.
+        end, cause = at + 1, ""
+        while end < len(log.lines) and end - at < 12 and log.body(end).startswith("caused by: "):
+            cause = log.body(end).removeprefix("caused by: ")
+            end += 1
+        return log.error(at, end, "go", weight, with_cause(words, cause) or body, "klog")
     summary = body
     upper, lower = LEVEL.search(body[:200]), LOWER_LEVEL.search(body[:200])
     mark = upper if upper is not None and (lower is None or upper.start() <= lower.start()) else lower
@@ -247,6 +252,16 @@ def _goes_on(row: str) -> bool:
     return bool(row.strip()) and not LOG_LINE.match(row) and not row.startswith("{") and not may_begin(row.strip())
 
 
+def _listed(log: Log, at: int) -> int:
+    """Return the end of the indented list that an unmarshalling error announces; zero where there is none."""
+    if not log.body(at).rstrip().endswith("unmarshal errors:"):
+        return 0
+    end = at + 1
+    while end < len(log.lines) and end - at < 40 and re.match(r"\s{1,8}line \d{1,6}: \S", log.body(end)):
+        end += 1
+    return end if end > at + 1 else 0
+
+
 def read_plain(log: Log, at: int, body: str) -> LastError | None:
     """Read plain words: shells, Perl, an exception without frames, or any line that tells of a failure."""
     if level_of(body) == "other":
@@ -270,6 +285,10 @@ def read_plain(log: Log, at: int, body: str) -> LastError | None:
             end += 1
         return log.error(at, end, _language_of(words), "error", words, head[0])
     language = "go" if go else "text"
+    listed = _listed(log, at)
+    if listed:
+        rows = " ".join(log.body(i).strip() for i in range(at + 1, min(at + 4, listed)))
+        return log.error(at, listed, language, "error", f"{words.rstrip()} {rows}")
     if re.match(r"(?:[\w./-]{1,60}: )?(?:fatal|FATAL|Fatal|panic|PANIC)\b(?!\()", words):
         return log.error(at, at + 1, language, "fatal", words)
     if _FOREIGN_HEAD.match(words):

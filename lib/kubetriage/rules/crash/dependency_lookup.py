@@ -6,6 +6,7 @@ import re
 
 from kubetriage.model import Evidence, Fix
 from kubetriage.readers.logs import Address
+from kubetriage.records import replace
 from kubetriage.rules.crash.acts import cloud, manifest, operator, place
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import environment_fix
@@ -96,6 +97,38 @@ def look_up(case: Case, words: LastWords, address: Address) -> Verdict:
     return _outside_name(words, address)
 
 
+# Go's HTTP client: Post "https://NAME/": dial tcp ADDRESS: ...
+_ASKED = lazy(
+    r"(?:Get|Head|Post|Put|Patch|Delete) \\{0,3}\"https?://([a-z][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){1,8})(?=[:/\"\\])"
+)
+_AWS_API = lazy(r"(?P<service>[a-z0-9-]{2,40})(?:\.(?P<region>[a-z]{2}(?:-[a-z]{2,10}){1,3}-\d))?\.amazonaws\.com\Z")
+
+
+def _private_endpoint(words: LastWords, address: Address) -> tuple[Fix, ...]:
+    """Say how a private subnet reaches an API of AWS that does not answer."""
+    match = _AWS_API.match(address.host)
+    if match is None or address.kind not in ("timeout", "unreachable"):
+        return ()
+    service = match["service"]
+    where = f"in region {match['region']}" if match["region"] else "of the cluster's region"
+    regional = (
+        manifest(
+            words,
+            f"{address.host} is the global endpoint, which a VPC endpoint of the region does not serve: "
+            "set AWS_STS_REGIONAL_ENDPOINTS="
+            f"regional and AWS_REGION for {words.container.name}.",
+            words.container.patch({"env": [{"name": "AWS_STS_REGIONAL_ENDPOINTS", "value": "regional"}]}),
+        ),
+    )
+    return (
+        cloud(
+            f"Without a NAT gateway, give the VPC an interface endpoint for {service} {where}, with private DNS and a "
+            "security group that lets the nodes in on 443."
+        ),
+        *(regional if address.host == "sts.amazonaws.com" else ()),
+    )
+
+
 def _outside_name(words: LastWords, address: Address) -> Verdict:
     """Judge a name of the outside world by how the connection failed."""
     case, host, port = words.case, address.host, address.port
@@ -134,6 +167,7 @@ def _outside_name(words: LastWords, address: Address) -> Verdict:
         first,
         verify=(look,),
         more=(
+            *_private_endpoint(words, address),
             operator(
                 f"See whether an egress NetworkPolicy of namespace {case.pod.namespace} stops it.",
                 kubectl("get", "networkpolicies", namespace=case.pod.namespace),
@@ -240,12 +274,18 @@ def _by_ip(case: Case, words: LastWords, address: Address) -> Verdict:
             ),
         )
     if is_public(address.host):
+        asked = _ASKED.search(address.line)
+        host = asked[1] if asked is not None else ""
         return Verdict(
-            "it is an address outside of the cluster",
+            f"it is an address of {host}, outside of the cluster"
+            if host
+            else "it is an address outside of the cluster",
             cloud(
-                f"Check that {address.host} answers, and what is on the way from node {case.pod.node or '?'}: egress "
+                f"Check that {host or address.host} answers, and what is on the way from node "
+                f"{case.pod.node or '?'}: egress "
                 "NetworkPolicies, NAT, firewalls."
             ),
+            more=_private_endpoint(words, replace(address, host=host)) if host else (),
         )
     seen = "no Service has this address" if listing.complete else "whether a Service has this address was not seen"
     return Verdict(

@@ -32,7 +32,8 @@ _CONCRETE = lazy(
 _ELSEWHERE = lazy(
     r"https?://|\bwww\.|for more (?:info|details)|see (?:the )?(?:log|doc|above|below)|refer to|consult|documentation"
     r"|report (?:this|the|it)|file an issue|open an issue|bug report|contact|support team|--help|--verbose|\bverbose\b"
-    r"|--debug|debug mode|stack ?trace|RUST_BACKTRACE|try again|retry|check (?:the )?logs?|more information",
+    r"|if you (?:want|wish|need)\b|--debug|debug mode|stack ?trace|RUST_BACKTRACE|try again|retry"
+    r"|check (?:the )?logs?|more information",
     re.IGNORECASE,
 )
 # What may destroy data or fetch and run something: such advice of a log is not passed on.

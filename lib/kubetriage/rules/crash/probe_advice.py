@@ -56,7 +56,7 @@ def _explain(case: Case, container: Container, probe: Probe, failure: ProbeEvent
     if kind is Failure.REFUSED:
         return _refused(case, container, probe, failure, log)
     if kind is Failure.STATUS:
-        return _status(case, container, probe, failure)
+        return _status(case, container, probe, failure, log)
     if kind is Failure.TIMEOUT:
         words = f"no answer within {probe.timeout} s"
         fix = case.template_fix(
@@ -323,7 +323,38 @@ def _any(case: Case) -> str:
     return "[::]" if ":" in text(case.pod.raw, "status", "podIP") else "0.0.0.0"  # noqa: S104 - advice, not a socket
 
 
-def _status(case: Case, container: Container, probe: Probe, failure: ProbeEvent) -> Advice:
+_NO_MESH_CONFIG = lazy(
+    r"config not received from (?:Pilot|XDS server|istiod)|gRPC config stream (?:closed|to xds)"
+    r"|XDS client[^\n]{0,80}unavail"
+    r"|StreamAggregatedResources gRPC config stream",
+    re.IGNORECASE,
+)
+
+
+def _without_config(case: Case, container: Container, log: LogText) -> Advice | None:
+    """Explain a proxy of Istio that reports unready because it got no configuration."""
+    said = next((row for row in reversed(logs.bodies(log.text)) if _NO_MESH_CONFIG.search(row)), "")
+    if not said or "proxy" not in container.name + container.image:
+        return None
+    namespace = "istio-system"
+    see = Fix(
+        f"See whether istiod runs and is ready, and whether pods of namespace {case.pod.namespace} reach it on 15012 "
+        "(NetworkPolicy, firewall): without it no proxy gets ready.",
+        actor=Actor.CLUSTER,
+        commands=(
+            kubectl("get", "pods,endpointslices", "-l", "app=istiod", namespace=namespace),
+            kubectl("logs", "-l", "app=istiod", "--tail=50", namespace=namespace),
+        ),
+    )
+    version = Fix(
+        "If istiod is well, its version and revision must fit the proxy's; restart the pod after an upgrade of Istio.",
+        actor=Actor.CLUSTER,
+        commands=(kubectl("describe", "pod", case.pod.name, namespace=case.pod.namespace),),
+    )
+    return Advice("the proxy has got no configuration from istiod (Pilot)", (see, version))
+
+
+def _status(case: Case, container: Container, probe: Probe, failure: ProbeEvent, log: LogText) -> Advice:
     path = text(probe.raw, "httpGet", "path") or "/"
     code = failure.status
     if code == 404:
@@ -349,12 +380,15 @@ def _status(case: Case, container: Container, probe: Probe, failure: ProbeEvent)
             "restart mends none of them.",
             _probe_spec(container, probe, httpGet={"path": own}),
         )
-        log = Fix(
+        depends = Fix(
             "Then see which dependency it reports: its log, or the answer with show-details.",
             actor=Actor.APP,
             commands=(kubectl("logs", case.pod.name, "-c", container.name, namespace=case.pod.namespace),),
         )
-        return Advice(f"the program answers {code} on {path}, which counts its dependencies in", (fix, log))
+        return Advice(f"the program answers {code} on {path}, which counts its dependencies in", (fix, depends))
+    unconfigured = _without_config(case, container, log) if code >= 500 else None
+    if unconfigured is not None:
+        return unconfigured
     if code >= 500:
         fix = Fix(
             f"The program itself reports that it is not ready to serve: read what {path} checks, and its log.",

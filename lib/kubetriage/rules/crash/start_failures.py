@@ -200,6 +200,19 @@ class StartFailure:
                 return f"volume {text(mount, 'name')} at {path}"
         return ""
 
+    @property
+    def empty_before(self) -> list[str] | None:
+        """The init containers that mount the covering emptyDir before this one; None where another volume covers."""
+        if (found := mount_of(self.container, self.program)) is None or "emptyDir" not in found[1]:
+            return None
+        volume, before = text(found[1], "name"), list[str]()
+        for spec in objects(self.container.pod.raw, "spec", "initContainers"):
+            if text(spec, "name") == self.container.name:
+                break
+            if any(text(m, "name") == volume for m in objects(spec, "volumeMounts")):
+                before.append(text(spec, "name"))
+        return before
+
     def finding(
         self,
         cause: str,

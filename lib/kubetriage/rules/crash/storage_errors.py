@@ -28,6 +28,15 @@ def _row(pattern: str, meaning: str, act: str, actor: Actor) -> StorageError:
 # Clouds' APIs through their CSI drivers (EC2, Compute Engine, Azure, OpenStack, vSphere), and the kubelet.
 ATTACH: tuple[StorageError, ...] = (
     _row(
+        # Azure names the disk whose detach holds back all disks of the machine, which may be another volume's.
+        r"AttachDiskWhileBeingDetached|disk is currently being detached or the last detach operation failed",
+        "waits for a disk that Azure did not finish detaching from {node}; one such disk blocks all others of the VM",
+        "Wait a few minutes; if the words stay, detach the disk that Azure names from the VM of {node} again (az vmss "
+        "disk detach, az vm disk detach), or update the instance (az vmss update-instances, az vm update). The volume "
+        "is attached by itself then; a drained and new node helps too.",
+        Actor.CLOUD,
+    ),
+    _row(
         # Longhorn's own words; its volumes have a state of their own.
         r"is not ready for workloads|volume \S+ (?:is )?(?:faulted|not scheduled)|replica scheduling failed"
         r"|failed to attach to node \S+ with attachmentID \S+\Z",

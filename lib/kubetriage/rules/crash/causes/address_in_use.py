@@ -14,17 +14,18 @@ Source: bind(2) EADDRINUSE; containers of a pod share the network namespace.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence, Finding, Fix
+from kubetriage.model import Confidence, Evidence, Finding, Fix
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.rules.crash.acts import app, manifest, node, on_node, place
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.known_errors import unknown_words
 from kubetriage.rules.crash.program_output import LastWords, Said, without_clock
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import flag, number, objects, text, uid_of
+from kubetriage.values.fields import flag, number, objects, text, texts, uid_of
 from kubetriage.values.patterns import lazy
 
 CODE = "AddressInUse"
@@ -82,6 +83,54 @@ def _port(words: LastWords, said: Said) -> int | None:
     return None
 
 
+# strerror(EADDRINUSE), as against a program that says so whenever it cannot listen.
+_SYSTEM_SAYS = lazy(
+    r"address (?:is )?already in use|EADDRINUSE|address in use|socket address|err(?:no|or) 98\b|\(98: ", re.I
+)
+_LOWEST_FREE = 1024
+
+
+def _not_allowed(words: LastWords, said: Said, port: int | None) -> str:
+    """Say what forbids an account to bind a low port, where only the program itself calls the port taken."""
+    if port is None or port >= _LOWEST_FREE or _SYSTEM_SAYS.search(said.line):
+        return ""
+    context = words.container.spec.get("securityContext")
+    context = context if isinstance(context, dict) else {}
+    if flag(context, "privileged") is True or (number(context, "runAsUser") or 0) == 0:
+        return ""
+    added = {name.removeprefix("CAP_") for name in texts(context, "capabilities", "add")}
+    if flag(context, "allowPrivilegeEscalation") is False:
+        return "allowPrivilegeEscalation false, under which the capability of its file does not count"
+    if "ALL" in texts(context, "capabilities", "drop") and "NET_BIND_SERVICE" not in added:
+        return "capability NET_BIND_SERVICE dropped"
+    return ""
+
+
+def _may_not_bind(words: LastWords, said: Said, port: int, reason: str) -> Finding:
+    container = words.container
+    context = container.spec["securityContext"]
+    allowed = {"allowPrivilegeEscalation": True, "capabilities": {"add": ["NET_BIND_SERVICE"]}}
+    return words.finding(
+        CODE,
+        Confidence.LIKELY,
+        f"{container.name} could not listen on port {port} and calls it taken. No other container declares it, and "
+        "user "
+        f"{context['runAsUser']} may not bind a port below {_LOWEST_FREE}: {reason}.",
+        quoted=(said.line,),
+        evidence=[Evidence("spec", f"{container.spec_path}.securityContext", json.dumps(context, sort_keys=True))],
+        fix=(
+            manifest(
+                words,
+                f"Let {container.name} of {words.case.workload_name} use the capability of its file: "
+                "allowPrivilegeEscalation true, and NET_BIND_SERVICE added.",
+                container.patch({"securityContext": allowed}),
+            ),
+            manifest(words, f"Or let it listen above {_LOWEST_FREE - 1}; the Service keeps port {port} (targetPort)."),
+        ),
+        details={"port": port},
+    )
+
+
 def _declares(container: Container, port: int) -> bool:
     return any(number(p, "containerPort") == port for p in objects(container.spec, "ports"))
 
@@ -107,6 +156,9 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
     rivals = [
         c for c in case.containers if c.name != name and c.kind != "init" and port is not None and _declares(c, port)
     ]
+    reason = _not_allowed(words, said, port)
+    if reason and port and not rivals and not host:
+        return _may_not_bind(words, said, port, reason)
     evidence = [
         Evidence("spec", f"{c.spec_path}.ports", f"containerPort {port} is declared by {c.name} too") for c in rivals
     ]

@@ -69,6 +69,16 @@ def _say(failure: StartFailure) -> tuple[str, str]:
             f"Correct {program} in the command of container {name} in {where}, or install it in "
             f"{failure.container.image}.",
         )
+    if failure.hidden_by and failure.empty_before is not None:
+        before = failure.empty_before
+        ran = f" ({', '.join(before)} mount it before)" if before else ", and no container mounts it before this one"
+        return (
+            f"Container {name} cannot start: {program} is not there. {failure.hidden_by} is empty when the pod "
+            f"starts{ran}.",
+            f"Let an init container before {name} copy {program} into the volume"
+            + (f": see what {before[-1]} copied, and in which version of its image." if before else f" in {where}.")
+            + " If the image has it, mount the volume elsewhere.",
+        )
     if failure.hidden_by:
         return (
             f"Container {name} cannot start: {program} is not there, because {failure.hidden_by} covers the image's "

@@ -146,6 +146,24 @@ def _metadata(words: LastWords, _: Said) -> Advice:
     )
 
 
+def _no_rights(words: LastWords, _: Said) -> Advice:
+    account = text(words.case.pod.raw, "spec", "serviceAccountName") or "default"
+    namespace = words.case.pod.namespace
+    return Advice(
+        f"ServiceAccount {account} lacks the permissions at the Kubernetes API that it needs",
+        (
+            manifest(
+                words,
+                f"Give ServiceAccount {account} the ClusterRole and binding of the release (rbac.create=true in most "
+                "charts, the rbac manifests otherwise); set serviceAccountName if the pod should use another account.",
+                None,
+                kubectl("auth", "can-i", "--list", f"--as=system:serviceaccount:{namespace}:{account}"),
+            ),
+        ),
+        details={"serviceAccount": account},
+    )
+
+
 def _sealed(words: LastWords, _: Said) -> Advice:
     return Advice(
         "Vault is sealed, so it answers nothing",
@@ -367,13 +385,23 @@ ROWS: tuple[Row, ...] = (
         "cloud-metadata",
         lazy(
             r"NoCredentialProviders|no EC2 IMDS role found|EC2MetadataRequestError|EC2RoleRequestError"
-            r"|failed to get VPC ID"
+            r"|failed to get VPC ID|EC2MetadataError: |ec2imds: GetMetadata|Failed to get AWS Region"
+            r"|latest/(?:dynamic/instance-identity|meta-data|api/token)[^\n]{0,200}(?:exceeded|timeout|40[13]|refused)"
             r"|failed to (?:introspect|fetch) (?:the )?(?:region|vpc|instance)[^\n]{0,60}metadata"
             r"|Unable to locate credentials"
             r"|could not find default credentials|Missing region in config|failed to refresh cached credentials"
         ),
         _metadata,
         beside=True,
+    ),
+    Row(
+        "account-without-role",
+        lazy(
+            r"restrictive Authorization mode and the \w[^\n]{0,60} does not have the required permissions"
+            r"|[Ss]ervice ?[Aa]ccount[^\n]{0,80} (?:lacks|does not have)[^\n]{0,30} (?:required )?permissions?"
+        ),
+        _no_rights,
+        code="PermissionDenied",
     ),
     Row("vault-sealed", lazy(r"(?i)vault is sealed"), _sealed),
     Row(

@@ -151,6 +151,54 @@ def _module_not_loaded(words: LastWords, said: Said) -> Advice:
     )
 
 
+def _not_last_to_leave(words: LastWords, _: Said) -> Advice:
+    case = words.case
+    place = _data_mount(words) or "the data directory"
+    return Advice(
+        "all members of the Galera cluster stopped, and this one was not the last: it may lack the newest writes, so "
+        "it "
+        "does not begin a new cluster",
+        (
+            app(
+                f"Read grastate.dat of every member (in {place}, {held_data(words)} and those of the others): start "
+                "first the one with safe_to_bootstrap: 1, else the one with the highest seqno; -1 needs mysqld "
+                "--wsrep-recover to know it.",
+                *(
+                    kubectl(
+                        "debug",
+                        p.name,
+                        "-it",
+                        f"--copy-to={p.name[:50]}-debug",
+                        f"--container={words.container.name}",
+                        "--",
+                        "find",
+                        _data_mount(words) or "/var/lib/mysql",
+                        "-name",
+                        "grastate.dat",
+                        "-exec",
+                        "cat",
+                        "{}",
+                        "+",
+                        namespace=case.pod.namespace,
+                    )
+                    for p in (case.replicas or (case.pod,))[:3]
+                ),
+            ),
+            manifest(
+                words,
+                "Let that member alone begin the cluster once: in the Bitnami chart galera.bootstrap.forceBootstrap, "
+                "bootstrapFromNode with its ordinal, forceSafeToBootstrap and podManagementPolicy Parallel; an "
+                "operator "
+                "has a recovery of its own. Take the values out when all members run.",
+            ),
+            app(
+                "Do not set safe_to_bootstrap to 1 on a member with a lower seqno: the others take over its older data "
+                "and lose their own."
+            ),
+        ),
+    )
+
+
 # Directives by their beginning, with the module that brings them (httpd.apache.org/docs/2.4/mod/quickreference).
 _APACHE_MODULES = {
     "rewrite": "rewrite",
@@ -178,6 +226,12 @@ _APACHE_MODULES = {
 
 
 ROWS: tuple[Row, ...] = (
+    Row(
+        "galera-bootstrap",
+        lazy(r"not be safe to bootstrap the cluster from this node"),
+        _not_last_to_leave,
+        beside=True,
+    ),
     Row(
         "member-id-missing",
         lazy(r"\bmyid file is missing|myid: No such file or directory"),

@@ -11,7 +11,7 @@ from kubetriage.rules.crash.container_spec import mount_of, volume_words
 from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.next_looks import history, rollback
 from kubetriage.rules.crash.own_advice import own_advice
-from kubetriage.rules.crash.program_output import LastWords, Said, path_near
+from kubetriage.rules.crash.program_output import LastWords, Said, path_near, without_clock
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import objects, text, texts
 from kubetriage.values.patterns import lazy
@@ -63,12 +63,34 @@ def _flag(words: LastWords, said: Said) -> Advice:
 _LINE = lazy(r"(?:line[ :]{1,2}|:)(\d{1,6})(?:[:,. )]|\Z)", re.IGNORECASE)
 
 
+_NO_FIELD = lazy(r"field (\S{1,80}) not found in (?:type|struct) (\S{1,80})")
+_NO_TIME = lazy(
+    r"parsing time \\{0,3}\"(?P<value>[^\"\\]{1,60})\\{0,3}\" as \\{0,3}\"(?P<layout>[^\"\\]{1,40})\\{0,3}\""
+)
+
+
+def _told(words: LastWords) -> tuple[str, str]:
+    """Return what the program says of the content: a clause of the meaning, and one of the act."""
+    whole = "\n".join(words.error.lines) if words.error is not None else ""
+    unknown = list(dict.fromkeys(m[1] for m in _NO_FIELD.finditer(whole[:8000])))
+    if unknown:
+        shown = ", ".join(unknown[:5]) + (", ..." if unknown[5:] else "")
+        release = f"(image {words.container.image}; the notes of a new release name what replaces them)"
+        return f": it knows no field {shown}", f": take out or rename {shown} {release}"
+    time = _NO_TIME.search(whole[:8000])
+    if time is not None:
+        example = "a date as 2024-01-31" if time["layout"] == "2006-01-02" else f"a time like {time['layout']}"
+        return f": {time['value']} is no date or time", f": {example} instead of {time['value']}, in quotation marks"
+    return "", ""
+
+
 def _syntax(words: LastWords, said: Said) -> Advice | None:
     container, case = words.container, words.case
     path = path_near(said.line, said.match.start()) or path_near(said.line, len(said.line))
     path = re.sub(r":\d+(?::\d+)?\Z", "", path)
-    line = _LINE.search(said.line[said.match.start() :]) or _LINE.search(said.line)
+    line = _LINE.search(without_clock(said.line[said.match.start() :])) or _LINE.search(without_clock(said.line))
     at_line = f" line {line[1]}" if line is not None else ""
+    what, which = _told(words)
     found = mount_of(container, path) if path else None
     evidence: tuple[Evidence, ...] = ()
     if found is not None:
@@ -90,7 +112,8 @@ def _syntax(words: LastWords, said: Said) -> Advice | None:
             label = "ConfigMap" if kind == "configmap" else "Secret"
             fix = manifest(
                 words,
-                f"Correct{at_line} of key {key} in {label} {name}, then restart {case.workload_name}: "
+                f"Correct{f'{at_line} of' if at_line else ''} key {key} in {label} {name}{which}, then restart "
+                f"{case.workload_name}: "
                 "files are read at "
                 "the start only.",
                 None,
@@ -101,7 +124,7 @@ def _syntax(words: LastWords, said: Said) -> Advice | None:
                     else ()
                 ),
             )
-            return Advice(f"it cannot parse {path}{at_line}", (fix,), evidence, details={"file": path})
+            return Advice(f"it cannot parse {path}{at_line}{what}", (fix,), evidence, details={"file": path})
     target = path or "its configuration"
     fixes: list[Fix] = []
     mounted = [
@@ -119,7 +142,9 @@ def _syntax(words: LastWords, said: Said) -> Advice | None:
             f"Correct{at_line or ' the syntax'} of {target}; check variables and arguments that hold YAML or JSON."
         )
     )
-    return Advice(f"it cannot parse {target}{at_line}", tuple(fixes), evidence, details={"file": path} if path else {})
+    return Advice(
+        f"it cannot parse {target}{at_line}{what}", tuple(fixes), evidence, details={"file": path} if path else {}
+    )
 
 
 def _family(words: LastWords, _: Said) -> Advice:
@@ -135,7 +160,41 @@ def _family(words: LastWords, _: Said) -> Advice:
     )
 
 
-def _not_local(words: LastWords, _: Said) -> Advice:
+_LOOPBACK_6 = lazy(r"\[::1?\]:(\d{1,5})")
+
+
+def _no_loopback_6(words: LastWords, port: str) -> Advice:
+    """Explain that even ::1 cannot be bound: the node has IPv6 switched off."""
+    container = words.container
+    held = [
+        (f"{container.spec_path}.env[{text(e, 'name')}]", f"variable {text(e, 'name')}", text(e, "value"))
+        for e in objects(container.spec, "env")
+    ] + [
+        (f"{container.spec_path}.{f}[{i}]", f"{f}[{i}]", v)
+        for f in ("command", "args")
+        for i, v in enumerate(texts(container.spec, f))
+    ]
+    found = [h for h in held if f"[::1]:{port}" in h[2] or f"[::]:{port}" in h[2]]
+    named = f" ({', '.join(h[1] for h in found)})" if found else ""
+    return Advice(
+        f"it listens on an IPv6 address (port {port}), and IPv6 is switched off on {place(words)}",
+        (
+            manifest(
+                words,
+                f"Take the listener [::1]:{port} or [::]:{port} out of the settings of {where(words)}{named}; the IPv4 "
+                "one stays.",
+            ),
+            node(f"Or enable IPv6 on {place(words)}.", on_node(words, "sysctl", "net.ipv6.conf.all.disable_ipv6")),
+        ),
+        tuple(Evidence("spec", h[0], h[2][:200]) for h in found),
+        details={"port": int(port)},
+    )
+
+
+def _not_local(words: LastWords, said: Said) -> Advice:
+    loopback = _LOOPBACK_6.search(said.line)
+    if loopback is not None:
+        return _no_loopback_6(words, loopback[1])
     pod_ip = text(words.case.pod.raw, "status", "podIP")
     return Advice(
         "the address that it wants to listen on is not one of this pod"
