@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from kubetriage.rules.crash import TIERS
+from kubetriage.rules.crash.gated import Gated
 from support.fake_api import FakeApi
 from support.offline import CAPTURES, ROOT
 
@@ -53,6 +55,8 @@ def test_a_plain_run_does_not_import_the_client(tmp_path):
     unwanted = found & (HEAVY | {"oauthlib", "email.message", "logging", "dataclasses"})
     assert not unwanted
     assert len([m for m in found if m.startswith("kubetriage.")]) < 320
+    assert not found & {rule.module.__name__ for tier in TIERS for rule in tier if isinstance(rule, Gated)}
+    assert not found & {"pathlib", "signal"}
     # The memory model speaks with a container that was killed for memory.
     families = ("service", "node", "plane")
     assert not [m for m in found if any(m.startswith(f"kubetriage.rules.{f}.causes.") for f in families)]

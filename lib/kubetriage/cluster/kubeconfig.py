@@ -11,7 +11,6 @@ import base64
 import contextlib
 import json
 import os
-import signal
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -222,6 +221,7 @@ def exec_credentials(plugin: Obj, cluster: Obj, env: Mapping[str, str], limit: f
 
 
 def _end(process: subprocess.Popen[bytes], alone: bool) -> None:
+    import signal
     import subprocess
 
     with contextlib.suppress(OSError):

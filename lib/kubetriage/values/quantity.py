@@ -8,20 +8,24 @@ The grammar is that of apimachinery ``pkg/api/resource/quantity.go``: a signed d
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from kubetriage.values.patterns import lazy
 
+if TYPE_CHECKING:
+    from fractions import Fraction
+
 _QUANTITY = lazy(r"([+-]?)(\d+(?:\.\d*)?|\.\d+)(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|[eE][+-]?\d+)?\Z", re.ASCII)
-_SUFFIX = {
-    "": Fraction(1),
-    **{s: Fraction(1024) ** (i + 1) for i, s in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"))},
-    **{s: Fraction(1000) ** (i + 1) for i, s in enumerate(("k", "M", "G", "T", "P", "E"))},
-    "n": Fraction(1, 10**9),
-    "u": Fraction(1, 10**6),
-    "m": Fraction(1, 1000),
+_POWERS = {
+    "": (1, 0),
+    **{suffix: (1024, i + 1) for i, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"))},
+    **{suffix: (1000, i + 1) for i, suffix in enumerate(("k", "M", "G", "T", "P", "E"))},
+    "n": (1000, -3),
+    "u": (1000, -2),
+    "m": (1000, -1),
 }
+"""What a suffix stands for: base and exponent."""
 _LARGEST_EXPONENT = 400
 """Beyond this an exponent can only be an attack on the reader's memory."""
 
@@ -34,6 +38,9 @@ def parse_quantity(value: object) -> Fraction | None:
 
     JSON numbers are accepted as the API server accepts them in a manifest.
     """
+    # It takes longer to import than most pods to read, and most pods do without.
+    from fractions import Fraction
+
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -52,9 +59,17 @@ def parse_quantity(value: object) -> Fraction | None:
             return None
         scale = Fraction(10) ** exponent
     else:
-        scale = _SUFFIX[suffix]
+        scale = _scale(suffix)
     amount = Fraction(digits.rstrip(".") or "0") * scale
     return -amount if sign == "-" else amount
+
+
+@lru_cache(maxsize=32)
+def _scale(suffix: str) -> Fraction:
+    from fractions import Fraction
+
+    base, power = _POWERS[suffix]
+    return Fraction(base) ** power
 
 
 def parse_bytes(value: object) -> int | None:

@@ -16,6 +16,8 @@ The order of :data:`TIERS` is meaning: what stands in a tier explains what stand
 findings stand, the better known first, then in the order of its modules. Once a container has an error from one
 tier, the tiers below are silent about that container; an error about the whole pod silences them altogether.
 
+Modules that a common pod does not need stand behind a gate (:class:`Gated`) and are imported when it opens.
+
 A module of :data:`CONCLUSIONS` has ``conclude(case, findings) -> list[Finding]`` instead: it sees what all rules
 found and adds, orders or weakens.
 """
@@ -28,7 +30,6 @@ from kubetriage.rules.crash import crash_context
 from kubetriage.rules.crash.causes import (
     aborted,
     address_in_use,
-    admission_denied,
     app_config_missing,
     app_error,
     certificate_invalid,
@@ -38,98 +39,64 @@ from kubetriage.rules.crash.causes import (
     completed_but_restarted,
     config_map_key_not_found,
     config_map_not_found,
-    controller_reports_failure,
     dependency_auth_failed,
     dependency_unreachable,
     disk_full,
-    evicted,
-    image_never_pull,
-    image_not_found,
-    image_pull_rate_limited,
-    image_pull_secret_not_found,
-    image_pull_unauthorized,
-    image_signature_invalid,
     init_container_failed,
     init_container_waiting,
-    invalid_image_name,
-    job_backoff_limit_exceeded,
     job_blocked_by_sidecar,
-    job_deadline_exceeded,
     killed_by_signal,
-    limit_range_violation,
     liveness_kills_slow_start,
     liveness_probe_failed,
-    node_admission_rejected,
     node_not_ready,
     node_restarted,
-    node_shutdown,
     oom_killed,
     permission_denied,
-    persistent_volume_claim_not_found,
-    persistent_volume_claim_pending,
-    pod_deadline_exceeded,
     post_start_hook_failed,
     pre_stop_hook_failed,
-    preempted,
     probe_errored,
-    quota_exceeded,
     rbac_forbidden,
     read_only_filesystem,
     readiness_gate_not_ready,
     readiness_probe_failed,
-    registry_error,
-    registry_unreachable,
-    resource_claim_not_found,
-    resource_claim_pending,
     restarted_then_stable,
     run_as_non_root_violation,
     runtime_out_of_memory,
     sandbox_create_failed,
-    scheduling_gated,
     secret_key_not_found,
     secret_not_found,
     segfault,
     service_account_not_found,
     start_error,
     startup_probe_failed,
-    stuck_terminating,
-    sysctl_forbidden,
     terminated_by_signal,
     unknown,
-    unschedulable_affinity,
-    unschedulable_host_port,
-    unschedulable_node_selector,
-    unschedulable_resources,
-    unschedulable_taint,
-    unschedulable_topology,
     volume_attach_failed,
     volume_mount_error,
     wrong_architecture,
 )
+from kubetriage.rules.crash.gated import Gated, ended, replaced, without_image, without_node
 
-TIERS: tuple[tuple[ModuleType, ...], ...] = (
+TIERS: tuple[tuple[ModuleType | Gated, ...], ...] = (
     # The node: what its pods' status says is old; a deletion that it cannot confirm.
-    (stuck_terminating, node_not_ready),
+    (*ended("stuck_terminating"), node_not_ready),
     # Ended from outside.
     (
-        evicted,
-        preempted,
-        node_shutdown,
-        node_admission_rejected,
-        sysctl_forbidden,
-        pod_deadline_exceeded,
+        *ended("evicted"),
+        *replaced("preempted"),
+        *ended("node_shutdown", "node_admission_rejected", "sysctl_forbidden", "pod_deadline_exceeded"),
     ),
     # Scheduling. A claim that is missing explains why the scheduler refuses.
-    (scheduling_gated, persistent_volume_claim_not_found, resource_claim_not_found),
-    (resource_claim_pending,),
-    (
-        persistent_volume_claim_pending,
-        unschedulable_resources,
-        unschedulable_node_selector,
-        unschedulable_affinity,
-        unschedulable_taint,
-        unschedulable_host_port,
-        unschedulable_topology,
+    without_node("scheduling_gated", "persistent_volume_claim_not_found", "resource_claim_not_found"),
+    without_node("resource_claim_pending"),
+    without_node(
+        "persistent_volume_claim_pending",
+        "unschedulable_resources",
+        "unschedulable_node_selector",
+        "unschedulable_affinity",
+        "unschedulable_taint",
+        "unschedulable_host_port",
+        "unschedulable_topology",
     ),
     # References and configuration: missing objects explain volumes that do not mount.
     (
@@ -143,17 +110,19 @@ TIERS: tuple[tuple[ModuleType, ...], ...] = (
     (volume_attach_failed, volume_mount_error),
     (sandbox_create_failed,),
     # Image. A missing pull secret explains the refused pull.
-    (image_pull_secret_not_found,),
+    without_image("image_pull_secret_not_found"),
     (
         wrong_architecture,
-        invalid_image_name,
-        image_never_pull,
-        image_signature_invalid,
-        image_not_found,
-        image_pull_unauthorized,
-        image_pull_rate_limited,
-        registry_unreachable,
-        registry_error,
+        *without_image(
+            "invalid_image_name",
+            "image_never_pull",
+            "image_signature_invalid",
+            "image_not_found",
+            "image_pull_unauthorized",
+            "image_pull_rate_limited",
+            "registry_unreachable",
+            "registry_error",
+        ),
     ),
     # Start errors; the runtime's own words, or a shell's.
     (run_as_non_root_violation, command_not_found, command_not_executable, start_error),
@@ -204,22 +173,11 @@ CONCLUSIONS: tuple[ModuleType, ...] = (
 )
 """What follows from all findings of a pod together, in this order."""
 
-CONTROLLER_RULES: tuple[ModuleType, ...] = (
-    # No pod at all: who refuses to create it.
-    service_account_not_found,
-    quota_exceeded,
-    limit_range_violation,
-    admission_denied,
-    # Given up.
-    job_backoff_limit_exceeded,
-    job_deadline_exceeded,
-    # What the controller of a custom resource says, where nothing below it says more.
-    controller_reports_failure,
-)
-"""Causes that a controller reports itself, because it has no pod or has given up."""
-
 
 def all_rules() -> tuple[ModuleType, ...]:
     """Return every rule module once, in the order of the tiers, conclusions and controllers' own last."""
+    from kubetriage.rules.crash.controller_rules import CONTROLLER_RULES
+
+    tiers = [rule.module if isinstance(rule, Gated) else rule for tier in TIERS for rule in tier]
     concluded = [rule for rule in CONCLUSIONS if hasattr(rule, "CODE")]
-    return tuple(dict.fromkeys([*(rule for tier in TIERS for rule in tier), *concluded, *CONTROLLER_RULES]))
+    return tuple(dict.fromkeys([*tiers, *concluded, *CONTROLLER_RULES]))

@@ -12,9 +12,10 @@ from kubetriage.needs import Get, List, Log, Need
 from kubetriage.readers.container_logs import ended_log_need
 from kubetriage.readers.pods import Pod
 from kubetriage.records import replace
-from kubetriage.rules.crash import CONCLUSIONS, CONTROLLER_RULES, TIERS, crash_context
+from kubetriage.rules.crash import CONCLUSIONS, TIERS, crash_context
 from kubetriage.rules.crash.case import Case, ControllerCase
 from kubetriage.rules.crash.causes import restarted_then_stable, unknown
+from kubetriage.rules.crash.gated import Gated
 from kubetriage.rules.crash.root_causes import Explain, suspects
 from kubetriage.rules.node_contact import carrier, contact_needs
 from kubetriage.rules.workloads import owner_needs
@@ -75,18 +76,25 @@ def diagnose_controller(case: ControllerCase) -> tuple[Finding, ...]:
     """Return what a controller itself has to say."""
     case = replace(case, explain=_explain(case.snapshot, frozenset()))
     found: list[Finding] = []
-    for rule in CONTROLLER_RULES:
+    for rule in _controller_rules():
         found.extend(cast("Iterable[Finding]", rule.check_controller(case)))
     return ordered(found or list(unknown.check_controller(case)))
 
 
 def controller_needs(case: ControllerCase) -> Iterator[Need]:
     """Say what to read about a controller beyond itself, the controllers below it, and their events."""
-    for rule in CONTROLLER_RULES:
+    for rule in _controller_rules():
         ask = getattr(rule, "controller_needs", None)
         if ask is not None:
             yield from ask(case)
             yield from _chain_needs(case.snapshot, rule, case, frozenset())
+
+
+def _controller_rules() -> tuple[ModuleType, ...]:
+    """Return the rules about controllers, which a look at a pod does without."""
+    from kubetriage.rules.crash.controller_rules import CONTROLLER_RULES
+
+    return CONTROLLER_RULES
 
 
 def needs_full_look(snapshot: Snapshot, pod: Pod) -> bool:
@@ -141,7 +149,7 @@ def pod_needs(
 
 
 def _chain_needs(
-    snapshot: Snapshot, rule: ModuleType, case: Case | ControllerCase, trail: frozenset[str]
+    snapshot: Snapshot, rule: ModuleType | Gated, case: Case | ControllerCase, trail: frozenset[str]
 ) -> Iterator[Need]:
     """Ask for what tells why the pods at the next step of a chain do not do their work."""
     lead = getattr(rule, "leads_to", None)

@@ -1,0 +1,80 @@
+"""Rule modules that are imported only for the pods that they may be about.
+
+A pod that crashes, as most that are asked about, meets none of them, and importing them takes as long as a request.
+Each gate repeats a condition without which the module has nothing to say, read or follow; a test asks the modules
+behind a shut gate about all recorded pods.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
+
+from kubetriage.needs import Need
+from kubetriage.records import dataclass
+
+if TYPE_CHECKING:
+    from kubetriage.model import Finding
+    from kubetriage.readers.pods import Pod
+    from kubetriage.rules.crash.case import Case
+
+_NO_IMAGE = ("", "CrashLoopBackOff", "ContainerCreating", "PodInitializing")
+"""Reasons to wait that are not about an image."""
+
+
+@dataclass(frozen=True)
+class Gated:
+    """A rule behind a gate; it behaves as its module does."""
+
+    name: str
+    """Of the module in ``causes``."""
+    gate: Callable[[Case], bool]
+
+    @property
+    def module(self) -> ModuleType:
+        """The module itself."""
+        return importlib.import_module(f"kubetriage.rules.crash.causes.{self.name}")
+
+    def check(self, case: Case) -> Iterable[Finding]:
+        """Return what the module finds."""
+        return cast("Iterable[Finding]", self.module.check(case)) if self.gate(case) else ()
+
+    def needs(self, case: Case) -> Iterable[Need]:
+        """Say what the module wants to read."""
+        return self._from(case, "needs")
+
+    def leads_to(self, case: Case) -> Iterable[Pod]:
+        """Yield the pods at which the module's chain goes on."""
+        return self._from(case, "leads_to")
+
+    def _from(self, case: Case, function: str) -> Iterable[Any]:
+        ask = getattr(self.module, function, None) if self.gate(case) else None
+        return ask(case) if ask is not None else ()
+
+
+def without_node(*names: str) -> tuple[Gated, ...]:
+    """Return rules about pods that no node has taken."""
+    return tuple(Gated(name, lambda case: not case.pod.node) for name in names)
+
+
+def without_image(*names: str) -> tuple[Gated, ...]:
+    """Return rules about images that are not there."""
+    return tuple(
+        Gated(name, lambda case: any(c.waiting_reason not in _NO_IMAGE for c in case.containers)) for name in names
+    )
+
+
+def ended(*names: str) -> tuple[Gated, ...]:
+    """Return rules about pods that were ended or refused from outside, or are being deleted."""
+    return tuple(Gated(name, _has_ended) for name in names)
+
+
+def replaced(*names: str) -> tuple[Gated, ...]:
+    """Return rules about pods that had to go and about those that come in their place."""
+    return tuple(Gated(name, lambda case: not case.pod.node or _has_ended(case)) for name in names)
+
+
+def _has_ended(case: Case) -> bool:
+    return case.pod.finished or bool(case.pod.reason) or case.pod.deleting
