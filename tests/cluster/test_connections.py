@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from kubetriage.cluster.connect import POOL_SIZE
 from kubetriage.cluster.connections import Connections
 from kubetriage.cluster.errors import ConnectTimeoutError, TransferError
 from kubetriage.cluster.proxied import Proxied
+from support.tls import certificates
 
 
 class Server:
@@ -252,3 +254,19 @@ def test_no_connection_in_time_is_told_apart(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_the_host_that_is_named(url: str, host: str) -> None:
     assert f"\r\nHost: {host}\r\n".encode() in Connections(url, None, "", POOL_SIZE)._request("/", [])
+
+
+def test_a_server_with_http2_is_told_that_this_is_not_spoken() -> None:
+    made = certificates()
+    ours = ssl.create_default_context(cafile=str(made.ca))
+    Connections("https://127.0.0.1", ours, "", POOL_SIZE)
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.load_cert_chain(made.server_cert, made.server_key)
+    theirs.set_alpn_protocols(["h2", "http/1.1"])
+    back, forth = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ours.wrap_bio(back, forth, server_hostname="127.0.0.1")
+    server = theirs.wrap_bio(forth, back, server_side=True)
+    for one in (client, server, client):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            one.do_handshake()
+    assert client.selected_alpn_protocol() == "http/1.1"

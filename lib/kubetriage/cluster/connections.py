@@ -78,6 +78,9 @@ class Connections:
         parts = urlsplit(server)
         host = parts.hostname or ""
         self._tls = tls
+        if tls is not None:
+            # Who stands in front of an API server may speak HTTP/2 to clients that do not say what they speak.
+            tls.set_alpn_protocols(["http/1.1"])
         self._prefix = parts.path
         usual = 443 if tls is not None else 80
         self._address: tuple[Any, int] = (_plain(host), parts.port or usual)
