@@ -194,6 +194,18 @@ def test_the_router_of_openshift_tells_of_its_routes():
     assert "haproxy.router.openshift.io/timeout=120s" in found.findings[0].fix[1].commands[0]
 
 
+def test_the_log_of_traefik_3_is_read_too():
+    kind = ingress_class("traefik", controller="traefik.io/ingress-controller")
+    snapshot = cluster(*healthy_web(), ingress(cls="traefik"), kind, TRAEFIK)
+    line = (
+        '2026-11-24T11:50:00Z DBG proxy.go:121 > 502 Bad Gateway error="dial tcp 10.0.0.1:8080: connection refused"\n'
+    )
+    snapshot.add_log(Log("edge", TRAEFIK["metadata"]["name"], "app"), line)
+    found = traced(snapshot, "ingress/web")
+    assert causes(found) == ["BackendConnectionFailed"]
+    assert "listens on port 8080" in found.findings[0].fix[0].text
+
+
 @pytest.mark.parametrize(
     ("port", "more", "expected"),
     [

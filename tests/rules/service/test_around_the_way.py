@@ -316,3 +316,23 @@ def test_a_port_name_that_no_pod_has_is_told_before_the_empty_slice(items):
     made = service(ports=[{"port": 80, "targetPort": "http"}])
     web = pod("web-1", container(("web", 8080)))
     assert causes(trace(cluster(made, web, slice_of(made, *[web][:items], ports=()))))[0] == "TargetPortNameNotFound"
+
+
+def test_a_policy_for_the_clients_names_those_that_are_known():
+    closed = policy("closed")
+    runs = t.controller("ingress-nginx", namespace="edge")
+    spaces = [namespace("edge"), namespace(NS)]
+    found = trace(cluster(*healthy_web(), closed, ingress(), ingress_class(), runs, *spaces), "ingress/web")
+    assert causes(found) == ["NetworkPolicyBlocks"]
+    assert "kubernetes.io/metadata.name: edge" in found.findings[0].fix[0].yaml
+    assert "{podSelector: {}}" in trace(cluster(*healthy_web(), closed)).findings[0].fix[0].yaml
+
+
+@pytest.mark.parametrize(
+    ("value", "host"),
+    [("https://db.example.net/v1", "db.example.net"), ("db.example.net:5432", "db.example.net"), ("db_$.net", "")],
+)
+def test_a_url_is_no_external_name(value, host):
+    made = service(kind="ExternalName", externalName=value, ports=[{"port": 80}], selector={})
+    fix = trace(cluster(made)).findings[0].fix[0]
+    assert fix.patch == ({"spec": {"externalName": host}} if host else None)

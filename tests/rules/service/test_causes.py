@@ -947,3 +947,12 @@ def test_a_default_deny_policy_is_not_opened_for_everybody():
     assert policy["kind"] == "NetworkPolicy"
     assert policy["spec"]["podSelector"] == {"matchLabels": {"app": "web"}}
     assert policy["spec"]["ingress"] == [{"from": [{"podSelector": {}}], "ports": [{"port": 8080, "protocol": "TCP"}]}]
+
+
+def test_a_route_of_layer_four_gets_a_listener_of_its_protocol():
+    web = edge(rt=route(kind="TLSRoute", hosts=["shop.example.com"], accepted=None))
+    found = trace(cluster(*web), "tlsroute/web").findings[0]
+    assert found.cause == "RouteNotAccepted"
+    assert "protocol: TLS" in found.fix[0].yaml
+    assert "mode: Passthrough" in found.fix[0].yaml
+    assert "allowedRoutes.kinds of a listener" not in found.fix[0].text

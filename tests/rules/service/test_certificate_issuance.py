@@ -138,3 +138,12 @@ def test_many_rivals_make_one_finding_with_one_winner():
     assert len(found.details["losers"]) == 4
     (won,) = [f for f in trace(seen, "ingress/oldest", namespace="first").findings if f.cause == "HostPathConflict"]
     assert (won.severity, won.details["winner"]["name"]) == (Severity.NOTE, "oldest")
+
+
+@pytest.mark.parametrize("kind", ["ClusterIssuer", "Issuer"], ids=["of the other kind", "look-alike: of the same kind"])
+def test_an_issuer_of_the_other_kind_is_named(kind):
+    certificate, asked = chain('Referenced "Issuer" not found: issuer.cert-manager.io "le" not found')[:2]
+    certificate["spec"]["issuerRef"] = {"name": "le", "kind": "Issuer"}
+    issuer = t.custom(kind, "cert-manager.io/v1", "le", "" if kind == "ClusterIssuer" else NS)
+    found = secured(certificate, asked, issuer)
+    assert ("to ClusterIssuer" in found.fix[0].text) is (kind == "ClusterIssuer")

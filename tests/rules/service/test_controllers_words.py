@@ -430,3 +430,11 @@ def test_a_class_that_nobody_serves_is_told_with_one_that_runs():
     found = trace(cluster(*healthy_web(), ingress(cls="mine", address=""), other, kong, runs), "ingress/web")
     assert causes(found) == ["IngressControllerNotFound"]
     assert found.findings[0].fix[0].patch == {"spec": {"ingressClassName": "kong"}}
+
+
+def test_contour_is_given_the_delegation_that_it_asks_for():
+    errors = [{"message": 'Spec.VirtualHost.TLS Secret "certs/wild" certificate delegation not permitted'}]
+    found = trace(cluster(*healthy_web(), t.http_proxy("False", errors)), "httpproxy/web").findings[0]
+    assert found.cause == "IngressRejected"
+    assert "metadata: {name: wild, namespace: certs}" in found.fix[0].yaml
+    assert f"targetNamespaces: [{NS}]" in found.fix[0].yaml

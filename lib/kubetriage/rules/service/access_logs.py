@@ -233,6 +233,7 @@ _HAPROXY = lazy(
     r" (\S{1,300})/(\S{1,300}) (?:-?\d+/){4}\+?-?\d+ (-?\d{1,3}) \+?\d+ \S+ \S+ ([A-Za-z-]{4}) [\d/+]+ [\d/]+ (.*)"
 )
 _ASKED = lazy(r"\"([A-Z]{3,8}) (\S{1,500})")
+_TRAEFIK_ERROR = lazy(r"\b50[0-4] [A-Z][\w ]{2,40} error=\"?(.{1,500})")
 _TRAEFIK = lazy(r"['\"]?(\d{3}) [A-Z][\w ]{2,40}['\"]? caused by:? (.{1,500})|error while dialing backend:? (.{1,500})")
 _URL = lazy(r"https?://([^/\s\"\\]+)")
 _SHOWN = lazy(r"certificate for (\d{1,3}(?:\.\d{1,3}){3})\b")
@@ -248,7 +249,7 @@ def _request(line: str) -> Request | None:
     match = _HAPROXY.search(line)
     if match is not None:
         return _haproxy(match)
-    if "caused by" in line or "dialing backend" in line:
+    if "caused by" in line or "dialing backend" in line or " error=" in line:
         return _traefik(line)
     return None
 
@@ -312,10 +313,10 @@ def _haproxy(match: re.Match[str]) -> Request:
 
 
 def _traefik(line: str) -> Request | None:
-    match = _TRAEFIK.search(line)
+    match = _TRAEFIK.search(line) or _TRAEFIK_ERROR.search(line)
     if match is None:
         return None
-    said = (match[2] or match[3]).rstrip("\"'} ")
+    said = next(g for g in reversed(match.groups()) if g).rstrip("\"'} ")
     row = _row("traefik", [said], said)
     address = _ADDRESS.search(said)
     named = _URL.search(line)

@@ -65,10 +65,29 @@ def issuance(world: World, namespace: str, secret: str) -> Issuance | None:
     shown = f"{last[0]}/{last[1]}"
     words = f" cert-manager has not issued it: {shown} says {said.strip().rstrip('.')}."
     known = _advice(said)
+    other = _other_issuer(world, certificate)
+    if other:
+        # The message says that it is not there; an issuer of that name of the other kind is.
+        known = (f"Set spec.issuerRef.kind of certificate/{ref.name} to {other}: there is one of that name", "manifest")
     text_of_fix = known[0] if known else f"Fix what {shown} names; cert-manager then issues the certificate by itself"
     actor = Actor(known[1]) if known else Actor.CLUSTER
     verify = kubectl("describe", *last, namespace=namespace)
     return Issuance(ref, words, tuple(proof), Fix(text_of_fix, actor=actor, commands=(verify,)), verify)
+
+
+def _other_issuer(world: World, certificate: Obj) -> str:
+    """Return the kind of issuer that exists by the name in issuerRef where the named kind has none; else empty."""
+    name, kind = (
+        text(certificate, "spec", "issuerRef", "name"),
+        text(certificate, "spec", "issuerRef", "kind") or "Issuer",
+    )
+    own = namespace_of(certificate)
+    found = {
+        text(o, "kind")
+        for o in world.snapshot.others
+        if text(o, "kind") in ("Issuer", "ClusterIssuer") and name_of(o) == name and namespace_of(o) in ("", own)
+    }
+    return next(iter(found), "") if found and kind not in found else ""
 
 
 def _newest_of(world: World, namespace: str, plural: str, owner: Obj) -> Obj:

@@ -362,6 +362,21 @@ def _knative_layer(matter: _Matter) -> Iterator[Fix]:
         )
 
 
+_DELEGATED = lazy(r"Secret \W{0,2}([a-z0-9-]{1,63})/([a-z0-9.-]{1,253})")
+
+
+def _delegation(matter: _Matter) -> Iterator[Fix]:
+    """Write the TLSCertificateDelegation that Contour asks for."""
+    named = _DELEGATED.search(matter.said.message)
+    if named is not None:
+        yaml = (
+            "apiVersion: projectcontour.io/v1\nkind: TLSCertificateDelegation\n"
+            f"metadata: {{name: {named[2]}, namespace: {named[1]}}}\n"
+            f"spec:\n  delegations:\n  - secretName: {named[2]}\n    targetNamespaces: [{matter.about.namespace}]\n"
+        )
+        yield Fix(matter.text, actor=matter.actor, yaml=yaml)
+
+
 _EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 
 
@@ -387,6 +402,7 @@ _ACTIONS: dict[str, Callable[[_Matter], Iterator[Fix]]] = {
     "named-parts": _named_parts,
     "nginx-risk-level": _nginx_risk,
     "nginx-snippets": _nginx_snippets,
+    "delegation": _delegation,
     "excluded-nodes": _excluded_nodes,
     "name-class": _name_class,
     "knative-layer": _knative_layer,

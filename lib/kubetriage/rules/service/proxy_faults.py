@@ -123,7 +123,14 @@ def _no_connection(failure: Failure, kind: str) -> Iterator[Fix]:
             else f"The proxy is in the pod, so it is the program that refuses: let it listen on port {port} on all "
             "addresses, or correct the targetPort of the Service",
         )
-    if hit is not None and not inbound:
+    if kind == "refused" and hit is not None and not inbound:
+        yield Fix(
+            "Where it does, the program was just starting or ending: compare the time of the line with its restarts, and "
+            "give it a readiness probe on that port",
+            actor=Actor.MANIFEST,
+            commands=(kubectl("get", "pod", hit[1].name, "-o", "wide", namespace=hit[1].namespace),),
+        )
+    if kind != "refused" and hit is not None and not inbound:
         yield Fix(
             "Ask the pod from the proxy. No answer: a NetworkPolicy, a firewall between the nodes, or the pod network. "
             "An answer: the program was restarting, or was too busy to accept",
@@ -133,7 +140,7 @@ def _no_connection(failure: Failure, kind: str) -> Iterator[Fix]:
                 kubectl("get", "pod", hit[1].name, "-o", "wide", namespace=hit[1].namespace),
             ),
         )
-    if kind == "reset" or _mesh(failure):
+    if not inbound and (kind == "reset" or _mesh(failure)):
         yield Fix(
             "In a mesh the pod's own proxy resets a caller that speaks plain where mTLS is STRICT. Compare the "
             "PeerAuthentication of the pod with the DestinationRule of the caller",

@@ -25,6 +25,8 @@ CODE = "ExternalNameInvalid"
 
 _HOST = lazy(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?\Z")
 
+_SCHEME = lazy(r"\A[a-z][a-z0-9+.-]{0,20}://")
+
 
 def check(trace: Trace) -> Iterator[Fault]:
     """Judge each ExternalName Service."""
@@ -69,6 +71,15 @@ def check(trace: Trace) -> Iterator[Fault]:
 
 
 def _fix(backend: Backend, value: str) -> Fix:
+    bare = _SCHEME.sub("", value).partition("/")[0].partition(":")[0]
+    if bare != value and _HOST.match(bare) and "." in bare:
+        patch = {"spec": {"externalName": bare}}
+        return Fix(
+            f"Set spec.externalName of svc/{backend.name} to {bare}: a host name alone, without scheme, port or path",
+            patch,
+            backend.ref,
+            Actor.MANIFEST,
+        )
     if not _is_address(value):
         return Fix(f"Set spec.externalName of svc/{backend.name} to a host name that resolves")
     address = value.rstrip(".").strip("[]")

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Ref, Severity
 from kubetriage.rules.service.case import Trace
-from kubetriage.rules.service.client_policies import Crossing, HostCrossing, crossings, host_crossings
+from kubetriage.rules.service.client_policies import Crossing, HostCrossing, clients, crossings, host_crossings
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.foreign_crossings import foreign_crossings, foreign_limits
 from kubetriage.rules.service.foreign_findings import foreign_blocked, foreign_nobody
@@ -40,7 +40,7 @@ def check(trace: Trace) -> Iterator[Fault]:
     for backend in trace.services:
         closed = [a for a in admissions(backend) if a.admission.nobody]
         for one in closed:
-            yield _nobody(backend, one)
+            yield _nobody(trace, backend, one)
         if not closed:
             for crossing in crossings(trace, backend):
                 if crossing.blocked:
@@ -60,7 +60,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                 yield foreign_nobody(backend, shut)
 
 
-def _nobody(backend: Backend, one: PortAdmission) -> Fault:
+def _nobody(trace: Trace, backend: Backend, one: PortAdmission) -> Fault:
     policies = one.admission.policies
     names = ", ".join(f"networkpolicy/{name_of(p)}" for p in policies)
     target = f"{one.number}/{one.port.protocol}"
@@ -87,7 +87,7 @@ def _nobody(backend: Backend, one: PortAdmission) -> Fault:
         confidence=Confidence.POSSIBLE if others(backend) else Confidence.LIKELY,
         about=Ref("NetworkPolicy", backend.namespace, name_of(policies[0])),
         evidence=[Evidence("spec", f"networkpolicy/{name_of(p)} spec.ingress", _ingress_text(p)) for p in policies[:3]],
-        fix=(_opening(backend, one, patched, patch),),
+        fix=(_opening(trace, backend, one, patched, patch),),
         verify=(
             backend.kubectl("describe", "networkpolicy", name_of(patched)),
             backend.kubectl("get", "pods", "-l", backend.selector_text, "--show-labels"),
@@ -97,7 +97,18 @@ def _nobody(backend: Backend, one: PortAdmission) -> Fault:
     )
 
 
-def _opening(backend: Backend, one: PortAdmission, policy: Obj, patch: dict[str, object]) -> Fix:
+def _known_clients(trace: Trace, backend: Backend) -> list[str]:
+    """Return the ``from`` entries, as YAML, of the clients that are known: named ones, and the pods of entrances."""
+    spaces = dict.fromkeys(p.namespace for p in (*clients(trace), *trace.entrances) if not p.host_network)
+    return [
+        "podSelector: {}"
+        if space == backend.namespace
+        else f"namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {space}}}}}"
+        for space in spaces
+    ]
+
+
+def _opening(trace: Trace, backend: Backend, one: PortAdmission, policy: Obj, patch: dict[str, object]) -> Fix:
     """Open the port to those whom the policy admits already; else with a policy of its own, for these pods only.
 
     A rule without peers in a default-deny policy would open the port of every pod of the namespace to everybody.
@@ -107,11 +118,17 @@ def _opening(backend: Backend, one: PortAdmission, policy: Obj, patch: dict[str,
         ref = Ref("NetworkPolicy", backend.namespace, name_of(policy))
         return Fix(f"Allow {target} in networkpolicy/{ref.name}, from the clients that it admits already", patch, ref)
     pods = ", ".join(f"{key}: {json.dumps(value)}" for key, value in sorted(backend.selector.items()))
+    known = _known_clients(trace, backend)
+    admitted = (
+        f"  - from: [{', '.join('{' + k + '}' for k in known)}]\n"
+        if known
+        else "  - from: [{podSelector: {}}]  # this namespace; name another with namespaceSelector\n"
+    )
     yaml = (
         "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
         f"metadata: {{name: {backend.name}-clients, namespace: {backend.namespace}}}\n"
         f"spec:\n  podSelector: {{matchLabels: {{{pods}}}}}\n  policyTypes: [Ingress]\n  ingress:\n"
-        "  - from: [{podSelector: {}}]  # this namespace; name another with namespaceSelector\n"
+        f"{admitted}"
         f"    ports: [{{port: {one.number}, protocol: {one.port.protocol}}}]\n"
     )
     words = f"Add a policy that admits the clients of svc/{backend.name} on {target}; {name_of(policy)} stays as it is"

@@ -14,6 +14,7 @@ Source: Gateway API v1 RouteConditionAccepted (NotAllowedByListeners, NoMatching
 openshift/router (HostAlreadyClaimed, ExtendedValidationFailed, RouteNotAdmitted).
 """
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -216,6 +217,33 @@ def _fault(
     )
 
 
+_PROTOCOLS = {
+    "TLSRoute": ("TLS", 443, "  tls:\n    mode: Passthrough\n"),
+    "TCPRoute": ("TCP", 5432, ""),
+    "UDPRoute": ("UDP", 53, ""),
+}
+"""Routes that only a listener of their own protocol takes: protocol, a usual port, more of its YAML."""
+
+
+def _own_listener(route: Path, parent: ParentRef) -> Fix:
+    """Give a Route of layer 4 a listener of its protocol: allowedRoutes.kinds of an HTTP listener cannot admit it."""
+    protocol, port, more = _PROTOCOLS[route.route.kind]
+    host = next(iter(route.route.hostnames), "")
+    named = f"  hostname: {json.dumps(host)}\n" if host and protocol == "TLS" else ""
+    yaml = (
+        f"# one more entry in spec.listeners of gateway/{parent.name} in {parent.namespace}; the port is an example\n"
+        f"- name: {protocol.lower()}\n  protocol: {protocol}\n  port: {port}\n{named}{more}"
+        f"  allowedRoutes:\n    kinds: [{{kind: {route.route.kind}}}]\n    namespaces:\n      from: Selector\n"
+        f"      selector:\n        matchLabels:\n          kubernetes.io/metadata.name: {route.route.namespace}\n"
+    )
+    return Fix(
+        f"Add a listener of protocol {protocol} to gateway/{parent.name}, and name it in sectionName of {route.shown}: "
+        f"listeners of other protocols cannot take a {route.route.kind}",
+        actor=Actor.MANIFEST,
+        yaml=yaml,
+    )
+
+
 def _fixes(route: Path, parent: ParentRef, predicted: Attachment, reason: str) -> list[Fix]:
     gateway, space = f"gateway/{parent.name}", route.route.namespace
     if predicted.reason == "NoMatchingParent":
@@ -224,6 +252,8 @@ def _fixes(route: Path, parent: ParentRef, predicted: Attachment, reason: str) -
         return [Fix(f"Look at the controller of {gateway}: it does not process {route.shown}")]
     if predicted.reason != "NotAllowedByListeners":
         return [Fix(f"Correct what the controller names in {route.shown}: {reason}")]
+    if not predicted.refusing and route.route.kind in _PROTOCOLS:
+        return [_own_listener(route, parent)]
     if not predicted.refusing:
         return [Fix(f"Let allowedRoutes.kinds of a listener of {gateway} take {route.route.kind}")]
     name = predicted.refusing[0].name
