@@ -258,3 +258,18 @@ def test_the_program_that_writes_records_says_why_there_is_none(log, args, sympt
     found = traced(snapshot, "ingress/web", symptom=symptom)
     assert causes(found) == (["IngressRejected"] if says else [])
     assert not says or says in found.findings[0].fix[0].text
+
+
+def test_haproxy_is_told_to_speak_tls_to_the_only_port_that_looks_so():
+    made = service(ports=({"port": 443, "targetPort": 8443, "name": "https"},))
+    web = pod("web-1", container(8443))
+    kind = ingress_class("haproxy", controller="haproxy.org/ingress-controller")
+    to = {"service": {"name": "web", "port": {"number": 443}}}
+    entry = slice_of(made, web, ports=({"name": "https", "port": 8443},))
+    snapshot = cluster(made, web, entry, ingress(cls="haproxy", backend=to), kind, HAPROXY)
+    snapshot.add_log(
+        Log("edge", HAPROXY["metadata"]["name"], "app"), haproxy("SH--", 502, backend="shop_svc_web_https")
+    )
+    found = traced(snapshot, "ingress/web")
+    assert causes(found) == ["ProtocolMismatch"]
+    assert "haproxy.org/server-ssl=true" in found.findings[0].fix[0].commands[0]

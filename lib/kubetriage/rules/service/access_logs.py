@@ -101,6 +101,11 @@ class Failure:
         return self.request.upstream.rpartition(":")[2]
 
     @property
+    def meshed(self) -> bool:
+        """The proxy is of Istio: a sidecar or gateway of its own, or by its name for the upstream."""
+        return self.container == SIDECAR or "|" in self.request.target
+
+    @property
     def evidence(self) -> Evidence:
         """Quote the code with what it is about."""
         asked = self.request

@@ -16,6 +16,7 @@ SERVICE_LB_NAME = "svccontroller.k3s.cattle.io/svcname"
 SERVICE_LB_NAMESPACE = "svccontroller.k3s.cattle.io/svcnamespace"
 """Labels of the pods with which k3s and RKE2 serve a Service of type LoadBalancer (servicelb, once klipper-lb)."""
 CILIUM_IPAM = "cilium.io/IPAMRequestSatisfied"
+_ENVOY = "gateway.envoyproxy.io"
 _OWNER_LABELS = (GATEWAY_NAME_LABEL, "io.cilium.gateway/owning-gateway", "cilium.io/ingress")
 _REQUESTED = (
     "lbipam.cilium.io/ips",
@@ -164,4 +165,13 @@ def carriers_of_gateway(world: World, namespace: str, name: str) -> tuple[Backen
         own = labels(raw, "metadata", "labels")
         if any(own.get(k) == name for k in _OWNER_LABELS[:2]) and text(raw, "spec", "type") == "LoadBalancer":
             found.append(world.backend(namespace, name_of(raw)))
+    if not found:
+        # Envoy Gateway keeps them in its own namespace.
+        owner = {f"{_ENVOY}/owning-gateway-name": name, f"{_ENVOY}/owning-gateway-namespace": namespace}
+        for raw in world.listing("services").items:
+            if (
+                owner.items() <= labels(raw, "metadata", "labels").items()
+                and text(raw, "spec", "type") == "LoadBalancer"
+            ):
+                found.append(world.backend(namespace_of(raw), name_of(raw)))
     return tuple(found)

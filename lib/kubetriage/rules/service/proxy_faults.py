@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
-from kubetriage.rules.service.access_logs import SIDECAR, Failure
+from kubetriage.rules.service.access_logs import Failure
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
-from kubetriage.rules.service.service_endpoints import declared_ports, find_port
+from kubetriage.rules.service.unspoken_protocols import look_at_log, speak, unspoken
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, labels, name_of, namespace_of, objects, text
 
@@ -49,37 +49,11 @@ def proxy_fault(trace: Trace, code: str, failure: Failure) -> Fault:
     )
 
 
-_TLS_PORTS = ("443", "8443", "9443")
-
-
-def unspoken(failure: Failure) -> str:
-    """Return the protocol that a port hints at where each request was closed and the Service does not tell it.
-
-    A proxy that speaks HTTP/1.1 to a program of gRPC, or plain HTTP to one of TLS, gets a closed connection.
-    """
-    hit = failure.target
-    if failure.passed or hit is None or failure.row["kind"] not in ("closed", "reset"):
-        return ""
-    backend, pod = hit
-    for port in backend.ports:
-        number = find_port(pod.raw, port.target, port.protocol)
-        if str(number) != failure.port or port.app_protocol:
-            continue
-        declared = " ".join(d.name for d in declared_ports(pod.raw) if d.number == number)
-        hint = f"{port.name} {port.target} {declared}".lower()
-        istio = _mesh(failure) and port.name.partition("-")[0] in ("grpc", "http2", "https", "tls")
-        if any(w in hint for w in ("grpc", "h2c")) and not istio and failure.way.ref.kind != "GRPCRoute":
-            return "kubernetes.io/h2c"
-        if ("https" in hint or failure.port in _TLS_PORTS) and not istio:
-            return "https"
-    return ""
-
-
 def _fixes(failure: Failure) -> Iterator[Fix]:
     kind = str(failure.row["kind"])
     guess = unspoken(failure)
     if guess:
-        yield from _speak(failure, guess)
+        yield from speak(failure, guess)
     elif kind in ("refused", "unreached", "reset"):
         yield from _no_connection(failure, kind)
     elif kind == "closed":
@@ -96,26 +70,12 @@ def _fixes(failure: Failure) -> Iterator[Fix]:
         yield from _routes(failure, kind)
 
 
-def _mesh(failure: Failure) -> bool:
-    return failure.container == SIDECAR or "|" in failure.request.target
-
-
-def _read_log(failure: Failure, words: str) -> Fix:
-    hit = failure.target
-    command = (
-        (kubectl("logs", hit[1].name, "--all-containers", "--tail=200", "--timestamps", namespace=hit[1].namespace),)
-        if hit is not None
-        else ()
-    )
-    return Fix(words, actor=Actor.APP, commands=command)
-
-
 def _no_connection(failure: Failure, kind: str) -> Iterator[Fix]:
     hit = failure.target
     inbound = failure.request.target.startswith("inbound|")
     port = failure.port or "the port"
     if kind == "refused":
-        yield _read_log(
+        yield look_at_log(
             failure,
             f"See whether the program listens on port {port}, and on all addresses: one that binds 127.0.0.1 only "
             "passes a probe of its own and refuses the proxy"
@@ -125,8 +85,8 @@ def _no_connection(failure: Failure, kind: str) -> Iterator[Fix]:
         )
     if kind == "refused" and hit is not None and not inbound:
         yield Fix(
-            "Where it does, the program was just starting or ending: compare the time of the line with its restarts, and "
-            "give it a readiness probe on that port",
+            "Where it does, the program was just starting or ending: compare the time of the line with its restarts, "
+            "and give it a readiness probe on that port",
             actor=Actor.MANIFEST,
             commands=(kubectl("get", "pod", hit[1].name, "-o", "wide", namespace=hit[1].namespace),),
         )
@@ -140,7 +100,7 @@ def _no_connection(failure: Failure, kind: str) -> Iterator[Fix]:
                 kubectl("get", "pod", hit[1].name, "-o", "wide", namespace=hit[1].namespace),
             ),
         )
-    if not inbound and (kind == "reset" or _mesh(failure)):
+    if not inbound and (kind == "reset" or failure.meshed):
         yield Fix(
             "In a mesh the pod's own proxy resets a caller that speaks plain where mTLS is STRICT. Compare the "
             "PeerAuthentication of the pod with the DestinationRule of the caller",
@@ -164,7 +124,7 @@ spec:
 
 
 def _closed(failure: Failure) -> Iterator[Fix]:
-    yield _read_log(
+    yield look_at_log(
         failure,
         "Read the log of the program at the time of the line: a worker that crashes or is killed ends its connections "
         "so",
@@ -175,7 +135,7 @@ def _closed(failure: Failure) -> Iterator[Fix]:
         "Where it says nothing, the program ends idle connections that the proxy still uses: raise its keep-alive "
         "timeout (Node.js has 5 s, Gunicorn 2 s) above the proxy's"
     )
-    if backend is not None and _mesh(failure):
+    if backend is not None and failure.meshed:
         if rules:
             yield Fix(
                 f"{words}, or set trafficPolicy.connectionPool.http.idleTimeout below it in "
@@ -235,7 +195,7 @@ def _ejected(failure: Failure) -> Iterator[Fix]:
 
 
 def _own_list(failure: Failure) -> tuple[str, ...]:
-    if not _mesh(failure):
+    if not failure.meshed:
         return ()
     pod = failure.proxy
     return (
@@ -256,7 +216,7 @@ def _own_list(failure: Failure) -> tuple[str, ...]:
 
 def _certificate(failure: Failure) -> Iterator[Fix]:
     said = failure.request.detail or failure.request.code
-    if _mesh(failure):
+    if failure.meshed:
         yield Fix(
             "Both sides need certificates of one root, and the DestinationRule the right subjectAltNames and "
             "credentialName. A proxy that keeps an old root needs a restart of its pod after the root was changed",
@@ -302,39 +262,17 @@ def _protocol(failure: Failure, kind: str) -> Iterator[Fix]:
             f"The program speaks plain HTTP on port {port}, and the proxy speaks TLS to it: name the Service port http "
             "(not https), and take TLS settings for it out of the route, the DestinationRule or the annotations",
             actor=Actor.MANIFEST,
-            commands=(kubectl("get", "destinationrules", "-A"),) if _mesh(failure) else (),
+            commands=(kubectl("get", "destinationrules", "-A"),) if failure.meshed else (),
         )
 
 
 _ROUTE_TIMEOUT = "haproxy.router.openshift.io/timeout=120s"
 
 
-def _speak(failure: Failure, guess: str) -> Iterator[Fix]:
-    """Say how the entrance learns what the port speaks."""
-    hit = failure.target
-    if hit is None:
-        return
-    backend, pod = hit
-    port = next(
-        (p for p in backend.ports if str(find_port(pod.raw, p.target, p.protocol)) == failure.port), backend.ports[0]
-    )
-    patch = {"spec": {"ports": [{"port": port.port, "appProtocol": guess}]}}
-    what = "gRPC without TLS (HTTP/2)" if guess.endswith("h2c") else "TLS"
-    other = ", or use a GRPCRoute" if guess.endswith("h2c") else "; Gateways need a BackendTLSPolicy too"
-    yield Fix(
-        f"The port looks like {what}, and the proxy was told nothing, so it speaks plain HTTP/1.1. Set appProtocol "
-        f"{guess} on port {port.port} of svc/{backend.name}{other}",
-        patch,
-        backend.ref,
-        Actor.MANIFEST,
-    )
-    yield _read_log(failure, "Where the program speaks plain HTTP/1.1 there, read why it ends the connections")
-
-
 def _limits(failure: Failure, kind: str) -> Iterator[Fix]:
     way = failure.way
     if kind in ("slow", "client-gone"):
-        yield _read_log(
+        yield look_at_log(
             failure,
             "Find out why the program answers that late: its own log, CPU throttling, its database. Answer long work "
             "at once and do it in the background",

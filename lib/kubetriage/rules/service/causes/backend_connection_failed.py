@@ -22,8 +22,9 @@ from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.access_logs import failures
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
-from kubetriage.rules.service.proxy_faults import proxy_fault, unspoken
+from kubetriage.rules.service.proxy_faults import proxy_fault
 from kubetriage.rules.service.request_errors import RequestError, plain_to_tls_port, request_errors
+from kubetriage.rules.service.unspoken_protocols import unspoken
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
 

@@ -17,11 +17,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.model import Evidence, Fix, Severity
+from kubetriage.records import replace
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Place
 from kubetriage.rules.service.controller_words import shape_of
 from kubetriage.rules.service.gateway_routes import Entry
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault
+from kubetriage.rules.service.load_balancer_state import addresses_of, carriers_of_gateway
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, text
 from kubetriage.values.times import human_duration
@@ -45,7 +47,12 @@ def check(trace: Trace) -> Iterator[Fault]:
         elif status == "False":
             reason, message = text(programmed, "reason"), text(programmed, "message")
             words = f"is not programmed: {reason}" + (f", {message}" if message else "")
-            yield _fault(entry, words, programmed, Severity.ERROR, f"Programmed False: {reason}")
+            # Where its own Service waits for an address, that is told with its reason, and this only follows.
+            follows = reason == "AddressNotAssigned" and any(
+                not addresses_of(c.service) for c in carriers_of_gateway(trace.world, entry.namespace, entry.name)
+            )
+            found = _fault(entry, words, programmed, Severity.ERROR, f"Programmed False: {reason}")
+            yield replace(found, proof="inferred") if follows else found
         elif text(accepted, "status") != "True" or not (programmed or entry.gateway.addresses):
             yield _waiting(trace, entry, programmed or accepted)
 

@@ -29,11 +29,12 @@ from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.custom_entrances import port_of
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.ingress_entrances import Entrance
-from kubetriage.rules.service.proxy_faults import proxy_fault, unspoken
+from kubetriage.rules.service.proxy_faults import proxy_fault
 from kubetriage.rules.service.redirecting_programs import Redirecting, redirecting
 from kubetriage.rules.service.request_errors import RequestError, plain_to_tls_port, request_errors
 from kubetriage.rules.service.spoken_protocols import NGINX_PROTOCOL, Sent, sent_by_custom, sent_by_ingress, spoken
 from kubetriage.rules.service.target_ports import named_ports
+from kubetriage.rules.service.unspoken_protocols import unspoken
 from kubetriage.values.commands import kubectl, shell
 
 CODE = "ProtocolMismatch"
