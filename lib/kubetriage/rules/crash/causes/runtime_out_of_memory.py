@@ -23,7 +23,7 @@ from kubetriage.records import replace
 from kubetriage.rules.crash.acts import app, manifest, node, on_node, place, where
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import environment_fix
-from kubetriage.rules.crash.known_errors import unknown_words
+from kubetriage.rules.crash.known_errors import known_error, unknown_words
 from kubetriage.rules.crash.program_output import LastWords, Said, short, words_of
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text, texts
@@ -106,7 +106,9 @@ def _of_signals(case: Case) -> Iterator[LastWords]:
     for container in case.containers:
         end = case.crash(container)
         if end is not None and end.exit_code in _SIGNALS:
-            yield words_of(case, container, end)
+            words = words_of(case, container, end)
+            if known_error(words) is None:
+                yield words
 
 
 def _given(words: LastWords) -> list[str]:
