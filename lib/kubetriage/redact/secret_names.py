@@ -46,6 +46,8 @@ _HARMLESS_ENDS = _set(
 )
 _HARMLESS_VALUES = lazy(
     r"(?:null|none|nil|true|false|yes|no|undefined|required|missing|empty|not|is|was|for|flag|option|or|and|must|cannot|n/a"
+    # What a person is to replace in a printed command.
+    r"|value|random-text"
     r"|<[a-z ]{1,20}>|\$\{[^}]*\}.*"
     r"|\$[A-Z_][A-Z0-9_]*|\$\([A-Za-z_]\w*\)|\{\{.*|%[sdvqr]|[*xX•.?-]{2,}|\{|\(|\[redacted.*)\Z",
     re.IGNORECASE,

@@ -254,7 +254,13 @@ def test_an_error_that_passes_on_a_reason_gives_way_to_it(cause, log):
 
 
 def test_every_row_has_a_name_and_a_cause_that_exists():
-    assert {row.code for row in ROWS} <= {"AppError", "PermissionDenied", "AppConfigMissing", "CommandNotFound"}
+    assert {row.code for row in ROWS} <= {
+        "AppError",
+        "PermissionDenied",
+        "AppConfigMissing",
+        "CommandNotFound",
+        "ReadOnlyFilesystem",
+    }
     assert all(re.fullmatch(r"[a-z0-9-]+", row.name) for row in ROWS)
 
 

@@ -47,7 +47,8 @@ def fixes_in_either(words: LastWords, path: str, who: str) -> tuple[Fix, ...]:
 def fixes_in_image(words: LastWords, path: str, who: str, scc: str) -> tuple[Fix, ...]:
     """Return what gives a program access to a path of its image; an empty path is one that nobody named."""
     container = words.container
-    if path and posixpath.dirname(path.rstrip("/")) == "/" and (_HOME.match(path) or (scc and scc not in _FREE)):
+    below_root = bool(path) and posixpath.dirname(path.rstrip("/")) == "/"
+    if path and (_HOME.match(path) or (below_root and scc and scc not in _FREE)):
         home = manifest(
             words,
             f"{who[0].upper()}{who[1:]} has no home, so it takes / for it: set HOME of {where(words)} to a writable "

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Severity
+from kubetriage.needs import Need
+from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.config_references import GIVEN_BY_CLUSTER, Broken, Reference, broken, keys, references
+from kubetriage.rules.crash.made_objects import maker_needs, maker_of, maker_pods
 from kubetriage.values.commands import kubectl, placeholder
 from kubetriage.values.fields import Obj, name_of, namespace_of, text
 from kubetriage.values.nearest import nearest
@@ -18,6 +21,20 @@ def missing_objects(case: Case, resource: str, cause: str) -> Iterator[Finding]:
     for one in broken(case):
         if one.reference.resource == resource and not one.of_key:
             yield _missing_object(case, one, cause)
+
+
+def missing_object_needs(case: Case, resource: str) -> Iterator[Need]:
+    """Ask for the pods of the programs that make what is missing."""
+    for one in broken(case):
+        if one.reference.resource == resource and not one.of_key:
+            yield from maker_needs(one.reference.kind, one.reference.name, case.pod.namespace)
+
+
+def missing_object_leads(case: Case, resource: str) -> Iterator[Pod]:
+    """Yield the pods of the programs that make what is missing."""
+    for one in broken(case):
+        if one.reference.resource == resource and not one.of_key:
+            yield from maker_pods(case, one.reference.kind, one.reference.name)
 
 
 def missing_keys(case: Case, resource: str, cause: str) -> Iterator[Finding]:
@@ -71,7 +88,12 @@ def _missing_object(case: Case, one: Broken, cause: str) -> Finding:
             actor=Actor.MANIFEST,
             commands=_create(r, namespace, wanted),
         )
-        if r.resource == "secrets":
+        maker = maker_of(case, r.kind, r.name)
+        if maker is not None:
+            message += maker.message
+            evidence += maker.evidence
+            made = maker.fixes
+        elif r.resource == "secrets":
             made = (*_made_by(r.name), fix) if _CERTIFICATE.search(f"{r.name} {r.at}") else (fix, *_made_by(r.name))
     if elsewhere:
         evidence.append(Evidence("config", f"{r.kind.lower()}/{r.name}", f"exists in namespace {elsewhere[0]}"))

@@ -20,7 +20,9 @@ _ORDER = lazy(
     r"(?:please |either |you |then )?(?:(?:must|need to|have to|should|can|may) )?"
     r"(?:set|use|add|run|rename|change|configure|specify|provide|enable|disable|increase|raise|lower|reduce|install"
     r"|migrate|upgrade|update|downgrade|choose|replace|declare|override|fix|adjust|mount|pass|start|make sure|ensure"
-    r"|possible solutions?|did you mean|consider \w+ing|convert|export|allow|grant|register|define)\b",
+    r"|possible solutions?|did you mean|consider \w+ing|convert|export|allow|grant|register|define)\b"
+    # "UPGRADE FAILED", "install/upgrade": what was tried, no order.
+    r"(?!/| (?:failed|failure|error|aborted|is|was|has)\b)",
     re.IGNORECASE,
 )
 # Something to hold on to: a flag, a name in quotes, a setting, a variable, a number, a file.
@@ -70,7 +72,12 @@ def own_advice(words: LastWords) -> str:
             continue
         if _HARMFUL.search(sentence) or _ELSEWHERE.search(sentence):
             continue
-        return " ".join(clean(sentence).split()).rstrip(".")
+        told = " ".join(clean(sentence).split()).rstrip(".")
+        # What stands before the order is the error, which the answer has quoted.
+        if error is None or sentence not in error.summary or order.start() == 0:
+            return told
+        rest = " ".join(clean(sentence[order.start() :]).split()).lstrip(",;:!? ").rstrip(".")
+        return rest[:1].upper() + rest[1:]
     return ""
 
 

@@ -20,8 +20,9 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix
 from kubetriage.readers.pods import Container, Pod
-from kubetriage.rules.crash.acts import app, manifest, node, on_node, place
+from kubetriage.rules.crash.acts import app, manifest, node, on_node, place, where
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.container_spec import mount_of, volume_words
 from kubetriage.rules.crash.known_errors import unknown_words
 from kubetriage.rules.crash.program_output import LastWords, Said, without_clock
 from kubetriage.values.commands import kubectl
@@ -68,9 +69,67 @@ _MESH_PORTS = {
 def check(case: Case) -> Iterator[Finding]:
     """Find containers whose last error is a port that is taken."""
     for words in unknown_words(case):
-        said = words.find(_IN_USE)
+        said = words.find(_IN_USE) or words.beside(_SOCKET_IN_USE)
         if said is not None:
-            yield _finding(case, words, said)
+            socket = words.find(_SOCKET_IN_USE) or words.beside(_SOCKET_IN_USE)
+            yield _left_socket(words, socket) if socket is not None else _finding(case, words, said)
+
+
+# nginx, Go, Node and libuv, Python: a socket that is a file.
+_SOCKET_IN_USE = lazy(
+    r"(?:unix:(?://)?|listen unix |address already in use |socket(?: file)?:? ['\"]?)(?P<path>/[\w./@%+~-]{1,200})"
+    r"['\"]?[^\n/]{0,60}(?:address already in use|EADDRINUSE|\(98: |errno 98\b|os error 98\b|already exists)"
+    r"|EADDRINUSE[^\n/]{0,40} (?P<after>/[\w./@%+~-]{1,200}\.(?:sock|socket))",
+    re.IGNORECASE,
+)
+
+
+def _left_socket(words: LastWords, said: Said) -> Finding:
+    """Judge a socket that is a file: it outlives the program that made it, on any volume and not in the image."""
+    container, case = words.container, words.case
+    path = said.match["path"] or said.match["after"]
+    found = mount_of(container, path)
+    kept = volume_words(found[1]) if found is not None else ""
+    evidence = []
+    if found is not None:
+        at = f"{container.spec_path}.volumeMounts[{text(found[0], 'name')}]"
+        evidence.append(Evidence("spec", at, f"{text(found[0], 'mountPath')} is {kept}"))
+    what = f"{container.name} could not listen on socket {path}: the file is left from an instance that was killed"
+    if kept:
+        what += f", and {kept} outlives a restart of the container"
+    fixes = [
+        manifest(
+            words,
+            f"Let the start of {where(words)} remove it first: rm -f {path}.",
+        )
+    ]
+    if found is not None and "emptyDir" in found[1]:
+        fixes.insert(
+            0,
+            manifest(
+                words,
+                "Delete the pod: a new one begins with an empty volume.",
+                None,
+                kubectl("delete", "pod", case.pod.name, namespace=case.pod.namespace),
+            ),
+        )
+    fixes.append(
+        app(
+            "Then find what killed the first instance (memory, a probe, a node): a program that ends in order "
+            "removes its "
+            "socket.",
+            kubectl("events", "--for", f"pod/{case.pod.name}", namespace=case.pod.namespace),
+        )
+    )
+    return words.finding(
+        CODE,
+        max(said.confidence, Confidence.LIKELY, key=lambda c: c.rank),
+        f"{what}.",
+        quoted=(said.line,),
+        evidence=evidence,
+        fix=fixes,
+        details={"socket": path},
+    )
 
 
 def _port(words: LastWords, said: Said) -> int | None:

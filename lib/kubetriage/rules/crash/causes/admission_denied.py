@@ -26,7 +26,7 @@ from kubetriage.model import Actor, Evidence, Finding, Fix
 from kubetriage.needs import Get, List, Need
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass, replace
-from kubetriage.rules.crash import pod_security, webhook_calls
+from kubetriage.rules.crash import pod_security, policy_engines, webhook_calls
 from kubetriage.rules.crash.admission_refusals import Refusal, Refused, refusals
 from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.values.commands import kubectl, placeholder, shell
@@ -120,6 +120,9 @@ def _by_rule(refusal: Refusal) -> _Told | None:
             pod_security.evidence(refusal),
         )
     webhook, policy = _WEBHOOK.search(words), _POLICY.search(words)
+    if webhook and (owner := policy_engines.engine_of(webhook["hook"])) is not None:
+        why = policy_engines.plain(webhook["why"])
+        return _Told(f"{owner.name} refuses them: {why or 'it gives no reason'}", owner.fixes(refusal, webhook["why"]))
     if webhook:
         columns = "custom-columns=NAME:.metadata.name,WEBHOOKS:.webhooks[*].name"
         find = kubectl("get", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "-o", columns)

@@ -17,12 +17,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Finding
+from kubetriage.needs import Need
+from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import config_references, missing_references
 from kubetriage.rules.crash.case import Case
 
 CODE = "ConfigMapNotFound"
 
-needs = config_references.needs
+
+def needs(case: Case) -> Iterator[Need]:
+    """Ask for what the pod refers to, and for the pods of what makes a missing object."""
+    yield from config_references.needs(case)
+    yield from missing_references.missing_object_needs(case, "configmaps")
+
+
+def leads_to(case: Case) -> Iterator[Pod]:
+    """Yield the pods of what makes the missing object."""
+    yield from missing_references.missing_object_leads(case, "configmaps")
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -14,10 +14,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Finding, Severity
+from kubetriage.model import Actor, Confidence, Finding, Fix, Severity
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.image_pulls import Pull, brief, pull_failures
+from kubetriage.rules.crash.image_pulls import Pull, PullFailure, brief, pull_failures
+from kubetriage.values.commands import shell
+from kubetriage.values.fields import labels
 from kubetriage.values.patterns import lazy
 
 CODE = "InvalidImageName"
@@ -32,6 +34,9 @@ _TAG = lazy(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 def check(case: Case) -> Iterator[Finding]:
     """Name image references that cannot be read."""
     for failure in pull_failures(case, Pull.NAME):
+        if not failure.image.strip():
+            yield _unresolved(case, failure)
+            continue
         told = _REASON.search(failure.container.waiting_message)
         why = (told and told["why"]) or guess(failure.image)
         good = corrected(failure.image)
@@ -45,6 +50,46 @@ def check(case: Case) -> Iterator[Finding]:
             words = _said(case, container)
             if _SHORT_NAME.search(words):
                 yield _short(case, container, words)
+
+
+# OpenShift image triggers: apps.openshift.io, and the annotation of Deployments and other kinds.
+_TRIGGERS = "image.openshift.io/triggers"
+
+
+def _unresolved(case: Case, failure: PullFailure) -> Finding:
+    """Judge an image that is blank: OpenShift puts a blank there until an image trigger fills it in."""
+    name = failure.container.name
+    notes = [labels(o, "metadata", "annotations").get(_TRIGGERS, "") for o in case.owners]
+    stream = next((m["tag"] for note in notes if (m := _STREAM.search(note))), "")
+    if not stream:
+        words = f"Write the image of container {name} in {case.workload_name}: its values or template left it empty."
+        return failure.finding(
+            CODE,
+            f"The image of container {name} is empty.",
+            [failure.image_fix(words)],
+            confidence=Confidence.CONFIRMED,
+        )
+    tag = stream.partition(":")[0]
+    return failure.finding(
+        CODE,
+        f"The image of container {name} is still blank: the image trigger of {case.workload_name} waits for "
+        f"ImageStreamTag {stream}, which has no image yet.",
+        [
+            Fix(
+                f"Give ImageStreamTag {stream} an image: see why its build did not push, or import it. The "
+                f"trigger then "
+                "fills the image in and starts a rollout.",
+                actor=Actor.MANIFEST,
+                commands=(
+                    shell("oc", "-n", case.pod.namespace, "get", "imagestream,builds"),
+                    shell("oc", "-n", case.pod.namespace, "describe", "imagestream", tag),
+                ),
+            )
+        ],
+    )
+
+
+_STREAM = lazy(r'"kind":\s{0,3}"ImageStreamTag",\s{0,3}"name":\s{0,3}"(?P<tag>[^"]{1,300})"')
 
 
 def _said(case: Case, container: Container) -> str:

@@ -24,7 +24,9 @@ from kubetriage.readers.pods import Container
 from kubetriage.readers.terminations import Termination
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Attribution, Killer, attribute
+from kubetriage.rules.crash.known_errors import own_code
 from kubetriage.rules.crash.node_commands import node_command
+from kubetriage.rules.crash.program_output import words_of
 from kubetriage.rules.crash.unreported_kills import journal, unreported_killer
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import texts
@@ -36,7 +38,7 @@ def check(case: Case) -> Iterator[Finding]:
     """Find containers that SIGKILL ended for no reason that is told."""
     for container in case.containers:
         end = case.crash(container)
-        if end is None or end.exit_code != 137:
+        if end is None or end.exit_code != 137 or own_code(words_of(case, container, end)):
             continue
         verdict = attribute(case, container)
         if verdict is None or verdict.killer not in (Killer.UNKNOWN, Killer.STOPPED):

@@ -49,6 +49,8 @@ _DENIED_PATH = lazy(
     r"(?P<words>file access denied|permission denied|EACCES|operation not permitted)",
     re.IGNORECASE,
 )
+# An error that is told as fields, a line each: npm's, and an error object of Node.
+_FIELD_PATH = lazy(r"(?:npm (?:ERR!|error) path |^\s{0,20}path: ['\"])(?P<path>/[^\s'\"]{1,300})", re.IGNORECASE)
 # The same words from something that is not the operating system: SQL grants, ssh, gRPC status, a remote file store.
 _OTHERS = lazy(
     r"permission denied (?:for|to|on) (?:relation|table|schema|database|sequence|function|view|create|set|role"
@@ -81,7 +83,7 @@ def check(case: Case) -> Iterator[Finding]:
 def _finding(words: LastWords, said: Said) -> Finding:
     container = words.container
     if not path_near(said.line, said.match.start()):
-        said = words.beside(_DENIED_PATH) or said
+        said = words.beside(_DENIED_PATH) or words.beside(_FIELD_PATH) or said
     user, user_at = security(container, "runAsUser")
     told = user is not None or words.case.snapshot.covers(words.case.pod.raw, "spec.securityContext")
     scc = labels(words.case.pod.raw, "metadata", "annotations").get(SCC, "")

@@ -22,7 +22,7 @@ from kubetriage.model import Evidence, Finding
 from kubetriage.rules.crash.acts import manifest, node, on_node
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import mount_of, security, volume_words
-from kubetriage.rules.crash.known_errors import unknown_words
+from kubetriage.rules.crash.known_errors import known_findings, unknown_words
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
 from kubetriage.values.fields import flag, objects, text
 from kubetriage.values.patterns import lazy
@@ -44,6 +44,7 @@ _ALWAYS = ("configMap", "secret", "projected", "downwardAPI")
 
 def check(case: Case) -> Iterator[Finding]:
     """Find containers whose last error is a write to a read-only file system."""
+    yield from known_findings(case, CODE)
     for words in unknown_words(case):
         said = words.find(READ_ONLY)
         if said is not None:

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from kubetriage.model import Actor, Confidence, Finding, Fix
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.image_pulls import Pull, PullFailure, pull_failures
+from kubetriage.rules.crash.node_commands import node_command
 from kubetriage.values.commands import shell
 from kubetriage.values.patterns import lazy
 
@@ -81,11 +82,44 @@ def _unpack(case: Case, failure: PullFailure) -> Finding:
     )
 
 
+def _web_page(case: Case, failure: PullFailure) -> list[Fix]:
+    """Lead to whoever answers with a page; what the node kept under the image's name goes, too."""
+    node, image = case.pod.node or "the node", failure.image
+    return [
+        Fix(
+            f"Correct the mirror or proxy of the runtime on {node}: its hosts.toml or registries.yaml, and HTTPS_PROXY "
+            "of its service. A mirror that was shut down or wants a login answers so for every image.",
+            actor=Actor.NODE,
+            commands=(
+                node_command(
+                    case,
+                    "sh",
+                    "-c",
+                    "cat /etc/containerd/certs.d/*/hosts.toml; systemctl cat containerd | grep -i proxy",
+                ),
+            ),
+        ),
+        Fix(
+            f"Then remove what {node} kept of {image}, and pull it again.",
+            actor=Actor.NODE,
+            commands=(shell("crictl", "rmi", image), shell("crictl", "pull", image)),
+        ),
+    ]
+
+
 def check(case: Case) -> Iterator[Finding]:
     """Name pulls that the registry or the runtime broke."""
     for failure in pull_failures(case, Pull.SERVER, Pull.FORMAT, Pull.UNPACK, Pull.OTHER):
         registry = failure.parsed.registry
-        if failure.kind is Pull.SERVER:
+        if failure.kind is Pull.SERVER and "text/html" in failure.error:
+            yield failure.finding(
+                CODE,
+                f"{case.pod.node or 'The node'} got a web page (text/html) in place of {failure.image}: a mirror, "
+                f"a proxy "
+                f"or a login page answers for {registry}.",
+                _web_page(case, failure),
+            )
+        elif failure.kind is Pull.SERVER:
             yield failure.finding(
                 CODE,
                 f"{registry} failed to deliver {failure.image}: {failure.error}.",

@@ -23,6 +23,7 @@ from kubetriage.needs import List, Need
 from kubetriage.readers.events import Event
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.node_commands import node_command
 from kubetriage.rules.crash.pod_addresses import cni_of
 from kubetriage.rules.crash.root_causes import first_root, pods_named, repair
 from kubetriage.rules.crash.start_failures import unwrapped
@@ -275,6 +276,15 @@ def _of_the_node(case: Case, said: str) -> _Told:
             "1.25, runc 1.2 or crun 1.9, and a kernel of 6.3 or newer."
         )
         return message, case.template_fix(words), ()
+    if _RUNC.search(said):
+        info = text(case.node.obj, "status", "nodeInfo", "osImage")
+        message = f"The runtime of {node}{f' ({info})' if info else ''} cannot run runc itself, so no pod starts there."
+        words = (
+            f"Run runc on {node} by hand. A symbol or library error there is a libseccomp older than runc wants (2.5 "
+            "for runc 1.1; CentOS 7 has 2.3): upgrade libseccomp, or take the runc that the distribution builds; then "
+            "restart the runtime."
+        )
+        return message, Fix(words, actor=Actor.NODE, commands=(node_command(case, "runc", "--version"),)), ()
     if _SECCOMP.search(said):
         message = f"The runtime of {node} is too old for the pod's security settings or image: {plain}"
         words = f"Upgrade runc, libseccomp and the runtime of {node}; until then keep the pod to newer nodes."
@@ -317,6 +327,10 @@ def _of_the_node(case: Case, said: str) -> _Told:
 _RESERVED = lazy(r"name \S+ is reserved|failed to reserve sandbox name|pod sandbox with name \S+ already exists", re.I)
 # kubelet kuberuntime_manager.go, containerd and CRI-O.
 _USER_NAMESPACES = lazy(r"does not support user namespaces|user namespaces? (?:is|are) not supported", re.I)
+# containerd go-runc: the runtime's own program ended without words in its log, by the loader (127) or a signal.
+_RUNC = lazy(
+    r"\brunc did not terminate successfully: exit status (?:127|1[3-9]\d)|runc: (?:symbol lookup|error while loading)"
+)
 _SECCOMP = lazy(r"seccomp|unknown system call|function not implemented", re.I)
 # The agent of a CNI plugin: a socket or a local port that nothing answers on.
 _AGENT = lazy(

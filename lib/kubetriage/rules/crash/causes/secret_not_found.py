@@ -18,10 +18,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Finding
+from kubetriage.needs import Need
+from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import missing_references
 from kubetriage.rules.crash.case import Case
 
 CODE = "SecretNotFound"
+
+
+def needs(case: Case) -> Iterator[Need]:
+    """Ask for the pods of what makes the missing object."""
+    yield from missing_references.missing_object_needs(case, "secrets")
+
+
+def leads_to(case: Case) -> Iterator[Pod]:
+    """Yield the pods of what makes the missing object."""
+    yield from missing_references.missing_object_leads(case, "secrets")
 
 
 def check(case: Case) -> Iterator[Finding]:

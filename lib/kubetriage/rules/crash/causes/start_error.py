@@ -68,6 +68,29 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "there; a "
         "profile of type Localhost must be loaded on every node of {where}.",
     ),
+    # containerd oci spec_opts, moby daemon/oci_linux.go: mountPropagation wants a mount point that shares its mounts.
+    (
+        lazy(
+            r"path \"?(?P<path>/[^\s\"]*)\"? is mounted on \"?(?P<on>/[^\s\"]*)\"? but it is not a (?P<kind>shared)",
+            re.I,
+        ),
+        "Container {container} mounts {path} of {node} with mountPropagation, and the mounts of {on} there are "
+        "not shared.",
+        "Share the mounts of {on} on {node}: mount --make-rshared {on}; keep it over a restart (a unit that runs "
+        "before "
+        "the runtime; systemd shares / by itself, Alpine, WSL and nodes in containers such as k3d do not). Where the "
+        "container needs no mounts of the node, drop mountPropagation in {where}.",
+    ),
+    # containerd go-runc: runc itself did not run.
+    (
+        lazy(
+            r"runc did not terminate successfully: exit status (?P<status>127|1\d\d)|runc: (?:symbol lookup "
+            r"error|error while loading)"
+        ),
+        "The runtime of {node} cannot run runc itself, so no container starts there: {words}.",
+        "Run runc --version on {node}: a symbol or library error there is a libseccomp that is older than runc wants "
+        "(2.5 for runc 1.1; CentOS 7 has 2.3). Upgrade libseccomp, or take the runc that the distribution builds.",
+    ),
     # kubelet pkg/util of subPathExpr.
     (
         lazy(r"\Amissing value for \"?(?P<name>[A-Za-z_][\w.-]*)\"?\Z"),
@@ -156,7 +179,10 @@ def _larger_limit(failure: StartFailure) -> dict[str, object] | None:
 
 # Who acts, by what the advice is about; all else is the manifest's.
 _ACTORS = (
-    (lazy(r"\A(?:Put the profile on|Load the|Repair the NVIDIA|Look at the|Drain )"), Actor.NODE),
+    (
+        lazy(r"\A(?:Put the profile on|Load the|Repair the NVIDIA|Look at the|Drain |Share the mounts|Run runc )"),
+        Actor.NODE,
+    ),
     (lazy(r"in image \S+\.\Z"), Actor.IMAGE),
 )
 

@@ -13,12 +13,14 @@ Source: kubernetes core/v1 PodStatus; the kubelet invents exit code 137 for Cont
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.readers.terminations import Termination
+from kubetriage.rules.crash import fargate
 from kubetriage.rules.crash.case import Case, ControllerCase
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, flag, mapping, name_of, number, objects, text
@@ -45,7 +47,7 @@ def conclude(case: Case, findings: list[Finding]) -> list[Finding]:
     # After the grace period the kubelet still takes a moment to clean up.
     if case.pod.deleting and case.pod.deletion is not None and case.now <= case.pod.deletion + SETTLING:
         return findings
-    made = list(_lost(case)) or list(_ended(case)) or [_unexplained(case)]
+    made = list(fargate.refused(case)) or list(_lost(case)) or list(_ended(case)) or [_unexplained(case)]
     return [*made, *findings]
 
 
@@ -102,12 +104,20 @@ _SCHEDULE = {
     "UnparseableSchedule": (Severity.ERROR, "has a schedule that cannot be read, so it never starts a job"),
     "UnknownTimeZone": (Severity.ERROR, "names a time zone that does not exist, so it never starts a job"),
     "UnparseableTimeZone": (Severity.ERROR, "names a time zone that cannot be read, so it never starts a job"),
+    "FailedNeedsStart": (
+        Severity.ERROR,
+        "has missed more than 100 starts, after which its controller starts no job at all",
+    ),
+    "TooManyMissedTimes": (Severity.WARNING, "has missed more than 100 starts"),
     "MissSchedule": (Severity.WARNING, "missed its time to start by more than startingDeadlineSeconds"),
     "JobAlreadyActive": (
         Severity.NOTE,
         "left out a run, because the one before still goes on (concurrencyPolicy Forbid)",
     ),
 }
+_MISSED = ("FailedNeedsStart", "TooManyMissedTimes")
+_LOOK_BACK = 300
+"""Seconds: more than the controller's 10 between two looks, and no 100 starts of any schedule."""
 
 
 def _schedule(case: ControllerCase) -> Iterator[Finding]:
@@ -119,9 +129,19 @@ def _schedule(case: ControllerCase) -> Iterator[Finding]:
     active = [text(j, "name") for j in objects(case.raw, "status", "active")]
     spec = mapping(case.raw, "spec")
     fix = f"Correct spec.schedule and spec.timeZone of cronjob/{case.ref.name}."
+    commands: tuple[str, ...] = ()
     if event.reason == "JobAlreadyActive":
         job = f"job/{active[0]}" if active else "the job that still runs"
         fix = f"See why {job} takes so long, or set another concurrencyPolicy in cronjob/{case.ref.name}."
+    elif event.reason in _MISSED:
+        fix = (
+            f"Let cronjob/{case.ref.name} count only the last {_LOOK_BACK} seconds, and look what held it up so long: "
+            "it was suspended, kube-controller-manager was down, or a clock is wrong."
+        )
+        patch = json.dumps({"spec": {"startingDeadlineSeconds": _LOOK_BACK}})
+        commands = (
+            kubectl("patch", "cronjob", case.ref.name, "--type=merge", "-p", patch, namespace=case.ref.namespace),
+        )
     elif event.reason == "MissSchedule":
         fix = f"Raise startingDeadlineSeconds of cronjob/{case.ref.name}, or see what held up kube-controller-manager."
     asked = {f: text(spec, f) for f in ("schedule", "timeZone", "concurrencyPolicy")}
@@ -132,7 +152,7 @@ def _schedule(case: ControllerCase) -> Iterator[Finding]:
         case.ref,
         f"CronJob {case.ref.name} {what}: {event.message.rstrip('.')}.",
         (event.evidence(), *(Evidence("spec", f"spec.{f}", v) for f, v in asked.items() if v)),
-        fix=(Fix(fix, actor=Actor.MANIFEST),),
+        fix=(Fix(fix, actor=Actor.MANIFEST, commands=commands),),
         verify=(kubectl("describe", "cronjob", case.ref.name, namespace=case.ref.namespace),),
     )
 

@@ -29,7 +29,7 @@ from kubetriage.rules.crash.root_causes import Root, repair
 from kubetriage.rules.crash.scheduling import Block, Unscheduled
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import Obj, dig, labels, name_of
+from kubetriage.values.fields import Obj, dig, labels, mapping, name_of
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_quantity
 
@@ -221,6 +221,13 @@ def _message(found: Unscheduled, resource: str, wanted: Fraction, rooms: list[Ro
 def _words(case: Case, resource: str, wanted: Fraction, rooms: list[Room]) -> str:
     if resource == "pods":
         return "Add nodes, remove pods, or raise maxPods of the kubelets."
+    if "/" in resource and (others := _of_the_same_kind(case, resource)):
+        shown = ", ".join(f"{name} ({amount_text(name, most)} on {where})" for name, (most, where) in others[:3])
+        return (
+            f"Ask for what the nodes have in {case.workload_name}: {shown}. Or have the device plugin offer "
+            f"{resource}: "
+            "MIG profiles and time slices change these names."
+        )
     if "/" in resource and rooms and not any(r.allocatable for r in rooms):
         return (
             f"Add a node with {resource}, or check that its device plugin runs where the device is; else drop it "
@@ -246,6 +253,21 @@ def _words(case: Case, resource: str, wanted: Fraction, rooms: list[Room]) -> st
         f"Lower requests.{resource} in {case.workload_name} from {amount_text(resource, wanted)} to at most "
         f"{_below(resource, room)}, or add a node with room for it."
     )
+
+
+def _of_the_same_kind(case: Case, resource: str) -> list[tuple[str, tuple[Fraction, str]]]:
+    """Return the other devices of the same vendor that nodes have, where none has the one that is asked for.
+
+    Each with the most that one node has, and that node.
+    """
+    domain = resource.partition("/")[0]
+    have: dict[str, tuple[Fraction, str]] = {}
+    for node in case.snapshot.list("nodes").items:
+        for name in mapping(node, "status", "allocatable"):
+            amount = _allocatable(node, name) if name.partition("/")[0] == domain else Fraction(0)
+            if amount > have.get(name, (Fraction(0), ""))[0]:
+                have[name] = (amount, name_of(node))
+    return [] if resource in have else sorted(have.items())
 
 
 def _below(resource: str, room: Fraction) -> str:

@@ -78,14 +78,20 @@ def _spread(found: Unscheduled) -> Finding:
         else f"Every placement breaks the topology spread constraint ({shown or 'DoNotSchedule'})."
     )
     words = (
-        f"Label the nodes with {key}, or correct the constraint in {case.workload_name}."
+        f"Label the nodes with {key}. Where they have no such places, spread {case.workload_name} over "
+        "kubernetes.io/hostname, or set whenUnsatisfiable ScheduleAnyway."
         if missing
         else f"Set whenUnsatisfiable ScheduleAnyway or a larger maxSkew in {case.workload_name}, or add nodes where "
         "fewer of its pods run."
     )
     evidence = tuple(Evidence("spec", "spec.topologySpreadConstraints", shown) for _ in rules[:1])
+    label = (kubectl("label", "node", placeholder("node"), f"{key}={placeholder('place')}"),) if missing else ()
     return found.finding(
-        CODE, message, (case.template_fix(words),), evidence, verify=(kubectl("get", "nodes", "-L", key),)
+        CODE,
+        message,
+        (case.template_fix(words, commands=label),),
+        evidence,
+        verify=(kubectl("get", "nodes", "-L", key),),
     )
 
 

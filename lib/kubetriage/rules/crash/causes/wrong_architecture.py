@@ -18,9 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Finding
+from kubetriage.model import Confidence, Evidence, Finding, Fix
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.image_pulls import Pull, pull_failures
+from kubetriage.rules.crash.image_pulls import Pull, PullFailure, pull_failures
 from kubetriage.rules.crash.start_failures import Start, start_failures
 from kubetriage.values.fields import name_of, text
 
@@ -37,7 +37,7 @@ def check(case: Case) -> Iterator[Finding]:
         yield pull.finding(
             CODE,
             f"{pull.image} has no variant for {node}.",
-            [pull.image_fix(_words(case, pull.image, build))],
+            _fixes(case, pull, build),
             evidence=evidence,
         )
     for failure in start_failures(case, Start.FORMAT):
@@ -57,6 +57,24 @@ def check(case: Case) -> Iterator[Finding]:
             # An empty or damaged file gives the same error; the image's own platform is not visible here.
             confidence=Confidence.LIKELY,
         )
+
+
+def _fixes(case: Case, pull: PullFailure, build: str) -> list[Fix]:
+    """Keep the pod to nodes of another operating system where there are some: nobody builds an image for Windows."""
+    build_it = pull.image_fix(_words(case, pull.image, build))
+    own = text(case.node.obj, "status", "nodeInfo", "operatingSystem") or "linux"
+    others = {
+        text(n, "status", "nodeInfo", "operatingSystem") or "linux" for n in case.snapshot.list("nodes").items
+    } - {own}
+    wanted = "linux" if own == "windows" else "windows"
+    if wanted not in others and own != "windows":
+        return [build_it]
+    keep = case.template_fix(
+        f"Keep {case.workload_name} to {wanted} nodes: {case.pod.node} runs {own}, and the pod asks for no operating "
+        "system.",
+        {"nodeSelector": {"kubernetes.io/os": wanted}},
+    )
+    return [keep, build_it] if own == "windows" else [build_it, keep]
 
 
 def _words(case: Case, image: str, platform: str) -> str:

@@ -23,7 +23,9 @@ from kubetriage.rules.crash.known_errors import (
     language_runtimes,
     missing_parts,
     mounted_files,
+    node_agents,
     refused_calls,
+    releases,
     schema_migrations,
     server_members,
     service_links,
@@ -42,6 +44,8 @@ ROWS: tuple[Row, ...] = (
     *data_versions.ROWS,
     *schema_migrations.ROWS,
     *stored_data.ROWS,
+    *node_agents.ROWS,
+    *releases.ROWS,
     *add_ons.ROWS,
     *cluster_dns.ROWS,
     *container_restarts.ROWS,
@@ -53,6 +57,8 @@ ROWS: tuple[Row, ...] = (
     *settings.ROWS,
 )
 """All known errors; the first that matches the last error counts, then the first that matches beside it."""
+
+_OWN_CODES = frozenset(code for row in ROWS for code in row.codes)
 
 _CLOSE = 20
 """Lines that may follow the error of a program that ends with success all the same."""
@@ -88,7 +94,8 @@ def known_findings(case: Case, code: str) -> Iterator[Finding]:
         if end is None or not end.ran:
             continue
         words = words_of(case, container, end)
-        if not (end.untold or ended_by_itself(end) or end.signal in _FAULTS or failed_with_success(words)):
+        own = ended_by_itself(end) or own_code(words)
+        if not (end.untold or own or end.signal in _FAULTS or failed_with_success(words)):
             continue
         known = known_error(words)
         if known is None or known[0].code != code:
@@ -105,6 +112,14 @@ def known_findings(case: Case, code: str) -> Iterator[Finding]:
             verify=advice.verify,
             details={"mechanism": row.name, **advice.details},
         )
+
+
+def own_code(words: LastWords) -> bool:
+    """Tell whether a program chose an exit code that reads like a signal, as its last error shows."""
+    if words.end.exit_code not in _OWN_CODES or words.end.reason != "Error":
+        return False
+    known = known_error(words)
+    return known is not None and words.end.exit_code in known[0].codes
 
 
 def failed_with_success(words: LastWords) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from kubetriage.rules.crash.acts import image, manifest, where
+from kubetriage.rules.crash.acts import app, image, manifest, where
+from kubetriage.rules.crash.container_spec import mount_of, security
 from kubetriage.rules.crash.known_errors.missing_parts import group, mounts_over
 from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.next_looks import rollback
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
-from kubetriage.values.commands import shell
+from kubetriage.values.commands import kubectl, shell
+from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
 
 
@@ -155,7 +157,109 @@ def _openssl(words: LastWords, _: Said) -> Advice:
     )
 
 
+def _coreclr_read_only(words: LastWords, said: Said) -> Advice | None:
+    """Judge .NET that may write nowhere: its diagnostics make a socket and a mapped file below /tmp at the start."""
+    if security(words.container, "readOnlyRootFilesystem")[0] is not True or mount_of(words.container, "/tmp"):  # noqa: S108
+        return None
+    return Advice(
+        "the .NET runtime makes files in /tmp at its start, and the root file system is read-only "
+        "(readOnlyRootFilesystem true)",
+        (
+            manifest(
+                words,
+                f"Mount an emptyDir at /tmp in {where(words)}.",
+                words.container.patch(
+                    {"volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]},  # noqa: S108
+                    volumes=[{"name": "tmp", "emptyDir": {}}],
+                ),
+            ),
+            manifest(
+                words,
+                "Or switch its diagnostics off, which need /tmp: DOTNET_EnableDiagnostics=0.",
+                words.container.patch({"env": [{"name": "DOTNET_EnableDiagnostics", "value": "0"}]}),
+            ),
+        ),
+        details={"hresult": said.match["code"]},
+    )
+
+
+def _coreclr(words: LastWords, said: Said) -> Advice:
+    code = said.match["code"]
+    return Advice(
+        f"the .NET runtime could not set itself up (HRESULT {code}): it lacks a directory to write to, memory, or "
+        f"a file "
+        "of its own",
+        (
+            app(
+                "Look in this order: /tmp writable and not full (or DOTNET_EnableDiagnostics=0), the memory limit "
+                "(a GC "
+                "heap needs address space: DOTNET_GCHeapHardLimit), and the runtime's files in the image.",
+                kubectl(
+                    "debug",
+                    words.case.pod.name,
+                    "-it",
+                    f"--copy-to={words.case.pod.name[:50]}-debug",
+                    f"--container={words.container.name}",
+                    "--",
+                    "sh",
+                    "-c",
+                    "df -h /tmp; touch /tmp/x; id; dotnet --info",
+                    namespace=words.case.pod.namespace,
+                ),
+            ),
+            manifest(
+                words,
+                "COREHOST_TRACE=1 makes the next start tell each step.",
+                words.container.patch({"env": [{"name": "COREHOST_TRACE", "value": "1"}]}),
+            ),
+        ),
+        sure=False,
+        details={"hresult": code},
+    )
+
+
+def _no_application(words: LastWords, said: Said) -> Advice:
+    name = said.match["name"] or said.match["path"]
+    over, place = mounts_over(words), text(words.container.spec, "workingDir")
+    fixes = [
+        image(
+            f"Compare {name} with what dotnet publish wrote (AssemblyName, upper and lower case) and with the "
+            f"directory "
+            "that the image copies it to; ENTRYPOINT or command must name the same.",
+            shell("docker", "run", "--rm", "--entrypoint", "sh", words.container.image, "-c", "pwd; ls -la"),
+        )
+    ]
+    if over:
+        fixes.insert(
+            0,
+            manifest(
+                words,
+                f"The mount at {over} hides what the image has there: mount single files with subPath, or elsewhere.",
+            ),
+        )
+    elif place:
+        fixes.insert(
+            0, manifest(words, f"Or correct workingDir {place} of {where(words)}: the name is looked up there.")
+        )
+    return Advice(f"dotnet finds no {name} in its working directory{f' {place}' if place else ''}", tuple(fixes))
+
+
+_CORECLR = lazy(r"Failed to create CoreCLR,? HRESULT: (?P<code>0x(?!8007000[Ee])[0-9A-Fa-f]{8})")
+
 ROWS: tuple[Row, ...] = (
+    # .NET's host ends with the last byte of its status: 0x80008089 (CoreClrInitFailure) is 137.
+    Row("coreclr-read-only", _CORECLR, _coreclr_read_only, "ReadOnlyFilesystem", codes=(137,)),
+    Row("coreclr-start", _CORECLR, _coreclr, codes=(137,)),
+    Row(
+        "dotnet-application",
+        lazy(
+            r"The application '(?P<name>[^'\n]{1,200})' does not exist"
+            r"|The application to execute does not exist: '(?P<path>[^'\n]{1,300})'"
+        ),
+        _no_application,
+        beside=True,
+        codes=(129, 131, 145, 147, 148),
+    ),
     Row(
         "module-kind",
         lazy(

@@ -41,6 +41,8 @@ class Row:
     """The pattern is telling enough to count in a line near the last error, too."""
     whole: bool = True
     """False: the error may only pass on another reason, which then counts."""
+    codes: tuple[int, ...] = ()
+    """Exit codes that the program gives itself with this error, although they read like signals."""
 
 
 OTHER_REASON = lazy(
