@@ -72,10 +72,10 @@ def own_advice(words: LastWords) -> str:
             continue
         if _HARMFUL.search(sentence) or _ELSEWHERE.search(sentence):
             continue
-        told = " ".join(clean(sentence).split()).rstrip(".")
+        whole = " ".join(clean(sentence).split()).rstrip(".")
         # What stands before the order is the error, which the answer has quoted.
         if error is None or sentence not in error.summary or order.start() == 0:
-            return told
+            return whole
         rest = " ".join(clean(sentence[order.start() :]).split()).lstrip(",;:!? ").rstrip(".")
         return rest[:1].upper() + rest[1:]
     return ""

@@ -14,7 +14,8 @@ from kubetriage.values.patterns import lazy
 
 _STATUS = lazy(r"\b(?P<status>pending-(?:install|upgrade|rollback)|failed|uninstalling)\b")
 _NAMED = lazy(
-    r"helm\w* (?:upgrade|install) (?:-\S+ )*(?P<name>[a-z0-9][a-z0-9.-]{0,52})\b|\"(?P<quoted>[^\"]{1,53})\" has"
+    r"\bhelm\w{0,8} (?:upgrade|install) (?:-\S{1,60} ){0,6}(?P<name>[a-z0-9][a-z0-9.-]{0,52})(?![\w.-])"
+    r"|\"(?P<quoted>[^\"]{1,53})\" has no deployed"
 )
 
 
