@@ -128,7 +128,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "release-in-use",
-        lazy(r"cannot re-use a name that is still in use|has no deployed releases"),
+        lazy(r"cannot re.?use a name that is still in use|has no deployed releases"),
         _in_use,
         beside=True,
     ),
