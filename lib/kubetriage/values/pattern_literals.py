@@ -579,7 +579,7 @@ LITERALS: dict[str, tuple[str, ...]] = {
     'broken header:? .{0,200}while reading PROXY protocol|invalid PROXY protocol|proxyproto: .{0,80}not present': ('invalid proxy protocol', 'proxyproto: ', 'while reading proxy protocol'),
     'by (?:pod )?(?P<who>\\S+) on node (?P<node>\\S+)': (' on node ',),
     'cannot allocate all claims|resourceclaim\\S* (?:not available|in use|pending)|waiting for .*resourceclaim|device class \\S+ does not exist|unallocated (?:immediate )?resourceclaim|must be reallocated': (' does not exist', 'cannot allocate all claims', 'must be reallocated', 'resourceclaim'),
-    'cannot re-use a name that is still in use|has no deployed releases': ('cannot re-use a name that is still in use', 'has no deployed releases'),
+    'cannot re.?use a name that is still in use|has no deployed releases': ('has no deployed releases', 'use a name that is still in use'),
     "cannot validate certificate for \\S+ because it doesn't contain any IP SANs": (" because it doesn't contain any ip sans",),
     'certificate (?:has expired|is not yet valid|expired)|CERT_HAS_EXPIRED|CERT_NOT_YET_VALID|CertificateExpiredException|CertificateNotYetValid|invalid peer certificate: (?:Expired|NotValidYet)|\\bNotTimeValid\\b|expired certificate': ('cert_has_expired', 'cert_not_yet_valid', 'certificate ', 'certificateexpiredexception', 'certificatenotyetvalid', 'expired certificate', 'invalid peer certificate: ', 'nottimevalid'),
     'certificate for (\\d{1,3}(?:\\.\\d{1,3}){3})\\b': ('certificate for ',),
