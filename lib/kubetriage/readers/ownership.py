@@ -6,7 +6,6 @@ the values of a Helm release, the repository of a GitOps application, the custom
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from kubetriage.records import dataclass
@@ -143,7 +142,7 @@ def _olm(obj: Obj, _: str) -> Keeper | None:
 def _applied(obj: Obj, _: str) -> Keeper | None:
     _own, notes = _marks(obj)
     gvk, name = (notes.get(key, "") for key in _APPLIED_BY)
-    kind = re.sub(r".*Kind=", "", gvk)
+    kind = gvk.rpartition("Kind=")[2]
     return Keeper(kind, name, notes.get("objectset.rio.cattle.io/owner-namespace", "")) if kind and name else None
 
 

@@ -224,7 +224,10 @@ _KINDS: tuple[tuple[Failure, re.Pattern[str]], ...] = (
     # runc and crun under CRI-O and cri-dockerd, where an exec that cannot start counts as a failure; shells.
     (
         Failure.NO_COMMAND,
-        lazy(r"exec failed: .*(?:no such file or directory|executable file .*not found)|: (?:command )?not found\s*\Z"),
+        lazy(
+            r"exec failed: .{0,300}?(?:no such file or directory|executable file .{0,200}not found)|: (?:command "
+            r")?not found\s*\Z"
+        ),
     ),
     (Failure.NO_GRPC_HEALTH, lazy(r"does not implement the grpc health protocol|unknown service grpc\.health")),
     (Failure.GRPC_STATUS, lazy(r"service unhealthy \(responded with")),

@@ -14,7 +14,7 @@ from kubetriage.rules.memory.jvm_flags import parse_size
 _COMPANION = re.compile(
     r"(?:^|[-_])(?:operator|exporter|agent|bridge|connect|backup|init|proxy|admin|ui|tools|reloader)s?(?:[-_]|$)"
 )
-_KEYED = re.compile(r"jvm\.(?:options|config)|jvm[\w-]*\.options|jvm\.options\.d")
+_KEYED = re.compile(r"jvm\.(?:options|config)|jvm[\w-]{0,40}\.options|jvm\.options\.d")
 
 
 @dataclass(frozen=True)

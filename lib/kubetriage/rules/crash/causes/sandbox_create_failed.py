@@ -61,7 +61,7 @@ _PLUGIN = lazy(r'plugin type="?(?P<plugin>[\w.-]+)"?(?: name="[^"]*")? failed \(
 # multus-cni k8sclient, through the API server's words.
 _ATTACHMENT = lazy(r'network-attachment-definitions?\.k8s\.cni\.cncf\.io "(?P<name>[^"]+)" not found')
 # runc init: the kernel or its namespaces do not have the parameter.
-_SYSCTL = lazy(r"/proc/sys/(?P<path>[\w./-]+): (?P<why>[^:\n]+)")
+_SYSCTL = lazy(r"/proc/sys/(?P<path>[\w./-]{1,120}): (?P<why>[^:\n]{1,300})")
 _SPACE = lazy(r"\A(?!.*cgroup).*(?:no space left on device|disk quota exceeded)", re.I | re.S)
 # kernel mem_cgroup_alloc: 65,535 memory cgroups, of which old kernels keep dead ones.
 _CGROUPS = lazy(r"cgroup\S*: (?:no space left on device|cannot allocate memory)", re.I)

@@ -108,7 +108,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = (
     # runc, on kernels or profiles that do not know a system call (clone3, faccessat2, openat2).
     (
         lazy(
-            r"error loading seccomp filter|seccomp: .*(?:invalid|unknown|errno)|config provided but seccomp "
+            r"error loading seccomp filter|seccomp: .{0,200}(?:invalid|unknown|errno)|config provided but seccomp "
             r"not supported"
         ),
         "The runtime of {node} cannot load the seccomp filter for container {container}: {words}.",

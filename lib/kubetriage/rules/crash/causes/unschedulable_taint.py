@@ -56,7 +56,7 @@ def _keys(case: Case) -> dict[str, list[str]]:
 
 
 # "{key: value}" of schedulers that name the taint themselves.
-_NAMED = lazy(r"taint \{(?P<taint>[^}]*)\}")
+_NAMED = lazy(r"taint \{(?P<taint>[^{}]{0,400})\}")
 _LOST = ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")
 _PRESSURE = (
     "node.kubernetes.io/memory-pressure",
