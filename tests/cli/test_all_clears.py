@@ -7,6 +7,7 @@ Of the other captures every fourth is scanned, with refusals.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -122,8 +123,11 @@ def flaws(command: str, whole: Seen, part: Seen, lost: tuple[str, ...]) -> list[
 
 
 @pytest.mark.slow
+@pytest.mark.attack("reads that are lost, by capture and plugin")
 @pytest.mark.parametrize("command", PLUGINS)
-def test_what_cannot_be_read_makes_no_answer_greener(command: str) -> None:
+def test_what_cannot_be_read_makes_no_answer_greener(
+    command: str, record_property: Callable[[str, object], None]
+) -> None:
     wrong: dict[str, int] = {}
     tried = 0
     for number, scenario in enumerate(SCENARIOS):
@@ -141,5 +145,6 @@ def test_what_cannot_be_read_makes_no_answer_greener(command: str) -> None:
                 tried += 1
                 for flaw in flaws(command, whole, ask(command, scenario, named, lost, fault), lost):
                     wrong[f"{scenario} {'named' if named else 'scan'} {'+'.join(lost)} {fault}: {flaw}"] = 1
+    record_property("tried", tried)
     assert not wrong, f"{len(wrong)} of {tried}:\n" + "\n".join(sorted(wrong)[:40])
     assert tried > 100

@@ -42,6 +42,7 @@ class Extreme(RecordedReader):
         return snapshot
 
 
+@pytest.mark.attack("times and numbers at their ends")
 @pytest.mark.slow
 @pytest.mark.parametrize(("moment", "number"), EXTREMES)
 def test_extreme_times_and_numbers_end_no_run(moment, number):

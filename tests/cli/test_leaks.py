@@ -137,6 +137,7 @@ QUESTIONS = [
 FORMATS = [("-o", "wide", "--explain", "--color", "never"), ("-o", "json"), ("-o", "yaml"), ("-v", "9")]
 
 
+@pytest.mark.attack("secrets and terminal control in a whole run, and in records")
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda q: " ".join(q)[:20])
 @pytest.mark.parametrize("form", FORMATS, ids=" ".join)
 def test_planted_secrets_and_controls_are_not_shown(
@@ -156,6 +157,7 @@ def test_planted_secrets_and_controls_are_not_shown(
         assert "db.shop:5432/orders" in shown, "what is no secret stays"
 
 
+@pytest.mark.attack("secrets and terminal control in a whole run, and in records")
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda q: " ".join(q)[:20])
 def test_planted_secrets_are_not_recorded(api: FakeApi, tmp_path: Path, question: tuple[str, ...]) -> None:
     done = run(api, tmp_path, *question, "--record", str(tmp_path / "dump"))
@@ -166,6 +168,7 @@ def test_planted_secrets_are_not_recorded(api: FakeApi, tmp_path: Path, question
         assert not leaks(file.read_text()), file
 
 
+@pytest.mark.attack("secrets and terminal control in a whole run, and in records")
 def test_controls_of_names_do_not_reach_the_terminal(api: FakeApi, tmp_path: Path) -> None:
     for words in (["x\x1b[31m\u202e"], ["x", "--context", "c\x1b]0;t\x07"], ["x", "--server", "https://\x1b[31m:1"],
                   ["--explain-cause", "\x9b2J"], ["po\x1b[1md/x"], ["--\x1b[1mx"]):  # fmt: skip
@@ -174,6 +177,7 @@ def test_controls_of_names_do_not_reach_the_terminal(api: FakeApi, tmp_path: Pat
         assert UNSHOWABLE.search(done.stderr.decode()) is None, words
 
 
+@pytest.mark.attack("secrets and terminal control in a whole run, and in records")
 def test_controls_of_contexts_do_not_reach_the_terminal(api: FakeApi, tmp_path: Path) -> None:
     path = api.kubeconfig(tmp_path, namespace="java-npe")
     content = yaml.safe_load(path.read_text())

@@ -19,6 +19,8 @@ import yaml
 from support.fake_api import FakeApi
 from support.offline import CAPTURES, ROOT
 
+pytestmark = pytest.mark.attack("API server: broken, hostile, slow, another clock")
+
 LIMIT = 2.0
 """Seconds of --request-timeout."""
 

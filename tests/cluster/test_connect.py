@@ -24,6 +24,8 @@ from support import tls
 from support.kubeconfig import kubeconfig
 from support.live import Serve, open_session
 
+pytestmark = pytest.mark.attack("kubeconfig, credentials and proxies, against kubectl")
+
 NS = "java-npe"
 POD = Get("pods", NS, "api")
 

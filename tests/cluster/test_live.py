@@ -150,6 +150,7 @@ def test_older_version_is_asked_when_the_newer_is_not_served(serve: Serve, read:
     assert len(api.requests) == before + 1, "the served version is remembered"
 
 
+@pytest.mark.attack("API server: broken, hostile, slow, another clock")
 @pytest.mark.parametrize(
     ("status", "why", "words"),
     [
@@ -172,6 +173,7 @@ def test_refusals_are_failures_in_the_servers_words(
     assert words in failure.message
 
 
+@pytest.mark.attack("API server: broken, hostile, slow, another clock")
 @pytest.mark.parametrize("body", [b"404 page not found\n", b"<html>not here</html>", b"", b"{}"])
 @pytest.mark.parametrize("need", [List("pods", NS), Get("pods", NS, "api")], ids=["list", "get"])
 def test_a_server_without_the_core_api_ends_the_run(serve: Serve, read: Read, need: Need, body: bytes) -> None:
@@ -190,6 +192,7 @@ def test_a_kind_of_every_server_is_unseen_where_it_is_not_served(serve: Serve, r
     assert snapshot.list("gateways", NS).complete, "nobody installed the Gateway API"
 
 
+@pytest.mark.attack("API server: broken, hostile, slow, another clock")
 @pytest.mark.parametrize(
     ("body", "words"),
     [
@@ -251,6 +254,7 @@ def test_500_without_retry_after_is_not_asked_again(serve: Serve, read: Read) ->
     assert len(api.requests) == 1
 
 
+@pytest.mark.attack("API server: broken, hostile, slow, another clock")
 @pytest.mark.parametrize("tls", [False, True])
 def test_dropped_connection_is_tried_again(serve: Serve, read: Read, tls: bool) -> None:
     api = serve(NS, tls=tls)
@@ -258,12 +262,14 @@ def test_dropped_connection_is_tried_again(serve: Serve, read: Read, tls: bool) 
     assert fetch(read(api), Get("pods", NS, "api")).get("pods", NS, "api").found
 
 
+@pytest.mark.attack("API server: broken, hostile, slow, another clock")
 def test_truncated_answer_is_tried_again(serve: Serve, read: Read) -> None:
     api = serve(NS)
     api.fault("/pods/api", truncate=300, times=1)
     assert fetch(read(api), Get("pods", NS, "api")).get("pods", NS, "api").found
 
 
+@pytest.mark.attack("API server: broken, hostile, slow, another clock")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -296,6 +302,7 @@ def test_broken_answers_are_gaps(serve: Serve, read: Read, fault: dict[str, Any]
     assert [n for n, _ in snapshot.unseen([need])] == [need]
 
 
+@pytest.mark.attack("API server: broken, hostile, slow, another clock")
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
@@ -333,6 +340,7 @@ def test_large_lists_travel_compressed(serve: Serve, read: Read) -> None:
     assert api.sent < 100_000
 
 
+@pytest.mark.attack("API server: broken, hostile, slow, another clock")
 def test_invalid_utf8_is_replaced_and_a_log_of_another_encoding_read(serve: Serve, read: Read) -> None:
     api = serve(NS)
     api.logs[NS, "api", "app", True] = b"caf\xe9\nok\n"
@@ -353,6 +361,7 @@ def test_list_without_items_is_empty(serve: Serve, read: Read) -> None:
 # Time.
 
 
+@pytest.mark.attack("API server: broken, hostile, slow, another clock")
 def test_slow_answer_is_a_timeout_of_that_read_only(serve: Serve, read: Read) -> None:
     api = serve(NS)
     api.fault("/events", delay=3)
@@ -367,6 +376,7 @@ def test_slow_answer_is_a_timeout_of_that_read_only(serve: Serve, read: Read) ->
     assert "Client.Timeout exceeded" in failure.message
 
 
+@pytest.mark.attack("API server: broken, hostile, slow, another clock")
 def test_dripping_answer_is_given_up_at_the_time_limit(serve: Serve, read: Read) -> None:
     api = serve(NS)
     api.fault("/events", drip=0.1)
@@ -543,6 +553,7 @@ def test_long_lines_do_not_hide_the_end_of_the_log(serve: Serve, read: Read) -> 
     assert log.startswith("x" * 8000 + "\n")
 
 
+@pytest.mark.attack("API server: broken, hostile, slow, another clock")
 def test_endless_log_is_not_held_in_memory(serve: Serve, read: Read) -> None:
     api = serve()
     logging_pod(api, b"")
@@ -637,6 +648,7 @@ def test_kubelets_401_behind_the_proxy_does_not_end_the_run(serve: Serve, read: 
     assert fetch(read(api), need, Raw("/version")).failure(need).why is Why.FORBIDDEN  # type: ignore[union-attr]
 
 
+@pytest.mark.attack("API server: broken, hostile, slow, another clock")
 def test_names_cannot_change_the_path(serve: Serve, read: Read) -> None:
     api = serve()
     fetch(read(api), Get("pods", "../..", "x/../../../secrets?a=b#"), Raw("/version"))
@@ -647,6 +659,7 @@ def test_names_cannot_change_the_path(serve: Serve, read: Read) -> None:
 # Debug trail.
 
 
+@pytest.mark.attack("API server: broken, hostile, slow, another clock")
 @pytest.mark.parametrize("name", [".", "..", ""])
 def test_names_that_no_object_has_are_not_asked_for(serve: Serve, read: Read, name: str) -> None:
     api = serve("healthy")
@@ -667,6 +680,7 @@ def test_trail_names_requests_but_no_credentials(serve: Serve, read: Read) -> No
     assert "s3cret" not in "".join(lines)
 
 
+@pytest.mark.attack("API server: broken, hostile, slow, another clock")
 @pytest.mark.parametrize(
     "page",
     [

@@ -22,6 +22,8 @@ from kubetriage.values.times import parse_time
 from support.live import Read, Serve, ask, comparable
 from support.offline import CAPTURES, truth
 
+pytestmark = pytest.mark.attack("records: the same answer, nothing outside the folder")
+
 NOW = parse_time("2026-01-02T03:04:05Z")
 assert NOW is not None
 

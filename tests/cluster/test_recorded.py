@@ -176,6 +176,7 @@ def test_cluster_info_dump(cluster_info: Path) -> None:
     assert snapshot.now >= max(t for t in times if t is not None)
 
 
+@pytest.mark.attack("archives, files, devices, bombs")
 def test_damaged_file_of_a_dump_is_not_seen_rather_than_absent(cluster_info: Path) -> None:
     file = cluster_info / NS / "pods.json"
     file.write_bytes(file.read_bytes()[:-20])
@@ -311,6 +312,7 @@ def test_zipped_support_bundle(bundle: Path, tmp_path: Path) -> None:
     check_bundle(read(archive, *BUNDLE_LOGS))
 
 
+@pytest.mark.attack("archives, files, devices, bombs")
 @pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
 @pytest.mark.parametrize("part", [0.01, 0.3, 0.9])
 def test_archive_that_was_cut_off_or_damaged(bundle: Path, tmp_path: Path, mode: str, part: float) -> None:
@@ -326,6 +328,7 @@ def test_archive_that_was_cut_off_or_damaged(bundle: Path, tmp_path: Path, mode:
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.attack("archives, files, devices, bombs")
 def test_zip_with_a_password(tmp_path: Path) -> None:
     archive = tmp_path / "bundle.zip"
     with zipfile.ZipFile(archive, "w") as out:
@@ -429,6 +432,7 @@ def laughs() -> Iterator[Any]:
     yield "binary", "\0\1\2"
 
 
+@pytest.mark.attack("archives, files, devices, bombs")
 @pytest.mark.parametrize("content", [pytest.param(c, id=n) for n, c in laughs()])
 def test_hostile_files_end_in_one_line(tmp_path: Path, content: str) -> None:
     file = tmp_path / "f.yaml"
@@ -445,11 +449,13 @@ def test_missing_path(tmp_path: Path) -> None:
         RecordedReader(tmp_path / "nope").open()
 
 
+@pytest.mark.attack("archives, files, devices, bombs")
 def test_one_broken_file_does_not_hide_the_others(tmp_path: Path) -> None:
     put(tmp_path, {"a/pods.json": "{", "b/pod.yaml": POD})
     assert read(tmp_path).get("pods", NS, "api").found
 
 
+@pytest.mark.attack("archives, files, devices, bombs")
 def test_links_lead_nowhere_else(tmp_path: Path) -> None:
     outside = put(tmp_path / "outside", {"pod.json": POD, "c.log": "secret\n"})
     inside = put(tmp_path / "dump", {"captured-at": "2026-01-01T00:00:00Z", "a/p/real.log": "yes\n"})
@@ -463,6 +469,7 @@ def test_links_lead_nowhere_else(tmp_path: Path) -> None:
     assert snapshot.log("a", "p", "alias").text == "yes\n"
 
 
+@pytest.mark.attack("archives, files, devices, bombs")
 def test_archives_write_nowhere_else(tmp_path: Path) -> None:
     archive = tmp_path / "evil.tar"
     with tarfile.open(archive, "w") as tar:
@@ -493,6 +500,7 @@ def test_archives_write_nowhere_else(tmp_path: Path) -> None:
     assert sorted(contents) == [b"good\n", b"good\n"]
 
 
+@pytest.mark.attack("archives, files, devices, bombs")
 def test_archive_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kubetriage.cluster.unpack.MAX_TOTAL", 1_000_000)
     archive = tmp_path / "bomb.tgz"
@@ -504,6 +512,7 @@ def test_archive_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         RecordedReader(archive).open()
 
 
+@pytest.mark.attack("archives, files, devices, bombs")
 def test_broken_archive(bundle: Path, tmp_path: Path) -> None:
     archive = tmp_path / "b.tgz"
     with tarfile.open(archive, "w:gz") as tar:
@@ -553,18 +562,21 @@ def test_a_recording_offers_the_logs_that_nobody_listed(tmp_path: Path) -> None:
     assert read(put(tmp_path, files)).logged("kube-system", "etcd") == ("etcd-cp-1",)
 
 
+@pytest.mark.attack("archives, files, devices, bombs")
 def test_a_pipe_that_nobody_writes_into_ends_in_one_line(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DumpError, match="a pipe that nobody writes into"):
         RecordedReader(tmp_path / "pipe").open()
 
 
+@pytest.mark.attack("archives, files, devices, bombs")
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/full", "/dev/null", "/proc/self/mem"])
 def test_a_device_is_no_dump(path):
     with pytest.raises(DumpError, match=r"neither a file nor a pipe|input/output error|holds no objects"):
         RecordedReader(Path(path)).open()
 
 
+@pytest.mark.attack("archives, files, devices, bombs")
 def test_times_of_day_are_text_and_linear(tmp_path):
     (document,) = parse_documents(b"a: 22:30\nb: 1:30.5\nc: 0x1F\nd: 017\ne: 1e3\nf: -4\ng: .5\nh: 12\n", "x")
     assert document == {"a": "22:30", "b": "1:30.5", "c": 31, "d": 15, "e": 1000.0, "f": -4, "g": 0.5, "h": 12}
@@ -580,12 +592,14 @@ def _archive(path: Path, names: Iterable[str]) -> Path:
     return path
 
 
+@pytest.mark.attack("archives, files, devices, bombs")
 def test_a_file_where_a_folder_is_needed_is_told_without_our_folder(tmp_path: Path) -> None:
     with pytest.raises(DumpError, match="needs a folder") as told:
         unpack(_archive(tmp_path / "dump.tgz", ["a", "a/b"]), tmp_path / "out")
     assert "out" not in str(told.value)
 
 
+@pytest.mark.attack("archives, files, devices, bombs")
 def test_files_without_end_that_hold_nothing_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kubetriage.cluster.unpack.MAX_EMPTY", 10)
     with pytest.raises(DumpError, match="more than 10 empty files"):

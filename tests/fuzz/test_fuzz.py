@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,12 +17,16 @@ SUBJECTS = subjects()
 _MISSING = object()
 
 
+@pytest.mark.attack("objects, logs and metrics, broken")
 @pytest.mark.parametrize("part", range(8))
-def test_broken_captures_give_answers_in_the_contract(part: int) -> None:
+def test_broken_captures_give_answers_in_the_contract(
+    part: int, record_property: Callable[[str, object], None]
+) -> None:
     objects = 0
     for index in range(part, len(SUBJECTS) * 2, 8):
         rng = random.Random(f"ci/{index}")
         objects += check(SUBJECTS[index % len(SUBJECTS)], rng, thorough=index % 4 == 0)
+    record_property("tried", objects)
     assert objects > 100
 
 
@@ -59,10 +64,14 @@ TROUBLED = [
 ]
 
 
+@pytest.mark.attack("objects, logs and metrics, broken")
 @pytest.mark.parametrize("subject", TROUBLED, ids=lambda s: f"{s.truth.command}-{s.truth.scenario}")
-def test_a_status_broken_in_transit_is_no_all_clear(subject: Subject) -> None:
+def test_a_status_broken_in_transit_is_no_all_clear(
+    subject: Subject, record_property: Callable[[str, object], None]
+) -> None:
     places = statuses(subject)
     rng = random.Random(subject.truth.scenario)
+    record_property("tried", min(len(places), 12) * 5)
     for index, path in rng.sample(places, min(len(places), 12)):
         for value in (_MISSING, None, {}, "x", 7):
             answer = broken_at(subject, index, path, value)

@@ -166,6 +166,7 @@ UNTOUCHED = [
 ]
 
 
+@pytest.mark.attack("secrets in text: leaked shapes")
 @pytest.mark.parametrize("text", LEAKS)
 def test_planted_secrets_never_survive(text: str) -> None:
     shown = clean(text)
@@ -174,6 +175,7 @@ def test_planted_secrets_never_survive(text: str) -> None:
     assert clean(shown) == shown
 
 
+@pytest.mark.attack("secrets in text: leaked shapes")
 @pytest.mark.parametrize("token", TOKENS)
 @pytest.mark.parametrize("around", ["{}", "got {} from vault", "https://{}@host/x", '{{"a":"{}"}}', "x={}&y=1", "({})"])
 def test_tokens_are_known_by_their_form(token: str, around: str) -> None:
@@ -184,6 +186,7 @@ def test_a_registry_login_is_known_by_its_form() -> None:
     assert "dXNlcjpwYXNz" not in clean('{"auths":{"ghcr.io":{"auth":"dXNlcjpwYXNz"}}}')
 
 
+@pytest.mark.attack("secrets in text: harmless")
 @pytest.mark.parametrize("text", UNTOUCHED)
 def test_ordinary_messages_stay(text: str) -> None:
     assert clean(text) == text
@@ -375,6 +378,7 @@ def test_marks_do_not_pile_up():
 BODY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKB"
 
 
+@pytest.mark.attack("secrets in text: leaked shapes")
 @pytest.mark.parametrize(
     "line",
     [
@@ -386,6 +390,7 @@ def test_a_line_of_a_key_without_its_frame_is_hidden(line):
     assert BODY[10:60] not in redact(line)
 
 
+@pytest.mark.attack("secrets in text: harmless")
 @pytest.mark.parametrize(
     "line",
     [
@@ -399,6 +404,7 @@ def test_digests_and_prose_stay(line):
     assert redact(line) == line
 
 
+@pytest.mark.attack("secrets in text: leaked shapes")
 @pytest.mark.parametrize(
     "name", ["DB_PW", "ADMIN_PW", "PW", "psk", "WIFI_PSK", "SSHKEY", "HMAC", "MNEMONIC", "kennwort"]
 )

@@ -258,6 +258,7 @@ RULES = [
 ]
 
 
+@pytest.mark.attack("secrets in text: leaked shapes")
 @pytest.mark.parametrize(("rule", "public", "text"), RULES, ids=[rule for rule, _, _ in RULES])
 def test_a_form_that_a_scanner_knows_is_redacted(rule: str, public: bool, text: str) -> None:
     if public:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 
 import pytest
 
@@ -16,8 +17,12 @@ PW = "hunter2" + "Xq9"
 """Planted."""
 
 
+@pytest.mark.attack("secrets in text: leaked shapes")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["issuer"])
-def test_a_token_goes_and_a_text_that_begins_like_one_stays(row: dict) -> None:
+def test_a_token_goes_and_a_text_that_begins_like_one_stays(
+    row: dict, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("tried", 20)
     for seed in range(20):
         leaked = filled(row["leaked"], seed)
         text = f"2026-11-28T10:00:00Z ERROR login with {leaked} refused by 10.0.0.7:443"
@@ -146,6 +151,7 @@ LEAKED = {
 }
 
 
+@pytest.mark.attack("secrets in text: leaked shapes")
 @pytest.mark.parametrize("shape", LEAKED)
 def test_the_shapes_that_leaked_do_so_no_more(shape: str) -> None:
     text = LEAKED[shape]
@@ -212,6 +218,7 @@ HARMLESS = [
 ]
 
 
+@pytest.mark.attack("secrets in text: harmless")
 @pytest.mark.parametrize("text", HARMLESS)
 def test_what_a_diagnosis_needs_stays(text: str) -> None:
     assert clean(text) == text
@@ -238,6 +245,7 @@ def test_certificates_are_no_keys() -> None:
     assert redact(f"caBundle: {public}") == f"caBundle: {public}"
 
 
+@pytest.mark.attack("secrets in text: leaked shapes")
 @pytest.mark.parametrize("end", ["", "-----END RSA PRIVATE KEY-----\n"])
 @pytest.mark.parametrize("begin", ["", "-----BEGIN RSA PRIVATE KEY-----\n"])
 @pytest.mark.parametrize("prefix", ["", "ERROR ", "2026-11-28T10:00:00.123456789Z stderr F ", "[12:00:01] app: "])

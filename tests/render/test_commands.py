@@ -80,10 +80,12 @@ def commands(scenario, suffix):
 
 
 @pytest.mark.slow
+@pytest.mark.attack("printed commands with shell text in every name")
 @pytest.mark.parametrize("suffix", HOSTILE)
-def test_hostile_names_reach_no_shell(suffix, tmp_path):
+def test_hostile_names_reach_no_shell(suffix, tmp_path, record_property):
     part = SCENARIOS[HOSTILE.index(suffix) :: len(HOSTILE)]
     lines = {line for scenario in part for line in commands(scenario, suffix)}
+    record_property("tried", len(lines))
     assert lines
     for line in lines:
         assert line == LEFT_OUT or is_plain(line), line
@@ -104,6 +106,7 @@ def test_commands_of_the_captures_are_all_shown():
     assert LEFT_OUT not in lines
 
 
+@pytest.mark.attack("printed commands with shell text in every name")
 @pytest.mark.parametrize(
     "line",
     [

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kubetriage.cluster.errors import DumpError
-from kubetriage.plugins import Plugin, Request, Target
+from kubetriage.model import Diagnosis
+from kubetriage.plugins import Plugin, Request, Target, load
 from kubetriage.records import replace
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.resources import BY_PLURAL
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _BETTER = (("nodes", "node-triage"), ("pods", "why-crash"), ("services", "svc-trace"), ("ingresses", "svc-trace"))
 """Resources with the plugin that answers about them."""
+_EXPLAIN = ("node-triage", "plane-trace")
+"""Plugins that know what kubectl's own error lines mean, the more particular one first."""
 _MOST_NOTES = 8
 """So many blocks that were not used are named; the rest is counted."""
 
@@ -50,6 +53,22 @@ def about(request: Request, plugin: Plugin, reader: RecordedReader, snapshot: Sn
         return request
     resource, namespace, name = chosen
     return replace(request, targets=(Target(resource, name),), namespace=namespace or request.namespace)
+
+
+def explained(plugin: Plugin, said: tuple[str, ...], asked: str) -> Diagnosis | None:
+    """Return what the first message of a text means that one is known for; None where no plugin knows one.
+
+    Raises DumpError when it is another plugin that knows one.
+    """
+    for name in (plugin.name, *_EXPLAIN):
+        explains = load(name).explains
+        told = next((d for d in map(explains, said) if d is not None), None) if explains is not None else None
+        if told is None:
+            continue
+        if name == plugin.name:
+            return told
+        raise DumpError(f"this is what kubectl said of the cluster: kubectl {name} --from {shlex.quote(asked)}")
+    return None
 
 
 def _refuse_others(

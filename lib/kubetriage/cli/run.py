@@ -17,7 +17,7 @@ from kubetriage.cli.names import meant
 from kubetriage.cli.outcome import Outcome
 from kubetriage.cli.printing import Printer
 from kubetriage.cli.progress import Progress
-from kubetriage.cli.sources import Sources, tracer
+from kubetriage.cli.sources import ExplainedError, Sources, tracer
 from kubetriage.cli.target import by_namespace, parse_targets, segment_flaw
 from kubetriage.cli.usage import UsageError, echo
 from kubetriage.cluster.errors import ClusterError
@@ -191,7 +191,10 @@ class Run:
 
     def _ask(self, request: Request, context: str, progress: Progress | None = None) -> Outcome:
         with progress or Progress(sys.stderr, sys.stderr.isatty()) as shown:
-            reader, snapshot, request = self._sources.reader(request, context, shown)
+            try:
+                reader, snapshot, request = self._sources.reader(request, context, shown)
+            except ExplainedError as said:
+                return Outcome(context, request, said.snapshot, Answer((said.answer,)))
             if not self._printer.is_document and not self.values["dump"]:
                 # While the main thread and the workers wait for the API server.
                 threading.Thread(target=_import_renderer, args=(request.is_scan,), daemon=True).start()

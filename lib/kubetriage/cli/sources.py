@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubetriage.cli.progress import Progress
 from kubetriage.cli.usage import UsageError, echo
+from kubetriage.model import Diagnosis
 from kubetriage.plugins import Plugin, Request
 from kubetriage.records import dataclass, field, replace
 from kubetriage.render.sanitize import sanitized
@@ -17,6 +18,16 @@ from kubetriage.values.resources import BY_PLURAL
 
 if TYPE_CHECKING:
     from kubetriage.cluster.connect import Session
+
+
+class ExplainedError(Exception):
+    """A text holds nothing but what kubectl said of a cluster that it could not read; ``answer`` says what it means."""
+
+    def __init__(self, answer: Diagnosis, snapshot: Snapshot) -> None:
+        """Hold the answer, and the snapshot in which nothing was seen."""
+        super().__init__(answer.summary)
+        self.answer = answer
+        self.snapshot = snapshot
 
 
 @dataclass
@@ -77,11 +88,19 @@ class Sources:
         from pathlib import Path
 
         from kubetriage.cli import pasted
+        from kubetriage.cluster.errors import NoObjectsError
         from kubetriage.cluster.recorded import RecordedReader
 
         dump = self.values["dump"]
         recorded = RecordedReader(Path("/dev/stdin" if dump == "-" else dump), pasted.hint(request, self.values), dump)
-        snapshot = recorded.open()
+        try:
+            snapshot = recorded.open()
+        except NoObjectsError as error:
+            self._explain(error.said)
+            raise
+        # A line that looks like one of a log may be what kubectl or Helm wrote.
+        if self.plugin.explains is not None and not request.targets:
+            self._explain(recorded.said)
         for line in pasted.notes(recorded):
             echo(sanitized(line), err=True)
         request = pasted.about(request, self.plugin, recorded, snapshot)
@@ -91,6 +110,18 @@ class Sources:
         if request.is_scan and len(places) > 1:
             return recorded, snapshot, replace(request, all_namespaces=True)
         return recorded, snapshot, replace(request, namespace=places.pop() if len(places) == 1 else "default")
+
+    def _explain(self, said: tuple[str, ...]) -> None:
+        """Raise ExplainedError where the plugin knows what one of the messages means."""
+        from datetime import datetime, timezone
+
+        from kubetriage.cli import pasted
+
+        dump = self.values["dump"]
+        told = pasted.explained(self.plugin, said, dump)
+        if told is not None:
+            now = self.values.get("now") or datetime.now(timezone.utc)
+            raise ExplainedError(told, Snapshot(now, dated=False, source=dump))
 
     def session(self, context: str) -> Session:
         """Connect to the cluster of a context, once."""

@@ -23,6 +23,15 @@ class DumpError(ClusterError):
         super().__init__(f"error: {message}")
 
 
+class NoObjectsError(DumpError):
+    """A text holds no object of the API; what it says may be kubectl's word of what failed."""
+
+    def __init__(self, message: str, said: tuple[str, ...]) -> None:
+        """Hold the messages of the text beside what to say where nobody explains them."""
+        super().__init__(message)
+        self.said = said
+
+
 class ConfigError(ClusterError):
     """The kubeconfig or a connection flag is wrong."""
 

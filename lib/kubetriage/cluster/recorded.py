@@ -63,6 +63,8 @@ class RecordedReader:
         self._hint = hint or Hint()
         self.paste: Paste | None = None
         """What the texts held, where the dump is or has pasted text."""
+        self.said: tuple[str, ...] = ()
+        """The messages of a text that holds no object, for who can explain them (``Plugin.explains``)."""
         self._logs = RecordedLogs()
 
     def open(self) -> Snapshot:
@@ -141,6 +143,7 @@ class RecordedReader:
         reading = Tree(root, snapshot, self._hint, self._logs)
         reading.read(files)
         self.paste = reading.paste
+        self.said = reading.said
         self.refused += reading.refused
         stamp = _must_gather_time(root)
         if self._hint.now is not None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from kubetriage.cluster.documents import accepted_name, api_objects, other_objects, parse_documents, read_file, refusal
-from kubetriage.cluster.errors import DumpError
+from kubetriage.cluster.errors import DumpError, NoObjectsError
 from kubetriage.cluster.recorded_logs import RecordedLogs, machine_of
 from kubetriage.cluster.secrets import strip
-from kubetriage.cluster.text import Finds, Hint, Paste, assemble, read_text
+from kubetriage.cluster.text import Finds, Hint, Paste, assemble, messages, read_text
 from kubetriage.found import Form
 from kubetriage.needs import Body, Failure, List, Raw, Why
 from kubetriage.readers.logs import last_error
@@ -61,6 +61,8 @@ _TIMES = frozenset(
 """Fields of the API that hold a moment that had passed when the object was read."""
 MAX_TEXT_FILE = 16 * 1024 * 1024
 """Bytes of the end of one file of text that are read."""
+MAX_SAID = 64 * 1024
+"""Bytes of a text without objects that are looked at for what kubectl said."""
 MAX_TEXTS = 64 * 1024 * 1024
 """Bytes of all files of text of one tree."""
 _OBJECTS = (".json", ".yaml", ".yml")
@@ -85,6 +87,8 @@ class Tree:
         self._left = MAX_TEXTS
         self.paste: Paste | None = None
         """What the files of text held; None where there were none."""
+        self.said: tuple[str, ...] = ()
+        """The messages of a text that holds no object."""
         self.refused: list[str] = []
         """What was left out because no API server accepts its name, in words for the user."""
 
@@ -110,7 +114,7 @@ class Tree:
                 seen += self._read_text(file)
         if not seen and not logs:
             words = self._problems[0].removeprefix("error: ") if self._problems else ""
-            raise DumpError(words or f"{self._root}: holds no objects of the API")
+            raise NoObjectsError(words or f"{self._root}: holds no objects of the API", self.said)
         for parts, file in logs:
             self._logs.place(parts, file, snapshot)
         if self._texts:
@@ -129,6 +133,9 @@ class Tree:
             except DumpError as error:
                 self._problems.append(str(error))
         finds = read_text(content[-MAX_TEXT_FILE:].decode("utf-8", "replace"), str(file))
+        placed = finds.objects or finds.events or finds.node_logs or any(log.pod or log.workload for log in finds.logs)
+        if not placed and _is_text(content):
+            self.said = messages(content[:MAX_SAID].decode("utf-8", "replace"))
         # Words that may be anything are a log only where the user says of what.
         guess = finds.guessed and not self._hint.targets and not _tells_error(finds)
         told = finds.objects or finds.events or not (self._problems or guess)

@@ -172,6 +172,9 @@ class Plugin:
     """Takes ``--wait``: it can tell of a named object whether it has what its spec asks for."""
     no_answer: Callable[[str, str], Diagnosis] | None = None
     """Say what it means that the API server gave no answer: the error in kubectl's words and the server's URL go in."""
+    explains: Callable[[str], Diagnosis | None] | None = None
+    """Say what one line means in which kubectl reported an error, where a paste holds nothing else; None where the line
+    is not about what the plugin looks at."""
     decides: Callable[[Snapshot, Need], bool] = reads_objects
     """Tell whether a fault could hide behind a need that has no answer: a scan that found nothing is then undecided."""
     prints: Callable[[Request], str] | None = None

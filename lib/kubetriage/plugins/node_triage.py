@@ -343,6 +343,17 @@ def _unwatched(cluster: Cluster) -> Diagnosis:
     )
 
 
+def explains(line: str) -> Diagnosis | None:
+    """Answer where a paste holds nothing but an error line of kubectl about its way to a kubelet."""
+    from kubetriage.rules.node.kubectl_errors import explain
+
+    finding = explain(line)
+    if finding is None:
+        return None
+    seen = (("", "from kubectl's error alone"),)
+    return Diagnosis("node-triage", finding.object, finding.message, (finding,), header=seen)
+
+
 PLUGIN = Plugin(
     name="node-triage",
     summary="Tell whether a node or only its contact is lost",
@@ -370,6 +381,7 @@ PLUGIN = Plugin(
     resources=("nodes",),
     plan=plan,
     diagnose=diagnose,
+    explains=explains,
     guesses=node_guesses,
     known_rules=rules.all_rules,
     options=(

@@ -372,6 +372,16 @@ def no_answer_at(error: str, server: str, command: str = "plane-trace") -> Diagn
     return Diagnosis(command, CLUSTER, finding.message, (finding,), header=(("", "no answer"),))
 
 
+def explains(line: str) -> Diagnosis | None:
+    """Answer where a paste holds nothing but an error line of kubectl that is about the control plane."""
+    from kubetriage.rules.plane.kubectl_errors import explain
+
+    finding = explain(line)
+    if finding is None:
+        return None
+    return Diagnosis("plane-trace", CLUSTER, finding.message, (finding,), header=(("", "from kubectl's error alone"),))
+
+
 PLUGIN = Plugin(
     name="plane-trace",
     summary="Find the broken link of a control plane",
@@ -398,6 +408,7 @@ PLUGIN = Plugin(
     diagnose=diagnose,
     prints=alerts,
     no_answer=no_answer_at,
+    explains=explains,
     access=(
         Access(("coordination.k8s.io",), ("leases",), ("get", "list"), "who still writes and who leads", required=True),
         Access(

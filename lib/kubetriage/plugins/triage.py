@@ -266,6 +266,15 @@ def _no_answer(error: str, server: str) -> Diagnosis:
     return no_answer_at(error, server, PLUGIN.name)
 
 
+def _explains(line: str) -> Diagnosis | None:
+    for name in ("node-triage", "plane-trace"):
+        explains = load(name).explains
+        told = explains(line) if explains is not None else None
+        if told is not None:
+            return replace(told, command=PLUGIN.name)
+    return None
+
+
 def _access() -> tuple[Access, ...]:
     seen: dict[tuple[tuple[str, ...], tuple[str, ...]], Access] = {}
     for name in PARTS:
@@ -297,6 +306,7 @@ PLUGIN = Plugin(
     waits=True,
     accepts_any_kind=True,
     no_answer=_no_answer,
+    explains=_explains,
     options=(
         Option(
             "--alert",

@@ -33,6 +33,13 @@ def placeholder(name: str) -> str:
     return re.sub(r"[^A-Z0-9]+", "-", name.upper()).strip("-")
 
 
+def pods_on(node: str, namespace: str = "") -> Command:
+    """Write the command that shows the pods of a node, of all namespaces or of one; NODE where it is not known."""
+    place = () if namespace else ("-A",)
+    chosen = f"spec.nodeName={node or placeholder('node')}"
+    return kubectl("get", "pods", *place, "-o", "wide", "--field-selector", chosen, namespace=namespace)
+
+
 def quoted(word: str) -> str:
     """Quote one word for a POSIX shell; control characters, which no name of the API has, are dropped."""
     word = _CONTROL.sub("", word)
@@ -104,11 +111,11 @@ def is_plain(line: str) -> bool:
         part, at = match[0], match.end()
         if part.isspace():
             continue
-        if part in (";", "&", "`", "$", "(", ")", "||", "<", ">>"):
+        if part in (";", "&", "`", "$", "(", ")", "||", ">>") or (before == "<" and part != "/dev/null"):
             return False
         if before == "|" and part not in _READERS:
             return False
         if before in (">", "2>") and not (part == "/dev/null" or re.fullmatch(r"[\w.-]{1,260}", part)):
             return False
         before = part
-    return before not in ("|", ">", "2>", "&&")
+    return before not in ("|", ">", "2>", "<", "&&")

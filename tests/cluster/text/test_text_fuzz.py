@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,12 @@ def _error(command: str, file: Path) -> str:
     return ""
 
 
+@pytest.mark.attack("pasted texts, broken")
 @pytest.mark.parametrize("part", range(4))
-def test_broken_texts_end_in_an_answer_or_in_one_line(part: int, tmp_path: Path) -> None:
+def test_broken_texts_end_in_an_answer_or_in_one_line(
+    part: int, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("tried", 40)
     for index in range(part, 160, 4):
         rng = random.Random(f"text/{index}")
         file = tmp_path / f"{index}.txt"
@@ -66,6 +71,7 @@ def test_broken_texts_end_in_an_answer_or_in_one_line(part: int, tmp_path: Path)
         assert time.monotonic() - began < 20, index
 
 
+@pytest.mark.attack("pasted texts, broken")
 @pytest.mark.parametrize(
     "row",
     [

@@ -8,6 +8,7 @@ import pytest
 
 from kubetriage.model import Actor, Severity
 from kubetriage.rules.plane.no_answer import no_answer
+from kubetriage.values.commands import is_plain
 
 REFUSED = "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?"
 UNABLE = "Unable to connect to the server: "
@@ -54,6 +55,7 @@ def test_the_step_at_which_the_contact_ended(error, step, told):
     for fix in finding.fix:
         assert fix.actor is not None
         assert fix.commands
+        assert all(map(is_plain, fix.commands))
 
 
 def test_a_managed_control_plane_is_asked_of_its_provider_and_has_no_host_to_log_in_to():

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from kubetriage.cluster.text.assemble import assemble
 from kubetriage.cluster.text.found import Finds
+from kubetriage.cluster.text.messages import messages
 from kubetriage.cluster.text.paste import Hint, Paste
 from kubetriage.cluster.text.reader import read_text
 
-__all__ = ["Finds", "Hint", "Paste", "assemble", "read_text"]
+__all__ = ["Finds", "Hint", "Paste", "assemble", "messages", "read_text"]

@@ -13,7 +13,7 @@ from kubetriage.rules.crash.container_spec import environment_fix
 from kubetriage.rules.crash.program_output import LastWords
 from kubetriage.rules.crash.service_state import Verdict, judge_service, literal_setting
 from kubetriage.values.addresses import is_address, is_loopback, is_public
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import kubectl, pods_on
 from kubetriage.values.fields import name_of, namespace_of, number, objects, text, texts
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy
@@ -187,18 +187,16 @@ _OF_THE_API = lazy(r"Kubernetes API|\bAPI ?server\b|\bkube-?apiserver\b|KUBERNET
 
 
 def _api_server(case: Case, words: LastWords) -> Verdict:
-    node = case.pod.node or "its node"
+    node, look = case.pod.node, pods_on(case.pod.node, "kube-system")
     return Verdict(
         "that is the Kubernetes API server",
         operator(
-            f"Check that the API server is up, that kube-proxy and the network plugin work on node {node}, and that "
+            f"Check that the API server is up, that kube-proxy and the network plugin work on "
+            f"{f'node {node}' if node else 'its node'}, and that "
             f"egress NetworkPolicies of namespace {case.pod.namespace} let {words.container.name} reach it.",
-            kubectl("get", "pods", "-o", "wide", f"--field-selector=spec.nodeName={node}", namespace="kube-system"),
+            look,
         ),
-        verify=(
-            "kubectl get --raw /readyz",
-            kubectl("get", "pods", "-o", "wide", "--field-selector", f"spec.nodeName={node}", namespace="kube-system"),
-        ),
+        verify=("kubectl get --raw /readyz", look),
     )
 
 

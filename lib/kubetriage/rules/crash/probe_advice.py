@@ -13,7 +13,7 @@ from kubetriage.records import dataclass, replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probes import Failure, Probe, ProbeEvent
 from kubetriage.rules.crash.program_output import short
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import kubectl, pods_on
 from kubetriage.values.fields import number, objects, text, texts
 from kubetriage.values.patterns import lazy
 
@@ -111,9 +111,7 @@ def _explain(case: Case, container: Container, probe: Probe, failure: ProbeEvent
         fix = Fix(
             f"The node cannot reach the pod: look at the network plugin's pod on node {case.pod.node}.",
             actor=Actor.NODE,
-            commands=(
-                kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={case.pod.node}"),
-            ),
+            commands=(pods_on(case.pod.node),),
         )
         return Advice("the kubelet has no route to the pod", (fix,))
     if kind is Failure.GRPC_STATUS:

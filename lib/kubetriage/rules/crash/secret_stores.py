@@ -10,7 +10,7 @@ from kubetriage.needs import Get, Need
 from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.pull_secrets import service_account
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import kubectl, pods_on
 from kubetriage.values.fields import Obj, labels, text
 from kubetriage.values.patterns import lazy
 
@@ -116,9 +116,7 @@ class StoreFailure:
                 f"Bring the provider's DaemonSet pod up on {self.case.pod.node}; it opens the socket that the driver "
                 "calls. SecretProviderClass names the provider."
             )
-            where = kubectl(
-                "get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={self.case.pod.node}"
-            )
+            where = pods_on(self.case.pod.node)
             return (Fix(words, actor=Actor.CLUSTER, commands=(where, look)),)
         if self.kind == "identity":
             return (self._identity(look),)

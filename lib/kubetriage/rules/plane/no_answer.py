@@ -12,7 +12,7 @@ from typing import Any
 from kubetriage.data import table
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.records import dataclass
-from kubetriage.values.commands import PIPE, Command, Syntax, shell
+from kubetriage.values.commands import PIPE, Command, Syntax, placeholder, shell
 from kubetriage.values.patterns import lazy
 
 CODE = "ApiServerUnready"
@@ -257,17 +257,19 @@ def no_answer(error: str, host: str, port: str) -> Finding:
     """Say at which step the contact with the API server ended, and what to look at there."""
     step = next((s for s in STEPS if s.words.search(error)), None)
     means = step.means if step else "the words of the error do not say at which step"
-    fixes = step.fix(host, port) if step else _silent(host, port)
+    address = (host or placeholder("server"), port or placeholder("port"))
+    fixes = step.fix(*address) if step else _silent(*address)
     fixes = (*_provider(host), *(f for f in fixes if _KUBEADM not in f.commands)) if _managed(host) else fixes
     answers = step is not None and step.name == "credentials"
+    place = f"{host}:{port}" if host and port else host
     said = "The API server refuses the credentials" if answers else "The API server gives no answer"
     return Finding(
         CODE,
         Severity.ERROR,
         Confidence.CONFIRMED,
         CONTROL_PLANE,
-        f"{said} at {host}:{port}: {means}. Nothing else of the cluster could be read.",
-        evidence=(Evidence("status", f"connection to {host}:{port}", error),),
+        f"{said}{f' at {place}' if place else ''}: {means}. Nothing else of the cluster could be read.",
+        evidence=(Evidence("status", f"connection to {place or 'the API server'}", error),),
         fix=fixes,
         verify=(shell("kubectl", "get", "--raw", "/livez?verbose"),),
         details={"link": "API server", "step": step.name if step else "unknown"},

@@ -25,7 +25,7 @@ from kubetriage.rules.crash import device_plugins
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.resource_requests import amount_text
 from kubetriage.rules.crash.scheduling import node_requirements
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import kubectl, pods_on
 from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
 
@@ -105,7 +105,7 @@ def check(case: Case) -> Iterator[Finding]:
         own = root.finding.fix[0].text if root.finding is not None and root.finding.fix else ""
         words = f"Repair {root.kind.lower()} {root.namespace}/{root.name} first. {own} Then delete the Failed pod."
     devices = pod.reason == "UnexpectedAdmissionError"
-    on_node = kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={pod.node}")
+    on_node = pods_on(pod.node)
     remove = kubectl("delete", "pod", pod.name, namespace=pod.namespace)
     commands = (*((on_node,) if devices else ()), remove)
     actor = Actor.NODE if devices or pod.reason.startswith(("OutOf", "AppArmor", "Topology")) else Actor.MANIFEST

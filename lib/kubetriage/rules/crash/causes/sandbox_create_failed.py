@@ -27,7 +27,7 @@ from kubetriage.rules.crash.node_commands import node_command
 from kubetriage.rules.crash.pod_addresses import cni_of
 from kubetriage.rules.crash.root_causes import first_root, pods_named, repair
 from kubetriage.rules.crash.start_failures import unwrapped
-from kubetriage.values.commands import kubectl, shell
+from kubetriage.values.commands import kubectl, pods_on, shell
 from kubetriage.values.fields import labels, name_of, objects, text
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy
@@ -136,7 +136,7 @@ def check(case: Case) -> Iterator[Finding]:
         (event.evidence(), *more),
         fix=(fix,),
         verify=(
-            kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={case.pod.node}"),
+            pods_on(case.pod.node),
             kubectl("describe", "node", case.pod.node),
         ),
         details={"root": root.details} if root is not None else {},
@@ -226,7 +226,7 @@ def _of_the_node(case: Case, said: str) -> _Told:
     node, plain = case.pod.node, _short(said)
     pause, told = _PAUSE.search(said), _PLUGIN.search(said)
     plugin = f"network plugin {told['plugin']}" if told else "network plugin"
-    on_node = kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={node}")
+    on_node = pods_on(node)
     if _ADDRESSES.search(said):
         row = cni_of(said)
         message = f"The {plugin} has no free address for the pod on {node}."

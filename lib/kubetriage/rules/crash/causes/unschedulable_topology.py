@@ -27,7 +27,7 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.root_causes import repair
 from kubetriage.rules.crash.scheduling import Block, Reason, Unscheduled
 from kubetriage.rules.crash.volume_claims import claim_names
-from kubetriage.values.commands import kubectl, placeholder
+from kubetriage.values.commands import kubectl, placeholder, pods_on
 from kubetriage.values.fields import Obj, name_of, number, objects, text, texts
 from kubetriage.values.patterns import lazy
 
@@ -163,11 +163,7 @@ def _kept_off(found: Unscheduled, opened: list[str]) -> list[Reason]:
 def _make_room(case: Case, reason: Reason, opened: list[str], claims: list[str]) -> Iterator[Fix]:
     """Say how the node where the volume is takes the pod."""
     on = scheduling.some(opened) if opened else "that node"
-    look = (
-        (kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={opened[0]}"),)
-        if opened
-        else (kubectl("get", "pods", "-o", "wide", namespace=case.pod.namespace),)
-    )
+    look = (pods_on(opened[0]),) if opened else (kubectl("get", "pods", "-o", "wide", namespace=case.pod.namespace),)
     held = ", ".join(dict.fromkeys(claims)) or "its claim"
     if reason.block in (Block.RESOURCES, Block.PORT):
         yield Fix(

@@ -32,7 +32,7 @@ from kubetriage.rules.crash.root_causes import repair
 from kubetriage.rules.crash.start_failures import Start, StartFailure, start_failures
 from kubetriage.rules.crash.storage_errors import mount_error
 from kubetriage.rules.crash.volume_claims import claim_names, claim_of
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import kubectl, pods_on
 from kubetriage.values.fields import Obj, objects, text
 from kubetriage.values.patterns import lazy
 
@@ -212,7 +212,7 @@ def _say(case: Case, volume: str, why: str, source: Obj) -> tuple[str, tuple[Fix
     if driver:
         look = (
             kubectl("get", "csinode", node, "-o", "yaml"),
-            kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={node}"),
+            pods_on(node),
         )
         words = (
             f"Bring the node pod of driver {driver['driver']} up on {node}: it registers at the kubelet. Its DaemonSet "
@@ -249,7 +249,7 @@ def _say(case: Case, volume: str, why: str, source: Obj) -> tuple[str, tuple[Fix
         "state of the claim and its disk."
     )
     look = (
-        kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={node}"),
+        pods_on(node),
         *((kubectl("describe", "persistentvolumeclaim", claim, namespace=case.pod.namespace),) if claim else ()),
     )
     return f"{what} cannot be mounted on {node}: {why}", (Fix(words, actor=Actor.CLUSTER, commands=look),)

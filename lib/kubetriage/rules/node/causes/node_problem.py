@@ -28,7 +28,7 @@ from kubetriage.records import replace
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.missing_network import Missing, missing_network
 from kubetriage.rules.node.node_taints import taint
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import kubectl, pods_on
 from kubetriage.values.fields import Obj, objects, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import human_duration, parse_time
@@ -160,7 +160,7 @@ def _old_alarm(case: NodeCase, found: Obj, finding: Finding) -> Finding:
                 "See whether the agent runs; if it was removed, take its condition out of the Node's status.",
                 actor=Actor.CLUSTER,
                 commands=(
-                    kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={case.name}"),
+                    pods_on(case.name),
                     kubectl("edit", "node", case.name, "--subresource=status"),
                 ),
             ),
