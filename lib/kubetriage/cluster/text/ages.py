@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta, timezone
 
 from kubetriage.values.patterns import lazy
@@ -36,9 +35,8 @@ def parse_age(value: str) -> timedelta | None:
 
 def granularity(value: str) -> timedelta:
     """Return by how much a printed age may be too small: one of its last unit."""
-    unit = re.search(r"[ydhms](?!.*[ydhms])", value)
     seconds = {"y": 365 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}
-    return timedelta(seconds=seconds[unit[0]] if unit else 1)
+    return timedelta(seconds=next((seconds[letter] for letter in reversed(value) if letter in seconds), 1))
 
 
 def parse_event_age(value: str) -> tuple[timedelta | None, int, timedelta | None]:

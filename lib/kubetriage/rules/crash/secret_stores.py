@@ -47,7 +47,7 @@ _CLASSES: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "network",
         lazy(
-            r"ForbiddenByFirewall|not authorized.*firewall|dial tcp|no such host|i/o timeout|connection refused|"
+            r"ForbiddenByFirewall|not authorized.{0,200}firewall|dial tcp|no such host|i/o timeout|connection refused|"
             r"deadline exceeded|x509: ",
             re.I,
         ),
@@ -56,7 +56,7 @@ _CLASSES: tuple[tuple[str, re.Pattern[str]], ...] = (
         "denied",
         lazy(
             r"\b403\b|forbidden|access ?denied|permission ?denied|not authorized to perform|"
-            r"does not have secrets? \w+ permission|does not have .*permission",
+            r"does not have secrets? \w+ permission|does not have .{0,200}permission",
             re.I,
         ),
     ),

@@ -218,8 +218,8 @@ MOUNT: tuple[StorageError, ...] = (
         Actor.NODE,
     ),
     _row(
-        r"device path .* (?:not found|does not exist)|(?:can't|cannot|failed to|unable to) (?:find|get|locate) "
-        r"(?:the )?(?:device|disk)|timed out waiting for (?:device|disk)|no such device|special device .* "
+        r"device path .{0,300} (?:not found|does not exist)|(?:can't|cannot|failed to|unable to) (?:find|get|locate) "
+        r"(?:the )?(?:device|disk)|timed out waiting for (?:device|disk)|no such device|special device .{0,300} "
         r"does not exist",
         "is attached, and its device does not appear on {node}",
         "Look at udev and the kernel's log of {node} (dmesg); detaching the disk and deleting the pod "

@@ -107,7 +107,7 @@ MEMORY_WORDS: tuple[MemoryWords, ...] = (
     # os_linux.cpp warn_fail_commit_memory and vmError.cpp: the JVM ends with exit code 1 and writes hs_err_pid1.log.
     MemoryWords(
         lazy(
-            r"os::commit_memory\([^)\n]*\) failed; error='(?:Not enough space|Cannot allocate memory)'"
+            r"os::commit_memory\([^)\n]{0,200}\) failed; error='(?:Not enough space|Cannot allocate memory)'"
             r"|There is insufficient memory for the Java Runtime Environment"
         ),
         "JVM",

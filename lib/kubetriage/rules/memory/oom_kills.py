@@ -116,7 +116,7 @@ _NODE_OUT_OF_MEMORY = lazy(
 # mm/memcontrol.c mem_cgroup_print_oom_context: the cgroup whose limit was met, with the victim's own after it.
 _MET = lazy(
     r"oom_memcg=(?P<met>[^,\s]{1,512}),task_memcg=(?P<task>[^,\s]{1,512})"
-    r"|Task in (?P<old_task>\S+) killed as a result of limit of (?P<old_met>\S+)"
+    r"|Task in (?P<old_task>\S{1,600}) killed as a result of limit of (?P<old_met>\S+)"
 )
 _ALL_PODS = lazy(r"(?:^|/)kubepods(?:\.slice)?(?:/(?:kubepods-)?(?:burstable|besteffort)(?:\.slice)?)?/?\Z")
 _REPORTED = "the node itself reported being out of memory at that time"

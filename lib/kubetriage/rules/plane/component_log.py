@@ -100,7 +100,7 @@ KINDS: tuple[tuple[str, re.Pattern[str], _Make], ...] = (
         "key service",
         lazy(
             r"kms-providers?(?:-\d+)?:? (?:check )?failed|unable to transform key|KMS Provider \S+, error"
-            r"|kms\S*\.sock\S{0,40}.{0,160}connect: |failed to (?:encrypt|decrypt) (?:DEK|.{0,30}KMS)"
+            r"|kms\S{0,253}\.sock\S{0,40}.{0,160}connect: |failed to (?:encrypt|decrypt) (?:DEK|.{0,30}KMS)"
         ),
         _first,
     ),
@@ -167,7 +167,7 @@ KINDS: tuple[tuple[str, re.Pattern[str], _Make], ...] = (
     (
         "etcd certificate",
         lazy(
-            r"(?:etcd|2379|createTransport|embed/config_logging|rejected connection).*x509: certificate has "
+            r"(?:etcd|2379|createTransport|embed/config_logging|rejected connection).{0,600}x509: certificate has "
             r"expired or is not yet valid"
         ),
         _first,

@@ -43,7 +43,7 @@ _USING = lazy(
     r"Container (?P<container>\S+) was using (?P<used>[^,\s]+), "
     r"(?:request is (?P<request>[^,\s]+)|which exceeds its request of (?P<old>[^.,\s]+))"
 )
-_CONDITION = lazy(r"The node had condition: \[(?P<conditions>[^]]*)\]")
+_CONDITION = lazy(r"The node had condition: \[(?P<conditions>[^]]{0,600})\]")
 
 _API = {
     "EvictionByEvictionAPI": "through the Eviction API (kubectl drain, an autoscaler)",

@@ -57,7 +57,7 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 # kubelet kubelet_pods.go getPullSecretsForPod, 1.26 and newer.
-_RETRIEVE = lazy(r"image pull secrets \((?P<names>[^)]*)\)")
+_RETRIEVE = lazy(r"image pull secrets \((?P<names>[^)]{0,2000})\)")
 
 
 def _warned(case: Case, name: str) -> Event | None:

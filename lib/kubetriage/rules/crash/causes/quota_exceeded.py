@@ -31,10 +31,11 @@ from kubetriage.values.quantity import parse_quantity
 CODE = "QuotaExceeded"
 
 _EXCEEDED = lazy(
-    r"exceeded quota: (?P<quota>[^,]+), requested: (?P<asked>.+?), used: (?P<used>.+?), limited: (?P<limit>.+?)\s*\Z",
+    r"exceeded quota: (?P<quota>[^,]{1,253}), requested: (?P<asked>.+?), used: (?P<used>.+?), "
+    r"limited: (?P<limit>.+?)\s*\Z",
     re.S,
 )
-_MUST = lazy(r"failed quota: (?P<quota>[^:]+): must specify (?P<what>.+?)\s*\Z", re.S)
+_MUST = lazy(r"failed quota: (?P<quota>[^:]{1,253}): must specify (?P<what>.+?)\s*\Z", re.S)
 
 
 def controller_needs(case: ControllerCase) -> Iterator[Need]:

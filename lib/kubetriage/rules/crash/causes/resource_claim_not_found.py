@@ -28,7 +28,7 @@ from kubetriage.values.patterns import lazy
 CODE = "ResourceClaimNotFound"
 
 _TEMPLATES = "resourceclaimtemplates"
-_TOLD = lazy(r'resourceclaim(?:template)?\S* \\?"(?P<name>[^"\\]+)\\?" not found')
+_TOLD = lazy(r'resourceclaim(?:template)?\S{0,80} \\?"(?P<name>[^"\\]+)\\?" not found')
 
 
 def needs(case: Case) -> Iterator[Need]:

@@ -25,7 +25,7 @@ from kubetriage.values.patterns import lazy
 
 CODE = "RunAsNonRootViolation"
 
-_USER = lazy(r"non-numeric user \((?P<user>[^)]*)\)")
+_USER = lazy(r"non-numeric user \((?P<user>[^)]{0,253})\)")
 
 
 def check(case: Case) -> Iterator[Finding]:

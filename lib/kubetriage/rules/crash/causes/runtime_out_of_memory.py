@@ -36,7 +36,7 @@ _PATTERN = lazy(
     r"java\.lang\.OutOfMemoryError(?:: (?P<java>[A-Za-z' ]{3,60}))?"
     r"|OutOfDirectMemoryError: failed to allocated? \d+ byte\(s\) of (?P<netty>direct memory)"
     r"|(?P<native>insufficient memory for the Java Runtime|Could not reserve enough space for \d+\w* object heap"
-    r"|os::commit_memory\([^)\n]*\) failed)"
+    r"|os::commit_memory\([^)\n]{0,200}\) failed)"
     r"|(?P<openj9>JVMDUMP039I[^\n]*java/lang/OutOfMemoryError)"
     r"|(?P<server>(?:fixed|non-heap|all) memory regions require \d+"
     r"|could not map anonymous shared memory: Cannot allocate memory"

@@ -64,7 +64,7 @@ _ATTACHMENT = lazy(r'network-attachment-definitions?\.k8s\.cni\.cncf\.io "(?P<na
 _SYSCTL = lazy(r"/proc/sys/(?P<path>[\w./-]{1,120}): (?P<why>[^:\n]{1,300})")
 _SPACE = lazy(r"\A(?!.*cgroup).*(?:no space left on device|disk quota exceeded)", re.I | re.S)
 # kernel mem_cgroup_alloc: 65,535 memory cgroups, of which old kernels keep dead ones.
-_CGROUPS = lazy(r"cgroup\S*: (?:no space left on device|cannot allocate memory)", re.I)
+_CGROUPS = lazy(r"cgroup\S{0,600}: (?:no space left on device|cannot allocate memory)", re.I)
 
 # runc, when its own process in the pod's cgroup is killed before any container runs.
 _LIMIT = lazy(r"OOM-killed \(memory limit too low\?\)")

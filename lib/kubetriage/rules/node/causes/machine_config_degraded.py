@@ -26,7 +26,7 @@ CODE = "MachineConfigDegraded"
 
 _PREFIX = "machineconfiguration.openshift.io/"
 _FILE = lazy(r'content mismatch for file \\*"?([^"\\]+)')
-_GONE = lazy(r'machineconfig\S* \\*"?(rendered-[\w-]+)\\*"? not found')
+_GONE = lazy(r'machineconfig\S{0,80} \\*"?(rendered-[\w-]+)\\*"? not found')
 
 
 def check(case: NodeCase) -> Iterator[Finding]:

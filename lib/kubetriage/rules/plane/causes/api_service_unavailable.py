@@ -37,7 +37,7 @@ NAMESPACES = List("namespaces", cached=True, timeout=5.0)
 _WAYS = (
     ("tunnel", lazy(r"[Nn]o agent available|Failed to get a backend|proxy error from .*konnectivity")),
     ("endpoints", lazy(r"MissingEndpoints|EndpointsNotFound|have no addresses|no endpoints available")),
-    ("service", lazy(r"ServiceNotFound|service/\S+ .*is not present|service .* not found")),
+    ("service", lazy(r"ServiceNotFound|service/\S{1,253} .{0,100}is not present|service .{0,300} not found")),
     ("rights", lazy(r"bad status from \S+: (?:401|403)|Unauthorized|[Ff]orbidden")),
     ("certificate", lazy(r"x509|tls:|certificate")),
     ("refused", lazy(r"connection refused")),
