@@ -31,7 +31,8 @@ CODE = "ResourceClaimPending"
 
 _TOLD = lazy(
     r"cannot allocate all claims|resourceclaim\S{0,80} (?:not available|in use|pending)|"
-    r"waiting for .{0,300}resourceclaim|device class \S+ does not exist|unallocated (?:immediate )?resourceclaim|must be reallocated",
+    r"waiting for .{0,300}resourceclaim|"
+    r"device class \S+ does not exist|unallocated (?:immediate )?resourceclaim|must be reallocated",
 )
 _CLASS = lazy(r"device class (?P<name>\S+) does not exist")
 SETTLING = timedelta(minutes=1)
