@@ -3,8 +3,10 @@ from collections import Counter
 
 from hypothesis import HealthCheck, settings
 
-# How long an example takes says more about the machine than about the code.
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says more about the machine than about the code. A run that decides on a change tries the
+# same examples as the run before it; --hypothesis-profile=search looks for others.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("suite", settings.get_profile("search"), derandomize=True)
 settings.load_profile("suite")
 
 # What a shell starts in the background ignores Ctrl-C, and so would the programs that are interrupted here.

@@ -112,7 +112,7 @@ def test_passing_trouble_changes_nothing(
     [
         {"status": 500, "message": "etcdserver: request timed out"},
         {"status": 403, "message": "events is forbidden"},
-        {"delay": 20},
+        {"delay": 120},
         {"drop": True},
         {"truncate": 50},
         {"body": b"<html>"},
@@ -122,7 +122,7 @@ def test_passing_trouble_changes_nothing(
 def test_lasting_trouble_is_a_named_gap(served: tuple[FakeApi, Truth], home: Path, fault: dict[str, Any]) -> None:
     api, known = served
     api.fault("/events", **fault)
-    shown = said(known, why_crash(api, home, known, "-o", "json", "--request-timeout", "2s"))
+    shown = said(known, why_crash(api, home, known, "-o", "json", "--request-timeout", "5s"))
     assert any("event" in gap["what"].lower() for gap in shown["items"][0]["notSeen"])
 
 

@@ -13,6 +13,7 @@ import pytest
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.needs import Failure, Get, List, Log, Need, Raw, Why
 from kubetriage.snapshot import Snapshot
+from support.clock import ENOUGH, HANGS, SOON
 from support.fake_api import Answer, FakeApi
 from support.live import Read, Serve
 
@@ -239,10 +240,10 @@ def test_retry_after_is_honoured(serve: Serve, read: Read, status: int) -> None:
 
 def test_retry_after_beyond_the_time_limit_is_not_waited_for(serve: Serve, read: Read) -> None:
     api = serve(NS)
-    api.fault("/pods/api", status=429, retry_after="60", message="too many")
+    api.fault("/pods/api", status=429, retry_after=f"{HANGS:g}", message="too many")
     begun = time.monotonic()
     failure = fetch(read(api), Get("pods", NS, "api")).failure(Get("pods", NS, "api"))
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < SOON
     assert failure == Failure(Why.FAILED, "too many", 429)
     assert len(api.requests) == 1
 
@@ -364,11 +365,11 @@ def test_list_without_items_is_empty(serve: Serve, read: Read) -> None:
 @pytest.mark.attack("API server: broken, hostile, slow, another clock")
 def test_slow_answer_is_a_timeout_of_that_read_only(serve: Serve, read: Read) -> None:
     api = serve(NS)
-    api.fault("/events", delay=3)
+    api.fault("/events", delay=HANGS)
     begun = time.monotonic()
     need = List("events", NS)
-    snapshot = fetch(read(api, flags={"request_timeout": 0.5}), need, Get("pods", NS, "api"))
-    assert time.monotonic() - begun < 2
+    snapshot = fetch(read(api, flags={"request_timeout": ENOUGH}), need, Get("pods", NS, "api"))
+    assert time.monotonic() - begun < SOON
     assert snapshot.get("pods", NS, "api").found
     failure = snapshot.failure(need)
     assert failure is not None
@@ -381,10 +382,10 @@ def test_dripping_answer_is_given_up_at_the_time_limit(serve: Serve, read: Read)
     api = serve(NS)
     api.fault("/events", drip=0.1)
     begun = time.monotonic()
-    reader = read(api, flags={"request_timeout": 0.5}, max_workers=1)
+    reader = read(api, flags={"request_timeout": ENOUGH}, max_workers=1)
     need = List("events", NS)
     snapshot = fetch(reader, need)
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < SOON
     assert snapshot.failure(need).why is Why.TIMEOUT  # type: ignore[union-attr]
     reader.fetch([Get("pods", NS, "api")], snapshot)
     assert snapshot.get("pods", NS, "api").found, "another worker took the place of the hanging one"
@@ -392,35 +393,36 @@ def test_dripping_answer_is_given_up_at_the_time_limit(serve: Serve, read: Read)
 
 def test_own_time_limit_of_a_read(serve: Serve, read: Read) -> None:
     api = serve(NS)
-    api.fault("/events|/livez", delay=5)
+    api.fault("/events|/livez", delay=HANGS)
     begun = time.monotonic()
     needs = [Raw("/livez", timeout=0.3), List("events", NS, timeout=0.3)]
     snapshot = fetch(read(api), *needs, Raw("/version"))
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < SOON
     assert [snapshot.failure(n).why for n in needs] == [Why.TIMEOUT] * 2  # type: ignore[union-attr]
 
 
 def test_deadline_of_the_run(serve: Serve, read: Read) -> None:
     api = serve(NS)
-    api.fault("/events|/configmaps", delay=20)
+    api.fault("/events|/configmaps", delay=HANGS)
     begun = time.monotonic()
     needs = [List("events", NS), List("configmaps", NS)]
-    snapshot = fetch(read(api, deadline=1.0), *needs, Get("pods", NS, "api"))
-    assert time.monotonic() - begun < 3
+    snapshot = fetch(read(api, deadline=ENOUGH), *needs, Get("pods", NS, "api"))
+    assert time.monotonic() - begun < SOON
     assert snapshot.get("pods", NS, "api").found
-    assert {str(snapshot.failure(n)) for n in needs} == {"not answered within the time limit of 1s for the whole run"}
+    assert {str(snapshot.failure(n)) for n in needs} == {"not answered within the time limit of 4s for the whole run"}
 
 
 def test_deadline_counts_across_rounds(serve: Serve, read: Read) -> None:
-    api = serve(NS, latency=0.3)
-    reader = read(api, deadline=0.5)
+    api = serve(NS)
+    reader = read(api, deadline=ENOUGH)
     snapshot = reader.open()
     reader.fetch([Get("pods", NS, "api")], snapshot)
+    api.fault("/configmaps", delay=HANGS)
     begun = time.monotonic()
     needs = [Get("configmaps", NS, f"c{i}") for i in range(40)]
     reader.fetch(needs, snapshot)
-    assert time.monotonic() - begun < 2
-    assert all(snapshot.failure(n).why is Why.TIMEOUT for n in needs)  # type: ignore[union-attr]
+    assert time.monotonic() - begun < SOON
+    assert {str(snapshot.failure(n)) for n in needs} == {"not answered within the time limit of 4s for the whole run"}
 
 
 def test_no_time_limit(serve: Serve, read: Read) -> None:
@@ -433,21 +435,21 @@ def test_second_samples_come_one_interval_later_together(serve: Serve, read: Rea
     paths = ("/metrics", "/api/v1/namespaces/kube-system/pods/etcd-cp-1:2381/proxy/metrics")
     begun = time.monotonic()
     snapshot = fetch(read(api, interval=0.6), *(Raw(p, sample=s) for p in paths for s in (0, 1)))
-    assert 0.6 <= time.monotonic() - begun < 3
+    assert 0.6 <= time.monotonic() - begun < SOON
     for path in paths:
         first, second = snapshot.body(path), snapshot.body(path, 1)
         assert first is not None
         assert second is not None
         assert first.text != second.text
         assert first.at == 0
-        assert 0.5 < second.at < 2
+        assert second.at > 0.5
 
 
 def test_no_second_sample_after_the_deadline(serve: Serve, read: Read) -> None:
     api = serve("cp-healthy")
     begun = time.monotonic()
-    snapshot = fetch(read(api, interval=30, deadline=0.5), Raw("/metrics"), Raw("/metrics", sample=1))
-    assert time.monotonic() - begun < 3
+    snapshot = fetch(read(api, interval=HANGS, deadline=ENOUGH), Raw("/metrics"), Raw("/metrics", sample=1))
+    assert time.monotonic() - begun < SOON
     assert snapshot.body("/metrics") is not None
     assert snapshot.failure(Raw("/metrics", sample=1)).why is Why.TIMEOUT  # type: ignore[union-attr]
 
@@ -456,12 +458,11 @@ def test_no_second_sample_after_the_deadline(serve: Serve, read: Read) -> None:
 
 
 def test_reads_go_out_together_over_kept_connections(serve: Serve, read: Read) -> None:
-    api = serve(NS, latency=0.2)
+    api = serve(NS, latency=1.0)
     reader = read(api)
-    begun = time.monotonic()
     needs = [Get("configmaps", NS, f"c{i}") for i in range(10)]
     snapshot = fetch(reader, *needs)
-    assert time.monotonic() - begun < 1.5
+    assert api.most_at_once > 5
     assert all(snapshot.get("configmaps", NS, n.name).absent for n in needs)
     opened = api.connections
     reader.fetch([Get("configmaps", NS, f"d{i}") for i in range(10)], snapshot)

@@ -11,6 +11,7 @@ from kubetriage.cluster.record import record
 from kubetriage.cluster.recorded import RecordedReader
 from kubetriage.model import Diagnosis
 from kubetriage.plugins import Answer, Request, Target, load
+from support.clock import ENOUGH, HANGS, SOON
 from support.fake_api import FakeApi
 from support.live import Read, Serve
 from support.nodes import LEADERS, leader, lease, lost, node, pod
@@ -54,10 +55,10 @@ def lost_node(serve: Serve) -> FakeApi:
 
 
 def test_hung_reads_end_with_the_deadline_and_leave_the_verdict(lost_node: FakeApi, read: Read) -> None:
-    lost_node.fault(r"/events|/pods|/volumeattachments|/version|healthchecks", delay=30)
+    lost_node.fault(r"/events|/pods|/volumeattachments|/version|healthchecks", delay=HANGS)
     begun = time.monotonic()
-    got = ask(read(lost_node, deadline=1.5), "n1").diagnoses[0]
-    assert time.monotonic() - begun < 3.5
+    got = ask(read(lost_node, deadline=ENOUGH), "n1").diagnoses[0]
+    assert time.monotonic() - begun < SOON
     assert got.cause == "KubeletUnreachable"
     whats = [n.what for n in got.not_seen]
     assert any(w.startswith("pods") for w in whats)
@@ -65,8 +66,8 @@ def test_hung_reads_end_with_the_deadline_and_leave_the_verdict(lost_node: FakeA
 
 
 def test_hung_nodes_are_the_control_planes_fault(lost_node: FakeApi, read: Read) -> None:
-    lost_node.fault(r"/nodes\?|/leases", delay=30)
-    got = ask(read(lost_node, deadline=1.5), "n1")
+    lost_node.fault(r"/nodes\?|/leases", delay=HANGS)
+    got = ask(read(lost_node, deadline=ENOUGH), "n1")
     assert got.diagnoses[0].cause == "ControlPlaneUnreachable"
 
 
@@ -80,10 +81,10 @@ def dying(serve: Serve, age: float) -> FakeApi:
 def test_without_etcd_the_watch_cache_tells_that_all_is_frozen(serve: Serve, read: Read) -> None:
     api = dying(serve, -298)
     # Whatever is not answered from the watch cache hangs, and so do events, which have none.
-    api.fault(r"^(?!.*resourceVersion=0)(?!/version)|/events", delay=30)
+    api.fault(r"^(?!.*resourceVersion=0)(?!/version)|/events", delay=HANGS)
     begun = time.monotonic()
-    got = ask(read(api, deadline=2.0))
-    assert time.monotonic() - begun < 4
+    got = ask(read(api, deadline=ENOUGH))
+    assert time.monotonic() - begun < SOON
     assert [d.cause for d in got.diagnoses] == ["StatusFrozen"] * 3
     assert "etcd is down or has no quorum" in got.diagnoses[0].summary
     assert not api.asked("/events")
@@ -136,7 +137,7 @@ def test_a_dial_that_does_not_come_back_is_a_dial_into_the_void(
     lost_node: FakeApi, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kubetriage.plugins.node_triage.ASIDE_SECONDS", 0.5)
-    lost_node.fault("proxy/healthz", delay=30)
+    lost_node.fault("proxy/healthz", delay=HANGS)
     got = ask(read(lost_node), "n1", probe_kubelet=True).diagnoses[0]
     assert ("kubelet port (via API server)", "silent") in [(w["what"], w["says"]) for w in got.extra["witnesses"]]
 
@@ -145,7 +146,7 @@ def test_a_slow_api_server_makes_its_dial_tell_nothing(
     lost_node: FakeApi, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kubetriage.plugins.node_triage.ASIDE_SECONDS", 0.5)
-    lost_node.fault("proxy/healthz|/volumeattachments", delay=30)
+    lost_node.fault("proxy/healthz|/volumeattachments", delay=HANGS)
     got = ask(read(lost_node), "n1", probe_kubelet=True).diagnoses[0]
     assert "kubelet port (via API server)" not in [w["what"] for w in got.extra["witnesses"]]
     assert any(n.what == "healthz of the kubelet on n1" for n in got.not_seen)

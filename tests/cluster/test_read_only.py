@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import kubetriage
-from kubetriage.cluster import connections
 
 LIB = Path(kubetriage.__file__).parent
 SENDERS = frozenset(
@@ -33,12 +32,14 @@ SENDERS = frozenset(
 ALLOWED = {
     # Completion asks kubectl for names, with get and config.
     "cli/completion.py": {"subprocess"},
-    # The one GET.
+    # Opens the connections for the one GET.
     "cluster/connections.py": {"socket"},
     # kubernetes reads credentials.
     "cluster/credentials.py": {"kubernetes"},
     # socket.gaierror only.
     "cluster/errors.py": {"socket"},
+    # The one GET.
+    "cluster/exchange.py": {"http.client", "socket"},
     # The opt-in port-forward; http.client parses an answer.
     "cluster/forward.py": {"http.client", "websocket"},
     # The user's credential plugin.
@@ -76,22 +77,23 @@ def test_only_known_modules_can_send() -> None:
     assert found == ALLOWED
 
 
-def test_the_only_request_is_a_get() -> None:
-    sent = [
-        (name, call) for name, tree in modules() for call in calls(tree, "request", "urlopen", "request_encode_body")
-    ]
-    assert [name for name, _ in sent] == ["cluster/proxied.py"]
-    method = sent[0][1].args[0]
-    assert isinstance(method, ast.Constant)
-    assert method.value == "GET"
-    assert not {"body", "fields", "json"} & {k.arg for k in sent[0][1].keywords}
+def test_the_only_requests_are_gets() -> None:
+    ways = ("request", "urlopen", "request_encode_body", "putrequest")
+    sent = [(name, call) for name, tree in modules() for call in calls(tree, *ways)]
+    assert [name for name, _ in sent] == ["cluster/exchange.py", "cluster/proxied.py"]
+    for _, call in sent:
+        method = call.args[0]
+        assert isinstance(method, ast.Constant)
+        assert method.value == "GET"
+        assert not {"body", "fields", "json"} & {k.arg for k in call.keywords}
 
 
-def test_the_only_request_that_is_written_out_is_a_get() -> None:
-    sent = [(name, call) for name, tree in modules() for call in calls(tree, "send", "sendall", "sendto", "write")]
-    assert [name for name, _ in sent if name.startswith("cluster/connect")] == ["cluster/connections.py"]
-    request = connections.Connections("http://api.test", None, "", 1)._request("/x", [("A", "b")])
-    assert request == b"GET /x HTTP/1.1\r\nHost: api.test\r\nA: b\r\n\r\n"
+def test_nothing_follows_the_head_of_a_request() -> None:
+    ended = [call for name, tree in modules() if name.startswith("cluster/") for call in calls(tree, "endheaders")]
+    assert [(call.args, call.keywords) for call in ended] == [([], [])]
+    sent = {name for name, tree in modules() if calls(tree, "send", "sendall", "sendto", "sendmsg")}
+    # The port-forward's frames.
+    assert {name for name in sent if name.startswith("cluster/")} == {"cluster/forward.py"}
 
 
 def test_the_kubernetes_package_reads_the_configuration_and_nothing_else() -> None:

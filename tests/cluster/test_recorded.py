@@ -582,7 +582,7 @@ def test_times_of_day_are_text_and_linear(tmp_path):
     assert document == {"a": "22:30", "b": "1:30.5", "c": 31, "d": 15, "e": 1000.0, "f": -4, "g": 0.5, "h": 12}
     begun = time.process_time()
     parse_documents(b"x: " + b"1:" * 100_000 + b"1\n", "x")
-    assert time.process_time() - begun < 2
+    assert time.process_time() - begun < 10
 
 
 def _archive(path: Path, names: Iterable[str]) -> Path:

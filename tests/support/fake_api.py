@@ -95,6 +95,10 @@ class Request:
     """Bytes of the body."""
     body: bytes = b""
     """Of the request."""
+    begun: float = field(default_factory=time.monotonic)
+    """When it arrived."""
+    ended: float = float("inf")
+    """When it was answered."""
 
     def header(self, name: str) -> list[str]:
         """Return all values of one header."""
@@ -830,6 +834,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = gzip.compress(body, 1)
             headers["Content-Encoding"] = "gzip"
         request.sent = len(body)
+        request.ended = time.monotonic()
         chunked = fault is not None and fault.chunked
         self.send_response(answer.status)
         for key, value in headers.items():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from kubetriage.cluster.connect import Session
-from kubetriage.cluster.connections import Answer
+from kubetriage.cluster.connections import Answer, Headers
 from kubetriage.cluster.errors import (
     TransferError,
     UnauthorizedError,
@@ -50,7 +50,7 @@ class Reply(Generic[T]):
     """An HTTP response."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Headers
     content: T
     seconds: float
 
@@ -87,7 +87,7 @@ class Api:
         self._renewed = 0
         self.reached = False
         """The API server has answered something."""
-        self.on_headers: Callable[[str, Mapping[str, str]], None] | None = None
+        self.on_headers: Callable[[str, Headers], None] | None = None
         """Called with path and headers of each response."""
 
     def get(

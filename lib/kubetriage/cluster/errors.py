@@ -87,6 +87,8 @@ def connection_reason(error: BaseException, host: str, port: int, server_name: s
             return f"dial tcp: lookup {host}: no such host"
         if isinstance(cause, ConnectionRefusedError):
             return f"dial tcp {address}: connect: connection refused"
+        if words := protocol_flaw(cause):
+            return words
         if isinstance(cause, ConnectionResetError):
             return f"read tcp {address}: connection reset by peer"
         if isinstance(cause, OSError) and cause.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
@@ -98,12 +100,21 @@ def connection_reason(error: BaseException, host: str, port: int, server_name: s
             return "net/http: request canceled (Client.Timeout exceeded while awaiting headers)"
         if type(cause).__name__ == "DecodeError":
             return "the body of the answer cannot be decompressed"
-        if type(cause).__name__ == "BadStatusLine":
-            said = " ".join(str(cause).split())[:60]
-            return f"net/http: HTTP/1.x transport connection broken: malformed HTTP response {said}"
-        if type(cause).__name__ in ("RemoteDisconnected", "IncompleteRead"):
-            return "unexpected EOF" if type(cause).__name__ == "IncompleteRead" else "EOF"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def protocol_flaw(error: BaseException) -> str:
+    """Say in Go's words what http.client, or urllib3 above it, found wrong with an answer; empty for other errors."""
+    kind, said = type(error).__name__, " ".join(str(error).split())[:60]
+    if kind in ("IncompleteRead", "InvalidChunkLength") or said == "Response ended prematurely":
+        return "unexpected EOF"
+    if kind == "RemoteDisconnected":
+        return "EOF"
+    if kind in ("BadStatusLine", "UnknownProtocol"):
+        return f"net/http: HTTP/1.x transport connection broken: malformed HTTP response {said}"
+    if kind in ("LineTooLong", "HTTPException"):
+        return f"net/http: HTTP/1.x transport connection broken: {said}"
+    return ""
 
 
 def was_refused(error: BaseException) -> bool:

@@ -22,6 +22,7 @@ from kubetriage.cluster.ahead import Ahead, Begun
 from kubetriage.cluster.api import Api, Call, NoAnswerError, end_of_run
 from kubetriage.cluster.asking import Asker, Progress, first_sample
 from kubetriage.cluster.connect import POOL_SIZE, Session
+from kubetriage.cluster.connections import Headers
 from kubetriage.cluster.errors import ClusterError, NotServedError
 from kubetriage.cluster.workers import Job, Pages, Workers
 from kubetriage.needs import Body, Dial, Failure, Get, List, Log, Need, Raw, Why
@@ -255,7 +256,7 @@ class LiveReader:
         if self._progress is not None and time.monotonic() - self._asker.told > _LISTS_QUIET:
             self._progress("reads answered", answered, asked)
 
-    def _note_date(self, path: str, headers: Mapping[str, str]) -> None:
+    def _note_date(self, path: str, headers: Headers) -> None:
         """Take the API server's clock from the first answer that is its own."""
         if self._clock is not None or "/proxy/" in path:
             return

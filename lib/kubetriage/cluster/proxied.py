@@ -77,7 +77,7 @@ class _Answer:
         self._response = response
         self._pool = pool
         self.status: int = response.status
-        self.headers = Headers({key.lower(): value for key, value in response.headers.items()})
+        self.headers: Headers = response.headers
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the body as it comes, decompressed."""

@@ -66,9 +66,9 @@ def test_broken_texts_end_in_an_answer_or_in_one_line(
         file = tmp_path / f"{index}.txt"
         file.write_text(broken(rng, rng.choice(FILES).read_text()), errors="replace")
         command = rng.choice(("why-crash", "svc-trace", "node-triage", "oom-budget", "plane-trace"))
-        began = time.monotonic()
+        began = time.process_time()
         assert "\n" not in _error(command, file)
-        assert time.monotonic() - began < 20, index
+        assert time.process_time() - began < 20, index
 
 
 @pytest.mark.attack("pasted texts, broken")
@@ -84,7 +84,7 @@ def test_broken_texts_end_in_an_answer_or_in_one_line(
 )
 def test_a_mebibyte_is_read_in_linear_time(row: str) -> None:
     text = (row + "\n") * (1024 * 1024 // (len(row) + 1))
-    began = time.monotonic()
+    began = time.process_time()
     read_text(text, "text")
-    # About a second alone; a machine that runs eight suites at once is slower.
-    assert time.monotonic() - began < 30
+    # About a second alone.
+    assert time.process_time() - began < 30

@@ -271,7 +271,7 @@ def test_every_row_has_a_name_and_a_cause_that_exists():
 def test_no_pattern_takes_more_than_linear_time(pump):
     began = time.process_time()
     first(f"ERROR {pump}\nfailed to parse {pump}\n")
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 20
 
 
 # -- Held against the spec ----------------------------------------------------------------------------------------

@@ -694,7 +694,7 @@ def test_a_large_log_is_read_once_and_quickly():
     start = time.process_time()
     evaluation.diagnose_pod(made, Pod(raw))
     list(evaluation.pod_needs(made, Pod(raw)))
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 20
 
 
 @pytest.mark.parametrize(

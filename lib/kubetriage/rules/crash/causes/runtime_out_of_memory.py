@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut
+from kubetriage.readers.logs.memory_words import find_any_words
 from kubetriage.records import replace
 from kubetriage.rules.crash.acts import app, manifest, node, on_node, place, where
 from kubetriage.rules.crash.case import Case
@@ -76,13 +77,11 @@ def check(case: Case) -> Iterator[Finding]:
 
 def _in_other_words(case: Case, words: LastWords) -> Iterator[Finding]:
     """Report a program that ended by itself after it said, in words of its own, that it got no more memory."""
-    from kubetriage.rules.memory.last_words import find_any_words
-    from kubetriage.rules.memory.refused_memory import refused_fixes
-
     match = find_any_words(words.text) if words.end.exit_code not in (0, 137, 143) else None
     if match is None:
         return
     from kubetriage.rules.memory.case import Case as MemoryCase
+    from kubetriage.rules.memory.refused_memory import refused_fixes
 
     line, name = match.string.strip()[:300], words.container.name
     yield words.finding(

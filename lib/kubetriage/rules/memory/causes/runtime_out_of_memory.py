@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
+from kubetriage.readers.logs.memory_words import find_any_words
 from kubetriage.rules.memory.budget import exact, mebibytes
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.jvm_areas import DIRECT
@@ -28,7 +29,6 @@ from kubetriage.rules.memory.last_words import (
     REFUSED,
     THREADS,
     MemoryWords,
-    find_any_words,
     find_memory_words,
     stated_cap,
 )
