@@ -179,6 +179,12 @@ class Api:
             if answer is not None:
                 answer.close()
             raise self._explain(error) from error
+        except BaseException:
+            # What take could not read, and defects of ours in it.
+            self._note(target, "not readable", begun, received)
+            if answer is not None:
+                answer.close()
+            raise
         finally:
             self._held.add(-received)
         self._note(target, str(answer.status), begun, received)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from kubetriage.cluster.api import Api, Call, NoAnswerError, Reply, quoted, quoted_path, unauthorized
 from kubetriage.cluster.connect import Session
 from kubetriage.cluster.logtext import decode_log, last_bytes
-from kubetriage.cluster.replies import failure_of, is_unserved, json_object, keep, kept_lines, list_flaw, unserved
+from kubetriage.cluster.pages import PageReader
+from kubetriage.cluster.replies import failure_of, is_unserved, json_object, kept_lines, unserved
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.workers import Job, Outcome, Pages
 from kubetriage.needs import Body, Dial, Failure, Get, List, Log, Need, Raw, Why
@@ -49,6 +50,14 @@ _NO_NAMES = (".", "..")
 
 Progress = Callable[[str, int, int | None], None]
 """Told what is read, how many objects have come and how many there will be (None: not known); from any thread."""
+
+
+Take = Callable[[int, Iterator[bytes]], bytes]
+"""Reads a body of this status as it comes, and returns what is left to say of it."""
+
+
+def _whole(_: int, pieces: Iterator[bytes]) -> bytes:
+    return b"".join(pieces)
 
 
 class Asker:
@@ -118,6 +127,7 @@ class Asker:
         pages = job.arrived = Pages([], 0)
         tokens: set[str] = set()
         empty, begun = 0, time.monotonic()
+        page = PageReader(need, resource, version)
         while True:
             query = [*chosen]
             if need.cached:
@@ -127,9 +137,9 @@ class Asker:
             if token:
                 query.append(("continue", token))
             if need.cached or token or need.resource == "events":
-                reply = self._ask(path, query, job.call, limit=self._patient(need.timeout))
+                reply = self._ask(path, query, job.call, limit=self._patient(need.timeout), take=page)
             else:
-                reply = self._ask_store(path, query, job.call, limit=need.timeout)
+                reply = self._ask_store(path, query, job.call, limit=need.timeout, take=page)
             if is_unserved(reply):
                 return None
             if reply.status == 410 and restarts < 2:
@@ -141,16 +151,15 @@ class Asker:
                 continue
             if reply.status != 200:
                 return failure_of(reply)
-            page = json_object(reply.content)
-            flaw = list_flaw(page, resource)
-            if flaw:
-                return Failure(Why.FAILED, flaw, reply.status)
-            keep(page.get("items") or [], need, resource, text(page, "apiVersion"), pages)
-            token = text(page, "metadata", "continue")
-            self._tell(resource.plural, page, pages)
+            if page.flaw:
+                return Failure(Why.FAILED, page.flaw, reply.status)
+            pages.items += page.items
+            pages.dropped += page.dropped
+            token = page.token
+            self._tell(resource.plural, page.head, pages)
             if not token:
                 return pages
-            empty = 0 if page.get("items") else empty + 1
+            empty = 0 if page.came else empty + 1
             if token in tokens or empty >= _EMPTY_PAGES or time.monotonic() - begun > _LIST_SECONDS:
                 came = len(pages.items) + pages.dropped
                 return Failure(Why.FAILED, f"the API server's list does not end: {came} objects came", reply.status)
@@ -168,16 +177,17 @@ class Asker:
         known = self._served.get(resource.plural)
         return (known,) if known else resource.versions
 
-    def _ask(self, path: str, query: list[tuple[str, str]], call: Call, limit: float = 0.0) -> Reply[bytes]:
-        def whole(_: int, pieces: Iterator[bytes]) -> bytes:
-            return b"".join(pieces)
-
-        reply = self._api.get(path, query, whole, call, limit=limit or self._session.timeout, compressed=True)
+    def _ask(
+        self, path: str, query: list[tuple[str, str]], call: Call, limit: float = 0.0, take: Take = _whole
+    ) -> Reply[bytes]:
+        reply = self._api.get(path, query, take, call, limit=limit or self._session.timeout, compressed=True)
         if reply.status == 401:
             raise unauthorized()
         return reply
 
-    def _ask_store(self, path: str, query: list[tuple[str, str]], call: Call, limit: float = 0.0) -> Reply[bytes]:
+    def _ask_store(
+        self, path: str, query: list[tuple[str, str]], call: Call, limit: float = 0.0, take: Take = _whole
+    ) -> Reply[bytes]:
         """Ask for what stands in etcd; where etcd gives no answer, for what the API server remembers of it.
 
         The watch cache outlives etcd in most versions, and knows what was there a moment before it went.
@@ -185,12 +195,12 @@ class Asker:
         cached = [*(q for q in query if q[0] != "limit"), ("resourceVersion", "0")]
         whole = limit or self._session.timeout
         if self.stale:
-            return self._ask(path, cached, call, limit=whole)
+            return self._ask(path, cached, call, limit=whole, take=take)
         fresh = min(FRESH_SECONDS, whole) if whole else FRESH_SECONDS
         begun = time.monotonic()
         reply: Reply[bytes] | None = None
         try:
-            reply = self._ask(path, query, call, limit=fresh)
+            reply = self._ask(path, query, call, limit=fresh, take=take)
         except NoAnswerError as error:
             if error.failure.why is not Why.TIMEOUT:
                 raise
@@ -200,7 +210,7 @@ class Asker:
                 return reply
             why = failure_of(reply).message
         try:
-            again = self._ask(path, cached, call, limit=fresh)
+            again = self._ask(path, cached, call, limit=fresh, take=take)
         except NoAnswerError:
             again = None
         if again is not None and again.status == 200:
@@ -210,7 +220,8 @@ class Asker:
         if reply is not None:
             return reply
         # Not etcd alone: a server or a network that is slow gets all its time.
-        return self._ask(path, query, call, limit=max(whole - (time.monotonic() - begun), 0.001) if whole else 0.0)
+        left = max(whole - (time.monotonic() - begun), 0.001) if whole else 0.0
+        return self._ask(path, query, call, limit=left, take=take)
 
     def _patient(self, limit: float = 0.0) -> float:
         """Return the time limit of a read that has no watch cache: short once etcd has not answered."""

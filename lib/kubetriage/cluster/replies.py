@@ -1,17 +1,14 @@
-"""Reads what the API server replied: objects, the items of a list, and what an error says."""
+"""Reads what the API server replied: objects, and what an error says."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from kubetriage.cluster.api import Reply
 from kubetriage.cluster.errors import NotServedError
-from kubetriage.cluster.secrets import strip
-from kubetriage.cluster.workers import Pages
-from kubetriage.needs import Failure, List, Why
+from kubetriage.needs import Failure, Why
 from kubetriage.values.fields import Obj, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import Resource
@@ -29,34 +26,6 @@ def json_object(content: bytes) -> Obj:
     if not isinstance(document, dict):
         raise ValueError("not a JSON object")
     return document
-
-
-def list_flaw(page: Obj, resource: Resource) -> str:
-    """Say why an answer is not the list that was asked for; empty when it is."""
-    items, kind = page.get("items"), text(page, "kind")
-    if not isinstance(items, list) and (items is not None or not kind.endswith("List")):
-        return "the answer is not a list of the API"
-    if kind not in ("", "List", f"{resource.kind}List"):
-        return f"the answer is a {kind}, not a {resource.kind}List"
-    kinds = {text(item, "kind") or resource.kind if isinstance(item, dict) else "" for item in items or ()}
-    strange = sorted(kinds - {resource.kind})
-    if strange:
-        return f"the list holds {strange[0] or 'what is no object'}, not only {resource.kind} objects"
-    return ""
-
-
-def keep(items: list[Any], need: List, resource: Resource, api_version: str, pages: Pages) -> None:
-    """Add the items of one page to what has come, shaped as the need says."""
-    for item in items:
-        # Lists of built-in resources leave these out of their items; kubectl puts them in.
-        item.setdefault("apiVersion", api_version)
-        item.setdefault("kind", resource.kind)
-        kept = strip(resource.plural, item)
-        shaped = need.shape(kept) if need.shape else kept
-        if shaped is None:
-            pages.dropped += 1
-        else:
-            pages.items.append(shaped)
 
 
 def is_unserved(reply: Reply[bytes]) -> bool:

@@ -93,6 +93,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
         yield from _quiet_needs(world, request, target, options)
     yield from client_needs(options.client)
     yield from other_policy_needs(snapshot)
+    world.forget()
 
 
 def _target_needs(world: World, request: Request, target: Target, options: Options) -> Iterator[Need]:

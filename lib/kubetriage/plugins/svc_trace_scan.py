@@ -30,7 +30,7 @@ from kubetriage.rules.service.routes_to_target import (
     ingress_trace,
     route_trace,
 )
-from kubetriage.rules.service.scan_shapes import scanned_node, scanned_pod
+from kubetriage.rules.service.scan_shapes import scanned, scanned_node
 from kubetriage.rules.service.trace_answer import STILL_ANSWERS, diagnosis
 from kubetriage.rules.service.trace_reads import (
     custom_list_needs,
@@ -52,9 +52,8 @@ _UPPER_HOPS = ("Ingress", "Route", "Gateway")
 def scan_needs(world: World, request: Request, options: Options) -> Iterator[Need]:
     """Ask for a bounded number of lists; details only about what they show to be wrong."""
     snapshot, namespace = world.snapshot, request.namespace
-    for plural in ("services", "endpointslices", "networkpolicies", "ingresses"):
-        yield List(plural, namespace, shape=without_managed_fields)
-    yield List("pods", namespace, shape=scanned_pod())
+    for plural in ("services", "endpointslices", "networkpolicies", "ingresses", "pods"):
+        yield List(plural, namespace, shape=scanned(plural))
     yield List("ingressclasses")
     yield from custom_list_needs(snapshot, namespace)
     if served_group(snapshot, GROUP):
@@ -66,7 +65,7 @@ def scan_needs(world: World, request: Request, options: Options) -> Iterator[Nee
     empty = [b for b in backends if b.selector and b.pod_list.complete and not b.pods]
     if empty:
         for plural in WORKLOADS:
-            yield List(plural, namespace, shape=without_managed_fields)
+            yield List(plural, namespace, shape=scanned(plural))
     if any(b.local_policies for b in backends):
         yield List("nodes", cached=True, shape=scanned_node)
     entrances = _scanned_entrances(world, request)
@@ -136,6 +135,8 @@ def scan(world: World, request: Request, options: Options) -> Answer:
             verdict = replace(verdict, faults=tuple(f for f in verdict.faults if f.place.hop in hops))
         if request.show_all or any(f.severity is not Severity.NOTE for f in verdict.faults):
             shown.append(diagnosis(trace, gaps, verdict))
+        for backend in trace.backends:
+            backend.forget()
     silent = contact_gaps(world.snapshot, ready_nodes(_scanned(world, request)), *STILL_ANSWERS)
     unseen = (NotSeen(_several(names), why, decides=True) for why, names in dark.items())
     told = folded(shown, world.snapshot) if request.fold else tuple(shown)

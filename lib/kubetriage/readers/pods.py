@@ -248,7 +248,7 @@ class Pod(ApiObject):
         """Phase is Succeeded or Failed: nothing of it will run again."""
         return self.phase in ("Succeeded", "Failed")
 
-    @property
+    @cached_property
     def ready(self) -> bool:
         """Condition Ready is True."""
         return text(self.condition("Ready"), "status") == "True"

@@ -27,6 +27,7 @@ from kubetriage.rules.shapes import lean_lease, lean_node, without_managed_field
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, condition, name_of, text
+from kubetriage.values.packed import packing
 from kubetriage.values.times import format_time, human_duration
 
 ALONE_AT_MOST = 5
@@ -97,8 +98,8 @@ def contact_needs(snapshot: Snapshot, names: Iterable[str]) -> Iterator[Need]:
         yield _LEASES
 
 
-_NODES = List("nodes", cached=True, shape=lean_node)
-_LEASES = List("leases", NODE_LEASES, cached=True, shape=lean_lease)
+_NODES = List("nodes", cached=True, shape=packing(lean_node))
+_LEASES = List("leases", NODE_LEASES, cached=True, shape=packing(lean_lease))
 
 
 def is_contact(need: Need) -> bool:

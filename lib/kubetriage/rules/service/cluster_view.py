@@ -44,13 +44,16 @@ class World:
     def __init__(self, snapshot: Snapshot) -> None:
         """Index nothing yet."""
         self.snapshot = snapshot
-        self._pods: dict[tuple[str, str], tuple[Pod, ...]] = {}
         self._slices: dict[str, dict[str, list[Obj]]] = {}
         self._crash: dict[str, tuple[Finding, ...]] = {}
         self._backends: dict[tuple[str, str], Backend] = {}
         self._lists: dict[tuple[str, str], Listing] = {}
-        self._postings: dict[str, dict[tuple[str, str], list[Pod]]] = {}
         self._kept: dict[object, Any] = {}
+
+    def forget(self) -> None:
+        """Let go of what was indexed: Services know their world, which knows them, and so stay till the end else."""
+        for index in (self._slices, self._crash, self._backends, self._lists, self._kept):
+            index.clear()
 
     @property
     def now(self) -> datetime:
@@ -71,23 +74,14 @@ class World:
         return self._lists[key]
 
     def pods(self, namespace: str) -> tuple[Pod, ...]:
-        """Return all pods of a namespace that are known."""
-        key = ("pods", namespace)
-        if key not in self._pods:
-            self._pods[key] = tuple(Pod(p) for p in self.listing("pods", namespace).items)
-        return self._pods[key]
+        """Return all pods of a namespace that are known, or (empty) of all."""
+        return self.snapshot.derived_of(_PodIndex, "pods").pods(namespace)
 
     def selected(self, namespace: str, selector: Mapping[str, str]) -> tuple[Pod, ...]:
         """Return the pods of a namespace that a Service selector selects, as far as they are known."""
         if not selector:
             return ()
-        if namespace not in self._postings:
-            found: dict[tuple[str, str], list[Pod]] = {}
-            for pod in self.pods(namespace):
-                for pair in pod.labels.items():
-                    found.setdefault(pair, []).append(pod)
-            self._postings[namespace] = found
-        postings = self._postings[namespace]
+        postings = self.snapshot.derived_of(_PodIndex, "pods").postings(namespace)
         fewest = min((postings.get(pair, []) for pair in selector.items()), key=len)
         return tuple(p for p in fewest if selects(selector, p.labels))
 
@@ -130,6 +124,30 @@ class World:
         return found
 
 
+class _PodIndex:
+    """The pods of a snapshot by namespace and by label; one for all worlds that are made until more pods come."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._all = tuple(Pod(raw) for raw in snapshot.list("pods").items)
+        self._postings: dict[str, dict[tuple[str, str], list[Pod]]] = {}
+        found: dict[str, list[Pod]] = {}
+        for pod in self._all:
+            found.setdefault(pod.namespace, []).append(pod)
+        self._by_namespace = {namespace: tuple(pods) for namespace, pods in found.items()}
+
+    def pods(self, namespace: str) -> tuple[Pod, ...]:
+        return self._by_namespace.get(namespace, ()) if namespace else self._all
+
+    def postings(self, namespace: str) -> Mapping[tuple[str, str], list[Pod]]:
+        if namespace not in self._postings:
+            found: dict[tuple[str, str], list[Pod]] = {}
+            for pod in self.pods(namespace):
+                for pair in pod.labels.items():
+                    found.setdefault(pair, []).append(pod)
+            self._postings[namespace] = found
+        return self._postings[namespace]
+
+
 @dataclass(frozen=True)
 class EndpointView:
     """The endpoints of one Service, and how well they are known."""
@@ -165,6 +183,11 @@ class Backend:
     def service(self) -> Obj:
         """The Service, or an empty object."""
         return self.lookup.obj
+
+    def forget(self) -> None:
+        """Let go of what was derived; who asks again has it made anew."""
+        for name in ("lookup", "pod_list", "all_pods", "pods", "ready_pods", "slice_list", "endpoints", "counts"):
+            self.__dict__.pop(name, None)
 
     @property
     def ref(self) -> Ref:

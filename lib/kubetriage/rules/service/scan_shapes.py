@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.shapes import reporting, without_managed_fields
-from kubetriage.values.fields import Obj, controller_of, labels, mapping, name_of, objects, text
+from kubetriage.values.fields import Obj, labels, mapping, name_of, objects
+from kubetriage.values.packed import packing
 
-_SPEC = ("nodeName", "hostNetwork", "hostname", "subdomain", "restartPolicy")
+_METADATA = ("name", "namespace", "uid", "creationTimestamp", "labels", "annotations", "ownerReferences")
+_SPEC = ("nodeName", "hostNetwork", "hostname", "subdomain", "restartPolicy", "resources", "overhead")
 _CONTAINER = (
     "name",
     "image",
@@ -22,46 +23,36 @@ _CONTAINER = (
     "args",
     "env",
     "envFrom",
+    "resources",
 )
 _CONDITION = ("type", "status", "reason", "message")
 _STATUS = ("phase", "reason", "message", "podIP", "podIPs")
 _REPORTED = ("name", "ready", "started", "restartCount", "state", "lastState")
 
 
-def scanned_pod() -> Callable[[Obj], Obj]:
-    """Return what keeps of a pod that is healthy only what Services and policies look at.
+def scanned(plural: str) -> Callable[[Obj], Obj | None]:
+    """Return what a scan keeps of the objects of a resource, of which a large cluster has one for each Service."""
+    return packing(_scanned_pod if plural == "pods" else without_managed_fields)
 
-    What is equal in all pods of one controller, or on one node, is kept once.
-    """
-    pool: dict[tuple[str, str], Any] = {}
 
-    def shared(owner: str, part: str, value: Any) -> Any:
-        if pool.get((owner, part)) != value:
-            pool[owner, part] = value
-        return pool[owner, part]
-
-    def keep(raw: Obj) -> Obj:
-        kept = without_managed_fields(raw)
-        if Pod(raw).is_troubled:
-            return kept
-        owner = text(controller_of(raw), "uid")
-        metadata = {
-            k: shared(owner, k, v) if k in ("namespace", "labels", "annotations", "ownerReferences") else v
-            for k, v in mapping(kept, "metadata").items()
-        }
-        spec = {k: shared(str(v), k, v) for k, v in mapping(raw, "spec").items() if k in _SPEC}
-        for part in ("containers", "initContainers"):
-            containers = [{k: v for k, v in c.items() if k in _CONTAINER} for c in objects(raw, "spec", part)]
-            spec[part] = shared(owner, part, containers)
-        status = {k: v for k, v in mapping(raw, "status").items() if k in _STATUS}
-        status["phase"] = shared("", "phase", status.get("phase"))
-        conditions = [{k: v for k, v in c.items() if k in _CONDITION} for c in objects(raw, "status", "conditions")]
-        status["conditions"] = shared(owner, "conditions", conditions)
-        statuses = [{k: v for k, v in c.items() if k in _REPORTED} for c in objects(raw, "status", "containerStatuses")]
-        status["containerStatuses"] = [shared(owner, text(c, "name"), c) for c in statuses]
-        return {**kept, "metadata": metadata, "spec": spec, "status": status}
-
-    return keep
+def _scanned_pod(raw: Obj) -> Obj:
+    """Keep of a pod that is healthy only what Services and policies look at, and what it takes of its node."""
+    if Pod(raw).is_troubled:
+        return without_managed_fields(raw)
+    spec = {k: v for k, v in mapping(raw, "spec").items() if k in _SPEC}
+    for part in ("containers", "initContainers"):
+        containers = [{k: v for k, v in c.items() if k in _CONTAINER} for c in objects(raw, "spec", part)]
+        if containers:
+            spec[part] = containers
+    status = {k: v for k, v in mapping(raw, "status").items() if k in _STATUS}
+    status["conditions"] = [
+        {k: v for k, v in c.items() if k in _CONDITION} for c in objects(raw, "status", "conditions")
+    ]
+    status["containerStatuses"] = [
+        {k: v for k, v in c.items() if k in _REPORTED} for c in objects(raw, "status", "containerStatuses")
+    ]
+    metadata = {k: v for k, v in mapping(raw, "metadata").items() if k in _METADATA}
+    return {**raw, "metadata": metadata, "spec": spec, "status": status}
 
 
 def scanned_node(raw: Obj) -> Obj:

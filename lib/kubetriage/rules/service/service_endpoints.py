@@ -8,7 +8,7 @@ number is used as it is, whether or not a container declares it; only a name mus
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from kubetriage.records import dataclass
 from kubetriage.values.fields import Obj, condition, dig, flag, mapping, name_of, number, objects, text, texts, uid_of
@@ -132,8 +132,7 @@ class EndpointPort:
     """None: every port, in a hand-made slice."""
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """One address behind a Service."""
 
     address: str
@@ -169,6 +168,7 @@ def slice_endpoints(slices: Iterable[Obj]) -> tuple[Endpoint, ...]:
             for p in objects(raw, "ports")
         )
         family = text(raw, "addressType") or "IPv4"
+        source = f"endpointslice/{name_of(raw)}"
         for entry in objects(raw, "endpoints"):
             # Only the first address has a meaning (discovery/v1 types.go).
             address = next(iter(texts(entry, "addresses")), "")
@@ -185,7 +185,7 @@ def slice_endpoints(slices: Iterable[Obj]) -> tuple[Endpoint, ...]:
                 node=text(entry, "nodeName") or text(entry, "topology", "kubernetes.io/hostname"),
                 pod=text(target, "name") if text(target, "kind") in ("Pod", "") else "",
                 uid=text(target, "uid"),
-                source=f"endpointslice/{name_of(raw)}",
+                source=source,
             )
             found.setdefault((endpoint.uid or address, family, ports), endpoint)
     return tuple(found.values())
