@@ -55,8 +55,9 @@ bench: package $(VENV)/dev ## Measure scans of a large generated cluster beside 
 	$(PY) tests/latency.py
 	$(PY) tests/bench.py
 
-bench-check: package $(VENV)/dev ## Fail when one pod's diagnosis takes a fifth longer beside kubectl than it did
+bench-check: package $(VENV)/dev ## Fail when a diagnosis or a scan takes a fifth longer beside kubectl than it did
 	$(PY) tests/latency.py --check
+	$(PY) tests/bench.py --check
 
 lint: $(VENV)/dev ## Check style, types, the import contracts, spelling, and the links of the documents
 	$(VENV)/bin/ruff check .

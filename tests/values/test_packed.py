@@ -57,6 +57,11 @@ def test_readers_of_fields_see_no_difference():
     assert "data" not in packed
 
 
+def test_what_is_long_is_read_as_it_was():
+    raw = {"kind": "EndpointSlice", "endpoints": [{"addresses": [f"10.0.0.{i}"], "nodeName": "é"} for i in range(99)]}
+    assert packing(lambda o: o)(raw) == raw
+
+
 def test_what_a_shape_drops_stays_dropped():
     assert packing(lambda _: None)({"metadata": {}}) is None
 

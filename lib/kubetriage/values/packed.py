@@ -8,9 +8,10 @@ objects have in common (labels and containers of one workload) once.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from kubetriage.values.fields import MAPPINGS, Obj
 
@@ -21,10 +22,15 @@ _Layout = Mapping[str, int | Mapping[str, int]]
 @lru_cache(maxsize=256)
 def _opened(value: bytes) -> Any:
     # What is asked for now stands beside what was asked for last: the pods of a workload, the fields of a pod.
-    return json.loads(value.decode("utf-8", "surrogatepass"))
+    held = zlib.decompress(value) if value[:1] == _COMPRESSED else value
+    return json.loads(held.decode("utf-8", "surrogatepass"))
 
 
 _PARTS = ("metadata", "spec", "status")
+_LONG = 1024
+"""Bytes of JSON from which on it is compressed: the endpoints of a slice repeat themselves."""
+_COMPRESSED = b"x"
+"""With what the compressed begins, and no JSON does."""
 _COMMON = 4096
 """Values that are held to be found again, before the oldest objects' are forgotten."""
 
@@ -86,9 +92,11 @@ def packing(shape: Callable[[Obj], Obj | None]) -> Callable[[Obj], Obj | None]:
         before = last.get(key)
         if before is not None and before[0] == value:
             return before[1]
-        held = shared(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
-        last[key] = (value, held)  # type: ignore[assignment]
-        return held
+        held = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        if len(held) > _LONG:
+            held = zlib.compress(held, 1)
+        last[key] = (value, cast("bytes", shared(held)))
+        return last[key][1]
 
     def keep(raw: Obj) -> Obj | None:
         kept = shape(raw)
