@@ -34,5 +34,16 @@ def strip_controls(text: str) -> str:
     if text.isascii() and text.replace("\n", "").isprintable():
         return text
     text = text.replace("\r\n", "\n").replace("\t", " ")
+    if "\r" in text:
+        return _stripped(text)
+    # Nothing of this goes beyond its line, and most lines of a log have nothing of it.
+    lines = text.split("\n")
+    odd = [at for at, line in enumerate(lines) if not (line.isascii() and line.isprintable())]
+    for at, line in zip(odd, _stripped("\n".join([lines[at] for at in odd])).split("\n"), strict=True) if odd else ():
+        lines[at] = line
+    return "\n".join(lines)
+
+
+def _stripped(text: str) -> str:
     text = _ESCAPES.sub("", text).replace("\r", "\n").replace("\u2028", " ").replace("\u2029", " ")
     return _SURROGATES.sub("\ufffd", _STACKED.sub(r"\1", _INVISIBLE.sub("", text)))
