@@ -26,12 +26,14 @@ def yaml_lines(value: Any, indent: str = "") -> Iterator[str]:
                 yield f"{indent}- {_scalar(inner)}"
 
 
-def _scalar(value: str | int) -> str:
+def _scalar(value: str | int | None) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
     # JSON strings are YAML strings; plain words stay bare.
+    if value is None:
+        return "null"
     plain = re.match(r"[A-Za-z][\w./-]*\Z", value) and value.lower() not in (
         "true",
         "false",

@@ -46,6 +46,10 @@ _HARMFUL = lazy(
     r"|sudo|kubectl|python\d?|perl|nc|ssh|scp|docker)\b",
     re.IGNORECASE,
 )
+# A line of the program's source in a stack trace.
+_CODE = lazy(
+    r"(?:raise|throw|return|await|assert|def|class|if|for|while|with|const|let|var|import|from)\b[^.]{0,200}[({=:]"
+)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`'\"])|\n|\\n")
 
 
@@ -70,7 +74,7 @@ def own_advice(words: LastWords) -> str:
         order = _ORDER.search(sentence)
         if order is None or not _CONCRETE.search(sentence, order.end()):
             continue
-        if _HARMFUL.search(sentence) or _ELSEWHERE.search(sentence):
+        if _HARMFUL.search(sentence) or _ELSEWHERE.search(sentence) or _CODE.match(sentence):
             continue
         whole = " ".join(clean(sentence).split()).rstrip(".")
         # What stands before the order is the error, which the answer has quoted.

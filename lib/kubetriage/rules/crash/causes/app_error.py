@@ -27,6 +27,7 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import variable_state
 from kubetriage.rules.crash.crash_context import older_runs
 from kubetriage.rules.crash.known_errors import known_findings, unknown_words
+from kubetriage.rules.crash.named_values import origin, origin_evidence, origin_fix, origin_hint
 from kubetriage.rules.crash.next_looks import next_looks, rollback
 from kubetriage.rules.crash.own_advice import own_advice_fix
 from kubetriage.rules.crash.program_output import LastWords, short
@@ -115,6 +116,11 @@ def _told(case: Case, words: LastWords) -> Finding:
                 actor=Actor.MANIFEST,
             ),
         )
+    elif (source := origin(words)) is not None:
+        hint = origin_hint(source)
+        evidence.append(origin_evidence(source))
+        fixes = (origin_fix(words, source), *own_advice_fix(words), *next_looks(words)[:2])
+        confidence = Confidence.POSSIBLE if confidence is Confidence.POSSIBLE else Confidence.LIKELY
     elif frame:
         hint = f"; it happened at {frame}"
         fixes = (*own_advice_fix(words), *_in_the_code(words, frame))

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from kubetriage.model import Confidence, Finding, RuledOut
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.start_failures import Start, StartFailure, start_failures
+from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
 
 CODE = "CommandNotFound"
@@ -62,6 +63,15 @@ def _say(failure: StartFailure) -> tuple[str, str]:
             f"Container {name} ended with 127, which a shell returns when it cannot find a command; its output "
             + ("is empty." if failure.confidence is Confidence.LIKELY else "was not seen."),
             f"Check that every command in {failure.command or 'the entrypoint'} exists in {failure.container.image}.",
+        )
+    if program.rpartition("/")[2] == "nvidia-smi" and not text(failure.case.pod.raw, "spec", "runtimeClassName"):
+        return (
+            f"Container {name} has no nvidia-smi: the NVIDIA runtime puts it and the driver's libraries into a "
+            f"container, "
+            "and this pod runs with the default runtime.",
+            f"Set runtimeClassName: nvidia in {where} (kubectl get runtimeclass shows its name; k3s, RKE2 and "
+            f"containerd "
+            "without a changed default need it), and request nvidia.com/gpu in the limits.",
         )
     if failure.in_log:
         return (

@@ -23,9 +23,16 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Killer, attribute
 from kubetriage.rules.crash.lifecycle_hooks import hook_words
 from kubetriage.values.fields import dig, texts
+from kubetriage.values.patterns import lazy
 from kubetriage.values.times import human_duration
 
 CODE = "PostStartHookFailed"
+
+# runc and crun, when what a hook is to run is not in the image.
+_NO_PROGRAM = lazy(
+    r'exec: \\?"(?P<program>[^"\\\s]{1,200})\\?": (?:stat [^:\n]{1,200}: no such file|executable file not found'
+    r"|no such file or directory)"
+)
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -60,13 +67,25 @@ def _failed(case: Case, container: Container, confidence: Confidence, seen: tupl
             commands=(run,) if words.startswith("exec ") else (),
         )
     ]
+    missing = _NO_PROGRAM.search(f"{told.message if told else ''} {container.waiting_message}")
+    why = ""
+    if missing is not None:
+        program = missing["program"]
+        why = f": image {container.image} has no {program}"
+        fixes = [
+            case.template_fix(
+                f"Let the hook run a program that {container.image} has (a distroless or scratch image has no "
+                f"shell), or "
+                f"move the work into an init container with its own image, in {case.workload_name}."
+            ),
+        ]
     return Finding(
         CODE,
         Severity.ERROR,
         confidence,
         container.ref,
         f"The kubelet {'probably ' if confidence is Confidence.POSSIBLE else ''}killed {container.name} because its "
-        f"postStart hook failed ({words}).",
+        f"postStart hook failed ({words}){why}.",
         tuple(dict.fromkeys(evidence)),
         (),
         tuple(fixes),

@@ -127,8 +127,13 @@ def _raise(refusal: Refusal, quota: str, asked: dict[str, str], used: dict[str, 
     patch = json.dumps({"spec": {"hard": hard}}, separators=(",", ":"))
     namespace = refusal.case.ref.namespace
     raised = kubectl("patch", "resourcequota", quota, "--type=merge", "-p", patch, namespace=namespace)
-    commands = (raised,) if hard and len(hard) == len(limit) else ()
-    return Fix(_words(refusal, quota, asked, limit), actor=Actor.CLUSTER, commands=commands)
+    commands: tuple[str, ...] = (raised,) if hard and len(hard) == len(limit) else ()
+    if "finished pods" in (words := _words(refusal, quota, asked, limit)):
+        phases = ("Succeeded", "Failed")
+        commands = tuple(
+            kubectl("delete", "pods", "--field-selector", f"status.phase={p}", namespace=namespace) for p in phases
+        )
+    return Fix(words, actor=Actor.CLUSTER, commands=commands)
 
 
 def _sum(used: str, asked: str) -> str:
@@ -149,6 +154,17 @@ def _words(refusal: Refusal, quota: str, asked: dict[str, str], limit: dict[str,
     least = [f"{key} {asked[key]}" for key in limit if _more(asked.get(key), limit[key])]
     if least:
         return f"Have quota {quota} raised to at least {', '.join(least)}; one pod alone needs more than it allows."
+    done = [
+        p
+        for p in refusal.case.snapshot.list("pods", namespace).items
+        if text(p, "status", "phase") in ("Succeeded", "Failed")
+    ]
+    if done and any(key in limit for key in ("count/pods", "count/jobs.batch")):
+        return (
+            f"Delete the finished pods of namespace {namespace}, which count/pods counts too ({len(done)} are there; "
+            "quota pods does not count them), and let Jobs clean up: ttlSecondsAfterFinished. Or have quota "
+            f"{quota} raised."
+        )
     amounts = [key for key in limit if key != "pods" and not key.startswith("count/")]
     lower = f", lower {', '.join(amounts)} of {refusal.target}" if amounts else ""
     return f"Remove {refusal.product} of namespace {namespace}{lower}, or have quota {quota} raised."

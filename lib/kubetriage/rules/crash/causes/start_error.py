@@ -25,7 +25,7 @@ from kubetriage.records import replace
 from kubetriage.rules.crash import slow_creation
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.start_failures import Start, StartFailure, start_failures
-from kubetriage.values.fields import text
+from kubetriage.values.fields import objects, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import meant_size
 
@@ -137,6 +137,11 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = (
 )
 # The kubelet's words about a reference (kubelet_pods.go), for what was missing at its last try and is there now.
 _REFERENCE = lazy(r"(?:configmap|secret) \"[^\"]+\" not found|couldn't find key \S+ in (?:ConfigMap|Secret)")
+# hcsshim: ERROR_DIRECTORY and ERROR_INVALID_NAME of the paths in a container's definition.
+_WINDOWS_PATH = lazy(
+    r"hcs::\w{1,40}[^\n]{0,200}(?:directory name is invalid|volume label syntax is incorrect|0x8007010b|0x8007007b)",
+    re.I,
+)
 # runc 1.1: the first process died at the memory limit before it became the program.
 _MEMORY = lazy(r"OOM-killed \(memory limit too low\?\)")
 
@@ -212,6 +217,23 @@ def _say(failure: StartFailure) -> tuple[str, str]:
             f"Container {container.name} cannot start within its memory limit{' of ' + limit if limit else ''}.",
             f"Raise resources.limits.memory of container {container.name} in {where} to what the program needs, "
             f"{_STARTS_IN} at least: the runtime alone needs a few MiB.",
+        )
+    files = [text(m, "mountPath") for m in objects(container.spec, "volumeMounts") if text(m, "subPath")]
+    if _WINDOWS_PATH.search(failure.words) and files:
+        return (
+            f"Windows cannot make container {container.name}: it mounts a single file by subPath "
+            f"({', '.join(files[:3])}), "
+            "and Windows maps whole directories only.",
+            f"Mount the ConfigMap, Secret or volume as a directory in {where}, without subPath, and let the "
+            f"program or a "
+            "link at its start find the file there.",
+        )
+    if _WINDOWS_PATH.search(failure.words):
+        return (
+            f"Windows cannot make container {container.name}: {failure.words.rstrip('.')}.",
+            f"Look at the paths of container {container.name} in {where}: workingDir and mountPath as Windows "
+            f"paths that "
+            "exist (C:\\app), no mount of a single file, and a command that is in the image.",
         )
     said = failure.words.rstrip(".") or container.waiting_reason or "no reason given"
     node = failure.case.pod.node or "the node"

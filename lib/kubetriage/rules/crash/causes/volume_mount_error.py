@@ -28,6 +28,8 @@ from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import secret_stores, storage_drivers
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.config_references import current_mount_failures, volumes_pending
+from kubetriage.rules.crash.kubelet_roots import kubelet_root, looks_elsewhere
+from kubetriage.rules.crash.node_commands import node_command
 from kubetriage.rules.crash.root_causes import repair
 from kubetriage.rules.crash.start_failures import Start, StartFailure, start_failures
 from kubetriage.rules.crash.storage_errors import mount_error
@@ -101,6 +103,14 @@ def _pending(case: Case) -> Iterator[Finding]:
     if slow is not None and not told:
         yield _ownership(case, slow)
         return
+    passing = case.events.last("FailedMount", matching=_PASSING.pattern)
+    if passing is not None and not told and passing.count >= _LASTS:
+        yield _cache(case, passing)
+        return
+    unbound = _unbound(case, summary) if summary is not None and not told else None
+    if unbound is not None:
+        yield unbound
+        return
     if summary is not None and not told:
         match = _SUMMARY.search(summary.message)
         names = match["volumes"].replace(" ", ", ") if match else ""
@@ -127,6 +137,75 @@ def _pending(case: Case) -> Iterator[Finding]:
             ),
             verify=(case.kubectl("describe", "pod", case.pod.name),),
         )
+
+
+_NOT_BOUND = lazy(r"error processing PVC (?P<claim>\S{1,253}): PVC is not bound")
+
+
+def _unbound(case: Case, summary: Event) -> Finding | None:
+    """Judge a claim that nobody binds, because spec.nodeName took the pod past the scheduler, which tells where."""
+    told = _NOT_BOUND.search(summary.message)
+    if told is None:
+        return None
+    node, claim = case.pod.node, told["claim"].rpartition("/")[2]
+    scheduled = any(e.reason == "Scheduled" for e in case.events.items)
+    named = "" if scheduled else " The pod was given to its node by spec.nodeName, past the scheduler."
+    hostname = {"nodeSelector": {"kubernetes.io/hostname": node}}
+    fixes = [
+        case.template_fix(
+            f"Take nodeName out of {case.workload_name} and use nodeSelector kubernetes.io/hostname: {node}: a "
+            f"claim of a "
+            "class with WaitForFirstConsumer is bound by the scheduler alone.",
+            None if scheduled else {"nodeName": None, **hostname},
+        ),
+        Fix(
+            "See what the claim waits for: its events, and its StorageClass (volumeBindingMode, provisioner).",
+            actor=Actor.CLUSTER,
+            commands=(case.kubectl("describe", "pvc", claim), kubectl("get", "storageclass")),
+        ),
+    ]
+    return Finding(
+        "PersistentVolumeClaimPending" if not scheduled else CODE,
+        Severity.ERROR,
+        Confidence.LIKELY,
+        case.pod.ref,
+        f"Claim {claim} is not bound, so its volume cannot be mounted on {node}.{named}",
+        (summary.evidence(),),
+        fix=tuple(fixes[1:] if scheduled else fixes),
+        verify=(case.kubectl("get", "pvc", claim),),
+    )
+
+
+_LASTS = 5
+"""Tries after which words that pass by themselves mostly have not."""
+
+
+def _cache(case: Case, event: Event) -> Finding:
+    """Judge a kubelet that does not get the objects of a pod from the API server: they are there, its copy is not."""
+    node = case.pod.node
+    fixes = [
+        Fix(
+            f"See whether the kubelet of {node} reaches the API server (its log: list and watch errors, expired "
+            "certificate, authorization); restart it if it only lost track of the pod.",
+            actor=Actor.NODE,
+            commands=(kubectl("node-triage", node), node_command(case, "systemctl", "restart", "kubelet")),
+        )
+    ]
+    if not case.is_bare:
+        again = "Or delete the pod: the kubelet registers the objects of its successor anew."
+        fixes.append(case.template_fix(again, commands=(case.kubectl("delete", "pod", case.pod.name),)))
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.LIKELY,
+        case.pod.ref,
+        f"The kubelet of {node} has no copy of the ConfigMaps or Secrets of the pod's volumes, although the "
+        f"kubelet reads "
+        f"them itself: {' '.join(event.message.rpartition(' : ')[2].split())}.",
+        (event.evidence(),),
+        fix=tuple(fixes),
+        verify=(case.kubectl("describe", "pod", case.pod.name),),
+    )
 
 
 def _ownership(case: Case, event: Event) -> Finding:
@@ -209,6 +288,23 @@ def _say(case: Case, volume: str, why: str, source: Obj) -> tuple[str, tuple[Fix
     if driver and root is not None:
         said = f"The CSI driver {driver['driver']} of volume {volume} is not on {node}: {root.words}"
         return said, (repair(root, "It then registers the driver, and the kubelet mounts the volume."),)
+    if driver and (lost := _elsewhere(case, driver["driver"])) is not None:
+        pod, path = lost
+        own = kubelet_root(case.node.obj)
+        return (
+            f"The CSI driver {driver['driver']} of volume {volume} runs on {node} and registers in another "
+            f"directory than "
+            f"the kubelet's: its pod {pod.namespace}/{pod.name} mounts {path}, and the kubelet there keeps its plugins "
+            f"in {own}.",
+            (
+                Fix(
+                    f"Set the kubelet's directory of the driver's release to {own} (charts: kubeletDir, "
+                    "kubeletRootDir, csi.kubeletRootDir, kubeletDirPath).",
+                    actor=Actor.CLUSTER,
+                    commands=(kubectl("get", "pod", pod.name, "-o", "yaml", namespace=pod.namespace),),
+                ),
+            ),
+        )
     if driver:
         look = (
             kubectl("get", "csinode", node, "-o", "yaml"),
@@ -253,6 +349,19 @@ def _say(case: Case, volume: str, why: str, source: Obj) -> tuple[str, tuple[Fix
         *((kubectl("describe", "persistentvolumeclaim", claim, namespace=case.pod.namespace),) if claim else ()),
     )
     return f"{what} cannot be mounted on {node}: {why}", (Fix(words, actor=Actor.CLUSTER, commands=look),)
+
+
+def _elsewhere(case: Case, driver: str) -> tuple[Pod, str] | None:
+    """Return the driver's pod on the node that works in another directory than the kubelet's, and that directory."""
+    for raw in case.snapshot.list("pods").items:
+        pod = Pod(raw)
+        if pod.node != case.pod.node or pod.uid == case.pod.uid:
+            continue
+        named = any(driver in text(v, "hostPath", "path") for v in objects(raw, "spec", "volumes"))
+        path = looks_elsewhere(pod, case.node.obj) if named else ""
+        if path:
+            return pod, path
+    return None
 
 
 def _host_paths(failure: StartFailure) -> list[Obj]:

@@ -26,6 +26,7 @@ from kubetriage.rules.crash.known_errors import (
     node_agents,
     refused_calls,
     releases,
+    renamed_settings,
     schema_migrations,
     server_members,
     service_links,
@@ -54,6 +55,7 @@ ROWS: tuple[Row, ...] = (
     *language_runtimes.ROWS,
     *missing_parts.ROWS,
     *kubernetes_clients.ROWS,
+    *renamed_settings.ROWS,
     *settings.ROWS,
 )
 """All known errors; the first that matches the last error counts, then the first that matches beside it."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import posixpath
+import re
 
 from kubetriage.rules.crash.acts import image, manifest, node, on_node, place, where
 from kubetriage.rules.crash.container_spec import mount_of, security, volume_words
 from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.program_output import LastWords, Said
-from kubetriage.values.commands import shell
-from kubetriage.values.fields import mapping, objects, text
+from kubetriage.values.commands import kubectl, shell
+from kubetriage.values.fields import labels, mapping, objects, text
 from kubetriage.values.patterns import lazy
 
 
@@ -239,6 +240,32 @@ def _no_gpu(words: LastWords, _: Said) -> Advice:
     return Advice("it finds no GPU driver in its container", tuple(fixes))
 
 
+def _gpu_architecture(words: LastWords, said: Said) -> Advice:
+    has = said.match["has"]
+    shown = f" ({has})" if has else ""
+    model = next((v for k, v in labels(words.case.node.obj, "metadata", "labels").items() if "gpu.product" in k), "")
+    return Advice(
+        f"its CUDA code was built for other GPU architectures than the one of "
+        f"{place(words)}{shown or f' ({model})' * bool(model)}",
+        (
+            image(
+                "Use a build for its compute capability: a newer release of PyTorch or the framework for a new "
+                "GPU (sm_90 "
+                "Hopper, sm_100 and sm_120 Blackwell), an older one for an old GPU (sm_60, sm_70 were dropped), "
+                "or build "
+                "the extension anew (TORCH_CUDA_ARCH_LIST)."
+            ),
+            manifest(
+                words,
+                f"Or keep {words.case.workload_name} to nodes with a GPU that the image knows (nodeSelector "
+                "nvidia.com/gpu.product).",
+                None,
+                kubectl("get", "nodes", "-L", "nvidia.com/gpu.product"),
+            ),
+        ),
+    )
+
+
 _GPU_SERVICE = lazy(r"device-plugin|gpu-feature-discovery|gpu-operator|dcgm|vgpu")
 
 
@@ -267,6 +294,17 @@ ROWS: tuple[Row, ...] = (
             r"|Torch not compiled with CUDA enabled|no (?:GPU|CUDA devices?) (?:found|available|detected)"
         ),
         _no_gpu,
+        beside=True,
+    ),
+    Row(
+        "gpu-architecture",
+        lazy(
+            r"no kernel image is available for execution on the device"
+            r"|(?:NVIDIA )?[\w .-]{1,60} with CUDA capability (?P<has>sm_\d{2,3}) is not compatible"
+            r"|unsupported (?:gpu|device) architecture|PTX was compiled with an unsupported toolchain",
+            re.IGNORECASE,
+        ),
+        _gpu_architecture,
         beside=True,
     ),
     Row(
@@ -341,7 +379,8 @@ ROWS: tuple[Row, ...] = (
             r"getpwuid(?:\(\))?:? ?(?:\(\): )?uid not found|no (?:passwd|user) entry for uid"
             r"|cannot find name for user ID"
             r"|user: unknown userid \d+|unknown user(?:id)? \d+|No user exists for uid \d+|uid \d+ does not exist"
-            r"|I have no name!"
+            r"|I have no name!|could not look up (?:effective |current |real )?user ID \d{1,10}: user does not exist"
+            r"|[Cc]annot (?:find|determine) (?:the )?user(?:name)? (?:for|of) (?:uid|user id) \d{1,10}"
         ),
         _no_user,
         beside=True,

@@ -5,18 +5,11 @@ from __future__ import annotations
 from kubetriage.model import Evidence
 from kubetriage.rules.crash.acts import manifest, on_node, operator, place, restart, where
 from kubetriage.rules.crash.known_errors.row import Advice, Row
+from kubetriage.rules.crash.kubelet_roots import kubelet_root
 from kubetriage.rules.crash.program_output import LastWords, Said
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import labels, objects, text
+from kubetriage.values.fields import objects, text
 from kubetriage.values.patterns import lazy
-
-_KUBELET_ROOTS = (
-    # Marks of a node's kubelet version or labels, and where its kubelet keeps the pods.
-    ("+k0s", "/var/lib/k0s/kubelet"),
-    ("microk8s.io/cluster", "/var/snap/microk8s/common/var/lib/kubelet"),
-    ("ibm-cloud.kubernetes.io/", "/var/data/kubelet"),
-    ("pks-system/", "/var/vcap/data/kubelet"),
-)
 
 
 def _range(words: LastWords, said: Said) -> Advice:
@@ -50,9 +43,7 @@ def _kubelet_root(words: LastWords, _: Said) -> Advice | None:
     volume, path = next(((n, p) for n, p in volumes.items() if "/pods" in p or n == "host-pods"), ("", ""))
     if not path:
         return None
-    node = words.case.node.obj
-    marks = (text(node, "status", "nodeInfo", "kubeletVersion"), *labels(node, "metadata", "labels"))
-    root = next((r for mark, r in _KUBELET_ROOTS if any(mark in m for m in marks)), "")
+    root = kubelet_root(words.case.node.obj)
     told = f" ({root}/pods)" if root else ""
     return Advice(
         f"hostPath {path} of volume {volume} holds no pods on {place(words)}: the kubelet there keeps them in another "
