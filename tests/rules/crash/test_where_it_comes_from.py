@@ -250,3 +250,41 @@ def test_a_file_that_windows_cannot_mount():
         said = first(raw)
         assert said.startswith("StartError")
         assert must in said
+
+
+def test_a_variable_that_holds_the_flag_of_the_error():
+    said = ended(
+        "node: --openssl-legacy-provider is not allowed in NODE_OPTIONS\n",
+        code=9,
+        spec=env(NODE_OPTIONS="--max-old-space-size=4096 --openssl-legacy-provider", LEVEL="NODE"),
+    )
+    assert "it is about variable NODE_OPTIONS" in said
+    assert "it is about" not in ended("node: --openssl-legacy-provider is not allowed\n", spec=env(OTHER="--openssl"))
+
+
+def test_a_migration_of_the_release_before_that_has_not_ended():
+    log = "rake aborted!\nStandardError: An error has occurred, all later migrations canceled:\n\nExpected batched background migration for the given configuration to be marked as 'finished', but it is 'active':\n"
+    said = ended(log)
+    assert "Go back to the version that ran before" in said
+    assert "background migration" not in ended("StandardError: migration 42 failed: syntax error\n")
+
+
+@pytest.mark.parametrize(
+    ("log", "must"),
+    [
+        (
+            "[ERROR] [MY-011087] [Server] Different lower_case_table_names settings for server ('1') and data dictionary ('0').\n[ERROR] [MY-010119] [Server] Aborting\n",
+            "Set lower_case_table_names back to 0",
+        ),
+        (
+            "Exception encountered during startup: Cannot change the number of tokens from 256 to 16\n",
+            "Set num_tokens back to 256",
+        ),
+    ],
+)
+def test_a_setting_that_is_fixed_with_the_data(log, must):
+    assert must in ended(log)
+
+
+def test_a_setting_that_data_does_not_fix():
+    assert "fixed when the data is first made" not in ended("[ERROR] unknown variable 'lower_case_table_name=1'.\n")

@@ -10,6 +10,7 @@ from kubetriage.redact import clean
 from kubetriage.rules.crash.program_output import LastWords
 from kubetriage.values.commands import kubectl, placeholder
 from kubetriage.values.fields import objects, text, texts
+from kubetriage.values.patterns import lazy
 
 _LEAST = 4
 """Letters of a value, or of a word in a variable's name, that are too telling to stand in an error by chance."""
@@ -76,8 +77,21 @@ def origin(words: LastWords) -> Origin | None:
             flag, equals, value = word.partition("=")
             if equals and flag.startswith("-"):
                 held.append(Origin("args", flag, value, f"{words.container.spec_path}.{field}[{i}]"))
-    found = [o for o in held if _named(o, said)]
+    # A variable that is called by its name, or that holds the flag which the error is about, comes before a value.
+    called = [o for o in held if o.kind == "env" and _called(o, said)]
+    found = called or [o for o in held if _named(o, said)]
     return found[0] if len(found) == 1 else None
+
+
+_FLAG = lazy(r"(?<![\w-])--[a-z][\w-]{3,60}")
+
+
+def _called(one: Origin, said: str) -> bool:
+    """Tell whether an error names a variable, or a flag that stands in it."""
+    if clean(one.value) != one.value:
+        return False
+    by_name = "_" in one.name and re.search(rf"(?<![\w.-]){re.escape(one.name)}(?![\w-])", said) is not None
+    return by_name or any(flag in re.split(r"[\s=]", one.value) for flag in _FLAG.findall(said))
 
 
 def _named(one: Origin, said: str) -> bool:
@@ -95,6 +109,8 @@ def _named(one: Origin, said: str) -> bool:
 
 def origin_hint(one: Origin) -> str:
     """Say in a clause where the value comes from."""
+    if len(one.value) > 40 or " " in one.value:
+        return f"; it is about {'variable' if one.kind == 'env' else 'argument'} {one.name}"
     return f"; {one.value} is the value of {'variable' if one.kind == 'env' else 'argument'} {one.name}"
 
 

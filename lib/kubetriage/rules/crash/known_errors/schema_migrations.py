@@ -84,7 +84,39 @@ def _checksums(words: LastWords, said: Said) -> Advice:
     )
 
 
+def _unfinished(words: LastWords, _: Said) -> Advice:
+    back = rollback(words)
+    return Advice(
+        "a background migration of the release before has not ended, and this release needs it done",
+        (
+            manifest(
+                words,
+                "Go back to the version that ran before, and wait until its background migrations are finished "
+                "(GitLab: "
+                "Admin, Monitoring, Background migrations); then upgrade again, over each required stop of the upgrade "
+                "path.",
+                None,
+                *back,
+            ),
+            app(
+                "Or end it by hand with the command that the log prints, in the toolbox pod of the version that "
+                "runs; it "
+                "may take hours."
+            ),
+        ),
+    )
+
+
 ROWS: tuple[Row, ...] = (
+    Row(
+        "background-migration",
+        lazy(
+            r"[Bb]ackground migration[^\n]{0,120}(?:to be marked as 'finished'|not (?:finished|complete)|still "
+            r"(?:active|running))"
+        ),
+        _unfinished,
+        beside=True,
+    ),
     Row(
         "change-log-lock",
         lazy(r"(?i)could not acquire change ?log lock|waiting for changelog lock"),

@@ -282,7 +282,41 @@ def _not_formatted(words: LastWords, _: Said) -> Advice:
     )
 
 
+def _fixed(words: LastWords, said: Said) -> Advice:
+    """Judge a setting that is chosen when the data is made, and may not change while there is data."""
+    groups = {k: v for k, v in said.match.groupdict().items() if v}
+    kept = groups.get("kept", "") or groups.get("tokens", "")
+    name = groups.get("name") or ("num_tokens" if "tokens" in groups else "innodb_page_size")
+    back = (
+        f"Set {name} back to {kept} in {where(words)}" if kept else f"Set {name} in {where(words)} back to what it was"
+    )
+    return Advice(
+        f"{name} is fixed when the data is first made, and {held_data(words)} was made with another value"
+        + (f" ({kept})" if kept else ""),
+        (
+            manifest(words, f"{back}; it may not change with data in place."),
+            app(
+                f"To change {name}: dump the data, initialize an empty volume with the new value, and load the "
+                f"dump there. "
+                "Keep the old volume until that runs."
+            ),
+        ),
+        details={"setting": name, **({"stored": kept} if kept else {})},
+    )
+
+
 ROWS: tuple[Row, ...] = (
+    Row(
+        "fixed-with-data",
+        lazy(
+            r"Different (?P<name>lower_case_table_names) settings for server \('?\d'?\) and data dictionary "
+            r"\('?(?P<kept>\d)'?\)"
+            r"|Cannot change the number of tokens from (?P<tokens>\d{1,5}) to"
+            r"|[Ii]nnodb_page_size[^\n]{0,80}(?:differ|mismatch|not match)"
+        ),
+        _fixed,
+        beside=True,
+    ),
     Row(
         "data-cluster",
         lazy(
