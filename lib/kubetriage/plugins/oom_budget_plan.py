@@ -220,6 +220,9 @@ def _diagnose_pod(
     other_end = handed_over(pod) or pod_answer.shared_memory_full(snapshot, pod)
     if evicted_for_memory(pod) or (other_end and not request.is_scan):
         crashes = tuple(evaluation.diagnose_pod(snapshot, pod))
+    elif pod_answer.may_mean_other_memory(cases, scanned=request.is_scan):
+        # Words about memory that is not the container's, or a setting of memory that the runtime refuses.
+        crashes = tuple(f for f in evaluation.diagnose_pod(snapshot, pod) if pod_answer.speaks_of_other(f))
     nodes = None if request.is_scan and not request.options.get("plan") else node_view
     scanned = request.is_scan and not request.options.get("plan")
     answer = pod_answer.diagnose_pod(snapshot, pod, cases, crashes, asked=asked, node_view=nodes, certain=scanned)

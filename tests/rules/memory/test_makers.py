@@ -212,3 +212,16 @@ def test_options_of_java_behind_another_program_are_a_native_image():
     assert case(live(spec)).detected.runtime == "native-image"
     spec = box("registry.example/q:1", "128Mi", command=["./run", "--debug"])
     assert case(live(spec)).detected.runtime == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("wait", "executor.resources.limits.memory"),
+        ("init", "executor.resources.limits.memory"),
+        ("main", "container.resources or podSpecPatch"),
+    ],
+)
+def test_the_executor_of_argo_has_its_limit_elsewhere(name, says):
+    found = killed(box(name=name, limit="128Mi"), labels={"workflows.argoproj.io/workflow": "etl"}, name="etl-1")
+    assert says in advice(found)

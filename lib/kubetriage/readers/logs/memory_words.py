@@ -18,17 +18,25 @@ _ANY_PROGRAM = lazy(
 _OTHER_MEMORY = lazy(
     r"(?i)\b(?:avoid|prevent|perhaps|may|might|if|in case|evict(?:s|ed|ing)?|warn(?:ing)?|retry(?:ing)?)\b"
     r"|\bcuda|\bhip|\bgpu|\brocm|\bxla|device memory|\bvram|shared memory|/dev/shm|memlock|\bm?lock(?:ing|ed)?\b"
-    r"|\bbpf|io_uring|nodes? (?:are|is) available|-XX:|OnOutOfMemory|disk"
+    r"|\A\s*(?:code|errno|syscall):|\bbpf|io_uring|nodes? (?:are|is) available|-XX:|OnOutOfMemory|disk"
 )
-"""What may be, or memory of another kind: a GPU's, locked pages, the kernel's maps, a scheduler's words, an option."""
-_LAST_LINES = 20
+"""What may be, or memory of another kind: a GPU's, locked pages, the kernel's maps, a scheduler's words, an option.
+
+And a field of Node's errors, whose message stands above it.
+"""
+LAST_LINES = 20
 """A program that ends for lack of memory has said so in its last lines."""
 
 
 def find_any_words(log: str) -> re.Match[str] | None:
     """Find in the last lines of a program that ended how it says, in its own words, that it got no more memory."""
-    for line in reversed(log.splitlines()[-_LAST_LINES:]):
-        match = _ANY_PROGRAM.search(line)
-        if match is not None and not _OTHER_MEMORY.search(line):
+    for line in reversed(log.splitlines()[-LAST_LINES:]):
+        match = says_no_memory(line)
+        if match is not None:
             return match
     return None
+
+
+def says_no_memory(line: str) -> re.Match[str] | None:
+    """Tell whether a line of any program says that memory is exhausted."""
+    return None if _OTHER_MEMORY.search(line) else _ANY_PROGRAM.search(line)

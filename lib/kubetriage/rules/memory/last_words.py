@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
+from kubetriage.readers.logs.memory_words import LAST_LINES
 from kubetriage.records import dataclass
 from kubetriage.rules.memory import jvm_areas
 from kubetriage.values.patterns import lazy
@@ -20,6 +22,8 @@ class MemoryWords:
     what: str
     fix: str = ""
     """What to do, where that is not to raise a flag of the budget."""
+    asks_for: Literal["", "heap", "setting", "many cores"] = ""
+    """What was too large: a heap that was asked for as a whole, a server's setting, one heap for each CPU."""
 
 
 REFUSED = (
@@ -88,12 +92,17 @@ MEMORY_WORDS: tuple[MemoryWords, ...] = (
     ),
     # arguments.cpp: -Xms or -Xmx is more than the system gives at once.
     MemoryWords(
-        lazy(r"Could not reserve enough space for \d+\w* object heap"),
+        # OpenJ9 says what it wanted: VMInitStages.c, "Failed to instantiate heap; 6G requested".
+        lazy(
+            r"Could not reserve enough space for \d+\w* object heap"
+            r"|Failed to instantiate (?:compressed references )?heap; \w+ requested"
+        ),
         "JVM",
         "",
         "the system refused the address space of the heap",
         "Lower -Xms and -Xmx below what the container may use, or raise its limit; ulimit -v must not be below "
         "the heap.",
+        "heap",
     ),
     # libjvm calc/calculator.go of Paketo's and Cloud Foundry's memory calculators.
     MemoryWords(
@@ -169,6 +178,7 @@ MEMORY_WORDS: tuple[MemoryWords, ...] = (
         ".NET",
         "GC heap",
         "the GC heap could not be set up within its hard limit",
+        asks_for="many cores",
     ),
     MemoryWords(
         lazy(r"failed to allocate memory \(NoMemoryError\)|\[FATAL\] failed to allocate memory"),
@@ -193,6 +203,7 @@ MEMORY_WORDS: tuple[MemoryWords, ...] = (
         "",
         "the system refused its shared buffers",
         "Lower shared_buffers (and max_connections) of the server below the limit, or raise the limit.",
+        "setting",
     ),
     # InnoDB ut0new.h and buf0buf.cc.
     MemoryWords(
@@ -201,8 +212,42 @@ MEMORY_WORDS: tuple[MemoryWords, ...] = (
         "",
         "the system refused its buffer pool",
         "Lower innodb_buffer_pool_size below the limit with room for connections, or raise the limit.",
+        "setting",
+    ),
+    # erts/emulator/beam/erl_ptab.c: the table of ports has as many rows as files may be open.
+    MemoryWords(
+        lazy(
+            r"\b[a-z]{1,16}_alloc: Cannot (?:re)?allocate \d+ bytes of memory \(of type \"(?:port_tab|proc(?:ess)?_tab"
+            r"|fd_tab|drv_tab)[^\n]*"
+        ),
+        "Erlang",
+        "",
+        "a table was refused that it sizes by its limit of open files, 1e9 where the node leaves that at infinity",
+        "Set ERL_MAX_PORTS=65536 (or '+Q 65536' among the VM's arguments). Or give the node's container runtime "
+        "LimitNOFILE=1048576. A larger memory limit does not help.",
     ),
     MemoryWords(lazy(r"\b[a-z]{1,16}_alloc: Cannot (?:re)?allocate.*"), "Erlang", "", "an allocation failed", REFUSED),
+    # distributed/nanny.py and worker_memory.py: the nanny ends a worker at memory.terminate of its own limit.
+    MemoryWords(
+        lazy(r"[^\n]*exceeded \d+% memory budget\. Restarting[^\n]*"),
+        "Dask",
+        "",
+        "its nanny ended a worker that neared the worker's own memory limit",
+        "Give each worker more (--memory-limit, and the container's limit with it; fewer --nworkers or --nthreads), or "
+        "make partitions smaller. The kernel killed nothing.",
+    ),
+    # ray/_private/memory_monitor.py and the raylet's memory monitor.
+    MemoryWords(
+        lazy(
+            r"(?:Task|Actor|Worker)[^\n]{0,80}killed due to the node running low on memory[^\n]*"
+            r"|ray\.exceptions\.OutOfMemoryError[^\n]*|Workers \(tasks / actors\) killed due to memory pressure \(OOM\)"
+        ),
+        "Ray",
+        "",
+        "its memory monitor killed a worker as the container was nearly full (95 %)",
+        "Give tasks more memory to reckon with (num_cpus or memory=... of the task), run fewer at a time, or raise the "
+        "container's limit. RAY_memory_usage_threshold moves the mark.",
+    ),
     # zmalloc.c and server.c redisOutOfMemoryHandler: malloc returned nothing.
     MemoryWords(
         lazy(r"(?:Redis|Valkey) aborting for OUT OF MEMORY[^\n]*"), "Redis", "", "an allocation failed", REFUSED
@@ -229,3 +274,16 @@ def stated_cap(line: str) -> int | None:
 def find_memory_words(log: str) -> tuple[MemoryWords, re.Match[str]] | None:
     """Find how a runtime says in a log that its memory is exhausted; None where none does."""
     return next(((w, m) for w in MEMORY_WORDS if (m := w.pattern.search(log))), None)
+
+
+def find_last_memory_words(log: str) -> tuple[MemoryWords, re.Match[str]] | None:
+    """Find them in the last lines of a program that ended."""
+    return find_memory_words("\n".join(log.splitlines()[-LAST_LINES:]))
+
+
+def line_of(match: re.Match[str]) -> str:
+    """Return the whole line around a match, cut to a readable length."""
+    text = match.string
+    start = text.rfind("\n", 0, match.start()) + 1
+    stop = text.find("\n", match.end())
+    return text[start : stop if stop >= 0 else len(text)].strip()[:300]

@@ -13,6 +13,7 @@ from kubetriage.rules import memory
 from kubetriage.rules.memory import budget_report, memory_usage, node_memory
 from kubetriage.rules.memory.budget import exact, mebibytes
 from kubetriage.rules.memory.case import Case
+from kubetriage.rules.memory.last_words import find_memory_words
 from kubetriage.rules.memory.node_load import node_pods
 from kubetriage.rules.memory.oom_kills import evicted_for_memory
 from kubetriage.rules.node_contact import is_contact, unread
@@ -22,6 +23,7 @@ from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
 
 COMMAND = "oom-budget"
+_RUNTIME = "RuntimeOutOfMemory"
 _BY_SUMS = ("BudgetExceedsLimit",)
 """Causes that rest on the sum of the areas."""
 
@@ -89,6 +91,33 @@ def shared_memory_full(snapshot: Snapshot, pod: Pod) -> bool:
     )
 
 
+def may_mean_other_memory(cases: Iterable[Case], *, scanned: bool) -> bool:
+    """Tell whether why-crash should be asked what the words of an ended instance are about.
+
+    A scan asks only where words about memory would be reported.
+    """
+    for case in cases:
+        end = case.container.termination
+        if not scanned and case.container.waiting_reason.endswith("ContainerError"):
+            return True
+        if end is None or not end.exit_code or case.kills:
+            continue
+        if not scanned or find_memory_words(case.log) is not None or find_any_words(case.log) is not None:
+            return True
+    return False
+
+
+def speaks_of_other(finding: Finding) -> bool:
+    """Tell whether a finding of why-crash says that the words about memory mean no memory of the container.
+
+    Or that the runtime refuses the limit itself.
+    """
+    if finding.details.get("field") == "resources.limits.memory":
+        return True
+    # A JVM words a refused thread as an OutOfMemoryError, which the rules here explain.
+    return finding.details.get("mechanism") != "thread-limit" and any(r.cause == _RUNTIME for r in finding.ruled_out)
+
+
 def default_container(pod: Pod) -> str:
     """Return the container that options without ``-c`` are about: kubectl's default container."""
     named = text(pod.raw, "metadata", "annotations", "kubectl.kubernetes.io/default-container")
@@ -98,9 +127,16 @@ def default_container(pod: Pod) -> str:
 
 
 def _findings(pod: Pod, cases: list[Case], others: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    found = [f for rule in memory.RULES for case in cases for f in rule.check(case)]
+    told = {f.object.container for f in others if speaks_of_other(f)}
+    found = [
+        f
+        for rule in memory.RULES
+        for case in cases
+        if rule.CODE != _RUNTIME or case.container.name not in told
+        for f in rule.check(case)
+    ]
     # .NET's host ends with 137 where its heap cannot be set up; a JVM may have itself killed: no foreign signal.
-    own = {f.object.container for f in found if f.cause == "RuntimeOutOfMemory"}
+    own = {f.object.container for f in found if f.cause == _RUNTIME}
     ours = {rule.CODE for rule in memory.RULES}
     handed = [
         _handed(pod, f)

@@ -12,11 +12,20 @@ from kubetriage.model import Actor, Fix
 from kubetriage.rules.memory import jvm_areas
 from kubetriage.rules.memory.budget import exact, mebibytes
 from kubetriage.rules.memory.budget_builder import Extended
-from kubetriage.rules.memory.budget_fixes import flags_patch, human_limit, larger_limit, most_limit, option_variable
+from kubetriage.rules.memory.budget_fixes import (
+    flags_patch,
+    human_limit,
+    larger_limit,
+    most_limit,
+    option_variable,
+    raise_fix,
+)
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.ergonomics import MIB
 from kubetriage.rules.memory.last_words import REFUSED, MemoryWords, stated_cap
 from kubetriage.rules.memory.limit_planner import PLANNED, Plan, plan
+from kubetriage.rules.memory.program_fixes import program_fix
+from kubetriage.values.patterns import lazy
 
 _OPTION_OF = {
     jvm_areas.METASPACE: "-XX:MaxMetaspaceSize",
@@ -28,6 +37,9 @@ _PROFILES = {
     "node": "node --heapsnapshot-near-heap-limit=2",
     "dotnet": "dotnet-gcdump collect -p 1",
 }
+_MOST = 0.85
+"""A heap above this share of the limit leaves nothing for what stands beside it."""
+_INITIAL = lazy(r"(?:\A|\s)-Xms\d")
 _WORTHWHILE = 1.15
 """A larger heap under the same limit is worth a try from here on."""
 
@@ -38,6 +50,24 @@ def runtime_fixes(case: Case, words: MemoryWords, line: str = "") -> tuple[Fix, 
 
 
 def _fixes(case: Case, words: MemoryWords, line: str) -> Iterator[Fix]:
+    if words.asks_for == "heap":
+        oversized = oversized_heap_fixes(case)
+        if oversized:
+            yield from oversized
+            return
+    if words.asks_for == "setting" and case.program is not None and case.limit.size is not None:
+        yield program_fix(case)
+        told = case.program.told.size if case.program.told is not None else 0
+        larger = larger_limit(case, max(2 * case.limit.size, int(told / float(case.program.row["share"]))))
+        if larger is not None:
+            yield raise_fix(case, larger, f", which holds {case.program.setting} as it is, if it needs that much.")
+        return
+    if words.asks_for == "many cores" and case.process.environment.get("DOTNET_gcServer") is not None:
+        yield case.template_fix(
+            f"Set DOTNET_gcServer=0 of container {case.container.name}: the server GC makes a heap for each CPU that "
+            "it sees, which a small limit does not hold.",
+            {"env": [{"name": "DOTNET_gcServer", "value": "0"}]},
+        )
     if words.fix:
         yield Fix(words.fix, actor=Actor.NODE if words.fix == REFUSED else Actor.MANIFEST)
         return
@@ -53,6 +83,39 @@ def _fixes(case: Case, words: MemoryWords, line: str) -> Iterator[Fix]:
     yield Fix(
         f"If it comes back at any size, it leaks or loads too much at once: find what with {how}.", actor=Actor.APP
     )
+
+
+def oversized_heap_fixes(case: Case) -> tuple[Fix, ...]:
+    """Fit a heap that is more than the limit can hold: a smaller heap, or a limit for this one; empty for others."""
+    limit, heap = case.limit.size, case.budget.heap
+    now = heap.ceiling.size if heap is not None else None
+    if limit is None or now is None or now <= limit * _MOST or case.detected.runtime not in PLANNED:
+        return ()
+    size, flags = _heap(_plan(case, limit))
+    model = case.budget.model
+    if size and model is not None and model.heap_area == (heap.name if heap is not None else ""):
+        # The initial heap moves along: a JVM refuses one above the maximum.
+        own = model.heap_flags(size)
+        if own[-1].startswith("-Xmx") and len(own) == 1 and _INITIAL.search(_given(case)):
+            own = (f"-Xms{size // MIB}m", *own)
+        flags = (*own, *(f for f in flags if "MaxDirectMemorySize" in f))
+    fixes = []
+    if size:
+        fixes.append(
+            case.template_fix(
+                f"Run container {case.container.name} with {_written(case, flags)}: the limit of {exact(limit)} holds "
+                f"a heap of {mebibytes(size)}, not of {mebibytes(now)}.",
+                flags_patch(case, flags),
+            )
+        )
+    larger = larger_limit(case, now * 4 // 3)
+    if larger is not None:
+        fixes.append(raise_fix(case, larger, f" if it needs a heap of {mebibytes(now)}."))
+    return tuple(fixes)
+
+
+def _given(case: Case) -> str:
+    return " ".join([*case.process.argv, *(v.value or "" for v in case.process.environment.values())])
 
 
 def _raised(case: Case, name: str, option: str, stated: int | None) -> Fix:

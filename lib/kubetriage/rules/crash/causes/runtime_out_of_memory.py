@@ -37,7 +37,7 @@ _PATTERN = lazy(
     r"java\.lang\.OutOfMemoryError(?:: (?P<java>[A-Za-z' ]{3,60}))?"
     r"|OutOfDirectMemoryError: failed to allocated? \d+ byte\(s\) of (?P<netty>direct memory)"
     r"|(?P<native>insufficient memory for the Java Runtime|Could not reserve enough space for \d+\w* object heap"
-    r"|os::commit_memory\([^)\n]{0,200}\) failed)"
+    r"|os::commit_memory\([^)\n]{0,200}\) failed|Failed to instantiate (?:compressed references )?heap; \w+ requested)"
     r"|(?P<openj9>JVMDUMP039I[^\n]*java/lang/OutOfMemoryError)"
     r"|(?P<server>(?:fixed|non-heap|all) memory regions require \d+"
     r"|could not map anonymous shared memory: Cannot allocate memory"
@@ -77,22 +77,34 @@ def check(case: Case) -> Iterator[Finding]:
 
 def _in_other_words(case: Case, words: LastWords) -> Iterator[Finding]:
     """Report a program that ended by itself after it said, in words of its own, that it got no more memory."""
-    match = find_any_words(words.text) if words.end.exit_code not in (0, 137, 143) else None
-    if match is None:
+    from kubetriage.rules.memory.last_words import find_last_memory_words, line_of
+
+    if words.end.exit_code in (0, 137, 143):
+        return
+    known, match = find_last_memory_words(words.text), find_any_words(words.text)
+    if known is None and match is None:
         return
     from kubetriage.rules.memory.case import Case as MemoryCase
     from kubetriage.rules.memory.refused_memory import refused_fixes
+    from kubetriage.rules.memory.runtime_advice import runtime_fixes
 
-    line, name = match.string.strip()[:300], words.container.name
+    memory, name = MemoryCase(words.container, case.snapshot), words.container.name
+    if known is not None:
+        line = line_of(known[1])
+        what, fixes = known[0].what, runtime_fixes(memory, known[0], line)
+    else:
+        assert match is not None
+        line = match.string.strip()[:300]
+        what, fixes = "it got no more memory", refused_fixes(memory, line)
     yield words.finding(
         CODE,
         Confidence.LIKELY,
-        f"{name} ended as it got no more memory: {short(line)}.",
+        f"{name} ended as {what}: {short(line)}.",
         quoted=(line,),
         ruled_out=(
             RuledOut("OOMKilled", f"the reason is {words.end.reason or 'not OOMKilled'}, and the program spoke"),
         ),
-        fix=refused_fixes(MemoryCase(words.container, case.snapshot), line),
+        fix=fixes,
         verify=(kubectl("oom-budget", f"pod/{case.pod.name}", namespace=case.pod.namespace),),
     )
 
@@ -166,7 +178,7 @@ def _by_budget(case: Case, words: LastWords, said: Said) -> tuple[Fix, ...]:
 
     found = find_memory_words(said.line) or find_memory_words(words.text)
     if found is None or not (
-        found[0].area in _HEAPS or (found[0].fix and said.match.lastgroup in ("native", "server"))
+        found[0].area in _HEAPS or (found[0].fix and said.match.lastgroup in ("native", "server", "other"))
     ):
         return ()
     return runtime_fixes(MemoryCase(words.container, case.snapshot), found[0], said.line)

@@ -142,8 +142,11 @@ _WINDOWS_PATH = lazy(
     r"hcs::\w{1,40}[^\n]{0,200}(?:directory name is invalid|volume label syntax is incorrect|0x8007010b|0x8007007b)",
     re.I,
 )
-# runc 1.1: the first process died at the memory limit before it became the program.
-_MEMORY = lazy(r"OOM-killed \(memory limit too low\?\)")
+# runc 1.1: the first process died at the memory limit before it became the program. CRI-O and Docker refuse less than
+# 12 MiB and 6 MiB at once.
+_MEMORY = lazy(
+    r"OOM-killed \(memory limit too low\?\)|set memory limit \d+ too low|[Mm]inimum memory limit (?:allowed|can)"
+)
 
 
 def needs(case: Case) -> Iterator[Need]:
@@ -163,7 +166,9 @@ def check(case: Case) -> Iterator[Finding]:
             continue
         message, words = _say(failure)
         actor = next((a for pattern, a in _ACTORS if pattern.search(words)), Actor.MANIFEST)
-        yield failure.finding(CODE, message, case.template_fix(words, _larger_limit(failure), actor=actor))
+        made = failure.finding(CODE, message, case.template_fix(words, _larger_limit(failure), actor=actor))
+        by_limit = bool(_MEMORY.search(failure.words))
+        yield replace(made, details={**made.details, "field": "resources.limits.memory"}) if by_limit else made
 
 
 _STARTS_IN = "32Mi"

@@ -17,6 +17,7 @@ from kubetriage.rules.crash.known_errors import (
     container_restarts,
     data_versions,
     file_modes,
+    foreign_memory,
     invisible_characters,
     kernel_limits,
     kubernetes_clients,
@@ -27,6 +28,7 @@ from kubetriage.rules.crash.known_errors import (
     refused_calls,
     releases,
     renamed_settings,
+    runtime_options,
     schema_migrations,
     server_members,
     service_links,
@@ -37,6 +39,7 @@ from kubetriage.rules.crash.known_errors.row import OTHER_REASON, Advice, Row
 from kubetriage.rules.crash.program_output import LastWords, Output, Said, ended_by_itself, last_words, words_of
 
 ROWS: tuple[Row, ...] = (
+    *foreign_memory.ROWS,
     *kernel_limits.ROWS,
     *file_modes.ROWS,
     *service_links.ROWS,
@@ -52,6 +55,7 @@ ROWS: tuple[Row, ...] = (
     *container_restarts.ROWS,
     *refused_calls.ROWS,
     *mounted_files.ROWS,
+    *runtime_options.ROWS,
     *language_runtimes.ROWS,
     *missing_parts.ROWS,
     *kubernetes_clients.ROWS,

@@ -283,7 +283,10 @@ def _gpu_memory(words: LastWords, _: Said) -> Advice:
             ),
             manifest(words, "Or request more GPUs and split the model over them, or nodes with a larger one."),
         ),
-        ruled_out=(RuledOut("OOMKilled", "the kernel killed nothing; the driver refused memory of the GPU"),),
+        ruled_out=(
+            RuledOut("OOMKilled", "the kernel killed nothing; the driver refused memory of the GPU"),
+            RuledOut("RuntimeOutOfMemory", "memory of the GPU is meant, not that of the container"),
+        ),
     )
 
 

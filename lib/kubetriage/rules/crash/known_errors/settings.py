@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 
-from kubetriage.model import Evidence, Fix
+from kubetriage.model import Evidence, Fix, RuledOut
 from kubetriage.rules.crash.acts import app, image, manifest, node, on_node, place, where
 from kubetriage.rules.crash.container_spec import mount_of, volume_words
 from kubetriage.rules.crash.known_errors.row import Advice, Row
@@ -225,6 +225,9 @@ def _discovery(words: LastWords, _: Said) -> Advice:
     )
 
 
+_NEVER_RAN = (RuledOut("RuntimeOutOfMemory", "the JVM refused its options and never ran the program"),)
+
+
 def _jvm_flag(words: LastWords, said: Said) -> Advice:
     option = _group(said)
     variables = [
@@ -239,6 +242,7 @@ def _jvm_flag(words: LastWords, said: Said) -> Advice:
             ),
             image("Or use the Java version that the option belongs to."),
         ),
+        ruled_out=_NEVER_RAN,
     )
 
 
@@ -264,6 +268,7 @@ def _jvm_heap_sizes(words: LastWords, said: Said) -> Advice:
     return Advice(
         f"the JVM refuses its options: {what}{shown}",
         (manifest(words, f"{act} in {where(words)}; the last value that the JVM reads of each counts."),),
+        ruled_out=_NEVER_RAN,
     )
 
 

@@ -17,6 +17,7 @@ from kubetriage.model import Evidence, Finding, Severity
 from kubetriage.rules.memory.budget import exact, mebibytes
 from kubetriage.rules.memory.budget_fixes import closing_fixes
 from kubetriage.rules.memory.case import Case
+from kubetriage.rules.memory.runtime_advice import oversized_heap_fixes
 
 CODE = "HeapExceedsLimit"
 
@@ -44,6 +45,6 @@ def check(case: Case) -> Iterator[Finding]:
         message=f"The {heap.name} of container {budget.container} may grow to {mebibytes(heap.ceiling.size)}, "
         f"more than its whole memory limit of {exact(limit)}.",
         evidence=tuple(evidence),
-        fix=closing_fixes(case),
+        fix=closing_fixes(case) or oversized_heap_fixes(case),
         verify=case.verify_budget,
     )

@@ -30,6 +30,7 @@ from kubetriage.rules.memory.last_words import (
     THREADS,
     MemoryWords,
     find_memory_words,
+    line_of,
     stated_cap,
 )
 from kubetriage.rules.memory.refused_memory import refused_fixes
@@ -112,7 +113,7 @@ def _by_exit_code(case: Case) -> Iterator[Finding]:
 
 def _finding(case: Case, words: MemoryWords, match: re.Match[str], *, ended: bool) -> Finding:
     end, name = case.container.termination, case.container.name
-    line = _line(match)
+    line = line_of(match)
     evidence = [Evidence("log", name, line)]
     if ended and end is not None:
         evidence.append(end.evidence())
@@ -150,11 +151,3 @@ def _finding(case: Case, words: MemoryWords, match: re.Match[str], *, ended: boo
         ),
         details={"killedBy": "runtime"},
     )
-
-
-def _line(match: re.Match[str]) -> str:
-    """Return the whole line around a match, cut to a readable length."""
-    text = match.string
-    start = text.rfind("\n", 0, match.start()) + 1
-    stop = text.find("\n", match.end())
-    return text[start : stop if stop >= 0 else len(text)].strip()[:300]
