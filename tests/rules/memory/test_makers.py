@@ -225,3 +225,29 @@ def test_options_of_java_behind_another_program_are_a_native_image():
 def test_the_executor_of_argo_has_its_limit_elsewhere(name, says):
     found = killed(box(name=name, limit="128Mi"), labels={"workflows.argoproj.io/workflow": "etl"}, name="etl-1")
     assert says in advice(found)
+
+
+@pytest.mark.parametrize(
+    ("labels", "name", "says"),
+    [
+        ({"kubevirt.io": "virt-launcher"}, "compute", "additionalGuestMemoryOverheadRatio"),
+        ({"nextflow.io/processName": "SORT"}, "nf-1", "task.attempt"),
+        ({"pipeline/runid": "r1", "workflows.argoproj.io/workflow": "w"}, "main", "set_memory_limit"),
+        ({"dask.org/cluster-name": "c"}, "worker", "DaskCluster"),
+        ({"io.drone": "true"}, "step", ".drone.yml"),
+        ({"com.coder.workspace.id": "1"}, "dev", "Terraform"),
+        ({"camel.apache.org/integration": "route"}, "integration", "container.limit-memory"),
+    ],
+)
+def test_more_makers_of_pods(labels, name, says):
+    assert says in advice(killed(box(name=name), labels=labels))
+
+
+@pytest.mark.parametrize(("kind", "says"), [("Runner", "RunnerDeployment"), ("flyteworkflow", "Resources(mem=")])
+def test_makers_that_an_owner_tells(kind, says):
+    assert says in advice(killed(box(), owner=(kind, "example.org/v1", "x")))
+
+
+def test_jobs_of_training_are_changed_in_their_kind():
+    found = killed(box(name="pytorch"), owner=("PyTorchJob", "kubeflow.org/v1", "train"))
+    assert "pytorchReplicaSpecs.Worker.template.spec.containers[].resources" in advice(found)

@@ -20,6 +20,7 @@ from kubetriage.rules.memory.oom_kills import Kill
 from kubetriage.rules.memory.program_candidates import program_candidates
 from kubetriage.rules.memory.program_fixes import program_fix
 from kubetriage.rules.memory.runtime_candidates import runtime_candidates
+from kubetriage.rules.memory.victim_candidates import victim_candidates
 from kubetriage.rules.memory.worker_candidates import worker_candidates
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import objects, text
@@ -37,6 +38,7 @@ def candidates(case: Case, kill: Kill) -> tuple[Candidate, ...]:
         *worker_candidates(case, kill),
         *limit_not_seen(case, kill),
         *runtime_candidates(case, kill),
+        *victim_candidates(case, kill),
     ]
     if not any(c.told for c in found):
         found += _too_small(case, kill)
@@ -166,7 +168,7 @@ def _grows(case: Case, kill: Kill, *, alone: bool) -> Iterator[Candidate]:
         words = "."
         if kill.end.exit_code == 0:
             words = ", and delete the pod: the step counts as done, though a process of it was killed half-way."
-        once = (raise_fix(case, larger, words),) if larger is not None else ()
+        once = (raise_fix(case, larger, words),) if larger is not None and alone else ()
         yield Candidate("growth", clause, more, told=False, fixes=once)
         return
     steps = _PROFILES.get(case.detected.runtime, "its own heap profile")

@@ -45,6 +45,7 @@ _PARENT_WORDS = lazy(
     r"|process terminated by signal (?:SIGKILL|9)\b"  # esbuild, Vite, Rust's Command
     r"|daemon disappeared unexpectedly \(it may have been killed"  # Gradle
     r"|SIGKILL\(-9\)"  # joblib
+    r"|^.{0,200}KernelRestarter: restarting kernel.*$"  # Jupyter, whose kernel ended without a word
     r"|fatal error: Killed signal terminated program \w+"  # gcc
     r"|^(?:[\w./-]+: line \d+: +\d+ )?Killed(?: +\S.*)?$",  # bash and busybox sh
     re.MULTILINE,
@@ -121,10 +122,11 @@ def _finding(case: Case, confidence: Confidence, times: str, *evidence: Evidence
 
 def _fixes(case: Case) -> Iterator[Fix]:
     limit, name = case.limit.size, case.container.name
-    if case.workers is not None and limit is not None:
-        yield worker_fix(case, case.workers, case.workers.fitting(limit))
+    workers = case.workers if case.workers is not None and "threads" not in case.workers.row else None
+    if workers is not None and limit is not None:
+        yield worker_fix(case, workers, workers.fitting(limit))
     else:
-        few = f"fewer workers ({case.workers.setting})" if case.workers is not None else "fewer workers"
+        few = f"fewer workers ({workers.setting})" if workers is not None else "fewer workers"
         larger = larger_limit(case, 2 * limit) if limit is not None else None
         tool = build_tool(case.container)
         less = str(tool["fewer"]) if tool is not None else ""

@@ -22,8 +22,8 @@ class MemoryWords:
     what: str
     fix: str = ""
     """What to do, where that is not to raise a flag of the budget."""
-    asks_for: Literal["", "heap", "setting", "many cores"] = ""
-    """What was too large: a heap that was asked for as a whole, a server's setting, one heap for each CPU."""
+    asks_for: Literal["", "heap", "setting", "many cores", "memory_limit"] = ""
+    """What was too large: a heap that was asked for as a whole, a server's setting, one heap for each CPU, a script."""
 
 
 REFUSED = (
@@ -193,6 +193,7 @@ MEMORY_WORDS: tuple[MemoryWords, ...] = (
         "",
         "a request has reached memory_limit",
         "Raise memory_limit if one request needs that much; times pm.max_children it must still fit the container.",
+        "memory_limit",
     ),
     MemoryWords(lazy(r"memory allocation of \d+ bytes failed"), "Rust", "", "an allocation failed", REFUSED),
     MemoryWords(lazy(r"std::bad_alloc"), "C++", "", "an allocation failed (std::bad_alloc)", REFUSED),
@@ -229,7 +230,7 @@ MEMORY_WORDS: tuple[MemoryWords, ...] = (
     MemoryWords(lazy(r"\b[a-z]{1,16}_alloc: Cannot (?:re)?allocate.*"), "Erlang", "", "an allocation failed", REFUSED),
     # distributed/nanny.py and worker_memory.py: the nanny ends a worker at memory.terminate of its own limit.
     MemoryWords(
-        lazy(r"[^\n]*exceeded \d+% memory budget\. Restarting[^\n]*"),
+        lazy(r"exceeded \d+% memory budget\. Restarting"),
         "Dask",
         "",
         "its nanny ended a worker that neared the worker's own memory limit",

@@ -188,7 +188,7 @@ def _own_victim(container: Container, victims: list[Victim], end: Termination) -
     fitting = [v for v in victims if limit is None or v.resident <= limit * _FITS]
     identity = container.status.get("containerID")
     number = str(identity).rpartition("/")[2] if identity else ""
-    names = {container.name.lower(), *_image_words(container.image)}
+    names = {container.name.lower(), *image_words(container.image)}
 
     def rank(v: Victim) -> tuple[int, float, int]:
         met = _MET.search(v.event.message)
@@ -214,7 +214,8 @@ def _in_pod(path: str, uid: str) -> bool:
     return uid in path or uid.replace("-", "_") in path
 
 
-def _image_words(image: str) -> set[str]:
+def image_words(image: str) -> set[str]:
+    """Return the name of an image without registry, path and tag."""
     segment = image.partition("@")[0].rpartition("/")[2].partition(":")[0]
     return {segment.lower()} if segment else set()
 

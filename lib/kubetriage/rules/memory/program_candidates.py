@@ -36,6 +36,19 @@ def program_candidates(case: Case, kill: Kill) -> Iterator[Candidate]:
             evidence=(Evidence("log", case.container.name, line),),
         )
         return
+    forking = program.forking(case.log)
+    if forking:
+        larger = larger_limit(case, 2 * limit)
+        raised = (raise_fix(case, larger, ", which holds what is written while it saves."),) if larger else ()
+        yield Candidate(
+            "forked save",
+            f"{program.name} was saving in a forked child, and what is written meanwhile is held twice",
+            "",
+            told=True,
+            fixes=(*raised, program_fix(case), Fix(str(program.row["fork_advice"]), actor=Actor.APP)),
+            evidence=(Evidence("log", case.container.name, forking),),
+        )
+        return
     if limit < program.least:
         yield from _below_the_least(case, program, limit)
         return

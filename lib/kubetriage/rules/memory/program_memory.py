@@ -104,6 +104,17 @@ class Program:
         lines = [line for line in log.splitlines()[-_LAST_LINES:] if pattern and re.search(pattern, line)]
         return lines[-1].strip()[:300] if lines else ""
 
+    def forking(self, log: str) -> str:
+        """Return the last line in which a forked child began to save, and no later one that ends it; else empty."""
+        pattern = self.row.get("forks")
+        lines = log.splitlines()[-_LAST_LINES:] if pattern else []
+        for line in reversed(lines):
+            if re.search(self.row["forked"], line):
+                return ""
+            if re.search(str(pattern), line):
+                return line.strip()[:300]
+        return ""
+
     @property
     def least(self) -> int:
         """Bytes that it needs to start with its defaults; 0 where the table says nothing."""

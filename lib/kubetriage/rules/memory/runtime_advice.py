@@ -39,6 +39,7 @@ _PROFILES = {
 }
 _MOST = 0.85
 """A heap above this share of the limit leaves nothing for what stands beside it."""
+_PHP_LIMIT = lazy(r"Allowed memory size of (\d{1,15}) bytes")
 _INITIAL = lazy(r"(?:\A|\s)-Xms\d")
 _WORTHWHILE = 1.15
 """A larger heap under the same limit is worth a try from here on."""
@@ -68,6 +69,9 @@ def _fixes(case: Case, words: MemoryWords, line: str) -> Iterator[Fix]:
             "it sees, which a small limit does not hold.",
             {"env": [{"name": "DOTNET_gcServer", "value": "0"}]},
         )
+    if words.asks_for == "memory_limit" and (allowed := _PHP_LIMIT.search(line)) is not None:
+        yield from _php(case, int(allowed[1]))
+        return
     if words.fix:
         yield Fix(words.fix, actor=Actor.NODE if words.fix == REFUSED else Actor.MANIFEST)
         return
@@ -112,6 +116,39 @@ def oversized_heap_fixes(case: Case) -> tuple[Fix, ...]:
     if larger is not None:
         fixes.append(raise_fix(case, larger, f" if it needs a heap of {mebibytes(now)}."))
     return tuple(fixes)
+
+
+def _php(case: Case, allowed: int) -> Iterator[Fix]:
+    """Raise PHP's memory_limit by what the container holds: beside one script, or beside all children of FPM."""
+    name, limit = case.container.name, case.limit.size
+    room = (limit or 0) * 3 // 4
+    wanted = (allowed * 3 // 2 if allowed * 3 // 2 <= room < 2 * allowed else 2 * allowed) // MIB
+    script = case.process.program.startswith("php") and "fpm" not in case.process.program
+    how = f"php -d memory_limit={wanted}M" if script else f"memory_limit = {wanted}M in a file of conf.d"
+    known = "PHP_MEMORY_LIMIT" in case.process.environment
+    patch: dict[str, object] | None = {"env": [{"name": "PHP_MEMORY_LIMIT", "value": f"{wanted}M"}]} if known else None
+    where = "PHP_MEMORY_LIMIT" if known else f"PHP_MEMORY_LIMIT where the image reads it, else {how}"
+    words = f"Raise memory_limit of container {name} from {allowed // MIB}M to {wanted}M, if one "
+    words += f"{'run' if script else 'request'} needs that much ({where})."
+    if limit is not None and wanted * MIB > room:
+        larger = larger_limit(case, wanted * MIB * 4 // 3)
+        if larger is not None:
+            resources: dict[str, object] = {"resources": {"limits": {"memory": exact(larger)}}}
+            yield case.template_fix(
+                f"{words} The memory limit must grow with it, to {exact(larger)}.", {**(patch or {}), **resources}
+            )
+    else:
+        yield case.template_fix(f"{words} The limit of {exact(limit)} holds it." if limit is not None else words, patch)
+    if not script and limit is not None:
+        fits = max(int(limit * 0.8) // (wanted * MIB), 1)
+        yield Fix(
+            f"With FPM or Apache at most {fits} such requests at a time fit the limit (pm.max_children).",
+            actor=Actor.MANIFEST,
+        )
+    yield Fix(
+        "If it takes more at any size, it loads too much at once: read in chunks; memory_get_peak_usage() shows where.",
+        actor=Actor.APP,
+    )
 
 
 def _given(case: Case) -> str:

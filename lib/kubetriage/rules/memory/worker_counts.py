@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from kubetriage.data import table
-from kubetriage.records import dataclass
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.memory.container_process import Process
 from kubetriage.rules.memory.ergonomics import MIB
 from kubetriage.rules.memory.runtime_detection import image_parts, is_companion
@@ -41,6 +41,8 @@ class Workers:
     """Where the count stands, or what the program does without it."""
     evidence: str
     """What it was recognised by."""
+    bound: int | None = None
+    """Bytes that a variable allows one worker; None where none does."""
 
     @property
     def name(self) -> str:
@@ -64,8 +66,8 @@ class Workers:
 
     @property
     def each(self) -> int:
-        """Bytes that one worker takes as a rule of thumb."""
-        return parse_bytes(self.row["each"]) or 0
+        """Bytes that one worker takes: what a variable allows it, else a rule of thumb."""
+        return self.bound or parse_bytes(self.row["each"]) or 0
 
     @property
     def also(self) -> str:
@@ -123,6 +125,16 @@ def workers_of(process: Process, image: str, log: str, runtime: str) -> Workers 
 
 
 def _found(row: Mapping[str, Any], process: Process, log: str, evidence: str) -> Workers:
+    found = _counted(row, process, log, evidence)
+    values = (process.value(n) or "" for n in row.get("each_variables", ()))
+    sizes = (int(m[1]) * (MIB if m[2].upper() == "M" else 1024 * MIB) for v in values if (m := _PHP_SIZE.match(v)))
+    return replace(found, bound=next(sizes, None))
+
+
+_PHP_SIZE = re.compile(r"(\d{1,6})([MmGg])\Z")
+
+
+def _counted(row: Mapping[str, Any], process: Process, log: str, evidence: str) -> Workers:
     option = re.search(row["option"], " ".join(process.argv)) if "option" in row else None
     if option is not None and option[1].isdigit():
         return Workers(row, int(option[1][:6]), f"{option[0]} ({process.where})", evidence)
