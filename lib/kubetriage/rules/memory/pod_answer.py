@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from kubetriage.model import Diagnosis, Finding, NotSeen, Section, Severity, Table, ordered
 from kubetriage.needs import List, Need, Raw
 from kubetriage.readers.container_logs import ended_log
+from kubetriage.readers.logs.memory_words import find_any_words
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.records import replace
 from kubetriage.rules import memory
