@@ -259,7 +259,7 @@ SYMPTOMS = (
             "KubeletConfigInvalid CgroupDriverMismatch CgroupUnavailable CgroupLimitReached SwapEnabled "
             "InotifyLimitReached ProcessLimitReached NodeDiskFull NodeClockWrong KernelOOMKill DiskIOError LinkDown "
             "ConntrackFull HardwareError NeighbourTableFull NFSServerNotResponding NodeNameMismatch NodeAddressInvalid "
-            "KubeletErrors KubeletCheckpointInvalid NodePasswordRejected ApiServerCertificateInvalid KernelPanic"
+            "NodeDeleted KubeletErrors KubeletCheckpointInvalid NodePasswordRejected ApiServerCertificateInvalid KernelPanic"
         ),
     ),
     Symptom(

@@ -80,6 +80,9 @@ def _refuse_others(
             words = BY_PLURAL[resource].kind.lower()
             raise DumpError(f"this is a {words}: kubectl {better} --from {shlex.quote(reader.asked)}")
     if not known:
+        if plugin.default_resource == "nodes" and snapshot.node_logs():
+            # The machine's own log says what its Node would not.
+            return
         kinds = sorted({plural for plural, _ in snapshot.objects})
         wanted = BY_PLURAL[plugin.default_resource].kind.lower()
         held = f"holds {', '.join(kinds)} and no {wanted}" if kinds else f"holds no {wanted}"

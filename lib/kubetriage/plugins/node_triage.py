@@ -10,8 +10,9 @@ from kubetriage.needs import Failure, Get, List, Need, Raw, Why
 from kubetriage.plugins import Access, Answer, Option, Plugin, Request, machine_logs
 from kubetriage.plugins.answers import target_error
 from kubetriage.plugins.guesses import node_guesses
-from kubetriage.readers.events import node_event_need
+from kubetriage.readers.events import node_event_need, read_event
 from kubetriage.readers.kubelet_contact import NODE_LEASES, Beat, grace_period
+from kubetriage.records import replace
 from kubetriage.rules import node as rules
 from kubetriage.rules.incident.folding import folded
 from kubetriage.rules.incident.roots import bare
@@ -212,10 +213,27 @@ def _unregistered(snapshot: Snapshot, request: Request, cluster: Cluster) -> tup
         words = read_words((log for log in snapshot.node_logs() if log.node == name), snapshot.now)
         findings = words_alone(Ref("Node", "", name), words, tuple(cluster.nodes.values()))
         if findings:
+            findings = tuple(_with_deletion(f, snapshot, name) for f in findings)
             why = f"no Node of the name {name} in the list: it never joined, or it was deleted"
             gap = NotSeen("the Node and its Lease", why, decides=True)
             found.append(_from_words(findings[0].object, findings, (gap,)))
     return tuple(found)
+
+
+def _with_deletion(finding: Finding, snapshot: Snapshot, name: str) -> Finding:
+    """Add who deleted a Node, where an event tells it."""
+    if finding.cause != "NodeDeleted":
+        return finding
+    told = [
+        e
+        for e in map(read_event, snapshot.list("events").items)
+        if e.reason in ("DeletingNode", "RemovingNode") and text(e.raw, "involvedObject", "name") == name
+    ]
+    if not told:
+        return finding
+    words = next((e for e in told if e.reason == "DeletingNode"), told[-1])
+    said = f"{finding.message} {words.component or 'A controller'} says: {words.message.rstrip('.')}."
+    return replace(finding, message=said, evidence=(*finding.evidence, words.evidence()))
 
 
 def _from_words(ref: Ref, findings: tuple[Finding, ...], gaps: tuple[NotSeen, ...]) -> Diagnosis:

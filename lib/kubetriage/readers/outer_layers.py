@@ -18,6 +18,8 @@ from kubetriage.values.fields import Obj, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import parse_time
 
+TALOSCTL = "talosctl"
+"""The unit of lines that talosctl printed of a service whose name they do not tell."""
 MAX_BYTES = 4 * 1024 * 1024
 """Only the end of a longer log is read."""
 MAX_LINES = 40_000
@@ -64,7 +66,10 @@ _FULL = lazy(
     r"([^\s\[:]{1,64})(?:\[\d{1,9}\])?: "
 )
 # talosctl logs and talosctl dmesg put the node's address before each line.
-_TALOS = lazy(r"(\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F:]{3,39}): (?=\S)")
+_TALOS = lazy(
+    r"(\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F:]{3,39}): (?=\S)"
+    r"|([a-z][\w.-]{0,252}): (?=\{\"|[IWEF]\d{4} \d\d:|time=\"|\d{4}-\d\d-\d\d[T ]\d\d:)"
+)
 _TALOS_KERNEL = lazy(r"(?:kern|user|daemon|syslog): +\w+: \[(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z)\]: ")
 # dmesg: seconds since boot, or with -T the time of day (of the machine's own zone).
 _DMESG = lazy(r"(?:<\d{1,3}>)?\[ {0,6}\d{1,9}\.\d{3,6}\] ")
@@ -151,7 +156,9 @@ def _once(line: Line, now: datetime) -> Line | None:
     if found := _FULL.match(row):
         return Line(row[found.end() :], (at := _stamp(found[1])), found[2], found[3], at)
     if found := _TALOS.match(row):
-        return replace(line, text=row[found.end() :], host=line.host or found[1])
+        return replace(
+            line, text=row[found.end() :], host=line.host or found[1] or found[2], unit=line.unit or TALOSCTL
+        )
     if found := _TALOS_KERNEL.match(row):
         return replace(line, text=row[found.end() :], at=parse_time(found[1]) or line.at, unit="kernel")
     if found := _DMESG.match(row):
@@ -235,4 +242,7 @@ def _zone(rows: list[Line], now: datetime) -> timedelta:
 def message_of(row: str) -> str:
     """Return the message of a logrus line, else the line itself."""
     found = _LOGRUS.match(row) if row.startswith("time=") else None
-    return found[3].strip('"').replace('\\"', '"') if found else row
+    if found is None:
+        return row
+    quoted = len(found[3]) > 1 and found[3].startswith('"')
+    return found[3][1:-1].replace('\\"', '"') if quoted else found[3]

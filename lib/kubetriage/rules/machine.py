@@ -89,6 +89,15 @@ class Machine:
             filled += value.split(" ") if word == "{crictl}" else [value]
         return shell(*filled)
 
+    def rejoin(self, step: str) -> tuple[Command, ...]:
+        """Return how an etcd member of this distribution is taken out (``remove``) and joins anew (``join``)."""
+        return tuple(self.line(line) for line in self.row.get("rejoin", {}).get(step, ()))
+
+    @property
+    def rejoin_note(self) -> str:
+        """What to know before a member joins anew; empty for nothing."""
+        return str(self.row.get("rejoin", {}).get("note", ""))
+
     @property
     def enter(self) -> str:
         """Say how to get onto the machine where ssh is not the way; empty otherwise."""

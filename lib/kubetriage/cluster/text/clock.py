@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
@@ -23,6 +24,9 @@ _TIMES = frozenset(
 _STAMP = lazy(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)")
 _SHORT = lazy(r"^(?:<\d{1,3}>)?([A-Z][a-z]{2}) ([ 0-3]\d) (\d\d):(\d\d):(\d\d)\b", re.MULTILINE)
 """What a journal writes by default: neither a year nor a zone."""
+_KLOG = lazy(r"^[IWEF](\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\b", re.MULTILINE)
+"""Header of klog, as all components of Kubernetes write it."""
+_MONTHS = {f"{i:02d}": m for i, m in enumerate(calendar.month_abbr) if i}
 _TAIL = 16 * 1024
 """Characters at the end of a log in which its newest time is looked for."""
 
@@ -101,15 +105,16 @@ def _newest_stamp(content: str) -> datetime | None:
     stamps = [m[0] for m in _STAMP.finditer(content[-_TAIL:])]
     if stamps:
         return parse_time(stamps[-1])
-    short = list(_SHORT.finditer(content[-_TAIL:]))
+    short = list(_SHORT.finditer(content[-_TAIL:])) or list(_KLOG.finditer(content[-_TAIL:]))
     return _this_year(short[-1]) if short else None
 
 
 def _this_year(match: re.Match[str]) -> datetime | None:
     """Give a time without a year the last one in which it had passed."""
     today = datetime.now(timezone.utc)
+    month = match[1] if match[1].isalpha() else _MONTHS.get(match[1], "")
     for year in (today.year, today.year - 1):
-        found = parse_moment(f"{int(match[2])} {match[1]} {year} {match[3]}:{match[4]}:{match[5]} +0000")
+        found = parse_moment(f"{int(match[2])} {month} {year} {match[3]}:{match[4]}:{match[5]} +0000")
         if found is not None and found <= today + timedelta(days=1):
             return found
     return None

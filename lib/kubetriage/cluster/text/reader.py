@@ -31,6 +31,15 @@ _NO_LOG = lazy(
 _NO_CONTENT = lazy(
     r"(?:Error from server|error: |unable to retrieve container logs for |failed to try resolving symlinks)"
 )
+KUBECTL, KUBEADM = "kubectl", "kubeadm"
+"""Names under which kubectl's own errors about the control plane stand, and kubeadm's table of certificates."""
+# kubeadm certs check-expiration, all versions.
+_CHECKED = lazy(r"\s*[a-z][\w.-]{1,60} +\w{3} \d\d, \d{4} \d\d:\d\d \w{3} +(?:<invalid>|\d+[smhdy])")
+# The API server's or client-go's words about the way to a kubelet, or about the API server itself.
+_OF_PLANE = lazy(
+    r"No agent available|error dialing backend|proxy error from|:10250/\S{1,400}: |"
+    r"Unable to connect to the server: (?:tls|x509|net/http)|etcdserver: |failed calling webhook"
+)
 _NONE_FOUND = lazy(r"No resources found(?: in ([a-z0-9-]{1,63}) namespace)?\.?\s*\Z")
 _VERSION = lazy(r"Server Version: (?:version\.Info\{.{0,200}GitVersion:\")?(v\d+\.\d+[^\s\",]{0,60})")
 _PROSE_EVENT = lazy(r"\s*(?:Normal|Warning)\s{1,20}[A-Z]\w{1,100}\s")
@@ -120,12 +129,18 @@ def _read_words(block: Block, finds: Finds, namespace: str) -> bool:
             events += listed_events("", [row], namespace)[0]
     events = events or [e for e in map(spoken_event, block.rows) if e is not None]
     finds.events += events
-    return bool(events)
+    checked = [r.strip() for r in block.rows if _CHECKED.match(r)]
+    if checked:
+        finds.logs.append(FoundLog(KUBEADM, "kube-system", KUBEADM, None, "\n".join(checked) + "\n", block.first))
+    return bool(events or checked)
 
 
 def _read_answer(block: Block, finds: Finds) -> bool:
     command = block.command
     row = block.rows[0].strip()
+    if _OF_PLANE.search(row):
+        finds.logs.append(FoundLog(KUBECTL, "kube-system", KUBECTL, None, row + "\n", block.first))
+        return True
     none = _NONE_FOUND.match(row)
     if none is not None:
         if command is not None and command.verb in ("get", "describe") and not command.chosen:
@@ -202,7 +217,7 @@ def _read_journal(block: Block, finds: Finds, source: str) -> None:
         if unit and unit != "kernel"
         else "dmesg"
         if unit == "kernel"
-        else block.heading or source
+        else block.heading or source.rpartition("/")[2]
     )
     node = hosts.pop() if len(hosts) == 1 else ""
     finds.node_logs.append(FoundNodeLog(node, where, content))
@@ -249,6 +264,10 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
     if not pod and (_is_machine(block, source) or sum(map(is_journal_line, block.rows)) * 2 > len(block.rows)):
         _read_journal(block, finds, source)
         return
+    if not pod and any(_OF_CLUSTER.search(line.body) for line in peeled):
+        finds.node_logs.append(FoundNodeLog("", block.heading or "the pasted log", content))
+        if command is None or command.verb != "logs":
+            return
     if content.strip() or pod:
         finds.logs.append(FoundLog(pod, namespace, container, previous, content.lstrip("\n"), block.first, workload))
 
@@ -270,11 +289,24 @@ def _without_kubectls_words(content: str) -> tuple[str, str, str]:
     return content, pod, container
 
 
+# Source files of the kubelet, the API server, the controller-manager and the scheduler in klog's header, that no other
+# program has (kubernetes/kubernetes 1.18 to 1.37), and what k3s and RKE2 say of themselves.
+_OF_CLUSTER = lazy(
+    r"\A[IWEF]\d{4} \S+ +\d+ (?:kubelet(?:_node_status|_pods|_network\w*)?|pod_workers|kuberuntime_\w+|eviction_manager"
+    r"|container_manager_linux|storage_rbac|available_controller|controllermanager|node_lifecycle_controller"
+    r"|schedule_one|daemon|csi_plugin|oom_watcher_linux|remote_runtime)\.go:\d"
+    r"|\AF\d{4} \S+ +\d+ (?:hooks|instance|server|controllermanager)\.go:\d"
+    r"|\Atime=\"[^\"]{1,40}\" level=\w+ msg=\".{0,400}(?:\b(?:k3s|rke2|kubelet|kube-apiserver|datastore|etcd)\b)"
+)
 _COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns")
 
 
 def _component(block: Block, source: str) -> str:
     """Return the component of the cluster whose log this is by the name of its file; empty for others."""
+    command = block.command
+    if command is not None and command.tool in ("crictl", "docker", "podman", "nerdctl"):
+        # A container by its name, as the kubelet names Docker's: k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT.
+        return next((part for part in _COMPONENTS if command.unit.removeprefix("k8s_").startswith(part)), "")
     name = (block.heading or source).rpartition("/")[2].lower()
     return next((part for part in _COMPONENTS if name.startswith(part)), "")
 

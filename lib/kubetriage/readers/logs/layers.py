@@ -35,7 +35,10 @@ _ISO = lazy(
     r"(?:<\d{1,3}>(?:1 )?)?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)) ([\w.-]{1,253}) "
     r"([\w./@()-]{1,100}?)(?:\[\d{1,9}\])?: ?"
 )
-_TALOS = lazy(r"(\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{0,4}){2,7}): (?=\S)")
+_TALOS = lazy(
+    r"(\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{0,4}){2,7}): (?=\S)"
+    r"|([a-z][\w.-]{0,252}): (?=\{\"|[IWEF]\d{4} \d\d:|time=\"|\d{4}-\d\d-\d\d[T ]\d\d:)"
+)
 _K0S = lazy(r"time=\"([^\"]{1,40})\" level=\w{1,10} msg=\"((?:[^\"\\]|\\.){0,16000})\" component=\"?([\w-]{1,60})\"?")
 _STERN = lazy(r"([a-z0-9][a-z0-9.-]{2,252}) (?:› )?([a-z0-9][a-z0-9-]{0,62}) (?:[│|›] )?(?=\S)")
 _INNER = lazy(r"\{|[IWEF]\d{4} \d\d:|\d{4}[-/]\d\d[-/]\d\d")
@@ -87,7 +90,7 @@ def peel(row: str) -> Peeled:
             elif (iso := _ISO.match(body)) is not None:
                 time, host, program, body = iso[1], iso[2], iso[3], body[iso.end() :]
             elif (talos := _TALOS.match(body)) is not None:
-                host, body = talos[1], body[talos.end() :]
+                host, body = talos[1] or talos[2], body[talos.end() :]
             else:
                 break
         elif (first.isupper() or first == "<") and (short := (_SHORT.match(body) or _ISO.match(body))) is not None:
@@ -100,6 +103,8 @@ def peel(row: str) -> Peeled:
             and _INNER.match(k0s[2].replace('\\"', '"'))
         ):
             program, body = k0s[3], _unescaped(k0s[2])
+        elif first.islower() and (talos := _TALOS.match(body)) is not None:
+            host, body = talos[1] or talos[2], body[talos.end() :]
         else:
             break
     return Peeled(body, time, partial, host, program, pod, container)

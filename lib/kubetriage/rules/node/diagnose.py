@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import cast
 
 from kubetriage.model import Finding, Fix, Ref, RuledOut, ordered
+from kubetriage.readers.outer_layers import TALOSCTL
 from kubetriage.records import replace
 from kubetriage.rules.machine import machine_of, named
 from kubetriage.rules.node import RULES
@@ -73,6 +74,7 @@ SILENCING = frozenset(
         "kernel flags",
         "credentials",
         "busy server",
+        "node deleted",
     )
 )
 """Kinds of lines of a kubelet that does not start or is not let in: nobody need ask any more what failed."""
@@ -163,14 +165,20 @@ def _after_boot(case: NodeCase, finding: Finding) -> Finding:
     return replace(finding, message=message, evidence=(*finding.evidence, booted.evidence()))
 
 
+# The journal of an agent names its program too ("k3s"), so only what was asked for tells a server.
+_SERVER = lazy(r"\b(?:k3s|rke2-server|k0scontroller)(?:\.service|\.log)?\Z")
+
+
 def words_alone(ref: Ref, words: MachineWords, others: tuple[Obj, ...] = ()) -> tuple[Finding, ...]:
     """Return what a machine's own logs say where its Node was not seen; ``others`` are the nodes of its cluster."""
     units = {unit.partition("-")[0] for unit in words.units}
     known = {"k3s": "k3s", "rke2": "rke2", "k0sworker": "k0s", "k0scontroller": "k0s", "kubelite": "microk8s"}
+    known |= {TALOSCTL: "talos", "microk8s.daemon": "microk8s", "hyperkube": "openshift"}
     kind = next((known[u] for u in known if u in units), "")
     if not kind and others:
         kind = machine_of(others[0]).name
-    machine = replace(named(kind), node=ref.name, address=ref.name, server=False)
+    serves = any(_SERVER.search(source) for source in words.sources)
+    machine = replace(named(kind), node=ref.name, address=ref.name, server=serves)
     stage = Stage(ref, machine, ready=False, words=words)
     found = [*kubelet_log.check_words(stage), *kernel_log.check_words(stage)]
     found += [finding_of(stage, word, ALONE[word.kind]) for word in words.words if word.kind in ALONE]

@@ -11,7 +11,13 @@ from collections.abc import Callable, Mapping
 from kubetriage.data import table
 from kubetriage.model import Actor, Fix
 from kubetriage.rules.node.machine_words import Word
-from kubetriage.rules.node.start_meanings import credentials_meaning, kernel_flags_meaning, start_meaning
+from kubetriage.rules.node.runtime_meanings import dead_mount_meaning
+from kubetriage.rules.node.start_meanings import (
+    credentials_meaning,
+    kernel_flags_meaning,
+    start_meaning,
+    static_pod_meaning,
+)
 from kubetriage.rules.node.webhook_meaning import webhook_meaning
 from kubetriage.rules.node.word_findings import Meaning, Stage, on_machine
 from kubetriage.values.commands import kubectl, shell
@@ -80,7 +86,16 @@ def _server_certificate(stage: Stage, word: Word) -> Meaning:
     )
 
 
-def _unauthorized(stage: Stage, _word: Word) -> Meaning:
+def _unauthorized(stage: Stage, word: Word) -> Meaning:
+    if "system:anonymous" in word.words:
+        text, commands = stage.identity("renew")
+        return Meaning(
+            "KubeletUnauthorized",
+            "The kubelet of {name} asks without a client certificate, so the API server takes it for anonymous.",
+            f"Approve its pending signing request, if there is one; else its certificate is missing or over. {text}",
+            commands=(kubectl("get", "csr"), kubectl("certificate", "approve", "CSR"), *commands),
+            rules_out=("ApiServerUnreachable", "the API server answered: it refused the kubelet"),
+        )
     text, commands = stage.identity("admit")
     return Meaning(
         "KubeletUnauthorized",
@@ -244,6 +259,22 @@ def _places(stage: Stage) -> str:
     }.get(stage.machine.name, "kubeadm-flags.env, the unit's drop-ins, or KUBELET_EXTRA_ARGS.")
 
 
+def _deleted(stage: Stage, _word: Word) -> Meaning:
+    name = stage.ref.name
+    return Meaning(
+        "NodeDeleted",
+        "The Node {name} was deleted while its kubelet runs; a kubelet registers its Node only when it starts.",
+        "Find who deleted it first, or it goes again: a cloud controller that does not find the machine by its"
+        " name or providerID, an autoscaler, or kubectl delete node. Then restart the kubelet.",
+        ("kubelet restart",),
+        commands=(
+            kubectl("get", "events", "-A", "--field-selector", f"involvedObject.name={name}"),
+            kubectl("logs", "-l", "k8s-app=cloud-controller-manager", "--tail=50", namespace="kube-system"),
+        ),
+        rules_out=("ApiServerUnreachable", "the API server answered: it has no such Node"),
+    )
+
+
 _REASONS: tuple[tuple[str, str], ...] = (
     ("connection refused", "The machine at that address answers, but nothing listens on the port"),
     ("no route to host", "No machine answers at that address"),
@@ -257,8 +288,11 @@ _KOPS_PLACEHOLDER = "203.0.113.123"
 """What kOps gives the API's names before a control plane node writes its own (kops docs, pre-created DNS records)."""
 
 
-def _api_server(stage: Stage, word: Word) -> Meaning:
+def _api_server(stage: Stage, word: Word) -> Meaning | None:
     host = word.about.rpartition(":")[0].strip("[]") or word.about
+    looping = stage.words.of("static pod")
+    if looping is not None and looping.about in ("kube-apiserver", "etcd") and "refused" in word.words:
+        return None
     reason = next((said for key, said in _REASONS if key in word.words), "")
     known = stage.addresses.get(host, "")
     local = host in ("127.0.0.1", "::1", "localhost")
@@ -266,6 +300,14 @@ def _api_server(stage: Stage, word: Word) -> Meaning:
         whose = (
             f"{host} is the placeholder that kOps writes into DNS at first: dns-controller or kops-controller has not"
             " put the control plane's address there. Look at its log and its rights on the DNS zone."
+        )
+    elif (given := stage.words.of("server address")) is not None and given.about.rpartition(":")[0] != host:
+        old = given.about.rpartition(":")[0]
+        product = "rke2" if stage.machine.name == "rke2" else "k3s"
+        whose = (
+            f"The agent was given {old}, and the server told it to use {host} instead: the server takes an address for"
+            f" its own that this machine does not reach (NAT, a second interface). On the server set node-ip: {old} and"
+            f" advertise-address: {old} in /etc/rancher/{product}/config.yaml, restart it, then restart this agent."
         )
     elif local and stage.machine.name in ("k3s", "rke2"):
         port = "9345 and 6443" if stage.machine.name == "rke2" else "6443"
@@ -315,7 +357,7 @@ def _proxy(stage: Stage, word: Word) -> Meaning:
     )
 
 
-_MADE: Mapping[str, Callable[[Stage, Word], Meaning]] = {
+_MADE: Mapping[str, Callable[[Stage, Word], Meaning | None]] = {
     "certificate": _certificate,
     "server certificate": _server_certificate,
     "unauthorized": _unauthorized,
@@ -329,6 +371,9 @@ _MADE: Mapping[str, Callable[[Stage, Word], Meaning]] = {
     "kernel flags": kernel_flags_meaning,
     "credentials": credentials_meaning,
     "start": start_meaning,
+    "node deleted": _deleted,
+    "static pod": static_pod_meaning,
+    "dead mount": dead_mount_meaning,
 }
 
 
@@ -430,10 +475,13 @@ def _plain(stage: Stage) -> dict[str, Meaning]:
         "processes": Meaning(
             "ProcessLimitReached",
             "{name} can start no more processes: a limit of process ids is reached.",
-            "Find what starts so many; raise kernel.pid_max, and limit pods (podPidsLimit).",
+            "Find what starts so many threads or leaves zombies. Raise the limit that is reached (TasksMax of the unit,"
+            " kernel.pid_max), and limit pods (podPidsLimit).",
             ("containers",),
             commands=on_machine(
-                stage, "cat /proc/sys/kernel/pid_max; ps -eLo comm= | sort | uniq -c | sort -rn | head"
+                stage,
+                "cat /proc/sys/kernel/pid_max; systemctl show containerd kubelet -p Id -p TasksCurrent -p TasksMax;"
+                " ps -eLo comm= | sort | uniq -c | sort -rn | head",
             ),
         ),
     }

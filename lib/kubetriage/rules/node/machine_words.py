@@ -147,11 +147,14 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "processes",
         lazy(
-            r"fork rejected by pids controller|fork/exec .{0,80}resource temporarily unavailable|"
+            r"fork rejected by pids controller|pthread_create failed: Resource temporarily unavailable"
+            r"|failed to create new OS thread|fork/exec .{0,80}resource temporarily unavailable|"
             r"[Cc]annot fork|fork: retry: Resource"
         ),
     ),
     ("disk full", lazy(r"no space left on device|[Dd]isk quota exceeded")),
+    # k3s and RKE2 agents (pkg/agent/loadbalancer): what the server told them to use in place of what they were given.
+    ("server address", lazy(r"Removing server from load balancer [\w-]+: (\S{1,260}?)[\"\s]")),
     ("proxy", lazy(r"proxyconnect tcp: dial tcp:? ?(?:lookup )?(\S+?)(?: on \S+)?: |Proxy Authentication Required")),
     (
         "api server",
@@ -168,7 +171,34 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "unauthorized",
-        lazy(r"(?:[Uu]nable to register node|update lease|node status).{0,300}(?:Unauthorized|[Ff]orbidden)"),
+        lazy(
+            r"(?:[Uu]nable to register node|update lease|node status).{0,300}(?:Unauthorized|[Ff]orbidden)"
+            r"|is forbidden: User \\?\"system:anonymous"
+        ),
+    ),
+    # The Node was deleted while its kubelet ran (kubelet_node_status.go, all versions); it registers at its start only.
+    (
+        "node deleted",
+        lazy(
+            r"[Ee]rror (?:updating node status.{0,60})?getting node \\?\"\S{1,260}?: nodes \\?\"([\w.-]+)\\?\""
+            r" not found"
+        ),
+    ),
+    # A static pod of the control plane that this kubelet starts again and again (pod_workers.go).
+    (
+        "static pod",
+        lazy(
+            r"failed to \\*\"StartContainer\\*\" for \\*\"(kube-apiserver|etcd|kube-controller-manager|kube-scheduler)"
+            r"\\*\" with CrashLoopBackOff"
+        ),
+    ),
+    # A mount that hangs or is dead, as runtime and kubelet meet it: ERESTARTSYS, ESTALE, ENOTCONN, EHOSTDOWN.
+    (
+        "dead mount",
+        lazy(
+            r"(?:stat|lstat|statfs|open) \\?\"?(/[^\s\"\\:]{0,300}/volumes?[^\s\"\\:]{0,200}).{0,40}(?:errno[= ]512"
+            r"|stale (?:NFS )?file handle|[Tt]ransport endpoint is not connected|host is down|input/output error)"
+        ),
     ),
     # The kubelet's check of the machine's kernel (protectKernelDefaults), its credential plugin, and a busy server.
     ("kernel flags", lazy(r"invalid kernel flag: ([\w./-]+), expected value: -?\d+")),
@@ -178,7 +208,9 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "start",
         lazy(
-            r"Failed to start ContainerManager|\AF\d{4} .*?\] \"?(?:[Ff]ailed to run [Kk]ubelet|command failed)"
+            r"Failed to start ContainerManager|[Ff]ailed to listen and serve"
+            r"|[Ff]ailed to start (?:kubelet|healthz) server"
+            r"|\AF\d{4} .*?\] \"?(?:[Ff]ailed to run [Kk]ubelet|command failed)"
             r"|[Ff]ailed to run [Kk]ubelet\\?\"?(?: err=|: )|\"command failed\" err="
             r"|\A(?:panic|fatal error): |\Atime=\"[^\"]{1,40}\" level=(?:fatal|panic) "
         ),

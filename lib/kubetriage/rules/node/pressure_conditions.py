@@ -15,7 +15,7 @@ from kubetriage.rules.node.kubelet_probe import kubelet_path
 from kubetriage.values.commands import kubectl, shell
 from kubetriage.values.fields import condition, text
 from kubetriage.values.patterns import lazy
-from kubetriage.values.quantity import format_bytes
+from kubetriage.values.quantity import format_bytes, parse_bytes
 from kubetriage.values.times import human_duration, parse_time
 
 _ROUNDS = timedelta(seconds=30)
@@ -94,6 +94,14 @@ def pressure(case: NodeCase, about: Pressure) -> Iterator[Finding]:
 
 
 _USE = lazy(r"Container (\S+) was using (\S+), (?:which exceeds its )?request (?:is|of) (\w+)")
+
+
+def containers_use(pod: Pod) -> Iterator[tuple[str, int]]:
+    """Yield the containers of an evicted pod with what they used, in bytes."""
+    for match in _USE.finditer(pod.message):
+        size = parse_bytes(match[2])
+        if size:
+            yield match[1], int(size)
 
 
 def _used(evicted: Sequence[Pod]) -> str:

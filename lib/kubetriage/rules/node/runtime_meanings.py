@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kubetriage.rules.node.machine_words import Word
 from kubetriage.rules.node.word_findings import Meaning, Stage, on_machine
+from kubetriage.values.commands import kubectl
 from kubetriage.values.patterns import lazy
 
 _SOCKET = lazy(r"(?:unix://+|dial unix )(/?[\w./-]+\.sock)")
@@ -44,4 +45,27 @@ def runtime_meaning(stage: Stage, word: Word) -> Meaning:
         + (": it does not run, or makes its socket elsewhere." if gone else "."),
         "See why the runtime does not run or does not answer; restart it, then ask it again.",
         _RESTART,
+    )
+
+
+_VOLUME = lazy(r"pvc-[0-9a-f]{8}-[0-9a-f-]{27}")
+_OF_POD = lazy(r"/pods/([0-9a-f]{8}-[0-9a-f-]{27})/")
+
+
+def dead_mount_meaning(stage: Stage, word: Word) -> Meaning:
+    """Say that runtime or kubelet hang at a volume whose storage does not answer."""
+    path = word.about
+    volume, pod = _VOLUME.search(path), _OF_POD.search(path)
+    whose = stage.pods.get(pod[1], "") if pod else ""
+    look = (kubectl("get", "pv", volume[0], "-o", "wide"),) if volume else ()
+    return Meaning(
+        "ContainerRuntimeSlow",
+        f"Kubelet and runtime of {{name}} hang at the mount of {volume[0] if volume else 'a volume'}"
+        + (f" (pod {whose})" if whose else "")
+        + ": its storage does not answer.",
+        "Bring that storage back, or its driver's pod on this node. If it stays away: take the mount off by force, then"
+        " restart the runtime; a restart alone hangs at the same mount again.",
+        ("runtime restart",),
+        commands=(*look, *on_machine(stage, f"findmnt -T {path}; sudo umount -f -l {path}")),
+        rules_out=("DiskIOError", "the path is a mounted volume, not the machine's own disk"),
     )

@@ -37,6 +37,10 @@ _GRAMMAR: tuple[tuple[str, Report], ...] = (
     ("network state unknown", "network"),
     ("CSINode is not yet initialized", "csi"),
     ("failed to initialize CSINode", "csi"),
+    # 1.16 and 1.17 wrote it so.
+    ("Failed to initialize CSINode", "csi"),
+    ("CSINodeInfo is not yet initialized", "csi"),
+    ("Failed to initialize CSINodeInfo", "csi"),
     ("node is shutting down", "shutdown"),
     ("missing node capacity for resources:", "capacity"),
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from kubetriage.rules.agent_endings import asked_by
+from kubetriage.rules.node.kubelet_endings import ending_of
 from kubetriage.rules.node.machine_words import Word
 from kubetriage.rules.node.word_findings import Meaning, Stage, on_machine
+from kubetriage.values.commands import kubectl
 from kubetriage.values.patterns import lazy
 
 _KERNEL = lazy(r"invalid kernel flag: ([\w./-]+), expected value: (-?\d+)")
@@ -55,11 +57,29 @@ _ABSENT_PLUGIN = lazy(r"executable ([\w./-]+) not found|fork/exec ([\w./-]+): no
 
 
 def start_meaning(stage: Stage, word: Word) -> Meaning:
-    """Quote a kubelet that ends for a reason of its own, with what its distribution's last words ask for."""
+    """Quote a kubelet that ends for a reason of its own, with what its last words ask for."""
+    if (known := ending_of(stage, word)) is not None:
+        return known
     return Meaning(
         "KubeletErrors",
         "The kubelet of {name} ends itself.",
         asked_by(word.words, stage.machine) or "Mend what its last words name, then start it.",
         ("kubelet status", "kubelet log", "kubelet restart"),
         rules_out=("NodePartitioned", "the kubelet does not stay up long enough to need the network"),
+    )
+
+
+def static_pod_meaning(stage: Stage, word: Word) -> Meaning:
+    """Say that a part of the control plane on this machine ends again and again, and where its last words stand."""
+    part = word.about or "kube-apiserver"
+    first = stage.machine.lines("container log", container=part)
+    return Meaning(
+        "ApiServerUnreachable",
+        f"The kubelet of {{name}} runs; {part} of this very machine ends again and again, so the API server here is"
+        " away.",
+        f"Read the last words of {part}: a flag that this version does not know, a file, a certificate, etcd. Mend"
+        f" its manifest in {stage.machine.path('manifests') or 'its directory'}; the kubelet then starts it by itself.",
+        commands=first or on_machine(stage, f"sudo tail -n 30 /var/log/pods/kube-system_{part}-*/{part}/*.log"),
+        rules_out=("NodePartitioned", "the refusal comes from this machine or its balancer, not from the network"),
+        verify=(str(kubectl("get", "--raw", "/livez?verbose")),),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -11,6 +12,7 @@ from kubetriage.model import Ref
 from kubetriage.needs import List, Log, Why
 from kubetriage.readers.events import Event, read_event
 from kubetriage.readers.kubelet_contact import grace_period
+from kubetriage.readers.outer_layers import TALOSCTL
 from kubetriage.readers.prometheus import Window
 from kubetriage.records import dataclass, replace
 from kubetriage.rules.machine import SERVER_ROLES, Machine, machine_of, named
@@ -193,8 +195,18 @@ class Case:
             return replace(machine_of((servers or list(self.nodes))[0]), server=True)
         units = {w.partition("-")[0] for log in self.logs for w in (log.unit, log.source)}
         units |= {m.log.head_unit for m in self.members if m.log}
+        # "journalctl -u k3s", "k3s.log"
+        units |= {re.split(r"[-.]", j.source.rpartition(" ")[2])[0] for j in self.snapshot.node_logs()}
         known = {"k3s": "k3s", "rke2": "rke2", "k0scontroller": "k0s", "k0s": "k0s", "kubelite": "microk8s"}
-        return named(next((known[u] for u in known if u in units), ""))
+        known[TALOSCTL] = "talos"
+        kind = next((known[u] for u in known if u in units), "")
+        if not kind and any(u.startswith("microk8s.") for u in units):
+            kind = "microk8s"
+        hosts = {log.node for log in self.snapshot.node_logs() if log.node}
+        hosts |= {m.name.removeprefix("etcd-") for m in self.members if not m.namespace or m.name.startswith("etcd-")}
+        host = hosts.pop() if len(hosts) == 1 else ""
+        found = named(kind)
+        return replace(found, node=host, address=host) if host and host not in ("etcd", kind) else found
 
     @property
     def etcd_check_fails(self) -> bool:

@@ -33,9 +33,12 @@ ONE_PROCESS = (
 """Units and containers in whose one log every component of a control plane stands."""
 PLAIN = tuple(
     Log("kube-system", name, name)
-    for name in (API_SERVER, "kube-controller-manager", "kube-scheduler", "cloud-controller-manager", *ONE_PROCESS)
+    for name in (
+        *(API_SERVER, "kube-controller-manager", "kube-scheduler", "cloud-controller-manager", *ONE_PROCESS),
+        *("kubectl", "kubeadm"),
+    )
 )
-"""Logs of processes under a component's plain name, as a recording may hold them."""
+"""Logs of processes under a component's plain name, as a recording may hold them, and what tools said."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,14 @@ def _first(match: re.Match[str]) -> tuple[str, float]:
 def _took(match: re.Match[str]) -> tuple[str, float]:
     took = parse_go_duration(match[1])
     return "", took.total_seconds() if took else 1.0
+
+
+def _whole(match: re.Match[str]) -> tuple[str, float]:
+    return match[0], 0.0
+
+
+def _changed(match: re.Match[str]) -> tuple[str, float]:
+    return f"{match[1]} {match[2]}", 0.0
 
 
 def _conversion(match: re.Match[str]) -> tuple[str, float]:
@@ -141,7 +152,15 @@ KINDS: tuple[tuple[str, re.Pattern[str], _Make], ...] = (
         _first,
     ),
     # apiserver/pkg/admission/plugin/webhook dispatchers: "Failed calling webhook, failing closed NAME: ...".
-    ("webhook", lazy(r"[Ff]ailed calling webhook, failing closed ([^:\s]+)"), _first),
+    # What a client is told of a call that failed closed, quoted by controllers and by the API server about itself.
+    (
+        "webhook",
+        lazy(
+            r"[Ff]ailed calling webhook, failing closed ([^:\s]+)"
+            r"|Internal error occurred: failed calling (?:admission )?webhook \\?\"([\w.-]+)"
+        ),
+        _first,
+    ),
     # apiserver/pkg/endpoints/filters/authentication.go and crypto/x509, all versions.
     (
         "client certificate",
@@ -174,9 +193,33 @@ KINDS: tuple[tuple[str, re.Pattern[str], _Make], ...] = (
     ),
     (
         "serving certificate",
-        lazy(r"(?:Get|Put|Post|Patch|List|dial|lookup)\b.{0,400}x509: certificate has expired or is not yet valid"),
+        lazy(
+            r"(?:(?:Get|Put|Post|Patch|List|dial|lookup)\b.{0,400}|Unable to connect to the server: .{0,60})"
+            r"x509: certificate has expired or is not yet valid"
+        ),
         _first,
     ),
+    # kubeadm certs check-expiration: a row of its table.
+    ("ended certificate", lazy(r"\A([a-z][\w.-]+) +\w{3} \d\d, \d{4} \d\d:\d\d \w+ +<invalid>"), _first),
+    # k3s-io/k3s pkg/etcd: the address under which the member is known is not the server's any more.
+    (
+        "member address",
+        lazy(r"not a member of the etcd cluster\. Found \[([^\]]{0,400})\], expect: ([^\s\"]{1,200})"),
+        _changed,
+    ),
+    # lib/pq, pgx and go-sql-driver in kine: the SQL datastore refuses or is not reached.
+    (
+        "sql refused",
+        lazy(
+            r"pq: (?:sorry, too many clients|remaining connection slots|password authentication|the database system is"
+            r"|no pg_hba\.conf entry|could not|cannot execute)[^\"\\]{0,80}"
+            r"|FATAL: [^\\]{0,120}\(SQLSTATE \w{5}\)|Error 1\d{3}(?: \(\w{5}\))?: [^\"\\]{0,120}"
+            r"|dial tcp \S+:(?:5432|3306): [^\"\\]{0,60}"
+        ),
+        _whole,
+    ),
+    # canonical/k8s-dqlite: no member leads.
+    ("dqlite", lazy(r"no available dqlite leader server found|dqlite.{0,60}(?:no known leader|not leader)"), _whole),
     # net/http server and crypto/tls alerts: what a client says of the API server's certificate.
     (
         "tls refused",
@@ -239,8 +282,9 @@ _KNOWN = lazy(r'\{"level"|time="|\{"ts"|\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d|
 _WORTH = lazy(
     r"dial tcp|handshake|etcdserver|NOSPACE|webhook|x509|leader ?election|renew|lock|SQL|database|ompact|gent|"
     r"APIService|OpenAPI|initializing|Deadline|onversion|kms|KMS|transform key|bearer token|verification error|"
-    r"authorizer|fatal|panic|\AF\d{4}|\AError: |command failed"
+    r"authorizer|fatal|panic|\AF\d{4}|\AError: |command failed|<invalid>|etcd cluster|pq: |SQLSTATE|Error 1\d{3}|dqlite"
 )
+_TOOLS = ("kubectl", "kubeadm")
 
 
 def read_component_log(source: str, content: str, now: datetime) -> ComponentLog:
@@ -249,6 +293,8 @@ def read_component_log(source: str, content: str, now: datetime) -> ComponentLog
     total = understood = 0
     head = unit = ""
     last = untimed = None
+    if source in _TOOLS:
+        last = now
     for line in peeled(content, now):
         total, head, unit = total + 1, head or line.text, unit or line.unit
         if KLOG.match(line.text) or _KNOWN.match(line.text):

@@ -70,6 +70,8 @@ class EtcdLog:
     """The member was stopped."""
     signalled: datetime | None = None
     """Somebody else stopped it: it received a signal."""
+    learner: datetime | None = None
+    """It, or a member that it leads, is a learner that is not promoted."""
     strangers: tuple[Stranger, ...] = ()
     """Members of another cluster that it talks with, the newest line of each."""
     fatal: tuple[tuple[datetime | None, str], ...] = ()
@@ -156,6 +158,8 @@ _LOST = lazy(r"raft\.node: \w+ lost leader \w+ at term \d+")
 _LEADERLESS = lazy(r"is starting a new election at term|no leader at term \d+|/health false; no leader")
 # What a member says at lower levels before it ends for good (etcdserver/server.go, rafthttp).
 _FINAL = lazy(r"has been permanently removed from the cluster|local member has been removed from the cluster")
+# etcdserver/server.go and api/v3rpc/rpctypes: a member that was added as a learner and is not promoted (3.4 to 3.6).
+_LEARNER = lazy(r"rejecting promote learner|rpc not supported for learner|learner is not ready")
 # etcdserver/errors.go and api/v3rpc/rpctypes ("failed to apply request" quotes the first, clients the second), and
 # etcdhttp/health.go (etcd 3.4 to 3.6).
 _FULL = lazy(r"etcdserver: no space|database space exceeded|/health false due to an alarm.*NOSPACE")
@@ -202,7 +206,7 @@ def _fold(lines: Iterator[Line]) -> EtcdLog:
     corrupt: list[tuple[datetime, str]] = []
     fatal: list[tuple[datetime | None, str]] = []
     quotes: dict[str, str] = {}
-    first = last = closed = signalled = None
+    first = last = closed = signalled = learner = None
     total = understood = 0
     head = unit = ""
     for line in lines:
@@ -213,8 +217,8 @@ def _fold(lines: Iterator[Line]) -> EtcdLog:
                 fatal.append((line.at or last, ended[1][:300]))
             continue
         understood += 1
-        if entry.level in ("panic", "fatal", "dpanic") or _FINAL.search(entry.message):
-            words = text(entry.fields, "error")
+        words = text(entry.fields, "error")
+        if entry.level in ("panic", "fatal", "dpanic") or _FINAL.search(f"{entry.message}: {words}"):
             fatal.append((entry.at, f"{entry.message}: {words}"[:400] if words else entry.message[:400]))
         at = entry.at
         if at is None:
@@ -260,8 +264,10 @@ def _fold(lines: Iterator[Line]) -> EtcdLog:
         if _CORRUPT.search(entry.line):
             words = text(entry.fields, "error")
             corrupt.append((at, f"{entry.message}: {words}" if words else entry.message))
+        if _LEARNER.search(entry.line):
+            learner, kind = at, kind or "learner"
         if kind:
-            quotes[kind] = entry.message
+            quotes[kind] = f"{entry.message}: {words}" if kind == "learner" and words else entry.message
     return EtcdLog(
         first,
         last,
@@ -279,6 +285,7 @@ def _fold(lines: Iterator[Line]) -> EtcdLog:
         tuple(corrupt),
         closed,
         signalled,
+        learner,
         tuple(strangers.values()),
         tuple(fatal),
         quotes,

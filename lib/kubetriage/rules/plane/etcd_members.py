@@ -52,6 +52,10 @@ def is_etcd(pod: Obj) -> bool:
     marks = labels(pod, "metadata", "labels")
     if marks.get("component") == "etcd" or marks.get("k8s-app") == "etcd":
         return True
+    if not marks and name_of(pod).startswith("etcd-"):
+        # A table of kubectl shows no labels; a static pod is called after its node.
+        node, owners = text(pod, "spec", "nodeName"), objects(pod, "metadata", "ownerReferences")
+        return name_of(pod) == f"etcd-{node}" or any(text(o, "kind") == "Node" for o in owners)
     return marks.get("k8s-app", "").startswith("etcd-manager") and "events" not in marks["k8s-app"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
+from kubetriage.rules.machine import Machine
 from kubetriage.rules.plane.case import Case
 from kubetriage.rules.plane.control_plane_pods import Stopped
 from kubetriage.rules.plane.figure_format import names
@@ -39,6 +40,27 @@ _CLASSES = (
 def end_class(words: str) -> str:
     """Name the kind of an end by etcd's words; empty when none fits."""
     return next((kind for kind, pattern in _CLASSES if pattern.search(words)), "")
+
+
+def etcd_log(machine: Machine) -> tuple[Command, ...]:
+    """Return how etcd's log is read on its machine; Talos runs it as a service and not as a pod."""
+    return machine.lines("etcd log") or machine.lines("container log")
+
+
+def join_anew(members: list[str], case: Case, *, removed: bool = False) -> Fix:
+    """Let a member join anew by the means of its distribution; ``removed``: the others have let it go already."""
+    machine = case.machine
+    who = names(members)
+    joins = machine.rejoin("join")
+    if not joins:
+        return _remove_and_add(members, case)
+    first = (
+        f"Wipe etcd's data on {who}, of this member alone: it then joins as a new one."
+        if removed
+        else f"While a majority of other members lives: remove {who}, wipe its own data, and let it join anew."
+    )
+    commands = joins if removed else (*machine.rejoin("remove"), *joins)
+    return Fix(f"{first} {machine.rejoin_note}", actor=Actor.CLUSTER, commands=commands)
 
 
 def _remove_and_add(members: list[str], case: Case) -> Fix:
@@ -90,16 +112,19 @@ def member_fixes(words: str, members: list[str], case: Case) -> tuple[Fix, ...]:
     machine, kind = case.machine, end_class(words)
     data = machine.path("etcd_data") or "etcd's data directory"
     alone = len(case.members) <= len(members)
-    log = Fix("Read etcd's last words on its machine.", actor=Actor.NODE, commands=machine.lines("container log"))
+    log = Fix("Read etcd's last words on its machine.", actor=Actor.NODE, commands=etcd_log(machine))
     if kind == "damaged":
+        known = case.pods_seen and any(m.namespace for m in case.members)
         restore = Fix(
-            f"No other member is left: copy {data} away first, then restore the newest snapshot"
-            " (etcdutl snapshot restore).",
+            ("No other member is left: copy" if known else "Only if no other member has whole data: copy")
+            + f" {data} away first, then restore the newest snapshot (etcdutl snapshot restore).",
             actor=Actor.CLUSTER,
         )
-        return (restore if alone else _remove_and_add(members, case), log)
+        if alone and known:
+            return (restore, log)
+        return (join_anew(members, case), *((restore,) if alone else ()), log)
     if kind in ("removed", "bootstrapped"):
-        return (_remove_and_add(members, case), log)
+        return (join_anew(members, case, removed=kind == "removed"), log)
     if kind == "address" and (bound := _BIND.search(words)) is not None:
         return (_address_fix(bound[1], "cannot assign" in words, case), log)
     texts = {
@@ -129,7 +154,7 @@ def unseen_fixes(case: Case) -> tuple[Fix, ...]:
             ),
         )
     look = (
-        *machine.lines("container log"),
+        *etcd_log(machine),
         shell("curl", "-s", "http://127.0.0.1:2381/metrics"),
     )
     kept = not (case.lists_hang or case.reinitializing)

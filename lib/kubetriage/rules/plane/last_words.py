@@ -10,7 +10,7 @@ from kubetriage.records import dataclass
 from kubetriage.rules.agent_endings import asked_by
 from kubetriage.rules.plane.case import Case
 from kubetriage.rules.plane.component_log import Remark
-from kubetriage.values.commands import Command, shell
+from kubetriage.values.commands import Command, kubectl, shell
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time
 
@@ -95,12 +95,31 @@ def last_words(case: Case, pod: str, component: str) -> LastWords | None:
 
 def asked_for(case: Case, words: str, at: str) -> Fix | None:
     """Return the fix that the last words of a component or of a whole agent ask for; None where no row knows them."""
+    if "PostStartHook" in words and (hooks := case.lately("webhook", 600.0)):
+        return _hook_fix(hooks[-1].about, at)
     if agent := asked_by(words, case.machine):
         return Fix(agent, actor=Actor.NODE, commands=case.machine.lines("kubelet log", "kubelet restart"))
     for pattern, make in _ASKS:
         if match := pattern.search(words):
             return Fix(make(match, at), actor=Actor.CLUSTER)
     return None
+
+
+def _hook_fix(name: str, at: str) -> Fix:
+    """Say how an API server starts that a webhook keeps from writing its own roles."""
+    kinds = "validatingwebhookconfigurations,mutatingwebhookconfigurations"
+    columns = "custom-columns=KIND:.kind,NAME:.metadata.name,WEBHOOKS:.webhooks[*].name"
+    return Fix(
+        f"Webhook {name} keeps the API server from writing its own roles at its start. While it answers between two"
+        f" restarts, delete the configuration that holds {name} (no webhook guards those). If it never answers: add"
+        " --disable-admission-plugins=ValidatingAdmissionWebhook,MutatingAdmissionWebhook to"
+        f" {at}, delete it then, and take the flag out again.",
+        actor=Actor.CLUSTER,
+        commands=(
+            kubectl("get", kinds, "-o", columns),
+            kubectl("delete", "validatingwebhookconfiguration", "NAME"),
+        ),
+    )
 
 
 _VALID_FOR = lazy(r"certificate is valid for (.{1,200}?), not ([\w.:-]+)")

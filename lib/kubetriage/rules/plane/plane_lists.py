@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kubetriage.needs import List
 from kubetriage.rules.plane import etcd_members
+from kubetriage.rules.plane.tunnel_agents import is_agent
 from kubetriage.values.fields import Obj, condition, labels, mapping, name_of, objects, text
 
 _KEPT_INFO = ("kubeletVersion", "osImage", "operatingSystem", "containerRuntimeVersion")
@@ -41,12 +42,13 @@ def component(pod: Obj) -> str:
         name = marks.get(key, "").removeprefix("openshift-")
         if name in COMPONENTS:
             return name
-    return ""
+    # A table of kubectl shows no labels; a static pod is called after its component and its node.
+    return "" if marks else next((c for c in COMPONENTS[1:] if name_of(pod).startswith(f"{c}-")), "")
 
 
 def control_plane_only(pod: Obj) -> Obj | None:
-    """Keep only pods of the control plane while a list arrives."""
-    return pod if component(pod) else None
+    """Keep only pods of the control plane, and the agents of its tunnel, while a list arrives."""
+    return pod if component(pod) or is_agent(pod) else None
 
 
 PODS = List("pods", "kube-system", cached=True, shape=control_plane_only, timeout=5.0)

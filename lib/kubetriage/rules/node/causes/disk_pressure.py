@@ -19,11 +19,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.model import Actor, Finding, Fix, RuledOut
+from kubetriage.readers.pods import Pod
 from kubetriage.records import replace
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.image_garbage import collected
-from kubetriage.rules.node.pressure_conditions import Pressure, pressure
-from kubetriage.values.commands import shell
+from kubetriage.rules.node.pressure_conditions import Pressure, containers_use, pressure
+from kubetriage.values.commands import kubectl, shell
 from kubetriage.values.quantity import format_bytes
 
 CODE = "DiskPressure"
@@ -46,7 +47,49 @@ _ABOUT = Pressure(
 def check(case: NodeCase) -> Iterator[Finding]:
     """Match the condition, with numbers where the kubelet's figures were seen, and what image collection found."""
     for finding in pressure(case, _ABOUT):
-        yield _of_inodes(case, finding) if _lacks_inodes(case) else _with_collection(case, finding)
+        if _lacks_inodes(case):
+            yield _of_inodes(case, finding)
+        else:
+            yield _with_writer(case, _with_collection(case, finding))
+
+
+_MUCH = 1 << 30
+"""Bytes in a container's own file system, logs and emptyDirs from which on its pod is what fills a disk."""
+
+
+def _with_writer(case: NodeCase, finding: Finding) -> Finding:
+    """Put the workload first that the kubelet evicted for what it wrote: its writing is what has to end."""
+    used: dict[str, tuple[int, Pod, str]] = {}
+    for pod in case.pods:
+        for name, size in containers_use(pod) if pod.reason == "Evicted" else ():
+            key = f"{pod.namespace}/{pod.controller.get('name', pod.name)}/{name}"
+            if size > used.get(key, (0, pod, name))[0]:
+                used[key] = (size, pod, name)
+    if not used:
+        return finding
+    size, pod, container = max(used.values(), key=lambda u: u[0])
+    if size < _MUCH:
+        return finding
+    mine = pod.controller.get("name")
+    sibling = next((p for p in case.pods if p.ready and mine and p.controller.get("name") == mine), None)
+    look = (
+        (kubectl("exec", sibling.name, "-c", container, "--", "du", "-xhd2", "/", namespace=sibling.namespace),)
+        if sibling is not None
+        else ()
+    )
+    return replace(
+        finding,
+        fix=(
+            Fix(
+                f"Stop what writes: container {container} of {pod.namespace}/{pod.name} held {format_bytes(size)} in"
+                " its own file system, logs and emptyDirs. Let it clean up or write to a volume, and give it a limit"
+                " (resources.limits ephemeral-storage), so that it alone is evicted.",
+                actor=Actor.APP,
+                commands=look,
+            ),
+            *finding.fix,
+        ),
+    )
 
 
 def _lacks_inodes(case: NodeCase) -> bool:

@@ -41,6 +41,7 @@ CODES = {
     "ApiServerOverloaded": "The API server turns the kubelet's Lease away: it has too many requests",
     "WebhookBlocking": "A webhook that does not answer keeps the kubelet from writing its Node and Lease",
     "KubeletErrors": "The log of the node repeats an error, or ends with one, that no other rule knows",
+    "NodeDeleted": "The Node was deleted while its kubelet runs, which registers it only when it starts",
     "NodeAddressInvalid": "The kubelet finds no address for its node on the machine",
 }
 

@@ -18,11 +18,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.model import Actor, Confidence, Finding, Fix, RuledOut, Severity
+from kubetriage.readers.pods import Pod
 from kubetriage.rules.network_plugins import network_plugin
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.missing_network import Missing, missing_network
 from kubetriage.values.commands import Command, kubectl, shell
 from kubetriage.values.fields import text
+from kubetriage.values.patterns import lazy
 from kubetriage.values.times import human_duration
 
 CODE = "NetworkPluginNotReady"
@@ -59,6 +61,52 @@ def check(case: NodeCase) -> Iterator[Finding]:
     )
 
 
+_SERVICE = lazy(r"dial tcp (\d{1,3}(?:\.\d{1,3}){3}):443: ")
+
+
+def _proxy_down(missing: Missing, case: NodeCase) -> Pod | None:
+    """Return kube-proxy's pod here where it does not run: network plugins reach the API server through its rules."""
+    if missing.reason != "failing":
+        return None
+    mine = [p for p in case.pods if p.name.startswith("kube-proxy") and p.namespace == "kube-system"]
+    return next((p for p in mine if not p.ready), None)
+
+
+def _proxy_words(pod: Pod, missing: Missing) -> str:
+    address = _SERVICE.search(missing.says)
+    over = f" at {address[1]}, the address of Service kubernetes" if address else " through Service kubernetes"
+    return (
+        f" kube-proxy does not run here either: {pod.name} is {pod.status_text()}. Without it the plugin's pod cannot"
+        f" reach the API server{over}."
+    )
+
+
+def _proxy_fix(pod: Pod) -> Fix:
+    waits = pod.status_text() in ("ImagePullBackOff", "ErrImagePull")
+    image = next((c.image for c in pod.containers if c.image), "")
+    text_of = (
+        f"Bring up {pod.name} first: its image {image} cannot be pulled. Let DaemonSet kube-proxy name an image that"
+        " exists for this version and region (on EKS the add-on's version)."
+        if waits and image
+        else f"Bring up {pod.name} first: the network plugin's pod follows by itself."
+    )
+    return Fix(
+        text_of,
+        actor=Actor.CLUSTER,
+        commands=(
+            kubectl("why-crash", pod.name, namespace=pod.namespace),
+            kubectl(
+                "get",
+                "daemonset",
+                "kube-proxy",
+                "-o",
+                "jsonpath={.spec.template.spec.containers[0].image}",
+                namespace=pod.namespace,
+            ),
+        ),
+    )
+
+
 def _why(missing: Missing, case: NodeCase) -> str:
     """Say in a sentence what keeps the network plugin away."""
     pod = missing.pod
@@ -77,7 +125,9 @@ def _why(missing: Missing, case: NodeCase) -> str:
     if missing.reason == "pending" and pod is not None:
         return f"Its pod {pod.namespace}/{pod.name} is not scheduled."
     if missing.reason == "failing" and pod is not None:
-        return f"DaemonSet pod {pod.namespace}/{pod.name} here is {pod.status_text()}.{said}"
+        proxy = _proxy_down(missing, case)
+        beside = _proxy_words(proxy, missing) if proxy is not None else ""
+        return f"DaemonSet pod {pod.namespace}/{pod.name} here is {pod.status_text()}.{beside}{said}"
     if missing.reason == "not here":
         return f"{missing.plugin} is installed and has no pod on this node."
     if missing.reason == "config" and pod is not None:
@@ -177,6 +227,8 @@ def _fixes(missing: Missing, case: NodeCase) -> Iterator[Fix]:
                 commands=(kubectl("describe", "daemonset", name, namespace=where), again),
             )
         return
+    if (proxy := _proxy_down(missing, case)) is not None:
+        yield _proxy_fix(proxy)
     if missing.reason in ("pending", "failing") and pod is not None:
         yield Fix(
             f"Bring up pod {pod.namespace}/{pod.name}: why-crash tells why it does not run.",

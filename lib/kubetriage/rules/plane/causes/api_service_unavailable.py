@@ -23,6 +23,7 @@ from kubetriage.rules.plane.api_backends import backend_fix, backend_words
 from kubetriage.rules.plane.case import CLUSTER, Case
 from kubetriage.rules.plane.component_log import Remark
 from kubetriage.rules.plane.figure_format import names
+from kubetriage.rules.plane.tunnel_agents import agents_evidence, agents_fix, agents_state
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, condition, mapping, name_of, text
 from kubetriage.values.patterns import lazy
@@ -76,12 +77,11 @@ def _tunnel(case: Case, last: Remark) -> Finding:
         Severity.ERROR,
         Confidence.LIKELY,
         CLUSTER,
-        f"The API server has no tunnel into the cluster's network: {_REASONS['tunnel']}. Aggregated APIs, webhooks,"
-        " logs"
-        " and exec fail by it.",
-        (Evidence("log", last.source, last.words, format_time(last.at)),),
+        "No konnectivity agent is connected, so the API server has no tunnel into the cluster's network: logs, exec,"
+        f" webhooks and aggregated APIs fail.{agents_state(case.snapshot)}",
+        (Evidence("log", last.source, last.words, format_time(last.at)), *agents_evidence(case.snapshot)),
         (),
-        _fixes("tunnel", "kube-system", "", "", stuck=False),
+        (agents_fix(case.snapshot, case.machine),),
         ("kubectl get apiservices",),
         {"link": LINK, "since": format_time(case.lately("no agent", 600.0)[0].at)},
     )
@@ -118,7 +118,12 @@ def _finding(case: Case, way: str, apis: list[tuple[str, Obj, str]]) -> Finding:
         effects.append(f"namespace {names(stuck)}, which stays Terminating")
         evidence += [Evidence("status", f"namespace {n}", "NamespaceDeletionDiscoveryFailure") for n in stuck[:2]]
     told = f" Its pod says: {words.value.rstrip('.')[:220]}." if words is not None else ""
-    fixes = _fixes(way, where, name, first[0], stuck=bool(stuck))
+    if way == "tunnel":
+        evidence += agents_evidence(case.snapshot)
+        told = agents_state(case.snapshot)
+        fixes: tuple[Fix, ...] = (agents_fix(case.snapshot, case.machine), *((_WAIT,) if stuck else ()))
+    else:
+        fixes = _fixes(way, where, name, first[0], stuck=bool(stuck))
     return Finding(
         CODE,
         Severity.ERROR,
@@ -166,19 +171,7 @@ def _fixes(way: str, where: str, name: str, api: str, *, stuck: bool) -> tuple[F
     service = name or "metrics-server"
     pods = kubectl("get", "pods,endpointslices", "-o", "wide", namespace=where)
     logs = kubectl("logs", f"service/{service}", "--tail=50", namespace=where)
-    agents = (
-        kubectl("get", "pods", "-o", "wide", "-l", "k8s-app=konnectivity-agent", namespace="kube-system"),
-        kubectl("logs", "-l", "k8s-app=konnectivity-agent", "--tail=50", namespace="kube-system"),
-        kubectl("rollout", "restart", "daemonset/konnectivity-agent", namespace="kube-system"),
-    )
     first = {
-        "tunnel": Fix(
-            "Bring the konnectivity agents back: they must run on a Ready node and reach every controller (k0s: port"
-            " 8132"
-            " of spec.api.externalAddress).",
-            actor=Actor.CLUSTER,
-            commands=agents,
-        ),
         "endpoints": Fix(
             f"Bring back the pods behind service {where}/{service}.", actor=Actor.CLUSTER, commands=(pods, logs)
         ),

@@ -22,7 +22,7 @@ from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut
 from kubetriage.rules.machine import Machine
 from kubetriage.rules.plane.case import CLUSTER, Case
 from kubetriage.rules.plane.figure_format import count, metric, names
-from kubetriage.values.commands import PIPE, kubectl
+from kubetriage.values.commands import PIPE, kubectl, shell
 from kubetriage.values.times import format_time, human_duration
 
 CODE = "CertificateExpiring"
@@ -33,7 +33,7 @@ _METRIC = "apiserver_client_certificate_expiration_seconds"
 
 def check(case: Case) -> Iterator[Finding]:
     """Read the refusals in the logs, then count requests by remaining life of their certificate."""
-    expired = [f for make in (_clients, _servers) if (f := make(case)) is not None]
+    expired = [f for make in (_checked, _clients, _servers) if (f := make(case)) is not None]
     yield from expired
     if case.api is None or expired:
         return
@@ -76,6 +76,43 @@ def check(case: Case) -> Iterator[Finding]:
 
 _LATELY = 3600.0
 """Seconds for which a refusal in a log speaks of the present: clients back off up to minutes."""
+
+
+def _checked(case: Case) -> Finding | None:
+    """Report the certificates that kubeadm's own table calls over."""
+    over = case.lately("ended certificate", _LATELY)
+    if not over:
+        return None
+    machine = case.machine
+    ended = sorted({r.about for r in over})
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.CONFIRMED,
+        CLUSTER,
+        f"{count(len(ended), 'certificate')} of the control plane {'has' if len(ended) == 1 else 'have'} expired:"
+        f" {names(ended, 10)}.",
+        tuple(Evidence("log", r.source, r.words, format_time(r.at)) for r in over[:3]),
+        (),
+        (
+            Fix(
+                "Renew them on each control plane machine, then restart the static pods so that they read the new"
+                " files.",
+                actor=Actor.CLUSTER,
+                commands=(*machine.rows("certificates")[1:], *machine.rows("restart_plane")),
+            ),
+            Fix(
+                "Take the new admin.conf for kubectl. Kubelets renew their own; one that was off for long needs its CSR"
+                " approved or to join again.",
+                actor=Actor.CLUSTER,
+                commands=(shell("ssh", machine.address, "sudo cat /etc/kubernetes/admin.conf"), kubectl("get", "csr"))
+                if machine.path("manifests") == "/etc/kubernetes/manifests"
+                else (kubectl("get", "csr"),),
+            ),
+        ),
+        (kubectl("get", "nodes"),),
+        {"link": LINK, "ended": ended},
+    )
 
 
 def _clients(case: Case) -> Finding | None:

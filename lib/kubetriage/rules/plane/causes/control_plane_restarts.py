@@ -19,7 +19,7 @@ from kubetriage.model import Actor, Confidence, Finding, Fix, Ref, Severity
 from kubetriage.rules.plane.case import Case
 from kubetriage.rules.plane.control_plane_pods import Failing
 from kubetriage.rules.plane.figure_format import count
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import PIPE, kubectl
 from kubetriage.values.fields import namespace_of
 from kubetriage.values.times import format_time, human_duration
 
@@ -32,6 +32,23 @@ LINKS = {
     "kube-scheduler": "scheduler",
 }
 """The link that a component is."""
+
+
+_GROWS = {
+    "kube-apiserver": " What makes it grow is mostly clients that list all objects of a large kind, or many events and"
+    " Secrets: see which client and kind, and stop that.",
+    "etcd": " What makes it grow is the size of its database and large lists: see what fills it.",
+    "kube-controller-manager": " What makes it grow is the number of objects that it caches: pods, Jobs, ReplicaSets.",
+}
+_OBJECTS = kubectl("get", "--raw", "/metrics", PIPE, "grep", "apiserver_storage_objects{")
+_WHO = {
+    "kube-apiserver": (
+        kubectl("get", "--raw", "/metrics", PIPE, "grep", "^apiserver_longrunning_requests"),
+        _OBJECTS,
+    ),
+    "etcd": (_OBJECTS,),
+    "kube-controller-manager": (_OBJECTS,),
+}
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -47,9 +64,10 @@ def _finding(item: Failing, case: Case) -> Finding:
     how = "killed for want of memory" if killed else f"with exit code {item.ending.code} ({item.ending.reason})"
     fix = (
         Fix(
-            f"Give it more memory: raise the limit of {item.name}, or take load off the machine {item.node}.",
+            f"Give it more memory: raise the limit of {item.name}, or take load off the machine {item.node}."
+            + _GROWS.get(item.component, ""),
             actor=Actor.CLUSTER,
-            commands=(kubectl("oom-budget", item.name, namespace=where),),
+            commands=(kubectl("oom-budget", item.name, namespace=where), *_WHO.get(item.component, ())),
         )
         if killed
         else Fix(

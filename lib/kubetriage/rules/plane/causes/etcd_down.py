@@ -24,6 +24,7 @@ from datetime import datetime, timedelta
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
 from kubetriage.rules.plane.case import CLUSTER, Case, Writes
 from kubetriage.rules.plane.control_plane_pods import Failing, crash_finding
+from kubetriage.rules.plane.datastore_words import datastore_findings
 from kubetriage.rules.plane.etcd_from_outside import from_outside, last_write, long_silent, only_etcd_fails
 from kubetriage.rules.plane.etcd_liveness import gone, leaderless_lately, unanswered, unreached
 from kubetriage.rules.plane.etcd_members import Member
@@ -55,6 +56,8 @@ def check(case: Case) -> Iterator[Finding]:
         yield two_clusters(foreign, case, CODE, LINK)
     elif ended := [m for m in case.members if m.log and m.log.fatal and not m.window]:
         yield _ended_itself(ended, case)
+    elif told := list(datastore_findings(case, CODE, LINK)):
+        yield from told
     elif (
         not down
         and len(case.members) < 2

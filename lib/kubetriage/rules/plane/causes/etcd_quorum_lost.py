@@ -20,6 +20,7 @@ from datetime import datetime
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.plane.case import CLUSTER, Case, Writes
+from kubetriage.rules.plane.datastore_words import dqlite_finding
 from kubetriage.rules.plane.etcd_from_outside import from_outside, last_write, long_silent, only_etcd_fails
 from kubetriage.rules.plane.etcd_liveness import gone, leaderless_lately, unanswered
 from kubetriage.rules.plane.etcd_members import Member
@@ -36,6 +37,10 @@ LINK = "etcd quorum and leader"
 
 def check(case: Case) -> Iterator[Finding]:
     """Find members that live without a leader."""
+    dqlite = dqlite_finding(case, CODE, LINK)
+    if dqlite is not None:
+        yield dqlite
+        return
     blind = [m for m in case.members if m.has_leader is False and not m.leader_changes]
     told = [m for m in case.members if m.window is None and leaderless_lately(m, case) and not gone(m, case)]
     sighted = [m for m in case.members if m.has_leader]
