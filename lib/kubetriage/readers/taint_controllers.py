@@ -34,6 +34,16 @@ class TaintController:
     """Where its pods usually run."""
     pattern: str
     """Regular expression for the names and labels of its pods."""
+    word: str = ""
+    """What the names of its pods hold, for a search in a list."""
+    missing: str = ""
+    """What a node lacks until the taint is taken off; empty for a taint that does not mark a new node."""
+    secret: str = ""
+    """The Secret with the controller's credentials, where it has one."""
+    asks: str = ""
+    """The object that it works on, in words."""
+    look: tuple[tuple[str, ...], ...] = ()
+    """Arguments of kubectl that show that object."""
 
     @property
     def subject(self) -> str:
@@ -86,4 +96,9 @@ def _read(row: Mapping[str, Any], key: str) -> TaintController:
         row["scope"] == "node",
         tuple(row["namespaces"]),
         row["pods"].replace("{stem}", re.escape(stem)),
+        row.get("word", "").replace("{stem}", stem),
+        row.get("missing", "").replace("{driver}", driver),
+        row.get("secret", ""),
+        row.get("asks", ""),
+        tuple(map(tuple, row.get("look", ()))),
     )

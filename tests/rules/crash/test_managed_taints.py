@@ -2,6 +2,7 @@
 
 import pytest
 
+from kubetriage.data import table
 from kubetriage.model import Actor
 from kubetriage.needs import List
 from kubetriage.readers.pods import Pod
@@ -129,3 +130,13 @@ def test_a_chain_ends_at_a_controller_that_does_not_tolerate_its_own_taint():
     (found,) = crash_findings(waits(), own, *nodes(CLOUD))
     assert found.details["root"]["name"] == "openstack-cloud-controller-manager-x"
     assert f"Tolerate {CLOUD}:NoSchedule in pod/openstack-cloud-controller-manager-x" in advised(found)
+
+
+def test_one_table_tells_both_plugins_of_a_new_nodes_taint():
+    new = [row for row in table("taints")["rows"] if row.get("missing")]
+    assert new and all(row["word"] and row["removes"] for row in new)
+    assert controller_of_taint("block.csi.example.com/agent-not-ready").missing == (
+        "what block.csi.example.com serves on the node"
+    )
+    assert controller_of_taint("node.cloudprovider.kubernetes.io/shutdown").missing == ""
+    assert controller_of_taint("example.com/dedicated") is None

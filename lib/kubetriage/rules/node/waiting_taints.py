@@ -1,19 +1,17 @@
 """Taints that a controller must remove: in comes a Node, out go the taints and who is late.
 
-The taints stand in ``data/startup_taints.json``.
+The taints stand in ``data/taints.json``.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
-from kubetriage.data import table
 from kubetriage.needs import List, Log, Need
 from kubetriage.readers.outer_layers import KLOG, peeled
 from kubetriage.readers.pods import Pod
+from kubetriage.readers.taint_controllers import TaintController, controller_of_taint
 from kubetriage.records import dataclass
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, name_of, namespace_of, objects, text
@@ -28,29 +26,23 @@ class Waiting:
     key: str
     effect: str
     added: datetime | None
-    row: Mapping[str, Any]
-
-    @property
-    def controller(self) -> str:
-        """Who must remove it."""
-        return str(self.row["controller"])
+    by: TaintController
+    """Who must remove it."""
 
 
 def waiting_taints(node: Obj) -> tuple[Waiting, ...]:
     """Return the taints of a node that a controller must remove."""
-    taints = objects(node, "spec", "taints")
-    rows = {row["key"]: row for row in table("startup_taints")["taints"]} if taints else {}
+    found = ((t, controller_of_taint(text(t, "key"))) for t in objects(node, "spec", "taints"))
     return tuple(
-        Waiting(text(t, "key"), text(t, "effect"), parse_time(t.get("timeAdded")), rows[text(t, "key")])
-        for t in taints
-        if text(t, "key") in rows
+        Waiting(text(t, "key"), text(t, "effect"), parse_time(t.get("timeAdded")), by)
+        for t, by in found
+        if by is not None and by.missing
     )
 
 
 def _pods(waiting: Waiting, snapshot: Snapshot) -> list[Pod]:
-    pattern = str(waiting.row["pods"])
-    items = snapshot.list("pods").items
-    return [Pod(p) for p in items if re.search(pattern, name_of(p)) and namespace_of(p) in waiting.row["namespaces"]]
+    found = (Pod(p) for p in snapshot.list("pods").items if namespace_of(p) in waiting.by.namespaces)
+    return [p for p in found if waiting.by.owns(p)]
 
 
 def controller_pods(waiting: Waiting, snapshot: Snapshot, node: str) -> list[Pod]:
@@ -61,7 +53,7 @@ def controller_pods(waiting: Waiting, snapshot: Snapshot, node: str) -> list[Pod
 def controller_needs(node: Obj, snapshot: Snapshot) -> Iterator[Need]:
     """Say what tells why the taints of a node stay: the controller's pods, then their logs."""
     for waiting in waiting_taints(node):
-        for namespace in waiting.row["namespaces"]:
+        for namespace in waiting.by.namespaces:
             yield List("pods", namespace, cached=True, timeout=5.0)
         for pod in controller_pods(waiting, snapshot, name_of(node))[:2]:
             for container in pod.containers[:1]:

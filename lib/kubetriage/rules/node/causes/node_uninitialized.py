@@ -4,14 +4,14 @@ Meaning: the kubelet works, and whoever had to prepare the node has not done so:
 given it providerID and addresses, a CSI driver, a network agent or Karpenter has not reported. Every pod without a
 matching toleration stays Pending.
 
-Told by: a taint that only a controller removes (data/startup_taints.json), older
+Told by: a taint that only a controller removes (data/taints.json), older
 than two minutes, beside Ready=True; that
 controller's pods and the last error of its log.
 
 Fix: mend the controller in its own words (credentials, rights, name of the instance, network). Taking the taint off by
 hand leaves a node without providerID, on which volumes and load balancers fail.
 
-Source: kubernetes.io cloud-controller-manager administration; data/startup_taints.json.
+Source: kubernetes.io cloud-controller-manager administration; data/taints.json.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _finding(case: NodeCase, waiting: Waiting) -> Finding:
     evidence += [Evidence("status", f"pod {p.namespace}/{p.name}", p.status_text()) for p in pods[:2]]
     if words:
         evidence.append(Evidence("log", f"{pods[0].namespace}/{pods[0].name}", words))
-    if not text(case.node, "spec", "providerID") and "providerID" in waiting.row["missing"]:
+    if not text(case.node, "spec", "providerID") and "providerID" in waiting.by.missing:
         evidence.append(Evidence("spec", "spec.providerID", "not set"))
     others = case.cluster.taints.get(waiting.key, 0)
     reach = f" {others} of {len(case.cluster.nodes)} nodes have it." if others > 1 else ""
@@ -70,16 +70,14 @@ def _finding(case: NodeCase, waiting: Waiting) -> Finding:
         Severity.NOTE if young else Severity.ERROR,
         Confidence.CONFIRMED if words or pods else Confidence.LIKELY,
         case.ref,
-        f"{case.name} is Ready and takes no pods{span}: taint {waiting.key} waits for {waiting.controller}."
-        f" Missing until then: {waiting.row['missing']}. {_state(pods, words, case, waiting)}{reach}",
+        f"{case.name} is Ready and takes no pods{span}: taint {waiting.key} waits for {waiting.by.name}."
+        f" Missing until then: {waiting.by.missing}. {_state(pods, words, case, waiting)}{reach}",
         tuple(evidence),
         (RuledOut("KubeletNotReady", "the kubelet posts Ready"),),
         () if young else tuple(_fixes(case, waiting, pods, words)),
         (
             kubectl("get", "node", case.name, "-o", "jsonpath={.spec.providerID}{.spec.taints}"),
-            kubectl(
-                "get", "pods", "-A", "-o", "wide", PIPE, "grep", "-E", str(waiting.row["pods"]).split("|")[0].strip("^")
-            ),
+            kubectl("get", "pods", "-A", "-o", "wide", PIPE, "grep", waiting.by.word),
         ),
         {"taint": waiting.key, **({"reason": complaint_kind(words)} if complaint_kind(words) else {})},
     )
@@ -91,20 +89,20 @@ def _state(pods: list[Pod], words: str, case: NodeCase, waiting: Waiting) -> str
     if pods:
         return f"Its pod {pods[0].namespace}/{pods[0].name} is {pods[0].status_text()}."
     if _known_absent(case, waiting):
-        return f"No pod of it is in {', '.join(waiting.row['namespaces'])}."
+        return f"No pod of it is in {', '.join(waiting.by.namespaces)}."
     return "Its pods were not seen."
 
 
 def _known_absent(case: NodeCase, waiting: Waiting) -> bool:
     """Tell whether the pods of the controller were looked for and are not there."""
-    listing = case.snapshot.list("pods", waiting.row["namespaces"][0])
+    listing = case.snapshot.list("pods", waiting.by.namespaces[0])
     return listing.complete and not listing.presumed
 
 
 def _fixes(case: NodeCase, waiting: Waiting, pods: list[Pod], words: str) -> Iterator[Fix]:
-    where = pods[0].namespace if pods else waiting.row["namespaces"][0]
-    who = waiting.controller
-    secret = str(waiting.row.get("secret", ""))
+    where = pods[0].namespace if pods else waiting.by.namespaces[0]
+    who = waiting.by.name
+    secret = waiting.by.secret
     log = (
         kubectl("logs", pods[0].name, "--tail=100", namespace=where)
         if pods
@@ -143,9 +141,9 @@ def _fixes(case: NodeCase, waiting: Waiting, pods: list[Pod], words: str) -> Ite
     elif not pods and not _known_absent(case, waiting):
         yield Fix(
             f"See whether {who} runs, and what its log says of this node"
-            + (f" and of {waiting.row['asks']}." if waiting.row.get("asks") else "."),
+            + (f" and of {waiting.by.asks}." if waiting.by.asks else "."),
             actor=Actor.CLUSTER,
-            commands=(log, *(kubectl(*words) for words in waiting.row.get("look", ()))),
+            commands=(log, *(kubectl(*words) for words in waiting.by.look)),
         )
     elif not pods:
         yield Fix(
@@ -160,7 +158,7 @@ def _fixes(case: NodeCase, waiting: Waiting, pods: list[Pod], words: str) -> Ite
         )
     else:
         yield Fix(f"Read the log of {who} for this node's name.", actor=Actor.CLUSTER, commands=(log, *_restart(pods)))
-    yield Fix(f"Leave the taint to its controller: taken off by hand, the node stays without {waiting.row['missing']}.")
+    yield Fix(f"Leave the taint to its controller: taken off by hand, the node stays without {waiting.by.missing}.")
 
 
 def _restart(pods: list[Pod]) -> tuple[str, ...]:
