@@ -259,7 +259,8 @@ SYMPTOMS = (
             "KubeletConfigInvalid CgroupDriverMismatch CgroupUnavailable CgroupLimitReached SwapEnabled "
             "InotifyLimitReached ProcessLimitReached NodeDiskFull NodeClockWrong KernelOOMKill DiskIOError LinkDown "
             "ConntrackFull HardwareError NeighbourTableFull NFSServerNotResponding NodeNameMismatch NodeAddressInvalid "
-            "NodeDeleted KubeletErrors KubeletCheckpointInvalid NodePasswordRejected ApiServerCertificateInvalid KernelPanic"
+            "KubeletErrors KubeletCheckpointInvalid NodePasswordRejected ApiServerCertificateInvalid KernelPanic "
+            "NodeDeleted"
         ),
     ),
     Symptom(

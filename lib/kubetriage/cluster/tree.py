@@ -249,7 +249,9 @@ def _looks_like_objects(content: bytes) -> bool:
 
 
 def _is_used(finds: Finds) -> bool:
-    return bool(finds.objects or finds.events or finds.logs or finds.node_logs or finds.whole or finds.absent)
+    return bool(
+        finds.objects or finds.events or finds.logs or finds.node_logs or finds.whole or finds.absent or finds.bodies
+    )
 
 
 _SHELL = lazy(

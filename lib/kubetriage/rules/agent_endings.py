@@ -40,6 +40,11 @@ _ASKS: tuple[tuple[re.Pattern[str], str], ...] = (
         " an air gap), or set node-ip in {config} to an address that it has.",
     ),
     (
+        lazy(r"failed to find interface:? ?\S+|flannel exited: .{0,80}interface"),
+        "The machine has no interface of that name: correct or take out flannel-iface in {config}; compare with"
+        " ip -brief address. Then start {unit} again.",
+    ),
+    (
         lazy(r"etcd disabled|--disable-etcd|no etcd nodes|waiting for .{0,40}etcd server to become available"),
         "No server with etcd is reached: start one that has etcd first, and let server: in {config} point to it.",
     ),
@@ -54,5 +59,9 @@ def asked_by(words: str, machine: Machine) -> str:
     """Return what the last words of an agent ask for, on this distribution; empty where no row knows them."""
     if machine.name not in ("k3s", "rke2"):
         return ""
-    known = {"state": f"/var/lib/rancher/{machine.name}", "config": f"/etc/rancher/{machine.name}/config.yaml"}
+    known = {
+        "state": f"/var/lib/rancher/{machine.name}",
+        "config": f"/etc/rancher/{machine.name}/config.yaml",
+        "unit": machine.kubelet_unit,
+    }
     return next((text.format(**known) for pattern, text in _ASKS if pattern.search(words)), "")

@@ -134,7 +134,8 @@ def test_a_chain_ends_at_a_controller_that_does_not_tolerate_its_own_taint():
 
 def test_one_table_tells_both_plugins_of_a_new_nodes_taint():
     new = [row for row in table("taints")["rows"] if row.get("missing")]
-    assert new and all(row["word"] and row["removes"] for row in new)
+    assert new
+    assert all(row["word"] and row["removes"] for row in new)
     assert controller_of_taint("block.csi.example.com/agent-not-ready").missing == (
         "what block.csi.example.com serves on the node"
     )

@@ -223,3 +223,28 @@ def test_static_pods_of_a_table_are_known_by_their_names() -> None:
     assert "list all objects" in words(got)
     labelled = {**pod, "metadata": {**pod["metadata"], "labels": {"app": "kube-apiserver-proxy"}}}
     assert ask({}, [labelled]).cause != "ControlPlaneRestarts"
+
+
+def test_a_webhook_that_is_not_trusted_needs_its_certificate_and_not_its_pods() -> None:
+    row = HOOK.replace("context deadline exceeded", "x509: certificate signed by unknown authority")
+    got = ask({"kube-apiserver": klog("E", "storage_rbac.go:264", row)})
+    assert got.cause == "WebhookBlocking"
+    assert "caBundle" in words(got)
+    assert "Bring back the pods" not in words(got)
+    plain = ask(
+        {"kube-apiserver": klog("E", "storage_rbac.go:264", HOOK.replace("context", "connection refused context"))}
+    )
+    assert "caBundle" not in words(plain)
+
+
+def test_flags_that_an_api_server_requires_are_named_with_values() -> None:
+    row = f"{AT} m1 kube-apiserver[9]: Error: [service-account-issuer is a required flag]\n"
+    got = ask({}, node_logs={"journalctl": row})
+    assert got.cause == "ApiServerUnready"
+    assert "--service-account-signing-key-file=" in words(got)
+
+
+def test_etcdctls_table_shows_the_alarm() -> None:
+    row = "| https://10.0.0.11:2379 | 8e9e05c52164694d | 3.5.9 | 2.1 GB | true | false | 11 | 9 | 9 | alarm:{} |\n"
+    assert ask({"etcdctl": row.format("NOSPACE")}).cause == "EtcdNoSpace"
+    assert ask({"etcdctl": row.format("")}).cause != "EtcdNoSpace"

@@ -368,5 +368,7 @@ class _Assembly:
             for resource, place, words in f.refused:
                 where = (place or self.paste.namespace) if BY_PLURAL[resource].namespaced else ""
                 self.snapshot.fail(List(resource, where), Failure(Why.FORBIDDEN, words, 403))
+            for path, answer, status in f.bodies:
+                self.snapshot.add_body(RawNeed(path), Body(answer, status))
             if f.version:
                 self.snapshot.add_body(RawNeed("/version"), Body(f'{{"gitVersion": "{f.version}"}}'))

@@ -110,6 +110,8 @@ class Finds:
     """Resource, namespace and the API server's words, where it refused a list."""
     no_logs: list[tuple[str, str, str, bool, str]] = field(default_factory=list)
     """Namespace, pod, container, previous and the words, where the API server had no log."""
+    bodies: list[tuple[str, str, int]] = field(default_factory=list)
+    """Path, answer and HTTP status of what ``kubectl get --raw`` printed."""
     version: str = ""
     """``gitVersion`` of the API server."""
     clock: str = ""

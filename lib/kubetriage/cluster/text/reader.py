@@ -31,8 +31,8 @@ _NO_LOG = lazy(
 _NO_CONTENT = lazy(
     r"(?:Error from server|error: |unable to retrieve container logs for |failed to try resolving symlinks)"
 )
-KUBECTL, KUBEADM = "kubectl", "kubeadm"
-"""Names under which kubectl's own errors about the control plane stand, and kubeadm's table of certificates."""
+KUBECTL, KUBEADM, ETCDCTL = "kubectl", "kubeadm", "etcdctl"
+"""Names under which kubectl's own errors about the control plane stand, and tables of kubeadm and etcdctl."""
 # kubeadm certs check-expiration, all versions.
 _CHECKED = lazy(r"\s*[a-z][\w.-]{1,60} +\w{3} \d\d, \d{4} \d\d:\d\d \w{3} +(?:<invalid>|\d+[smhdy])")
 # The API server's or client-go's words about the way to a kubelet, or about the API server itself.
@@ -84,6 +84,8 @@ def _read_block(block: Block, finds: Finds, source: str) -> bool:
         match = next((m for m in map(_VERSION.search, block.rows) if m is not None), None)
         finds.version = match[1] if match is not None else finds.version
         return True
+    if _read_checks(block, finds):
+        return True
     if block.kind == "answer":
         return _read_answer(block, finds)
     if block.kind == "table":
@@ -104,6 +106,28 @@ def _read_block(block: Block, finds: Finds, source: str) -> bool:
         _read_log(block, finds, source)
         return True
     return _read_words(block, finds, namespace)
+
+
+# The API server's health checks (?verbose, all versions), and a row of a table of etcdctl (endpoint status -w table).
+_CHECK = lazy(r"\s*\[[+-]\][\w./-]{1,120} (?:ok|failed|excluded)")
+_WHICH = lazy(r"\s*(?:[a-z]+ )?(livez|readyz|healthz) check (passed|failed)")
+_ALARM = lazy(r"\|.{0,400}\balarm:(?:NOSPACE|CORRUPT)")
+
+
+def _read_checks(block: Block, finds: Finds) -> bool:
+    """Take the health checks that somebody asked the API server for, and etcdctl's table with an alarm."""
+    if any(_CHECK.match(row) for row in block.rows):
+        told = next((m for m in map(_WHICH.match, block.rows) if m is not None), None)
+        failed = any(row.strip().startswith("[-]") for row in block.rows)
+        name = told[1] if told is not None else "readyz"
+        path = "/livez?verbose" if name == "livez" else "/readyz?verbose"
+        finds.bodies.append((path, "\n".join(block.rows), 500 if failed else 200))
+        return True
+    if any(_ALARM.search(row) for row in block.rows):
+        rows = "\n".join(row.strip() for row in block.rows) + "\n"
+        finds.logs.append(FoundLog(ETCDCTL, "kube-system", ETCDCTL, None, rows, block.first))
+        return True
+    return False
 
 
 def _not_used(block: Block, finds: Finds, words: str) -> None:
@@ -343,7 +367,7 @@ def _from_file_name(heading: str) -> tuple[str, str, str, bool | None]:
 
 def _take_weak(weak: list[Block], found: list[Block], finds: Finds, source: str) -> None:
     """Take words for a log where nothing says otherwise: all of the text, or what stands in a fence."""
-    if finds.logs or finds.node_logs:
+    if finds.logs or finds.node_logs or finds.bodies:
         return
     fenced = [block for block in weak if block.fenced]
     finds.guessed = not (finds.objects or finds.events or finds.whole or finds.absent)

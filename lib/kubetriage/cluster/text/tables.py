@@ -46,6 +46,9 @@ SIGNATURES: tuple[tuple[str, frozenset[str]], ...] = (
     ("gateways", frozenset({"CLASS", "ADDRESS", "PROGRAMMED"})),
     ("gatewayclasses", frozenset({"CONTROLLER", "ACCEPTED"})),
     ("httproutes", frozenset({"HOSTNAMES"})),
+    ("apiservices", frozenset({"SERVICE", "AVAILABLE"})),
+    ("certificatesigningrequests", frozenset({"SIGNERNAME", "REQUESTOR", "CONDITION"})),
+    ("clusteroperators", frozenset({"AVAILABLE", "PROGRESSING", "DEGRADED"})),
     ("statefulsets", frozenset({"READY", "AGE"})),
 )
 """Columns by which a table is known, the more special first; a prefix ``TYPE/`` before the names decides before it."""
@@ -382,6 +385,37 @@ def _secret(row: Row, obj: Raw) -> list[str]:
     return ["type"]
 
 
+def _api_service(row: Row, obj: Raw) -> list[str]:
+    place, _, name = row.get("SERVICE", "").partition("/")
+    spec: Raw = {}
+    if name:
+        spec["service"] = {"namespace": place, "name": name}
+    state, _, reason = row.get("AVAILABLE", "").partition(" ")
+    told = {"type": "Available", "status": state if state in ("True", "False") else "Unknown"}
+    obj["spec"], obj["status"] = spec, {"conditions": [{**told, "reason": reason.strip("()")}]}
+    return ["spec.service", "status.conditions"]
+
+
+def _signing_request(row: Row, obj: Raw) -> list[str]:
+    obj["spec"] = {"signerName": row.get("SIGNERNAME", ""), "username": row.get("REQUESTOR", "")}
+    words = [w for w in row.get("CONDITION", "").split(",") if w not in ("", "Pending")]
+    status: Raw = {"conditions": [{"type": w, "status": "True"} for w in words if w != "Issued"]}
+    if "Issued" in words:
+        status["certificate"] = "issued"
+    obj["status"] = status
+    return ["spec.signerName", "spec.username", "status.conditions"]
+
+
+def _cluster_operator(row: Row, obj: Raw) -> list[str]:
+    message = row.get("MESSAGE", "")
+    conditions = [
+        {"type": kind, "status": row.get(kind.upper(), ""), "message": message}
+        for kind in ("Available", "Progressing", "Degraded")
+    ]
+    obj["status"] = {"conditions": conditions}
+    return ["status.conditions"]
+
+
 _MAKERS: Mapping[str, Callable[[Row, Raw], Any]] = {
     "pods": _pod,
     "nodes": _node,
@@ -399,6 +433,9 @@ _MAKERS: Mapping[str, Callable[[Row, Raw], Any]] = {
     "daemonsets": _daemon_set,
     "jobs": _job,
     "leases": _lease,
+    "apiservices": _api_service,
+    "certificatesigningrequests": _signing_request,
+    "clusteroperators": _cluster_operator,
     "networkpolicies": _policy,
     "secrets": _secret,
 }

@@ -182,7 +182,7 @@ def words_alone(ref: Ref, words: MachineWords, others: tuple[Obj, ...] = ()) -> 
     stage = Stage(ref, machine, ready=False, words=words)
     found = [*kubelet_log.check_words(stage), *kernel_log.check_words(stage)]
     found += [finding_of(stage, word, ALONE[word.kind]) for word in words.words if word.kind in ALONE]
-    runtime = words.of("runtime socket")
+    runtime = words.of("runtime end", "runtime socket")
     if runtime is not None:
         found.insert(0, finding_of(stage, runtime, runtime_meaning(stage, runtime)))
     if not found:

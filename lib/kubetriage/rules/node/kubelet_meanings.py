@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from kubetriage.data import table
 from kubetriage.model import Actor, Fix
 from kubetriage.rules.node.machine_words import Word
-from kubetriage.rules.node.runtime_meanings import dead_mount_meaning
+from kubetriage.rules.node.runtime_meanings import dead_mount_meaning, sandbox_image_meaning
 from kubetriage.rules.node.start_meanings import (
     credentials_meaning,
     kernel_flags_meaning,
@@ -291,6 +291,8 @@ _KOPS_PLACEHOLDER = "203.0.113.123"
 def _api_server(stage: Stage, word: Word) -> Meaning | None:
     host = word.about.rpartition(":")[0].strip("[]") or word.about
     looping = stage.words.of("static pod")
+    if stage.words.of("sandbox image") is not None and "refused" in word.words:
+        return None
     if looping is not None and looping.about in ("kube-apiserver", "etcd") and "refused" in word.words:
         return None
     reason = next((said for key, said in _REASONS if key in word.words), "")
@@ -374,6 +376,7 @@ _MADE: Mapping[str, Callable[[Stage, Word], Meaning | None]] = {
     "node deleted": _deleted,
     "static pod": static_pod_meaning,
     "dead mount": dead_mount_meaning,
+    "sandbox image": sandbox_image_meaning,
 }
 
 

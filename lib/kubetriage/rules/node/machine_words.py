@@ -104,6 +104,19 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
     ("swap", lazy(r"[Rr]unning with swap on is not supported|swap is (?:not supported|enabled).{0,40}fail")),
+    # The runtime's own last words: containerd 1.6 to 2.1 (cmd/containerd, plugins/cri), CRI-O with containers/storage.
+    (
+        "runtime end",
+        lazy(
+            r"containerd: (?:failed to load TOML|.{0,60}toml: |invalid (?:disabled )?plugin).{0,200}"
+            r"|failed to load (?:TOML|plugin (?:io\.containerd\.)?\S{0,60}cri\b).{0,400}(?:error=|: ).{0,200}"
+            r"|invalid plugin config: .{0,200}"
+            r"|level=fatal msg=\"(?:[Ff]ailed to start|validating|configuring|could not).{0,300}"
+            r"|/var/lib/containers/storage\S{0,200}.{0,80}(?:layer not known|invalid argument|structure needs cleaning)"
+        ),
+    ),
+    # The image of the pod's own sandbox: without it nothing starts, static pods neither.
+    ("sandbox image", lazy(r"failed to (?:get|pull) sandbox image \\?\"([\w./:@-]{1,200})")),
     (
         "runtime socket",
         lazy(
@@ -232,7 +245,12 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "read-only",
-        lazy(r"Remounting filesystem read-only|re-mounted .{0,60}\bro\b|XFS .{0,60}[Ss]hut(?:ting)? down filesystem"),
+        lazy(
+            r"(?:mkdir|open|write|create|rename|unlinkat|remove) (?:/var/l\w+|/run|/opt)/(?![^\s\"]{0,300}/volume)"
+            r"[^\s\"\\:]{0,300}: read-only"
+            r" file system"
+            r"|Remounting filesystem read-only|re-mounted .{0,60}\bro\b|XFS .{0,60}[Ss]hut(?:ting)? down filesystem"
+        ),
     ),
     (
         "link down",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kubetriage.rules.node.machine_words import Word
 from kubetriage.rules.node.word_findings import Meaning, Stage, on_machine
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import kubectl, shell
 from kubetriage.values.patterns import lazy
 
 _SOCKET = lazy(r"(?:unix://+|dial unix )(/?[\w./-]+\.sock)")
@@ -13,6 +13,8 @@ _RESTART = ("runtime status", "runtime log", "runtime restart", "runtime answer"
 
 def runtime_meaning(stage: Stage, word: Word) -> Meaning:
     """Part a runtime that is off from one without CRI, and from a socket that nobody makes any more."""
+    if word.kind == "runtime end":
+        return runtime_end_meaning(stage, word)
     found = _SOCKET.search(word.words)
     socket = "/" + found.group(1).lstrip("/") if found else ""
     if "nimplemented" in word.words or "unknown service runtime" in word.words:
@@ -68,4 +70,62 @@ def dead_mount_meaning(stage: Stage, word: Word) -> Meaning:
         ("runtime restart",),
         commands=(*look, *on_machine(stage, f"findmnt -T {path}; sudo umount -f -l {path}")),
         rules_out=("DiskIOError", "the path is a mounted volume, not the machine's own disk"),
+    )
+
+
+_TOML_LINE = lazy(r"line (\d+)")
+
+
+def runtime_end_meaning(stage: Stage, word: Word) -> Meaning:
+    """Say why a container runtime does not start, or starts without its CRI, by its own last words."""
+    said = word.words
+    if "/var/lib/containers/storage" in said:
+        clear = "sudo systemctl stop kubelet crio; sudo crio wipe -f; sudo systemctl start crio kubelet"
+        return Meaning(
+            "ContainerRuntimeDown",
+            "CRI-O of {name} does not start: its storage is damaged, as after a power loss.",
+            "Stop kubelet and CRI-O, wipe /var/lib/containers/storage (images and layers, which are pulled again; no"
+            " volumes), and start both.",
+            commands=on_machine(stage, clear)
+            if stage.machine.name != "openshift"
+            else (shell("oc", "debug", f"node/{stage.ref.name}", "--", "chroot", "/host", "sh", "-c", clear),),
+        )
+    file = "/etc/crio/crio.conf.d" if "crio" in word.source else "/etc/containerd/config.toml"
+    line = _TOML_LINE.search(said)
+    if "mirrors" in said and "config_path" in said:
+        fix = (
+            f"Take the registry.mirrors and registry.configs tables out of {file} and put them into files below"
+            " config_path (certs.d/HOST/hosts.toml), or take config_path out: both at once are refused."
+        )
+    elif "TOML" in said or "toml" in said:
+        at = f" at line {line[1]}" if line else ""
+        fix = (
+            f"Correct {file}{at}: a table or key that stands twice, or of another version, as tools leave it that write"
+            " into it."
+        )
+    else:
+        fix = f"Correct what it names in {file}, or undo the last change or upgrade of the runtime."
+    return Meaning(
+        "ContainerRuntimeDown",
+        "The container runtime of {name} does not start, or starts without what its kubelet needs.",
+        f"{fix} Then restart the runtime and the kubelet.",
+        ("runtime restart", "kubelet restart", "runtime answer"),
+        commands=on_machine(stage, f"sudo containerd config dump > /dev/null; sudo grep -n registry {file}")
+        if file.endswith("toml")
+        else (),
+    )
+
+
+def sandbox_image_meaning(stage: Stage, word: Word) -> Meaning:
+    """Say that no pod starts on a machine for want of the image of its sandbox."""
+    image = word.about
+    return Meaning(
+        "ContainerRuntimeDown",
+        f"The container runtime of {{name}} starts no pod, static ones neither: its sandbox image {image} cannot be"
+        " pulled.",
+        f"Bring {image} onto the machine (ctr -n k8s.io images import, or a registry mirror), or let sandbox_image in"
+        " /etc/containerd/config.toml name one that your registry has, and keep it from image collection.",
+        ("runtime restart",),
+        commands=on_machine(stage, f"sudo crictl pull {image}; grep -n sandbox_image /etc/containerd/config.toml"),
+        rules_out=("NodePartitioned", "the pods here are not started at all; nothing can answer yet"),
     )

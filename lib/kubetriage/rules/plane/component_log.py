@@ -35,7 +35,7 @@ PLAIN = tuple(
     Log("kube-system", name, name)
     for name in (
         *(API_SERVER, "kube-controller-manager", "kube-scheduler", "cloud-controller-manager", *ONE_PROCESS),
-        *("kubectl", "kubeadm"),
+        *("kubectl", "kubeadm", "etcdctl"),
     )
 )
 """Logs of processes under a component's plain name, as a recording may hold them, and what tools said."""
@@ -284,7 +284,7 @@ _WORTH = lazy(
     r"APIService|OpenAPI|initializing|Deadline|onversion|kms|KMS|transform key|bearer token|verification error|"
     r"authorizer|fatal|panic|\AF\d{4}|\AError: |command failed|<invalid>|etcd cluster|pq: |SQLSTATE|Error 1\d{3}|dqlite"
 )
-_TOOLS = ("kubectl", "kubeadm")
+_TOOLS = ("kubectl", "kubeadm", "etcdctl")
 
 
 def read_component_log(source: str, content: str, now: datetime) -> ComponentLog:

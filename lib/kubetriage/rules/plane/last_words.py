@@ -36,6 +36,15 @@ _ASKS: tuple[tuple[re.Pattern[str], _Make], ...] = (
         ),
     ),
     (
+        lazy(r"service-account-(?:issuer|signing-key-file).{0,80}required"),
+        lambda _, at: (
+            "Add --service-account-issuer=https://kubernetes.default.svc.cluster.local and"
+            " --service-account-signing-key-file=/etc/kubernetes/pki/sa.key (the key of --service-account-key-file) to"
+            f" {at}: the API server wants both since Kubernetes 1.20."
+        ),
+    ),
+    (lazy(r"--?([\w-]+) (?:is a required flag|must be specified)"), lambda m, at: f"Add --{m[1]} to {at}."),
+    (
         lazy(r"encryption[ -]provider"),
         lambda _, at: (
             "Correct the EncryptionConfiguration that --encryption-provider-config names: base64 keys of 16, 24 or 32"

@@ -19,9 +19,11 @@ from datetime import timedelta
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.needs import Raw
+from kubetriage.records import replace
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.kubelet_probe import kubelet_path
-from kubetriage.rules.node.runtime_meanings import runtime_meaning
+from kubetriage.rules.node.machine_words import Word
+from kubetriage.rules.node.runtime_meanings import runtime_end_meaning, runtime_meaning
 from kubetriage.rules.node.self_report import SelfReport, first_word
 from kubetriage.rules.node.stage import stage_of
 from kubetriage.rules.node.word_findings import finding
@@ -34,13 +36,23 @@ _START = timedelta(seconds=60)
 """Start-up grace of the node controller; a kubelet asks its runtime every few seconds."""
 
 
+def _by_its_words(case: NodeCase, word: Word) -> Finding:
+    found = finding(stage_of(case), word, runtime_end_meaning(stage_of(case), word))
+    return replace(found, evidence=(*found.evidence, *case.contact_evidence()))
+
+
 def check(case: NodeCase) -> Iterator[Finding]:
     """Match the kubelet's own word about its runtime."""
     report = case.reported("runtime-down")
     if report is not None and first_word(report.words) and case.reported("csi", "other"):
         # Only the kubelet's first word, said before it asked its runtime; the other reason keeps it there.
         report = None
-    told = case.words.of("runtime socket")
+    told = case.words.of("runtime end", "runtime socket")
+    ended = case.words.of("runtime end")
+    if ended is not None and case.contact.ready != "True":
+        # Its own words say more than the kubelet's: it asks, and nobody answers.
+        yield _by_its_words(case, ended)
+        return
     if report is None and told is not None and case.contact.ready != "True":
         report = SelfReport("runtime-down", told.words)
     if told is not None and case.contact.silent:

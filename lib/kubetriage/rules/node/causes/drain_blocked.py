@@ -25,9 +25,11 @@ from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.drain import Block, Drain, drain_at
 from kubetriage.rules.node.eviction_timetable import Row
 from kubetriage.rules.node.failover import deployment_of
+from kubetriage.rules.node.kept_budgets import keeper_of
 from kubetriage.rules.node.node_taints import taint
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text, texts
+from kubetriage.values.patterns import lazy
 from kubetriage.values.times import human_duration, parse_time
 
 CODE = "DrainBlocked"
@@ -196,6 +198,8 @@ def _loosen(case: NodeCase, block: Block) -> Iterator[Fix]:
                     kubectl("patch", "poddisruptionbudget", name, "--type=merge", "-p", patch, namespace=namespace),
                 ),
             )
+    elif block.kind == "never" and (kept := keeper_of(budget.name)) is not None:
+        yield Fix(f"{kept.says} {kept.fix}", actor=Actor.CLUSTER, commands=kept.commands)
     elif block.kind == "never":
         yield from _never(block, loose)
     elif block.kind == "uncounted":
@@ -218,10 +222,12 @@ def _never(block: Block, loose: str) -> Iterator[Fix]:
         kind, name = "Deployment", deployment
     # A percentage of all rises with the number of pods; a number does not.
     rises = "100%" in block.budget.asks or block.budget.asks.endswith(" 0") or block.budget.asks.endswith(" 0%")
-    if kind in ("Deployment", "StatefulSet", "ReplicaSet") and not rises:
-        scale = kubectl("scale", f"{kind.lower()}/{name}", f"--replicas={expected + 1}", namespace=pod.namespace)
+    enough = _enough(block.budget.asks, expected)
+    if kind in ("Deployment", "StatefulSet", "ReplicaSet") and not rises and enough:
+        scale = kubectl("scale", f"{kind.lower()}/{name}", f"--replicas={enough}", namespace=pod.namespace)
+        more = "one more" if enough == expected + 1 else f"{enough - expected} more"
         yield Fix(
-            f"Run one more while it drains, if the program may run {expected + 1} times; scale back after it.",
+            f"Run {more} while it drains, if the program may run {enough} times; scale back after it.",
             actor=Actor.APP,
             commands=(scale,),
         )
@@ -234,6 +240,20 @@ def _never(block: Block, loose: str) -> Iterator[Fix]:
         actor=Actor.MANIFEST,
         commands=(loose,),
     )
+
+
+_PERCENT = lazy(r"minAvailable (\d{1,2})%")
+_MANY = 6
+"""Pods up to which scaling for a drain is a sane proposal."""
+
+
+def _enough(asks: str, expected: int) -> int:
+    """Return how many pods a budget needs to let one go; 0 where that would be too many. Percentages round up."""
+    percent = _PERCENT.search(asks)
+    if percent is None:
+        return expected + 1
+    fits = (n for n in range(expected + 1, _MANY + 1) if n - -(-n * int(percent[1]) // 100) >= 1)
+    return next(fits, 0)
 
 
 def _free(case: NodeCase, row: Row) -> Fix:

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.machine import SERVER_ROLES
+from kubetriage.rules.node.approvals import approve, requests_sentence
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.self_report import SelfReport, first_word
 from kubetriage.values.commands import kubectl
@@ -48,9 +49,12 @@ def check(case: NodeCase) -> Iterator[Finding]:
         Severity.ERROR,
         Confidence.CONFIRMED,
         case.ref,
-        f"The kubelet on {case.name} reports NotReady: {report.words}." + (f" That is: {hint}." if hint else ""),
-        evidence=case.contact_evidence(),
+        f"The kubelet on {case.name} reports NotReady: {report.words}."
+        + (f" That is: {hint}." if hint else "")
+        + requests_sentence(case),
+        evidence=(*case.contact_evidence(), *(r.evidence() for r in case.requests[-3:])),
         fix=(
+            *approve(case),
             Fix(
                 f"Read the kubelet's own log on {case.name}.",
                 actor=Actor.NODE,

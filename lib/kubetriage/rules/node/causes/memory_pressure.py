@@ -29,7 +29,7 @@ _ABOUT = Pressure(
     "memory",
     ("memory.available",),
     ("memory", "workingSetBytes"),
-    "Find what uses the memory and limit or move it; raise requests so that the scheduler spreads the load.",
+    "Give what uses the memory a request that covers it and a limit; the scheduler then spreads the load.",
     r"memory",
     "free -m; ps -eo rss,cgroup:90,comm --sort=-rss | head -15",
 )

@@ -84,7 +84,10 @@ def _serving_logs(case: Case) -> frozenset[str]:
     return frozenset(
         log.source
         for log in case.logs
-        if log.source.startswith(API_SERVER) or log.source in ONE_PROCESS or log.unit in ONE_PROCESS
+        if log.source.startswith(API_SERVER)
+        or log.unit.startswith(API_SERVER)
+        or log.source in ONE_PROCESS
+        or log.unit in ONE_PROCESS
     )
 
 

@@ -24,6 +24,7 @@ from kubetriage.rules.plane.figure_format import count, names
 from kubetriage.rules.plane.object_states import ready_status
 from kubetriage.values.commands import kubectl, shell
 from kubetriage.values.fields import Obj, condition, name_of, text
+from kubetriage.values.patterns import lazy
 
 CODE = "ClusterOperatorDegraded"
 
@@ -52,6 +53,10 @@ def check(case: Case) -> Iterator[Finding]:
     bad.sort(key=lambda o: (order.index(name_of(o)) if name_of(o) in order else len(order), name_of(o)))
     if bad:
         yield _finding(bad[0], bad[1:], case)
+
+
+# library-go's MissingStaticPodController (OpenShift 4.10 and later).
+_LATE = lazy(r'static pod: "([\w-]+)" in namespace: "[\w-]+" for revision: (\d+) on node: "([\w.-]+)" didn.t show up')
 
 
 def _bad(operator: Obj) -> bool:
@@ -84,6 +89,22 @@ def _finding(first: Obj, others: list[Obj], case: Case) -> Finding:
             commands=(kubectl("node-triage", *silent[:3]),),
         ),
     )
+    late = _LATE.search(_words(first))
+    kubelet = (
+        (
+            Fix(
+                f"The kubelet of {late[3]} has not started static pod {late[1]} of revision {late[2]}: read its log for"
+                " that pod, then restart it.",
+                actor=Actor.NODE,
+                commands=(
+                    shell("oc", "adm", "node-logs", late[3], "-u", "kubelet", "--tail", "100"),
+                    shell("oc", "debug", f"node/{late[3]}", "--", "chroot", "/host", "systemctl", "restart", "kubelet"),
+                ),
+            ),
+        )
+        if late
+        else ()
+    )
     look = Fix(
         f"See what the operator waits for: pods of {namespace} that do not run, then the operator's own log.",
         actor=Actor.CLUSTER,
@@ -109,7 +130,7 @@ def _finding(first: Obj, others: list[Obj], case: Case) -> Finding:
             for o in (first, *others[:4])
         ),
         (),
-        (*(node if silent else ()), look),
+        (*(node if silent else ()), *kubelet, look),
         (shell("oc", "get", "clusteroperators"),),
         {
             "link": _ORDER.get(name, link_states.AGGREGATED),

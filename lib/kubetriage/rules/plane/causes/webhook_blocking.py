@@ -127,6 +127,8 @@ def _broken(
         (),
         (*_open_first(hook, about), *_serve_again(hook, service, waits=True))
         if knot
+        else (_trust_again(hook.name, service), *_open_first(hook, []))
+        if _DISTRUST.search(reason)
         else (*_let_through(hook, service), *_open_first(hook, []))
         if hook.service and vanish
         else (*_serve_again(hook, service, waits=False), *_open_first(hook, [])),
@@ -196,6 +198,22 @@ def _serve_again(hook: Webhook, service: str, *, waits: bool) -> tuple[Fix, ...]
             actor=Actor.CLUSTER,
         ),
     )
+
+
+def _trust_again(name: str, service: str) -> Fix:
+    """Mend the trust between the API server and a webhook whose pods answer."""
+    namespace, _, _ = service.removeprefix("service ").partition("/")
+    return Fix(
+        f"Let the caBundle of {name} hold the CA of the certificate that {service} shows, a"
+        " certificate for NAME.NAMESPACE.svc: cert-manager or its operator makes both anew. Its pods do answer.",
+        actor=Actor.CLUSTER,
+        commands=(
+            kubectl("get", "secrets,pods", namespace=namespace) if "/" in service else kubectl("get", "secrets", "-A"),
+        ),
+    )
+
+
+_DISTRUST = lazy(r"x509: |tls: ")
 
 
 def _retry(about: list[Event]) -> tuple[str, ...]:
@@ -277,6 +295,8 @@ def _unlisted(name: str, case: Case, seen: Calls | None, events: list[Evidence],
             actor=Actor.CLUSTER,
         )
         if knot
+        else _trust_again(name, behind)
+        if _DISTRUST.search(_reason(events))
         else Fix(f"Bring back the pods behind {behind}.", actor=Actor.CLUSTER)
     )
     return Finding(
