@@ -89,6 +89,11 @@ def find_kind(snapshot: Snapshot, word: str) -> ServedKind | None:
     return None
 
 
+def served_kinds(snapshot: Snapshot) -> tuple[ServedKind, ...]:
+    """Return all kinds that the server told; none where it told the groups alone, or was not asked."""
+    return _known(snapshot).kinds or ()
+
+
 def tells_kinds(snapshot: Snapshot) -> bool:
     """Tell whether the server told all its kinds in one answer; before 1.27 it names the groups alone."""
     return _known(snapshot).kinds is not None

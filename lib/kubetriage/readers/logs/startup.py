@@ -104,16 +104,20 @@ _LISTEN_ADDRESS = lazy(
 _LISTEN_KEYS = (
     "listen", "serv", "bound to", "running", "started", "initialized", "available", "accepting", "ready", "endpoint",
 )  # fmt: skip
+_LOCAL_ONLY = "use --host to expose"
+"""Vite's word for the address that it does not serve; only then its line ``Local:`` tells all that it serves."""
 _NOT_LISTENING = lazy(r"failed|error|refused|cannot|could not|unable|already in use|in use", re.IGNORECASE)
 
 
 def listening(content: str) -> tuple[Listener, ...]:
     """Return the addresses that the program says it listens on, in order, each once."""
     found: dict[tuple[str, int], Listener] = {}
+    local = _LOCAL_ONLY in content
     for line in read_lines(content):
         row = line.body[:2000]
         low = row.lower()
-        if not any(key in low for key in _LISTEN_KEYS) or not _LISTENS.search(row) or _NOT_LISTENING.search(row):
+        said = any(key in low for key in _LISTEN_KEYS) and _LISTENS.search(row)
+        if not (said or (local and "local:" in low)) or _NOT_LISTENING.search(row):
             continue
         words = row
         own = OWN_TIME.match(row)

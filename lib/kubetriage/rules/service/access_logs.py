@@ -26,8 +26,6 @@ from kubetriage.values.times import parse_time
 _PROXIES_AT_MOST = 3
 _LONGEST_LINE = 4000
 SIDECAR = "istio-proxy"
-_ROUTERS = "openshift-ingress"
-_ROUTER_LABEL = "ingresscontroller.operator.openshift.io/deployment-ingresscontroller"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +45,7 @@ class Way:
         """Return the pod with an address among those behind it."""
         for backend in self.backends:
             for pod in backend.pods:
-                if address and address in _addresses(pod):
+                if address and address in addresses_of(pod):
                     return backend, pod
         return None
 
@@ -139,8 +137,6 @@ def ways(trace: Trace) -> Iterator[Way]:
     gateways = tuple(p for m in trace.mesh_gateways for p in m.pods)
     for custom in trace.customs:
         pods = gateways if custom.kind == "VirtualService" else custom.carriers or custom.controller_pods
-        if custom.kind == "Route" and custom.judged:
-            pods = tuple(p for p in trace.world.pods(_ROUTERS) if _ROUTER_LABEL in p.labels)
         services = tuple(dict.fromkeys(b for _, b in custom.backends if b.lookup.found))
         yield Way(custom.place, custom.ref, custom.shown, tuple(custom.all_links.hosts), pods, services, custom.raw)
     for backend in trace.services:
@@ -223,7 +219,8 @@ def _outlived(failure: Failure) -> bool:
     return failure.row["kind"] in _STATE_OF_THE_POD and when is not None and bool(known) and when < min(known)
 
 
-def _addresses(pod: Pod) -> set[str]:
+def addresses_of(pod: Pod) -> set[str]:
+    """Return the addresses of a pod."""
     found = {text(a, "ip") for a in objects(pod.raw, "status", "podIPs")}
     return (found | {text(pod.raw, "status", "podIP")}) - {""}
 

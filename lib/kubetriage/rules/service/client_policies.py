@@ -12,7 +12,7 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.network_policies import Decision, Direction, Peer, Verdict, decide, isolating
 from kubetriage.rules.service.policies_around_pods import PortAdmission, admissions, peer_of, policies_of
-from kubetriage.values.fields import objects, text
+from kubetriage.values.fields import labels, objects, text
 
 DNS_NAMESPACE = "kube-system"
 DNS_LABELS = {"k8s-app": "kube-dns"}
@@ -20,6 +20,8 @@ DNS_LABELS = {"k8s-app": "kube-dns"}
 KUBE_PROXY_LABELS = {"k8s-app": "kube-proxy"}
 KUBE_PROXY_SYMPTOMS = ("timeout", "refused", "502", "504")
 """What clients see on a node without kube-proxy."""
+_HOST_NETWORK = "policy-group.network.openshift.io/host-network"
+"""OpenShift's network plugin counts what comes from nodes as of the namespace with this label."""
 _PODS_AT_MOST = 10
 """Pods of a client namespace that are judged one by one."""
 
@@ -104,7 +106,8 @@ def host_crossings(trace: Trace, backend: Backend) -> Iterator[HostCrossing]:
     hosts = [p for p in (*clients(trace), *trace.entrances) if p.host_network]
     for one in admissions(backend) if hosts else ():
         said = one.admission
-        if said.everyone or said.nobody or any(text(e, "ipBlock", "cidr") for e in said.entries):
+        labelled = any(_HOST_NETWORK in labels(e, "namespaceSelector", "matchLabels") for e in said.entries)
+        if said.everyone or said.nobody or labelled or any(text(e, "ipBlock", "cidr") for e in said.entries):
             # Whether a block covers the address that the plugin sees (a tunnel's, perhaps) is not told.
             continue
         away = [p for p in hosts if any(b.node and b.node != p.node for b in backend.pods)]

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from kubetriage.records import dataclass
 
+_CONTROLLER_LOG = (
+    "the log of the proxy in front (ingress controller, gateway, router) at the time of a request names the upstream "
+    "and the error"
+)
+_OUTSIDE = "ask once from a pod of the cluster and once from a node: what differs is outside (firewall, route, DNS)"
+_HANDSHAKE = "openssl s_client -connect HOST:443 -servername HOST shows who answers and with which certificate"
+_WHOSE = "the access log of the proxy in front shows whether the program answered so itself (the upstream's own status)"
+_DNS_LOOK = "ask for the full name from the client's own pod, and look at its /etc/resolv.conf and dnsPolicy"
+
 
 @dataclass(frozen=True)
 class Symptom:
@@ -15,6 +24,10 @@ class Symptom:
     """Which hops it clears, and why."""
     headless: frozenset[str] = frozenset()
     """Causes that show so only where a headless Service is on the way."""
+    look: str = _CONTROLLER_LOG
+    """Where to look when nothing that was seen explains it."""
+    name: str = ""
+    """The symptom as a noun; empty: as it is."""
 
 
 _NOTHING_BEHIND = (
@@ -62,6 +75,8 @@ SYMPTOMS: dict[str, Symptom] = {
         ),
         "A refusal is an answer: name resolution works and no NetworkPolicy or Local traffic policy drops the packets "
         "(that is a timeout).",
+        look=_OUTSIDE,
+        name="refusal",
     ),
     "timeout": Symptom(
         frozenset(
@@ -76,10 +91,12 @@ SYMPTOMS: dict[str, Symptom] = {
                 "ClientAddressDenied",
                 "KubeProxyNotReady",
                 "BackendConnectionFailed",
+                "LoadBalancerHealthCheckFailed",
             )
         ),
         "A timeout excludes a wrong targetPort, a closed port and a Service without endpoints: those are refused at "
         "once.",
+        look=_OUTSIDE,
     ),
     "nxdomain": Symptom(
         frozenset(
@@ -88,6 +105,8 @@ SYMPTOMS: dict[str, Symptom] = {
         "The name does not resolve, so no hop after DNS was reached; a ClusterIP Service resolves even without "
         "endpoints, a headless one and its pods only while they are ready.",
         frozenset(("PodsNotReady", "PodsCrashing", "SomePodsNotReady", "PodsTerminating", "SelectorMismatch")),
+        look=_DNS_LOOK,
+        name="NXDOMAIN",
     ),
     "404": Symptom(
         frozenset(
@@ -102,6 +121,7 @@ SYMPTOMS: dict[str, Symptom] = {
             )
         ),
         "A 404 is an HTTP answer: network and DNS work; no rule matched, the wrong rule did, or the program said it.",
+        look=_WHOSE,
     ),
     "502": Symptom(
         frozenset(
@@ -157,9 +177,12 @@ SYMPTOMS: dict[str, Symptom] = {
                 "HostPathConflict",
                 "ProxyProtocolMismatch",
                 "ProtocolMismatch",
+                "IngressRejected",
             )
         ),
         "The handshake fails at the entrance, before any Service or pod is asked.",
+        look=_HANDSHAKE,
+        name="TLS error",
     ),
     "reset": Symptom(
         frozenset(
@@ -171,9 +194,12 @@ SYMPTOMS: dict[str, Symptom] = {
                 "ProtocolMismatch",
                 "PodsTerminating",
                 "ProxyProtocolMismatch",
+                "ProxyLimitExceeded",
+                "BackendConnectionFailed",
             )
         ),
         "A reset comes from an open connection: DNS, routing and policies let it through.",
+        look=_CONTROLLER_LOG,
     ),
     "400": Symptom(
         frozenset(
@@ -187,6 +213,7 @@ SYMPTOMS: dict[str, Symptom] = {
         ),
         "A 400 comes from a server that cannot read the request: plain HTTP on a TLS port, an unexpected PROXY header, "
         "or the program's own check. The way to that server works.",
+        look=_WHOSE,
     ),
     "403": Symptom(
         frozenset(
@@ -200,18 +227,22 @@ SYMPTOMS: dict[str, Symptom] = {
         ),
         "A 403 is an HTTP answer: a proxy's authorization or the program said it. NetworkPolicies drop packets, they "
         "answer nothing.",
+        look=_WHOSE,
     ),
     "413": Symptom(
         frozenset(("ProxyLimitExceeded",)),
         "A 413 is an HTTP answer: a proxy on the way, or the program, admits no body of that size. The way works.",
+        look=_WHOSE,
     ),
     "429": Symptom(
         frozenset(("ProxyLimitExceeded",)),
         "A 429 is an HTTP answer: a proxy on the way, or the program, limits the rate of requests. The way works.",
+        look=_WHOSE,
     ),
     "500": Symptom(
-        frozenset(("ExternalAuthFailed", "MeshAuthorizationDenied")),
+        frozenset(("ExternalAuthFailed", "MeshAuthorizationDenied", "IngressRejected", "BackendConnectionFailed")),
         "A 500 is an HTTP answer: the program said it, or the proxy in front could not ask for leave. The way works.",
+        look=_WHOSE,
     ),
     "421": Symptom(
         frozenset(
@@ -219,6 +250,7 @@ SYMPTOMS: dict[str, Symptom] = {
         ),
         "A 421 says that the request's host is not one of this connection: hosts that share a certificate or address "
         "while another rule serves them, or the wrong host name sent on.",
+        look=_HANDSHAKE,
     ),
     "499": Symptom(
         frozenset(

@@ -34,6 +34,9 @@ ROUTER_PLURALS = (
     "ingressrouteudps.traefik.containo.us",
 )
 """Custom kinds that are judged by their specification."""
+ROUTER_NAMESPACE = "openshift-ingress"
+ROUTER_LABEL = "ingresscontroller.operator.openshift.io/deployment-ingresscontroller"
+"""Where OpenShift's routers run, and a label of their pods."""
 _JUDGED = {(BY_PLURAL[p].group, BY_PLURAL[p].kind) for p in ROUTER_PLURALS} | {("", "Route")}
 
 
@@ -116,6 +119,8 @@ class CustomEntrance:
         """The pods that connect to its backends, as far as they were found: Contour's are the envoys."""
         if self.group == "projectcontour.io":
             return self.world.selected("", {"app.kubernetes.io/component": "envoy"})
+        if (self.group, self.kind) in (("route.openshift.io", "Route"), ("", "Route")):
+            return tuple(p for p in self.world.pods(ROUTER_NAMESPACE) if ROUTER_LABEL in p.labels)
         return self.controller_pods if self.is_traefik else ()
 
     @cached_property
@@ -223,18 +228,22 @@ def other_objects(world: World) -> tuple[Obj, ...]:
     def collect() -> tuple[Obj, ...]:
         found = [o for o in world.snapshot.others if _may_lead(o)]
         listed, _ = traffic_kinds(world.snapshot)
-        paths = world.snapshot.tried_paths()
         for kind in listed:
-            tail = f"/{kind.plural}"
-            for path in paths:
-                if path.startswith(f"/apis/{kind.group}/{kind.version}/") and (
-                    path.partition("?")[0].endswith(tail) or f"{tail}/" in path
-                ):
-                    found += list(_items(world.snapshot, path, kind))
+            found += objects_of_kind(world.snapshot, kind)
         unique = {(text(o, "apiVersion"), text(o, "kind"), namespace_of(o), name_of(o)): o for o in found}
         return tuple(unique.values())
 
     return world.kept("other custom objects", collect)
+
+
+def objects_of_kind(snapshot: Snapshot, kind: ServedKind) -> Iterator[Obj]:
+    """Yield the objects of one custom kind that were read by its own paths."""
+    tail = f"/{kind.plural}"
+    for path in snapshot.tried_paths():
+        if path.startswith(f"/apis/{kind.group}/{kind.version}/") and (
+            path.partition("?")[0].endswith(tail) or f"{tail}/" in path
+        ):
+            yield from _items(snapshot, path, kind)
 
 
 def _may_lead(raw: Obj) -> bool:

@@ -38,6 +38,8 @@ class Controller:
     """It serves Ingresses without a class."""
     groups: tuple[str, ...] = ()
     """API groups of its own custom kinds."""
+    pods: tuple[str, ...] = ()
+    """How the names of its pods begin, by its own chart or manifest."""
 
 
 @cache
@@ -55,6 +57,7 @@ def controllers() -> tuple[Controller, ...]:
             row.get("merges"),
             row.get("classless", False),
             tuple(row.get("groups", ())),
+            tuple(row.get("pods", ())),
         )
         for row in table("ingress_controllers")["controllers"]
     )
@@ -97,6 +100,9 @@ def is_controller(pod: Pod, controller: str, known: Controller | None = None) ->
         part = pod.labels.get("app.kubernetes.io/component", "controller")
         own = known.labels.get(NAME_LABEL, "")
         return part in ("controller", own, "ingress", "proxy", "contour", "app")
+    if known is not None and not pod.labels and any(pod.name.startswith(f"{n}-") for n in known.pods):
+        # A log or a row of a table shows no labels.
+        return True
     if not controller:
         return False
     for container in pod.containers:

@@ -19,10 +19,10 @@ from kubetriage.rules.service.foreign_verdicts import (
     said_of,
 )
 from kubetriage.rules.service.linkerd_policies import linkerd_rulings
-from kubetriage.rules.service.network_policies import Peer, Verdict
+from kubetriage.rules.service.network_policies import Peer, Verdict, decide
 from kubetriage.rules.service.other_policies import OTHER_POLICY_APIS, OtherPolicy, other_policies
-from kubetriage.rules.service.policies_around_pods import admissions, peer_of
-from kubetriage.values.fields import Obj
+from kubetriage.rules.service.policies_around_pods import admissions, peer_of, policies_of
+from kubetriage.values.fields import Obj, text
 
 
 def foreign_policies(world: World) -> tuple[tuple[str, Obj], ...]:
@@ -44,15 +44,44 @@ class ForeignCrossing:
 def foreign_crossings(trace: Trace, backend: Backend) -> tuple[ForeignCrossing, ...]:
     """Judge every known client by the policies of other APIs, at both ends."""
     policies = foreign_policies(trace.world)
-    if not policies:
-        return ()
     found = []
-    for one in crossings(trace, backend):
+    for one in crossings(trace, backend) if policies else ():
         own = peer_of(backend, one.isolated)
         said = said_of(policies, Connection(one.direction, own, one.peer, one.number, one.protocol), one.decision)
         if said.policies:
             found.append(ForeignCrossing(one, said))
-    return tuple(found)
+    return (*found, *_from_cilium(trace, backend, policies))
+
+
+CILIUM_INGRESS = "ingress"
+"""The identity with which Cilium's own proxy connects for an Ingress or a Gateway."""
+
+
+def _from_cilium(trace: Trace, backend: Backend, policies: tuple[tuple[str, Obj], ...]) -> Iterator[ForeignCrossing]:
+    """Judge Cilium's own Ingress or Gateway, where one is on the way: it is no pod, whatever node it runs on."""
+    by_ingress = any(e.controller.startswith("cilium.io/") for e in trace.ingresses)
+    by_gateway = any(
+        text(g.class_lookup.obj, "spec", "controllerName").startswith("io.cilium/") for g in trace.gateways
+    )
+    if not (by_ingress or by_gateway):
+        return
+    name = "Cilium's Ingress" if by_ingress else "Cilium's Gateway"
+    peer = Peer(name, identity=CILIUM_INGRESS)
+    plain = policies_of(backend)
+    for port in backend.ports:
+        for pod in backend.pods[:1]:
+            number = eps.find_port(pod.raw, port.target, port.protocol)
+            if number is None or pod.host_network:
+                continue
+            words = f"{name} to svc/{backend.name} ({number}/{port.protocol})"
+            decision = decide(plain, pod.raw, "ingress", peer, number, port.protocol)
+            one = Crossing(words, "ingress", pod, decision, peer, number, port.protocol)
+            own = peer_of(backend, pod)
+            said = said_of(policies, Connection("ingress", own, peer, number, port.protocol), decision)
+            if not said.policies and decision.verdict is Verdict.BLOCKED:
+                said = Said(Verdict.BLOCKED, tuple(f"networkpolicy/{n}" for n in decision.policies))
+            if said.policies:
+                yield ForeignCrossing(one, said)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
+from kubetriage.rules.service.client_policies import Crossing
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.foreign_crossings import ForeignCrossing, ForeignLimit, foreign_policies
 from kubetriage.rules.service.foreign_verdicts import ADMIN_KINDS, CILIUM_KINDS
@@ -22,7 +23,7 @@ def foreign_blocked(backend: Backend, found: Sequence[ForeignCrossing]) -> Fault
     """Tell of a known client that policies stop, at one end or at both."""
     first = found[0]
     ends = list({f.crossing.direction: f for f in found if f.crossing.words == first.crossing.words}.values())
-    where = "; ".join(
+    where = "; at the ".join(
         f"{f.crossing.direction} of pod/{f.crossing.isolated.name}: {', '.join(f.said.policies[:3])} "
         + ("denies it" if f.said.denied else "has no rule that admits it")
         for f in ends
@@ -32,12 +33,12 @@ def foreign_blocked(backend: Backend, found: Sequence[ForeignCrossing]) -> Fault
     return fault(
         BLOCKS,
         backend.policy_place,
-        f"{first.crossing.words} is blocked. {where}.",
+        f"{first.crossing.words} is blocked at the {where}.",
         proof="inferred",
         confidence=Confidence.LIKELY,
         evidence=[
             *proofs,
-            Evidence("spec", f"labels of {first.crossing.peer.name}", _labels(first.crossing.peer)),
+            _who(first.crossing.peer),
         ],
         fix=[fix for f in ends for fix in _fixes(backend, f)],
         verify=looks,
@@ -99,6 +100,10 @@ def _shown(backend: Backend, names: Sequence[str]) -> tuple[list[Evidence], tupl
             words = admitted_words(raw) or "no rule that admits anything"
             proofs.append(Evidence("spec", f"{kind}/{name_of(raw)} spec", words))
             looks.append(look_at(OtherPolicy(kind, raw, True, words)))
+    plain = [n.partition("/")[2] for n in names if n.startswith("networkpolicy/")][:3]
+    if plain:
+        proofs += [Evidence("spec", f"networkpolicy/{n} spec.ingress", "no rule covers it") for n in plain]
+        looks.append(backend.kubectl("describe", "networkpolicy", *plain))
     return proofs, tuple(looks)
 
 
@@ -120,6 +125,12 @@ def _own(labels: Mapping[str, str]) -> dict[str, str]:
     return app or kept
 
 
+def _who(peer: Peer) -> Evidence:
+    if peer.identity:
+        return Evidence("spec", f"identity of {peer.name}", f"reserved:{peer.identity}")
+    return Evidence("spec", f"labels of {peer.name}", _labels(peer))
+
+
 def _labels(peer: Peer) -> str:
     shown = ", ".join(f"{k}={v}" for k, v in _own(peer.labels).items()) or "<none>"
     return f"{shown} in namespace {peer.namespace}"
@@ -138,10 +149,29 @@ def _fixes(backend: Backend, found: ForeignCrossing) -> Iterator[Fix]:
             commands=(_edit(backend, kind, name),),
         )
         return
-    if one.direction == "ingress":
+    if one.peer.identity:
+        yield _admit_entity(one)
+    elif one.direction == "ingress":
         yield _open(kind, one.isolated.namespace, one.isolated.labels, one.peer, one.number, one.protocol)
     else:
         yield _leave(kind, one.isolated.namespace, one.isolated.labels, one.peer, one.number, one.protocol)
+
+
+def _admit_entity(one: Crossing) -> Fix:
+    """Admit what is no pod by Cilium's word for it."""
+    chosen = json.dumps(_own(one.isolated.labels))
+    yaml = (
+        "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\n"
+        f"metadata: {{name: admit-{one.peer.identity}, namespace: {one.isolated.namespace}}}\n"
+        f"spec:\n  endpointSelector: {{matchLabels: {chosen}}}\n  ingress:\n"
+        f"  - fromEntities: [{one.peer.identity}]\n"
+        f'    toPorts: [{{ports: [{{port: "{one.number}", protocol: {one.protocol}}}]}}]\n'
+    )
+    words = (
+        f"Add a CiliumNetworkPolicy that admits the entity {one.peer.identity} on {one.number}/{one.protocol}: "
+        f"{one.peer.name} connects with that identity, which no label of a pod or namespace matches"
+    )
+    return Fix(words, actor=Actor.MANIFEST, yaml=yaml)
 
 
 def _edit(backend: Backend, kind: str, name: str) -> str:

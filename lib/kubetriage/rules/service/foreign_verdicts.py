@@ -149,6 +149,10 @@ def _cilium_rule(rule: Obj, one: Connection, place: str) -> bool | None:
 
 
 def _cilium_peers(rule: Obj, kind: str, key: str, peer: Peer, place: str) -> bool | None:
+    if peer.identity:
+        # It is no pod, no node and no address outside: only an entity names it.
+        named = texts(rule, key) if kind == "Entities" else []
+        return True if peer.identity in named or "all" in named else None if "cluster" in named else False
     if kind == "Endpoints":
         if peer.host_network:
             return False

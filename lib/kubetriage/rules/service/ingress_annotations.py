@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Evidence
+from kubetriage.rules.service.entrance_controllers import words_of
 from kubetriage.rules.service.ingress_entrances import Entrance, claims_on
 from kubetriage.rules.service.traefik_refusals import Refusal
+from kubetriage.rules.service.traefik_routers import traefik_router_refusals
+from kubetriage.rules.service.unread_settings import unread_settings
+from kubetriage.rules.workloads import controller_ref
+from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import labels, name_of, namespace_of
 
 _MIDDLEWARES = "traefik.ingress.kubernetes.io/router.middlewares"
 _CANARY = "nginx.ingress.kubernetes.io/canary"
+_PASSTHROUGH = "nginx.ingress.kubernetes.io/ssl-passthrough"
+_PASSTHROUGH_FLAG = "--enable-ssl-passthrough"
 
 
 def annotation_refusals(entrance: Entrance) -> Iterator[Refusal]:
@@ -18,8 +25,11 @@ def annotation_refusals(entrance: Entrance) -> Iterator[Refusal]:
     known = entrance.known.controller if entrance.known is not None else ""
     if known.startswith("traefik.io/"):
         yield from _middlewares(entrance)
+        yield from traefik_router_refusals(entrance)
     if known.startswith(("k8s.io/ingress-nginx", "webapprouting.")):
         yield from _canary(entrance)
+        yield from _passthrough(entrance)
+    yield from unread_settings(entrance)
 
 
 def _middlewares(entrance: Entrance) -> Iterator[Refusal]:
@@ -74,3 +84,30 @@ def _canary(entrance: Entrance) -> Iterator[Refusal]:
                     Evidence("status", f"other ingresses of host {host or '*'}", "<none>"),
                 ),
             )
+
+
+def _passthrough(entrance: Entrance) -> Iterator[Refusal]:
+    """Tell of TLS that is to be passed on by a controller that was not told to pass any on."""
+    marks, pods = entrance.ingress.annotations, entrance.controller_pods
+    if marks.get(_PASSTHROUGH, "").lower() != "true" or not pods:
+        return
+    pod = pods[0]
+    flags = [w for w in words_of(pod).split() if w.startswith(_PASSTHROUGH_FLAG)]
+    if any(not w.endswith("=false") for w in flags) or "nginx-ingress-controller" not in words_of(pod):
+        return
+    owner = controller_ref(entrance.world.snapshot, pod.raw)
+    add = '[{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "' + _PASSTHROUGH_FLAG + '"}]'
+    patch = ("patch", owner.kind.lower(), owner.name, "--type=json", "-p", add) if owner is not None else ()
+    yield Refusal(
+        f"annotation {_PASSTHROUGH} has no effect, since the controller runs without {_PASSTHROUGH_FLAG}: it ends TLS "
+        "with its own certificate and speaks plain HTTP to the program",
+        f"Start the controller with {_PASSTHROUGH_FLAG}. Or let it end TLS (spec.tls with a Secret), remove the "
+        "annotation, and set nginx.ingress.kubernetes.io/backend-protocol: HTTPS where the program speaks TLS",
+        (
+            Evidence("spec", f"{entrance.name} annotation {_PASSTHROUGH}", "true"),
+            Evidence("spec", f"pod/{pod.name} args {_PASSTHROUGH_FLAG}", "<none>"),
+        ),
+        (kubectl(*patch, namespace=pod.namespace),) if patch else (),
+        "Clients see another certificate than the program's, and the program may refuse or redirect what it gets",
+        partly=True,
+    )

@@ -174,7 +174,11 @@ class Entrance:
     @property
     def carriers(self) -> tuple[Pod, ...]:
         """The pods that connect to its backends, as far as they were found; none where a load balancer does."""
-        return () if self.known is not None and self.known.balancer else self.controller_pods
+        known = self.known
+        if known is not None and (known.balancer or known.controller.startswith("cilium.io/")):
+            # Cilium's proxy on each node connects, and with an identity of its own.
+            return ()
+        return self.controller_pods
 
     @cached_property
     def secrets(self) -> tuple[SecretUse, ...]:

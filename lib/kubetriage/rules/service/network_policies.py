@@ -55,6 +55,8 @@ class Peer:
     host_network: bool = False
     """The pod has the node's address; what policies do with it differs between network plugins."""
     pod: Obj = field(default_factory=dict)
+    identity: str = ""
+    """Cilium's reserved identity (``ingress``) of what is no pod; empty: it is one."""
 
 
 def pod_peer(pod: Obj, namespace_labels: Mapping[str, str] | None) -> Peer:
@@ -131,6 +133,8 @@ def peer_matches(entry: Obj, policy_namespace: str, peer: Peer) -> bool | None:
     if block:
         return _block_matches(block, peer)
     pod_selector, namespace_selector = entry.get("podSelector"), entry.get("namespaceSelector")
+    if peer.identity:
+        return False
     if peer.host_network:
         return None
     answer: bool | None = True

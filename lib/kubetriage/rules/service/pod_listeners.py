@@ -17,7 +17,7 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.request_errors import request_errors
 from kubetriage.rules.service.service_endpoints import ServicePort, find_port, probed_ports
-from kubetriage.values.fields import text, texts
+from kubetriage.values.fields import objects, text, texts
 from kubetriage.values.patterns import lazy
 
 _ARGUMENT = lazy(
@@ -162,3 +162,35 @@ def on_loopback(trace: Trace, backend: Backend, port: ServicePort) -> Tried | No
     known = [t for t in tried(trace, backend) if t.port == port]
     inside = any(t.answered and t.what.startswith("port-forward") for t in known)
     return next((t for t in known if inside and t.refused), None)
+
+
+def loopback_only(trace: Trace, backend: Backend, port: ServicePort) -> Heard | None:
+    """Return what shows that the program listens where the Service does not connect: on the pod's loopback address.
+
+    Or on IPv4 only, where the pod has addresses of IPv6 alone.
+    """
+    numbers = pod_numbers(backend, port)
+    if any(vouched(p, n) for p in backend.pods for n in numbers):
+        return None
+    here = [h for h in listening(trace, backend) if h.port in numbers]
+    # A flag with a bare port does not say on which address.
+    outside = [h for h in here if not h.loopback and (h.host or h.evidence.source == "log")]
+    loopback = next((h for h in here if h.loopback), None)
+    if loopback is not None and not outside:
+        return loopback
+    other = next((h for h in here if _other_family(backend, h)), None)
+    if other is not None and all(_other_family(backend, h) or h.loopback for h in outside):
+        return other
+    refused_outside = on_loopback(trace, backend, port)
+    if refused_outside is not None and numbers:
+        return Heard("127.0.0.1", min(numbers), True, backend.pods[0].name, "", refused_outside.evidence)
+    return None
+
+
+def _other_family(backend: Backend, heard: Heard) -> bool:
+    """Tell whether a program names the IPv4 address of all interfaces, and no pod has an address of IPv4."""
+    addresses = [text(a, "ip") for p in backend.pods for a in objects(p.raw, "status", "podIPs")]
+    addresses += [text(p.raw, "status", "podIP") for p in backend.pods]
+    known = [a for a in addresses if a]
+    words = heard.evidence.value
+    return bool(known) and all(":" in a for a in known) and f"0.0.0.0:{heard.port}" in words and "::" not in words

@@ -36,6 +36,7 @@ def diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Diag
         *_unjudged(trace),
         *_keys_unseen(trace),
         *_outside(trace),
+        *_unexplained(trace, verdict),
     )
     dark = any(gap.decides for gap in unseen)
     return Diagnosis(
@@ -113,6 +114,8 @@ def _summary(trace: Trace, verdict: Verdict, unseen: tuple[NotSeen, ...]) -> str
         rows = ", ".join(str(r.number) for r in dark)
         return f"No fault seen on the way to {name}; not seen: row{'s' if len(dark) > 1 else ''} {rows}."
     gap = next((gap for gap in unseen if gap.decides), None)
+    if trace.options.symptom and gap is not None:
+        return f"No fault seen on the way to {name}: nothing that was seen explains the {trace.options.symptom}."
     if gap is not None:
         return f"No fault seen on the way to {name}; not seen: {gap.what}."
     return f"Every hop to {name} is healthy."
@@ -135,6 +138,13 @@ def _symptom_lines(trace: Trace, verdict: Verdict) -> Iterator[str]:
         yield f"Not seen, and may explain it: {', '.join(dark[:4])}."
     for gap in _outside(trace):
         yield f"Cannot be seen from here: {gap.what} ({gap.why})."
+
+
+def _unexplained(trace: Trace, verdict: Verdict) -> Iterator[NotSeen]:
+    """Say that what the client sees is not explained: an answer is then no all-clear."""
+    symptom = trace.options.symptom
+    if symptom and all(f.severity is Severity.NOTE for f in verdict.faults):
+        yield NotSeen(f"what causes the {SYMPTOMS[symptom].name or symptom}", SYMPTOMS[symptom].look, decides=True)
 
 
 _DROPPED = ("timeout", "504", "499", "refused", "reset")

@@ -12,6 +12,7 @@ from kubetriage.rules.crash import evaluation
 from kubetriage.rules.node_contact import contact_needs
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.access_logs import logs_of, ways
+from kubetriage.rules.service.attached_policies import attached_needs
 from kubetriage.rules.service.case import Options, Trace
 from kubetriage.rules.service.certificate_issuance import CHAIN, certificate_for, is_issued
 from kubetriage.rules.service.client_policies import DNS_LABELS, DNS_NAMESPACE, KUBE_PROXY_LABELS, KUBE_PROXY_SYMPTOMS
@@ -284,6 +285,7 @@ def route_needs(world: World, path: Path, options: Options, *, alone: bool = Tru
     for space in dict.fromkeys(b.namespace for b in path.backends):
         if serves(world.snapshot, "backendtlspolicies"):
             yield List("backendtlspolicies", space)
+    yield from attached_needs(world, (path.route.namespace, *(entry.namespace for _, entry in path.parents)))
     for ref in path.backends:
         if ref.namespace != path.route.namespace:
             yield List("referencegrants", ref.namespace)
@@ -399,6 +401,8 @@ def dns_needs(world: World, options: Options) -> Iterator[Need]:
         yield from _system_pods(world, DNS_LABELS)
     if options.symptom in KUBE_PROXY_SYMPTOMS or world.snapshot.source != "cluster":
         yield from _system_pods(world, KUBE_PROXY_LABELS)
+        if not world.selected(DNS_NAMESPACE, KUBE_PROXY_LABELS):
+            yield Get("configmaps", DNS_NAMESPACE, "cilium-config")
 
 
 def _system_pods(world: World, wanted: Mapping[str, str]) -> Iterator[Need]:

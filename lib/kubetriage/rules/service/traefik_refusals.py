@@ -24,6 +24,11 @@ class Refusal:
     words: str
     fix: str
     evidence: tuple[Evidence, ...]
+    commands: tuple[str, ...] = ()
+    then: str = "Requests get 404"
+    """What clients see."""
+    partly: bool = False
+    """It is served, in another way than it asks."""
 
 
 def refusals(custom: CustomEntrance) -> Iterator[Refusal]:

@@ -19,14 +19,16 @@ from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.readers.pods import Pod
-from kubetriage.rules.service.access_logs import failures
+from kubetriage.rules.service.access_logs import Failure, addresses_of, failures
 from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
+from kubetriage.rules.service.pod_listeners import loopback_only, pod_numbers
 from kubetriage.rules.service.proxy_faults import proxy_fault
 from kubetriage.rules.service.request_errors import RequestError, plain_to_tls_port, request_errors
 from kubetriage.rules.service.unspoken_protocols import unspoken
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import text
+from kubetriage.values.fields import mapping, text
 
 CODE = "BackendConnectionFailed"
 
@@ -40,8 +42,85 @@ def check(trace: Trace) -> Iterator[Fault]:
     for error in request_errors(trace, "tls-name", "tls-trust", "no-live", "no-name"):
         yield _without_pod(trace, error)
     for failure in failures(trace, "refused", "unreached", "reset", "closed", "ejected", "certificate"):
-        if not unspoken(failure):
+        if not unspoken(failure) and not _on_loopback(trace, failure):
             yield proxy_fault(trace, CODE, failure)
+    yield from _gone(trace)
+
+
+def _on_loopback(trace: Trace, failure: Failure) -> bool:
+    """Tell whether the target port is what is wrong: the program listens on the pod's loopback address."""
+    if failure.row["kind"] != "refused" or failure.target is None:
+        return False
+    backend = failure.target[0]
+    return any(
+        str(n) == failure.port and loopback_only(trace, backend, port) is not None
+        for port in backend.ports
+        for n in pod_numbers(backend, port)
+    )
+
+
+def _gone(trace: Trace) -> Iterator[Fault]:
+    """Tell of requests that went to pods which are no more: they ended while proxies still sent to them."""
+    for error in request_errors(trace, "refused", "unreached", "closed"):
+        address = error.upstream[0] if error.upstream is not None else ""
+        entrance = error.entrance
+        found = (entrance.backend(p) for p in entrance.paths)
+        behind = [b for b in dict.fromkeys(found) if b is not None and b.lookup.found and b.selector]
+        ready = [p for b in behind for p in b.ready_pods]
+        known = all(b.pod_list.complete for b in behind)
+        if not address or not ready or not known or any(address in addresses_of(p) for b in behind for p in b.pods):
+            continue
+        if any(address == text(b.service, "spec", "clusterIP") for b in behind):
+            continue
+        yield fault(
+            CODE,
+            entrance.place,
+            f"The controller of {entrance.name} sent requests to {address}, which no pod of "
+            f"svc/{behind[0].name} has now: the pod ended while it was still sent to. Its log shows "
+            f"{plural(error.count, 'such request')}; clients get {error.row['status']}.",
+            severity=Severity.ERROR
+            if trace.options.symptom and trace.options.symptom in str(error.row["status"])
+            else Severity.WARNING
+            if error.count >= _OFTEN
+            else Severity.NOTE,
+            proof="observed",
+            confidence=Confidence.LIKELY,
+            about=entrance.ref,
+            evidence=[error.evidence, *_stops(ready[0])],
+            fix=list(_drained(behind[0], ready[0])),
+            verify=(kubectl("logs", error.pod.name, "--since=10m", namespace=error.pod.namespace),),
+            short=f"requests went to {address}, a pod that is gone",
+        )
+
+
+_OFTEN = 3
+"""Fewer requests to a pod that is gone are a trace of the past."""
+
+
+def _stops(pod: Pod) -> Iterator[Evidence]:
+    for container in pod.containers[:1]:
+        has = "preStop" in mapping(container.spec, "lifecycle")
+        yield container.fact("spec", "lifecycle.preStop", "set" if has else "<none>")
+
+
+def _drained(backend: Backend, pod: Pod) -> Iterator[Fix]:
+    owner = backend.workload(pod)
+    shown = f"{owner.kind.lower()}/{owner.name}"
+    main = pod.containers[0] if pod.containers else None
+    if main is None or "preStop" not in mapping(main.spec, "lifecycle"):
+        yield Fix(
+            f"Let a pod of {shown} that is deleted serve on until the proxies know it (a rollout, a scale-down, a "
+            "drained node): a preStop sleep, and terminationGracePeriodSeconds above it",
+            actor=Actor.MANIFEST,
+            yaml=f"# the container {main.name if main else 'of the program'} in the pod template of {shown}\n"
+            'lifecycle:\n  preStop:\n    exec: {command: ["sleep", "15"]}\n',
+        )
+    yield Fix(
+        "Let the program finish open requests on SIGTERM before it closes its port. Where pods end at other times, "
+        "find out why (crash, eviction, a node that was lost)",
+        actor=Actor.APP,
+        commands=(backend.kubectl("get", "events", "--sort-by=.lastTimestamp"),),
+    )
 
 
 def _target(error: RequestError) -> Pod | None:

@@ -22,6 +22,7 @@ from datetime import timedelta
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Ref, Severity
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.access_logs import ways
+from kubetriage.rules.service.attached_policies import AttachedPolicy, answer_without, attached_policies
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend, Place
 from kubetriage.rules.service.controller_words import (
@@ -69,15 +70,19 @@ def check(trace: Trace) -> Iterator[Fault]:
             )
         )
         yield from found
-        refused = list(annotation_refusals(entrance))
+        # What the controller says of a path itself comes with its own remedy.
+        spoken = any("cannot be used with pathType" in f.message for f in found)
+        refused = [] if spoken else list(annotation_refusals(entrance))
         for refusal in refused:
+            start = "serves it in another way than it asks" if refusal.partly else "does not serve it"
             yield fault(
                 CODE,
                 entrance.place,
-                f"The controller of {entrance.name} does not serve it: {refusal.words}. Requests get 404.",
+                f"The controller of {entrance.name} {start}: {refusal.words}. {refusal.then}.",
+                severity=Severity.WARNING if refusal.partly else Severity.ERROR,
                 proof="inferred",
                 evidence=refusal.evidence,
-                fix=[Fix(refusal.fix, actor=Actor.MANIFEST)],
+                fix=[Fix(refusal.fix, actor=Actor.MANIFEST, commands=refusal.commands)],
                 verify=(kubectl("describe", "ingress", entrance.ingress.name, namespace=entrance.ingress.namespace),),
                 short=refusal.words,
             )
@@ -127,9 +132,33 @@ def check(trace: Trace) -> Iterator[Fault]:
         if (balanced and addresses_of(backend.service)) or (not balanced and has_cloud_marks(backend.service)):
             said = list(event_complaints(trace.snapshot, backend.ref))
             yield from _faults(trace, backend.address_place, backend.ref, said, (), backend.service, published=True)
+    for attached in attached_policies(trace):
+        yield from _attached(trace, attached)
     for policy, backend in _tls_policies(trace):
         ref = Ref("BackendTLSPolicy", backend.namespace, name_of(policy))
         yield from _faults(trace, backend.place, ref, list(condition_complaints(policy)), (), policy, published=False)
+
+
+def _attached(trace: Trace, policy: AttachedPolicy) -> Iterator[Fault]:
+    """Tell of a policy on the way that its controller does not take."""
+    said = condition_complaints(policy.raw)
+    if not said:
+        return
+    head, ref = said[0], policy.ref
+    name, target = f"{ref.kind}/{ref.name}", f"{policy.target.kind.lower()}/{policy.target.name}"
+    answer = answer_without(policy)
+    then = f"requests to {target} get {answer} until it is" if answer else f"{target} is served without it, or not"
+    yield fault(
+        CODE,
+        policy.place,
+        f"{name}, which is attached to {target}, is not accepted by its controller: {head.words}. So {then}.",
+        proof="observed",
+        about=ref,
+        evidence=[c.evidence for c in said[:3]],
+        fix=fixes_for(trace, head, ref, policy.raw) or (unknown_fix(head, ref, policy.raw),),
+        verify=(kubectl("describe", typed(ref, policy.raw), ref.name, namespace=ref.namespace),),
+        short=f"{name} is not accepted: {head.words}",
+    )
 
 
 def _without_record(trace: Trace) -> Iterator[Fault]:

@@ -4,7 +4,8 @@ Meaning: on such a node connections to cluster addresses and node ports go to en
 other nodes reach the same Service.
 
 Told by: pods of kube-proxy (label k8s-app=kube-proxy) that are not ready, and what the crash rules say of them. Where
-no such pod was seen, nothing is told: Cilium, k3s and others do its work elsewhere.
+no such pod was seen, nothing is told (Cilium, k3s and others do its work elsewhere), unless all pods of kube-system
+were read and Cilium's own configuration says that it does not.
 
 Fix: that of the pod's own cause; clients on that node wait for it.
 
@@ -13,11 +14,14 @@ Source: kube-proxy DaemonSet of kubeadm and the clouds.
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Fix, Ref, Severity
+from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import DNS_NAMESPACE, KUBE_PROXY_LABELS, KUBE_PROXY_SYMPTOMS
+from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import kubectl, shell
+from kubetriage.values.fields import labels, text
 
 CODE = "KubeProxyNotReady"
 
@@ -27,6 +31,8 @@ def check(trace: Trace) -> Iterator[Fault]:
     backend = next((b for b in trace.services if not b.headless and not b.is_external), None)
     pods = [p for p in trace.world.selected(DNS_NAMESPACE, KUBE_PROXY_LABELS) if not p.finished]
     down = [p for p in pods if not p.ready and not p.deleting]
+    if backend is not None and not pods:
+        yield from _nobody(trace, backend)
     if backend is None or not down:
         return
     one = down[0]
@@ -52,4 +58,61 @@ def check(trace: Trace) -> Iterator[Fault]:
         or (Fix(f"Repair pod/{one.name}: its log says what it lacks on node {one.node}"),),
         verify=(kubectl("get", "pods", "-l", "k8s-app=kube-proxy", "-o", "wide", namespace=DNS_NAMESPACE),),
         short=f"kube-proxy does not run on {share}",
+    )
+
+
+_NOT_REPLACED = ("false", "disabled")
+_BUILT_IN = ("+k3s", "+rke2")
+"""Distributions whose node agent does kube-proxy's work itself, by their version."""
+
+
+def _nobody(trace: Trace, backend: Backend) -> Iterator[Fault]:
+    """Tell of a cluster without kube-proxy where Cilium was not told to do its work."""
+    found = trace.snapshot.get("configmaps", DNS_NAMESPACE, "cilium-config")
+    data = labels(found.obj, "data")
+    value = data.get("kube-proxy-replacement", "")
+    pods = trace.world.listing("pods", DNS_NAMESPACE)
+    nodes = trace.world.listing("nodes").items
+    versions = [text(n, "status", "nodeInfo", "kubeletVersion") for n in nodes]
+    if value.lower() not in _NOT_REPLACED or not pods.complete or not versions:
+        return
+    own = [Pod(p) for p in pods.items]
+    if any(b in v for v in versions for b in _BUILT_IN) or any("kube-proxy" in p.name for p in own):
+        return
+    if not any(p.labels.get("k8s-app") == "cilium" for p in own):
+        return
+    yield fault(
+        CODE,
+        backend.place,
+        f"No kube-proxy runs in this cluster, and Cilium was told not to replace it (kube-proxy-replacement: {value}): "
+        f"nothing makes the address of svc/{backend.name}, or any other Service's, lead to pods.",
+        proof="inferred",
+        confidence=Confidence.LIKELY,
+        about=Ref("ConfigMap", DNS_NAMESPACE, "cilium-config"),
+        evidence=[
+            Evidence("config", "configmap/cilium-config kube-proxy-replacement", value),
+            Evidence("status", f"pods of kube-proxy in {DNS_NAMESPACE}", "<none>"),
+        ],
+        fix=[
+            Fix(
+                "Let Cilium replace kube-proxy; it must then reach the API server by its own address. Restart its pods "
+                "after it",
+                actor=Actor.CLUSTER,
+                commands=(
+                    shell(
+                        *("helm", "upgrade", "cilium", "cilium/cilium", "-n", DNS_NAMESPACE, "--reuse-values"),
+                        *("--set", "kubeProxyReplacement=true", "--set", "k8sServiceHost=API-SERVER-HOST"),
+                        *("--set", "k8sServicePort=6443"),
+                    ),
+                    kubectl("rollout", "restart", "daemonset/cilium", namespace=DNS_NAMESPACE),
+                ),
+            ),
+            Fix(
+                "Or bring kube-proxy back (kubeadm, on a control plane node)",
+                actor=Actor.CLUSTER,
+                commands=(shell("kubeadm", "init", "phase", "addon", "kube-proxy"),),
+            ),
+        ],
+        verify=(kubectl("exec", "ds/cilium", "--", "cilium-dbg", "status", namespace=DNS_NAMESPACE),),
+        short="no kube-proxy runs, and Cilium does not replace it",
     )

@@ -5,7 +5,9 @@ port, path or host than the readiness probe, expects 200, or is stopped by a fir
 
 Told by: the annotation ``ingress.kubernetes.io/backends`` of GKE, whose backend names hold the node port
 (``k8s-be-30167--x``) or namespace, Service and port of the network endpoint group; and Warning events that speak of
-unhealthy targets. Readiness gates of load balancers are told as PodsNotReady.
+unhealthy targets. Readiness gates of load balancers are told as PodsNotReady. What a load balancer will ask is also
+foreseen from the objects, where it takes the readiness probe not over: as a note, as more where the symptom fits or
+what answers is known (ingress-nginx behind Azure's load balancer).
 
 Fix: let the health check's path answer 200 without a redirect or login, set it to one that does (BackendConfig,
 annotation, readiness probe), and admit the checker's addresses.
@@ -16,7 +18,8 @@ Source: cloud.google.com kubernetes-engine docs, ingress health checks; AWS ELB 
 import json
 from collections.abc import Iterator
 
-from kubetriage.model import Actor, Evidence, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
+from kubetriage.rules.service.balancer_checks import Check, foreseen_checks
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.controller_words import event_complaints
@@ -39,6 +42,8 @@ def check(trace: Trace) -> Iterator[Fault]:
     """Judge what load balancers say of the backends of each Ingress and Service."""
     for entrance in trace.ingresses:
         yield from _annotated(entrance, trace)
+    for asked in foreseen_checks(trace):
+        yield _foreseen(trace, asked)
     subjects = [(e.place, e.ref) for e in trace.ingresses]
     subjects += [(b.address_place, b.ref) for b in trace.services if b.type == "LoadBalancer"]
     for place, about in subjects:
@@ -55,6 +60,27 @@ def check(trace: Trace) -> Iterator[Fault]:
                     verify=(kubectl("describe", about.kind.lower(), about.name, namespace=about.namespace),),
                     short=f"the load balancer calls backends unhealthy: {said.words}",
                 )
+
+
+def _foreseen(trace: Trace, asked: Check) -> Fault:
+    """Tell of a health check that is likely, or may be, answered otherwise than the readiness probe."""
+    seen = trace.options.symptom in _SYMPTOMS
+    return fault(
+        CODE,
+        asked.place,
+        f"{asked.words[0].upper()}{asked.words[1:]}.",
+        severity=Severity.ERROR if asked.known and seen else Severity.WARNING if asked.known or seen else Severity.NOTE,
+        proof="inferred",
+        confidence=Confidence.LIKELY if asked.known else Confidence.POSSIBLE,
+        evidence=asked.evidence,
+        fix=[Fix(asked.fix, actor=Actor.MANIFEST, commands=asked.commands, yaml=asked.yaml)],
+        verify=(asked.look,),
+        short=asked.words,
+    )
+
+
+_SYMPTOMS = ("502", "503", "504", "timeout")
+"""What clients get from a load balancer without a healthy backend."""
 
 
 def _annotated(entrance: Entrance, trace: Trace) -> Iterator[Fault]:

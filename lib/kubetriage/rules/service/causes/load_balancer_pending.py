@@ -16,9 +16,11 @@ Source: core/v1 ServiceStatus; cloud-provider service controller events; cilium.
 out_of_ips, already_allocated, pool_selector_mismatch; k3s servicelb labels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from typing import Any
 
+from kubetriage.data import table
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.readers.events import Events
 from kubetriage.records import dataclass
@@ -36,8 +38,8 @@ from kubetriage.rules.service.load_balancer_state import (
     carriers_of_gateway,
     requested_addresses,
 )
-from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import condition, name_of, namespace_of, text
+from kubetriage.values.commands import kubectl, shell
+from kubetriage.values.fields import condition, labels, name_of, namespace_of, text
 from kubetriage.values.times import human_duration
 
 CODE = "LoadBalancerPending"
@@ -316,5 +318,28 @@ def _unserved(trace: Trace, state: LoadBalancerState) -> _Reason:
         return _Reason(why, (fix,), (Evidence("spec", "spec.loadBalancerClass", state.wanted),), False, True)
     seen = ", and no other Service has an address" if state.all_services_seen else ""
     why = f"no controller has taken it up{seen}; nothing that was seen serves {class_words} in this cluster"
-    fix = Fix("Install a load balancer controller, or use type NodePort or an Ingress", actor=Actor.CLUSTER)
+    local = _local_cluster(backend)
+    if local is not None:
+        row, proof = local
+        values = {"service": backend.name, "namespace": backend.namespace, "port": str(backend.ports[0].port)}
+        words = tuple(shell(*(w.format(**values) for w in c.split())) for c in row["commands"])
+        fix = Fix(str(row["fix"]), actor=Actor.CLUSTER, commands=words)
+        return _Reason(f"no controller has taken it up{seen}; this is {row['name']}", (fix,), (proof,), proven=False)
+    fix = Fix(
+        "Install a load balancer controller (the cloud's controller manager; on own machines MetalLB, kube-vip or "
+        "Cilium's LB IPAM), or use type NodePort or an Ingress",
+        actor=Actor.CLUSTER,
+    )
     return _Reason(why, (fix,), (), proven=False, fallback=True)
+
+
+def _local_cluster(backend: Backend) -> tuple[Mapping[str, Any], Evidence] | None:
+    """Return the row of the cluster on somebody's machine that the nodes are of, with what shows it."""
+    for node in backend.world.listing("nodes").items[:1]:
+        provider, marks = text(node, "spec", "providerID"), labels(node, "metadata", "labels")
+        for row in table("load_balancers")["localClusters"] if backend.ports else ():
+            if "provider" in row and provider.startswith(row["provider"]):
+                return row, Evidence("spec", f"node/{name_of(node)} spec.providerID", provider)
+            if row.get("label") in marks:
+                return row, Evidence("status", f"node/{name_of(node)} labels", str(row["label"]))
+    return None

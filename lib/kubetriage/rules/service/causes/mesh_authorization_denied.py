@@ -7,7 +7,8 @@ Told by: Istio's AuthorizationPolicies that apply to the pods: DENY before ALLOW
 names, and one without rules nobody. Principals and namespaces of a source exist only with mutual TLS, so a client
 without a sidecar, and a load balancer, has none. Rules about the request (path, method, token) decide nothing here. The
 proxy's access log with ``rbac_access_denied`` proves it. For Linkerd: a Server on the port and the
-AuthorizationPolicies about it, as far as they were handed over, then the inbound policy of the pods.
+AuthorizationPolicies about it, as far as they were handed over, then the inbound policy of the pods. For Consul:
+ServiceIntentions about the Service. For Kuma: a Mesh with mutual TLS and no traffic permission, or its proxy's log.
 
 Fix: bring the client into the mesh (label its namespace ``istio-injection=enabled`` and restart it), or name its
 principal in the ALLOW policy. An empty policy that denies all is usually meant; it is not to be deleted.
@@ -38,6 +39,7 @@ from kubetriage.rules.service.mesh_authorization import (
 )
 from kubetriage.rules.service.mesh_policies import in_mesh
 from kubetriage.rules.service.outside_clients import outside_clients
+from kubetriage.rules.service.sidecar_meshes import SidecarRuling, sidecar_rulings
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, labels, name_of, namespace_of, objects, text
 from kubetriage.values.patterns import lazy
@@ -55,6 +57,8 @@ def check(trace: Trace) -> Iterator[Fault]:
         if meshed:
             yield from _istio(trace, backend, meshed[0])
         yield from _linkerd(trace, backend)
+        for ruling in sidecar_rulings(backend, clients(trace) or trace.entrances):
+            yield _by_sidecar(backend, ruling)
 
 
 def _istio(trace: Trace, backend: Backend, pod: Pod) -> Iterator[Fault]:
@@ -77,6 +81,22 @@ def _istio(trace: Trace, backend: Backend, pod: Pod) -> Iterator[Fault]:
     stranger = rule_on(policies, Caller("a client without a sidecar"), number)
     if stranger.allowed is False or logged is not None:
         yield _restricted(backend, stranger, policies, logged)
+
+
+def _by_sidecar(backend: Backend, ruling: SidecarRuling) -> Fault:
+    """Tell of a client that Consul or Kuma refuses."""
+    return fault(
+        CODE,
+        backend.authorization_place,
+        f"svc/{backend.name} refuses {ruling.who}: {ruling.words}. {ruling.mesh}'s proxy "
+        "answers 403 (RBAC: access denied), or closes what is not HTTP.",
+        proof="observed" if ruling.observed else "inferred",
+        confidence=Confidence.CONFIRMED if ruling.observed else Confidence.LIKELY,
+        evidence=ruling.evidence,
+        fix=[Fix(ruling.fix, actor=Actor.MANIFEST, yaml=ruling.yaml)],
+        verify=(kubectl("get", ruling.look[0], "-o", "yaml", namespace=ruling.look[1]),),
+        short=f"403 by {ruling.mesh}: {ruling.words}",
+    )
 
 
 def _names(policies: tuple[Obj, ...]) -> str:

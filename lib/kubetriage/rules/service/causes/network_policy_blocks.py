@@ -19,9 +19,11 @@ import json
 from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Ref, Severity
+from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import Crossing, HostCrossing, clients, crossings, host_crossings
 from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.custom_entrances import ROUTER_NAMESPACE
 from kubetriage.rules.service.foreign_crossings import foreign_crossings, foreign_limits
 from kubetriage.rules.service.foreign_findings import foreign_blocked, foreign_nobody
 from kubetriage.rules.service.hop_faults import Fault, fault
@@ -160,16 +162,33 @@ def _from_node(backend: Backend, crossing: HostCrossing) -> Fault:
             Evidence("spec", f"networkpolicy/{ref.name} spec.ingress from", "; ".join(one.admission.peers[:3])),
         ],
         fix=[
+            *_host_network_label(client, ref, policy),
             Fix(
-                f"Admit the nodes' addresses on {target} with an ipBlock in networkpolicy/{ref.name}; their subnet "
-                "covers new nodes too. With an overlay add the addresses of the tunnel interfaces",
+                f"{'Or a' if client.namespace == ROUTER_NAMESPACE else 'A'}dmit the nodes' addresses on "
+                f"{target} with an ipBlock in networkpolicy/{ref.name}; their "
+                "subnet covers new nodes too. With an overlay add the addresses of the tunnel interfaces",
                 patch,
                 ref if patch else None,
                 Actor.MANIFEST,
-            )
+            ),
         ],
         verify=(backend.kubectl("describe", "networkpolicy", ref.name), "kubectl get nodes -o wide"),
         short=f"blocked if enforced: pod/{client.name} has its node's address, and no ipBlock admits it",
+    )
+
+
+def _host_network_label(client: Pod, ref: Ref, policy: Obj) -> Iterator[Fix]:
+    """OpenShift's network plugin puts what comes from nodes into a namespace with a label of its own."""
+    if client.namespace != ROUTER_NAMESPACE:
+        return
+    peer = {"namespaceSelector": {"matchLabels": {"policy-group.network.openshift.io/host-network": ""}}}
+    patch = {"spec": {"ingress": [*objects(policy, "spec", "ingress"), {"from": [peer]}]}}
+    yield Fix(
+        "Admit the routers on the network of their nodes by OpenShift's label for it, "
+        f"policy-group.network.openshift.io/host-network, in networkpolicy/{ref.name}",
+        patch,
+        ref,
+        Actor.MANIFEST,
     )
 
 

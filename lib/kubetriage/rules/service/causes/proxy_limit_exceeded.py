@@ -120,6 +120,8 @@ def _fixes(error: RequestError, where: str) -> Iterator[Fix]:
             actor=Actor.MANIFEST,
             commands=(raised,),
         )
+        if "also" in error.row:
+            yield Fix(str(error.row["also"]), actor=Actor.APP)
     elif error.row.get("limits"):
         yield Fix(
             f"Raise or remove the limit of ingress/{ingress.name} ({where}), where these requests are wanted. Behind "

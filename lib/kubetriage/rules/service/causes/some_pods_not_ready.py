@@ -12,8 +12,10 @@ Source: k8s.io/endpointslice utils.go podToEndpoint.
 
 from collections.abc import Iterator
 
-from kubetriage.model import Severity
+from kubetriage.model import Actor, Evidence, Fix, Severity
+from kubetriage.records import replace
 from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault
 from kubetriage.rules.service.pod_health import pods_fault, share, troubles, unready
 
@@ -28,4 +30,23 @@ def check(trace: Trace) -> Iterator[Fault]:
             continue
         verb = "is" if len(unready(backend)) == 1 else "are"
         head = f"{share(len(unready(backend)), backend)} {verb} not ready"
-        yield pods_fault(CODE, backend, head, groups, Severity.WARNING)
+        found = pods_fault(CODE, backend, head, groups, Severity.WARNING)
+        yield _published(backend, found) if backend.publishes_unready and not backend.headless else found
+
+
+def _published(backend: Backend, found: Fault) -> Fault:
+    """Add that the Service sends requests to pods that are not ready, too."""
+    patch = {"spec": {"publishNotReadyAddresses": False}}
+    return replace(
+        found,
+        message=f"svc/{backend.name} has publishNotReadyAddresses, so requests go to pods that are not ready, too, and "
+        f"fail there. {found.message}",
+        evidence=(
+            Evidence("spec", f"service/{backend.name} spec.publishNotReadyAddresses", "true"),
+            *found.evidence,
+        ),
+        fix=(
+            Fix(f"Let svc/{backend.name} send to ready pods only", patch, backend.ref, Actor.MANIFEST),
+            *found.fix,
+        ),
+    )

@@ -6,7 +6,7 @@ Told by: a number is used as it is, whether or not a container declares it, so a
 It is likely wrong when every selected pod declares and probes another port; the program's own log line, a failed
 connection or a probe on that number make it certain or acquit it. Pods that declare no port prove nothing either
 way; then only what the program says or was told counts. A program that says it listens on 127.0.0.1 is told too,
-unless a probe reaches it from the node.
+unless a probe reaches it from the node; so is one that listens on 0.0.0.0 where the pods have addresses of IPv6 alone.
 
 Fix: set targetPort to the port that the pods declare and probe.
 
@@ -16,7 +16,7 @@ prevent that port from being exposed".
 
 from collections.abc import Iterator
 
-from kubetriage.model import Confidence, Evidence, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.rules.service import pod_listeners
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.case import Trace
@@ -31,6 +31,8 @@ CODE = "TargetPortMismatch"
 def check(trace: Trace) -> Iterator[Fault]:
     """Judge each Service port: a number as target, and where the program listens."""
     for backend in trace.services:
+        if backend.headless and trace.options.symptom in ("refused", "timeout"):
+            yield from _untranslated(trace, backend)
         if not backend.selector or backend.headless or not backend.pods:
             continue
         heard = pod_listeners.listening(trace, backend)
@@ -40,30 +42,11 @@ def check(trace: Trace) -> Iterator[Fault]:
             }
             if answered == {True}:
                 continue
-            inside = _inside(trace, backend, port, heard)
+            inside = pod_listeners.loopback_only(trace, backend, port)
             if inside is not None:
-                yield _loopback(backend, port, inside)
+                yield _loopback(trace, backend, port, inside)
             elif isinstance(port.target, int):
                 yield from _judge(trace, backend, port, port.target, heard)
-
-
-def _inside(
-    trace: Trace, backend: Backend, port: eps.ServicePort, heard: tuple[pod_listeners.Heard, ...]
-) -> pod_listeners.Heard | None:
-    """Return what shows that the program listens on the pod's loopback address only."""
-    numbers = pod_listeners.pod_numbers(backend, port)
-    if any(pod_listeners.vouched(p, n) for p in backend.pods for n in numbers):
-        return None
-    here = [h for h in heard if h.port in numbers]
-    # A flag with a bare port does not say on which address.
-    outside = [h for h in here if not h.loopback and (h.host or h.evidence.source == "log")]
-    loopback = next((h for h in here if h.loopback), None)
-    if loopback is not None and not outside:
-        return loopback
-    refused = pod_listeners.on_loopback(trace, backend, port)
-    if refused is not None and numbers:
-        return pod_listeners.Heard("127.0.0.1", min(numbers), True, backend.pods[0].name, "", refused.evidence)
-    return None
 
 
 def _judge(
@@ -142,7 +125,7 @@ def _fault(
             Evidence("spec", f"service/{backend.name} spec.ports[{port.port}].targetPort", str(port.target)),
             line,
         ],
-        fix=[target_fix(backend, port, want) if want else Fix("Set targetPort to where the program listens")],
+        fix=[target_fix(backend, port, want)] if want else _looks(backend, port),
         verify=(
             backend.kubectl("get", "endpointslices", "-l", f"kubernetes.io/service-name={backend.name}"),
             backend.kubectl("get", "pod", pod, "-o", "jsonpath={.spec.containers[*].ports}"),
@@ -152,22 +135,86 @@ def _fault(
     )
 
 
+def _untranslated(trace: Trace, backend: Backend) -> Iterator[Fault]:
+    """Tell of a headless Service with a port of its own: clients reach the pods themselves, where only theirs is."""
+    for port in backend.ports:
+        numbers = pod_listeners.pod_numbers(backend, port)
+        if len(numbers) != 1 or port.port in numbers or trace.target.kind not in ("Service", "Pod"):
+            continue
+        (number,) = numbers
+        patch = {"spec": {"ports": [{"port": number, "protocol": port.protocol, "targetPort": port.target}]}}
+        yield fault(
+            CODE,
+            backend.port_place(port),
+            f"svc/{backend.name} is headless (clusterIP: None), so its name leads to the pods themselves and nothing "
+            f"translates port {port.port}: the pods listen on {number}. Clients that connect to {port.port} are "
+            "refused.",
+            proof="inferred",
+            confidence=Confidence.LIKELY,
+            evidence=[
+                Evidence("spec", f"service/{backend.name} spec.clusterIP", "None"),
+                Evidence("spec", f"service/{backend.name} spec.ports[{port.port}].targetPort", str(port.target)),
+            ],
+            fix=[
+                Fix(f"Let clients connect to port {number}, and give the Service that number too", patch, backend.ref),
+                Fix(
+                    f"Or make a second Service with the same selector and a cluster IP, which translates {port.port} "
+                    f"to {number}: spec.clusterIP of svc/{backend.name} cannot be changed",
+                    actor=Actor.MANIFEST,
+                ),
+            ],
+            verify=(backend.kubectl("get", "endpointslices", "-l", f"kubernetes.io/service-name={backend.name}"),),
+            short=f"headless: port {port.port} is not translated to {number}",
+        )
+
+
+def _looks(backend: Backend, port: eps.ServicePort) -> list[Fix]:
+    """Say how to find where the program listens, and what follows from each answer."""
+    pod = backend.pods[0].name
+    return [
+        Fix(
+            "See where the program listens: its first lines, or the sockets in state 0A (port in hex; 0100007F is "
+            f"127.0.0.1). On 127.0.0.1 or localhost: let it listen on {_everywhere(backend)}:{port.target}. On another "
+            f"port: set targetPort of svc/{backend.name} to that",
+            actor=Actor.APP,
+            commands=(
+                backend.kubectl("logs", pod, "--limit-bytes=4000"),
+                backend.kubectl("exec", pod, "--", "cat", "/proc/net/tcp", "/proc/net/tcp6"),
+            ),
+        )
+    ]
+
+
 def _everywhere(backend: Backend) -> str:
     """Return the address of all interfaces in the family of the pods' addresses."""
     six = any(":" in text(p.raw, "status", "podIP") for p in backend.pods)
     return "[::]" if six else "0.0.0.0"  # noqa: S104 - words of a fix, nothing binds to it
 
 
-def _loopback(backend: Backend, port: eps.ServicePort, heard: pod_listeners.Heard) -> Fault:
+def _loopback(trace: Trace, backend: Backend, port: eps.ServicePort, heard: pod_listeners.Heard) -> Fault:
+    tried = pod_listeners.refused(trace, backend, port)
+    refused = tried if tried != heard.evidence else None
+    host = heard.host if heard.loopback else "0.0.0.0"  # noqa: S104 - words, nothing binds to it
+    why = (
+        "the Service connects to the pod's own address and is refused"
+        if heard.loopback
+        else "which is IPv4, and the pods have addresses of IPv6 alone, so connections are refused"
+    )
+    only = " only; " if heard.loopback else ", "
     return fault(
         CODE,
         backend.port_place(port),
-        f"The program behind svc/{backend.name} listens on {heard.host}:{heard.port} only; the Service connects to the "
-        "pod's own address and is refused.",
-        proof="inferred" if heard.evidence.source == "spec" else "observed",
-        confidence=Confidence.LIKELY,
-        evidence=[heard.evidence],
-        fix=[Fix(f"Let the program listen on {_everywhere(backend)}:{heard.port} instead of {heard.host}")],
+        f"The program behind svc/{backend.name} listens on {host}:{heard.port}{only}{why}.",
+        proof="inferred" if heard.evidence.source == "spec" and refused is None else "observed",
+        confidence=Confidence.LIKELY if refused is None else Confidence.CONFIRMED,
+        evidence=[heard.evidence, *([refused] if refused is not None else [])],
+        fix=[
+            Fix(
+                f"Let the program listen on {_everywhere(backend)}:{heard.port} instead of {host} (its option or "
+                "variable for the host: --host, --bind, HOST)",
+                actor=Actor.APP,
+            )
+        ],
         verify=(backend.kubectl("logs", heard.pod) + (f" -c {heard.container}" if heard.container else ""),),
-        short=f"listens on {heard.host}:{heard.port} only",
+        short=f"listens on {host}:{heard.port}" + (" only" if heard.loopback else ", pods have IPv6 only"),
     )
