@@ -6,7 +6,7 @@ import ipaddress
 
 from kubetriage.model import Actor, Fix
 from kubetriage.records import dataclass
-from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.rules.service.cluster_view import Backend, World
 from kubetriage.rules.service.load_balancer_state import addresses_of, requested_addresses
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, flag, labels, name_of, namespace_of, texts
@@ -55,6 +55,16 @@ def span_of(words: str) -> Span | None:
     except ValueError:
         return None
     return int(network.network_address), int(network.broadcast_address)
+
+
+def pool_holding(world: World, address: str) -> str | None:
+    """Return the name of MetalLB's pool that holds an address; None where none does."""
+    number = _number(address)
+    for raw in world.listing("ipaddresspools").items:
+        spans = (span_of(words) for words in texts(raw, "spec", "addresses"))
+        if number is not None and any(s is not None and s[0] <= number <= s[1] for s in spans):
+            return name_of(raw)
+    return None
 
 
 def pool_fix(backend: Backend) -> Fix | None:

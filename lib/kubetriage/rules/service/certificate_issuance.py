@@ -10,7 +10,7 @@ from kubetriage.model import Actor, Evidence, Fix, Ref
 from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import World
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import Obj, condition, name_of, namespace_of, objects, text, uid_of
+from kubetriage.values.fields import Obj, condition, mapping, name_of, namespace_of, objects, text, uid_of
 
 CHAIN = ("certificaterequests", "orders", "challenges")
 _KINDS = {"certificates": "Certificate", "certificaterequests": "CertificateRequest", "orders": "Order"}
@@ -69,10 +69,29 @@ def issuance(world: World, namespace: str, secret: str) -> Issuance | None:
     if other:
         # The message says that it is not there; an issuer of that name of the other kind is.
         known = (f"Set spec.issuerRef.kind of certificate/{ref.name} to {other}: there is one of that name", "manifest")
+    elif (lost := _class_of_nobody(world, owner)) is not None:
+        known = lost
     text_of_fix = known[0] if known else f"Fix what {shown} names; cert-manager then issues the certificate by itself"
     actor = Actor(known[1]) if known else Actor.CLUSTER
     verify = kubectl("describe", *last, namespace=namespace)
     return Issuance(ref, words, tuple(proof), Fix(text_of_fix, actor=actor, commands=(verify,)), verify)
+
+
+def _class_of_nobody(world: World, challenge: Obj) -> tuple[str, str] | None:
+    """Return what to do about a solver whose Ingress gets a class that nobody serves."""
+    solver = mapping(challenge, "spec", "solver", "http01", "ingress")
+    asked = text(solver, "ingressClassName") or text(solver, "class")
+    classes = world.listing("ingressclasses")
+    have = sorted(name_of(c) for c in classes.items)
+    if not asked or not have or not classes.complete or asked in have:
+        return None
+    issuer = text(challenge, "spec", "issuerRef", "name") or "the issuer"
+    return (
+        f"The solver of {issuer} makes Ingresses of class {asked}, which nobody serves here; the classes are "
+        f"{', '.join(have)}. Set ingressClassName in spec.acme.solvers[].http01.ingress of the issuer to the class of "
+        "your Ingress, then delete the Order: cert-manager makes it anew",
+        "manifest",
+    )
 
 
 def _other_issuer(world: World, certificate: Obj) -> str:

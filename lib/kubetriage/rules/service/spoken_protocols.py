@@ -1,14 +1,17 @@
-"""Whether the program behind a Service port speaks TLS, by its probes, and whether the entrance speaks TLS to it."""
+"""Whether the program behind a Service port speaks TLS, by its probes and log, and whether the entrance does to it."""
 
 from __future__ import annotations
 
 from kubetriage.model import Evidence
+from kubetriage.readers.logs import listening
+from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.custom_entrances import CustomEntrance
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.service_endpoints import ServicePort, find_port
 from kubetriage.values.fields import dig, labels, mapping, number, objects, text
+from kubetriage.values.patterns import lazy
 
 NGINX_PROTOCOL = "nginx.ingress.kubernetes.io/backend-protocol"
 _PASSTHROUGH = "nginx.ingress.kubernetes.io/ssl-passthrough"
@@ -35,7 +38,38 @@ def spoken(backend: Backend, port: ServicePort) -> Spoken | None:
                     return Spoken(
                         scheme.upper() == "HTTPS", Evidence("spec", at, f"{scheme} on port {target}, passing")
                     )
+        if target is not None:
+            return _by_log(backend, pod, target)
     return None
+
+
+_GOT_TLS = lazy(r"(?:bad request|Bad request version|invalid (?:method|character)|malformed)[^\n]{0,80}\\x16\\x03[\\x]")
+_GOT_PLAIN = lazy(
+    r"TLS handshake error from \S+ (?:tls: )?(?:first record does not look like a TLS handshake)"
+    r"|TLS handshake error from \S+ client sent an HTTP request to an HTTPS server"
+    r"|client sent plain HTTP request to HTTPS port"
+)
+
+
+def _by_log(backend: Backend, pod: Pod, target: int) -> Spoken | None:
+    """Return what a program says that it speaks on a port, or what it was surprised to read."""
+    for container in pod.containers:
+        log = backend.world.snapshot.log(pod.namespace, pod.name, container.name)
+        if not log.seen or container.kind not in ("app", "sidecar"):
+            continue
+        at = f"pod/{pod.name} {container.name}"
+        for line in reversed(log.text.splitlines()[-_LINES:]):
+            for tls, pattern in ((True, _GOT_PLAIN), (False, _GOT_TLS)):
+                if len(line) < 2000 and pattern.search(line):
+                    return Spoken(tls, Evidence("log", at, line.strip()))
+        for said in listening(log.text):
+            scheme = "https" if "https://" in said.line else "http" if "http://" in said.line else ""
+            if said.port == target and scheme and not said.loopback:
+                return Spoken(scheme == "https", Evidence("log", at, said.line))
+    return None
+
+
+_LINES = 500
 
 
 def _probe_port(container: object, port: object) -> int | None:

@@ -114,6 +114,8 @@ def _balancer_needs(backend: Backend) -> Iterator[Need]:
     for plural in pools:
         if serves(snapshot, plural):
             yield List(plural)
+    if addresses_of(backend.service) and backend.world.listing("l2advertisements").items:
+        yield Get("configmaps", DNS_NAMESPACE, "kube-proxy")
 
 
 def header_needs(trace: Trace) -> Iterator[Need]:
@@ -384,6 +386,8 @@ def mesh_gateway_needs(gateway: MeshGateway) -> Iterator[Need]:
         yield List(MESH_GATEWAYS)
     if gateway.lookup.found and gateway.selector:
         yield List("pods", "", gateway.selector_text)
+        for pod in gateway.pods[:1]:
+            yield List("services", pod.namespace)
     for use in gateway.secrets:
         yield from secret_needs(use)
 
@@ -401,6 +405,8 @@ def dns_needs(world: World, options: Options) -> Iterator[Need]:
         yield from _system_pods(world, DNS_LABELS)
     if options.symptom in KUBE_PROXY_SYMPTOMS or world.snapshot.source != "cluster":
         yield from _system_pods(world, KUBE_PROXY_LABELS)
+        for pod in world.selected(DNS_NAMESPACE, KUBE_PROXY_LABELS)[:1]:
+            yield from (Log(pod.namespace, pod.name, c.name) for c in pod.containers[:1])
         if not world.selected(DNS_NAMESPACE, KUBE_PROXY_LABELS):
             yield Get("configmaps", DNS_NAMESPACE, "cilium-config")
 

@@ -8,11 +8,15 @@ from kubetriage.model import Evidence
 from kubetriage.records import dataclass
 from kubetriage.rules.service.custom_entrances import CustomEntrance
 from kubetriage.rules.service.entrance_controllers import words_of
-from kubetriage.values.fields import name_of, namespace_of, objects, text, texts
+from kubetriage.values.fields import mapping, name_of, namespace_of, objects, text, texts
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy
 
 _ENTRY_POINT = lazy(r"(?i)--entrypoints\.([\w-]{1,63})\.address")
+ENTRY_PORT = lazy(r"(?i)--entrypoints\.([\w-]{1,63})\.address=\S{0,100}?:(\d{1,5})")
+"""Name and port of an entry point in Traefik's arguments."""
+TLS_PORTS = ("443", "8443")
+"""Ports that entry points of HTTPS have by the chart and the manual."""
 _CROSS = "--providers.kubernetescrd.allowcrossnamespace"
 _MAJOR = lazy(r":v?(\d+)(?:\.|\Z|-)")
 
@@ -35,6 +39,7 @@ def refusals(custom: CustomEntrance) -> Iterator[Refusal]:
     """Yield what is missing or not allowed in an IngressRoute of any kind."""
     yield from _middlewares(custom)
     yield from _entry_points(custom)
+    yield from _without_tls(custom)
     yield from _other_namespaces(custom)
     yield from _old_group(custom)
 
@@ -78,6 +83,31 @@ def _entry_points(custom: CustomEntrance) -> Iterator[Refusal]:
                 (
                     Evidence("spec", f"{custom.shown} spec.entryPoints", ", ".join(wanted)),
                     Evidence("spec", f"pod/{pod.name} args --entryPoints", shown),
+                ),
+            )
+
+
+def _without_tls(custom: CustomEntrance) -> Iterator[Refusal]:
+    """Tell of a router without TLS on entry points of HTTPS alone: no request that comes encrypted matches it."""
+    wanted = [e.lower() for e in texts(custom.raw, "spec", "entryPoints")]
+    if custom.kind != "IngressRoute" or not wanted or "tls" in mapping(custom.raw, "spec"):
+        return
+    for pod in custom.controller_pods[:1]:
+        words = words_of(pod).lower()
+        ports = {name.lower(): port for name, port in ENTRY_PORT.findall(words)}
+        secured = any(f"--entrypoints.{e}.http.tls" in words for e in wanted)
+        if not secured and all(ports.get(e) in TLS_PORTS for e in wanted):
+            yield Refusal(
+                f"it is on entry point {wanted[0]} (HTTPS) only and has no spec.tls, so no HTTPS request matches it",
+                f"Write tls: {{}} in spec of {custom.shown} (with secretName or certResolver for its own certificate)",
+                (
+                    Evidence("spec", f"{custom.shown} spec.tls", "<none>"),
+                    Evidence("spec", f"{custom.shown} spec.entryPoints", ", ".join(wanted)),
+                ),
+                (
+                    custom.kubectl(
+                        *("patch", custom.typed, custom.name, "--type=merge", "-p", '{"spec": {"tls": {}}}'),
+                    ),
                 ),
             )
 

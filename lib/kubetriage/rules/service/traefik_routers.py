@@ -10,13 +10,11 @@ from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.controller_words import plain_words
 from kubetriage.rules.service.entrance_controllers import words_of
 from kubetriage.rules.service.ingress_entrances import Entrance
-from kubetriage.rules.service.traefik_refusals import Refusal
+from kubetriage.rules.service.traefik_refusals import ENTRY_PORT, TLS_PORTS, Refusal
 from kubetriage.values.commands import kubectl
 from kubetriage.values.patterns import lazy
 
 _ROUTER = "traefik.ingress.kubernetes.io/router."
-_ENTRY_POINT = lazy(r"(?i)--entrypoints\.([\w-]{1,63})\.address=\S{0,100}?:(\d{1,5})")
-_TLS_PORTS = ("443", "8443")
 _MODE = lazy(r"permissions \d{3,4} for (\S{1,200}) are too open")
 
 
@@ -24,7 +22,7 @@ def traefik_router_refusals(entrance: Entrance) -> Iterator[Refusal]:
     """Yield what the arguments and the log of Traefik say against the router that the annotations ask for."""
     for pod in entrance.controller_pods[:1]:
         words = words_of(pod)
-        have = {name.lower(): port for name, port in _ENTRY_POINT.findall(words)}
+        have = {name.lower(): port for name, port in ENTRY_PORT.findall(words)}
         if have:
             yield from _entry_points(entrance, pod, words, have)
         yield from _resolver(entrance, pod, words)
@@ -53,7 +51,7 @@ def _entry_points(entrance: Entrance, pod: Pod, words: str, have: dict[str, str]
             (_marked(entrance, "entrypoints"), listed),
         )
         return
-    tls = [e for e in asked if have.get(e) in _TLS_PORTS]
+    tls = [e for e in asked if have.get(e) in TLS_PORTS]
     low = words.lower()
     secured = any(f"--entrypoints.{e}.http.tls" in low for e in tls)
     own = marks.get(f"{_ROUTER}tls", "").lower() == "true" or any(k.startswith(f"{_ROUTER}tls.") for k in marks)

@@ -98,7 +98,7 @@ def check(trace: Trace) -> Iterator[Fault]:
                 f"Traefik cannot build {custom.shown}: {refusal.words}. Requests get 404.",
                 proof="inferred",
                 evidence=refusal.evidence,
-                fix=[Fix(refusal.fix, actor=Actor.MANIFEST)],
+                fix=[Fix(refusal.fix, actor=Actor.MANIFEST, commands=refusal.commands)],
                 verify=(kubectl("get", custom.typed, custom.name, "-o", "yaml", namespace=custom.namespace),),
                 short=refusal.words,
             )

@@ -12,6 +12,7 @@ Fix: that of the pod's own cause; clients on that node wait for it.
 Source: kube-proxy DaemonSet of kubeadm and the clouds.
 """
 
+import re
 from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Ref, Severity
@@ -22,6 +23,7 @@ from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
 from kubetriage.values.commands import kubectl, shell
 from kubetriage.values.fields import labels, text
+from kubetriage.values.patterns import lazy
 
 CODE = "KubeProxyNotReady"
 
@@ -33,6 +35,8 @@ def check(trace: Trace) -> Iterator[Fault]:
     down = [p for p in pods if not p.ready and not p.deleting]
     if backend is not None and not pods:
         yield from _nobody(trace, backend)
+    if backend is not None and not down:
+        yield from _cannot_write(trace, backend, pods)
     if backend is None or not down:
         return
     one = down[0]
@@ -60,6 +64,68 @@ def check(trace: Trace) -> Iterator[Fault]:
         short=f"kube-proxy does not run on {share}",
     )
 
+
+_FAILS = lazy(
+    r"(?:Failed to (?:execute|ensure|sync|save|restore)|Error (?:executing|syncing|setting)|can'?t set up|Unable to)"
+    r"[^\n]{0,80}(?P<what>iptables|ip6tables|ipvs|ipset|nftables|\bnft\b|conntrack|chain|rules)",
+    re.IGNORECASE,
+)
+_MODULE = lazy(
+    r"Couldn't load (?:match|target) `(?P<module>[\w-]+)'"
+    r"|(?P<ipvs>ip_vs\w{0,20}|nf_conntrack\w{0,20})[^\n]{0,40}not found"
+)
+
+
+def _cannot_write(trace: Trace, backend: Backend, pods: list[Pod]) -> Iterator[Fault]:
+    """Tell of a kube-proxy that runs, and whose newest lines say that it cannot write its rules."""
+    for pod in pods:
+        for container in pod.containers[:1]:
+            log = trace.snapshot.log(pod.namespace, pod.name, container.name)
+            lines = log.text.splitlines()[-_LINES:] if log.seen else []
+            bad = [line for line in lines if len(line) < 2000 and _FAILS.search(line)]
+            if len(bad) < _OFTEN:
+                continue
+            match = _FAILS.search(bad[-1])
+            what = match["what"] if match is not None else ""
+            module = _MODULE.search(bad[-1])
+            name = _name(module) if module is not None else ""
+            fix = (
+                f"Load the kernel module {name} on node {pod.node} (modprobe, and /etc/modules-load.d for the next "
+                "start), then restart the pod. Where the kernel has none, take another mode of kube-proxy or another "
+                "kernel"
+                if name
+                else f"Act on the line: what of the kernel or of iptables kube-proxy lacks on node {pod.node} (a "
+                "module, another version of iptables, a lock, other rules in its way), then restart the pod"
+            )
+            yield fault(
+                CODE,
+                backend.place,
+                f"kube-proxy on node {pod.node} runs and cannot write its rules ({what}), by its own log: Services "
+                f"that changed since, svc/{backend.name} perhaps among them, are not reached from there.",
+                proof="observed",
+                confidence=Confidence.LIKELY,
+                about=pod.ref,
+                evidence=[Evidence("log", f"pod/{pod.name} {container.name}", bad[-1].strip())],
+                fix=[
+                    Fix(
+                        fix,
+                        actor=Actor.NODE,
+                        commands=(kubectl("delete", "pod", pod.name, namespace=pod.namespace),),
+                    )
+                ],
+                verify=(kubectl("logs", pod.name, "--tail=50", namespace=pod.namespace),),
+                short=f"kube-proxy on {pod.node} cannot write its rules",
+            )
+            return
+
+
+def _name(module: re.Match[str]) -> str:
+    return module["ipvs"] or f"xt_{module['module']}"
+
+
+_LINES = 50
+_OFTEN = 2
+"""One line alone may be of a start, or of a lock that somebody else held."""
 
 _NOT_REPLACED = ("false", "disabled")
 _BUILT_IN = ("+k3s", "+rke2")

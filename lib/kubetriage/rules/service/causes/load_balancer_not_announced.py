@@ -3,9 +3,10 @@
 Meaning: the address is only a number in the status; connections to it time out, or "no route to host", while the
 Service works inside the cluster.
 
-Told by: who assigned the address (MetalLB's annotation or event, Cilium's condition) against what would announce it:
-MetalLB's L2Advertisement and BGPAdvertisement for the pool, its speaker pods, the nodes that are not excluded; Cilium's
-CiliumL2AnnouncementPolicy or BGP configuration. An address that a cloud assigned is announced by the cloud.
+Told by: who assigned the address (MetalLB's annotation, event or pool, Cilium's condition) against what would announce
+it: MetalLB's L2Advertisement and BGPAdvertisement for the pool, its speaker pods, the nodes that are not excluded;
+Cilium's CiliumL2AnnouncementPolicy or BGP configuration. An address that a cloud assigned is announced by the cloud.
+So is kube-proxy in mode ipvs without strictARP: other nodes then answer for the address, too.
 
 Fix: create the advertisement for the pool, or take the label off the nodes that should announce.
 
@@ -17,13 +18,16 @@ from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.readers.events import Events
+from kubetriage.rules.service.address_pools import pool_holding
 from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.client_policies import DNS_NAMESPACE
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.load_balancer_state import CILIUM_IPAM, LoadBalancerState, addresses_of
 from kubetriage.rules.service.selector_edits import matches_labels, selector_text
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, condition, flag, labels, mapping, name_of, objects, text, texts
+from kubetriage.values.patterns import lazy
 
 CODE = "LoadBalancerNotAnnounced"
 
@@ -50,7 +54,9 @@ def metallb_pool(trace: Trace, backend: Backend) -> str | None:
     if named is not None:
         return named
     events = Events.of(trace.snapshot.events(backend.namespace, backend.ref.uid, backend.name, "Service"))
-    return "" if any(e.component.startswith("metallb") for e in events.items) else None
+    if any(e.component.startswith("metallb") for e in events.items):
+        return ""
+    return pool_holding(trace.world, addresses_of(backend.service)[0])
 
 
 def _metallb(trace: Trace, backend: Backend, pool: str) -> Iterator[Fault]:
@@ -106,6 +112,7 @@ def _metallb(trace: Trace, backend: Backend, pool: str) -> Iterator[Fault]:
             Confidence.CONFIRMED,
         )
         return
+    yield from _arp(trace, backend, taking)
     speakers = world.selected("", {"app.kubernetes.io/component": "speaker"})
     if speakers and not any(p.ready for p in speakers):
         one = speakers[0]
@@ -120,6 +127,36 @@ def _metallb(trace: Trace, backend: Backend, pool: str) -> Iterator[Fault]:
             ),
             Confidence.LIKELY,
         )
+
+
+_STRICT = lazy(r"(?m)^\s*strictARP:\s*(true|false)")
+_IPVS = lazy(r"(?m)^\s*mode:\s*[\"']?ipvs[\"']?\s*$")
+
+
+def _arp(trace: Trace, backend: Backend, taking: list[Obj]) -> Iterator[Fault]:
+    """Tell of kube-proxy in mode ipvs without strictARP: every node answers for the address."""
+    found = trace.snapshot.get("configmaps", DNS_NAMESPACE, "kube-proxy")
+    words = text(found.obj, "data", "config.conf")
+    strict = _STRICT.search(words)
+    if not _IPVS.search(words) or (strict is not None and strict[1] == "true"):
+        return
+    if not any(text(a, "kind") == "L2Advertisement" for a in taking):
+        return
+    yield _fault(
+        backend,
+        "kube-proxy runs in mode ipvs without strictARP, so nodes that MetalLB did not choose answer ARP for it, too",
+        Evidence("config", "configmap/kube-proxy ipvs.strictARP", strict[1] if strict is not None else "<none>"),
+        Fix(
+            "Set strictARP: true below ipvs in config.conf of configmap/kube-proxy, then restart kube-proxy",
+            actor=Actor.CLUSTER,
+            commands=(
+                kubectl("edit", "configmap", "kube-proxy", namespace=DNS_NAMESPACE),
+                kubectl("rollout", "restart", "daemonset/kube-proxy", namespace=DNS_NAMESPACE),
+            ),
+        ),
+        Confidence.LIKELY,
+        Severity.WARNING,
+    )
 
 
 def _takes_pool(pools: tuple[Obj, ...], advert: Obj, pool: str) -> bool:
@@ -169,13 +206,21 @@ def _cilium(trace: Trace, backend: Backend) -> Iterator[Fault]:
     )
 
 
-def _fault(backend: Backend, why: str, proof: Evidence, fix: Fix, confidence: Confidence) -> Fault:
+def _fault(
+    backend: Backend,
+    why: str,
+    proof: Evidence,
+    fix: Fix,
+    confidence: Confidence,
+    severity: Severity = Severity.ERROR,
+) -> Fault:
     address = addresses_of(backend.service)[0]
     return fault(
         CODE,
         backend.address_place,
-        f"svc/{backend.name} has the address {address}, and nothing announces it: {why}.",
-        severity=Severity.ERROR,
+        f"svc/{backend.name} has the address {address}, and "
+        + (f"nothing announces it: {why}." if severity is Severity.ERROR else f"it may lead to the wrong node: {why}."),
+        severity=severity,
         proof="proven" if confidence is Confidence.CONFIRMED else "inferred",
         confidence=confidence,
         evidence=[Evidence("status", f"service/{backend.name} status.loadBalancer.ingress", address), proof],

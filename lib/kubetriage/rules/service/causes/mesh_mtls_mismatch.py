@@ -19,6 +19,7 @@ from kubetriage.model import Actor, Confidence, Evidence, Fix
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.service import service_endpoints as eps
+from kubetriage.rules.service.access_logs import SIDECAR, addresses_of
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import clients
 from kubetriage.rules.service.cluster_view import Backend
@@ -28,6 +29,7 @@ from kubetriage.rules.service.mesh_policies import in_mesh, mode_in_force
 from kubetriage.rules.service.outside_clients import outside_clients
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, name_of, namespace_of, text
+from kubetriage.values.patterns import lazy
 
 CODE = "MeshMTLSMismatch"
 
@@ -39,6 +41,8 @@ def check(trace: Trace) -> Iterator[Fault]:
         yield from _by_rule(backend, pods)
         plain = [_pod_client(p) for p in (*clients(trace), *trace.entrances) if not in_mesh(p)]
         plain += [_Plain(c.name, Evidence("spec", "client", c.name), None) for c in outside_clients(trace, backend)]
+        if pods and not plain:
+            yield from _logged(trace, backend, pods)
         if not pods or not plain:
             continue
         for port in backend.ports:
@@ -49,6 +53,32 @@ def check(trace: Trace) -> Iterator[Fault]:
                 break
 
 
+def _logged(trace: Trace, backend: Backend, pods: list[Pod]) -> Iterator[Fault]:
+    """Tell of a client that is not known otherwise, and that the proxy refused since it came without mutual TLS."""
+    for pod in pods:
+        log = trace.snapshot.log(pod.namespace, pod.name, SIDECAR)
+        lines = [x for x in log.text.splitlines() if _NO_CHAIN in x] if log.seen else []
+        number = next((eps.find_port(pod.raw, p.target, p.protocol) for p in backend.ports), None)
+        policy, mode = mode_in_force(backend, pod, number)
+        if lines and mode == "STRICT":
+            line = lines[-1].strip()[:400]
+            proof = Evidence("log", f"pod/{pod.name} {SIDECAR}", line)
+            ends = _ENDS.findall(line)
+            address = ends[-1] if ends else ""
+            known = next((p for p in trace.world.pods("") if address and address in addresses_of(p)), None)
+            shown = (
+                f"pod/{known.name} in namespace {known.namespace}" if known is not None else f"a client at {address}"
+            )
+            plain = _Plain(shown if address else "a client in its proxy's log", proof, known, logged=True)
+            yield _strict(backend, plain, policy)
+            return
+
+
+_ENDS = lazy(r"(\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:]+\]):\d{1,5}")
+_NO_CHAIN = "filter_chain_not_found"
+"""Envoy's word for a connection that no listener takes, here one without mutual TLS."""
+
+
 @dataclass(frozen=True)
 class _Plain:
     """A client outside the mesh."""
@@ -56,7 +86,9 @@ class _Plain:
     name: str
     proof: Evidence
     pod: Pod | None
-    """None: a load balancer outside the cluster."""
+    """None: a load balancer outside the cluster, or a client that is not known."""
+    logged: bool = False
+    """The proxy's own log shows it."""
 
 
 def _pod_client(pod: Pod) -> _Plain:
@@ -66,7 +98,13 @@ def _pod_client(pod: Pod) -> _Plain:
 
 def _strict(backend: Backend, plain: _Plain, policy: Obj) -> Fault:
     where = f"{namespace_of(policy)}/{name_of(policy)}"
-    if plain.pod is not None:
+    if plain.logged and plain.pod is None:
+        fix = Fix(
+            "Find the client by its address (kubectl get pods -A -o wide), and inject the proxy into it. Or "
+            f"set the mode of that port to PERMISSIVE in peerauthentication {where}",
+            actor=Actor.MANIFEST,
+        )
+    elif plain.pod is not None:
         fix = Fix(
             f"Inject the proxy into pod/{plain.pod.name}'s workload, or set the mode of that port to PERMISSIVE in "
             f"peerauthentication {where}",
@@ -83,7 +121,7 @@ def _strict(backend: Backend, plain: _Plain, policy: Obj) -> Fault:
         backend.mesh_place,
         f"PeerAuthentication {where} is STRICT for the pods of svc/{backend.name}, but {plain.name} is outside the "
         "mesh: its connections are reset.",
-        proof="inferred",
+        proof="observed" if plain.logged else "inferred",
         confidence=Confidence.LIKELY,
         evidence=[Evidence("spec", f"peerauthentication {where} mtls.mode", "STRICT"), plain.proof],
         fix=[fix],

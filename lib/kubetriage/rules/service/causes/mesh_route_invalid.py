@@ -26,8 +26,9 @@ from kubetriage.rules.service.custom_objects import ServiceRef
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.mesh_gateways import mesh_gateways_of
 from kubetriage.rules.service.proxy_faults import proxy_fault
+from kubetriage.rules.service.selector_edits import selects
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import name_of, namespace_of, texts
+from kubetriage.values.fields import labels, name_of, namespace_of, number, texts
 from kubetriage.values.nearest import nearest
 
 CODE = "MeshRouteInvalid"
@@ -38,10 +39,47 @@ def check(trace: Trace) -> Iterator[Fault]:
     found = []
     for custom in trace.customs:
         if custom.kind == "VirtualService":
-            found += [*_destinations(trace, custom), *_hosts(trace, custom)]
+            found += [*_destinations(trace, custom), *_hosts(trace, custom), *_closed_ports(trace, custom)]
     yield from found
     if not found:
         yield from (proxy_fault(trace, CODE, f) for f in failures(trace, "no-route", "no-cluster"))
+
+
+def _closed_ports(trace: Trace, custom: CustomEntrance) -> Iterator[Fault]:
+    """Tell of a Gateway none of whose ports the Service before its proxies has."""
+    for _, gateway in mesh_gateways_of(trace.world, custom):
+        pods, listing = gateway.pods, trace.world.listing("services")
+        numbers = [n for s in gateway.servers if (n := number(s, "port", "number"))]
+        fronts = [
+            trace.world.backend(namespace_of(s), name_of(s))
+            for s in listing.items
+            if pods and namespace_of(s) == pods[0].namespace and selects(labels(s, "spec", "selector"), pods[0].labels)
+        ]
+        open_ports = {n for b in fronts for p in b.ports for n in (p.port, p.target)}
+        if not fronts or not numbers or not listing.complete or any(n in open_ports for n in numbers):
+            continue
+        front = fronts[0]
+        have = ", ".join(str(p.port) for p in front.ports)
+        yield fault(
+            CODE,
+            gateway.place,
+            f"{gateway.shown} opens port {', '.join(map(str, numbers))} in its proxies, and svc/{front.name} of "
+            f"{front.namespace} before them has only {have}: nothing outside reaches it.",
+            about=gateway.ref,
+            evidence=[
+                Evidence("spec", f"{gateway.shown} spec.servers[].port.number", ", ".join(map(str, numbers))),
+                Evidence("spec", f"service/{front.name} spec.ports", have),
+            ],
+            fix=[
+                Fix(
+                    f"Write a port of svc/{front.name} ({have}) in spec.servers[].port.number of {gateway.shown}. Or "
+                    f"add port {numbers[0]} to svc/{front.name}",
+                    actor=Actor.MANIFEST,
+                )
+            ],
+            verify=(front.kubectl("get", "service", front.name, "-o", "wide"),),
+            short=f"svc/{front.name} has no port {', '.join(map(str, numbers))}",
+        )
 
 
 def _destinations(trace: Trace, custom: CustomEntrance) -> Iterator[Fault]:

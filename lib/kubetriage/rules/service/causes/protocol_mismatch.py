@@ -21,6 +21,7 @@ import json
 from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
+from kubetriage.readers.pods import Pod
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.access_logs import failures
 from kubetriage.rules.service.balancer_tls import EndedTLS, ended_tls
@@ -29,6 +30,7 @@ from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.custom_entrances import port_of
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.ingress_entrances import Entrance
+from kubetriage.rules.service.linkerd_policies import PROXY as LINKERD
 from kubetriage.rules.service.proxy_faults import proxy_fault
 from kubetriage.rules.service.redirecting_programs import Redirecting, redirecting
 from kubetriage.rules.service.request_errors import RequestError, plain_to_tls_port, request_errors
@@ -36,6 +38,7 @@ from kubetriage.rules.service.spoken_protocols import NGINX_PROTOCOL, Sent, sent
 from kubetriage.rules.service.target_ports import named_ports
 from kubetriage.rules.service.unspoken_protocols import unspoken
 from kubetriage.values.commands import kubectl, shell
+from kubetriage.values.fields import labels
 
 CODE = "ProtocolMismatch"
 
@@ -46,8 +49,10 @@ def check(trace: Trace) -> Iterator[Fault]:
     yield from found
     if not found:
         yield from _told_by_log(trace)
+        yield from _asked_in_http2(trace)
         yield from (proxy_fault(trace, CODE, f) for f in failures(trace, "plain-wanted", "other-protocol"))
         yield from (proxy_fault(trace, CODE, f) for f in failures(trace, "closed", "reset") if unspoken(f))
+    yield from _undetected(trace)
     for named in named_ports(trace):
         if named.other_protocol:
             severity = Severity.ERROR if named.everywhere else Severity.WARNING
@@ -141,6 +146,85 @@ def _ended(ended: EndedTLS) -> Fault:
         verify=(service.kubectl("get", "service", service.name, "-o", "yaml"),),
         short=f"TLS ends at the load balancer, port {port.port} leads to port {ended.target} of the controller",
     )
+
+
+_DETECTION = "protocol detection timed out"
+_OPAQUE = "config.linkerd.io/opaque-ports"
+
+
+def _undetected(trace: Trace) -> Iterator[Fault]:
+    """Tell of connections that Linkerd holds back for ten seconds, since neither side says first what it speaks."""
+    for backend in trace.services:
+        found = next((hit for pod in backend.pods if (hit := _held_back(trace, backend, pod)) is not None), None)
+        if found is None:
+            continue
+        pod, port, number, line = found
+        owner = backend.workload(pod)
+        yield fault(
+            CODE,
+            backend.port_place(port),
+            f"Linkerd waits 10 s on each connection to port {number} of svc/{backend.name} for the client to say what "
+            "it speaks, and then passes it on as it is: the server speaks first there, or the client is silent for "
+            "long.",
+            severity=Severity.WARNING,
+            proof="observed",
+            evidence=[Evidence("log", f"pod/{pod.name} {LINKERD}", line)],
+            fix=[
+                Fix(
+                    f"Mark the port opaque on svc/{backend.name}, and in the pod template of "
+                    f"{owner.kind.lower()}/{owner.name}; pods that are made anew take it",
+                    actor=Actor.MANIFEST,
+                    commands=(
+                        backend.kubectl("annotate", "service", backend.name, f"{_OPAQUE}={number}", "--overwrite"),
+                    ),
+                )
+            ],
+            verify=(backend.kubectl("logs", pod.name, "-c", LINKERD, "--since=5m"),),
+            short=f"Linkerd cannot tell the protocol on port {number}",
+        )
+
+
+def _held_back(trace: Trace, backend: Backend, pod: Pod) -> tuple[Pod, eps.ServicePort, int, str] | None:
+    """Return the port of a pod on which its proxy waited in vain, with the newest line that says so."""
+    log = trace.snapshot.log(pod.namespace, pod.name, LINKERD)
+    lines = [x.strip() for x in log.text.splitlines() if _DETECTION in x] if log.seen else []
+    marks = {**labels(backend.service, "metadata", "annotations"), **labels(pod.raw, "metadata", "annotations")}
+    for port in backend.ports if lines else ():
+        number = eps.find_port(pod.raw, port.target, port.protocol)
+        told = f"port={number}}}" in lines[-1] or ("port=" not in lines[-1] and len(backend.ports) == 1)
+        if number is not None and told and str(number) not in marks.get(_OPAQUE, "").split(","):
+            return pod, port, number, lines[-1]
+    return None
+
+
+def _asked_in_http2(trace: Trace) -> Iterator[Fault]:
+    """Tell of a controller that asks in HTTP/2 (gRPC) a program that answers in HTTP/1.1."""
+    for error in request_errors(trace, "http1-wanted"):
+        marks, hit = error.entrance.ingress.annotations, _backend_of(error)
+        if hit is None or marks.get(NGINX_PROTOCOL, "").upper() not in ("GRPC", "GRPCS"):
+            continue
+        backend, port = hit
+        yield fault(
+            CODE,
+            backend.port_place(port),
+            f"{error.entrance.name} asks port {port.port} of svc/{backend.name} in HTTP/2 (gRPC), and the controller's "
+            f"log shows {error.row['what']}. Clients get 502.",
+            proof="observed",
+            evidence=[
+                error.evidence,
+                Evidence("spec", f"{error.entrance.name} annotation {NGINX_PROTOCOL}", marks[NGINX_PROTOCOL]),
+            ],
+            fix=[
+                Fix(
+                    f"Send {error.entrance.name} to the port on which the program serves gRPC, where it has one. Where "
+                    f"it is a program of plain HTTP, set {NGINX_PROTOCOL} to HTTP",
+                    actor=Actor.MANIFEST,
+                    commands=(_annotate(error.entrance, "HTTP"),),
+                )
+            ],
+            verify=(kubectl("logs", error.pod.name, "--tail=200", namespace=error.pod.namespace),),
+            short="the controller asks in HTTP/2, the program answers in HTTP/1.1",
+        )
 
 
 def _told_by_log(trace: Trace) -> Iterator[Fault]:
