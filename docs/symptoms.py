@@ -208,7 +208,7 @@ SYMPTOMS = (
         "400, 403, 413, 429 or 500 from the entrance",
         "the Ingress controller answers by itself; the program's log has no such request",
         "502-503-504.md",
-        _codes("ProxyLimitExceeded ClientAddressDenied ExternalAuthFailed BackendConnectionFailed"),
+        _codes("ProxyLimitExceeded ClientAddressDenied ExternalAuthFailed BackendConnectionFailed SessionNotKept"),
     ),
     Symptom(
         "EXTERNAL-IP or ADDRESS stays empty",

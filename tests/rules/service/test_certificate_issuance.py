@@ -90,7 +90,7 @@ def test_the_reason_of_the_challenge_is_quoted(reason, words, actor):
 def test_without_an_order_the_request_says_it():
     words = 'Referenced "ClusterIssuer" not found: clusterissuer.cert-manager.io "letsencrypt" not found'
     found = secured(*chain(deep=False, request=words))
-    assert "Create the Issuer or ClusterIssuer" in found.fix[0].text
+    assert "Create ClusterIssuer letsencrypt, or correct the name" in found.fix[0].text
 
 
 @pytest.mark.parametrize("objects", [[], chain("x", secret="other"), chain("x", ready="True")])

@@ -255,3 +255,79 @@ def test_two_protocols_need_two_load_balancers():
     )
     assert causes(found) == ["LoadBalancerPending"]
     assert "two Services" in found.findings[0].fix[0].text
+
+
+LOST_SESSION = '2026-11-24T11:50:01Z {"code":1,"message":"Session ID unknown"}\n'
+LOST_HUB = "No Connection with that ID: Status code '404'\n"
+LOGIN = "2026-11-24T11:50:01Z session 17 of user 4 ended\n"
+STICKY = {"nginx.ingress.kubernetes.io/affinity": "cookie"}
+
+
+@pytest.mark.parametrize(
+    ("log", "marks", "cls", "says"),
+    [
+        (LOST_SESSION, {}, "nginx", "nginx.ingress.kubernetes.io/affinity=cookie"),
+        (LOST_HUB, {}, "traefik", "service.sticky.cookie=true"),
+        (LOST_SESSION, STICKY, "nginx", ""),
+        (LOGIN, {}, "nginx", ""),
+    ],
+    ids=["match", "variant: other words, other controller", "look-alike: kept", "look-alike: no lost session"],
+)
+def test_a_session_needs_the_pod_that_knows_it(log, marks, cls, says):
+    of = {"nginx": "k8s.io/ingress-nginx", "traefik": "traefik.io/ingress-controller"}[cls]
+    snapshot = cluster(*healthy_web(), ingress(cls=cls, annotations=marks), ingress_class(cls, controller=of))
+    snapshot.add_log(Log(NS, "web-2", "app"), log)
+    found = trace(snapshot, "ingress/web")
+    assert causes(found) == (["SessionNotKept"] if says else [])
+    assert not says or says in found.findings[0].fix[0].commands[0]
+
+
+def test_one_pod_knows_all_sessions_and_an_address_keeps_a_client():
+    svc, web = service(), pod("web-1")
+    snapshot = cluster(svc, web, slice_of(svc, web))
+    snapshot.add_log(Log(NS, "web-1", "app"), LOST_SESSION)
+    assert causes(trace(snapshot)) == []
+    for affinity, expected in (("None", ["SessionNotKept"]), ("ClientIP", [])):
+        snapshot = cluster(*healthy_web(sessionAffinity=affinity))
+        snapshot.add_log(Log(NS, "web-1", "app"), LOST_SESSION)
+        assert causes(trace(snapshot)) == expected
+
+
+LEFT = (
+    '10.0.0.5 - - [24/Nov/2026:11:50:10 +0000] "POST /report HTTP/1.1" {} 0 "-" "curl/8" 90 {} [shop-web-80] [] '
+    "10.0.0.1:8080 0 59.997 - 4f5d6e\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "took", "expected"),
+    [("499", "59.998", ["ProxyLimitExceeded"]), ("499", "0.210", []), ("200", "59.998", [])],
+    ids=["waited", "look-alike: left at once", "look-alike: answered"],
+)
+def test_a_client_that_waited_and_left_shows_in_the_access_log_of_nginx(status, took, expected):
+    controller = t.controller("ingress-nginx", "/nginx-ingress-controller")
+    snapshot = cluster(*healthy_web(), ingress(), ingress_class(), controller)
+    snapshot.add_log(Log("edge", "ingress-nginx-1", "app"), LEFT.format(status, took) * 3)
+    found = trace(snapshot, "ingress/web")
+    assert causes(found) == expected
+    assert not expected or "load balancer" in " ".join(f.text for f in found.findings[0].fix)
+
+
+@pytest.mark.parametrize(("exported", "told"), [(".", True), ("shop,istio-system", False), ("*", False), ("", False)])
+def test_a_service_that_is_not_exported_to_the_gateway_has_no_cluster(exported, told):
+    line = (
+        '[2026-11-24T11:50:00.100Z] "GET /cart HTTP/1.1" 503 NC cluster_not_found - "-" 0 95 3 - "10.9.8.7" "curl" '
+        '"3a" "shop.example.com" "-" - - 10.0.9.1:80 10.9.8.7:59375 - -\n'
+    )
+    route, gateway = t.virtual_service(), t.istio_proxy()
+    route["spec"]["hosts"] = ["shop.example.com"]
+    objects = t.base(route, t.istio_gateway(), gateway)
+    for made in objects:
+        if made["kind"] == "Service" and exported:
+            made["metadata"]["annotations"] = {"networking.istio.io/exportTo": exported}
+    snapshot = cluster(*objects)
+    place = gateway["metadata"]
+    snapshot.add_log(Log(place["namespace"], place["name"], gateway["spec"]["containers"][0]["name"]), line)
+    found = trace(snapshot, "virtualservice/web")
+    assert causes(found) == ["MeshRouteInvalid"]
+    assert ("exportTo" in found.findings[0].fix[0].text) is told

@@ -263,3 +263,91 @@ def test_somebody_must_do_the_work_of_kube_proxy(value, version, proxy, expected
     )
     snapshot = cluster(*healthy_web(), config, _agent(), *nodes, *own)
     assert causes(trace(snapshot, symptom="timeout")) == expected
+
+
+# The Gateway API.
+
+EDGE = "traefik.io/gateway-controller"
+
+
+def _routed(controller, *, resolved=("True", "ResolvedRefs", ""), judged=True):
+    good = [t.condition(k, "True", k) for k in ("Accepted", "Programmed")]
+    wait = [t.condition(k, "Unknown", "Pending", "Waiting for controller") for k in ("Accepted", "Programmed")]
+    parent = {"parentRef": {"name": "edge"}, "controllerName": controller}
+    said = [t.condition("Accepted", "True", "Accepted"), t.condition("ResolvedRefs", *resolved)]
+    return [
+        t.custom(
+            "GatewayClass",
+            GATEWAY,
+            "edge",
+            "",
+            {"conditions": (good if judged else wait)[:1]},
+            controllerName=controller,
+        ),
+        t.custom(
+            "Gateway",
+            GATEWAY,
+            "edge",
+            status={"conditions": good if judged else wait, "addresses": [{"value": "192.0.2.9"}] if judged else []},
+            gatewayClassName="edge",
+            listeners=[{"name": "http", "port": 80, "protocol": "HTTP"}],
+        ),
+        t.custom(
+            "HTTPRoute",
+            GATEWAY,
+            status={"parents": [{**parent, "conditions": said}] if judged else []},
+            parentRefs=[{"name": "edge"}],
+            rules=[{"backendRefs": [{"name": "web", "port": 80}]}],
+        ),
+    ]
+
+
+DISABLED = "resource shop/ext of type Backend is not supported since Backend is disabled in Envoy Gateway configuration"
+
+
+@pytest.mark.parametrize(
+    ("resolved", "expected", "says"),
+    [
+        (("False", "UnsupportedValue", DISABLED), ["RouteNotAccepted"], "enableBackend"),
+        (("False", "InvalidKind", "kind Bucket is not known"), ["RouteNotAccepted"], ""),
+        (("True", "ResolvedRefs", ""), [], ""),
+    ],
+    ids=["match", "variant: another kind", "look-alike: resolved"],
+)
+def test_a_reference_that_the_controller_cannot_use_breaks_the_route(resolved, expected, says):
+    found = trace(cluster(*_web("/"), *_routed("gateway.envoyproxy.io/x", resolved=resolved)), "httproute/web")
+    assert causes(found) == expected
+    assert not says or says in found.findings[0].fix[0].text
+
+
+@pytest.mark.parametrize(
+    ("controller", "args", "told"),
+    [
+        (EDGE, ("--providers.kubernetesingress",), True),
+        (EDGE, ("--providers.kubernetesgateway",), False),
+        ("example.com/gateway", ("--providers.kubernetesingress",), False),
+    ],
+)
+def test_a_controller_that_does_not_look_at_the_gateway_api(controller, args, told):
+    objects = [*_web("/"), *_routed(controller, judged=False), t.controller("traefik", *args)]
+    found = trace(cluster(*objects), "httproute/web")
+    assert causes(found)[0] == "GatewayNotProgrammed"
+    assert ("providers.kubernetesgateway" in found.findings[0].fix[0].text) is told
+
+
+@pytest.mark.parametrize(("label", "told"), [("cluster-local", True), ("", False)])
+def test_a_private_service_of_knative_says_so(label, told):
+    made = t.custom("Service", "serving.knative.dev/v1", "hello", status={"conditions": [t.condition("Ready", "True")]})
+    made["metadata"]["labels"] = {"networking.knative.dev/visibility": label} if label else {}
+    found = trace(cluster(made), "ksvc/hello")
+    assert ("cluster-local" in found.findings[0].message) is told
+    assert bool(found.findings[0].fix) is told
+
+
+def test_a_quoted_number_is_the_name_of_a_port():
+    svc = service(ports=({"port": 80, "targetPort": "8080"},))
+    web = pod("web-1", container(8080))
+    found = trace(cluster(svc, web, slice_of(svc, web, ports=())))
+    assert causes(found)[0] == "TargetPortNameNotFound"
+    assert "without quotes" in found.findings[0].fix[0].text
+    assert found.findings[0].fix[0].patch["spec"]["ports"][0]["targetPort"] == 8080

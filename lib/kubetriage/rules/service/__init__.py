@@ -52,6 +52,7 @@ from kubetriage.rules.service.causes import (
     selector_mismatch,
     selector_too_broad,
     service_not_found,
+    session_not_kept,
     some_pods_not_ready,
     target_port_mismatch,
     target_port_name_not_found,
@@ -84,6 +85,7 @@ RULES: tuple[ModuleType, ...] = (
     # Which pods and nodes take part.
     no_local_endpoints,
     selector_too_broad,
+    session_not_kept,
     kube_proxy_not_ready,
     # The way from the client to the pod.
     network_policy_blocks,

@@ -239,6 +239,12 @@ _TRAEFIK_ERROR = lazy(r"\b50[0-4] [A-Z][\w ]{2,40} error=\"?(.{1,500})")
 _TRAEFIK = lazy(r"['\"]?(\d{3}) [A-Z][\w ]{2,40}['\"]? caused by:? (.{1,500})|error while dialing backend:? (.{1,500})")
 _URL = lazy(r"https?://([^/\s\"\\]+)")
 _SHOWN = lazy(r"certificate for (\d{1,3}(?:\.\d{1,3}){3})\b")
+_NGINX = lazy(
+    r"\"([A-Z]{3,8}) (\S{1,500}) HTTP/[\d.]{1,3}\" (\d{3}) [^\n]{0,600}? (\d{1,6}\.\d{3}) \[([\w.-]{1,200})\]"
+    r" \[[^\]]{0,200}\] (\S{1,100}?:\d{1,5}),? "
+)
+_LONG = 10.0
+"""Seconds after which a client that leaves has waited for an answer."""
 _ADDRESS = lazy(r"(\[[0-9a-fA-F:]+\]|\d{1,3}(?:\.\d{1,3}){3}):(\d{1,5})")
 
 
@@ -251,6 +257,9 @@ def _request(line: str) -> Request | None:
     match = _HAPROXY.search(line)
     if match is not None:
         return _haproxy(match)
+    match = _NGINX.search(line)
+    if match is not None:
+        return _nginx(match)
     if "caused by" in line or "dialing backend" in line or " error=" in line:
         return _traefik(line)
     return None
@@ -298,6 +307,15 @@ def _structured(entry: Obj | None) -> Request | None:
         detail,
         first("start_time", "@timestamp", "time"),
     )
+
+
+def _nginx(match: re.Match[str]) -> Request:
+    """Read ingress-nginx's access log: its error log says why a request failed, but for clients that left."""
+    method, path, status, took, target, upstream = match.groups()
+    left = status == "499" and float(took) >= _LONG
+    row = _row("nginx", ["499"], "") if left else None
+    asked = f"{method} {path.partition('?')[0]}"
+    return Request(row, status, "", asked, upstream, target, f"after {float(took):.0f} s" if left else "")
 
 
 def _haproxy(match: re.Match[str]) -> Request:

@@ -209,6 +209,7 @@ SYMPTOMS: dict[str, Symptom] = {
                 "TargetPortMismatch",
                 "SelectorTooBroad",
                 "ProxyLimitExceeded",
+                "SessionNotKept",
             )
         ),
         "A 400 comes from a server that cannot read the request: plain HTTP on a TLS port, an unexpected PROXY header, "

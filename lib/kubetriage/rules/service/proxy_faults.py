@@ -320,6 +320,7 @@ def _routes(failure: Failure, kind: str) -> Iterator[Fix]:
     way, asked = failure.way, failure.request
     edit = (kubectl("get", way.ref.kind.lower(), way.ref.name, "-o", "yaml", namespace=way.ref.namespace),)
     if kind == "no-cluster":
+        yield from _exported(failure)
         yield Fix(
             f"Correct the destination in {way.shown}: a Service, port or subset that the proxy was not told of. A "
             "subset needs a DestinationRule for the same host",
@@ -347,6 +348,23 @@ def _routes(failure: Failure, kind: str) -> Iterator[Fix]:
             actor=Actor.MANIFEST,
             commands=edit,
         )
+
+
+_EXPORT = "networking.istio.io/exportTo"
+
+
+def _exported(failure: Failure) -> Iterator[Fix]:
+    """Tell of a Service that the gateway's namespace is not told of."""
+    for backend in failure.way.backends:
+        value = labels(backend.service, "metadata", "annotations").get(_EXPORT, "")
+        spaces = [v.strip() for v in value.split(",")]
+        if value and "*" not in spaces and failure.proxy.namespace not in spaces:
+            yield Fix(
+                f"svc/{backend.name} is exported to {value} only ({_EXPORT}), and the proxy runs in namespace "
+                f"{failure.proxy.namespace}: export it there too, or remove the annotation",
+                actor=Actor.MANIFEST,
+                commands=(backend.kubectl("annotate", "service", backend.name, f"{_EXPORT}-"),),
+            )
 
 
 def _matches_of(failure: Failure) -> str:

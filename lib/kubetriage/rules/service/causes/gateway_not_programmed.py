@@ -13,14 +13,18 @@ Source: Gateway API v1 GatewayConditionProgrammed; the CRD's default conditions 
 for controller").
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from typing import Any
 
-from kubetriage.model import Evidence, Fix, Severity
+from kubetriage.data import table
+from kubetriage.model import Actor, Evidence, Fix, Severity
+from kubetriage.readers.pods import Pod
 from kubetriage.records import replace
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Place
 from kubetriage.rules.service.controller_words import shape_of
+from kubetriage.rules.service.entrance_controllers import words_of
 from kubetriage.rules.service.gateway_routes import Entry
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault
 from kubetriage.rules.service.load_balancer_state import addresses_of, carriers_of_gateway
@@ -87,7 +91,31 @@ def _waiting(trace: Trace, entry: Entry, found: Obj) -> Fault:
     if controller:
         words += f" ({controller})"
     young = age is not None and age < _PATIENCE
-    return _fault(entry, words, found, Severity.NOTE if young else Severity.ERROR, short, place)
+    told = _fault(entry, words, found, Severity.NOTE if young else Severity.ERROR, short, place)
+    asleep = _switched_off(trace, controller)
+    if asleep is None:
+        return told
+    pod, row = asleep
+    return replace(
+        told,
+        message=f"{told.message} pod/{pod.name} of that controller runs without {row['flag']}, so it does not look at "
+        "the Gateway API.",
+        evidence=(*told.evidence, Evidence("spec", f"pod/{pod.name} args {row['flag']}", "<none>")),
+        fix=(Fix(f"{row['fix']}, then restart it", actor=Actor.CLUSTER),),
+    )
+
+
+def _switched_off(trace: Trace, controller: str) -> tuple[Pod, Mapping[str, Any]] | None:
+    """Return a pod of the controller of a class that runs without the option for the Gateway API, and its row."""
+    for row in table("gateway_options")["controllers"] if controller else ():
+        if not controller.startswith(row["controller"]):
+            continue
+        for pod in trace.world.pods(""):
+            words = words_of(pod).lower()
+            own = row["labels"].items() <= pod.labels.items()
+            if own and pod.ready and words and row["flag"].lower() not in words:
+                return pod, row
+    return None
 
 
 def _listeners(entry: Entry) -> Iterator[Fault]:

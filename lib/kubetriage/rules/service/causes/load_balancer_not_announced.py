@@ -129,8 +129,8 @@ def _metallb(trace: Trace, backend: Backend, pool: str) -> Iterator[Fault]:
         )
 
 
-_STRICT = lazy(r"(?m)^\s*strictARP:\s*(true|false)")
-_IPVS = lazy(r"(?m)^\s*mode:\s*[\"']?ipvs[\"']?\s*$")
+_STRICT = lazy(r"\bstrictARP: {0,4}(true|false)")
+_IPVS = lazy(r"(?m)^mode: {0,4}[\"']?ipvs\b")
 
 
 def _arp(trace: Trace, backend: Backend, taking: list[Obj]) -> Iterator[Fault]:

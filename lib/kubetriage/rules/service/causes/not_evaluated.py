@@ -15,7 +15,7 @@ Source: CustomResourceDefinition status conventions (conditions with type, statu
 
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence, Severity
+from kubetriage.model import Actor, Evidence, Fix, Severity
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.custom_entrances import CustomEntrance
@@ -24,9 +24,12 @@ from kubetriage.rules.service.foreign_findings import look_at
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.other_policies import OtherPolicy
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import objects, text
+from kubetriage.values.fields import labels, objects, text
 
 CODE = "NotEvaluated"
+
+
+_VISIBILITY = "networking.knative.dev/visibility"
 
 
 def check(trace: Trace) -> Iterator[Fault]:
@@ -58,6 +61,9 @@ def _note(custom: CustomEntrance) -> Fault:
     said = ", ".join(f"{text(c, 'type')} {text(c, 'status')}" for c in conditions[:5])
     names = ", ".join(dict.fromkeys(f"svc/{r.name}" for r, _ in custom.backends)) or "no Service that was seen"
     state = f" Its conditions: {said}." if said else " It has no conditions."
+    private = labels(custom.raw, "metadata", "labels").get(_VISIBILITY) == "cluster-local"
+    if private:
+        state += f" By its label {_VISIBILITY}: cluster-local it has an address inside the cluster only."
     return fault(
         CODE,
         custom.place,
@@ -69,6 +75,15 @@ def _note(custom: CustomEntrance) -> Fault:
             for r, _ in custom.backends[:3]
         ]
         or [Evidence("spec", custom.shown, custom.kind)],
+        fix=(
+            Fix(
+                f"To reach it from outside, remove the label {_VISIBILITY} from {custom.typed}/{custom.name}",
+                actor=Actor.MANIFEST,
+                commands=(custom.kubectl("label", custom.typed, custom.name, f"{_VISIBILITY}-"),),
+            ),
+        )
+        if private
+        else (),
         verify=(kubectl("describe", custom.typed, custom.name, namespace=custom.namespace),),
         short=f"not evaluated: {custom.kind}/{custom.name}",
     )

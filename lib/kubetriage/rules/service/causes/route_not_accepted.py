@@ -20,10 +20,12 @@ from datetime import timedelta
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.controller_words import Complaint
 from kubetriage.rules.service.custom_entrances import CustomEntrance
 from kubetriage.rules.service.gateway_objects import ParentRef, is_stale
 from kubetriage.rules.service.gateway_routes import Attachment, Entry, Path, controller_says
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault
+from kubetriage.rules.service.known_remedies import fixes_for, unknown_fix
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, condition, dig, mapping, objects, text
 from kubetriage.values.patterns import lazy
@@ -45,6 +47,7 @@ def check(trace: Trace) -> Iterator[Fault]:
         for parent, entry in route.parents:
             if entry.lookup.found:
                 yield from _judge(trace, route, parent, entry)
+                yield from _unresolved(trace, route, parent)
 
 
 _ADMISSION_FIXES = {
@@ -168,6 +171,34 @@ def _judge(trace: Trace, route: Path, parent: ParentRef, entry: Entry) -> Iterat
             verify=(route.kubectl("get", route.shown, "-o", "yaml"),),
             short="status is about an older generation",
         )
+
+
+_JUDGED_ELSEWHERE = ("BackendNotFound", "RefNotPermitted")
+
+
+def _unresolved(trace: Trace, route: Path, parent: ParentRef) -> Iterator[Fault]:
+    """Tell of a backend or filter that the controller cannot use, for a reason that no other cause judges."""
+    statuses = route.route.parent_status(parent)
+    said = controller_says(statuses, "ResolvedRefs")
+    reason, message = text(said, "reason"), text(said, "message").strip().rstrip(".")
+    conditions = [c for s in statuses for c in objects(s, "conditions")]
+    if text(said, "status") != "False" or reason in _JUDGED_ELSEWHERE or is_stale(route.route.raw, conditions):
+        return
+    at = f"{route.shown} status.parents[{parent.name}] ResolvedRefs"
+    complaint = Complaint("status", reason, message, Evidence("status", at, f"False, {reason}: {message}"))
+    known = fixes_for(trace, complaint, route.ref, route.route.raw)
+    yield fault(
+        CODE,
+        route.place,
+        f"The controller of gateway/{parent.name} cannot use what {route.shown} refers to: {reason}, {message}. The "
+        "rules that do so answer 500.",
+        about=route.ref,
+        evidence=[complaint.evidence],
+        fix=known or (unknown_fix(complaint, route.ref, route.route.raw),),
+        verify=(route.kubectl("get", route.shown, "-o", "yaml"),),
+        short=f"references are not resolved: {reason}",
+        details={"reason": reason},
+    )
 
 
 _LISTENERS_DOWN = ("NoReadyListeners", "NoReadyGateways", "ParentRefNotReady", "GatewayNotProgrammed")

@@ -52,6 +52,13 @@ def check(trace: Trace) -> Iterator[Fault]:
 
 def _fix(named: NamedPort) -> Fix:
     backend, port, near = named.backend, named.port, named.nearest
+    if str(port.target).isdigit():
+        patch = {"spec": {"ports": [{"port": port.port, "protocol": port.protocol, "targetPort": int(port.target)}]}}
+        words = (
+            f"Write targetPort of port {port.port} of svc/{backend.name} as a number, without quotes: a quoted "
+            f"{port.target} is the name of a port"
+        )
+        return Fix(words, patch, backend.ref)
     if near is not None and named.everywhere:
         return target_fix(backend, port, near)
     if (number := common_number(named)) is not None:
