@@ -223,7 +223,7 @@ SYMPTOMS = (
         "A name does not resolve",
         "`no such host`, `NXDOMAIN`, `Temporary failure in name resolution`",
         "",
-        _codes("DNSNotReady ServiceNotFound ExternalNameInvalid NetworkPolicyRestricts"),
+        _codes("DNSNotReady ClusterDNSNotAsked ServiceNotFound ExternalNameInvalid NetworkPolicyRestricts"),
     ),
     Symptom(
         "Certificate errors",

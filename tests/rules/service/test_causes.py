@@ -856,6 +856,8 @@ def test_every_code_is_in_the_table_of_causes_and_has_a_test_here():
         "ProxyLimitExceeded",
         "ProxyProtocolMismatch",
         "SessionNotKept",
+        "ClusterDNSNotAsked",
+        "NetworkPluginNotReady",
         "TLSCertificateNotIssued",
     }
     assert {r.CODE for r in load("svc-trace").rules} - tested == elsewhere

@@ -331,3 +331,100 @@ def test_a_service_that_is_not_exported_to_the_gateway_has_no_cluster(exported, 
     found = trace(snapshot, "virtualservice/web")
     assert causes(found) == ["MeshRouteInvalid"]
     assert ("exportTo" in found.findings[0].fix[0].text) is told
+
+
+# Names and networks.
+
+
+def _dns(*pods, address="10.96.0.10"):
+    svc = service("kube-dns", "kube-system", {"k8s-app": "kube-dns"}, clusterIP=address)
+    return [svc, *pods, slice_of(svc, *pods)]
+
+
+CORE = pod("coredns-1", container(53), namespace="kube-system", labels={"k8s-app": "kube-dns"}, ip="10.0.8.1")
+LOOKED = "dial tcp: lookup web.shop.svc.cluster.local on {}:53: read udp: i/o timeout\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "log", "says"),
+    [
+        ({"hostNetwork": True, "dnsPolicy": "ClusterFirst"}, "", "ClusterFirstWithHostNet"),
+        ({"dnsPolicy": "Default"}, "", "dnsPolicy: ClusterFirst in"),
+        ({"dnsPolicy": "ClusterFirst"}, LOOKED.format("10.43.0.10"), "clusterDNS: [10.96.0.10]"),
+        ({"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}, "", ""),
+        ({"dnsPolicy": "ClusterFirst"}, LOOKED.format("10.96.0.10"), ""),
+        ({"dnsPolicy": "ClusterFirst"}, LOOKED.format("169.254.20.10"), ""),
+        ({"dnsPolicy": "ClusterFirst"}, LOOKED.format("10.43.0.10").replace("web.shop", "db.shop"), ""),
+    ],
+    ids=["host network", "variant: Default", "variant: kubelet", "right", "asked", "cache of the node", "another name"],
+)
+def test_a_client_that_asks_another_dns_finds_no_service(spec, log, says):
+    client = pod("shop-1", container(80), labels={"app": "shop"}, ip="10.0.9.9", **spec)
+    snapshot = cluster(*healthy_web(), *_dns(CORE), client)
+    snapshot.add_log(Log(NS, "shop-1", "app"), log)
+    found = trace(snapshot, client="pod/shop-1")
+    assert causes(found) == (["ClusterDNSNotAsked"] if says else [])
+    assert not says or says in found.findings[0].fix[0].text
+
+
+FORBIDDEN = (
+    'failed to list *v1.EndpointSlice: endpointslices.discovery.k8s.io is forbidden: User "system:serviceaccount:'
+    'kube-system:coredns" cannot list resource "endpointslices" in API group "discovery.k8s.io" at the cluster scope\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [(FORBIDDEN, ["DNSNotReady"]), (FORBIDDEN.replace("endpointslices", "services"), ["DNSNotReady"]), ("ready\n", [])],
+)
+def test_dns_pods_that_may_not_read_have_no_names(log, expected):
+    snapshot = cluster(*healthy_web(), *_dns(CORE))
+    snapshot.add_log(Log("kube-system", "coredns-1", "app"), log)
+    found = trace(snapshot, symptom="nxdomain")
+    assert causes(found) == expected
+    assert not expected or "clusterrole system:coredns" in found.findings[0].fix[0].commands[0]
+
+
+@pytest.mark.parametrize(
+    ("ready", "node", "expected"),
+    [(False, "n1", ["DNSNotReady"]), (True, "n1", []), (False, "n9", [])],
+    ids=["match", "look-alike: ready", "look-alike: a node without the client"],
+)
+def test_the_cache_of_the_clients_node_must_run(ready, node, expected):
+    cache = pod(
+        "node-local-dns-1",
+        container(53),
+        namespace="kube-system",
+        labels={"k8s-app": "node-local-dns"},
+        ready=ready,
+        node=node,
+        ip="10.0.8.2",
+    )
+    client = pod("shop-1", container(80), labels={"app": "shop"}, ip="10.0.9.9", node="n1")
+    found = trace(cluster(*healthy_web(), *_dns(CORE), cache, client), client="pod/shop-1", symptom="nxdomain")
+    assert causes(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "space", "node", "ready", "expected"),
+    [
+        ("calico-node-abcde", "kube-system", "n2", False, ["NetworkPluginNotReady"]),
+        ("aws-node-abcde", "kube-system", "n1", False, ["NetworkPluginNotReady"]),
+        ("calico-node-abcde", "kube-system", "n2", True, []),
+        ("calico-node-abcde", "kube-system", "n9", False, []),
+        ("calico-node-web-1", "shop", "n2", False, []),
+    ],
+    ids=["match", "variant: another plugin", "ready", "another node", "another namespace"],
+)
+def test_the_network_plugin_must_run_where_the_pods_are(name, space, node, ready, expected):
+    plugin = pod(name, container(9099), namespace=space, labels={"k8s-app": "x"}, node=node, ready=ready, ip="10.0.8.3")
+    found = trace(cluster(*healthy_web(), plugin))
+    assert causes(found) == expected
+
+
+def test_calico_without_sessions_needs_its_port():
+    plugin = pod("calico-node-1", container(9099), namespace="kube-system", labels={}, node="n2", ready=False)
+    words = "Readiness probe failed: calico/node is not ready: BIRD is not ready: BGP not established with 10.0.0.11"
+    found = trace(cluster(*healthy_web(), plugin, t.event(plugin, "Unhealthy", words, who="kubelet")))
+    assert causes(found) == ["NetworkPluginNotReady"]
+    assert "TCP 179" in found.findings[0].fix[0].text

@@ -14,6 +14,7 @@ from kubetriage.rules.service.causes import (
     backend_port_not_found,
     backend_service_not_found,
     client_address_denied,
+    cluster_dns_not_asked,
     dns_not_ready,
     external_auth_failed,
     external_name_invalid,
@@ -34,6 +35,7 @@ from kubetriage.rules.service.causes import (
     mesh_mtls_mismatch,
     mesh_route_invalid,
     mesh_subset_not_found,
+    network_plugin_not_ready,
     network_policy_blocks,
     network_policy_restricts,
     no_endpoints,
@@ -87,6 +89,7 @@ RULES: tuple[ModuleType, ...] = (
     selector_too_broad,
     session_not_kept,
     kube_proxy_not_ready,
+    network_plugin_not_ready,
     # The way from the client to the pod.
     network_policy_blocks,
     network_policy_restricts,
@@ -132,5 +135,6 @@ RULES: tuple[ModuleType, ...] = (
     load_balancer_not_announced,
     proxy_protocol_mismatch,
     dns_not_ready,
+    cluster_dns_not_asked,
 )
 """All rules, bottom-up."""

@@ -88,6 +88,8 @@ SYMPTOMS: dict[str, Symptom] = {
                 "LoadBalancerNotAnnounced",
                 "ProxyProtocolMismatch",
                 "DNSNotReady",
+                "ClusterDNSNotAsked",
+                "NetworkPluginNotReady",
                 "ClientAddressDenied",
                 "KubeProxyNotReady",
                 "BackendConnectionFailed",
@@ -100,7 +102,15 @@ SYMPTOMS: dict[str, Symptom] = {
     ),
     "nxdomain": Symptom(
         frozenset(
-            ("ServiceNotFound", "ExternalNameInvalid", "DNSNotReady", "NoEndpoints", "NoPods", "IngressRejected")
+            (
+                "ServiceNotFound",
+                "ExternalNameInvalid",
+                "DNSNotReady",
+                "ClusterDNSNotAsked",
+                "NoEndpoints",
+                "NoPods",
+                "IngressRejected",
+            )
         ),
         "The name does not resolve, so no hop after DNS was reached; a ClusterIP Service resolves even without "
         "endpoints, a headless one and its pods only while they are ready.",
@@ -133,6 +143,7 @@ SYMPTOMS: dict[str, Symptom] = {
                 "MeshMTLSMismatch",
                 "LoadBalancerHealthCheckFailed",
                 "NetworkPolicyBlocks",
+                "NetworkPluginNotReady",
                 "ProxyLimitExceeded",
                 "BackendConnectionFailed",
             )
@@ -160,6 +171,7 @@ SYMPTOMS: dict[str, Symptom] = {
             (
                 "NetworkPolicyBlocks",
                 "NetworkPolicyRestricts",
+                "NetworkPluginNotReady",
                 "NoLocalEndpoints",
                 "ProxyLimitExceeded",
                 "BackendConnectionFailed",

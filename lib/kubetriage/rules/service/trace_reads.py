@@ -9,6 +9,7 @@ from kubetriage.model import Ref
 from kubetriage.needs import Dial, Get, List, Log, Need, Raw
 from kubetriage.readers.api_discovery import DISCOVERY, served_group, serves, traffic_kinds
 from kubetriage.rules.crash import evaluation
+from kubetriage.rules.network_plugins import network_plugin
 from kubetriage.rules.node_contact import contact_needs
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.access_logs import logs_of, ways
@@ -403,12 +404,36 @@ def dns_needs(world: World, options: Options) -> Iterator[Need]:
     known = dns.lookup.found and dns.endpoints.read and not dns.endpoints.presumed
     if known and not any(e.takes_traffic for e in dns.endpoints.items):
         yield from _system_pods(world, DNS_LABELS)
+    if options.symptom == "nxdomain" or world.snapshot.source != "cluster":
+        yield from _system_pods(world, {"k8s-app": "node-local-dns"})
+        for pod in world.selected(DNS_NAMESPACE, DNS_LABELS)[:1]:
+            yield from (Log(pod.namespace, pod.name, c.name) for c in pod.containers[:1])
+        client = options.client
+        if client is not None and client.kind == "Pod":
+            found = world.snapshot.get("pods", client.namespace, client.name)
+            for container in objects(found.obj, "spec", "containers"):
+                yield Log(client.namespace, client.name, text(container, "name"))
     if options.symptom in KUBE_PROXY_SYMPTOMS or world.snapshot.source != "cluster":
+        yield from _plugin_needs(world)
         yield from _system_pods(world, KUBE_PROXY_LABELS)
         for pod in world.selected(DNS_NAMESPACE, KUBE_PROXY_LABELS)[:1]:
             yield from (Log(pod.namespace, pod.name, c.name) for c in pod.containers[:1])
         if not world.selected(DNS_NAMESPACE, KUBE_PROXY_LABELS):
             yield Get("configmaps", DNS_NAMESPACE, "cilium-config")
+
+
+def _plugin_needs(world: World) -> Iterator[Need]:
+    """Ask for the pods of the network plugin, and for what the verdict on one that is not ready rests on."""
+    if world.snapshot.source == "cluster":
+        yield List("pods", DNS_NAMESPACE, _PLUGIN_LABELS)
+        yield List("pods", "calico-system", "k8s-app=calico-node")
+    down = (p for p in world.pods("") if not p.ready and not p.finished and network_plugin(p.name) is not None)
+    for pod in list(down)[:1]:
+        yield from evaluation.pod_needs(world.snapshot, pod)
+
+
+_PLUGIN_LABELS = "k8s-app in (calico-node,canal,cilium,aws-node,flannel,weave-net)"
+"""Network plugins of most clusters by the label that their manifests give the pods."""
 
 
 def _system_pods(world: World, wanted: Mapping[str, str]) -> Iterator[Need]:

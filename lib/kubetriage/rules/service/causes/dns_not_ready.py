@@ -3,31 +3,36 @@
 Meaning: no name resolves inside the cluster, whatever state the Service itself is in.
 
 Told by: the endpoints of Service kube-dns in kube-system, which every installer keeps under that name whatever
-serves it. When that Service or its endpoints are not there to be read, nothing is told.
+serves it. When that Service or its endpoints are not there to be read, nothing is told. Also by the log of its pods,
+where they may not read EndpointSlices, and by the pods of NodeLocal DNSCache on the nodes.
 
 Fix: that of the CoreDNS pods' own cause, where it was seen; else repair them.
 
 Source: kubernetes cluster/addons/dns; kubelet clusterDNS.
 """
 
+import json
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence, Finding, Fix, Severity
+from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.rules.service.case import Trace
-from kubetriage.rules.service.client_policies import DNS_LABELS, DNS_NAMESPACE
+from kubetriage.rules.service.client_policies import DNS_LABELS, DNS_NAMESPACE, clients
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
 from kubetriage.values.commands import kubectl
+from kubetriage.values.patterns import lazy
 
 CODE = "DNSNotReady"
 
 
 def check(trace: Trace) -> Iterator[Fault]:
-    """Judge the cluster's DNS Service."""
+    """Judge the cluster's DNS Service, what its pods say, and the caches on the nodes."""
+    yield from _refused(trace)
+    yield from _caches(trace)
     dns = trace.dns
     if not dns.lookup.found or not dns.endpoints.read or dns.endpoints.presumed:
         return
     items = dns.endpoints.items
-    if any(e.takes_traffic for e in items):
+    if any(e.takes_traffic for e in items) or next(_refused(trace), None) is not None:
         return
     root = _root(trace)
     why = f" Its pods: {root.message}" if root is not None else ""
@@ -55,3 +60,80 @@ def _root(trace: Trace) -> Finding | None:
         if not pod.ready and not pod.finished:
             return next((f for f in trace.world.crash(pod) if f.severity is not Severity.NOTE), None)
     return None
+
+
+_FORBIDDEN = lazy(
+    r"forbidden: User \W{0,2}system:serviceaccount:[\w.-]{1,63}:[\w.-]{1,253}\W{1,4}cannot (?:list|watch) resource "
+    r"\W{0,2}(?P<resource>\w{1,63})\W{1,4}in API group \W{0,2}(?P<group>[\w.]{0,253})"
+)
+
+
+def _refused(trace: Trace) -> Iterator[Fault]:
+    """Tell of DNS pods that may not read what they make names of."""
+    for pod in trace.world.selected(DNS_NAMESPACE, DNS_LABELS):
+        for container in pod.containers:
+            log = trace.snapshot.log(pod.namespace, pod.name, container.name)
+            found = [m for line in log.text.splitlines() if (m := _FORBIDDEN.search(line))] if log.seen else []
+            if not found:
+                continue
+            match = found[-1]
+            rule = {"apiGroups": [match["group"]], "resources": [match["resource"]], "verbs": ["list", "watch"]}
+            patch = json.dumps([{"op": "add", "path": "/rules/-", "value": rule}])
+            what = f"{match['resource']}.{match['group']}".rstrip(".")
+            yield fault(
+                CODE,
+                trace.dns_place,
+                f"The cluster's DNS may not read {what}, so it has no names of Services: its ClusterRole is older than "
+                "its image.",
+                proof="observed",
+                about=pod.ref,
+                evidence=[Evidence("log", f"pod/{pod.name} {container.name}", match.string.strip())],
+                fix=(
+                    Fix(
+                        f"Let clusterrole/system:coredns list and watch {what}, then restart the DNS pods",
+                        actor=Actor.CLUSTER,
+                        commands=(
+                            kubectl("patch", "clusterrole", "system:coredns", "--type=json", "-p", patch),
+                            kubectl("rollout", "restart", "deployment/coredns", namespace=pod.namespace),
+                        ),
+                    ),
+                ),
+                verify=(kubectl("logs", pod.name, "--tail=20", namespace=pod.namespace),),
+                short=f"the DNS pods may not read {what}",
+            )
+            return
+
+
+CACHE_LABELS = {"k8s-app": "node-local-dns"}
+"""Labels of NodeLocal DNSCache, which pods ask first where it is installed."""
+
+
+def _caches(trace: Trace) -> Iterator[Fault]:
+    """Tell of a node whose DNS cache does not run: pods there ask it, and nobody answers."""
+    down = [p for p in trace.world.selected(DNS_NAMESPACE, CACHE_LABELS) if not p.ready and not p.deleting]
+    own = {p.node for p in clients(trace) if p.node}
+    near = [p for p in down if not own or p.node in own]
+    if not near:
+        return
+    pod = near[0]
+    said = next((f for f in trace.world.crash(pod) if f.severity is not Severity.NOTE), None)
+    why = f": {said.message.rstrip('.')}" if said is not None else ""
+    seen = trace.options.symptom in ("nxdomain", "timeout")
+    yield fault(
+        CODE,
+        trace.dns_place,
+        f"The DNS cache of node {pod.node} (pod/{pod.name}) does not run{why}. Pods on that node that ask it resolve "
+        "no names.",
+        severity=Severity.ERROR if seen or own else Severity.WARNING,
+        proof="observed",
+        confidence=Confidence.LIKELY,
+        about=pod.ref,
+        evidence=[
+            pod.fact("status", f"pod/{pod.name} STATUS", f"{pod.status_text()}, {pod.ready_text()} ready"),
+            *(said.evidence[:2] if said is not None else ()),
+        ],
+        fix=(said.fix if said is not None else ())
+        or (Fix(f"Repair pod/{pod.name}: its log says why it does not run", actor=Actor.CLUSTER),),
+        verify=(kubectl("get", "pods", "-l", "k8s-app=node-local-dns", "-o", "wide", namespace=DNS_NAMESPACE),),
+        short=f"the DNS cache of node {pod.node} does not run",
+    )
