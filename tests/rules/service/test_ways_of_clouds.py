@@ -351,3 +351,23 @@ def test_a_quoted_number_is_the_name_of_a_port():
     assert causes(found)[0] == "TargetPortNameNotFound"
     assert "without quotes" in found.findings[0].fix[0].text
     assert found.findings[0].fix[0].patch["spec"]["ports"][0]["targetPort"] == 8080
+
+
+# Local traffic.
+
+
+@pytest.mark.parametrize(
+    ("spec", "severity"),
+    [({"loadBalancerIPs": True}, Severity.WARNING), ({"externalIPs": True}, Severity.NOTE), (None, Severity.NOTE)],
+    ids=["announced from any node", "look-alike: other addresses", "look-alike: no policy"],
+)
+def test_cilium_announces_from_nodes_without_pods(spec, severity):
+    svc = service(kind="LoadBalancer", externalTrafficPolicy="Local")
+    said = t.condition("cilium.io/IPAMRequestSatisfied", "True", "satisfied")
+    svc["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}, "conditions": [said]}
+    web = pod(node="n1")
+    rules = [t.custom("CiliumL2AnnouncementPolicy", "cilium.io/v2alpha1", "l2", "", **spec)] if spec else []
+    bgp = [] if spec else [t.custom("CiliumBGPClusterConfig", "cilium.io/v2", "bgp", "")]
+    found = trace(cluster(svc, web, slice_of(svc, web), *machines(), *rules, *bgp))
+    local = next(f for f in found.findings if f.cause == "NoLocalEndpoints")
+    assert local.severity is severity

@@ -19,7 +19,8 @@ from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
-from kubetriage.values.fields import Obj, labels, name_of, number, objects, text
+from kubetriage.rules.service.load_balancer_state import CILIUM_IPAM
+from kubetriage.values.fields import Obj, condition, flag, labels, name_of, number, objects, text
 
 CODE = "NoLocalEndpoints"
 
@@ -56,6 +57,13 @@ def _health_check(backend: Backend) -> Fix | None:
     )
 
 
+def _announced_anywhere(backend: Backend) -> bool:
+    """Tell whether Cilium announces the address from any node that its policy selects, with or without a pod."""
+    given = text(condition(backend.service, CILIUM_IPAM), "status") == "True"
+    policies = backend.world.listing("ciliuml2announcementpolicies").items
+    return given and any(flag(p, "spec", "loadBalancerIPs") is True for p in policies)
+
+
 def _is_control_plane(node: Obj) -> bool:
     """Tell whether ordinary pods, and so clients, are kept off a node."""
     keys = {text(t, "key") for t in objects(node, "spec", "taints") if text(t, "effect") in ("NoSchedule", "NoExecute")}
@@ -86,7 +94,13 @@ def _judge(
             tail = " A load balancer takes these nodes out by their health check."
             if all(_EXCLUDED in labels(n, "metadata", "labels") for n in without):
                 return
-            if trace.options.symptom == "timeout":
+            if _announced_anywhere(backend):
+                severity = Severity.WARNING
+                tail = (
+                    " Cilium's L2 announcements do not look where pods are: the node that announces the address may be "
+                    "one of these, and then everything is dropped."
+                )
+            elif trace.options.symptom == "timeout":
                 severity, check = Severity.WARNING, _health_check(backend)
     fix = []
     if check is not None:
