@@ -53,7 +53,7 @@ def test_one_ingress_with_expressions_makes_all_paths_of_the_host_so():
 
 
 def test_annotations_of_another_controller_do_nothing():
-    made = ingress(cls="traefik", annotations={f"{NGINX}rewrite-target": "/"})
+    made = ingress(cls="traefik", path="/api", annotations={f"{NGINX}rewrite-target": "/"})
     found = _asked(made, t.controller("traefik", *POINTS))
     assert causes(found) == ["IngressRejected"]
     assert found.findings[0].severity is Severity.WARNING
@@ -67,8 +67,10 @@ def test_annotations_of_another_controller_do_nothing():
         ((*POINTS, "--providers.kubernetesingressnginx"), {f"{NGINX}rewrite-target": "/"}),
         (POINTS, {f"{NGINX}backend-protocol": "HTTP"}),
         (POINTS, {f"{NGINX}proxy-body-size": "8m"}),
+        (POINTS, {f"{NGINX}rewrite-target": "/"}),
+        (POINTS, {f"{NGINX}backend-protocol": "HTTPS", "traefik.ingress.kubernetes.io/service.serversscheme": "https"}),
     ],
-    ids=["Traefik was told to read them", "the default value", "nothing that turns the way"],
+    ids=["told to read them", "the default value", "nothing that turns the way", "to itself", "said again"],
 )
 def test_annotations_that_are_read_or_harmless_say_nothing(args, mark):
     assert causes(_asked(ingress(cls="traefik", annotations=mark), t.controller("traefik", *args))) == []

@@ -12,6 +12,7 @@ from kubetriage.rules.service.entrance_controllers import words_of
 from kubetriage.rules.service.ingress_entrances import Entrance, claims_on
 from kubetriage.rules.service.ingress_objects import Ingress
 from kubetriage.rules.service.traefik_refusals import Refusal
+from kubetriage.values.fields import labels
 from kubetriage.values.patterns import lazy
 
 _NGINX = "nginx.ingress.kubernetes.io/"
@@ -95,11 +96,24 @@ def _rows() -> tuple[Mapping[str, Any], ...]:
     return tuple(table("nginx_annotations")["annotations"])
 
 
+def _said_again(entrance: Entrance, words: list[str]) -> bool:
+    """Tell whether an annotation of another controller asks for the same, on the Ingress or a Service behind it."""
+    marks = dict(entrance.ingress.annotations)
+    for path in entrance.paths:
+        backend = entrance.backend(path)
+        if backend is not None:
+            marks.update(labels(backend.service, "metadata", "annotations"))
+    return any(w in key for key in marks if not key.startswith(_NGINX) for w in words)
+
+
 def _annotations(entrance: Entrance, known: str) -> Iterator[Refusal]:
     marks = entrance.ingress.annotations
     for row in _rows():
         value = marks.get(f"{_NGINX}{row['name']}", "")
-        if not value or value.lower() in row.get("harmless", ()):
+        if not value or value.lower() in row.get("harmless", ()) or _said_again(entrance, row["same"]):
+            continue
+        if all(p.path.rstrip("/") == value.rstrip("/") for p in entrance.paths):
+            # To rewrite a path to itself changes nothing.
             continue
         controller = next((k for k in row["instead"] if known.startswith(k)), "")
         instead = row["instead"].get(controller, "what the reference of this controller has for it")
