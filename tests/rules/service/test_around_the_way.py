@@ -33,15 +33,24 @@ REDIRECT = t.custom("Middleware", "traefik.io/v1alpha1", "redirect", NS, redirec
     [
         ("shop-redirect@kubernetescrd", [], ""),
         ("redirect@kubernetescrd", ["IngressRejected"], "Write shop-redirect@kubernetescrd"),
+        ("shop-login@kubernetescrd", ["IngressRejected"], "Write edge-login@kubernetescrd"),
         ("shop-gone@kubernetescrd", ["IngressRejected"], "Create the Middleware"),
         ("auth@file", [], ""),
         ("shop-redirect", ["IngressRejected"], "Write shop-redirect@kubernetescrd"),
     ],
-    ids=["right", "without its namespace", "variant: missing", "look-alike: another provider", "without its provider"],
+    ids=[
+        "right",
+        "without its namespace",
+        "of another namespace",
+        "missing",
+        "another provider",
+        "without its provider",
+    ],
 )
 def test_the_name_of_a_middleware_holds_its_namespace(value, expected, says):
     made = ingress(cls="traefik", annotations={MIDDLEWARES: value})
-    found = trace(cluster(*healthy_web(), made, TRAEFIK, t.TRAEFIK, REDIRECT), "ingress/web")
+    login = t.custom("Middleware", "traefik.io/v1alpha1", "login", "edge")
+    found = trace(cluster(*healthy_web(), made, TRAEFIK, t.TRAEFIK, REDIRECT, login), "ingress/web")
     assert causes(found) == expected
     assert not says or says in found.findings[0].fix[0].text
 

@@ -44,6 +44,8 @@ def _middlewares(entrance: Entrance) -> Iterator[Refusal]:
         if at and (name in names or not (listing.items or listing.complete)):
             continue
         meant = next((full for full, m in names.items() if name_of(m) == name or full == name), "")
+        # The Middleware's name behind the namespace of the Ingress, where it stands in another one.
+        meant = meant or next((full for full, m in names.items() if name == f"{own}-{name_of(m)}"), "")
         if not meant and not at:
             continue
         right = f"{meant}@kubernetescrd" if meant else ""
