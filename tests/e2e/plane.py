@@ -89,15 +89,15 @@ class ControlPlane:
         """Return the file of a daemon's words."""
         return self._daemons.log(name)
 
-    def freeze_store(self) -> None:
-        """Let the plane's own etcd keep its port and answer nothing."""
+    def lose_store(self, how: str) -> None:
+        """Let the plane's own etcd be ``killed``, or ``frozen``: it keeps its port and answers nothing."""
         if self._own is not None:
-            self._own.freeze(1)
+            (self._own.freeze if how == "frozen" else self._own.stop)(1)
 
-    def thaw_store(self) -> None:
-        """End a freeze."""
+    def find_store(self, how: str) -> None:
+        """End what :meth:`lose_store` began."""
         if self._own is not None:
-            self._own.thaw(1)
+            (self._own.thaw if how == "frozen" else self._own.start)(1)
 
     def close(self) -> None:
         """Stop everything, the API server before its store."""

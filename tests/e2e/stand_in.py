@@ -86,15 +86,17 @@ class Heartbeats:
         self._ended.set()
 
 
-def stacked(plane: ControlPlane, api: Api, etcd: Etcd, kubelet: KubeletPort) -> None:
-    """Show the members and the programs of a plane as static pods of nodes cp-1, cp-2, ..."""
+def stacked(plane: ControlPlane, api: Api, etcd: Etcd, kubelet: KubeletPort, *, external: bool = False) -> None:
+    """Show the programs of a plane as static pods of nodes cp-1, cp-2, ..., and the members unless ``external``."""
     for i in etcd.members:
         add_node(api, node(f"cp-{i}", "abc"[i % 3], kubelet, ("control-plane",)))
-        words = ["etcd", f"--name=cp-{i}", f"--listen-metrics-urls=http://127.0.0.1:{etcd.ports[i].metrics}"]
-        words += ["--listen-client-urls=https://127.0.0.1:2379", "--data-dir=/var/lib/etcd"]
-        _pod(api, kubelet, "etcd", i, words, etcd.log(i))
+        if not external:
+            words = ["etcd", f"--name=cp-{i}", f"--listen-metrics-urls=http://127.0.0.1:{etcd.ports[i].metrics}"]
+            words += ["--listen-client-urls=https://127.0.0.1:2379", "--data-dir=/var/lib/etcd"]
+            _pod(api, kubelet, "etcd", i, words, etcd.log(i))
+    servers = etcd.endpoints if external else "https://127.0.0.1:2379"
     for program in ("kube-apiserver", "kube-controller-manager", "kube-scheduler"):
-        words = [program, "--etcd-servers=https://127.0.0.1:2379"] if program == "kube-apiserver" else [program]
+        words = [program, f"--etcd-servers={servers}"] if program == "kube-apiserver" else [program]
         _pod(api, kubelet, program, 1, words, plane.log(program))
 
 

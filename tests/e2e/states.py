@@ -22,8 +22,9 @@ from kubetriage.values.times import parse_time
 QUOTA = 16 * 1024 * 1024
 """Bytes: etcd refuses writes beyond; an empty API server needs about two."""
 
-FORWARDED, PLAIN, LIMITED, EXTERNAL = "pods, logs, --etcd", "pods, logs", "pods only (RBAC)", "external"
-SIGHTS = (FORWARDED, PLAIN, LIMITED, EXTERNAL)
+FORWARDED, PLAIN, LIMITED = "pods, logs, --etcd", "pods, logs", "pods only (RBAC)"
+EXTERNAL, MANAGED = "external", "managed"
+SIGHTS = (FORWARDED, PLAIN, LIMITED, EXTERNAL, MANAGED)
 """What the one who asks can see of etcd."""
 
 _LOOKER = {
@@ -46,18 +47,27 @@ _BINDING = {
 
 @dataclass
 class Planes:
-    """One etcd with two API servers before it: one shows its members as pods, the other has no etcd to be seen."""
+    """One etcd with three API servers before it."""
 
     etcd: Etcd
     seen: Real
-    hidden: Real
+    """Shows the members of etcd and its own programs as pods."""
+    external: Real
+    """Shows its own programs as pods, of which the API server names members that are no pods."""
+    managed: Real
+    """Shows nothing of itself."""
     beats: list[Heartbeats] = field(default_factory=list)
+
+    @property
+    def all(self) -> tuple[Real, ...]:
+        """The clusters."""
+        return self.seen, self.external, self.managed
 
     def answers(self, folder: Path) -> dict[str, dict[str, Any]]:
         """Ask from every point of sight at once, live, and keep what each saw in ``folder``."""
 
         def ask(sight: str) -> dict[str, Any]:
-            real = self.hidden if sight == EXTERNAL else self.seen
+            real = {EXTERNAL: self.external, MANAGED: self.managed}.get(sight, self.seen)
             flags = ["--etcd"] if sight == FORWARDED else []
             config = real.plane.viewer if sight == LIMITED else None
             words = ["plane-trace", *flags, "--record", str(folder / sight)]
@@ -71,47 +81,49 @@ class Planes:
             return dict(zip(SIGHTS, pool.map(ask, SIGHTS), strict=True))
 
     def recover(self) -> None:
-        """Wait until both API servers write again; start again what has ended for want of them."""
-        for real in (self.seen, self.hidden):
+        """Wait until the API servers write again; start again what has ended for want of them."""
+        for real in self.all:
             if not real.plane.runs("kube-apiserver"):
                 real.plane.start("kube-apiserver")
             real.plane.wait_ready()
             for name in ("kube-controller-manager", "kube-scheduler"):
                 if not real.plane.runs(name):
                     real.plane.start(name)
-        for real in (self.seen, self.hidden):
+        for real in self.all:
             _until_leads(real)
 
     def close(self) -> None:
         """End everything."""
         for beat in self.beats:
             beat.close()
-        for real in (self.seen, self.hidden):
+        for real in self.all:
             real.plane.close()
             real.kubelet.close()
         self.etcd.close()
 
 
 def start(version: str, folder: Path, size: int) -> Planes:
-    """Start members and both planes."""
+    """Start members and the planes."""
     etcd = Etcd(built(version)["etcd"], folder / "etcd", size, f"--quota-backend-bytes={QUOTA}")
-    seen, hidden = (
-        prepared(version, folder / name, store=etcd, prefix=f"/{name}", context=name) for name in ("seen", "hidden")
+    seen, external, managed = (
+        prepared(version, folder / name, store=etcd, prefix=f"/{name}", context=name)
+        for name in ("seen", "external", "managed")
     )
-    planes = Planes(etcd, seen, hidden)
+    planes = Planes(etcd, seen, external, managed)
     try:
         etcd.start()
-        for real in (seen, hidden):
+        for real in planes.all:
             real.plane.start_store()
             for daemon in ("kube-controller-manager", "kube-scheduler"):
                 real.plane.start(daemon)
         stacked(seen.plane, seen.api, etcd, seen.kubelet)
         for plural, body in (("clusterroles", _LOOKER), ("clusterrolebindings", _BINDING)):
             seen.api.send("POST", f"/apis/rbac.authorization.k8s.io/v1/{plural}", body)
+        stacked(external.plane, external.api, etcd, external.kubelet, external=True)
         nodes = tuple(f"cp-{i}" for i in etcd.members)
         for name in nodes:
-            add_node(hidden.api, node(name, "a", hidden.kubelet))
-        planes.beats = [Heartbeats(real.api, nodes) for real in (seen, hidden)]
+            add_node(managed.api, node(name, "a", managed.kubelet))
+        planes.beats = [Heartbeats(real.api, nodes) for real in planes.all]
         planes.recover()
     except BaseException:
         planes.close()
@@ -218,7 +230,7 @@ def _full(planes: Planes) -> Iterator[None]:
 
 STATES = (
     State("healthy", 3, _nothing, 15, {"": ()}),
-    State("one member of three down", 3, _killed(1), 45, {"": ("EtcdDown",), EXTERNAL: (), LIMITED: ()}),
+    State("one member of three down", 3, _killed(1), 45, {"": ("EtcdDown",), EXTERNAL: (), MANAGED: (), LIMITED: ()}),
     State(
         "slow network between members", 3, _slow_network, 45, {"": _SLOW, FORWARDED: ("EtcdSlowNetwork",), LIMITED: ()}
     ),

@@ -112,6 +112,7 @@ def answered(cluster: Cluster, scenario: dict[str, Any], since: float) -> dict[s
     if "confidence" in scenario:
         assert found["findings"][0]["confidence"] == scenario["confidence"]
     assert scenario.get("names", "") in found["summary"]
+    assert scenario.get("says", "") in json.dumps(found)
     return found
 
 
@@ -141,6 +142,21 @@ def test_a_node_without_fault(whole: Whole, results: Results) -> None:
     results.add(whole.real.plane.version, "nodes", "healthy", found)
 
 
+_AT_WORK = (
+    ("why-crash", "pod/api", "-n", "runs"),
+    ("why-crash", "-n", "runs"),
+    ("oom-budget", "pod/api", "-n", "runs"),
+    ("svc-trace", "api", "-n", "service-answers"),
+    ("svc-trace", "-n", "service-answers"),
+)
+"""Questions whose answer is an all-clear while the node reports."""
+
+
+def test_pods_of_a_node_that_reports_are_an_all_clear(whole: Whole) -> None:
+    told = {" ".join(words): whole.real.kubectl(*words, "--exit-code") for words in _AT_WORK}
+    assert {words: done.stdout for words, done in told.items() if done.returncode} == {}
+
+
 @pytest.mark.parametrize(
     ("name", "stop", "again", "flags", "right"),
     [
@@ -158,11 +174,14 @@ def test_a_node_whose_daemon_stops(
     flags: tuple[str, ...],
     right: tuple[str, ...],
 ) -> None:
+    asked = (*_AT_WORK, ("triage", "-n", "runs"))
     whole.machine.stop(stop)
     try:
         found = _triaged(whole, right, 110, *flags)
+        cleared = [" ".join(words) for words in asked if whole.real.kubectl(*words, "--exit-code").returncode == 0]
     finally:
         again(whole.machine)
         whole.machine.wait("Ready")
     assert not found["healthy"]
+    assert not cleared, f"an all-clear over a node whose {stop} is stopped"
     results.add(whole.real.plane.version, "nodes", name, found)

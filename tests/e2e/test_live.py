@@ -130,17 +130,39 @@ def _until(file: Path, words: str, seconds: float = 60.0) -> None:
     raise AssertionError(f"{words} did not come: {file.read_text()[-2000:]}")
 
 
-def test_without_etcd_the_api_servers_memory_answers_within_seconds(real: Real) -> None:
-    real.replay.apply(CAPTURES / "secret-missing-env")
-    assert real.item("why-crash", "api", "-n", "secret-missing-env")["cause"] == "SecretNotFound"
-    real.plane.freeze_store()
+@pytest.mark.parametrize("how", ["frozen", "killed"])
+@pytest.mark.parametrize(
+    ("scenario", "question", "cause"),
+    [
+        ("secret-missing-env", ("why-crash", "api"), "SecretNotFound"),
+        ("secret-missing-env", ("why-crash",), "SecretNotFound"),
+        ("svc-selector-typo", ("svc-trace", "web"), "SelectorMismatch"),
+        ("oom-limit", ("oom-budget", "api"), "OOMKilled"),
+        ("healthy", ("why-crash", "api"), "Unknown"),
+    ],
+    ids=lambda v: "-".join(v) if isinstance(v, tuple) else None,
+)
+def test_without_etcd_the_api_servers_memory_answers_within_seconds(
+    real: Real, how: str, scenario: str, question: tuple[str, ...], cause: str
+) -> None:
+    real.replay.apply(CAPTURES / scenario)
+    words = (*question, "-n", scenario)
+    before = real.item(*words)
+    assert before["cause"] in (cause, "Healthy")
+    real.plane.lose_store(how)
     try:
         begun = time.monotonic()
-        found = real.item("why-crash", "api", "-n", "secret-missing-env")
+        done = real.kubectl(*words, "-o", "json")
         took = time.monotonic() - begun
     finally:
-        real.plane.thaw_store()
+        real.plane.find_store(how)
         real.plane.wait_ready()
-    assert found["cause"] == "SecretNotFound"
-    assert "watch cache" in found["notSeen"][0]["what"]
+    told = json.loads(done.stdout or "{}")
+    assert told.get("items"), done.stderr
+    found = told["items"][0]
+    assert found["cause"] == cause
+    assert not found["healthy"]
+    gaps = [gap for gap in (*found["notSeen"], *told["notSeen"]) if "watch cache" in gap["what"]]
+    assert gaps, told
+    assert "plane-trace" in gaps[0]["why"]
     assert took < 25

@@ -87,6 +87,8 @@ class Plane:
         self.apis: list[dict[str, Any]] = []
         self.now = NOW
         self.pods_changed: dict[str, dict[str, Any]] = {}
+        self.specs: dict[str, dict[str, Any]] = {}
+        """Specs of a component's pod where they are not the plain ones."""
         self.source = "cluster"
 
     @staticmethod
@@ -213,7 +215,7 @@ class Plane:
     def _plain_pod(self, component: str) -> dict[str, Any]:
         return {
             "metadata": {"name": f"{component}-cp-1", "namespace": "kube-system", "labels": {"component": component}},
-            "spec": {"containers": [{"name": component}]},
+            "spec": self.specs.get(component, {"containers": [{"name": component}]}),
             "status": self.pods_changed.get(component, {}),
         }
 

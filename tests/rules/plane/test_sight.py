@@ -615,3 +615,54 @@ def test_an_excluded_check_proves_nothing():
     snapshot = Snapshot(NOW)
     snapshot.add_body(api_server.LIVEZ, body)
     assert not api_server.read_health(snapshot, api_server.LIVEZ).checks("etcd")
+
+
+# etcd outside the cluster
+
+URLS = ("https://10.0.0.21:2379", "https://10.0.0.22:2379", "https://10.0.0.23:2379")
+CERTIFICATES = ("--etcd-cafile=/pki/ca.crt", "--etcd-certfile=/pki/client.crt", "--etcd-keyfile=/pki/client.key")
+
+
+def outside(urls=URLS, **changes):
+    """Break a plane whose etcd is on machines of its own, as its API server's flags say."""
+    plane = blind(**changes)
+    words = ["kube-apiserver", f"--etcd-servers={','.join(urls)}", *CERTIFICATES]
+    plane.specs["kube-apiserver"] = {"containers": [{"name": "kube-apiserver", "command": words}]}
+    return plane
+
+
+def told_commands(got):
+    return [c for f in got.findings for x in f.fix for c in x.commands]
+
+
+def test_an_external_etcd_is_looked_at_on_its_own_machines():
+    got = outside().diagnosis()
+    assert got.cause == "EtcdDown"
+    first = got.findings[0].fix[0]
+    assert "10.0.0.21, 10.0.0.22, 10.0.0.23" in first.text
+    trust = "--cacert /pki/ca.crt --cert /pki/client.crt --key /pki/client.key"
+    assert first.commands[0] == f"ssh node-1 sudo curl -sm5 {trust} https://10.0.0.21:2379/health"
+    assert first.commands[3] == "ssh 10.0.0.21 sudo journalctl -u etcd -n 100 --no-pager"
+    assert not any("crictl" in c for c in first.commands)
+
+
+def test_a_full_external_etcd_is_asked_with_the_certificates_of_the_api_server():
+    plane = outside()
+    plane.livez = plane.readyz = health()
+    plane.quorum = None
+    plane.frozen(600.0)
+    commands = [c for c in told_commands(plane.diagnosis()) if "etcdctl" in c]
+    trust = "--cacert=/pki/ca.crt --cert=/pki/client.crt --key=/pki/client.key"
+    assert f"ssh node-1 sudo etcdctl --endpoints={','.join(URLS)} {trust} alarm list" in commands
+
+
+@pytest.mark.parametrize("urls", [("https://127.0.0.1:2379",), ("https://[::1]:2379",), ("unix:///etcd.sock",)])
+def test_an_etcd_on_the_same_machine_is_looked_for_there(urls):
+    commands = told_commands(outside(urls).diagnosis())
+    assert any("crictl" in c for c in commands)
+    assert not any("journalctl -u etcd" in c for c in commands)
+
+
+def test_members_that_are_pods_are_no_external_etcd():
+    plane = outside(members=3)
+    assert not any("journalctl -u etcd" in c for c in told_commands(plane.diagnosis()))

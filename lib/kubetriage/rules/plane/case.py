@@ -20,6 +20,7 @@ from kubetriage.rules.node.outage_scope import written
 from kubetriage.rules.plane import admission_webhooks, api_server, component_log, etcd_members, priority_and_fairness
 from kubetriage.rules.plane.control_plane_pods import Failing, Stopped, failing, stopped_together, unsteady
 from kubetriage.rules.plane.etcd_log import read_log
+from kubetriage.rules.plane.etcd_servers import Servers, servers_of
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER, Lease, Leases, Quorum, read_quorum
 from kubetriage.rules.plane.object_states import ready_status
 from kubetriage.rules.plane.plane_lists import COMPONENTS, component
@@ -207,6 +208,13 @@ class Case:
         host = hosts.pop() if len(hosts) == 1 else ""
         found = named(kind)
         return replace(found, node=host, address=host) if host and host not in ("etcd", kind) else found
+
+    @cached_property
+    def servers(self) -> Servers | None:
+        """The machines of an etcd that shows no pod, as the API server's flags name them."""
+        if self.members or not self.pods_seen:
+            return None
+        return next((s for p in self.of("kube-apiserver") if (s := servers_of(p, self.machine.address))), None)
 
     @property
     def etcd_check_fails(self) -> bool:

@@ -321,12 +321,12 @@ def blind_spots(case: Case, found: tuple[Finding, ...], chain: tuple[Link, ...])
             words = f"0 of {log.lines} lines understood, the first: {log.head[:120]}"
             spots.append(NotSeen(f"log of {log.source}", words))
     if not case.members and case.pods_seen:
-        spots.append(
-            NotSeen(
-                "etcd's disk, leader and quota",
-                "no etcd pod in kube-system: managed, external or no etcd; judged from the API server's own metrics",
-            )
+        where = (
+            f"etcd runs outside the cluster, on {case.servers.named}"
+            if case.servers
+            else "no etcd pod in kube-system: managed, external or no etcd"
         )
+        spots.append(NotSeen("etcd's disk, leader and quota", f"{where}; judged from the API server's own metrics"))
     for member in case.members:
         if member.error and not any(member.name in f.details.get("members", ()) for f in found):
             spots.append(NotSeen(f"metrics of etcd member {member.name}: fsync, leader and size", member.error))

@@ -153,14 +153,22 @@ def unseen_fixes(case: Case) -> tuple[Fix, ...]:
                 actor=Actor.CLOUD,
             ),
         )
-    look = (
-        *etcd_log(machine),
-        shell("curl", "-s", "http://127.0.0.1:2381/metrics"),
-    )
     kept = not (case.lists_hang or case.reinitializing)
     hosts = names([text(m.pod, "spec", "nodeName") or m.name for m in case.members]) or "etcd's machines"
+    look = Fix(
+        f"Look at etcd itself on {hosts}: only its machine can tell.",
+        actor=Actor.NODE,
+        commands=(*etcd_log(machine), shell("curl", "-s", "http://127.0.0.1:2381/metrics")),
+    )
+    if servers := case.servers:
+        look = Fix(
+            f"etcd runs outside the cluster, on {servers.named} (--etcd-servers): ask each for its health from the API"
+            " server's machine, then read its log on its own.",
+            actor=Actor.NODE,
+            commands=(*servers.health(), *servers.logs()),
+        )
     return (
-        Fix(f"Look at etcd itself on {hosts}: only its machine can tell.", actor=Actor.NODE, commands=look),
+        look,
         Fix("Start what does not run; check its data disk, its certificates, and port 2380 between members."),
         Fix(
             ("Do not restart the API server: it would lose the watch cache that still answers. " if kept else "")
@@ -239,6 +247,8 @@ _ETCDCTL = {
 def etcdctl(case: Case, task: str) -> tuple[Command, ...]:
     """Write an etcdctl command for this cluster: inside a member's pod where there is one, else on its machine."""
     machine = case.machine
+    if case.servers:
+        return case.servers.etcdctl(task)
     pod = next((m for m in case.members if m.namespace), None)
     if pod is None or machine.row["tools"] != "systemd" or not machine.path("manifests"):
         return machine.lines(task)

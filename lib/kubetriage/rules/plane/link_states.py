@@ -71,6 +71,8 @@ def _no_etcd(case: Case) -> str:
         return f"etcd's metrics were not read, and of its log {unread}"
     if case.members:
         return "etcd's metrics were not read" + ("" if any(m.log for m in case.members) else ", nor its logs")
+    if case.servers:
+        return f"etcd runs outside the cluster, on {case.servers.named}"
     return (
         "no etcd pod is visible (managed, external or another store)"
         if case.pods_seen

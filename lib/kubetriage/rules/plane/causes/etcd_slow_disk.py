@@ -295,7 +295,9 @@ def _from_outside(case: Case) -> Finding:
                 "Look at the disk, CPU and network of etcd's machines; its log decides (slow fdatasync, took too"
                 " long).",
                 actor=Actor.NODE,
-                commands=(*case.machine.lines("disk latency"), *case.machine.lines("container log")),
+                commands=(*case.servers.disks(), *case.servers.logs())
+                if case.servers
+                else (*case.machine.lines("disk latency"), *case.machine.lines("container log")),
             ),
         ),
         ("kubectl get --raw /metrics | grep etcd_request_duration_seconds_sum",),
