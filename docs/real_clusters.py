@@ -54,7 +54,7 @@ def _counts(results: dict[str, Any], versions: list[str]) -> str:
 
 def _states(results: dict[str, Any], versions: list[str]) -> str:
     names = list(dict.fromkeys(n for v in versions for n in _answers(results, v, "states")))
-    sights = ("pods, logs, --etcd", "pods, logs", "pods only (RBAC)", "external")
+    sights = ("pods, logs, --etcd", "pods, logs", "pods only (RBAC)", "external", "managed")
     lines = []
     for version in versions:
         rows = [(f"state ({version})", *sights)]
