@@ -666,3 +666,49 @@ def test_an_etcd_on_the_same_machine_is_looked_for_there(urls):
 def test_members_that_are_pods_are_no_external_etcd():
     plane = outside(members=3)
     assert not any("journalctl -u etcd" in c for c in told_commands(plane.diagnosis()))
+
+
+def dialling(address, error, seconds):
+    return (
+        f"W{ago(seconds):%m%d %H:%M:%S}.000000       1 logging.go:55] [core] [Channel #1 SubChannel #7]grpc:"
+        f' addrConn.createTransport failed to connect to {{Addr: "{address}", ServerName: "{address}", }}. Err:'
+        f' connection error: desc = "transport: Error while dialing: dial tcp {address}: {error}"'
+    )
+
+
+def one_lost(*lines):
+    plane = outside()
+    plane.livez = plane.readyz = health()
+    plane.quorum = None
+    plane.frozen(3.0)
+    plane.api_log = list(lines)
+    return plane.diagnosis()
+
+
+@pytest.mark.parametrize("error", ["connect: connection refused", "i/o timeout", "connect: no route to host"])
+def test_an_external_server_that_is_not_reached_is_lost_redundancy(error):
+    got = one_lost(dialling("10.0.0.22:2379", error, 40), dialling("10.0.0.22:2379", error, 5))
+    (finding,) = [f for f in got.findings if f.cause == "EtcdDown"]
+    assert (finding.severity.value, finding.confidence.value) == ("warning", "likely")
+    assert "10.0.0.22:2379" in finding.message
+    assert "2 of 3 servers are left" in finding.message
+    assert finding.fix[0].commands[-1] == "ssh 10.0.0.22 sudo journalctl -u etcd -n 100 --no-pager"
+    assert not any("10.0.0.21" in c for c in finding.fix[0].commands)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        dialling("10.0.0.22:2379", "connect: connection refused", 400),
+        dialling("10.0.0.22:2379", "operation was canceled", 5),
+        dialling("10.0.0.99:2379", "connect: connection refused", 5),
+    ],
+    ids=["long ago", "given up by the client", "another server"],
+)
+def test_other_failed_connections_are_no_lost_server(line):
+    assert "EtcdDown" not in [f.cause for f in one_lost(line).findings]
+
+
+def test_two_lost_servers_of_three_are_not_told_as_lost_redundancy():
+    lines = [dialling(f"10.0.0.{n}:2379", "connect: connection refused", 5) for n in (21, 22)]
+    assert not [f for f in one_lost(*lines).findings if "servers are left" in f.message]

@@ -145,6 +145,14 @@ KINDS: tuple[tuple[str, re.Pattern[str], _Make], ...] = (
     # grpc-go addrConn.createTransport: '... dial tcp ADDRESS: connect: connection refused' (etcd's client).
     ("refused", lazy(r"createTransport failed to connect to .*dial tcp (\S+): connect: connection refused"), _first),
     ("refused", lazy(r"dial tcp (\S+:2379): connect: connection refused"), _first),
+    (
+        "unreached",
+        lazy(
+            r"createTransport failed to connect to .*dial tcp (\S+): "
+            r"(?:i/o timeout|connect: (?:no route to host|connection timed out|network is unreachable))"
+        ),
+        _first,
+    ),
     # etcd api/v3rpc/rpctypes/error.go, quoted by the API server in many sentences of its own; kine and k3s quote both.
     (
         "full",

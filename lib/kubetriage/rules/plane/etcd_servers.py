@@ -6,7 +6,9 @@ plane node finds nothing then, and etcd's own certificates are not there: the AP
 
 from __future__ import annotations
 
-from kubetriage.records import dataclass
+from collections.abc import Container
+
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.plane.etcd_members import flags
 from kubetriage.values.addresses import is_loopback
 from kubetriage.values.commands import Command, shell
@@ -41,6 +43,16 @@ class Servers:
     """Address of the API server's machine."""
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """Host and port of each, as a client's errors name them."""
+        return tuple(dict.fromkeys(url.partition("://")[2].rstrip("/") for url in self.urls))
+
+    def only(self, addresses: Container[str]) -> Servers:
+        """Return those with one of these addresses."""
+        urls = tuple(url for url in self.urls if url.partition("://")[2].rstrip("/") in addresses)
+        return replace(self, urls=urls, hosts=_hosts(urls))
+
+    @property
     def named(self) -> str:
         """Name the hosts for people."""
         rest = len(self.hosts) - MOST
@@ -70,6 +82,12 @@ class Servers:
         )
 
 
+def _hosts(urls: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the hosts of URLs, each once; an empty one for what is no address of etcd."""
+    found = (_URL.match(url) for url in urls)
+    return tuple(dict.fromkeys(match[1].strip("[]") if match else "" for match in found))
+
+
 def servers_of(pod: Obj, machine: str) -> Servers | None:
     """Read the flags of an API server's pod, which runs on ``machine``.
 
@@ -80,9 +98,8 @@ def servers_of(pod: Obj, machine: str) -> Servers | None:
     named = next((c for c in containers if text(c, "name") == "kube-apiserver"), next(iter(containers), {}))
     given = flags(named)
     urls = tuple(filter(None, given.get("etcd-servers", "").split(",")))
-    found = [_URL.match(url) for url in urls]
-    hosts = tuple(dict.fromkeys(match[1].strip("[]") for match in found if match))
-    if not hosts or None in found or any(is_loopback(host) for host in hosts):
+    hosts = _hosts(urls)
+    if not urls or "" in hosts or any(is_loopback(host) for host in hosts):
         return None
     files = (("cacert", "etcd-cafile"), ("cert", "etcd-certfile"), ("key", "etcd-keyfile"))
     trust = tuple((flag, given[name]) for flag, name in files if given.get(name))

@@ -8,7 +8,8 @@ peer probes in the logs), or the API server's etcd check failing while every mem
 without quorum is told apart because it keeps logging elections every second; one that kept the data of before a restore
 says "cluster ID mismatch". Where no member can be seen (external, managed, or because the API server needs etcd to find
 its pods): the API server's etcd checks fail, no lease is renewed, and reads through etcd hang. One refused member of
-several, or one that the others say they do not reach, is reported as lost redundancy.
+several, one that the others say they do not reach, or one outside the cluster that the API server's log says it does
+not reach, is reported as lost redundancy.
 
 Fix: start etcd again on its hosts (static pod manifest, disk full, certificate), restore from a snapshot only when
 the data directory is lost.
@@ -29,6 +30,7 @@ from kubetriage.rules.plane.etcd_from_outside import from_outside, last_write, l
 from kubetriage.rules.plane.etcd_liveness import gone, leaderless_lately, unanswered, unreached
 from kubetriage.rules.plane.etcd_members import Member
 from kubetriage.rules.plane.etcd_remedies import member_fixes, stopped_by_kubelet, unseen_fixes
+from kubetriage.rules.plane.etcd_servers import Servers
 from kubetriage.rules.plane.etcd_two_clusters import two_clusters
 from kubetriage.rules.plane.figure_format import ago, count, names
 from kubetriage.rules.plane.thresholds import RECENT_LOG, SILENT_LOG
@@ -39,6 +41,8 @@ from kubetriage.values.times import format_time
 CODE = "EtcdDown"
 LINK = "etcd quorum and leader"
 _SILENT = timedelta(seconds=SILENT_LOG)
+_DIALLED_AGAIN = 150.0
+"""Seconds: grpc's client waits 120 between two tries at most, give or take a fifth."""
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -69,6 +73,8 @@ def check(case: Case) -> Iterator[Finding]:
         missed = unreached(case)
         if missed and len(missed) * 2 < len(case.members):
             yield from (_missed(peer, told, case) for peer, told in missed.items())
+    elif case.servers is not None and case.etcd_check_seen[0] and not case.etcd_check_seen[1]:
+        yield from _server_lost(case.servers, case)
 
 
 def _ends(loops: list[Failing], case: Case) -> Finding:
@@ -182,6 +188,34 @@ def _missed(peer: str, told: list[tuple[Member, datetime, str]], case: Case) -> 
         ),
         tuple(kubectl("logs", m.name, "--since=2m", namespace=m.namespace) for m, _, _ in told[:1] if m.namespace),
         {"link": LINK, "members": [named] if named else [], "since": format_time(min(at for _, at, _ in told))},
+    )
+
+
+def _server_lost(servers: Servers, case: Case) -> Iterator[Finding]:
+    """Report servers outside the cluster that the API server's log says it does not reach, while the others answer."""
+    told = (*case.lately("refused", _DIALLED_AGAIN), *case.lately("unreached", _DIALLED_AGAIN))
+    lost = {r.about: r for r in told if r.about in servers.addresses}
+    left = len(servers.addresses) - len(lost)
+    if not lost or left <= len(lost):
+        return
+    yield Finding(
+        CODE,
+        Severity.WARNING,
+        Confidence.LIKELY,
+        CLUSTER,
+        f"The API server does not reach etcd at {names(list(lost))}: it is down there, or the way to it is closed."
+        f" {left} of {len(servers.addresses)} servers are left.",
+        tuple(Evidence("log", r.source, r.words, format_time(r.at)) for r in lost.values()),
+        (RuledOut("EtcdQuorumLost", "the API server's etcd check passes"),),
+        (
+            Fix(
+                "See there whether etcd runs, and bring it back before another member fails.",
+                actor=Actor.NODE,
+                commands=servers.only(lost).health() + servers.only(lost).logs(),
+            ),
+        ),
+        servers.health(),
+        {"link": LINK, "members": list(lost)},
     )
 
 
