@@ -112,7 +112,6 @@ def answered(cluster: Cluster, scenario: dict[str, Any], since: float) -> dict[s
     if "confidence" in scenario:
         assert found["findings"][0]["confidence"] == scenario["confidence"]
     assert scenario.get("names", "") in found["summary"]
-    assert scenario.get("says", "") in json.dumps(found)
     return found
 
 

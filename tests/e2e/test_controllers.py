@@ -14,7 +14,7 @@ import yaml
 from e2e.binaries import VERSIONS
 from e2e.conftest import Real, prepared
 from e2e.results import Results
-from e2e.stand_in import Heartbeats, add_node, node
+from e2e.stand_in import Heartbeats, add_node, node, now
 
 SCENARIOS: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("scenarios.yaml").read_text(encoding="utf-8"))
 MAY_COME_WITHIN = 40.0
@@ -141,3 +141,29 @@ def test_a_webhook_of_one_namespace_is_no_broken_control_plane(live: Real) -> No
 
 def test_a_workload_may_stand_for_its_service(live: Real) -> None:
     assert live.item("svc-trace", "deploy/web", "-n", "scaled-to-zero")["cause"] == "NoPods"
+
+
+def _fails_with(code: int) -> dict[str, Any]:
+    """Return the status of a pod whose only container ended, as its kubelet writes it."""
+    ended = {"exitCode": code, "reason": "Error", "startedAt": now(), "finishedAt": now()}
+    container = {"name": "app", "image": "acme/report:1", "imageID": "", "ready": False, "restartCount": 0}
+    return {"phase": "Failed", "containerStatuses": [{**container, "state": {"terminated": ended}}]}
+
+
+def test_a_job_that_its_pod_failure_policy_ends(live: Real) -> None:
+    api, place = live.api, "/apis/batch/v1/namespaces/policy/jobs"
+    rule = {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}}
+    pod = {"restartPolicy": "Never", "containers": [{"name": "app", "image": "acme/report:1"}]}
+    spec = {"backoffLimit": 5, "podFailurePolicy": {"rules": [rule]}, "template": {"spec": pod}}
+    api.send("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "policy"}})
+    api.send("POST", place, {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "report"}, "spec": spec})
+    ends = time.monotonic() + MAY_COME_WITHIN
+    while not (pods := api.send("GET", "/api/v1/namespaces/policy/pods")["items"]):
+        assert time.monotonic() < ends
+        time.sleep(1)
+    api.set_status(f"/api/v1/namespaces/policy/pods/{pods[0]['metadata']['name']}", _fails_with(42))
+    while (found := live.item("why-crash", "job/report", "-n", "policy"))["cause"] != "JobBackoffLimitExceeded":
+        assert time.monotonic() < ends, found["summary"]
+        time.sleep(2)
+    fix = found["findings"][0]["fix"][0]["text"]
+    assert "podFailurePolicy.rules[0] (exit codes 42)" in fix
