@@ -58,6 +58,18 @@ def test_once_etcd_was_silent_nothing_waits_for_it_again(serve: Serve, read: Rea
     assert [r.path for r in api.requests[asked:] if r.query.get("resourceVersion") != "0"] == []
 
 
+def test_an_object_that_the_watch_cache_does_not_know_is_absent_within_seconds(serve: Serve, read: Read) -> None:
+    api = serve(NS)
+    api.fault(THROUGH_ETCD, delay=20.0)
+    reader = read(api)
+    snapshot = reader.open()
+    begun = time.monotonic()
+    reader.fetch([Get("pods", NS, "api"), Get("configmaps", NS, "nowhere")], snapshot)
+    assert time.monotonic() - begun < 6
+    assert snapshot.get("configmaps", NS, "nowhere").absent
+    assert snapshot.stale
+
+
 def test_what_was_asked_for_before_is_not_waited_for_either(serve: Serve, read: Read) -> None:
     """Logs and events have no watch cache; those begun beside the pod get no more time than those begun after it."""
     api = serve(NS)

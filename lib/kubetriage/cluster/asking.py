@@ -213,7 +213,8 @@ class Asker:
             again = self._ask(path, cached, call, limit=fresh, take=take)
         except NoAnswerError:
             again = None
-        if again is not None and again.status == 200:
+        # A 404 is an answer too: without etcd nothing else says of an object that it was not there.
+        if again is not None and again.status in (200, 404):
             self.stale = why
             self._stale_since = time.monotonic()
             return again
