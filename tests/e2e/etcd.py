@@ -31,9 +31,9 @@ class _Ports:
 class Etcd:
     """A cluster of members, numbered from 1; each reaches the others through a relay that can be slow."""
 
-    def __init__(self, program: Path, folder: Path, size: int = 1, *flags: str) -> None:
-        """Choose ports; nothing is started yet."""
-        self._program, self._flags = program, flags
+    def __init__(self, program: Path, folder: Path, size: int = 1, *flags: str, host: str = "") -> None:
+        """Choose ports; nothing is started yet. Clients may come by an address of this machine, ``host``, too."""
+        self._program, self._flags, self._host = program, flags, host
         self._daemons = Daemons(folder)
         self.members = tuple(range(1, size + 1))
         self.ports = {i: _Ports(free_port(), free_port(), free_port()) for i in self.members}
@@ -43,6 +43,11 @@ class Etcd:
     def endpoints(self) -> str:
         """What an API server is given."""
         return ",".join(f"http://127.0.0.1:{p.client}" for p in self.ports.values())
+
+    @property
+    def outward(self) -> str:
+        """What an API server on another machine would be given; loopback where the members have no other address."""
+        return ",".join(f"http://{self._host or '127.0.0.1'}:{p.client}" for p in self.ports.values())
 
     def start(self, *members: int) -> None:
         """Start members, by default all, and wait until each knows a leader."""
@@ -129,11 +134,12 @@ class Etcd:
     def _words(self, i: int) -> list[str]:
         ports = self.ports[i]
         client, peer = (f"http://127.0.0.1:{p}" for p in (ports.client, ports.peer))
+        beside = f",http://{self._host}:{ports.client}" if self._host else ""
         relayed = {n: f"http://127.0.0.1:{relay.port}" for n, relay in self._relays.items()}
         return [
             f"--name={_name(i)}",
             f"--data-dir={self._daemons.folder / f'data-{i}'}",
-            f"--listen-client-urls={client}",
+            f"--listen-client-urls={client}{beside}",
             f"--advertise-client-urls={client}",
             f"--listen-peer-urls={peer}",
             f"--initial-advertise-peer-urls={relayed[i]}",

@@ -29,22 +29,25 @@ class ControlPlane:
         folder: Path,
         *,
         store: Etcd | None = None,
+        outward: bool = False,
         prefix: str = "/registry",
         context: str = "",
         nodes: tuple[str, ...] = (),
     ) -> None:
         """Make certificates and choose ports; nothing is started yet.
 
-        Without ``store`` it has one etcd member of its own that does not wait for its disk; two planes share one with
-        a ``prefix`` each. With the addresses of real ``nodes`` admission is as shipped; without, recorded pods are
-        taken as they are.
+        Without ``store`` it has one etcd member of its own that does not wait for its disk; planes share one with a
+        ``prefix`` each, and reach it by loopback unless ``outward``. With the addresses of real ``nodes`` admission is
+        as shipped; without, recorded pods are taken as they are.
         """
         self.version = version
         self.folder = folder
         self._programs = programs
         self._daemons = Daemons(folder)
         self._own = Etcd(programs["etcd"], folder / "etcd", 1, "--unsafe-no-fsync") if store is None else None
-        self._endpoints = (store or self._own).endpoints  # type: ignore[union-attr]
+        used = store or self._own
+        assert used is not None
+        self._endpoints = used.outward if outward else used.endpoints
         self._prefix = prefix
         self._real = bool(nodes)
         self.ports = {n: free_port() for n in ("api", "manager", "scheduler")}

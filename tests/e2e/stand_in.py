@@ -94,7 +94,7 @@ def stacked(plane: ControlPlane, api: Api, etcd: Etcd, kubelet: KubeletPort, *, 
             words = ["etcd", f"--name=cp-{i}", f"--listen-metrics-urls=http://127.0.0.1:{etcd.ports[i].metrics}"]
             words += ["--listen-client-urls=https://127.0.0.1:2379", "--data-dir=/var/lib/etcd"]
             _pod(api, kubelet, "etcd", i, words, etcd.log(i))
-    servers = etcd.endpoints if external else "https://127.0.0.1:2379"
+    servers = etcd.outward if external else "https://127.0.0.1:2379"
     for program in ("kube-apiserver", "kube-controller-manager", "kube-scheduler"):
         words = [program, f"--etcd-servers={servers}"] if program == "kube-apiserver" else [program]
         _pod(api, kubelet, program, 1, words, plane.log(program))

@@ -13,8 +13,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from e2e.binaries import CannotRunError
 from e2e.conftest import Real, built, prepared
 from e2e.etcd import Etcd
+from e2e.machine import address
 from e2e.replay import RefusedError
 from e2e.stand_in import Heartbeats, add_node, node, stacked
 from kubetriage.values.times import parse_time
@@ -104,9 +106,12 @@ class Planes:
 
 def start(version: str, folder: Path, size: int) -> Planes:
     """Start members and the planes."""
-    etcd = Etcd(built(version)["etcd"], folder / "etcd", size, f"--quota-backend-bytes={QUOTA}")
+    host = ""
+    with contextlib.suppress(CannotRunError):
+        host = address()
+    etcd = Etcd(built(version)["etcd"], folder / "etcd", size, f"--quota-backend-bytes={QUOTA}", host=host)
     seen, external, managed = (
-        prepared(version, folder / name, store=etcd, prefix=f"/{name}", context=name)
+        prepared(version, folder / name, store=etcd, outward=name == "external", prefix=f"/{name}", context=name)
         for name in ("seen", "external", "managed")
     )
     planes = Planes(etcd, seen, external, managed)
