@@ -91,7 +91,9 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
     logs += case.plain_logs
     for component in stale:
         logs += component_log.log_needs(case.of(component), component)
-    if not case.plain_logs and (case.etcd_check_fails or case.writes is not Writes.FLOWING):
+    # Of servers that are no pods nothing else is seen.
+    sole = case.servers is not None
+    if not case.plain_logs and (sole or case.etcd_check_fails or case.writes is not Writes.FLOWING):
         logs += component_log.log_needs(case.of("kube-apiserver"), "kube-apiserver")
     logs += component_log.kept_logs(case.by_component, snapshot)
     looping = case.failing

@@ -712,3 +712,14 @@ def test_other_failed_connections_are_no_lost_server(line):
 def test_two_lost_servers_of_three_are_not_told_as_lost_redundancy():
     lines = [dialling(f"10.0.0.{n}:2379", "connect: connection refused", 5) for n in (21, 22)]
     assert not [f for f in one_lost(*lines).findings if "servers are left" in f.message]
+
+
+def test_the_log_that_alone_tells_of_an_external_etcd_is_read_while_all_seems_well():
+    log = Log("kube-system", "kube-apiserver-cp-1", "kube-apiserver")
+    for plane, wanted in ((outside(), True), (blind(), False)):
+        plane.livez = plane.readyz = health()
+        plane.raw = {Raw("/version"): Body('{"gitVersion": "v1.37.2"}', 200)}
+        plane.quorum = None
+        plane.metrics()
+        plane.frozen(3.0)
+        assert (log in list(load("plane-trace").plan(plane.snapshot(), Request()))) == wanted
