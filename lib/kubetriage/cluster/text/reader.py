@@ -35,11 +35,8 @@ KUBECTL, KUBEADM, ETCDCTL = "kubectl", "kubeadm", "etcdctl"
 """Names under which kubectl's own errors about the control plane stand, and tables of kubeadm and etcdctl."""
 # kubeadm certs check-expiration, all versions.
 _CHECKED = lazy(r"\s*[a-z][\w.-]{1,60} +\w{3} \d\d, \d{4} \d\d:\d\d \w{3} +(?:<invalid>|\d+[smhdy])")
-# The API server's or client-go's words about the way to a kubelet, or about the API server itself.
-_OF_PLANE = lazy(
-    r"No agent available|error dialing backend|proxy error from|:10250/\S{1,400}: |"
-    r"Unable to connect to the server: (?:tls|x509|net/http)|etcdserver: |failed calling webhook"
-)
+# The API server's words about its tunnel; other errors of kubectl, alone in a text, are answered by themselves.
+_OF_PLANE = lazy(r"No agent available")
 _NONE_FOUND = lazy(r"No resources found(?: in ([a-z0-9-]{1,63}) namespace)?\.?\s*\Z")
 _VERSION = lazy(r"Server Version: (?:version\.Info\{.{0,200}GitVersion:\")?(v\d+\.\d+[^\s\",]{0,60})")
 _PROSE_EVENT = lazy(r"\s*(?:Normal|Warning)\s{1,20}[A-Z]\w{1,100}\s")
