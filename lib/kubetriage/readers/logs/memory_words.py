@@ -31,12 +31,7 @@ LAST_LINES = 20
 def find_any_words(log: str) -> re.Match[str] | None:
     """Find in the last lines of a program that ended how it says, in its own words, that it got no more memory."""
     for line in reversed(log.splitlines()[-LAST_LINES:]):
-        match = says_no_memory(line)
-        if match is not None:
+        match = _ANY_PROGRAM.search(line)
+        if match is not None and not _OTHER_MEMORY.search(line):
             return match
     return None
-
-
-def says_no_memory(line: str) -> re.Match[str] | None:
-    """Tell whether a line of any program says that memory is exhausted."""
-    return None if _OTHER_MEMORY.search(line) else _ANY_PROGRAM.search(line)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.records import dataclass, replace
+from kubetriage.rules import last_memory_words
 from kubetriage.rules.memory import ergonomics
 from kubetriage.rules.memory.budget import Amount, Area, Kind, Model
 from kubetriage.rules.memory.ergonomics import MIB, Machine
 from kubetriage.rules.memory.jvm_flags import JvmFlags, Option, Setting, format_size
 
-HEAP = "heap"
-METASPACE = "metaspace"
-DIRECT = "direct buffers"
+HEAP = last_memory_words.HEAP
+METASPACE = last_memory_words.METASPACE
+DIRECT = last_memory_words.DIRECT
 CODE_CACHE = "code cache"
-STACKS = "thread stacks"
+STACKS = last_memory_words.STACKS
 COLLECTOR = "GC structures"
 OTHER = "other native"
 

@@ -11,10 +11,10 @@ from kubetriage.readers.logs.memory_words import find_any_words
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.records import replace
 from kubetriage.rules import memory
+from kubetriage.rules.last_memory_words import find_memory_words
 from kubetriage.rules.memory import budget_report, memory_usage, node_memory
 from kubetriage.rules.memory.budget import exact, mebibytes
 from kubetriage.rules.memory.case import Case
-from kubetriage.rules.memory.last_words import find_memory_words
 from kubetriage.rules.memory.node_load import node_pods
 from kubetriage.rules.memory.oom_kills import evicted_for_memory
 from kubetriage.rules.node_contact import is_contact, unread

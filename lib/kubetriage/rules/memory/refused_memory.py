@@ -7,10 +7,10 @@ At its limit a container is killed and nothing is refused, so a refusal is a req
 from __future__ import annotations
 
 from kubetriage.model import Actor, Fix
+from kubetriage.rules.last_memory_words import REFUSED
 from kubetriage.rules.memory.budget import exact
 from kubetriage.rules.memory.budget_fixes import larger_limit, raise_fix
 from kubetriage.rules.memory.case import Case
-from kubetriage.rules.memory.last_words import REFUSED
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import format_bytes
 

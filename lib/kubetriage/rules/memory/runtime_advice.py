@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubetriage.model import Actor, Fix
+from kubetriage.rules.last_memory_words import REFUSED, MemoryWords, stated_cap
 from kubetriage.rules.memory import jvm_areas
 from kubetriage.rules.memory.budget import exact, mebibytes
 from kubetriage.rules.memory.budget_builder import Extended
@@ -22,7 +23,6 @@ from kubetriage.rules.memory.budget_fixes import (
 )
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.ergonomics import MIB
-from kubetriage.rules.memory.last_words import REFUSED, MemoryWords, stated_cap
 from kubetriage.rules.memory.limit_planner import PLANNED, Plan, plan
 from kubetriage.rules.memory.program_fixes import program_fix
 from kubetriage.values.patterns import lazy

@@ -26,6 +26,7 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import environment_fix
 from kubetriage.rules.crash.known_errors import known_error, unknown_words
 from kubetriage.rules.crash.program_output import LastWords, Said, short, words_of
+from kubetriage.rules.last_memory_words import find_last_memory_words, find_memory_words, line_of
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text, texts
 from kubetriage.values.patterns import lazy
@@ -77,8 +78,6 @@ def check(case: Case) -> Iterator[Finding]:
 
 def _in_other_words(case: Case, words: LastWords) -> Iterator[Finding]:
     """Report a program that ended by itself after it said, in words of its own, that it got no more memory."""
-    from kubetriage.rules.memory.last_words import find_last_memory_words, line_of
-
     if words.end.exit_code in (0, 137, 143):
         return
     known, match = find_last_memory_words(words.text), find_any_words(words.text)
@@ -173,7 +172,6 @@ _HEAPS = ("heap", "old generation", "GC heap")
 def _by_budget(case: Case, words: LastWords, said: Said) -> tuple[Fix, ...]:
     """Return the advice of oom-budget where a heap was full or the system refused memory; empty for other areas."""
     from kubetriage.rules.memory.case import Case as MemoryCase
-    from kubetriage.rules.memory.last_words import find_memory_words
     from kubetriage.rules.memory.runtime_advice import runtime_fixes
 
     found = find_memory_words(said.line) or find_memory_words(words.text)

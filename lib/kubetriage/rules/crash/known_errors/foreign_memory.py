@@ -261,7 +261,8 @@ ROWS: tuple[Row, ...] = (
     Row(
         "locked-maps",
         lazy(
-            r"MEMLOCK may be too low|(?i:fail\w*|unable|cannot|could not)[^\n]{0,30}(?i:remov|set|rais|increase|increasing)\w*"
+            r"MEMLOCK may be too low"
+            r"|(?i:fail\w*|unable|cannot|could not)[^\n]{0,30}(?i:remov|set|rais|increase|increasing)\w*"
             r"[^\n]{0,30}(?:rlimit[ _]?memlock|RLIMIT_MEMLOCK|memlock (?:rlimit|limit))"
         ),
         _locked_maps,

@@ -22,10 +22,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, RuledOut, Severity
 from kubetriage.readers.logs.memory_words import find_any_words
-from kubetriage.rules.memory.budget import exact, mebibytes
-from kubetriage.rules.memory.case import Case
-from kubetriage.rules.memory.jvm_areas import DIRECT
-from kubetriage.rules.memory.last_words import (
+from kubetriage.rules.last_memory_words import (
     REFUSED,
     THREADS,
     MemoryWords,
@@ -33,6 +30,9 @@ from kubetriage.rules.memory.last_words import (
     line_of,
     stated_cap,
 )
+from kubetriage.rules.memory.budget import exact, mebibytes
+from kubetriage.rules.memory.case import Case
+from kubetriage.rules.memory.jvm_areas import DIRECT
 from kubetriage.rules.memory.refused_memory import refused_fixes
 from kubetriage.rules.memory.runtime_advice import runtime_fixes
 from kubetriage.values.commands import kubectl

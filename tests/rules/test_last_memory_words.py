@@ -4,7 +4,7 @@
 import pytest
 
 from kubetriage.model import Confidence
-from kubetriage.rules.memory.last_words import find_memory_words
+from kubetriage.rules.last_memory_words import find_memory_words
 from support.budgets import findings, live, node, resources
 from support.objects import back_off, container, running, terminated
 

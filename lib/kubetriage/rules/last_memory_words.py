@@ -1,4 +1,7 @@
-"""Last words of runtimes and servers that got no more memory: a log in, who said it, which area and what helps out."""
+"""Last words of runtimes and servers that got no more memory: a log in, who said it, which area and what helps out.
+
+Outside of the memory model, which is not imported for a crash whose log says none of them.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,12 @@ from typing import Literal
 
 from kubetriage.readers.logs.memory_words import LAST_LINES
 from kubetriage.records import dataclass
-from kubetriage.rules.memory import jvm_areas
 from kubetriage.values.patterns import lazy
+
+HEAP = "heap"
+METASPACE = "metaspace"
+DIRECT = "direct buffers"
+STACKS = "thread stacks"
 
 
 @dataclass(frozen=True)
@@ -40,14 +47,14 @@ MEMORY_WORDS: tuple[MemoryWords, ...] = (
     MemoryWords(
         lazy(r"java\.lang\.OutOfMemoryError: (?:Java heap space|GC overhead limit exceeded|Requested array size.*)"),
         "JVM",
-        jvm_areas.HEAP,
+        HEAP,
         "the Java heap is full",
     ),
-    MemoryWords(lazy(r"java\.lang\.OutOfMemoryError: Metaspace"), "JVM", jvm_areas.METASPACE, "metaspace is full"),
+    MemoryWords(lazy(r"java\.lang\.OutOfMemoryError: Metaspace"), "JVM", METASPACE, "metaspace is full"),
     MemoryWords(
         lazy(r"java\.lang\.OutOfMemoryError: Compressed class space"),
         "JVM",
-        jvm_areas.METASPACE,
+        METASPACE,
         "the compressed class space is full",
     ),
     # java.nio.Bits: "Cannot reserve ..." from 17, "Direct buffer memory" before.
@@ -57,14 +64,14 @@ MEMORY_WORDS: tuple[MemoryWords, ...] = (
             r"|OutOfMemoryError: Direct buffer memory"
         ),
         "JVM",
-        jvm_areas.DIRECT,
+        DIRECT,
         "direct buffers have reached MaxDirectMemorySize",
     ),
     # netty's own account of direct memory, as large as MaxDirectMemorySize unless io.netty.maxDirectMemory says more.
     MemoryWords(
         lazy(r"OutOfDirectMemoryError: failed to allocated? \d+ byte\(s\) of direct memory[^\n]*"),
         "JVM",
-        jvm_areas.DIRECT,
+        DIRECT,
         "netty's direct buffers have reached their cap",
     ),
     # sun.nio.ch.FileChannelImpl: a file could not be mapped; the heap is not full.
@@ -79,7 +86,7 @@ MEMORY_WORDS: tuple[MemoryWords, ...] = (
     MemoryWords(
         lazy(r"java\.lang\.OutOfMemoryError: unable to create (?:new )?native thread.*"),
         "JVM",
-        jvm_areas.STACKS,
+        STACKS,
         "the system refused another thread (PID limit, or no memory for its stack)",
         THREADS,
     ),
