@@ -137,7 +137,7 @@ def only_at_the_beginning(name: str) -> bool:
         return True
     path = ROOT / "lib" / "kubetriage" / module.replace(".", "/")
     source = path.with_suffix(".py") if path.with_suffix(".py").exists() else path / "__init__.py"
-    uses = set(re.findall(rf"\b{re.escape(plain)}\.(\w+)\(", source.read_text(encoding="utf-8")))
+    uses = set(re.findall(rf"\b{re.escape(plain)}\.(\w+)", source.read_text(encoding="utf-8")))
     return bool(uses) and uses <= {"match", "fullmatch"}
 
 

@@ -43,7 +43,10 @@ _ASKS: tuple[tuple[re.Pattern[str], _Make], ...] = (
             f" {at}: the API server wants both since Kubernetes 1.20."
         ),
     ),
-    (lazy(r"--?([\w-]+) (?:is a required flag|must be specified)"), lambda m, at: f"Add --{m[1]} to {at}."),
+    (
+        lazy(r"(?<![\w-])--?([A-Za-z][\w-]{0,80}) (?:is a required flag|must be specified)"),
+        lambda m, at: f"Add --{m[1]} to {at}.",
+    ),
     (
         lazy(r"encryption[ -]provider"),
         lambda _, at: (
