@@ -254,12 +254,12 @@ def test_a_file_that_windows_cannot_mount():
 
 def test_a_variable_that_holds_the_flag_of_the_error():
     said = ended(
-        "node: --openssl-legacy-provider is not allowed in NODE_OPTIONS\n",
+        "shopd: --cache-pages is not allowed in SHOP_OPTIONS\n",
         code=9,
-        spec=env(NODE_OPTIONS="--max-old-space-size=4096 --openssl-legacy-provider", LEVEL="NODE"),
+        spec=env(SHOP_OPTIONS="--cache-size=4096 --cache-pages", LEVEL="SHOP"),
     )
-    assert "it is about variable NODE_OPTIONS" in said
-    assert "it is about" not in ended("node: --openssl-legacy-provider is not allowed\n", spec=env(OTHER="--openssl"))
+    assert "it is about variable SHOP_OPTIONS" in said
+    assert "it is about" not in ended("shopd: --cache-pages is not allowed\n", spec=env(OTHER="--cache"))
 
 
 def test_a_migration_of_the_release_before_that_has_not_ended():

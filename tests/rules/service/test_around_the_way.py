@@ -241,7 +241,7 @@ FRONT = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "f
 FROM_FRONT = policy("front-only", ingress=[{"from": [FRONT]}])
 FROM_NODES = policy("nodes", ingress=[{"from": [{"ipBlock": {"cidr": "10.1.0.0/24"}}]}])
 ON_NODE = pod("probe", container(), namespace="front", ip="10.1.0.2", node="n2")
-ON_NODE["spec"]["hostNetwork"] = True
+ON_NODE["spec"] |= {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
 
 
 @pytest.mark.parametrize(

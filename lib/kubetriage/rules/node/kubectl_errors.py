@@ -13,7 +13,6 @@ from collections.abc import Callable
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.records import dataclass
 from kubetriage.rules.machine import named
-from kubetriage.rules.node.causes import kubelet_down, kubelet_unreachable, serving_certificate_pending
 from kubetriage.values.commands import kubectl, shell
 from kubetriage.values.patterns import lazy
 
@@ -41,7 +40,7 @@ def _finding(
 
 def _silent(host: str, line: str) -> Finding:
     return _finding(
-        kubelet_unreachable.CODE,
+        "KubeletUnreachable",
         host,
         line,
         f"The API server's packets to the kubelet at {host}:10250 get no answer: the node is off or cut off, or,"
@@ -65,7 +64,7 @@ def _silent(host: str, line: str) -> Finding:
 def _refused(host: str, line: str) -> Finding:
     machine = named("")
     return _finding(
-        kubelet_down.CODE,
+        "KubeletDown",
         host,
         line,
         f"The machine at {host} answers and nothing listens on the kubelet's port 10250: the kubelet is stopped or"
@@ -82,7 +81,7 @@ def _refused(host: str, line: str) -> Finding:
 
 def _no_certificate(host: str, line: str) -> Finding:
     return _finding(
-        serving_certificate_pending.CODE,
+        "ServingCertificatePending",
         host,
         line,
         f"The kubelet at {host} ends the TLS handshake: it has no serving certificate, its request for one waits for"
@@ -100,7 +99,7 @@ def _no_certificate(host: str, line: str) -> Finding:
 
 def _bad_certificate(host: str, line: str) -> Finding:
     return _finding(
-        kubelet_unreachable.CODE,
+        "KubeletUnreachable",
         host,
         line,
         f"The API server does not accept the serving certificate of the kubelet at {host}. The node runs; logs, exec"
@@ -127,7 +126,7 @@ def _bad_certificate(host: str, line: str) -> Finding:
 
 def _no_name(host: str, line: str) -> Finding:
     return _finding(
-        kubelet_unreachable.CODE,
+        "KubeletUnreachable",
         host,
         line,
         f"The API server dials the node by its name {host}, which its machine does not resolve.",
@@ -147,7 +146,7 @@ def _no_name(host: str, line: str) -> Finding:
 def _tunnel(host: str, line: str) -> Finding:
     agents = ("-n", "kube-system", "-l", "k8s-app=konnectivity-agent", "-o", "wide")
     return _finding(
-        kubelet_unreachable.CODE,
+        "KubeletUnreachable",
         host,
         line,
         "The tunnel through which the API server reaches nodes failed; the line says nothing about the node itself.",
@@ -171,7 +170,7 @@ def _tunnel(host: str, line: str) -> Finding:
 
 def _unknown_client(host: str, line: str) -> Finding:
     return _finding(
-        kubelet_unreachable.CODE,
+        "KubeletUnreachable",
         host,
         line,
         f"The kubelet at {host} answers and does not know the API server's client certificate (401).",
@@ -190,7 +189,7 @@ def _no_rights(host: str, line: str) -> Finding:
     user = _USER.search(line)
     name = user["user"] if user is not None else "kube-apiserver-kubelet-client"
     return _finding(
-        kubelet_unreachable.CODE,
+        "KubeletUnreachable",
         host,
         line,
         f"The kubelet answers and refuses user {name}, as whom the API server comes: it has no right to nodes/proxy.",

@@ -13,16 +13,6 @@ from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Sev
 from kubetriage.records import dataclass
 from kubetriage.rules.machine import named
 from kubetriage.rules.plane.case import CLUSTER
-from kubetriage.rules.plane.causes import (
-    api_server_overloaded,
-    api_server_unready,
-    api_service_unavailable,
-    etcd_leader_flapping,
-    etcd_no_space,
-    etcd_quorum_lost,
-    etcd_slow_disk,
-    webhook_blocking,
-)
 from kubetriage.rules.plane.no_answer import no_answer
 from kubetriage.values.commands import kubectl
 from kubetriage.values.patterns import lazy
@@ -49,8 +39,8 @@ def _finding(
 def _no_space(line: str, _: re.Match[str]) -> Finding:
     machine = named("")
     return _finding(
-        etcd_no_space.CODE,
-        etcd_no_space.LINK,
+        "EtcdNoSpace",
+        "etcd space",
         line,
         "etcd's database is full (NOSPACE): every write of the cluster is refused, reads still work.",
         (
@@ -73,8 +63,8 @@ def _no_space(line: str, _: re.Match[str]) -> Finding:
 
 def _no_leader(line: str, _: re.Match[str]) -> Finding:
     return _finding(
-        etcd_quorum_lost.CODE,
-        etcd_quorum_lost.LINK,
+        "EtcdQuorumLost",
+        "etcd quorum and leader",
         line,
         "etcd has no leader: a majority of its members is missing or cannot reach each other, so nothing is written.",
         (
@@ -91,8 +81,8 @@ def _no_leader(line: str, _: re.Match[str]) -> Finding:
 
 def _leader_changed(line: str, _: re.Match[str]) -> Finding:
     return _finding(
-        etcd_leader_flapping.CODE,
-        etcd_leader_flapping.LINK,
+        "EtcdLeaderFlapping",
+        "etcd quorum and leader",
         line,
         "etcd elected another leader while this request was under way. Once is no fault; again and again means a slow"
         " disk or network between members.",
@@ -107,8 +97,8 @@ def _leader_changed(line: str, _: re.Match[str]) -> Finding:
 
 def _slow_etcd(line: str, _: re.Match[str]) -> Finding:
     return _finding(
-        etcd_slow_disk.CODE,
-        etcd_slow_disk.LINK,
+        "EtcdSlowDisk",
+        "etcd disk",
         line,
         "etcd took a request and did not finish it in time (7 s): its disk is too slow, or it just lost its leader or a"
         " majority of its members. The line does not tell which.",
@@ -131,8 +121,8 @@ def _webhook(line: str, said: re.Match[str]) -> Finding:
     service = _SERVICE.search(why)
     behind = f"service {service['namespace']}/{service['name']}" if service else "it"
     return _finding(
-        webhook_blocking.CODE,
-        webhook_blocking.LINK,
+        "WebhookBlocking",
+        "admission webhooks",
         line,
         f"Admission webhook {hook} does not answer, so the API server refuses the request: "
         f"{_POST.sub('', why).strip().rstrip('.')[:200]}.",
@@ -205,8 +195,8 @@ def _aggregated(line: str, said: re.Match[str]) -> Finding:
     serves = "metrics-server in kube-system" if metrics else "what serves it"
     more = (kubectl("get", "pods", "-o", "wide", "-l", "k8s-app=metrics-server", namespace="kube-system"),)
     return _finding(
-        api_service_unavailable.CODE,
-        api_service_unavailable.LINK,
+        "APIServiceUnavailable",
+        "aggregated APIs",
         line,
         f"Aggregated API {group} does not answer: the API server forwards it to a service whose pods are not ready, not"
         " reached, or gone. The API server itself is well.",
@@ -226,8 +216,8 @@ def _aggregated(line: str, said: re.Match[str]) -> Finding:
 
 def _unavailable(line: str, _: re.Match[str]) -> Finding:
     return _finding(
-        api_server_unready.CODE,
-        api_server_unready.LINK,
+        "ApiServerUnready",
+        "API server health",
         line,
         "The API server answers 503: it cannot serve this request now, because its own checks fail (etcd most of the"
         " time), or because an aggregated API that was asked does not answer. The line does not tell which.",
@@ -246,8 +236,8 @@ def _unavailable(line: str, _: re.Match[str]) -> Finding:
 def _no_metrics(line: str, _: re.Match[str]) -> Finding:
     pods = kubectl("get", "deployment,pods", "-l", "k8s-app=metrics-server", namespace="kube-system")
     return _finding(
-        api_service_unavailable.CODE,
-        api_service_unavailable.LINK,
+        "APIServiceUnavailable",
+        "aggregated APIs",
         line,
         "The metrics API (metrics.k8s.io) is not there: metrics-server is not installed, or not ready. kubectl top and"
         " HorizontalPodAutoscalers fail by it, pods do not.",
@@ -269,8 +259,8 @@ def _no_metrics(line: str, _: re.Match[str]) -> Finding:
 
 def _overloaded(line: str, _: re.Match[str]) -> Finding:
     return _finding(
-        api_server_overloaded.CODE,
-        api_server_overloaded.LINK,
+        "ApiServerOverloaded",
+        "API server load",
         line,
         "The API server turned the request away: it has more requests than seats (429).",
         (
@@ -290,8 +280,8 @@ def _overloaded(line: str, _: re.Match[str]) -> Finding:
 
 def _slow(line: str, _: re.Match[str]) -> Finding:
     return _finding(
-        api_server_overloaded.CODE,
-        api_server_overloaded.LINK,
+        "ApiServerOverloaded",
+        "API server load",
         line,
         "The API server took the request and did not finish it in time: etcd is slow, the list is very large, a webhook"
         " is slow, or it is overloaded. The line does not tell which.",

@@ -40,7 +40,8 @@ def check(trace: Trace) -> Iterator[Fault]:
         policy = text(pod.raw, "spec", "dnsPolicy") or "ClusterFirst"
         right = "ClusterFirstWithHostNet" if pod.host_network else "ClusterFirst"
         own = texts(pod.raw, "spec", "dnsConfig", "nameservers")
-        if policy not in ("None", right) and not own:
+        # Off the node's network ClusterFirstWithHostNet is ClusterFirst.
+        if policy not in ("None", right, "ClusterFirstWithHostNet") and not own:
             yield _by_policy(trace, pod, policy, right, asked)
             return
         if asked is not None and policy == right:
