@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubetriage.cluster.errors import DumpError
 from kubetriage.model import Diagnosis
-from kubetriage.plugins import Plugin, Request, Target, load
+from kubetriage.plugins import EXPLAINING, Plugin, Request, Target, load
 from kubetriage.records import replace
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.resources import BY_PLURAL
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 _BETTER = (("nodes", "node-triage"), ("pods", "why-crash"), ("services", "svc-trace"), ("ingresses", "svc-trace"))
 """Resources with the plugin that answers about them."""
-_EXPLAIN = ("node-triage", "plane-trace")
-"""Plugins that know what kubectl's own error lines mean, the more particular one first."""
 _MOST_NOTES = 8
 """So many blocks that were not used are named; the rest is counted."""
 
@@ -60,7 +58,7 @@ def explained(plugin: Plugin, said: tuple[str, ...], asked: str) -> Diagnosis | 
 
     Raises DumpError when it is another plugin that knows one.
     """
-    for name in (plugin.name, *_EXPLAIN):
+    for name in (plugin.name, *EXPLAINING):
         explains = load(name).explains
         told = next((d for d in map(explains, said) if d is not None), None) if explains is not None else None
         if told is None:

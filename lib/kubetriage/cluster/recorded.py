@@ -63,9 +63,13 @@ class RecordedReader:
         self._hint = hint or Hint()
         self.paste: Paste | None = None
         """What the texts held, where the dump is or has pasted text."""
-        self.said: tuple[str, ...] = ()
-        """The messages of a text that holds no object, for who can explain them (``Plugin.explains``)."""
+        self._reading: Tree | None = None
         self._logs = RecordedLogs()
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The messages of a text that holds no object, for who can explain them (``Plugin.explains``)."""
+        return self._reading.said if self._reading is not None else ()
 
     def open(self) -> Snapshot:
         """Read all objects of the dump.
@@ -143,7 +147,7 @@ class RecordedReader:
         reading = Tree(root, snapshot, self._hint, self._logs)
         reading.read(files)
         self.paste = reading.paste
-        self.said = reading.said
+        self._reading = reading
         self.refused += reading.refused
         stamp = _must_gather_time(root)
         if self._hint.now is not None:

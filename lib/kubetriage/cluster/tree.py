@@ -87,10 +87,14 @@ class Tree:
         self._left = MAX_TEXTS
         self.paste: Paste | None = None
         """What the files of text held; None where there were none."""
-        self.said: tuple[str, ...] = ()
-        """The messages of a text that holds no object."""
+        self._unplaced = ""
         self.refused: list[str] = []
         """What was left out because no API server accepts its name, in words for the user."""
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The messages of a text that holds no object."""
+        return messages(self._unplaced) if self._unplaced else ()
 
     def read(self, files: Iterable[Path]) -> None:
         """Read all files. Raises DumpError when none holds anything that can be used."""
@@ -135,7 +139,7 @@ class Tree:
         finds = read_text(content[-MAX_TEXT_FILE:].decode("utf-8", "replace"), str(file))
         placed = finds.objects or finds.events or finds.node_logs or any(log.pod or log.workload for log in finds.logs)
         if not placed and _is_text(content):
-            self.said = messages(content[:MAX_SAID].decode("utf-8", "replace"))
+            self._unplaced = content[:MAX_SAID].decode("utf-8", "replace")
         # Words that may be anything are a log only where the user says of what.
         guess = finds.guessed and not self._hint.targets and not _tells_error(finds)
         told = finds.objects or finds.events or not (self._problems or guess)

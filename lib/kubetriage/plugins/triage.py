@@ -8,7 +8,7 @@ from typing import Any
 
 from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Section, Severity, Table
 from kubetriage.needs import Dial, List, Need, Raw
-from kubetriage.plugins import ANY_KIND, KILLS_ONLY, Access, Answer, Option, Plugin, Request, Target, load
+from kubetriage.plugins import ANY_KIND, EXPLAINING, KILLS_ONLY, Access, Answer, Option, Plugin, Request, Target, load
 from kubetriage.plugins.answers import scan_gaps, target_error
 from kubetriage.plugins.owners import LABEL, owned
 from kubetriage.plugins.plane_trace import no_answer_at
@@ -267,7 +267,7 @@ def _no_answer(error: str, server: str) -> Diagnosis:
 
 
 def _explains(line: str) -> Diagnosis | None:
-    for name in ("node-triage", "plane-trace"):
+    for name in EXPLAINING:
         explains = load(name).explains
         told = explains(line) if explains is not None else None
         if told is not None:
