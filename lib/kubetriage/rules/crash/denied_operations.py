@@ -11,6 +11,7 @@ from kubetriage.rules.crash.acts import operator as cluster_fix
 from kubetriage.rules.crash.container_spec import added_capabilities, mount_of, security, volume_words
 from kubetriage.rules.crash.denied_in_image import SCC, fixes_in_either, fixes_in_image
 from kubetriage.rules.crash.known_images import group_of
+from kubetriage.rules.crash.node_commands import in_copy
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near, without_clock
 from kubetriage.rules.crash.volume_backing import host_directory, refusal
 from kubetriage.values.commands import kubectl
@@ -338,19 +339,7 @@ def judge_file(words: LastWords, said: Said, user: object) -> Judged:
         "files that another "
         "user made with mode 0700 stay closed.",
         None,
-        kubectl(
-            "debug",
-            case.pod.name,
-            "-it",
-            f"--copy-to={case.pod.name[:50]}-debug",
-            f"--container={container.name}",
-            "--",
-            "ls",
-            "-lnd",
-            path,
-            text(mount, "mountPath"),
-            namespace=case.pod.namespace,
-        ),
+        in_copy(case.pod, container.name, "ls", "-lnd", path, text(mount, "mountPath")),
     )
     once = manifest(
         words,

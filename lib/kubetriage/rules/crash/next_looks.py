@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.rules.crash.crash_context import changes, config_edits, older_runs
+from kubetriage.rules.crash.node_commands import in_copy
 from kubetriage.rules.crash.program_output import LastWords
 from kubetriage.values.commands import kubectl
 
@@ -66,18 +67,7 @@ def _looks(words: LastWords) -> list[Fix]:
         f"Start a copy of the pod with a shell in place of {container.name}'s command, and run the "
         "command there by hand.",
         actor=Actor.APP,
-        commands=(
-            kubectl(
-                "debug",
-                pod.name,
-                "-it",
-                f"--copy-to={pod.name[:50]}-debug",
-                f"--container={container.name}",
-                "--",
-                "sh",
-                namespace=pod.namespace,
-            ),
-        ),
+        commands=(in_copy(pod, container.name, "sh"),),
     )
     previous = ("--previous",) if container.log_is_previous else ()
     logs = Fix(

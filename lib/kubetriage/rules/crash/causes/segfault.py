@@ -21,7 +21,7 @@ from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Killer, attribute
 from kubetriage.rules.crash.known_errors import known_error
-from kubetriage.rules.crash.node_commands import node_command
+from kubetriage.rules.crash.node_commands import in_copy, node_command
 from kubetriage.rules.crash.program_output import words_of
 from kubetriage.values.commands import kubectl
 from kubetriage.values.patterns import lazy
@@ -70,18 +70,7 @@ def _fixes(case: Case, container: Container) -> tuple[Fix, ...]:
         "libc (glibc on musl, "
         "Alpine), an agent or profiler that is preloaded (LD_PRELOAD, APM).",
         actor=Actor.IMAGE,
-        commands=(
-            kubectl(
-                "debug",
-                case.pod.name,
-                "-it",
-                f"--copy-to={case.pod.name[:50]}-debug",
-                f"--container={container.name}",
-                "--",
-                "sh",
-                namespace=case.pod.namespace,
-            ),
-        ),
+        commands=(in_copy(case.pod, container.name, "sh"),),
     )
     node = Fix(
         "If pods on other nodes run, it is this node: its CPU, its memory (ECC errors in the kernel log).",

@@ -6,6 +6,7 @@ from kubetriage.model import Evidence
 from kubetriage.rules.crash.acts import app, manifest, node, on_node, place, where
 from kubetriage.rules.crash.container_spec import mount_of, security, volume_words
 from kubetriage.rules.crash.known_errors.row import Advice, Row
+from kubetriage.rules.crash.node_commands import in_copy
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
@@ -58,16 +59,7 @@ def _gpg(words: LastWords, _: Said) -> Advice:
         app(
             "Run it by hand in a copy of the pod; gpg-agent must be in the image, and its home writable and on a file "
             "system that takes sockets.",
-            kubectl(
-                "debug",
-                words.case.pod.name,
-                "-it",
-                f"--copy-to={words.case.pod.name[:50]}-debug",
-                f"--container={words.container.name}",
-                "--",
-                "sh",
-                namespace=words.case.pod.namespace,
-            ),
+            in_copy(words.case.pod, words.container.name, "sh"),
         ),
     ]
     if kind == "RuntimeDefault":

@@ -7,8 +7,9 @@ from kubetriage.rules.crash.container_spec import mount_of, security
 from kubetriage.rules.crash.known_errors.missing_parts import group, mounts_over
 from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.next_looks import rollback
+from kubetriage.rules.crash.node_commands import in_copy
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
-from kubetriage.values.commands import kubectl, shell
+from kubetriage.values.commands import shell
 from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
 
@@ -194,17 +195,8 @@ def _coreclr(words: LastWords, said: Said) -> Advice:
                 "Look in this order: /tmp writable and not full (or DOTNET_EnableDiagnostics=0), the memory limit "
                 "(a GC "
                 "heap needs address space: DOTNET_GCHeapHardLimit), and the runtime's files in the image.",
-                kubectl(
-                    "debug",
-                    words.case.pod.name,
-                    "-it",
-                    f"--copy-to={words.case.pod.name[:50]}-debug",
-                    f"--container={words.container.name}",
-                    "--",
-                    "sh",
-                    "-c",
-                    "df -h /tmp; touch /tmp/x; id; dotnet --info",
-                    namespace=words.case.pod.namespace,
+                in_copy(
+                    words.case.pod, words.container.name, "sh", "-c", "df -h /tmp; touch /tmp/x; id; dotnet --info"
                 ),
             ),
             manifest(

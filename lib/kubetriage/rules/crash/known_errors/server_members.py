@@ -7,6 +7,7 @@ from kubetriage.rules.crash.acts import app, image, manifest, where
 from kubetriage.rules.crash.container_spec import claims, mount_of
 from kubetriage.rules.crash.known_errors.data_versions import all_said, held_data
 from kubetriage.rules.crash.known_errors.row import Advice, Row
+from kubetriage.rules.crash.node_commands import in_copy
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
 from kubetriage.values.commands import kubectl, placeholder
 from kubetriage.values.fields import objects, text
@@ -103,17 +104,7 @@ def _drive_format(words: LastWords, said: Said) -> Advice:
     look = app(
         f'Look which of the two it is: .minio.sys/format.json in {path} says "format":"fs" for the old mode. No '
         "such file: the volume is not the one with the data, or is mounted elsewhere.",
-        kubectl(
-            "debug",
-            words.case.pod.name,
-            "-it",
-            f"--copy-to={words.case.pod.name[:50]}-debug",
-            f"--container={words.container.name}",
-            "--",
-            "cat",
-            f"{path.rstrip('/')}/.minio.sys/format.json",
-            namespace=words.case.pod.namespace,
-        ),
+        in_copy(words.case.pod, words.container.name, "cat", f"{path.rstrip('/')}/.minio.sys/format.json"),
     )
     why = (
         f"{path} ({held_data(words)}) holds data of MinIO's old file system mode (fs or gateway), which newer releases "
@@ -164,13 +155,9 @@ def _not_last_to_leave(words: LastWords, _: Said) -> Advice:
                 "first the one with safe_to_bootstrap: 1, else the one with the highest seqno; -1 needs mysqld "
                 "--wsrep-recover to know it.",
                 *(
-                    kubectl(
-                        "debug",
-                        p.name,
-                        "-it",
-                        f"--copy-to={p.name[:50]}-debug",
-                        f"--container={words.container.name}",
-                        "--",
+                    in_copy(
+                        p,
+                        words.container.name,
                         "find",
                         _data_mount(words) or "/var/lib/mysql",
                         "-name",
@@ -179,7 +166,6 @@ def _not_last_to_leave(words: LastWords, _: Said) -> Advice:
                         "cat",
                         "{}",
                         "+",
-                        namespace=case.pod.namespace,
                     )
                     for p in (case.replicas or (case.pod,))[:3]
                 ),
