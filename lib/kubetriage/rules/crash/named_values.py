@@ -14,40 +14,11 @@ from kubetriage.values.patterns import lazy
 
 _LEAST = 4
 """Letters of a value, or of a word in a variable's name, that are too telling to stand in an error by chance."""
-_COMMON = frozenset(
-    {
-        *(
-            "true",
-            "false",
-            "none",
-            "null",
-            "info",
-            "debug",
-            "warn",
-            "error",
-            "enabled",
-            "disabled",
-            "default",
-            "latest",
-        ),
-        *("production", "staging", "prod", "test", "local", "main", "root", "admin", "localhost", "http", "https"),
-        *(
-            "server",
-            "client",
-            "user",
-            "host",
-            "port",
-            "path",
-            "name",
-            "type",
-            "value",
-            "config",
-            "data",
-            "service",
-            "app",
-        ),
-    }
-)
+_COMMON = frozenset({
+    "true", "false", "none", "null", "info", "debug", "warn", "error", "enabled", "disabled", "default", "latest",
+    "production", "staging", "prod", "test", "local", "main", "root", "admin", "localhost", "http", "https",
+    "server", "client", "user", "host", "port", "path", "name", "type", "value", "config", "data", "service", "app",
+})  # fmt: skip
 """Words that stand in many errors, and prove nothing."""
 
 
@@ -131,8 +102,7 @@ def origin_fix(words: LastWords, one: Origin) -> Fix:
     what = "variable" if one.kind == "env" else "argument"
     return Fix(
         f"Correct {what} {one.name} ({one.value}) of container {name} in {case.workload_name} to a value that the "
-        f"error "
-        "allows, or bring what it is compared with in line.",
+        "error allows, or bring what it is compared with in line.",
         actor=Actor.MANIFEST,
         commands=commands,
     )
