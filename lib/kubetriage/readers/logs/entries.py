@@ -168,6 +168,8 @@ def read_nginx(log: Log, at: int, body: str) -> LastError | None:
     return log.error(at, at + 1, "nginx", "fatal" if match[1] in ("emerg", "alert") else "error", match[2], match[1])
 
 
+# Erlang's logger heads a message of several lines with the process alone.
+_PROCESS_ONLY = lazy(r"<\d{1,9}\.\d{1,9}\.\d{1,9}>")
 # PostgreSQL's explanations; initdb's have small letters.
 _EXPLAINS = lazy(r"\b(?:DETAIL|HINT):  |\A\w{2,20}: (?:detail|hint): ")
 
@@ -208,6 +210,8 @@ def read_leveled(log: Log, at: int, body: str) -> LastError | None:
         rest = body[mark.end() :]
         after = _AFTER_LEVEL.match(rest)
         message = rest[after.end() :] if after else rest
+        if _PROCESS_ONLY.fullmatch(rest.strip()):
+            return None
         if not message.strip() or re.fullmatch(r"[\w.`]+\[\d+\]", message.strip()):
             # Microsoft.Extensions.Logging writes the message on the next, indented line.
             rows = []

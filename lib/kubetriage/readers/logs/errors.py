@@ -179,5 +179,5 @@ def _says_why(error: LastError) -> bool:
     """Tell whether an error names what went wrong, not only that the program or its child ended."""
     if error.name and error.name != "klog" and error.language not in ("text", "nginx"):
         return True
-    words = without_goodbye(error.summary)
+    words = without_goodbye(error.summary).replace("{shutdown,{", "{{")  # Erlang's supervisors wrap the cause in it
     return not (_HOLLOW.search(words) or _SHUTDOWN.search(words))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Literal
 
@@ -69,6 +70,21 @@ OWN_TIME = lazy(
 )
 
 
+_CHARACTERS = lazy(r"\[((?:\d{2,3},){7,400}\d{2,3})(?=[\]|])")
+
+
+def _as_words(body: str) -> str:
+    """Write the words that Erlang prints as lists of character codes."""
+    if "[" not in body or not body.isascii():
+        return body
+    return _CHARACTERS.sub(_spelled, body)
+
+
+def _spelled(found: re.Match[str]) -> str:
+    codes = [int(code) for code in found[1].split(",")]
+    return "[" + "".join(map(chr, codes)) if all(32 <= code < 127 for code in codes) else found[0]
+
+
 def read_lines(content: str) -> list[Line]:
     """Split the end of a log; lines written in parts (CRI) are joined."""
     content = content[-MAX_BYTES:]
@@ -81,7 +97,7 @@ def read_lines(content: str) -> list[Line]:
     part = ""
     for row in peel_rows([raw[:MAX_LINE] for raw in rows]):
         # A layer of JSON may have hidden escapes.
-        body = strip_controls(row.body)
+        body = _as_words(strip_controls(row.body))
         if row.partial:
             part = (part + body)[:MAX_LINE]
             continue

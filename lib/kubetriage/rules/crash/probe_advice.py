@@ -14,7 +14,7 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probes import Failure, Probe, ProbeEvent
 from kubetriage.rules.crash.program_output import short
 from kubetriage.values.commands import kubectl, pods_on
-from kubetriage.values.fields import number, objects, text, texts
+from kubetriage.values.fields import mapping, number, objects, text, texts
 from kubetriage.values.patterns import lazy
 
 _RECENT = 20
@@ -233,6 +233,9 @@ def _refused(case: Case, container: Container, probe: Probe, failure: ProbeEvent
             (case.template_fix(f"Let the program listen on {port}, or point probe and containerPort at {real}."),),
             (Evidence("log", container.name, elsewhere.line),),
         )
+    unconfigured = _without_config(case, container, log)
+    if unconfigured is not None:
+        return unconfigured
     hint = logs.last_line(log.text)
     also = f' (last log line: "{hint}")' if hint else ""
     return Advice(
@@ -321,12 +324,17 @@ def _any(case: Case) -> str:
     return "[::]" if ":" in text(case.pod.raw, "status", "podIP") else "0.0.0.0"  # noqa: S104 - advice, not a socket
 
 
+_TOKEN_REFUSED = lazy(r"tokens/istio-token: permission denied")
 _NO_MESH_CONFIG = lazy(
-    r"config not received from (?:Pilot|XDS server|istiod)|gRPC config stream (?:closed|to xds)"
+    r"ca request failed|failed to (?:warm certificate|generate workload certificate)"
+    r"|config not received from (?:Pilot|XDS server|istiod)|gRPC config stream (?:closed|to xds)"
     r"|XDS client[^\n]{0,80}unavail"
     r"|StreamAggregatedResources gRPC config stream",
     re.IGNORECASE,
 )
+
+
+_CONTACT = lazy(r":1501[0-9]: (?:connect: |i/o )?(?:connection (?:timed out|refused)|timeout|no route to host)")
 
 
 def _without_config(case: Case, container: Container, log: LogText) -> Advice | None:
@@ -334,6 +342,9 @@ def _without_config(case: Case, container: Container, log: LogText) -> Advice | 
     said = next((row for row in reversed(logs.bodies(log.text)) if _NO_MESH_CONFIG.search(row)), "")
     if not said or "proxy" not in container.name + container.image:
         return None
+    refused = next((row for row in reversed(logs.bodies(log.text)) if _TOKEN_REFUSED.search(row)), "")
+    if refused:
+        return _without_token(case, container, refused)
     namespace = "istio-system"
     see = Fix(
         f"See whether istiod runs and is ready, and whether pods of namespace {case.pod.namespace} reach it on 15012 "
@@ -349,7 +360,34 @@ def _without_config(case: Case, container: Container, log: LogText) -> Advice | 
         actor=Actor.CLUSTER,
         commands=(kubectl("describe", "pod", case.pod.name, namespace=case.pod.namespace),),
     )
+    failed = next((row for row in reversed(logs.bodies(log.text)) if _CONTACT.search(row)), "")
+    if failed:
+        return Advice(
+            f"the proxy does not reach istiod: {short(' '.join(failed.rpartition('desc = ')[2].split()))}",
+            (see,),
+            (Evidence("log", container.name, failed),),
+        )
     return Advice("the proxy has got no configuration from istiod (Pilot)", (see, version))
+
+
+def _without_token(case: Case, container: Container, line: str) -> Advice:
+    """Explain a proxy that may not read its own token: the kubelet gives it to the pod's group, or to its one user."""
+    group = number(mapping(case.pod.raw, "spec", "securityContext"), "fsGroup")
+    fix = case.template_fix(
+        f"Let the proxy read it: fsGroup 1337 in the pod's securityContext of {case.workload_name}, the group that "
+        f"{container.name} runs with; without one the kubelet gives the token to root alone where the containers "
+        "run as "
+        "different users.",
+        {"securityContext": {"fsGroup": 1337}},
+    )
+    return Advice(
+        "the proxy may not read its token of the ServiceAccount, so istiod does not let it in",
+        (fix,),
+        (
+            Evidence("log", container.name, line),
+            case.pod.fact("spec", "spec.securityContext.fsGroup", group if group is not None else "<none>"),
+        ),
+    )
 
 
 def _status(case: Case, container: Container, probe: Probe, failure: ProbeEvent, log: LogText) -> Advice:

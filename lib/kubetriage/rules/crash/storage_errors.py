@@ -202,6 +202,16 @@ MOUNT: tuple[StorageError, ...] = (
         Actor.CLOUD,
     ),
     _row(
+        # Longhorn serves a ReadWriteMany volume by NFS from a pod of its own, behind a Service.
+        r"driver\.longhorn\.io[^\x00]{0,400}?(?:timed out|refused|no route to host)",
+        "cannot reach from {node} the pod of Longhorn that serves it (share-manager)",
+        "See that share-manager-{volume} in longhorn-system runs and is ready (kubectl -n longhorn-system get pods "
+        "-l longhorn.io/component=share-manager -o wide). Where it does: its Service must be reachable from the "
+        "host of "
+        "{node} on TCP 2049 (kube-proxy, firewall between nodes), and the kernel there must speak NFS 4.1.",
+        Actor.CLUSTER,
+    ),
+    _row(
         r"no route to host|connection (?:timed out|refused)|host is down|mount error\(11[0-9]\)|name or "
         r"service not known|"
         r"could not resolve|failed to resolve server",
@@ -209,6 +219,17 @@ MOUNT: tuple[StorageError, ...] = (
         "Open the way from {node} to the storage server (NFS 2049, SMB 445, Ceph 6789 and 3300), and see that its name "
         "resolves on the node.",
         Actor.CLOUD,
+    ),
+    _row(
+        r"/dev/(?:longhorn|sd|dm-|mapper|disk)\S{0,200} (?:is )?already mounted or .{0,40}busy",
+        "has a device on {node} that something else holds: multipathd, which takes every iSCSI disk that it is not "
+        "told "
+        "to leave alone, or an earlier mount",
+        "Look who holds the device on {node} (lsblk, multipath -ll). If it is multipathd: put its disks into the "
+        "blacklist "
+        'of /etc/multipath.conf (devnode "^sd[a-z0-9]+") and restart multipathd. If a pod there still uses the volume, '
+        "end that pod; an orphaned mount goes with a restart of the node.",
+        Actor.NODE,
     ),
     _row(
         r"(?:already|is) mounted or .*busy|mount point busy|device or resource busy",

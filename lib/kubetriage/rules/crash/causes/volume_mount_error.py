@@ -236,7 +236,7 @@ def _essence(why: str) -> str:
 def _finding(case: Case, event: Event, volume: str, why: str) -> Finding:
     source = _source(case, volume)
     store = secret_stores.read(case, volume, source, why)
-    message, fixes = (store.message, store.fixes) if store is not None else _say(case, volume, why, source)
+    message, fixes = (store.message, store.fixes) if store is not None else _say(case, volume, why, source, _by(event))
     kind = next((k for k in source if k != "name"), "")
     return Finding(
         CODE,
@@ -253,6 +253,11 @@ def _finding(case: Case, event: Event, volume: str, why: str) -> Finding:
             **({"secretProviderClass": store.name} if store is not None else {}),
         },
     )
+
+
+def _by(event: Event) -> str:
+    """Name the driver whose directory the mount was to fill, where its server is a part of the cluster itself."""
+    return "driver.longhorn.io " if "/driver.longhorn.io/" in event.message else ""
 
 
 def _root(case: Case, why: str) -> Obj:
@@ -272,7 +277,7 @@ def _plain(kind: str, source: Obj) -> str:
     return f"{kind} " + ", ".join(f"{k} {v}" for k, v in pairs if isinstance(v, str | int) and k != "defaultMode")
 
 
-def _say(case: Case, volume: str, why: str, source: Obj) -> tuple[str, tuple[Fix, ...]]:
+def _say(case: Case, volume: str, why: str, source: Obj, told: str = "") -> tuple[str, tuple[Fix, ...]]:
     node, where = case.pod.node, case.workload_name
     host = _HOST_PATH.search(why)
     if host:
@@ -330,7 +335,7 @@ def _say(case: Case, volume: str, why: str, source: Obj) -> tuple[str, tuple[Fix
                 f"{node} has no NFS client, so volume {volume} ({server}:{path}) cannot be mounted there.",
                 (Fix(words, actor=Actor.NODE),),
             )
-    known = mount_error(why)
+    known = mount_error(f"{told}{why}")
     if known is None and server:
         words = f"See that {server} exports {path} to {node}, and answers there on port 2049."
         return f"{what} cannot be mounted on {node}: {why}", (Fix(words, actor=Actor.CLOUD),)
@@ -426,6 +431,16 @@ def _at_start(failure: StartFailure) -> Finding:
             "then make the pod anew."
             if "volume-subpaths" in failure.words
             else f"Mount the single file with subPath, or choose a mountPath that is a directory, in {where}."
+        )
+    elif "volume-subpaths" in failure.words and "no such file or directory" in failure.words:
+        message = (
+            f"Container {container.name} cannot start again: what the kubelet had set up for the subPath of {shown} is "
+            "gone on the node (the object was replaced, or the node or its runtime restarted)."
+        )
+        pod = failure.case.pod
+        words = f"Delete the pod: its successor sets up the subPath anew. Then see that {sub or 'its file'} is there."
+        return failure.finding(
+            CODE, message, Fix(words, actor=Actor.CLUSTER, commands=(failure.case.kubectl("delete", "pod", pod.name),))
         )
     elif "subPath" in failure.words:
         named = f" {sub}" if sub else ""

@@ -124,28 +124,6 @@ def _docker_socket(words: LastWords, _: Said) -> Advice:
     )
 
 
-def _metadata(words: LastWords, _: Said) -> Advice:
-    account = text(words.case.pod.raw, "spec", "serviceAccountName") or "default"
-    return Advice(
-        "it got neither region nor credentials from the metadata service of the cloud",
-        (
-            manifest(
-                words,
-                f"Give it a role through ServiceAccount {account} (annotation "
-                "eks.amazonaws.com/role-arn, Pod Identity), and the "
-                f"region and VPC as arguments of {where(words)}.",
-                None,
-                kubectl("get", "serviceaccount", account, "-o", "yaml", namespace=words.case.pod.namespace),
-            ),
-            cloud(
-                "Or let pods reach the metadata service: hop limit 2 on the instances (aws ec2 "
-                "modify-instance-metadata-options "
-                "--http-put-response-hop-limit 2)."
-            ),
-        ),
-    )
-
-
 def _no_rights(words: LastWords, _: Said) -> Advice:
     account = text(words.case.pod.raw, "spec", "serviceAccountName") or "default"
     namespace = words.case.pod.namespace
@@ -379,19 +357,6 @@ ROWS: tuple[Row, ...] = (
         "docker-socket",
         lazy(r"Cannot connect to the Docker daemon|/var/run/docker\.sock[^\n]{0,60}(?:no such file|refused)"),
         _docker_socket,
-        beside=True,
-    ),
-    Row(
-        "cloud-metadata",
-        lazy(
-            r"NoCredentialProviders|no EC2 IMDS role found|EC2MetadataRequestError|EC2RoleRequestError"
-            r"|failed to get VPC ID|EC2MetadataError: |ec2imds: GetMetadata|Failed to get AWS Region"
-            r"|latest/(?:dynamic/instance-identity|meta-data|api/token)[^\n]{0,200}(?:exceeded|timeout|40[13]|refused)"
-            r"|failed to (?:introspect|fetch) (?:the )?(?:region|vpc|instance)[^\n]{0,60}metadata"
-            r"|Unable to locate credentials"
-            r"|could not find default credentials|Missing region in config|failed to refresh cached credentials"
-        ),
-        _metadata,
         beside=True,
     ),
     Row(

@@ -46,7 +46,7 @@ def _is_built_in(version: str) -> bool:
 
 def _kind_missing(words: LastWords, said: Said) -> Advice:
     kind, version = said.match["kind"] or "", said.match["version"] or ""
-    what = f"kind {kind} of {version}" if kind else "a kind or version that it needs"
+    what = f"kind {kind} of {version}"
     if kind and _is_built_in(version):
         served = words.case.snapshot.version
         now = f" {served[0]}.{served[1]}" if served else ""
@@ -64,13 +64,35 @@ def _kind_missing(words: LastWords, said: Said) -> Advice:
             ),
             details={"kind": kind, "apiVersion": version},
         )
+    if not kind:
+        return Advice(
+            "the API server does not serve a kind or version that it asks for; its words do not tell which: a beta "
+            "version "
+            "of a built-in API that newer clusters removed, or a CustomResourceDefinition (CRD) that is not installed",
+            (
+                manifest(
+                    words,
+                    f"See whether {where(words)} is a release that supports this cluster's version; an old one asks "
+                    "for "
+                    "versions that were removed, and a newer release ends it.",
+                    None,
+                    kubectl("version"),
+                    kubectl("api-versions"),
+                ),
+                operator(
+                    "If the release fits: install its CRDs, before the controller (chart: installCRDs or crds.enabled; "
+                    "kubectl apply --server-side -f CRDS).",
+                    kubectl("get", "crds"),
+                ),
+            ),
+        )
     return Advice(
         f"the API server does not serve {what}: its CustomResourceDefinition (CRD) is not installed, "
         "or in another version",
         (
             operator(
                 f"Install the CRDs of the release that runs here, before the controller (chart: installCRDs or "
-                f"crds.enabled; kubectl apply --server-side -f CRDS): {kind or 'see the log'}.",
+                f"crds.enabled; kubectl apply --server-side -f CRDS): {kind}.",
                 kubectl("api-resources", f"--api-group={version.partition('/')[0]}")
                 if "/" in version
                 else kubectl("get", "crds"),
@@ -78,7 +100,7 @@ def _kind_missing(words: LastWords, said: Said) -> Advice:
             manifest(words, f"Or run a release of {where(words)} that fits the versions which the cluster serves."),
         ),
         verify=(kubectl("get", "crds"),),
-        details={"kind": kind, "apiVersion": version} if kind else {},
+        details={"kind": kind, "apiVersion": version},
     )
 
 

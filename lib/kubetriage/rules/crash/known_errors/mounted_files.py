@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from kubetriage.model import Evidence
-from kubetriage.rules.crash.acts import image, manifest, node, on_node, place, where
+from kubetriage.rules.crash.acts import app, image, manifest, node, on_node, place, where
 from kubetriage.rules.crash.container_spec import mount_of, volume_words
 from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
@@ -96,7 +96,30 @@ def _directory(words: LastWords, said: Said) -> Advice | None:
             tuple(evidence),
             details={"file": at},
         )
-    path = path_near(said.line, said.match.start())
+    path = path_near(said.line, said.match.start()).rstrip("/")
+    if path and path != at.rstrip("/"):
+        return Advice(
+            f"{path} is a directory and is to be a file: something made a directory of that name in "
+            f"{volume_words(volume)}, as a mount or a copy of a file that did not exist does",
+            (
+                manifest(
+                    words,
+                    f"Mount the file itself at {path} in {where(words)} (subPath with the key's name), or correct what "
+                    "puts it there: an init container, another mount.",
+                ),
+                app(
+                    f"If the volume keeps the directory over restarts: look into it, and remove {path} from it when it "
+                    "is empty.",
+                    kubectl(
+                        *("debug", case.pod.name, "-it", f"--copy-to={case.pod.name}-debug"),
+                        *(f"--container={words.container.name}", "--", "ls", "-la", posixpath.dirname(path)),
+                        namespace=case.pod.namespace,
+                    ),
+                ),
+            ),
+            tuple(evidence),
+            details={"file": path},
+        )
     return Advice(
         f"it opens {path or at} as a file, and it is a directory ({volume_words(volume)})",
         (
@@ -115,7 +138,7 @@ def _directory(words: LastWords, said: Said) -> Advice | None:
 ROWS: tuple[Row, ...] = (
     Row(
         "file-is-directory",
-        lazy(r"[Ii]s a directory|\bEISDIR\b|IsADirectoryError|os error 21\b"),
+        lazy(r"[Ii]s a directory|is of type \|?directory|\bEISDIR\b|IsADirectoryError|os error 21\b"),
         _directory,
         "AppConfigMissing",
         beside=True,

@@ -15,37 +15,6 @@ from kubetriage.values.fields import objects, text
 from kubetriage.values.patterns import lazy
 
 
-def _other_cluster(words: LastWords, said: Said) -> Advice:
-    kept = _SETTING_OF_DATA.search(all_said(words, said))
-    own = f" ({kept[1]}: the data has {kept[3]}, the configuration {kept[2]})" if kept is not None else ""
-    if kept is not None:
-        first = (
-            f"If the data is wanted, set it back to {kept[3]} in {where(words)}; it may not change with data in place."
-        )
-    else:
-        first = f"If the data is wanted, give {where(words)} the ids that it was made with " + (
-            "(meta.properties names cluster.id and node.id; the quorum or ZooKeeper must be the same too)."
-            if "meta.properties" in words.text or "InconsistentClusterId" in words.text
-            else "(cluster id, node or member id, as its own files name them)."
-        )
-    return Advice(
-        f"the data on {held_data(words)} belongs to another cluster or member than the configuration names{own}",
-        (
-            manifest(words, first),
-            app(
-                f"If this is a new cluster, {held_data(words)} is left from an old one: start with an "
-                "empty one. Keep a backup until it runs."
-            ),
-        ),
-    )
-
-
-# Cassandra and others keep names beside the data that the configuration must repeat: (what, configured, stored).
-_SETTING_OF_DATA = lazy(
-    r"snitch's (data center|rack) \((\w{1,60})\) differs from previous (?:data center|rack) \((\w{1,60})\)"
-)
-
-
 def _other_disk(words: LastWords, _: Said) -> Advice:
     return Advice(
         "the disk holds the data of another storage cluster, so it is not taken",
@@ -88,51 +57,6 @@ def _member_known(words: LastWords, _: Said) -> Advice:
             app("Without quorum restore a snapshot (etcdutl snapshot restore) into all members."),
         ),
     )
-
-
-def _locked(words: LastWords, said: Said) -> Advice:
-    case = words.case
-    path = path_near(said.line, said.match.start())
-    found = mount_of(words.container, path) if path else None
-    held = volume_words(found[1]) if found is not None else held_data(words)
-    many = [p.name for p in case.replicas if p.name != case.pod.name and not p.finished]
-    fixes: list[Fix] = []
-    if case.workload.kind == "Deployment":
-        fixes.append(
-            manifest(
-                words,
-                f"Set strategy Recreate in {case.workload_name}: a rolling update starts the new pod while the old one "
-                "still holds the lock.",
-                None,
-                kubectl(
-                    "patch",
-                    "deployment",
-                    case.workload.name,
-                    "--type=merge",
-                    "-p",
-                    '{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}',
-                    namespace=case.pod.namespace,
-                ),
-            )
-        )
-    other = f"pods {', '.join(many[:3])} use it too" if many else "another process or pod may use it"
-    fixes.append(
-        manifest(
-            words,
-            "Let one pod use the data: replicas 1, or a StatefulSet with a claim per pod; delete a pod that hangs in "
-            "Terminating.",
-            None,
-            kubectl("get", "pods", "-o", "wide", namespace=case.pod.namespace),
-        )
-    )
-    fixes.append(
-        app(
-            f"If no other pod uses {held}, the lock is left from a killed one, or the storage (NFS) "
-            "does not lock: check "
-            "that it is writable, then remove the lock file."
-        )
-    )
-    return Advice(f"the lock of its data is held ({held}); {other}", tuple(fixes))
 
 
 def _damaged(words: LastWords, said: Said) -> Advice:
@@ -318,45 +242,12 @@ ROWS: tuple[Row, ...] = (
         beside=True,
     ),
     Row(
-        "data-cluster",
-        lazy(
-            r"InconsistentClusterIdException|InconsistentBrokerIdException|trying to join the wrong cluster"
-            r"|doesn't match stored (?:clusterId|brokerId|nodeId)|[Ss]tored node id \d+ doesn't match"
-            r"|request (?:sent was ignored|cluster ID mismatch)"
-            r"|cluster ID mismatch|removed from the cluster|local node name does not match"
-            r"|snitch's (?:data center|rack) \(\w{1,60}\) differs from previous"
-            r"|[Ss]aved cluster name [^\n]{1,80} != configured name",
-        ),
-        _other_cluster,
-        beside=True,
-    ),
-    Row(
         "member-known",
         lazy(r"member [0-9a-f]{6,20} has already been bootstrapped"),
         _member_known,
         beside=True,
     ),
     Row("disk-of-another-cluster", lazy(r"\bis from a different cluster:"), _other_disk, beside=True),
-    Row(
-        "data-locked",
-        lazy(
-            r"(?i)(?:lock DB directory|failed to obtain node locks?|unable to lock (?:the )?(?:data"
-            r"|store|file|database)"
-            r"|could not lock (?:the )?(?:data|store|file|database|pid)|cannot (?:acquire|obtain"
-            r"|get) (?:directory )?lock"
-            r"|failed to (?:acquire|obtain|get) (?:the )?(?:directory |file |store |database )?lock\b"
-            r"|Unable to lock \./ibdata1|Could not acquire lock on|store lock|lock file \"[^\"]{1,200}\" already exists"
-            r"|another (?:instance|process|\w{1,20}) is (?:already )?(?:running|using)"
-            r"|database is already (?:open|in use)"
-            r"|Unable to acquire exclusive lock|timeout acquiring exclusive lock|cannot open lock file"
-            # bbolt waits for the file's lock and then says only that
-            r"|(?:open(?:ing)?|load(?:ing)?) (?:the )?\w{0,10}(?:boltdb|bolt (?:db|file|database)"
-            r"|bbolt)[^\n]{0,80}\btimeout\b)",
-        ),
-        _locked,
-        beside=True,
-        whole=False,
-    ),
     Row(
         "pid-left",
         lazy(
