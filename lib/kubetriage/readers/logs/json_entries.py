@@ -40,6 +40,9 @@ def read_json_error(log: Log, at: int, body: str) -> LastError | None:
     cause, name, stack = _json_cause(entry)
     if not weight:
         return _wrapped(log, at, words) or _routine_with_error(log, at, entry, words, cause, name)
+    path = text(entry, "attr", "path") if isinstance(entry.get("attr"), dict) else ""
+    if path and path not in f"{words} {cause}":
+        words = f"{words} {path}"  # MongoDB names the file beside its message
     language = "json"
     if "\n" in stack:
         inner = log.nested(stack)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Fix
 from kubetriage.readers.pods import Container
@@ -57,6 +58,35 @@ _OWNERS = lazy(
     r"|could not change permissions|preserv\w+ (?:owner|permission|time)|utime",
     re.IGNORECASE,
 )
+
+
+_MACHINES = lazy(
+    r"/?(?:[^/]{1,100}/?)?\Z|/(?:etc|usr|proc|sys|dev|run|bin|sbin|lib\d{0,2}|boot|root)(?:/|\Z)"
+    r"|/var/(?:run|log|cache|spool|tmp|lib)/?\Z|/var/run/|/var/log/|/var/lib/(?:kubelet|docker|containerd|containers|etcd|cni)"
+    r"(?:/|\Z)"
+)
+
+
+def of_the_machine(path: str) -> bool:
+    """Tell whether a path of a node belongs to the machine itself, so that its owner must stay what it is."""
+    return _MACHINES.match(path) is not None
+
+
+def _machine_path(words: LastWords, host: str, path: str) -> Iterator[Fix]:
+    """Yield what helps where a directory or socket of the machine is mounted; its owner and mode stay as they are."""
+    yield manifest(
+        words,
+        f"{host} belongs to the machine: leave its owner as it is. Mount a directory of this program alone (an "
+        "emptyDir, a "
+        f"claim, or a hostPath below /var/lib of its own) where {path} is, in {where(words)}.",
+    )
+    yield manifest(
+        words,
+        f"If the program must use the machine's own {host}: run {where(words)} with a user or group that may "
+        "(securityContext.runAsUser 0, or supplementalGroups with the group that owns it).",
+        None,
+        on_node(words, "ls", "-ld", host),
+    )
 
 
 Judged = tuple[str, tuple[Evidence, ...], tuple[Fix, ...], dict[str, object]]
@@ -276,6 +306,8 @@ def judge_file(words: LastWords, said: Said, user: object) -> Judged:
     what = f"ended because it may not access {path} on {volume_words(volume)}{_as(user)}"
     kept = refusal(case, volume, user)
     host = text(volume, "hostPath", "path") or host_directory(case, volume)
+    if host and of_the_machine(host):
+        return what, evidence, tuple(_machine_path(words, host, path)), {}
     if host:
         owner = user if isinstance(user, int) else 1000
         return (

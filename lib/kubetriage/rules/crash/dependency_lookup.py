@@ -52,6 +52,41 @@ def service_names(case: Case, host: str) -> list[tuple[str, str]]:
     return []
 
 
+_URL = lazy(r"[a-z][a-z0-9+:]{1,40}://(?:[^@/\s]{1,200}@)?(?P<host>[a-zA-Z0-9][\w.-]{0,252})(?::(?P<port>\d{1,5}))?")
+_HOST_SETTING = lazy(
+    r"(?:\A|_)(?:DB|DATABASE|PG|POSTGRES\w{0,4}|MYSQL|MARIADB|REDIS|MONGO\w{0,3}|RABBITMQ|AMQP|KAFKA)"
+    r"_?(?:HOST|HOSTNAME|ADDR|SERVER)\Z"
+)
+_OF_DATABASES = lazy(
+    r"(?i)jdbc|\bsql|database|hikari|connection pool|acquisition timeout|datasource|postgres|mysql|mariadb"
+)
+_DATABASE_URL = lazy(r"(?i)\A(?:jdbc:|r2dbc:|postgres|mysql|mariadb|sqlserver|oracle|mongodb)")
+
+
+def configured(words: LastWords, address: Address) -> tuple[Address, str] | None:
+    """Return the one address that the container's variables name, for an error that names none, and the variable."""
+    if address.host or address.kind == "unauthorized":
+        return None
+    of_databases = _OF_DATABASES.search(address.line) is not None
+    found: dict[tuple[str, int | None], str] = {}
+    for name, value in words.container.environment().items():
+        url = _URL.match(value)
+        if url is not None and (not of_databases or _DATABASE_URL.match(value)):
+            port = url["port"] or next((p for k, p in _PORTS.items() if k in value[:20].lower()), "")
+            found[url["host"], int(port) if port else None] = name
+        elif _HOST_SETTING.search(name) and re.fullmatch(r"[a-zA-Z0-9][\w.-]{0,252}(?::\d{1,5})?", value):
+            host, _, port = value.partition(":")
+            found[host, int(port) if port else None] = name
+    if len(found) != 1:
+        return None
+    (host, number_), name = next(iter(found.items()))
+    return replace(address, host=host, port=number_), name
+
+
+_PORTS = {"postgres": "5432", "mysql": "3306", "mariadb": "3306", "mongodb": "27017", "redis": "6379", "amqp": "5672"}
+"""Ports that a URL of that kind means where it names none."""
+
+
 def look_up(case: Case, words: LastWords, address: Address) -> Verdict:
     """Return what stands at an address that failed, and what to do about it."""
     host = address.host

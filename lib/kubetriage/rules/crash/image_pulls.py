@@ -161,7 +161,8 @@ _FAILED = lazy(r'Failed to pull image "(?P<image>[^"]*)":\s*(?P<error>.*)', re.S
 _QUOTED_OR_URL = lazy(r'"[^"]*"|https?://\S+')
 _WRAPPINGS = lazy(
     r"(?:Err\w+: )?(?:rpc error: code = \w+ desc = )?(?:Error response from daemon: )?"
-    r'(?:(?:initializing source|failed to (?:pull and unpack|resolve|copy|fetch|do)) [^:"]*(?:"[^"]*")?:? )*',
+    r"(?:(?:initializing source|failed to (?:pull and unpack|resolve|copy|fetch(?! anonymous)|do)) "
+    r'[^:"]*(?:"[^"]*")?:? )*',
 )
 
 

@@ -44,6 +44,9 @@ def advise(case: Case, container: Container, probe: Probe, failure: ProbeEvent |
     if error is None or error.weight == "weak" or error.trailing > _RECENT:
         return advice
     shown = Evidence("log", container.name, error.summary, error.time)
+    known = _known_words(case, container, error.summary) if probe.handler != "exec" else None
+    if known is not None:
+        return replace(known, evidence=(*advice.evidence, shown))
     return replace(
         advice,
         words=f"{advice.words}; the last error in its log is: {short(error.summary)}",
@@ -146,9 +149,11 @@ def _explain(case: Case, container: Container, probe: Probe, failure: ProbeEvent
 
 def _known_output(case: Case, container: Container, failure: ProbeEvent) -> Advice | None:
     """Explain what the check of a well-known program printed; None for words that are not known."""
-    row = next(
-        (r for r in table("probe_outputs")["rows"] if re.search(r["words"], failure.output, re.IGNORECASE)), None
-    )
+    return _known_words(case, container, failure.output, _said(failure))
+
+
+def _known_words(case: Case, container: Container, told: str, shown: str = "") -> Advice | None:
+    row = next((r for r in table("probe_outputs")["rows"] if re.search(r["words"], told, re.IGNORECASE)), None)
     if row is None:
         return None
 
@@ -161,7 +166,7 @@ def _known_output(case: Case, container: Container, failure: ProbeEvent) -> Advi
         kubectl(*(fill(w) for w in words), namespace="" if words[1] == "nodes" else case.pod.namespace)
         for words in row["look"]
     )
-    return Advice(f"{row['means']} ({short(_said(failure))})", (Fix(fill(row["act"]), actor=Actor.APP, commands=look),))
+    return Advice(f"{row['means']} ({short(shown or told)})", (Fix(fill(row["act"]), actor=Actor.APP, commands=look),))
 
 
 # The program that an exec probe could not start, in the words of runc, crun and shells.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from kubetriage.model import Fix
 from kubetriage.readers.logs import Address
 from kubetriage.rules.crash.acts import app, cloud, manifest, where
+from kubetriage.rules.crash.cloud_identities import denied_action
 from kubetriage.rules.crash.dependency_lookup import service_names
 from kubetriage.rules.crash.program_output import LastWords
 from kubetriage.rules.crash.vault_logins import LOGIN, refused_login
@@ -214,6 +215,9 @@ def _aws(words: LastWords, _: Address, __: str, said: str) -> tuple[str, tuple[F
                 ),
             ),
         )
+    denied = denied_action(words.text)
+    if denied is not None and denied.known:
+        return "the role is accepted and may not do this", (denied.fix((show,)),)
     role = f"role {who[1]}" if who is not None else f"the role of ServiceAccount {account}"
     return "the role is accepted and may not do this", (
         cloud(

@@ -202,6 +202,15 @@ MOUNT: tuple[StorageError, ...] = (
         Actor.CLOUD,
     ),
     _row(
+        r"no mds(?: \([^)]{1,40}\))? (?:server )?is up|cluster (?:is|might be) laggy",
+        "has no metadata server: no MDS of its CephFS is active, or the client may not use it",
+        "See the MDS pods and the state of the file system (kubectl -n rook-ceph get pods -l app=rook-ceph-mds; "
+        "ceph fs "
+        "status, ceph health detail in the toolbox): without an active MDS nothing can be mounted. If one is active, "
+        "compare the user and file system of the StorageClass with ceph auth get.",
+        Actor.CLUSTER,
+    ),
+    _row(
         # Longhorn serves a ReadWriteMany volume by NFS from a pod of its own, behind a Service.
         r"driver\.longhorn\.io[^\x00]{0,400}?(?:timed out|refused|no route to host)",
         "cannot reach from {node} the pod of Longhorn that serves it (share-manager)",

@@ -29,6 +29,8 @@ FIXES_AT_MOST = 3
 """No more than a person will try."""
 NEARLY_ALL = 0.9
 """A heap of this share of the limit leaves too little for what stands beside it."""
+_LARGE = 0.75
+"""A heap of this share of a limit at which the container was killed leaves too little."""
 _MOST = 0.8
 """From here on a larger limit with capped direct memory is the smaller change."""
 _PEOPLE = tuple(n * MIB for n in (64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192))
@@ -378,7 +380,7 @@ def _heap_kept(case: Case) -> Fix | None:
 def _share_lowered(case: Case) -> Fix | None:
     """Lower a heap that is nearly all of the limit by its share, where the planned one keeps most of it."""
     limit, heap = case.limit.size, case.budget.heap
-    if limit is None or heap is None or heap.counted < limit * NEARLY_ALL:
+    if limit is None or heap is None or heap.counted < limit * (_LARGE if case.kills else NEARLY_ALL):
         return None
     model = case.budget.model.model if isinstance(case.budget.model, Extended) else case.budget.model
     if not isinstance(model, JvmModel) or model.flags.size("MaxDirectMemorySize") is not None:

@@ -55,6 +55,14 @@ _PARENT_WORDS = lazy(
 _OUT_OF_TIME = lazy(r"\btime[d-]? ?out\b|WORKER TIMEOUT", re.IGNORECASE)
 
 
+_SHELL = lazy(r"(?:\A|\n)(?:[\w./-]{1,300}: line \d{1,6}: {1,9}\d{1,9} )?Killed(?: [^\n]{0,2000})?\s*\Z")
+
+
+def told_by_shell(log: str, code: int | None) -> bool:
+    """Tell whether a shell ended with its child's 128 + SIGKILL: it outlived the child, as it wrote "Killed" last."""
+    return code == _BY_SIGNAL + 9 and _SHELL.search(log[-4096:]) is not None
+
+
 def killed_children(case: Case) -> Iterator[Finding]:
     """Report OOM events that no status tells of, or what a parent says of its children."""
     if case.kills:
@@ -84,7 +92,7 @@ def killed_children(case: Case) -> Iterator[Finding]:
 def _with_the_parent(case: Case) -> Iterator[Finding]:
     """Report a child that was killed before its parent ended by itself: a build, a task, a supervised server."""
     end = case.container.termination
-    if end is None or not end.exit_code or end.exit_code >= _BY_SIGNAL:
+    if end is None or not end.exit_code or (end.exit_code >= _BY_SIGNAL and not told_by_shell(case.log, end.exit_code)):
         return
     match = next((m for m in _PARENT_WORDS.finditer(case.log) if not _timed_out(m)), None)
     if match is not None:

@@ -23,7 +23,7 @@ from kubetriage.needs import Get, List, Need
 from kubetriage.readers.logs import Address
 from kubetriage.records import replace
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.dependency_lookup import look_up, service_names
+from kubetriage.rules.crash.dependency_lookup import configured, look_up, service_names
 from kubetriage.rules.crash.known_errors import unknown_words
 from kubetriage.rules.crash.mesh_proxies import proxy_not_up
 from kubetriage.rules.crash.program_output import LastWords, last_words, short
@@ -46,7 +46,8 @@ _WORDS = {
 def needs(case: Case) -> Iterator[Need]:
     """Ask for the Services and endpoints behind the addresses that the crashed instances name."""
     for words in last_words(case):
-        for address, _ in words.failed_addresses()[:5]:
+        for told, _ in words.failed_addresses()[:5]:
+            address = (configured(words, told) or (told, ""))[0]
             if address.kind == "unauthorized" or not address.host or is_loopback(address.host):
                 continue
             if is_address(address.host):
@@ -88,6 +89,10 @@ def conclude(_: Case, findings: list[Finding]) -> list[Finding]:
 
 def _finding(case: Case, words: LastWords, address: Address, confidence: Confidence) -> Finding:
     name = words.container.name
+    silent, variable = not address.host, ""
+    if silent and (guessed := configured(words, address)) is not None:
+        address, variable = guessed
+        confidence = max(confidence, Confidence.LIKELY, key=lambda c: c.rank)
     verdict = look_up(case, words, address)
     early = proxy_not_up(words, address)
     if early is not None and "root" not in verdict.details:
@@ -103,6 +108,12 @@ def _finding(case: Case, words: LastWords, address: Address, confidence: Confide
         said = (
             f"{name} ended because a connection {_WORDS[address.kind]}; its log does not say to which address: "
             f"{short(address.line)}."
+        )
+    elif variable:
+        said = (
+            f"{name} ended because a connection {_WORDS[address.kind]}: {short(address.line)}. Its log does not say "
+            "to which "
+            f"address; variable {variable} names {place}: {verdict.words}."
         )
     else:
         said = f"{name} ended because {place} {_WORDS[address.kind]}; {verdict.words}."

@@ -99,6 +99,14 @@ def _finding(failure: PullFailure) -> Finding:
             f"Check that Secret {names[0]} holds a login for {image.registry} that may read {image.repository} and "
             "has not expired; then delete the pod."
         )
+        if "anonymous token" in failure.error:
+            message += " The pull went without its login: nothing in that Secret is for this registry."
+            words = (
+                f"Add a pull secret whose server is {image.registry}, exactly as the image names it (host and port, no "
+                "path, no other spelling)."
+            )
+            spec = {"imagePullSecrets": [*({"name": n} for n in names), {"name": _LOGIN}]}
+            commands = (_create(_LOGIN, image.registry, case.pod.namespace),)
     elif late:
         message += f" The pod has no pull secret; its ServiceAccount got {', '.join(late)} after the pod was made."
         words = f"Recreate the pod, so that it gets imagePullSecrets {', '.join(late)} of its ServiceAccount."
@@ -108,17 +116,7 @@ def _finding(failure: PullFailure) -> Finding:
         if not told:
             words = f"Check the pull secret of {case.workload_name}, if it has one. Without one: {words}"
         spec = {"imagePullSecrets": [{"name": _LOGIN}]}
-        server = "https://index.docker.io/v1/" if image.registry == "docker.io" else image.registry
-        login = (f"--docker-server={server}", f"--docker-username={placeholder('user')}")
-        create = (
-            "create",
-            "secret",
-            "docker-registry",
-            _LOGIN,
-            *login,
-            Syntax('--docker-password="$PASSWORD"'),
-        )
-        commands = (kubectl(*create, namespace=case.pod.namespace),)
+        commands = (_create(_LOGIN, image.registry, case.pod.namespace),)
     words += next((f" {hint}" for host, hint, _ in _CLOUD if host in image.registry), "")
     identity = next((act for host, _, act in _CLOUD if host in image.registry), "") if not names and not late else ""
     nodes = (
@@ -143,6 +141,14 @@ def _finding(failure: PullFailure) -> Finding:
         ruled_out=ruled_out,
         verify=[case.kubectl("get", "pod", case.pod.name, "-o", "jsonpath={.spec.imagePullSecrets}")],
     )
+
+
+def _create(name: str, registry: str, namespace: str) -> str:
+    """Write the command that makes a pull secret for a registry."""
+    server = "https://index.docker.io/v1/" if registry == "docker.io" else registry
+    login = (f"--docker-server={server}", f"--docker-username={placeholder('user')}")
+    made = ("create", "secret", "docker-registry", name, *login, Syntax('--docker-password="$PASSWORD"'))
+    return kubectl(*made, namespace=namespace)
 
 
 def _status(error: str) -> str:

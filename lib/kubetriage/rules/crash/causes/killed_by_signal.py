@@ -29,7 +29,7 @@ from kubetriage.rules.crash.node_commands import node_command
 from kubetriage.rules.crash.program_output import words_of
 from kubetriage.rules.crash.unreported_kills import journal, unreported_killer
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import texts
+from kubetriage.values.fields import text, texts
 
 CODE = "KilledBySignal"
 
@@ -39,6 +39,8 @@ def check(case: Case) -> Iterator[Finding]:
     for container in case.containers:
         end = case.crash(container)
         if end is None or end.exit_code != 137 or own_code(words_of(case, container, end)):
+            continue
+        if _a_child(case, container):
             continue
         verdict = attribute(case, container)
         if verdict is None or verdict.killer not in (Killer.UNKNOWN, Killer.STOPPED):
@@ -92,6 +94,17 @@ def _shell(case: Case, container: Container) -> Iterator[Evidence]:
     words = [*texts(container.spec, "command"), *texts(container.spec, "args")]
     if words and words[0].rsplit("/", 1)[-1] in ("sh", "bash", "ash", "dash"):
         yield container.fact("spec", "command", " ".join(words[:2]) + " ...: PID 1 is a shell")
+
+
+def _a_child(case: Case, container: Container) -> bool:
+    """Tell whether a shell only passed on that its child was killed, below a memory limit that explains it."""
+    if not any(e.source == "log" for e in _shell(case, container)):
+        return False
+    if not text(container.spec, "resources", "limits", "memory"):
+        return False
+    from kubetriage.rules.memory.killed_children import told_by_shell
+
+    return told_by_shell(case.log(container).text, 137)
 
 
 def _next_steps(case: Case, verdict: Attribution) -> tuple[Fix, ...]:

@@ -105,6 +105,17 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "image's build with "
         "nodeSelector node.kubernetes.io/windows-build.",
     ),
+    # hcsshim: the container's network compartment of HNS.
+    (
+        lazy(r"hcs::\w{1,40}[^\n]{0,200}attach namespace failed|hcsshim[^\n]{0,200}endpoint was not found", re.I),
+        "Container {container} does not get its network on {node}: Windows could not attach it to the pod's network "
+        "namespace.",
+        "Delete the pod of {where}, so that a new one gets a new sandbox. Where it comes back on {node}: compare "
+        "the Windows "
+        "build of {image} with the node's (label node.kubernetes.io/windows-build), then drain {node} and restart "
+        "it (or its "
+        "hns service); an upgraded node image clears it for good.",
+    ),
     # runc, on kernels or profiles that do not know a system call (clone3, faccessat2, openat2).
     (
         lazy(

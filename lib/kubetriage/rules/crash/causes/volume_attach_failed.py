@@ -24,6 +24,7 @@ from kubetriage.readers.events import Event
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash import storage_drivers
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.cloud_identities import denied_action
 from kubetriage.rules.crash.config_references import volumes_pending
 from kubetriage.rules.crash.root_causes import Root, repair
 from kubetriage.rules.crash.storage_errors import attach_error
@@ -205,6 +206,9 @@ def _refused(case: Case, what: str, volume: str, claim: str, why: str) -> tuple[
     if known is not None:
         names = {"node": node, "volume": volume or "the volume", "claim": claim}
         fix = Fix(known.act.format_map(names), actor=known.actor, commands=look)
+        denied = denied_action(why)
+        if denied is not None:
+            fix = denied.fix(look)
         return f"{what} {known.meaning.format_map(names)}: {why}", fix
     words = (
         "This message is not known here. Read the log of the driver's controller (csi-attacher) for "

@@ -95,6 +95,9 @@ def _other_version(words: LastWords, said: Said) -> Advice:
     server, migrate = next((v for k, v in _MIGRATIONS.items() if k in whole.lower()), _MIGRATIONS[""])
     image_now = words.container.image
     pin = old if old and "RDB" not in old else ""
+    between = _FIRST.search(whole)
+    if between is not None and old and "RDB" not in old:
+        return _by_way_of(words, old, between[1], server)
     lowest = _EXPECTED.search(whole) if _COMPATIBLE.search(whole) else None
     steps = ""
     if lowest is not None and _numbers(old) < _numbers(lowest[1]):
@@ -118,6 +121,30 @@ def _other_version(words: LastWords, said: Said) -> Advice:
         ),
         (Evidence("spec", f"{words.container.spec_path}.image", image_now),),
         details={"dataVersion": old} if old else {},
+    )
+
+
+_FIRST = lazy(r"(?i)(?:upgrade|migrate|update) to (?:version )?\[?v?(\d{1,3}(?:\.\d{1,3}){0,2})\]? first")
+
+
+def _by_way_of(words: LastWords, old: str, between: str, server: str) -> Advice:
+    """Judge data that a release reads only after another one between has opened it."""
+    return Advice(
+        f"the data on {held_data(words)} was written by version {old}, and {server} of image "
+        f"{words.container.image} takes "
+        f"it only from {between} on",
+        (
+            pin_image(
+                words,
+                between,
+                f"Run version {between} in {where(words)} first: it reads the data of {old} and brings it on. Take a "
+                "snapshot before; there is no way back from it.",
+            ),
+            app(f"When all members run {between} and are healthy, update to the new version again."),
+            manifest(words, f"To stay where it was: pin the image to {old}, which reads its data as it is."),
+        ),
+        (Evidence("spec", f"{words.container.spec_path}.image", words.container.image),),
+        details={"dataVersion": old, "between": between},
     )
 
 

@@ -72,6 +72,36 @@ def _not_built(words: LastWords, said: Said) -> Advice:
     )
 
 
+_APPLICATIONS = "(FastAPI|Flask|Celery|get_wsgi_application|get_asgi_application)\\("
+
+
+_CELERY_MODULE = lazy(r"Module '(?P<module>[\w.]{1,120})' has no attribute '(?P<name>\w{1,80})'")
+
+
+def _app_object(words: LastWords, said: Said) -> Advice:
+    """Judge a server whose command names an application object (MODULE:NAME) that the module does not have."""
+    groups = {k: v for k, v in said.match.groupdict().items() if v}
+    name, module = groups.get("name", ""), next((v for k, v in groups.items() if k.startswith("module")), "")
+    if not module and (celery := _CELERY_MODULE.search(words.text)) is not None:
+        module, name = celery["module"], celery["name"]
+    what = f"{name} in module {module}" if name and module else f"module {module}" if module else "its application"
+    return Advice(
+        f"the server finds no {what}: MODULE:NAME in its command is not what the program calls its application",
+        (
+            manifest(
+                words,
+                f"Correct MODULE:NAME in the command of {where(words)}: MODULE is the file's dotted path from the "
+                "working "
+                "directory, NAME the variable that holds the application (a factory is called: app:create_app()).",
+                None,
+                in_copy(words.case.pod, words.container.name, "grep", "-rnE", _APPLICATIONS, "--include=*.py", "."),
+            ),
+            image("If the names are right, the image holds another version of the program, or workingDir differs."),
+        ),
+        details={k: v for k, v in (("name", name), ("module", module)) if v},
+    )
+
+
 def _package_version(words: LastWords, said: Said) -> Advice | None:
     """Judge a name that an installed package does not have: another version of it than the program was written for."""
     where_from = path_near(said.line, len(said.line)) or ""
@@ -239,6 +269,18 @@ def _no_application(words: LastWords, said: Said) -> Advice:
 _CORECLR = lazy(r"Failed to create CoreCLR,? HRESULT: (?P<code>0x(?!8007000[Ee])[0-9A-Fa-f]{8})")
 
 ROWS: tuple[Row, ...] = (
+    Row(
+        "app-object",
+        lazy(
+            r"Failed to find attribute '(?P<name>[\w.]{1,80})' in '(?P<module>[\w.]{1,120})'"
+            r"|Error loading ASGI app\. (?:Attribute \"[\w.]{1,80}\" not found in module|Could not import module) "
+            r"\"(?P<module_asgi>[\w.]{1,120})\""
+            r"|Failed to find Flask application or factory in module '(?P<module_flask>[\w.]{1,120})'"
+            r"|Unable to load celery application"
+        ),
+        _app_object,
+        beside=True,
+    ),
     # .NET's host ends with the last byte of its status: 0x80008089 (CoreClrInitFailure) is 137.
     Row("coreclr-read-only", _CORECLR, _coreclr_read_only, "ReadOnlyFilesystem", codes=(137,)),
     Row("coreclr-start", _CORECLR, _coreclr, codes=(137,)),

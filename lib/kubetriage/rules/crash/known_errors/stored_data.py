@@ -81,6 +81,9 @@ _REPAIRS = {
     "a snapshot only where quorum is lost",
     "append only file": "run redis-check-aof --fix on the file that the log names; it drops the cut-off end",
     "aof": "run redis-check-aof --fix on the file that the log names; it drops the cut-off end",
+    "loading the db": "check it with redis-check-rdb (in a copy of the pod); a file that is cut off or is no RDB "
+    "is not "
+    "read: restore dump.rdb from a backup or a replica, or move it away and start empty",
     "checkpoint record": "restore the newest backup; pg_resetwal is the last resort and loses transactions",
     "wal": "move the damaged wal segments (or the whole wal directory) away; what was not compacted is lost",
     "innodb": "start with innodb_force_recovery=1 (then 2, 3), dump everything, and restore into an empty volume",
@@ -265,7 +268,8 @@ ROWS: tuple[Row, ...] = (
     Row(
         "data-damaged",
         lazy(
-            r"(?i)bad file format reading the append only file|corrupted cluster config file"
+            r"(?i)wrong signature trying to load DB|bad file format reading the append only file"
+            r"|corrupted cluster config file"
             r"|could not locate a valid checkpoint record"
             r"|invalid (?:primary )?checkpoint record|(?:repair )?corrupt(?:ed)? WAL"
             r"|wal[^\n]{0,60}(?:corrupt|crc mismatch)"
