@@ -153,8 +153,8 @@ SYMPTOMS = (
         "`kubectl get deploy`: READY `0/2`, and no pod; event `FailedCreate` of the ReplicaSet or Job",
         "Pending.md",
         _codes(
-            "QuotaExceeded LimitRangeViolation AdmissionDenied ServiceAccountNotFound WebhookBlocking ControllersDown "
-            "NoPods ControllerReportsFailure"
+            "QuotaExceeded LimitRangeViolation AdmissionDenied ManifestInvalid ServiceAccountNotFound WebhookBlocking "
+            "ControllersDown NoPods ControllerReportsFailure"
         ),
     ),
     Symptom(

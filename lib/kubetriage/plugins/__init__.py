@@ -18,9 +18,9 @@ from kubetriage.records import dataclass, field
 from kubetriage.snapshot import Snapshot
 
 PLUGINS: tuple[str, ...] = ("why-crash", "oom-budget", "svc-trace", "node-triage", "plane-trace", "triage")
-EXPLAINING = ("node-triage", "plane-trace")
-"""Plugins that know what kubectl's own error lines mean (``Plugin.explains``), the more particular one first."""
 """Names of all executables, in the order of the documentation."""
+EXPLAINING = ("node-triage", "plane-trace", "why-crash")
+"""Plugins that know what kubectl's own error lines mean (``Plugin.explains``), the more particular one first."""
 
 
 @dataclass(frozen=True)

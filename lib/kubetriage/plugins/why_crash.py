@@ -31,6 +31,7 @@ PLUGIN = Plugin(
     watches=("pods", "events"),
     plan=later("kubetriage.plugins.why_crash_plan", "plan"),
     diagnose=later("kubetriage.plugins.why_crash_plan", "diagnose"),
+    explains=later("kubetriage.plugins.why_crash_plan", "explains"),
     guesses=pod_guesses,
     waits=True,
     known_rules=later("kubetriage.rules.crash", "all_rules"),

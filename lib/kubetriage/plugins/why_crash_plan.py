@@ -338,6 +338,16 @@ def _diagnose_controller(snapshot: Snapshot, request: Request, target: Target, o
         yield Diagnosis(NAME, case.ref, said, not_seen=gaps)
 
 
+def explains(line: str) -> Diagnosis | None:
+    """Answer where a paste holds nothing but an error line about a request that was refused or a manifest."""
+    from kubetriage.rules.crash.kubectl_errors import explain
+
+    finding = explain(line)
+    if finding is None:
+        return None
+    return Diagnosis(NAME, finding.object, finding.message, (finding,), header=(("", "from kubectl's error alone"),))
+
+
 def _by_status_alone(diagnosis: Diagnosis) -> bool:
     """Tell whether all that keeps a pod from being healthy is that its node was not seen."""
     return not diagnosis.findings and all(gap.contact for gap in diagnosis.not_seen)

@@ -22,6 +22,21 @@ WRAPPED = """so I ran it and got
 
 any ideas?
 """
+DENIED = (
+    'Error from server (Forbidden): pods is forbidden: User "jane" cannot list resource "pods" in API group "" in the '
+    'namespace "shop"\n'
+)
+KYVERNO = """Error from server: admission webhook "validate.kyverno.svc-fail" denied the request:
+
+resource Pod/shop/api was blocked due to the following policies
+
+require-labels:
+  check: 'validation error: label team is required'
+"""
+IMMUTABLE = """$ helm upgrade shop ./chart
+Error: UPGRADE FAILED: cannot patch "api" with kind Deployment: Deployment.apps "api" is invalid: spec.selector: Invalid
+value: v1.LabelSelector{}: field is immutable
+"""
 KLOG = (
     "E1129 07:00:00.1 123 memcache.go:265] couldn't get current server API group list: "
     'Get "https://10.0.0.1:6443/api": EOF\n'
@@ -45,6 +60,10 @@ def ask(command: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[s
         ("plane-trace", WRAPPED, "WebhookBlocking"),
         ("plane-trace", KLOG, "ApiServerUnready"),
         ("node-triage", LOGS, "KubeletUnreachable"),
+        ("why-crash", DENIED, "RBACForbidden"),
+        ("why-crash", KYVERNO, "AdmissionDenied"),
+        ("why-crash", IMMUTABLE, "ManifestInvalid"),
+        ("triage", IMMUTABLE, "ManifestInvalid"),
         ("triage", REFUSED, "ApiServerUnready"),
         ("triage", LOGS, "KubeletUnreachable"),
         ("triage", f"$ kubectl logs a\n{LOGS}", "KubeletUnreachable"),
@@ -62,6 +81,8 @@ def test_the_line_alone_is_answered(command, text, cause, tmp_path, capsys):
         ("oom-budget", LOGS, "node-triage"),
         ("node-triage", REFUSED, "plane-trace"),
         ("plane-trace", LOGS, "node-triage"),
+        ("svc-trace", DENIED, "why-crash"),
+        ("plane-trace", KYVERNO, "why-crash"),
     ],
 )
 def test_another_plugin_names_the_one_that_answers(command, text, better, tmp_path, capsys):

@@ -21,4 +21,8 @@ def messages(content: str) -> tuple[str, ...]:
         elif part:
             paragraphs.append(" ".join(part))
             part = []
+    # What a webhook objects to stands below its sentence, with blank lines between.
+    for at in range(len(paragraphs) - 2, -1, -1):
+        if paragraphs[at].endswith((":", "following policies")):
+            paragraphs[at] = f"{paragraphs[at]} {paragraphs[at + 1]}"
     return tuple(dict.fromkeys((*filter(None, rows), *paragraphs)))

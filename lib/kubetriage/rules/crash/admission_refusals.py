@@ -23,6 +23,7 @@ class Refused(enum.Enum):
     LIMIT_RANGE = "limit range"
     SERVICE_ACCOUNT = "service account"
     ADMISSION = "admission"
+    INVALID = "validation"
 
 
 # apiserver admission plugins, 1.28 to 1.36.
@@ -50,6 +51,8 @@ _POD = lazy(
     r'\A(?:pods?|jobs\.batch|persistentvolumeclaims) "(?P<name>[^"]*)" is (?:forbidden|invalid): |'
     r"\AInternal error occurred: "
 )
+
+_IS_INVALID = lazy(r'\A[\w.]{1,120} "[^"]{0,253}" is invalid: (?:\[?(?:spec|metadata)[.\[:])')
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,8 @@ def _newest(case: ControllerCase, kind: str, obj: Obj) -> Refusal | None:
         return None
     words = _LEAD.sub("", said).strip()
     plain = _POD.sub("", words)
-    refused = next((r for r, pattern in _WORDS if pattern.search(plain)), Refused.ADMISSION)
+    otherwise = Refused.INVALID if _IS_INVALID.match(words) else Refused.ADMISSION
+    refused = next((r for r, pattern in _WORDS if pattern.search(plain)), otherwise)
     return Refusal(case, kind, obj, refused, plain, tuple(evidence))
 
 

@@ -10,6 +10,7 @@ from kubetriage.rules.crash.causes import (
     job_backoff_limit_exceeded,
     job_deadline_exceeded,
     limit_range_violation,
+    manifest_invalid,
     quota_exceeded,
     service_account_not_found,
 )
@@ -19,6 +20,7 @@ CONTROLLER_RULES: tuple[ModuleType, ...] = (
     service_account_not_found,
     quota_exceeded,
     limit_range_violation,
+    manifest_invalid,
     admission_denied,
     # Given up.
     job_backoff_limit_exceeded,

@@ -35,15 +35,21 @@ class Engine:
 
     def fixes(self, refusal: Refusal, why: str) -> tuple[Fix, ...]:
         """Change the template as the rule says, or the rule, by the engine's own means."""
-        rule = _rule(why)
-        words = self.row["change"].replace("{target}", refusal.target).replace("{rule}", rule or "the policy")
+        change, exempt = self.advice(refusal.target, rule_of(why))
+        return (refusal.fix(change), exempt)
+
+    def advice(self, target: str, rule: str) -> tuple[str, Fix]:
+        """Say how ``target`` follows a rule, and how whoever owns the rule lets it in."""
         looks = tuple(
             kubectl(*(w.replace("{rule}", rule) for w in look))
             for look in self.row["look"]
             if rule or "{rule}" not in look
         )
-        exempt = self.row["exempt"].replace("{target}", refusal.target).replace("{rule}", rule or "the policy")
-        return (refusal.fix(words), Fix(exempt, actor=Actor.CLUSTER, commands=looks))
+        change, exempt = (
+            self.row[key].replace("{target}", target).replace("{rule}", rule or "the policy")
+            for key in ("change", "exempt")
+        )
+        return change, Fix(exempt, actor=Actor.CLUSTER, commands=looks)
 
 
 def engine_of(hook: str) -> Engine | None:
@@ -52,7 +58,8 @@ def engine_of(hook: str) -> Engine | None:
     return Engine(row) if row is not None else None
 
 
-def _rule(why: str) -> str:
+def rule_of(why: str) -> str:
+    """Return the rule that an engine names in its refusal; empty where it names none."""
     for pattern, group in ((_WARDEN, "rule"), (_KYVERNO, "policy"), (_GATEKEEPER, "rule")):
         found = pattern.search(why)
         if found is not None:

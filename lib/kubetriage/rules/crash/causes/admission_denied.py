@@ -206,26 +206,8 @@ def _by_reference(refusal: Refusal) -> _Told | None:
     return None
 
 
-# apimachinery field errors: PATH: Required value, Invalid value: "X": WHY, Not found: "X".
-_INVALID = lazy(
-    r"(?P<path>(?:spec|metadata)(?:\.[\w.-]+|\[[^\]\s]{1,80}\]){1,12}): "
-    r"(?P<what>(?:Required|Invalid|Unsupported|Duplicate|Forbidden|Not found|Too (?:long|many)|Internal)[^\n]{0,400})"
-)
-
-
 def _otherwise(refusal: Refusal) -> _Told:
-    """Quote words that fit no rule that is known, and say where to look; a field of the template names itself."""
-    field = _INVALID.search(refusal.words)
-    if field is not None:
-        path, what = field["path"], _plain(field["what"])
-        absent = re.match(r'Not found: "([^"]{1,253})"', what) if "olumeMounts" in path else None
-        act = (
-            f"Declare volume {absent[1]} under volumes in the template of {refusal.target}, or correct the name "
-            f"in {path}."
-            if absent is not None
-            else f"Correct {path} in the template of {refusal.target}: {what.rstrip('.')}."
-        )
-        return _Told(f"their template is not valid: {path}: {what}", (refusal.fix(act),))
+    """Quote words that fit no rule that is known, and say where to look."""
     look = kubectl("get", "validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies")
     fix = refusal.fix(
         "This message is of no rule that is known here. Find the admission rule behind it, and change "
