@@ -914,6 +914,7 @@ LITERALS: dict[str, tuple[str, ...]] = {
     'kubelet cgroup driver: .{1,20} is different from docker cgroup driver|cgroup driver.{0,60}(?:mismatch|different)|expected cgroupsPath to be of format|cannot enter cgroupv2 .{0,80} with domain controllers': (' with domain controllers', 'cgroup driver', 'expected cgroupspath to be of format'),
     'lchown|cannot be mapped to a host ID|not be enough IDs|operation not permitted|permission denied': ('cannot be mapped to a host id', 'lchown', 'not be enough ids', 'operation not permitted', 'permission denied'),
     'leaderelection (?:lost|stopped)|leader election lost': ('election ',),
+    'less than or equal to \\S{1,60} limit': ('less than or equal to ',),
     'line (\\d+)': ('line ',),
     'listen tcp \\S*:(\\d{2,5}): bind: address already in use': (': bind: address already in use',),
     'listen tcp \\[?([\\w.:-]+?)\\]?:\\d+: bind: ': ('listen tcp ',),
