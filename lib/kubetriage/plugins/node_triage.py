@@ -29,7 +29,7 @@ from kubetriage.rules.node.cluster_contact import MANAGER_LEASE, read_cluster, s
 from kubetriage.rules.node.diagnose import diagnose_node, words_alone
 from kubetriage.rules.node.failover_audit import audit, lean_pod, lines, parse_wanted, table
 from kubetriage.rules.node.gaps import not_seen
-from kubetriage.rules.node.losses_alike import losses_alike
+from kubetriage.rules.node.losses_alike import losses_alike, told_apart
 from kubetriage.rules.node.machine_words import read_words, some_logs, strangers, unit_logs
 from kubetriage.rules.node.needs import (
     ASIDE_SECONDS,
@@ -95,9 +95,12 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
             snapshot, _shown(snapshot, request, cluster), cluster, asked=bool(request.targets), drain=_drains(request)
         )
     )
-    if any(c.words.of("webhook") for c in found):
+    if some_logs(snapshot) and any(c.words.of("webhook") for c in found):
         yield from HOOKS
-    yield from detail_needs(snapshot, [c for c in found if troubled(c)], probe=_probes(request))
+    chosen = _troubled(snapshot, request, found)
+    # What a dial to its kubelet says tells one node apart from another, so all that are dialled are looked at.
+    told = told_apart(chosen, _cutoffs(request).together) if _folds(request) and not _probes(request) else chosen
+    yield from detail_needs(snapshot, chosen, told, probe=_probes(request))
     if not request.is_scan:
         for case in found:
             if not troubled(case) and cluster.whole.kind != "frozen":
@@ -129,13 +132,7 @@ def _shown(snapshot: Snapshot, request: Request, cluster: Cluster) -> list[str]:
     told: dict[tuple[str, str], int] = {}
     kept = []
     drain, heard = _drains(request), some_logs(snapshot)
-    known = snapshot.derived_of(_in_trouble, "nodes", "leases")
-    # What a node shows follows from the node and its contact.
-    key = (id(cluster.contacts), drain)
-    if key not in known:
-        every = (NodeCase(node, cluster, snapshot, drain=drain) for node in cluster.nodes.values())
-        known[key] = frozenset(c.name for c in every if shows_trouble(c))
-    shows = known[key]
+    shows = _showing(snapshot, cluster, drain=drain)
     for name in chosen:
         quiet = cluster.whole.kind != "frozen" and name not in shows
         if quiet and not heard:
@@ -157,6 +154,29 @@ def _shown(snapshot: Snapshot, request: Request, cluster: Cluster) -> list[str]:
             continue
         kept.append(name)
     return kept
+
+
+def _showing(snapshot: Snapshot, cluster: Cluster, *, drain: bool) -> frozenset[str]:
+    """Return the nodes that show trouble; that follows from the node and its contact."""
+    known = snapshot.derived_of(_in_trouble, "nodes", "leases")
+    key = (id(cluster.contacts), drain)
+    if key not in known:
+        every = (NodeCase(node, cluster, snapshot, drain=drain) for node in cluster.nodes.values())
+        known[key] = frozenset(c.name for c in every if shows_trouble(c))
+    return known[key]
+
+
+def _troubled(snapshot: Snapshot, request: Request, found: Sequence[NodeCase]) -> list[NodeCase]:
+    """Return the cases whose surroundings are worth reading."""
+    if not request.is_scan or not found:
+        return [c for c in found if troubled(c)]
+    shows = _showing(snapshot, found[0].cluster, drain=_drains(request))
+    return [c for c in found if c.name in shows or c.words.words]
+
+
+def _folds(request: Request) -> bool:
+    """Tell whether nodes of one answer are told as one."""
+    return request.is_scan and request.fold and not request.show_all
 
 
 def _in_trouble(_: Snapshot) -> dict[tuple[int, bool], frozenset[str]]:
@@ -182,7 +202,7 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     found = list(cases(snapshot, shown, cluster, asked=bool(request.targets), drain=_drains(request)))
     alike: dict[Ref, tuple[Ref, ...]] = {}
     groups: dict[Ref, int] = {}
-    if request.is_scan and request.fold and not request.show_all:
+    if _folds(request):
         for number, (some, others) in enumerate(losses_alike(found, _cutoffs(request).together)):
             alike[some[0].ref] = tuple(bare(c.ref) for c in others)
             groups.update((c.ref, number) for c in some)

@@ -136,7 +136,7 @@ def node_event_need(node: str, timeout: float = 0.0) -> List:
     return List("events", "default", fields=node_event_selector(node), timeout=timeout)
 
 
-def _events_by_node(snapshot: Snapshot) -> Mapping[str, Sequence[Obj]]:
+def events_by_node(snapshot: Snapshot) -> Mapping[str, Sequence[Obj]]:
     """Sort the events about nodes by the node's name: a scan asks for those of each of thousands."""
     found: dict[str, list[Obj]] = {}
     for raw in snapshot.list("events", "default").items:
@@ -150,7 +150,7 @@ def node_events(snapshot: Snapshot, node: str, uid: str = "") -> Events:
     """Return the events about a node; with ``uid`` not those of an earlier node of the same name."""
     listing = snapshot.list("events", "default", fields=node_event_selector(node))
     chosen = []
-    for raw in snapshot.derived(_events_by_node).get(node, ()):
+    for raw in snapshot.derived(events_by_node).get(node, ()):
         filed = text(raw.get("involvedObject") or raw.get("regarding"), "uid")
         if not uid or filed in ("", node, uid):
             chosen.append(raw)

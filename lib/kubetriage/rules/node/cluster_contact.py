@@ -87,13 +87,20 @@ def read_cluster(snapshot: Snapshot, cut: Cutoffs | None = None) -> Cluster:
     """Judge the contact of all nodes that were seen; as long as nothing new tells of it they are not judged again."""
     cut = cut or Cutoffs()
     now, leases = _clock(snapshot, cut.frozen), lease_listing(snapshot)
-    others = [t for t in snapshot.derived_of(_writes, "pods", "events") if t <= now + SKEW]
-    newest = max(others, default=None)
     known = snapshot.derived_of(_judged, "nodes", "leases")
-    key = (cut, now, newest, snapshot.version, leases.complete, leases.why, leases.presumed)
-    if key not in known:
-        known[key] = _judge(snapshot, leases, now, newest, cut)
-    return known[key]
+
+    def judged(newest: datetime | None) -> Cluster:
+        key = (cut, now, newest, snapshot.version, leases.complete, leases.why, leases.presumed)
+        if key not in known:
+            known[key] = _judge(snapshot, leases, now, newest, cut)
+        return known[key]
+
+    found = judged(None)
+    age = found.plane.renewal_age
+    if age is None or age <= cut.frozen:
+        return found
+    # Where no kubelet renews, the newest write of anybody else tells whether writes fail.
+    return judged(max((t for t in snapshot.derived_of(_writes, "pods", "events") if t <= now + SKEW), default=None))
 
 
 def read_contacts(snapshot: Snapshot, leases: Listing, now: datetime) -> Mapping[str, Contact]:

@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from kubetriage.needs import Raw
+from kubetriage.readers.events import events_by_node
 from kubetriage.rules.node.case import MACHINE_CHECKS, NODE_CHECKS, NodeCase
+from kubetriage.rules.node.machine_words import some_logs
 from kubetriage.rules.node.sections import GROUP_SHOWN
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import labels, objects, text
+from kubetriage.values.fields import Obj, mapping, name_of, objects, text
 
 _SAID_BY_CONTROLLERS = frozenset({"NodeNotReady", "NodeSchedulable", "NodeNotSchedulable", "RegisteredNode"})
 """Events that tell no more of a lost node than its Ready condition does."""
+ENDED = "status.phase=Failed"
+"""Chooses, as a field selector, the pods of which :func:`ended_with_node` may be true."""
 _SHUT_DOWN = ("NodeShutdown", "Terminated")
 _CHECKS = (NODE_CHECKS, *MACHINE_CHECKS.values())
 
@@ -39,6 +44,17 @@ def losses_alike(cases: Sequence[NodeCase], together: timedelta) -> Iterator[tup
                 yield list(told.values()), [c for c in near if id(c) not in told]
 
 
+def told_apart(cases: Sequence[NodeCase], together: timedelta) -> list[NodeCase]:
+    """Return the cases that are told, in their order: without those that others stand for."""
+    hidden = {id(case) for _, others in losses_alike(cases, together) for case in others}
+    return [case for case in cases if id(case) not in hidden]
+
+
+def ended_with_node(pod: Obj) -> bool:
+    """Tell whether a kubelet ended the pod since its machine went down."""
+    return text(pod, "status", "reason") in _SHUT_DOWN and text(pod, "status", "phase") == "Failed"
+
+
 def _since(case: NodeCase) -> datetime:
     return case.contact.since or case.now
 
@@ -53,21 +69,31 @@ def _last_sign(case: NodeCase) -> datetime:
 
 def _by_time(group: list[NodeCase], together: timedelta) -> Iterator[list[NodeCase]]:
     """Part a group where between two losses lies more time than one cause takes; the order of the list is kept."""
-    sorted_out = sorted(range(len(group)), key=lambda i: _since(group[i]))
+    since = [_since(case) for case in group]
     near: list[int] = []
-    for i in sorted_out:
-        if near and _since(group[i]) - _since(group[near[-1]]) > together:
+    for i in sorted(range(len(group)), key=since.__getitem__):
+        if near and since[i] - since[near[-1]] > together:
             yield [group[n] for n in sorted(near)]
             near = []
         near.append(i)
     yield [group[n] for n in sorted(near)]
 
 
+def _looks_of_nodes(_: Snapshot) -> dict[str, object]:
+    return {}
+
+
 class _Looks:
     """What the rules tell lost nodes apart by."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        """Look once at what concerns all nodes."""
+        """Look once at what concerns all nodes, and at what was read of none of them."""
+        self._nodes = snapshot.derived_of(_looks_of_nodes, "nodes")
+        self._events = snapshot.derived(events_by_node)
+        self._heard = some_logs(snapshot)
+        reads = (need for known in (snapshot.bodies, snapshot.failures) for need, _ in known)
+        self._dialled = any(isinstance(need, Raw) and "/proxy/" in need.path for need in reads)
+        self._signed = bool(snapshot.list("certificatesigningrequests").items)
         self._checked = any(body is not None and body.status == 200 for body in map(snapshot.body, _CHECKS))
 
     def of(self, case: NodeCase) -> object:
@@ -76,29 +102,34 @@ class _Looks:
         told = (
             not case.alone
             or case.drains
-            or case.probe is not None
+            or (self._dialled and case.probe is not None)
             or contact.skew is not None
             or self._checked
-            or bool(case.requests)
-            or bool(case.words.words or case.words.unread)
-            or any(e.reason not in _SAID_BY_CONTROLLERS for e in case.events.items)
+            or (self._signed and bool(case.requests))
+            or (self._heard and bool(case.words.words or case.words.unread))
+            or (case.name in self._events and any(e.reason not in _SAID_BY_CONTROLLERS for e in case.events.items))
             or self._holds_a_lease(case)
         )
         if told:
             return None
-        node = case.node
-        conditions = (
-            (text(c, "type"), text(c, "status"), text(c, "reason")) for c in objects(node, "status", "conditions")
-        )
-        marks = ((text(t, "key"), text(t, "effect")) for t in objects(node, "spec", "taints"))
         return (
             (case.scope.kind, case.scope.label),
             (contact.reason, contact.message, contact.beat, contact.renewed_after_mark, contact.why),
-            tuple(sorted(conditions)),
-            tuple(sorted(marks)),
-            any(pod.reason in _SHUT_DOWN for pod in case.pods),
-            frozenset(labels(node, "metadata", "annotations")),
+            self._of_node(case.node),
+            any(ended_with_node(pod.raw) for pod in case.pods),
         )
+
+    def _of_node(self, node: Obj) -> object:
+        """Return what the Node itself is told by; it is read once and looked at after every wave of reads."""
+        name = name_of(node)
+        if name not in self._nodes:
+            conditions = (
+                (text(c, "type"), text(c, "status"), text(c, "reason")) for c in objects(node, "status", "conditions")
+            )
+            marks = ((text(t, "key"), text(t, "effect")) for t in objects(node, "spec", "taints"))
+            annotations = frozenset(mapping(node, "metadata", "annotations"))
+            self._nodes[name] = (tuple(sorted(conditions)), tuple(sorted(marks)), annotations)
+        return self._nodes[name]
 
     def _holds_a_lease(self, case: NodeCase) -> bool:
         """Tell whether leader elections show what became of this machine."""

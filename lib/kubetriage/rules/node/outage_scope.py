@@ -16,7 +16,7 @@ from kubetriage.model import Confidence
 from kubetriage.readers.kubelet_contact import SKEW, Beat, Contact
 from kubetriage.records import dataclass, field
 from kubetriage.rules.machine import SERVER_ROLES
-from kubetriage.values.fields import Obj, condition, dig, labels, name_of, namespace_of, objects, text
+from kubetriage.values.fields import Obj, condition, dig, mapping, name_of, namespace_of, objects, text
 from kubetriage.values.times import parse_time
 
 ScopeKind = Literal["none", "frozen", "controllers", "cluster", "zone", "pool", "together", "node"]
@@ -114,10 +114,10 @@ def written(nodes: Iterable[Obj], others: Iterable[Obj] = ()) -> Iterable[dateti
 
 def zone_of(node: Obj) -> str:
     """Return region and zone as the node controller joins them; empty without labels."""
-    have = labels(node, "metadata", "labels")
-    region = have.get("failure-domain.beta.kubernetes.io/region") or have.get("topology.kubernetes.io/region") or ""
-    zone = have.get("failure-domain.beta.kubernetes.io/zone") or have.get("topology.kubernetes.io/zone") or ""
-    return "/".join(part for part in (region, zone) if part)
+    have = mapping(node, "metadata", "labels")
+    region = text(have, "failure-domain.beta.kubernetes.io/region") or text(have, "topology.kubernetes.io/region")
+    zone = text(have, "failure-domain.beta.kubernetes.io/zone") or text(have, "topology.kubernetes.io/zone")
+    return f"{region}/{zone}" if region and zone else region or zone
 
 
 _POOL_LABELS = (
@@ -131,8 +131,8 @@ _POOL_LABELS = (
 
 
 def _pool(node: Obj) -> str:
-    have = labels(node, "metadata", "labels")
-    return next((f"{key}={have[key]}" for key in _POOL_LABELS if have.get(key)), "")
+    have = mapping(node, "metadata", "labels")
+    return next((f"{key}={value}" for key in _POOL_LABELS if (value := text(have, key))), "")
 
 
 def _info(name: str) -> Callable[[Obj], str]:
@@ -140,7 +140,7 @@ def _info(name: str) -> Callable[[Obj], str]:
 
 
 def _role(node: Obj) -> str:
-    return "control-plane" if "node-role.kubernetes.io/control-plane" in labels(node, "metadata", "labels") else ""
+    return "control-plane" if "node-role.kubernetes.io/control-plane" in mapping(node, "metadata", "labels") else ""
 
 
 _BUCKETS: tuple[tuple[str, Callable[[Obj], str]], ...] = (
@@ -223,25 +223,22 @@ class Cluster:
         }
 
     @cached_property
-    def holders(self) -> frozenset[str]:
-        """Names of the pods and hosts that hold a Lease of an election."""
-        return frozenset(text(o, "spec", "holderIdentity").partition("_")[0] for o in self.elections)
+    def holders(self) -> Mapping[str, str]:
+        """The pods and hosts that hold the Lease of an election, by name, and the Lease's namespace."""
+        holders = ((text(o, "spec", "holderIdentity").partition("_")[0], o) for o in self.elections)
+        # The Lease by which an API server shows that it runs is named after it.
+        return {name: namespace_of(o) for name, o in holders if name and name != name_of(o)}
 
     @cached_property
     def live_planes(self) -> Mapping[str, str]:
         """An address of each control plane node that is heard from; its name where it has none."""
         found = {}
         for name, node in self.nodes.items():
-            roles = labels(node, "metadata", "labels")
+            roles = mapping(node, "metadata", "labels")
             if any(r in roles for r in SERVER_ROLES) and not self.contacts[name].silent:
                 own = (text(a, "address") for a in objects(node, "status", "addresses"))
                 found[name] = next((a for a in own if a), name)
         return found
-
-    @cached_property
-    def silent_nodes(self) -> int:
-        """How many nodes are silent."""
-        return sum(c.silent for c in self.contacts.values())
 
     @cached_property
     def _members(self) -> tuple[frozenset[str], frozenset[str]]:
@@ -252,7 +249,7 @@ class Cluster:
         size: Counter[str] = Counter()
         down: Counter[str] = Counter()
         for name, node in self.nodes.items():
-            if "node.kubernetes.io/exclude-disruption" not in labels(node, "metadata", "labels"):
+            if "node.kubernetes.io/exclude-disruption" not in mapping(node, "metadata", "labels"):
                 zone = zone_of(node)
                 size[zone] += 1
                 down[zone] += self.contacts[name].ready != "True"
@@ -375,13 +372,23 @@ def _zones(nodes: Mapping[str, Obj], joined: Sequence[Contact], cut: Cutoffs) ->
 def _rest(nodes: Mapping[str, Obj], joined: Sequence[Contact], left: Sequence[Contact], cut: Cutoffs) -> Scope:
     if len(left) < 2:
         return Scope("node" if left else "none", members=_names(left), total=len(left), since=_since(left))
+    gone = {c.name for c in left}
+    lost = [nodes.get(c.name, {}) for c in left]
+    others = [nodes.get(c.name, {}) for c in joined if c.name not in gone]
     for name, bucket in _BUCKETS:
-        values = {bucket(nodes.get(c.name, {})) for c in left}
-        value = next(iter(values)) if len(values) == 1 else ""
-        inside = [c for c in joined if bucket(nodes.get(c.name, {})) == value] if value else []
-        if value and len(inside) < len(joined) and len(left) / len(inside) >= cut.zone:
-            label = value if name == "pool" else f"{name} {value}"
-            return Scope("pool", label, _names(left), len(inside), Confidence.LIKELY, _since(left))
+        value = bucket(lost[0])
+        if not value or any(bucket(node) != value for node in lost):
+            continue
+        # How many of the others share it; what most of them share is found out before all are counted.
+        alike = 0
+        for node in others:
+            alike += bucket(node) == value
+            if len(left) / (len(left) + alike) < cut.zone:
+                break
+        else:
+            if alike < len(others):
+                label = value if name == "pool" else f"{name} {value}"
+                return Scope("pool", label, _names(left), len(left) + alike, Confidence.LIKELY, _since(left))
     moments = sorted(c.renewed for c in left if c.renewed)
     if len(moments) == len(left) and moments[-1] - moments[0] <= cut.together:
         return Scope("together", "", _names(left), len(left), Confidence.LIKELY, moments[0])

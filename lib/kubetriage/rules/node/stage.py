@@ -30,7 +30,7 @@ def stage_of(case: NodeCase) -> Stage:
         case.words,
         plane,
         case.cluster.addresses,
-        case.cluster.silent_nodes,
+        case.cluster.silent,
         len(case.cluster.nodes),
         {pod.uid: f"{pod.namespace}/{pod.name}" for pod in case.pods},
         {server: tuple(pods) for server, pods in mounts.items()},
