@@ -14,6 +14,7 @@ from kubetriage.cluster.asking import PAGE
 from kubetriage.cluster.connect import Connection, connect
 from kubetriage.cluster.live import LiveReader
 from kubetriage.plugins import Request, load
+from support.clock import least
 from support.large_cluster import BROKEN, PODS_PER_NODE, LargeCluster
 from support.offline import ROOT
 
@@ -71,6 +72,33 @@ def test_logs_of_a_scan_are_bounded_and_the_others_named(tmp_path):
         assert len(api.asked("/log$")) == 3
     unread = [n for d in answer.diagnoses for n in d.not_seen if "log of" in n.what]
     assert len(unread) >= 10
+
+
+def seconds_of_node_triage(tmp_path, nodes, lost):
+    """Return the CPU time of a whole run against a server whose answers are made already."""
+    code = "import sys; sys.argv = ['kubectl-node_triage']; from kubetriage.cli import main; main.main('node-triage')"
+    with LargeCluster(2_000, nodes=nodes, lost=lost) as api:
+        env = {**os.environ, "PYTHONPATH": str(ROOT / "lib"), "KUBECONFIG": str(api.kubeconfig(tmp_path))}
+        costs = []
+        for _ in range(3):
+            with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, env=env) as process:
+                _, status, usage = os.wait4(process.pid, 0)
+                process.returncode = os.waitstatus_to_exitcode(status)
+            costs.append(usage.ru_utime + usage.ru_stime)
+        # Without the pods of all nodes: those of the nodes that are told, and no more.
+        assert not [r for r in api.asked("/pods$") if "fieldSelector" not in r.query]
+    return min(costs)
+
+
+@pytest.mark.slow
+@pytest.mark.attack("work that grows with the input, not faster")
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="the CPU time of one process")
+def test_a_third_of_the_nodes_lost_costs_at_most_half_more_than_none(tmp_path):
+    def ratio():
+        return seconds_of_node_triage(tmp_path, 5_000, 1_667) / seconds_of_node_triage(tmp_path, 5_000, 0)
+
+    # 1.3 on a quiet machine.
+    assert least(ratio, 1.5) < 1.5
 
 
 @pytest.mark.slow
