@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal
 
 from kubetriage.readers.logs.foreign import with_english
@@ -190,8 +191,9 @@ FAR = 50
 """Lines of other matter after which a fatal error is no longer taken for the end of the program."""
 
 
+@lru_cache(maxsize=16)
 def last_line(content: str) -> str:
-    """Return the last line that says something, or the empty string."""
+    """Return the last line that says something, or the empty string; hundreds of patterns ask for that of one log."""
     for line in reversed(read_lines(content[-64 * 1024 :])):
         if line.body.strip():
             return line.body.strip()[:MAX_SUMMARY]

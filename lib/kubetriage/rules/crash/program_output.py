@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from kubetriage.model import Confidence, Evidence, EvidenceSource, Finding, Fix, RuledOut, Severity
@@ -82,7 +82,7 @@ class Output:
     text: str
     """Its log, or the termination message where the log says nothing; empty when neither was seen."""
 
-    @property
+    @cached_property
     def error(self) -> LastError | None:
         """The error that it ended with."""
         return _read(self.text)[0]
@@ -119,7 +119,7 @@ class Output:
             match = pattern.search(line)
             if match is not None and not (unless and unless.search(line)):
                 return Said(line, self.confidence, match)
-        for line in self._before():
+        for line in self._before:
             match = pattern.search(line)
             if match is not None and not (unless and unless.search(line)):
                 # Without the fields of its log library, where the words are in its message.
@@ -150,6 +150,7 @@ class Output:
         """How surely a line before the last error is why the program ended."""
         return max(self.confidence, Confidence.LIKELY, key=lambda c: c.rank)
 
+    @cached_property
     def _before(self) -> list[str]:
         """Return the lines before the last error in which its cause may stand, the nearest first."""
         return [_read(self.text)[2][at][:4096] for at in reversed(self._reach)]
@@ -164,7 +165,7 @@ class Output:
             left -= not _STACK_FRAME.match(rows[at])
         return at
 
-    @property
+    @cached_property
     def _reach(self) -> range:
         """Numbers of the lines before the last error in which its cause may stand.
 
