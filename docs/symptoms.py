@@ -116,6 +116,7 @@ SYMPTOMS = (
         _codes(
             "UnschedulableResources UnschedulableNodeSelector UnschedulableAffinity UnschedulableTaint "
             "UnschedulableHostPort UnschedulableTopology PersistentVolumeClaimNotFound PersistentVolumeClaimPending "
+            "FargateRefused "
             "ResourceClaimNotFound ResourceClaimPending SchedulingGated SchedulerDown NodeUninitialized Cordoned"
         ),
     ),

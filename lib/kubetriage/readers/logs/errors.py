@@ -45,6 +45,7 @@ _HOLLOW = lazy(
     r"exit(?:ed|s|ing)?(?: \w+){0,4} (?:code|status)[ :=]{1,2}\d+|did not exit normally|exited unexpectedly\Z"
     r"|(?:fail(?:ed|ure)|unable|could not|couldn't|cannot) to (?:start|boot|initiali[sz]e|launch|run|execute)\b[^:]*\Z"
     r"|initiali[sz]ation (?:failed|aborted)\b[^:]*\Z|(?:start-?up|boot) (?:failed|aborted)\b[^:]*\Z|\bBOOT FAILED\b"
+    r"|\A(?:Error: )?\w{1,40}(?:CannotStart|FailedToStart)\Z"
     r"|\AFatal assertion\Z|aborting after (?:fassert|invariant)\(\) failure"
     r"|terminated (?:unexpectedly|abnormally)|application run failed\Z"
     r"|\berror(?:\(s\)|s)? found in\b|\bunable to open logs\Z|could not read from remote repository"

@@ -87,7 +87,9 @@ TIERS: tuple[tuple[ModuleType | Gated, ...], ...] = (
         *ended("node_shutdown", "node_admission_rejected", "sysctl_forbidden", "pod_deadline_exceeded"),
     ),
     # Scheduling. A claim that is missing explains why the scheduler refuses.
-    without_node("scheduling_gated", "persistent_volume_claim_not_found", "resource_claim_not_found"),
+    without_node(
+        "fargate_refused", "scheduling_gated", "persistent_volume_claim_not_found", "resource_claim_not_found"
+    ),
     without_node("resource_claim_pending"),
     without_node(
         "persistent_volume_claim_pending",

@@ -40,6 +40,7 @@ _CLOSING = lazy(
     r"|fatal error, exiting|exit(?:ing|ed)?\b"
     # Hibernate, when the connection pool failed before it.
     r"|DialectResolutionInfo|Dialect without JDBC metadata"
+    r"|\berror (?:getting|retrieving|fetching|downloading)\b"
     r"|caches? (?:to )?sync|leader election|terminated unexpectedly|abort|shutting down|migrat\w* fail|unhealthy",
     re.IGNORECASE,
 )

@@ -38,6 +38,7 @@ _PARENT_WORDS = lazy(
     r"|\(terminated by SIGKILL(?: \(core dumped\))?; not expected\)"  # supervisord
     r"|^.*\b(?:failed|exited|failure|error)\b[^\n]{0,120}\bsignal: killed\b.*$"  # Go's os/exec
     r"|(?:User application|Executor|Command|Container)[^\n]{0,60} exited with (?:code |status )?137\b"  # Spark, YARN
+    r"|returned a non-zero code: 137|did not complete successfully: exit code: 137"  # docker build, BuildKit
     r"|via signal \[SIGKILL\]"  # PM2
     r"|pid \d+ SIGKILL \(signal 9\)"  # Unicorn, Ruby's Process::Status
     r"|Negsignal\.SIGKILL"  # Airflow

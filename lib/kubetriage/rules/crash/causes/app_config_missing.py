@@ -19,7 +19,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence, Finding, Fix
+from kubetriage.model import Actor, Evidence, Finding, Fix
 from kubetriage.needs import Get, List, Need
 from kubetriage.readers.logs import bodies
 from kubetriage.redact import secrecy
@@ -30,7 +30,7 @@ from kubetriage.rules.crash.container_spec import mount_of, variable_state, volu
 from kubetriage.rules.crash.known_errors import known_findings, unknown_words
 from kubetriage.rules.crash.program_output import LastWords, Said, last_words, short
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import mapping, objects, text, texts
+from kubetriage.values.fields import Obj, mapping, objects, text, texts
 from kubetriage.values.nearest import nearest
 from kubetriage.values.patterns import lazy
 
@@ -350,6 +350,29 @@ def _holder(case: Case, setting: str) -> tuple[str, str, str] | None:
     return found[0] if found else None
 
 
+def _unfilled(case: Case, volume: Obj, path: str) -> tuple[str, Fix] | None:
+    """Judge a Secret that is there without the key that its file would be: whoever is to fill it has not."""
+    name, file = text(volume, "secret", "secretName"), posixpath.basename(path)
+    looked = case.snapshot.get("secrets", case.pod.namespace, name) if name else None
+    if looked is None or not looked.found or file in (keys := sorted(mapping(looked.obj, "data"))):
+        return None
+    held = f"has {', '.join(keys[:6])} and no {file}" if keys else "is empty"
+    certificate = file.endswith((".crt", ".key", ".pem"))
+    who = (
+        "its certificate controller, cert-manager, or a job of its release"
+        if certificate
+        else "an operator, an external store or a job of its release"
+    )
+    look = kubectl("describe", "secret", name, namespace=case.pod.namespace)
+    pods = kubectl("get", "certificates,pods" if certificate else "pods", namespace=case.pod.namespace)
+    return held, Fix(
+        f"Find who fills Secret {name} ({who}; its labels and owner tell), and see that it runs and may write it: this "
+        f"container starts when {file} is there.",
+        actor=Actor.CLUSTER,
+        commands=(look, pods),
+    )
+
+
 def _file(case: Case, words: LastWords, path: str, said: Said) -> Finding:
     container, name = words.container, words.container.name
     found = mount_of(container, path)
@@ -392,6 +415,9 @@ def _file(case: Case, words: LastWords, path: str, said: Said) -> Finding:
                 kubectl("edit", "configmap", config_map, namespace=case.pod.namespace),
             )
             verify.append(case.kubectl("get", "configmap", config_map, "-o", "yaml"))
+        elif (filled := _unfilled(case, volume, path)) is not None:
+            said_of, fix = filled
+            where = f"{text(mount, 'mountPath')} is {volume_words(volume)}, which {said_of}"
         else:
             fix = manifest(
                 words, f"Put the file into {volume_words(volume)}, or correct the path {path} in {case.workload_name}."

@@ -206,7 +206,39 @@ def _expired(words: LastWords, _: Said, whole: str, server: str) -> tuple[str, t
     return what, (time_, renew) if early else (renew, time_)
 
 
+# client-go's requests to the API server, at the address of its own Service.
+_OF_THE_API = lazy(r"https://(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?/(?:apis?/|version\b|healthz|readyz)")
+
+
+def _api_server(words: LastWords, whole: str, server: str) -> tuple[str, tuple[Fix, ...]]:
+    """Judge the API server's own certificate, which does not hold the address at which pods reach it."""
+    names = _NAMES.search(whole)
+    held = (names["names"] or "").strip() if names else ""
+    host = server.rpartition(":")[0] or server
+    shown = f" (it has {held})" if held else ""
+    return f"the API server's certificate is not for {host}, at which pods reach it{shown}", (
+        operator(
+            f"See which address Service kubernetes has. If it is {host}: make the API server's certificate anew "
+            "with it. "
+            "kubeadm: add it to apiServer.certSANs, move apiserver.crt and apiserver.key away, run this on each "
+            "control-plane node, and restart its kube-apiserver; k3s and RKE2: tls-san.",
+            kubectl("get", "service", "kubernetes", "-o", "wide", namespace="default"),
+            shell("kubeadm", "init", "phase", "certs", "apiserver", "--config", "kubeadm.yaml"),
+        ),
+        manifest(
+            words,
+            f"If Service kubernetes has another address (the service range was changed): {where(words)} holds the "
+            "old one. "
+            "Delete the pod, and correct KUBERNETES_SERVICE_HOST where it is set by hand.",
+            None,
+            kubectl("delete", "pod", words.case.pod.name, namespace=words.case.pod.namespace),
+        ),
+    )
+
+
 def _mismatch(words: LastWords, _: Said, whole: str, server: str) -> tuple[str, tuple[Fix, ...]]:
+    if _OF_THE_API.search(whole):
+        return _api_server(words, whole, server)
     names = _NAMES.search(whole)
     held = (names["names"] or names["alt"] or "").strip() if names else ""
     shown = f" (it has {held})" if held else ""

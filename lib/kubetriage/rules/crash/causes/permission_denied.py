@@ -36,6 +36,7 @@ CODE = "PermissionDenied"
 
 # strerror(EACCES, EPERM), Node's names, the JDK's and .NET's exceptions, Python's and Rust's numbers.
 _DENIED = lazy(
+    r"(?:directory|path|folder)[^\n]{0,300}\bis not (?:readable and |readable or )?writ(?:e)?able\b|"
     r"permission denied|\bEACCES\b|\bEPERM\b|operation not permitted|AccessDeniedException: /"
     r"|UnauthorizedAccessException"
     # MinIO's name for EACCES of a drive.

@@ -20,7 +20,6 @@ from datetime import timedelta
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.readers.terminations import Termination
-from kubetriage.rules.crash import fargate
 from kubetriage.rules.crash.case import Case, ControllerCase
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, flag, mapping, name_of, number, objects, text
@@ -47,7 +46,7 @@ def conclude(case: Case, findings: list[Finding]) -> list[Finding]:
     # After the grace period the kubelet still takes a moment to clean up.
     if case.pod.deleting and case.pod.deletion is not None and case.now <= case.pod.deletion + SETTLING:
         return findings
-    made = list(fargate.refused(case)) or list(_lost(case)) or list(_ended(case)) or [_unexplained(case)]
+    made = list(_lost(case)) or list(_ended(case)) or [_unexplained(case)]
     return [*made, *findings]
 
 

@@ -164,7 +164,10 @@ def _sqlite(words: LastWords, _: Said) -> Advice:
 ROWS: tuple[Row, ...] = (
     Row(
         "sqlite-not-writable",
-        lazy(r"attempt to write a readonly database|SQLITE_(?:CANTOPEN|READONLY)|unable to open database file"),
+        lazy(
+            r"attempt to write a readonly database|SQLITE_(?:CANTOPEN|READONLY)"
+            r"|[Uu]nable to open (?:the )?database file"
+        ),
         _sqlite,
         "PermissionDenied",
     ),

@@ -313,7 +313,7 @@ ROWS: tuple[Row, ...] = (
         lazy(
             r"failed to create new OS thread \(have \d+ already; errno=11\)|fatal error: newosproc"
             r"|RuntimeError: can't start new thread|can't start new thread\Z"
-            r"|(?:pthread_create|clone3?|fork\w*|spawn\w*|new thread|create thread).{0,60}(?:Resource temporarily"
+            r"|(?:pthread_create|clone3?|fork\w*|spawn\w*|new thread|create thread).{0,160}(?:Resource temporarily"
             r" unavailable|\bEAGAIN\b|os error 11\b|errno[ =:]{0,3}11\b)|fork: (?:retry: )?Resource temporarily"
             r" unavailable|fork failed: Resource temporarily"
             r"|can't create Thread: Resource temporarily unavailable",

@@ -192,6 +192,39 @@ def _wait_limit(words: LastWords, _: Said) -> Advice | None:
     )
 
 
+def _not_synced(words: LastWords, said: Said) -> Advice | None:
+    """Judge a kind that did not list in time: not served, not allowed, or a slow API server."""
+    if "is forbidden: User" in words.text:
+        return None
+    kind = said.match["kind"].rpartition(".")[2]
+    case = words.case
+    account = text(case.pod.raw, "spec", "serviceAccountName") or "default"
+    user = f"system:serviceaccount:{case.pod.namespace}:{account}"
+    return Advice(
+        f"it could not list {kind} in time: ServiceAccount {account} may not list and watch them, the cluster "
+        "serves them "
+        "in no version that this release knows, or the API server was slow",
+        (
+            operator(
+                f"See whether ServiceAccount {account} may list and watch {kind}: the ClusterRole and its binding "
+                "must be "
+                "those of the release, and name this ServiceAccount and namespace.",
+                kubectl("auth", "can-i", "list", f"{kind.lower()}", f"--as={user}", "-A"),
+                kubectl("auth", "can-i", "watch", f"{kind.lower()}", f"--as={user}", "-A"),
+            ),
+            manifest(
+                words,
+                f"See whether the cluster serves {kind}; leave out the source of {where(words)} that asks for it if "
+                "not, or "
+                "run a release that knows the version.",
+                None,
+                kubectl("api-resources"),
+            ),
+        ),
+        details={"kind": kind},
+    )
+
+
 def _object_missing(words: LastWords, said: Said) -> Advice | None:
     """Judge an object that the program itself asked the API server for and that is not there."""
     kind, name = said.match["kind"].lower(), said.match["name"]
@@ -311,6 +344,12 @@ ROWS: tuple[Row, ...] = (
         _leader,
         beside=True,
         whole=False,
+    ),
+    Row(
+        "kind-not-synced",
+        lazy(r"failed to sync \*?(?P<kind>[\w./]{1,120}): (?:context deadline exceeded|timed? ?out)"),
+        _not_synced,
+        beside=True,
     ),
     Row(
         "cache-sync",

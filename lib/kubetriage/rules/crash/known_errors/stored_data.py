@@ -75,6 +75,8 @@ def _damaged(words: LastWords, said: Said) -> Advice:
 
 
 _REPAIRS = {
+    "tc log": "delete tc.log on the volume and start once with --tc-heuristic-recover=rollback (or commit): it decides "
+    "about transactions that the crash left prepared; then start as before",
     "tocommit": "while the other members have quorum, remove this one and add it again with an empty data directory "
     "(etcdctl member remove, member add; ETCD_INITIAL_CLUSTER_STATE=existing): it takes the data over from them. "
     "Restore "
@@ -268,7 +270,8 @@ ROWS: tuple[Row, ...] = (
     Row(
         "data-damaged",
         lazy(
-            r"(?i)wrong signature trying to load DB|bad file format reading the append only file"
+            r"(?i)bad magic header in tc log|can't init tc log|wrong signature trying to load DB"
+            r"|bad file format reading the append only file"
             r"|corrupted cluster config file"
             r"|could not locate a valid checkpoint record"
             r"|invalid (?:primary )?checkpoint record|(?:repair )?corrupt(?:ed)? WAL"

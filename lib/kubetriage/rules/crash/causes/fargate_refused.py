@@ -1,4 +1,15 @@
-"""Pods that EKS Fargate refuses: its scheduler names the fields that no Fargate node can have."""
+"""EKS Fargate does not take the pod: it asks for what no Fargate node can give.
+
+Meaning: a Fargate profile selects the pod, so its scheduler alone places it, and refuses it for a field of its spec or
+for a claim that was not bound when it looked.
+
+Told by: ``Pod not supported on Fargate: ...`` in the FailedScheduling event of a pod without a node.
+
+Fix: take the pod out of the profile's selectors, so that it runs on a node group; or take out what the event names
+(privileged, the host's network, ports and paths, volumes other than EFS); bind the claim first.
+
+Source: docs.aws.amazon.com/eks: AWS Fargate considerations; fargate-scheduler's events.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +20,8 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.values.commands import placeholder, shell
 from kubetriage.values.patterns import lazy
 
+CODE = "FargateRefused"
+
 _REFUSED = lazy(r"Pod not supported on Fargate: (?P<why>[^\n]{1,1000})")
 # A claim that was not there or not bound when the pod was looked at; its storage is the only kind that can be
 # bound later.
@@ -17,7 +30,7 @@ _PROFILE = "eks.amazonaws.com/fargate-profile"
 """Label that the webhook of EKS puts on pods that a Fargate profile selects."""
 
 
-def refused(case: Case) -> Iterator[Finding]:
+def check(case: Case) -> Iterator[Finding]:
     """Say which of its fields keep a pod off Fargate."""
     event = case.events.last("FailedScheduling")
     told = _REFUSED.search(event.message) if event is not None and not case.pod.node else None
@@ -64,7 +77,7 @@ def refused(case: Case) -> Iterator[Finding]:
             ),
         ]
     yield Finding(
-        "Unknown",
+        CODE,
         Severity.ERROR,
         Confidence.CONFIRMED,
         case.pod.ref,
