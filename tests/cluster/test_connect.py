@@ -294,6 +294,7 @@ def test_credential_plugin_is_asked_again_when_the_token_expires(serve: Serve, t
     [
         (["exit 3"], "failed with exit code 3"),
         (["echo nonsense"], "decoding stdout: "),
+        ([credential("t").replace("ExecCredential", "Pod")], "Pod"),
         (["echo '{}'"], "is configured to use API version client.authentication.k8s.io/v1, plugin returned version "),
         ([credential("t", "v1beta1")], "plugin returned version client.authentication.k8s.io/v1beta1"),
         ([credential("")], "exec plugin didn't return a token or cert/key pair"),

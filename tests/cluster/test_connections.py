@@ -142,6 +142,11 @@ BROKEN = {
         "net/http: HTTP/1.x transport connection broken: malformed HTTP response SSH-2.0-OpenSSH",
         True,
     ),
+    "HTTP/0.9": (
+        b"hello\n",
+        "net/http: HTTP/1.x transport connection broken: malformed HTTP response hello",
+        True,
+    ),
     "not compressed": (sized(b"plain", ZIPPED), "the body of the answer cannot be decompressed", False),
 }
 

@@ -238,6 +238,17 @@ def test_retry_after_is_honoured(serve: Serve, read: Read, status: int) -> None:
     assert len(api.requests) == 3
 
 
+@pytest.mark.attack("API server: broken, hostile, slow, another clock")
+@pytest.mark.parametrize("value", ["²", "1e3", "-5", "soon", "Thu, 99 Foo 2026 00:00:00 GMT", " ", "0x10"])
+def test_a_retry_after_that_says_nothing_has_no_words_of_ours(serve: Serve, read: Read, value: str) -> None:
+    api = serve(NS)
+    api.fault("/pods/api", status=503, retry_after=value, message="busy")
+    asked = Get("pods", NS, "api")
+    failure = fetch(read(api, flags={"request_timeout": 2}), asked).failure(asked)
+    assert failure is not None
+    assert "busy" in str(failure) or "Client.Timeout" in str(failure)
+
+
 def test_retry_after_beyond_the_time_limit_is_not_waited_for(serve: Serve, read: Read) -> None:
     api = serve(NS)
     api.fault("/pods/api", status=429, retry_after=f"{HANGS:g}", message="too many")

@@ -155,6 +155,14 @@ def test_files_stay_in_the_directory_and_are_private(tmp_path: Path) -> None:
     assert again.log("..", "../x", "/etc/passwd").text == "x"
 
 
+def test_an_empty_folder_that_was_open_to_others_is_closed(tmp_path: Path) -> None:
+    snapshot, _ = snapshot_of_everything()
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    record(snapshot, tmp_path / "open")
+    assert stat.S_IMODE((tmp_path / "open").stat().st_mode) == 0o700
+
+
 def test_directory_must_be_new_or_empty(tmp_path: Path) -> None:
     snapshot, _ = snapshot_of_everything()
     (tmp_path / "empty").mkdir()
