@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from kubetriage.model import Diagnosis, NotSeen, Severity
 from kubetriage.needs import Get, List, Need
 from kubetriage.plugins import Answer, Request, reads_objects
 from kubetriage.plugins.answers import list_error, not_seen
 from kubetriage.readers.api_discovery import served_group
+from kubetriage.readers.pods import Pod
 from kubetriage.records import replace
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.incident.folding import folded
-from kubetriage.rules.node_contact import contact_gaps, contact_needs
+from kubetriage.rules.node_contact import carrier, contact_gaps, contact_needs
 from kubetriage.rules.service.case import Options, Trace
 from kubetriage.rules.service.cluster_view import WORKLOADS, Backend, World
 from kubetriage.rules.service.custom_entrances import (
@@ -23,7 +25,7 @@ from kubetriage.rules.service.gateway_objects import GROUP, ROUTE_KINDS
 from kubetriage.rules.service.hop_table import judge
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.ingress_objects import Ingress
-from kubetriage.rules.service.pod_health import ready_nodes, representatives, unready
+from kubetriage.rules.service.pod_health import representatives, unready
 from kubetriage.rules.service.routes_to_target import (
     all_routes,
     custom_trace,
@@ -60,13 +62,12 @@ def scan_needs(world: World, request: Request, options: Options) -> Iterator[Nee
         for plural in (*routes_served(snapshot), "gateways", "referencegrants"):
             yield List(plural, namespace, shape=without_managed_fields)
         yield List("gatewayclasses")
-    backends = _scanned(world, request)
-    yield from contact_needs(snapshot, ready_nodes(backends))
-    empty = [b for b in backends if b.selector and b.pod_list.complete and not b.pods]
-    if empty:
+    seen = _overview(world, request)
+    yield from contact_needs(snapshot, seen.nodes)
+    if seen.empty:
         for plural in WORKLOADS:
             yield List(plural, namespace, shape=scanned(plural))
-    if any(b.local_policies for b in backends):
+    if seen.local:
         yield List("nodes", cached=True, shape=scanned_node)
     entrances = _scanned_entrances(world, request)
     if any(e.secrets for e in entrances):
@@ -80,29 +81,63 @@ def scan_needs(world: World, request: Request, options: Options) -> Iterator[Nee
     # A balancer whose annotation speaks of the PROXY header, and a controller's ConfigMap that may not.
     for trace, _ in _entrance_traces(world, request, options):
         yield from header_needs(trace)
-    troubled = [p for b in backends for p in representatives(b)[:1]]
-    pending = [b for b in backends if _is_pending(b)]
     # The events of all namespaces are most of a large cluster; a fault needs those beside it.
-    places = {p.namespace for p in troubled} | {b.namespace for b in (*pending, *empty)}
-    told = events_of_pods(p.uid for b in backends for p in unready(b))
+    places = {p.namespace for p in seen.troubled} | {b.namespace for b in (*seen.pending, *seen.empty)}
+    told = events_of_pods(seen.unready)
     for place in sorted(places) if len(places) <= SCAN_NAMESPACES else (namespace,):
         yield List("events", place, shape=told)
-    for pod in troubled[:SCAN_PODS]:
+    for pod in seen.troubled[:SCAN_PODS]:
         yield from evaluation.pod_needs(snapshot, pod, events=False)
+
+
+class _Overview:
+    """What a plan of a scan looks at of all Services; their pods are held while one of them is looked at."""
+
+    def __init__(self, backends: Iterable[Backend]) -> None:
+        self.empty: list[Backend] = []
+        """Services that select nothing."""
+        self.pending: list[Backend] = []
+        self.local = False
+        """A Service has a traffic policy that is Local."""
+        self.troubled: list[Pod] = []
+        """One unready pod of each Service that has any."""
+        self.unready: set[str] = set()
+        """All unready pods, by uid."""
+        self._carriers: dict[str, str] = {}
+        for backend in backends:
+            self._look_at(backend)
+            backend.world.drop(backend)
+
+    def _look_at(self, backend: Backend) -> None:
+        self._carriers.update((pod.uid, name) for pod in backend.ready_pods if (name := carrier(pod)))
+        self.troubled += representatives(backend)[:1]
+        self.unready.update(pod.uid for pod in unready(backend))
+        self.local = self.local or bool(backend.local_policies)
+        if backend.selector and backend.pod_list.complete and not backend.pods:
+            self.empty.append(backend)
+        if _is_pending(backend):
+            self.pending.append(backend)
+
+    @property
+    def nodes(self) -> Counter[str]:
+        """The ready pods by the node whose word that is."""
+        return Counter(self._carriers.values())
+
+
+def _overview(world: World, request: Request) -> _Overview:
+    return world.kept("overview of the scan", lambda: _Overview(_scanned(world, request)))
 
 
 def _is_pending(backend: Backend) -> bool:
     return backend.type == "LoadBalancer" and not objects(backend.service, "status", "loadBalancer", "ingress")
 
 
-def _scanned(world: World, request: Request) -> list[Backend]:
-    found = []
+def _scanned(world: World, request: Request) -> Iterator[Backend]:
     for raw in world.listing("services", request.namespace).items:
         if label_selector_matches(request.selector, labels(raw, "metadata", "labels")) and field_selector_matches(
             request.field_selector, raw
         ):
-            found.append(world.backend(namespace_of(raw), name_of(raw)))
-    return found
+            yield world.backend(namespace_of(raw), name_of(raw))
 
 
 def _scanned_entrances(world: World, request: Request) -> list[Entrance]:
@@ -136,8 +171,8 @@ def scan(world: World, request: Request, options: Options) -> Answer:
         if request.show_all or any(f.severity is not Severity.NOTE for f in verdict.faults):
             shown.append(diagnosis(trace, gaps, verdict))
         for backend in trace.backends:
-            backend.forget()
-    silent = contact_gaps(world.snapshot, ready_nodes(_scanned(world, request)), *STILL_ANSWERS)
+            world.drop(backend)
+    silent = contact_gaps(world.snapshot, _overview(world, request).nodes, *STILL_ANSWERS)
     unseen = (NotSeen(_several(names), why, decides=True) for why, names in dark.items())
     told = folded(shown, world.snapshot) if request.fold else tuple(shown)
     return Answer(told, checked=checked, not_seen=(*silent, *gaps, *unseen))

@@ -294,9 +294,10 @@ class Pod(ApiObject):
             return False
         if self.phase != "Running" or not self.ready:
             return True
+        # Held containers hold their pod, which holds them: of each pod of a scan until somebody looks for garbage.
         return any(
             c.waiting is not None or (c.current_termination is not None and c.current_termination.exit_code != 0)
-            for c in self.containers
+            for c in self._containers()
             if c.kind in ("app", "sidecar")
         )
 

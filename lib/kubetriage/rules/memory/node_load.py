@@ -10,6 +10,7 @@ from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.memory import node_memory
 from kubetriage.rules.memory.terminations import was_oom_kill
+from kubetriage.rules.node_pods import pods_on
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj
 
@@ -97,14 +98,5 @@ def unbounded(pod: Pod) -> bool:
 def node_load(snapshot: Snapshot, name: str, node: Obj) -> NodeLoad:
     """Add up what was read of a node's pods."""
     listing = snapshot.list("pods", fields=node_pods(name).fields)
-    everywhere = snapshot.derived(_by_node)
-    return NodeLoad(name, node_memory.node_memory(node, "allocatable"), everywhere.get(name, ()), listing.complete)
-
-
-def _by_node(snapshot: Snapshot) -> dict[str, tuple[Pod, ...]]:
-    found: dict[str, list[Pod]] = {}
-    for raw in snapshot.list("pods").items:
-        pod = Pod(raw)
-        if pod.node and not pod.finished:
-            found.setdefault(pod.node, []).append(pod)
-    return {node: tuple(pods) for node, pods in found.items()}
+    allocatable = node_memory.node_memory(node, "allocatable")
+    return NodeLoad(name, allocatable, pods_on(snapshot, name), listing.complete)

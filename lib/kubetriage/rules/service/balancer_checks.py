@@ -13,7 +13,7 @@ from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.service.attached_policies import attached_policies
 from kubetriage.rules.service.case import Trace
-from kubetriage.rules.service.cluster_view import Backend, Place
+from kubetriage.rules.service.cluster_view import Backend, Place, World
 from kubetriage.rules.service.entrance_controllers import is_controller, known_controller
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.load_balancer_state import addresses_of
@@ -143,8 +143,7 @@ def _gke_gateway(trace: Trace) -> Iterator[Check]:
 
 def _azure(trace: Trace) -> Iterator[Check]:
     """Foresee the probe of an Azure load balancer: by HTTP on GET / where the port's appProtocol says so (1.24 on)."""
-    nodes = trace.world.listing("nodes").items
-    if not any(text(n, "spec", "providerID").startswith("azure://") for n in nodes):
+    if not trace.world.kept("on Azure", lambda: _on_azure(trace.world)):
         return
     fronts = [s.service for pod in controllers_of(trace) for s in senders(trace, pod)]
     fronts += [b for b in trace.services if b.type == "LoadBalancer"]
@@ -178,6 +177,11 @@ def _azure(trace: Trace) -> Iterator[Check]:
             (kubectl("annotate", "service", front.name, mark, "--overwrite", namespace=front.namespace),),
             known=True,
         )
+
+
+def _on_azure(world: World) -> bool:
+    nodes = world.listing("nodes").items
+    return any(text(n, "spec", "providerID").startswith("azure://") for n in nodes)
 
 
 def _serves_root(trace: Trace) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, overload
 
 from kubetriage.found import Listing, Lookup, State
 from kubetriage.model import Finding, Ref
@@ -73,7 +73,7 @@ class World:
             self._lists[key] = self.snapshot.list(resource, namespace)
         return self._lists[key]
 
-    def pods(self, namespace: str) -> tuple[Pod, ...]:
+    def pods(self, namespace: str) -> Sequence[Pod]:
         """Return all pods of a namespace that are known, or (empty) of all."""
         return self.snapshot.derived_of(_PodIndex, "pods").pods(namespace)
 
@@ -81,9 +81,10 @@ class World:
         """Return the pods of a namespace that a Service selector selects, as far as they are known."""
         if not selector:
             return ()
-        postings = self.snapshot.derived_of(_PodIndex, "pods").postings(namespace)
+        index = self.snapshot.derived_of(_PodIndex, "pods")
+        pods, postings = index.pods(namespace), index.postings(namespace)
         fewest = min((postings.get(pair, []) for pair in selector.items()), key=len)
-        return tuple(p for p in fewest if selects(selector, p.labels))
+        return tuple(p for p in (pods[at] for at in fewest) if selects(selector, p.labels))
 
     def slices(self, namespace: str, service: str) -> tuple[Obj, ...]:
         """Return the slices of one Service."""
@@ -109,6 +110,10 @@ class World:
             self._backends[key] = Backend(self, namespace, name)
         return self._backends[key]
 
+    def drop(self, backend: Backend) -> None:
+        """Let go of the view of a Service and of its pods; who asks again has it made anew."""
+        self._backends.pop((backend.namespace, backend.name), None)
+
     def namespace_labels(self, namespace: str) -> dict[str, str] | None:
         """Return the labels of a namespace; None when it was not seen."""
         found = self.snapshot.get("namespaces", "", namespace)
@@ -124,28 +129,59 @@ class World:
         return found
 
 
+_SPACES = 8
+"""Namespaces whose pods are held read; a scan comes by one after another, and 50,000 pods that were read are 40 MB."""
+
+
 class _PodIndex:
     """The pods of a snapshot by namespace and by label; one for all worlds that are made until more pods come."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self._all = tuple(Pod(raw) for raw in snapshot.list("pods").items)
-        self._postings: dict[str, dict[tuple[str, str], list[Pod]]] = {}
-        found: dict[str, list[Pod]] = {}
-        for pod in self._all:
-            found.setdefault(pod.namespace, []).append(pod)
-        self._by_namespace = {namespace: tuple(pods) for namespace, pods in found.items()}
+        self._snapshot = snapshot
+        self._all = _Pods(snapshot.list("pods").items)
+        self._pods: dict[str, tuple[Pod, ...]] = {}
+        self._postings: dict[str, dict[tuple[str, str], list[int]]] = {}
 
-    def pods(self, namespace: str) -> tuple[Pod, ...]:
-        return self._by_namespace.get(namespace, ()) if namespace else self._all
+    def pods(self, namespace: str) -> Sequence[Pod]:
+        if not namespace:
+            return self._all
+        if namespace not in self._pods:
+            if len(self._pods) >= _SPACES:
+                self._pods.clear()
+            self._pods[namespace] = tuple(map(Pod, self._snapshot.list("pods", namespace).items))
+        return self._pods[namespace]
 
-    def postings(self, namespace: str) -> Mapping[tuple[str, str], list[Pod]]:
+    def postings(self, namespace: str) -> Mapping[tuple[str, str], list[int]]:
+        """Say which pods of a namespace (empty: of all) have a label."""
         if namespace not in self._postings:
-            found: dict[tuple[str, str], list[Pod]] = {}
-            for pod in self.pods(namespace):
+            if len(self._postings) >= _SPACES:
+                self._postings.clear()
+            found: dict[tuple[str, str], list[int]] = {}
+            for at, pod in enumerate(self.pods(namespace)):
                 for pair in pod.labels.items():
-                    found.setdefault(pair, []).append(pod)
+                    found.setdefault(pair, []).append(at)
             self._postings[namespace] = found
         return self._postings[namespace]
+
+
+class _Pods(Sequence[Pod]):
+    """Pods that are read when somebody looks at them."""
+
+    def __init__(self, items: tuple[Obj, ...]) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, at: int) -> Pod: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Pod]: ...
+    def __getitem__(self, at: int | slice) -> Pod | Sequence[Pod]:
+        return tuple(map(Pod, self._items[at])) if isinstance(at, slice) else Pod(self._items[at])
+
+    def __iter__(self) -> Iterator[Pod]:
+        return map(Pod, self._items)
 
 
 @dataclass(frozen=True)
@@ -183,11 +219,6 @@ class Backend:
     def service(self) -> Obj:
         """The Service, or an empty object."""
         return self.lookup.obj
-
-    def forget(self) -> None:
-        """Let go of what was derived; who asks again has it made anew."""
-        for name in ("lookup", "pod_list", "all_pods", "pods", "ready_pods", "slice_list", "endpoints", "counts"):
-            self.__dict__.pop(name, None)
 
     @property
     def ref(self) -> Ref:

@@ -31,10 +31,13 @@ class Unwritten:
 
 def writers(world: World) -> tuple[Pod, ...]:
     """Return the pods of external-dns, as far as pods were read."""
-    found = world.selected("", _LABELS) or tuple(
+    return world.kept("external-dns pods", lambda: _writers(world)[:_PODS_AT_MOST])
+
+
+def _writers(world: World) -> tuple[Pod, ...]:
+    return world.selected("", _LABELS) or tuple(
         p for p in world.pods("") if any("/external-dns:" in c.image for c in p.containers)
     )
-    return found[:_PODS_AT_MOST]
 
 
 def unwritten(world: World, way: Way) -> Unwritten | None:

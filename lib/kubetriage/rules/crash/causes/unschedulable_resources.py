@@ -27,7 +27,7 @@ from kubetriage.rules.crash.device_plugins import plugin_name
 from kubetriage.rules.crash.resource_requests import BYTES, amount_text, pod_request
 from kubetriage.rules.crash.root_causes import Root, repair
 from kubetriage.rules.crash.scheduling import Block, Unscheduled
-from kubetriage.snapshot import Snapshot
+from kubetriage.rules.node_pods import pods_on
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, dig, labels, mapping, name_of
 from kubetriage.values.patterns import lazy
@@ -165,19 +165,8 @@ def _room(found: Unscheduled, node: Obj, resource: str) -> Room:
     listing = found.case.snapshot.list("pods", fields=f"spec.nodeName={name}")
     if not listing.complete:
         return Room(name, total, None, True)
-    here = found.case.snapshot.derived(_pods_by_node).get(name, ())
-    used = sum((pod_request(p, resource) for p in here), Fraction(0))
+    used = sum((pod_request(p, resource) for p in pods_on(found.case.snapshot, name)), Fraction(0))
     return Room(name, total, total - used, listing.presumed)
-
-
-def _pods_by_node(snapshot: Snapshot) -> dict[str, list[Pod]]:
-    """Return the pods that take up room, by node."""
-    found: dict[str, list[Pod]] = {}
-    for raw in snapshot.list("pods").items:
-        pod = Pod(raw)
-        if pod.node and not pod.finished:
-            found.setdefault(pod.node, []).append(pod)
-    return found
 
 
 def _message(found: Unscheduled, resource: str, wanted: Fraction, rooms: list[Room]) -> str:

@@ -138,9 +138,11 @@ def _nobody(trace: Trace, backend: Backend) -> Iterator[Fault]:
     data = labels(found.obj, "data")
     value = data.get("kube-proxy-replacement", "")
     pods = trace.world.listing("pods", DNS_NAMESPACE)
+    if value.lower() not in _NOT_REPLACED or not pods.complete:
+        return
     nodes = trace.world.listing("nodes").items
     versions = [text(n, "status", "nodeInfo", "kubeletVersion") for n in nodes]
-    if value.lower() not in _NOT_REPLACED or not pods.complete or not versions:
+    if not versions:
         return
     own = [Pod(p) for p in pods.items]
     if any(b in v for v in versions for b in _BUILT_IN) or any("kube-proxy" in p.name for p in own):
