@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from kubetriage.needs import Get, List, Log, Need, Raw
 from kubetriage.plugins import ANY_KIND, Request
+from kubetriage.readers.api_discovery import DISCOVERY
 from kubetriage.readers.events import node_event_need
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import namespace_of, objects, text
@@ -43,10 +44,13 @@ def pod_guesses(request: Request, _: Snapshot) -> Iterator[Need]:
 
 
 def trace_guesses(request: Request, snapshot: Snapshot) -> Iterator[Need]:
-    """Guess for an Ingress the Service of its name, and who made the pods that the known slices name."""
+    """Guess for a Service and for an Ingress that of its name, and who made the pods that the known slices name."""
     namespace = request.namespace
+    # What the plan asks for first, too: it is under way while the plan is imported.
+    yield DISCOVERY
     for target in request.targets:
-        if target.resource == "ingresses":
+        if target.resource in ("services", "ingresses"):
+            yield Get(target.resource, namespace, target.name)
             yield Get("services", namespace, target.name)
             yield List("endpointslices", namespace, f"kubernetes.io/service-name={target.name}")
             yield List("networkpolicies", namespace)

@@ -12,7 +12,6 @@ from kubetriage.plugins.answers import list_error, not_seen
 from kubetriage.readers.api_discovery import served_group
 from kubetriage.readers.pods import Pod
 from kubetriage.records import replace
-from kubetriage.rules.crash import evaluation
 from kubetriage.rules.incident.folding import folded
 from kubetriage.rules.node_contact import carrier, contact_gaps, contact_needs
 from kubetriage.rules.service.case import Options, Trace
@@ -25,7 +24,7 @@ from kubetriage.rules.service.gateway_objects import GROUP, ROUTE_KINDS
 from kubetriage.rules.service.hop_table import judge
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.ingress_objects import Ingress
-from kubetriage.rules.service.pod_health import representatives, unready
+from kubetriage.rules.service.pod_health import crash_needs, representatives, unready
 from kubetriage.rules.service.routes_to_target import (
     all_routes,
     custom_trace,
@@ -87,7 +86,7 @@ def scan_needs(world: World, request: Request, options: Options) -> Iterator[Nee
     for place in sorted(places) if len(places) <= SCAN_NAMESPACES else (namespace,):
         yield List("events", place, shape=told)
     for pod in seen.troubled[:SCAN_PODS]:
-        yield from evaluation.pod_needs(snapshot, pod, events=False)
+        yield from crash_needs(snapshot, pod, events=False)
 
 
 class _Overview:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from kubetriage.plugins import ANY_KIND, Target
 from kubetriage.readers.api_discovery import find_kind
 from kubetriage.rules.service.cluster_view import World
-from kubetriage.rules.service.custom_entrances import ROUTER_PLURALS
-from kubetriage.rules.service.mesh_gateways import MESH_GATEWAYS
+from kubetriage.rules.service.named_kinds import MESH_GATEWAYS, ROUTER_PLURALS
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import text
 from kubetriage.values.resources import BY_PLURAL

@@ -11,7 +11,6 @@ from kubetriage.found import Listing, Lookup, State
 from kubetriage.model import Finding, Ref
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
-from kubetriage.rules.crash import evaluation
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.selector_edits import selects
 from kubetriage.rules.workloads import controller_ref
@@ -100,6 +99,9 @@ class World:
         """Return the verdict of the crash rules on one pod."""
         key = pod.uid or f"{pod.namespace}/{pod.name}"
         if key not in self._crash:
+            # Most Services are well, and do not need what is known of pods that are not.
+            from kubetriage.rules.crash import evaluation
+
             self._crash[key] = evaluation.diagnose_pod(self.snapshot, pod)
         return self._crash[key]
 

@@ -15,6 +15,7 @@ from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import Backend, Place, World
 from kubetriage.rules.service.custom_objects import Links, ServiceRef, links_of, mesh_host, only_to
 from kubetriage.rules.service.entrance_controllers import controller_of_group, is_controller
+from kubetriage.rules.service.named_kinds import ROUTER_PLURALS
 from kubetriage.rules.service.service_endpoints import ServicePort
 from kubetriage.rules.service.tls_secrets import SecretUse
 from kubetriage.snapshot import Snapshot
@@ -22,18 +23,6 @@ from kubetriage.values.commands import Command, kubectl
 from kubetriage.values.fields import Obj, name_of, namespace_of, objects, text, uid_of
 from kubetriage.values.resources import BY_PLURAL
 
-ROUTER_PLURALS = (
-    "routes",
-    "virtualservices",
-    "httpproxies",
-    "ingressroutes",
-    "ingressroutetcps",
-    "ingressrouteudps",
-    "ingressroutes.traefik.containo.us",
-    "ingressroutetcps.traefik.containo.us",
-    "ingressrouteudps.traefik.containo.us",
-)
-"""Custom kinds that are judged by their specification."""
 ROUTER_NAMESPACE = "openshift-ingress"
 ROUTER_LABEL = "ingresscontroller.operator.openshift.io/deployment-ingresscontroller"
 """Where OpenShift's routers run, and a label of their pods."""

@@ -7,13 +7,13 @@ from typing import Any, cast
 
 from kubetriage.model import Confidence, RuledOut, Severity
 from kubetriage.records import dataclass, replace
-from kubetriage.rules.service import RULES
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_symptoms import fits as shows_as
 from kubetriage.rules.service.cluster_view import Backend, Place
 from kubetriage.rules.service.custom_entrances import port_of
 from kubetriage.rules.service.hop_faults import Fault, Proof
 from kubetriage.rules.service.hop_rows import Draft, drafts_of
+from kubetriage.rules.service.registry import RULES
 from kubetriage.rules.service.service_endpoints import ServicePort
 
 

@@ -11,10 +11,10 @@ from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import Place, World
 from kubetriage.rules.service.custom_entrances import CustomEntrance
+from kubetriage.rules.service.named_kinds import MESH_GATEWAYS
 from kubetriage.rules.service.tls_secrets import SecretUse
 from kubetriage.values.fields import Obj, labels, objects, text, texts, uid_of
 
-MESH_GATEWAYS = "gateways.networking.istio.io"
 MESH = "mesh"
 """The reserved gateway name that means all sidecars; a VirtualService without gateways has it alone."""
 

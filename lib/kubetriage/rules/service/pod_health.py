@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.needs import Need
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.node_contact import carrier
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.headless_peers import deadlock
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
+from kubetriage.snapshot import Snapshot
 
 PODS_LOOKED_AT = 3
 """Unready pods of one Service whose events and logs are read."""
@@ -80,6 +82,13 @@ def representatives(backend: Backend) -> tuple[Pod, ...]:
 
 def _signature(backend: Backend, pod: Pod) -> object:
     return (backend.workload(pod), pod.status_text(), pod.ready_text())
+
+
+def crash_needs(snapshot: Snapshot, pod: Pod, *, events: bool = True) -> Iterator[Need]:
+    """Ask for what the verdict of the crash rules on a pod rests on, as their own function does."""
+    from kubetriage.rules.crash import evaluation
+
+    return evaluation.pod_needs(snapshot, pod, events=events)
 
 
 def troubles(backend: Backend) -> tuple[Trouble, ...]:

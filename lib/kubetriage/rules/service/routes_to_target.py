@@ -144,10 +144,6 @@ def gateway_trace(world: World, namespace: str, name: str, options: Options) -> 
     return Trace(world, entry.ref, _each_once(found), options, (), routes, (entry,))
 
 
-TEMPLATED = ("deployments", "statefulsets", "daemonsets", "replicasets")
-"""Workloads that a user names in place of the Service that selects their pods."""
-
-
 def pod_of(resource: str, raw: Obj) -> Pod:
     """Return a pod, or the one that a workload's template makes, under the workload's name."""
     if resource == "pods":

@@ -11,10 +11,10 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_symptoms import SYMPTOMS, fits
 from kubetriage.rules.service.finished_fixes import finished
 from kubetriage.rules.service.hop_table import Verdict
+from kubetriage.rules.service.named_kinds import TEMPLATED
 from kubetriage.rules.service.pod_health import ready_nodes
 from kubetriage.rules.service.pod_listeners import tried
 from kubetriage.rules.service.proxy_protocol import config_map_of, controllers_of, senders, taker
-from kubetriage.rules.service.routes_to_target import TEMPLATED
 from kubetriage.rules.service.way_drawing import chain, path
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import texts

@@ -8,7 +8,6 @@ from itertools import islice
 from kubetriage.model import Ref
 from kubetriage.needs import Dial, Get, List, Log, Need, Raw
 from kubetriage.readers.api_discovery import DISCOVERY, served_group, serves, traffic_kinds
-from kubetriage.rules.crash import evaluation
 from kubetriage.rules.network_plugins import network_plugin
 from kubetriage.rules.node_contact import contact_needs
 from kubetriage.rules.service import service_endpoints as eps
@@ -18,7 +17,7 @@ from kubetriage.rules.service.case import Options, Trace
 from kubetriage.rules.service.certificate_issuance import CHAIN, certificate_for, is_issued
 from kubetriage.rules.service.client_policies import DNS_LABELS, DNS_NAMESPACE, KUBE_PROXY_LABELS, KUBE_PROXY_SYMPTOMS
 from kubetriage.rules.service.cluster_view import WORKLOADS, Backend, World, template_labels
-from kubetriage.rules.service.custom_entrances import ROUTER_PLURALS, CustomEntrance, kind_need
+from kubetriage.rules.service.custom_entrances import CustomEntrance, kind_need
 from kubetriage.rules.service.entrance_controllers import controller_selector
 from kubetriage.rules.service.external_dns import writers
 from kubetriage.rules.service.external_names import auth_service, in_cluster_target
@@ -34,10 +33,11 @@ from kubetriage.rules.service.load_balancer_state import (
     has_cloud_marks,
 )
 from kubetriage.rules.service.mesh_authorization import AUTHORIZATION, policies_on
-from kubetriage.rules.service.mesh_gateways import MESH_GATEWAYS, MeshGateway, mesh_gateways_of
+from kubetriage.rules.service.mesh_gateways import MeshGateway, mesh_gateways_of
 from kubetriage.rules.service.mesh_policies import in_mesh
+from kubetriage.rules.service.named_kinds import MESH_GATEWAYS, ROUTER_PLURALS
 from kubetriage.rules.service.other_policies import OTHER_POLICY_APIS
-from kubetriage.rules.service.pod_health import PODS_LOOKED_AT, ready_nodes, representatives
+from kubetriage.rules.service.pod_health import PODS_LOOKED_AT, crash_needs, ready_nodes, representatives
 from kubetriage.rules.service.pod_listeners import pod_numbers, service_proxy, vouched
 from kubetriage.rules.service.proxy_protocol import config_map_of, controllers_of, senders
 from kubetriage.rules.service.redirecting_programs import redirecting_needs
@@ -102,7 +102,7 @@ def _balancer_needs(backend: Backend) -> Iterator[Need]:
         state = LoadBalancerState(backend)
         for pod in state.proxy_pods[:1]:
             if not pod.ready:
-                yield from evaluation.pod_needs(snapshot, pod)
+                yield from crash_needs(snapshot, pod)
         pools: tuple[str, ...] = ("ipaddresspools", "ciliumloadbalancerippools")
         if serves(snapshot, "ipaddresspools"):
             yield List("pods", "", "app.kubernetes.io/name=metallb")
@@ -175,7 +175,7 @@ def _pod_needs(backend: Backend) -> Iterator[Need]:
     yield from redirecting_needs(backend)
     yield from contact_needs(snapshot, ready_nodes((backend,)))
     for pod in representatives(backend):
-        yield from evaluation.pod_needs(snapshot, pod)
+        yield from crash_needs(snapshot, pod)
     for pod in backend.pods[:PODS_LOOKED_AT]:
         yield from owner_needs(snapshot, pod.raw)
     governing = governing_service(backend) if not backend.ready_pods else None
@@ -429,7 +429,7 @@ def _plugin_needs(world: World) -> Iterator[Need]:
         yield List("pods", "calico-system", "k8s-app=calico-node")
     down = (p for p in world.pods("") if not p.ready and not p.finished and network_plugin(p.name) is not None)
     for pod in list(down)[:1]:
-        yield from evaluation.pod_needs(world.snapshot, pod)
+        yield from crash_needs(world.snapshot, pod)
 
 
 _PLUGIN_LABELS = "k8s-app in (calico-node,canal,cilium,aws-node,flannel,weave-net)"
@@ -441,7 +441,7 @@ def _system_pods(world: World, wanted: Mapping[str, str]) -> Iterator[Need]:
     yield List("pods", DNS_NAMESPACE, ",".join(f"{k}={v}" for k, v in wanted.items()))
     down = (p for p in world.selected(DNS_NAMESPACE, wanted) if not p.ready and not p.finished)
     for pod in list(down)[:1]:
-        yield from evaluation.pod_needs(world.snapshot, pod)
+        yield from crash_needs(world.snapshot, pod)
 
 
 def mesh_needs(snapshot: Snapshot, backends: Iterable[Backend]) -> Iterator[Need]:

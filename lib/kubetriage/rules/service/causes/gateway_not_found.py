@@ -18,7 +18,8 @@ from kubetriage.model import Actor, Confidence, Evidence, Fix
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.custom_entrances import CustomEntrance
 from kubetriage.rules.service.hop_faults import Fault, fault
-from kubetriage.rules.service.mesh_gateways import MESH_GATEWAYS, MeshGateway, mesh_gateways_of
+from kubetriage.rules.service.mesh_gateways import MeshGateway, mesh_gateways_of
+from kubetriage.rules.service.named_kinds import MESH_GATEWAYS
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import name_of, namespace_of, texts
 from kubetriage.values.nearest import nearest
