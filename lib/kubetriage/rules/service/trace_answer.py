@@ -12,6 +12,7 @@ from kubetriage.rules.service.client_symptoms import SYMPTOMS, fits
 from kubetriage.rules.service.finished_fixes import finished
 from kubetriage.rules.service.hop_table import Verdict
 from kubetriage.rules.service.named_kinds import TEMPLATED
+from kubetriage.rules.service.own_answers import own_answers
 from kubetriage.rules.service.pod_health import ready_nodes
 from kubetriage.rules.service.pod_listeners import tried
 from kubetriage.rules.service.proxy_protocol import config_map_of, controllers_of, senders, taker
@@ -109,6 +110,9 @@ def _summary(trace: Trace, verdict: Verdict, unseen: tuple[NotSeen, ...]) -> str
     name = f"{trace.target.kind.lower()}/{trace.target.name}"
     if trace.target.kind in _SELECTED and not trace.backends:
         return f"No Service selects {name}, so nothing leads to it."
+    told = next(own_answers(trace, trace.options.symptom), None)
+    if told is not None:
+        return f"No fault seen on the way to {name}: {told.words}."
     dark = [r for r in verdict.rows if r.state == "not seen"]
     if dark:
         rows = ", ".join(str(r.number) for r in dark)
@@ -130,6 +134,12 @@ def _symptom_lines(trace: Trace, verdict: Verdict) -> Iterator[str]:
     if found:
         yield f"Found for it: {', '.join(found)}."
         return
+    own = list(own_answers(trace, symptom))
+    for answer in own:
+        yield f"The program said it: {answer.words}."
+        yield f"Log: {answer.line}"
+    if own:
+        return
     yield "Nothing that was seen explains it" + (
         "; the faults above would show as something else." if problems else "."
     )
@@ -144,7 +154,12 @@ def _unexplained(trace: Trace, verdict: Verdict) -> Iterator[NotSeen]:
     """Say that what the client sees is not explained: an answer is then no all-clear."""
     symptom = trace.options.symptom
     if symptom and all(f.severity is Severity.NOTE for f in verdict.faults):
-        yield NotSeen(f"what causes the {SYMPTOMS[symptom].name or symptom}", SYMPTOMS[symptom].look, decides=True)
+        told = next(own_answers(trace, symptom), None)
+        if told is not None:
+            own_log = kubectl("logs", told.pod.name, "--tail=50", namespace=told.pod.namespace)
+            yield NotSeen(f"why the program answers {symptom}", f"run: {own_log}", decides=True)
+        else:
+            yield NotSeen(f"what causes the {SYMPTOMS[symptom].name or symptom}", SYMPTOMS[symptom].look, decides=True)
 
 
 _DROPPED = ("timeout", "504", "499", "refused", "reset")
