@@ -3,8 +3,10 @@
 # ruff: noqa
 # fmt: off
 LITERALS: dict[str, tuple[str, ...]] = {
+    '"([A-Z]{3,10} [^" ]{1,1000}) HTTP/[\\d.]{1,3}" (\\d{3}) ': (' http/',),
     '"\\[denied by (?P<rule>[\\w.-]{1,100})\\]":\\s{0,3}\\[(?P<list>[^\\]]{1,2000})\\]': ('"[denied by ',),
     '"caller": ?"(?:etcdserver|wal|rafthttp|mvcc|embed|backend|osutil|etcdmain|snap|raft|txn|v3rpc|membership)': ('"caller":',),
+    '"https?://(\\S{3,60}:\\d{1,5})" \\d{1,9}ms$': ('"http',),
     '"kind":\\s{0,3}"ImageStreamTag",\\s{0,3}"name":\\s{0,3}"(?P<tag>[^"]{1,300})"': ('"imagestreamtag",',),
     "'?(Microsoft\\.\\w+\\.App)'?,? version '?(\\d[\\w.-]{1,20})": ('microsoft.',),
     '( {3,8})File \\"': ('file "',),
@@ -548,6 +550,7 @@ LITERALS: dict[str, tuple[str, ...]] = {
     '\\S{1,45}: (?:kern|user|daemon|syslog): +\\w+: \\[': ('daemon', 'kern', 'syslog', 'user'),
     '\\[(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (\\w{3}) +(\\d{1,2}) (\\d\\d):(\\d\\d):(\\d\\d) (\\d{4})\\] ': ('fri', 'mon', 'sat', 'sun', 'thu', 'tue', 'wed'),
     '\\[::1?\\]:(\\d{1,5})': ('[::',),
+    '\\[[^\\]\\s]{1,300}\\] \\[[^\\]\\s]{0,300}\\] ': ('] [',),
     '\\[pod/([^\\]/]{1,253})/([^\\]]{1,63})\\] ': ('[pod/',),
     '\\\\{0,4}\\"(?:stringData|data)\\\\{0,4}\\"\\s{0,8}:\\s{0,8}\\{([^{}]{1,65536})\\}': ('data',),
     '\\\\{0,4}\\"kind\\\\{0,4}\\"\\s{0,8}:\\s{0,8}\\\\{0,4}\\"Secret(?:List)?\\\\{0,4}\\"': ('"secret',),
