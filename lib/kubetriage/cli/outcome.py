@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kubetriage.plugins import Answer, Request
 from kubetriage.records import dataclass, field
-from kubetriage.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from kubetriage.snapshot import Snapshot
 
 
 @dataclass(frozen=True)

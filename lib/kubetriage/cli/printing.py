@@ -160,28 +160,31 @@ class Printer:
 
     def text(self, outcome: Outcome, diagnoses: Sequence[Diagnosis]) -> str:
         """Write an answer for people."""
-        from kubetriage.render.scan import render_scan
-        from kubetriage.render.text import render_text
-
         terminal = self.terminal()
         diagnoses = [terminal.times.placed(d) for d in diagnoses]
         wide, headers = self._values["output"] == "wide", not self._values["no_headers"]
         tables = self.tables(outcome)
         now = outcome.snapshot.clock if outcome.snapshot is not None else None
         if self._is_overview(outcome.request, diagnoses):
+            from kubetriage.render.scan import render_scan
+
             everywhere = outcome.request.all_namespaces
             return tables + render_scan(diagnoses, terminal, headers=headers, namespaces=everywhere, now=now)
+        from kubetriage.render.text import render_text
+
         explain = self._values["explain"]
         return tables + render_text(diagnoses, terminal, now=now, wide=wide, headers=headers, explain=explain)
 
     def tables(self, outcome: Outcome) -> str:
         """Draw the tables about all objects of a scan, with an empty line behind each."""
-        from kubetriage.render.overview import render_table
-        from kubetriage.render.sanitize import sanitized
-
         terminal, headers = self.terminal(), not self._values["no_headers"]
         if terminal.width is None and self._values["output"] != "wide":
             return ""  # in a pipe stdout is for the rows of what was found
+        if not outcome.answer.overview:
+            return ""
+        from kubetriage.render.overview import render_table
+        from kubetriage.render.sanitize import sanitized
+
         drawn = (
             render_table(terminal.times.placed(sanitized(t)), terminal, headers=headers)
             for t in outcome.answer.overview

@@ -8,14 +8,12 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import kubetriage
-from kubetriage.cli.collect import collect
 from kubetriage.cli.exit_codes import Exit
-from kubetriage.cli.names import meant
 from kubetriage.cli.outcome import Outcome
-from kubetriage.cli.printing import Printer
 from kubetriage.cli.progress import Progress
 from kubetriage.cli.sources import ExplainedError, Sources, tracer
 from kubetriage.cli.target import by_namespace, parse_targets, segment_flaw
@@ -25,13 +23,13 @@ from kubetriage.model import Severity
 from kubetriage.needs import Raw
 from kubetriage.plugins import Answer, Plugin, Request
 from kubetriage.records import dataclass, replace
-from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import text
 from kubetriage.values.selectors import parse_label_selector, unsupported_field
 from kubetriage.values.times import format_time
 
 if TYPE_CHECKING:
-    pass
+    from kubetriage.cli.printing import Printer
+    from kubetriage.snapshot import Snapshot
 
 CLUSTERS_AT_ONCE = 8
 _PATHS = {"--from": "dump", "--record": "record"}
@@ -53,7 +51,12 @@ class Run:
     def __post_init__(self) -> None:
         """Prepare to read."""
         self._sources = Sources(self.plugin, self.values)
-        self._printer = Printer(self.plugin, self.values)
+
+    @cached_property
+    def _printer(self) -> Printer:
+        from kubetriage.cli.printing import Printer
+
+        return Printer(self.plugin, self.values)
 
     def execute(self) -> int:
         """Answer the question and print it."""
@@ -199,6 +202,9 @@ class Run:
                 # While the main thread and the workers wait for the API server.
                 threading.Thread(target=_import_renderer, args=(request.is_scan,), daemon=True).start()
             notes: tuple[str, ...] = ()
+            from kubetriage.cli.collect import collect
+            from kubetriage.cli.names import meant
+
             try:
                 snapshot, answer = collect(self.plugin, request, reader, snapshot)
                 better, notes = meant(self.plugin, request, reader, snapshot)

@@ -6,18 +6,21 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from kubetriage.cli.progress import Progress
 from kubetriage.cli.usage import UsageError, echo
-from kubetriage.model import Diagnosis
 from kubetriage.plugins import Plugin, Request
 from kubetriage.records import dataclass, field, replace
-from kubetriage.render.sanitize import sanitized
-from kubetriage.snapshot import Reader, Snapshot
 from kubetriage.values.fields import name_of, namespace_of
 from kubetriage.values.resources import BY_PLURAL
 
 if TYPE_CHECKING:
+    from kubetriage.cli.progress import Progress
     from kubetriage.cluster.connect import Session
+    from kubetriage.model import Diagnosis
+    from kubetriage.snapshot import Reader, Snapshot
+
+_CONNECTIONS, _FOR_A_SCAN = 6, 2
+"""That are opened at once for named objects, about which much is asked together, and for a scan, which begins with a
+list."""
 
 
 class ExplainedError(Exception):
@@ -69,10 +72,12 @@ class Sources:
 
             nobody = NoCluster()
             return nobody, nobody.open(), _placed(request, "default")
-        from kubetriage.cluster.live import LiveReader
-
         v = self.values
         session = self.session(context)
+        # While the handshakes are under way everything else is imported.
+        session.dial(_FOR_A_SCAN if request.is_scan else _CONNECTIONS)
+        from kubetriage.cluster.live import LiveReader
+
         interval, deadline = request.options.get("interval"), request.options.get("deadline")
         live = LiveReader(
             session,
@@ -90,6 +95,7 @@ class Sources:
         from kubetriage.cli import pasted
         from kubetriage.cluster.errors import NoObjectsError
         from kubetriage.cluster.recorded import RecordedReader
+        from kubetriage.render.sanitize import sanitized
 
         dump = self.values["dump"]
         recorded = RecordedReader(Path("/dev/stdin" if dump == "-" else dump), pasted.hint(request, self.values), dump)
@@ -116,6 +122,7 @@ class Sources:
         from datetime import datetime, timezone
 
         from kubetriage.cli import pasted
+        from kubetriage.snapshot import Snapshot
 
         dump = self.values["dump"]
         told = pasted.explained(self.plugin, said, dump)

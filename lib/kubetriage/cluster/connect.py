@@ -130,6 +130,10 @@ class Session:
         """
         return self.pool().get(target, headers, seconds)
 
+    def dial(self, count: int) -> None:
+        """Begin to open so many connections, for requests that will follow at once."""
+        self.pool().dial(count, self.timeout or None)
+
     def pool(self) -> Pool:
         """Return the connections that are kept."""
         with self._lock:

@@ -56,6 +56,9 @@ class Pool(Protocol):
     def get(self, target: str, headers: Sequence[tuple[str, str]], seconds: float | None) -> Answer:
         """Send a GET and wait for the head of the answer."""
 
+    def dial(self, count: int, seconds: float | None) -> None:
+        """Begin to open connections for requests to come."""
+
 
 class Connections:
     """Connections to one server that are kept open; safe for use by several threads."""
@@ -80,8 +83,20 @@ class Connections:
         self._server_name = _plain(server_name or host.partition("%")[0].rstrip("."))
         self._most = most
         self._idle: list[Connection] = []
-        self._lock = threading.Lock()
-        weakref.finalize(self, _close_all, self._idle).atexit = False
+        self._dialled: list[socket.socket] = []
+        self._coming = self._waiting = 0
+        self._lock = threading.Condition()
+        weakref.finalize(self, _close_all, self._idle, self._dialled).atexit = False
+
+    def dial(self, count: int, seconds: float | None) -> None:
+        """Begin to open so many connections, for the requests to come; nothing waits for them.
+
+        ``seconds`` is as for :meth:`get`. What goes wrong is left to the request that then opens one itself.
+        """
+        with self._lock:
+            self._coming += count
+        for _ in range(count):
+            threading.Thread(target=self._dial, args=(seconds,), daemon=True).start()
 
     def get(self, target: str, headers: Sequence[tuple[str, str]], seconds: float | None) -> Answer:
         """Send a GET and wait for the head of the answer.
@@ -93,7 +108,7 @@ class Connections:
         for name, value in headers:
             if _NOT_IN_HEADER.search(value):
                 raise ValueError(f"header {name} has control characters")
-        connection = self._kept() or self._open(seconds)
+        connection = self._kept() or self._dialled_one(seconds) or self._open(seconds)
         try:
             return connection.get(path, headers, seconds, self.keep)
         except BaseException:
@@ -119,7 +134,42 @@ class Connections:
                 return connection
             connection.close()
 
+    def _dial(self, seconds: float | None) -> None:
+        sock = None
+        try:
+            sock = self._connected(seconds)
+        except (OSError, ValueError):
+            # Whoever asks next meets it, too, and says so.
+            pass
+        finally:
+            with self._lock:
+                self._coming -= 1
+                if sock is not None:
+                    self._dialled.append(sock)
+                self._lock.notify_all()
+
+    def _dialled_one(self, seconds: float | None) -> Connection | None:
+        """Return a connection that :meth:`dial` opened; wait for one that is to come and that nobody else waits for."""
+        with self._lock:
+            while not self._dialled and self._coming > self._waiting:
+                self._waiting += 1
+                in_time = self._lock.wait(seconds)
+                self._waiting -= 1
+                if not in_time:
+                    raise ConnectTimeoutError("timed out")
+            sock = self._dialled.pop() if self._dialled else None
+        return None if sock is None else self._speaking(sock)
+
     def _open(self, seconds: float | None) -> Connection:
+        return self._speaking(self._connected(seconds))
+
+    def _speaking(self, sock: socket.socket) -> Connection:
+        from kubetriage.cluster.exchange import Connection
+
+        return Connection(sock, self._host)
+
+    def _connected(self, seconds: float | None) -> socket.socket:
+        """Connect, and shake hands; raises OSError, ConnectTimeoutError among them, and ValueError."""
         try:
             sock = socket.create_connection(self._address, seconds)
         except TimeoutError as error:
@@ -133,9 +183,7 @@ class Connections:
         except BaseException:
             sock.close()
             raise
-        from kubetriage.cluster.exchange import Connection
-
-        return Connection(sock, self._host)
+        return sock
 
     def _path(self, target: str) -> str:
         path = (self._prefix + target).replace("[", "%5B").replace("]", "%5D")
@@ -144,9 +192,11 @@ class Connections:
         return path
 
 
-def _close_all(connections: list[Connection]) -> None:
+def _close_all(connections: list[Connection], sockets: list[socket.socket]) -> None:
     while connections:
         connections.pop().close()
+    while sockets:
+        sockets.pop().close()
 
 
 def _plain(host: str) -> str | bytes:

@@ -54,6 +54,9 @@ class Proxied:
             )
         return _Answer(response, self)
 
+    def dial(self, count: int, seconds: float | None) -> None:
+        """Open nothing: urllib3 connects when it is asked."""
+
     @contextlib.contextmanager
     def telling(self) -> Iterator[None]:
         """Raise what urllib3 raises as an OSError, with the reason in the words of Go's network stack."""

@@ -10,12 +10,14 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kubetriage.model import Diagnosis, NotSeen, Table
 from kubetriage.needs import Get, List, Log, Need
 from kubetriage.records import dataclass, field
-from kubetriage.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from kubetriage.snapshot import Snapshot
 
 PLUGINS: tuple[str, ...] = ("why-crash", "oom-budget", "svc-trace", "node-triage", "plane-trace", "triage")
 """Names of all executables, in the order of the documentation."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kubetriage.plugins import Access, Option, Plugin, later
-from kubetriage.plugins.guesses import pod_guesses
 from kubetriage.rules.memory.overrides import COLLECTORS, KEYS
 from kubetriage.rules.memory.runtime_detection import RUNTIMES
 from kubetriage.values.resources import CONTROLLERS
@@ -33,7 +32,7 @@ PLUGIN = Plugin(
     resources=("pods", *CONTROLLERS),
     plan=later("kubetriage.plugins.oom_budget_plan", "plan"),
     diagnose=later("kubetriage.plugins.oom_budget_plan", "diagnose"),
-    guesses=pod_guesses,
+    guesses=later("kubetriage.plugins.guesses", "pod_guesses"),
     known_rules=later("kubetriage.rules.memory", "all_rules"),
     watches=("pods",),
     options=(

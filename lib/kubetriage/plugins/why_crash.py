@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kubetriage.plugins import Access, Option, Plugin, later
-from kubetriage.plugins.guesses import pod_guesses
 from kubetriage.values.resources import CONTROLLERS
 
 PLUGIN = Plugin(
@@ -32,7 +31,7 @@ PLUGIN = Plugin(
     plan=later("kubetriage.plugins.why_crash_plan", "plan"),
     diagnose=later("kubetriage.plugins.why_crash_plan", "diagnose"),
     explains=later("kubetriage.plugins.why_crash_plan", "explains"),
-    guesses=pod_guesses,
+    guesses=later("kubetriage.plugins.guesses", "pod_guesses"),
     waits=True,
     known_rules=later("kubetriage.rules.crash", "all_rules"),
     options=(

@@ -25,7 +25,6 @@ from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.rules.crash.causes import node_not_ready
 from kubetriage.rules.crash.manual_path import manual_path_of_controller, manual_path_of_pod, why_no_pods
 from kubetriage.rules.crash.representatives import representatives
-from kubetriage.rules.incident.folding import folded
 from kubetriage.rules.node_contact import Sieve, carrier, contact_gaps, contact_needs, doubt
 from kubetriage.rules.shapes import lean_node
 from kubetriage.snapshot import Snapshot
@@ -160,6 +159,8 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
         silent, unsure = _silent_nodes(snapshot, request, found)
         shown = tuple(d for d in (*silent, *found) if request.show_all or not d.healthy)
         if request.fold:
+            from kubetriage.rules.incident.folding import folded
+
             shown = folded(shown, snapshot, alike)
         checked = 0 if errors else _checked(snapshot, request)
         return Answer(shown, tuple(errors), checked=checked, not_seen=unsure)

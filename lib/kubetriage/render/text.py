@@ -10,11 +10,11 @@ from kubetriage.model import Diagnosis, Evidence, Finding, Lines, Section, Table
 from kubetriage.records import dataclass, replace
 from kubetriage.render.card import SIGNS, Card, Step, card_of, doubts, step_of
 from kubetriage.render.fold import columns, cut, cut_middle, sentences, split_at, wrapped
-from kubetriage.render.incident import incident_lines, roots_of
 from kubetriage.render.table import LABEL, fields, table
 from kubetriage.render.terminal import Terminal
 from kubetriage.render.times import Times
 from kubetriage.render.words import Words
+from kubetriage.values.fields import objects
 
 ROWS_USUAL = 18
 """Rows of an answer that leave room for the commands around it."""
@@ -130,7 +130,9 @@ def _first_screen(group: Sequence[Diagnosis], terminal: Terminal, now: datetime 
     card = card_of(group, now, terminal.words, terminal.times)
     much = _Much()
     width = terminal.width or PIPE_WIDTH
-    if len(roots_of(group[0])) > 1:
+    if len(objects(group[0].extra, "roots")) > 1:
+        from kubetriage.render.incident import incident_lines
+
         foot = (
             list(_labelled(_translated(list(_unknown_rows(card, width - LABEL, 1)), terminal.words), [], terminal))
             if card.unknown

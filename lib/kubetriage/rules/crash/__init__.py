@@ -42,9 +42,6 @@ from kubetriage.rules.crash.causes import (
     dependency_auth_failed,
     dependency_unreachable,
     disk_full,
-    init_container_failed,
-    init_container_waiting,
-    job_blocked_by_sidecar,
     killed_by_signal,
     liveness_kills_slow_start,
     liveness_probe_failed,
@@ -57,12 +54,10 @@ from kubetriage.rules.crash.causes import (
     probe_errored,
     rbac_forbidden,
     read_only_filesystem,
-    readiness_gate_not_ready,
     readiness_probe_failed,
     restarted_then_stable,
     run_as_non_root_violation,
     runtime_out_of_memory,
-    sandbox_create_failed,
     secret_key_not_found,
     secret_not_found,
     segfault,
@@ -70,12 +65,22 @@ from kubetriage.rules.crash.causes import (
     start_error,
     startup_probe_failed,
     terminated_by_signal,
-    unknown,
-    volume_attach_failed,
-    volume_mount_error,
     wrong_architecture,
 )
-from kubetriage.rules.crash.gated import Gated, ended, replaced, without_image, without_node
+from kubetriage.rules.crash.gated import (
+    Gated,
+    ended,
+    last_resort,
+    replaced,
+    run_once,
+    with_init_containers,
+    with_pending_volumes,
+    with_readiness_gates,
+    with_volumes_in_doubt,
+    without_image,
+    without_node,
+    without_sandbox,
+)
 
 TIERS: tuple[tuple[ModuleType | Gated, ...], ...] = (
     # The node: what its pods' status says is old; a deletion that it cannot confirm.
@@ -109,8 +114,8 @@ TIERS: tuple[tuple[ModuleType | Gated, ...], ...] = (
         service_account_not_found,
     ),
     # Volumes, then the sandbox: the kubelet takes them in this order.
-    (volume_attach_failed, volume_mount_error),
-    (sandbox_create_failed,),
+    (*with_pending_volumes("volume_attach_failed"), *with_volumes_in_doubt("volume_mount_error")),
+    without_sandbox("sandbox_create_failed"),
     # Image. A missing pull secret explains the refused pull.
     without_image("image_pull_secret_not_found"),
     (
@@ -138,9 +143,9 @@ TIERS: tuple[tuple[ModuleType | Gated, ...], ...] = (
         liveness_probe_failed,
         probe_errored,
         readiness_probe_failed,
-        init_container_waiting,
-        readiness_gate_not_ready,
-        job_blocked_by_sidecar,
+        *with_init_containers("init_container_waiting"),
+        *with_readiness_gates("readiness_gate_not_ready"),
+        *run_once("job_blocked_by_sidecar"),
         pre_stop_hook_failed,
     ),
     # A runtime that is out of memory may have itself killed (OnOutOfMemoryError="kill -9 %p") or aborted.
@@ -166,11 +171,11 @@ TIERS: tuple[tuple[ModuleType | Gated, ...], ...] = (
 )
 """Causes of pods, the deepest first."""
 
-CONCLUSIONS: tuple[ModuleType, ...] = (
+CONCLUSIONS: tuple[ModuleType | Gated, ...] = (
     dependency_unreachable,
-    init_container_failed,
+    *with_init_containers("init_container_failed"),
     restarted_then_stable,
-    unknown,
+    last_resort("unknown"),
     crash_context,
 )
 """What follows from all findings of a pod together, in this order."""
@@ -181,5 +186,6 @@ def all_rules() -> tuple[ModuleType, ...]:
     from kubetriage.rules.crash.controller_rules import CONTROLLER_RULES
 
     tiers = [rule.module if isinstance(rule, Gated) else rule for tier in TIERS for rule in tier]
-    concluded = [rule for rule in CONCLUSIONS if hasattr(rule, "CODE")]
+    concluded = [rule.module if isinstance(rule, Gated) else rule for rule in CONCLUSIONS]
+    concluded = [rule for rule in concluded if hasattr(rule, "CODE")]
     return tuple(dict.fromkeys([*tiers, *concluded, *CONTROLLER_RULES]))

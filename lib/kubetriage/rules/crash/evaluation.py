@@ -14,7 +14,7 @@ from kubetriage.readers.pods import Pod
 from kubetriage.records import replace
 from kubetriage.rules.crash import CONCLUSIONS, TIERS, crash_context
 from kubetriage.rules.crash.case import Case, ControllerCase
-from kubetriage.rules.crash.causes import restarted_then_stable, unknown
+from kubetriage.rules.crash.causes import restarted_then_stable
 from kubetriage.rules.crash.gated import Gated
 from kubetriage.rules.crash.root_causes import Explain, suspects
 from kubetriage.rules.node_contact import carrier, contact_needs
@@ -78,7 +78,11 @@ def diagnose_controller(case: ControllerCase) -> tuple[Finding, ...]:
     found: list[Finding] = []
     for rule in _controller_rules():
         found.extend(cast("Iterable[Finding]", rule.check_controller(case)))
-    return ordered(found or list(unknown.check_controller(case)))
+    if not found:
+        from kubetriage.rules.crash.causes import unknown
+
+        found.extend(unknown.check_controller(case))
+    return ordered(found)
 
 
 def controller_needs(case: ControllerCase) -> Iterator[Need]:

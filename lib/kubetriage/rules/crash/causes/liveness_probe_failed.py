@@ -26,7 +26,6 @@ from kubetriage.readers.logs import last_line
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Killer, attribute
-from kubetriage.rules.crash.probe_advice import advise
 from kubetriage.rules.crash.probes import latest_failure, probe_of
 from kubetriage.rules.crash.startup_progress import could_be_slow, slow_start, startup_probe_fix
 from kubetriage.rules.crash.unseen_probes import told_by_events
@@ -56,6 +55,8 @@ def _killed(case: Case, container: Container) -> Finding | None:
     if slow_start(case, container, end, probe, failure, verdict.event) is not None:
         return None
     log = case.log(container)
+    from kubetriage.rules.crash.probe_advice import advise  # no pod without a failing probe needs it
+
     advice = advise(case, container, probe, failure, log)
     rival = could_be_slow(container, end, probe, failure, verdict.event, log)
     slow_fix = (startup_probe_fix(case, container, probe, None, "If the start is only slow: give"),) if rival else ()
@@ -98,6 +99,8 @@ def _failing(case: Case, container: Container) -> Finding | None:
         return None
     if container.last_termination is not None and not case.outlived(container):
         return None
+    from kubetriage.rules.crash.probe_advice import advise  # no pod without a failing probe needs it
+
     advice = advise(case, container, probe, failure, case.running_log(container))
     met = f": {advice.words}" if advice.words else ""
     return Finding(

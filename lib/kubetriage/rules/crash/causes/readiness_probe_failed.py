@@ -22,7 +22,6 @@ from kubetriage.model import Confidence, Finding, Severity
 from kubetriage.needs import Log, Need
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.probe_advice import advise
 from kubetriage.rules.crash.probes import Failure, Probe, ProbeEvent, happened_in, probe_events, probe_of
 from kubetriage.rules.crash.unseen_probes import told_by_events
 from kubetriage.values.times import precise_duration
@@ -77,6 +76,8 @@ def check(case: Case) -> Iterator[Finding]:
 def _finding(case: Case, container: Container, probe: Probe, failure: ProbeEvent | None) -> Finding:
     since = container.running_since
     age = case.now - since if since is not None else timedelta()
+    from kubetriage.rules.crash.probe_advice import advise  # no pod without a failing probe needs it
+
     advice = advise(case, container, probe, failure, case.running_log(container))
     # A program that has just started is not ready yet; a few failed probes say no more than that.
     hardly = age.total_seconds() < probe.delay + probe.period + probe.timeout and failure is None

@@ -24,7 +24,6 @@ from kubetriage.readers import logs
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Killer, attribute, lifetime_evidence
-from kubetriage.rules.crash.probe_advice import advise
 from kubetriage.rules.crash.probes import (
     Failure,
     Probe,
@@ -62,6 +61,8 @@ def _killed(case: Case, container: Container, probe: Probe) -> Finding | None:
         return None
     failure = latest_failure(case, container, "startup")
     log = case.log(container)
+    from kubetriage.rules.crash.probe_advice import advise  # no pod without a failing probe needs it
+
     advice = advise(case, container, probe, failure, log)
     lived = end.age_words()
     met = f": {advice.words}" if advice.words else ""
@@ -123,6 +124,8 @@ def _pending(case: Case, container: Container, probe: Probe) -> Finding | None:
     if failure is not None and not happened_in(failure.event, since, None):
         failure = None
     deadline = since + span_of(probe.latest)
+    from kubetriage.rules.crash.probe_advice import advise  # no pod without a failing probe needs it
+
     advice = advise(case, container, probe, failure, case.running_log(container))
     met = f": {advice.words}" if advice.words and failure is not None else ""
     # A first start within its time is one like any other, though nothing listens yet.
