@@ -135,9 +135,9 @@ class Printer:
 
     def _tell_scan(self, outcome: Outcome, diagnoses: Sequence[Diagnosis]) -> None:
         """Write the counts and the gaps of a scan below its rows; in a pipe they go to stderr, away from the rows."""
+        from kubetriage.render.pieces import PIPE_WIDTH
         from kubetriage.render.sanitize import sanitized
         from kubetriage.render.scan import scan_note
-        from kubetriage.render.text import PIPE_WIDTH
 
         request, terminal = outcome.request, self.terminal()
         resource = BY_PLURAL[self._plugin.default_resource]

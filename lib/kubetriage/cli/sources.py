@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from kubetriage.model import Diagnosis
     from kubetriage.snapshot import Reader, Snapshot
 
-_CONNECTIONS, _FOR_A_SCAN = 6, 2
-"""That are opened at once for named objects, about which much is asked together, and for a scan, which begins with a
-list."""
+_CONNECTIONS, _FOR_A_SCAN = 7, 2
+"""That are opened at once: seven reads begin together about a pod of a Deployment, a scan begins with a list."""
 
 
 class ExplainedError(Exception):

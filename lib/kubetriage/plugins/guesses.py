@@ -43,6 +43,20 @@ def pod_guesses(request: Request, _: Snapshot) -> Iterator[Need]:
         yield from _makers(request.namespace, target.name)
 
 
+def crash_guesses(request: Request, snapshot: Snapshot) -> Iterator[Need]:
+    """Guess as :func:`pod_guesses`, and once it is known who made a pod, that others of it are compared with it."""
+    yield from pod_guesses(request, snapshot)
+    for target in request.targets:
+        found = snapshot.get("pods", request.namespace, target.name) if target.resource == "pods" else None
+        if found is not None and found.found:
+            # What the plan asks for comes later, since it looks at the logs first.
+            from kubetriage.readers.pods import Pod
+            from kubetriage.rules.crash.case import Case
+            from kubetriage.rules.crash.crash_context import of_the_workload
+
+            yield from of_the_workload(Case(Pod(found.obj), snapshot))
+
+
 def trace_guesses(request: Request, snapshot: Snapshot) -> Iterator[Need]:
     """Guess for a Service and for an Ingress that of its name, and who made the pods that the known slices name."""
     namespace = request.namespace

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from kubetriage.model import Diagnosis, Evidence, Finding, Lines, Section, Table
+from kubetriage.model import Diagnosis
 from kubetriage.records import dataclass, replace
-from kubetriage.render.card import SIGNS, Card, Step, card_of, doubts, step_of
-from kubetriage.render.fold import columns, cut, cut_middle, sentences, split_at, wrapped
-from kubetriage.render.table import LABEL, fields, table
+from kubetriage.render.card import Card, Step, card_of
+from kubetriage.render.fold import columns, cut, cut_middle, sentences, wrapped
+from kubetriage.render.pieces import INDENT, MARK, PIPE_WIDTH, beside, headline, is_brief, labelled, translated
+from kubetriage.render.table import LABEL
 from kubetriage.render.terminal import Terminal
-from kubetriage.render.times import Times
 from kubetriage.render.words import Words
 from kubetriage.values.fields import objects
 
@@ -20,10 +20,6 @@ ROWS_USUAL = 18
 """Rows of an answer that leave room for the commands around it."""
 ROWS = 23
 """Rows of one answer that stay on a terminal of 24 rows when the prompt is back."""
-PIPE_WIDTH = 100
-"""A diagnosis is prose: it wraps where nobody says how wide the place is."""
-_INDENT = "  "
-"""Before a command: it begins a line of its own, so that a triple click selects it and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +86,16 @@ def render_text(
     """
     blocks = []
     for group in groups(diagnoses):
-        block = list(_wide(group, terminal, now, headers) if wide else _first_screen(group, terminal, now))
+        if wide:
+            from kubetriage.render import whole
+
+            block = list(whole.wide(group, terminal, now, headers))
+        else:
+            block = list(_first_screen(group, terminal, now))
         if explain:
-            block += _by_hand(group[0], terminal)
+            from kubetriage.render.whole import by_hand
+
+            block += by_hand(group[0], terminal)
         blocks.append("\n".join(block))
     return terminal.plain("\n\n".join(blocks))
 
@@ -134,7 +137,7 @@ def _first_screen(group: Sequence[Diagnosis], terminal: Terminal, now: datetime 
         from kubetriage.render.incident import incident_lines
 
         foot = (
-            list(_labelled(_translated(list(_unknown_rows(card, width - LABEL, 1)), terminal.words), [], terminal))
+            list(labelled(translated(list(_unknown_rows(card, width - LABEL, 1)), terminal.words), [], terminal))
             if card.unknown
             else []
         )
@@ -170,18 +173,18 @@ def _drawn_card(card: Card, terminal: Terminal, much: _Much, left_out: str) -> l
     def verbatim(line: str) -> str:
         """Keep a line out of the folding: it stands whole in a row of its own."""
         code.append(line)
-        return f"{_MARK}{len(code) - 1}"
+        return f"{MARK}{len(code) - 1}"
 
     def step(label: str, shown: Step, number: str, full: bool) -> None:
         actor = f"{shown.actor}: " if shown.actor else ""
         text = sentences(f"{number}{actor}{shown.text}", room, much.step_rows if full else much.further_rows)
         rows.append((label, text))
         if full:
-            rows.extend(("", verbatim(_beside(line, width))) for line in shown.commands[: much.commands])
+            rows.extend(("", verbatim(beside(line, width))) for line in shown.commands[: much.commands])
             if len(shown.commands) > much.commands:
                 rows.append(("", words("and {n} more with -o wide", n=len(shown.commands) - much.commands)))
             if len(shown.yaml.splitlines()) <= much.yaml_rows:
-                rows.extend(("", verbatim(_INDENT + line)) for line in shown.yaml.splitlines())
+                rows.extend(("", verbatim(INDENT + line)) for line in shown.yaml.splitlines())
             else:
                 rows.append(("", words("the lines to change: -o wide")))
 
@@ -210,7 +213,7 @@ def _drawn_card(card: Card, terminal: Terminal, much: _Much, left_out: str) -> l
         number = f"{i + 1}. " if len(card.fix) > 1 else ""
         step("FIX" if i == 0 and not card.act else "", one, number, i < much.with_commands)
     for i, command in enumerate(card.check[: much.checks]):
-        rows.append(("CHECK" if i == 0 else "", verbatim(_beside(command, width))))
+        rows.append(("CHECK" if i == 0 else "", verbatim(beside(command, width))))
     for i, (_, cause, message) in enumerate(card.also[: much.also]):
         rows.append(("ALSO" if i == 0 else "", cut(f"{cause}: {message}", room)))
     if len(card.also) > much.also:
@@ -220,20 +223,11 @@ def _drawn_card(card: Card, terminal: Terminal, much: _Much, left_out: str) -> l
         same = words.many(len(card.same), "{names} fails the same way", "{names} fail the same way", names=names)
         rows.append(("SAME", _fitting(same, room, 2)))
     rows += _unknown_rows(card, room, much.unknown)
-    drawn = _labelled(_translated(rows, words), code, terminal)
-    lines = [*_headline(card, terminal), *drawn]
+    drawn = labelled(translated(rows, words), code, terminal)
+    lines = [*headline(card, terminal), *drawn]
     if left_out:
         lines.append(terminal.paint(cut(f"-o wide: {left_out}", width), "dim"))
     return lines
-
-
-def _translated(rows: Sequence[tuple[str, str]], words: Words) -> list[tuple[str, str]]:
-    return [(words.label(label) if label else "", text) for label, text in rows]
-
-
-def _beside(command: str, width: int) -> str:
-    """Put a command into the column of the texts where it fits there, else at the beginning of the line."""
-    return " " * LABEL + command if LABEL + columns(command) <= width else _INDENT + command
 
 
 def _unknown_rows(card: Card, room: int, most: int) -> Iterator[tuple[str, str]]:
@@ -262,51 +256,6 @@ def _fitting(words: str, room: int, rows: int) -> str:
     return shorter
 
 
-_MARK = "\ue000"
-"""Stands for a line that is not folded while the table is drawn; no name of the API has it."""
-
-
-def _labelled(rows: Sequence[tuple[str, str]], code: Sequence[str], terminal: Terminal) -> Iterator[str]:
-    """Draw the diagnosis table of two columns; lines of code take the whole width."""
-    label = ""
-    for line in fields(rows, terminal.width or PIPE_WIDTH).splitlines():
-        head, text = split_at(line, LABEL)
-        label = head.strip()
-        if text.startswith(_MARK):
-            whole = code[int(text[len(_MARK) :])]
-            if label and not whole.startswith(" " * LABEL):
-                yield terminal.paint(label, "bold")
-                label = ""
-            shown = whole[LABEL:] if label else whole
-            shown = _painted(shown, terminal)
-            yield (terminal.paint(label, "bold") + " " * (LABEL - columns(label)) + shown) if label else shown
-        else:
-            yield (terminal.paint(label, "bold") + line[len(label) :]) if label else line
-
-
-def _headline(card: Card, terminal: Terminal) -> Iterator[str]:
-    """Write object, cause and confidence, the namespace at the right; below them what kubectl get shows."""
-    width = terminal.width or PIPE_WIDTH
-    doubt = f" ({card.doubts})" if card.doubts else ""
-    sign, cause = SIGNS[card.tone], f"{card.cause}{doubt}"
-    if card.title and columns(f"{sign} {card.name}  {cause}  {card.title}  {card.place}") <= width:
-        cause = f"{cause}  {card.title}"
-        titled = ""
-    else:
-        titled = card.title
-    left = f"{sign} {card.name}  {cause}"
-    shown = f"{terminal.paint(sign, card.tone)} {terminal.paint(card.name, 'bold')}  {terminal.paint(cause, card.tone)}"
-    gap = width - columns(left) - columns(card.place)
-    if card.place and gap >= 2:
-        yield shown + " " * gap + card.place
-        status = ", ".join(w for w in (titled, card.status) if w)
-    else:
-        yield shown
-        status = ", ".join(w for w in (titled, card.place, card.status) if w)
-    if status:
-        yield wrapped(status, width, "  ", "  ")
-
-
 def _left_out(card: Card, diagnosis: Diagnosis, much: _Much, words: Words) -> str:
     """Say what ``-o wide`` shows beyond this."""
     facts, fixes, checks = len(card.proof) - much.proof, len(card.fix) - much.steps, len(card.check) - much.checks
@@ -317,26 +266,13 @@ def _left_out(card: Card, diagnosis: Diagnosis, much: _Much, words: Words) -> st
         (fixes, words.many(fixes, "{n} more fix", "{n} more fixes")),
         (checks, words.many(checks, "{n} more check", "{n} more checks")),
     )
-    sections = (s for s in (*diagnosis.lead, *diagnosis.tail) if not _is_brief(s) and s.title)
+    sections = (s for s in (*diagnosis.lead, *diagnosis.tail) if not is_brief(s) and s.title)
     titles = [words.label(s.title).lower().partition(" (")[0] for s in sections]
     return ", ".join([*(said for n, said in hidden if n > 0), *titles])
 
 
-def _is_brief(section: Section) -> bool:
-    return isinstance(section, Lines) and section.brief
-
-
 _DRAWN = re.compile("[█▓▒░▚▞▤▥─├└→]")
 """A line with one of these is a drawing: it is cut where a sentence is folded."""
-_PAINTED = re.compile(r"(✗|\bbroken\b)|(✓)|(\bdegraded\b)|(█+)|(▓+)|(▒+)|(░+)")
-_STYLES = ("error", "ok", "warning", "area1", "area2", "area3", "area4")
-
-
-def _painted(line: str, terminal: Terminal) -> str:
-    """Colour the marks, state words and bars of a drawing."""
-    if not terminal.color:
-        return line
-    return _PAINTED.sub(lambda m: terminal.paint(m[0], _STYLES[(m.lastindex or 1) - 1]), line)
 
 
 def _cut_drawn(line: str, room: int) -> str:
@@ -350,107 +286,3 @@ def _cut_tail(line: str, room: int) -> str:
     while end and columns(line[:end]) > room - 1:
         end -= 1
     return f"{line[:end].rstrip()}…"
-
-
-# Everything.
-
-
-def _wide(group: Sequence[Diagnosis], terminal: Terminal, now: datetime | None, headers: bool) -> Iterator[str]:
-    first, card, words = group[0], card_of(group, now, terminal.words, terminal.times), terminal.words
-    yield from _headline(card, terminal)
-    for section in first.lead:
-        yield from _section(section, terminal, headers)
-    if not first.findings:
-        yield ""
-        yield from _labelled([(words.label("WHAT"), words.sentence("", first.summary))], (), terminal)
-    for i, finding in enumerate(first.findings):
-        yield ""
-        if len(first.findings) > 1:
-            doubt = f" ({said})" if (said := doubts(finding, words)) else ""
-            own = finding.object.container
-            where = f"  {words('container {container}', container=own)}" if own else ""
-            where += f"  {title}" if (title := words.title(finding.cause)) and i else ""
-            sign = SIGNS[finding.severity.value]
-            yield terminal.paint(f"{sign} {i + 1}. {finding.cause}{doubt}", finding.severity.value) + where
-        alike = next((j for j, f in enumerate(first.findings[:i], 1) if f.fix and f.fix == finding.fix), 0)
-        yield from _whole(finding, first, alike, terminal, now)
-    for section in first.tail:
-        yield from _section(section, terminal, headers)
-    rest = [("SAME" if i == 0 else "", name) for i, name in enumerate(card.same)]
-    rest += [("UNKNOWN" if i == 0 else "", f"{g.what}: {g.why}") for i, g in enumerate(card.unknown)]
-    if rest:
-        yield ""
-        yield from _labelled(_translated(rest, words), (), terminal)
-
-
-def _whole(finding: Finding, of: Diagnosis, alike: int, terminal: Terminal, now: datetime | None) -> Iterator[str]:
-    """Write all of a finding; ``alike`` is the number of an earlier one with the same fix, or 0."""
-    width, words, times = terminal.width or PIPE_WIDTH, terminal.words, terminal.times
-    rows: list[tuple[str, str]] = [("WHAT", words.what(finding, of))]
-    code: list[str] = []
-    rows += [("PROOF" if i == 0 else "", _evidence(line, times, now)) for i, line in enumerate(finding.evidence)]
-    rows += [("NOT" if i == 0 else "", f"{rival.cause}: {rival.why}") for i, rival in enumerate(finding.ruled_out)]
-    if alike:
-        rows.append(("FIX", words("as for {n}", n=alike)))
-    act = "" if alike else words.act(finding)
-    if act:
-        rows.append(("FIX", act))
-    for i, fix in enumerate(finding.fix if not alike else ()):
-        step = step_of(fix, finding.cause, words, times)
-        number = f"{i + 1}. " if len(finding.fix) > 1 else ""
-        actor = f"{step.actor}: " if step.actor else ""
-        rows.append(("FIX" if i == 0 and not act else "", f"{number}{actor}{step.text}"))
-        for line in (*(_beside(c, width) for c in step.commands), *(_INDENT + y for y in step.yaml.splitlines())):
-            code.append(line)
-            rows.append(("", f"{_MARK}{len(code) - 1}"))
-    for i, command in enumerate(dict.fromkeys(finding.verify)):
-        label = "CHECK" if i == 0 else ""
-        code.append(_beside(command, width))
-        rows.append((label, f"{_MARK}{len(code) - 1}"))
-    yield from _labelled(_translated(rows, words), code, terminal)
-
-
-def _evidence(line: Evidence, times: Times, now: datetime | None) -> str:
-    when = f"   {times.stamp(line.time, now, wide=True)}" if line.time else ""
-    # A field path says by itself whether it is of the spec or of the status.
-    where = line.at if line.source in ("status", "spec") and "." in line.at else f"{line.source} {line.at}"
-    return f"{where}: {line.value}{when}"
-
-
-def _section(section: Section, terminal: Terminal, headers: bool) -> Iterator[str]:
-    if _is_brief(section):
-        return
-    yield ""
-    if section.title:
-        yield terminal.paint(terminal.words.label(section.title), "bold")
-    if isinstance(section, Lines):
-        for line in section.lines:
-            too_long = terminal.width is not None and columns(line) > terminal.width
-            start = line[: len(line) - len(line.lstrip())]
-            shown = wrapped(line, terminal.width, start + "  ", start) if too_long else line
-            yield _painted(shown, terminal)
-    elif isinstance(section, Table):
-        titles = [terminal.words.label(title) for title in section.columns]
-        yield table(titles, section.rows, terminal.width, _flexible(section), headers)
-
-
-def _flexible(section: Table) -> tuple[int, ...]:
-    """Let the columns that hold sentences wrap: those with a cell of more than 24 characters, or the last one."""
-    wide = [i for i in range(len(section.columns)) if any(len(row[i]) > 24 for row in section.rows)]
-    return tuple(wide) or (len(section.columns) - 1,)
-
-
-_LONGEST_VALUE = 400
-"""Characters of what a command shows by hand."""
-
-
-def _by_hand(diagnosis: Diagnosis, terminal: Terminal) -> Iterator[str]:
-    if not diagnosis.manual:
-        return
-    width, words = terminal.width or PIPE_WIDTH, terminal.words
-    yield ""
-    yield terminal.paint(words("By hand"), "bold")
-    for command, shows, means in diagnosis.manual:
-        yield f"  {command}"
-        yield wrapped(cut(shows, _LONGEST_VALUE), width, "      ", f"    {words('shows')} ")
-        yield wrapped(means, width, "      ", f"    {words('means')} ")

@@ -46,6 +46,16 @@ def needs(case: Case) -> Iterator[Need]:
     if any(case.crash(c) is not None for c in case.containers):
         for resource, name in _configuration(case):
             yield Get(resource, case.pod.namespace, name)
+    known = list(of_the_workload(case))
+    yield from known
+    if known:
+        yield from _node_needs(case)
+
+
+def of_the_workload(case: Case) -> Iterator[Need]:
+    """Ask for the replicas and revisions of a pod that is not well, once all that made it is known."""
+    if not case.pod.is_troubled or case.pod.finished:
+        return
     if any(not case.snapshot.knows(need) for need in owner_needs(case.snapshot, case.pod.raw)):
         # The selector is that of the topmost controller, which is still to come.
         return
@@ -54,7 +64,6 @@ def needs(case: Case) -> Iterator[Need]:
         return
     selector = selector_text(controller)
     yield List("pods", case.pod.namespace, selector)
-    yield from _node_needs(case)
     kind = case.workload.kind
     if kind == "Deployment":
         yield List("replicasets", case.pod.namespace, selector)
