@@ -352,3 +352,47 @@ def test_a_server_with_http2_is_told_that_this_is_not_spoken() -> None:
         with contextlib.suppress(ssl.SSLWantReadError):
             one.do_handshake()
     assert client.selected_alpn_protocol() == "http/1.1"
+
+
+def test_connections_that_are_opened_ahead_are_used_and_no_more_are_opened(server: Server) -> None:
+    server.answer, server.closes = sized(LONG), False
+    pool = direct(server)
+    pool.dial(3, 5.0)
+    together = [threading.Thread(target=read, args=(pool,)) for _ in range(3)]
+    for thread in together:
+        thread.start()
+    for thread in together:
+        thread.join()
+    assert read(pool) == (200, LONG)
+    assert len(server.asked) == 4
+    assert server.connections == 3
+
+
+def test_a_request_beyond_those_opened_ahead_opens_one_itself(server: Server) -> None:
+    server.answer, server.closes = sized(LONG), False
+    pool = direct(server)
+    pool.dial(1, 5.0)
+    held = pool.get("/x", [("Accept", "*/*")], 5.0)
+    assert read(pool) == (200, LONG)
+    held.close()
+    assert server.connections == 2
+
+
+def test_what_goes_wrong_ahead_is_told_by_the_request() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        pool = Connections(f"http://127.0.0.1:{gone.getsockname()[1]}", None, "", POOL_SIZE)
+    pool.dial(2, 5.0)
+    for _ in range(3):
+        with pytest.raises(ConnectionRefusedError):
+            read(pool)
+
+
+def test_nobody_waits_longer_for_a_connection_opened_ahead_than_for_its_own() -> None:
+    silent = socket.create_server(("127.0.0.1", 0))
+    pool = Connections(f"https://127.0.0.1:{silent.getsockname()[1]}", ssl.create_default_context(), "", POOL_SIZE)
+    pool.dial(1, 30.0)
+    begun = time.monotonic()
+    with pytest.raises(ConnectTimeoutError):
+        pool.get("/x", [("Accept", "*/*")], 0.2)
+    assert time.monotonic() - begun < 5
+    silent.close()
