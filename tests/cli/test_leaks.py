@@ -196,7 +196,7 @@ def test_controls_of_contexts_do_not_reach_the_terminal(api: FakeApi, tmp_path: 
 def test_a_defect_of_ours_is_one_line(api: FakeApi, tmp_path: Path) -> None:
     api.kubeconfig(tmp_path, namespace="java-npe")
     code = (
-        "import sys, kubetriage.cli.run as r\n"
+        "import sys, kubetriage.cli.collect as r\n"
         "def broken(*_): raise KeyError('password=pl4nted-defect-pw\\x1b[31m')\n"
         "r.collect = broken\n"
         "from kubetriage.cli.main import main\n"
