@@ -498,3 +498,22 @@ def test_it_prints():
     assert "4185 MiB" in shown
     assert "-XX:MaxDirectMemorySize=126m" in shown
     assert "│" in shown
+
+
+@pytest.mark.parametrize(
+    ("log", "mounts", "told"),
+    [
+        ("ERROR:  could not resize shared memory segment to 16777216 bytes: No space left on device\n", [], "mount an"),
+        (
+            "ERROR:  could not resize shared memory segment to 16777216 bytes: No space left on device\n",
+            [{"name": "dshm", "mountPath": "/dev/shm"}],
+            "raise the sizeLimit",
+        ),
+        ("ERROR:  could not write block 1: No space left on device\n", [], ""),
+    ],
+)
+def test_a_container_that_runs_and_finds_its_shared_memory_full(log, mounts, told):
+    target = live(container(resources=resources("4Gi"), volumeMounts=mounts))
+    answer = ask_pod(target, node(), logs={"app": log})
+    assert ("/dev/shm of container app is full" in answer.summary) is bool(told)
+    assert told in answer.summary

@@ -41,7 +41,7 @@ _KINDS: tuple[tuple[Any, re.Pattern[str]], ...] = (
             r"|could not translate host|nodename nor servname|getaddrinfo (?:for \S+ )?failed|host not found"
             r"|Name does not resolve|No address associated|lookup address information|server misbehaving"
             r"|Unknown (?:MySQL )?server host|host is known|bad address|NameResolutionError|<unresolved>|Unknown host"
-            r"|No resolvable bootstrap|DNS query name does not exist"
+            r"|No resolvable bootstrap|because it's not resolvable|DNS query name does not exist"
             # Go: the resolver itself did not answer.
             r"|\blookup [\w.-]{1,253}(?: on \S{1,60})?: (?:read|write|dial) udp"
             # Much else is "resolved" too: placeholders, modules, services of a container.

@@ -10,6 +10,7 @@ from kubetriage.readers.container_logs import ended_log
 from kubetriage.readers.logs.memory_words import find_any_words
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.records import replace
+from kubetriage.redact import clean
 from kubetriage.rules import memory
 from kubetriage.rules.last_memory_words import find_memory_words
 from kubetriage.rules.memory import budget_report, memory_usage, node_memory
@@ -20,7 +21,7 @@ from kubetriage.rules.memory.oom_kills import evicted_for_memory
 from kubetriage.rules.node_contact import is_contact, unread
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import text
+from kubetriage.values.fields import objects, text
 from kubetriage.values.patterns import lazy
 
 COMMAND = "oom-budget"
@@ -181,7 +182,31 @@ def _well(case: Case, cases: Iterable[Case]) -> str:
         if refused and crashed.name == case.container.name:
             words += f"; its runtime refuses {' '.join(refused)} and does not start"
         return f"{words} (kubectl why-crash tells why). {_closes(case)}"
-    return f"No OOM kill seen. {_closes(case)}"
+    return f"No OOM kill seen.{_running_out_of_shared_memory(cases)} {_closes(case)}"
+
+
+def _running_out_of_shared_memory(cases: Iterable[Case]) -> str:
+    """Say that a running container reports a full /dev/shm, which its memory limit does not set."""
+    for one in cases:
+        match = _SHARED_MEMORY.search(one.running_log)
+        if match is None or not one.container.running:
+            continue
+        own = any(
+            text(m, "mountPath").rstrip("/") == "/dev/shm"  # noqa: S108
+            for m in objects(one.container.spec, "volumeMounts")
+        )
+        what = (
+            "raise the sizeLimit of the volume that is mounted there"
+            if own
+            else "a container gets 64 MiB of it, whatever its limit; mount an emptyDir with medium Memory and "
+            "a sizeLimit there"
+        )
+        return (
+            f" But /dev/shm of container {one.container.name} is full, as its log says ({clean(match[0])[:80]}): "
+            f"{what}. "
+            "What is in it counts as memory of the container."
+        )
+    return ""
 
 
 def _closes(case: Case) -> str:

@@ -357,7 +357,7 @@ def _unfilled(case: Case, volume: Obj, path: str) -> tuple[str, Fix] | None:
     if looked is None or not looked.found or file in (keys := sorted(mapping(looked.obj, "data"))):
         return None
     held = f"has {', '.join(keys[:6])} and no {file}" if keys else "is empty"
-    certificate = file.endswith((".crt", ".key", ".pem"))
+    certificate = file.endswith(_CERTIFICATES)
     who = (
         "its certificate controller, cert-manager, or a job of its release"
         if certificate
@@ -373,6 +373,33 @@ def _unfilled(case: Case, volume: Obj, path: str) -> tuple[str, Fix] | None:
     )
 
 
+_CERTIFICATES = (".crt", ".key", ".pem", ".p12", ".pfx", ".jks")
+
+
+def _certificate(words: LastWords, path: str) -> Fix:
+    """Mount a certificate or key: from a Secret, as a directory, for a subPath would keep one that was renewed."""
+    case, file = words.case, posixpath.basename(path)
+    own = f"{case.workload.name}-tls"
+    make = (
+        ("secret", "tls", own, "--cert=tls.crt", "--key=tls.key")
+        if file in ("tls.crt", "tls.key")
+        else ("secret", "generic", own, f"--from-file={file}")
+    )
+    return manifest(
+        words,
+        f"Mount the Secret with {file} at {posixpath.dirname(path)} in {case.workload_name}; cert-manager or the chart "
+        "makes one where it is told to.",
+        words.container.patch(
+            {"volumeMounts": [{"name": "tls", "mountPath": posixpath.dirname(path), "readOnly": True}]},
+            volumes=[{"name": "tls", "secret": {"secretName": own}}],
+        )
+        if path.startswith("/")
+        else None,
+        kubectl("get", "secrets", namespace=case.pod.namespace),
+        kubectl("create", *make, namespace=case.pod.namespace),
+    )
+
+
 def _file(case: Case, words: LastWords, path: str, said: Said) -> Finding:
     container, name = words.container, words.container.name
     found = mount_of(container, path)
@@ -381,16 +408,22 @@ def _file(case: Case, words: LastWords, path: str, said: Said) -> Finding:
     where = "nothing is mounted there"
     directory = posixpath.dirname(path) or "/"
     own = f"{case.workload.name}-config"
-    fix = manifest(
-        words,
-        f"Mount a ConfigMap or Secret with {path} in {case.workload_name}, or put the file into the image.",
-        container.patch(
-            {"volumeMounts": [{"name": "config", "mountPath": path, "subPath": posixpath.basename(path)}]},
-            volumes=[{"name": "config", "configMap": {"name": own}}],
+    fix = (
+        _certificate(words, path)
+        if path.endswith(_CERTIFICATES) and directory != "/"
+        else manifest(
+            words,
+            f"Mount a ConfigMap or Secret with {path} in {case.workload_name}, or put the file into the image.",
+            container.patch(
+                {"volumeMounts": [{"name": "config", "mountPath": path, "subPath": posixpath.basename(path)}]},
+                volumes=[{"name": "config", "configMap": {"name": own}}],
+            )
+            if path.startswith("/") and directory != "/"
+            else None,
+            kubectl(
+                "create", "configmap", own, f"--from-file={posixpath.basename(path)}", namespace=case.pod.namespace
+            ),
         )
-        if path.startswith("/") and directory != "/"
-        else None,
-        kubectl("create", "configmap", own, f"--from-file={posixpath.basename(path)}", namespace=case.pod.namespace),
     )
     if found is not None:
         mount, volume = found

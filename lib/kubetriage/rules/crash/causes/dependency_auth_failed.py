@@ -26,7 +26,7 @@ from kubetriage.rules.crash.acts import manifest, restart
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import env_sources
 from kubetriage.rules.crash.dependency_lookup import service_names
-from kubetriage.rules.crash.known_errors import unknown_words
+from kubetriage.rules.crash.known_errors import known_findings, unknown_words
 from kubetriage.rules.crash.program_output import LastWords, short
 from kubetriage.rules.crash.rejected_credentials import by_server
 from kubetriage.values.commands import PIPE, kubectl, shell
@@ -50,6 +50,7 @@ def needs(case: Case) -> Iterator[Need]:
 
 def check(case: Case) -> Iterator[Finding]:
     """Find containers whose last error is a rejected credential."""
+    yield from known_findings(case, CODE)
     for words in unknown_words(case):
         rejected = [(a, c) for a, c in words.failed_addresses() if a.kind == "unauthorized"]
         if rejected:

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Evidence, Finding, RuledOut
 from kubetriage.needs import Need
+from kubetriage.records import replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import mount_of, security
 from kubetriage.rules.crash.denied_in_image import SCC
@@ -29,7 +30,7 @@ from kubetriage.rules.crash.denied_operations import judge_call, judge_file, jud
 from kubetriage.rules.crash.known_errors import known_findings, unknown_words
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
 from kubetriage.rules.crash.volume_backing import backing_needs
-from kubetriage.values.fields import labels
+from kubetriage.values.fields import labels, objects, text
 from kubetriage.values.patterns import lazy
 
 CODE = "PermissionDenied"
@@ -82,9 +83,9 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 def _finding(words: LastWords, said: Said) -> Finding:
-    container = words.container
+    container, written = words.container, said.line
     if not path_near(said.line, said.match.start()):
-        said = words.beside(_DENIED_PATH) or words.beside(_FIELD_PATH) or said
+        said = words.beside(_DENIED_PATH) or words.beside(_FIELD_PATH) or _of_the_data(words, said)
     user, user_at = security(container, "runAsUser")
     told = user is not None or words.case.snapshot.covers(words.case.pod.raw, "spec.securityContext")
     scc = labels(words.case.pod.raw, "metadata", "annotations").get(SCC, "")
@@ -98,12 +99,34 @@ def _finding(words: LastWords, said: Said) -> Finding:
         CODE,
         said.confidence,
         f"{container.name} {what}.",
-        quoted=(said.line,),
+        quoted=(written,),
         evidence=(*evidence, *more),
         ruled_out=(RuledOut("CommandNotExecutable", f"the program ran: exit code {words.end.exit_code}, with output"),),
         fix=fixes,
         details=details,
     )
+
+
+# PostgreSQL's files, which it names from its data directory.
+_DATA_FILE = lazy(
+    r"(?P<before>[\"'])(?P<path>(?:pg_\w{2,20}|base|global)/[\w./-]{1,200}"
+    r"|(?:postmaster\.pid|pg_hba\.conf|PG_VERSION|postgresql\.(?:auto\.)?conf))(?=[\"'])"
+)
+
+
+def _of_the_data(words: LastWords, said: Said) -> Said:
+    """Complete the name of a file of a database's data directory, where that is a volume of the container."""
+    match = _DATA_FILE.search(said.line)
+    variables = {text(e, "name"): text(e, "value") for e in objects(words.container.spec, "env")}
+    if match is None:
+        return said
+    mounts = (text(m, "mountPath") for m in objects(words.container.spec, "volumeMounts"))
+    data = variables.get("PGDATA") or next((m for m in mounts if "postgres" in m or m.rstrip("/").endswith("data")), "")
+    if not data.startswith("/"):
+        return said
+    line = f"{said.line[: match.start('path')]}{data.rstrip('/')}/{said.line[match.start('path') :]}"
+    again = _DENIED.search(line)
+    return replace(said, line=line, match=again) if again is not None else said
 
 
 def _shown(value: object, scc: str) -> str:

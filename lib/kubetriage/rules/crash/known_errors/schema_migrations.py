@@ -63,6 +63,28 @@ def _migration(words: LastWords, _: Said) -> Advice:
     )
 
 
+def _not_empty(words: LastWords, said: Said) -> Advice:
+    schema = next((g for g in said.match.groups() if g), "")
+    where_to = f"schema {schema}" if schema else "the schema"
+    return Advice(
+        f"{where_to} already has tables and no history of migrations: it was made without the migration tool, or this "
+        "is another program's schema",
+        (
+            app(
+                "See what is in it, then choose. If it is this program's own: set the baseline once (flyway baseline "
+                "or spring.flyway.baseline-on-migrate=true, baseline-version at the migration that it stands at; "
+                "prisma migrate resolve --applied)."
+            ),
+            manifest(
+                words,
+                f"If it belongs to another program: give {where(words)} a database or schema of its own (its "
+                "connection URL).",
+            ),
+        ),
+        details={"schema": schema} if schema else {},
+    )
+
+
 def _checksums(words: LastWords, said: Said) -> Advice:
     version = re.search(r"migration version (\d[\w.]{0,40})", all_said(words, said))
     which = f" {version[1]}" if version is not None else ""
@@ -123,6 +145,15 @@ ROWS: tuple[Row, ...] = (
         _database_lock,
         beside=True,
         whole=False,
+    ),
+    Row(
+        "schema-not-empty",
+        lazy(
+            r"Found non-empty schema(?:\(s\))? [\"'`]?(?P<name>[\w.-]{1,80})?[^\n]{0,200}\b(?:no |without )(?:schema "
+            r"history|metadata) table|\bP3005\b|The database schema is not empty"
+        ),
+        _not_empty,
+        beside=True,
     ),
     Row("migration-dirty", lazy(r"(?i)dirty database version (\d{1,18})|schema is dirty"), _dirty, beside=True),
     Row(
