@@ -136,7 +136,7 @@ def test_the_kubelet_is_dialled_only_on_demand(lost_node: FakeApi, read: Read) -
 def test_a_dial_that_does_not_come_back_is_a_dial_into_the_void(
     lost_node: FakeApi, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kubetriage.plugins.node_triage.ASIDE_SECONDS", 0.5)
+    monkeypatch.setattr("kubetriage.plugins.node_triage_plan.ASIDE_SECONDS", 0.5)
     lost_node.fault("proxy/healthz", delay=HANGS)
     got = ask(read(lost_node), "n1", probe_kubelet=True).diagnoses[0]
     assert ("kubelet port (via API server)", "silent") in [(w["what"], w["says"]) for w in got.extra["witnesses"]]
@@ -145,7 +145,7 @@ def test_a_dial_that_does_not_come_back_is_a_dial_into_the_void(
 def test_a_slow_api_server_makes_its_dial_tell_nothing(
     lost_node: FakeApi, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kubetriage.plugins.node_triage.ASIDE_SECONDS", 0.5)
+    monkeypatch.setattr("kubetriage.plugins.node_triage_plan.ASIDE_SECONDS", 0.5)
     lost_node.fault("proxy/healthz|/volumeattachments", delay=HANGS)
     got = ask(read(lost_node), "n1", probe_kubelet=True).diagnoses[0]
     assert "kubelet port (via API server)" not in [w["what"] for w in got.extra["witnesses"]]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kubetriage.plugins import Option, Request
-from kubetriage.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from kubetriage.snapshot import Snapshot
 
 SOURCE = "--node-log"
 

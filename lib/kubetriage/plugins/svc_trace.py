@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kubetriage.plugins import Option, Plugin, later
-from kubetriage.plugins.guesses import trace_guesses
 from kubetriage.plugins.svc_trace_access import ACCESS
 from kubetriage.rules.service.client_symptoms import SYMPTOMS
 from kubetriage.rules.service.gateway_objects import ROUTE_KINDS
@@ -43,7 +42,7 @@ PLUGIN = Plugin(
     watches=("services", "endpointslices", "pods", "ingresses"),
     plan=later(_PLAN, "plan"),
     diagnose=later(_PLAN, "diagnose"),
-    guesses=trace_guesses,
+    guesses=later("kubetriage.plugins.guesses", "trace_guesses"),
     waits=True,
     known_rules=later("kubetriage.rules.service.registry", "all_rules"),
     accepts_urls=True,

@@ -11,7 +11,7 @@ from kubetriage.needs import Dial, List, Need, Raw
 from kubetriage.plugins import ANY_KIND, EXPLAINING, KILLS_ONLY, Access, Answer, Option, Plugin, Request, Target, load
 from kubetriage.plugins.answers import scan_gaps, target_error
 from kubetriage.plugins.owners import LABEL, owned
-from kubetriage.plugins.plane_trace import no_answer_at
+from kubetriage.plugins.plane_trace_plan import no_answer_at
 from kubetriage.plugins.selection import target_needs
 from kubetriage.plugins.triage_scope import in_scope, nodes_of, pods_of, targets_of
 from kubetriage.records import replace

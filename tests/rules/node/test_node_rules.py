@@ -10,9 +10,9 @@ from kubetriage.model import Confidence, Ref, Severity
 from kubetriage.needs import Body, Failure, List, Raw, Why
 from kubetriage.plugins import Request, codes, load
 from kubetriage.render.card import patch_command
-from kubetriage.rules.node import RULES
 from kubetriage.rules.node.causes import kernel_log, kubelet_log, node_problem
 from kubetriage.rules.node.kubelet_probe import kubelet_path
+from kubetriage.rules.node.registry import RULES
 from support.nodes import (
     LEADERS,
     LOST,

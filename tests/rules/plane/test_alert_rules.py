@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from kubetriage.plugins import Request, codes, load
-from kubetriage.rules.plane import RULES
 from kubetriage.rules.plane.alert_rules import prometheus_rule, rule_file, rules
+from kubetriage.rules.plane.registry import RULES
 from kubetriage.rules.plane.thresholds import Limits
 
 PROMTOOL = Path(__file__).parent / "promtool"

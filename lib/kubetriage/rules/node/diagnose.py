@@ -10,7 +10,6 @@ from kubetriage.model import Finding, Fix, Ref, RuledOut, ordered
 from kubetriage.readers.outer_layers import TALOSCTL
 from kubetriage.records import replace
 from kubetriage.rules.machine import machine_of, named
-from kubetriage.rules.node import RULES
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.causes import (
     all_nodes_lost,
@@ -30,6 +29,7 @@ from kubetriage.rules.node.causes import (
 )
 from kubetriage.rules.node.failover import waiting_pods
 from kubetriage.rules.node.machine_words import MachineWords
+from kubetriage.rules.node.registry import RULES
 from kubetriage.rules.node.runtime_meanings import runtime_meaning
 from kubetriage.rules.node.stage import stage_of
 from kubetriage.rules.node.word_findings import ALONE, Stage

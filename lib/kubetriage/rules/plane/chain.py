@@ -13,7 +13,6 @@ from typing import Any
 
 from kubetriage.model import Finding, NotSeen, Severity
 from kubetriage.records import dataclass, replace
-from kubetriage.rules.plane import RULES
 from kubetriage.rules.plane.api_server import METRICS
 from kubetriage.rules.plane.case import Case
 from kubetriage.rules.plane.causes import (
@@ -38,6 +37,7 @@ from kubetriage.rules.plane.causes.webhook_blocking import blocks
 from kubetriage.rules.plane.etcd_disk import disruptive
 from kubetriage.rules.plane.figure_format import names
 from kubetriage.rules.plane.link_states import BROKEN, DEGRADED, FROZEN, LINKS, OK, QUIET, UNSEEN
+from kubetriage.rules.plane.registry import RULES
 from kubetriage.values.fields import text
 from kubetriage.values.times import format_time, parse_time
 
