@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kubetriage.cluster.errors import DumpError
-from kubetriage.model import Diagnosis
+from kubetriage.model import Confidence, Diagnosis
 from kubetriage.plugins import EXPLAINING, Plugin, Request, Target, load
 from kubetriage.records import replace
 from kubetriage.snapshot import Snapshot
@@ -54,17 +54,18 @@ def about(request: Request, plugin: Plugin, reader: RecordedReader, snapshot: Sn
 
 
 def explained(plugin: Plugin, said: tuple[str, ...], asked: str) -> Diagnosis | None:
-    """Return what the first message of a text means that one is known for; None where no plugin knows one.
+    """Return what the first message of a text means that one is surely known for; None where no plugin knows one.
 
     Raises DumpError when it is another plugin that knows one.
     """
     for name in (plugin.name, *EXPLAINING):
         explains = load(name).explains
-        told = next((d for d in map(explains, said) if d is not None), None) if explains is not None else None
-        if told is None:
+        told = [d for d in map(explains, said) if d is not None] if explains is not None else []
+        if not told:
             continue
         if name == plugin.name:
-            return told
+            sure = (d for d in told if d.findings and d.findings[0].confidence is not Confidence.POSSIBLE)
+            return next(sure, told[0])
         raise DumpError(f"this is what kubectl said of the cluster: kubectl {name} --from {shlex.quote(asked)}")
     return None
 

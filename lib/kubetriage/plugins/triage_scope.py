@@ -98,7 +98,8 @@ def nodes_of(snapshot: Snapshot, request: Request) -> set[str]:
 
 def in_scope(diagnoses: tuple[Diagnosis, ...], snapshot: Snapshot, request: Request) -> tuple[Diagnosis, ...]:
     """Leave out nodes that carry nothing of what was asked about; a pod without a node may wait for any of them."""
-    if request.all_namespaces:
+    # A text that shows nodes and no pod at all is about the nodes.
+    if request.all_namespaces or not (request.targets or snapshot.list("pods").items or snapshot.source == "cluster"):
         return diagnoses
     used = nodes_of(snapshot, request)
     pods = pods_of(snapshot, request) if request.targets else selected_pods(snapshot, request)

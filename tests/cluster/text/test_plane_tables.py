@@ -67,3 +67,74 @@ csr-2k9xl   12m   kubernetes.io/kube-apiserver-client-kubelet   system:serviceac
 def test_a_table_of_signing_requests(tmp_path, capsys, condition, approves):
     item = ask(tmp_path, capsys, "node-triage", NODES.format(condition), "master-0")
     assert ("certificate approve csr-2k9xl" in json.dumps(item)) is approves
+
+
+NOT_READY = """$ kubectl get nodes
+NAME   STATUS     ROLES           AGE   VERSION
+cp-1   Ready      control-plane   10d   v1.29.3
+w-1    NotReady   <none>          9m    v1.29.3
+"""
+PLUGIN = """$ kubectl get pods -n kube-system -o wide
+NAME                READY   STATUS                  RESTARTS      AGE   IP          NODE   NOMINATED NODE
+calico-node-4xk2p   1/1     Running                 0             10d   10.0.0.11   cp-1   <none>
+calico-node-9zq7d   0/1     {:<23} 6 (2m ago)    9m    10.0.0.12   w-1    <none>
+"""
+INSTALLS = """$ kubectl logs -n kube-system calico-node-9zq7d -c install-cni --previous
+2026-11-29 10:01:33.456 [FATAL][1] cni-installer/install.go 508: Unable to create token for CNI kubeconfig error=Post \
+"https://10.96.0.1:443/api/v1/namespaces/kube-system/serviceaccounts/calico-cni-plugin/token": dial tcp 10.96.0.1:443: \
+i/o timeout
+""".replace("\\\n", "")
+
+
+def test_a_table_does_not_tell_a_silent_kubelet_from_one_that_reports_a_fault(tmp_path, capsys):
+    item = ask(tmp_path, capsys, "node-triage", NOT_READY, "w-1")
+    assert item["cause"] == "NodeNotReady"
+    (finding,) = item["findings"]
+    assert "which of them it is was not seen" in finding["message"]
+    assert "kubectl describe node w-1" in str(finding["fix"])
+    assert "kubectl -n kube-node-lease get lease w-1" in str(finding["fix"])
+    assert ask(tmp_path, capsys, "triage", NOT_READY)["cause"] == "NodeNotReady"
+
+
+@pytest.mark.parametrize("state", ["Init:CrashLoopBackOff", "Init:Error", "CrashLoopBackOff", "ImagePullBackOff"])
+def test_beside_it_the_plugins_pod_that_fails_there_is_the_likely_reason(tmp_path, capsys, state):
+    item = ask(tmp_path, capsys, "node-triage", NOT_READY + PLUGIN.format(state), "w-1")
+    assert (item["cause"], item["findings"][0]["confidence"]) == ("NetworkPluginNotReady", "likely")
+    assert f"kube-system/calico-node-9zq7d here is {state}" in item["summary"]
+
+
+@pytest.mark.parametrize("state", ["Running", "Init:0/3", "Pending", "Terminating"])
+def test_a_pod_that_only_waits_is_no_reason(tmp_path, capsys, state):
+    assert ask(tmp_path, capsys, "node-triage", NOT_READY + PLUGIN.format(state), "w-1")["cause"] == "NodeNotReady"
+
+
+def test_the_log_of_its_init_container_says_more(tmp_path, capsys):
+    text = NOT_READY + PLUGIN.format("Init:CrashLoopBackOff") + INSTALLS
+    assert "Unable to create token" in ask(tmp_path, capsys, "node-triage", text, "w-1")["summary"]
+    item = ask(tmp_path, capsys, "why-crash", text, "calico-node-9zq7d", "-n", "kube-system")
+    assert item["cause"] == "DependencyUnreachable"
+    assert "install-cni ended because 10.96.0.1:443 timed out" in item["summary"]
+
+
+COMPONENTS = """NAME                 STATUS      MESSAGE                                        ERROR
+controller-manager   Healthy     ok
+scheduler            Unhealthy   Get "http://127.0.0.1:10251/healthz": dial tcp 127.0.0.1:10251: connect: refused
+{}
+"""
+
+
+@pytest.mark.parametrize(
+    ("row", "cause", "told"),
+    [
+        ('etcd-0               Healthy     {"health":"true"}', "Unknown", "that alone is no fault"),
+        (
+            'etcd-0               Unhealthy   Get "https://127.0.0.1:2379/health": context deadline exceeded',
+            "EtcdDown",
+            "no sign of health from its etcd server etcd-0",
+        ),
+    ],
+)
+def test_a_table_of_components(tmp_path, capsys, row, cause, told):
+    item = ask(tmp_path, capsys, "plane-trace", COMPONENTS.format(row))
+    assert item["cause"] == cause
+    assert told in item["summary"]

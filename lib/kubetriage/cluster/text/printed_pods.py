@@ -74,6 +74,8 @@ def finish_pod(pod: Raw, containers: Collection[str], now: datetime) -> None:
         conditions.append({"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"})
     if not objects(pod, "status", "conditions"):
         status["conditions"] = conditions
+    if inner:
+        _set_init(pod, inner, printed, next(iter(containers), NO_CONTAINER))
     if inner or not (total == 1 or ready == total):
         return
     names = [next(iter(containers), NO_CONTAINER)] if total == 1 else [f"{NO_CONTAINER}-{i + 1}" for i in range(total)]
@@ -82,7 +84,23 @@ def finish_pod(pod: Raw, containers: Collection[str], now: datetime) -> None:
     status["containerStatuses"] = [_status(name, printed, now) for name in names]
 
 
-def _status(name: str, printed: Raw, now: datetime) -> Raw:
+def _set_init(pod: Raw, word: str, printed: Raw, name: str) -> None:
+    """Set the init container that holds the others up, where STATUS says how it fails (``Init:CrashLoopBackOff``)."""
+    ended = _EXIT.match(word)
+    if word not in _WAITS and word != "Error" and not ended:
+        return
+    # What runs and ends was pulled.
+    ran = {} if word in _PENDING else {"image": NO_IMAGE}
+    pod["spec"] = {**(pod.get("spec") or {}), "initContainers": [{"name": name, **ran}]}
+    status = _status(name, {**printed, "status": word, "ready": [0, 1]}, now=None)
+    if word == "Error":
+        status["state"] = {"terminated": {"reason": word}}
+    elif ended:
+        status["state"] = {"terminated": {"exitCode" if ended[1] == "ExitCode" else "signal": int(ended[2])}}
+    pod["status"]["initContainerStatuses"] = [status]
+
+
+def _status(name: str, printed: Raw, now: datetime | None) -> Raw:
     """Make the status of a container of which STATUS and RESTARTS tell."""
     word, (ready, total) = printed["status"], printed["ready"]
     status: Raw = {"name": name, "restartCount": printed["restarts"] if total == 1 else 0, "ready": ready == total}
@@ -92,6 +110,6 @@ def _status(name: str, printed: Raw, now: datetime) -> Raw:
             # Between two instances: how the last one ended is not printed.
             status["lastState"] = {"terminated": {}}
     elif word == "Running":
-        ago = parse_age(printed["last"])
-        status["state"] = {"running": {} if ago is None else {"startedAt": format_time(now - ago)}}
+        ago = parse_age(printed["last"]) if now is not None else None
+        status["state"] = {"running": {} if ago is None or now is None else {"startedAt": format_time(now - ago)}}
     return status

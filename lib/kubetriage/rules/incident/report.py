@@ -9,6 +9,7 @@ from typing import Any
 from kubetriage.model import Finding, Fix, Ref
 from kubetriage.rules.incident.folding import Fault, written
 from kubetriage.rules.incident.joining import Root
+from kubetriage.rules.incident.roots import bare
 from kubetriage.values.commands import Command, kubectl
 from kubetriage.values.fields import mapping
 from kubetriage.values.times import format_time, human_duration
@@ -35,8 +36,8 @@ def _plural(kind: str, number: int) -> str:
 def explained(root: Root) -> str:
     """Say how many objects fail because of a root, beside the object that is at fault itself."""
     counts = dict(root.counts)
-    own = root.fault.example
-    if len(root.fault.targets) == 1 and own.kind in counts:
+    own = root.fault.example if len(root.fault.targets) == 1 else root.fault.root
+    if own.kind in counts and any(bare(own) == bare(t) for t in root.fault.targets):
         counts[own.kind] -= 1
     return counted({kind: n for kind, n in counts.items() if n})
 

@@ -54,6 +54,7 @@ from kubetriage.values.fields import (
 from kubetriage.values.quantity import format_bytes
 from kubetriage.values.times import format_time, human_duration, parse_time
 
+_CONDITIONS = "status.conditions"
 NODE_CHECKS = "/apis/remediation.medik8s.io/v1alpha1/nodehealthchecks"
 MACHINE_CHECKS = {
     "machine.openshift.io/machine": "/apis/machine.openshift.io/v1beta1/machinehealthchecks",
@@ -131,9 +132,15 @@ class NodeCase:
     def reports(self) -> tuple[SelfReport, ...]:
         """What its kubelet says itself; empty unless Ready is False with a living kubelet."""
         contact = self.contact
-        if contact.ready != "False" or self.scope.kind == "frozen" or contact.unmarked:
+        if contact.ready != "False" or self.scope.kind == "frozen" or contact.unmarked or self.untold:
             return ()
         return parse_self_report(contact.message) or (SelfReport("other", "it gives no reason"),)
+
+    @cached_property
+    def untold(self) -> bool:
+        """Only a table shows the node: its NotReady stands for what the kubelet reports and for lost contact alike."""
+        contact = self.contact
+        return contact.ready == "False" and not contact.message and not self.snapshot.covers(self.node, _CONDITIONS)
 
     def reported(self, *kinds: str) -> SelfReport | None:
         """Return the first self-report of these kinds."""
@@ -196,7 +203,9 @@ class NodeCase:
         """Quote the Lease, the Ready condition and the dial."""
         found = [self.contact.lease_evidence()]
         ready = condition(self.node, "Ready")
-        if ready:
+        if self.untold:
+            found = [Evidence("status", f"kubectl get nodes, {self.name}", "STATUS NotReady")]
+        elif ready:
             found.append(condition_evidence(ready))
         if self.probe is not None:
             found.append(Evidence("status", f"GET {self.probe.at}", self.probe.words))

@@ -108,7 +108,7 @@ def _reasons(snapshot: Snapshot, told: Sequence[NodeCase], *, frozen: bool) -> I
     """Ask for what explains the states at hand: CSRs, the network plugin, controllers that owe something, agents."""
     if any(c.contact.silent or c.contact.never for c in told) and not frozen:
         yield REQUESTS
-    cut = [c for c in told if c.reported("network") or _unrouted(c)]
+    cut = [c for c in told if c.reported("network") or c.untold or _unrouted(c)]
     if cut and not frozen:
         yield from network_needs()
         for case in cut[:GROUP_SHOWN]:

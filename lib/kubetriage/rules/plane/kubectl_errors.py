@@ -297,6 +297,56 @@ def _slow(line: str, _: re.Match[str]) -> Finding:
     )
 
 
+_PARTS = {
+    "scheduler": ("kube-scheduler", "SchedulerDown", "scheduler", "10251", "10259"),
+    "controller-manager": ("kube-controller-manager", "ControllersDown", "controller-manager", "10252", "10257"),
+}
+"""Rows of ``kubectl get cs``: the program, its code and link, the port that is asked, and the one it serves on today
+(pkg/registry/core/rest/storage_core.go, component-base; all versions)."""
+
+
+def _part_unhealthy(line: str, said: re.Match[str]) -> Finding:
+    """Judge a row of ``kubectl get cs``: the API server asks each part at a fixed port of its own machine."""
+    why = " ".join(said["why"].split())[:300].rstrip(".")
+    part = said["part"]
+    if part not in _PARTS:
+        return _finding(
+            "EtcdDown",
+            "etcd quorum and leader",
+            line,
+            f"The API server gets no sign of health from its etcd server {part}: {why}. With the others healthy a"
+            " member is missing; with none, nothing is written.",
+            (
+                Fix(
+                    "See which members answer, and bring this one back (its process, its disk, its certificates).",
+                    actor=Actor.CLUSTER,
+                    commands=_QUORUM,
+                ),
+            ),
+            _HEALTH,
+            confidence=Confidence.LIKELY,
+        )
+    program, code, link, port, serves = _PARTS[part]
+    closed = f":{port}" in why and "refused" in why
+    look = Fix(
+        f"Read when its Lease was renewed: a {program} that works renews it every two seconds. Trust that, and not"
+        " kubectl get cs, which is deprecated.",
+        actor=Actor.CLUSTER,
+        commands=(
+            kubectl("get", "lease", program, "-o", "jsonpath={.spec.renewTime}", namespace="kube-system"),
+            kubectl("get", "pods", "-l", f"component={program}", "-o", "wide", namespace="kube-system"),
+        ),
+    )
+    if closed:
+        message = (
+            f"kubectl get cs shows {part} as Unhealthy since nothing answers on port {port}. Releases of today serve on"
+            f" {serves} only, so that alone is no fault: whether {program} works was not seen."
+        )
+        return _finding("Unknown", link, line, message, (look,), _HEALTH, confidence=Confidence.POSSIBLE)
+    message = f"kubectl get cs shows {part} as Unhealthy: {why}. The API server asks it on its own machine only."
+    return _finding(code, link, line, message, (look,), _HEALTH, confidence=Confidence.POSSIBLE)
+
+
 def _contact(line: str, _: re.Match[str]) -> Finding:
     address = next((m for m in (pattern.search(line) for pattern in _ADDRESSES) if m is not None), None)
     host = address["host"].strip("[]") if address is not None else ""
@@ -324,6 +374,10 @@ class Row:
 
 
 ROWS: tuple[Row, ...] = (
+    Row(
+        lazy(r"\A(?P<part>scheduler|controller-manager|etcd-\d{1,3})\s{1,80}Unhealthy\s{1,80}(?P<why>\S.{0,1000})"),
+        _part_unhealthy,
+    ),
     Row(lazy(r"failed calling webhook \"(?P<hook>[^\"]{1,253})\": (?P<why>.{1,1500})"), _webhook),
     Row(lazy(r"(?P<hook>conversion webhook for [^\n]{1,200}?) failed: (?P<why>.{1,1500})"), _webhook),
     Row(lazy(r"etcdserver: (?:mvcc: )?database space exceeded|etcdserver: no space"), _no_space),

@@ -5,7 +5,8 @@ wrote. The control plane marks the pod unready and, after a while, deletes it; a
 
 Told by: the condition Ready of the pod's node: Unknown (the kubelet stopped reporting) or False (the kubelet says
 itself that it cannot run pods), or a node object that does not exist any more. For the 40 to 50 s before the node is
-marked, the Lease of a pod that reads ready: three renewals missed are a warning.
+marked, the Lease of a pod that reads ready: three renewals missed are a warning. A table of nodes alone does not tell
+which of both NotReady stands for; node-triage then says so.
 
 Fix: repair the node; ``kubectl node-triage NODE`` tells what is wrong there.
 
@@ -54,7 +55,7 @@ def check(case: Case) -> Iterator[Finding]:
         return
     since = parse_time(ready.get("lastTransitionTime"))
     for_long = f" for {human_duration(case.now - since)}" if since else ""
-    frozen = state == "Unknown"
+    frozen, told = state == "Unknown", text(ready, "message") or text(ready, "reason")
     event = case.events.last("NodeNotReady")
     evidence = [
         Evidence(
@@ -74,8 +75,7 @@ def check(case: Case) -> Iterator[Finding]:
         f"The control plane has counted node {pod.node} as lost{for_long}: its kubelet does not report, so the pod's "
         "status is older than that."
         if frozen
-        else f"Node {pod.node} {'has not been' if for_long else 'is not'} ready{for_long}: "
-        f"{text(ready, 'message') or text(ready, 'reason')}."
+        else f"Node {pod.node} {'has not been' if for_long else 'is not'} ready{for_long}{f': {told}' if told else ''}."
     )
     # A kubelet that says False still works for its pods; a crash of the pod's own remains to be told.
     own_crash = any(case.crash(c) is not None for c in case.containers)

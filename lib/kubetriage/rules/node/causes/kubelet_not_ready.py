@@ -21,6 +21,7 @@ from kubetriage.model import Actor, Confidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.machine import SERVER_ROLES
 from kubetriage.rules.node.approvals import approve, requests_sentence
 from kubetriage.rules.node.case import NodeCase
+from kubetriage.rules.node.causes.network_plugin_not_ready import failing_here
 from kubetriage.rules.node.self_report import SelfReport, first_word
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import labels, text
@@ -36,6 +37,9 @@ HINTS = {
 
 def check(case: NodeCase) -> Iterator[Finding]:
     """Match what the other modules of self-reports leave."""
+    if case.untold and failing_here(case) is None:
+        yield _of_a_table(case)
+        return
     report = case.reported("csi", "capacity", "other")
     others = [r for r in case.reports if not first_word(r.words)]
     if report is None or len({r.kind for r in others} - {"csi", "capacity", "other"}) > 0:
@@ -62,6 +66,41 @@ def check(case: NodeCase) -> Iterator[Finding]:
             ),
         ),
         verify=(kubectl("get", "node", case.name, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].message}'),),
+    )
+
+
+def _of_a_table(case: NodeCase) -> Finding:
+    """Say what a table shows, and which look decides between the kubelet's own word and a kubelet that is silent."""
+    others = [c for c in case.cluster.contacts.values() if c.ready == "False"]
+    many = f" {len(others)} of {len(case.cluster.contacts)} nodes are so." if len(others) > 1 else ""
+    return Finding(
+        "NodeNotReady",
+        Severity.ERROR,
+        Confidence.CONFIRMED,
+        case.ref,
+        f"{case.name} is NotReady. The table prints that word for a kubelet that reports a fault and for one that is"
+        f" silent; which of them it is was not seen.{many}{requests_sentence(case)}",
+        evidence=(*case.contact_evidence(), *(r.evidence() for r in case.requests[-3:])),
+        fix=(
+            *approve(case),
+            Fix(
+                "Read the condition Ready and the Lease. Status Unknown, or a Lease older than a minute: contact is"
+                " lost, look at the machine and its network. Status False: its message is the kubelet's own reason."
+                " Given what the second command prints, this command names the cause.",
+                actor=Actor.CLUSTER,
+                commands=(
+                    kubectl("get", "node", case.name, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")]}'),
+                    kubectl("describe", "node", case.name),
+                    case.renewal_command,
+                ),
+            ),
+            Fix(
+                f"On {case.name} itself: whether its kubelet runs, and what it says.",
+                actor=Actor.NODE,
+                commands=case.machine.lines("kubelet status", "kubelet log"),
+            ),
+        ),
+        verify=(kubectl("get", "node", case.name),),
     )
 
 

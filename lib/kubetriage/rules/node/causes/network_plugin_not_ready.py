@@ -35,6 +35,9 @@ YOUNG = timedelta(minutes=2)
 
 def check(case: NodeCase) -> Iterator[Finding]:
     """Match a runtime without a network, and say what keeps the network plugin away."""
+    if case.untold:
+        yield from _beside_a_table(case)
+        return
     report = case.reported("network")
     if report is None or case.reported("runtime-down") is not None:
         return
@@ -56,6 +59,40 @@ def check(case: NodeCase) -> Iterator[Finding]:
         verify=(
             kubectl("get", "pods", "-A", "--field-selector", f"spec.nodeName={case.name}", "-o", "wide"),
             kubectl("get", "node", case.name, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].message}'),
+        ),
+        details={"reason": missing.reason, **({"plugin": missing.plugin} if missing.plugin else {})},
+    )
+
+
+def failing_here(case: NodeCase) -> Missing | None:
+    """Return the network plugin's pod on this node where it fails: alone, that makes a node NotReady."""
+    missing = missing_network(case)
+    pod = missing.pod
+    waits = pod is not None and _FAILS.search(pod.status_text()) is not None
+    return missing if missing.reason == "failing" and waits else None
+
+
+# What a pod's status reads while its kubelet tries it again and again.
+_FAILS = lazy(r"BackOff|Err(?:or|ImagePull|ImageNeverPull)|Create\w*Error|RunContainerError|OOMKilled|InvalidImageName")
+
+
+def _beside_a_table(case: NodeCase) -> Iterator[Finding]:
+    """Match a node of which only a table says that it is not ready, beside the plugin's pod that fails on it."""
+    missing = failing_here(case)
+    if missing is None:
+        return
+    yield Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.LIKELY,
+        case.ref,
+        f"{case.name} is NotReady, for which the table gives no reason. {_why(missing, case)} While it does not run, a"
+        " node has no network for pods.",
+        evidence=(*case.contact_evidence(), *missing.evidence()),
+        fix=tuple(_fixes(missing, case)),
+        verify=(
+            kubectl("get", "node", case.name, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")]}'),
+            kubectl("get", "pods", "-A", "--field-selector", f"spec.nodeName={case.name}", "-o", "wide"),
         ),
         details={"reason": missing.reason, **({"plugin": missing.plugin} if missing.plugin else {})},
     )
