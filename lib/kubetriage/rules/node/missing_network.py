@@ -125,6 +125,18 @@ def _found(case: NodeCase) -> Missing:
     return _none(case)
 
 
+# What a pod's status reads while its kubelet tries it again and again.
+_FAILS = lazy(r"BackOff|Err(?:or|ImagePull|ImageNeverPull)|Create\w*Error|RunContainerError|OOMKilled|InvalidImageName")
+
+
+def failing_here(case: NodeCase) -> Missing | None:
+    """Return the network plugin's pod on this node where it fails: alone, that makes a node NotReady."""
+    missing = missing_network(case)
+    pod = missing.pod
+    fails = pod is not None and _FAILS.search(pod.status_text()) is not None
+    return missing if missing.reason == "failing" and fails else None
+
+
 _TERMS = ("spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms")
 
 

@@ -21,7 +21,7 @@ from kubetriage.model import Actor, Confidence, Finding, Fix, RuledOut, Severity
 from kubetriage.rules.machine import SERVER_ROLES
 from kubetriage.rules.node.approvals import approve, requests_sentence
 from kubetriage.rules.node.case import NodeCase
-from kubetriage.rules.node.causes.network_plugin_not_ready import failing_here
+from kubetriage.rules.node.missing_network import failing_here
 from kubetriage.rules.node.self_report import SelfReport, first_word
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import labels, text

@@ -21,7 +21,7 @@ from kubetriage.model import Actor, Confidence, Finding, Fix, RuledOut, Severity
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.network_plugins import network_plugin
 from kubetriage.rules.node.case import NodeCase
-from kubetriage.rules.node.missing_network import Missing, missing_network
+from kubetriage.rules.node.missing_network import Missing, failing_here, missing_network
 from kubetriage.values.commands import Command, kubectl, shell
 from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
@@ -62,18 +62,6 @@ def check(case: NodeCase) -> Iterator[Finding]:
         ),
         details={"reason": missing.reason, **({"plugin": missing.plugin} if missing.plugin else {})},
     )
-
-
-def failing_here(case: NodeCase) -> Missing | None:
-    """Return the network plugin's pod on this node where it fails: alone, that makes a node NotReady."""
-    missing = missing_network(case)
-    pod = missing.pod
-    waits = pod is not None and _FAILS.search(pod.status_text()) is not None
-    return missing if missing.reason == "failing" and waits else None
-
-
-# What a pod's status reads while its kubelet tries it again and again.
-_FAILS = lazy(r"BackOff|Err(?:or|ImagePull|ImageNeverPull)|Create\w*Error|RunContainerError|OOMKilled|InvalidImageName")
 
 
 def _beside_a_table(case: NodeCase) -> Iterator[Finding]:
