@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
+from kubetriage.cli.main import main
 from kubetriage.found import NodeLog
 from kubetriage.needs import Body
 from kubetriage.plugins import Request, Target, load
@@ -186,3 +188,97 @@ def test_counts_and_times_are_kept():
     words = read_words([NodeLog("", "j", journal(LINES["ConntrackFull"]) * 3)], NOW)
     assert words.words[0].count == 3
     assert words.words[0].at == datetime(2026, 11, 24, 11, 59, 1, tzinfo=timezone.utc)
+
+
+def alone(tmp_path, capsys, text):
+    file = tmp_path / "paste.txt"
+    file.write_text(text, encoding="utf-8")
+    main("node-triage", ["--from", str(file), "-o", "json"])
+    return json.loads(capsys.readouterr().out)["items"][0]
+
+
+NODEUP = (
+    "$ journalctl -u kops-configuration\nNov 28 10:05:10 ip-172-20-45-12 nodeup[1203]: W1128 10:05:10.451221    1203"
+    " main.go:133] got error running nodeup (will retry in 30s): failed to get node config from server: Post"
+    ' "https://kops-controller.internal.prod.k8s.local:3988/bootstrap": {}\n'
+)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "dial tcp 172.20.33.4:3988: i/o timeout",
+        "dial tcp 172.20.33.4:3988: connect: connection refused",
+        "dial tcp: lookup kops-controller.internal.prod.k8s.local: no such host",
+    ],
+)
+def test_a_new_machine_that_gets_no_configuration(tmp_path, capsys, words):
+    item = alone(tmp_path, capsys, NODEUP.format(words))
+    assert item["cause"] == "ApiServerUnreachable"
+    assert "port 3988" in json.dumps(item)
+    assert "k8s-app=kops-controller" in json.dumps(item)
+
+
+def test_a_machine_that_waits_for_its_clock(tmp_path, capsys):
+    row = (
+        '10.5.0.3: user: warning: [2026-11-28T10:00:05.12Z]: [talos] time query error {"component":'
+        ' "controller-runtime", "controller": "time.SyncController", "server": "time.cloudflare.com", "error": "lookup'
+        ' time.cloudflare.com on 8.8.8.8:53: i/o timeout"}\n'
+    )
+    item = alone(tmp_path, capsys, f"$ talosctl -n 10.5.0.3 dmesg\n{row}")
+    assert item["cause"] == "NodeClockWrong"
+    assert "time server time.cloudflare.com does not answer" in item["summary"]
+    assert "machine.time.servers" in json.dumps(item)
+    quiet = row.replace("time query error", "adjusting time (slew)")
+    assert read_words([NodeLog("10.5.0.3", "dmesg", quiet)], NOW).of("time server") is None
+    assert read_words([NodeLog("10.5.0.3", "dmesg", row)], NOW).of("time server") is not None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)",
+        "read tcp 127.0.0.1:51234->127.0.0.1:6444: read: connection reset by peer",
+    ],
+)
+def test_an_agent_that_gets_nothing_through_its_own_balancer(tmp_path, capsys, words):
+    said = f'failed to get CA certs: Get \\"https://127.0.0.1:6444/cacerts\\": {words}'
+    row = f'Nov 28 08:00:21 w-2 rke2[1022]: time="2026-11-28T08:00:21Z" level=error msg="{said}"\n'
+    item = alone(tmp_path, capsys, f"$ journalctl -u rke2-agent\n{row}")
+    assert item["cause"] == "ApiServerUnreachable"
+    assert "the agent's own balancer" in json.dumps(item)
+
+
+REFUSED = (
+    "Nov 28 10:00:10 {} kubelet[2201]: E1128 10:00:10.332121    2201 kubelet_node_status.go:96]"
+    ' "Unable to register node with API server" err="Unauthorized" node="{}"\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "first", "then"),
+    [
+        ("ip-10-0-4-12.ec2.internal", "IAM role", "If kubeadm made this cluster"),
+        ("ip-10-0-4-12.eu-west-1.compute.internal", "IAM role", "If kubeadm made this cluster"),
+        ("aks-pool1-31812345-vmss000004", "az aks rotate-certs", ""),
+        ("worker-1", "kubeadm kubeconfig user", ""),
+    ],
+)
+def test_who_gives_a_refused_kubelet_its_identity(tmp_path, capsys, host, first, then):
+    item = alone(tmp_path, capsys, f"$ journalctl -u kubelet\n{REFUSED.format(host, host)}")
+    fixes = item["findings"][0]["fix"]
+    assert item["cause"] == "KubeletUnauthorized"
+    assert first in json.dumps(fixes[0])
+    assert then in json.dumps(fixes[1:])
+
+
+def test_a_kubelet_of_openshift_has_its_runtime(tmp_path, capsys):
+    row = (
+        "Nov 28 10:02:10 w-2 kubenswrapper[2531]: E1128 10:02:10.551221    2531 kubelet.go:2495] "
+        '"Container runtime sanity check failed" err="rpc error: code = DeadlineExceeded desc = context deadline'
+        ' exceeded"\n'
+    )
+    item = alone(tmp_path, capsys, f"$ journalctl -u kubelet\n{row}")
+    assert item["cause"] == "ContainerRuntimeDown"
+    assert "crio" in json.dumps(item["findings"][0]["fix"])
+    assert "containerd" not in json.dumps(item["findings"][0]["fix"])

@@ -73,6 +73,8 @@ SILENCING = frozenset(
         "start",
         "kernel flags",
         "credentials",
+        "bootstrap server",
+        "time server",
         "busy server",
         "node deleted",
     )
@@ -169,12 +171,19 @@ def _after_boot(case: NodeCase, finding: Finding) -> Finding:
 _SERVER = lazy(r"\b(?:k3s|rke2-server|k0scontroller)(?:\.service|\.log)?\Z")
 
 
+_NAMED_BY = (("aks", lazy(r"aks-\w{1,40}-\d{1,12}-vmss")), ("gke", lazy(r"gke-[a-z0-9-]{1,80}-\w{4}\Z")))
+"""Names that a cloud gives to the machines of its clusters."""
+
+
 def words_alone(ref: Ref, words: MachineWords, others: tuple[Obj, ...] = ()) -> tuple[Finding, ...]:
     """Return what a machine's own logs say where its Node was not seen; ``others`` are the nodes of its cluster."""
     units = {unit.partition("-")[0] for unit in words.units}
     known = {"k3s": "k3s", "rke2": "rke2", "k0sworker": "k0s", "k0scontroller": "k0s", "kubelite": "microk8s"}
     known |= {TALOSCTL: "talos", "microk8s.daemon": "microk8s", "hyperkube": "openshift"}
+    known |= {"kubenswrapper": "openshift", "nodeup": "kops", "nodeadm": "eks"}
     kind = next((known[u] for u in known if u in units), "")
+    if not kind:
+        kind = next((kind for kind, names in _NAMED_BY if names.match(ref.name)), "")
     if not kind and others:
         kind = machine_of(others[0]).name
     serves = any(_SERVER.search(source) for source in words.sources)

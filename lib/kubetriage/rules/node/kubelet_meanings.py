@@ -13,10 +13,13 @@ from kubetriage.model import Actor, Fix
 from kubetriage.rules.node.machine_words import Word
 from kubetriage.rules.node.runtime_meanings import dead_mount_meaning, sandbox_image_meaning
 from kubetriage.rules.node.start_meanings import (
+    bootstrap_meaning,
     credentials_meaning,
     kernel_flags_meaning,
     start_meaning,
     static_pod_meaning,
+    time_server_meaning,
+    unauthorized_meaning,
 )
 from kubetriage.rules.node.webhook_meaning import webhook_meaning
 from kubetriage.rules.node.word_findings import Meaning, Stage, on_machine
@@ -83,26 +86,6 @@ def _server_certificate(stage: Stage, word: Word) -> Meaning:
         " name that it has.",
         actor=Actor.CLUSTER,
         commands=stage.machine.lines("api server"),
-    )
-
-
-def _unauthorized(stage: Stage, word: Word) -> Meaning:
-    if "system:anonymous" in word.words:
-        text, commands = stage.identity("renew")
-        return Meaning(
-            "KubeletUnauthorized",
-            "The kubelet of {name} asks without a client certificate, so the API server takes it for anonymous.",
-            f"Approve its pending signing request, if there is one; else its certificate is missing or over. {text}",
-            commands=(kubectl("get", "csr"), kubectl("certificate", "approve", "CSR"), *commands),
-            rules_out=("ApiServerUnreachable", "the API server answered: it refused the kubelet"),
-        )
-    text, commands = stage.identity("admit")
-    return Meaning(
-        "KubeletUnauthorized",
-        "The API server refuses the identity of the kubelet of {name}.",
-        text,
-        commands=commands,
-        rules_out=("ApiServerUnreachable", "the API server answered: it refused the kubelet"),
     )
 
 
@@ -362,7 +345,7 @@ def _proxy(stage: Stage, word: Word) -> Meaning:
 _MADE: Mapping[str, Callable[[Stage, Word], Meaning | None]] = {
     "certificate": _certificate,
     "server certificate": _server_certificate,
-    "unauthorized": _unauthorized,
+    "unauthorized": unauthorized_meaning,
     "join token": _join_token,
     "node password": _node_password,
     "checkpoint": _checkpoint,
@@ -373,6 +356,8 @@ _MADE: Mapping[str, Callable[[Stage, Word], Meaning | None]] = {
     "kernel flags": kernel_flags_meaning,
     "credentials": credentials_meaning,
     "start": start_meaning,
+    "bootstrap server": bootstrap_meaning,
+    "time server": time_server_meaning,
     "node deleted": _deleted,
     "static pod": static_pod_meaning,
     "dead mount": dead_mount_meaning,

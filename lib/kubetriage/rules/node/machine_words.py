@@ -74,6 +74,19 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"failed to run Kubelet: unable to load bootstrap kubeconfig"
         ),
     ),
+    # Talos starts no kubelet before its clock is set (internal/app/machined, TimeSyncController; all versions).
+    (
+        "time server",
+        lazy(r"time query error.{0,200}\"server\": \"([\w.:-]{1,253})\""),
+    ),
+    # What gives a new machine of kOps its configuration (nodeup asks kops-controller, since 1.22).
+    (
+        "bootstrap server",
+        lazy(
+            r"get node config from server: Post \\?\"https?://([\w.:-]{1,253}).{0,200}"
+            r"(?:i/o timeout|connect: |no such host|deadline exceeded)"
+        ),
+    ),
     (
         "clock",
         lazy(
@@ -179,7 +192,8 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"connect: network is unreachable|no such host)"
             r"|(?:Failed to connect to proxy|Remotedialer proxy error|connection to cluster|get CA certs).{0,300}"
             r"dial tcp:? ?(?:lookup )?(\S+?)(?: on \S+)?: (?:i/o timeout|connect: |no such host)"
-            r"|failed to get CA certs.{0,40}https?://([^/\s\"\\]+).{0,100}(?:deadline exceeded|connection refused)"
+            r"|failed to get CA certs.{0,40}https?://([^/\s\"\\]+).{0,160}(?:deadline exceeded|connection refused"
+            r"|Client\.Timeout exceeded|connection reset by peer)"
         ),
     ),
     (

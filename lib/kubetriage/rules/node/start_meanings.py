@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from kubetriage.model import Actor, Fix
+from kubetriage.records import replace
 from kubetriage.rules.agent_endings import asked_by
+from kubetriage.rules.machine import named
 from kubetriage.rules.node.kubelet_endings import ending_of
 from kubetriage.rules.node.machine_words import Word
 from kubetriage.rules.node.word_findings import Meaning, Stage, on_machine
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import kubectl, shell
 from kubetriage.values.patterns import lazy
 
 _KERNEL = lazy(r"invalid kernel flag: ([\w./-]+), expected value: (-?\d+)")
@@ -50,6 +53,74 @@ def credentials_meaning(stage: Stage, word: Word) -> Meaning:
         ("kubelet log",),
         commands=look,
         rules_out=("ApiServerUnreachable", "no request was sent"),
+    )
+
+
+_OF_AWS = lazy(r"\Aip-\d{1,3}(?:-\d{1,3}){3}\.(?:ec2|[a-z0-9-]{1,30}\.compute)\.internal\Z")
+
+
+def unauthorized_meaning(stage: Stage, word: Word) -> Meaning:
+    """Judge a kubelet whose identity the API server refuses; who gives it one differs by the maker of the cluster."""
+    if "system:anonymous" in word.words:
+        text, commands = stage.identity("renew")
+        return Meaning(
+            "KubeletUnauthorized",
+            "The kubelet of {name} asks without a client certificate, so the API server takes it for anonymous.",
+            f"Approve its pending signing request, if there is one; else its certificate is missing or over. {text}",
+            commands=(kubectl("get", "csr"), kubectl("certificate", "approve", "CSR"), *commands),
+            rules_out=("ApiServerUnreachable", "the API server answered: it refused the kubelet"),
+        )
+    text, commands = stage.identity("admit")
+    more: tuple[Fix, ...] = ()
+    if not stage.machine.name and _OF_AWS.search(stage.ref.name):
+        # EKS, kOps and kubeadm leave that name alike, and most machines that have it are of EKS.
+        more = (Fix(f"If kubeadm made this cluster: {text}", actor=Actor.NODE, commands=commands),)
+        machine = replace(named("eks"), node=stage.machine.node, address=stage.machine.address)
+        text, commands = replace(stage, machine=machine).identity("admit")
+        text = f"The machine is of AWS. If the cluster is EKS: {text}"
+    return Meaning(
+        "KubeletUnauthorized",
+        "The API server refuses the identity of the kubelet of {name}.",
+        text,
+        commands=commands,
+        more=more,
+        rules_out=("ApiServerUnreachable", "the API server answered: it refused the kubelet"),
+    )
+
+
+def bootstrap_meaning(stage: Stage, word: Word) -> Meaning:
+    """Judge a new machine that does not reach what hands it its configuration."""
+    host, _, port = word.about.rpartition(":")
+    return Meaning(
+        "ApiServerUnreachable",
+        "The new machine {name} does not reach {about}, which hands it the configuration to join with.",
+        f"Let the nodes reach port {port or '3988'} of the control plane machines (security groups, firewall), and see"
+        " that kops-controller runs there.",
+        actor=Actor.CLOUD,
+        commands=(
+            *on_machine(stage, f"getent hosts {host or word.about}; nc -vz -w 5 {host or word.about} {port or '3988'}"),
+            kubectl("get", "pods", "-l", "k8s-app=kops-controller", "-o", "wide", namespace="kube-system"),
+            kubectl("logs", "-l", "k8s-app=kops-controller", "--tail=50", namespace="kube-system"),
+        ),
+        rules_out=("KubeletDown", "no kubelet was set up yet"),
+    )
+
+
+def time_server_meaning(stage: Stage, _word: Word) -> Meaning | None:
+    """Judge a machine that starts no kubelet before its clock is set; where its kubelet runs, that was done once."""
+    if stage.ready:
+        return None
+    return Meaning(
+        "NodeClockWrong",
+        "Talos starts no kubelet on {name} before its clock is set, and time server {about} does not answer.",
+        "Let the machine reach a time server (UDP port 123, and its name server), or name one that it reaches in"
+        " machine.time.servers.",
+        commands=(
+            shell("talosctl", "-n", stage.machine.address, "time"),
+            shell("talosctl", "-n", stage.machine.address, "get", "timestatus"),
+            shell("talosctl", "-n", stage.machine.address, "edit", "machineconfig"),
+        ),
+        rules_out=("KubeletDown", "it was not started yet"),
     )
 
 
