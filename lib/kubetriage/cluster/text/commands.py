@@ -132,6 +132,8 @@ def read_command(row: str) -> Command | None:
         return _kubectl(words[1:], bool(piped), row.strip(), bare)
     if tool == "journalctl":
         return Command(tool, unit=_unit(words), line=row.strip())
+    if tool == "talosctl" and "dmesg" in words:
+        return Command("dmesg", line=row.strip(), unit="kernel")
     if tool == "talosctl":
         return Command(
             tool, verb=next((w for w in words[1:] if not w.startswith("-")), ""), unit=words[-1], line=row.strip()
