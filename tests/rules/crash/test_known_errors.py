@@ -259,6 +259,7 @@ def test_every_row_has_a_name_and_a_cause_that_exists():
         "PermissionDenied",
         "AppConfigMissing",
         "CommandNotFound",
+        "DependencyAuthFailed",
         "ReadOnlyFilesystem",
     }
     assert all(re.fullmatch(r"[a-z0-9-]+", row.name) for row in ROWS)
@@ -341,7 +342,7 @@ def test_an_unknown_mode_says_what_it_does_not_know():
 
 
 CONFIGURATION = [
-    "ERROR: Strict hostname resolution configured but no hostname setting provided\n",
+    'ERR Command error error="failed to decode configuration from flags: field not found, node: http3"\n',
     "/etc/coredns/Corefile:5 - Error during parsing: Unknown directive 'kubernets'\n",
     "2024/05/01 10:00:00 collector server run finished with error: failed to get config: unknown type: jaeger\n",
     "*** FATAL CONFIG FILE ERROR (Redis 7.0.0) ***\nReading the configuration file, at line 3\n>>> 'requirepass'\nwrong number of arguments\n",

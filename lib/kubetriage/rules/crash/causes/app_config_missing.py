@@ -214,6 +214,18 @@ def _required_fields(words: LastWords) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+_BINDS = lazy(r"SRCFG\d{5}|APPLICATION FAILED TO START|org\.springframework|io\.(?:quarkus|smallrye)")
+
+
+def _relaxed(words: LastWords, setting: str) -> str:
+    """Name the variable that Spring and MicroProfile take for a dotted property."""
+    if "." not in setting or not _BINDS.search(words.text):
+        return ""
+    # Spring drops dashes, MicroProfile makes them underscores, too.
+    dash = "_" if "SRCFG" in words.text or "smallrye" in words.text else ""
+    return f" ({re.sub(r'[^A-Za-z0-9-]', '_', setting).replace('-', dash).upper()})"
+
+
 def _setting(case: Case, words: LastWords, said: Said) -> Finding:
     container, name = words.container, words.container.name
     setting = next((g for g in said.match.groupdict().values() if g and g.lower() not in _NO_NAMES), "")
@@ -222,6 +234,7 @@ def _setting(case: Case, words: LastWords, said: Said) -> Finding:
     if fields:
         # pydantic-settings takes a variable of the field's name in any case, after the class's env_prefix.
         setting = fields[0].upper()
+    setting = "spring.datasource.url" if said.match.groupdict().get("b3") == "url" else setting
     is_variable = bool(re.fullmatch(r"[A-Z][A-Z0-9_]*", setting))
     evidence: list[Evidence] = []
     state = ""
@@ -229,9 +242,8 @@ def _setting(case: Case, words: LastWords, said: Said) -> Finding:
     fixes = [
         manifest(
             words,
-            f"Give {name} the setting{f' {setting}' if setting else ''} in {case.workload_name}: an "
-            "environment variable, an "
-            "argument or a mounted file.",
+            f"Give {name} the setting{f' {setting}' if setting else ''} in {case.workload_name}: an environment "
+            f"variable{_relaxed(words, setting)}, an argument or a mounted file.",
             None,
             listed,
         )

@@ -387,7 +387,8 @@ ROWS: tuple[Row, ...] = (
     Row(
         "not-migrated",
         lazy(
-            r"(?i)unapplied migrations|pending migrations?\b|database needs bootstrapping"
+            r"(?i)unapplied migrations|pending migrations?\b|\bmigrations are pending\b|PendingMigrationError"
+            r"|database needs bootstrapping"
             r"|need to initialize the database"
             r"|database (?:has not been|was not) (?:initiali[sz]ed|migrated|upgraded)"
             r"|new migrations (?:available|to run)|relation \"[\w.]{1,80}\" does not exist"

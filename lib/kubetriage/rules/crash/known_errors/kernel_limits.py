@@ -48,8 +48,34 @@ def _page_size(words: LastWords, _: Said) -> Advice:
     )
 
 
+# glibc 2.34 makes threads by clone3, which Docker refuses with EPERM before 20.10.10, libseccomp before 2.4.4.
+_BEFORE_CLONE3 = lazy(r"\Adocker://(?:1[0-9]\.|20\.10\.[0-9]\Z)")
+
+
 def _threads(words: LastWords, _: Said) -> Advice:
     at = place(words)
+    runtime = text(words.case.node.obj, "status", "nodeInfo", "containerRuntimeVersion")
+    if _BEFORE_CLONE3.match(runtime):
+        return Advice(
+            f"the container runtime of {at} ({runtime}) most likely forbids clone3, by which newer C libraries (glibc "
+            "2.34) make threads",
+            (
+                node(
+                    f"Upgrade the runtime of {at} (Docker 20.10.10, containerd 1.5.6, libseccomp 2.4.4 or newer); "
+                    "other nodes with it run the same image."
+                ),
+                image("Or use an image on an older base (Debian 11, Ubuntu 20.04) until then."),
+                manifest(
+                    words,
+                    f"To prove it: seccompProfile Unconfined in the securityContext of {where(words)}; if it starts, "
+                    "it was this. If not, compare the number of its threads with the limit on PIDs.",
+                    words.container.patch({"securityContext": {"seccompProfile": {"type": "Unconfined"}}}),
+                ),
+            ),
+            (Evidence("status", f"nodes[{words.case.pod.node}].nodeInfo.containerRuntimeVersion", runtime),),
+            ruled_out=(RuledOut("RuntimeOutOfMemory", "a new thread that is refused says nothing of memory"),),
+            sure=False,
+        )
     return Advice(
         f"the kernel allows no further thread or process: a limit on PIDs of the pod or of {at}, not on memory",
         (

@@ -269,10 +269,46 @@ def _gpu_architecture(words: LastWords, said: Said) -> Advice:
 _GPU_SERVICE = lazy(r"device-plugin|gpu-feature-discovery|gpu-operator|dcgm|vgpu")
 
 
+_ENGINE = lazy(r"Query Engine for runtime \"(?P<target>[\w.-]{3,60})\"")
+_PLATFORM = lazy(
+    r"Could not load the \"(?P<name>\w{2,40})\" module using the (?P<os>linux(?:musl)?)-(?P<cpu>[\w]{2,12}) runtime"
+)
+
+
 def _native(words: LastWords, said: Said) -> Advice:
     name = posixpath.basename(group(said))
     over = mount_of(words.container, group(said)) if group(said) else None
     held = f" ({volume_words(over[1])})" if over is not None else ""
+    engine = _ENGINE.search(f"{said.line}\n{words.text}")
+    if "Query Engine" in said.line:
+        target = engine["target"] if engine is not None else "the one that the log names"
+        return Advice(
+            f"the image has no query engine of Prisma for its own C library and OpenSSL ({target})",
+            (
+                image(
+                    f'Add "{target}" to binaryTargets in schema.prisma (beside "native"), or run prisma generate in '
+                    "the last stage of the image's build; build and run on the same base."
+                ),
+            ),
+            details={"target": target} if engine is not None else {},
+        )
+    platform = _PLATFORM.search(words.text)
+    if platform is not None:
+        libc = "musl" if platform["os"].endswith("musl") else "glibc"
+        return Advice(
+            f"module {platform['name']} was not installed for the platform of the image "
+            f"({platform['os']}-{platform['cpu']})",
+            (
+                image(
+                    "Install the modules inside the image build, on its own base (no copied node_modules, no "
+                    "--omit=optional); or install for it.",
+                    shell(
+                        *("npm", "install", "--os=linux", f"--libc={libc}", f"--cpu={platform['cpu']}"),
+                        platform["name"],
+                    ),
+                ),
+            ),
+        )
     return Advice(
         f"the native module {name or ''}{held} was built for another C library or CPU".replace("  ", " "),
         (image("Install the modules inside the image build, on its own base and platform (no copied node_modules)."),),
@@ -321,6 +357,7 @@ ROWS: tuple[Row, ...] = (
             r"Error: (\S{1,300}\.node): (?:invalid ELF header|wrong ELF class|cannot open shared)|invalid ELF header"
             r"|was compiled against a different Node\.js version|NODE_MODULE_VERSION \d+"
             r"|could not locate the Query Engine for runtime"
+            r"|Could not load the \"(?:sharp|canvas)\" module using the \S{2,40} runtime"
         ),
         _native,
         beside=True,
