@@ -189,6 +189,20 @@ def test_an_intention_of_consul_decides_for_a_client(made, expected):
     assert causes(found) == expected
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('"GET / HTTP/1.1" 403 - rbac_access_denied_matched_policy[none] - "-" 0 19 0\n', ["MeshAuthorizationDenied"]),
+        ('"GET / HTTP/1.1" 403 - via_upstream - "-" 0 19 0\n', []),
+    ],
+)
+def test_the_log_of_consuls_proxy_tells_of_an_intention_that_was_not_seen(line, expected):
+    web, svc = _meshed("web-1", "consul-dataplane"), service()
+    snapshot = cluster(svc, web, slice_of(svc, web))
+    snapshot.add_log(Log(NS, "web-1", "consul-dataplane"), line)
+    assert causes(trace(snapshot)) == expected
+
+
 MESH = t.custom("Mesh", "kuma.io/v1alpha1", "default", "", mtls={"enabledBackend": "ca-1"})
 PLAIN = t.custom("Mesh", "kuma.io/v1alpha1", "default", "")
 PERMISSION = t.custom("MeshTrafficPermission", "kuma.io/v1alpha1", "all", "kuma-system")
@@ -201,9 +215,18 @@ REFUSED = "[2026-11-24 11:58:01.100][35][debug][rbac] enforced denied, matched p
         ((MESH,), "", ["MeshAuthorizationDenied"]),
         ((MESH, PERMISSION), REFUSED, ["MeshAuthorizationDenied"]),
         ((MESH, PERMISSION), "", []),
+        ((), REFUSED, ["MeshAuthorizationDenied"]),
         ((PLAIN,), REFUSED, []),
+        ((), "", []),
     ],
-    ids=["nobody is admitted", "variant: the log says so", "look-alike: admitted", "look-alike: no mutual TLS"],
+    ids=[
+        "nobody is admitted",
+        "variant: the log says so",
+        "look-alike: admitted",
+        "variant: nothing but the log",
+        "look-alike: no mutual TLS",
+        "look-alike: nothing was seen",
+    ],
 )
 def test_kuma_admits_nobody_without_a_permission(objects, log, expected):
     web, svc = _meshed("web-1", "kuma-sidecar"), service()

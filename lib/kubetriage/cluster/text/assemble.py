@@ -368,6 +368,8 @@ class _Assembly:
             for resource, place, words in f.refused:
                 where = (place or self.paste.namespace) if BY_PLURAL[resource].namespaced else ""
                 self.snapshot.fail(List(resource, where), Failure(Why.FORBIDDEN, words, 403))
+            for other in f.others:
+                self.snapshot.add_other(other)
             for path, answer, status in f.bodies:
                 self.snapshot.add_body(RawNeed(path), Body(answer, status))
             if f.version:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kubetriage.cluster.documents import api_objects, parse_documents
+from kubetriage.cluster.documents import accepted_name, api_objects, other_objects, parse_documents
 from kubetriage.cluster.errors import DumpError
 from kubetriage.cluster.text import margins
 from kubetriage.cluster.text.found import Finds, Found, Raw
@@ -72,6 +72,9 @@ def read_documents(rows: Sequence[str], finds: Finds, line: int) -> bool:
             found = used = True
             shown = Form(FRAGMENT, shows=tuple(_paths(obj))) if gaps else Form("kubectl get -o yaml")
             finds.objects.append(Found(resource.plural, obj, shown, line, described=True))
+        for other in filter(accepted_name, other_objects(document)):
+            found = used = True
+            finds.others.append(other)
         if not found and isinstance(document, Mapping) and (part := _part_of_pod(document)):
             used = True
             form = Form(FRAGMENT, shows=tuple(_paths(part)))

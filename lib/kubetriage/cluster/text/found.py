@@ -97,6 +97,8 @@ class Finds:
     """All that one text held."""
 
     objects: list[Found] = field(default_factory=list)
+    others: list[Raw] = field(default_factory=list)
+    """Objects of custom kinds that this suite does not know, from YAML or JSON."""
     events: list[FoundEvent] = field(default_factory=list)
     logs: list[FoundLog] = field(default_factory=list)
     node_logs: list[FoundNodeLog] = field(default_factory=list)

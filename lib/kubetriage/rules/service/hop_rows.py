@@ -284,8 +284,10 @@ def _service_draft(backend: Backend) -> Draft:
         said = f"{backend.selector_text} selects {plural(len(backend.pods), 'pod')}"
         if not backend.pod_list.complete:
             said = f"selector {backend.selector_text}; pods not seen"
-    else:
+    elif backend.world.snapshot.covers(backend.service, "spec.selector"):
         said = f"no selector; {plural(len(backend.endpoints.items), 'endpoint')} written by hand"
+    else:
+        said = f"selector not seen; {plural(len(backend.endpoints.items), 'endpoint')}"
     if backend.headless:
         said += "; headless"
     if text(backend.service, "spec", "sessionAffinity") == "ClientIP":

@@ -78,9 +78,12 @@ def _consul(backend: Backend, clients: tuple[Pod, ...]) -> Iterator[SidecarRulin
     if not any(c.name in _CONSUL_PROXIES for p in backend.pods for c in p.containers):
         return
     logged = _logged(backend, _CONSUL_PROXIES)
-    for raw in backend.world.snapshot.others:
+    intentions = [o for o in backend.world.snapshot.others if text(o, "kind") == "ServiceIntentions"]
+    if logged is not None and not intentions:
+        yield _by_log_of_consul(backend, logged)
+    for raw in intentions:
         about = text(raw, "spec", "destination", "name")
-        if text(raw, "kind") != "ServiceIntentions" or not text(raw, "apiVersion").startswith(_CONSUL):
+        if not text(raw, "apiVersion").startswith(_CONSUL):
             continue
         if about not in (backend.name, _ANYBODY):
             continue
@@ -93,6 +96,24 @@ def _consul(backend: Backend, clients: tuple[Pod, ...]) -> Iterator[SidecarRulin
             action, source = _action(raw, (_ANYBODY,))
             if action == "deny":
                 yield _by_intention(raw, "every service that it does not name", "CLIENT-SERVICE", source, logged)
+
+
+def _by_log_of_consul(backend: Backend, logged: Evidence) -> SidecarRuling:
+    """Tell of a refusal whose intention was not seen: intentions may also be made in Consul itself."""
+    return SidecarRuling(
+        "Consul",
+        "a client",
+        "no intention that was seen admits it, by the log of the proxy",
+        f"Admit the client with an intention for {backend.name}, by its name in Consul (its Service, or the annotation "
+        f"{_CONSUL}connect-service). A client without Consul's proxy has no name there: inject it first",
+        f"apiVersion: {_CONSUL}v1alpha1\nkind: ServiceIntentions\n"
+        f"metadata: {{name: {backend.name}, namespace: {backend.namespace}}}\n"
+        f"spec:\n  destination: {{name: {backend.name}}}\n"
+        "  sources:\n  - {name: CLIENT-SERVICE, action: allow}\n",
+        (logged,),
+        (f"serviceintentions.{_CONSUL.rstrip('/')}", backend.namespace),
+        observed=True,
+    )
 
 
 def _action(raw: Obj, names: tuple[str, ...]) -> tuple[str, str]:
@@ -132,17 +153,19 @@ def _kuma(backend: Backend, clients: tuple[Pod, ...]) -> Iterator[SidecarRuling]
         return
     name = _mesh_of(own)
     others = backend.world.snapshot.others
-    mesh = next((o for o in others if text(o, "kind") == "Mesh" and name_of(o) == name), None)
-    if mesh is None or not text(mesh, "spec", "mtls", "enabledBackend"):
-        return
+    mesh = next((o for o in others if text(o, "kind") == "Mesh" and name_of(o) == name), {})
     permissions = [o for o in others if text(o, "kind") in ("MeshTrafficPermission", "TrafficPermission")]
     logged = _logged(backend, (_KUMA_PROXY,))
-    if permissions and logged is None:
+    secured = text(mesh, "spec", "mtls", "enabledBackend")
+    # Its proxy refuses only where mutual TLS is on.
+    if (mesh and not secured) or (logged is None and (permissions or not secured)):
         return
     who = f"pod/{clients[0].name}" if clients else "every client"
     bare = [p for p in clients if not any(c.name == _KUMA_PROXY for c in p.containers)]
     lack = (
-        "no MeshTrafficPermission admits anybody"
+        "no MeshTrafficPermission that was seen admits it"
+        if not permissions and not secured
+        else "no MeshTrafficPermission admits anybody"
         if not permissions
         else f"none of its traffic permissions ({', '.join(name_of(p) for p in permissions[:3])}) admits it"
     )
@@ -156,13 +179,17 @@ def _kuma(backend: Backend, clients: tuple[Pod, ...]) -> Iterator[SidecarRuling]
     yield SidecarRuling(
         "Kuma",
         who,
-        f"mesh {name} has mutual TLS on (backend {text(mesh, 'spec', 'mtls', 'enabledBackend')}), and {lack}",
+        f"mesh {name} has mutual TLS on ({f'backend {secured}' if secured else 'its proxy refuses'}), and {lack}",
         f"{first}dmit the clients of svc/{backend.name} with a MeshTrafficPermission (name fewer than the whole Mesh "
         "in from, where you can)",
         yaml,
         (
-            Evidence("spec", f"mesh/{name} spec.mtls.enabledBackend", text(mesh, "spec", "mtls", "enabledBackend")),
-            Evidence("status", "meshtrafficpermissions", ", ".join(map(name_of, permissions[:3])) or "<none>"),
+            *((Evidence("spec", f"mesh/{name} spec.mtls.enabledBackend", secured),) if secured else ()),
+            *(
+                (Evidence("status", "meshtrafficpermissions", ", ".join(map(name_of, permissions[:3])) or "<none>"),)
+                if secured or permissions
+                else ()
+            ),
             *((logged,) if logged is not None else ()),
         ),
         ("meshtrafficpermissions.kuma.io", "kuma-system"),

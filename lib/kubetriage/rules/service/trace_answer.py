@@ -11,6 +11,7 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_symptoms import SYMPTOMS, fits
 from kubetriage.rules.service.finished_fixes import finished
 from kubetriage.rules.service.hop_table import Verdict
+from kubetriage.rules.service.internal_balancers import internal_balancers
 from kubetriage.rules.service.named_kinds import TEMPLATED
 from kubetriage.rules.service.own_answers import own_answers
 from kubetriage.rules.service.pod_health import ready_nodes
@@ -159,10 +160,18 @@ def _unexplained(trace: Trace, verdict: Verdict) -> Iterator[NotSeen]:
             own_log = kubectl("logs", told.pod.name, "--tail=50", namespace=told.pod.namespace)
             yield NotSeen(f"why the program answers {symptom}", f"run: {own_log}", decides=True)
         else:
-            yield NotSeen(f"what causes the {SYMPTOMS[symptom].name or symptom}", SYMPTOMS[symptom].look, decides=True)
+            inside = next(_inside(trace), None)
+            look = inside.why if inside is not None else SYMPTOMS[symptom].look
+            yield NotSeen(f"what causes the {SYMPTOMS[symptom].name or symptom}", look, decides=True)
 
 
 _DROPPED = ("timeout", "504", "499", "refused", "reset")
+
+
+def _inside(trace: Trace) -> Iterator[NotSeen]:
+    """Name the load balancers that do not answer a client of another network; one in the cluster is in theirs."""
+    if trace.options.symptom in _DROPPED and trace.options.client is None:
+        yield from internal_balancers(trace)
 
 
 def _outside(trace: Trace) -> Iterator[NotSeen]:
@@ -174,6 +183,7 @@ def _outside(trace: Trace) -> Iterator[NotSeen]:
         if ranges:
             words = f"whether the client is in {', '.join(ranges[:4])}"
             yield NotSeen(words, f"spec.loadBalancerSourceRanges of svc/{backend.name} lets nobody else in")
+    yield from _inside(trace)
     ports = [str(p.node_port) for b in trace.services for p in b.ports if p.node_port]
     if ports:
         words = f"firewalls and security groups before node port {', '.join(ports[:4])}"

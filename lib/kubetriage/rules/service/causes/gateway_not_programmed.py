@@ -50,6 +50,11 @@ def check(trace: Trace) -> Iterator[Fault]:
             yield from _listeners(entry)
         elif status == "False":
             reason, message = text(programmed, "reason"), text(programmed, "message")
+            told = [] if message else list(_listeners(entry))
+            if told:
+                # It says no more than that a listener does not work, and the listener says why.
+                yield from told
+                continue
             words = f"is not programmed: {reason}" + (f", {message}" if message else "")
             # Where its own Service waits for an address, that is told with its reason, and this only follows.
             follows = reason == "AddressNotAssigned" and any(
@@ -65,7 +70,8 @@ _REASONS = {
     "ProtocolConflict": "Give each listener of one port the same protocol, or the HTTPS listener of {entry} a port "
     "of its own (443)",
     "HostnameConflict": "Give each listener of one port and protocol in {entry} another hostname, or delete one",
-    "PortUnavailable": "Free the port that the listener asks for, or give it another one: something else has it",
+    "PortUnavailable": "Give the listener a port that its controller can open, or let the controller open this one: "
+    "something else has it, or the controller was not told to listen there (of Kong the proxy's own listens decide)",
     "UnsupportedProtocol": "Use a protocol of the listener that the controller supports (HTTP, HTTPS, TLS, TCP, UDP)",
     "InvalidRouteKinds": "Correct allowedRoutes.kinds of the listener: it names a kind that does not fit its protocol",
     "InvalidCertificateRef": "Create the Secret that tls.certificateRefs names, of type kubernetes.io/tls with a pair",

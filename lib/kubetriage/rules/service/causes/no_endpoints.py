@@ -37,13 +37,39 @@ def check(trace: Trace) -> Iterator[Fault]:
     for backend in trace.services:
         if backend.is_external or not backend.endpoints.read:
             continue
-        if not backend.selector:
+        if not backend.selector and not trace.snapshot.covers(backend.service, "spec.selector"):
+            # Of the cluster's DNS its own rule says more.
+            if backend.ref != trace.dns.ref:
+                yield from _of_unseen_selector(backend)
+        elif not backend.selector:
             yield from _by_hand(trace, backend)
         elif not backend.pod_list.complete:
             yield from _without_pods(backend)
         elif backend.ready_pods:
             yield from _missing(trace, backend)
             yield from _family(backend)
+
+
+def _of_unseen_selector(backend: Backend) -> Iterator[Fault]:
+    """Tell of a Service that was only printed: whom it should select is not known."""
+    if any(e.takes_traffic for e in backend.endpoints.items):
+        return
+    state = "no ready endpoint" if backend.endpoints.items else "no endpoint"
+    yield fault(
+        CODE,
+        backend.place,
+        f"svc/{backend.name} has {state}. Its selector was not seen, so neither was which pods it waits for.",
+        confidence=Confidence.LIKELY,
+        evidence=[Evidence("status", f"endpoints/{backend.name}", state)],
+        fix=[
+            Fix(
+                "Look whom it selects, then at these pods: none is there, or none is ready",
+                commands=(backend.kubectl("get", "service", backend.name, "-o", "wide"),),
+            )
+        ],
+        verify=(backend.kubectl("get", "endpointslices", "-l", f"{eps.SERVICE_NAME_LABEL}={backend.name}"),),
+        short=f"{state}; selector not seen",
+    )
 
 
 def _by_hand(trace: Trace, backend: Backend) -> Iterator[Fault]:
