@@ -51,6 +51,11 @@ def issuance(world: World, namespace: str, secret: str) -> Issuance | None:
     ready = condition(certificate, "Ready")
     said = text(ready, "message") or text(ready, "reason") or "it has no condition Ready yet"
     proof = [Evidence("status", f"certificate/{ref.name} Ready", f"{text(ready, 'status') or '<none>'}: {said}")]
+    issuing = condition(certificate, "Issuing")
+    if text(issuing, "status") == "False" and text(issuing, "message"):
+        # Ready only says that there is no certificate; this one, why the last attempt failed.
+        said = text(issuing, "message")
+        proof.append(Evidence("status", f"certificate/{ref.name} Issuing", f"False: {said}"))
     last, owner = ("certificate", ref.name), certificate
     for plural in CHAIN:
         child = _newest_of(world, namespace, plural, owner)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Ref
 from kubetriage.readers.pods import Pod
-from kubetriage.records import dataclass
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
@@ -85,6 +85,43 @@ def crossings(trace: Trace, backend: Backend) -> Iterator[Crossing]:
                 ingress = decide(policies_of(backend), pod.raw, "ingress", peer, number, port.protocol)
                 yield Crossing(words, "egress", source, egress, target, number, port.protocol)
                 yield Crossing(words, "ingress", pod, ingress, peer, number, port.protocol)
+
+
+def dns_crossings(trace: Trace) -> Iterator[Crossing]:
+    """Judge each client that the user named against the pods of the cluster's DNS: without it no name is found.
+
+    Where a cache on the nodes answers, its address is the node's own, which policies do not treat as a pod's.
+    """
+    dns = trace.dns
+    port = next((p for p in dns.ports if (p.port, p.protocol) == (53, "UDP")), None)
+    if port is None or trace.world.selected(DNS_NAMESPACE, {"k8s-app": "node-local-dns"}):
+        return
+    target, number = _dns_pod(dns), 53
+    if target is None:
+        return
+    if dns.pods:
+        number = eps.find_port(dns.pods[0].raw, port.target, port.protocol) or number
+    for source in clients(trace):
+        if source.host_network or text(source.raw, "spec", "dnsPolicy") in ("None", "Default"):
+            continue
+        peer = peer_of(dns, target)
+        outgoing = trace.world.listing("networkpolicies", source.namespace).items
+        words = f"pod/{source.name} to the cluster's DNS, svc/{dns.name} ({number}/UDP)"
+        decision = decide(outgoing, source.raw, "egress", peer, number, "UDP")
+        if not dns.pods:
+            decision = replace(decision, why=decision.why.replace(f"pod/{dns.name}", f"the pods of svc/{dns.name}"))
+        yield Crossing(words, "egress", source, decision, peer, number, "UDP")
+
+
+def _dns_pod(dns: Backend) -> Pod | None:
+    """Return a pod of the cluster's DNS, or one with the labels that its Service selects; None where none are known."""
+    if dns.pods or not dns.selector:
+        return next(iter(dns.pods), None)
+    serving = next((e for e in dns.endpoints.items if e.takes_traffic), None)
+    if serving is None:
+        return None
+    metadata = {"name": dns.name, "namespace": dns.namespace, "labels": dns.selector}
+    return Pod({"kind": "Pod", "metadata": metadata, "status": {"podIPs": [{"ip": serving.address}]}})
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,8 @@ SYMPTOMS: dict[str, Symptom] = {
                 "ProxyProtocolMismatch",
                 "DNSNotReady",
                 "ClusterDNSNotAsked",
+                # Of the policies of a client that shut it out from the DNS.
+                "NetworkPolicyBlocks",
                 "NetworkPluginNotReady",
                 "ClientAddressDenied",
                 "KubeProxyNotReady",

@@ -73,14 +73,14 @@ def _fixes(failure: Failure) -> Iterator[Fix]:
 def _no_connection(failure: Failure, kind: str) -> Iterator[Fix]:
     hit = failure.target
     inbound = failure.request.target.startswith("inbound|")
-    port = failure.port or "the port"
+    port = f"port {failure.port}" if failure.port else "the port of the pod that the Service leads to"
     if kind == "refused":
         yield look_at_log(
             failure,
-            f"See whether the program listens on port {port}, and on all addresses: one that binds 127.0.0.1 only "
+            f"See whether the program listens on {port}, and on all addresses: one that binds 127.0.0.1 only "
             "passes a probe of its own and refuses the proxy"
             if not inbound
-            else f"The proxy is in the pod, so it is the program that refuses: let it listen on port {port} on all "
+            else f"The proxy is in the pod, so it is the program that refuses: let it listen on {port} on all "
             "addresses, or correct the targetPort of the Service",
         )
     if kind == "refused" and hit is not None and not inbound:
@@ -239,12 +239,12 @@ def _certificate(failure: Failure) -> Iterator[Fix]:
 
 
 def _protocol(failure: Failure, kind: str) -> Iterator[Fix]:
-    port = failure.port or "the port"
+    port = f"port {failure.port}" if failure.port else "the port of the pod that the Service leads to"
     backend = failure.target[0] if failure.target is not None else next(iter(failure.way.backends), None)
     rules = _rules_of(backend) if backend is not None else ()
     if kind == "other-protocol":
         yield Fix(
-            f"Say what the program speaks on port {port}: appProtocol of the Service port (kubernetes.io/h2c or grpc "
+            f"Say what the program speaks on {port}: appProtocol of the Service port (kubernetes.io/h2c or grpc "
             "for HTTP/2, http for HTTP/1.1, https for TLS), in Istio also the beginning of the port's name",
             actor=Actor.MANIFEST,
         )
@@ -252,14 +252,14 @@ def _protocol(failure: Failure, kind: str) -> Iterator[Fix]:
     if rules:
         rule = rules[0]
         yield Fix(
-            f"The program speaks plain HTTP on port {port}: take trafficPolicy.tls out of destinationrule/"
+            f"The program speaks plain HTTP on {port}: take trafficPolicy.tls out of destinationrule/"
             f"{name_of(rule)}, or set its mode to DISABLE for a pod without a proxy",
             actor=Actor.MANIFEST,
             commands=(kubectl("edit", "destinationrule", name_of(rule), namespace=namespace_of(rule)),),
         )
     else:
         yield Fix(
-            f"The program speaks plain HTTP on port {port}, and the proxy speaks TLS to it: name the Service port http "
+            f"The program speaks plain HTTP on {port}, and the proxy speaks TLS to it: name the Service port http "
             "(not https), and take TLS settings for it out of the route, the DestinationRule or the annotations",
             actor=Actor.MANIFEST,
             commands=(kubectl("get", "destinationrules", "-A"),) if failure.meshed else (),

@@ -404,6 +404,11 @@ def dns_needs(world: World, options: Options) -> Iterator[Need]:
     known = dns.lookup.found and dns.endpoints.read and not dns.endpoints.presumed
     if known and not any(e.takes_traffic for e in dns.endpoints.items):
         yield from _system_pods(world, DNS_LABELS)
+    if options.client is not None:
+        # Do its policies let it ask the DNS? A cache on the nodes is asked in its place.
+        yield Get("namespaces", "", DNS_NAMESPACE)
+        for app in (DNS_LABELS["k8s-app"], "node-local-dns"):
+            yield List("pods", DNS_NAMESPACE, f"k8s-app={app}")
     if options.symptom == "nxdomain" or world.snapshot.source != "cluster":
         yield from _system_pods(world, {"k8s-app": "node-local-dns"})
         for pod in world.selected(DNS_NAMESPACE, DNS_LABELS)[:1]:

@@ -72,7 +72,8 @@ _REASONS = {
     "HostnameConflict": "Give each listener of one port and protocol in {entry} another hostname, or delete one",
     "PortUnavailable": "Give the listener a port that its controller can open, or let the controller open this one: "
     "something else has it, or the controller was not told to listen there (of Kong the proxy's own listens decide)",
-    "UnsupportedProtocol": "Use a protocol of the listener that the controller supports (HTTP, HTTPS, TLS, TCP, UDP)",
+    "UnsupportedProtocol": "Use a protocol of the listener that the controller supports (HTTP, HTTPS, TLS, TCP, UDP), "
+    "or let its proxy listen for this one (of Kong proxy_listen and stream_listen decide)",
     "InvalidRouteKinds": "Correct allowedRoutes.kinds of the listener: it names a kind that does not fit its protocol",
     "InvalidCertificateRef": "Create the Secret that tls.certificateRefs names, of type kubernetes.io/tls with a pair",
     "RefNotPermitted": "Create a ReferenceGrant in the namespace of the Secret that lets {entry} use it",

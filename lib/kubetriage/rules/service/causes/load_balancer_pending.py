@@ -77,12 +77,13 @@ def check(trace: Trace) -> Iterator[Fault]:
             continue
         said = event_complaints(trace.snapshot, entrance.ref)
         age = age_of(entrance.ingress.raw, trace.now)
-        if not said and age is not None and age > _USUAL:
+        if said or (age is not None and age <= _USUAL):
+            continue
+        logged = log_trouble(trace.snapshot, entrance.controller_pods)
+        if logged is not None:
+            yield _told_by_log(trace, entrance, logged, human_duration(age) if age is not None else "an unknown time")
+        elif age is not None:
             what = balancer(known.balancer).words
-            logged = log_trouble(trace.snapshot, entrance.controller_pods)
-            if logged is not None:
-                yield _told_by_log(trace, entrance, logged, human_duration(age))
-                continue
             yield fault(
                 CODE,
                 entrance.address_place,

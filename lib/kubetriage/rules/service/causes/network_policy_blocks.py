@@ -20,8 +20,16 @@ from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Ref, Severity
 from kubetriage.readers.pods import Pod
+from kubetriage.records import replace
 from kubetriage.rules.service.case import Trace
-from kubetriage.rules.service.client_policies import Crossing, HostCrossing, clients, crossings, host_crossings
+from kubetriage.rules.service.client_policies import (
+    Crossing,
+    HostCrossing,
+    clients,
+    crossings,
+    dns_crossings,
+    host_crossings,
+)
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.custom_entrances import ROUTER_NAMESPACE
 from kubetriage.rules.service.foreign_crossings import foreign_crossings, foreign_limits
@@ -39,6 +47,7 @@ CODE = "NetworkPolicyBlocks"
 
 def check(trace: Trace) -> Iterator[Fault]:
     """Judge each Service port against the policies around its pods, then the clients that are known."""
+    yield from _without_dns(trace)
     for backend in trace.services:
         closed = [a for a in admissions(backend) if a.admission.nobody]
         for one in closed:
@@ -60,6 +69,20 @@ def check(trace: Trace) -> Iterator[Fault]:
             shut = next((x for x in foreign_limits(backend) if x.nobody), None)
             if shut is not None:
                 yield foreign_nobody(backend, shut)
+
+
+def _without_dns(trace: Trace) -> Iterator[Fault]:
+    """Tell of a client whose own policies do not let it ask the cluster's DNS."""
+    shut = next((c for c in dns_crossings(trace) if c.blocked), None) if trace.services else None
+    if shut is None:
+        return
+    found = _blocked(trace.dns, shut)
+    yield replace(
+        found,
+        place=trace.dns_place,
+        message=f"{found.message} It finds no Service by name then, whatever else it may reach.",
+        short=f"blocked if enforced: {shut.words}",
+    )
 
 
 def _nobody(trace: Trace, backend: Backend, one: PortAdmission) -> Fault:
