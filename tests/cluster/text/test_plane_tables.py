@@ -138,3 +138,24 @@ def test_a_table_of_components(tmp_path, capsys, row, cause, told):
     item = ask(tmp_path, capsys, "plane-trace", COMPONENTS.format(row))
     assert item["cause"] == cause
     assert told in item["summary"]
+
+
+REFUSED = """$ kubectl logs -n kube-system {} --tail 2
+E1128 10:00:01.123456       1 leaderelection.go:332] error retrieving resource lock kube-system/kube-scheduler: \
+leases.coordination.k8s.io "kube-scheduler" is forbidden: User "system:kube-scheduler" cannot get resource "leases" in \
+API group "coordination.k8s.io" in the namespace "kube-system"
+"""
+LOOP = """$ kubectl logs -n kube-system coredns-7d9f8c6b5-x2x4q
+[FATAL] plugin/loop: Loop (127.0.0.1:55953 -> :53) detected for zone ".", see coredns.io/plugins/loop. Query: "1"
+"""
+
+
+@pytest.mark.parametrize("pod", ["kube-scheduler-cp1", "kube-scheduler-ip-10-0-1-7.ec2.internal", "kube-scheduler"])
+def test_the_log_of_a_part_of_the_control_plane_alone(tmp_path, capsys, pod):
+    assert ask(tmp_path, capsys, "plane-trace", REFUSED.format(pod))["cause"] == "SchedulerDown"
+
+
+def test_the_log_of_another_pod_of_kube_system_alone(tmp_path, capsys):
+    item = ask(tmp_path, capsys, "why-crash", LOOP)
+    assert (item["target"]["name"], item["target"]["namespace"]) == ("coredns-7d9f8c6b5-x2x4q", "kube-system")
+    assert "its queries come back to itself" in item["summary"]

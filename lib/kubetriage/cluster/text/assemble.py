@@ -340,7 +340,7 @@ class _Assembly:
                     self.paste.logs[key] = self.paste.logs.get(key, "") + log.text
         for made in owners.made:
             self._add(made, self.objects[made])
-        told = {("pods", place, pod) for place, pod, _, _ in self.paste.logs if place != "kube-system"}
+        told = {("pods", place, pod) for place, pod, _, _ in self.paste.logs} & set(self.objects)
         others = {key for key, obj in self.objects.items() if key[0] == "pods" and is_unwell(obj)} - told
         if len(told) == 1 and not others and not any(key[0] == "pods" for key in self.paste.described):
             # A log is shown of the pod that is asked about.

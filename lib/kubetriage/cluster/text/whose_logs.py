@@ -19,6 +19,19 @@ _OF_TEMPLATE = Form("its template", shows=("metadata.name", "metadata.labels", "
 WORKLOADS = ("deployments", "statefulsets", "daemonsets", "jobs", "replicasets")
 
 
+_PARTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "cloud-controller-manager", "etcd")
+
+
+def _part(log: FoundLog, pod: str) -> str:
+    """Return the part of the control plane that wrote a log: the plugin that reads it knows those without their pods.
+
+    A process or a tool that is no pod has one name for both.
+    """
+    if log.container == pod:
+        return pod
+    return next((part for part in _PARTS if pod == part or pod.startswith(f"{part}-")), "")
+
+
 class Owners:
     """Finds the pods of logs, and makes those of which nothing else is there."""
 
@@ -37,10 +50,10 @@ class Owners:
             return
         place, pod = found
         key = ("pods", place, pod)
-        if key not in self._store.objects and place != "kube-system":
-            # The plugin that reads the control plane knows its components without their pods.
+        part = _part(log, pod) if place == "kube-system" else ""
+        if key not in self._store.objects and not part:
             self._make(key, log)
-        container = log.container or self._container(self._store.objects.get(key, {}))
+        container = log.container or self._container(self._store.objects.get(key, {})) or part
         if not container:
             return
         for previous in (False, True) if log.previous is None else (log.previous,):
