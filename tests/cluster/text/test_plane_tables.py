@@ -159,3 +159,30 @@ def test_the_log_of_another_pod_of_kube_system_alone(tmp_path, capsys):
     item = ask(tmp_path, capsys, "why-crash", LOOP)
     assert (item["target"]["name"], item["target"]["namespace"]) == ("coredns-7d9f8c6b5-x2x4q", "kube-system")
     assert "its queries come back to itself" in item["summary"]
+
+
+ENDED = """$ kubectl logs -n kube-system kube-controller-manager-cp1 --previous
+{}
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("Error: unknown flag: --pod-eviction-timeout", "Take --pod-eviction-timeout out of"),
+        (
+            "F1128 10:00:21.823456       1 controllermanager.go:1] open /etc/kubernetes/pki/sa.key: no such file or"
+            " directory",
+            "Put /etc/kubernetes/pki/sa.key on the host",
+        ),
+    ],
+)
+def test_the_last_words_of_a_controller_manager_alone(tmp_path, capsys, words, told):
+    item = ask(tmp_path, capsys, "plane-trace", ENDED.format(words))
+    assert item["cause"] == "ControlPlaneErrors"
+    assert told in json.dumps(item)
+
+
+def test_a_lost_election_is_no_end_of_its_own(tmp_path, capsys):
+    words = 'E1128 10:00:21.823456       1 controllermanager.go:1] "leaderelection lost"'
+    assert ask(tmp_path, capsys, "plane-trace", ENDED.format(words))["cause"] != "ControlPlaneErrors"

@@ -20,6 +20,7 @@ from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.rules.plane.case import CLUSTER, Case
 from kubetriage.rules.plane.component_log import Remark
 from kubetriage.rules.plane.figure_format import count
+from kubetriage.rules.plane.last_words import asked_for
 from kubetriage.values.commands import PIPE, Command, kubectl
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time
@@ -27,6 +28,7 @@ from kubetriage.values.times import format_time
 CODE = "ControlPlaneErrors"
 
 _LATELY = 600.0
+_LEADERS = ("kube-controller-manager", "kube-scheduler")
 _SEVERAL = 3
 _LINKS = {
     "kube-apiserver": "API server health",
@@ -40,10 +42,35 @@ def check(case: Case) -> Iterator[Finding]:
     shapes: dict[tuple[str, str], list[Remark]] = {}
     for remark in case.lately("error", _LATELY):
         shapes.setdefault((remark.source, remark.about), []).append(remark)
+    ended = [r for r in case.lately("fatal", _LATELY) if r.source.startswith(_LEADERS)]
+    if ended:
+        yield _ended(case, ended[-1])
+        return
     told = sorted(shapes.values(), key=lambda rows: (-len(rows), rows[-1].at))
     if not told or len(told[0]) < _SEVERAL:
         return
     yield _finding(told[0], told[1:3])
+
+
+def _ended(case: Case, last: Remark) -> Finding:
+    """Report a controller-manager or scheduler that ended itself, where nothing but its log was seen."""
+    component = next(name for name in _LEADERS if last.source.startswith(name))
+    folder = case.machine.path("manifests")
+    at = f"{folder}/{component}.yaml" if folder else "its flags"
+    fix = asked_for(case, last.words, at) or Fix(
+        f"Mend what its last words name, in {at}; the kubelet then starts it by itself.", actor=Actor.CLUSTER
+    )
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.LIKELY,
+        CLUSTER,
+        f"{component} ended itself: {last.words.rstrip('.')[:260]}. Whether another one leads was not seen.",
+        (Evidence("log", last.source, last.words, format_time(last.at)),),
+        fix=(fix,),
+        verify=(kubectl("get", "lease", component, "-o", "jsonpath={.spec.renewTime}", namespace="kube-system"),),
+        details={"link": _LINKS[component]},
+    )
 
 
 def _finding(rows: list[Remark], others: list[list[Remark]]) -> Finding:
