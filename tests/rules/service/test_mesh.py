@@ -105,6 +105,19 @@ def test_linkerds_inbound_policy(mode, client, expected):
     assert causes(trace(cluster(svc, one, slice_of(svc, one), PLAIN, namespace("front")), client=client)) == expected
 
 
+def test_the_log_of_linkerds_proxy_proves_that_its_policy_refuses():
+    one = pod("web-1", container(("http", 8080), probe=8080), container(name="linkerd-proxy"))
+    one["metadata"]["annotations"] = {"config.linkerd.io/default-inbound-policy": "deny"}
+    svc = service()
+    snapshot = cluster(svc, one, slice_of(svc, one))
+    line = "INFO inbound: Request denied server.name=deny client.ip=1.2.3.4"
+    snapshot.add_log(Log(NS, "web-1", "linkerd-proxy"), line)
+    (found,) = [f for f in trace(snapshot).findings if f.cause == "MeshAuthorizationDenied"]
+    assert found.confidence is Confidence.LIKELY
+    assert "not evaluated" not in found.message
+    assert found.evidence[0].source == "log"
+
+
 STRICT = {"kind": "PeerAuthentication", "metadata": meta("default"), "spec": {"mtls": {"mode": "STRICT"}}}
 
 

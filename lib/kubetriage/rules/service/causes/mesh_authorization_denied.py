@@ -221,12 +221,19 @@ def _linkerd(trace: Trace, backend: Backend) -> Iterator[Fault]:
     yield fault(
         CODE,
         backend.authorization_place,
-        f"Linkerd's inbound policy of svc/{backend.name} is {mode}: it refuses {who} with 403. Server and "
-        "AuthorizationPolicy objects of policy.linkerd.io may admit more; they are not evaluated.",
+        f"Linkerd's inbound policy of svc/{backend.name} is {mode}: it refuses {who} with 403."
+        + (
+            " The proxy's log shows refused requests."
+            if denied is not None
+            else " Server and AuthorizationPolicy objects of policy.linkerd.io may admit more; they are not evaluated."
+        ),
         severity=Severity.WARNING,
-        proof="inferred",
-        confidence=Confidence.POSSIBLE,
-        evidence=[Evidence("config", f"pod/{pod.name} annotation {_INBOUND}", mode)],
+        proof="observed" if denied is not None else "inferred",
+        confidence=Confidence.LIKELY if denied is not None else Confidence.POSSIBLE,
+        evidence=[
+            *((denied,) if denied is not None else ()),
+            Evidence("config", f"pod/{pod.name} annotation {_INBOUND}", mode),
+        ],
         fix=[
             Fix(
                 "Inject Linkerd's proxy into the client, or admit it with a Server and an AuthorizationPolicy",
