@@ -16,7 +16,7 @@ from kubetriage.rules.crash.node_commands import in_copy
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near, without_clock
 from kubetriage.rules.crash.volume_backing import host_directory, refusal
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import labels, mapping, text, texts
+from kubetriage.values.fields import dig, labels, mapping, text, texts
 from kubetriage.values.patterns import lazy
 
 # In .NET, EACCES of a socket is about binding it: SocketException (13).
@@ -86,6 +86,26 @@ def _machine_path(words: LastWords, host: str, path: str) -> Iterator[Fix]:
         "(securityContext.runAsUser 0, or supplementalGroups with the group that owns it).",
         None,
         on_node(words, "ls", "-ld", host),
+    )
+
+
+def _without_override(words: LastWords) -> bool:
+    """Tell whether root lost the capability by which it passes over owners and modes, or is under no label anyway."""
+    if dig(words.container.spec, "securityContext", "privileged") is True:
+        return True
+    dropped = dig(words.container.spec, "securityContext", "capabilities", "drop") or ()
+    return any(str(c).upper().removeprefix("CAP_") in ("ALL", "DAC_OVERRIDE") for c in dropped)
+
+
+def _label(words: LastWords, host: str) -> Fix:
+    return manifest(
+        words,
+        f"Give {where(words)} a SELinux type that may use {host} of the machine: seLinuxOptions type spc_t "
+        "(OpenShift: a "
+        "SecurityContextConstraint that allows it, such as privileged). Do not relabel a directory of the machine. The "
+        "node's audit log names what was refused.",
+        words.container.patch({"securityContext": {"seLinuxOptions": {"type": "spc_t"}}}),
+        on_node(words, "ausearch", "-m", "avc", "-ts", "recent"),
     )
 
 
@@ -306,6 +326,8 @@ def judge_file(words: LastWords, said: Said, user: object) -> Judged:
     what = f"ended because it may not access {path} on {volume_words(volume)}{_as(user)}"
     kept = refusal(case, volume, user)
     host = text(volume, "hostPath", "path") or host_directory(case, volume)
+    if host and user == 0 and not _without_override(words):
+        return f"{what}, and no mode stops root: SELinux or AppArmor does", evidence, (_label(words, host),), details
     if host and of_the_machine(host):
         return what, evidence, tuple(_machine_path(words, host, path)), {}
     if host:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubetriage.rules.crash.acts import app, image, manifest, operator, where
+from kubetriage.rules.crash.acts import app, image, manifest, node, on_node, operator, place, where
 from kubetriage.rules.crash.container_spec import env_sources
 from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.program_output import LastWords, Said
@@ -150,6 +150,75 @@ def _sandbox(words: LastWords, _: Said) -> Advice:
     )
 
 
+def _clock(words: LastWords, _: Said) -> Advice:
+    at = place(words)
+    return Advice(
+        f"the time that it signed does not fit: the clock of {at} is wrong by minutes, or that of the service that "
+        "checks "
+        "it",
+        (
+            node(
+                f"Compare the clock of {at} with another's, and mend its time service (chronyd, systemd-timesyncd).",
+                on_node(words, "sh", "-c", "date -u; chronyc tracking || timedatectl"),
+            ),
+            app("If the clock is right: the key of the account may be deleted or disabled; make a new one."),
+        ),
+        sure=False,
+    )
+
+
+def _php(words: LastWords, said: Said) -> Advice:
+    needs, has = said.match["needs"], said.match["has"]
+    if not needs:
+        names = said.match["extensions"].strip(" .")
+        return Advice(
+            f"image {words.container.image} lacks PHP extensions that its Composer packages require: {names}",
+            (
+                image(
+                    f"Add them in the image's build (docker-php-ext-install, or the packages of its base): {names}. "
+                    "Build and run on the same base."
+                ),
+            ),
+            details={"extensions": names},
+        )
+    return Advice(
+        f"image {words.container.image} has PHP {has}, and its Composer packages require {needs}",
+        (
+            image(f"Build on a base with PHP {needs} (FROM php:{needs.lstrip('<>=~^ ')[:3]}-...)."),
+            image(
+                f"Or resolve the packages for PHP {has}: composer update with config.platform.php {has}, and run "
+                "composer "
+                "install inside the image's build."
+            ),
+        ),
+        details={"needs": needs, "has": has},
+    )
+
+
+def _connection_string(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "the connection string that it asks its configuration for is not set",
+        (
+            manifest(
+                words,
+                f"Set it in {where(words)} from a Secret: variable ConnectionStrings__NAME, where NAME is what the "
+                "program passes to GetConnectionString (see appsettings.json); on Linux the letters' case counts.",
+                None,
+                kubectl(
+                    *("set", "env", f"pod/{words.case.pod.name}", "-c", words.container.name, "--list"),
+                    namespace=words.case.pod.namespace,
+                ),
+            ),
+            manifest(
+                words,
+                "Or mount an appsettings.json that has it; ASPNETCORE_ENVIRONMENT chooses which appsettings.ENVIRONMENT"
+                ".json is read.",
+            ),
+        ),
+        details={"setting": "ConnectionStrings"},
+    )
+
+
 def _etcd_space(_: LastWords, __: Said) -> Advice:
     return Advice(
         "etcd has reached its quota and takes no more writes until it was compacted and defragmented",
@@ -204,6 +273,35 @@ ROWS: tuple[Row, ...] = (
         "browser-sandbox",
         lazy(r"No usable sandbox!|Running as root without --no-sandbox is not supported"),
         _sandbox,
+        beside=True,
+    ),
+    Row(
+        "clock-wrong",
+        lazy(
+            r"Invalid JWT: Token must be a short-lived token|Token used (?:too early|before issued)"
+            r"|RequestTimeTooSkewed"
+            r"|Signature not yet current|JWT issued (?:in the future|at future)|token is not valid yet"
+        ),
+        _clock,
+        beside=True,
+    ),
+    Row(
+        "php-platform",
+        lazy(
+            r"Composer dependencies require (?:a PHP version \"(?P<needs>[^\"\n]{1,40})\"\. You are running "
+            r"(?P<has>\d[\w.+-]{0,30}\w)|the following PHP extensions to be installed: (?P<extensions>[\w, -]{1,200}))"
+        ),
+        _php,
+        beside=True,
+    ),
+    Row(
+        "connection-string",
+        lazy(
+            r"Value cannot be null\. \(Parameter 'connectionString'\)"
+            r"|The ConnectionString property has not been initialized"
+        ),
+        _connection_string,
+        "AppConfigMissing",
         beside=True,
     ),
     Row("etcd-quota", lazy(r"mvcc: database space exceeded|etcdserver: no space\b"), _etcd_space, beside=True),
