@@ -88,7 +88,7 @@ def test_a_lock_that_cannot_be_made_is_no_lock_that_is_held():
     found, said = told(LOCK + "Caused by: java.nio.file.NoSuchFileException: /data/node.lock\n\tat a.B.c(B.java:1)\n")
     assert found.cause == "PermissionDenied"
     assert "fsGroup" in said
-    assert "nobody holds it" in said
+    assert "no other process holds it" in said
     held, said = told(LOCK)
     assert held.details["mechanism"] == "data-locked"
     assert "fsGroup" not in said

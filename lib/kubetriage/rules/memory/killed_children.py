@@ -114,7 +114,7 @@ def _finding(case: Case, confidence: Confidence, times: str, *evidence: Evidence
     rival = "no instance of the container ended with reason OOMKilled"
     if not case.container.running and end is not None:
         fate = f"PID 1 then ended with exit code {end.exit_code}, so no status says OOMKilled"
-    verb = {Confidence.CONFIRMED: "killed", Confidence.LIKELY: "very likely killed"}.get(confidence, "may have killed")
+    verb = {Confidence.CONFIRMED: "killed", Confidence.LIKELY: "likely killed"}.get(confidence, "may have killed")
     return Finding(
         cause=CODE,
         severity=Severity.WARNING if confidence is Confidence.POSSIBLE and case.container.running else Severity.ERROR,

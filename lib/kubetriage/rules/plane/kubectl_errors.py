@@ -339,11 +339,13 @@ def _part_unhealthy(line: str, said: re.Match[str]) -> Finding:
     )
     if closed:
         message = (
-            f"kubectl get cs shows {part} as Unhealthy since nothing answers on port {port}. Releases of today serve on"
-            f" {serves} only, so that alone is no fault: whether {program} works was not seen."
+            f"In the list of ComponentStatuses {part} is Unhealthy, since nothing answers on port {port}. Releases of"
+            f" today serve on {serves} only, so that alone is no fault: whether {program} works was not seen."
         )
         return _finding("Unknown", link, line, message, (look,), _HEALTH, confidence=Confidence.POSSIBLE)
-    message = f"kubectl get cs shows {part} as Unhealthy: {why}. The API server asks it on its own machine only."
+    message = (
+        f"In the list of ComponentStatuses {part} is Unhealthy: {why}. The API server asks on its own machine only."
+    )
     return _finding(code, link, line, message, (look,), _HEALTH, confidence=Confidence.POSSIBLE)
 
 

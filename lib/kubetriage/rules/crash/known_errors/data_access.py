@@ -93,12 +93,12 @@ def _not_writable(words: LastWords, _: Said) -> Advice | None:
     fixes.append(
         manifest(
             words,
-            f"Where the driver takes no fsGroup (hostPath, NFS, SMB): give the directory on {held} to {runs}, by an "
-            "init container that runs as root, or on the server.",
+            f"Where the driver takes no fsGroup (hostPath, NFS, SMB): give the directory on {held} to {runs}. An init "
+            "container that runs as root can do that, or the server.",
         )
     )
     return Advice(
-        f"it may not write on {held} as {runs}, so it cannot make its lock {path}; nobody holds it",
+        f"it may not write on {held} as {runs}, so it cannot make its lock {path}; no other process holds it",
         tuple(fixes),
         (Evidence("spec", "spec.securityContext.fsGroup", str(group) if group is not None else "<none>"),),
         details={"path": path},

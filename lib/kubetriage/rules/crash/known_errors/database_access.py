@@ -135,7 +135,7 @@ def _cloud_sql(words: LastWords, said: Said) -> Advice:
                 None,
                 kubectl("get", "serviceaccount", account, "-o", "yaml", namespace=case.pod.namespace),
             ),
-            app("If the role is there, the instance's name (PROJECT:REGION:INSTANCE) in the arguments is wrong."),
+            app("If the role is there: correct the instance's name (PROJECT:REGION:INSTANCE) in the arguments."),
         ),
         details={k: v for k, v in (("permission", permission), ("role", role)) if v},
     )

@@ -141,10 +141,8 @@ def _sandbox(words: LastWords, _: Said) -> Advice:
             ),
             manifest(
                 words,
-                f"Or keep the sandbox: run {where(words)} as another user than root, with a seccomp profile that "
-                "allows "
-                "clone and unshare with CLONE_NEWUSER (Localhost, Chrome's own profile), where the node allows user "
-                "namespaces.",
+                f"Or keep the sandbox: run {where(words)} as another user than root. Its seccomp profile (Localhost, "
+                "Chrome's own) must allow clone and unshare with CLONE_NEWUSER, and the node user namespaces.",
             ),
         ),
     )
