@@ -101,7 +101,7 @@ def test_a_replica_that_is_too_far_behind_is_built_anew():
     assert "reinit" not in advised(crash_findings(raw, failing, logs={"app": other})[0])
 
 
-KILLED = "/work/2b/.command.sh: line 2:    53 Killed                  STAR --runThreadN 7\n"
+KILLED = "/scratch/2b/.command.sh: line 2:    53 Killed                  STAR --runThreadN 7\n"
 
 
 def test_a_shell_that_passes_on_its_childs_kill_below_a_limit():
