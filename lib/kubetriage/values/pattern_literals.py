@@ -584,6 +584,7 @@ LITERALS: dict[str, tuple[str, ...]] = {
     '\\b(?:no|0|zero|without) (?:errors?|failures?|warnings?)\\b|\\berrors?[=:] ?(?:0|nil|null|none|false)\\b|\\bfailed[=:] ?0\\b|\\b0 failed\\b|\\berror[_ -]?(?:log|handler|page|reporting)s?\\b': ('error', 'failed', 'failure', 'warning'),
     '\\b(?:re)?connected\\b|\\bconnection (?:established|restored)\\b|\\brecovered\\b|\\bsucce(?:ss\\w*|eded)\\b|\\bcontinuing\\b|\\bfall(?:ing)? ?back\\b|\\bignor(?:ed|ing)\\b|\\bskipp(?:ed|ing)\\b': ('connected', 'connection ', 'continuing', 'fall', 'ignor', 'recovered', 'skipp', 'succe'),
     '\\b(?:unknown|unrecogni[sz]ed|unexpected|invalid|unsupported|removed|undefined|not (?:found|defined|valid|supported|recogni[sz]ed|allowed)|no (?:such|longer)|does not (?:exist|support)|has no)\\b': ('has no', 'invalid', 'longer', 'not ', 'removed', 'such', 'undefined', 'unexpected', 'unknown', 'unrecogni', 'unsupported'),
+    '\\b(?P<kind>[A-Z][A-Za-z]{1,60}) in version "': (' in version "',),
     '\\b(?P<kind>configmap|secret)s? "(?P<name>[^"]+)" not found': ('" not found',),
     '\\b(?P<name>[A-Z][A-Z0-9_]{1,80}_PORT(?:_\\w{1,20})?)\\b': ('_port',),
     '\\b(?P<status>pending-(?:install|upgrade|rollback)|failed|uninstalling)\\b': ('failed', 'pending-', 'uninstalling'),

@@ -275,3 +275,30 @@ def test_a_constraint_that_quotes_fields_is_admission():
     words = 'Error creating: pods "api-1-" is forbidden: unable to validate against any security context constraint: [spec.containers[0].securityContext.privileged: Invalid value: true: Privileged containers are not allowed]'
     (finding,) = refused(words)
     assert finding.cause == "AdmissionDenied"
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        (
+            'error: error validating "d.yaml": error validating data: ValidationError(Deployment.spec.template.spec.'
+            'containers[0]): unknown field "imag" in io.k8s.api.core.v1.Container',
+            "kubectl explain deployment.spec.template.spec.containers",
+        ),
+        (
+            'Error from server (BadRequest): CronJob in version "v1" cannot be handled as a CronJob: strict decoding '
+            'error: unknown field "spec.jobTemplate.spec.template.spec.containers[1].imag"',
+            "kubectl explain cronjob.spec.jobTemplate.spec.template.spec.containers",
+        ),
+        (
+            'Error from server (BadRequest): Service in version "v1" cannot be handled as a Service: strict decoding '
+            'error: unknown field "pec"',
+            "kubectl explain service",
+        ),
+        ('strict decoding error: unknown field "spec.imag"', "kubectl explain --recursive KIND"),
+    ],
+)
+def test_a_field_that_is_not_known_is_looked_up_at_its_place(line: str, command: str) -> None:
+    told = explain(line)
+    assert told is not None
+    assert command in told.fix[0].commands

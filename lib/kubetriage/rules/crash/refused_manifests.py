@@ -140,15 +140,15 @@ def _invalid(line: str, _: re.Match[str]) -> Finding | None:
         line,
         about,
         f"{target} is not valid: {field.path}: {field.what.rstrip('.')}.",
-        (Fix(field.act(target), actor=Actor.MANIFEST, commands=(_explained(about, field.path),)),),
+        (Fix(field.act(target), actor=Actor.MANIFEST, commands=(_explained(about.kind, field.path),)),),
         field=field.path,
     )
 
 
-def _explained(about: Ref, path: str) -> str:
-    """Write the command that tells what a field takes."""
+def _explained(kind: str, path: str) -> str:
+    """Write the command that tells what a field of a kind takes; an empty path stands for the kind itself."""
     plain = re.sub(r"\[[^\]\[]{0,80}\]", "", path)
-    return kubectl("explain", f"{about.kind.lower()}.{plain}")
+    return kubectl("explain", ".".join(filter(None, (kind.lower(), plain))))
 
 
 # What may be done where a field is fixed: by kind.
@@ -256,11 +256,24 @@ def _unknown_field(line: str, said: re.Match[str]) -> Finding:
                 "the field "
                 "would be dropped without a word.",
                 actor=Actor.MANIFEST,
-                commands=(kubectl("explain", "--recursive", placeholder("kind")),),
+                commands=(_known_fields(line, where),),
             ),
         ),
         field=path,
     )
+
+
+_READ_AS = lazy(r'\b(?P<kind>[A-Z][A-Za-z]{1,60}) in version "')
+
+
+def _known_fields(line: str, where: str) -> str:
+    """Return what lists the fields at a place; the client says the kind as its first part, the server beside it."""
+    kind, _, path = where.partition(".")
+    if (read := _READ_AS.search(line)) is not None:
+        kind, path = read["kind"], where
+    if not kind.isalpha() or not kind[:1].isupper():
+        return kubectl("explain", "--recursive", placeholder("kind"))
+    return _explained(kind, path)
 
 
 def _wrong_type(line: str, said: re.Match[str]) -> Finding:
