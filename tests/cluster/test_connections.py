@@ -396,3 +396,20 @@ def test_nobody_waits_longer_for_a_connection_opened_ahead_than_for_its_own() ->
         pool.get("/x", [("Accept", "*/*")], 0.2)
     assert time.monotonic() - begun < 5
     silent.close()
+
+
+def test_an_address_that_nobody_has_is_tried_for_its_time_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[float] = []
+
+    def connect(_: object, seconds: float) -> socket.socket:
+        tried.append(seconds)
+        time.sleep(0.3)
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    pool = Connections("http://192.0.2.1:6443", None, "", POOL_SIZE)
+    pool.dial(2, 5.0)
+    for _ in range(2):
+        with pytest.raises(ConnectTimeoutError):
+            read(pool)
+    assert len(tried) == 3

@@ -85,13 +85,14 @@ class Connections:
         self._idle: list[Connection] = []
         self._dialled: list[socket.socket] = []
         self._coming = self._waiting = 0
+        self._failure: Exception | None = None
         self._lock = threading.Condition()
         weakref.finalize(self, _close_all, self._idle, self._dialled).atexit = False
 
     def dial(self, count: int, seconds: float | None) -> None:
         """Begin to open so many connections, for the requests to come; nothing waits for them.
 
-        ``seconds`` is as for :meth:`get`. What goes wrong is left to the request that then opens one itself.
+        ``seconds`` is as for :meth:`get`. What goes wrong is told by the request that waits for one.
         """
         with self._lock:
             self._coming += count
@@ -138,9 +139,8 @@ class Connections:
         sock = None
         try:
             sock = self._connected(seconds)
-        except (OSError, ValueError):
-            # Whoever asks next meets it, too, and says so.
-            pass
+        except (OSError, ValueError) as error:
+            self._failure = error
         finally:
             with self._lock:
                 self._coming -= 1
@@ -151,13 +151,18 @@ class Connections:
     def _dialled_one(self, seconds: float | None) -> Connection | None:
         """Return a connection that :meth:`dial` opened; wait for one that is to come and that nobody else waits for."""
         with self._lock:
+            waited = False
             while not self._dialled and self._coming > self._waiting:
                 self._waiting += 1
                 in_time = self._lock.wait(seconds)
                 self._waiting -= 1
+                waited = True
                 if not in_time:
                     raise ConnectTimeoutError("timed out")
             sock = self._dialled.pop() if self._dialled else None
+            if sock is None and waited and self._failure is not None:
+                # To try the same again would take as long again.
+                raise self._failure
         return None if sock is None else self._speaking(sock)
 
     def _open(self, seconds: float | None) -> Connection:
