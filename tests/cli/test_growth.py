@@ -52,14 +52,14 @@ def put(value: Any, path: tuple[str | int, ...], content: str) -> None:
     value[path[-1]] = content
 
 
-def ask(objects: list[dict[str, Any]], *targets: Target, fold: bool = True) -> Answer:
+def ask(objects: list[dict[str, Any]], *targets: Target, fold: bool = True, **more: Any) -> Answer:
     snapshot = Snapshot(NOW, source="a file")
     for one in objects:
         snapshot.add("pods", one)
     plugin = load("why-crash")
     options = {o.flag.removeprefix("--").replace("-", "_"): o.default for o in plugin.options}
     place = objects[0]["metadata"]["namespace"]
-    request = Request(targets=targets, namespace=place, all_namespaces=not targets, options=options, fold=fold)
+    request = Request(targets=targets, namespace=place, all_namespaces=not targets, options=options, fold=fold, **more)
     return collect(plugin, request, Given(snapshot))[1]
 
 
@@ -165,3 +165,12 @@ def test_crashing_pods_of_one_workload_cost_by_their_number_only_what_it_takes_t
     assert len(found.diagnoses) == 1
     assert many < 4 * few
     assert (many - few) / 150 < each / 10
+
+
+@pytest.mark.parametrize("fold", [False, True])
+def test_who_waits_for_the_diagnosis_of_many_pods_is_told_how_far_it_is(fold: bool) -> None:
+    told: list[tuple[str, int, int | None]] = []
+    pods = list(crashing(8, alone=True))
+    ask(pods, fold=fold, tell=lambda *words: told.append(words))
+    assert ("pods diagnosed", 7, 8) in told
+    assert [come for _, come, total in told if total == 8] == list(range(8))

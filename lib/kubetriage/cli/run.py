@@ -198,6 +198,7 @@ class Run:
                 reader, snapshot, request = self._sources.reader(request, context, shown)
             except ExplainedError as said:
                 return Outcome(context, request, said.snapshot, Answer((said.answer,)))
+            request = replace(request, tell=shown.tell)
             if not self._printer.is_document and not self.values["dump"]:
                 # While the main thread and the workers wait for the API server.
                 threading.Thread(target=_import_renderer, args=(request.is_scan,), daemon=True).start()

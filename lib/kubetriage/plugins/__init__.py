@@ -65,6 +65,10 @@ class Target:
     """The user gave a NAME only: the resource is the plugin's default."""
 
 
+def silent(_what: str, _come: int, _total: int | None) -> None:
+    """Tell nobody how far something is."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What the user asked."""
@@ -87,6 +91,8 @@ class Request:
     """With ``--watch``: what former looks measured, the oldest first, each with its moment."""
     follows: bool = False
     """With ``--watch``: the answer is made again on every change."""
+    tell: Callable[[str, int, int | None], None] = field(default=silent, compare=False, repr=False)
+    """Told how many of so many objects (None: not known) were judged, where there may be thousands."""
 
     @property
     def is_scan(self) -> bool:

@@ -160,6 +160,7 @@ def scan(world: World, request: Request, options: Options) -> Answer:
     dark: dict[str, list[str]] = {}
     for trace, hops in _scan_traces(world, request, options):
         checked += 1
+        request.tell("ways judged", checked, None)
         verdict = judge(trace)
         for row in verdict.rows:
             if row.state == "not seen" and not any(g.why and g.why in row.evidence for g in gaps):

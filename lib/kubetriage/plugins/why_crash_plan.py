@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from kubetriage.model import Diagnosis, Finding, NotSeen, Ref
 from kubetriage.needs import Get, List, Log, Need, Raw
@@ -199,14 +199,21 @@ def _scanned(snapshot: Snapshot, request: Request) -> tuple[list[Diagnosis], dic
     live = snapshot.source == "cluster"
     pods = [p for p in selected_pods(snapshot, request) if not live or _wanted(snapshot, request, p)]
     if not request.fold:
-        return [_diagnose_pod(snapshot, request, p) for p in pods], {}
+        return [_diagnose_pod(snapshot, request, p) for p in _told(request, pods)], {}
     healthy = [p for p in pods if not _full(snapshot, p)]
     chosen = representatives(p for p in pods if _full(snapshot, p))
     few = len(chosen) <= IN_FULL_AT_MOST
     # Of a dump all pods are known; what the node alone is to blame for is told of the node.
-    found = [d for p in healthy if not _node_alone(d := _diagnose_pod(snapshot, request, p))]
-    found += [_diagnose_pod(snapshot, request, pod, replicas=few) for pod, _ in chosen]
+    found = [d for p in _told(request, healthy) if not _node_alone(d := _diagnose_pod(snapshot, request, p))]
+    found += [_diagnose_pod(snapshot, request, pod, replicas=few) for pod in _told(request, [p for p, _ in chosen])]
     return found, {pod.ref: tuple(o.ref for o in others) for pod, others in chosen if others}
+
+
+def _told(request: Request, pods: Sequence[Pod]) -> Iterator[Pod]:
+    """Yield pods, and tell how many of them are done."""
+    for done, pod in enumerate(pods):
+        request.tell("pods diagnosed", done, len(pods))
+        yield pod
 
 
 def _carriers(snapshot: Snapshot, request: Request) -> set[str]:
