@@ -18,6 +18,7 @@ from kubetriage.render.card import step_of
 from support.fake_writes import DryRunApi, dry
 from support.incidents import answers, incidents
 from support.offline import ROOT
+from support.tls import certificates
 
 KUBECTL = shutil.which("kubectl")
 SHIM = """#!/bin/bash
@@ -104,8 +105,11 @@ def test_printed_commands_run(incident, tmp_path, counts):
     shim = tools / "kubectl"
     shim.write_text(SHIM.format(kubectl=KUBECTL))
     shim.chmod(0o755)
-    # The file that "--from-file=PATH" asks for.
-    (tmp_path / "PATH").write_text("key: value\n")
+    # The files that commands ask for.
+    for name in ("PATH", "FILE"):
+        (tmp_path / name).write_text("key: value\n")
+    shutil.copy(certificates().server_cert, tmp_path / "tls.crt")
+    shutil.copy(certificates().server_key, tmp_path / "tls.key")
     with DryRunApi(incident.folder) as api:
         env = {
             "PATH": f"{tools}:{ROOT / 'kubectl-plugins'}:{os.environ['PATH']}",
