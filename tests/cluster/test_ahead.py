@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable
 from datetime import datetime, timezone
@@ -10,6 +11,10 @@ from typing import Any
 import pytest
 
 from kubetriage.cli.collect import collect
+from kubetriage.cli.flags import plain_values
+from kubetriage.cli.progress import Progress
+from kubetriage.cli.sources import Sources
+from kubetriage.cluster.connect import Session
 from kubetriage.cluster.live import LiveReader
 from kubetriage.needs import Get, List, Log
 from kubetriage.plugins import Answer, Request, Target, load, no_guesses
@@ -209,3 +214,16 @@ def test_without_a_known_kill_cadvisor_has_all_its_time(serve: Serve, read: Read
     _, answer = budget(read(api), "go-panic", next(iter(n for _, n in api.store["pods"])))
     assert not any(what.startswith(SLOW) for what in gaps(answer))
     assert any("/metrics/cadvisor" in r.path for r in api.asked())
+
+
+def test_only_the_first_look_opens_connections_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+    monkeypatch.setattr(Session, "dial", lambda _, count: opened.append(count))
+    plugin = load("why-crash")
+    values = plain_values(plugin, ["api", "--server", "http://127.0.0.1:1"])
+    assert values is not None
+    sources = Sources(plugin, values)
+    for _ in range(3):
+        with Progress(sys.stderr, False) as silent:
+            sources.reader(Request(targets=(Target("pods", "api"),), namespace="shop"), "", silent)
+    assert opened == [7]

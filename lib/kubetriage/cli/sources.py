@@ -72,9 +72,11 @@ class Sources:
             nobody = NoCluster()
             return nobody, nobody.open(), _placed(request, "default")
         v = self.values
+        is_first = context not in self.sessions
         session = self.session(context)
-        # While the handshakes are under way everything else is imported.
-        session.dial(_FOR_A_SCAN if request.is_scan else _CONNECTIONS)
+        if is_first:
+            # While the handshakes are under way everything else is imported. Later looks have kept connections.
+            session.dial(_FOR_A_SCAN if request.is_scan else _CONNECTIONS)
         from kubetriage.cluster.live import LiveReader
 
         interval, deadline = request.options.get("interval"), request.options.get("deadline")
