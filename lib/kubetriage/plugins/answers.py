@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from kubetriage.model import NotSeen
+from kubetriage.model import Diagnosis, Finding, NotSeen, Ref
 from kubetriage.needs import Get, List, Log, Need, Why
 from kubetriage.plugins import Target
 from kubetriage.rules.node_contact import is_contact, unread
@@ -101,3 +101,14 @@ def one_of_contact(lines: Iterable[NotSeen]) -> tuple[NotSeen, ...]:
     for line in lines:
         kept.setdefault(line.what if line.contact else line, line)
     return tuple(kept.values())
+
+
+def from_error_line(command: str, finding: Finding | None, about: Ref | None = None) -> Diagnosis | None:
+    """Answer where a paste holds nothing but an error line of kubectl; None where nobody knows what it means.
+
+    ``about`` is the object of the answer, where that is another one than the finding's.
+    """
+    if finding is None:
+        return None
+    seen = (("", "from kubectl's error alone"),)
+    return Diagnosis(command, about or finding.object, finding.message, (finding,), header=seen)

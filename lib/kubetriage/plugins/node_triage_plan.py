@@ -8,7 +8,7 @@ from datetime import timedelta
 from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Severity
 from kubetriage.needs import Failure, Get, List, Need, Raw, Why
 from kubetriage.plugins import Answer, Request, machine_logs
-from kubetriage.plugins.answers import target_error
+from kubetriage.plugins.answers import from_error_line, target_error
 from kubetriage.readers.events import node_event_need, read_event
 from kubetriage.readers.kubelet_contact import NODE_LEASES, Beat, grace_period
 from kubetriage.records import replace
@@ -385,8 +385,4 @@ def explains(line: str) -> Diagnosis | None:
     """Answer where a paste holds nothing but an error line of kubectl about its way to a kubelet."""
     from kubetriage.rules.node.kubectl_errors import explain
 
-    finding = explain(line)
-    if finding is None:
-        return None
-    seen = (("", "from kubectl's error alone"),)
-    return Diagnosis("node-triage", finding.object, finding.message, (finding,), header=seen)
+    return from_error_line(NAME, explain(line))

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from kubetriage.model import Diagnosis, Finding, Lines, NotSeen, Section, Severity, Table
 from kubetriage.needs import Dial, List, Log, Need, Raw
 from kubetriage.plugins import Answer, Request, machine_logs
+from kubetriage.plugins.answers import from_error_line
 from kubetriage.rules.plane import (
     admission_webhooks,
     api_backends,
@@ -374,7 +375,4 @@ def explains(line: str) -> Diagnosis | None:
     """Answer where a paste holds nothing but an error line of kubectl that is about the control plane."""
     from kubetriage.rules.plane.kubectl_errors import explain
 
-    finding = explain(line)
-    if finding is None:
-        return None
-    return Diagnosis("plane-trace", CLUSTER, finding.message, (finding,), header=(("", "from kubectl's error alone"),))
+    return from_error_line("plane-trace", explain(line), CLUSTER)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from kubetriage.model import Diagnosis, Finding, NotSeen, Ref
 from kubetriage.needs import Get, List, Log, Need, Raw
 from kubetriage.plugins import ANY_KIND, Answer, Request, Target, reads_objects
-from kubetriage.plugins.answers import list_error, not_seen, one_of_contact, target_error
+from kubetriage.plugins.answers import from_error_line, list_error, not_seen, one_of_contact, target_error
 from kubetriage.plugins.blocked import blocked_controllers, blocked_needs
 from kubetriage.plugins.selection import (
     controlled_pods,
@@ -350,10 +350,7 @@ def explains(line: str) -> Diagnosis | None:
     """Answer where a paste holds nothing but an error line about a request that was refused or a manifest."""
     from kubetriage.rules.crash.kubectl_errors import explain
 
-    finding = explain(line)
-    if finding is None:
-        return None
-    return Diagnosis(NAME, finding.object, finding.message, (finding,), header=(("", "from kubectl's error alone"),))
+    return from_error_line(NAME, explain(line))
 
 
 def _by_status_alone(diagnosis: Diagnosis) -> bool:
