@@ -9,14 +9,17 @@ from __future__ import annotations
 import gc
 import importlib
 import pkgutil
-import re._parser as parser  # type: ignore[import-not-found]
+import sys
 from collections.abc import Iterable
 from functools import lru_cache
-from re import _constants as ops  # type: ignore[attr-defined]
 from typing import Any
 
 import kubetriage
 from kubetriage.values.patterns import Lazy
+
+_BEFORE_311 = sys.version_info < (3, 11)
+parser: Any = importlib.import_module("sre_parse" if _BEFORE_311 else "re._parser")
+ops: Any = importlib.import_module("sre_constants" if _BEFORE_311 else "re._constants")
 
 SHORTEST = 3
 """Characters below which a literal stands in nearly every text."""

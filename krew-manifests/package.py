@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import io
 import json
+import marshal
 import os
 import re
 import shutil
@@ -22,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "lib"))
+sys.path[0:0] = [str(ROOT / "lib"), str(ROOT / "docs")]
+
+import pattern_literals  # noqa: E402
 
 import kubetriage  # noqa: E402
 from kubetriage import precompiled  # noqa: E402
@@ -209,7 +212,20 @@ def gather(tree: Path, python: str) -> None:
         if not any(compiled.parent.iterdir()):
             compiled.parent.rmdir()
     (tree / "precompiled").mkdir(exist_ok=True)
-    (tree / "precompiled" / f"{tag}.bin").write_bytes(precompiled.packed(bytes.fromhex(magic), modules))
+    content = precompiled.packed(bytes.fromhex(magic), modules, stored_patterns(python))
+    (tree / "precompiled" / f"{tag}.bin").write_bytes(content)
+
+
+def stored_patterns(python: str) -> precompiled.PatternTable:
+    """Return the project's regular expressions as one Python compiles them."""
+    make = (
+        f"import json, sys; sys.path.insert(0, {str(ROOT / 'lib')!r}); from kubetriage import precompiled; "
+        "sys.stdout.buffer.write(precompiled.pattern_table(json.load(sys.stdin)))"
+    )
+    known = json.dumps(sorted(pattern_literals.all_patterns().items())).encode()
+    done = subprocess.run([python, "-B", "-c", make], input=known, stdout=subprocess.PIPE, check=True)
+    table: precompiled.PatternTable = marshal.loads(done.stdout)  # noqa: S302  written by the line above
+    return table
 
 
 def pack(tree: Path, top: str) -> bytes:

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import marshal
 import os
 import re
 import shutil
@@ -9,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from kubetriage import precompiled
 from kubetriage.plugins import PLUGINS
 from support.offline import ROOT
+
+sys.path.append(str(ROOT / "docs"))
+import pattern_literals
 
 pytestmark = pytest.mark.slow
 CAPTURE = ROOT / "tests" / "captures" / "oom-limit"
@@ -148,12 +153,60 @@ def test_byte_code_that_does_not_fit_is_not_used(unpacked, tmp_path, harm):
         if harm == "cut":
             file.write_bytes(content[:10])
         elif harm == "of another Python":
-            file.write_bytes(content.replace(b"byte code 1\n", b"byte code 1\nXY", 1))
+            file.write_bytes(content.replace(b"byte code 2\n", b"byte code 2\nXY", 1))
         elif harm == "older":
             os.utime(file, (0, 0))
         else:
             file.unlink()
     assert "Precompiled" not in modules(copy / "kubectl-plugins" / "kubectl-why_crash").values()
+
+
+PATTERNS = """
+import json, re, sys
+sys.path[0:0] = [{lib!r}]
+compiled, usual = [], re.compile
+from kubetriage import precompiled
+precompiled.install({stored!r}, {lib!r})
+from kubetriage.values.patterns import compiled_pattern
+wanted = json.load(sys.stdin)
+re.compile = lambda *pattern: compiled.append(pattern) or usual(*pattern)
+# Patterns are equal when their code is.
+differ = [p for p, flags in wanted if compiled_pattern(p, flags) != usual(p, flags)]
+other = compiled_pattern("another [a-z]{{3}}", re.I) == usual("another [a-z]{{3}}", re.I)
+print(json.dumps([len(compiled), differ, other]))
+"""
+
+
+@pytest.mark.parametrize("version", list(pythons()))
+def test_the_stored_patterns_are_what_that_python_compiles(version, unpacked):
+    lib = str(unpacked / "lib")
+    tag = f"cpython-{version.replace('.', '')}" if version != "this" else sys.implementation.cache_tag
+    code = PATTERNS.format(lib=lib, stored=str(unpacked / "precompiled" / f"{tag}.bin"))
+    known = sorted(pattern_literals.all_patterns().items())
+    assert len(known) > 1_000
+    done = subprocess.run(
+        [pythons()[version], "-I", "-S", "-B", "-c", code],
+        input=json.dumps(known),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    compiled, differ, other = json.loads(done.stdout)
+    assert differ == []
+    assert other
+    assert compiled == 1, "only the pattern that no module holds is compiled"
+
+
+def test_patterns_of_another_release_of_python_are_not_used(tmp_path):
+    version, table = marshal.loads(precompiled.pattern_table([("a[b-z]+", 0)]))
+    for given, found in ((version, True), (version + 1, False)):
+        file = tmp_path / "stored"
+        file.write_bytes(precompiled.packed(b"", {}, (given, table)))
+        begin = file.read_bytes().rindex(marshal.dumps((given, {"0 a[b-z]+": (0, len(table["0 a[b-z]+"]))}), 2)) - 8
+        with file.open("rb") as opened:
+            stored = precompiled.StoredPatterns(opened.fileno(), begin)
+            assert (stored.find("a[b-z]+", 0) == re.compile("a[b-z]+")) is found
+            assert stored.find("a[b-z]+", re.IGNORECASE) is None
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ from kubetriage.cli.usage import UsageError
 from kubetriage.plugins import PLUGINS, Plugin, codes, load
 from kubetriage.render.causes import cause_page, page_as_text, read_page
 from kubetriage.values.nearest import nearest
+from kubetriage.values.patterns import lazy
 
 LIST = "list"
 """The value of the flag where none is given."""
-_NUMBER = re.compile(r"\d{1,3}$")
+_NUMBER = lazy(r"\d{1,3}$")
 
 
 def explanation(plugin: Plugin, word: str, width: int) -> str:

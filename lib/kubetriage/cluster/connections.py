@@ -6,7 +6,6 @@ Here they are opened, handed out and kept; :mod:`exchange` sends a request over 
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 import threading
@@ -16,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from kubetriage.cluster.errors import ConnectTimeoutError
+from kubetriage.values.patterns import lazy
 
 if TYPE_CHECKING:
     from kubetriage.cluster.exchange import Connection
 
-_NOT_IN_TARGET = re.compile(r"[^!-~]")
-_NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_NOT_IN_TARGET = lazy(r"[^!-~]")
+_NOT_IN_HEADER = lazy(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Headers(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import stat
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -214,7 +213,7 @@ def resource_of(obj: Obj) -> Resource | None:
     return resource_of_kind(text(obj, "apiVersion").rpartition("/")[0], text(obj, "kind"))
 
 
-_ACCEPTED = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:-]{0,251}[A-Za-z0-9])?")
+_ACCEPTED = lazy(r"[A-Za-z0-9](?:[A-Za-z0-9._:-]{0,251}[A-Za-z0-9])?")
 
 
 def accepted_name(obj: Obj) -> bool:

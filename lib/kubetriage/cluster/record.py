@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,11 @@ from kubetriage.needs import Raw
 from kubetriage.redact import MARK, redact, redact_raw
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, namespace_of, text
+from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_CERTIFICATE = re.compile(r"(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]*-----END CERTIFICATE-----)")
+_CERTIFICATE = lazy(r"(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]*-----END CERTIFICATE-----)")
 _NAMES = frozenset(
     {"apiVersion", "containerID", "image", "imageID", "kind", "name", "namespace", "nodeName", "resourceVersion", "uid"}
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -21,7 +20,7 @@ LogKey = tuple[str, str, str, bool]
 """Namespace, pod, container, and whether it is the log of the instance before."""
 
 
-_OF_MACHINES = re.compile(
+_OF_MACHINES = lazy(
     r"(?:dmesg|kern(?:el)?|kubelet|kubelite|journal(?:ctl)?|messages|syslog|containerd|crio|docker|k3s(?:-agent)?"
     r"|rke2(?:-agent|-server)?|k0s(?:worker|controller)?)\b[\w.-]*"
 )

@@ -7,7 +7,6 @@ for the sentences of :mod:`sentences`; none for the phrases of the renderer. Wha
 from __future__ import annotations
 
 import gettext
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from string import Formatter
@@ -16,10 +15,11 @@ from kubetriage.model import Confidence, Diagnosis, Finding
 from kubetriage.render.fold import first_sentences
 from kubetriage.render.sentences import SENTENCES
 from kubetriage.render.words import ENGLISH, Words
+from kubetriage.values.patterns import lazy
 
 LOCALES = Path(__file__).resolve().parent.parent / "locale"
 DOMAIN = "kubetriage"
-_AGE = re.compile(r"\b(\d[\dydhms]*) ago\b")
+_AGE = lazy(r"\b(\d[\dydhms]*) ago\b")
 
 
 def languages() -> list[str]:

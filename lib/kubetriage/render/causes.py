@@ -51,7 +51,7 @@ def cause_page(code: str, rules: Sequence[tuple[str, ModuleType]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-_CODE_MARK = re.compile(r"`([^`]*)`")
+_CODE_MARK = lazy(r"`([^`]*)`")
 
 
 def page_as_text(page: str, width: int) -> str:

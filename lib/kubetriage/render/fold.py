@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from kubetriage.values.patterns import lazy
+
 ELLIPSIS = "…"
-_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!^\d\.) (?=[A-Z\"'(\uac00-\ud7a3])")
+_SENTENCE_END = lazy(r"(?<=[.!?])(?<!^\d\.) (?=[A-Z\"'(\uac00-\ud7a3])")
 """Not behind the number of a step; a sentence begins with a capital letter or a Korean syllable."""
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from kubetriage.model import Diagnosis, Finding, Lines, Section, Table
 from kubetriage.render.card import SIGNS, Card, Step, card_of, doubts, step_of
 from kubetriage.render.text import groups
+from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time
 
 
@@ -132,7 +133,7 @@ def _section(section: Section) -> Iterator[str]:
         yield from fenced(section.lines, "")
 
 
-_MARKUP = re.compile(r"([\\`*\[\]<>|~#]|(?<!\w)_|_(?!\w))")
+_MARKUP = lazy(r"([\\`*\[\]<>|~#]|(?<!\w)_|_(?!\w))")
 
 
 def prose(words: str) -> str:

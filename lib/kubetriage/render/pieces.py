@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from kubetriage.model import Lines, Section
@@ -11,6 +10,7 @@ from kubetriage.render.fold import columns, split_at, wrapped
 from kubetriage.render.table import LABEL, fields
 from kubetriage.render.terminal import Terminal
 from kubetriage.render.words import Words
+from kubetriage.values.patterns import lazy
 
 PIPE_WIDTH = 100
 """A diagnosis is prose: it wraps where nobody says how wide the place is."""
@@ -78,7 +78,7 @@ def is_brief(section: Section) -> bool:
     return isinstance(section, Lines) and section.brief
 
 
-_PAINTED = re.compile(r"(✗|\bbroken\b)|(✓)|(\bdegraded\b)|(█+)|(▓+)|(▒+)|(░+)")
+_PAINTED = lazy(r"(✗|\bbroken\b)|(✓)|(\bdegraded\b)|(█+)|(▓+)|(▒+)|(░+)")
 _STYLES = ("error", "ok", "warning", "area1", "area2", "area3", "area4")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
@@ -15,6 +14,7 @@ from kubetriage.render.table import LABEL
 from kubetriage.render.terminal import Terminal
 from kubetriage.render.words import Words
 from kubetriage.values.fields import objects
+from kubetriage.values.patterns import lazy
 
 ROWS_USUAL = 18
 """Rows of an answer that leave room for the commands around it."""
@@ -161,7 +161,7 @@ def _rows(lines: Sequence[str], width: int) -> int:
     return sum(-(-max(columns(_SGR.sub("", line)), 1) // width) for line in drawn)
 
 
-_SGR = re.compile(r"\x1b\[[0-9;]*m")
+_SGR = lazy(r"\x1b\[[0-9;]*m")
 
 
 def _drawn_card(card: Card, terminal: Terminal, much: _Much, left_out: str) -> list[str]:
@@ -271,7 +271,7 @@ def _left_out(card: Card, diagnosis: Diagnosis, much: _Much, words: Words) -> st
     return ", ".join([*(said for n, said in hidden if n > 0), *titles])
 
 
-_DRAWN = re.compile("[█▓▒░▚▞▤▥─├└→]")
+_DRAWN = lazy("[█▓▒░▚▞▤▥─├└→]")
 """A line with one of these is a drawing: it is cut where a sentence is folded."""
 
 

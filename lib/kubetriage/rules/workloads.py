@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from functools import cache, cached_property
 
@@ -15,6 +14,7 @@ from kubetriage.snapshot import Snapshot
 from kubetriage.values.commands import TO, kubectl
 from kubetriage.values.fields import Obj, controller_of, labels, name_of, namespace_of, objects, text, uid_of
 from kubetriage.values.manifest_text import yaml_text
+from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_KIND
 
 MIRROR = "kubernetes.io/config.mirror"
@@ -181,7 +181,7 @@ def controller_ref(snapshot: Snapshot, obj: Obj) -> Ref | None:
 
 # The Deployment controller names a ReplicaSet NAME-HASH and labels its pods with the hash; hashes hold digits and no
 # vowels but where people write them by hand.
-_HASHED = re.compile(r"(?P<name>.+)-(?P<hash>(?=[a-z0-9]*\d)[a-z0-9]{5,10})\Z")
+_HASHED = lazy(r"(?P<name>.+)-(?P<hash>(?=[a-z0-9]*\d)[a-z0-9]{5,10})\Z")
 
 
 def _deployment_name(pod: Obj, replicaset: str) -> str:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from typing import NewType
 
+from kubetriage.values.patterns import lazy
+
 Command = NewType("Command", str)
 """One line for a POSIX shell. Only :func:`shell` and :func:`kubectl` make one."""
 
 # As shlex.quote has it, and "=" in any place but the first word, where the shell would take it for an assignment.
-_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+\Z")
-_FIELD = re.compile(r"[A-Za-z][\w-]*=")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_PLAIN = lazy(r"[A-Za-z0-9_@%+=:,./-]+\Z")
+_FIELD = lazy(r"[A-Za-z][\w-]*=")
+_CONTROL = lazy(r"[\x00-\x1f\x7f]")
 
 
 class Syntax(str):
@@ -88,7 +90,7 @@ _READERS = frozenset(
     )
 )
 """Programs that a printed line may pipe into: they show, or they are kubectl itself."""
-_TOKEN = re.compile(
+_TOKEN = lazy(
     r"""'[^']*'|"\$[A-Z_]+"|"(?:[^"\\$`]|\\.)*"|\\."""  # quoted
     r"""|\|\||&&|>>|2>&1|2>|[|><;&`$()\n]"""  # syntax
     r"""|[^\s'"\\|><;&`$()]+|\s"""

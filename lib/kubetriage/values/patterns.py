@@ -7,8 +7,13 @@ reading the pod.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, cast
+
+_Find = Callable[[str, int], "re.Pattern[str] | None"]
+_stored: list[_Find] = []
+"""Where patterns are that need not be compiled; the release archive has one such place."""
 
 _METHODS = ("search", "match", "fullmatch", "finditer", "findall", "sub", "split")
 
@@ -47,11 +52,24 @@ class Lazy:
         return wanted is not None and not may_match(wanted, text)
 
     def _compiled(self) -> re.Pattern[str]:
-        compiled = re.compile(self.pattern, self.flags)
+        compiled = compiled_pattern(self.pattern, self.flags)
         for method in _METHODS:
             # From now on the compiled pattern's own methods answer.
             setattr(self, method, getattr(compiled, method))
         return compiled
+
+
+def use(find: _Find) -> None:
+    """Ask ``find`` for a pattern with its flags before compiling it; it returns None for one that it does not know."""
+    _stored.append(find)
+
+
+def compiled_pattern(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """Return what ``re.compile`` returns, from where it is stored if it is."""
+    for find in _stored:
+        if (known := find(pattern, flags)) is not None:
+            return known
+    return re.compile(pattern, flags)
 
 
 @lru_cache(maxsize=1)

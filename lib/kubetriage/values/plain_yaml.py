@@ -11,11 +11,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_LINE = re.compile(r'( *)((?:- )?)(?:([A-Za-z][\w./-]*|"[\w ./@:-]*"):(?: +(.+?))? *|(?<=- )(\S.*?) *)', re.ASCII)
+from kubetriage.values.patterns import lazy
+
+_LINE = lazy(r'( *)((?:- )?)(?:([A-Za-z][\w./-]*|"[\w ./@:-]*"):(?: +(.+?))? *|(?<=- )(\S.*?) *)', re.ASCII)
 # Begins with a letter, a slash or as a flag, so it is no number, date or indicator; a colon only inside, never before
 # a blank.
-_PLAIN = re.compile(r"-{0,2}[A-Za-z/](?:[\w./+=@,%~-]|:(?=[\w./+=@-]))*", re.ASCII)
-_QUOTED = re.compile(r'"[^"\\]*"|\'[^\']*\'')
+_PLAIN = lazy(r"-{0,2}[A-Za-z/](?:[\w./+=@,%~-]|:(?=[\w./+=@-]))*", re.ASCII)
+_QUOTED = lazy(r'"[^"\\]*"|\'[^\']*\'')
 _FIXED: dict[str, Any] = {"{}": {}, "[]": [], "null": None, "true": True, "false": False}
 _WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
 """What a YAML 1.1 parser takes for a truth value or nothing, whatever its case."""

@@ -6,10 +6,10 @@ import re
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 
-_RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):?(\d\d))\Z"
-)
-_HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII)
+from kubetriage.values.patterns import lazy
+
+_RFC3339 = lazy(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):?(\d\d))\Z")
+_HTTP_DATE = lazy(r"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LONGEST = 64
 """Characters of a time, with more digits of a second than anybody writes."""
@@ -17,7 +17,7 @@ _LAST_YEAR = 5000
 """Later moments are taken for this year, so that spans can be added to any that is known."""
 _LONGEST_SPAN = timedelta(days=1000 * 365)
 """Longer than any setting of a cluster; with it no sum of a moment and a span leaves the calendar."""
-_GO_DURATION_PART = re.compile(r"(?<![\d.])(\d{1,19}(?:\.\d{0,19})?|\.\d{1,19})(ns|us|µs|μs|ms|s|m|h)")
+_GO_DURATION_PART = lazy(r"(?<![\d.])(\d{1,19}(?:\.\d{0,19})?|\.\d{1,19})(ns|us|µs|μs|ms|s|m|h)")
 _GO_UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from kubetriage.cluster.text.found import FoundEvent, Raw
@@ -10,10 +9,10 @@ from kubetriage.cluster.text.printed_pods import NO_CONTAINER
 from kubetriage.values.fields import Obj, dig, objects, text
 from kubetriage.values.patterns import lazy
 
-_START = re.compile(r"Create|Run|Start|PreCreate|PreStart|PostStart")
+_START = lazy(r"Create|Run|Start|PreCreate|PreStart|PostStart")
 """Reasons of a waiting container whose message is that of the event ``Failed`` (kuberuntime_container.go)."""
 _PULLS = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed")
-_REASON_ALONE = re.compile(r"[A-Z]\w{1,60}")
+_REASON_ALONE = lazy(r"[A-Z]\w{1,60}")
 _PULL = lazy(r"Failed to pull image \"([^\"]{0,1000})\": (.*)")
 _IMAGE = lazy(r"image \"([^\"]{1,1000})\"")
 _REFERENCE = lazy(r"(?:image|unpack image|reference|manifest for) \"?([a-z0-9][\w.:/@-]{1,500}[\w])\"?")

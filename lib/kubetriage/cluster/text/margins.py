@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
 from kubetriage.cluster.text.flat import CONTAINER_KEYS, STATE_KEYS
+from kubetriage.values.patterns import lazy
 
-_KEY = re.compile(r"([A-Za-z][\w /().-]{0,80}?):(?:\s|\Z)")
+_KEY = lazy(r"([A-Za-z][\w /().-]{0,80}?):(?:\s|\Z)")
 
 
 def described(rows: Sequence[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from kubetriage.cluster.text.found import Finds, Raw
@@ -11,8 +10,8 @@ from kubetriage.values.fields import labels, objects, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_PLURAL
 
-_CREATED_POD = re.compile(r"Created pod: ([a-z0-9][a-z0-9.-]{0,252})")
-_SCALED = re.compile(r"Scaled (?:up|down) replica set ([a-z0-9][a-z0-9.-]{0,252})")
+_CREATED_POD = lazy(r"Created pod: ([a-z0-9][a-z0-9.-]{0,252})")
+_SCALED = lazy(r"Scaled (?:up|down) replica set ([a-z0-9][a-z0-9.-]{0,252})")
 _GROUPED = ("ReplicaSet", "StatefulSet", "DaemonSet", "Job", "ReplicationController")
 # k8s.io/apimachinery/pkg/util/rand: no vowels, no 0, 1 and 3.
 _OF_REPLICA_SET = lazy(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
@@ -10,6 +9,7 @@ from kubetriage.cluster.text.ages import parse_age
 from kubetriage.cluster.text.found import Raw
 from kubetriage.cluster.text.pods import DELETED
 from kubetriage.values.fields import dig, objects
+from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time
 
 _PENDING = frozenset(
@@ -19,7 +19,7 @@ _PENDING = frozenset(
         *("CreateContainerConfigError", "CreateContainerError", "ImageInspectError", "SignatureValidationFailed"),
     }
 )
-_FAILED = re.compile(
+_FAILED = lazy(
     r"Evicted|Failed|NodeLost|NodeAffinity|NodeShutdown|Terminated|Shutdown|Preempting|DeadlineExceeded|OutOf\w+"
     r"|UnexpectedAdmissionError|NodePorts|AdmissionRejected"
 )
@@ -31,7 +31,7 @@ NO_CONTAINER = "CONTAINER"
 """Stands for a container that the texts do not name; kubectl's own help writes it so."""
 NO_IMAGE = "IMAGE"
 """Stands for the image of a container that ran."""
-_EXIT = re.compile(r"(ExitCode|Signal):(\d{1,9})\Z")
+_EXIT = lazy(r"(ExitCode|Signal):(\d{1,9})\Z")
 
 
 def finish_pod(pod: Raw, containers: Collection[str], now: datetime) -> None:

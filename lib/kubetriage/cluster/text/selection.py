@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from kubetriage.cluster.text.found import Raw
+from kubetriage.values.patterns import lazy
 
-_PART = re.compile(
+_PART = lazy(
     r"\s?(!?)(?<![\w./-])([\w./-]{1,317})\s{0,9}(?:(=|==|!=)\s{0,9}([\w.-]{0,63})|(in|notin)\s{0,9}\(([^)]{0,2000})\))?\s{0,9}(?:,|\Z)"
 )
 

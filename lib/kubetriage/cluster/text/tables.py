@@ -149,7 +149,7 @@ def read_table(plural: str, header: str, rows: Sequence[str], namespace: str, fi
     return count
 
 
-_NAME = re.compile(r"[a-z0-9A-Z][\w.:-]{0,252}")
+_NAME = lazy(r"[a-z0-9A-Z][\w.:-]{0,252}")
 
 
 def _given(row: Row, column: str) -> str:

@@ -50,7 +50,7 @@ _HARMFUL = lazy(
 _CODE = lazy(
     r"(?:raise|throw|return|await|assert|def|class|if|for|while|with|const|let|var|import|from)\b[^.]{0,200}[({=:]"
 )
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`'\"])|\n|\\n")
+_SENTENCE = lazy(r"(?<=[.!?])\s+(?=[A-Z`'\"])|\n|\\n")
 
 
 def own_advice(words: LastWords) -> str:

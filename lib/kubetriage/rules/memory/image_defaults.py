@@ -10,11 +10,12 @@ from typing import Any
 from kubetriage.data import table
 from kubetriage.records import dataclass
 from kubetriage.rules.memory.jvm_flags import parse_size
+from kubetriage.values.patterns import lazy
 
-_COMPANION = re.compile(
+_COMPANION = lazy(
     r"(?:^|[-_])(?:operator|exporter|agent|bridge|connect|backup|init|proxy|admin|ui|tools|reloader)s?(?:[-_]|$)"
 )
-_KEYED = re.compile(r"jvm\.(?:options|config)|jvm[\w-]{0,40}\.options|jvm\.options\.d")
+_KEYED = lazy(r"jvm\.(?:options|config)|jvm[\w-]{0,40}\.options|jvm\.options\.d")
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,15 @@ from kubetriage.rules.memory.limit_planner import plan
 from kubetriage.rules.memory.oom_kills import Kill
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import objects, text
+from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import format_bytes
 
 # The kernel without CONFIG_MEMCG_V1 lists no memory controller in /proc/cgroups, where JDKs before 25 look for it
 # (JDK-8349988): distributions turn it off from 6.12 on.
-_KERNEL = re.compile(r"(\d+)\.(\d+)")
+_KERNEL = lazy(r"(\d+)\.(\d+)")
 _FIRST_KERNEL = (6, 12)
 _FIXED_JDK = 25
-_SANDBOX = re.compile(r"gvisor|runsc|kata|firecracker", re.I)
+_SANDBOX = lazy(r"gvisor|runsc|kata|firecracker", re.I)
 
 
 def limit_not_seen(case: Case, kill: Kill) -> Iterator[Candidate]:

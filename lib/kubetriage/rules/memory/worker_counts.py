@@ -15,6 +15,7 @@ from kubetriage.records import dataclass, replace
 from kubetriage.rules.memory.container_process import Process
 from kubetriage.rules.memory.ergonomics import MIB
 from kubetriage.rules.memory.runtime_detection import image_parts, is_companion
+from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_bytes
 
 _ROOM = 0.8
@@ -131,7 +132,7 @@ def _found(row: Mapping[str, Any], process: Process, log: str, evidence: str) ->
     return replace(found, bound=next(sizes, None))
 
 
-_PHP_SIZE = re.compile(r"(\d{1,6})([MmGg])\Z")
+_PHP_SIZE = lazy(r"(\d{1,6})([MmGg])\Z")
 
 
 def _counted(row: Mapping[str, Any], process: Process, log: str, evidence: str) -> Workers:
