@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _BETTER = (("nodes", "node-triage"), ("pods", "why-crash"), ("services", "svc-trace"), ("ingresses", "svc-trace"))
 """Resources with the plugin that answers about them."""
+_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+"""Parts of the control plane whose log plane-trace reads without their pods."""
 _MOST_NOTES = 8
 """So many blocks that were not used are named; the rest is counted."""
 
@@ -79,9 +81,17 @@ def _refuse_others(
             words = BY_PLURAL[resource].kind.lower()
             raise DumpError(f"this is a {words}: kubectl {better} --from {shlex.quote(reader.asked)}")
     if not known:
-        if plugin.default_resource == "nodes" and snapshot.node_logs():
+        if snapshot.node_logs():
             # The machine's own log says what its Node would not.
-            return
+            if plugin.default_resource == "nodes" or plugin.name == "triage":
+                return
+            raise DumpError(f"this is the log of a machine: kubectl node-triage --from {shlex.quote(reader.asked)}")
+        if any(snapshot.logged("kube-system", part) for part in _PLANE):
+            if plugin.name == "triage":
+                return
+            raise DumpError(
+                f"this is a log of the control plane: kubectl plane-trace --from {shlex.quote(reader.asked)}"
+            )
         kinds = sorted({plural for plural, _ in snapshot.objects})
         wanted = BY_PLURAL[plugin.default_resource].kind.lower()
         held = f"holds {', '.join(kinds)} and no {wanted}" if kinds else f"holds no {wanted}"

@@ -136,11 +136,14 @@ class _Assembly:
             kind not in ("pods", *WORKLOADS) for kind, _ in self.hint.targets
         )
         about: dict[tuple[str, str], list[FoundEvent]] = {}
+        refused: dict[tuple[str, str], None] = {}
         for event in (e for f in self.finds for e in f.events):
             if event.reason == "FailedCreate" and event.kind in ("", "ReplicaSet"):
                 event.kind, event.name = "ReplicaSet", event.name or replica_set_of(event)
                 if event.name:
-                    self.store.need("replicasets", event.namespace or self.paste.namespace, event.name, EVENTS)
+                    place = event.namespace or self.paste.namespace
+                    self.store.need("replicasets", place, event.name, EVENTS)
+                    refused[place, event.name] = None
             elif event.kind == "Pod" and event.name and event.reason in REASONS:
                 about.setdefault((event.namespace or self.paste.namespace, event.name), []).append(event)
         if told and any(e.reason in REASONS and e.kind in ("", "Pod") for e in nameless):
@@ -151,6 +154,8 @@ class _Assembly:
                 if event.kind in ("", "Pod"):
                     event.kind, event.namespace, event.name = "Pod", where, who
                     about.setdefault((where, who), []).append(event)
+        if told and not about and not self.paste.described:
+            self.paste.described += [("replicasets", *key) for key in refused]
         for (where, who), events in about.items():
             if ("pods", where, who) not in self.objects:
                 made = self.store.need("pods", where, who, EVENTS)

@@ -141,7 +141,8 @@ def read_command(row: str) -> Command | None:
     if tool in ("dmesg", "stern") or (tool == "date" and not bare):
         return Command(tool, line=row.strip(), unit="kernel" if tool == "dmesg" else "")
     if tool in ("crictl", "docker", "podman", "nerdctl") and len(words) > 1 and words[1] == "logs":
-        return Command(tool, verb="logs", unit=words[-1], line=row.strip())
+        unit = [word for word in words if ">" not in word][-1]
+        return Command(tool, verb="logs", unit=unit, line=row.strip())
     if not bare and tool in ("cat", "tail", "less", "head", "zcat", "ssh", "systemctl", "date"):
         return Command(tool, unit=words[-1] if len(words) > 1 else "", line=row.strip())
     return None

@@ -78,6 +78,16 @@ class FoundNodeLog:
 
 
 @dataclass(frozen=True)
+class Container:
+    """A container that a table of the runtime lists."""
+
+    pod: str
+    """Empty: not told."""
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True)
 class Unused:
     """Lines that nobody could use."""
 
@@ -121,5 +131,7 @@ class Finds:
     guessed: bool = False
     """All that was found is words that may be a log."""
     unused: list[Unused] = field(default_factory=list)
+    containers: dict[str, Container] = field(default_factory=dict)
+    """By ID, as ``crictl ps`` lists them."""
     usage: list[tuple[str, str, str, Mapping[str, str]]] = field(default_factory=list)
     """Resource, namespace, name and usage, as ``kubectl top`` shows them."""

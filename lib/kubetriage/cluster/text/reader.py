@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kubetriage.cluster.text import margins
+from kubetriage.cluster.text import cri_tables, margins
 from kubetriage.cluster.text.ages import api_time
 from kubetriage.cluster.text.blocks import Block, blocks
 from kubetriage.cluster.text.chat import without_marks
@@ -142,6 +142,8 @@ def _describe_words(block: Block, asked: tuple[str, ...]) -> str:
 
 def _read_words(block: Block, finds: Finds, namespace: str) -> bool:
     """Take rows of events without a header, and times; the rest is prose."""
+    listed = cri_tables.containers(block.rows)
+    finds.containers |= listed
     rows = [r for r in block.rows if _PROSE_EVENT.match(r)]
     events = described_events(rows, "", namespace, "")
     for row in block.rows:
@@ -153,7 +155,7 @@ def _read_words(block: Block, finds: Finds, namespace: str) -> bool:
     checked = [r.strip() for r in block.rows if _CHECKED.match(r)]
     if checked:
         finds.logs.append(FoundLog(KUBEADM, "kube-system", KUBEADM, None, "\n".join(checked) + "\n", block.first))
-    return bool(events or checked)
+    return bool(events or checked or listed)
 
 
 def _read_answer(block: Block, finds: Finds) -> bool:
@@ -244,6 +246,34 @@ def _read_journal(block: Block, finds: Finds, source: str) -> None:
     finds.node_logs.append(FoundNodeLog(node, where, content))
 
 
+def _etcd_log(content: str, first: int) -> FoundLog | None:
+    """Return a log of etcd, of which most lines are etcd's own; None for others."""
+    from kubetriage.readers.logs.layers import peel_rows
+
+    lines = [line for line in peel_rows(content.split("\n")) if line.body.strip()]
+    if sum(1 for line in lines if is_etcd_line(line.body)) * 2 <= len(lines):
+        return None
+    host = next((line.host for line in lines if line.host), "")
+    return FoundLog(f"etcd-{host}" if host else "etcd", "kube-system", "etcd", None, content, first)
+
+
+def _named_logs(content: str, first: int, namespace: str = "", previous: bool | None = None) -> list[FoundLog]:
+    """Return the logs of the pods and containers that the lines themselves name; empty where they name none."""
+    from kubetriage.readers.logs.layers import peel_rows
+
+    by_name: dict[tuple[str, str], list[str]] = {}
+    rows = content.split("\n")
+    for row, line in zip(rows, peel_rows(rows), strict=True):
+        if line.pod:
+            # A single line would not show that stern's names are no part of it.
+            own = row.removeprefix(f"{line.pod} {line.container} ")
+            by_name.setdefault((line.pod, line.container), []).append(own)
+    return [
+        FoundLog(pod, namespace, container, previous, "\n".join(rows) + "\n", first)
+        for (pod, container), rows in by_name.items()
+    ]
+
+
 def _read_log(block: Block, finds: Finds, source: str) -> None:
     """Take a log with what is told of whose it is: the command, the heading, names in its own lines."""
     content = "\n".join(block.rows).strip("\n") + "\n"
@@ -260,32 +290,26 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
         workload = command.names[0] if command.names and not pod else ""
     elif block.heading:
         namespace, pod, container, previous = _from_file_name(block.heading)
-    part = _component(block, source) if not pod else ""
+    listed = (
+        cri_tables.named(finds.containers, command.unit) if command is not None and command.tool == "crictl" else None
+    )
+    if listed is not None:
+        pod, namespace, container = listed.pod, listed.namespace, listed.name
+    part = listed.name if listed is not None and listed.name in _COMPONENTS else ""
+    part = part or (_component(block, source) if not pod else "")
     if part:
         finds.logs.append(FoundLog(part, "kube-system", part, None, content, block.first))
         return
-    by_name: dict[tuple[str, str], list[str]] = {}
-    from kubetriage.readers.logs.layers import peel_rows
-
-    rows = content.split("\n")
-    peeled = peel_rows(rows)
-    for row, line in zip(rows, peeled, strict=True):
-        if line.pod:
-            by_name.setdefault((line.pod, line.container), []).append(row)
-    if by_name and not container:
-        for (its_pod, its_container), own in by_name.items():
-            finds.logs.append(FoundLog(its_pod, namespace, its_container, previous, "\n".join(own) + "\n", block.first))
+    if not container and (named := _named_logs(content, block.first, namespace, previous)):
+        finds.logs += named
         return
-    if not pod and sum(1 for line in peeled if is_etcd_line(line.body)) * 2 > len(peeled):
-        host = next((line.host for line in peeled if line.host), "")
-        finds.logs.append(
-            FoundLog(f"etcd-{host}" if host else "etcd", "kube-system", "etcd", None, content, block.first)
-        )
+    if not pod and (etcd := _etcd_log(content, block.first)) is not None:
+        finds.logs.append(etcd)
         return
     if not pod and (_is_machine(block, source) or sum(map(is_journal_line, block.rows)) * 2 > len(block.rows)):
         _read_journal(block, finds, source)
         return
-    if not pod and any(_OF_CLUSTER.search(line.body) for line in peeled):
+    if not pod and any(_OF_CLUSTER.search(peel(row).body) for row in content.split("\n")):
         finds.node_logs.append(FoundNodeLog("", block.heading or "the pasted log", content))
         if command is None or command.verb != "logs":
             return
@@ -373,4 +397,5 @@ def _take_weak(weak: list[Block], found: list[Block], finds: Finds, source: str)
         if _is_machine(block, source):
             finds.node_logs.append(FoundNodeLog("", source.rpartition("/")[2], content))
         else:
-            finds.logs.append(FoundLog("", "", "", None, content, block.first))
+            log = _etcd_log(content, block.first) or FoundLog("", "", "", None, content, block.first)
+            finds.logs += _named_logs(content, block.first) or [log]

@@ -117,6 +117,21 @@ ATTACH: tuple[StorageError, ...] = (
 # util-linux mount, nfs-utils, cifs, the kernel's filesystems, CSI node plugins.
 MOUNT: tuple[StorageError, ...] = (
     _row(
+        # Where the volume itself was seen, SecretKeyNotFound and ConfigMapKeyNotFound name the object.
+        r"references non-existent secret key",
+        "asks for a key that its Secret does not have",
+        "Add the key that the message names to the Secret of volume {volume}, or correct the key under items of that "
+        "volume. Keys are case sensitive; a Secret of type kubernetes.io/tls has tls.crt and tls.key.",
+        Actor.MANIFEST,
+    ),
+    _row(
+        r"references non-existent config key",
+        "asks for a key that its ConfigMap does not have",
+        "Add the key that the message names to the ConfigMap of volume {volume}, or correct the key under items of "
+        "that volume. Keys are case sensitive.",
+        Actor.MANIFEST,
+    ),
+    _row(
         # efs-utils mounts its own TLS tunnel on the loopback address: the refusal is the file system's.
         r"access denied by server while mounting 127\.0\.0\.1:",
         "is refused by its EFS file system: its policy or the access point does not let the driver in",

@@ -32,7 +32,7 @@ from kubetriage.rules.node.machine_words import MachineWords
 from kubetriage.rules.node.registry import RULES
 from kubetriage.rules.node.runtime_meanings import runtime_meaning
 from kubetriage.rules.node.stage import stage_of
-from kubetriage.rules.node.word_findings import ALONE, Stage
+from kubetriage.rules.node.word_findings import ALONE, Stage, no_network
 from kubetriage.rules.node.word_findings import finding as finding_of
 from kubetriage.values.fields import Obj
 from kubetriage.values.patterns import lazy
@@ -190,7 +190,8 @@ def words_alone(ref: Ref, words: MachineWords, others: tuple[Obj, ...] = ()) -> 
     machine = replace(named(kind), node=ref.name, address=ref.name, server=serves)
     stage = Stage(ref, machine, ready=False, words=words)
     found = [*kubelet_log.check_words(stage), *kernel_log.check_words(stage)]
-    found += [finding_of(stage, word, ALONE[word.kind]) for word in words.words if word.kind in ALONE]
+    meanings = {**ALONE, "network plugin": no_network(words.plugin_pod)}
+    found += [finding_of(stage, word, meanings[word.kind]) for word in words.words if word.kind in meanings]
     runtime = words.of("runtime end", "runtime socket")
     if runtime is not None:
         found.insert(0, finding_of(stage, runtime, runtime_meaning(stage, runtime)))

@@ -15,6 +15,7 @@ from kubetriage.model import Evidence, NotSeen
 from kubetriage.needs import Log
 from kubetriage.readers.outer_layers import KLOG, Line, message_of, peeled
 from kubetriage.records import dataclass
+from kubetriage.rules.node.plugin_pods import PluginPod, failing_plugin_pod
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj
 from kubetriage.values.patterns import lazy
@@ -341,6 +342,8 @@ class MachineWords:
     last: datetime | None = None
     complaint: Word | None = None
     """The error that it repeats most, of those of no known kind."""
+    plugin_pod: PluginPod | None = None
+    """The network plugin's pod, where the newest word of it is that it does not run."""
 
     def of(self, *kinds: str) -> Word | None:
         """Return the first of these kinds that was found."""
@@ -365,6 +368,7 @@ def read_words(logs: Iterable[NodeLog], now: datetime) -> MachineWords:
     total = understood = 0
     head = host = ""
     last: datetime | None = None
+    plugin_pod: PluginPod | None = None
     for log in logs:
         lines = list(peeled(log.text, now))
         sources.append(log.source)
@@ -381,6 +385,7 @@ def read_words(logs: Iterable[NodeLog], now: datetime) -> MachineWords:
                 units.add(line.unit)
             if end is not None and line.at is not None and end - line.at > RECENT:
                 continue
+            plugin_pod = failing_plugin_pod(line.text) or plugin_pod
             told = list(_words(line, log.source))
             for word in told:
                 before = newest.get(word.kind)
@@ -394,7 +399,7 @@ def read_words(logs: Iterable[NodeLog], now: datetime) -> MachineWords:
     order = [kind for kind, _ in KINDS]
     found = tuple(sorted(newest.values(), key=lambda w: order.index(w.kind)))
     worst = max((w for w in unknown.values() if w.kind != "follows"), key=lambda w: w.count, default=None)
-    return MachineWords(found, tuple(sources), total, understood, head, host, frozenset(units), last, worst)
+    return MachineWords(found, tuple(sources), total, understood, head, host, frozenset(units), last, worst, plugin_pod)
 
 
 # Lines of klog, logrus and zap that their program calls errors; what follows from others is no cause.

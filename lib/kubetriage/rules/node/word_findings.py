@@ -10,6 +10,7 @@ from kubetriage.model import Actor, Confidence, Finding, Fix, Ref, RuledOut, Sev
 from kubetriage.records import dataclass, field
 from kubetriage.rules.machine import Machine
 from kubetriage.rules.node.machine_words import MachineWords, Word
+from kubetriage.rules.node.plugin_pods import PluginPod
 from kubetriage.values.commands import Command, kubectl, shell
 
 
@@ -117,6 +118,29 @@ ALONE = {
     ),
 }
 """What the node's conditions tell where they are seen, and only its log where they are not."""
+
+
+def no_network(pod: PluginPod | None) -> Meaning:
+    """Say what a runtime without a network means, where the log tells what its plugin's pod fails of as well."""
+    if pod is None:
+        return ALONE["network plugin"]
+    pulls = "Pull" in pod.reason
+    act = (
+        f"Have the image of container {pod.container} pulled: its registry's answer stands in that line. A limit for"
+        " anonymous pulls ends with an account in the pull Secret of the plugin's ServiceAccount, or with a mirror."
+        if pulls
+        else f"End what container {pod.container} fails of."
+    )
+    return Meaning(
+        "NetworkPluginNotReady",
+        f"The network plugin's pod {pod.namespace}/{pod.name} does not run on {{name}}: container {pod.container} is in"
+        f" {pod.reason} ({pod.why.replace('{', '{{').replace('}', '}}')[:300]}). {{name}} gets its pod"
+        " network from it.",
+        f"{act} The node gets its network by itself then.",
+        ("network plugin",),
+        actor=Actor.CLUSTER,
+        commands=(kubectl("why-crash", pod.name, namespace=pod.namespace),),
+    )
 
 
 def on_machine(stage: Stage, line: str) -> tuple[Command, ...]:

@@ -96,7 +96,7 @@ def _finding(case: Case, words: LastWords, address: Address, confidence: Confide
     return words.finding(
         CODE,
         confidence,
-        f"{name} ended because {server} rejected its credentials{login}: {short(line)}{told}; {held}.",
+        f"{name} ended because {server} rejected its credentials{login}; it says: {short(line)}{told}; {held}.",
         quoted=(line,),
         evidence=evidence,
         fix=(*fixes, own),

@@ -182,13 +182,15 @@ def _must(refusal: Refusal) -> Finding | None:
         return None
     quota, what = match["quota"].strip(), match["what"]
     resources = ", ".join(part.partition(" for:")[0].strip() for part in what.split(";"))
-    containers = [text(c, "name") for c in objects(refusal.pod_spec, "containers")]
+    # Newer API servers name the containers; without these and a template no name is known.
+    told = [n.strip() for part in what.split(";") for n in part.partition(" for:")[2].split(",") if n.strip()]
+    containers = list(dict.fromkeys(told)) or [text(c, "name") for c in objects(refusal.pod_spec, "containers")]
+    where = f"container {', '.join(containers)}" if containers else "its containers"
     return refusal.finding(
         CODE,
         f"{refusal.blocked}: quota {quota} demands {resources}, and they do not set it.",
         refusal.fix(
-            f"Set {resources} for container {', '.join(containers) or '...'} in {refusal.target}, or add a LimitRange "
-            "with defaults to the namespace."
+            f"Set {resources} for {where} in {refusal.target}, or add a LimitRange with defaults to the namespace."
         ),
         verify=(kubectl("describe", "resourcequota", quota, namespace=refusal.case.ref.namespace),),
         details={"quota": quota},

@@ -1,0 +1,143 @@
+"""Texts that hold one part only: a ReplicaSet's events, a runtime's log, stern's lines, a component's last word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubetriage.cli.main import main
+
+DESCRIBED = """$ kubectl describe rs api-5d4f8c7b6 -n team-a | tail
+Events:
+  Type     Reason        Age                From                   Message
+  ----     ------        ----               ----                   -------
+  Warning  FailedCreate  2m (x17 over 20m)  replicaset-controller  Error creating: pods "api-5d4f8c7b6-" is forbidden: \
+failed quota: compute: must specify limits.memory for: api; requests.memory for: api,log
+"""
+TABLE = """$ sudo crictl ps -a
+CONTAINER      IMAGE          CREATED        STATE   NAME  ATTEMPT  POD ID         POD                   NAMESPACE
+8f2a6d7c1b3e4  3861cfcd7c04c  2 minutes ago  Exited  {name}   41       9d8e7f6a5b4c3  {pod}  {namespace}
+$ sudo crictl logs {short} 2>&1 | tail -3
+{log}
+"""
+ETCD = (
+    '{"level":"fatal","ts":"2026-11-20T07:44:12.120Z","caller":"etcdmain/etcd.go:204","msg":"discovery failed",'
+    '"error":"listen tcp 10.0.0.11:2380: bind: cannot assign requested address"}'
+)
+STERN = """worker-59c8d7f6b4-bcdfg worker Starting worker
+worker-59c8d7f6b4-bcdfg worker Traceback (most recent call last):
+worker-59c8d7f6b4-bcdfg worker   File "/app/worker.py", line 12, in <module>
+worker-59c8d7f6b4-bcdfg worker KeyError: 'QUEUE_URL'
+"""
+JOURNAL = """Nov 20 06:12:44 node7 kubelet[2211]: E1120 06:12:44.901334    2211 kubelet.go:2347] "Container runtime \
+network not ready" networkReady="NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns \
+error: cni plugin not initialized"
+Nov 20 06:12:49 node7 kubelet[2211]: E1120 06:12:49.120001    2211 pod_workers.go:1298] "Error syncing pod, skipping" \
+err="failed to \\"StartContainer\\" for \\"{container}\\" with {why}" pod="{pod}" podUID="6f1b"
+"""
+PULL = (
+    r"ImagePullBackOff: \"Back-off pulling image \\\"docker.io/calico/cni:v3.27.0\\\": ErrImagePull: toomanyrequests\""
+)
+
+
+def ask(command: str, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
+    """Return the first answer, empty without one, and stderr."""
+    file = tmp_path / "part.txt"
+    file.write_text(content)
+    main(command, ["--from", str(file), "-o", "json"])
+    out, err = capsys.readouterr()
+    return (json.loads(out)["items"][0] if out.strip() else {}), err
+
+
+@pytest.mark.parametrize("command", ["why-crash", "triage"])
+@pytest.mark.parametrize("cut", [0, 1], ids=["command", "rows"])
+def test_a_replica_set_of_which_only_events_are_there(command, cut, tmp_path, capsys):
+    content = "".join(DESCRIBED.splitlines(keepends=True)[cut:])
+    answer, _ = ask(command, content, tmp_path, capsys)
+    assert answer["cause"] == "QuotaExceeded"
+    fix = answer["findings"][0]["fix"][0]["text"]
+    assert "for container api, log in replicaset/api-5d4f8c7b6" in fix
+
+
+def test_a_pod_beside_it_stays_what_the_text_is_about(tmp_path, capsys):
+    rows = """$ kubectl get pods -n team-a
+NAME                  READY   STATUS             RESTARTS      AGE
+web-7c6d5f8b9c-lm4zx  0/1     ImagePullBackOff   0             5m3s
+"""
+    answer, _ = ask("why-crash", rows + DESCRIBED, tmp_path, capsys)
+    assert answer["target"]["name"] == "web-7c6d5f8b9c-lm4zx"
+
+
+def test_the_runtimes_table_names_the_container_of_a_log(tmp_path, capsys):
+    content = TABLE.format(
+        name="api", pod="api-5d4f8c7b6-x2lkp", namespace="shop", short="8f2a6d7", log="panic: no config"
+    )
+    answer, _ = ask("why-crash", content, tmp_path, capsys)
+    assert answer["target"] | {"uid": ""} == {
+        "kind": "Pod",
+        "namespace": "shop",
+        "name": "api-5d4f8c7b6-x2lkp",
+        "uid": "",
+    }
+    assert answer["findings"][0]["object"]["container"] == "api"
+    other, _ = ask("why-crash", content.replace("logs 8f2a6d7", "logs 77aa"), tmp_path, capsys)
+    assert other["target"]["name"] == "POD"
+
+
+@pytest.mark.parametrize("command", ["plane-trace", "triage"])
+@pytest.mark.parametrize("form", ["line", "table", "crictl"])
+def test_etcds_last_word_is_the_control_planes(command, form, tmp_path, capsys):
+    content = {
+        "line": ETCD + "\n",
+        "table": TABLE.format(name="etcd", pod="etcd-cp-1", namespace="kube-system", short="8f2a6d7c1b3e4", log=ETCD),
+        "crictl": f"$ sudo crictl logs 8f2a6d7c1b3e4\n{ETCD}\n",
+    }[form]
+    answer, _ = ask(command, content, tmp_path, capsys)
+    assert answer["cause"] == "EtcdDown"
+    assert "10.0.0.11" in answer["findings"][0]["fix"][0]["text"]
+
+
+def test_who_asks_the_wrong_plugin_is_sent_on(tmp_path, capsys):
+    answer, err = ask("why-crash", ETCD + "\n", tmp_path, capsys)
+    assert not answer
+    assert "this is a log of the control plane: kubectl plane-trace --from" in err
+    answer, err = ask("svc-trace", JOURNAL.format(container="x", why="X", pod="a/b"), tmp_path, capsys)
+    assert not answer
+    assert "this is the log of a machine: kubectl node-triage --from" in err
+
+
+def test_lines_of_stern_name_pod_and_container(tmp_path, capsys):
+    answer, _ = ask("why-crash", STERN, tmp_path, capsys)
+    assert answer["target"]["name"] == "worker-59c8d7f6b4-bcdfg"
+    assert answer["findings"][0]["object"]["container"] == "worker"
+    assert "QUEUE_URL" in json.dumps(answer["findings"])
+    plain = "\n".join(row.partition(" worker ")[2] for row in STERN.splitlines())
+    answer, _ = ask("why-crash", plain, tmp_path, capsys)
+    assert answer["target"]["name"] == "POD"
+
+
+@pytest.mark.parametrize("command", ["node-triage", "triage"])
+@pytest.mark.parametrize(
+    ("container", "why", "says"),
+    [
+        ("install-cni", PULL, "registry's answer"),
+        ("cilium-agent", r"CrashLoopBackOff: \"back-off 5m0s restarting failed container=cilium-agent\"", "End what"),
+    ],
+)
+def test_a_journal_names_the_network_plugins_pod_that_fails(command, container, why, says, tmp_path, capsys):
+    pod = {"install-cni": "kube-system/calico-node-x2lkp", "cilium-agent": "kube-system/cilium-4kz7x"}[container]
+    answer, _ = ask(command, JOURNAL.format(container=container, why=why, pod=pod), tmp_path, capsys)
+    finding = answer["findings"][0]
+    assert finding["cause"] == "NetworkPluginNotReady"
+    assert f"pod {pod} does not run on node7: container {container} is in" in finding["message"]
+    assert says in finding["fix"][0]["text"]
+    assert f"kubectl why-crash {pod.partition('/')[2]} -n kube-system" in json.dumps(finding["fix"])
+
+
+def test_another_pod_that_fails_is_not_the_network_plugins(tmp_path, capsys):
+    answer, _ = ask("node-triage", JOURNAL.format(container="api", why=PULL, pod="shop/api-1"), tmp_path, capsys)
+    assert answer["cause"] == "NetworkPluginNotReady"
+    assert "shop/api-1" not in answer["summary"]
