@@ -11,7 +11,11 @@ from collections.abc import Callable, Mapping
 from kubetriage.data import table
 from kubetriage.model import Actor, Fix
 from kubetriage.rules.node.machine_words import Word
-from kubetriage.rules.node.runtime_meanings import dead_mount_meaning, sandbox_image_meaning
+from kubetriage.rules.node.runtime_meanings import (
+    dead_mount_meaning,
+    runtime_program_meaning,
+    sandbox_image_meaning,
+)
 from kubetriage.rules.node.start_meanings import (
     bootstrap_meaning,
     credentials_meaning,
@@ -267,6 +271,41 @@ _REASONS: tuple[tuple[str, str], ...] = (
 )
 
 
+_ASKED = lazy(r"lookup \S{1,253} on ((?:\d{1,3}\.){3}\d{1,3}|\[[0-9a-f:.]{2,45}\]):\d+: no such host")
+
+
+def _unresolved(stage: Stage, word: Word, host: str) -> Meaning:
+    """Say which name server does not know the API server's name, and who should."""
+    asked = _ASKED.search(word.words)
+    server = asked[1].strip("[]") if asked else ""
+    who = f"Name server {server}" if server else "The machine's name server"
+    dig = f"getent hosts {host}; cat /etc/resolv.conf" + (f"; dig +short {host} @{server}" if server else "")
+    if host.endswith(".eks.amazonaws.com"):
+        fix = (
+            f"{who} does not know {host}. A private endpoint has its name only at the VPC's own resolver: set"
+            " enableDnsSupport and enableDnsHostnames of the VPC, and let the DHCP options hand out"
+            " AmazonProvidedDNS, or let your name server forward this name there. Else the cluster of that name is gone."
+        )
+    elif host.endswith((".azmk8s.io", ".gke.goog", ".googleapis.com")):
+        fix = (
+            f"{who} does not know {host}. A private cluster's name stands in a private DNS zone: link that zone to the"
+            " network of this node, or let your name server forward this name to the cloud's resolver. Else the cluster"
+            " of that name is gone."
+        )
+    else:
+        fix = (
+            f"{who} does not know {host}: give it that record again, give {{name}} a name server that has it, or put the"
+            " name into its /etc/hosts."
+        )
+    return Meaning(
+        "ApiServerUnreachable",
+        f"The kubelet of {{name}} runs and cannot find the API server: {host} does not resolve on its machine.",
+        fix,
+        commands=on_machine(stage, dig) or stage.machine.lines("api server"),
+        rules_out=("KubeletDown", "the kubelet runs and tries"),
+    )
+
+
 _KOPS_PLACEHOLDER = "203.0.113.123"
 """What kOps gives the API's names before a control plane node writes its own (kops docs, pre-created DNS records)."""
 
@@ -302,6 +341,8 @@ def _api_server(stage: Stage, word: Word) -> Meaning | None:
         )
     elif local:
         whose = f"{host} is a local balancer or the API server of {{name}} itself: look at it first."
+    elif "no such host" in word.words:
+        return _unresolved(stage, word, host)
     elif known:
         whose = f"It is the address of node {known}: look there, and let kubelets use more than one API server."
     elif stage.addresses:
@@ -362,6 +403,7 @@ _MADE: Mapping[str, Callable[[Stage, Word], Meaning | None]] = {
     "static pod": static_pod_meaning,
     "dead mount": dead_mount_meaning,
     "sandbox image": sandbox_image_meaning,
+    "runtime program": runtime_program_meaning,
 }
 
 

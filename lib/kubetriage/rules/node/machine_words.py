@@ -131,6 +131,16 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     # The image of the pod's own sandbox: without it nothing starts, static pods neither.
     ("sandbox image", lazy(r"failed to (?:get|pull) sandbox image \\?\"([\w./:@-]{1,200})")),
+    # The program that containerd calls for each container (runc, crun, NVIDIA's) is gone; one of a container's own
+    # that is not in its image reads "unable to start container process".
+    (
+        "runtime program",
+        lazy(
+            r"(?:unable to retrieve OCI runtime error|failed to start shim|runtime .{0,60}binary not installed)"
+            r".{0,300}?(?:fork/exec|exec:) \\{0,8}\"?([\w./-]{1,200}?)\\{0,8}\"?: (?:stat \S{1,200}: )?"
+            r"(?:no such file or directory|executable file not found)"
+        ),
+    ),
     (
         "runtime socket",
         lazy(
@@ -435,9 +445,26 @@ def _words(line: Line, source: str) -> Iterable[Word]:
         if not klog and not pattern.search(said):
             # What matters stands in another field, as error="..." of containerd.
             said = line.text.strip()
-        said = said[:400]
-        yield Word(kind, about, said, line.at, source if not line.unit else f"{source} [{line.unit}]")
+        yield Word(kind, about, _part(said, pattern.search(said)), line.at, source if not line.unit else f"{source} [{line.unit}]")
         return
+
+
+def _part(said: str, found: re.Match[str] | None) -> str:
+    """Return what is quoted of a long line: its beginning, or what stands around the words that tell."""
+    if found is None or found.end() <= _SHOWN:
+        return said[:400]
+    return f"... {said[max(0, found.end() - _SHOWN + 40) : found.end() + 36]}"
+
+
+_SHOWN = 296
+
+
+def word_of(kind: str, said: str, at: datetime | None, source: str) -> Word | None:
+    """Return the meaning of one kind in words that stand outside of a machine's log, as in an event."""
+    found = next(p for k, p in KINDS if k == kind).search(said)
+    if found is None:
+        return None
+    return Word(kind, next((g for g in found.groups() if g), ""), _part(said, found), at, source)
 
 
 def unit_logs(snapshot: Snapshot) -> tuple[Log, ...]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from kubetriage.model import Evidence
 from kubetriage.needs import List, Log, Need
-from kubetriage.readers.events import Event, read_event
+from kubetriage.readers.events import Event, Events, event_selector, read_event
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass, replace
 from kubetriage.rules.network_plugins import network_plugin, usual_namespaces
@@ -50,6 +50,8 @@ class Missing:
     """Where was looked when none was found."""
     says: str = ""
     """What the plugin's pod says last of an error."""
+    told: Event | None = None
+    """What the kubelet says of that pod, where its log says nothing."""
 
     def evidence(self) -> Iterator[Evidence]:
         """Quote what shows it."""
@@ -57,6 +59,8 @@ class Missing:
             yield self.event.evidence()
         if self.pod is not None:
             yield Evidence("status", f"pod {self.pod.namespace}/{self.pod.name}", self.pod.status_text())
+            if self.told is not None:
+                yield self.told.evidence()
             if self.says:
                 yield Evidence("log", f"{self.pod.namespace}/{self.pod.name}", self.says)
         if self.looked:
@@ -73,10 +77,17 @@ def log_needs(case: NodeCase) -> Iterator[Log]:
     pod = _found(case).pod
     if pod is None or pod.ready:
         return
+    yield List("events", pod.namespace, fields=event_selector(pod.uid, pod.name), timeout=3.0)
     for container in [c for c in pod.containers if not c.ready][:3]:
         if container.termination is not None:
             yield Log(pod.namespace, pod.name, container.name, previous=True)
         yield Log(pod.namespace, pod.name, container.name)
+
+
+def last_event(snapshot: Snapshot, pod: Pod) -> Event | None:
+    """Return the newest Warning about a pod that says more than that it is tried again."""
+    told = Events.of(snapshot.events(pod.namespace, pod.uid, pod.name, "Pod")).items
+    return next((e for e in reversed(told) if e.warning and e.reason not in ("BackOff", "NetworkNotReady")), None)
 
 
 _NO_RANGE = lazy(
@@ -91,7 +102,8 @@ def missing_network(case: NodeCase) -> Missing:
     refused = case.events.last("CIDRNotAvailable", "CIDRAssignmentFailed")
     if not text(case.node, "spec", "podCIDR") and (refused is not None or _NO_RANGE.search(says)):
         return replace(found, reason="range", event=refused, says=says)
-    return replace(found, says=says)
+    told = last_event(case.snapshot, found.pod) if found.pod is not None and not found.pod.ready and not says else None
+    return replace(found, says=says, told=told)
 
 
 def _found(case: NodeCase) -> Missing:

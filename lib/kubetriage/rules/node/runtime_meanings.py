@@ -129,3 +129,31 @@ def sandbox_image_meaning(stage: Stage, word: Word) -> Meaning:
         commands=on_machine(stage, f"sudo crictl pull {image}; grep -n sandbox_image /etc/containerd/config.toml"),
         rules_out=("NodePartitioned", "the pods here are not started at all; nothing can answer yet"),
     )
+
+
+def runtime_program_meaning(stage: Stage, word: Word) -> Meaning:
+    """Say that no container starts since the program that the runtime calls for each is not on the machine."""
+    program = word.about
+    plain = program.rpartition("/")[2]
+    whose = (
+        "Install it again (nvidia-container-toolkit, or the GPU operator's toolkit pod on this node)"
+        if "nvidia" in plain
+        else "Install it again with the runtime's package"
+    )
+    return Meaning(
+        "ContainerRuntimeDown",
+        f"The container runtime of {{name}} starts no container: {program}, which it calls for each, is not on the"
+        " machine.",
+        f"{whose}, or let default_runtime_name and its BinaryName in /etc/containerd/config.toml name a program that is"
+        " there (runc). Then restart the runtime.",
+        ("runtime restart",),
+        commands=on_machine(
+            stage,
+            f"command -v {plain}; ls -l {program}; sudo grep -rn -e default_runtime_name -e BinaryName /etc/containerd",
+        )
+        if program.startswith("/")
+        else on_machine(
+            stage, f"command -v {plain}; sudo grep -rn -e default_runtime_name -e BinaryName /etc/containerd"
+        ),
+        rules_out=("NetworkPluginNotReady", "its pods are not started either; the network comes with them"),
+    )

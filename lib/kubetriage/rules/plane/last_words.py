@@ -27,6 +27,14 @@ class LastWords:
 
 _Make = Callable[["re.Match[str]", str], str]
 
+_NOW_READ = {
+    "KubeSchedulerConfiguration": " (write apiVersion: kubescheduler.config.k8s.io/v1, from 1.25 on)",
+    "AuthenticationConfiguration": " (write apiVersion: apiserver.config.k8s.io/v1 from 1.34 on, v1beta1 from 1.30)",
+    "AuthorizationConfiguration": " (write apiVersion: apiserver.config.k8s.io/v1 from 1.32 on, v1beta1 from 1.30)",
+    "EncryptionConfiguration": " (write apiVersion: apiserver.config.k8s.io/v1)",
+}
+"""Which version of a configuration file is read today (k8s.io/kube-scheduler/config, k8s.io/apiserver/pkg/apis)."""
+
 _ASKS: tuple[tuple[re.Pattern[str], _Make], ...] = (
     # Flags and files of kube-apiserver, kube-controller-manager and kube-scheduler (cmd/kube-*/app/options), 1.18 on.
     (
@@ -34,6 +42,24 @@ _ASKS: tuple[tuple[re.Pattern[str], _Make], ...] = (
         lambda m, at: (
             f"Take --{m[1]} out of {at}: this version does not know it. Its kubelet then starts it by itself."
         ),
+    ),
+    (
+        lazy(r"no kind \\?\"(\w{1,80})\\?\" is registered for version \\?\"([\w./-]{1,120})"),
+        lambda m, at: (
+            f"Rewrite the {m[1]} file that {at} names (--config) for this release, which no longer reads {m[2]}"
+            f"{_NOW_READ.get(m[1], '')}. Its kubelet then starts it by itself."
+        ),
+    ),
+    (
+        lazy(r"unrecognized feature gate:? (\w{1,80})|cannot set feature gate (\w{1,80}) to \w{1,5}"),
+        lambda m, at: (
+            f"Take {m[1] or m[2]} out of --feature-gates in {at}: this version no longer lets it be set. Its kubelet"
+            " then starts it by itself."
+        ),
+    ),
+    (
+        lazy(r"unknown field \\?\"([\w.\[\]]{1,120})"),
+        lambda m, at: f"Correct or take out the field {m[1]} in the configuration file that {at} names.",
     ),
     (
         lazy(r"service-account-(?:issuer|signing-key-file).{0,80}required"),

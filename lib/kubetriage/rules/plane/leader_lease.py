@@ -67,6 +67,26 @@ def leaderless(case: Case, component: str, code: str, link: str, effect: str) ->
     # A list may come from a stale watch cache; the API server's metrics show who still works.
     metrics = api_server.served(case.api, component) is not None
     sure = metrics if state is Leading.NO else case.snapshot.source == "cluster"
+    mended = told is not None and told.fix is not None and state is Leading.NO
+    rest = (
+        ()
+        if mended
+        else (
+            Fix(
+                f"Mend what its log ends with: flags stand in /etc/kubernetes/manifests/{component}.yaml, files where"
+                " those flags point."
+            ),
+        )
+        if pods and told is not None
+        else (
+            Fix(
+                f"Look at the log of {name_of(pods[0])} and at why its kubelet does not start it"
+                f" (/etc/kubernetes/manifests/{component}.yaml, crictl ps -a --name {component})."
+            ),
+        )
+        if pods
+        else (Fix(f"Look at the {component} process on the control plane hosts, or ask the provider."),)
+    )
     where = kubectl("logs", name_of(pods[0]), "--tail=50", namespace=namespace_of(pods[0])) if pods else ""
     yield Finding(
         code,
@@ -78,12 +98,7 @@ def leaderless(case: Case, component: str, code: str, link: str, effect: str) ->
         (),
         (
             *((told.fix,) if told is not None and told.fix and state is Leading.NO else ()),
-            Fix(
-                f"Look at the log of {name_of(pods[0])} and at why its kubelet does not start it"
-                f" (/etc/kubernetes/manifests/{component}.yaml, crictl ps -a --name {component})."
-            )
-            if pods
-            else Fix(f"Look at the {component} process on the control plane hosts, or ask the provider."),
+            *rest,
         ),
         tuple(v for v in (kubectl("get", "lease", component, "-o", "yaml", namespace="kube-system"), where) if v),
         {"link": link, "since": format_time(lease.renewed)},

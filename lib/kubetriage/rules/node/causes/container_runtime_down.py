@@ -22,8 +22,9 @@ from kubetriage.needs import Raw
 from kubetriage.records import replace
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.kubelet_probe import kubelet_path
-from kubetriage.rules.node.machine_words import Word
-from kubetriage.rules.node.runtime_meanings import runtime_end_meaning, runtime_meaning
+from kubetriage.rules.node.machine_words import Word, word_of
+from kubetriage.rules.node.missing_network import last_event, missing_network
+from kubetriage.rules.node.runtime_meanings import runtime_end_meaning, runtime_meaning, runtime_program_meaning
 from kubetriage.rules.node.self_report import SelfReport, first_word
 from kubetriage.rules.node.stage import stage_of
 from kubetriage.rules.node.word_findings import finding
@@ -41,6 +42,26 @@ def _by_its_words(case: NodeCase, word: Word) -> Finding:
     return replace(found, evidence=(*found.evidence, *case.contact_evidence()))
 
 
+def _lost_program(case: NodeCase) -> Finding | None:
+    """Tell of a program that the runtime lacks, by the kubelet's log or by an event of the network plugin's pod here."""
+    stage, word = stage_of(case), case.words.of("runtime program")
+    if word is not None:
+        found = finding(stage, word, runtime_program_meaning(stage, word))
+        return replace(found, evidence=(*found.evidence, *case.contact_evidence()))
+    pod = missing_network(case).pod
+    event = last_event(case.snapshot, pod) if pod is not None and not pod.ready else None
+    word = word_of("runtime program", event.message, event.last, event.reason) if event is not None else None
+    if word is None or event is None or pod is None:
+        return None
+    meaning = runtime_program_meaning(stage, word)
+    found = finding(stage, word, meaning)
+    return replace(
+        found,
+        message=f"{meaning.says.format(name=case.name)} An event of {pod.name} says so.",
+        evidence=(event.evidence(), *case.contact_evidence()),
+    )
+
+
 def check(case: NodeCase) -> Iterator[Finding]:
     """Match the kubelet's own word about its runtime."""
     report = case.reported("runtime-down")
@@ -52,6 +73,10 @@ def check(case: NodeCase) -> Iterator[Finding]:
     if ended is not None and case.contact.ready != "True":
         # Its own words say more than the kubelet's: it asks, and nobody answers.
         yield _by_its_words(case, ended)
+        return
+    lost = _lost_program(case) if case.contact.ready != "True" else None
+    if lost is not None:
+        yield lost
         return
     if report is None and told is not None and case.contact.ready != "True":
         report = SelfReport("runtime-down", told.words)

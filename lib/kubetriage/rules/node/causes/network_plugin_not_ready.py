@@ -138,6 +138,8 @@ def _why(missing: Missing, case: NodeCase) -> str:
     others = case.cluster.not_ready
     all_of_them = f" {others} of {len(case.cluster.contacts)} nodes are so." if others > 1 else ""
     said = f" Its log says: {missing.says.rstrip('.')[:240]}." if missing.says else ""
+    if missing.told is not None:
+        said = f" {missing.told.reason}: {' '.join(missing.told.message.split()).rstrip('.')[:400]}."
     if missing.reason == "range":
         told = "the controller-manager says CIDRNotAvailable" if missing.event else "its network plugin waits for one"
         have, size = _ranges(case)
@@ -148,7 +150,7 @@ def _why(missing: Missing, case: NodeCase) -> str:
         who = f"webhook {missing.webhook} fails and rejects them" if missing.webhook else "the API server refuses them"
         return f"DaemonSet {missing.plugin} cannot create its pods: {who}.{all_of_them}"
     if missing.reason == "pending" and pod is not None:
-        return f"Its pod {pod.namespace}/{pod.name} is not scheduled."
+        return f"Its pod {pod.namespace}/{pod.name} is not scheduled.{said}"
     if missing.reason == "failing" and pod is not None:
         proxy = _proxy_down(missing, case)
         beside = _proxy_words(proxy, missing) if proxy is not None else ""

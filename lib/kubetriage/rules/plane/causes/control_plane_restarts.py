@@ -6,7 +6,7 @@ controller-manager or scheduler leaves the cluster without it until the next one
 Told by: the pod's status: it runs, has restarted more than three times and ended in the last ten minutes, or was killed
 for want of memory in the last hour. Where a cause of its own explains the link, this adds nothing.
 
-Fix: as its last end asks: memory for OOMKilled, else its previous log and the kubelet's events (probes).
+Fix: as its last end asks: memory for OOMKilled, what a failed probe met by the kubelet's events, else its previous log.
 
 Source: kubelet restart back-off; kubeadm's liveness probes.
 """
@@ -19,6 +19,7 @@ from kubetriage.model import Actor, Confidence, Finding, Fix, Ref, Severity
 from kubetriage.rules.plane.case import Case
 from kubetriage.rules.plane.control_plane_pods import Failing
 from kubetriage.rules.plane.figure_format import count
+from kubetriage.rules.plane.probe_endings import probe_ending
 from kubetriage.values.commands import PIPE, kubectl
 from kubetriage.values.fields import namespace_of
 from kubetriage.values.times import format_time, human_duration
@@ -62,8 +63,11 @@ def _finding(item: Failing, case: Case) -> Finding:
     killed = item.ending.reason == "OOMKilled"
     age = f" {human_duration(case.now - item.ending.at)} ago" if item.ending.at else ""
     how = "killed for want of memory" if killed else f"with exit code {item.ending.code} ({item.ending.reason})"
+    probe = None if killed else probe_ending(case, item)
     fix = (
-        Fix(
+        probe.fix
+        if probe is not None
+        else Fix(
             f"Give it more memory: raise the limit of {item.name}, or take load off the machine {item.node}."
             + _GROWS.get(item.component, ""),
             actor=Actor.CLUSTER,
@@ -84,8 +88,9 @@ def _finding(item: Failing, case: Case) -> Finding:
         Severity.WARNING,
         Confidence.CONFIRMED,
         Ref("Pod", where, item.name, container=item.container),
-        f"{item.name} runs, and ended last{age}, {how}; {count(item.restarts, 'restart')} so far.",
-        (item.evidence(),),
+        f"{item.name} runs, and ended last{age}, {how}; {count(item.restarts, 'restart')} so far."
+        + (f" {probe.words}" if probe is not None else ""),
+        (item.evidence(), *(probe.evidence if probe is not None else ())),
         (),
         (fix,),
         (kubectl("get", "pod", item.name, namespace=where),),
