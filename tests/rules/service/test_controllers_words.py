@@ -438,3 +438,67 @@ def test_contour_is_given_the_delegation_that_it_asks_for():
     assert found.cause == "IngressRejected"
     assert "metadata: {name: wild, namespace: certs}" in found.fix[0].yaml
     assert f"targetNamespaces: [{NS}]" in found.fix[0].yaml
+
+
+# What Traefik and clouds say, and of which object.
+
+TRAEFIK = t.controller("traefik", "--entrypoints.web.address=:8000/tcp", image="traefik:v3.2.0", namespace="edge")
+ROUTER = t.ingress_route()
+RULE = (
+    '2026-11-24T11:50:03Z ERR error="error while adding rule Host: unexpected number of parameters; got 2, expected one'
+    ' of [1]" entryPointName=web routerName={}@kubernetescrd\n'
+)
+
+
+def traefik_says(router):
+    snapshot = cluster(*healthy_web(), ROUTER, TRAEFIK)
+    snapshot.add_log(Log("edge", "traefik-1", "app"), RULE.format(router))
+    return trace(snapshot, "ingressroute/web")
+
+
+def test_a_router_that_traefik_cannot_build_is_told_by_its_name():
+    (found,) = problems(traefik_says(f"{NS}-web-6f97418635c7e18853da"))
+    assert (found.cause, found.severity) == ("IngressRejected", Severity.ERROR)
+    assert "Host(`a`) || Host(`b`)" in found.fix[0].text
+
+
+@pytest.mark.parametrize("router", [f"{NS}-website-6f97", "other-web-6f97", f"{NS}2-web-6f97"])
+def test_the_router_of_another_object_says_nothing_of_this_one(router):
+    assert not problems(traefik_says(router))
+
+
+AZURE = (
+    "Error syncing load balancer: failed to ensure load balancer: PUT https://management.azure.com/x\n"
+    "--------------------------------------------------------------------------------\nRESPONSE 400: 400 Bad Request\n"
+    "ERROR CODE: Odd\n--------------------------------------------------------------------------------\n"
+    '{{\n  "error": {{\n'
+    '    "code": "Odd",\n    "message": "{}",\n    "details": []\n  }}\n}}'
+)
+
+
+def balanced(message, **spec):
+    svc = service(kind="LoadBalancer", **spec)
+    svc["metadata"]["annotations"] = {"example.com/lb-profile": "gold-2"}
+    said = event(svc, "SyncLoadBalancerFailed", AZURE.format(message), who="service-controller")
+    return problems(trace(cluster(svc, *healthy_web()[1:], said)))[0]
+
+
+def test_an_answer_of_a_cloud_is_cut_to_its_code_and_message():
+    found = balanced("The thing is odd.")
+    assert "Odd, The thing is odd" in found.message
+    assert "{" not in found.message
+    assert "----" not in found.message
+
+
+def test_the_field_whose_value_the_words_name_is_named():
+    found = balanced("Address 10.1.0.40 is not accepted, it is invalid.", loadBalancerIP="10.1.0.40")
+    assert "spec.loadBalancerIP (10.1.0.40)" in found.fix[0].text
+    assert "example.com/lb-profile (gold-2)" in balanced("No profile gold-2 here, unsupported.").fix[0].text
+    assert "spec.loadBalancerIP" not in balanced("Address 10.1.0.4 is invalid.", loadBalancerIP="10.1.0.40").fix[0].text
+
+
+def test_an_address_outside_of_the_subnet_names_both():
+    words = "Private static IP address 10.1.0.40 does not belong to the range of subnet prefix 10.224.0.0/16."
+    fix = balanced(words, loadBalancerIP="10.1.0.40").fix[0].text
+    assert "10.224.0.0/16" in fix
+    assert "azure-load-balancer-internal-subnet" in fix

@@ -445,7 +445,13 @@ def _words(line: Line, source: str) -> Iterable[Word]:
         if not klog and not pattern.search(said):
             # What matters stands in another field, as error="..." of containerd.
             said = line.text.strip()
-        yield Word(kind, about, _part(said, pattern.search(said)), line.at, source if not line.unit else f"{source} [{line.unit}]")
+        yield Word(
+            kind,
+            about,
+            _part(said, pattern.search(said)),
+            line.at,
+            source if not line.unit else f"{source} [{line.unit}]",
+        )
         return
 
 

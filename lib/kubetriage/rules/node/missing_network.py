@@ -14,6 +14,7 @@ from kubetriage.records import dataclass, replace
 from kubetriage.rules.network_plugins import network_plugin, usual_namespaces
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.waiting_taints import last_complaint
+from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, name_of, namespace_of, objects, text, texts
 from kubetriage.values.patterns import lazy
 
@@ -72,8 +73,8 @@ def network_needs() -> tuple[Need, ...]:
     return (DAEMON_SETS, AGENTS, REFUSALS)
 
 
-def log_needs(case: NodeCase) -> Iterator[Log]:
-    """Ask for the words of a plugin's pod that does not run."""
+def log_needs(case: NodeCase) -> Iterator[Log | List]:
+    """Ask for the words of a plugin's pod that does not run, and for what the kubelet says of it."""
     pod = _found(case).pod
     if pod is None or pod.ready:
         return

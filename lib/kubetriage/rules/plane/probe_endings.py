@@ -65,7 +65,7 @@ def _meaning(case: Case, item: Failing, container: Obj, kind: str, said: str) ->
         first = (
             f"Take --anonymous-auth=false out of {at}"
             if off
-            else f"Let {item.component} answer anonymous requests for /livez, /readyz and /healthz, by its flags in {at}"
+            else f"Let {item.component} answer anonymous requests for /livez, /readyz and /healthz (flags in {at})"
         )
         return (
             f"{first}: it runs, and refuses the kubelet's probe with {code}, which asks without credentials. RBAC gives"

@@ -7,10 +7,13 @@ from functools import cache
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Evidence, Fix, Ref
+from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import World
+from kubetriage.rules.service.entrance_controllers import words_of
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import Obj, condition, mapping, name_of, namespace_of, objects, text, uid_of
+from kubetriage.values.fields import Obj, condition, labels, mapping, name_of, namespace_of, objects, text, uid_of
+from kubetriage.values.patterns import lazy
 
 CHAIN = ("certificaterequests", "orders", "challenges")
 _KINDS = {"certificates": "Certificate", "certificaterequests": "CertificateRequest", "orders": "Order"}
@@ -83,6 +86,74 @@ def issuance(world: World, namespace: str, secret: str) -> Issuance | None:
     actor = Actor(known[1]) if known else Actor.CLUSTER
     verify = kubectl("describe", *last, namespace=namespace)
     return Issuance(ref, words, tuple(proof), Fix(text_of_fix, actor=actor, commands=(verify,)), verify)
+
+
+_ASKS = ("cert-manager.io/cluster-issuer", "cert-manager.io/issuer", "kubernetes.io/tls-acme")
+CONTROLLER = "app.kubernetes.io/name in (cert-manager)"
+"""Label selector of cert-manager's pods, by its chart and its manifests."""
+_GATEWAYS = lazy(r"(?i)--enable-gateway-api(?!=false)|GatewayAPISupport=true|--config[= ]\S")
+
+
+@dataclass(frozen=True)
+class Unasked:
+    """Why no Certificate stands for a Secret that cert-manager is to fill by an annotation."""
+
+    words: str
+    fix: Fix
+    evidence: tuple[Evidence, ...]
+
+
+def unasked(world: World, namespace: str, secret: str, user: Ref, raw: Obj) -> Unasked | None:
+    """Return why cert-manager has made no Certificate for an annotated Ingress or Gateway; None where it has."""
+    notes = labels(raw, "metadata", "annotations")
+    key = next((k for k in _ASKS if k in notes), "")
+    if not key or certificate_for(world, namespace, secret):
+        return None
+    shown = f"{user.kind.lower()}/{user.name}"
+    asked = Evidence("spec", f"{shown} annotation {key}", notes[key])
+    words = f" Its annotation {key} asks cert-manager for it, and no Certificate for it was seen."
+    pods = [p for p in world.pods("") if p.labels.get("app.kubernetes.io/name") == "cert-manager" and _runs(p)]
+    log = (
+        kubectl("logs", pods[0].name, "--tail=200", namespace=pods[0].namespace)
+        if pods
+        else kubectl("logs", "-l", "app.kubernetes.io/name=cert-manager", "--tail=200", namespace="cert-manager")
+    )
+    if user.kind == "Gateway" and pods and not _GATEWAYS.search(words_of(pods[0])):
+        args = Evidence("spec", f"pod/{pods[0].name} args --enable-gateway-api", "<none>")
+        return Unasked(
+            f"{words} cert-manager runs without --enable-gateway-api, so it does not look at Gateways.",
+            Fix(
+                "Start cert-manager with --enable-gateway-api (Helm: config.enableGatewayAPI=true; before 1.15"
+                " --feature-gates=ExperimentalGatewayAPISupport=true), and restart it once the Gateway API's CRDs are"
+                f" there. It then makes the Certificate and secret/{secret} by itself",
+                actor=Actor.CLUSTER,
+                commands=(log,),
+            ),
+            (asked, args),
+        )
+    more = (
+        " A Gateway's listener also needs a hostname and tls.mode Terminate, and cert-manager the option"
+        " --enable-gateway-api."
+        if user.kind == "Gateway"
+        else ""
+    )
+    gone = not pods and world.listing("pods").complete
+    return Unasked(
+        f"{words} No pod of cert-manager was seen." if gone else words,
+        Fix(
+            f"Install cert-manager, or make secret/{secret} by hand"
+            if gone
+            else f"Read what cert-manager says of {shown}: an issuer that does not exist, a host that is missing, or"
+            f" rights that it lacks.{more}",
+            actor=Actor.CLUSTER,
+            commands=(kubectl("get", "certificates,issuers,clusterissuers", namespace=namespace), log),
+        ),
+        (asked,),
+    )
+
+
+def _runs(pod: Pod) -> bool:
+    return pod.labels.get("app.kubernetes.io/component", "controller") == "controller" and not pod.finished
 
 
 def _class_of_nobody(world: World, challenge: Obj) -> tuple[str, str] | None:

@@ -32,6 +32,7 @@ class Complaint:
     """The component, or the words for it."""
     reason: str
     message: str
+    """Whole, as known words are looked for in it; :attr:`told` is for people."""
     evidence: Evidence
     logged: bool = False
     """Only its log says so."""
@@ -41,8 +42,30 @@ class Complaint:
     @property
     def words(self) -> str:
         """Reason and message, for people."""
-        told = self.message.strip().rstrip(".")
+        told = self.told
         return f"{self.reason}: {told}" if self.reason and told else told or self.reason
+
+    @property
+    def told(self) -> str:
+        """The message on one line: of an answer of a cloud's API, what its JSON says instead of the whole answer."""
+        return one_line(self.message)
+
+
+_RULE = lazy(r"-{8,400}|={8,400}")
+_INNER = lazy(r"\"message\": ?\"((?:[^\"\\]|\\.){3,600})\"")
+_CODE = lazy(r"\"(?:code|reason|status)\": ?\"([\w.-]{3,100})\"")
+
+
+def one_line(message: str) -> str:
+    """Return a message on one line; an answer of a cloud that is pasted into it is cut to its code and message."""
+    head, brace, tail = message.partition("{")
+    said = [m[1] for m in _INNER.finditer(tail)] if brace else []
+    if said:
+        code = _CODE.search(tail)
+        head = _RULE.split(head, 1)[0]
+        told = said[0].replace('\\"', '"').replace("\\n", " ")
+        message = f"{head.strip().rstrip(':')}: {f'{code[1]}, ' if code and code[1] not in told else ''}{told}"
+    return " ".join(_RULE.sub(" ", message).split()).rstrip(".")
 
 
 @dataclass(frozen=True)
@@ -178,6 +201,8 @@ def log_complaint(snapshot: Snapshot, pods: tuple[Pod, ...], about: Ref) -> Comp
         rf"(?<![\w./-])(?:{re.escape(about.namespace)}/{re.escape(about.name)})(?![\w-])"
         rf"|{re.escape(about.name)}\"?[^\n]{{0,80}}namespace\W{{1,5}}{re.escape(about.namespace)}(?![\w-])"
         rf"|namespace\W{{1,5}}{re.escape(about.namespace)}\"[^\n]{{0,80}}name\W{{1,5}}{re.escape(about.name)}(?![\w-])"
+        # Traefik names the router that it makes: NAMESPACE-NAME-HASH@kubernetescrd, NAMESPACE-NAME-HOST@kubernetes.
+        rf"|(?<![\w-])(?:httproute-)?{re.escape(about.namespace)}-{re.escape(about.name)}-[\w-]{{1,200}}@kubernetes"
     )
     for pod in pods:
         for container in pod.containers:

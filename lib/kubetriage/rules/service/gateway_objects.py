@@ -296,3 +296,20 @@ def grant_yaml(kind: str, from_namespace: str, to_kind: str, to_namespace: str, 
         f"{to_namespace}}}, spec: {{from: [{{group: {GROUP}, kind: {kind}, namespace: {from_namespace}}}], "
         f'to: [{{group: "", kind: {to_kind}, name: {to_name}}}]}}}}'
     )
+
+
+def bad_condition(listener: Listener) -> tuple[Obj, str]:
+    """Return the condition that says why a listener does not work, with its bad status; an empty one where none does.
+
+    Programmed only says that one of the others is wrong.
+    """
+    for kind, bad in (
+        ("Conflicted", "True"),
+        ("ResolvedRefs", "False"),
+        ("Accepted", "False"),
+        ("Programmed", "False"),
+    ):
+        found = listener.condition(kind)
+        if text(found, "status") == bad:
+            return found, bad
+    return {}, ""

@@ -9,6 +9,7 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import crossings
 from kubetriage.rules.service.cluster_view import Backend, Place
 from kubetriage.rules.service.custom_entrances import CustomEntrance, port_of
+from kubetriage.rules.service.dns_words import dns_refusal
 from kubetriage.rules.service.foreign_crossings import unresolved
 from kubetriage.rules.service.gateway_routes import Entry, Path
 from kubetriage.rules.service.hop_faults import plural
@@ -77,6 +78,10 @@ def _dns_drafts(trace: Trace) -> Iterator[Draft]:
     name = f"svc/{dns.name} in {dns.namespace}"
     if dns.lookup.found and dns.endpoints.read:
         ready = sum(e.takes_traffic for e in dns.endpoints.items)
+        own = any((b.namespace, b.name) == (dns.namespace, dns.name) for b in trace.services)
+        if own and not ready and dns_refusal(trace) is not None:
+            # The rows of its pods tell it.
+            return
         yield Draft(trace.dns_place, name, f"{ready}/{plural(len(dns.endpoints.items), 'endpoint')} ready")
     elif trace.options.symptom in ("nxdomain", "timeout"):
         why = dns.lookup.why if dns.lookup.unseen else dns.endpoints.why

@@ -15,6 +15,7 @@ from kubetriage.records import dataclass
 from kubetriage.rules.service.address_pools import pool_fix
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.controller_words import Complaint, advice_for, shape_of
+from kubetriage.rules.service.named_parts import parts_named, values_named
 from kubetriage.rules.service.proxy_protocol import config_map_of
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, labels, name_of, objects, text
@@ -50,27 +51,6 @@ def fixes_for(trace: Trace, said: Complaint, about: Ref, raw: Obj, pods: tuple[P
     return tuple(found) or (Fix(known.text, actor=known.actor),)
 
 
-def parts_named(said: str, raw: Obj) -> tuple[tuple[str, str], ...]:
-    """Return the (annotation, value) pairs of an object that words speak of: by the whole key, or its last part."""
-    found = []
-    for key, value in labels(raw, "metadata", "annotations").items():
-        short = key.rpartition("/")[2]
-        if key.startswith("kubectl.kubernetes.io/") or len(value) > _LONGEST_VALUE:
-            continue
-        words = _word(said, key) or (len(short) > 3 and _word(said, short))
-        if words:
-            found.append((key, value))
-    return tuple(found[:3])
-
-
-_LONGEST_VALUE = 200
-_NAMING = lazy(r"[\w./-]+")
-
-
-def _word(said: str, name: str) -> bool:
-    return name in {m.group().strip(".") for m in _NAMING.finditer(said)}
-
-
 def typed(about: Ref, raw: Obj) -> str:
     """Return what kubectl takes for the kind of an object, with its group where a built-in kind has the same name."""
     group = text(raw, "apiVersion").rpartition("/")[0]
@@ -88,6 +68,10 @@ def unknown_fix(said: Complaint, about: Ref, raw: Obj, actor: Actor = Actor.MANI
         shown = " and ".join(f"{key} ({' '.join(value.split()) or 'empty'})" for key, value in parts)
         return Fix(f"Correct {shown} of {name}: the controller's words name it", actor=actor, commands=edit)
     shape = shape_of(said.message or said.reason, name)
+    held = values_named(said.message, raw) if shape is None or shape.actor is Actor.MANIFEST else ()
+    if held:
+        shown = " and ".join(f"{key} ({value})" for key, value in held)
+        return Fix(f"Correct {shown} of {name}: the controller's words name that value", actor=actor, commands=edit)
     if shape is not None:
         return Fix(shape.text, actor=shape.actor, commands=edit if shape.actor is Actor.MANIFEST else ())
     return Fix(

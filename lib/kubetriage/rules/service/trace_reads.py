@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from kubetriage.model import Ref
@@ -12,9 +12,10 @@ from kubetriage.rules.network_plugins import network_plugin
 from kubetriage.rules.node_contact import contact_needs
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.access_logs import logs_of, ways
+from kubetriage.rules.service.ambient_policies import ambient_needs
 from kubetriage.rules.service.attached_policies import attached_needs
 from kubetriage.rules.service.case import Options, Trace
-from kubetriage.rules.service.certificate_issuance import CHAIN, certificate_for, is_issued
+from kubetriage.rules.service.certificate_issuance import CHAIN, CONTROLLER, certificate_for, is_issued
 from kubetriage.rules.service.client_policies import DNS_LABELS, DNS_NAMESPACE, KUBE_PROXY_LABELS, KUBE_PROXY_SYMPTOMS
 from kubetriage.rules.service.cluster_view import WORKLOADS, Backend, World, template_labels
 from kubetriage.rules.service.custom_entrances import CustomEntrance, kind_need
@@ -267,6 +268,7 @@ def secret_needs(use: SecretUse) -> Iterator[Need]:
     troubled = use.lookup.absent or (leaf is not None and leaf.not_after - snapshot.now < SOON)
     if troubled and serves(snapshot, "certificates"):
         yield List("certificates", use.ref.namespace)
+        yield List("pods", "", CONTROLLER)
         certificate = certificate_for(use.world, use.ref.namespace, use.ref.name)
         if certificate and not is_issued(certificate):
             for plural in CHAIN:
@@ -449,7 +451,7 @@ def _system_pods(world: World, wanted: Mapping[str, str]) -> Iterator[Need]:
         yield from crash_needs(world.snapshot, pod)
 
 
-def mesh_needs(snapshot: Snapshot, backends: Iterable[Backend]) -> Iterator[Need]:
+def mesh_needs(snapshot: Snapshot, backends: Sequence[Backend]) -> Iterator[Need]:
     """Ask for the mesh's policies where a pod on the way is in the mesh."""
     meshed = [(b, p) for b in backends for p in b.pods if in_mesh(p)]
     for plural in ("peerauthentications", AUTHORIZATION, "destinationrules") if meshed else ():
@@ -458,6 +460,7 @@ def mesh_needs(snapshot: Snapshot, backends: Iterable[Backend]) -> Iterator[Need
     for backend, pod in meshed[:1]:
         if policies_on(backend, pod) and any(c.name == "istio-proxy" for c in pod.containers):
             yield Log(pod.namespace, pod.name, "istio-proxy")
+    yield from ambient_needs(backends)
 
 
 def elsewhere_needs(backends: Iterable[Backend]) -> Iterator[Need]:

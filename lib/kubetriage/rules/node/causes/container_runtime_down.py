@@ -43,7 +43,7 @@ def _by_its_words(case: NodeCase, word: Word) -> Finding:
 
 
 def _lost_program(case: NodeCase) -> Finding | None:
-    """Tell of a program that the runtime lacks, by the kubelet's log or by an event of the network plugin's pod here."""
+    """Tell of a program that the runtime lacks, by the kubelet's log or by an event of the network plugin's pod."""
     stage, word = stage_of(case), case.words.of("runtime program")
     if word is not None:
         found = finding(stage, word, runtime_program_meaning(stage, word))

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import DNS_LABELS, DNS_NAMESPACE, clients
+from kubetriage.rules.service.dns_words import dns_refusal
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
 from kubetriage.values.commands import kubectl
-from kubetriage.values.patterns import lazy
 
 CODE = "DNSNotReady"
 
@@ -32,7 +32,7 @@ def check(trace: Trace) -> Iterator[Fault]:
     if not dns.lookup.found or not dns.endpoints.read or dns.endpoints.presumed:
         return
     items = dns.endpoints.items
-    if any(e.takes_traffic for e in items) or next(_refused(trace), None) is not None:
+    if any(e.takes_traffic for e in items) or dns_refusal(trace) is not None:
         return
     root = _root(trace)
     why = f" Its pods: {root.message}" if root is not None else ""
@@ -62,46 +62,37 @@ def _root(trace: Trace) -> Finding | None:
     return None
 
 
-_FORBIDDEN = lazy(
-    r"forbidden: User \W{0,2}system:serviceaccount:[\w.-]{1,63}:[\w.-]{1,253}\W{1,4}cannot (?:list|watch) resource "
-    r"\W{0,2}(?P<resource>\w{1,63})\W{1,4}in API group \W{0,2}(?P<group>[\w.]{0,253})"
-)
-
-
 def _refused(trace: Trace) -> Iterator[Fault]:
     """Tell of DNS pods that may not read what they make names of."""
-    for pod in trace.world.selected(DNS_NAMESPACE, DNS_LABELS):
-        for container in pod.containers:
-            log = trace.snapshot.log(pod.namespace, pod.name, container.name)
-            found = [m for line in log.text.splitlines() if (m := _FORBIDDEN.search(line))] if log.seen else []
-            if not found:
-                continue
-            match = found[-1]
-            rule = {"apiGroups": [match["group"]], "resources": [match["resource"]], "verbs": ["list", "watch"]}
-            patch = json.dumps([{"op": "add", "path": "/rules/-", "value": rule}])
-            what = f"{match['resource']}.{match['group']}".rstrip(".")
-            yield fault(
-                CODE,
-                trace.dns_place,
-                f"The cluster's DNS may not read {what}, so it has no names of Services: its ClusterRole is older than "
-                "its image.",
-                proof="observed",
-                about=pod.ref,
-                evidence=[Evidence("log", f"pod/{pod.name} {container.name}", match.string.strip())],
-                fix=(
-                    Fix(
-                        f"Let clusterrole/system:coredns list and watch {what}, then restart the DNS pods",
-                        actor=Actor.CLUSTER,
-                        commands=(
-                            kubectl("patch", "clusterrole", "system:coredns", "--type=json", "-p", patch),
-                            kubectl("rollout", "restart", "deployment/coredns", namespace=pod.namespace),
-                        ),
-                    ),
+    said = dns_refusal(trace)
+    if said is None:
+        return
+    match, pod, container = said.match, said.pod, said.container
+    rule = {"apiGroups": [match["group"]], "resources": [match["resource"]], "verbs": ["list", "watch"]}
+    patch = json.dumps([{"op": "add", "path": "/rules/-", "value": rule}])
+    what = f"{match['resource']}.{match['group']}".rstrip(".")
+    own = next((b for b in trace.services if (b.namespace, b.name) == (trace.dns.namespace, trace.dns.name)), None)
+    yield fault(
+        CODE,
+        own.pods_place if own is not None else trace.dns_place,
+        f"The cluster's DNS may not read {what}, so it has no names of Services: its ClusterRole is older than "
+        "its image.",
+        proof="observed",
+        about=pod.ref,
+        evidence=[Evidence("log", f"pod/{pod.name} {container}", match.string.strip())],
+        fix=(
+            Fix(
+                f"Let clusterrole/system:coredns list and watch {what}, then restart the DNS pods",
+                actor=Actor.CLUSTER,
+                commands=(
+                    kubectl("patch", "clusterrole", "system:coredns", "--type=json", "-p", patch),
+                    kubectl("rollout", "restart", "deployment/coredns", namespace=pod.namespace),
                 ),
-                verify=(kubectl("logs", pod.name, "--tail=20", namespace=pod.namespace),),
-                short=f"the DNS pods may not read {what}",
-            )
-            return
+            ),
+        ),
+        verify=(kubectl("logs", pod.name, "--tail=20", namespace=pod.namespace),),
+        short=f"the DNS pods may not read {what}",
+    )
 
 
 CACHE_LABELS = {"k8s-app": "node-local-dns"}

@@ -25,11 +25,12 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Place
 from kubetriage.rules.service.controller_words import shape_of
 from kubetriage.rules.service.entrance_controllers import words_of
+from kubetriage.rules.service.gateway_objects import bad_condition
 from kubetriage.rules.service.gateway_routes import Entry
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault
 from kubetriage.rules.service.load_balancer_state import addresses_of, carriers_of_gateway
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import Obj, text
+from kubetriage.values.fields import Obj, condition, text
 from kubetriage.values.times import human_duration
 
 CODE = "GatewayNotProgrammed"
@@ -44,6 +45,11 @@ def check(trace: Trace) -> Iterator[Fault]:
             continue
         accepted, programmed = entry.gateway.condition("Accepted"), entry.gateway.condition("Programmed")
         if text(accepted, "status") == "False":
+            if text(accepted, "reason") == "ListenersNotValid":
+                yield from _listeners(entry)
+            continue
+        if text(condition(entry.class_lookup.obj, "Accepted"), "status") == "False":
+            # Its controller runs: it has refused the class, which GatewayNotAccepted tells.
             continue
         status = text(programmed, "status")
         if status == "True":
@@ -126,24 +132,16 @@ def _switched_off(trace: Trace, controller: str) -> tuple[Pod, Mapping[str, Any]
 
 
 def _listeners(entry: Entry) -> Iterator[Fault]:
+    """Tell of each listener that does not work, by its own conditions."""
     for listener in entry.gateway.listeners:
-        conflicted = listener.condition("Conflicted")
-        for found, bad in (
-            # Programmed only says that one of the others is wrong.
-            (conflicted, "True"),
-            (listener.condition("ResolvedRefs"), "False"),
-            (listener.condition("Accepted"), "False"),
-            (listener.condition("Programmed"), "False"),
-        ):
-            if text(found, "status") != bad:
-                continue
+        found, bad = bad_condition(listener)
+        if found:
             kind, reason = text(found, "type"), text(found, "reason")
             words = f"has a listener {listener.name} with {kind} {bad}: {reason}, {text(found, 'message')}".rstrip(", ")
             # A Gateway with other listeners that work is not lost with one.
             lone = len(entry.gateway.listeners) == 1
             severity = Severity.ERROR if lone else Severity.WARNING
             yield _fault(entry, words, found, severity, f"listener {listener.name}: {kind} {bad}, {reason}")
-            break
 
 
 def _fault(entry: Entry, words: str, found: Obj, severity: Severity, short: str, place: Place | None = None) -> Fault:

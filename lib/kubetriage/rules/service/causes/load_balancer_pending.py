@@ -163,7 +163,7 @@ def _told(trace: Trace, backend: Backend) -> _Reason | None:
     said = event_complaints(trace.snapshot, backend.ref)
     if not said:
         return None
-    why = said[0].message.strip().rstrip(".") or said[0].reason
+    why = said[0].told or said[0].reason
     known = fixes_for(trace, said[0], backend.ref, backend.service)
     fixes = known or (unknown_fix(said[0], backend.ref, backend.service, Actor.CLOUD),)
     return _Reason(why, fixes, tuple(c.evidence for c in said[:2]))
@@ -213,7 +213,7 @@ def _conditions(trace: Trace, backend: Backend) -> _Reason | None:
     said = condition_complaints(backend.service)
     if not said:
         return None
-    why = said[0].message.strip().rstrip(".") or said[0].reason
+    why = said[0].told or said[0].reason
     fixes = fixes_for(trace, said[0], backend.ref, backend.service)
     return _Reason(
         why, fixes or (unknown_fix(said[0], backend.ref, backend.service, Actor.CLOUD),), (said[0].evidence,)

@@ -8,6 +8,8 @@ also its egress. A load balancer outside the cluster (of an Ingress, or of the S
 ipBlock admits it, and the platform's documented ranges are compared. Told apart from policies that admit some peers
 (NetworkPolicyRestricts).
 
+Between pods of Istio's ambient mode all arrives on the mesh's port 15008, which the policies must admit as well.
+
 Policies of Cilium, Calico and the policy API are judged alike where their rules are of the common forms.
 
 Fix: add the missing rule to a policy that selects the pods; allow the pod's port, not the Service's.
@@ -21,6 +23,7 @@ from collections.abc import Iterator
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Ref, Severity
 from kubetriage.readers.pods import Pod
 from kubetriage.records import replace
+from kubetriage.rules.service.ambient_policies import HBONE, Shut, policy_name, shut_ports
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import (
     Crossing,
@@ -56,6 +59,8 @@ def check(trace: Trace) -> Iterator[Fault]:
             for crossing in crossings(trace, backend):
                 if crossing.blocked:
                     yield _blocked(backend, crossing)
+            for meshed in shut_ports(trace, backend):
+                yield _ambient(backend, meshed)
             host = next(host_crossings(trace, backend), None)
             if host is not None:
                 yield _from_node(backend, host)
@@ -69,6 +74,38 @@ def check(trace: Trace) -> Iterator[Fault]:
             shut = next((x for x in foreign_limits(backend) if x.nobody), None)
             if shut is not None:
                 yield foreign_nobody(backend, shut)
+
+
+def _ambient(backend: Backend, shut: Shut) -> Fault:
+    """Tell of a policy that admits the pod's own port and not that of the ambient mesh."""
+    name, ref = policy_name(shut), Ref("NetworkPolicy", shut.pod.namespace, name_of(shut.policy))
+    who = f"pod/{shut.client.name}" if shut.client is not None else "Clients of the mesh"
+    verb = "is" if shut.client is not None else "are"
+    why = f"{name} ({shut.direction}) has no rule for {HBONE}/TCP"
+    return fault(
+        CODE,
+        backend.policy_place,
+        f"{who} to svc/{backend.name} {verb} blocked, if policies are enforced here: in Istio's ambient mode what one "
+        f"meshed pod sends another goes to its port {HBONE}, and {why}.",
+        severity=Severity.ERROR if shut.client is not None or shut.logged else Severity.WARNING,
+        proof="observed" if shut.logged else "inferred",
+        confidence=Confidence.CONFIRMED if shut.logged else Confidence.LIKELY,
+        about=ref,
+        evidence=[
+            Evidence("spec", f"{name} spec.{shut.direction}", f"no port {HBONE}/TCP"),
+            *shut.proof,
+        ],
+        fix=(
+            Fix(
+                f"Allow {HBONE}/TCP in {name} beside the program's own port, for the same peers; who may do what "
+                "inside the mesh is for an AuthorizationPolicy to say",
+                {"spec": {shut.direction: shut.rules}},
+                ref,
+            ),
+        ),
+        verify=(kubectl("describe", "networkpolicy", ref.name, namespace=ref.namespace),),
+        short=f"blocked if enforced: {why}, the port of the ambient mesh",
+    )
 
 
 def _without_dns(trace: Trace) -> Iterator[Fault]:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 from kubetriage.model import Severity
 from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.dns_words import dns_refusal
 from kubetriage.rules.service.hop_faults import Fault
 from kubetriage.rules.service.pod_health import pods_fault, share, troubles, unready
 
@@ -26,6 +27,9 @@ def check(trace: Trace) -> Iterator[Fault]:
     for backend in trace.services:
         groups = troubles(backend)
         if backend.ready_pods or not groups or groups[0].crashing:
+            continue
+        if (backend.namespace, backend.name) == (trace.dns.namespace, trace.dns.name) and dns_refusal(trace):
+            # DNSNotReady says what its pods wait for.
             continue
         severity = Severity.WARNING if backend.publishes_unready else Severity.ERROR
         verb = "is" if len(unready(backend)) == 1 else "are"

@@ -8,7 +8,8 @@ Secret of nearly that name, or of that name in another namespace, is offered. A 
 seen, never absent.
 
 Where a Certificate of cert-manager is to fill it, the deepest object that is not done says why: Certificate,
-CertificateRequest, Order, Challenge.
+CertificateRequest, Order, Challenge. Where an annotation asks cert-manager for it and no Certificate was made, its
+arguments and its log say why.
 
 Fix: create the Secret there, or name the right one; cert-manager creates it when its Certificate becomes Ready, so
 repair what its Challenge names.
@@ -20,11 +21,11 @@ from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix
 from kubetriage.rules.service.case import Trace
-from kubetriage.rules.service.certificate_issuance import issuance
+from kubetriage.rules.service.certificate_issuance import Issuance, Unasked, issuance, unasked
 from kubetriage.rules.service.hop_faults import Fault, fault
-from kubetriage.rules.service.tls_secrets import create_tls
+from kubetriage.rules.service.tls_secrets import SecretUse, create_tls
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import name_of, namespace_of, text
+from kubetriage.values.fields import Obj, name_of, namespace_of, text
 from kubetriage.values.nearest import nearest
 
 CODE = "TLSSecretNotFound"
@@ -45,7 +46,9 @@ def check(trace: Trace) -> Iterator[Fault]:
             hint = f" Nearest there: secret/{near}."
         elif elsewhere:
             hint = f" Namespace {', '.join(elsewhere[:3])} has one of that name, which does not count here."
-        chain = issuance(trace.world, namespace, name)
+        chain: Issuance | Unasked | None = issuance(trace.world, namespace, name)
+        if chain is None and not near:
+            chain = unasked(trace.world, namespace, name, use.user, _user_of(trace, use))
         user = f"{use.user.kind.lower()}/{use.user.name}"
         yield fault(
             CODE,
@@ -73,8 +76,15 @@ def check(trace: Trace) -> Iterator[Fault]:
                 else Fix(f"Create it: {create_tls(namespace, name)}")
             ],
             verify=(
-                *((chain.verify,) if chain is not None else ()),
+                *((chain.verify,) if isinstance(chain, Issuance) else ()),
                 kubectl("get", "secret", name, namespace=namespace),
             ),
             short=f"secret/{name} does not exist" + (f"; nearest: secret/{near}" if near else ""),
         )
+
+
+def _user_of(trace: Trace, use: SecretUse) -> Obj:
+    """Return the Ingress or Gateway that names a Secret."""
+    users = [(e.ref, e.ingress.raw) for e in trace.ingresses] + [(e.ref, e.gateway.raw) for e in trace.gateways]
+    wanted = (use.user.kind, use.user.namespace, use.user.name)
+    return next((raw for ref, raw in users if (ref.kind, ref.namespace, ref.name) == wanted), {})
