@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 _BETTER = (("nodes", "node-triage"), ("pods", "why-crash"), ("services", "svc-trace"), ("ingresses", "svc-trace"))
 """Resources with the plugin that answers about them."""
-_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
-"""Parts of the control plane whose log plane-trace reads without their pods."""
+_WAYS = ("services", "ingresses")
+_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcdctl", "kubeadm")
+"""Parts of the control plane, and tools, whose words plane-trace reads without their pods."""
 _MOST_NOTES = 8
 """So many blocks that were not used are named; the rest is counted."""
 
@@ -52,7 +53,11 @@ def about(request: Request, plugin: Plugin, reader: RecordedReader, snapshot: Sn
     if chosen is None:
         return request
     resource, namespace, name = chosen
-    return replace(request, targets=(Target(resource, name),), namespace=namespace or request.namespace)
+    own = replace(request, namespace=namespace or request.namespace)
+    if resource == "pods" and any(p in plugin.resources and snapshot.list(p, namespace).items for p in _WAYS):
+        # Who shows a pod beside a Service or an Ingress asks about the way between them.
+        return own
+    return replace(own, targets=(Target(resource, name),))
 
 
 def explained(plugin: Plugin, said: tuple[str, ...], asked: str) -> Diagnosis | None:

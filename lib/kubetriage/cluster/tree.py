@@ -249,7 +249,8 @@ def _looks_like_objects(content: bytes) -> bool:
     if is_journal_line(first.decode("utf-8", "replace")):
         # The kernel's ring buffer puts its times in brackets.
         return False
-    return first[:1] in (b"{", b"[") or first.startswith(keys)
+    # A list of JSON; alerts and loggers put words in brackets.
+    return first[:1] == b"{" or bool(re.match(rb"\[\s*(?:[\[{\"\]]|\Z)", first)) or first.startswith(keys)
 
 
 def _is_used(finds: Finds) -> bool:

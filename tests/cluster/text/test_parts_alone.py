@@ -141,3 +141,128 @@ def test_another_pod_that_fails_is_not_the_network_plugins(tmp_path, capsys):
     answer, _ = ask("node-triage", JOURNAL.format(container="api", why=PULL, pod="shop/api-1"), tmp_path, capsys)
     assert answer["cause"] == "NetworkPluginNotReady"
     assert "shop/api-1" not in answer["summary"]
+
+
+EVENT = (
+    '{"type":"Warning","reason":"BackOff","message":"Back-off restarting failed container api in pod api-1_shop(0d3a)",'
+    '"count":41,"involvedObject":{"kind":"Pod","namespace":"shop","name":"api-1","fieldPath":"spec.containers{api}"}}\n'
+)
+CLAIM = """Name:          data-pg-0
+Namespace:     db
+StorageClass:  fast-ssd
+Status:        Pending
+Access Modes:
+VolumeMode:    Filesystem
+Used By:       pg-0
+Events:
+  Type     Reason              Age  From                         Message
+  ----     ------              ---  ----                         -------
+  Warning  ProvisioningFailed  9s   persistentvolume-controller  storageclass.storage.k8s.io "fast-ssd" not found
+"""
+WAY = """$ kubectl get svc,ep,po -n shop --show-labels
+NAME           TYPE        CLUSTER-IP     EXTERNAL-IP   PORT(S)   AGE   LABELS
+service/shop   ClusterIP   10.96.20.11    <none>        80/TCP    20d   <none>
+
+NAME             ENDPOINTS   AGE   LABELS
+endpoints/shop   <none>      20d   <none>
+
+NAME         READY   STATUS    RESTARTS   AGE   LABELS
+pod/shop-1   1/1     Running   0          12m   app.kubernetes.io/name=shop
+"""
+PICKED = '$ kubectl get svc shop -n shop -o jsonpath=\'{.spec.selector}\'\n{"app":"shop"}\n'
+CONDITIONS = """$ kubectl describe node w-2 | grep -A4 Conditions
+Conditions:
+  Type     Status    LastHeartbeatTime                 LastTransitionTime                Reason              Message
+  ----     ------    -----------------                 ------------------                ------              -------
+  Ready    Unknown   Fri, 20 Nov 2026 06:58:10 +0000   Fri, 20 Nov 2026 07:00:20 +0000   NodeStatusUnknown   Kubelet \
+stopped posting node status.
+"""
+STATUS = """$ etcdctl endpoint status -w table --cluster
++---------------------------+------------------+---------+
+|         ENDPOINT          |        ID        | VERSION |
++---------------------------+------------------+---------+
+| https://10.0.0.11:2379    | 8e9e05c52164694d |  3.5.12 |
+| https://10.0.0.12:2379    | 91bc3c398fb3c146 |  3.5.12 |
++---------------------------+------------------+---------+
+{"level":"warn","ts":"2026-11-20T07:00:00.1Z","logger":"etcd-client","caller":"v3@v3.5.12/retry_interceptor.go:62",\
+"msg":"retrying of unary invoker failed","error":"rpc error: code = DeadlineExceeded desc = context deadline exceeded"}
+Failed to get the status of endpoint https://10.0.0.13:2379 (context deadline exceeded)
+"""
+HEALTH = """https://10.0.0.11:2379 is healthy: successfully committed proposal: took = 9.1ms
+https://10.0.0.12:2379 is unhealthy: failed to commit proposal: context deadline exceeded
+https://10.0.0.13:2379 is unhealthy: failed to commit proposal: context deadline exceeded
+"""
+
+
+@pytest.mark.parametrize("command", ["why-crash", "triage"])
+def test_an_event_as_a_robot_sends_it(command, tmp_path, capsys):
+    answer, _ = ask(command, EVENT, tmp_path, capsys)
+    assert answer["findings"][0]["object"]["name"] == "api-1"
+    assert answer["findings"][0]["object"]["container"] == "api"
+    other, _ = ask(command, EVENT.replace("involvedObject", "about"), tmp_path, capsys)
+    assert other["target"]["name"] == "POD"
+
+
+@pytest.mark.parametrize("command", ["why-crash", "triage"])
+def test_a_claim_names_the_pod_that_waits_for_it(command, tmp_path, capsys):
+    answer, _ = ask(command, CLAIM, tmp_path, capsys)
+    assert answer["cause"] == "PersistentVolumeClaimPending"
+    assert "StorageClass fast-ssd does not exist" in answer["findings"][0]["message"]
+    assert "Create StorageClass fast-ssd" in answer["findings"][0]["fix"][0]["text"]
+    _, err = ask(command, CLAIM.replace("pg-0\nEvents", "<none>\nEvents"), tmp_path, capsys)
+    assert "no pod" in err
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"), [(WAY, "NoEndpoints"), (WAY + PICKED, "SelectorMismatch"), (PICKED + WAY, "SelectorMismatch")]
+)
+@pytest.mark.parametrize("command", ["svc-trace", "triage"])
+def test_a_pod_beside_a_service_is_asked_about_the_way_between(command, content, cause, tmp_path, capsys):
+    answer, _ = ask(command, content, tmp_path, capsys)
+    assert answer["cause"] == cause
+
+
+def test_a_service_whose_selector_was_not_seen_may_select_a_pod(tmp_path, capsys):
+    file = tmp_path / "way.txt"
+    file.write_text(WAY)
+    main("svc-trace", ["pod/shop-1", "-n", "shop", "--from", str(file), "-o", "json"])
+    (answer,) = json.loads(capsys.readouterr().out)["items"]
+    assert not answer["healthy"]
+    assert "No Service was seen that selects pod/shop-1" in answer["summary"]
+    assert any("selector of svc/shop" in gap["what"] for gap in answer["notSeen"])
+
+
+@pytest.mark.parametrize("command", ["node-triage", "triage"])
+def test_a_part_of_a_nodes_describe_is_of_the_node_that_its_command_names(command, tmp_path, capsys):
+    answer, _ = ask(command, CONDITIONS, tmp_path, capsys)
+    assert answer["findings"][0]["object"]["name"] == "w-2"
+    assert answer["findings"][0]["object"]["kind"] == "Node"
+    assert not answer["healthy"]
+
+
+@pytest.mark.parametrize("command", ["plane-trace", "triage"])
+@pytest.mark.parametrize(
+    ("content", "lost", "severity"),
+    [
+        (STATUS, ["https://10.0.0.13:2379"], "warning"),
+        (HEALTH, [f"https://10.0.0.{n}:2379" for n in (12, 13)], "error"),
+    ],
+)
+def test_members_that_do_not_answer_etcdctl(command, content, lost, severity, tmp_path, capsys):
+    answer, _ = ask(command, content, tmp_path, capsys)
+    finding = answer["findings"][0]
+    assert finding["cause"] == "EtcdDown"
+    assert finding["severity"] == severity
+    assert all(one in finding["message"] for one in lost)
+    assert "10.0.0.11" not in finding["message"]
+    healthy = "\n".join(
+        f"https://10.0.0.{n}:2379 is healthy: successfully committed proposal: took = 9ms" for n in (1, 2)
+    )
+    answer, _ = ask(command, f"{healthy}\n", tmp_path, capsys)
+    assert not answer.get("findings")
+
+
+def test_words_in_brackets_are_no_broken_json(tmp_path, capsys):
+    _, err = ask("triage", "[FIRING:1] KubePodNotReady (prod critical)\nAlert: not ready\n", tmp_path, capsys)
+    assert "looks like a log, or like prose" in err
+    assert "JSON" not in err

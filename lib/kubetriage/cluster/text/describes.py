@@ -8,7 +8,7 @@ from kubetriage.cluster.text import keyed, machines, pods, services, workloads
 from kubetriage.cluster.text.event_rows import described_events
 from kubetriage.cluster.text.flat import indented, is_flat
 from kubetriage.cluster.text.found import Finds, Found, Raw
-from kubetriage.cluster.text.outline import Entry, outline
+from kubetriage.cluster.text.outline import NONE, Entry, outline
 from kubetriage.found import Form
 from kubetriage.values.resources import BY_KIND, BY_PLURAL, Resource
 
@@ -91,17 +91,19 @@ _KEYS_OF_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
 """Keys that some versions of kubectl print and others do not, or that a cut text lacks, with the field each shows."""
 
 
-def read_describe(rows: Sequence[str], asked: Sequence[str], namespace: str, finds: Finds, line: int) -> bool:
+def read_describe(
+    rows: Sequence[str], asked: Sequence[str], namespace: str, finds: Finds, line: int, named: str = ""
+) -> bool:
     """Put the object of one describe into ``finds``; return False when its kind is not known.
 
-    ``asked`` are the resources of the command above, ``namespace`` is its.
+    ``asked`` are the resources of the command above, ``namespace`` is its, and ``named`` the one object that it names.
     """
     if is_flat(rows):
         rows = indented(rows)
     root = outline(rows)
     resource = _resource(root, asked, rows)
     if resource is None:
-        return _read_fragment(root, asked, namespace, finds, line)
+        return _read_fragment(root, asked, namespace, finds, line, named)
     kind = resource.kind
     name = root.text("Name")
     where = (root.text("Namespace") or namespace) if resource.namespaced else ""
@@ -211,6 +213,8 @@ def _beside(kind: str, root: Entry, obj: Raw, finds: Finds, namespace: str, line
     name = root.text("Name")
     if kind == "Node":
         machines.beside_node(root, name, finds, line)
+    elif kind == "PersistentVolumeClaim":
+        _users(root, name, finds, namespace, line)
     elif kind == "Deployment":
         for replica_set, there, wanted in workloads.new_sets(root):
             owner = {"kind": kind, "name": name, "controller": True}
@@ -233,12 +237,33 @@ def _beside(kind: str, root: Entry, obj: Raw, finds: Finds, namespace: str, line
             finds.objects.append(Found("endpoints", made, form, line))
 
 
-def _read_fragment(root: Entry, asked: Sequence[str], namespace: str, finds: Finds, line: int) -> bool:
-    """Take a part of the describe of a pod, cut from its context."""
+def _users(root: Entry, claim: str, finds: Finds, namespace: str, line: int) -> None:
+    """Take the pods that a claim's describe names as its users; one that was looked at itself shows more."""
+    users = root.get("Used By", "Mounted By")
+    form = Form("kubectl describe persistentvolumeclaim", shows=("metadata.name",))
+    for user in users.values() if users is not None else ():
+        if user in NONE or not user:
+            continue
+        made: Raw = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": user, "namespace": namespace}}
+        volume = {"name": claim, "persistentVolumeClaim": {"claimName": claim}}
+        made["spec"] = {"volumes": [volume]}
+        if root.text("Status") == "Pending":
+            made["status"] = {"phase": "Pending"}
+        finds.objects.append(Found("pods", made, form, line))
+
+
+def _read_fragment(root: Entry, asked: Sequence[str], namespace: str, finds: Finds, line: int, named: str) -> bool:
+    """Take a part of the describe of a pod or a node, cut from its context."""
     known = {e.key.lower() for e in root.below}
-    name = root.text("Name")
+    name = root.text("Name") or named
     kind = ""
-    if known & _OF_A_CONTAINER and not known & {"containers", "init containers"}:
+    if tuple(asked) == ("nodes",):
+        if name and "conditions" in known:
+            kind = "Node"
+            seen = ("metadata.name", "status.conditions", *(("spec.taints",) if "taints" in known else ()))
+            node = {**machines.node(root), "metadata": {"name": name}}
+            finds.objects.append(Found("nodes", node, Form("a part of kubectl describe node", shows=seen), line))
+    elif known & _OF_A_CONTAINER and not known & {"containers", "init containers"}:
         holder = Entry("Containers", "", 0, "", below=[Entry("", "", 1, "", below=list(root.below))])
         holder.below[0].key = "CONTAINER"
         inner = Entry("", "", -1, "", below=[holder])
@@ -257,7 +282,7 @@ def _read_fragment(root: Entry, asked: Sequence[str], namespace: str, finds: Fin
         )
         shows += ("status.containerStatuses",) if "containers" in known else ()
     events = root.get("Events")
-    if kind:
+    if kind == "Pod":
         obj["metadata"] = {
             **obj.get("metadata", {}),
             **({"namespace": namespace} if namespace else {}),

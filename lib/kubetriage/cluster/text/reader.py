@@ -13,6 +13,7 @@ from kubetriage.cluster.text.describes import read_describe
 from kubetriage.cluster.text.documents import read_documents
 from kubetriage.cluster.text.event_rows import described_events, is_listed, listed_events
 from kubetriage.cluster.text.found import Finds, FoundLog, FoundNodeLog, Unused
+from kubetriage.cluster.text.json_parts import json_events, picked
 from kubetriage.cluster.text.lines import dedent, read_lines
 from kubetriage.cluster.text.spoken import spoken_event
 from kubetriage.cluster.text.tables import kind_of_table, read_table
@@ -81,18 +82,22 @@ def _read_block(block: Block, finds: Finds, source: str) -> bool:
         match = next((m for m in map(_VERSION.search, block.rows) if m is not None), None)
         finds.version = match[1] if match is not None else finds.version
         return True
-    if _read_checks(block, finds):
+    if _read_checks(block, finds) or picked(command, block.rows, finds, block.first):
         return True
     if block.kind == "answer":
         return _read_answer(block, finds)
     if block.kind == "table":
         return _read_table(block, finds, namespace)
     if block.kind == "describe":
-        if not read_describe(dedent(margins.described(block.rows)), asked, namespace, finds, block.first):
+        named = command.names[0] if command is not None and asked and len(command.names) == 1 else ""
+        rows = dedent(margins.described(block.rows))
+        if not read_describe(rows, asked, namespace, finds, block.first, named):
             _not_used(block, finds, _describe_words(block, asked))
         return True
     if block.kind == "document":
-        if not read_documents(block.rows, finds, block.first):
+        if told := json_events(block.rows):
+            finds.events += told
+        elif not read_documents(block.rows, finds, block.first):
             words = "looks like YAML or JSON without an object of the API"
             _not_used(block, finds, words)
         return True
@@ -100,7 +105,10 @@ def _read_block(block: Block, finds: Finds, source: str) -> bool:
         _read_journal(block, finds, source)
         return True
     if block.kind == "log":
-        _read_log(block, finds, source)
+        told = json_events(block.rows)
+        finds.events += told
+        if not told:
+            _read_log(block, finds, source)
         return True
     return _read_words(block, finds, namespace)
 
@@ -108,6 +116,10 @@ def _read_block(block: Block, finds: Finds, source: str) -> bool:
 # The API server's health checks (?verbose, all versions), and a row of a table of etcdctl (endpoint status -w table).
 _CHECK = lazy(r"\s*\[[+-]\][\w./-]{1,120} (?:ok|failed|excluded)")
 _WHICH = lazy(r"\s*(?:[a-z]+ )?(livez|readyz|healthz) check (passed|failed)")
+_ENDPOINT = lazy(
+    r"\s*(?:Failed to get the status of endpoint \S|(?:https?://)?\S{3,260}:\d{1,5} is (?:un)?healthy: "
+    r"|\|\s*https?://\S{3,260}\s*\|\s*[0-9a-f]{6,16}\s*\|)"
+)
 _ALARM = lazy(r"\|.{0,400}\balarm:(?:NOSPACE|CORRUPT)")
 
 
@@ -120,7 +132,7 @@ def _read_checks(block: Block, finds: Finds) -> bool:
         path = "/livez?verbose" if name == "livez" else "/readyz?verbose"
         finds.bodies.append((path, "\n".join(block.rows), 500 if failed else 200))
         return True
-    if any(_ALARM.search(row) for row in block.rows):
+    if any(_ALARM.search(row) or _ENDPOINT.match(row) for row in block.rows):
         rows = "\n".join(row.strip() for row in block.rows) + "\n"
         finds.logs.append(FoundLog(ETCDCTL, "kube-system", ETCDCTL, None, rows, block.first))
         return True

@@ -416,8 +416,14 @@ ROWS: tuple[Row, ...] = (
 """In the order in which their words are looked for."""
 
 
+# etcdctl's own client logs beside its answers; its words about deadlines are about etcd.
+_OF_ETCDCTL = lazy(r"\"logger\": ?\"etcd-client\"|retrying of unary invoker failed|etcd-endpoints://")
+
+
 def explain(line: str) -> Finding | None:
     """Say what an error line of kubectl means for the control plane; None where it is about something else."""
+    if _OF_ETCDCTL.search(line):
+        return None
     for row in ROWS:
         said = row.words.search(line)
         if said is not None:

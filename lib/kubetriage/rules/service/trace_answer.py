@@ -19,7 +19,7 @@ from kubetriage.rules.service.pod_listeners import tried
 from kubetriage.rules.service.proxy_protocol import config_map_of, controllers_of, senders, taker
 from kubetriage.rules.service.way_drawing import chain, path
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import texts
+from kubetriage.values.fields import mapping, name_of, texts
 from kubetriage.values.resources import BY_PLURAL
 
 
@@ -36,6 +36,7 @@ def diagnosis(trace: Trace, gaps: tuple[NotSeen, ...], verdict: Verdict) -> Diag
         *contact_gaps(trace.snapshot, ready_nodes(trace.services), *STILL_ANSWERS),
         *_header_unseen(trace),
         *_unjudged(trace),
+        *_selectors_unseen(trace),
         *_keys_unseen(trace),
         *_outside(trace),
         *_unexplained(trace, verdict),
@@ -82,6 +83,16 @@ def _unjudged(trace: Trace) -> Iterator[NotSeen]:
         yield NotSeen(f"objects of {names}{more}", "only a bounded number of custom kinds is listed")
 
 
+def _selectors_unseen(trace: Trace) -> Iterator[NotSeen]:
+    """Yield the Services that may select the pods of a trace to which none was seen to lead."""
+    if trace.target.kind not in _SELECTED or trace.backends:
+        return
+    for service in trace.snapshot.list("services", trace.target.namespace).items:
+        if not mapping(service, "spec", "selector") and not trace.snapshot.covers(service, "spec.selector"):
+            words = "whether it selects these pods was not seen"
+            yield NotSeen(f"the selector of svc/{name_of(service)}", words, decides=True)
+
+
 def _header_unseen(trace: Trace) -> Iterator[NotSeen]:
     """Yield the setting of a controller that decides whether it understands the PROXY header that it is sent."""
     for pod in controllers_of(trace):
@@ -110,6 +121,8 @@ def _summary(trace: Trace, verdict: Verdict, unseen: tuple[NotSeen, ...]) -> str
         return head.message if head.proof != "inferred" else f"Nothing is proven broken; likely: {head.message}"
     name = f"{trace.target.kind.lower()}/{trace.target.name}"
     if trace.target.kind in _SELECTED and not trace.backends:
+        if any(_selectors_unseen(trace)) or not trace.snapshot.list("services", trace.target.namespace).complete:
+            return f"No Service was seen that selects {name}; not all of them were seen."
         return f"No Service selects {name}, so nothing leads to it."
     told = next(own_answers(trace, trace.options.symptom), None)
     if told is not None:

@@ -189,6 +189,10 @@ def _in_use(case: Case, found: Unscheduled) -> Finding:
 CLAIM = "PersistentVolumeClaim"
 
 
+# The volume controller's words; they tell it where classes may not be read (pkg/controller/volume/persistentvolume).
+_NO_CLASS = lazy(r"storageclass\.storage\.k8s\.io \"[^\"]{1,253}\" not found")
+
+
 def _class_missing(case: Case, claim: Obj) -> bool:
     return bool(_class_name(claim)) and case.snapshot.get("storageclasses", "", _class_name(claim)).absent
 
@@ -254,12 +258,16 @@ def _why(case: Case, claim: Obj, scheduler: Unscheduled | None, events: Events) 
     classes = case.snapshot.list("storageclasses")
     found = case.snapshot.get("storageclasses", "", wanted) if wanted else None
     names = sorted(name_of(c) for c in classes.items)
-    if found is not None and found.absent:
+    said = failure is not None and _NO_CLASS.search(failure.message)
+    if found is not None and (found.absent or (said and not found.found)):
         close = nearest(wanted, names) or (names[0] if len(names) == 1 else "")
         there = f" Existing: {', '.join(names[:4])}." if names else " There is none at all." if classes.complete else ""
-        words = (
-            f"Recreate claim {name} with storageClassName {close or 'of a class that exists'} (it cannot be changed)."
-        )
+        words = f"Recreate claim {name} with storageClassName {close} (it cannot be changed)."
+        if not close:
+            words = (
+                f"Create StorageClass {wanted}, which the claim then uses by itself, or recreate claim {name} with the"
+                " storageClassName of a class that exists (it cannot be changed)."
+            )
         return f"StorageClass {wanted} does not exist.{there}", _recreate(case, claim, words, close), []
     if not wanted and not text(claim, "spec", "volumeName"):
         default = [c for c in names if _is_default(case, c)]

@@ -32,6 +32,7 @@ from kubetriage.rules.plane.etcd_members import Member
 from kubetriage.rules.plane.etcd_remedies import member_fixes, stopped_by_kubelet, unseen_fixes
 from kubetriage.rules.plane.etcd_servers import Servers
 from kubetriage.rules.plane.etcd_two_clusters import two_clusters
+from kubetriage.rules.plane.etcdctl_words import member_findings
 from kubetriage.rules.plane.figure_format import ago, count, names
 from kubetriage.rules.plane.thresholds import RECENT_LOG, SILENT_LOG
 from kubetriage.values.commands import kubectl
@@ -60,7 +61,7 @@ def check(case: Case) -> Iterator[Finding]:
         yield two_clusters(foreign, case, CODE, LINK)
     elif ended := [m for m in case.members if m.log and m.log.fatal and not m.window]:
         yield _ended_itself(ended, case)
-    elif told := list(datastore_findings(case, CODE, LINK)):
+    elif told := list(datastore_findings(case, CODE, LINK)) or list(member_findings(case, CODE, LINK)):
         yield from told
     elif (
         not down
