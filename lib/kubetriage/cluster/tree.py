@@ -249,8 +249,9 @@ def _looks_like_objects(content: bytes) -> bool:
     if is_journal_line(first.decode("utf-8", "replace")):
         # The kernel's ring buffer puts its times in brackets.
         return False
-    # A list of JSON; alerts and loggers put words in brackets.
-    return first[:1] == b"{" or bool(re.match(rb"\[\s*(?:[\[{\"\]]|\Z)", first)) or first.startswith(keys)
+    # Alerts and loggers put words in brackets.
+    is_list = first[:1] == b"[" and first[1:].lstrip()[:1] in (b"", b"{", b"[", b"]", b'"')
+    return first[:1] == b"{" or is_list or first.startswith(keys)
 
 
 def _is_used(finds: Finds) -> bool:

@@ -266,3 +266,39 @@ def test_words_in_brackets_are_no_broken_json(tmp_path, capsys):
     _, err = ask("triage", "[FIRING:1] KubePodNotReady (prod critical)\nAlert: not ready\n", tmp_path, capsys)
     assert "looks like a log, or like prose" in err
     assert "JSON" not in err
+
+
+FAILED = (
+    "2026/11/20 08:11:09 [error] 34#34: *1881 upstream timed out (110: Operation timed out) while connecting to "
+    'upstream, client: 10.0.0.9, server: a.example, request: "GET /v1 HTTP/1.1", '
+    'upstream: "http://10.244.3.17:8080/v1", host: "a"\n'
+)
+SERVED = (
+    '10.0.0.9 - - [20/Nov/2026:08:11:09 +0000] "GET /v1 HTTP/1.1" 504 160 "-" "curl/8.5.0" 93 5.001 [{upstream}-8080] '
+    "[] 10.244.3.17:8080 0 5.001 504 8c1d\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (FAILED + SERVED.format(upstream="prod-orders"), "kubectl svc-trace orders -n prod"),
+        (FAILED + SERVED.format(upstream="prod-eu-orders"), "its upstream is prod-eu-orders (NAMESPACE-SERVICE)"),
+        (FAILED, "kubectl svc-trace SERVICE"),
+    ],
+)
+@pytest.mark.parametrize("command", ["why-crash", "svc-trace", "triage"])
+def test_requests_that_a_proxy_could_not_pass_on_are_no_crash(command, rows, words, tmp_path, capsys):
+    answer, err = ask(command, rows, tmp_path, capsys)
+    assert not answer
+    assert "its requests to 10.244.3.17:8080 failed (upstream timed out (110: Operation timed out))" in err
+    assert words in err
+
+
+def test_a_proxy_that_does_not_start_is_one(tmp_path, capsys):
+    last = '2026/11/20 08:11:10 [emerg] 1#1: host not found in upstream "orders" in /etc/nginx/conf.d/a.conf:3\n'
+    answer, _ = ask("why-crash", last, tmp_path, capsys)
+    assert answer["findings"]
+    named = f"$ kubectl logs web-1 -n shop --previous\n{FAILED}{last}"
+    answer, _ = ask("why-crash", named, tmp_path, capsys)
+    assert answer["target"]["name"] == "web-1"

@@ -15,6 +15,7 @@ from kubetriage.cluster.text.event_rows import described_events, is_listed, list
 from kubetriage.cluster.text.found import Finds, FoundLog, FoundNodeLog, Unused
 from kubetriage.cluster.text.json_parts import json_events, picked
 from kubetriage.cluster.text.lines import dedent, read_lines
+from kubetriage.cluster.text.proxy_logs import failed_requests
 from kubetriage.cluster.text.spoken import spoken_event
 from kubetriage.cluster.text.tables import kind_of_table, read_table
 from kubetriage.readers.logs.layers import is_etcd_line, is_journal_line, peel
@@ -311,6 +312,9 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
     part = part or (_component(block, source) if not pod else "")
     if part:
         finds.logs.append(FoundLog(part, "kube-system", part, None, content, block.first))
+        return
+    if not pod and (failed := failed_requests(block.rows)):
+        _not_used(block, finds, failed)
         return
     if not container and (named := _named_logs(content, block.first, namespace, previous)):
         finds.logs += named
