@@ -196,6 +196,16 @@ def test_a_job_that_gave_up_names_the_newest_failure(reason):
     assert "cannot open input.csv" in found.message
 
 
+@pytest.mark.parametrize("end", ["INFO work: exiting with code 42", "ERROR work: column 'currency' is missing"])
+def test_a_job_quotes_the_error_before_a_farewell(end):
+    top = job("PodFailurePolicy", "words of the controller")
+    failed = pod("report-1", owner=top, phase="Failed", statuses=[status("work", terminated(42, "Error", -100, -90))])
+    log = f"ERROR work: column 'currency' is missing\n{end}\n"
+    (found,) = findings(top, pods=[failed], logs={"work": log}, pod_name="report-1")
+    assert "column 'currency' is missing" in found.message
+    assert "exiting" not in found.message
+
+
 def test_a_job_whose_pods_are_gone():
     (found,) = findings(job("BackoffLimitExceeded"))
     assert (found.cause, found.confidence, found.object.container) == (

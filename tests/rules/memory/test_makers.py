@@ -251,3 +251,18 @@ def test_makers_that_an_owner_tells(kind, says):
 def test_jobs_of_training_are_changed_in_their_kind():
     found = killed(box(name="pytorch"), owner=("PyTorchJob", "kubeflow.org/v1", "train"))
     assert "pytorchReplicaSpecs.Worker.template.spec.containers[].resources" in advice(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("opentelemetry-auto-instrumentation-python", "spec.python.resourceRequirements.limits.memory to"),
+        ("datadog-lib-java-init", "DD_ADMISSION_CONTROLLER_AUTO_INSTRUMENTATION_INIT_RESOURCES_MEMORY="),
+        ("install-oneagent", "DynaKube"),
+        ("opentelemetry-collector", ""),
+    ],
+)
+def test_injected_agents_are_raised_where_their_injector_reads_it(name, said):
+    words = advice(killed(box(limit="64Mi", name=name)))
+    assert said in words
+    assert ("does not last" in words) is bool(said)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from kubetriage.readers.logs.addresses import Address, addresses
 from kubetriage.readers.logs.errors import last_error, without_goodbye
 from kubetriage.readers.logs.frames import own_frame
+from kubetriage.readers.logs.json_entries import message_of
 from kubetriage.readers.logs.levels import understood
 from kubetriage.readers.logs.startup import Listener, listening, startup_seconds
 from kubetriage.readers.logs.text import LastError, bodies, last_line
@@ -23,6 +24,7 @@ __all__ = [
     "last_error",
     "last_line",
     "listening",
+    "message_of",
     "own_frame",
     "startup_seconds",
     "understood",

@@ -45,6 +45,8 @@ _HOLLOW = lazy(
     r"exit(?:ed|s|ing)?(?: \w+){0,4} (?:code|status)[ :=]{1,2}\d+|did not exit normally|exited unexpectedly\Z"
     r"|(?:fail(?:ed|ure)|unable|could not|couldn't|cannot) to (?:start|boot|initiali[sz]e|launch|run|execute)\b[^:]*\Z"
     r"|initiali[sz]ation (?:failed|aborted)\b[^:]*\Z|(?:start-?up|boot) (?:failed|aborted)\b[^:]*\Z|\bBOOT FAILED\b"
+    # Erlang's report of a process that crashed: what its program said before it is plainer.
+    r"|\A(?:crasher: {1,4})?initial call: "
     r"|\A(?:Error: )?\w{1,40}(?:CannotStart|FailedToStart)\Z"
     r"|\AFatal assertion\Z|aborting after (?:fassert|invariant)\(\) failure"
     r"|terminated (?:unexpectedly|abnormally)|application run failed\Z"

@@ -134,3 +134,10 @@ def _first_text(entry: Obj, *keys: str) -> str:
         if isinstance(value, str) and value:
             return value[:MAX_LINE]
     return ""
+
+
+def message_of(row: str) -> str:
+    """Return the words of a log line that is a JSON object; any other line as it stands."""
+    if not (row.startswith("{") and row.endswith("}")):
+        return row
+    return _first_text(read_json(row), *_MESSAGE_KEYS) or row

@@ -154,6 +154,17 @@ def judge_port(words: LastWords, said: Said, user: object) -> Judged | None:
     )
 
 
+def _lacks(container: Container, *names: str) -> bool:
+    """Tell whether a container was left without all of these capabilities."""
+    dropped = {
+        str(c).upper().removeprefix("CAP_")
+        for c in dig(container.spec, "securityContext", "capabilities", "drop") or ()
+    }
+    added = {c.upper().removeprefix("CAP_") for c in added_capabilities(container)}
+    gone = "ALL" in dropped or names[0] in dropped
+    return gone and not added & {*names, "ALL"} and security(container, "privileged")[0] is not True
+
+
 def judge_owner(words: LastWords, said: Said, user: object) -> Judged | None:
     """Judge a change of owner or mode: the file system may refuse it whatever the pod may do."""
     if not _OWNERS.search(said.line):
@@ -206,7 +217,26 @@ def judge_owner(words: LastWords, said: Said, user: object) -> Judged | None:
                 {"securityContext": {"fsGroup": wanted}},
             )
         )
-    if "CHOWN" in added_capabilities(container) or (root and not dropped):
+    blind = root and "permission denied" in said.line.lower() and _lacks(container, "DAC_OVERRIDE", "DAC_READ_SEARCH")
+    if blind:
+        # EACCES in place of EPERM: the way to the file is closed, before its owner matters.
+        wanted_caps = ["DAC_OVERRIDE", *(("CHOWN",) if _lacks(container, "CHOWN") else ())]
+        done = (
+            f"Turn the change of owners off: fsGroup {fs_group} gives the volume to the pod at its mount already "
+            "(Helm charts: initChownData.enabled, volumePermissions.enabled, false)."
+        )
+        if fs_group is not None:
+            fixes.append(manifest(words, done))
+        fixes.append(
+            manifest(
+                words,
+                f"{'Or give' if fixes else 'Give'} {where(words)} {' and '.join(wanted_caps)} back: without it root "
+                "may not enter directories that others own and closed.",
+                container.patch({"securityContext": {"capabilities": {"add": wanted_caps}}}),
+            )
+        )
+        what += ", whose directory it may not enter: capabilities.drop took what root needs for that"
+    elif "CHOWN" in added_capabilities(container) or (root and not dropped):
         fixes.append(
             cloud(
                 "The pod has what chown needs: look at the storage behind the volume (NFS "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from kubetriage.model import Actor, Fix
-from kubetriage.readers.logs import bodies
+from kubetriage.readers.logs import bodies, message_of
 from kubetriage.redact import clean
 from kubetriage.rules.crash.program_output import LastWords
 from kubetriage.values.patterns import lazy
@@ -24,6 +25,12 @@ _ORDER = lazy(
     # "UPGRADE FAILED", "install/upgrade": what was tried, no order.
     r"(?!/| (?:failed|failure|error|aborted|is|was|has)\b)",
     re.IGNORECASE,
+)
+# What has to be, said of a setting, a file or a place; the subject may follow the error that it explains.
+_DEMAND = lazy(
+    r"(?:\A|[:;,] |\b(?:because|as|since) )(?P<whole>[^:;,\n]{2,120}? (?:must|should|has to|have to|needs? to"
+    r"|is required to|is expected to|is supposed to) (?:not )?(?:be|have|match|contain|start|end|point|exist|equal|use"
+    r"|include|begin|support|refer|consist|hold)\b[^\n]{2,160})"
 )
 # Something to hold on to: a flag, a name in quotes, a setting, a variable, a number, a file.
 _CONCRETE = lazy(
@@ -53,12 +60,8 @@ _CODE = lazy(
 _SENTENCE = lazy(r"(?<=[.!?])\s+(?=[A-Z`'\"])|\n|\\n")
 
 
-def own_advice(words: LastWords) -> str:
-    """Return what the last error of a program proposes, in its own words; empty when it proposes nothing to act on.
-
-    Sentences that may destroy data, weaken security, fetch or run something are left out, and those without anything
-    concrete.
-    """
+def _sentences(words: LastWords) -> Iterator[str]:
+    """Yield the sentences of the last error and of the lines after it."""
     error = words.error
     rows = bodies(words.text)
     at = error.end if error is not None else max(len(rows) - 1, 0)
@@ -67,14 +70,24 @@ def own_advice(words: LastWords) -> str:
     for row in rows[at : at + _AFTER]:
         if len(row) > 2000:
             break
-        after.append(row)
+        after.append(message_of(row))
     for sentence in (s.strip() for line in (*told, *after) for s in _SENTENCE.split(line)):
-        if not 12 <= len(sentence) <= _LONGEST:
-            continue
+        if 12 <= len(sentence) <= _LONGEST and not (
+            _HARMFUL.search(sentence) or _ELSEWHERE.search(sentence) or _CODE.match(sentence)
+        ):
+            yield sentence
+
+
+def own_advice(words: LastWords) -> str:
+    """Return what the last error of a program proposes, in its own words; empty when it proposes nothing to act on.
+
+    Sentences that may destroy data, weaken security, fetch or run something are left out, and those without anything
+    concrete.
+    """
+    error = words.error
+    for sentence in _sentences(words):
         order = _ORDER.search(sentence)
         if order is None or not _CONCRETE.search(sentence, order.end()):
-            continue
-        if _HARMFUL.search(sentence) or _ELSEWHERE.search(sentence) or _CODE.match(sentence):
             continue
         whole = " ".join(clean(sentence).split()).rstrip(".")
         # What stands before the order is the error, which the answer has quoted.
@@ -85,7 +98,20 @@ def own_advice(words: LastWords) -> str:
     return ""
 
 
+def own_demand(words: LastWords) -> str:
+    """Return what must hold for the program to start, by its last error: a sentence about something concrete."""
+    for sentence in _sentences(words):
+        demand = _DEMAND.search(sentence)
+        if demand is None or not _CONCRETE.search(sentence):
+            continue
+        return " ".join(clean(demand["whole"]).split()).strip(" .,;:'\"")
+    return ""
+
+
 def own_advice_fix(words: LastWords) -> tuple[Fix, ...]:
-    """Make a fix of the program's own proposal; nothing where it makes none."""
+    """Make a fix of the program's own proposal, else of what it demands; nothing where it says neither."""
     said = own_advice(words)
-    return (Fix(f"Its log proposes: {said}.", actor=Actor.APP),) if said else ()
+    if said:
+        return (Fix(f"Its log proposes: {said}.", actor=Actor.APP),)
+    demanded = own_demand(words)
+    return (Fix(f"Make true what its log demands: {demanded}.", actor=Actor.APP),) if demanded else ()

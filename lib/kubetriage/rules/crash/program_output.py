@@ -8,7 +8,16 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from kubetriage.model import Confidence, Evidence, EvidenceSource, Finding, Fix, RuledOut, Severity
-from kubetriage.readers.logs import Address, LastError, addresses, bodies, last_error, last_line, without_goodbye
+from kubetriage.readers.logs import (
+    Address,
+    LastError,
+    addresses,
+    bodies,
+    last_error,
+    last_line,
+    message_of,
+    without_goodbye,
+)
 from kubetriage.readers.pods import Container
 from kubetriage.readers.terminations import Termination
 from kubetriage.records import dataclass
@@ -314,7 +323,8 @@ def dies_of_an_exception(case: Case, container: Container, end: Termination) -> 
 
 
 def short(line: str) -> str:
-    """Return one line for a message."""
+    """Return one line for a message; of a JSON line its words."""
+    line = message_of(line)
     shown = " ".join(clean(line).split()).rstrip(".")
     return shown if len(shown) <= _SHORT else shown[: _SHORT - 1] + "…"
 

@@ -42,6 +42,11 @@ class Maker:
         return self.container.pod.labels.get("spark-role", "executor")
 
     @property
+    def _language(self) -> str:
+        match = re.fullmatch(str(self.row.get("named", "")), self.container.name)
+        return (match.groupdict().get("language") or "") if match is not None else ""
+
+    @property
     def fewer(self) -> str:
         """What makes it need less, as sentences."""
         return str(self.row.get("fewer", ""))
@@ -49,7 +54,7 @@ class Maker:
     @property
     def injected(self) -> bool:
         """It adds the container to pods of others, told by an annotation of their template."""
-        return "annotation" in self.row
+        return "annotation" in self.row or bool(self.row.get("injected"))
 
     @property
     def builds(self) -> bool:
@@ -69,7 +74,11 @@ class Maker:
 
     def _filled(self, words: str, size: int) -> str:
         return words.format(
-            limit=exact(size), role=self._role, overhead=f"{self._overhead(size)}m", container=self.container.name
+            limit=exact(size),
+            role=self._role,
+            overhead=f"{self._overhead(size)}m",
+            container=self.container.name,
+            language=self._language,
         )
 
     def _overhead(self, size: int) -> int:
@@ -96,6 +105,7 @@ def maker_of(container: Container) -> Maker | None:
         if "pod" in row and re.fullmatch(row["pod"], pod.name):
             return Maker(row, container)
         named = row.get("container") == name and "label" not in row
+        named = named or ("named" in row and re.fullmatch(row["named"], name) is not None)
         if named or ("owner" in row and row["owner"] == text(pod.controller, "kind")):
             return Maker(row, container)
     return None

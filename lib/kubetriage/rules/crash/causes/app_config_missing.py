@@ -181,7 +181,11 @@ _NO_NAMES = frozenset(
 
 
 # What programs call a setting in words, and the variable that sets it.
-_IN_WORDS = {"application encryption key": "APP_KEY", "hostname": "KC_HOSTNAME"}
+_IN_WORDS = {
+    "application encryption key": "APP_KEY",
+    "hostname": "KC_HOSTNAME",
+    "secret_key_base": "SECRET_KEY_BASE",
+}
 _EXPLAINED = lazy(
     r"(?:must|need to|have to|should|please) (?:specify|set|provide"
     r"|define)[^\n]{0,80}?\b(?P<here>[A-Z][A-Z0-9]*_[A-Z0-9_]{1,80})\b"

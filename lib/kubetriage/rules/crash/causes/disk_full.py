@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from kubetriage.model import Actor, Evidence, Finding, Fix
 from kubetriage.rules.crash.acts import app, manifest, node, on_node, place, where
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.container_spec import mount_of, volume_words
+from kubetriage.rules.crash.container_spec import claims, mount_of, volume_words
 from kubetriage.rules.crash.image_pulls import Pull, pull_failures
 from kubetriage.rules.crash.known_errors import unknown_words
 from kubetriage.rules.crash.node_commands import node_command
@@ -43,7 +43,8 @@ _FULL = lazy(
     r"|os error 28\b"
     # PyTorch's loader and NCCL, where a worker writes beyond a full /dev/shm.
     r"|insufficient shared memory|workers are out of shared memory|(?:extend|creating shared memory segment) /dev/shm/"
-    r"|database or disk is full|insufficient disk space|disk is full|filesystem is full|could not extend file",
+    r"|database or disk is full|insufficient disk space|disk is full|filesystem is full|could not extend file"
+    r"|\blow[- ]disk[- ]space|(?:low on|out of) disk space",
     re.IGNORECASE,
 )
 _WATCHES = lazy(r"inotify|file watchers|\bwatch\b", re.IGNORECASE)
@@ -102,6 +103,7 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
     at_place = " on its own file system" if path else ""
     evidence = []
     look = kubectl("exec", case.pod.name, "-c", name, "--", "df", "-h", namespace=case.pod.namespace)
+    held = claims(words.container) if not path else []
     fixes: tuple[Fix, ...] = (
         manifest(
             words, f"Find what fills the disk of {name}; write large data to a volume that is sized for it.", None, look
@@ -122,6 +124,10 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
         elif "hostPath" in volume:
             host = text(volume, "hostPath", "path")
             fixes = (node(f"Free space under {host} on {place(words)}.", on_node(words, "df", "-h", host)),)
+    elif len(held) == 1:
+        at_place = f", most likely on PersistentVolumeClaim {held[0]}"
+        fixes = _claim(words, held[0])
+        verify.insert(0, kubectl("get", "pvc", held[0], "-o", "wide", namespace=case.pod.namespace))
     elif path:
         fixes = (
             node(

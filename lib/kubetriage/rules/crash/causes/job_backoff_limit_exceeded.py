@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Severity
+from kubetriage.readers.logs import last_error
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.rules.crash.case import Case, ControllerCase
 from kubetriage.rules.crash.failed_jobs import again, failed_jobs
@@ -69,12 +70,16 @@ def _finding(case: ControllerCase, job: Obj, condition: Obj) -> Finding:
         verify.append(kubectl("logs", pod.name, "-c", container, namespace=namespace))
         if end is not None:
             evidence.append(end.evidence())
-        # The program's last line, as it stands; its own cause follows with the pod.
+        # The program's last error, or its last line as it stands; its own cause follows with the pod.
         log = Case(pod, case.snapshot).log(ended)
         lines = [line.strip() for line in log.text.splitlines() if line.strip()] if log.seen else []
         if lines:
             evidence.append(Evidence("log", f"{pod.name}/{container}", lines[-1]))
-        short = lines[-1] if lines and len(lines[-1]) <= _SHORT else ""
+        error = last_error(log.text) if lines else None
+        said = error.summary if error is not None and error.weight != "weak" else lines[-1] if lines else ""
+        if said and said not in lines[-1]:
+            evidence.append(Evidence("log", f"{pod.name}/{container}", said[:600]))
+        short = said if len(said) <= _SHORT else ""
         message += f": {short}" if short else "."
     else:
         message += " None of its failed pods is left."

@@ -18,12 +18,13 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from kubetriage.model import Evidence, Finding
+from kubetriage.model import Evidence, Finding, Fix
 from kubetriage.rules.crash.acts import manifest, node, on_node
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import mount_of, security, volume_words
 from kubetriage.rules.crash.known_errors import known_findings, unknown_words
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
+from kubetriage.values.commands import shell
 from kubetriage.values.fields import flag, objects, text
 from kubetriage.values.patterns import lazy
 
@@ -49,6 +50,53 @@ def check(case: Case) -> Iterator[Finding]:
         said = words.find(READ_ONLY)
         if said is not None:
             yield _finding(case, words, said)
+
+
+# Directories in which an image keeps its program, and those that hold nothing that was not made while it ran.
+_PROGRAM = frozenset((
+    "lib", "lib64", "libs", "bin", "sbin", "dist", "build", "node_modules", "site-packages", "vendor", "plugins",
+    "modules", "webapps", "conf", "conf.d", "config", "etc", "share", "public", "static", "assets", "src", "wwwroot",
+))  # fmt: skip
+_SCRATCH = lazy(r"\.?(?:cache|caches|tmp|temp|logs?|run|data|sessions?|uploads?|work|spool|__pycache__)\Z")
+
+
+def _of_the_image(directory: str) -> bool:
+    """Tell whether a directory most likely holds what the image brings, which a mount over it hides."""
+    parts = directory.strip("/").split("/")
+    if directory.startswith(("/var/", "/tmp", "/run", "/home/", "/root/")) or _SCRATCH.match(parts[-1]):  # noqa: S108
+        return False
+    return any(part in _PROGRAM for part in parts)
+
+
+def _copied(words: LastWords, directory: str) -> Fix:
+    """Make a writable copy of a directory of the image: an emptyDir, filled by an init container of the same image."""
+    container = words.container
+    name = re.sub(r"[^a-z0-9]+", "-", directory.lower()).strip("-")[:50].rstrip("-")
+    own = container.spec.get("securityContext")
+    copy: dict[str, object] = {
+        "name": f"copy-{name}"[:60].rstrip("-"),
+        "image": container.image,
+        "command": ["sh", "-c", f"cp -a {shell(directory)}/. /copy/"],
+        "volumeMounts": [{"name": name, "mountPath": "/copy"}],
+        **({"securityContext": own} if own else {}),
+    }
+    change = container.patch(
+        {"volumeMounts": [{"name": name, "mountPath": directory}]}, volumes=[{"name": name, "emptyDir": {}}]
+    )
+    both = {**change, "initContainers": [copy, *objects(change, "initContainers")]}
+    built = (
+        "Build it ahead, so that the start writes nothing: run kc.sh build in the image's build with the same options, "
+        "and start with --optimized. Or mount"
+        if "quarkus" in directory and "keycloak" in f"{container.image} {directory}"
+        else "Mount"
+    )
+    return manifest(
+        words,
+        f"{built} an emptyDir at {directory} of {words.case.workload_name} that an init container fills first with "
+        f"what image {container.image} has there: an empty one would hide the program's own files. Keep the root "
+        "read-only.",
+        both,
+    )
 
 
 def _read_only_mounts(words: LastWords) -> list[str]:
@@ -134,6 +182,8 @@ def _finding(case: Case, words: LastWords, said: Said) -> Finding:
                 f"there; one over "
                 f"{directory} would hide what the image has in it. Keep the root read-only.",
             )
+        elif _of_the_image(directory):
+            fix = _copied(words, directory)
         elif directory not in ("", "/"):
             volume_name = re.sub(r"[^a-z0-9]+", "-", directory.lower()).strip("-")[:50] or "writable"
             fix = manifest(

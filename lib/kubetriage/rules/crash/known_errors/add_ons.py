@@ -28,22 +28,6 @@ def _no_pod_range(words: LastWords, _: Said) -> Advice:
     )
 
 
-def _own_address(words: LastWords, _: Said) -> Advice:
-    return Advice(
-        f"the network plugin finds no address of {place(words)} that it may use",
-        (
-            manifest(
-                words,
-                f"Name the interface in {where(words)}: IP_AUTODETECTION_METHOD=interface=eth.* or "
-                "can-reach=8.8.8.8 (Calico), "
-                "--iface (flannel).",
-                None,
-                on_node(words, "ip", "-brief", "address"),
-            ),
-        ),
-    )
-
-
 def _kernel(words: LastWords, _: Said) -> Advice:
     kernel = text(words.case.node.obj, "status", "nodeInfo", "kernelVersion")
     shown = f" ({kernel})" if kernel else ""
@@ -55,24 +39,6 @@ def _kernel(words: LastWords, _: Said) -> Advice:
                 on_node(words, "uname", "-r"),
             ),
             image("Or use an older release that supports this kernel; its notes name the minimum."),
-        ),
-    )
-
-
-def _kernel_module(words: LastWords, said: Said) -> Advice:
-    name = next((g for g in said.match.groups() if g), "")
-    module = name or ("iptable_nat" if "nat" in said.line else "ip_tables")
-    return Advice(
-        f"{place(words)} has not loaded kernel module {module}",
-        (
-            node(
-                f"Load it on {place(words)}, and keep it in /etc/modules-load.d.",
-                on_node(words, "modprobe", module),
-            ),
-            image(
-                "Or use a release of the image with the other iptables backend (nft in place of "
-                "legacy, or the reverse)."
-            ),
         ),
     )
 
@@ -310,16 +276,6 @@ ROWS: tuple[Row, ...] = (
         beside=True,
     ),
     Row(
-        "own-address",
-        lazy(
-            r"(?i)unable to auto-?detect an? IPv[46] address|couldn't autodetect a management IP"
-            r"|could not find valid (?:interface|IP)"
-            r"|failed to (?:find|get) (?:the )?(?:default )?interface|Unable to find default route"
-        ),
-        _own_address,
-        beside=True,
-    ),
-    Row(
         "conntrack-limit",
         lazy(r"/proc/sys/net/netfilter/nf_conntrack_max[^\n]{0,40}(?:permission denied|read-only)", re.IGNORECASE),
         _conntrack,
@@ -335,16 +291,6 @@ ROWS: tuple[Row, ...] = (
             r"|kernel does not support[^\n]{0,60}(?:bpf|cgroup|namespaces)"
         ),
         _kernel,
-        beside=True,
-    ),
-    Row(
-        "kernel-module",
-        lazy(
-            r"[Tt]able does not exist \(do you need to insmod|unable to initialize table '\w+'|modprobe: (?:FATAL: "
-            r"|ERROR: )?[Mm]odule (\w{2,40}) not found"
-            r"|can't open module|failed to load (?:kernel )?module '?(\w{2,40})"
-        ),
-        _kernel_module,
         beside=True,
     ),
     Row(

@@ -103,7 +103,12 @@ def _data_path(words: LastWords) -> str:
     return held[0] if len(held) == 1 else ""
 
 
-def _not_empty(words: LastWords, said: Said) -> Advice:
+_CHANGES_OWNER = lazy(r"\b(?:chown|chgrp|chmod)\b|changing owner|change owner")
+
+
+def _not_empty(words: LastWords, said: Said) -> Advice | None:
+    if _CHANGES_OWNER.search(said.line):
+        return None  # a change of owners comes by it as by any other directory
     path = path_near(said.line, said.match.start()) or path_near(said.line, len(said.line))
     container = words.container
     if "lost+found" in said.line:

@@ -1,0 +1,243 @@
+"""Public incidents of the seventh round: what a program demands of its pod, owners, read-only program directories."""
+# ruff: noqa: E501
+
+import pytest
+
+from support.objects import advised, back_off, container, crash_findings, pod, status, terminated
+
+READ_ONLY = {"readOnlyRootFilesystem": True}
+
+
+def told(log, *objects, code=1, volumes=(), mounts=(), **spec):
+    security = spec.pop("pod_security", None)
+    on_host = spec.pop("host_network", None)
+    if mounts:
+        spec["volumeMounts"] = [{"name": name, "mountPath": path} for name, path in mounts]
+    raw = pod(
+        containers=[container(**spec)],
+        statuses=[status("app", back_off(), terminated(code, "Error", -80, -60))],
+        volumes=list(volumes),
+    )
+    if security:
+        raw["spec"]["securityContext"] = security
+    if on_host:
+        raw["spec"]["hostNetwork"] = True
+    found = crash_findings(raw, *objects, logs={"app": log})[0]
+    return found, f"{found.message}\n{advised(found)}"
+
+
+def mechanism(found):
+    return found.details.get("mechanism")
+
+
+# A mount that the program asks for.
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "/runner should be an emptyDir mount. Please fix the pod spec.",
+        "ERROR: '/var/lib/db' must be a mounted volume",
+        "Fatal: please mount a volume at /data",
+        "Error: /media/library is not a mount point, refusing to start",
+    ],
+)
+def test_a_mount_that_is_asked_for(said):
+    found, words = told(f"starting\n{said}\n")
+    assert (found.cause, mechanism(found)) == ("AppConfigMissing", "mount-demanded")
+    assert found.details["path"] in words
+    assert ("emptyDir at /runner" in words) is ("/runner" in said)
+
+
+def test_a_mount_that_is_there_is_not_asked_for():
+    found, _ = told(
+        "ERROR: '/data' must be a mounted volume\n",
+        mounts=[("data", "/data")],
+        volumes=[{"name": "data", "emptyDir": {}}],
+    )
+    assert mechanism(found) != "mount-demanded"
+
+
+def test_a_claim_where_an_empty_dir_is_asked_for():
+    found, words = told(
+        "/runner should be an emptyDir mount. Please fix the pod spec.\n",
+        mounts=[("work", "/runner")],
+        volumes=[{"name": "work", "persistentVolumeClaim": {"claimName": "work"}}],
+    )
+    assert mechanism(found) == "mount-demanded"
+    assert "PersistentVolumeClaim work" in words
+
+
+# A demand in other words.
+
+
+@pytest.mark.parametrize(
+    ("said", "demand"),
+    [
+        ("Error: the value of `session.key` must have 32 bytes", "`session.key` must have 32 bytes"),
+        ("ERROR cluster: seed list should contain this node's name (pod-0.svc)", "should contain this node"),
+        ("Error: something went wrong", ""),
+        # What may destroy data is not passed on.
+        ("Error: the directory /data/old must be removed, and `data` must be deleted", ""),
+    ],
+)
+def test_what_must_hold_is_said(said, demand):
+    words = told(f"{said}\n")[1]
+    assert ("Make true what its log demands" in words) is bool(demand)
+    assert demand in words
+
+
+# Directories on a volume.
+
+
+def test_laravel_on_an_empty_volume():
+    log = "\nIn Compiler.php line 75:\n\n  Please provide a valid cache path.\n\n"
+    storage = {"name": "storage", "persistentVolumeClaim": {"claimName": "web"}}
+    found, words = told(log, mounts=[("storage", "/srv/app/storage")], volumes=[storage])
+    assert mechanism(found) == "laravel-views"
+    assert "/srv/app/storage/framework/views" in words
+    assert "initContainers" in words
+    bare, without = told(log)
+    assert mechanism(bare) == "laravel-views"
+    assert "initContainers" not in without
+    assert mechanism(told(log.replace("cache path", "cache store"))[0]) != "laravel-views"
+
+
+# Names of Erlang nodes.
+
+
+def test_an_erlang_name_that_is_taken():
+    log = """ERROR: Node name 'emqx@127.0.0.1' is already in use on this machine.
+2026-11-29T11:59:00.009310+00:00 [error] crasher: initial call: net_kernel:init/1, pid: <0.1772.0>, registered_name: [], exit: {{badmatch,{error,duplicate_name}},[{gen_server,init_it,6}]}
+"""
+    env = [{"name": "EMQX_NODE__NAME", "value": "emqx@127.0.0.1"}]
+    found, words = told(log, env=env, host_network=True)
+    assert mechanism(found) == "erlang-name"
+    assert "EMQX_NODE__NAME" in words
+    assert "hostNetwork" in words
+    alone = told("Protocol 'inet_tcp': the name rabbit@mq-0 seems to be in use by another Erlang node\n")
+    assert mechanism(alone[0]) == "erlang-name"
+    assert "Take hostNetwork out" not in alone[1]
+    # Of a crashed process alone the report is what there is.
+    other = told(log.partition("\n")[2])[0]
+    assert "duplicate_name" in other.message
+
+
+# Owners.
+
+
+OWNER = {"readOnlyRootFilesystem": True, "runAsUser": 0, "capabilities": {"add": ["CHOWN"], "drop": ["ALL"]}}
+CHOWN = "chown: /var/lib/grafana/png: Permission denied\nchown: /var/lib/grafana/lost+found: Permission denied\n"
+VOLUME = {"name": "storage", "persistentVolumeClaim": {"claimName": "grafana"}}
+
+
+def test_root_without_its_override_may_not_enter():
+    found, words = told(
+        CHOWN,
+        securityContext=OWNER,
+        mounts=[("storage", "/var/lib/grafana")],
+        volumes=[VOLUME],
+        pod_security={"fsGroup": 472},
+    )
+    assert found.cause == "PermissionDenied"
+    assert "DAC_OVERRIDE" in words
+    assert "fsGroup 472" in words
+    assert "subPath" not in words
+
+
+def test_root_with_its_override_is_stopped_by_the_storage():
+    security = {**OWNER, "capabilities": {"add": ["CHOWN", "DAC_OVERRIDE"], "drop": ["ALL"]}}
+    words = told(CHOWN, securityContext=security, mounts=[("storage", "/var/lib/grafana")], volumes=[VOLUME])[1]
+    assert "DAC_OVERRIDE back" not in words
+
+
+def test_lost_and_found_as_data_keeps_its_advice():
+    log = "ERROR: unexpected file in data directory: /var/lib/grafana/lost+found\n"
+    found, words = told(log, mounts=[("storage", "/var/lib/grafana")], volumes=[VOLUME])
+    assert mechanism(found) == "data-not-empty"
+    assert "subPath" in words
+
+
+# A read-only root.
+
+
+@pytest.mark.parametrize(
+    ("path", "copied"),
+    [
+        ("/opt/keycloak/lib/quarkus/generated-bytecode.jar", True),
+        ("/usr/share/nginx/html/env.js", True),
+        ("/app/dist/config.js", True),
+        ("/opt/app/lib/.cache/x.bin", False),
+        ("/var/lib/app/state.db", False),
+        ("/opt/app/work/x.pid", False),
+    ],
+)
+def test_a_mount_over_the_program_is_filled_first(path, copied):
+    found, words = told(f"ERROR: {path}: Read-only file system\n", securityContext=READ_ONLY)
+    assert found.cause == "ReadOnlyFilesystem"
+    assert ("cp -a" in words) is copied
+    assert ("--optimized" in words) is ("quarkus" in path)
+
+
+# The node.
+
+
+def test_a_kind_of_interface_that_the_kernel_lacks():
+    log = "I1129 11:58:59.150310       1 vxlan.go:141] VXLAN config: VNI=1 Port=0\nE1129 11:58:59.152391       1 main.go:353] Error registering network: operation not supported\n"
+    found, words = told(log)
+    assert (mechanism(found), found.details["module"]) == ("kernel-module", "vxlan")
+    assert "modprobe vxlan" in words
+    other = told('level=fatal msg="failed to create wireguard interface wg0: operation not supported"\n')[0]
+    assert other.details["module"] == "wireguard"
+    unnamed = told("E1129 11:58:59.152391       1 main.go:353] Error registering network: operation not supported\n")[0]
+    assert mechanism(unnamed) != "kernel-module"
+
+
+@pytest.mark.parametrize("method", ["interface=eth.*", ""])
+def test_a_method_that_finds_no_address_is_not_proposed_again(method):
+    log = "2026-11-29 11:58:58.432 [WARNING][9] startup/autodetection_methods.go 99: Unable to auto-detect an IPv4 address using interface regexes [eth.*]: no valid host interfaces found\nCalico node failed to start\n"
+    env = [{"name": "IP_AUTODETECTION_METHOD", "value": method}]
+    found, words = told(log, env=env if method else [])
+    assert mechanism(found) == "own-address"
+    assert ("kubernetes-internal-ip" in words) is bool(method)
+
+
+def registrar(directory, told_path):
+    path = f"/var/lib/kubelet/plugins/{told_path}/csi.sock"
+    return told(
+        f"E1129 11:58:59.431159       1 main.go:103] Registration process failed with error: RegisterPlugin error -- plugin registration failed with err: dial unix {path}: connect: no such file or directory, restarting registration container.\n",
+        args=["--csi-address=/csi/csi.sock", f"--kubelet-registration-path={path}"],
+        mounts=[("socket-dir", "/csi")],
+        volumes=[{"name": "socket-dir", "hostPath": {"path": f"/var/lib/kubelet/plugins/{directory}"}}],
+    )
+
+
+def test_the_socket_that_the_kubelet_is_sent_to():
+    found, words = registrar("csi-nfsplugin", "nfs.csi.k8s.io")
+    assert mechanism(found) == "registration-socket"
+    assert "--kubelet-registration-path=/var/lib/kubelet/plugins/csi-nfsplugin/csi.sock" in words
+    assert mechanism(registrar("nfs.csi.k8s.io", "nfs.csi.k8s.io")[0]) != "registration-socket"
+
+
+# A disk that a program calls low in a line of no error.
+
+
+@pytest.mark.parametrize(
+    ("said", "full"),
+    [("Detected low-disk space condition, avoid starting the instance", True), ("free disk space checked", False)],
+)
+def test_low_disk_space_in_a_routine_line(said, full):
+    log = f'{{"level":"info","ts":"2026-11-29T11:58:57.741Z","msg":"{said}","logging_pod":"pg-2"}}\n'
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "pg-2"}}
+    found, words = told(log, code=4, mounts=[("data", "/var/lib/postgresql/data")], volumes=[volume])
+    assert (found.cause == "DiskFull") is full
+    assert ("Enlarge PersistentVolumeClaim pg-2" in words) is full
+    assert said in found.message
+    assert "logging_pod" not in found.message
+
+
+def test_the_variable_of_rails():
+    log = "/gems/railties/lib/rails/application.rb:694:in `validate_secret_key_base': Missing `secret_key_base` for 'production' environment, set this string with `bin/rails credentials:edit` (ArgumentError)\n"
+    found, words = told(log)
+    assert (found.cause, found.details["setting"]) == ("AppConfigMissing", "SECRET_KEY_BASE")
+    assert "secretKeyRef" in words
