@@ -1,4 +1,5 @@
-"""Probes over IPv6 against programs that take IPv4 only."""
+"""Probes over IPv6 against programs that take IPv4 only, and proxies of a mesh that report why they are not ready."""
+# ruff: noqa: E501
 
 import pytest
 
@@ -54,3 +55,27 @@ def test_ipv4_stays_as_it_was():
 
 def test_a_program_on_all_families_is_refused_for_another_reason():
     assert "IPv4 only" not in probed(log="listening on [::]:3004\n").message
+
+
+ISTIO = "2026-11-29T11:58:5{}Z\twarning\tenvoy config grpc_stream.h:190\tStreamAggregatedResources gRPC config stream to xds-grpc closed: 14, {}\n2026-11-29T11:58:58Z\twarn\tEnvoy proxy is NOT ready: config not received from XDS server (is Istiod running?): cds updates: 0 successful, 0 rejected\n"
+
+
+@pytest.mark.parametrize(
+    ("reason", "root"),
+    [
+        ("tls: failed to verify certificate: x509: certificate signed by unknown authority", True),
+        ("connection error", False),
+    ],
+)
+def test_a_proxy_of_istio_that_does_not_trust_its_control_plane(reason, root):
+    probe = {"httpGet": {"path": "/healthz/ready", "port": 15021}, "periodSeconds": 15, "failureThreshold": 4}
+    target = pod(
+        containers=[container("istio-proxy", image="docker.io/istio/proxyv2:1.24.1", readinessProbe=probe)],
+        statuses=[status("istio-proxy", state=running(-900), started=True)],
+    )
+    said = "Readiness probe failed: HTTP probe failed with statuscode: 503"
+    shown = event("Unhealthy", said, container="istio-proxy", first=-800, last=-5, count=80)
+    found = crash_findings(target, shown, logs={"istio-proxy": ISTIO.format(5, reason)})[0]
+    assert ("istio-ca-root-cert" in advised(found)) is root
+    assert ("delete configmap istio-ca-root-cert" in advised(found)) is root
+    assert ("does not trust istiod" in found.message) is root

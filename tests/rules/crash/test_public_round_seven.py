@@ -241,3 +241,177 @@ def test_the_variable_of_rails():
     found, words = told(log)
     assert (found.cause, found.details["setting"]) == ("AppConfigMissing", "SECRET_KEY_BASE")
     assert "secretKeyRef" in words
+
+
+# The second set.
+
+
+def test_kafka_without_zookeeper():
+    log = "[2026-11-29 11:58:59,801] ERROR Exiting Kafka due to fatal exception (kafka.Kafka$)\norg.apache.kafka.common.config.ConfigException: Missing required configuration `process.roles` which has no default value.\n\tat kafka.Kafka.main(Kafka.scala)\n"
+    found, words = told(log, env=[{"name": "KAFKA_ZOOKEEPER_CONNECT", "value": "zk:2181"}])
+    assert (found.cause, mechanism(found)) == ("AppConfigMissing", "kafka-zookeeper")
+    assert "KAFKA_PROCESS_ROLES" in words
+    other = log.replace("process.roles", "group.id")
+    asked = told(other, image="apache/kafka:4.0.0", env=[{"name": "KAFKA_NODE_ID", "value": "1"}])
+    assert asked[0].details["setting"] == "group.id"
+    assert "KAFKA_GROUP_ID" in asked[1]
+    assert "GROUP_ID" not in told(other)[1]
+
+
+def test_numpy_that_a_module_was_not_built_for():
+    log = """A module that was compiled using NumPy 1.x cannot be run in
+NumPy 2.0.2 as it may crash.
+
+Traceback (most recent call last):
+  File "/app/main.py", line 3, in <module>
+    import pyarrow
+  File "/usr/local/lib/python3.11/site-packages/pyarrow/__init__.py", line 65, in <module>
+    import pyarrow.lib as _lib
+  File "pyarrow/lib.pyx", line 36, in init pyarrow.lib
+ImportError: numpy.core.multiarray failed to import
+"""
+    found, words = told(log)
+    assert (mechanism(found), found.details["package"]) == ("numpy-abi", "pyarrow")
+    assert "numpy<2" in words
+    size = 'Traceback (most recent call last):\n  File "/usr/lib/python3/site-packages/pandas/__init__.py", line 4, in <module>\n    x\nValueError: numpy.dtype size changed, may indicate binary incompatibility. Expected 96 from C header, got 88 from PyObject\n'
+    assert told(size)[0].details["package"] == "pandas"
+    assert (
+        mechanism(told(log.replace("numpy.core.multiarray failed to import", "no").partition("Trace")[2])[0])
+        != "numpy-abi"
+    )
+
+
+ROOTLESS = "[rootlesskit:parent] error: failed to setup UID/GID map: newuidmap 14 [0 1000 1] failed: newuidmap: write to uid_map failed: Operation not permitted\n: exit status 1\n"
+
+
+@pytest.mark.parametrize(
+    ("security", "patched"),
+    [
+        ({"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsUser": 1000}, True),
+        ({"runAsUser": 1000}, False),
+    ],
+)
+def test_user_namespaces_of_rootless_programs(security, patched):
+    found, words = told(ROOTLESS, securityContext=security)
+    assert found.cause == "PermissionDenied"
+    assert "user namespace" in found.message
+    assert ("allowPrivilegeEscalation true" in words) is patched
+    assert ("SETUID" in words) is patched
+    assert "emptyDir" not in words
+
+
+@pytest.mark.parametrize(
+    ("said", "about_a_file"),
+    [
+        ("make: /bin/sh: Operation not permitted", True),
+        ("fatal: starting the watchdog failed: Operation not permitted", False),
+        ("Error: open: permission denied", True),
+    ],
+)
+def test_an_operation_that_is_not_named_is_no_file(said, about_a_file):
+    found, words = told(f"{said}\n", securityContext={"capabilities": {"drop": ["ALL"]}})
+    assert found.cause == "PermissionDenied"
+    assert ("not about a file" in found.message) is not about_a_file
+    assert ("--profile=sysadmin" in words and "drop ALL" in words) is not about_a_file
+
+
+@pytest.mark.parametrize(
+    ("said", "settings"),
+    [
+        ("auto-direct-node-routes cannot be used with tunneling", True),
+        ("--tls and --plaintext are mutually exclusive", True),
+        ("option replicas requires mode to be set", True),
+        ("the tube cannot be bent", False),
+    ],
+)
+def test_settings_that_do_not_go_together(said, settings):
+    log = f'time="2026-11-29T11:58:59Z" level=fatal msg="{said}" subsys=daemon\n'
+    found, words = told(log, image="quay.io/cilium/cilium:v1.15.6")
+    assert ("it refuses its configuration" in found.message) is settings
+    assert ("cilium-config" in words) is settings
+
+
+def test_variables_from_config_maps_are_named_for_a_refused_setting():
+    env = [{"name": "MODE", "valueFrom": {"configMapKeyRef": {"name": "modes", "key": "mode"}}}]
+    assert "ConfigMap modes (env)" in told("FATAL invalid option value: x\n", env=env)[1]
+
+
+def test_the_sum_of_failures_gives_way_to_the_one_before():
+    log = """E1129 11:58:50.210211 1 model_repository_manager.cc:1460] "Poll failed for model directory 'resnet50': failed to open text file for read /models/resnet50/config.pbtxt: No such file or directory"
+I1129 11:58:59.000201 1 model_lifecycle.cc:620] "successfully unloaded 'bert' version 1"
+error: creating server: Internal - failed to load all models
+"""
+    volume = {"name": "models", "persistentVolumeClaim": {"claimName": "models"}}
+    found, words = told(log, mounts=[("models", "/models")], volumes=[volume])
+    assert found.cause == "AppConfigMissing"
+    assert "/models/resnet50/config.pbtxt" in words
+    assert "PersistentVolumeClaim models" in words
+    # Without another error the sum is what there is.
+    assert "failed to load all models" in told(log.splitlines()[-1] + "\n")[0].message
+
+
+SQL = "Unhandled exception. {}Exception (0x80131904): A connection was successfully established with the server, but then an error occurred during the login process.\n ---> System.Security.Authentication.AuthenticationException: The remote certificate was rejected by the provided RemoteCertificateValidationCallback.\n   at Program.<Main>$(String[] args) in /src/Program.cs:line 44\n"
+
+
+@pytest.mark.parametrize(("client", "sql"), [("Microsoft.Data.SqlClient.Sql", True), ("Acme.Mail.Smtp", False)])
+def test_dotnet_rejects_a_certificate(client, sql):
+    found, words = told(SQL.format(client), code=134)
+    assert (found.cause, found.details["problem"]) == ("CertificateInvalid", "untrusted")
+    assert ("TrustServerCertificate=True" in words) is sql
+
+
+def test_a_rescued_error_of_ruby_stands_above_its_frames():
+    frames = "/gems/redis-client-0.22.2/lib/redis_client.rb:748:in `connect'\n/gems/sidekiq-7.2.4/lib/sidekiq/cli.rb:76:in `run'\n"
+    found, _ = told(f"NOAUTH Authentication required. (redis://redis-master:6379/0)\n{frames}")
+    assert found.cause == "DependencyAuthFailed"
+    routine = told(f"2026-11-29T11:58:58.200Z pid=1 INFO: See LICENSE for details.\n{frames}")[0]
+    assert "LICENSE" not in routine.message
+
+
+@pytest.mark.parametrize("said", ['Cannot write into "config" directory!', 'The directory "config" cannot be written'])
+def test_a_directory_that_is_told_without_its_path(said):
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "cloud"}}
+    found, words = told(
+        f"{said}\n", mounts=[("data", "/var/www/html/config")], volumes=[volume], securityContext={"runAsUser": 33}
+    )
+    assert found.cause == "PermissionDenied"
+    assert "/var/www/html/config" in found.message
+    assert "fsGroup 33" in words
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("Error: Your database version (1.9.0) is incompatible with your current engine version (1.11.3).", "1.9.0"),
+        ("FATAL: storage format version 12 is not supported by this server", "12"),
+        ("ERROR: index version 7 is too old", "7"),
+        ("ERROR: client version 7 is fine", ""),
+    ],
+)
+def test_versions_of_data_in_any_programs_words(said, version):
+    found, words = told(f"{said}\n", image="getmeili/meilisearch:v1.11.3")
+    assert (mechanism(found) == "data-version") is bool(version)
+    assert version in words
+
+
+def test_a_set_in_the_log_is_no_command():
+    log = "TimeoutError: There are still unapplied migrations after 60 seconds. Migration Head(s) in DB: set() | Migration Head(s) in Source Code: {'5f2621c13b39'}\n"
+    found, words = told(log)
+    assert "migrations have not run" in found.message
+    assert "names the command" not in words
+
+
+@pytest.mark.parametrize(
+    ("said", "account"),
+    [("The user name or password is incorrect.", True), ("The requested resource is in use.", False)],
+)
+def test_a_windows_node_that_may_not_fetch_the_password_of_an_account(said, account):
+    message = (
+        f"failed to create containerd task: failed to create shim task: hcs::CreateComputeSystem app: {said}: unknown"
+    )
+    ended = terminated(128, "StartError", -60, -60)
+    ended["terminated"]["message"] = message
+    raw = pod(containers=[container()], statuses=[status("app", back_off(), ended)])
+    found = crash_findings(raw)[0]
+    assert found.cause == "StartError"
+    assert ("PrincipalsAllowedToRetrieveManagedPassword" in advised(found)) is account

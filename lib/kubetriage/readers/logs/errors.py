@@ -45,6 +45,11 @@ _HOLLOW = lazy(
     r"exit(?:ed|s|ing)?(?: \w+){0,4} (?:code|status)[ :=]{1,2}\d+|did not exit normally|exited unexpectedly\Z"
     r"|(?:fail(?:ed|ure)|unable|could not|couldn't|cannot) to (?:start|boot|initiali[sz]e|launch|run|execute)\b[^:]*\Z"
     r"|initiali[sz]ation (?:failed|aborted)\b[^:]*\Z|(?:start-?up|boot) (?:failed|aborted)\b[^:]*\Z|\bBOOT FAILED\b"
+    # A sum of failures that stand before it.
+    r"|(?:failed|unable|could not|couldn't|cannot) (?:to )?(?:load|start|open|create|run|initiali[sz]e|build|deploy"
+    r"|validate) (?:all|some|any|one or more|\d{1,4})(?: of)?(?: the)? [\w -]{1,40}\Z"
+    r"|\A(?:error: )?(?:one or more|some|multiple|several|\d{1,4}) [\w -]{1,40}\b(?:errors?|failed|failures?)"
+    r"(?: occurred| found)?\W*\Z"
     # Erlang's report of a process that crashed: what its program said before it is plainer.
     r"|\A(?:crasher: {1,4})?initial call: "
     r"|\A(?:Error: )?\w{1,40}(?:CannotStart|FailedToStart)\Z"

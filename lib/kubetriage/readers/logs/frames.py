@@ -35,7 +35,7 @@ _LIBRARY = lazy(
     r"|redis\.clients|okhttp3|System|Microsoft|Npgsql|Newtonsoft|Serilog)\."
     r"|node_modules|node:internal|site-packages|dist-packages|/lib/python\d|<frozen|importlib\b|/usr/local/go/src"
     r"|/go/pkg/mod/|/root/go/pkg|/vendor/|/gems/|/lib/ruby/|/rustc/|\.cargo/registry|/var/www/html/vendor"
-    r"|\Ainternal/|<anonymous>|<string>|<stdin>"
+    r"|\Ainternal/|\A[\w/]{1,200}\.pyx\b|<anonymous>|<string>|<stdin>"
 )
 
 

@@ -15,6 +15,7 @@ _PY_CHAIN = lazy(r"(?:During handling of the above exception|The above exception
 # pydantic, marshmallow: the fields follow on lines of their own.
 _PY_LIST = lazy(r"\d+ validation errors? for ")
 _RUBY_HEAD = lazy(r"(?:\S{1,400}:\d{1,7}:in [`'](?:.{0,200})': )(.{0,4000}?)(?: \(([A-Z][\w:]{0,120})\))?\Z")
+_RUBY_FRAME = lazy(r"(?:from )?/?[\w./@+-]{1,400}:\d{1,7}:in [`'][^'\n]{0,200}'\s*\Z")
 _RUBY_ABORT = lazy(r"(?:rails|rake) aborted!\Z")
 _RUST_PANIC = lazy(r"thread '[^']{0,80}' (?:\(\d+\) )?panicked at (?:'(.{0,4000})', )?(\S{1,400}?:\d+:\d+)?(:?)\s*\Z")
 _GO_PANIC = lazy(r"(?:panic: |fatal error: |runtime: out of memory|unexpected fault address|SIG[A-Z]{3,6}: )")
@@ -359,6 +360,14 @@ def read_ruby(log: Log, at: int, body: str) -> LastError | None:
         return log.error(at, end, "ruby", "fatal", summary, head[1] if head else "")
     if ":in " not in body:
         return None
+    # A program that rescued the exception prints its message, then the frames.
+    if _RUBY_FRAME.match(body) and _RUBY_FRAME.match(log.body(at + 1)) and at > 0:
+        above = log.body(at - 1)
+        if above.strip() and not _RUBY_FRAME.match(above) and level_of(above) != "other":
+            end = at + 1
+            while end < len(log.lines) and end - at < 400 and _RUBY_FRAME.match(log.body(end)):
+                end += 1
+            return log.error(at - 1, end, "ruby", "fatal", above.strip(), "")
     match = _RUBY_HEAD.match(body)
     if match is None or not (match[2] or log.body(at + 1).lstrip().startswith("from ")):
         return None

@@ -23,7 +23,7 @@ _ORDER = lazy(
     r"|migrate|upgrade|update|downgrade|choose|replace|declare|override|fix|adjust|mount|pass|start|make sure|ensure"
     r"|possible solutions?|did you mean|consider \w+ing|convert|export|allow|grant|register|define)\b"
     # "UPGRADE FAILED", "install/upgrade": what was tried, no order.
-    r"(?!/| (?:failed|failure|error|aborted|is|was|has)\b)",
+    r"(?!/|\(|=| (?:failed|failure|error|aborted|is|was|has)\b)",
     re.IGNORECASE,
 )
 # What has to be, said of a setting, a file or a place; the subject may follow the error that it explains.

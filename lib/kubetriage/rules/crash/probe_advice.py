@@ -40,6 +40,8 @@ def advise(case: Case, container: Container, probe: Probe, failure: ProbeEvent |
     advice = _explain(case, container, probe, failure, log)
     unwell = failure.failure in (Failure.TIMEOUT, Failure.GRPC_STATUS) or failure.status >= 500
     unwell = unwell or (probe.handler == "exec" and failure.failure is not Failure.NO_COMMAND)
+    if any(e.source == "log" for e in advice.evidence):
+        unwell = False  # its log has told the reason
     error = logs.last_error(log.text) if unwell else None
     if error is None or error.weight == "weak" or error.trailing > _RECENT:
         return advice
@@ -339,6 +341,7 @@ _NO_MESH_CONFIG = lazy(
 )
 
 
+_DISTRUSTED = lazy(r"x509: certificate signed by unknown authority|unable to get local issuer certificate")
 _CONTACT = lazy(r":1501[0-9]: (?:connect: |i/o )?(?:connection (?:timed out|refused)|timeout|no route to host)")
 
 
@@ -351,6 +354,33 @@ def _without_config(case: Case, container: Container, log: LogText) -> Advice | 
     if refused:
         return _without_token(case, container, refused)
     namespace = "istio-system"
+    distrusted = next((row for row in reversed(logs.bodies(log.text)) if _DISTRUSTED.search(row)), "")
+    if distrusted:
+        return Advice(
+            "the proxy does not trust istiod: its certificate is not of the root in ConfigMap istio-ca-root-cert of "
+            f"namespace {case.pod.namespace}, as after a new installation or another CA",
+            (
+                Fix(
+                    "Compare the root that the pod has with that of istiod (Secret istio-ca-secret or cacerts). "
+                    "istiod writes the ConfigMap anew when it is deleted; then delete the pods of "
+                    f"{case.workload_name}, which hold the old one.",
+                    actor=Actor.CLUSTER,
+                    commands=(
+                        kubectl("get", "configmap", "istio-ca-root-cert", "-o", "yaml", namespace=case.pod.namespace),
+                        kubectl("get", "secrets", "istio-ca-secret", "cacerts", namespace=namespace),
+                        kubectl("delete", "configmap", "istio-ca-root-cert", namespace=case.pod.namespace),
+                        kubectl("delete", "pod", case.pod.name, namespace=case.pod.namespace),
+                    ),
+                ),
+                Fix(
+                    "If both are the same: more than one istiod (revisions) may sign with different roots; give them "
+                    "the same cacerts.",
+                    actor=Actor.CLUSTER,
+                    commands=(kubectl("get", "pods", "-l", "app=istiod", "-o", "wide", namespace=namespace),),
+                ),
+            ),
+            (Evidence("log", container.name, distrusted),),
+        )
     see = Fix(
         f"See whether istiod runs and is ready, and whether pods of namespace {case.pod.namespace} reach it on 15012 "
         "(NetworkPolicy, firewall): without it no proxy gets ready.",

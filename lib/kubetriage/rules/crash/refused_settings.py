@@ -20,6 +20,10 @@ _CONFIGURATION = lazy(
     r"|wrong|missing) (?:\w+ ){0,2}(?:type|field|plugin|option|key|parameter|property|value|section"
     r"|argument|format)s?\b"
     r"|field \S{1,80} not found|wrong number of arguments|ImproperlyConfigured|ValidationError|is not a number"
+    # Two settings that do not go together.
+    r"|(?:cannot|can't|can not|must not|may not) be (?:used|combined|enabled|set|specified) (?:with|together"
+    r"|at the same|when|if|while|without|unless)|mutually exclusive|(?:is|are) (?:incompatible|not compatible) with"
+    r"|requires? [\w.=-]{2,60} to be (?:set|enabled|disabled|true|false)|conflicts? with (?:option|flag|setting|--)"
     r"|must be (?:one of|set|a|an|between|greater|less|at least)\b|\.(?:ya?ml|toml|conf|cfg|ini|properties)\b",
     re.IGNORECASE,
 )
@@ -45,6 +49,10 @@ def _named_file(words: LastWords) -> str | None:
     return f"line {line} of {found['path']}" if line else found["path"]
 
 
+_READ_BY_API = {"cilium/cilium": "cilium-config", "cilium/operator": "cilium-config"}
+"""ConfigMaps that a program reads over the API, so that no mount names them, by a part of the image."""
+
+
 def settings_fixes(words: LastWords) -> tuple[Fix, ...]:
     """Return where to correct a refused setting: its objects, the newest change, the image."""
     case, container = words.case, words.container
@@ -61,6 +69,12 @@ def settings_fixes(words: LastWords) -> tuple[Fix, ...]:
     for source in env_sources(container):
         kind, _, name = source.partition(" ")
         held.append((kind.lower(), name, "envFrom"))
+    for entry in objects(container.spec, "env"):
+        name = text(entry, "valueFrom", "configMapKeyRef", "name")
+        if name and ("configmap", name, "env") not in held:
+            held.append(("configmap", name, "env"))
+    if not held and (own := next((m for i, m in _READ_BY_API.items() if i in container.image), "")):
+        held.append(("configmap", own, "read over the API"))
     changed = next(iter(changes(case)), None)
     fixes: list[Fix] = []
     if held:

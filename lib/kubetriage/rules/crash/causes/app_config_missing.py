@@ -28,7 +28,7 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.config_references import GIVEN_BY_CLUSTER, references
 from kubetriage.rules.crash.container_spec import mount_of, variable_state, volume_words
 from kubetriage.rules.crash.known_errors import known_findings, unknown_words
-from kubetriage.rules.crash.program_output import LastWords, Said, last_words, short
+from kubetriage.rules.crash.program_output import LastWords, Said, last_words, path_near, short
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, mapping, objects, text, texts
 from kubetriage.values.nearest import nearest
@@ -75,7 +75,7 @@ _SETTINGS: tuple[re.Pattern[str], ...] = tuple(
         r"no configuration setting found for key ['\"](?P<b4>[^'\"\s]{1,200})['\"]",
         r"(?:missing|required)(?: required)? (?:config(?:uration)?|setting|property|parameter|option)(?: (?:key"
         r"|value|property|parameter|option|setting))?"
-        rf"(?: is missing)?:? {_V % 'b5'}(?=[\s,.;:'\"]|\Z)",
+        rf"(?: is missing)?:? {_V % 'b5'}(?=[\s,;:'\"]|\.(?:\s|\Z)|\Z)",
         rf"(?:config(?:uration)?|setting|property) (?:key |value |property "
         rf"|option )?{_V % 'b6'} (?:is )?(?:not (?:set|defined|specified|configured)|missing|required)",
         # joi, convict, envalid
@@ -171,7 +171,12 @@ def _missing_file(words: LastWords) -> tuple[str, Said] | None:
         return next(path for path in said.match.groupdict().values() if path), said
     said = words.find(_FILE_MISSING, unless=_NOT_CONFIG)
     named = _FILE.search(said.line) if said is not None else None
-    return (named["file"], said) if said is not None and named is not None else None
+    if said is None or named is not None:
+        return (named["file"], said) if said is not None and named is not None else None
+    # Any other file where a volume of the pod has to bring it.
+    path = path_near(said.line, said.match.start())
+    found = mount_of(words.container, path) if posixpath.splitext(path)[1] else None
+    return (path, said) if found is not None and not text(found[0], "name").startswith("kube-api-access") else None
 
 
 _NO_NAMES = frozenset(
@@ -222,12 +227,24 @@ _BINDS = lazy(r"SRCFG\d{5}|APPLICATION FAILED TO START|org\.springframework|io\.
 
 
 def _relaxed(words: LastWords, setting: str) -> str:
-    """Name the variable that Spring and MicroProfile take for a dotted property."""
-    if "." not in setting or not _BINDS.search(words.text):
+    """Name the variable that Spring, MicroProfile or an image's start script take for a dotted property."""
+    if "." not in setting:
         return ""
+    if not _BINDS.search(words.text):
+        return _by_its_like(words, setting)
     # Spring drops dashes, MicroProfile makes them underscores, too.
     dash = "_" if "SRCFG" in words.text or "smallrye" in words.text else ""
     return f" ({re.sub(r'[^A-Za-z0-9-]', '_', setting).replace('-', dash).upper()})"
+
+
+def _by_its_like(words: LastWords, setting: str) -> str:
+    """Name the variable by the prefix of the others, where the image makes its settings of variables (``KAFKA_``)."""
+    names = [text(e, "name") for e in objects(words.container.spec, "env")]
+    program = re.split(r"[^a-z0-9]", words.container.image.rpartition("/")[2].partition(":")[0].lower())
+    heads = [m[0] for n in names if (m := re.match(r"[A-Z][A-Z0-9]*_(?:CFG_|CONF_)?", n)) is not None]
+    known = [h for h in heads if h.partition("_")[0].lower() in program]
+    prefix = max(known, key=len, default="")
+    return f" ({prefix}{re.sub(r'[^A-Za-z0-9]', '_', setting).upper()})" if prefix else ""
 
 
 def _setting(case: Case, words: LastWords, said: Said) -> Finding:

@@ -71,7 +71,7 @@ _PROBLEMS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"|UNABLE_TO_VERIFY_LEAF_SIGNATURE"
             r"|UNABLE_TO_GET_ISSUER_CERT|SELF_SIGNED_CERT|unable to get (?:local )?issuer certificate"
             r"|UnknownIssuer|UntrustedRoot"
-            r"|PartialChain|RemoteCertificateChainErrors|remote certificate is invalid|bad certificate"
+            r"|PartialChain|RemoteCertificateChainErrors|remote certificate (?:is invalid|was rejected)|bad certificate"
             r"|SSL certificate problem"
             r"|x509: ",
             re.IGNORECASE,
@@ -280,6 +280,9 @@ def _unreadable(words: LastWords, said: Said, whole: str, _: str) -> tuple[str, 
     return "the certificate or its key cannot be used" + (f" ({path})" if path else ""), (first,)
 
 
+_SQL_CLIENT = lazy(r"SqlClient\b|ODBC Driver 1[89] for SQL Server|com\.microsoft\.sqlserver|provider: TCP Provider")
+
+
 def _untrusted(words: LastWords, _: Said, __: str, server: str) -> tuple[str, tuple[Fix, ...]]:
     what = f"no authority that the container trusts signed the certificate of {_owner(server)}"
     mounted = manifest(
@@ -296,6 +299,26 @@ def _untrusted(words: LastWords, _: Said, __: str, server: str) -> tuple[str, tu
                 "Let it use the CA of the ServiceAccount "
                 "(/var/run/secrets/kubernetes.io/serviceaccount/ca.crt); if it does, the "
                 "cluster's CA was changed: delete the pod to get the new one."
+            ),
+        )
+    if _SQL_CLIENT.search(words.text[-65536:]):
+        # Microsoft's drivers encrypt by default since SqlClient 4.0, ODBC Driver 18 and JDBC 10.2.
+        return what, (
+            manifest(
+                words,
+                "SQL Server has most likely the certificate that it made itself, and the driver encrypts and checks by "
+                "default since SqlClient 4.0 (ODBC Driver 18, JDBC 10.2). Give the server one of an authority that the "
+                f"program trusts, and mount its CA into {where(words)}.",
+            ),
+            manifest(
+                words,
+                f"Inside a network that you trust: TrustServerCertificate=True in the connection string of "
+                f"{where(words)} (JDBC: trustServerCertificate=true); the traffic stays encrypted.",
+                None,
+                kubectl(
+                    *("set", "env", f"pod/{words.case.pod.name}", "-c", words.container.name, "--list"),
+                    namespace=words.case.pod.namespace,
+                ),
             ),
         )
     if server and not _in_cluster(server):

@@ -26,6 +26,7 @@ from kubetriage.records import replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import mount_of, security
 from kubetriage.rules.crash.denied_in_image import SCC
+from kubetriage.rules.crash.denied_namespaces import judge_namespace, judge_unnamed
 from kubetriage.rules.crash.denied_operations import judge_call, judge_file, judge_owner, judge_port
 from kubetriage.rules.crash.known_errors import known_findings, unknown_words
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
@@ -38,6 +39,9 @@ CODE = "PermissionDenied"
 # strerror(EACCES, EPERM), Node's names, the JDK's and .NET's exceptions, Python's and Rust's numbers.
 _DENIED = lazy(
     r"(?:directory|path|folder)[^\n]{0,300}\bis not (?:readable and |readable or )?writ(?:e)?able\b|"
+    # Programs that tried the write themselves.
+    r"cannot write (?:in)?to (?:the )?['\"]?[\w./-]{1,200}['\"]? (?:directory|folder)|"
+    r"(?:directory|folder|path) ['\"]?[\w./-]{1,200}['\"]? (?:cannot be written|must be writ(?:e)?able)|"
     r"permission denied|\bEACCES\b|\bEPERM\b|operation not permitted|AccessDeniedException: /"
     r"|UnauthorizedAccessException"
     # MinIO's name for EACCES of a drive.
@@ -85,15 +89,14 @@ def check(case: Case) -> Iterator[Finding]:
 def _finding(words: LastWords, said: Said) -> Finding:
     container, written = words.container, said.line
     if not path_near(said.line, said.match.start()):
-        said = words.beside(_DENIED_PATH) or words.beside(_FIELD_PATH) or _of_the_data(words, said)
+        said = words.beside(_DENIED_PATH) or words.beside(_FIELD_PATH) or _of_the_data(words, _of_a_mount(words, said))
     user, user_at = security(container, "runAsUser")
     told = user is not None or words.case.snapshot.covers(words.case.pod.raw, "spec.securityContext")
     scc = labels(words.case.pod.raw, "metadata", "annotations").get(SCC, "")
     shown = _shown(user, scc) if told else "not shown"
     evidence = (Evidence("spec", user_at or f"{container.spec_path}.securityContext.runAsUser", shown),)
-    judged = next(
-        j for judge in (judge_port, judge_owner, judge_call, judge_file) if (j := judge(words, said, user)) is not None
-    )
+    judges = (judge_namespace, judge_port, judge_owner, judge_call, judge_unnamed, judge_file)
+    judged = next(j for judge in judges if (j := judge(words, said, user)) is not None)
     what, more, fixes, details = judged
     return words.finding(
         CODE,
@@ -125,6 +128,25 @@ def _of_the_data(words: LastWords, said: Said) -> Said:
     if not data.startswith("/"):
         return said
     line = f"{said.line[: match.start('path')]}{data.rstrip('/')}/{said.line[match.start('path') :]}"
+    again = _DENIED.search(line)
+    return replace(said, line=line, match=again) if again is not None else said
+
+
+_NAMED = lazy(
+    r"['\"](?P<name>[\w.-]{2,60})/?['\"] (?:directory|folder)|(?:directory|folder) ['\"](?P<after>[\w.-]{2,60})/?['\"]"
+)
+
+
+def _of_a_mount(words: LastWords, said: Said) -> Said:
+    """Complete the name of a directory that is told without its path, where one mount of the container ends in it."""
+    match = _NAMED.search(said.line)
+    name = (match["name"] or match["after"]) if match is not None else ""
+    mounts = [text(m, "mountPath").rstrip("/") for m in objects(words.container.spec, "volumeMounts")]
+    found = [m for m in mounts if name and m.rpartition("/")[2] == name]
+    if match is None or len(found) != 1:
+        return said
+    start, end = match.span("name" if match["name"] else "after")
+    line = f"{said.line[:start]}{found[0]}{said.line[end:]}"
     again = _DENIED.search(line)
     return replace(said, line=line, match=again) if again is not None else said
 

@@ -105,6 +105,18 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "image's build with "
         "nodeSelector node.kubernetes.io/windows-build.",
     ),
+    # hcsshim: the node's account cannot fetch the password of the group's account.
+    (
+        lazy(
+            r"hcs::\w{1,40}[^\n]{0,200}(?:user name or password is incorrect|0x8007052e|trust relationship"
+            r"|no logon servers)",
+            re.I,
+        ),
+        "Container {container} gets no group-managed service account on {node}: {words}.",
+        "See on {node} that it may fetch the account's password: Test-ADServiceAccount there, and the node (or the "
+        "user of the portable identity) in PrincipalsAllowedToRetrieveManagedPassword of the account; the domain must "
+        "be reachable. Then compare the GMSACredentialSpec that {where} names in windowsOptions with the domain.",
+    ),
     # hcsshim: the container's network compartment of HNS.
     (
         lazy(r"hcs::\w{1,40}[^\n]{0,200}attach namespace failed|hcsshim[^\n]{0,200}endpoint was not found", re.I),

@@ -235,6 +235,7 @@ _MIGRATIONS = {
         "start the old version, enable all feature flags (rabbitmqctl enable_feature_flag all)",
     ),
     "metadata.version": ("Kafka", "run the newer Kafka; downgrade metadata.version with kafka-features first"),
+    "meilisearch": ("Meilisearch", "make a dump with the old image and start the new one with --import-dump"),
     "docker image version": ("the program", "one major version at a time, each started once"),
     "": ("the server", "follow the upgrade path of its documentation, version by version"),
 }
@@ -269,7 +270,11 @@ ROWS: tuple[Row, ...] = (
             r"|incompatible data format|unsupported (?:data|storage|file) (?:format )?version"
             r"|required feature flag not enabled|feature flags? [^\n]{0,80}(?:not supported|required)"
             r"|metadata\.version \d+ is (?:not|un)supported"
-            r"|version of the data \((\d[\d.]{0,20})\) is higher than",
+            r"|version of the data \((\d[\d.]{0,20})\) is higher than"
+            r"|(?i:(?:database|data|storage|store|index|disk|on-disk|file)(?: files?| format| schema)? version:?"
+            r" [('\"]{0,2}v?)(\d[\w.]{0,20}?)[)'\"]{0,2} (?i:is (?:incompatible|not compatible|not supported"
+            r"|unsupported|too (?:old|new)|newer|older|higher|lower)|(?:does not|doesn't) match"
+            r"|cannot be (?:read|opened))",
         ),
         _other_version,
         beside=True,

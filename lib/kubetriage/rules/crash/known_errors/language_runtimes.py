@@ -126,6 +126,33 @@ def _package_version(words: LastWords, said: Said) -> Advice | None:
     )
 
 
+_BUILT_WITH = lazy(r"compiled using NumPy (?P<built>\d)[\w.]{0,4} cannot be run in\s{1,4}NumPy (?P<has>\d[\d.]{0,10})")
+_INSTALLED = lazy(r"(?:site|dist)-packages/(?P<package>\w{2,60})/")
+
+
+def _numpy(words: LastWords, _: Said) -> Advice:
+    """Name the module that was compiled for another NumPy: the innermost installed package of the trace."""
+    text_ = words.text[-65536:]
+    found = [m["package"] for m in _INSTALLED.finditer(text_) if m["package"] not in ("numpy", "pip", "setuptools")]
+    module = found[-1] if found else "a module with compiled code"
+    versions = _BUILT_WITH.search(text_)
+    has = f"NumPy {versions['has'].rstrip('.')}" if versions is not None else "another NumPy"
+    pin = f"numpy<{int(versions['built']) + 1}" if versions is not None else "numpy (numpy<2, if it is 2 now)"
+    back = rollback(words)
+    return Advice(
+        f"{module} was compiled for another NumPy than image {words.container.image} has ({has})",
+        (
+            image(
+                f"Pin {pin} in the image's requirements, or take a release of {module} that is built for {has}; then "
+                "build again, with a lock file that keeps the two together.",
+                shell("docker", "run", "--rm", "--entrypoint", "pip", words.container.image, "list"),
+            ),
+            *((manifest(words, "Until then go back to the image before, which runs.", None, *back),) if back else ()),
+        ),
+        details={"package": module},
+    )
+
+
 def _java_version(words: LastWords, said: Said) -> Advice:
     built, has = said.match["built"], said.match["has"]
     needs = f"Java {int(built) - 44}" if built else "a newer Java"
@@ -317,6 +344,15 @@ ROWS: tuple[Row, ...] = (
             r"|AttributeError: module '(?P<module>[\w.]{1,120})' has no attribute '(?P<attribute>\w{1,80})'"
         ),
         _package_version,
+    ),
+    Row(
+        "numpy-abi",
+        lazy(
+            r"compiled using NumPy \d|_ARRAY_API not found|numpy\.core\.multiarray failed to import"
+            r"|numpy\.(?:dtype|ufunc|ndarray) size changed|compiled against (?:API|ABI) version 0x[0-9a-f]{1,8}"
+        ),
+        _numpy,
+        beside=True,
     ),
     Row(
         "java-version",

@@ -7,6 +7,7 @@ from kubetriage.rules.crash.acts import app, image, manifest, where
 from kubetriage.rules.crash.container_spec import claims, mount_of
 from kubetriage.rules.crash.known_errors.data_versions import all_said, held_data
 from kubetriage.rules.crash.known_errors.row import Advice, Row
+from kubetriage.rules.crash.next_looks import rollback
 from kubetriage.rules.crash.node_commands import in_copy
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
 from kubetriage.values.commands import kubectl, placeholder
@@ -211,7 +212,47 @@ _APACHE_MODULES = {
 }
 
 
+def _without_zookeeper(words: LastWords, _: Said) -> Advice:
+    """Judge a broker of Kafka 4 that is set up for ZooKeeper; clusters move to KRaft under 3.9 only."""
+    container = words.container
+    names = [text(e, "name") for e in objects(container.spec, "env")]
+    prefix = "KAFKA_CFG_" if any(n.startswith("KAFKA_CFG_") for n in names) else "KAFKA_"
+    held = next((n for n in names if "ZOOKEEPER_CONNECT" in n), "zookeeper.connect")
+    confluent = "cp-" in container.image.rpartition("/")[2]
+    old = "7.9 (Kafka 3.9)" if confluent else "3.9"
+    return Advice(
+        f"Kafka of image {container.image} runs without ZooKeeper only (KRaft), and it is not set up for that: "
+        "process.roles is missing",
+        (
+            manifest(
+                words,
+                f"A cluster that has data in ZooKeeper: go back to an image of {old}, which still knows it, move the "
+                "cluster to KRaft there (controllers beside the brokers, then the migration), and upgrade after it.",
+                None,
+                *rollback(words),
+            ),
+            manifest(
+                words,
+                f"A new cluster: set {prefix}PROCESS_ROLES=broker,controller, {prefix}NODE_ID, "
+                f"{prefix}CONTROLLER_QUORUM_VOTERS and {prefix}CONTROLLER_LISTENER_NAMES in {where(words)}, "
+                f"and take {held} out.",
+            ),
+        ),
+        details={"setting": "process.roles"},
+    )
+
+
 ROWS: tuple[Row, ...] = (
+    Row(
+        "kafka-zookeeper",
+        lazy(
+            r"Missing required configuration [`\"']?process\.roles|[Zz]oo[Kk]eeper mode is no longer supported"
+            r"|[`\"']?zookeeper\.connect[`\"']? is (?:no longer supported|ignored|not supported)"
+        ),
+        _without_zookeeper,
+        "AppConfigMissing",
+        beside=True,
+    ),
     Row(
         "galera-bootstrap",
         lazy(r"not be safe to bootstrap the cluster from this node"),
