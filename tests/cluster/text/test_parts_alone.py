@@ -302,3 +302,87 @@ def test_a_proxy_that_does_not_start_is_one(tmp_path, capsys):
     named = f"$ kubectl logs web-1 -n shop --previous\n{FAILED}{last}"
     answer, _ = ask("why-crash", named, tmp_path, capsys)
     assert answer["target"]["name"] == "web-1"
+
+
+ATTACHED = """$ kubectl -n data describe po kafka-2 | tail -4
+Events:
+  Type     Reason              Age               From                     Message
+  ----     ------              ----              ----                     -------
+  Warning  FailedAttachVolume  2m (x9 over 22m)  attachdetach-controller  Multi-Attach error for volume "pvc-7e0a" \
+Volume is already exclusively attached to one node and can't be attached to another
+$ kubectl get volumeattachment | grep 7e0a
+csi-1f0c   ebs.csi.aws.com   pvc-7e0a   w-4   true   41d
+$ kubectl get node w-4 --no-headers
+w-4   {state}   <none>   41d   v1.30.4
+"""
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "name"),
+    [
+        (
+            "$ kubectl get pods -n shop | grep api\napi-1   0/1   CrashLoopBackOff   14 (2m11s ago)   58m\n",
+            "Pod",
+            "api-1",
+        ),
+        ("shop   api-1   0/1   Init:Error   3 (9s ago)   58m\n", "Pod", "api-1"),
+        ("w-3   NotReady,SchedulingDisabled   worker   20d   v1.31.2+rke2r1\n", "Node", "w-3"),
+        ("$ kubectl get nodes | grep -v ' Ready'\nw-3   NotReady   <none>   20d   v1.31.2\n", "Node", "w-3"),
+    ],
+)
+def test_rows_that_grep_left_without_their_header(content, kind, name, tmp_path, capsys):
+    answer, _ = ask("triage", content, tmp_path, capsys)
+    about = answer["findings"][0]["object"]
+    assert (about["kind"], about["name"]) == (kind, name)
+
+
+@pytest.mark.parametrize("content", ["api-1   0/1   all good   14   today\n", "w-3   NotReady   since   20d   ago\n"])
+def test_words_that_only_look_like_rows(content, tmp_path, capsys):
+    answer, err = ask("triage", content, tmp_path, capsys)
+    assert not answer
+    assert "looks like a log, or like prose" in err
+
+
+@pytest.mark.parametrize(("state", "taints"), [("NotReady", True), ("Ready", False)])
+def test_an_attachment_behind_grep_names_the_node_that_holds_a_volume(state, taints, tmp_path, capsys):
+    answer, _ = ask("why-crash", ATTACHED.format(state=state), tmp_path, capsys)
+    finding = answer["findings"][0]
+    assert finding["cause"] == "VolumeAttachFailed"
+    assert "It is attached to w-4" in finding["message"]
+    assert ("node.kubernetes.io/out-of-service" in json.dumps(finding["fix"])) is taints
+
+
+def test_a_memory_limit_that_no_text_shows_is_not_absent(tmp_path, capsys):
+    log = "$ kubectl logs web-1 -n shop\n2026-11-20 INFO started\n"
+    answer, _ = ask("oom-budget", log, tmp_path, capsys)
+    assert not answer["healthy"]
+    assert not answer["findings"]
+    assert "its limit is not shown" in answer["summary"]
+    assert any("an OOM kill would show there" in gap["what"] for gap in answer["notSeen"])
+    resources = """$ kubectl get pod web-1 -n shop -o jsonpath='{.spec.containers[0].resources}'
+{"limits":{"memory":"2Gi"},"requests":{"memory":"512Mi"}}
+"""
+    answer, _ = ask("oom-budget", resources + log, tmp_path, capsys)
+    assert "2Gi" in json.dumps(answer)
+    assert not answer["healthy"]
+
+
+GATEWAY = """$ kubectl get gateway -n web
+NAME     CLASS   ADDRESS      PROGRAMMED   AGE
+public   envoy   {address:10}   {state:10}   31m
+"""
+
+
+def test_a_gateways_table_tells_that_it_is_not_programmed_and_not_why(tmp_path, capsys):
+    file = tmp_path / "table.txt"
+    for state, address in (("False", ""), ("True", "10.1.1.1")):
+        file.write_text(GATEWAY.format(state=state, address=address))
+        main("svc-trace", ["gateway/public", "-n", "web", "--from", str(file), "-o", "json"])
+        (answer,) = json.loads(capsys.readouterr().out)["items"]
+        assert not answer["healthy"]
+        if state == "True":
+            assert not answer["findings"]
+            continue
+        (finding,) = answer["findings"]
+        assert finding["cause"] == "GatewayNotProgrammed"
+        assert "Read the conditions" in finding["fix"][0]["text"]

@@ -237,6 +237,16 @@ def _beside(kind: str, root: Entry, obj: Raw, finds: Finds, namespace: str, line
             finds.objects.append(Found("endpoints", made, form, line))
 
 
+def _read_conditions(root: Entry, resource: Resource, name: str, finds: Finds, line: int) -> str:
+    """Take the conditions of a node whose describe was cut to them; return its kind, empty for anything else."""
+    if resource.kind != "Node" or not name or root.get("Conditions") is None:
+        return ""
+    seen = ["metadata.name", "status.conditions", *(["spec.taints"] if root.get("Taints") is not None else [])]
+    made = {**machines.node(root), "metadata": {"name": name}}
+    finds.objects.append(Found("nodes", made, Form("a part of kubectl describe node", shows=tuple(seen)), line))
+    return resource.kind
+
+
 def _users(root: Entry, claim: str, finds: Finds, namespace: str, line: int) -> None:
     """Take the pods that a claim's describe names as its users; one that was looked at itself shows more."""
     users = root.get("Used By", "Mounted By")
@@ -257,12 +267,9 @@ def _read_fragment(root: Entry, asked: Sequence[str], namespace: str, finds: Fin
     known = {e.key.lower() for e in root.below}
     name = root.text("Name") or named
     kind = ""
-    if tuple(asked) == ("nodes",):
-        if name and "conditions" in known:
-            kind = "Node"
-            seen = ("metadata.name", "status.conditions", *(("spec.taints",) if "taints" in known else ()))
-            node = {**machines.node(root), "metadata": {"name": name}}
-            finds.objects.append(Found("nodes", node, Form("a part of kubectl describe node", shows=seen), line))
+    other = BY_PLURAL.get(asked[0]) if len(asked) == 1 and asked[0] != "pods" else None
+    if other is not None:
+        kind = _read_conditions(root, other, name, finds, line)
     elif known & _OF_A_CONTAINER and not known & {"containers", "init containers"}:
         holder = Entry("Containers", "", 0, "", below=[Entry("", "", 1, "", below=list(root.below))])
         holder.below[0].key = "CONTAINER"

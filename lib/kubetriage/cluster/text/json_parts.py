@@ -8,12 +8,13 @@ from typing import Any
 
 from kubetriage.cluster.text.commands import Command
 from kubetriage.cluster.text.found import Finds, Found, FoundEvent, Raw
+from kubetriage.cluster.text.printed_pods import NO_CONTAINER
 from kubetriage.found import Form
 from kubetriage.values.fields import mapping, number, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_PLURAL
 
-_PATH = lazy(r"jsonpath=[\'\"]?\{\.((?:spec|status|metadata)(?:\.\w{1,60}){1,5})\}[\'\"]?\Z")
+_PATH = lazy(r"jsonpath=[\'\"]?\{\.((?:spec|status|metadata)(?:\.\w{1,60}(?:\[0\])?){1,5})\}[\'\"]?\Z")
 
 
 def json_events(rows: Sequence[str]) -> list[FoundEvent]:
@@ -63,14 +64,19 @@ def picked(command: Command | None, rows: Sequence[str], finds: Finds, line: int
         value: Any = json.loads(words)
     except (ValueError, RecursionError):
         value = words
-    *outer, last = path[1].split(".")
-    inside: Raw = {last: value} if words else {}
-    for key in reversed(outer):
-        inside = {key: inside}
+    inside: Any = value
+    for key in reversed(path[1].split(".")) if words else ():
+        field, first, _ = key.partition("[")
+        if first and isinstance(inside, dict):
+            # Its name stands elsewhere in the text, or nowhere.
+            inside.setdefault("name", NO_CONTAINER)
+        inside = {field: [inside] if first else inside}
+    if not isinstance(inside, dict):
+        inside = {}
     made: Raw = {"apiVersion": resource.api_version, "kind": resource.kind, **inside}
     made["metadata"] = {**made.get("metadata", {}), "name": command.names[0]}
     if resource.namespaced and command.namespace:
         made["metadata"]["namespace"] = command.namespace
-    form = Form("kubectl get -o jsonpath", shows=("metadata.name", path[1]))
+    form = Form("kubectl get -o jsonpath", shows=("metadata.name", path[1].replace("[0]", "")))
     finds.objects.append(Found(resource.plural, made, form, line))
     return True

@@ -6,6 +6,7 @@ import re
 
 from kubetriage.cluster.text import cri_tables, margins
 from kubetriage.cluster.text.ages import api_time
+from kubetriage.cluster.text.bare_rows import with_header
 from kubetriage.cluster.text.blocks import Block, blocks
 from kubetriage.cluster.text.chat import without_marks
 from kubetriage.cluster.text.commands import Command
@@ -87,6 +88,10 @@ def _read_block(block: Block, finds: Finds, source: str) -> bool:
         return True
     if block.kind == "answer":
         return _read_answer(block, finds)
+    if block.kind in ("words", "log") and (bare := with_header(command, block.rows)) is not None:
+        plural, header, cells = bare
+        read_table(plural, header, cells, namespace, finds, block.first)
+        return True
     if block.kind == "table":
         return _read_table(block, finds, namespace)
     if block.kind == "describe":

@@ -29,6 +29,7 @@ SIGNATURES: tuple[tuple[str, frozenset[str]], ...] = (
     ("endpoints", frozenset({"ENDPOINTS"})),
     ("ingressclasses", frozenset({"CONTROLLER", "PARAMETERS"})),
     ("ingresses", frozenset({"HOSTS", "PORTS"})),
+    ("volumeattachments", frozenset({"ATTACHER", "PV", "NODE"})),
     ("persistentvolumes", frozenset({"RECLAIM POLICY", "CLAIM"})),
     ("persistentvolumeclaims", frozenset({"VOLUME", "CAPACITY", "STORAGECLASS"})),
     ("storageclasses", frozenset({"PROVISIONER"})),
@@ -374,6 +375,22 @@ def _lease(row: Row, obj: Raw) -> list[str]:
     return ["spec.holderIdentity"]
 
 
+def _attachment(row: Row, obj: Raw) -> list[str]:
+    source = {"persistentVolumeName": row.get("PV", "")}
+    obj["spec"] = {"attacher": row.get("ATTACHER", ""), "nodeName": row.get("NODE", ""), "source": source}
+    obj["status"] = {"attached": row.get("ATTACHED") == "true"}
+    return ["spec.attacher", "spec.nodeName", "spec.source", "status.attached"]
+
+
+def _gateway(row: Row, obj: Raw) -> list[str]:
+    obj["spec"] = {"gatewayClassName": row.get("CLASS", "")}
+    addresses = [{"value": a} for a in row.get("ADDRESS", "").split(",") if a]
+    state = row.get("PROGRAMMED", "")
+    conditions = [{"type": "Programmed", "status": state}] if state else []
+    obj["status"] = {"addresses": addresses, "conditions": conditions}
+    return ["spec.gatewayClassName", "status.addresses"]
+
+
 def _policy(row: Row, obj: Raw) -> list[str]:
     obj["spec"] = {"podSelector": label_selector(row.get("POD-SELECTOR", ""))}
     return ["spec.podSelector"]
@@ -433,6 +450,8 @@ _MAKERS: Mapping[str, Callable[[Row, Raw], Any]] = {
     "daemonsets": _daemon_set,
     "jobs": _job,
     "leases": _lease,
+    "volumeattachments": _attachment,
+    "gateways": _gateway,
     "apiservices": _api_service,
     "certificatesigningrequests": _signing_request,
     "clusteroperators": _cluster_operator,

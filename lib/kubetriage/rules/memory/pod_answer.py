@@ -225,6 +225,8 @@ def _closes(case: Case) -> str:
     used = budget.total_observed.size
     seen = f"; it uses {mebibytes(used)}" if used is not None else ""
     limit = f"limit {exact(budget.limit.size)}" if budget.limit.size is not None else "no limit"
+    if budget.limit.size is None and not case.snapshot.covers(case.pod.raw, "spec.containers.resources"):
+        limit = "its limit is not shown"
     if not budget.areas:
         return (
             f"The runtime of container {name} is not known, so what it may take is unknown "
@@ -278,6 +280,13 @@ _USAGE_WORDS = {
 }
 
 
+_SHOWN = (
+    ("status.containerStatuses", "the containers' states (an OOM kill would show there)"),
+    ("spec.containers.resources", "the containers' memory limits"),
+)
+"""What a printed form of a pod may leave out, and what it decides."""
+
+
 def gaps(snapshot: Snapshot, pod: Pod, cases: list[Case], needs: Iterable[Need]) -> tuple[NotSeen, ...]:
     """Say what of ``needs`` was not seen; one usage source is enough, so the others count only when none answered."""
     measured = all(c.usage.working_set is not None for c in cases if c.container.running)
@@ -307,6 +316,9 @@ def gaps(snapshot: Snapshot, pod: Pod, cases: list[Case], needs: Iterable[Need])
         if process is not None and process.rss is not None and limit is not None and process.rss > limit:
             why = f"VmRSS {mebibytes(process.rss)} is more than its limit of {exact(limit)}: another process's status"
             lines.append(NotSeen(f"the process of container {case.container.name} (--proc)", why))
+    for path, what in _SHOWN:
+        if not snapshot.covers(pod.raw, path):
+            lines.append(NotSeen(f"{what} of pod/{pod.name}", "the text does not show it", decides=True))
     if pod.node and pod.phase != "Pending":
         lines += [gap for case in cases if (gap := _lost_end(case.container)) is not None]
     return tuple(dict.fromkeys(lines))

@@ -27,7 +27,7 @@ def check(case: Case) -> Iterator[Finding]:
     """Report a container that runs without a limit."""
     if case.limit.size is not None or case.container.kind not in ("app", "sidecar") or not case.container.spec:
         return
-    if case.pod.finished:
+    if case.pod.finished or not case.snapshot.covers(case.pod.raw, "spec.containers.resources"):
         return
     heap = case.budget.heap
     words = f"Container {case.container.name} has no memory limit, on itself or on the pod"

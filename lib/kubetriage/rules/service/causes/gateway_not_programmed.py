@@ -61,6 +61,9 @@ def check(trace: Trace) -> Iterator[Fault]:
                 # It says no more than that a listener does not work, and the listener says why.
                 yield from told
                 continue
+            if not reason and not trace.snapshot.covers(entry.gateway.raw, "status.conditions"):
+                yield _untold(entry, programmed)
+                continue
             words = f"is not programmed: {reason}" + (f", {message}" if message else "")
             # Where its own Service waits for an address, that is told with its reason, and this only follows.
             follows = reason == "AddressNotAssigned" and any(
@@ -90,6 +93,14 @@ _REASONS = {
     "NoResources": "Give the infrastructure of the Gateway what it lacks: the message names it",
 }
 """By the reason of a condition (gateway.networking.k8s.io/v1); {entry} is the Gateway."""
+
+
+def _untold(entry: Entry, found: Obj) -> Fault:
+    """Tell of a Gateway of which only a table says that it is not programmed."""
+    told = _fault(entry, "is not programmed; why, was not seen", found, Severity.ERROR, "Programmed False")
+    words = f"Read the conditions of {entry.shown} and of its listeners: their reason and message say why"
+    look = kubectl("describe", "gateway", entry.name, namespace=entry.namespace)
+    return replace(told, fix=(Fix(words, actor=Actor.CLUSTER, commands=(look,)),))
 
 
 def _waiting(trace: Trace, entry: Entry, found: Obj) -> Fault:
