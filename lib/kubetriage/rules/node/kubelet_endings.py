@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from kubetriage.rules.node.machine_words import Word
 from kubetriage.rules.node.word_findings import Meaning, Stage, on_machine
+from kubetriage.values.commands import kubectl
 from kubetriage.values.patterns import lazy
 
 _Make = Callable[["re.Match[str]", Stage], Meaning]
@@ -104,6 +105,38 @@ def _empty_certificate(_match: re.Match[str], stage: Stage) -> Meaning:
     )
 
 
+def _node_labels(match: re.Match[str], stage: Stage) -> Meaning:
+    bad = match[1].strip("[] ")
+    return Meaning(
+        "KubeletConfigInvalid",
+        f"The kubelet of {{name}} does not start: it may not give its own node the label {bad}.",
+        f"Take {bad} out of --node-labels in {stage.flags}. Set it from outside once the node is there: a kubelet may"
+        " use only labels below kubelet.kubernetes.io and node.kubernetes.io, and those of domains of your own.",
+        ("kubelet restart",),
+        commands=(
+            *on_machine(stage, f"sudo grep -rn node-labels {stage.flags}"),
+            kubectl("label", "node", stage.ref.name, f"{bad.partition(',')[0]}=" if "=" not in bad else bad),
+        ),
+    )
+
+
+def _reserved(match: re.Match[str], stage: Stage) -> Meaning:
+    more, least = _QUANTITY.findall(match[2])[:1], _QUANTITY.findall(match[3])[:1]
+    sizes = f" ({more[0]} reserved, {least[0]} there)" if more and least else ""
+    return Meaning(
+        "KubeletConfigInvalid",
+        f"The kubelet of {{name}} does not start: it is to keep back more {match[1]} than the machine has{sizes}.",
+        "Lower the sum of kubeReserved, systemReserved and evictionHard (memory) for machines of this size in"
+        f" {stage.machine.path('kubelet_config') or 'its configuration'}, or give the machine more {match[1]}.",
+        ("kubelet restart",),
+        commands=on_machine(
+            stage, f"sudo grep -rn -i -A4 reserved {stage.machine.path('kubelet_config')} {stage.flags}; free -m; nproc"
+        ),
+    )
+
+
+_QUANTITY = lazy(r"\b(\d+(?:[KMGT]i?|m)?) (?:BinarySI|DecimalSI)")
+
 # cmd/kubelet and pkg/kubelet with cAdvisor, 1.18 to 1.37, also inside k3s and RKE2.
 _ENDINGS: tuple[tuple[re.Pattern[str], _Make], ...] = (
     (
@@ -120,6 +153,17 @@ _ENDINGS: tuple[tuple[re.Pattern[str], _Make], ...] = (
         lazy(r"failed to initialize top level QOS containers|root container \S+ doesn't exist|\[?kubepods\]? doesn't"),
         _quality_groups,
     ),
+    (
+        lazy(r"labels specified with --node-labels: \[([\w./=, -]{1,300})\]"),
+        _node_labels,
+    ),
+    (
+        lazy(
+            r"Resource \\?\"(\w[\w.-]{0,60})\\?\" has a reservation of (.{1,120}?) but capacity of"
+            r" (.{1,120}?)\. Expected"
+        ),
+        _reserved,
+    ),
     (lazy(r"built-in cloud providers are disabled|unknown cloud provider|could not init cloud provider"), _cloud),
     (
         lazy(r"failed to find any PEM data|failed to parse (?:certificate|private key)|does not match public key"),
@@ -133,4 +177,23 @@ def ending_of(stage: Stage, word: Word) -> Meaning | None:
     for pattern, make in _ENDINGS:
         if match := pattern.search(word.words):
             return make(match, stage)
-    return None
+    return _flag_named(stage, word)
+
+
+_FLAG = lazy(r"(?<![\w-])--([a-z][a-z0-9-]{2,60})")
+
+
+def _flag_named(stage: Stage, word: Word) -> Meaning | None:
+    """Name the one flag of which last words speak that no row knows, and where it stands."""
+    named = set(_FLAG.findall(word.words))
+    if len(named) != 1:
+        return None
+    flag = named.pop()
+    return Meaning(
+        "KubeletErrors",
+        f"The kubelet of {{name}} ends itself, and names its flag --{flag}.",
+        f"Correct --{flag} as its last words ask, in {stage.flags}, then start it.",
+        ("kubelet restart",),
+        commands=on_machine(stage, f"sudo grep -rn -e {flag} {stage.flags}"),
+        rules_out=("NodePartitioned", "the kubelet does not stay up long enough to need the network"),
+    )

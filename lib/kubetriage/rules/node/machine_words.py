@@ -88,6 +88,15 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"(?:i/o timeout|connect: |no such host|deadline exceeded)"
         ),
     ),
+    # What makes a kubelet's configuration on new machines: nodeadm of Amazon's images, Talos' own services.
+    (
+        "machine setup",
+        lazy(
+            r"\"level\": ?\"(?:fatal|error)\".{0,300}\"caller\": ?\"(?:cmd/)?nodeadm/.{0,200}\"error\": ?\"(.{1,600})"
+            r"|nodeadm.{0,40}level=(?:fatal|error).{0,400}|bootstrap\.sh.{0,80}(?:Exited with error|error).{0,300}"
+            r"|\[talos\] service\[(kubelet|cri|etcd)\]\(Failed\): .{1,600}"
+        ),
+    ),
     (
         "clock",
         lazy(

@@ -140,6 +140,48 @@ def start_meaning(stage: Stage, word: Word) -> Meaning:
     )
 
 
+_REFUSED_ROLE = lazy(r"assumed-role/([\w+=,.@-]{1,64})/\S{1,80} is not authorized to perform: ([\w:]{3,80})")
+_PULL = lazy(r"(?:pull(?:ing)? image|resolve reference) \\?\"?([\w.-]+(?::\d+)?)/([\w./:@-]{1,200})")
+
+
+def machine_setup_meaning(stage: Stage, word: Word) -> Meaning:
+    """Say what keeps a new machine from its kubelet: what writes its configuration, or starts it, fails."""
+    said, who = word.words, "Talos" if stage.machine.name == "talos" or "[talos]" in word.words else "nodeadm"
+    refused, pull = _REFUSED_ROLE.search(said), _PULL.search(said)
+    commands = stage.machine.lines("kubelet log")
+    says = f"{who} of {{name}} fails before its kubelet runs."
+    if refused is not None:
+        fix = (
+            f"Allow {refused[2]} to the nodes' role {refused[1]}: attach AmazonEKSWorkerNodePolicy to it, and see that"
+            " no boundary or service control policy takes it away. Then start the machine anew."
+        )
+        return Meaning(
+            "KubeletUnauthorized",
+            f"{says} The cloud refuses its role {refused[1]} the call {refused[2]}.",
+            fix,
+            actor=Actor.CLOUD,
+            commands=(shell("aws", "iam", "list-attached-role-policies", "--role-name", refused[1]),),
+            rules_out=("NodePartitioned", "the cloud answered: it refused the machine's role"),
+        )
+    if pull is not None:
+        return Meaning(
+            "KubeletDown",
+            f"{says} The image {pull[1]}/{pull[2]} cannot be pulled.",
+            f"Let the machine reach {pull[1]} (firewall, proxy, DNS), or give it a mirror that has the image"
+            " (machine.registries.mirrors). A tag that does not exist is corrected in machine.kubelet.image.",
+            commands=commands,
+        )
+    reached = "i/o timeout" in said or "no such host" in said or "deadline exceeded" in said
+    return Meaning(
+        "KubeletDown",
+        says,
+        "Open the way to the address that it names: route, NAT gateway or VPC endpoint, security group, DNS."
+        if reached
+        else f"Mend what {who} names in the machine's configuration (user data, machine config), then start it anew.",
+        commands=commands,
+    )
+
+
 def static_pod_meaning(stage: Stage, word: Word) -> Meaning:
     """Say that a part of the control plane on this machine ends again and again, and where its last words stand."""
     part = word.about or "kube-apiserver"

@@ -6,6 +6,7 @@ from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Rul
 from kubetriage.rules.machine import Machine
 from kubetriage.rules.plane.case import Case
 from kubetriage.rules.plane.control_plane_pods import Stopped
+from kubetriage.rules.plane.etcd_members import etcd_container, flags
 from kubetriage.rules.plane.figure_format import names
 from kubetriage.values.commands import Command, kubectl, shell
 from kubetriage.values.fields import text
@@ -24,6 +25,16 @@ _CLASSES = (
     ),
     ("address", lazy(r"address already in use|cannot assign requested address|bind:|no such host")),
     ("removed", lazy(r"has been permanently removed|removed from the cluster|member not found|was removed")),
+    # Flags that contradict one another (server/embed/config.go, etcdmain); no data is at fault.
+    (
+        "flags",
+        lazy(
+            r"couldn't find local name|--initial-cluster (?:has|must)|initial-advertise-peer-urls"
+            r"|conflicting environment"
+            r"|expected IP in URL|flag provided but not defined|unknown flag|invalid value .{0,80} for flag"
+            r"|error verifying flags|multiple discovery or bootstrap flags"
+        ),
+    ),
     (
         "bootstrapped",
         lazy(
@@ -83,6 +94,34 @@ def _remove_and_add(members: list[str], case: Case) -> Fix:
     )
 
 
+_LOCAL_NAME = lazy(r"couldn't find local name \W{0,3}([\w.-]{1,253})")
+
+
+def _flags_fix(words: str, members: list[str], case: Case) -> Fix:
+    """Say which flags of etcd contradict one another; its data is not touched."""
+    pod = next((m.pod for m in case.members if m.name in members and m.pod), {})
+    given = flags(etcd_container(pod)) if pod else {}
+    folder = case.machine.path("manifests")
+    at = f"{folder}/etcd.yaml" if folder else "its flags"
+    name, cluster = _LOCAL_NAME.search(words), given.get("initial-cluster", "")
+    if name is not None:
+        have = f", which is {cluster}" if cluster else ""
+        return Fix(
+            f"Give etcd the same name in both flags in {at}: --name={name[1]} is not in --initial-cluster{have}."
+            " Where the data directory is that of a member, its old name is the right one. Leave the data as it is.",
+            actor=Actor.NODE,
+            commands=(shell("ssh", case.machine.address, f"sudo grep -n -e --name= -e --initial-cluster {at}"),)
+            if folder
+            else (),
+        )
+    return Fix(
+        f"Correct the flags of etcd that its last words name, in {at}: they contradict one another. Leave the data as"
+        " it is.",
+        actor=Actor.NODE,
+        commands=(shell("ssh", case.machine.address, f"sudo grep -n -e '- --' {at}"),) if folder else (),
+    )
+
+
 _BIND = lazy(r"listen tcp \[?([\w.:-]+?)\]?:\d+: bind: ")
 
 
@@ -123,6 +162,8 @@ def member_fixes(words: str, members: list[str], case: Case) -> tuple[Fix, ...]:
         if alone and known:
             return (restore, log)
         return (join_anew(members, case), *((restore,) if alone else ()), log)
+    if kind == "flags":
+        return (_flags_fix(words, members, case), log)
     if kind in ("removed", "bootstrapped"):
         return (join_anew(members, case, removed=kind == "removed"), log)
     if kind == "address" and (bound := _BIND.search(words)) is not None:

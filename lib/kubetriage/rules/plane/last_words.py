@@ -10,7 +10,9 @@ from kubetriage.records import dataclass
 from kubetriage.rules.agent_endings import asked_by
 from kubetriage.rules.plane.case import Case
 from kubetriage.rules.plane.component_log import Remark
+from kubetriage.rules.plane.etcd_members import flags
 from kubetriage.values.commands import Command, kubectl, shell
+from kubetriage.values.fields import name_of, objects
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time
 
@@ -60,6 +62,14 @@ _ASKS: tuple[tuple[re.Pattern[str], _Make], ...] = (
     (
         lazy(r"unknown field \\?\"([\w.\[\]]{1,120})"),
         lambda m, at: f"Correct or take out the field {m[1]} in the configuration file that {at} names.",
+    ),
+    (
+        lazy(r"unknown cloud provider|could not init cloud provider|built-in cloud providers? (?:are|is) disabled"),
+        lambda _, at: (
+            f"Set --cloud-provider=external in {at}, or take the flag and --cloud-config out: no provider is built in"
+            " since 1.31 (most since 1.27). The cloud's own cloud-controller-manager does this work now; its Nodes and"
+            " load balancers need it."
+        ),
     ),
     (
         lazy(r"service-account-(?:issuer|signing-key-file).{0,80}required"),
@@ -128,7 +138,21 @@ def last_words(case: Case, pod: str, component: str) -> LastWords | None:
         return LastWords(unnamed.words, _names_fix(case, unnamed), _quote(unnamed))
     if fatal is None:
         return None
-    return LastWords(fatal.words, asked_for(case, fatal.words, at), _quote(fatal))
+    flag = _flag_named(case, pod, fatal.words)
+    asked = asked_for(case, fatal.words, at)
+    if asked is None and flag is not None:
+        asked = Fix(f"Correct --{flag[0]}={flag[1]} in {at}: its last words name that value.", actor=Actor.CLUSTER)
+    return LastWords(fatal.words, asked, _quote(fatal))
+
+
+def _flag_named(case: Case, pod: str, words: str) -> tuple[str, str] | None:
+    """Return the flag of a pod's command, with its value, of which words speak: by name or by value."""
+    raw = next((p for _, p in case.by_component if name_of(p) == pod), {})
+    given = [(k, v) for c in objects(raw, "spec", "containers") for k, v in flags(c).items()]
+    named = [(k, v) for k, v in given if re.search(rf"(?<![\w-])--{re.escape(k)}(?![\w-])", words)]
+    held = [(k, v) for k, v in given if len(v) > 1 and re.search(rf"[\"'=]{re.escape(v)}[\"'\\]", words)]
+    found = named or held
+    return found[0] if len(found) == 1 else None
 
 
 def asked_for(case: Case, words: str, at: str) -> Fix | None:

@@ -20,6 +20,7 @@ from datetime import timedelta
 from kubetriage.model import Actor, Confidence, Finding, Fix, RuledOut, Severity
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.network_plugins import network_plugin
+from kubetriage.rules.node.agent_errors import agent_fix
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.missing_network import Missing, failing_here, missing_network
 from kubetriage.values.commands import Command, kubectl, shell
@@ -257,6 +258,10 @@ def _fixes(missing: Missing, case: NodeCase) -> Iterator[Fix]:
     if (proxy := _proxy_down(missing, case)) is not None:
         yield _proxy_fix(proxy)
     if missing.reason in ("pending", "failing") and pod is not None:
+        known = agent_fix(case, missing)
+        if known is not None:
+            yield known
+            return
         yield Fix(
             f"Bring up pod {pod.namespace}/{pod.name}: why-crash tells why it does not run.",
             actor=Actor.CLUSTER,
