@@ -17,6 +17,7 @@ from kubetriage.readers.logs.text import read_json
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass, field
 from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.client_policies import clients
 from kubetriage.rules.service.cluster_view import Backend, Place
 from kubetriage.rules.service.ingress_objects import host_matches
 from kubetriage.values.fields import Obj, objects, text
@@ -117,7 +118,7 @@ class Failure:
 def failures(trace: Trace, *kinds: str) -> Iterator[Failure]:
     """Yield what the proxies of each way say of requests that failed, the newest of each kind."""
     for way in ways(trace):
-        key = ("failures", way.place, tuple(b.ref for b in way.backends))
+        key = ("failures", way.place, tuple(b.ref for b in way.backends), tuple(p.name for p in way.proxies))
         for found in trace.world.kept(key, partial(_found, trace, way)):
             if found.row["kind"] in kinds:
                 yield found
@@ -143,6 +144,18 @@ def ways(trace: Trace) -> Iterator[Way]:
         meshed = tuple(p for p in backend.pods if any(c.name == SIDECAR for c in p.containers))
         if meshed:
             yield Way(backend.place, backend.ref, f"svc/{backend.name}", (), meshed, (backend,))
+        # The proxy of the client writes what it did not send on, too.
+        for client in clients(trace):
+            if any(c.name == SIDECAR for c in client.containers):
+                hosts = _hosts_of(backend, client.namespace)
+                yield Way(backend.place, backend.ref, f"svc/{backend.name}", hosts, (client,), (backend,))
+
+
+def _hosts_of(backend: Backend, namespace: str) -> tuple[str, ...]:
+    """Return the names by which a client of a namespace may ask for a Service."""
+    full = f"{backend.name}.{backend.namespace}"
+    own = (backend.name,) if namespace == backend.namespace else ()
+    return (*own, full, f"{full}.svc", f"{full}.svc.cluster.local", text(backend.service, "spec", "clusterIP"))
 
 
 def logs_of(way: Way) -> Iterator[tuple[Pod, str]]:

@@ -82,6 +82,15 @@ def issuance(world: World, namespace: str, secret: str) -> Issuance | None:
         known = (f"Set spec.issuerRef.kind of certificate/{ref.name} to {other}: there is one of that name", "manifest")
     elif (lost := _class_of_nobody(world, owner)) is not None:
         known = lost
+    elif (issuer := _own_issuer(world, certificate)) is not None and (bad := _not_ready(issuer)):
+        # The request only waits: what keeps it stands in the issuer.
+        name = f"{text(issuer, 'kind').lower()}/{name_of(issuer)}"
+        words = f" cert-manager has not issued it: {name} is not ready: {bad.strip().rstrip('.')}."
+        proof.append(Evidence("status", f"{name} Ready", f"False: {bad}"))
+        known = _advice(bad) or (
+            f"Repair {name} by its own words; cert-manager then issues the certificate by itself",
+            "cluster",
+        )
     text_of_fix = known[0] if known else f"Fix what {shown} names; cert-manager then issues the certificate by itself"
     actor = Actor(known[1]) if known else Actor.CLUSTER
     verify = kubectl("describe", *last, namespace=namespace)
@@ -154,6 +163,21 @@ def unasked(world: World, namespace: str, secret: str, user: Ref, raw: Obj) -> U
 
 def _runs(pod: Pod) -> bool:
     return pod.labels.get("app.kubernetes.io/component", "controller") == "controller" and not pod.finished
+
+
+def _own_issuer(world: World, certificate: Obj) -> Obj | None:
+    """Return the issuer that a Certificate names, where it was seen."""
+    name, kind = text(certificate, "spec", "issuerRef", "name"), text(certificate, "spec", "issuerRef", "kind")
+    for raw in world.snapshot.others:
+        here = namespace_of(raw) in ("", namespace_of(certificate))
+        if text(raw, "kind") == (kind or "Issuer") and name_of(raw) == name and here:
+            return raw
+    return None
+
+
+def _not_ready(issuer: Obj) -> str:
+    found = condition(issuer, "Ready")
+    return (text(found, "message") or text(found, "reason")) if text(found, "status") == "False" else ""
 
 
 def _class_of_nobody(world: World, challenge: Obj) -> tuple[str, str] | None:

@@ -55,7 +55,41 @@ def unwritten(world: World, way: Way) -> Unwritten | None:
                 pods[0].fact("spec", f"pod/{pods[0].name} --domain-filter", have),
                 _fix(table("external_dns")["words"][0], way, host, {}),
             )
-    return None
+    return _unread_kind(pods, way)
+
+
+_SOURCES = {
+    "Service": ("service",),
+    "Ingress": ("ingress",),
+    "HTTPRoute": ("gateway-httproute",),
+    "GRPCRoute": ("gateway-grpcroute",),
+    "TLSRoute": ("gateway-tlsroute",),
+    "VirtualService": ("istio-virtualservice",),
+    "HTTPProxy": ("contour-httpproxy",),
+    "Route": ("openshift-route",),
+    "IngressRoute": ("traefik-proxy",),
+    "Mapping": ("ambassador-host",),
+    "TCPIngress": ("kong-tcpingress",),
+}
+"""Value of --source by the kind of object that external-dns reads for it (external-dns, source/store.go)."""
+
+
+def _unread_kind(pods: tuple[Pod, ...], way: Way) -> Unwritten | None:
+    """Tell of a kind of object that no external-dns here was told to read."""
+    wanted = _SOURCES.get(way.ref.kind, ())
+    have = [s for pod in pods for s in _values(pod, "--source")]
+    if not wanted or not have or not way.hosts or any(s in wanted for s in have) or "crd" in have:
+        return None
+    other = " (or istio-gateway for the hosts of its Gateway)" if way.ref.kind == "VirtualService" else ""
+    return Unwritten(
+        f"it reads only {', '.join(dict.fromkeys(have))}, and no {way.ref.kind}",
+        pods[0].fact("spec", f"pod/{pods[0].name} --source", ", ".join(dict.fromkeys(have))),
+        Fix(
+            f"Add --source={wanted[0]}{other} to the arguments of external-dns (Helm: sources), with the rights of its "
+            f"ClusterRole to read them, and restart it",
+            actor=Actor.CLUSTER,
+        ),
+    )
 
 
 def _logged(world: World, pod: Pod, way: Way, host: str) -> Unwritten | None:
@@ -83,12 +117,16 @@ def _fix(row: dict[str, str], way: Way, host: str, found: dict[str, str | None])
 
 
 def _domains(pod: Pod) -> Iterator[str]:
+    return (v.strip(".") for v in _values(pod, "--domain-filter"))
+
+
+def _values(pod: Pod, flag: str) -> Iterator[str]:
     for container in pod.containers:
         words = [*texts(container.spec, "command"), *texts(container.spec, "args")]
         for i, word in enumerate(words):
             name, _, value = word.partition("=")
-            if name == "--domain-filter" and (value or i + 1 < len(words)):
-                yield (value or words[i + 1]).strip(".")
+            if name == flag and (value or i + 1 < len(words)):
+                yield value or words[i + 1]
 
 
 def _covers(pod: Pod, host: str) -> bool:

@@ -15,6 +15,8 @@ from kubetriage.values.fields import Obj, labels, name_of, namespace_of, objects
 SERVICE_LB_NAME = "svccontroller.k3s.cattle.io/svcname"
 SERVICE_LB_NAMESPACE = "svccontroller.k3s.cattle.io/svcnamespace"
 """Labels of the pods with which k3s and RKE2 serve a Service of type LoadBalancer (servicelb, once klipper-lb)."""
+SPEAKERS = {"app.kubernetes.io/component": "speaker"}
+"""Label of the pods with which MetalLB announces addresses."""
 CILIUM_IPAM = "cilium.io/IPAMRequestSatisfied"
 _ENVOY = "gateway.envoyproxy.io"
 _OWNER_LABELS = (GATEWAY_NAME_LABEL, "io.cilium.gateway/owning-gateway", "cilium.io/ingress")

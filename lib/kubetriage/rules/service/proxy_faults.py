@@ -9,6 +9,7 @@ from kubetriage.rules.service.access_logs import Failure
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault, plural
+from kubetriage.rules.service.mesh_refusals import closed_outlook, refused_token
 from kubetriage.rules.service.unspoken_protocols import look_at_log, speak, unspoken
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, labels, name_of, namespace_of, objects, text
@@ -22,7 +23,7 @@ def proxy_fault(trace: Trace, code: str, failure: Failure) -> Fault:
     status, hit = str(failure.row["status"]), failure.target
     port = f" port {failure.port}" if failure.port else ""
     to = f": pod/{hit[1].name}{port}" if hit is not None else ""
-    told = f" ({failure.request.code})" if len(failure.request.code) < 12 else ""
+    told = f" ({failure.request.code})" if failure.request.code != "-" and len(failure.request.code) < 12 else ""
     of = f"; {failure.passed} passed" if failure.passed else "; none passed"
     evidence = [failure.evidence]
     if hit is not None:
@@ -38,7 +39,7 @@ def proxy_fault(trace: Trace, code: str, failure: Failure) -> Fault:
         confidence=Confidence.LIKELY,
         about=way.ref,
         evidence=evidence,
-        fix=list(_fixes(failure)),
+        fix=list(_fixes(trace, failure)),
         verify=(
             kubectl(
                 "logs", failure.proxy.name, "-c", failure.container, "--tail=200", namespace=failure.proxy.namespace
@@ -49,7 +50,7 @@ def proxy_fault(trace: Trace, code: str, failure: Failure) -> Fault:
     )
 
 
-def _fixes(failure: Failure) -> Iterator[Fix]:
+def _fixes(trace: Trace, failure: Failure) -> Iterator[Fix]:
     kind = str(failure.row["kind"])
     guess = unspoken(failure)
     if guess:
@@ -66,6 +67,10 @@ def _fixes(failure: Failure) -> Iterator[Fix]:
         yield from _protocol(failure, kind)
     elif kind in ("slow", "overflow", "rate", "client-gone"):
         yield from _limits(failure, kind)
+    elif kind == "token":
+        yield refused_token(trace, failure)
+    elif kind == "outside":
+        yield closed_outlook(trace, failure)
     else:
         yield from _routes(failure, kind)
 

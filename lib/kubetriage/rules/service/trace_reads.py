@@ -22,12 +22,14 @@ from kubetriage.rules.service.custom_entrances import CustomEntrance, kind_need
 from kubetriage.rules.service.entrance_controllers import controller_selector
 from kubetriage.rules.service.external_dns import writers
 from kubetriage.rules.service.external_names import auth_service, in_cluster_target
+from kubetriage.rules.service.gateway_agents import agent_needs
 from kubetriage.rules.service.gateway_objects import GATEWAY_NAME_LABEL, GROUP, ROUTE_KINDS
 from kubetriage.rules.service.gateway_routes import Entry, Path
 from kubetriage.rules.service.headless_peers import governing_service
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.load_balancer_state import (
     SERVICE_LB_NAME,
+    SPEAKERS,
     LoadBalancerState,
     addresses_of,
     carriers_of_gateway,
@@ -116,6 +118,10 @@ def _balancer_needs(backend: Backend) -> Iterator[Need]:
     for plural in pools:
         if serves(snapshot, plural):
             yield List(plural)
+    if addresses_of(backend.service) and backend.world.listing("bgpadvertisements").items:
+        yield List("pods", "", ",".join(f"{k}={v}" for k, v in SPEAKERS.items()))
+        for pod in backend.world.selected("", SPEAKERS)[:2]:
+            yield Log(pod.namespace, pod.name, "speaker")
     if addresses_of(backend.service) and backend.world.listing("l2advertisements").items:
         yield Get("configmaps", DNS_NAMESPACE, "kube-proxy")
 
@@ -310,6 +316,7 @@ def gateway_needs(entry: Entry) -> Iterator[Need]:
     yield Get("gatewayclasses", "", entry.gateway.class_name)
     if entry.class_lookup.absent:
         yield List("gatewayclasses")
+    yield from agent_needs(entry)
     for use in entry.secrets:
         yield from secret_needs(use)
         if use.ref.namespace != entry.namespace:

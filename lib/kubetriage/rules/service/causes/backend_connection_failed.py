@@ -28,7 +28,7 @@ from kubetriage.rules.service.proxy_faults import proxy_fault
 from kubetriage.rules.service.request_errors import RequestError, plain_to_tls_port, request_errors
 from kubetriage.rules.service.unspoken_protocols import unspoken
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import mapping, text
+from kubetriage.values.fields import labels, mapping, text
 
 CODE = "BackendConnectionFailed"
 
@@ -45,6 +45,49 @@ def check(trace: Trace) -> Iterator[Fault]:
         if not unspoken(failure) and not _on_loopback(trace, failure):
             yield proxy_fault(trace, CODE, failure)
     yield from _gone(trace)
+    yield from _untrusted(trace)
+
+
+_SERVING = ("service.beta.openshift.io/serving-cert-secret-name", "service.alpha.openshift.io/serving-cert-secret-name")
+
+
+def _untrusted(trace: Trace) -> Iterator[Fault]:
+    """Tell of a re-encrypting Route that names no authority, where clients get what its router answers then."""
+    for custom in trace.customs if trace.options.symptom in ("502", "503", "tls") else ():
+        tls = mapping(custom.raw, "spec", "tls")
+        behind = [b for _, b in custom.backends if b.lookup.found]
+        own = any(k in labels(b.service, "metadata", "annotations") for b in behind for k in _SERVING)
+        if custom.kind != "Route" or text(tls, "termination") != "reencrypt" or own or not behind:
+            continue
+        if text(tls, "destinationCACertificate"):
+            continue
+        name = behind[0].name
+        yield fault(
+            CODE,
+            custom.place,
+            f"{custom.shown} encrypts anew to svc/{name} and names no authority (destinationCACertificate), and the "
+            "Service has no certificate of the cluster's own. The router answers 503 where the program's certificate "
+            "is of an authority that it does not know.",
+            severity=Severity.WARNING,
+            proof="inferred",
+            confidence=Confidence.POSSIBLE,
+            about=custom.ref,
+            evidence=[
+                Evidence("spec", f"{custom.shown} spec.tls.destinationCACertificate", "<none>"),
+                Evidence("spec", f"service/{name} annotation {_SERVING[0]}", "<none>"),
+            ],
+            fix=[
+                Fix(
+                    f"Write the authority of the program's certificate in spec.tls.destinationCACertificate of "
+                    f"{custom.shown}. Or let the cluster make the certificate (annotation {_SERVING[0]} on svc/{name}, "
+                    "and the program uses that Secret): routers trust it. Where the program speaks plain HTTP, "
+                    "termination is edge",
+                    actor=Actor.MANIFEST,
+                )
+            ],
+            verify=(custom.kubectl("get", "route", custom.name, "-o", "yaml"),),
+            short="re-encrypts without destinationCACertificate",
+        )
 
 
 def _on_loopback(trace: Trace, failure: Failure) -> bool:

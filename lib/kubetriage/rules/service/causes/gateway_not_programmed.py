@@ -25,6 +25,7 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Place
 from kubetriage.rules.service.controller_words import shape_of
 from kubetriage.rules.service.entrance_controllers import words_of
+from kubetriage.rules.service.gateway_agents import standstill
 from kubetriage.rules.service.gateway_objects import bad_condition
 from kubetriage.rules.service.gateway_routes import Entry
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault
@@ -118,7 +119,15 @@ def _waiting(trace: Trace, entry: Entry, found: Obj) -> Fault:
     told = _fault(entry, words, found, Severity.NOTE if young else Severity.ERROR, short, place)
     asleep = _switched_off(trace, controller)
     if asleep is None:
-        return told
+        stands = standstill(trace, controller, entry.shown) if not entry.class_judged else None
+        if stands is None:
+            return told
+        return replace(
+            told,
+            message=f"{told.message} {stands.words}",
+            evidence=(*told.evidence, *stands.evidence),
+            fix=(stands.fix,),
+        )
     pod, row = asleep
     return replace(
         told,

@@ -164,6 +164,8 @@ def _attached(trace: Trace, policy: AttachedPolicy) -> Iterator[Fault]:
 def _without_record(trace: Trace) -> Iterator[Fault]:
     """Tell of a host for which external-dns writes no record; asked only where the name does not resolve."""
     for way in ways(trace):
+        if way.ref.kind == "Service":
+            continue
         said = unwritten(trace.world, way)
         if said is not None:
             yield fault(

@@ -18,12 +18,13 @@ from collections.abc import Iterator
 
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.readers.events import Events
+from kubetriage.readers.pods import Pod
 from kubetriage.rules.service.address_pools import pool_holding
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import DNS_NAMESPACE
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault
-from kubetriage.rules.service.load_balancer_state import CILIUM_IPAM, LoadBalancerState, addresses_of
+from kubetriage.rules.service.load_balancer_state import CILIUM_IPAM, SPEAKERS, LoadBalancerState, addresses_of
 from kubetriage.rules.service.selector_edits import matches_labels, selector_text
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, condition, flag, labels, mapping, name_of, objects, text, texts
@@ -62,6 +63,9 @@ def metallb_pool(trace: Trace, backend: Backend) -> str | None:
 def _metallb(trace: Trace, backend: Backend, pool: str) -> Iterator[Fault]:
     world = trace.world
     lists = [world.listing(p) for p in ("l2advertisements", "bgpadvertisements")]
+    by_bgp = [a for a in lists[1].items if _takes_pool(world.listing("ipaddresspools").items, a, pool)]
+    if by_bgp and not any(_takes_pool(world.listing("ipaddresspools").items, a, pool) for a in lists[0].items):
+        yield from _sessions(trace, backend, world.selected("", SPEAKERS))
     if not all(found.complete for found in lists):
         return
     adverts = [a for found in lists for a in found.items]
@@ -113,7 +117,7 @@ def _metallb(trace: Trace, backend: Backend, pool: str) -> Iterator[Fault]:
         )
         return
     yield from _arp(trace, backend, taking)
-    speakers = world.selected("", {"app.kubernetes.io/component": "speaker"})
+    speakers = world.selected("", SPEAKERS)
     if speakers and not any(p.ready for p in speakers):
         one = speakers[0]
         yield _fault(
@@ -129,6 +133,58 @@ def _metallb(trace: Trace, backend: Backend, pool: str) -> Iterator[Fault]:
         )
 
 
+_PEER = lazy(
+    r"\"msg\":\"failed to connect to peer\"|BGP session (?:down|not established)"
+    r"|failed to (?:create|establish) BGP session"
+)
+_AT = lazy(r"\"peer\":\"(\S{3,60}?)\"|peer[ =:]{1,3}\"?([0-9a-f.:]{3,60})")
+_WHY = (
+    ("connection refused", "nothing listens on its port 179 for this node"),
+    ("i/o timeout", "packets to its port 179 are dropped (firewall, route)"),
+    ("no route to host", "it is not reached at all"),
+    (
+        "password|MD5|BGP identifier|ASN|notification",
+        "it refuses the session: AS numbers, password or router id differ",
+    ),
+)
+
+
+def _sessions(trace: Trace, backend: Backend, speakers: tuple[Pod, ...]) -> Iterator[Fault]:
+    """Tell of a BGP peer to which the newest words of a speaker find no session."""
+    for pod in speakers:
+        for container in pod.containers:
+            log = trace.snapshot.log(pod.namespace, pod.name, container.name)
+            lines = [x for x in log.text.splitlines() if len(x) < _LONGEST_LINE] if log.seen else []
+            last = next((x for x in reversed(lines) if _PEER.search(x) or "BGP session established" in x), "")
+            if not last or "BGP session established" in last:
+                continue
+            match = _AT.search(last)
+            peer = next((g for g in match.groups() if g), "its peer") if match else "its peer"
+            why = next((w for keys, w in _WHY if any(k in last for k in keys.split("|"))), "")
+            host = peer.rpartition(":")[0] or peer
+            peers = (p for p in trace.snapshot.others if text(p, "kind") == "BGPPeer")
+            owner = next((p for p in peers if text(p, "spec", "peerAddress") in (host, peer)), {})
+            shown = f"bgppeer/{name_of(owner)}" if owner else "the BGPPeer"
+            yield _fault(
+                backend,
+                f"pod/{pod.name} of MetalLB on {pod.node or 'its node'} has no BGP session with {peer}"
+                + (f": {why}" if why else ""),
+                Evidence("log", f"pod/{pod.name} {container.name}", last.strip()),
+                Fix(
+                    f"Let the router {host} take this node as a neighbour (its address, AS numbers, port 179, "
+                    f"password), and compare peerAddress, peerASN and myASN of {shown} with it",
+                    actor=Actor.CLUSTER,
+                    commands=(
+                        kubectl("get", "bgppeers.metallb.io", "-o", "yaml", namespace=pod.namespace),
+                        kubectl("logs", pod.name, "--tail=100", namespace=pod.namespace),
+                    ),
+                ),
+                Confidence.LIKELY,
+            )
+            return
+
+
+_LONGEST_LINE = 2000
 _STRICT = lazy(r"\bstrictARP: {0,4}(true|false)")
 _IPVS = lazy(r"(?m)^mode: {0,4}[\"']?ipvs\b")
 

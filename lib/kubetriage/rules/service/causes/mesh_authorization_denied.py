@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.service import service_endpoints as eps
+from kubetriage.rules.service.access_logs import failures
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import clients
 from kubetriage.rules.service.cluster_view import Backend
@@ -39,6 +40,7 @@ from kubetriage.rules.service.mesh_authorization import (
 )
 from kubetriage.rules.service.mesh_policies import in_mesh
 from kubetriage.rules.service.outside_clients import outside_clients
+from kubetriage.rules.service.proxy_faults import proxy_fault
 from kubetriage.rules.service.sidecar_meshes import SidecarRuling, sidecar_rulings
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, labels, name_of, namespace_of, objects, text
@@ -51,7 +53,8 @@ _INBOUND = "config.linkerd.io/default-inbound-policy"
 
 
 def check(trace: Trace) -> Iterator[Fault]:
-    """Judge each client that is known, then what the policies ask of any client."""
+    """Judge each client that is known, then what the policies ask of any client, then the tokens."""
+    yield from _tokens(trace)
     for backend in trace.services:
         meshed = [p for p in backend.pods if in_mesh(p)]
         if meshed:
@@ -59,6 +62,12 @@ def check(trace: Trace) -> Iterator[Fault]:
         yield from _linkerd(trace, backend)
         for ruling in sidecar_rulings(backend, clients(trace) or trace.entrances):
             yield _by_sidecar(backend, ruling)
+
+
+def _tokens(trace: Trace) -> Iterator[Fault]:
+    """Tell of requests whose token the proxy of a pod refuses."""
+    for failure in failures(trace, "token"):
+        yield proxy_fault(trace, CODE, failure)
 
 
 def _istio(trace: Trace, backend: Backend, pod: Pod) -> Iterator[Fault]:

@@ -42,7 +42,7 @@ def check(trace: Trace) -> Iterator[Fault]:
             found += [*_destinations(trace, custom), *_hosts(trace, custom), *_closed_ports(trace, custom)]
     yield from found
     if not found:
-        yield from (proxy_fault(trace, CODE, f) for f in failures(trace, "no-route", "no-cluster"))
+        yield from (proxy_fault(trace, CODE, f) for f in failures(trace, "no-route", "no-cluster", "outside"))
 
 
 def _closed_ports(trace: Trace, custom: CustomEntrance) -> Iterator[Fault]:
