@@ -1,5 +1,6 @@
 """A runtime without the program that it calls, a plugin's pod of which only an event tells, names that nobody knows."""
 
+from kubetriage.needs import Log
 from support.nodes import LEADERS, lease, lost, node, pod, triage, world
 from support.objects import at
 
@@ -101,3 +102,93 @@ def test_an_address_that_does_not_answer_is_no_matter_of_names():
     found = unresolved("10.0.0.9:6443", "dial tcp 10.0.0.9:6443: i/o timeout")
     assert found.cause == "ApiServerUnreachable"
     assert "name server" not in found.fix[0].text
+
+
+# What makes and stops a kubelet.
+
+
+def told(line, unit="kubelet[812]", name="kubelet.log", image=""):
+    made = lost("n1", since=-600)
+    made["status"]["nodeInfo"]["osImage"] = image
+    snapshot = world([made], [*LEADERS])
+    snapshot.add_node_log("n1", name, f"Nov 24 11:59:01 n1 {unit}: {line}\n" if unit else f"{line}\n")
+    return triage(snapshot, "n1").diagnoses[0].findings[0]
+
+
+def ends(words):
+    return told(f'E1124 11:59:01.123456     812 run.go:72] "command failed" err="{words}"')
+
+
+LABELS = (
+    "failed to validate kubelet flags: unknown 'kubernetes.io' or 'k8s.io' labels specified with --node-labels: [{}]"
+)
+
+
+def test_labels_that_a_kubelet_may_not_set_are_named():
+    found = ends(LABELS.format("node-role.kubernetes.io/worker"))
+    assert found.cause == "KubeletConfigInvalid"
+    assert "Take node-role.kubernetes.io/worker out of --node-labels" in found.fix[0].text
+    assert any("kubectl label node n1 node-role.kubernetes.io/worker=" in str(c) for c in found.fix[0].commands)
+
+
+def test_what_is_kept_back_is_held_against_what_is_there():
+    found = told(
+        'E1124 11:59:01.123456     812 kubelet.go:1649] "Failed to start ContainerManager" err="invalid Node'
+        ' Allocatable configuration. Resource \\"memory\\" has a reservation of {{3221225472 0} {<nil>} 3Gi BinarySI}'
+        ' but capacity of {{2062450688 0} {<nil>} 2014112Ki BinarySI}. Expected capacity >= reservation."'
+    )
+    assert found.cause == "KubeletConfigInvalid"
+    assert "3Gi reserved, 2014112Ki there" in found.message
+
+
+def test_the_one_flag_of_unknown_last_words_is_named():
+    assert "--odd-flag" in ends("failed to run Kubelet: --odd-flag is not what it should be").fix[0].text
+    both = ends("failed to run Kubelet: --odd-flag and --even-flag exclude one another").fix[0].text
+    assert "--odd-flag" not in both
+
+
+NODEADM = '{"level":"fatal","ts":1.1,"caller":"nodeadm/main.go:36","msg":"Command failed","error":"{}"}'
+ROLE = (
+    "operation error EKS: DescribeCluster, api error AccessDeniedException: User:"
+    " arn:aws:sts::111122223333:assumed-role/workers/i-0abd is not authorized to perform: eks:DescribeCluster"
+)
+
+
+def test_what_makes_a_machines_kubelet_says_why_there_is_none():
+    found = told(NODEADM.replace("{}", ROLE), "nodeadm[1643]")
+    assert found.cause == "KubeletUnauthorized"
+    assert "eks:DescribeCluster to the nodes' role workers" in found.fix[0].text
+    other = told(NODEADM.replace("{}", "dial tcp 10.0.0.1:443: i/o timeout"), "nodeadm[1643]")
+    assert other.cause == "KubeletDown"
+    assert "Open the way" in other.fix[0].text
+
+
+def test_talos_that_cannot_pull_its_kubelet_names_the_registry():
+    line = (
+        "user: warning: [2026-11-24T11:55:01.1Z]: [talos] service[kubelet](Failed): Failed to run pre stage: failed to"
+        ' pull image "ghcr.io/siderolabs/kubelet:v1.31.1": failed to resolve reference: dial tcp: i/o timeout'
+    )
+    found = told(line, "", "dmesg.log", "Talos (v1.9.1)")
+    assert found.cause == "KubeletDown"
+    assert "reach ghcr.io" in found.fix[0].text
+    assert "Talos" in found.message
+
+
+def plugin_says(*rows):
+    flannel = pod("kube-flannel-ds-b4", owner=("DaemonSet", "kube-flannel-ds"), namespace="kube-flannel")
+    flannel["spec"]["containers"] = [{"name": "kube-flannel"}]
+    snapshot = world([node("n1", NETWORK, podCIDR="10.244.1.0/24")], [lease("n1", -5), *LEADERS], [flannel])
+    snapshot.add_log(Log("kube-flannel", "kube-flannel-ds-b4", "kube-flannel"), "".join(f"{r}\n" for r in rows))
+    return triage(snapshot, "n1").diagnoses[0].findings[0]
+
+
+def test_words_of_a_plugins_pod_say_what_its_node_lacks():
+    for words, says in (
+        ("Failed to check br_netfilter: stat /proc/sys/net/bridge/bridge-nf-call-iptables: no such file", "modprobe"),
+        ("iptables v1.8.7: can't initialize iptables table `nat': Table does not exist", "iptable_nat"),
+        ("failed to list nodes: dial tcp 10.96.0.1:443: i/o timeout", "kube-proxy"),
+    ):
+        found = plugin_says(f"E1124 11:59:00.500000       1 main.go:279] {words}")
+        assert found.cause == "NetworkPluginNotReady"
+        assert says in " ".join([found.fix[0].text, *map(str, found.fix[0].commands)])
+    assert "why-crash" in plugin_says("E1124 11:59:00.500000       1 main.go:1] odd error").fix[0].text

@@ -138,3 +138,46 @@ def test_a_configuration_that_a_release_no_longer_reads(words: str, says: str) -
     )
     assert found.cause == "SchedulerDown"
     assert says in found.fix[0].text
+
+
+def ended(name: str, log: str, *flags: str) -> Any:
+    return ask(static(name, *flags, waiting=True, code=1), log=log)
+
+
+def last(words: str) -> str:
+    return f'E{ago(30).strftime("%m%d %H:%M:%S.000000")}       1 run.go:74] "command failed" err="{words}"\n'
+
+
+def test_a_cloud_that_is_no_longer_built_in() -> None:
+    found = ended("kube-controller-manager", last('unknown cloud provider \\"aws\\"'), "--cloud-provider=aws")
+    assert found.cause == "ControllersDown"
+    assert "--cloud-provider=external" in found.fix[0].text
+
+
+def test_the_flag_whose_value_last_words_name() -> None:
+    flags = ("--cluster-cidr=10.244.0.0/16", "--node-cidr-mask-size=8", "--leader-elect=true")
+    found = ended("kube-controller-manager", last('the range \\"10.244.0.0/16\\" is odd'), *flags)
+    assert "Correct --cluster-cidr=10.244.0.0/16" in found.fix[0].text
+    named = ended("kube-controller-manager", last("--node-cidr-mask-size is smaller than it may be"), *flags)
+    assert "--node-cidr-mask-size=8" in named.fix[0].text
+    neither = ended("kube-controller-manager", last("something else is odd"), *flags)
+    assert "Correct --" not in neither.fix[0].text
+
+
+def zapped(error: str) -> str:
+    at = ago(30).strftime("%Y-%m-%dT%H:%M:%S.1Z")
+    said = error.replace('"', '\\"')
+    return (
+        f'{{"level":"fatal","ts":"{at}","caller":"etcdmain/etcd.go:204","msg":"discovery failed","error":"{said}"}}\n'
+    )
+
+
+def test_flags_of_etcd_that_do_not_agree_leave_its_data_alone() -> None:
+    words = 'couldn\'t find local name "cp-1b" in the initial cluster configuration'
+    found = ended("etcd", zapped(words), "--name=cp-1b", "--initial-cluster=cp-1=https://10.0.0.1:2380")
+    texts = " ".join(f.text for f in found.fix)
+    assert found.cause == "EtcdDown"
+    assert "--name=cp-1b is not in --initial-cluster, which is cp-1=https" in texts
+    assert "move its data" not in texts
+    joined = ended("etcd", zapped("member cp-1 has already been bootstrapped"))
+    assert "join" in " ".join(f.text for f in joined.fix) or "add it again" in " ".join(f.text for f in joined.fix)

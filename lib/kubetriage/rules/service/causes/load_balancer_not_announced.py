@@ -151,37 +151,42 @@ _WHY = (
 
 def _sessions(trace: Trace, backend: Backend, speakers: tuple[Pod, ...]) -> Iterator[Fault]:
     """Tell of a BGP peer to which the newest words of a speaker find no session."""
+    found: list[tuple[Pod, str, str]] = []
     for pod in speakers:
         for container in pod.containers:
             log = trace.snapshot.log(pod.namespace, pod.name, container.name)
             lines = [x for x in log.text.splitlines() if len(x) < _LONGEST_LINE] if log.seen else []
             last = next((x for x in reversed(lines) if _PEER.search(x) or "BGP session established" in x), "")
-            if not last or "BGP session established" in last:
+            if "BGP session established" in last:
+                # One node that announces is enough for the address to be reached.
+                return
+            if not last:
                 continue
-            match = _AT.search(last)
-            peer = next((g for g in match.groups() if g), "its peer") if match else "its peer"
-            why = next((w for keys, w in _WHY if any(k in last for k in keys.split("|"))), "")
-            host = peer.rpartition(":")[0] or peer
-            peers = (p for p in trace.snapshot.others if text(p, "kind") == "BGPPeer")
-            owner = next((p for p in peers if text(p, "spec", "peerAddress") in (host, peer)), {})
-            shown = f"bgppeer/{name_of(owner)}" if owner else "the BGPPeer"
-            yield _fault(
-                backend,
-                f"pod/{pod.name} of MetalLB on {pod.node or 'its node'} has no BGP session with {peer}"
-                + (f": {why}" if why else ""),
-                Evidence("log", f"pod/{pod.name} {container.name}", last.strip()),
-                Fix(
-                    f"Let the router {host} take this node as a neighbour (its address, AS numbers, port 179, "
-                    f"password), and compare peerAddress, peerASN and myASN of {shown} with it",
-                    actor=Actor.CLUSTER,
-                    commands=(
-                        kubectl("get", "bgppeers.metallb.io", "-o", "yaml", namespace=pod.namespace),
-                        kubectl("logs", pod.name, "--tail=100", namespace=pod.namespace),
-                    ),
+            found.append((pod, container.name, last))
+    for pod, container_name, last in found[:1]:
+        match = _AT.search(last)
+        peer = next((g for g in match.groups() if g), "its peer") if match else "its peer"
+        why = next((w for keys, w in _WHY if any(k in last for k in keys.split("|"))), "")
+        host = peer.rpartition(":")[0] or peer
+        peers = (p for p in trace.snapshot.others if text(p, "kind") == "BGPPeer")
+        owner = next((p for p in peers if text(p, "spec", "peerAddress") in (host, peer)), {})
+        shown = f"bgppeer/{name_of(owner)}" if owner else "the BGPPeer"
+        yield _fault(
+            backend,
+            f"pod/{pod.name} of MetalLB on {pod.node or 'its node'} has no BGP session with {peer}"
+            + (f": {why}" if why else ""),
+            Evidence("log", f"pod/{pod.name} {container_name}", last.strip()),
+            Fix(
+                f"Let the router {host} take this node as a neighbour (its address, AS numbers, port 179, "
+                f"password), and compare peerAddress, peerASN and myASN of {shown} with it",
+                actor=Actor.CLUSTER,
+                commands=(
+                    kubectl("get", "bgppeers.metallb.io", "-o", "yaml", namespace=pod.namespace),
+                    kubectl("logs", pod.name, "--tail=100", namespace=pod.namespace),
                 ),
-                Confidence.LIKELY,
-            )
-            return
+            ),
+            Confidence.LIKELY,
+        )
 
 
 _LONGEST_LINE = 2000
