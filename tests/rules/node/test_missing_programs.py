@@ -192,3 +192,13 @@ def test_words_of_a_plugins_pod_say_what_its_node_lacks():
         assert found.cause == "NetworkPluginNotReady"
         assert says in " ".join([found.fix[0].text, *map(str, found.fix[0].commands)])
     assert "why-crash" in plugin_says("E1124 11:59:00.500000       1 main.go:1] odd error").fix[0].text
+
+
+def test_what_a_plugin_says_before_it_ends_counts_more_than_that_it_ends():
+    found = plugin_says(
+        "2026-11-24 11:59:00.500 [WARNING][9] startup/utils.go 49: Calico node 'cp-1' is already using the IPv4 address"
+        " 172.17.0.1.",
+        "Calico node failed to start",
+    )
+    assert "same address 172.17.0.1:" in found.fix[0].text
+    assert "IP_AUTODETECTION_METHOD" in found.fix[0].text

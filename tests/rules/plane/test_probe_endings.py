@@ -181,3 +181,17 @@ def test_flags_of_etcd_that_do_not_agree_leave_its_data_alone() -> None:
     assert "move its data" not in texts
     joined = ended("etcd", zapped("member cp-1 has already been bootstrapped"))
     assert "join" in " ".join(f.text for f in joined.fix) or "add it again" in " ".join(f.text for f in joined.fix)
+
+
+def test_a_flag_is_known_without_its_dashes_and_by_one_of_its_values() -> None:
+    bare = ended(
+        "kube-apiserver",
+        last("specified service-cluster-ip-range is too large"),
+        "--service-cluster-ip-range=10.0.0.0/8",
+    )
+    assert "Correct --service-cluster-ip-range=10.0.0.0/8" in bare.fix[0].text
+    part = ended("kube-apiserver", last('\\"Webhok\\" is not a valid mode'), "--authorization-mode=Node,RBAC,Webhok")
+    assert "Correct --authorization-mode" in part.fix[0].text
+    word = ended("kube-apiserver", last("the port is odd"), "--port=0")
+    assert "Correct --port" not in word.fix[0].text
+    assert not any("debug" in str(c) for f in word.fix for c in f.commands)

@@ -502,3 +502,10 @@ def test_an_address_outside_of_the_subnet_names_both():
     fix = balanced(words, loadBalancerIP="10.1.0.40").fix[0].text
     assert "10.224.0.0/16" in fix
     assert "azure-load-balancer-internal-subnet" in fix
+
+
+def test_a_subnet_without_addresses_is_no_fault_of_the_manifest():
+    fix = balanced("InvalidSubnet: Not enough IP space available in subnet-0abc1234. ELB requires at least 8.").fix[0]
+    assert fix.actor is Actor.CLOUD
+    assert "subnet-0abc1234" in fix.text
+    assert "  " not in balanced("SubnetIsFull: it is full").fix[0].text

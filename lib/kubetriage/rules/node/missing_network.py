@@ -13,6 +13,7 @@ from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass, replace
 from kubetriage.rules.network_plugins import network_plugin, usual_namespaces
 from kubetriage.rules.node.case import NodeCase
+from kubetriage.rules.node.plugin_words import known_line
 from kubetriage.rules.node.waiting_taints import last_complaint
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, dig, name_of, namespace_of, objects, text, texts
@@ -99,7 +100,12 @@ _NO_RANGE = lazy(
 def missing_network(case: NodeCase) -> Missing:
     """Find what keeps the network plugin away, the nearest reason first."""
     found = _found(case)
-    says = last_complaint(case.snapshot, found.pod, case.name) if found.pod is not None else ""
+    says = ""
+    if found.pod is not None:
+        ready = found.pod.ready
+        says = ("" if ready else known_line(case.snapshot, found.pod)) or last_complaint(
+            case.snapshot, found.pod, case.name
+        )
     refused = case.events.last("CIDRNotAvailable", "CIDRAssignmentFailed")
     if not text(case.node, "spec", "podCIDR") and (refused is not None or _NO_RANGE.search(says)):
         return replace(found, reason="range", event=refused, says=says)

@@ -141,7 +141,7 @@ def last_words(case: Case, pod: str, component: str) -> LastWords | None:
     flag = _flag_named(case, pod, fatal.words)
     asked = asked_for(case, fatal.words, at)
     if asked is None and flag is not None:
-        asked = Fix(f"Correct --{flag[0]}={flag[1]} in {at}: its last words name that value.", actor=Actor.CLUSTER)
+        asked = Fix(f"Correct --{flag[0]}={flag[1]} in {at}: its last words name it.", actor=Actor.CLUSTER)
     return LastWords(fatal.words, asked, _quote(fatal))
 
 
@@ -149,8 +149,17 @@ def _flag_named(case: Case, pod: str, words: str) -> tuple[str, str] | None:
     """Return the flag of a pod's command, with its value, of which words speak: by name or by value."""
     raw = next((p for _, p in case.by_component if name_of(p) == pod), {})
     given = [(k, v) for c in objects(raw, "spec", "containers") for k, v in flags(c).items()]
-    named = [(k, v) for k, v in given if re.search(rf"(?<![\w-])--{re.escape(k)}(?![\w-])", words)]
-    held = [(k, v) for k, v in given if len(v) > 1 and re.search(rf"[\"'=]{re.escape(v)}[\"'\\]", words)]
+    # Many errors name a flag without its dashes; one word alone (port, name) may be anything.
+    named = [
+        (k, v)
+        for k, v in given
+        if re.search(rf"(?<![\w-])(?:--{re.escape(k)}|{re.escape(k) if '-' in k else '(?!)'})(?![\w-])", words)
+    ]
+    held = [
+        (k, v)
+        for k, v in given
+        if any(len(e) > 1 and re.search(rf"[\"'=]{re.escape(e)}[\"'\\]", words) for e in (v, *v.split(",")))
+    ]
     found = named or held
     return found[0] if len(found) == 1 else None
 

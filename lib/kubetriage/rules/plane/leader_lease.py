@@ -190,6 +190,9 @@ def _of(component: str, source: str) -> bool:
 _UNSEEN = "why it ends was not seen."
 
 
+_NAMELESS = ("AppError", "Unknown")
+
+
 def loop_finding(case: Case, loops: list[Failing], code: str, link: str, effect: str) -> Finding:
     """Report a component whose pods end again and again, with why-crash's reason."""
     first = loops[0]
@@ -212,7 +215,8 @@ def loop_finding(case: Case, loops: list[Failing], code: str, link: str, effect:
         crash.ruled_out if crash else (),
         (
             *own,
-            *(crash.fix[:3] if crash and not circular and not own else ()),
+            # A copy of a static pod with a shell, as for a program that nobody knows, shows nothing of it.
+            *(crash.fix[:3] if crash and not circular and not own and crash.cause not in _NAMELESS else ()),
             Fix(
                 f"Read its last words; as a static pod it is started from {case.machine.path('manifests')}.",
                 actor=Actor.CLUSTER,
