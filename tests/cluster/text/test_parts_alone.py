@@ -386,3 +386,28 @@ def test_a_gateways_table_tells_that_it_is_not_programmed_and_not_why(tmp_path, 
         (finding,) = answer["findings"]
         assert finding["cause"] == "GatewayNotProgrammed"
         assert "Read the conditions" in finding["fix"][0]["text"]
+
+
+KERNEL = """[Fri Nov 20 08:10:44 2026] java invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=979
+[Fri Nov 20 08:10:44 2026] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),task_memcg=/kubepods.slice/{group},\
+task=java,pid=21314,uid=1000
+[Fri Nov 20 08:10:44 2026] Memory cgroup out of memory: Killed process 21314 (java) anon-rss:1036512kB, UID:1000
+"""
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [
+        ("kubepods-pod0d3a5c4e_1f6b_4d62_8a53_0e1a2b3c4d5e.slice/cri-containerd-9d8e.scope", True),
+        ("burstable/pod0d3a5c4e-1f6b-4d62-8a53-0e1a2b3c4d5e/9d8e", True),
+        ("system.slice/docker.service", False),
+    ],
+)
+def test_a_kernel_that_killed_at_a_limit_names_the_pod_by_its_uid(group, said, tmp_path, capsys):
+    answer, _ = ask("node-triage", KERNEL.format(group=group), tmp_path, capsys)
+    finding = answer["findings"][0]
+    assert finding["cause"] == "KernelOOMKill"
+    uid = "0d3a5c4e-1f6b-4d62-8a53-0e1a2b3c4d5e"
+    assert (f"the pod with uid {uid}" in finding["message"]) is said
+    assert any(uid in command for fix in finding["fix"] for command in fix.get("commands", [])) is said
+    assert "not for want of memory of the machine" in finding["message"]

@@ -28,6 +28,12 @@ def _pod_of(stage: Stage, group: str) -> str:
     return plain.get(found.group(1).replace("_", "").replace("-", ""), "")
 
 
+def _uid_of(group: str) -> str:
+    """Return the uid of the pod in a cgroup's path, as the API writes it; empty for static pods and other cgroups."""
+    found = _POD_UID.search(group)
+    return found[1].replace("_", "-") if found is not None and len(found[1]) == 36 else ""
+
+
 def _oom(stage: Stage, word: Word) -> Meaning:
     """Part the container at its limit from the machine without memory: the kernel names the cgroup."""
     context = stage.words.of("oom context")
@@ -42,11 +48,20 @@ def _oom(stage: Stage, word: Word) -> Meaning:
         if pod:
             namespace, _, name = pod.partition("/")
             commands = (kubectl("oom-budget", name, "-n", namespace),)
-        where = f"pod {pod}" if pod else f"cgroup {group}" if group else "a cgroup"
+        uid, budget = _uid_of(detail), "kubectl oom-budget shows what its runtime may take"
+        if uid and not pod:
+            shown = '{.metadata.namespace} {.metadata.name}{"\\n"}'
+            path = f'{{range .items[?(@.metadata.uid=="{uid}")]}}{shown}{{end}}'
+            commands = (kubectl("get", "pods", "-A", "-o", f"jsonpath={path}"),)
+        cgroup = f"cgroup {group}" if group else "a cgroup"
+        where = f"pod {pod}" if pod else f"the pod with uid {uid}" if uid else cgroup
         return Meaning(
             "KernelOOMKill",
             f"The kernel of {who} at the memory limit of {where}, not for want of memory of the machine.",
-            f"Raise the limit of {where}, or find what grows in it; the node itself needs nothing.",
+            f"Raise the memory limit of that container of {where}, or find what grows in it ({budget}); the node itself"
+            " needs nothing."
+            if pod or uid
+            else f"Raise the limit of {where}, or find what grows in it; the node itself needs nothing.",
             actor=Actor.APP,
             commands=commands or look,
             rules_out=("MemoryPressure", "the limit of one cgroup was reached, not the machine's memory"),
