@@ -415,3 +415,116 @@ def test_a_windows_node_that_may_not_fetch_the_password_of_an_account(said, acco
     found = crash_findings(raw)[0]
     assert found.cause == "StartError"
     assert ("PrincipalsAllowedToRetrieveManagedPassword" in advised(found)) is account
+
+
+# The third set.
+
+
+@pytest.mark.parametrize(
+    ("said", "parameter", "act"),
+    [
+        (
+            "Could not setup Async I/O: Not enough request capacity in /proc/sys/fs/aio-max-nr. Try increasing that number",
+            "fs.aio-max-nr",
+            "sysctl -w fs.aio-max-nr=1048576",
+        ),
+        ("ERROR: net.core.somaxconn must be at least 8192", "net.core.somaxconn", "securityContext.sysctls"),
+        (
+            "ERROR: kernel.pid_max is too low, increase kernel.pid_max to 65536",
+            "kernel.pid_max",
+            "kernel.pid_max=65536",
+        ),
+        ("ERROR: cannot read /proc/sys/fs/aio-max-nr", "", ""),
+    ],
+)
+def test_a_parameter_of_the_kernel_that_is_too_low(said, parameter, act):
+    found, words = told(f"{said}\n")
+    assert (mechanism(found) == "sysctl-low") is bool(parameter)
+    assert found.details.get("parameter", "") == parameter
+    assert act in words
+
+
+def test_a_cassandra_node_that_the_ring_knows():
+    log = "java.lang.RuntimeException: A node with address /10.244.3.12:7000 already exists, cancelling join. Use cassandra.replace_address if you want to replace this node.\n\tat org.apache.cassandra.service.StorageService.checkForEndpointCollision(StorageService.java:741)\n"
+    found, words = told(log, code=3)
+    assert (mechanism(found), found.details["address"]) == ("address-in-ring", "10.244.3.12")
+    assert "nodetool status" in words
+    assert mechanism(told(log.replace("already exists, cancelling join", "left the ring"))[0]) != "address-in-ring"
+
+
+@pytest.mark.parametrize(
+    ("reason", "module"),
+    [
+        ("RULE_APPEND failed (No such file or directory): rule in chain DOCKER-ISOLATION-STAGE-1", True),
+        ("Could not fetch rule set generation id: Permission denied (you must be root)", False),
+    ],
+)
+def test_iptables_of_another_backend(reason, module):
+    log = f'failed to start daemon: Error initializing network controller: failed to register "bridge" driver: (iptables failed: iptables --wait -A X -j RETURN: iptables v1.8.10 (nf_tables):  {reason}\n (exit status 4))\n'
+    found, words = told(log, image="docker:27-dind")
+    assert (mechanism(found) == "iptables-backend") is module
+    assert ("DOCKER_IPTABLES_LEGACY=1" in words) is module
+
+
+def test_a_disk_that_cannot_be_read_and_a_file_system_without_an_operation():
+    osd = "debug 2026-11-29T11:58:59.401+0000 7f3b2c8a1640 -1  ** ERROR: osd init failed: (5) Input/output error\n"
+    found, words = told(osd)
+    assert mechanism(found) == "input-output-error"
+    assert "dmesg" in words
+    wired = '{"t":{"$date":"2026-11-29T11:58:59.401+00:00"},"s":"E","c":"WT","id":22435,"msg":"WiredTiger error message","attr":{"error":95,"message":{"msg":"__posix_open_file:815:/data/db/WiredTiger.wt: handle-open: open","error_str":"Operation not supported"}}}\n'
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "mongo-0"}}
+    on_claim, act = told(wired, code=14, mounts=[("data", "/data/db")], volumes=[volume])
+    assert mechanism(on_claim) == "file-system-operation"
+    assert "mongo-0" in on_claim.message
+    assert "block volume" in act
+    alone = told(wired, code=14)[0]
+    assert mechanism(alone) != "file-system-operation"
+    assert "Operation not supported" in alone.message
+
+
+@pytest.mark.parametrize(("zone", "first"), [("Europe/Vienna", "tzdata"), ("CEST5", "Correct the name CEST5")])
+def test_a_time_zone_that_is_not_found(zone, first):
+    found, _ = told(
+        f"panic: unknown time zone {zone}\n\ngoroutine 1 [running]:\nmain.main()\n\t/src/main.go:44 +0x1a5\n", code=2
+    )
+    assert (mechanism(found), found.details["zone"]) == ("time-zones", zone)
+    assert first in found.fix[0].text
+
+
+def test_a_process_of_ray_that_ended():
+    log = "2026-11-29 11:58:58,301\tERR scripts.py:1041 -- Some Ray subprocesses exited unexpectedly:\n2026-11-29 11:58:58,302\tERR scripts.py:1045 -- gcs_server [exit code=1]\n2026-11-29 11:58:58,302\tERR scripts.py:1053 -- Remaining processes will be killed.\n"
+    found, words = told(log)
+    assert (mechanism(found), found.details["process"]) == ("ray-process", "gcs_server")
+    assert "/tmp/ray/session_latest/logs/gcs_server.err" in words
+    assert mechanism(told(log.replace("gcs_server [", "worker ["))[0]) != "ray-process"
+
+
+@pytest.mark.parametrize(
+    ("log", "quoted"),
+    [
+        (
+            "ERROR Background initialization failed\njava.lang.IllegalStateException: Current version is too old\n\tat a.b.C.d(C.java:44)\nINFO stopped\n",
+            True,
+        ),
+        ("INFO all done\n", False),
+    ],
+)
+def test_a_success_after_an_error_quotes_it(log, quoted):
+    raw = pod(containers=[container()], statuses=[status("app", back_off(), terminated(0, "Completed", -80, -60))])
+    found = crash_findings(raw, logs={"app": log})[0]
+    assert found.cause == "CompletedButRestarted"
+    assert ("Current version is too old" in found.message) is quoted
+
+
+def test_a_mark_before_an_error_is_no_word_of_it():
+    found, _ = told(" ⨯ Error: EROFS: read-only file system, open '/app/state/x'\n", securityContext=READ_ONLY)
+    assert found.cause == "ReadOnlyFilesystem"
+    assert "/app/state/x" in found.message
+
+
+@pytest.mark.parametrize("name", ["SPRING_KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BROKERS", "GREETING"])
+def test_servers_that_a_variable_lists(name):
+    log = "Caused by: org.apache.kafka.common.config.ConfigException: No resolvable bootstrap urls given in bootstrap.servers\n\tat a.b.C.d(C.java:44)\n"
+    found, _ = told(log, env=[{"name": name, "value": "kafka-0:9092,kafka-1:9092"}])
+    assert found.cause == "DependencyUnreachable"
+    assert ("kafka-0:9092" in found.message) is (name != "GREETING")

@@ -35,7 +35,7 @@ from kubetriage.values.patterns import lazy
 
 _SHUTDOWN = lazy(
     r"shut(?:ting)?[ -]?down|stopping|stopped|exiting|terminat(?:ing|ed)|aborting|closing|closed|bye\b"
-    r"|giving up|will exit|"
+    r"|giving up|will exit|processes will be killed|"
     r"graceful|worker failed to boot|destroy(?:ing|ed)",
     re.IGNORECASE,
 )

@@ -113,6 +113,10 @@ def _json_cause(entry: Obj) -> tuple[str, str, str]:
             stack = stack or _first_text(
                 value, "stack", "stack_trace", "stacktrace", "StackTraceString", "extendedStackTrace"
             )
+    inner = dig(entry, "attr", "message")
+    if isinstance(inner, dict):
+        # WiredTiger's own entry, which MongoDB wraps.
+        cause = cause or with_cause(_first_text(inner, "msg"), _first_text(inner, "error_str"))
     cause = cause or _first_text(
         entry,
         "attr.error",

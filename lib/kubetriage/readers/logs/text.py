@@ -74,9 +74,16 @@ OWN_TIME = lazy(
 _CHARACTERS = lazy(r"\[((?:\d{2,3},){7,400}\d{2,3})(?=[\]|])")
 
 
+# What programs draw before an error in place of a level.
+_MARK = lazy(r"\s{0,4}[⨯✖✗✘❌⛔🚫]\ufe0f?\s{1,4}(?=\S)")
+
+
 def _as_words(body: str) -> str:
-    """Write the words that Erlang prints as lists of character codes."""
-    if "[" not in body or not body.isascii():
+    """Write the words that Erlang prints as lists of character codes; leave a mark before an error out."""
+    if not body.isascii():
+        mark = _MARK.match(body)
+        return body[mark.end() :] if mark is not None else body
+    if "[" not in body:
         return body
     return _CHARACTERS.sub(_spelled, body)
 

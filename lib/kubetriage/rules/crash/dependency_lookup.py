@@ -57,6 +57,9 @@ _HOST_SETTING = lazy(
     r"(?:\A|_)(?:DB|DATABASE|PG|POSTGRES\w{0,4}|MYSQL|MARIADB|REDIS|MONGO\w{0,3}|RABBITMQ|AMQP|KAFKA)"
     r"_?(?:HOST|HOSTNAME|ADDR|SERVER)\Z"
 )
+# One server or more with their ports, the first of which is looked at.
+_SERVERS = lazy(r"(?:[A-Z_]{3,20}://)?(?P<host>[a-zA-Z0-9][\w.-]{0,252}):(?P<port>\d{1,5})(?:,[\w.:-]{1,300}){0,20}")
+_SERVERS_SETTING = lazy(r"(?:BOOTSTRAP|BROKERS?|SERVERS?|NODES|HOSTS|SENTINELS|ENDPOINTS?|SEEDS)(?:_SERVERS?|_LIST)?\Z")
 _OF_DATABASES = lazy(
     r"(?i)jdbc|\bsql|database|hikari|connection pool|acquisition timeout|datasource|postgres|mysql|mariadb"
 )
@@ -74,6 +77,8 @@ def configured(words: LastWords, address: Address) -> tuple[Address, str] | None
         if url is not None and (not of_databases or _DATABASE_URL.match(value)):
             port = url["port"] or next((p for k, p in _PORTS.items() if k in value[:20].lower()), "")
             found[url["host"], int(port) if port else None] = name
+        elif (servers := _SERVERS.fullmatch(value)) is not None and _SERVERS_SETTING.search(name):
+            found[servers["host"], int(servers["port"])] = name
         elif _HOST_SETTING.search(name) and re.fullmatch(r"[a-zA-Z0-9][\w.-]{0,252}(?::\d{1,5})?", value):
             host, _, port = value.partition(":")
             found[host, int(port) if port else None] = name

@@ -26,12 +26,16 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.kill_attribution import Attribution, Killer, attribute
 from kubetriage.rules.crash.known_errors import failed_with_success
 from kubetriage.rules.crash.node_commands import node_command
-from kubetriage.rules.crash.program_output import words_of
+from kubetriage.rules.crash.own_advice import own_advice_fix
+from kubetriage.rules.crash.program_output import short, words_of
 from kubetriage.rules.workloads import MIRROR
 from kubetriage.values.fields import Obj, labels, texts
 from kubetriage.values.patterns import lazy
 
 CODE = "CompletedButRestarted"
+
+_CLOSE = 20
+"""Lines that a program which stops because of an error may write after it."""
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -53,6 +57,16 @@ def check(case: Case) -> Iterator[Finding]:
         evidence = [end.evidence(), case.pod.fact("spec", "spec.restartPolicy", container.restart_policy)]
         if line:
             evidence.append(Evidence("log", container.name, line))
+        last = words_of(case, container, end)
+        error = last.error if last.error is not None and last.error.weight != "weak" else None
+        told = ""
+        proposed: tuple[Fix, ...] = ()
+        if error is not None and error.trailing <= _CLOSE:
+            told = f" Its log has an error before the end: {short(error.summary)}."
+            evidence.append(Evidence("log", container.name, error.summary))
+            proposed = own_advice_fix(last) or (
+                Fix(f"End the error that its log tells: {short(error.summary)}.", actor=Actor.APP),
+            )
         words = " ".join([*texts(container.spec, "command"), *texts(container.spec, "args")])
         what = f"its command ({words[:80]})" if words else f"the entrypoint of {container.image}"
         yield Finding(
@@ -61,10 +75,10 @@ def check(case: Case) -> Iterator[Finding]:
             Confidence.CONFIRMED if case.events.seen else Confidence.LIKELY,
             container.ref,
             f"{container.name} ends with success (exit code 0){lived}, and restartPolicy {container.restart_policy} "
-            f"starts it again ({container.restarts} restarts).",
+            f"starts it again ({container.restarts} restarts).{told}",
             tuple(evidence),
             tuple(_rivals(verdict)),
-            _fixes(case, container, what, verdict),
+            (*proposed, *_fixes(case, container, what, verdict)),
             (case.log_command(container),),
         )
 

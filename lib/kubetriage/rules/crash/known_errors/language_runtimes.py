@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from kubetriage.rules.crash.acts import app, image, manifest, where
 from kubetriage.rules.crash.container_spec import mount_of, security
 from kubetriage.rules.crash.known_errors.missing_parts import group, mounts_over
@@ -123,6 +125,30 @@ def _package_version(words: LastWords, said: Said) -> Advice | None:
             *((manifest(words, "Until then go back to the image before, which runs.", None, *back),) if back else ()),
         ),
         details={"package": top} | ({"path": where_from} if where_from else {}),
+    )
+
+
+def _time_zone(words: LastWords, said: Said) -> Advice:
+    """Judge a zone that is not found: a name of the usual form is hardly misspelt, and small images have no data."""
+    zone = next(g for g in said.match.groups() if g)
+    usual = re.fullmatch(
+        r"(?:Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Europe|Indian|Pacific|Etc)/[A-Z][\w/+-]{1,40}",
+        zone,
+    )
+    add = image(
+        f"Put the data of time zones into image {words.container.image}: package tzdata (apk add, apt-get install), or "
+        'into the program (Go: import _ "time/tzdata", or build with -tags timetzdata; Python: pip install tzdata).'
+    )
+    name = manifest(
+        words, f"Correct the name {zone} in the settings of {where(words)}: names are AREA/CITY of IANA's list."
+    )
+    if usual is None:
+        return Advice(f"it knows no time zone {zone}", (name, add), details={"zone": zone}, sure=False)
+    return Advice(
+        f"image {words.container.image} has no data of time zones, in which to find {zone}",
+        (add, name),
+        details={"zone": zone},
+        sure=False,
     )
 
 
@@ -344,6 +370,16 @@ ROWS: tuple[Row, ...] = (
             r"|AttributeError: module '(?P<module>[\w.]{1,120})' has no attribute '(?P<attribute>\w{1,80})'"
         ),
         _package_version,
+    ),
+    Row(
+        "time-zones",
+        lazy(
+            r"unknown time zone (?P<go>[A-Za-z][\w/+-]{1,60})"
+            r"|No time zone found with key '?(?P<python>[A-Za-z][\w/+-]{1,60})"
+            r"|(?:invalid|unknown|unrecognized) time ?zone:? ['\"]?(?P<other>[A-Z][a-z]+/[\w/+-]{2,60})",
+        ),
+        _time_zone,
+        beside=True,
     ),
     Row(
         "numpy-abi",

@@ -242,7 +242,82 @@ def _without_zookeeper(words: LastWords, _: Said) -> Advice:
     )
 
 
+def _address_known(words: LastWords, said: Said) -> Advice:
+    """Judge a Cassandra node that comes back without its data under an address that the ring knows."""
+    address = said.match["address"].partition(":")[0]
+    held = claims(words.container)
+    where_ = f"PersistentVolumeClaim {held[0]}" if held else "its volume"
+    variable = next(
+        (n for e in objects(words.container.spec, "env") if (n := text(e, "name")) in ("JVM_EXTRA_OPTS", "JVM_OPTS")),
+        "JVM_EXTRA_OPTS",
+    )
+    return Advice(
+        f"the ring still has a node with address {address}, and {where_} does not say that this is the one: its "
+        "data was lost or is another's",
+        (
+            app(
+                "See in a node that runs whether the old one is down (DN) and which addresses the ring has.",
+                kubectl(
+                    *("exec", placeholder("pod"), "-c", words.container.name, "--", "nodetool", "status"),
+                    namespace=words.case.pod.namespace,
+                ),
+            ),
+            manifest(
+                words,
+                f"If it is down for good and its data is gone: let this one take its place, once, with {variable}="
+                f"-Dcassandra.replace_address_first_boot={address} in {where(words)}; take it out again after the "
+                "start.",
+            ),
+            manifest(
+                words,
+                f"If the data must be there: see that {words.case.pod.name} mounts the claim that it had before.",
+            ),
+        ),
+        details={"address": address},
+        sure=False,
+    )
+
+
+_RAY_LOGS = "/tmp/ray"  # noqa: S108
+
+
+def _ray_process(words: LastWords, said: Said) -> Advice:
+    name = said.match["process"]
+    return Advice(
+        f"Ray's process {name} ended, and why stands in files of its own, not in this log",
+        (
+            manifest(
+                words,
+                f"Keep the files over the restart: mount an emptyDir at {_RAY_LOGS} in {where(words)}, then read "
+                f"{_RAY_LOGS}/session_latest/logs/{name}.err and {name}.out in a sidecar or after the next start.",
+                words.container.patch(
+                    {"volumeMounts": [{"name": "ray-logs", "mountPath": _RAY_LOGS}]},
+                    volumes=[{"name": "ray-logs", "emptyDir": {}}],
+                ),
+            ),
+            app(
+                "Usual reasons: gcs_server cannot reach the Redis that it is given or finds another cluster's data in "
+                "it; raylet finds its port or its memory taken. The arguments of ray start name both."
+            ),
+        ),
+        details={"process": name},
+        sure=False,
+    )
+
+
 ROWS: tuple[Row, ...] = (
+    Row(
+        "address-in-ring",
+        lazy(r"A node with address /?(?P<address>[\w.:\[\]-]{3,80}?) already exists, cancelling join"),
+        _address_known,
+        beside=True,
+    ),
+    Row(
+        "ray-process",
+        lazy(r"\b(?P<process>gcs_server|raylet|dashboard_agent) \[exit code=-?\d{1,3}\]"),
+        _ray_process,
+        beside=True,
+    ),
     Row(
         "kafka-zookeeper",
         lazy(
