@@ -528,3 +528,45 @@ def test_servers_that_a_variable_lists(name):
     found, _ = told(log, env=[{"name": name, "value": "kafka-0:9092,kafka-1:9092"}])
     assert found.cause == "DependencyUnreachable"
     assert ("kafka-0:9092" in found.message) is (name != "GREETING")
+
+
+# The fourth set.
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        (
+            "The POSTGRESQL_PASSWORD environment variable is empty or not set. Set the environment variable ALLOW_EMPTY_PASSWORD=yes",
+            "POSTGRESQL_PASSWORD",
+        ),
+        ("the API_TOKEN env var is missing", "API_TOKEN"),
+        ("the API_TOKEN environment variable is set twice", ""),
+    ],
+)
+def test_a_variable_that_is_named_before_its_kind(said, name):
+    found, _ = told(f"ERROR ==> {said}\n")
+    assert (found.cause == "AppConfigMissing") is bool(name)
+    assert found.details.get("setting", "") == name
+
+
+def test_a_backend_that_fails_gives_way_to_its_configuration():
+    log = """[2026/11/29 11:59:00] [error] [config] es: unknown configuration property 'Retry_Limits'. The following properties are allowed: index, type.
+[2026/11/29 11:59:00] [ help] try the command: /fluent-bit/bin/fluent-bit -o es -h
+[2026/11/29 11:59:00] [error] [engine] engine initialization failed
+[2026/11/29 11:59:00] [error] [lib] backend failed
+"""
+    found, words = told(
+        log, code=255, mounts=[("config", "/conf")], volumes=[{"name": "config", "configMap": {"name": "fluent-bit"}}]
+    )
+    assert "Retry_Limits" in found.message
+    assert "ConfigMap fluent-bit" in words
+    assert "backend failed" in told(log.splitlines()[-1] + "\n", code=255)[0].message
+
+
+def test_a_virtual_host_that_is_missing():
+    log = "[2026-11-29 11:58:59,001: CRITICAL/MainProcess] Unrecoverable error: NotAllowed(530, \"NOT_ALLOWED - vhost {} not found\", (10, 40), 'Connection.open')\n"
+    found, words = told(log.format("shop"))
+    assert (mechanism(found), found.details["virtualHost"]) == ("virtual-host-missing", "shop")
+    assert "add_vhost shop" in words
+    assert mechanism(told(log.replace("vhost {} not found", "access refused"))[0]) != "virtual-host-missing"

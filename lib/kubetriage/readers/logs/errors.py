@@ -50,6 +50,9 @@ _HOLLOW = lazy(
     r"|validate) (?:all|some|any|one or more|\d{1,4})(?: of)?(?: the)? [\w -]{1,40}\Z"
     r"|\A(?:error: )?(?:one or more|some|multiple|several|\d{1,4}) [\w -]{1,40}\b(?:errors?|failed|failures?)"
     r"(?: occurred| found)?\W*\Z"
+    # A part that gives up because of what another has told.
+    r"|\A(?:\[[\w -]{1,20}\] )?(?:\w{1,20} ){0,2}(?:backend|engine|setup|bootstrap|plugin|configuration|service)"
+    r"(?: initiali[sz]ation| startup| loading)? failed\W*\Z"
     # Erlang's report of a process that crashed: what its program said before it is plainer.
     r"|\A(?:crasher: {1,4})?initial call: "
     r"|\A(?:Error: )?\w{1,40}(?:CannotStart|FailedToStart)\Z"

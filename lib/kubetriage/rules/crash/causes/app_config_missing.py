@@ -45,6 +45,9 @@ _MISSING = (
 _SETTINGS: tuple[re.Pattern[str], ...] = tuple(
     lazy(pattern, re.IGNORECASE)
     for pattern in (
+        # images of Bitnami and others: the X environment variable is empty or not set
+        r"(?-i:\b(?P<a10>[A-Z][A-Z0-9]*_[A-Z0-9_]{1,80})) env(?:ironment)?[ _-]?var(?:iable)?s? "
+        rf"(?:empty|{_MISSING}|(?:is |are )?empty)",
         # env for Go, envconfig, clap, many programs: environment variable "X" is not set
         rf"(?:env(?:ironment)?[ _-]?var(?:iable)?s?|env var)s?:? {_V % 'a1'}:? {_MISSING}",
         rf"(?:missing|required|undefined|no|unset|set the|specify|define|export|need|expected)(?: (?:required"

@@ -175,7 +175,42 @@ def _https_without_certificate(words: LastWords, _: Said) -> Advice:
     return Advice("Kestrel is to listen on https, and has no certificate for it", (first, second), evidence)
 
 
+def _virtual_host(words: LastWords, said: Said) -> Advice:
+    name = said.match["vhost"].strip("'\"/") or "/"
+    one = origin(words)
+    held = f"variable {one.name}" if one is not None and one.kind == "env" else "the broker's URL"
+    return Advice(
+        f"RabbitMQ has no virtual host {name}",
+        (
+            app(
+                "Make it, and give the user its rights there (the operator's Vhost and Permission, the chart's "
+                "definitions, or by hand in a pod of the broker).",
+                shell("rabbitmqctl", "add_vhost", name),
+                shell("rabbitmqctl", "set_permissions", "-p", name, placeholder("user"), ".*", ".*", ".*"),
+            ),
+            manifest(
+                words,
+                f"Or correct what stands behind the last slash of {held} in {where(words)}: the default virtual host "
+                "is %2F there, and a name with a slash before it is another one.",
+                None,
+                kubectl(
+                    *("set", "env", f"pod/{words.case.pod.name}", "-c", words.container.name, "--list"),
+                    namespace=words.case.pod.namespace,
+                ),
+            ),
+        ),
+        (origin_evidence(one),) if one is not None else (),
+        details={"virtualHost": name},
+    )
+
+
 ROWS: tuple[Row, ...] = (
+    Row(
+        "virtual-host-missing",
+        lazy(r"NOT_ALLOWED - vhost (?P<vhost>\S{1,80}) not found"),
+        _virtual_host,
+        beside=True,
+    ),
     Row(
         "database-missing",
         lazy(
