@@ -411,3 +411,25 @@ def test_a_kernel_that_killed_at_a_limit_names_the_pod_by_its_uid(group, said, t
     assert (f"the pod with uid {uid}" in finding["message"]) is said
     assert any(uid in command for fix in finding["fix"] for command in fix.get("commands", [])) is said
     assert "not for want of memory of the machine" in finding["message"]
+
+
+METRICS = """$ kubectl get apiservice v1beta1.metrics.k8s.io
+NAME                     SERVICE                      AVAILABLE                  AGE
+v1beta1.metrics.k8s.io   kube-system/metrics-server   False (MissingEndpoints)   200d
+$ kubectl get pods -n kube-system | grep metrics
+metrics-server-7b4f8b595-9xk2p   0/1   Running   0   12m
+$ kubectl logs -n kube-system {what} | tail -1
+E1120 07:00:12.112334       1 scraper.go:149] "Failed to scrape node" err="Get \\"https://10.0.0.12:10250/metrics/resource\
+\\": tls: failed to verify certificate: x509: cannot validate certificate for 10.0.0.12 because \
+it doesn't contain any IP SANs"
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [("deploy/metrics-server", True), ("metrics-server-7b4f8b595-9xk2p", True), ("coredns-5d78c9869d-abcde", False)],
+)
+def test_the_log_of_a_pod_that_a_table_lists_says_why_its_api_is_away(what, told, tmp_path, capsys):
+    answer, _ = ask("triage", METRICS.format(what=what), tmp_path, capsys)
+    finding = next(f for f in answer["findings"] if f["cause"] == "APIServiceUnavailable")
+    assert ("serverTLSBootstrap" in finding["fix"][0]["text"]) is told

@@ -53,9 +53,8 @@ class Owners:
         part = _part(log, pod) if place == "kube-system" else ""
         if key not in self._store.objects and not part:
             self._make(key, log)
-        container = log.container or self._container(self._store.objects.get(key, {})) or part
-        if not container:
-            return
+        # A pod that only a table lists has containers whose names stand nowhere.
+        container = log.container or self._container(self._store.objects.get(key, {})) or part or NO_CONTAINER
         for previous in (False, True) if log.previous is None else (log.previous,):
             yield place, pod, container, previous
 

@@ -12,7 +12,7 @@ from kubetriage.rules.machine import Machine
 from kubetriage.rules.plane.component_log import said
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.commands import kubectl, shell
-from kubetriage.values.fields import Obj, mapping, objects, text
+from kubetriage.values.fields import Obj, mapping, name_of, objects, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time
 
@@ -41,6 +41,10 @@ def _named(namespace: str, service: str, snapshot: Snapshot) -> list[str]:
     """Return the names of the pods behind a service, ready or not."""
     slices = snapshot.list("endpointslices", namespace).items
     mine = [s for s in slices if text(s, "metadata", "labels", "kubernetes.io/service-name") == service]
+    if not mine and snapshot.source != "cluster" and not snapshot.list("endpointslices", namespace).complete:
+        # A text shows pods without the slices that would name them; these are named after the service as a rule.
+        pods = map(name_of, snapshot.list("pods", namespace).items)
+        return sorted(pod for pod in pods if pod.startswith(f"{service}-"))[:_SHOWN]
     ends = [e for s in mine for e in objects(s, "endpoints") if text(e, "targetRef", "kind") == "Pod"]
     return sorted({text(e, "targetRef", "name") for e in ends})[:_SHOWN]
 
