@@ -202,3 +202,10 @@ def test_what_a_plugin_says_before_it_ends_counts_more_than_that_it_ends():
     )
     assert "same address 172.17.0.1:" in found.fix[0].text
     assert "IP_AUTODETECTION_METHOD" in found.fix[0].text
+
+
+def test_a_machine_whose_later_attempt_came_through_is_left_alone():
+    snapshot = world([node("n1")], [lease("n1", -5), *LEADERS])
+    row = NODEADM.replace("{}", ROLE)
+    snapshot.add_node_log("n1", "kubelet.log", f"Nov 24 11:59:01 n1 nodeadm[1643]: {row}\n")
+    assert "KubeletUnauthorized" not in [f.cause for f in triage(snapshot, "n1").diagnoses[0].findings]

@@ -462,7 +462,9 @@ def test_a_router_that_traefik_cannot_build_is_told_by_its_name():
     assert "Host(`a`) || Host(`b`)" in found.fix[0].text
 
 
-@pytest.mark.parametrize("router", [f"{NS}-website-6f97", "other-web-6f97", f"{NS}2-web-6f97"])
+@pytest.mark.parametrize(
+    "router", [f"{NS}-website-6f97", "other-web-6f97", f"{NS}2-web-6f97", f"{NS}-web-api-6f97418635c7e18853da"]
+)
 def test_the_router_of_another_object_says_nothing_of_this_one(router):
     assert not problems(traefik_says(router))
 
@@ -494,6 +496,7 @@ def test_the_field_whose_value_the_words_name_is_named():
     found = balanced("Address 10.1.0.40 is not accepted, it is invalid.", loadBalancerIP="10.1.0.40")
     assert "spec.loadBalancerIP (10.1.0.40)" in found.fix[0].text
     assert "example.com/lb-profile (gold-2)" in balanced("No profile gold-2 here, unsupported.").fix[0].text
+    assert "clusterIP" not in balanced("Address 10.96.0.1 is invalid.").fix[0].text
     assert "spec.loadBalancerIP" not in balanced("Address 10.1.0.4 is invalid.", loadBalancerIP="10.1.0.40").fix[0].text
 
 
@@ -509,3 +512,20 @@ def test_a_subnet_without_addresses_is_no_fault_of_the_manifest():
     assert fix.actor is Actor.CLOUD
     assert "subnet-0abc1234" in fix.text
     assert "  " not in balanced("SubnetIsFull: it is full").fix[0].text
+
+
+@pytest.mark.parametrize(
+    ("router", "expected"),
+    [
+        (f"{NS}-web-shop-example-com-@kubernetes", ["IngressRejected"]),
+        (f"{NS}-web-shop-example-com-api@kubernetes", ["IngressRejected"]),
+        (f"{NS}-web-other-example-com@kubernetes", []),
+        (f"{NS}-web-2-shop-example-com@kubernetes", []),
+    ],
+)
+def test_the_router_of_an_ingress_is_known_by_its_host(router, expected):
+    controller = t.controller("traefik", "--providers.kubernetesingress", image="traefik:v3.2.0", namespace="edge")
+    cls = ingress_class("traefik", controller="traefik.io/ingress-controller")
+    snapshot = cluster(*healthy_web(), ingress(cls="traefik"), cls, controller)
+    snapshot.add_log(Log("edge", "traefik-1", "app"), RULE.format("X").replace("X@kubernetescrd", router))
+    assert causes(trace(snapshot, "ingress/web")) == expected

@@ -94,7 +94,7 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
         lazy(
             r"\"level\": ?\"(?:fatal|error)\".{0,300}\"caller\": ?\"(?:cmd/)?nodeadm/.{0,200}\"error\": ?\"(.{1,600})"
             r"|nodeadm.{0,40}level=(?:fatal|error).{0,400}|bootstrap\.sh.{0,80}(?:Exited with error|error).{0,300}"
-            r"|\[talos\] service\[(kubelet|cri|etcd)\]\(Failed\): .{1,600}"
+            r"|\[talos\] service\[(kubelet|cri)\]\(Failed\): .{1,600}"
         ),
     ),
     (

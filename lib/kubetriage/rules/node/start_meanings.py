@@ -144,8 +144,11 @@ _REFUSED_ROLE = lazy(r"assumed-role/([\w+=,.@-]{1,64})/\S{1,80} is not authorize
 _PULL = lazy(r"(?:pull(?:ing)? image|resolve reference) \\?\"?([\w.-]+(?::\d+)?)/([\w./:@-]{1,200})")
 
 
-def machine_setup_meaning(stage: Stage, word: Word) -> Meaning:
+def machine_setup_meaning(stage: Stage, word: Word) -> Meaning | None:
     """Say what keeps a new machine from its kubelet: what writes its configuration, or starts it, fails."""
+    if stage.ready:
+        # A later attempt came through.
+        return None
     said, who = word.words, "Talos" if stage.machine.name == "talos" or "[talos]" in word.words else "nodeadm"
     refused, pull = _REFUSED_ROLE.search(said), _PULL.search(said)
     commands = stage.machine.lines("kubelet log")

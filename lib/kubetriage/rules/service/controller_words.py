@@ -193,6 +193,14 @@ _TROUBLE = lazy(
 _ENDPOINTS = lazy(r"(?i)\bendpoints?\b.{0,60}(?:not found|available)|active endpoint|no endpoints|obtaining endpoints")
 """What follows from pods that are not ready; those rows say why."""
 _LONGEST_LINE = 1200
+_UNNAMED = lazy(r"[^a-z0-9]+")
+
+
+def _normal_hosts(snapshot: Snapshot, about: Ref) -> str:
+    """Return the hosts of an Ingress as Traefik writes them into names, as alternatives."""
+    raw = snapshot.get("ingresses", about.namespace, about.name).obj if about.kind == "Ingress" else {}
+    hosts = (text(rule, "host").lower() for rule in objects(raw, "spec", "rules"))
+    return "|".join(_UNNAMED.sub("-", h).strip("-") for h in hosts if h) or "(?!)"
 
 
 def log_complaint(snapshot: Snapshot, pods: tuple[Pod, ...], about: Ref) -> Complaint | None:
@@ -201,8 +209,9 @@ def log_complaint(snapshot: Snapshot, pods: tuple[Pod, ...], about: Ref) -> Comp
         rf"(?<![\w./-])(?:{re.escape(about.namespace)}/{re.escape(about.name)})(?![\w-])"
         rf"|{re.escape(about.name)}\"?[^\n]{{0,80}}namespace\W{{1,5}}{re.escape(about.namespace)}(?![\w-])"
         rf"|namespace\W{{1,5}}{re.escape(about.namespace)}\"[^\n]{{0,80}}name\W{{1,5}}{re.escape(about.name)}(?![\w-])"
-        # Traefik names the router that it makes: NAMESPACE-NAME-HASH@kubernetescrd, NAMESPACE-NAME-HOST@kubernetes.
-        rf"|(?<![\w-])(?:httproute-)?{re.escape(about.namespace)}-{re.escape(about.name)}-[\w-]{{1,200}}@kubernetes"
+        # Traefik names the router that it makes: NAMESPACE-NAME-HASH@kubernetescrd, NAMESPACE-NAME-HOST...@kubernetes.
+        rf"|(?<![\w-]){re.escape(about.namespace)}-{re.escape(about.name)}-(?:[0-9a-f]{{16,24}}@kubernetescrd"
+        rf"|(?:{_normal_hosts(snapshot, about)})[\w-]{{0,200}}@kubernetes(?!\w))"
     )
     for pod in pods:
         for container in pod.containers:

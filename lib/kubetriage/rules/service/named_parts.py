@@ -29,7 +29,11 @@ _ADDRESS = lazy(r"(?:\d{1,3}\.){3}\d{1,3}(?:/\d{1,2})?|[0-9a-f]{0,4}:[0-9a-f:]{2
 def values_named(said: str, raw: Obj) -> tuple[tuple[str, str], ...]:
     """Return the (field, value) pairs of an object whose value words speak of: addresses, ARNs, and annotations."""
     notes = [(k, v) for k, v in labels(raw, "metadata", "annotations").items() if not k.startswith("kubectl.")]
-    spec = [(f, v) for f, v in scalars(mapping(raw, "spec"), "spec") if _ADDRESS.fullmatch(v)]
+    spec = [
+        (f, v)
+        for f, v in scalars(mapping(raw, "spec"), "spec")
+        if _ADDRESS.fullmatch(v) and not f.startswith("spec.clusterIP")
+    ]
     found = []
     for key, value in (*spec, *notes):
         short = 4 < len(value) <= _LONGEST_VALUE and not value.isalnum()
