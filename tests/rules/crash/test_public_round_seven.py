@@ -570,3 +570,46 @@ def test_a_virtual_host_that_is_missing():
     assert (mechanism(found), found.details["virtualHost"]) == ("virtual-host-missing", "shop")
     assert "add_vhost shop" in words
     assert mechanism(told(log.replace("vhost {} not found", "access refused"))[0]) != "virtual-host-missing"
+
+
+# The fifth set.
+
+
+def test_a_plugin_that_needs_a_newer_host():
+    log = "io.jenkins.tools.pluginmanager.impl.PluginManager$PluginInputException: The following plugins do not meet requirements: \nPlugin kubernetes:4302.va_756 (via configuration-as-code) requires a greater version of Jenkins (2.479.1) than 2.462.3\n"
+    found, words = told(log)
+    assert (mechanism(found), found.details["needs"]) == ("plugin-needs-newer", "2.479.1")
+    assert "pin kubernetes" in words
+    other = told(log.replace("requires a greater version of Jenkins (2.479.1) than 2.462.3", "was refused by policy"))[
+        0
+    ]
+    assert mechanism(other) != "plugin-needs-newer"
+    # What an error announces is said with it.
+    assert "was refused by policy" in other.message
+
+
+def test_broken_parts_of_clickhouse():
+    log = "2026.11.29 11:58:58.301010 [ 1 ] {} <Error> Application: DB::Exception: Suspiciously many (14) broken parts to remove: Cannot attach table `shop`.`orders`\n2026.11.29 11:58:59.401010 [ 1 ] {} <Information> Application: shutting down\n"
+    found, words = told(log, code=231)
+    assert mechanism(found) == "broken-parts"
+    assert "max_suspicious_broken_parts" in words
+    other = told(log.replace("Suspiciously many (14) broken parts to remove", "Table is read-only mode"), code=231)[0]
+    assert mechanism(other) != "broken-parts"
+    assert "<Error>" not in other.message
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            'No service with name backend found in namespace ingress: services "backend" not found',
+            "Service backend in namespace ingress",
+        ),
+        ('endpoints "db" not found', "Endpoints db in namespace shop"),
+        ("service backend answered", ""),
+    ],
+)
+def test_objects_that_a_program_asked_for(said, shown):
+    found, _ = told(f"F1129 11:58:58.201301       7 main.go:96] {said}\n", code=255)
+    assert (mechanism(found) == "object-missing") is bool(shown)
+    assert shown in found.message

@@ -16,6 +16,7 @@ from kubetriage.readers.logs.entries import (
     read_plain,
 )
 from kubetriage.readers.logs.json_entries import read_json_error
+from kubetriage.readers.logs.levels import LOG_LINE
 from kubetriage.readers.logs.stacks import read_stack
 from kubetriage.readers.logs.text import FAR, LastError, Log, read_lines
 from kubetriage.readers.logs.traces import (
@@ -169,7 +170,19 @@ def last_error(content: str) -> LastError | None:
             break
         cause, gap = before[-1], filled[before[-1].end] - filled[last.at]
         last = replace(cause, trailing=last.trailing if gap <= _CLOSE else cause.trailing)
-    return last
+    return _announced(log, last)
+
+
+def _announced(log: Log, error: LastError) -> LastError:
+    """Add the line that an error announces with a colon at its end."""
+    if error.summary.rstrip()[-1:] != ":":
+        return error
+    for i in range(error.at + 1, min(error.at + 4, len(log.lines))):
+        row = log.body(i).strip()
+        if row and row not in error.summary:
+            told = not LOG_LINE.match(row) and not row.startswith(("at ", "{", "Caused by", "File "))
+            return replace(error, summary=f"{error.summary.rstrip()} {row[:600]}") if told else error
+    return error
 
 
 def _takes_leave(log: Log, error: LastError, found: list[LastError]) -> bool:

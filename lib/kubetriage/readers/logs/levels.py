@@ -58,7 +58,9 @@ LOWER_LEVEL = lazy(
     r"|debug|trace)\]:?"
     r"|(?<![^\s\]])(fatal|critical|crit|error|fail|warn|info|dbug|trce):(?=[ \[A-Z]|\Z)"
     # Between tabs: Istio, and zap's console form in small letters.
-    r"|(?<=\t)(fatal|panic|error|warn|info|debug)(?=\t))"
+    r"|(?<=\t)(fatal|panic|error|warn|info|debug)(?=\t)"
+    # ClickHouse.
+    r"|<(Fatal|Critical|Error|Warning|Notice|Information|Debug|Trace)>)"
 )
 KLOG = lazy(r"([IWEF])\d{4} \d\d:\d\d:\d\d\.\d{1,6}\s{1,8}\d{1,10} ([\w./-]{1,100}:\d{1,6})\] ?")
 LOG_LINE = lazy(
@@ -81,7 +83,7 @@ def level_of(row: str) -> str:
         if match is not None and (lower is None or match.start() <= lower.start()):
             found = match[1]
         elif lower is not None:
-            found = (lower[1] or lower[2] or lower[3]).replace("fail", "error")
+            found = (lower[1] or lower[2] or lower[3] or lower[4]).replace("fail", "error")
     if found is None:
         return ""
     return weight_of_level(found) or ("other" if found.lower() in _OTHER_LEVELS or found in ("dbug", "trce") else "")

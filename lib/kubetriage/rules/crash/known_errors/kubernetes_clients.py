@@ -6,6 +6,7 @@ from kubetriage.model import Evidence, RuledOut
 from kubetriage.rules.crash.acts import app, manifest, operator, where
 from kubetriage.rules.crash.container_spec import mount_of, volume_words
 from kubetriage.rules.crash.known_errors.row import Advice, Row
+from kubetriage.rules.crash.named_values import origin
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
 from kubetriage.values.commands import kubectl, placeholder, shell
 from kubetriage.values.fields import flag, text
@@ -225,19 +226,33 @@ def _not_synced(words: LastWords, said: Said) -> Advice | None:
     )
 
 
+_IN_NAMESPACE = lazy(r"in namespace [\\\"']{0,2}([a-z0-9][a-z0-9-]{0,62})")
+_LABELS = {
+    "configmaps": "ConfigMap",
+    "secrets": "Secret",
+    "serviceaccounts": "ServiceAccount",
+    "services": "Service",
+    "endpoints": "Endpoints",
+    "persistentvolumeclaims": "PersistentVolumeClaim",
+}
+
+
 def _object_missing(words: LastWords, said: Said) -> Advice | None:
     """Judge an object that the program itself asked the API server for and that is not there."""
     kind, name = said.match["kind"].lower(), said.match["name"]
     plural = kind if kind.endswith("s") else f"{kind}s"
     case = words.case
-    space = said.match["space"] or case.pod.namespace
+    before = _IN_NAMESPACE.search(said.line[: said.match.start()])
+    space = said.match["space"] or (before[1] if before is not None else case.pod.namespace)
     if plural in ("configmaps", "secrets") and case.snapshot.get(plural, space, name).found:
         return None
-    label = {"configmaps": "ConfigMap", "secrets": "Secret", "serviceaccounts": "ServiceAccount"}.get(plural, kind)
+    label = _LABELS.get(plural, kind)
+    given = origin(words)
+    at = f" ({given.kind} {given.name})" if given is not None else ""
     chart = case.pod.labels.get("app.kubernetes.io/instance", "")
     release = f" of release {chart}" if chart else ""
     return Advice(
-        f"it asked the API server for {label} {name} in namespace {space}, and that does not exist",
+        f"it asked the API server for {label} {name} in namespace {space}{at}, and that does not exist",
         (
             manifest(
                 words,
@@ -249,8 +264,10 @@ def _object_missing(words: LastWords, said: Said) -> Advice | None:
             ),
             manifest(
                 words,
-                "If it is there under that name, see whether the program looks for it by label or in another namespace "
-                "(its arguments, POD_NAMESPACE).",
+                f"If another one is meant, correct {given.kind} {given.name} ({given.value}) of {where(words)}."
+                if given is not None
+                else "If it is there under that name, see whether the program looks for it by label or in another "
+                "namespace (its arguments, POD_NAMESPACE).",
             ),
         ),
         verify=(kubectl("get", plural, name, namespace=space),),
@@ -328,7 +345,8 @@ ROWS: tuple[Row, ...] = (
         "object-missing",
         lazy(
             r"(?i)\b(?P<kind>configmaps?|secrets?"
-            r"|serviceaccounts?) \\?\"(?P<name>[a-z0-9][a-z0-9.-]{0,252})\\?\" not found"
+            r"|serviceaccounts?|services?|endpoints|persistentvolumeclaims?)"
+            r" \\?\"(?P<name>[a-z0-9][a-z0-9.-]{0,252})\\?\" not found"
             r"(?: in namespace \\?\"?(?P<space>[a-z0-9-]{1,63}))?"
         ),
         _object_missing,

@@ -305,7 +305,52 @@ def _ray_process(words: LastWords, said: Said) -> Advice:
     )
 
 
+def _newer_host(words: LastWords, said: Said) -> Advice:
+    plugin, host, needs, has = (said.match[k] for k in ("plugin", "host", "needs", "has"))
+    return Advice(
+        f"{plugin} needs {host} {needs}, and image {words.container.image} has {has}",
+        (
+            manifest(words, f"Take an image of {host} {needs} or newer in {words.case.workload_name}."),
+            manifest(
+                words,
+                f"Or pin {plugin.partition(':')[0]} (and what brings it) to the release for {host} {has} in the list "
+                "of plugins: an entry without a version takes the newest.",
+            ),
+        ),
+        details={"needs": needs, "has": has},
+    )
+
+
+def _broken_parts(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        f"ClickHouse finds more broken parts of a table on {held_data(words)} than it takes for normal, as after a "
+        "kill, a full disk or lost writes",
+        (
+            app(
+                "Replicated table: the other replicas have the data. Let it start once without the check: an empty "
+                "file flags/force_restore_data in its data directory (in a copy of the pod); it fetches them anew.",
+            ),
+            app(
+                "Table without replicas: keep a copy of the volume first, then raise max_suspicious_broken_parts in "
+                "the table's or the merge_tree settings for one start; the broken parts are moved to detached, "
+                "their rows are missing.",
+            ),
+        ),
+        sure=False,
+    )
+
+
 ROWS: tuple[Row, ...] = (
+    Row(
+        "plugin-needs-newer",
+        lazy(
+            r"\b(?P<plugin>[\w-]{2,80}:[\w.-]{1,60})[^\n]{0,120}? requires a (?:greater|newer|higher|later) version of "
+            r"(?P<host>\w{2,40}) \((?P<needs>\d[\d.]{0,20})\) than (?P<has>\d[\d.]{0,20}\d)"
+        ),
+        _newer_host,
+        beside=True,
+    ),
+    Row("broken-parts", lazy(r"Suspiciously (?:many|big) \([^)\n]{1,40}\) broken parts"), _broken_parts, beside=True),
     Row(
         "address-in-ring",
         lazy(r"A node with address /?(?P<address>[\w.:\[\]-]{3,80}?) already exists, cancelling join"),
