@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from kubetriage.cli.collect import collect
+from kubetriage.model import Severity
 from kubetriage.needs import Failure, Get, List, Need, Why
 from kubetriage.plugins import Answer, Request, Target, load
 from kubetriage.snapshot import Snapshot
@@ -91,7 +92,10 @@ SILENT = {
 def test_a_silent_node_is_no_all_clear(command: str, named: bool, silent: str) -> None:
     got = ask(command, state(*SILENT[silent]), *((target_of(command),) if named else ()))
     assert not got.errors
-    assert any(g.decides for g in got.not_seen) or any(not d.healthy for d in got.diagnoses)
+    unseen = (*got.not_seen, *(g for d in got.diagnoses for g in d.not_seen))
+    errors = [f for d in got.diagnoses for f in d.findings if f.severity is Severity.ERROR]
+    # A warning alone would leave the exit code of an answer without a fault.
+    assert errors or any(g.decides for g in unseen)
     assert "n1" in gaps(got) + "".join(d.summary for d in got.diagnoses)
     assert "n2" not in gaps(got)
 

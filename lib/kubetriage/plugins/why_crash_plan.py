@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from kubetriage.model import Diagnosis, Finding, NotSeen, Ref
+from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Severity
 from kubetriage.needs import Get, List, Log, Need, Raw
 from kubetriage.plugins import ANY_KIND, Answer, Request, Target, reads_objects
 from kubetriage.plugins.answers import from_error_line, list_error, not_seen, one_of_contact, target_error
@@ -238,6 +238,8 @@ def _silent_nodes(
         elif one is not None:
             finding = node_not_ready.of_node(one, Ref("Node", "", name), "its pods read ready whatever became of them")
             silent.append(Diagnosis(NAME, finding.object, finding.message, (finding,)))
+            if finding.severity is not Severity.ERROR:
+                unsure[name] = 0
     return silent, contact_gaps(snapshot, unsure, "still runs", "still run")
 
 
@@ -264,7 +266,9 @@ def _diagnose_pod(snapshot: Snapshot, request: Request, pod: Pod, *, replicas: b
         findings = tuple(f for f in findings if f.object.container in ("", request.container))
     asked = evaluation.pod_needs(snapshot, pod, replicas=replicas)
     gaps = not_seen(snapshot, asked, {pod.uid: f"pod/{pod.name}"}, reads_objects)
-    if carrier(pod) and not pod.is_troubled and not any(f.cause == node_not_ready.CODE for f in findings):
+    # A node that only may be lost is a warning, and leaves open what its pod does.
+    lost = any(f.cause == node_not_ready.CODE and f.severity is Severity.ERROR for f in findings)
+    if carrier(pod) and not pod.is_troubled and not lost:
         gaps += contact_gaps(snapshot, {pod.node: 1}, "still runs", "still run")
     now = snapshot.now
     header = (
