@@ -9,6 +9,18 @@ from typing import Any
 from kubetriage.cluster.text.ages import parse_age
 from kubetriage.cluster.text.found import Finds, Found, Raw
 from kubetriage.cluster.text.selection import label_selector
+from kubetriage.cluster.text.table_rows import (
+    api_service_row,
+    attachment_row,
+    class_row,
+    cluster_operator_row,
+    gateway_row,
+    ingress_class_row,
+    lease_row,
+    policy_row,
+    secret_row,
+    signing_request_row,
+)
 from kubetriage.found import Form
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_PLURAL, find_resource
@@ -359,80 +371,6 @@ def _job(row: Row, obj: Raw) -> list[str]:
     return ["spec.completions", "status.succeeded"]
 
 
-def _class(row: Row, obj: Raw) -> list[str]:
-    obj["provisioner"] = row.get("PROVISIONER", "")
-    obj["volumeBindingMode"] = row.get("VOLUMEBINDINGMODE", "")
-    return ["provisioner", "volumeBindingMode"]
-
-
-def _ingress_class(row: Row, obj: Raw) -> list[str]:
-    obj["spec"] = {"controller": row.get("CONTROLLER", "")}
-    return ["spec.controller"]
-
-
-def _lease(row: Row, obj: Raw) -> list[str]:
-    obj["spec"] = {"holderIdentity": row.get("HOLDER", "")}
-    return ["spec.holderIdentity"]
-
-
-def _attachment(row: Row, obj: Raw) -> list[str]:
-    source = {"persistentVolumeName": row.get("PV", "")}
-    obj["spec"] = {"attacher": row.get("ATTACHER", ""), "nodeName": row.get("NODE", ""), "source": source}
-    obj["status"] = {"attached": row.get("ATTACHED") == "true"}
-    return ["spec.attacher", "spec.nodeName", "spec.source", "status.attached"]
-
-
-def _gateway(row: Row, obj: Raw) -> list[str]:
-    obj["spec"] = {"gatewayClassName": row.get("CLASS", "")}
-    addresses = [{"value": a} for a in row.get("ADDRESS", "").split(",") if a]
-    state = row.get("PROGRAMMED", "")
-    conditions = [{"type": "Programmed", "status": state}] if state else []
-    obj["status"] = {"addresses": addresses, "conditions": conditions}
-    return ["spec.gatewayClassName", "status.addresses"]
-
-
-def _policy(row: Row, obj: Raw) -> list[str]:
-    obj["spec"] = {"podSelector": label_selector(row.get("POD-SELECTOR", ""))}
-    return ["spec.podSelector"]
-
-
-def _secret(row: Row, obj: Raw) -> list[str]:
-    if "TYPE" in row:
-        obj["type"] = row["TYPE"]
-    return ["type"]
-
-
-def _api_service(row: Row, obj: Raw) -> list[str]:
-    place, _, name = row.get("SERVICE", "").partition("/")
-    spec: Raw = {}
-    if name:
-        spec["service"] = {"namespace": place, "name": name}
-    state, _, reason = row.get("AVAILABLE", "").partition(" ")
-    told = {"type": "Available", "status": state if state in ("True", "False") else "Unknown"}
-    obj["spec"], obj["status"] = spec, {"conditions": [{**told, "reason": reason.strip("()")}]}
-    return ["spec.service", "status.conditions"]
-
-
-def _signing_request(row: Row, obj: Raw) -> list[str]:
-    obj["spec"] = {"signerName": row.get("SIGNERNAME", ""), "username": row.get("REQUESTOR", "")}
-    words = [w for w in row.get("CONDITION", "").split(",") if w not in ("", "Pending")]
-    status: Raw = {"conditions": [{"type": w, "status": "True"} for w in words if w != "Issued"]}
-    if "Issued" in words:
-        status["certificate"] = "issued"
-    obj["status"] = status
-    return ["spec.signerName", "spec.username", "status.conditions"]
-
-
-def _cluster_operator(row: Row, obj: Raw) -> list[str]:
-    message = row.get("MESSAGE", "")
-    conditions = [
-        {"type": kind, "status": row.get(kind.upper(), ""), "message": message}
-        for kind in ("Available", "Progressing", "Degraded")
-    ]
-    obj["status"] = {"conditions": conditions}
-    return ["status.conditions"]
-
-
 _MAKERS: Mapping[str, Callable[[Row, Raw], Any]] = {
     "pods": _pod,
     "nodes": _node,
@@ -440,21 +378,21 @@ _MAKERS: Mapping[str, Callable[[Row, Raw], Any]] = {
     "endpoints": _endpoints,
     "endpointslices": _slice,
     "ingresses": _ingress,
-    "ingressclasses": _ingress_class,
+    "ingressclasses": ingress_class_row,
     "persistentvolumeclaims": _claim,
     "persistentvolumes": _volume,
-    "storageclasses": _class,
+    "storageclasses": class_row,
     "deployments": _replicas,
     "replicasets": _replicas,
     "statefulsets": _replicas,
     "daemonsets": _daemon_set,
     "jobs": _job,
-    "leases": _lease,
-    "volumeattachments": _attachment,
-    "gateways": _gateway,
-    "apiservices": _api_service,
-    "certificatesigningrequests": _signing_request,
-    "clusteroperators": _cluster_operator,
-    "networkpolicies": _policy,
-    "secrets": _secret,
+    "leases": lease_row,
+    "volumeattachments": attachment_row,
+    "gateways": gateway_row,
+    "apiservices": api_service_row,
+    "certificatesigningrequests": signing_request_row,
+    "clusteroperators": cluster_operator_row,
+    "networkpolicies": policy_row,
+    "secrets": secret_row,
 }
