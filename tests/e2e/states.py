@@ -170,8 +170,13 @@ class State:
 
 
 _DOWN = ("EtcdDown", "EtcdQuorumLost")
-_STALLS = {"": ("EtcdSlowDisk",), LIMITED: ("EtcdSlowDisk", *_DOWN)}
-"""Where reads were given up, leases alone do not tell a stalled disk from a lost quorum; both are named then."""
+_STALLS = {
+    "": ("EtcdSlowDisk",),
+    **dict.fromkeys((EXTERNAL, MANAGED), ("EtcdSlowDisk", *_DOWN)),
+    LIMITED: ("EtcdSlowDisk", *_DOWN, "Unknown"),
+}
+"""Without sight of a member a stalled disk is not told from a lost quorum where reads are given up: both are named.
+Leases alone show a slow disk only when they come late."""
 _SLOW = ("EtcdSlowDisk", "EtcdSlowNetwork")
 """From outside a slow network looks like a slow disk; the finding names both and is possible only."""
 
