@@ -171,8 +171,8 @@ class State:
 
 _DOWN = ("EtcdDown", "EtcdQuorumLost")
 _STALLS = {"": ("EtcdSlowDisk", *_DOWN), FORWARDED: ("EtcdSlowDisk",), LIMITED: ("EtcdSlowDisk", *_DOWN, "Unknown")}
-"""Where reads were given up, of etcd's pods and logs too, a stalled disk is not told from a lost quorum: both are named.
-Leases alone show a slow disk only when they come late."""
+"""Where reads were given up, of etcd's logs too, a stalled disk is not told from a lost quorum: both are named. Leases
+alone show a slow disk only when they come late."""
 _SLOW = ("EtcdSlowDisk", "EtcdSlowNetwork")
 """From outside a slow network looks like a slow disk; the finding names both and is possible only."""
 
