@@ -108,6 +108,7 @@ class Snapshot:
     def presume(self, resource: str, namespace: str) -> None:
         """Take the objects of a resource in a namespace for all there are, with less certainty: a file holds some."""
         self._presumed.add((resource, namespace))
+        self._derived.clear()
 
     def add_list(self, need: List, items: Iterable[Obj]) -> None:
         """Add the whole answer to a list, shaped as the need says."""
@@ -121,6 +122,7 @@ class Snapshot:
         for item in items:
             self.add(need.resource, item)
         self._lists[need] = dropped
+        self._derived.clear()
 
     def add_log(self, need: Log, content: str) -> None:
         """Add the end of a log."""
@@ -137,10 +139,12 @@ class Snapshot:
     def add_body(self, need: Raw | Dial, body: Body) -> None:
         """Add the response of a plain GET or of a connection."""
         self._bodies[need] = body
+        self._derived.clear()
 
     def fail(self, need: Need, failure: Failure) -> None:
         """Remember that a read gave nothing."""
         self._failures[need] = failure
+        self._derived.clear()
         if isinstance(need, Log):
             self._log_failures[need.namespace, need.pod, need.container, need.previous] = failure
 
@@ -256,7 +260,7 @@ class Snapshot:
         return self._event_index
 
     def derived(self, make: Callable[[Snapshot], T]) -> T:
-        """Return ``make(self)``, computed once for what is known now.
+        """Return ``make(self)``, computed once for what is known now; what was read or failed since counts.
 
         For indexes over whole lists that a rule asks for each of thousands of pods. ``make`` must be a function of
         a module: it is the key.

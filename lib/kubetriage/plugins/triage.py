@@ -99,10 +99,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
 def _planned(snapshot: Snapshot, plugin: Plugin, asked: Request) -> tuple[Need, ...]:
     """Return a plugin's plan; as long as nothing new was read, or could not be read, it is not made again."""
     known = snapshot.derived(_plans)
-    # A read that failed may have a plan look elsewhere, and does not end what was derived of the objects.
-    failed = sum(1 for _ in snapshot.failures)
-    asked_for = (asked.namespace, asked.all_namespaces, asked.selector, asked.field_selector, asked.targets)
-    key = (plugin.name, failed, *asked_for)
+    key = (plugin.name, asked.namespace, asked.all_namespaces, asked.selector, asked.field_selector, asked.targets)
     if key not in known:
         known[key] = tuple(plugin.plan(snapshot, asked))
     return known[key]
