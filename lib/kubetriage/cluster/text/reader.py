@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from kubetriage.cluster.text import cri_tables, margins
 from kubetriage.cluster.text.ages import api_time
@@ -19,7 +20,7 @@ from kubetriage.cluster.text.lines import dedent, read_lines
 from kubetriage.cluster.text.proxy_logs import failed_requests
 from kubetriage.cluster.text.spoken import spoken_event
 from kubetriage.cluster.text.tables import kind_of_table, read_table
-from kubetriage.readers.logs.layers import is_etcd_line, is_journal_line, peel
+from kubetriage.readers.logs.layers import Peeled, is_etcd_line, is_journal_line, peel, peel_rows
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_PLURAL, find_resource
 
@@ -264,24 +265,21 @@ def _read_journal(block: Block, finds: Finds, source: str) -> None:
     finds.node_logs.append(FoundNodeLog(node, where, content))
 
 
-def _etcd_log(content: str, first: int) -> FoundLog | None:
+def _etcd_log(content: str, peeled: Sequence[Peeled], first: int) -> FoundLog | None:
     """Return a log of etcd, of which most lines are etcd's own; None for others."""
-    from kubetriage.readers.logs.layers import peel_rows
-
-    lines = [line for line in peel_rows(content.split("\n")) if line.body.strip()]
+    lines = [line for line in peeled if line.body.strip()]
     if sum(1 for line in lines if is_etcd_line(line.body)) * 2 <= len(lines):
         return None
     host = next((line.host for line in lines if line.host), "")
     return FoundLog(f"etcd-{host}" if host else "etcd", "kube-system", "etcd", None, content, first)
 
 
-def _named_logs(content: str, first: int, namespace: str = "", previous: bool | None = None) -> list[FoundLog]:
+def _named_logs(
+    content: str, peeled: Sequence[Peeled], first: int, namespace: str = "", previous: bool | None = None
+) -> list[FoundLog]:
     """Return the logs of the pods and containers that the lines themselves name; empty where they name none."""
-    from kubetriage.readers.logs.layers import peel_rows
-
     by_name: dict[tuple[str, str], list[str]] = {}
-    rows = content.split("\n")
-    for row, line in zip(rows, peel_rows(rows), strict=True):
+    for row, line in zip(content.split("\n"), peeled, strict=True):
         if line.pod:
             # A single line would not show that stern's names are no part of it.
             own = row.removeprefix(f"{line.pod} {line.container} ")
@@ -321,16 +319,17 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
     if not pod and (failed := failed_requests(block.rows)):
         _not_used(block, finds, failed)
         return
-    if not container and (named := _named_logs(content, block.first, namespace, previous)):
+    peeled = peel_rows(content.split("\n"))
+    if not container and (named := _named_logs(content, peeled, block.first, namespace, previous)):
         finds.logs += named
         return
-    if not pod and (etcd := _etcd_log(content, block.first)) is not None:
+    if not pod and (etcd := _etcd_log(content, peeled, block.first)) is not None:
         finds.logs.append(etcd)
         return
     if not pod and (_is_machine(block, source) or sum(map(is_journal_line, block.rows)) * 2 > len(block.rows)):
         _read_journal(block, finds, source)
         return
-    if not pod and any(_OF_CLUSTER.search(peel(row).body) for row in content.split("\n")):
+    if not pod and any(_OF_CLUSTER.search(line.body) for line in peeled):
         finds.node_logs.append(FoundNodeLog("", block.heading or "the pasted log", content))
         if command is None or command.verb != "logs":
             return
@@ -418,5 +417,6 @@ def _take_weak(weak: list[Block], found: list[Block], finds: Finds, source: str)
         if _is_machine(block, source):
             finds.node_logs.append(FoundNodeLog("", source.rpartition("/")[2], content))
         else:
-            log = _etcd_log(content, block.first) or FoundLog("", "", "", None, content, block.first)
-            finds.logs += _named_logs(content, block.first) or [log]
+            peeled = peel_rows(content.split("\n"))
+            log = _etcd_log(content, peeled, block.first) or FoundLog("", "", "", None, content, block.first)
+            finds.logs += _named_logs(content, peeled, block.first) or [log]
