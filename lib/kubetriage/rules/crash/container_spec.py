@@ -120,3 +120,8 @@ def claims(container: Container) -> list[str]:
 def added_capabilities(container: Container) -> list[str]:
     """Return the capabilities that the security context adds to the runtime's default set."""
     return texts(mapping(container.spec, "securityContext", "capabilities"), "add")
+
+
+def dropped_capabilities(container: Container) -> list[str]:
+    """Return the capabilities that the security context takes from the runtime's default set."""
+    return texts(mapping(container.spec, "securityContext", "capabilities"), "drop")

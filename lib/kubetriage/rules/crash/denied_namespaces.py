@@ -7,10 +7,10 @@ import re
 from kubetriage.model import Evidence, Fix
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.acts import manifest, node, on_node, place, where
-from kubetriage.rules.crash.container_spec import added_capabilities, security
+from kubetriage.rules.crash.container_spec import added_capabilities, dropped_capabilities, security
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import dig, text
+from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
 
 Judged = tuple[str, tuple[Evidence, ...], tuple[Fix, ...], dict[str, object]]
@@ -29,9 +29,8 @@ def _restrictions(container: Container) -> list[tuple[str, str]]:
     escalation, at = security(container, "allowPrivilegeEscalation")
     if escalation is False:
         found.append((at, "false"))
-    drop = dig(container.spec, "securityContext", "capabilities", "drop") or ()
-    if drop:
-        found.append((f"{container.spec_path}.securityContext.capabilities.drop", ", ".join(str(c) for c in drop)))
+    if drop := dropped_capabilities(container):
+        found.append((f"{container.spec_path}.securityContext.capabilities.drop", ", ".join(drop)))
     for field in ("seccompProfile", "appArmorProfile"):
         profile, at = security(container, field)
         kind = text(profile, "type") if isinstance(profile, dict) else ""

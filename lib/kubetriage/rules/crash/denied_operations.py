@@ -9,14 +9,20 @@ from kubetriage.model import Evidence, Fix
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.acts import cloud, manifest, node, on_node, place, where
 from kubetriage.rules.crash.acts import operator as cluster_fix
-from kubetriage.rules.crash.container_spec import added_capabilities, mount_of, security, volume_words
+from kubetriage.rules.crash.container_spec import (
+    added_capabilities,
+    dropped_capabilities,
+    mount_of,
+    security,
+    volume_words,
+)
 from kubetriage.rules.crash.denied_in_image import SCC, fixes_in_either, fixes_in_image
 from kubetriage.rules.crash.known_images import group_of
 from kubetriage.rules.crash.node_commands import in_copy
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near, without_clock
 from kubetriage.rules.crash.volume_backing import host_directory, refusal
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import dig, labels, mapping, text, texts
+from kubetriage.values.fields import dig, labels, text
 from kubetriage.values.patterns import lazy
 
 # In .NET, EACCES of a socket is about binding it: SocketException (13).
@@ -156,10 +162,7 @@ def judge_port(words: LastWords, said: Said, user: object) -> Judged | None:
 
 def _lacks(container: Container, *names: str) -> bool:
     """Tell whether a container was left without all of these capabilities."""
-    dropped = {
-        str(c).upper().removeprefix("CAP_")
-        for c in dig(container.spec, "securityContext", "capabilities", "drop") or ()
-    }
+    dropped = {c.upper().removeprefix("CAP_") for c in dropped_capabilities(container)}
     added = {c.upper().removeprefix("CAP_") for c in added_capabilities(container)}
     gone = "ALL" in dropped or names[0] in dropped
     return gone and not added & {*names, "ALL"} and security(container, "privileged")[0] is not True
@@ -205,7 +208,7 @@ def judge_owner(words: LastWords, said: Said, user: object) -> Judged | None:
     fixes: list[Fix] = []
     fs_group, _ = security(container, "fsGroup")
     root = user in (None, 0)
-    dropped = _dropped(container)
+    dropped = dropped_capabilities(container)
     if found is not None and fs_group is None and any(k in found[1] for k in _GROUPED):
         wanted = user if isinstance(user, int) and user > 0 else group_of(container.image) or 1000
         fixes.append(
@@ -437,15 +440,10 @@ def judge_file(words: LastWords, said: Said, user: object) -> Judged:
     return what, evidence, (look, once, csi), details
 
 
-def _dropped(container: Container) -> list[str]:
-    capabilities, _ = security(container, "capabilities")
-    return texts(mapping({"c": capabilities}, "c"), "drop")
-
-
 def _capabilities(container: Container) -> tuple[Evidence, ...]:
     """Quote the capabilities that are dropped and added."""
     _, at = security(container, "capabilities")
-    dropped, added = _dropped(container), added_capabilities(container)
+    dropped, added = dropped_capabilities(container), added_capabilities(container)
     return (
         *((Evidence("spec", f"{at}.drop", ", ".join(dropped)),) if dropped else ()),
         *((Evidence("spec", f"{at}.add", ", ".join(added)),) if added else ()),
