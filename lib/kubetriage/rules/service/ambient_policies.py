@@ -14,6 +14,7 @@ from kubetriage.rules.service.client_policies import clients
 from kubetriage.rules.service.cluster_view import Backend, World
 from kubetriage.rules.service.mesh_policies import ROOT_NAMESPACE
 from kubetriage.rules.service.network_policies import Direction, Verdict, admission, decide, isolating, port_matches
+from kubetriage.rules.service.pod_lines import newest_lines
 from kubetriage.rules.service.policies_around_pods import admissions, peer_of, policies_of
 from kubetriage.values.fields import Obj, labels, name_of, objects, text
 from kubetriage.values.patterns import lazy
@@ -133,15 +134,10 @@ _BLOCKED = lazy(r"HBONE port 15008|dst\.addr=\S{1,60}:15008 .{0,900}(?:timed out
 def _said(trace: Trace, pod: Pod) -> Evidence | None:
     """Return ztunnel's newest line about a connection on the mesh's port that did not come through."""
     for agent in trace.world.selected(ROOT_NAMESPACE, _AGENT):
-        for container in agent.containers:
-            log = trace.snapshot.log(agent.namespace, agent.name, container.name)
-            for line in reversed(log.text.splitlines() if log.seen else ()):
-                if (
-                    len(line) < _LONGEST
-                    and _BLOCKED.search(line)
-                    and (f'"{pod.name}"' in line or f"{text(pod.raw, 'status', 'podIP')}:" in line)
-                ):
-                    return Evidence("log", f"pod/{agent.name} {container.name}", line.strip())
+        for container, line in newest_lines(trace.snapshot, agent):
+            named = f'"{pod.name}"' in line or f"{text(pod.raw, 'status', 'podIP')}:" in line
+            if len(line) < _LONGEST and named and _BLOCKED.search(line):
+                return Evidence("log", f"pod/{agent.name} {container}", line.strip())
     return None
 
 

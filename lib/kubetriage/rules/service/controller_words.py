@@ -17,6 +17,7 @@ from kubetriage.readers.events import Event, Events
 from kubetriage.readers.logs.text import read_json
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
+from kubetriage.rules.service.pod_lines import lines_of, newest_lines
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, labels, mapping, objects, text
 from kubetriage.values.fields import condition as condition_of
@@ -215,8 +216,7 @@ def log_complaint(snapshot: Snapshot, pods: tuple[Pod, ...], about: Ref) -> Comp
     )
     for pod in pods:
         for container in pod.containers:
-            log = snapshot.log(pod.namespace, pod.name, container.name)
-            for line in reversed(log.text.splitlines() if log.seen else ()):
+            for line in lines_of(snapshot, pod, container.name):
                 if len(line) > _LONGEST_LINE or not named.search(line):
                     continue
                 if not _TROUBLE.search(line) or _ENDPOINTS.search(line):
@@ -230,20 +230,13 @@ def log_complaint(snapshot: Snapshot, pods: tuple[Pod, ...], about: Ref) -> Comp
 def log_trouble(snapshot: Snapshot, pods: tuple[Pod, ...]) -> Complaint | None:
     """Return the newest line of a controller's log in known words, whatever object it is about."""
     for pod in pods:
-        for container in pod.containers:
-            log = snapshot.log(pod.namespace, pod.name, container.name)
-            for line in reversed(log.text.splitlines() if log.seen else ()):
-                if len(line) > 3 * _LONGEST_LINE or not _TROUBLE.search(line) or _ENDPOINTS.search(line):
-                    continue
-                found = Complaint(
-                    f"pod/{pod.name}",
-                    "",
-                    plain_words(line),
-                    Evidence("log", f"pod/{pod.name} {container.name}", line.strip()),
-                    logged=True,
-                )
-                if advice_for(found) is not None:
-                    return found
+        for container, line in newest_lines(snapshot, pod):
+            if len(line) > 3 * _LONGEST_LINE or not _TROUBLE.search(line) or _ENDPOINTS.search(line):
+                continue
+            said = Evidence("log", f"pod/{pod.name} {container}", line.strip())
+            found = Complaint(f"pod/{pod.name}", "", plain_words(line), said, logged=True)
+            if advice_for(found) is not None:
+                return found
     return None
 
 

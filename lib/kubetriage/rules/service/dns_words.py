@@ -8,6 +8,7 @@ from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import DNS_LABELS, DNS_NAMESPACE
+from kubetriage.rules.service.pod_lines import newest_lines
 from kubetriage.values.patterns import lazy
 
 _FORBIDDEN = lazy(
@@ -28,9 +29,7 @@ class Refusal:
 def dns_refusal(trace: Trace) -> Refusal | None:
     """Return the newest line with which a DNS pod says what it may not read; None where there is none."""
     for pod in trace.world.selected(DNS_NAMESPACE, DNS_LABELS):
-        for container in pod.containers:
-            log = trace.snapshot.log(pod.namespace, pod.name, container.name)
-            found = [m for line in log.text.splitlines() if (m := _FORBIDDEN.search(line))] if log.seen else []
-            if found:
-                return Refusal(found[-1], pod, container.name)
+        for container, line in newest_lines(trace.snapshot, pod):
+            if (match := _FORBIDDEN.search(line)) is not None:
+                return Refusal(match, pod, container)
     return None

@@ -13,6 +13,7 @@ from kubetriage.records import dataclass
 from kubetriage.rules.service.access_logs import Way
 from kubetriage.rules.service.cluster_view import World
 from kubetriage.rules.service.controller_words import plain_words
+from kubetriage.rules.service.pod_lines import newest_lines
 from kubetriage.values.fields import texts
 
 _LABELS = {"app.kubernetes.io/name": "external-dns"}
@@ -96,16 +97,14 @@ def _logged(world: World, pod: Pod, way: Way, host: str) -> Unwritten | None:
     named = re.compile(
         rf"(?<![\w.-]){re.escape(host)}\.?(?![\w-])|(?<![\w-]){re.escape(f'{way.ref.namespace}/{way.ref.name}')}(?![\w-])"
     )
-    for container in pod.containers:
-        log = world.snapshot.log(pod.namespace, pod.name, container.name)
-        for line in reversed(log.text.splitlines() if log.seen else ()):
-            if len(line) > _LONGEST_LINE or not named.search(line):
-                continue
-            for row in table("external_dns")["words"]:
-                match = _compiled(row["match"]).search(line)
-                if match is not None:
-                    at = Evidence("log", f"pod/{pod.name} {container.name}", line.strip())
-                    return Unwritten(plain_words(line), at, _fix(row, way, host, match.groupdict()))
+    for container, line in newest_lines(world.snapshot, pod):
+        if len(line) > _LONGEST_LINE or not named.search(line):
+            continue
+        for row in table("external_dns")["words"]:
+            match = _compiled(row["match"]).search(line)
+            if match is not None:
+                at = Evidence("log", f"pod/{pod.name} {container}", line.strip())
+                return Unwritten(plain_words(line), at, _fix(row, way, host, match.groupdict()))
     return None
 
 

@@ -16,6 +16,7 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import World
 from kubetriage.rules.service.controller_words import plain_words, shape_of
 from kubetriage.rules.service.gateway_routes import Entry
+from kubetriage.rules.service.pod_lines import newest_lines
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
@@ -104,12 +105,8 @@ def standstill(trace: Trace, controller: str, shown: str) -> Standstill | None:
 
 
 def _line(trace: Trace, pod: Pod, about: re.Pattern[str]) -> str | None:
-    for container in pod.containers:
-        log = trace.snapshot.log(pod.namespace, pod.name, container.name)
-        for line in reversed(log.text.splitlines() if log.seen else ()):
-            if len(line) <= _LONGEST and _TROUBLE.search(line) and about.search(line):
-                return line
-    return None
+    lines = (line for _, line in newest_lines(trace.snapshot, pod) if len(line) <= _LONGEST)
+    return next((line for line in lines if _TROUBLE.search(line) and about.search(line)), None)
 
 
 @cache

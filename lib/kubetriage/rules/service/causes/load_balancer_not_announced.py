@@ -25,6 +25,7 @@ from kubetriage.rules.service.client_policies import DNS_NAMESPACE
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.load_balancer_state import CILIUM_IPAM, SPEAKERS, LoadBalancerState, addresses_of
+from kubetriage.rules.service.pod_lines import lines_of
 from kubetriage.rules.service.selector_edits import matches_labels, selector_text
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, condition, flag, labels, mapping, name_of, objects, text, texts
@@ -154,9 +155,8 @@ def _sessions(trace: Trace, backend: Backend, speakers: tuple[Pod, ...]) -> Iter
     found: list[tuple[Pod, str, str]] = []
     for pod in speakers:
         for container in pod.containers:
-            log = trace.snapshot.log(pod.namespace, pod.name, container.name)
-            lines = [x for x in log.text.splitlines() if len(x) < _LONGEST_LINE] if log.seen else []
-            last = next((x for x in reversed(lines) if _PEER.search(x) or "BGP session established" in x), "")
+            lines = (x for x in lines_of(trace.snapshot, pod, container.name) if len(x) < _LONGEST_LINE)
+            last = next((x for x in lines if _PEER.search(x) or "BGP session established" in x), "")
             if "BGP session established" in last:
                 # One node that announces is enough for the address to be reached.
                 return

@@ -24,6 +24,7 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.ingress_entrances import Entrance
+from kubetriage.rules.service.pod_lines import newest_lines
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import labels, text
 
@@ -45,12 +46,10 @@ def check(trace: Trace) -> Iterator[Fault]:
 def _lost(trace: Trace, backend: Backend) -> tuple[Mapping[str, Any], Evidence] | None:
     """Return the row and the newest line with which a pod says that it does not know a session."""
     for pod in backend.ready_pods:
-        for container in pod.containers:
-            log = trace.snapshot.log(pod.namespace, pod.name, container.name)
-            for line in reversed(log.text.splitlines() if log.seen else ()):
-                for row in table("sessions")["lost"] if len(line) < _LONGEST else ():
-                    if _pattern(row["match"]).search(line):
-                        return row, Evidence("log", f"pod/{pod.name} {container.name}", line.strip())
+        for container, line in newest_lines(trace.snapshot, pod):
+            for row in table("sessions")["lost"] if len(line) < _LONGEST else ():
+                if _pattern(row["match"]).search(line):
+                    return row, Evidence("log", f"pod/{pod.name} {container}", line.strip())
     return None
 
 
