@@ -15,7 +15,7 @@ from kubetriage.values.commands import shell
 from kubetriage.values.patterns import lazy
 
 TOOL = "etcdctl"
-LOST = lazy(r"Failed to get the status of endpoint (\S{3,260}) \((.{1,300})\)|(\S{3,260}) is unhealthy: (.{1,300})")
+_LOST = lazy(r"Failed to get the status of endpoint (\S{3,260}) \((.{1,300})\)|(\S{3,260}) is unhealthy: (.{1,300})")
 _ANSWERED = lazy(r"(\S{3,260}) is healthy: |\| *(https?://[^\s|]{3,253}) *\| *[0-9a-f]{6,16} *\|")
 
 
@@ -25,7 +25,7 @@ def member_findings(case: Case, code: str, link: str) -> Iterator[Finding]:
     lost: dict[str, str] = {}
     answered: dict[str, None] = {}
     for row in log.text.splitlines() if log.seen else ():
-        if (found := LOST.search(row)) is not None:
+        if (found := _LOST.search(row)) is not None:
             lost[found[1] or found[3]] = row.strip()
         answered.update((one, None) for match in _ANSWERED.finditer(row) if (one := match[1] or match[2]))
     answered = {one: None for one in answered if one not in lost}
