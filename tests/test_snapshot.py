@@ -172,3 +172,24 @@ def test_what_a_printed_form_does_not_show_is_not_covered():
     assert not seen.covers(pod, "spec.securityContext.fsGroup")
     assert seen.covers(pod, "spec.securityContextual")
     assert [form.name for form in seen.forms(pod)] == ["kubectl get pods", "kubectl describe pod"]
+
+
+@pytest.mark.parametrize(
+    "learn",
+    [
+        lambda s: s.fail(Get("pods", "ns", "x"), Failure(Why.FORBIDDEN, "forbidden", 403)),
+        lambda s: s.add_body(Raw("/livez"), Body("ok")),
+        lambda s: s.add_list(List("services", "ns"), []),
+        lambda s: s.presume("secrets", "ns"),
+    ],
+    ids=["failure", "body", "empty list", "presumed"],
+)
+def test_what_holds_no_object_ends_what_was_derived_too(learn):
+    made = snapshot()
+    first = made.derived(_held)
+    learn(made)
+    assert made.derived(_held) is not first
+
+
+def _held(_):
+    return []
