@@ -76,6 +76,8 @@ def generated(plugins: list[Plugin]) -> dict[Path, str]:
     """Return the content of every generated file."""
     files: dict[Path, str] = {}
     files[ROOT / "lib" / "kubetriage" / "values" / "pattern_literals.py"] = pattern_literals.source()
+    known = ROOT / "lib" / "kubetriage" / "rules" / "crash" / "known_errors"
+    files[known / "literals.py"] = pattern_literals.source_of_known_errors()
     by_code: dict[str, list[tuple[str, ModuleType]]] = {}
     for plugin in plugins:
         for rule in plugin.rules:

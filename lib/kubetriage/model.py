@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Any, Literal
 
 from kubetriage.records import dataclass, field
+from kubetriage.typed import Any, Literal
 
 
 class Severity(str, enum.Enum):

@@ -16,10 +16,11 @@ import sys
 from collections.abc import Iterable
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
+    from typing import Any
 
 _FORMAT = b"kubetriage byte code 2\n"
 _SLACK = 300.0

@@ -10,7 +10,7 @@ Left out: ``slots``, ``order``, ``kw_only``, ``init=False``, ``InitVar`` and ``_
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from kubetriage.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dataclasses import FrozenInstanceError as FrozenInstanceError

@@ -11,11 +11,11 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from kubetriage.found import FROM_FILE, Form, Listing, LogText, Lookup, NodeLog, State
 from kubetriage.needs import Body, Dial, Failure, Get, List, Log, Need, Raw, Why
 from kubetriage.records import dataclass, field
+from kubetriage.typed import Any, Protocol, TypeVar, cast
 from kubetriage.values.fields import Obj, name_of, namespace_of, text
 from kubetriage.values.resources import BY_PLURAL
 
@@ -32,15 +32,16 @@ class Reader(Protocol):
         """Answer each need in the snapshot, with data or with a :class:`Failure`."""
 
 
-@runtime_checkable
-class Eager(Protocol):
+class Eager:
     """A reader for which time passes between question and answer."""
 
     def expect(self, needs: Iterable[Need], snapshot: Snapshot) -> None:
         """Begin to read what will most likely be asked for."""
+        raise NotImplementedError
 
     def begun(self, need: Need, snapshot: Snapshot) -> int | None:
         """Return with which call of :meth:`expect` a read began that answers a need; None where none has."""
+        raise NotImplementedError
 
 
 @dataclass

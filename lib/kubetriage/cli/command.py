@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from kubetriage.cli.exit_codes import EXIT_MEANINGS
@@ -12,6 +10,7 @@ from kubetriage.cli.options import click_option, normalized
 from kubetriage.cli.run import Run
 from kubetriage.cli.usage import UsageError
 from kubetriage.plugins import Plugin
+from kubetriage.typed import Any
 
 
 def build(plugin: Plugin) -> click.Command:

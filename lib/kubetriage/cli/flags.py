@@ -7,11 +7,11 @@ click's (``cli/options.py`` makes its options of the same flags), which takes lo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from kubetriage.plugins import Option, Plugin
 from kubetriage.records import dataclass
 from kubetriage.render.times import CHOICES as TIMES
+from kubetriage.typed import Any
 from kubetriage.values.times import parse_go_duration
 
 OUTPUTS = ("wide", "json", "yaml", "name", "markdown", "html")

@@ -9,7 +9,6 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from kubetriage.cli.exit_codes import Exit
 from kubetriage.cli.flags import plain_values
@@ -17,6 +16,7 @@ from kubetriage.cli.run import Run
 from kubetriage.cli.usage import UsageError, echo
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.plugins import Plugin, load
+from kubetriage.typed import NoReturn
 
 
 def main(name: str, args: Sequence[str] | None = None) -> int:

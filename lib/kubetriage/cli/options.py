@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NoReturn
 
 import click
 
 from kubetriage.cli.flags import Flag, seconds
+from kubetriage.typed import Any, NoReturn
 from kubetriage.values.times import parse_time
 
 

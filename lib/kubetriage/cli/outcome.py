@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kubetriage.plugins import Answer, Request
 from kubetriage.records import dataclass, field
+from kubetriage.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kubetriage.snapshot import Snapshot

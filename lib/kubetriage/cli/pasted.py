@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from kubetriage.cluster.errors import DumpError
 from kubetriage.model import Confidence, Diagnosis
 from kubetriage.plugins import EXPLAINING, Plugin, Request, Target, load
 from kubetriage.records import replace
 from kubetriage.snapshot import Snapshot
+from kubetriage.typed import TYPE_CHECKING, Any
 from kubetriage.values.resources import BY_PLURAL
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
 
 import kubetriage
 from kubetriage.cli.outcome import Outcome
@@ -16,6 +15,7 @@ from kubetriage.plugins import Answer, Plugin, Request
 from kubetriage.records import replace
 from kubetriage.render.terminal import Terminal
 from kubetriage.render.words import ENGLISH, Words
+from kubetriage.typed import TYPE_CHECKING, Any
 from kubetriage.values.resources import BY_PLURAL
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from types import TracebackType
-from typing import TextIO
+
+from kubetriage.typed import TextIO
 
 QUIET_SECONDS = 1.0
 """A run that ends sooner shows no progress."""

@@ -6,11 +6,11 @@ import os
 import sys
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from kubetriage.render.terminal import Terminal, carries_drawings, wants_color
 from kubetriage.render.times import USUAL, Times
 from kubetriage.render.words import ENGLISH, Words, language_of
+from kubetriage.typed import Any
 
 _LOCALES = ("LC_ALL", "LC_MESSAGES", "LANG")
 """The first that is set counts, as for every program."""

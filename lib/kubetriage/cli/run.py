@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 import kubetriage
 from kubetriage.cli.exit_codes import Exit
@@ -23,6 +22,7 @@ from kubetriage.model import Severity
 from kubetriage.needs import Raw
 from kubetriage.plugins import Answer, Plugin, Request
 from kubetriage.records import dataclass, replace
+from kubetriage.typed import TYPE_CHECKING, Any
 from kubetriage.values.fields import text
 from kubetriage.values.selectors import parse_label_selector, unsupported_field
 from kubetriage.values.times import format_time

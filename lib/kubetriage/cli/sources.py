@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from kubetriage.cli.usage import UsageError, echo
 from kubetriage.plugins import Plugin, Request
 from kubetriage.records import dataclass, field, replace
+from kubetriage.typed import TYPE_CHECKING, Any
 from kubetriage.values.fields import name_of, namespace_of
 from kubetriage.values.resources import BY_PLURAL
 

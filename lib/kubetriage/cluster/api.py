@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from kubetriage.cluster.connect import Session
@@ -20,6 +19,7 @@ from kubetriage.cluster.errors import (
 )
 from kubetriage.needs import Failure, Why
 from kubetriage.records import dataclass, field
+from kubetriage.typed import Any, Generic, TypeVar
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import parse_http_date
 

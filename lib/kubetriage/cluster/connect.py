@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import kubetriage
@@ -22,6 +21,7 @@ from kubetriage.cluster.credentials import Credentials, pod_credentials, read_cr
 from kubetriage.cluster.errors import ConfigError
 from kubetriage.cluster.kubeconfig import Kubeconfig, exec_credentials, load_kubeconfig
 from kubetriage.records import dataclass
+from kubetriage.typed import Any
 from kubetriage.values.addresses import is_loopback
 from kubetriage.values.fields import flag, mapping, text, texts
 

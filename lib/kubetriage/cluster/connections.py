@@ -11,10 +11,10 @@ import ssl
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from kubetriage.cluster.errors import ConnectTimeoutError
+from kubetriage.typed import TYPE_CHECKING, Any, Protocol
 from kubetriage.values.patterns import lazy
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from kubetriage.cluster.documents import parse_documents
 from kubetriage.cluster.errors import DumpError
@@ -17,6 +16,7 @@ from kubetriage.cluster.logtext import decode_log
 from kubetriage.cluster.secrets import strip
 from kubetriage.needs import Body, Dial, Failure, Get, List, Log, Need, Raw, Why
 from kubetriage.snapshot import Snapshot
+from kubetriage.typed import Any
 from kubetriage.values.fields import Obj, flag, number, objects, text
 from kubetriage.values.resources import BY_PLURAL
 from kubetriage.values.times import parse_time

@@ -12,10 +12,10 @@ import binascii
 import os
 import ssl
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from kubetriage.cluster.errors import ConfigError
 from kubetriage.records import dataclass
+from kubetriage.typed import Any
 from kubetriage.values.fields import flag, text
 
 

@@ -8,9 +8,9 @@ import stat
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from kubetriage.cluster.errors import DumpError
+from kubetriage.typed import Any
 from kubetriage.values.fields import Obj, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import Resource, resource_of_kind

@@ -13,13 +13,13 @@ import json
 import ssl
 import time
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlsplit
 
 from kubetriage.cluster.api import Call, NoAnswerError, quoted, quoted_path
 from kubetriage.cluster.connect import Session
 from kubetriage.cluster.errors import connection_reason
 from kubetriage.needs import Dial, Failure, Why
+from kubetriage.typed import Any
 from kubetriage.values.fields import text
 from kubetriage.values.resources import BY_PLURAL, api_path
 

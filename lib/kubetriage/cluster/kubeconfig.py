@@ -13,10 +13,10 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from kubetriage.cluster.errors import ConfigError, UnreachableError
 from kubetriage.records import dataclass, field
+from kubetriage.typed import TYPE_CHECKING, Any
 from kubetriage.values.fields import Obj, dig, flag, mapping, objects, text, texts
 from kubetriage.values.plain_yaml import plain_yaml
 

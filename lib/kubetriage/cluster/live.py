@@ -26,7 +26,7 @@ from kubetriage.cluster.connections import Headers
 from kubetriage.cluster.errors import ClusterError, NotServedError
 from kubetriage.cluster.workers import Job, Pages, Workers
 from kubetriage.needs import Body, Dial, Failure, Get, List, Log, Need, Raw, Why
-from kubetriage.snapshot import Snapshot
+from kubetriage.snapshot import Eager, Snapshot
 from kubetriage.values.times import parse_http_date
 
 _GRACE = 0.5
@@ -37,7 +37,7 @@ _LISTS_QUIET = 1.5
 """Seconds after which the progress is no longer that of the last list that grew."""
 
 
-class LiveReader:
+class LiveReader(Eager):
     """Answers needs from an API server."""
 
     def __init__(

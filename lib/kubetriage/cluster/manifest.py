@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timezone
-from typing import Any
 
 from kubetriage.cluster.documents import parse_documents
 from kubetriage.cluster.errors import DumpError
 from kubetriage.needs import Failure, Need, Why
 from kubetriage.snapshot import Snapshot
+from kubetriage.typed import Any
 
 _NAME = "the manifest"
 

@@ -10,10 +10,10 @@ import codecs
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 from kubetriage.cluster.secrets import strip
 from kubetriage.needs import List
+from kubetriage.typed import Any
 from kubetriage.values.fields import Obj, text
 from kubetriage.values.resources import Resource
 

@@ -7,13 +7,13 @@ import ssl
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
 
 from kubetriage.cluster.connections import Headers, address_of, without_user
 from kubetriage.cluster.errors import ConfigError, TransferError, connection_reason
+from kubetriage.typed import Any
 
 _PIECE = 64 * 1024
 

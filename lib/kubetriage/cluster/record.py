@@ -14,7 +14,6 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from kubetriage.cluster.coverage import COVERAGE, need_to_json
@@ -22,6 +21,7 @@ from kubetriage.cluster.errors import DumpError
 from kubetriage.needs import Raw
 from kubetriage.redact import MARK, redact, redact_raw
 from kubetriage.snapshot import Snapshot
+from kubetriage.typed import Any
 from kubetriage.values.fields import Obj, namespace_of, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time

@@ -6,8 +6,8 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from typing import Any
 
+from kubetriage.typed import Any
 from kubetriage.values.fields import Obj, dig, mapping, objects, text
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"

@@ -8,7 +8,6 @@ constant time. See docs/decisions/0002-certificates.md.
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
 
 from kubetriage.readers.certificates import (
     EC,
@@ -25,6 +24,7 @@ from kubetriage.readers.certificates import (
     pem_blocks,
     read_pem,
 )
+from kubetriage.typed import Literal
 
 KeyVerdict = Literal["match", "mismatch", "unreadable", "encrypted", "unknown"]
 """``unknown``: a kind of key that is not compared, no key, or no readable certificate to compare with."""

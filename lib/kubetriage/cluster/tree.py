@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from kubetriage.cluster.documents import accepted_name, api_objects, other_objects, parse_documents, read_file, refusal
 from kubetriage.cluster.errors import DumpError, NoObjectsError
@@ -19,6 +18,7 @@ from kubetriage.needs import Body, Failure, List, Raw, Why
 from kubetriage.readers.logs import last_error
 from kubetriage.readers.logs.layers import is_journal_line
 from kubetriage.snapshot import Snapshot
+from kubetriage.typed import Any
 from kubetriage.values.fields import Obj, dig, namespace_of
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_PLURAL, Resource

@@ -9,9 +9,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
 
 from kubetriage.cluster.errors import DumpError
+from kubetriage.typed import IO, Any
 
 MAX_TOTAL = 4 * 1024 * 1024 * 1024
 """Bytes that one archive may unpack to."""

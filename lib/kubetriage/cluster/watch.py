@@ -13,13 +13,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from kubetriage.cluster.api import Api, Call, NoAnswerError, quoted, unauthorized
 from kubetriage.cluster.connect import Session
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.needs import Get, List, Need
 from kubetriage.records import replace
+from kubetriage.typed import Any
 from kubetriage.values.fields import number, text
 from kubetriage.values.resources import BY_PLURAL, api_path
 

@@ -6,11 +6,11 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 from kubetriage.cluster.api import Call, NoAnswerError
 from kubetriage.needs import Body, Failure, Need
 from kubetriage.records import dataclass, field
+from kubetriage.typed import Protocol
 from kubetriage.values.fields import Obj
 
 

@@ -10,11 +10,11 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
 
 from kubetriage.model import Diagnosis, NotSeen, Table
 from kubetriage.needs import Get, List, Log, Need
 from kubetriage.records import dataclass, field
+from kubetriage.typed import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from kubetriage.snapshot import Snapshot

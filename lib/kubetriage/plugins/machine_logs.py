@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kubetriage.plugins import Option, Request
+from kubetriage.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kubetriage.snapshot import Snapshot

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import shlex
 from functools import lru_cache
-from typing import Any
 
 from kubetriage.model import Diagnosis, Fix, Ref
 from kubetriage.readers.ownership import Keeper, keeper
 from kubetriage.records import replace
 from kubetriage.rules.workloads import owner_chain
 from kubetriage.snapshot import Snapshot
+from kubetriage.typed import Any
 from kubetriage.values.resources import BY_KIND, find_resource
 
 LABEL = "kept by"

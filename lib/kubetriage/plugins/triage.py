@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
 
 from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Section, Severity, Table
 from kubetriage.needs import Dial, List, Need, Raw
@@ -23,6 +22,7 @@ from kubetriage.rules.incident.report import COLUMNS, age, counted, detail_comma
 from kubetriage.rules.incident.roots import bare, symptoms
 from kubetriage.rules.shapes import lean_node, without_managed_fields
 from kubetriage.snapshot import Snapshot
+from kubetriage.typed import Any
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
 from kubetriage.values.resources import BY_KIND, BY_PLURAL, CONTROLLERS

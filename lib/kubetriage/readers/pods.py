@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
-from typing import Literal
 
 from kubetriage.model import Evidence, EvidenceSource, Ref
 from kubetriage.readers.terminations import Termination
 from kubetriage.records import dataclass
+from kubetriage.typed import Literal
 from kubetriage.values.apiobject import ApiObject
 from kubetriage.values.fields import Obj, controller_of, dig, flag, labels, mapping, number, objects, text
 from kubetriage.values.times import human_duration, parse_time

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.needs import List, Need
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.snapshot import Snapshot
+from kubetriage.typed import Any
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Literal
 
 from kubetriage.model import Confidence, Diagnosis, Evidence, Finding, Fix, Lines, NotSeen, Ref, Severity
 from kubetriage.records import dataclass, replace
 from kubetriage.render.times import USUAL, Times
 from kubetriage.render.words import ENGLISH, Words
+from kubetriage.typed import Literal
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import mapping, objects, text, texts
 from kubetriage.values.patterns import lazy

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from kubetriage.model import Diagnosis, Evidence, Finding, Fix, NotSeen, Ref
+from kubetriage.typed import Any
 from kubetriage.values.fields import told_uid
 from kubetriage.values.times import format_time
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from html import escape
-from typing import Any
 
 from kubetriage.model import Diagnosis, Finding, Lines, Section, Table
 from kubetriage.render.card import SIGNS, Step, card_of, doubts, step_of
 from kubetriage.render.svg import cascade, hop_chain, memory_bars, timeline
 from kubetriage.render.text import groups
+from kubetriage.typed import Any
 from kubetriage.values.times import format_time
 
 _EVENTS_SHOWN = 25

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
-from typing import Any, TypeVar, cast
 
 from kubetriage.records import fields, is_record, replace
 from kubetriage.redact import clean
+from kubetriage.typed import Any, TypeVar, cast
 from kubetriage.values.commands import is_plain
 
 T = TypeVar("T")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
-from typing import Any
 
 from kubetriage.render.fold import columns, cut
+from kubetriage.typed import Any
 
 WIDTH = 360
 _ROW = 34

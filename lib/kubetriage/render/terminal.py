@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from kubetriage.records import dataclass
 from kubetriage.render.times import USUAL, Times
 from kubetriage.render.words import ENGLISH, Words
+from kubetriage.typed import Literal
 
 ColorWhen = Literal["auto", "always", "never"]
 

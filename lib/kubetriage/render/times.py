@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any, Literal, TypeVar, cast
 
 from kubetriage.model import Evidence
 from kubetriage.records import dataclass, fields, is_record, replace
+from kubetriage.typed import Any, Literal, TypeVar, cast
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import human_duration, parse_time
 

@@ -6,10 +6,10 @@ Outside of the memory model, which is not imported for a crash whose log says no
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 from kubetriage.readers.logs.memory_words import LAST_LINES
 from kubetriage.records import dataclass
+from kubetriage.typed import Literal
 from kubetriage.values.patterns import lazy
 
 HEAP = "heap"

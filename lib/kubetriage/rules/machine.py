@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.records import dataclass
+from kubetriage.typed import Any
 from kubetriage.values.commands import Command, shell
 from kubetriage.values.fields import Obj, labels, name_of, objects, text
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from kubetriage.data import table
+from kubetriage.typed import Any
 
 
 def network_plugin(name: str) -> Mapping[str, Any] | None:

@@ -7,8 +7,8 @@ command, whatever it holds. What is meant as syntax (a pipe, a redirection) is m
 from __future__ import annotations
 
 import re
-from typing import NewType
 
+from kubetriage.typed import NewType
 from kubetriage.values.patterns import lazy
 
 Command = NewType("Command", str)

@@ -7,7 +7,8 @@ functions never raise; they return an empty value of the type that the caller as
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+
+from kubetriage.typed import Any
 
 Obj = Mapping[str, Any]
 """One raw JSON object."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+
+from kubetriage.typed import Any
 
 
 def yaml_lines(value: Any, indent: str = "") -> Iterator[str]:

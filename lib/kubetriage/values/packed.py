@@ -11,8 +11,8 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, cast
 
+from kubetriage.typed import Any, cast
 from kubetriage.values.fields import MAPPINGS, Obj
 
 _Layout = Mapping[str, int | Mapping[str, int]]

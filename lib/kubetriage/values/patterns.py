@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, cast
+
+from kubetriage.typed import Any, cast
 
 _Find = Callable[[str, int], "re.Pattern[str] | None"]
 _stored: list[_Find] = []

@@ -9,8 +9,8 @@ answer is None, and the parser is asked. tests/values/test_plain_yaml.py holds b
 from __future__ import annotations
 
 import re
-from typing import Any
 
+from kubetriage.typed import Any
 from kubetriage.values.patterns import lazy
 
 _LINE = lazy(r'( *)((?:- )?)(?:([A-Za-z][\w./-]*|"[\w ./@:-]*"):(?: +(.+?))? *|(?<=- )(\S.*?) *)', re.ASCII)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
+from kubetriage.typed import TYPE_CHECKING
 from kubetriage.values.patterns import lazy
 
 if TYPE_CHECKING:

@@ -2,14 +2,18 @@
 # ruff: noqa: E501
 
 import re
+import sys
 import time
 
 import pytest
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Confidence, Severity
-from kubetriage.rules.crash.known_errors import ROWS
+from kubetriage.rules.crash.known_errors import MODULES, rows_of
+from kubetriage.rules.crash.known_errors.literals import LITERALS
+from kubetriage.rules.crash.program_output import Output
 from kubetriage.rules.crash.windows_exits import windows_exit
+from kubetriage.values.patterns import may_match
 from support.objects import (
     NAMESPACE,
     back_off,
@@ -24,6 +28,20 @@ from support.objects import (
     terminated,
     waiting,
 )
+from support.offline import ROOT
+
+sys.path.append(str(ROOT / "docs"))
+import pattern_literals
+
+
+class Recorder:
+    """Stands for a pattern that matches nothing, and keeps what it is looked for in."""
+
+    def __init__(self, looked):
+        self.looked = looked
+
+    def search(self, text):
+        self.looked.append(text)
 
 
 def first(log="", *objects, code=1, spec=None, lived=5, **more):
@@ -254,7 +272,8 @@ def test_an_error_that_passes_on_a_reason_gives_way_to_it(cause, log):
 
 
 def test_every_row_has_a_name_and_a_cause_that_exists():
-    assert {row.code for row in ROWS} <= {
+    rows = [row for module in MODULES for row in rows_of(module)]
+    assert {row.code for row in rows} <= {
         "AppError",
         "PermissionDenied",
         "AppConfigMissing",
@@ -262,7 +281,27 @@ def test_every_row_has_a_name_and_a_cause_that_exists():
         "DependencyAuthFailed",
         "ReadOnlyFilesystem",
     }
-    assert all(re.fullmatch(r"[a-z0-9-]+", row.name) for row in ROWS)
+    assert all(re.fullmatch(r"[a-z0-9-]+", row.name) for row in rows)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_is_passed_over_only_where_none_of_its_rows_can_match(module):
+    """The table is as generated, and no row needs less than the module's words."""
+    assert LITERALS[module] == pattern_literals.module_literals(module), "run make generate"
+    for row in rows_of(module):
+        own = pattern_literals.literals(row.pattern.pattern, row.pattern.flags)
+        assert LITERALS[module] == ("",) or (own and all(may_match(LITERALS[module], word) for word in own))
+
+
+def test_what_is_looked_through_for_words_of_a_row_is_all_that_rows_are_looked_for_in():
+    """Lines before an error that only closes the program, those beside it, and an output without any error."""
+    for log in ("exec format error\n", "a line\nb line\npanic: no\n\ngoroutine 1 [running]:\nmain.main()\n", "", "\n"):
+        read = Output(log)
+        looked: list[str] = []
+        read.find(Recorder(looked))
+        read.beside(Recorder(looked))
+        assert all(line in read.searched for line in looked)
+        assert looked or not log.strip()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.text.clock import clock_of
@@ -24,6 +23,7 @@ from kubetriage.needs import Body, Failure, Get, List, Log, Why
 from kubetriage.needs import Raw as RawNeed
 from kubetriage.readers.events import PRINTED_AGE, node_event_need
 from kubetriage.snapshot import Snapshot
+from kubetriage.typed import Any
 from kubetriage.values.fields import dig, name_of, namespace_of, objects, text
 from kubetriage.values.resources import BY_KIND, BY_PLURAL
 from kubetriage.values.times import format_time

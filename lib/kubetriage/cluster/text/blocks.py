@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 from kubetriage.cluster.text.commands import Command, read_command
 from kubetriage.cluster.text.lines import Line
 from kubetriage.cluster.text.tables import is_header
 from kubetriage.readers.logs.layers import is_journal_line
 from kubetriage.records import dataclass, field
+from kubetriage.typed import Literal
 from kubetriage.values.patterns import lazy
 
 Kind = Literal["describe", "table", "document", "log", "journal", "answer", "words"]

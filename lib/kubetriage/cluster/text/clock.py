@@ -6,11 +6,11 @@ import calendar
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
 from kubetriage.cluster.text.ages import parse_moment
 from kubetriage.cluster.text.found import Finds, Found
 from kubetriage.records import dataclass
+from kubetriage.typed import Any
 from kubetriage.values.fields import number, objects, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import parse_time

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from kubetriage.cluster.text.ages import api_time
 from kubetriage.cluster.text.found import Raw
 from kubetriage.cluster.text.outline import NONE, Entry
+from kubetriage.typed import Any
 from kubetriage.values.patterns import lazy
 
 _PORT = lazy(r"(?:([\w-]{1,15}):)?(\d{1,5})/(TCP|UDP|SCTP)(?: \(([\w-]{1,63})\))?\Z")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from kubetriage.cluster.documents import accepted_name, api_objects, other_objects, parse_documents
 from kubetriage.cluster.errors import DumpError
@@ -11,6 +10,7 @@ from kubetriage.cluster.text import margins
 from kubetriage.cluster.text.found import Finds, Found, Raw
 from kubetriage.cluster.text.lines import dedent
 from kubetriage.found import Form
+from kubetriage.typed import Any
 from kubetriage.values.fields import text
 
 _PARTS_OF_STATUS = frozenset(

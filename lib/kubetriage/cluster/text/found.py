@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from kubetriage.found import Form
 from kubetriage.records import dataclass, field
+from kubetriage.typed import Any
 
 Raw = dict[str, Any]
 

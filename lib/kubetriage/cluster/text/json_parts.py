@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from kubetriage.cluster.text.commands import Command
 from kubetriage.cluster.text.found import Finds, Found, FoundEvent, Raw
 from kubetriage.cluster.text.printed_pods import NO_CONTAINER
 from kubetriage.found import Form
+from kubetriage.typed import Any
 from kubetriage.values.fields import mapping, number, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_PLURAL

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from kubetriage.cluster.text.ages import api_time
 from kubetriage.cluster.text.found import Raw
 from kubetriage.cluster.text.outline import Entry
+from kubetriage.typed import Any
 from kubetriage.values.patterns import lazy
 
 _KEY_LINE = lazy(r"([-._a-zA-Z0-9]{1,253}):\s*\Z")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from kubetriage.cluster.text.found import Raw
+from kubetriage.typed import Any
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Raw:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from kubetriage.cluster.text.found import Finds, Raw
 from kubetriage.cluster.text.outline import NONE, Entry
 from kubetriage.cluster.text.selection import label_selector
+from kubetriage.typed import Any
 from kubetriage.values.patterns import lazy
 
 SERVICE_HIDDEN = (

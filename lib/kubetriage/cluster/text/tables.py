@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from kubetriage.cluster.text.ages import parse_age
 from kubetriage.cluster.text.found import Finds, Found, Raw
@@ -22,6 +21,7 @@ from kubetriage.cluster.text.table_rows import (
     signing_request_row,
 )
 from kubetriage.found import Form
+from kubetriage.typed import Any
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_PLURAL, find_resource
 

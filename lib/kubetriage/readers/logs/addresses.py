@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Literal
 
 from kubetriage.readers.logs.levels import level_of
 from kubetriage.readers.logs.stacks import FRAME, NODE_FIELD, read_head
 from kubetriage.readers.logs.text import FAR, Log, read_lines
 from kubetriage.records import dataclass, replace
+from kubetriage.typed import Any, Literal
 from kubetriage.values.patterns import lazy
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from kubetriage.records import dataclass
+from kubetriage.typed import Any
 from kubetriage.values.fields import Obj, text
 from kubetriage.values.patterns import lazy
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
 from kubetriage.readers.logs.text import Weight, read_json, read_lines
+from kubetriage.typed import Any, Literal
 from kubetriage.values.patterns import lazy
 
 _FATAL_LEVELS = frozenset(

@@ -6,12 +6,12 @@ import json
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Literal
 
 from kubetriage.readers.logs.foreign import with_english
 from kubetriage.readers.logs.layers import exported_rows, peel_rows
 from kubetriage.records import dataclass
 from kubetriage.redact import strip_controls
+from kubetriage.typed import Literal
 from kubetriage.values.fields import Obj
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import parse_time

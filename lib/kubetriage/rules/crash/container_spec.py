@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.readers.pods import Container
@@ -11,6 +10,7 @@ from kubetriage.records import replace
 from kubetriage.redact import clean
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.program_output import LastWords
+from kubetriage.typed import Any
 from kubetriage.values.fields import Obj, mapping, objects, text, texts
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.needs import List, Need
 from kubetriage.readers.pods import Pod
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.root_causes import Root, first_root, pods_named
+from kubetriage.typed import Any
 
 
 def _row(resource: str) -> Mapping[str, Any] | None:

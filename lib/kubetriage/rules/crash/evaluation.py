@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from types import ModuleType
-from typing import cast
 
 from kubetriage.model import Finding, Severity, ordered
 from kubetriage.needs import Get, List, Log, Need
@@ -20,6 +19,7 @@ from kubetriage.rules.crash.root_causes import Explain, suspects
 from kubetriage.rules.node_contact import carrier, contact_needs
 from kubetriage.rules.workloads import owner_needs
 from kubetriage.snapshot import Snapshot
+from kubetriage.typed import cast
 
 RECENT = timedelta(hours=1)
 """A ready pod that crashed within this time is looked at in full; the default lifetime of events."""

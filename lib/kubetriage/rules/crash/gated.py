@@ -10,13 +10,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
 
 from kubetriage.model import Severity
 from kubetriage.needs import Need
 from kubetriage.records import dataclass
 from kubetriage.rules.crash.config_references import volumes_pending
 from kubetriage.rules.crash.start_failures import Start, start_failures
+from kubetriage.typed import TYPE_CHECKING, Any, cast
 from kubetriage.values.fields import objects, text
 
 if TYPE_CHECKING:

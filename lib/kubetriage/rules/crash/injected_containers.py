@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.readers.pods import Container
 from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
+from kubetriage.typed import Any
 from kubetriage.values.fields import Obj, name_of, objects, text
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.records import dataclass
+from kubetriage.typed import Any
 
 
 def _split(image: str) -> tuple[str, str]:

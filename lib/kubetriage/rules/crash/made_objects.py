@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Evidence, Fix
@@ -13,6 +12,7 @@ from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.root_causes import Root, first_root, pods_named, suspects
+from kubetriage.typed import Any
 from kubetriage.values.commands import kubectl
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.records import dataclass
 from kubetriage.rules.crash.image_pulls import Image, PullFailure
+from kubetriage.typed import Any
 from kubetriage.values.commands import shell
 
 # Registries that anybody may publish on: who owns a repository there is not known, and mostly not the user.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.records import dataclass
+from kubetriage.typed import Any
 from kubetriage.values.commands import Command, kubectl
 
 

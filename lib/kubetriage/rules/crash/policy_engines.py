@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Fix
 from kubetriage.records import dataclass
 from kubetriage.rules.crash.admission_refusals import Refusal
+from kubetriage.typed import Any
 from kubetriage.values.commands import kubectl
 from kubetriage.values.patterns import lazy
 

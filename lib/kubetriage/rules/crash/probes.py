@@ -10,13 +10,13 @@ import enum
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Literal
 
 from kubetriage.model import Evidence
 from kubetriage.readers.events import Event
 from kubetriage.readers.pods import Container
 from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
+from kubetriage.typed import Literal
 from kubetriage.values.fields import Obj, dig, mapping, number, objects, text, texts
 from kubetriage.values.patterns import lazy
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
-from typing import Any
 
 from kubetriage.model import Confidence, Evidence, EvidenceSource, Finding, Fix, RuledOut, Severity
 from kubetriage.readers.logs import (
@@ -23,6 +22,7 @@ from kubetriage.readers.terminations import Termination
 from kubetriage.records import dataclass
 from kubetriage.redact import clean
 from kubetriage.rules.crash.case import Case
+from kubetriage.typed import Any
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import parse_time
 
@@ -117,6 +117,13 @@ class Output:
             return Confidence.CONFIRMED
         return Confidence.LIKELY if error.trailing <= 5 else Confidence.POSSIBLE
 
+    @cached_property
+    def searched(self) -> str:
+        """All that :meth:`find` and :meth:`beside` look at, as one text."""
+        rows, error = _read(self.text)[2], self.error
+        own = (error.summary, *error.lines, *self._before) if error is not None else (last_line(self.text),)
+        return "\n".join((*own, *(rows[at][:4096] for at in self._near)))
+
     def find(self, pattern: re.Pattern[str], unless: re.Pattern[str] | None = None) -> Said | None:
         """Find a line in the last error that matches; before it, when it only says that the program gave up."""
         error = self.error
@@ -143,17 +150,20 @@ class Output:
 
     def beside(self, pattern: re.Pattern[str]) -> Said | None:
         """Find a line that matches near the last error, or near the end of an output without one."""
-        rows, error = _read(self.text)[2], self.error
-        at = (
-            range(max(error.at - _BESIDE, 0), min(error.end + _BESIDE, len(rows)))
-            if error
-            else range(len(rows))[-_BESIDE:]
-        )
-        for i in reversed(at):
-            match = pattern.search(rows[i][:4096])
+        rows = _read(self.text)[2]
+        for at in reversed(self._near):
+            match = pattern.search(rows[at][:4096])
             if match is not None:
-                return Said(rows[i].strip()[:4096], Confidence.LIKELY, match)
+                return Said(rows[at].strip()[:4096], Confidence.LIKELY, match)
         return None
+
+    @property
+    def _near(self) -> range:
+        """Numbers of the lines near the last error, or near the end of an output without one."""
+        rows, error = _read(self.text)[2], self.error
+        if error is None:
+            return range(len(rows))[-_BESIDE:]
+        return range(max(error.at - _BESIDE, 0), min(error.end + _BESIDE, len(rows)))
 
     @property
     def _weaker(self) -> Confidence:

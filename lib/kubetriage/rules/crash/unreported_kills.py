@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Fix
 from kubetriage.records import dataclass
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.node_commands import node_command
+from kubetriage.typed import Any
 from kubetriage.values.commands import Command, shell
 from kubetriage.values.fields import objects, text
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from kubetriage.model import Diagnosis, Severity
 from kubetriage.records import dataclass
+from kubetriage.typed import Any
 from kubetriage.values.fields import Obj, mapping, objects, text
 
 _RANKS = tuple(s.value for s in Severity)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from kubetriage.model import Finding, Fix, Ref
 from kubetriage.rules.incident.folding import Fault, written
 from kubetriage.rules.incident.joining import Root
 from kubetriage.rules.incident.roots import bare
+from kubetriage.typed import Any
 from kubetriage.values.commands import Command, kubectl
 from kubetriage.values.fields import mapping
 from kubetriage.values.times import format_time, human_duration

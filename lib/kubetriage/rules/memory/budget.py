@@ -7,11 +7,11 @@ commits when it works. *Observed*: what somebody measured.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Literal, Protocol, runtime_checkable
 
 from kubetriage.records import dataclass, replace
 from kubetriage.rules.memory.ergonomics import MIB
 from kubetriage.rules.memory.jvm_flags import Lint
+from kubetriage.typed import Literal, Protocol
 
 Kind = Literal["flag", "environment", "default", "measured", "assumed", "unknown"]
 
@@ -88,15 +88,16 @@ class Model(Protocol):
         """Bytes in which the main area can be chosen."""
 
 
-@runtime_checkable
-class CappedModel(Model, Protocol):
+class CappedModel(Model):
     """A runtime that has flags for its smaller areas too."""
 
     def with_cap(self, flag: str, size: int) -> CappedModel:
         """Return the model with one more cap."""
+        raise NotImplementedError
 
     def cap_flag(self, flag: str, size: int) -> str:
         """Write the flag that caps an area."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Protocol
 
 from kubetriage.found import Lookup
 from kubetriage.readers.pods import Container, Pod
@@ -20,6 +19,7 @@ from kubetriage.rules.memory.mounted_options import mounted_options
 from kubetriage.rules.memory.overrides import Wishes
 from kubetriage.rules.memory.program_memory import Program
 from kubetriage.rules.memory.runtime_detection import Detected
+from kubetriage.typed import Protocol
 from kubetriage.values.fields import mapping, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_millis

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, cast
 
 from kubetriage.model import Actor, Fix
 from kubetriage.redact import clean
@@ -20,6 +19,7 @@ from kubetriage.rules.memory.jvm_options import runs_java, split_options
 from kubetriage.rules.memory.limit_planner import plan
 from kubetriage.rules.memory.node_memory import qos_class
 from kubetriage.rules.memory.program_fixes import program_fix
+from kubetriage.typed import Literal, cast
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import objects, text, texts
 from kubetriage.values.quantity import format_bytes

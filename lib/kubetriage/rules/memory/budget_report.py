@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from kubetriage.model import Lines, Section, Table
 from kubetriage.rules.memory import node_memory
@@ -11,6 +10,7 @@ from kubetriage.rules.memory.budget import Amount, Budget, exact, mebibytes
 from kubetriage.rules.memory.budget_fixes import proposal_fix
 from kubetriage.rules.memory.case import Case
 from kubetriage.rules.memory.ergonomics import MIB
+from kubetriage.typed import Any
 
 _BAR_WIDTH = 56
 """With label and figure it fits 80 columns."""

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Fix
@@ -19,6 +18,7 @@ from kubetriage.readers.pods import Container, Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.memory.budget import exact
 from kubetriage.rules.memory.generated_pods import placed
+from kubetriage.typed import Any
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
 from kubetriage.values.manifest_text import yaml_text

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Fix
@@ -17,6 +16,7 @@ from kubetriage.records import dataclass
 from kubetriage.rules.memory.budget import exact
 from kubetriage.rules.memory.ergonomics import MIB
 from kubetriage.rules.memory.jvm_flags import parse_size
+from kubetriage.typed import Any
 from kubetriage.values.fields import labels, objects, text
 from kubetriage.values.manifest_text import yaml_text
 

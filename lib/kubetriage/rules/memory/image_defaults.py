@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.records import dataclass
 from kubetriage.rules.memory.jvm_flags import parse_size
+from kubetriage.typed import Any
 from kubetriage.values.patterns import lazy
 
 _COMPANION = lazy(

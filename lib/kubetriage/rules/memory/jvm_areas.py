@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kubetriage.records import dataclass, replace
 from kubetriage.rules import last_memory_words
 from kubetriage.rules.memory import ergonomics
-from kubetriage.rules.memory.budget import Amount, Area, Kind, Model
+from kubetriage.rules.memory.budget import Amount, Area, CappedModel, Kind, Model
 from kubetriage.rules.memory.ergonomics import MIB, Machine
 from kubetriage.rules.memory.jvm_flags import JvmFlags, Option, Setting, format_size
 
@@ -46,7 +46,7 @@ class Count:
 
 
 @dataclass(frozen=True)
-class JvmModel:
+class JvmModel(CappedModel):
     """One HotSpot process."""
 
     flags: JvmFlags

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import Literal
 
 from kubetriage.records import dataclass, field
 from kubetriage.rules.memory.ergonomics import (
@@ -15,6 +14,7 @@ from kubetriage.rules.memory.ergonomics import (
     Machine,
     max_heap,
 )
+from kubetriage.typed import Literal
 from kubetriage.values.patterns import lazy
 
 _SIZE = lazy(r"(0[xX][0-9a-fA-F]+|\d+)([kKmMgGtT]?)\Z", re.ASCII)

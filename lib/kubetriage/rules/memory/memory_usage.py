@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from kubetriage.needs import Need, Raw
 from kubetriage.readers.pods import Container, Pod
@@ -19,6 +18,7 @@ from kubetriage.readers.prometheus import Metrics, text_lines
 from kubetriage.records import dataclass
 from kubetriage.rules.memory.terminations import was_oom_kill
 from kubetriage.snapshot import Snapshot
+from kubetriage.typed import Any
 from kubetriage.values.fields import Obj, mapping, number, objects, text
 from kubetriage.values.quantity import UNLIMITED_BYTES, parse_bytes
 from kubetriage.values.times import parse_time

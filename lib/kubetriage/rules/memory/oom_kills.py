@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Literal
 
 from kubetriage.model import Confidence, Evidence
 from kubetriage.readers.events import Event, Events
@@ -20,6 +19,7 @@ from kubetriage.rules.memory import node_memory
 from kubetriage.rules.memory.budget import exact
 from kubetriage.rules.memory.node_load import NodeLoad
 from kubetriage.rules.memory.terminations import before_start, was_oom_kill
+from kubetriage.typed import Literal
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import format_bytes
 from kubetriage.values.times import format_time

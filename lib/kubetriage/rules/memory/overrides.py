@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from kubetriage.records import dataclass, field, replace
 from kubetriage.rules.memory.ergonomics import MIB
 from kubetriage.rules.memory.jvm_flags import parse_size
 from kubetriage.rules.memory.native_memory_tracking import NativeMemory, parse_nmt
 from kubetriage.rules.memory.proc_status import ProcessStatus, parse_status
+from kubetriage.typed import Any
 from kubetriage.values.quantity import parse_bytes
 
 COLLECTORS = ("Serial", "Parallel", "G1", "ZGC", "Shenandoah")

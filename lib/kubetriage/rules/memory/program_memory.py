@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.records import dataclass
@@ -18,6 +17,7 @@ from kubetriage.rules.memory.container_process import Process
 from kubetriage.rules.memory.ergonomics import GIB, MIB
 from kubetriage.rules.memory.runtime_detection import image_parts, is_companion
 from kubetriage.rules.memory.runtimes import FixedModel
+from kubetriage.typed import Any
 from kubetriage.values.quantity import parse_bytes
 
 _UNITS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}

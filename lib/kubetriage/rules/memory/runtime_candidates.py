@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Evidence, Fix
@@ -19,6 +18,7 @@ from kubetriage.rules.memory.container_process import base_name
 from kubetriage.rules.memory.generated_pods import maker_of
 from kubetriage.rules.memory.oom_kills import Kill
 from kubetriage.rules.memory.runtime_detection import image_parts
+from kubetriage.typed import Any
 from kubetriage.values.fields import texts
 from kubetriage.values.quantity import parse_millis
 

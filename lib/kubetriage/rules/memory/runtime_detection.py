@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Literal, get_args
 
 from kubetriage.records import dataclass, replace
 from kubetriage.rules.memory.container_process import Process, base_name
 from kubetriage.rules.memory.image_defaults import image_defaults
 from kubetriage.rules.memory.jvm_options import holds_heap
+from kubetriage.typed import Literal, get_args
 from kubetriage.values.patterns import lazy
 
 Runtime = Literal[

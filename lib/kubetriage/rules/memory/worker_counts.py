@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.records import dataclass, replace
 from kubetriage.rules.memory.container_process import Process
 from kubetriage.rules.memory.ergonomics import MIB
 from kubetriage.rules.memory.runtime_detection import image_parts, is_companion
+from kubetriage.typed import Any
 from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import parse_bytes
 

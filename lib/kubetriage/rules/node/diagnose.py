@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import cast
 
 from kubetriage.model import Finding, Fix, Ref, RuledOut, ordered
 from kubetriage.readers.outer_layers import TALOSCTL
@@ -34,6 +33,7 @@ from kubetriage.rules.node.runtime_meanings import runtime_meaning
 from kubetriage.rules.node.stage import stage_of
 from kubetriage.rules.node.word_findings import ALONE, Stage, no_network
 from kubetriage.rules.node.word_findings import finding as finding_of
+from kubetriage.typed import cast
 from kubetriage.values.fields import Obj
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import human_duration

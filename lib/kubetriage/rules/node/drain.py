@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Literal
 
 from kubetriage.model import Evidence
 from kubetriage.needs import List
@@ -17,6 +16,7 @@ from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass, field
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.eviction_timetable import MIRROR, Row
+from kubetriage.typed import Literal
 from kubetriage.values.commands import Command, kubectl
 from kubetriage.values.fields import Obj, condition, dig, mapping, name_of, namespace_of, number, objects, text
 from kubetriage.values.selectors import label_selector_matches, selector_text

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Literal, get_args
 
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.node.node_taints import OUT_OF_SERVICE, taint
+from kubetriage.typed import Literal, get_args
 from kubetriage.values.fields import Obj, dig, labels, name_of, number, objects, text, texts, uid_of
 from kubetriage.values.selectors import label_selector_matches
 from kubetriage.values.times import format_time, parse_go_duration, parse_time, precise_duration, span_of

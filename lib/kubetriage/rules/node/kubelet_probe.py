@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Literal
 
 from kubetriage.needs import Raw, Why
 from kubetriage.records import dataclass
 from kubetriage.snapshot import Snapshot
+from kubetriage.typed import Literal
 from kubetriage.values.fields import text
 
 Dialled = Literal["answers", "refused", "timeout", "no-route", "tls", "rejected", "tunnel", "forbidden", "error"]

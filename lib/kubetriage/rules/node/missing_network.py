@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal
 
 from kubetriage.model import Evidence
 from kubetriage.needs import List, Log, Need
@@ -16,6 +15,7 @@ from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.plugin_words import known_line
 from kubetriage.rules.node.waiting_taints import last_complaint
 from kubetriage.snapshot import Snapshot
+from kubetriage.typed import Literal
 from kubetriage.values.fields import Obj, dig, name_of, namespace_of, objects, text, texts
 from kubetriage.values.patterns import lazy
 

@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Literal
 
 from kubetriage.model import Confidence
 from kubetriage.readers.kubelet_contact import SKEW, Beat, Contact
 from kubetriage.records import dataclass, field
 from kubetriage.rules.machine import SERVER_ROLES
+from kubetriage.typed import Literal
 from kubetriage.values.fields import Obj, condition, dig, mapping, name_of, namespace_of, objects, text
 from kubetriage.values.times import parse_time
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.readers.outer_layers import KLOG, peeled
 from kubetriage.readers.pods import Pod
 from kubetriage.snapshot import Snapshot
+from kubetriage.typed import Any
 
 
 def known_words(said: str) -> tuple[Mapping[str, Any], re.Match[str]] | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
 from kubetriage.model import Lines, Section, Table
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.eviction_timetable import Row
 from kubetriage.rules.node.node_commands import commands
 from kubetriage.rules.node.outage_scope import Cluster, zone_of
+from kubetriage.typed import Any
 from kubetriage.values.times import format_time, human_duration
 
 GROUP_SHOWN = 10

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 from kubetriage.records import dataclass
+from kubetriage.typed import Literal
 from kubetriage.values.patterns import lazy
 
 Report = Literal[

@@ -7,12 +7,12 @@ import binascii
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal
 
 from kubetriage.model import Evidence
 from kubetriage.needs import List
 from kubetriage.records import dataclass
 from kubetriage.snapshot import Snapshot
+from kubetriage.typed import Literal
 from kubetriage.values.fields import Obj, name_of, objects, text
 from kubetriage.values.times import format_time, parse_time
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Literal
 
 from kubetriage.readers.events import Events
 from kubetriage.readers.kubelet_contact import KUBELET_CONDITIONS, NODE_LEASES, SKEW, Beat, Contact
 from kubetriage.records import dataclass
 from kubetriage.rules.node.kubelet_probe import READINGS, Dialled, Probe
 from kubetriage.rules.node.node_taints import OUT_OF_SERVICE, SHUTDOWN_TAINT, taint
+from kubetriage.typed import Literal
 from kubetriage.values.fields import Obj, condition, controller_of, dig, name_of, namespace_of, number, objects, text
 from kubetriage.values.times import human_duration, parse_time
 

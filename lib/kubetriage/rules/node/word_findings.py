@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Confidence, Finding, Fix, Ref, RuledOut, Severity
@@ -11,6 +10,7 @@ from kubetriage.records import dataclass, field
 from kubetriage.rules.machine import Machine
 from kubetriage.rules.node.machine_words import MachineWords, Word
 from kubetriage.rules.node.plugin_pods import PluginPod
+from kubetriage.typed import Any
 from kubetriage.values.commands import Command, kubectl, shell
 
 

@@ -6,9 +6,8 @@ set-ups, so none is used.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kubetriage.rules.plane.thresholds import FRAGMENTED_BYTES, Limits
+from kubetriage.typed import Any
 
 NAME = "kubetriage-plane-trace"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any
 
 from kubetriage.model import Finding, NotSeen, Severity
 from kubetriage.records import dataclass, replace
@@ -38,6 +37,7 @@ from kubetriage.rules.plane.etcd_disk import disruptive
 from kubetriage.rules.plane.figure_format import names
 from kubetriage.rules.plane.link_states import BROKEN, DEGRADED, FROZEN, LINKS, OK, QUIET, UNSEEN
 from kubetriage.rules.plane.registry import RULES
+from kubetriage.typed import Any
 from kubetriage.values.fields import text
 from kubetriage.values.times import format_time, parse_time
 

@@ -10,10 +10,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
 
 from kubetriage.readers.outer_layers import Line, peeled
 from kubetriage.records import dataclass, field
+from kubetriage.typed import Any
 from kubetriage.values.fields import mapping, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import parse_go_duration

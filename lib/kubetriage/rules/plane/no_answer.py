@@ -7,11 +7,11 @@ TLS, credentials, the server itself or a proxy before it), and what decides betw
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.records import dataclass
+from kubetriage.typed import Any
 from kubetriage.values.commands import PIPE, Command, Syntax, placeholder, shell
 from kubetriage.values.patterns import lazy
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
 
+from kubetriage.typed import Any
 from kubetriage.values.fields import Obj, condition, objects, text
 from kubetriage.values.times import parse_time
 

@@ -7,9 +7,9 @@ has two bands: a target that storage should meet, and the level at which the pub
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
 
 from kubetriage.records import dataclass, field, fields
+from kubetriage.typed import Any, Literal
 
 Unit = Literal["duration", "number", "integer"]
 

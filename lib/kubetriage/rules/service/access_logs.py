@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache, partial
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Evidence, Ref
@@ -20,6 +19,7 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.client_policies import clients
 from kubetriage.rules.service.cluster_view import Backend, Place
 from kubetriage.rules.service.ingress_objects import host_matches
+from kubetriage.typed import Any
 from kubetriage.values.fields import Obj, objects, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import parse_time

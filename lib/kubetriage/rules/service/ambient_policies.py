@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from kubetriage.model import Evidence
 from kubetriage.needs import List, Log, Need
@@ -16,6 +15,7 @@ from kubetriage.rules.service.mesh_policies import ROOT_NAMESPACE
 from kubetriage.rules.service.network_policies import Direction, Verdict, admission, decide, isolating, port_matches
 from kubetriage.rules.service.pod_lines import newest_lines
 from kubetriage.rules.service.policies_around_pods import admissions, peer_of, policies_of
+from kubetriage.typed import Any
 from kubetriage.values.fields import Obj, labels, name_of, objects, text
 from kubetriage.values.patterns import lazy
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Literal, TypeVar, cast, overload
 
 from kubetriage.found import Listing, Lookup, State
 from kubetriage.model import Finding, Ref
@@ -15,6 +14,7 @@ from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.selector_edits import selects
 from kubetriage.rules.workloads import controller_ref
 from kubetriage.snapshot import Snapshot
+from kubetriage.typed import Any, Literal, TypeVar, cast, overload
 from kubetriage.values.commands import Command, kubectl
 from kubetriage.values.fields import Obj, flag, labels, name_of, objects, text, uid_of
 from kubetriage.values.resources import BY_PLURAL

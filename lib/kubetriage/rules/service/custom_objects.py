@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from kubetriage.records import dataclass, replace
+from kubetriage.typed import Any
 from kubetriage.values.fields import Obj, mapping, namespace_of, number, objects, text, texts
 from kubetriage.values.patterns import lazy
 

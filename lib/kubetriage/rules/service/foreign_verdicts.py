@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from typing import Any
 
 from kubetriage.records import dataclass
 from kubetriage.rules.service.calico_selectors import calico_matches
 from kubetriage.rules.service.network_policies import Decision, Direction, Peer, Verdict
 from kubetriage.rules.service.selector_edits import matches_labels
 from kubetriage.rules.service.service_endpoints import find_port
+from kubetriage.typed import Any
 from kubetriage.values.fields import (
     Obj,
     dig,

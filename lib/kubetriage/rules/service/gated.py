@@ -10,9 +10,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable
 from types import ModuleType
-from typing import TYPE_CHECKING, cast
 
 from kubetriage.records import dataclass
+from kubetriage.typed import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from kubetriage.rules.service.case import Trace

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Evidence, Fix
@@ -17,6 +16,7 @@ from kubetriage.rules.service.cluster_view import World
 from kubetriage.rules.service.controller_words import plain_words, shape_of
 from kubetriage.rules.service.gateway_routes import Entry
 from kubetriage.rules.service.pod_lines import newest_lines
+from kubetriage.typed import Any
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal
 
 from kubetriage.model import Confidence, Evidence, Finding, Fix, Ref, RuledOut, Severity
 from kubetriage.records import dataclass, field
 from kubetriage.rules.service.cluster_view import Place
+from kubetriage.typed import Any, Literal
 from kubetriage.values.fields import Obj, text
 from kubetriage.values.times import parse_time
 

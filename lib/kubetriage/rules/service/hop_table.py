@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
 
 from kubetriage.model import Confidence, RuledOut, Severity
 from kubetriage.records import dataclass, replace
@@ -15,6 +14,7 @@ from kubetriage.rules.service.hop_faults import Fault, Proof
 from kubetriage.rules.service.hop_rows import Draft, drafts_of
 from kubetriage.rules.service.registry import RULES
 from kubetriage.rules.service.service_endpoints import ServicePort
+from kubetriage.typed import Any, cast
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Literal
 
 from kubetriage.model import Ref
 from kubetriage.readers.pods import Pod
@@ -27,6 +26,7 @@ from kubetriage.rules.service.ingress_objects import (
     host_matches,
 )
 from kubetriage.rules.service.tls_secrets import SecretUse
+from kubetriage.typed import Literal
 from kubetriage.values.commands import Command, kubectl
 from kubetriage.values.fields import Obj, labels, name_of, text, texts
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
+from kubetriage.typed import Any
 from kubetriage.values.fields import Obj, labels, mapping
 from kubetriage.values.patterns import lazy
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import enum
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
 
 from kubetriage.records import dataclass, field
 from kubetriage.rules.service.selector_edits import matches_labels, selector_text
 from kubetriage.rules.service.service_endpoints import find_port
+from kubetriage.typed import Any, Literal
 from kubetriage.values.fields import (
     Obj,
     dig,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Evidence
@@ -11,6 +10,7 @@ from kubetriage.needs import Get, Need
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import Backend
+from kubetriage.typed import Any
 from kubetriage.values.fields import mapping, objects, text, texts
 
 _TRUE = ("true", "1", "yes", "on")

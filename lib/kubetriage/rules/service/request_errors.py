@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Evidence
@@ -19,6 +18,7 @@ from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.ingress_objects import host_matches
 from kubetriage.rules.service.proxy_protocol import config_map_of
+from kubetriage.typed import Any
 from kubetriage.values.fields import labels, objects, text
 from kubetriage.values.patterns import lazy
 

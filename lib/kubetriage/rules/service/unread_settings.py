@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Evidence
@@ -12,6 +11,7 @@ from kubetriage.rules.service.entrance_controllers import words_of
 from kubetriage.rules.service.ingress_entrances import Entrance, claims_on
 from kubetriage.rules.service.ingress_objects import Ingress
 from kubetriage.rules.service.traefik_refusals import Refusal
+from kubetriage.typed import Any
 from kubetriage.values.fields import labels
 from kubetriage.values.patterns import lazy
 

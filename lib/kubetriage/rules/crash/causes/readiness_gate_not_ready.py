@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Confidence, Finding, Fix, Severity
@@ -25,6 +24,7 @@ from kubetriage.readers.pods import Pod
 from kubetriage.records import replace
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.root_causes import Root, first_root, pods_named, repair
+from kubetriage.typed import Any
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, objects, text
 from kubetriage.values.times import human_duration

@@ -1,84 +1,55 @@
 """Last errors that are known: what each means and what ends it. Adding one is a row.
 
 A row stands before the general rules about logs: it is reported in the cause that it names, and no other rule about
-the output of that instance speaks.
+the output of that instance speaks. ``make generate`` writes down which words tell that a module may have a row for a
+log; without it a new row is not found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib import import_module
 
 from kubetriage.model import Confidence, Finding
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.known_errors import (
-    add_ons,
-    cloud_metadata,
-    cluster_dns,
-    container_restarts,
-    data_access,
-    data_identity,
-    data_versions,
-    database_access,
-    file_modes,
-    foreign_memory,
-    invisible_characters,
-    kernel_limits,
-    kubernetes_clients,
-    language_runtimes,
-    missing_parts,
-    mounted_files,
-    node_agents,
-    node_settings,
-    pod_demands,
-    program_demands,
-    refused_calls,
-    releases,
-    renamed_settings,
-    runtime_options,
-    schema_migrations,
-    server_members,
-    service_links,
-    settings,
-    stored_data,
-)
+from kubetriage.rules.crash.known_errors.literals import LITERALS
 from kubetriage.rules.crash.known_errors.row import OTHER_REASON, Advice, Row
 from kubetriage.rules.crash.program_output import LastWords, Output, Said, ended_by_itself, last_words, words_of
+from kubetriage.values.patterns import may_match
 
-ROWS: tuple[Row, ...] = (
-    *foreign_memory.ROWS,
-    *kernel_limits.ROWS,
-    *file_modes.ROWS,
-    *service_links.ROWS,
-    *invisible_characters.ROWS,
-    *server_members.ROWS,
-    *data_versions.ROWS,
-    *schema_migrations.ROWS,
-    *data_identity.ROWS,
-    *data_access.ROWS,
-    *stored_data.ROWS,
-    *node_agents.ROWS,
-    *node_settings.ROWS,
-    *releases.ROWS,
-    *add_ons.ROWS,
-    *cloud_metadata.ROWS,
-    *cluster_dns.ROWS,
-    *database_access.ROWS,
-    *pod_demands.ROWS,
-    *program_demands.ROWS,
-    *container_restarts.ROWS,
-    *refused_calls.ROWS,
-    *mounted_files.ROWS,
-    *runtime_options.ROWS,
-    *language_runtimes.ROWS,
-    *missing_parts.ROWS,
-    *kubernetes_clients.ROWS,
-    *renamed_settings.ROWS,
-    *settings.ROWS,
+MODULES = (
+    "foreign_memory",
+    "kernel_limits",
+    "file_modes",
+    "service_links",
+    "invisible_characters",
+    "server_members",
+    "data_versions",
+    "schema_migrations",
+    "data_identity",
+    "data_access",
+    "stored_data",
+    "node_agents",
+    "node_settings",
+    "releases",
+    "add_ons",
+    "cloud_metadata",
+    "cluster_dns",
+    "database_access",
+    "pod_demands",
+    "program_demands",
+    "container_restarts",
+    "refused_calls",
+    "mounted_files",
+    "runtime_options",
+    "language_runtimes",
+    "missing_parts",
+    "kubernetes_clients",
+    "renamed_settings",
+    "settings",
 )
-"""All known errors; the first that matches the last error counts, then the first that matches beside it."""
-
-_OWN_CODES = frozenset(code for row in ROWS for code in row.codes)
+"""Where the known errors stand; the first that matches the last error counts, then the first that matches beside it."""
 
 _CLOSE = 20
 """Lines that may follow the error of a program that ends with success all the same."""
@@ -86,13 +57,22 @@ _FAULTS = (4, 5, 7, 8, 11)
 """Signals of faults, before which a runtime may have said what happened."""
 
 
+def rows_of(module: str) -> tuple[Row, ...]:
+    """Return the rows of one of the modules."""
+    rows: tuple[Row, ...] = import_module(f"{__name__}.{module}").ROWS
+    return rows
+
+
 @lru_cache(maxsize=32)
 def _matches(output: str) -> tuple[tuple[Row, Said], ...]:
     """Return the rows that match an output, the best first."""
     read = Output(output)
-    own = [(row, said) for row in ROWS if (said := read.find(row.pattern)) is not None]
-    near = [(row, said) for row in ROWS if row.beside and (said := read.beside(row.pattern)) is not None]
-    return (*own, *near)
+    # Few outputs hold the words of any row: importing them all takes a run as long as what else it asks of a log.
+    near = read.searched
+    rows = [row for module in MODULES if may_match(LITERALS.get(module, ("",)), near) for row in rows_of(module)]
+    own = [(row, said) for row in rows if (said := read.find(row.pattern)) is not None]
+    beside = [(row, said) for row in rows if row.beside and (said := read.beside(row.pattern)) is not None]
+    return (*own, *beside)
 
 
 def known_error(words: LastWords) -> tuple[Row, Said, Advice] | None:
@@ -136,7 +116,7 @@ def known_findings(case: Case, code: str) -> Iterator[Finding]:
 
 def own_code(words: LastWords) -> bool:
     """Tell whether a program chose an exit code that reads like a signal, as its last error shows."""
-    if words.end.exit_code not in _OWN_CODES or words.end.reason != "Error":
+    if (words.end.exit_code or 0) <= 128 or words.end.reason != "Error":
         return False
     known = known_error(words)
     return known is not None and words.end.exit_code in known[0].codes

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from kubetriage.model import Evidence, Fix, RuledOut
 from kubetriage.records import dataclass, field
 from kubetriage.rules.crash.program_output import LastWords, Said
+from kubetriage.typed import Any
 from kubetriage.values.patterns import lazy
 
 

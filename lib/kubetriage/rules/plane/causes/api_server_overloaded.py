@@ -18,12 +18,12 @@ Source: KEP-1040; apis/flowcontrol/bootstrap/default.go; apiserver/pkg/util/flow
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.rules.plane import priority_and_fairness
 from kubetriage.rules.plane.case import CLUSTER, Case
 from kubetriage.rules.plane.figure_format import count, metric, names, span
+from kubetriage.typed import Any
 from kubetriage.values.patterns import lazy
 
 CODE = "ApiServerOverloaded"

@@ -15,7 +15,6 @@ for controller").
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Evidence, Fix, Severity
@@ -30,6 +29,7 @@ from kubetriage.rules.service.gateway_objects import bad_condition
 from kubetriage.rules.service.gateway_routes import Entry
 from kubetriage.rules.service.hop_faults import Fault, age_of, fault
 from kubetriage.rules.service.load_balancer_state import addresses_of, carriers_of_gateway
+from kubetriage.typed import Any
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, condition, text
 from kubetriage.values.times import human_duration

@@ -18,7 +18,6 @@ out_of_ips, already_allocated, pool_selector_mismatch; k3s servicelb labels.
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
@@ -38,6 +37,7 @@ from kubetriage.rules.service.load_balancer_state import (
     carriers_of_gateway,
     requested_addresses,
 )
+from kubetriage.typed import Any
 from kubetriage.values.commands import kubectl, shell
 from kubetriage.values.fields import condition, labels, name_of, namespace_of, text
 from kubetriage.values.times import human_duration

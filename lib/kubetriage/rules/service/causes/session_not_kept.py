@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from re import Pattern
 from re import compile as compiled
-from typing import Any
 
 from kubetriage.data import table
 from kubetriage.model import Actor, Confidence, Evidence, Fix, Severity
@@ -25,6 +24,7 @@ from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.pod_lines import newest_lines
+from kubetriage.typed import Any
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import labels, text
 
