@@ -74,7 +74,7 @@ class Container:
         found = dig(self.status, "state", "waiting")
         return mapping(found) if found is not None else None
 
-    @property
+    @cached_property
     def waiting_reason(self) -> str:
         """``state.waiting.reason``, or empty."""
         return text(self.status, "state", "waiting", "reason")
@@ -94,19 +94,19 @@ class Container:
         """Start of the running instance."""
         return parse_time(dig(self.status, "state", "running", "startedAt"))
 
-    @property
+    @cached_property
     def current_termination(self) -> Termination | None:
         """``state.terminated``, or None."""
         found = dig(self.status, "state", "terminated")
         return Termination(mapping(found), f"{self.path}.state.terminated") if found is not None else None
 
-    @property
+    @cached_property
     def last_termination(self) -> Termination | None:
         """``lastState.terminated``, or None."""
         found = dig(self.status, "lastState", "terminated")
         return Termination(mapping(found), f"{self.path}.lastState.terminated") if found is not None else None
 
-    @property
+    @cached_property
     def termination(self) -> Termination | None:
         """The newest ended instance: ``state.terminated`` if set, else ``lastState.terminated``."""
         return self.current_termination or self.last_termination
@@ -193,12 +193,12 @@ class Pod(ApiObject):
     raw: Obj
     kind = "Pod"
 
-    @property
+    @cached_property
     def node(self) -> str:
         """``spec.nodeName``; empty before it is scheduled."""
         return text(self.raw, "spec", "nodeName")
 
-    @property
+    @cached_property
     def phase(self) -> str:
         """``status.phase``."""
         return text(self.raw, "status", "phase")

@@ -181,6 +181,8 @@ def _relevant(case: Case) -> list[Reference]:
         for c in case.containers
         if c.waiting_reason == "CreateContainerConfigError" or not (c.running or c.termination is not None)
     }
+    if not pending and not open_containers:
+        return []
     return [r for r in references(case.pod) if r.name and (r.container in open_containers if r.container else pending)]
 
 
