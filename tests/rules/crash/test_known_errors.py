@@ -214,6 +214,24 @@ VARIANTS = [
     ),
     (
         "module-missing",
+        "PHP Fatal error:  Uncaught Error: Call to undefined function acme_boot() in /var/www/html/db.php:3\nStack trace:\n#0 {main}\n  thrown in /var/www/html/db.php on line 3\n",
+    ),
+    ("php-extension", 'PHP Fatal error:  Uncaught Error: Class "Redis" not found in /var/www/html/a.php:3\n'),
+    ("php-extension", "PHP Fatal error:  Uncaught PDOException: could not find driver in /app/Db.php:9\n"),
+    (
+        "data-locked",
+        "[2026-03-03T10:00:00,000][FATAL][logstash.runner] Logstash could not be started because there is already another instance using the configured data directory.\n",
+    ),
+    (
+        "mode-too-open",
+        "2026/03/03 10:00:00 command traefik error: unable to get ACME account: permissions 660 for /data/acme.json are too open, please use 600\n",
+    ),
+    (
+        "native-module",
+        'PrismaClientInitializationError: Query engine library for current platform "linux-musl" could not be found.\n',
+    ),
+    (
+        "php-extension",
         "PHP Fatal error:  Uncaught Error: Call to undefined function mysqli_connect() in /var/www/html/db.php:3\nStack trace:\n#0 {main}\n  thrown in /var/www/html/db.php on line 3\n",
     ),
     ("schema-ahead", "alembic.util.exc.CommandError: Can't locate revision identified by 'ae1027a6acf'\n"),
@@ -282,6 +300,21 @@ def test_every_row_has_a_name_and_a_cause_that_exists():
         "ReadOnlyFilesystem",
     }
     assert all(re.fullmatch(r"[a-z0-9-]+", row.name) for row in rows)
+
+
+def test_the_build_line_of_a_php_extension_is_the_one_that_builds_it():
+    """What does not come with PHP's source is built by pecl."""
+    assert "docker-php-ext-install mysqli" in words(
+        first("PHP Fatal error: Call to undefined function mysqli_query()\n")
+    )
+    assert "pecl install redis" in words(
+        first('PHP Fatal error: Uncaught Error: Class "Redis" not found in /a.php:3\n')
+    )
+
+
+def test_a_mode_that_only_the_image_can_set_is_no_second_choice():
+    log = "13:01:01.123 [error] Cookie file /var/lib/rabbitmq/.erlang.cookie must be accessible by owner only\n"
+    assert first(log).fix[0].text.startswith("Set the mode in image")
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -44,6 +44,7 @@ MODULES = (
     "mounted_files",
     "runtime_options",
     "language_runtimes",
+    "php_extensions",
     "missing_parts",
     "kubernetes_clients",
     "renamed_settings",

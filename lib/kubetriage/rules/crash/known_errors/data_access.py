@@ -199,6 +199,8 @@ ROWS: tuple[Row, ...] = (
             r"|failed to (?:acquire|obtain|get) (?:the )?(?:directory |file |store |database )?lock\b"
             r"|Unable to lock \./ibdata1|Could not acquire lock on|store lock|lock file \"[^\"]{1,200}\" already exists"
             r"|another (?:instance|process|\w{1,20}) is (?:already )?(?:running|using)"
+            r"|another (?:instance|process) (?:already )?us(?:es|ing) (?:the|this|that|its) [^\n]{0,40}"
+            r"\b(?:data|director|store|database)"
             r"|database is already (?:open|in use)"
             r"|Unable to acquire exclusive lock|timeout acquiring exclusive lock|cannot open lock file"
             # bbolt waits for the file's lock and then says only that

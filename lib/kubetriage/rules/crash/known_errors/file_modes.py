@@ -89,7 +89,8 @@ def _too_open(words: LastWords, said: Said) -> Advice:
                     "for a directory) as its owner.",
                 )
             )
-        fixes.append(image(f"Or set the mode in image {words.container.image}: chmod 0600 (0700 for a directory)."))
+        own = f"et the mode in image {words.container.image}: chmod 0600 (0700 for a directory)."
+        fixes.append(image(f"Or s{own}" if fixes else f"S{own}"))
     return Advice(what, tuple(fixes), tuple(evidence), details={"path": path} if path else {})
 
 
@@ -177,7 +178,7 @@ ROWS: tuple[Row, ...] = (
             r"Permissions 0\d{3} for '(?P<ssh>[^'\n]{1,400})' are too open|UNPROTECTED PRIVATE KEY FILE"
             r"|(?:data directory|private key file) \"[^\"\n]{1,400}\" has (?:invalid permissions|group or world access)"
             r"|must be (?:accessible|readable) by (?:the )?owner only|must be accessible by owner only"
-            r"|permissions (?:on|of|for) [^\n]{1,300}? (?:are|is) too (?:open|permissive|broad)"
+            r"|permissions (?:0?\d{3,4} )?(?:on|of|for) [^\n]{1,300}? (?:are|is) too (?:open|permissive|broad)"
             r"|\bbad permissions\b|has (?:too open|insecure|unsafe|overly permissive) (?:file )?(?:permissions|mode)"
             r"|(?:file|key|config\w*) [^\n]{0,200}(?:is|are) (?:group"
             r"|world)[- ](?:or world[- ])?(?:readable|accessible|writable)"

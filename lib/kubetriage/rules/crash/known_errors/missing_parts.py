@@ -269,7 +269,7 @@ def _gpu_architecture(words: LastWords, said: Said) -> Advice:
 _GPU_SERVICE = lazy(r"device-plugin|gpu-feature-discovery|gpu-operator|dcgm|vgpu")
 
 
-_ENGINE = lazy(r"Query Engine for runtime \"(?P<target>[\w.-]{3,60})\"")
+_ENGINE = lazy(r"(?i)Query Engine (?:for runtime|(?:library|binary) for current platform) \"(?P<target>[\w.-]{3,60})\"")
 _PLATFORM = lazy(
     r"Could not load the \"(?P<name>\w{2,40})\" module using the (?P<os>linux(?:musl)?)-(?P<cpu>[\w]{2,12}) runtime"
 )
@@ -280,7 +280,7 @@ def _native(words: LastWords, said: Said) -> Advice:
     over = mount_of(words.container, group(said)) if group(said) else None
     held = f" ({volume_words(over[1])})" if over is not None else ""
     engine = _ENGINE.search(f"{said.line}\n{words.text}")
-    if "Query Engine" in said.line:
+    if "query engine" in said.line.lower():
         target = engine["target"] if engine is not None else "the one that the log names"
         return Advice(
             f"the image has no query engine of Prisma for its own C library and OpenSSL ({target})",
@@ -357,6 +357,7 @@ ROWS: tuple[Row, ...] = (
             r"Error: (\S{1,300}\.node): (?:invalid ELF header|wrong ELF class|cannot open shared)|invalid ELF header"
             r"|was compiled against a different Node\.js version|NODE_MODULE_VERSION \d+"
             r"|could not locate the Query Engine for runtime"
+            r"|Query engine (?:library|binary) for current platform \"[\w.-]{3,60}\" could not be found"
             r"|Could not load the \"(?:sharp|canvas)\" module using the \S{2,40} runtime"
         ),
         _native,
