@@ -50,7 +50,9 @@ _CLOSING = lazy(
     # Hibernate, when the connection pool failed before it.
     r"|DialectResolutionInfo|Dialect without JDBC metadata"
     r"|\berror (?:getting|retrieving|fetching|downloading)\b"
-    r"|caches? (?:to )?sync|leader election|terminated unexpectedly|abort|shutting down|migrat\w* fail|unhealthy",
+    r"|caches? (?:to )?sync|leader election|terminated unexpectedly|abort|shutting down|migrat\w* fail|unhealthy"
+    # rsync, and others that sum up
+    r"|\b(?:see|due to|because of) (?:the )?(?:previous|above|earlier) errors?\b",
     re.IGNORECASE,
 )
 

@@ -9,7 +9,7 @@ from kubetriage.found import Lookup
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.records import dataclass, replace
 from kubetriage.rules.memory import container_process, jvm_areas, memory_usage, node_memory, runtimes
-from kubetriage.rules.memory.budget import Amount, Area, Budget, Limit, Model, with_observed
+from kubetriage.rules.memory.budget import Amount, Area, Budget, CappedModel, Limit, Model, with_observed
 from kubetriage.rules.memory.ergonomics import ASSUMED_JDK, MIB, MODELLED, supports_containers
 from kubetriage.rules.memory.extra_areas import beside_the_jvm, memory_volumes
 from kubetriage.rules.memory.image_defaults import ImageDefaults, image_defaults
@@ -368,7 +368,7 @@ def follows_limit(model: Model) -> bool:
 
 
 @dataclass(frozen=True)
-class Extended:
+class Extended(CappedModel):
     """A model with areas that do not belong to its runtime (memory-backed volumes)."""
 
     model: Model

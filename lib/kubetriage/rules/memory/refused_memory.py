@@ -36,9 +36,11 @@ def asked(line: str) -> int | None:
 def refused_fixes(case: Case, line: str) -> tuple[Fix, ...]:
     """Return what helps: a limit that holds what is asked for, a smaller request, or a look at what refuses it."""
     size, limit = asked(line), case.limit.size
+    own = bool(_OWN_LIMIT.search(line))
+    if limit is None and own and size is not None:
+        return (_on_larger_node(case, size), Fix(REFUSED, actor=Actor.NODE))
     if limit is None:
         return (Fix(REFUSED, actor=Actor.NODE),)
-    own = bool(_OWN_LIMIT.search(line))
     if not own and (size is None or size < limit):
         larger = larger_limit(case, 2 * limit)
         words = " if it had nearly filled it when it ended (its metrics tell)."
@@ -50,3 +52,13 @@ def refused_fixes(case: Case, line: str) -> tuple[Fix, ...]:
     if larger is None:
         return (Fix(f"L{less}{wants}. Its node holds no larger limit.", actor=Actor.APP),)
     return (raise_fix(case, larger, f"{wants}. Or l{less}."),)
+
+
+def _on_larger_node(case: Case, size: int) -> Fix:
+    """Ask for what a container without a limit wants, so that the scheduler finds it a node that has it."""
+    wanted = f"{-(-size * 9 // 8 // 2**20)}Mi"
+    return case.template_fix(
+        f"{case.container.name} has no limit, so its node is too small for it: request {wanted} of memory, so that it "
+        "comes to a node that has as much free.",
+        case.container.patch({"resources": {"requests": {"memory": wanted}}}),
+    )

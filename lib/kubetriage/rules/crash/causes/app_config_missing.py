@@ -69,7 +69,7 @@ _SETTINGS: tuple[re.Pattern[str], ...] = tuple(
         # python-decouple, Django, pydantic-settings
         rf"{_V % 'a8'} not found\. Declare it as envvar",
         r"the (?-i:(?P<a9>[A-Z][A-Z_]{2,60})) setting must not be empty",
-        r"validation errors? for \w*(?:Settings|Config)\w* (?P<b1>\w{2,80}) (?:Field required|field required)",
+        r"validation errors? for \w*(?:Settings|Config)\w*(?: (?P<b1>\w{2,80}) [Ff]ield required|\s*\Z)",
         # Spring
         r"Property: (?P<c3>[\w.\[\]-]{1,200}) Value: \"?null\"?(?=\s|\Z)",
         r"could not resolve placeholder ['\"](?P<b2>[^'\"\s]{1,200})['\"]",
@@ -103,7 +103,7 @@ _SETTINGS: tuple[re.Pattern[str], ...] = tuple(
 def needs(case: Case) -> Iterator[Need]:
     """Ask for what may hold the missing setting: the ConfigMaps of the pod, and the Services behind service links."""
     for words in last_words(case):
-        if "tcp" in words.text or "valid port" in words.text:
+        if "tcp" in words.text.lower() or "valid port" in words.text:
             yield List("services", case.pod.namespace)
         path = missing_file(words)
         found = mount_of(words.container, path[0]) if path else None
@@ -213,7 +213,7 @@ def _setting(case: Case, words: LastWords, said: Said) -> Finding:
     container, name = words.container, words.container.name
     setting = next((g for g in said.match.groupdict().values() if g and g.lower() not in _NO_NAMES), "")
     setting = _variable_for(words, setting)
-    fields = _required_fields(words) if said.match.groupdict().get("b1") else []
+    fields = _required_fields(words) if "validation error" in said.match[0] else []
     if fields:
         # pydantic-settings takes a variable of the field's name in any case, after the class's env_prefix.
         setting = fields[0].upper()

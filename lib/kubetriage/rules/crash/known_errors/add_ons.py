@@ -341,7 +341,7 @@ ROWS: tuple[Row, ...] = (
             r"|Table '[\w.]{1,80}' doesn't exist"
             r"|schema version[^\n]{0,60}(?:mismatch|check failed|incompatible)|version mismatch for keyspace"
             r"|no such table: \w|database (?:is |schema )?not (?:yet )?(?:initiali[sz]ed|migrated)"
-            r"|Schema-validation: missing table"
+            r"|Schema-validation: missing (?:table|column|sequence)"
         ),
         _not_migrated,
         whole=False,

@@ -63,7 +63,7 @@ ROWS: tuple[Row, ...] = (
             r"|latest/(?:dynamic/instance-identity|meta-data|api/token)[^\n]{0,200}(?:exceeded|timeout|40[13]|refused)"
             r"|failed to (?:introspect|fetch) (?:the )?(?:region|vpc|instance)[^\n]{0,60}metadata"
             r"|Unable to locate credentials"
-            r"|could not find default credentials|Missing region in config|failed to refresh cached credentials"
+            r"|failed to refresh cached credentials"
         ),
         _metadata,
         beside=True,

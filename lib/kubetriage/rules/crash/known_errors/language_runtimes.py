@@ -321,6 +321,7 @@ def _no_application(words: LastWords, said: Said) -> Advice:
 
 _CORECLR = lazy(r"Failed to create CoreCLR,? HRESULT: (?P<code>0x(?!8007000[Ee])[0-9A-Fa-f]{8})")
 
+
 ROWS: tuple[Row, ...] = (
     Row(
         "app-object",

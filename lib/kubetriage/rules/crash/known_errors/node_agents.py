@@ -10,7 +10,7 @@ from kubetriage.rules.crash.container_spec import mount_of
 from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.kubelet_roots import kubelet_root
 from kubetriage.rules.crash.program_output import LastWords, Said
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import kubectl, shell
 from kubetriage.values.fields import objects, text, texts
 from kubetriage.values.patterns import lazy
 
@@ -208,6 +208,30 @@ def _kernel_module(words: LastWords, said: Said) -> Advice | None:
     )
 
 
+def _address_of_another(words: LastWords, said: Said) -> Advice:
+    other, address = said.match["other"], said.match["address"]
+    nodes = words.case.snapshot.get("nodes", "", other)
+    gone = nodes.absent and not nodes.presumed
+    stale = operator(
+        f"{'No' if gone else 'If no'} node {other} is in the cluster{'' if gone else ' any more'}: remove what Calico "
+        "keeps of it.",
+        shell("calicoctl", "delete", "node", other),
+    )
+    choose = manifest(
+        words,
+        f"{'Otherwise' if gone else 'If both nodes are there, they'} detect the same address, of an interface that "
+        f"both have (a bridge, a NAT network of virtual machines): set IP_AUTODETECTION_METHOD of {where(words)} to "
+        "kubernetes-internal-ip, or interface=NAME.",
+        words.container.patch({"env": [{"name": "IP_AUTODETECTION_METHOD", "value": "kubernetes-internal-ip"}]}),
+        kubectl("get", "nodes", "-o", "wide"),
+    )
+    return Advice(
+        f"Calico holds address {address} for another node, {other}",
+        (stale, choose) if gone else (choose, stale),
+        details={"address": address, "other": other},
+    )
+
+
 ROWS: tuple[Row, ...] = (
     Row(
         "registration-socket",
@@ -223,6 +247,14 @@ ROWS: tuple[Row, ...] = (
             r"|failed to (?:find|get) (?:the )?(?:default )?interface|Unable to find default route"
         ),
         _own_address,
+        beside=True,
+    ),
+    Row(
+        "address-of-another",
+        lazy(
+            r"Calico node '(?P<other>[\w.-]{1,253})' is already using the IPv[46] address (?P<address>[\w.:]{3,45}\w)"
+        ),
+        _address_of_another,
         beside=True,
     ),
     Row(

@@ -9,7 +9,7 @@ from kubetriage.rules.crash.acts import image, manifest, where
 from kubetriage.rules.crash.container_spec import environment_fix
 from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.program_output import LastWords, Said
-from kubetriage.values.fields import texts
+from kubetriage.values.fields import objects, text, texts
 from kubetriage.values.patterns import lazy
 
 _NEVER_RAN = (RuledOut("RuntimeOutOfMemory", "the runtime refused its options and never ran the program"),)
@@ -175,7 +175,36 @@ def _gone_option(words: LastWords, said: Said) -> Advice | None:
     )
 
 
+def _closed_module(words: LastWords, said: Said) -> Advice:
+    flag = f"--add-{said.match['how']}s={said.match['module']}/{said.match['package']}=ALL-UNNAMED"
+    held = next((text(e, "value") for e in objects(words.container.spec, "env") if text(e, "name") == _TOOL), "")
+    value = f"{held} {flag}".strip()
+    return Advice(
+        f"a library of it reaches into {said.match['package']} of Java, which Java 17 and newer keep closed",
+        (
+            manifest(
+                words,
+                f"Open it: {_TOOL}={value} in {where(words)}; further names that the next start tells go beside it.",
+                words.container.patch({"env": [{"name": _TOOL, "value": value}]}),
+            ),
+            image("Then update the library that does it; or run the image that had an older Java until that is done."),
+        ),
+        details={"flag": flag},
+    )
+
+
+_TOOL = "JAVA_TOOL_OPTIONS"
+
 ROWS: tuple[Row, ...] = (
+    Row(
+        "java-module-closed",
+        lazy(
+            r"module (?P<module>java\.[\w.]{1,60}|jdk\.[\w.]{1,60}) does not \"?(?P<how>open|export)s? "
+            r"(?P<package>[\w.]{1,120})\"? to (?:unnamed )?module"
+        ),
+        _closed_module,
+        beside=True,
+    ),
     Row("go-limit", lazy(r"malformed (?P<go>GOMEMLIMIT|GOGC)\b"), _go_limit, beside=True),
     Row(
         "node-option",

@@ -340,6 +340,30 @@ def _broken_parts(words: LastWords, _: Said) -> Advice:
     )
 
 
+def _seeds(words: LastWords, _: Said) -> Advice:
+    given = next((text(e, "value") for e in objects(words.container.spec, "env") if "SEEDS" in text(e, "name")), "")
+    namespace = words.case.pod.namespace
+    return Advice(
+        f"no seed of its ring answers{f' ({given})' if given else ''}",
+        (
+            manifest(
+                words,
+                "The headless Service of the seeds must publish addresses of members that are not ready "
+                "(publishNotReadyAddresses: true), and the first seed must name itself: compare them.",
+                None,
+                kubectl("get", "endpointslices", namespace=namespace),
+            ),
+            app(
+                "See that the seeds run and listen on port 7000 (7001 with TLS) under the same cluster_name, and that "
+                "no NetworkPolicy keeps members apart.",
+                kubectl("get", "pods", "-o", "wide", namespace=namespace),
+            ),
+        ),
+        details={"seeds": given} if given else {},
+        sure=False,
+    )
+
+
 ROWS: tuple[Row, ...] = (
     Row(
         "plugin-needs-newer",
@@ -357,6 +381,7 @@ ROWS: tuple[Row, ...] = (
         _address_known,
         beside=True,
     ),
+    Row("seeds-silent", lazy(r"Unable to (?:gossip with any|contact any) (?:peers|seeds)"), _seeds, beside=True),
     Row(
         "ray-process",
         lazy(r"\b(?P<process>gcs_server|raylet|dashboard_agent) \[exit code=-?\d{1,3}\]"),

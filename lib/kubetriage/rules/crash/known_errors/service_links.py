@@ -53,6 +53,7 @@ def _linked(words: LastWords, said: Said) -> tuple[Obj | None, str]:
     return None, ""
 
 
+_LINK_NAME = lazy(r"(?i)\b(?:service[._]host|port[._]\d{1,5}[._](?:tcp|udp)|service[._]port)\b")
 _NUMBERS = lazy(r"(?<![\w.])\d{2,6}(?![\w.])")
 _BOUNDS = ("1024", "65535", "65536", "49151")
 
@@ -73,7 +74,8 @@ def _service_link(words: LastWords, said: Said) -> Advice | None:
     if flag(case.pod.raw, "spec", "enableServiceLinks") is False:
         return None
     service, variable = _linked(words, said)
-    if service is None and "tcp:" not in said.line and "'tcp'" not in said.line:
+    told = "tcp:" in said.line or "'tcp'" in said.line or _LINK_NAME.search(said.line) is not None
+    if service is None and not told:
         return None
     own = container.environment().get(variable) if variable else None
     if own is not None and "tcp://" not in own:
@@ -132,7 +134,10 @@ ROWS: tuple[Row, ...] = (
             r"|too many colons|cannot"
             r"|malformed|valid (?:port|integer|number))"
             r"|(?:(?:[Ii]nvalid|[Ii]llegal|[Bb]ad) [^\n]{0,60}|: )\b[A-Z][A-Z0-9_]{1,80}_PORT(?:: |=)['\"]?tcp://[\d.]{7,15}:\d{1,5}"
-            r"|Value: \"?tcp://[\[\]0-9a-fA-F.:]{7,50}:\d{1,5}",
+            r"|Value: \"?tcp://[\[\]0-9a-fA-F.:]{7,50}:\d{1,5}"
+            # programs that make settings of all variables with their prefix: NAME_PORT_7687_TCP
+            r"|(?i:(?:unrecogni[sz]ed|unknown|no declared|undeclared|invalid) (?:setting|option|property"
+            r"|config\w*)[^\n]{0,120}\b(?:service[._]host|port[._]\d{1,5}[._](?:tcp|udp)|service[._]port)\b)",
         ),
         _service_link,
         "AppConfigMissing",
