@@ -117,6 +117,7 @@ LITERALS: dict[str, tuple[str, ...]] = {
     '(?:fixed|non-heap|all) memory regions require \\d+\\w*[^\\n]*?greater than \\d+\\w*[^\\n]*': (' memory regions require ',),
     '(?:for several filesystems|need) [^\\n]{0,80}/sbin/mount\\.<type>|helper program(?!, or other error)|mount\\.nfs: not found': ('/sbin/mount.<type>', 'helper program', 'mount.nfs: not found'),
     '(?:for user|user|role) [\'\\"`](?P<user>[\\w.@-]{1,128})[\'\\"`]': ('role', 'user'),
+    '(?:fork/exec|fork|clone|pthread_create|newosproc|start\\w* (?:new )?(?:thread|process))[^\\n]{0,200}resource temporarily unavailable': ('resource temporarily unavailable',),
     "(?:from )?/?[\\w./@+-]{1,400}:\\d{1,7}:in [`'][^'\\n]{0,200}'\\s*\\Z": (':in ',),
     '(?:from|error (?:parsing|validating|when (?:creating|applying patch|replacing))) \\\\?\\"?(?P<file>[\\w./-]{1,200}\\.(?:ya?ml|json|tpl))': ('error ', 'from'),
     '(?:fsnotify|inotify|watch(?:er|ing)?): too many open files': (': too many open files',),
@@ -677,6 +678,7 @@ LITERALS: dict[str, tuple[str, ...]] = {
     '\\bmyid file is missing|myid: No such file or directory': ('myid file is missing', 'myid: no such file or directory'),
     '\\bname (?:\\S+ )?is reserved|failed to reserve container name|error reserving ctr name|context deadline exceeded|DeadlineExceeded|relabel': ('context deadline exceeded', 'deadlineexceeded', 'error reserving ctr name', 'failed to reserve container name', 'is reserved', 'relabel'),
     '\\bnamespaces \\\\?\\"(?P<name>[a-z0-9-]{1,63})\\\\?\\" not found': ('namespaces ',),
+    '\\brbd: (?:map failed|sysfs write failed)': ('map failed', 'sysfs write failed'),
     '\\brunc did not terminate successfully: exit status (?:127|1[3-9]\\d)|runc: (?:symbol lookup|error while loading)': ('error while loading', 'runc did not terminate successfully: exit status 1', 'symbol lookup'),
     '\\bscore (\\d+) or sacrifice child': (' or sacrifice child',),
     '\\bstrictARP: {0,4}(true|false)': ('strictarp:',),
@@ -1102,6 +1104,7 @@ LITERALS: dict[str, tuple[str, ...]] = {
     'not be safe to bootstrap the cluster from this node': ('not be safe to bootstrap the cluster from this node',),
     'not found|manifest unknown|name[ _]unknown|does not exist|\\b404\\b': ('404', 'does not exist', 'not found', 'unknown'),
     'not found|manifest unknown|no such host|connection refused|i/o timeout|no matching manifest': ('connection refused', 'i/o timeout', 'manifest unknown', 'no matching manifest', 'no such host', 'not found'),
+    'not permitted on node .{0,200}due to backoff condition': ('due to backoff condition',),
     'not registered|failed to sync (?:configmap|secret) cache': ('failed to sync ', 'not registered'),
     'npm (?:ERR!|error) ?(.*)': ('npm ',),
     'npm (?:ERR!|error)|npm (?:notice|warn|WARN)\\b|dmesg\\(1\\) may have more information|error Command failed|ELIFECYCLE|exit status \\d+$|exited? with (?:code|status) \\d+|make(?:\\[\\d+\\])?: \\*\\*\\* |Node\\.js v\\d|BEGIN failed--|Compilation failed in require|note: run with `RUST_BACKTRACE|bundler: failed to load command|command terminated with|\\(node:\\d+\\) \\[DEP|Process exited|Backing off|non-zero (?:code|exit|status)|Use `node --trace|Some errors have detailed explanations|A listener indicated an asynchronous': (' with ', ') [dep', ': *** ', 'a listener indicated an asynchronous', 'backing off', 'begin failed--', 'bundler: failed to load command', 'command terminated with', 'compilation failed in require', 'dmesg(1) may have more information', 'elifecycle', 'error command failed', 'exit status ', 'node.js v', 'non-zero ', 'npm ', 'process exited', 'some errors have detailed explanations', 'use `node --trace'),
@@ -1283,6 +1286,6 @@ LITERALS: dict[str, tuple[str, ...]] = {
     'x509|certificate|tls: ': ('certificate', 'tls: ', 'x509'),
     'x509|tls:|certificate': ('certificate', 'tls:', 'x509'),
     'x509|tls:|certificate|private key|\\.crt|\\.pem|\\.key\\b': ('.crt', '.key', '.pem', 'certificate', 'private key', 'tls:', 'x509'),
-    'zone ?mismatch|different (?:availability )?zone|not in the same (?:availability )?zone|must be (?:created |located )?in the same (?:zone|location|region)': ('different ', 'in the same ', 'mismatch'),
+    'zone ?mismatch|different (?:availability )?zone|not in the same (?:availability )?zone|must be (?:created |located )?in the same (?:zone|location|region)|(?:is|are) not in (?:availability )?zone\\b|should be in the same (?:availability )?zone': (' not in ', 'different ', 'in the same ', 'mismatch'),
 }
 """Lower-case texts of which every ASCII text that matches the pattern holds one."""

@@ -186,3 +186,14 @@ def test_a_runtime_without_user_namespaces():
     (found,) = crash_findings(target, event("FailedCreatePodSandBox", told))
     assert "hostUsers: false" in advised(found)
     assert "runtime's log" not in advised(found)
+
+
+def test_a_node_without_room_for_a_process():
+    lead = "Failed to create pod sandbox: rpc error: code = Unknown desc = "
+    target = pod(statuses=[status(state=waiting("ContainerCreating"))], phase="Pending")
+    full = event("FailedCreatePodSandBox", f"{lead}fork/exec /usr/bin/runc: resource temporarily unavailable")
+    (found,) = crash_findings(target, full)
+    assert "podPidsLimit" in found.fix[0].text
+    assert found.fix[0].actor is Actor.NODE
+    other = event("FailedCreatePodSandBox", f"{lead}read tcp: resource temporarily unavailable")
+    assert "podPidsLimit" not in advised(crash_findings(target, other)[0])

@@ -29,6 +29,12 @@ def held(message, reason="FailedMount", volumes=CLAIMED, **more):
         ("timed out waiting for external-attacher of ebs.csi.aws.com CSI driver", "csi-attacher", Actor.CLUSTER),
         ('Instance "i-0abc" not found', "providerID", Actor.CLOUD),
         ("RequestLimitExceeded: Request limit exceeded", "Wait", Actor.CLOUD),
+        ("Disk 'pv-1' cannot be attached to the VM because it is not in zone '2'.", "volume's zone", Actor.CLOUD),
+        (
+            'rpc error: ControllerPublish not permitted on node "projects/p/zones/z/n" due to backoff condition',
+            "first error",
+            Actor.CLOUD,
+        ),
         ("the moon is full", "not known here", Actor.CLUSTER),
     ],
 )
@@ -60,6 +66,7 @@ def test_attachments_by_class(why, word, actor):
             Actor.CLUSTER,
         ),
         ("mount.nfs: Connection timed out", "2049", Actor.CLOUD),
+        ("rbd: sysfs write failed\nrbd: map failed: (6) No such device or address", "dmesg", Actor.NODE),
         ("the moon is full", "not known here", Actor.CLUSTER),
     ],
 )

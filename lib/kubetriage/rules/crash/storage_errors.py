@@ -49,7 +49,8 @@ ATTACH: tuple[StorageError, ...] = (
     ),
     _row(
         r"zone ?mismatch|different (?:availability )?zone|not in the same (?:availability )?zone|"
-        r"must be (?:created |located )?in the same (?:zone|location|region)",
+        r"must be (?:created |located )?in the same (?:zone|location|region)|"
+        r"(?:is|are) not in (?:availability )?zone\b|should be in the same (?:availability )?zone",
         "is in another zone than {node}",
         "Run the pod in the volume's zone: the PersistentVolume's nodeAffinity should say it, and the "
         "StorageClass should "
@@ -96,6 +97,14 @@ ATTACH: tuple[StorageError, ...] = (
         "Look for the disk, or a snapshot of it, at the cloud. If it is gone, delete the claim and its "
         "PersistentVolume, "
         "create the claim again and restore the data.",
+        Actor.CLOUD,
+    ),
+    _row(
+        # Compute Engine's driver: the failure itself stands in an earlier event, and in the driver's log.
+        r"not permitted on node .{0,200}due to backoff condition",
+        "is put off after failures before it, which these words do not name",
+        "Look for the first error of {volume}: earlier events of the pod, or the log of the driver's controller. Often "
+        "the disk is still attached to another machine, or {node} holds as many as it can.",
         Actor.CLOUD,
     ),
     _row(
@@ -260,6 +269,15 @@ MOUNT: tuple[StorageError, ...] = (
         "is in use on {node} by an earlier mount",
         "End the pod that still uses it on {node}; an orphaned mount goes with a restart of the kubelet or of "
         "the node.",
+        Actor.NODE,
+    ),
+    _row(
+        # The kernel's client gives a bare errno to rbd, and its reason to the kernel's log.
+        r"\brbd: (?:map failed|sysfs write failed)",
+        "is an RBD image that the kernel of {node} does not map",
+        "The reason is in the kernel's log of {node} (dmesg: libceph, rbd). Features that the kernel does not know: "
+        "rbd feature disable POOL/IMAGE object-map fast-diff deep-flatten, or imageFeatures: layering in the "
+        "StorageClass. No answer of the monitors: open 6789 and 3300. A refused key: the Secret of the node stage.",
         Actor.NODE,
     ),
     _row(

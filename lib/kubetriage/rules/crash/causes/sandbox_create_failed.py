@@ -65,6 +65,12 @@ _SYSCTL = lazy(r"/proc/sys/(?P<path>[\w./-]{1,120}): (?P<why>[^:\n]{1,300})")
 _SPACE = lazy(r"\A(?!.*cgroup).*(?:no space left on device|disk quota exceeded)", re.I | re.S)
 # kernel mem_cgroup_alloc: 65,535 memory cgroups, of which old kernels keep dead ones.
 _CGROUPS = lazy(r"cgroup\S{0,600}: (?:no space left on device|cannot allocate memory)", re.I)
+# fork and clone: EAGAIN, at a limit of processes or threads.
+_PROCESSES = lazy(
+    r"(?:fork/exec|fork|clone|pthread_create|newosproc|start\w* (?:new )?(?:thread|process))[^\n]{0,200}"
+    r"resource temporarily unavailable",
+    re.I,
+)
 
 # runc, when its own process in the pod's cgroup is killed before any container runs.
 _LIMIT = lazy(r"OOM-killed \(memory limit too low\?\)")
@@ -254,6 +260,15 @@ def _of_the_node(case: Case, said: str) -> _Told:
         message = f"{node} has no disk space left to make the pod's sandbox."
         words = f"Free disk space on {node}: unused images, logs, finished pods."
         return message, Fix(words, actor=Actor.NODE, commands=(kubectl("node-triage", node),)), ()
+    if _PROCESSES.search(said):
+        message = f"{node} lets nobody start another process, so no pod starts there: {plain}"
+        words = (
+            f"Find what fills the process table of {node} (a pod that forks without end, threads of one program), end "
+            "it, and bound pods by podPidsLimit of the kubelet; kernel.pid_max, kernel.threads-max and TasksMax of the "
+            "runtime's unit are the limits. Until then cordon the node."
+        )
+        count = node_command(case, "sh", "-c", "ps -eLf | wc -l; sysctl kernel.pid_max kernel.threads-max")
+        return message, Fix(words, actor=Actor.NODE, commands=(count, kubectl("cordon", node))), ()
     if _CGROUPS.search(said):
         message = f"The kernel of {node} has no room for another cgroup: {plain}"
         words = f"Drain and restart {node}; a newer kernel lets go of cgroups whose containers are gone."
