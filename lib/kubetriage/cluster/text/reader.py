@@ -11,6 +11,7 @@ from kubetriage.cluster.text.bare_rows import with_header
 from kubetriage.cluster.text.blocks import Block, blocks
 from kubetriage.cluster.text.chat import without_marks
 from kubetriage.cluster.text.commands import Command
+from kubetriage.cluster.text.component_lines import component_of
 from kubetriage.cluster.text.describes import read_describe
 from kubetriage.cluster.text.documents import read_documents
 from kubetriage.cluster.text.event_rows import described_events, is_listed, listed_events
@@ -326,6 +327,9 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
     if not pod and (etcd := _etcd_log(content, peeled, block.first)) is not None:
         finds.logs.append(etcd)
         return
+    if not (pod or container or workload) and (wrote := component_of(peeled)):
+        finds.logs.append(FoundLog(wrote, "kube-system", wrote, None, content, block.first))
+        return
     if not pod and (_is_machine(block, source) or sum(map(is_journal_line, block.rows)) * 2 > len(block.rows)):
         _read_journal(block, finds, source)
         return
@@ -418,5 +422,7 @@ def _take_weak(weak: list[Block], found: list[Block], finds: Finds, source: str)
             finds.node_logs.append(FoundNodeLog("", source.rpartition("/")[2], content))
         else:
             peeled = peel_rows(content.split("\n"))
-            log = _etcd_log(content, peeled, block.first) or FoundLog("", "", "", None, content, block.first)
+            wrote = component_of(peeled)
+            own = FoundLog(wrote, "kube-system" if wrote else "", wrote, None, content, block.first)
+            log = _etcd_log(content, peeled, block.first) or own
             finds.logs += _named_logs(content, peeled, block.first) or [log]
