@@ -35,6 +35,8 @@ _LIBRARY = lazy(
     r"|redis\.clients|okhttp3|System|Microsoft|Npgsql|Newtonsoft|Serilog)\."
     r"|node_modules|node:internal|site-packages|dist-packages|/lib/python\d|<frozen|importlib\b|/usr/local/go/src"
     r"|/go/pkg/mod/|/root/go/pkg|/vendor/|/gems/|/lib/ruby/|/rustc/|\.cargo/registry|/var/www/html/vendor"
+    # Scripts that pip makes for a package's command.
+    r"|/s?bin/[\w-]{1,60}\", line \d"
     r"|\Ainternal/|\A[\w/]{1,200}\.pyx\b|<anonymous>|<string>|<stdin>"
 )
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from kubetriage.rules.crash import crash_context
+from kubetriage.rules.crash import crash_context, left_behind
 from kubetriage.rules.crash.causes import (
     aborted,
     address_in_use,
@@ -176,6 +176,7 @@ CONCLUSIONS: tuple[ModuleType | Gated, ...] = (
     *with_init_containers("init_container_failed"),
     restarted_then_stable,
     last_resort("unknown"),
+    left_behind,
     crash_context,
 )
 """What follows from all findings of a pod together, in this order."""

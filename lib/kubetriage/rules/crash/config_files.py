@@ -14,6 +14,7 @@ from kubetriage.rules.crash.acts import manifest
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import mount_of, volume_words
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near, short
+from kubetriage.rules.crash.shared_files import writer_fix
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, mapping, objects, text
 from kubetriage.values.nearest import nearest
@@ -165,6 +166,8 @@ def missing_file_finding(code: str, case: Case, words: LastWords, path: str, sai
         elif (filled := _unfilled(case, volume, path)) is not None:
             said_of, fix = filled
             where = f"{text(mount, 'mountPath')} is {volume_words(volume)}, which {said_of}"
+        elif (written := writer_fix(words, path)) is not None:
+            fix = written
         else:
             fix = manifest(
                 words, f"Put the file into {volume_words(volume)}, or correct the path {path} in {case.workload_name}."

@@ -1,15 +1,19 @@
-"""A value or a setting that an error names, and where in the pod's spec it comes from."""
+"""A setting that an error names, by its name or its value, and where in the pod it stands."""
 
 from __future__ import annotations
 
 import re
 
-from kubetriage.model import Actor, Evidence, Fix
+from kubetriage.model import Evidence, Fix
+from kubetriage.readers.logs import bodies, last_error, last_line
 from kubetriage.records import dataclass
-from kubetriage.redact import clean
+from kubetriage.redact import clean, secrecy
+from kubetriage.rules.crash.acts import manifest, restart
+from kubetriage.rules.crash.pod_settings import FileLines, Setting, lines_with, settings_of
 from kubetriage.rules.crash.program_output import LastWords
+from kubetriage.rules.crash.refused_settings import about_settings
 from kubetriage.values.commands import kubectl, placeholder
-from kubetriage.values.fields import objects, text, texts
+from kubetriage.values.fields import mapping, objects, text
 from kubetriage.values.patterns import lazy
 
 _LEAST = 4
@@ -18,54 +22,120 @@ _COMMON = frozenset({
     "true", "false", "none", "null", "info", "debug", "warn", "error", "enabled", "disabled", "default", "latest",
     "production", "staging", "prod", "test", "local", "main", "root", "admin", "localhost", "http", "https",
     "server", "client", "user", "host", "port", "path", "name", "type", "value", "config", "data", "service", "app",
+    "file", "string", "level", "message", "time", "start", "failed", "fatal", "exit", "startup",
 })  # fmt: skip
 """Words that stand in many errors, and prove nothing."""
+_ABOVE = 3
+"""Lines right above the last error that may name what it sums up."""
+_MOST_LINES = 5
+"""Lines of a file that hold a word; more of them do not tell where to look."""
+_ROLLED = ("Deployment", "StatefulSet", "DaemonSet")
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A variable or argument that holds what an error names."""
+    """A setting, or lines of a mounted file, that an error names."""
 
-    kind: str
-    """``env`` or ``args``."""
-    name: str
-    value: str
-    at: str
+    setting: Setting | None
+    file: FileLines | None
+    said: str
+    """The line that names it."""
+
+    @property
+    def words(self) -> str:
+        """What it is, in a sentence."""
+        if self.setting is not None:
+            return self.setting.called
+        assert self.file is not None
+        return f"key {self.file.key} of ConfigMap {self.file.config_map}"
+
+
+# What is wrong with a value or a name of a setting, not with what the program does with it.
+_ABOUT_VALUE = lazy(
+    r"\b(?:invalid|illegal|bad|wrong|unknown|unsupported|unexpected|unrecogni[sz]ed|deprecated|forbidden|duplicate\w*"
+    r"|must|should|has to|needs? to|expected|conflict\w*|mismatch\w*|exceed\w*|larger|greater|less|smaller|higher"
+    r"|lower|out of range|not (?:a |an )?(?:valid|allowed|supported|permitted|recogni[sz]ed|divisible|compatible|known)"
+    r"|cannot be|can't be|may not be|no longer|only one|multiple|more than one|incompatible|set but|configured"
+    r"|parse|parsing|requires?|does ?n[o']t match)\b",
+    re.IGNORECASE,
+)
+# The setting itself is refused, whatever its value is.
+_REFUSED = lazy(
+    r"\b(?:deprecated|forbidden|removed|no longer|unknown|unsupported|unrecogni[sz]ed|mutually exclusive"
+    r"|not (?:be )?(?:allowed|supported|permitted)|(?:cannot|can't|can not|must not|may not|should not) be (?:used|set"
+    r"|specified|combined|present|defined))\b",
+    re.IGNORECASE,
+)
 
 
 def origin(words: LastWords) -> Origin | None:
-    """Return the only variable or argument whose value the last error names; None where several do."""
-    said = words.error.summary if words.error is not None else ""
+    """Return the setting or the lines of a file that the last error names; None where nothing or several fit."""
+    said = words.error.summary if words.error is not None else last_line(words.text)
     if not said:
         return None
-    held = [
-        Origin("env", text(e, "name"), text(e, "value"), f"{words.container.spec_path}.env[{text(e, 'name')}]")
-        for e in objects(words.container.spec, "env")
-        if text(e, "value")
-    ]
-    for field in ("args", "command"):
-        for i, word in enumerate(texts(words.container.spec, field)):
-            flag, equals, value = word.partition("=")
-            if equals and flag.startswith("-"):
-                held.append(Origin("args", flag, value, f"{words.container.spec_path}.{field}[{i}]"))
-    # A variable that is called by its name, or that holds the flag which the error is about, comes before a value.
-    called = [o for o in held if o.kind == "env" and _called(o, said)]
-    found = called or [o for o in held if _named(o, said)]
-    return found[0] if len(found) == 1 else None
+    held = [s for s in settings_of(words.case, words.container) if s.name]
+    above = _above(words)
+    # A variable or flag that is called by its name comes before a value.
+    for line in (said, *above):
+        called = _called(held, line)
+        if called is not None and (line is said or _ABOUT_VALUE.search(line)):
+            return Origin(called, None, line)
+    if words.error is not None:
+        named = _only([s for s in held if _named(s, said)])
+        if named is not None:
+            return Origin(named, None, said)
+    if _ABOUT_VALUE.search(said):
+        spelled = _only([s for s in held if _spelled(s, said)])
+        if spelled is not None:
+            return Origin(spelled, None, said)
+        file = in_a_file(words, said)
+        if file is not None:
+            return Origin(None, file, said)
+    return None
+
+
+def _only(found: list[Setting]) -> Setting | None:
+    """Return the only one; of several ways to write the same setting, the first."""
+    return found[0] if found and len({s.name for s in found}) == 1 else None
+
+
+def _above(words: LastWords) -> list[str]:
+    """Return the errors right above the last one, the nearest first: it may only sum them up."""
+    if words.error is None:
+        return []
+    rows = bodies(words.text)[max(words.error.at - _ABOVE, 0) : words.error.at]
+    found = []
+    for row in reversed(rows):
+        told = last_error(row[:4096])
+        if told is None or told.weight == "weak":
+            break
+        found.append(told.summary)
+    return found
 
 
 _FLAG = lazy(r"(?<![\w-])--[a-z][\w-]{3,60}")
 
 
-def _called(one: Origin, said: str) -> bool:
-    """Tell whether an error names a variable, or a flag that stands in it."""
-    if clean(one.value) != one.value:
-        return False
-    by_name = "_" in one.name and re.search(rf"(?<![\w.-]){re.escape(one.name)}(?![\w-])", said) is not None
-    return by_name or any(flag in re.split(r"[\s=]", one.value) for flag in _FLAG.findall(said))
+def _called(held: list[Setting], said: str) -> Setting | None:
+    """Return the setting whose name a line calls first; a variable may hold the flag that is called."""
+    found: list[tuple[int, Setting]] = []
+    flags = {m[0]: m.start() for m in reversed(list(_FLAG.finditer(said[:4096])))}
+    for one in held:
+        if one.kind != "args" and "_" in one.name:
+            match = re.search(rf"(?<![\w.-]){re.escape(one.name)}(?![\w-])", said)
+            if match is not None:
+                found.append((match.start(), one))
+                continue
+        if one.kind == "args" and one.name in flags:
+            found.append((flags[one.name], one))
+        elif one.kind != "args" and flags and clean(one.value) == one.value:
+            within = [flags[f] for f in flags if f in re.split(r"[\s=]", one.value)]
+            if within:
+                found.append((min(within), one))
+    return min(found, key=lambda f: f[0])[1] if found else None
 
 
-def _named(one: Origin, said: str) -> bool:
+def _named(one: Setting, said: str) -> bool:
     """Tell whether an error names a value; a short or common one counts with a word of its setting's name alone."""
     value = one.value.strip()
     if not value or len(value) > 200 or clean(value) != value:
@@ -78,31 +148,168 @@ def _named(one: Origin, said: str) -> bool:
     return any(w in said.lower() for w in name if w not in _COMMON)
 
 
+_PARTS = lazy(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+def _spelled(one: Setting, said: str) -> bool:
+    """Tell whether an error writes a setting's name in another spelling: ``maxModelLen``, ``max model len``."""
+    parts = [p.lower() for p in _PARTS.findall(one.name)]
+    if one.kind != "args" and len(parts) > 2:
+        # The first word of a variable is mostly the program's.
+        parts = parts[1:]
+    if len(parts) < 2 or len("".join(parts)) < 8:
+        return False
+    told = " ".join(p.lower() for p in _PARTS.findall(said[:2000]))
+    return f" {' '.join(parts)} " in f" {told} "
+
+
+_TOKEN = lazy(
+    r"\"(?P<double>[^\"\n]{3,80})\"|'(?P<single>[^'\n]{3,80})'|`(?P<back>[^`\n]{3,80})`"
+    r"|(?<![\w./-])(?P<name>[A-Za-z][A-Za-z0-9]{0,40}(?:[_.-][A-Za-z0-9]{1,40}){1,8})(?![\w/-])"
+)
+
+
+def in_a_file(words: LastWords, said: str) -> FileLines | None:
+    """Return the lines of a mounted ConfigMap that hold what an error quotes, where only one file does."""
+    own = {words.container.name, words.case.workload.name, words.case.pod.name}
+    found: list[FileLines] = []
+    for match in list(_TOKEN.finditer(said[:2000]))[:12]:
+        word = next(g for g in match.groups() if g).strip()
+        if len(word) < 3 or word.lower() in _COMMON or word in own or clean(word) != word or "/" in word:
+            continue
+        if word.isalpha() and not about_settings(said):
+            continue  # a common noun may stand anywhere
+        places = [f for f in lines_with(words.case, words.container, word) if f.key != word]
+        if len(places) == 1 and len(places[0].lines) <= _MOST_LINES:
+            found.append(places[0])
+    files = {(f.config_map, f.key) for f in found}
+    return found[0] if len(files) == 1 else None
+
+
 def origin_hint(one: Origin) -> str:
     """Say in a clause where the value comes from."""
-    if len(one.value) > 40 or " " in one.value:
-        return f"; it is about {'variable' if one.kind == 'env' else 'argument'} {one.name}"
-    return f"; {one.value} is the value of {'variable' if one.kind == 'env' else 'argument'} {one.name}"
+    if one.file is not None:
+        return f"; {one.file.word} stands in {one.words}, {numbered(one.file)}"
+    setting = one.setting
+    assert setting is not None
+    if setting.source:
+        return f"; it is about {setting.called}, which comes from {setting.source}"
+    shown = setting.value.strip()
+    if not shown or shown not in one.said or len(shown) > 40 or " " in shown or _hidden(setting):
+        return f"; it is about {setting.called}"
+    return f"; {shown} is the value of {setting.called}"
+
+
+def _hidden(setting: Setting) -> bool:
+    """Tell whether a value may be a secret: one that would be hidden, or whose name says so."""
+    return bool(secrecy(setting.name)) or clean(setting.value) != setting.value
+
+
+def numbered(file: FileLines) -> str:
+    """Write the numbers of the lines."""
+    return f"line{'s' if len(file.lines) > 1 else ''} {', '.join(str(n) for n in file.lines)}"
 
 
 def origin_evidence(one: Origin) -> Evidence:
     """Quote the field."""
-    return Evidence("spec", one.at, f"{one.name}={one.value}")
+    if one.file is not None:
+        return Evidence("config", f"configmaps[{one.file.config_map}].data[{one.file.key}]", numbered(one.file))
+    setting = one.setting
+    assert setting is not None
+    if setting.source:
+        return Evidence("spec", setting.at, f"{setting.name}: {setting.source}")
+    return Evidence("spec", setting.at, f"{setting.name}={'...' if _hidden(setting) else setting.value}")
 
 
-def origin_fix(words: LastWords, one: Origin) -> Fix:
-    """Correct the value where it stands; where the error speaks against two values, the other may be the wrong one."""
+def origin_fixes(words: LastWords, one: Origin) -> tuple[Fix, ...]:
+    """Correct the value where it stands, or take out what is refused as such."""
     case, name = words.case, words.container.name
-    top = case.workload
+    if one.file is not None:
+        file = one.file
+        return (
+            manifest(
+                words,
+                f"Correct {file.word} in key {file.key} of ConfigMap {file.config_map} ({numbered(file)}; {file.path} "
+                f"in container {name}), then restart: it is read at the start.",
+                None,
+                kubectl("edit", "configmap", file.config_map, namespace=case.pod.namespace),
+                *restart(words),
+            ),
+        )
+    setting = one.setting
+    assert setting is not None
+    place = f"container {name} in {case.workload_name}"
+    target = f"{case.workload.kind.lower()}/{case.workload.name}"
+    settable = setting.kind == "env" and case.keeper is None and case.workload.kind in _ROLLED
+    shown = "" if _hidden(setting) or not setting.value else f" ({setting.value})"
+    if setting.kind != "args" and setting.name in one.said and _REFUSED.search(one.said):
+        without = kubectl("set", "env", target, "-c", name, f"{setting.name}-", namespace=case.pod.namespace)
+        source = f", which comes from {setting.source}" if setting.source else ""
+        return (
+            manifest(
+                words,
+                f"Remove {setting.called}{shown}{source} from {place}, or change it to what the error "
+                f"allows{_file_instead(words, one.said)}.",
+                None,
+                *((without,) if settable else ()),
+            ),
+        )
+    if setting.holder:
+        read = "edit" if setting.resource == "configmap" else "describe"
+        return (
+            manifest(
+                words,
+                f"Correct {setting.source}, which is {setting.called} of {place}, then restart: variables are read at "
+                "the start.",
+                None,
+                kubectl(read, setting.resource, setting.holder, namespace=case.pod.namespace),
+                *restart(words),
+            ),
+        )
     commands: tuple[str, ...] = ()
-    if one.kind == "env" and case.keeper is None and top.kind in ("Deployment", "StatefulSet", "DaemonSet"):
-        kind = f"{top.kind.lower()}/{top.name}"
-        value = f"{one.name}={placeholder('value')}"
-        commands = (kubectl("set", "env", kind, "-c", name, value, namespace=case.pod.namespace),)
-    what = "variable" if one.kind == "env" else "argument"
-    return Fix(
-        f"Correct {what} {one.name} ({one.value}) of container {name} in {case.workload_name} to a value that the "
-        "error allows, or bring what it is compared with in line.",
-        actor=Actor.MANIFEST,
-        commands=commands,
+    if settable and not setting.source:
+        value = f"{setting.name}={placeholder('value')}"
+        commands = (kubectl("set", "env", target, "-c", name, value, namespace=case.pod.namespace),)
+    elif setting.kind == "args" and case.keeper is None and case.workload.kind in _ROLLED:
+        commands = (kubectl("edit", target, namespace=case.pod.namespace),)
+    return (
+        manifest(
+            words,
+            f"Correct {setting.called}{shown} of {place} to a value that the error "
+            f"allows{_divisors(words, one)}, or bring what it is compared with in line.",
+            None,
+            *commands,
+        ),
     )
+
+
+def _file_instead(words: LastWords, said: str) -> str:
+    """Name the mounted configuration that may hold what a variable no longer may."""
+    if "deprecated" not in said and "no longer" not in said and "removed" not in said:
+        return ""
+    volumes = {text(v, "name"): v for v in objects(words.case.pod.raw, "spec", "volumes")}
+    for mount in objects(words.container.spec, "volumeMounts"):
+        name = text(volumes.get(text(mount, "name"), {}), "configMap", "name")
+        if name:
+            return (
+                f"; what it set belongs into the configuration file now, here ConfigMap {name} at "
+                f"{text(mount, 'mountPath')}"
+            )
+    return "; what it set belongs into the program's configuration file now"
+
+
+_DIVISIBLE = lazy(r"\((?P<whole>\d{1,6})\)[^\n]{0,80}\bdivisible by\b")
+
+
+def _divisors(words: LastWords, one: Origin) -> str:
+    """Write out the values that divide what an error wants to have divided, and the devices that go with them."""
+    match = _DIVISIBLE.search(one.said)
+    setting = one.setting
+    if match is None or setting is None or not setting.value.isdigit():
+        return ""
+    whole, now = int(match["whole"]), int(setting.value)
+    fit = [str(n) for n in range(1, max(2 * now, 4) + 1) if n and whole % n == 0]
+    limits = mapping(words.container.spec, "resources", "limits")
+    device = next((k for k, v in limits.items() if "/" in k and str(v) == setting.value), "")
+    more = f", and as many of {device} in resources.limits" if device else ""
+    return f" (of {whole} divide: {', '.join(fit)}){more}"

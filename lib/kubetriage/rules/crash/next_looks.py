@@ -40,8 +40,9 @@ def next_looks(words: LastWords) -> tuple[Fix, ...]:
     return tuple(_looks(words)[:3])
 
 
-def _looks(words: LastWords) -> list[Fix]:
-    case, container, pod = words.case, words.container, words.case.pod
+def changed_looks(words: LastWords) -> tuple[Fix, ...]:
+    """Return the looks at what changed before the crash: the newest revision, an edited object."""
+    case, pod = words.case, words.case.pod
     looks: list[Fix] = []
     changed = next(iter(changes(case)), None)
     edited = next(iter(config_edits(case)), None)
@@ -63,6 +64,12 @@ def _looks(words: LastWords) -> list[Fix]:
                 commands=(kubectl("get", edited.at, "-o", "yaml", namespace=pod.namespace),),
             )
         )
+    return tuple(looks)
+
+
+def _looks(words: LastWords) -> list[Fix]:
+    container, pod = words.container, words.case.pod
+    looks = changed_looks(words)
     debug = Fix(
         f"Start a copy of the pod with a shell in place of {container.name}'s command, and run the "
         "command there by hand.",

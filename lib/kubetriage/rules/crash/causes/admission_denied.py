@@ -25,9 +25,10 @@ from collections.abc import Iterator
 from kubetriage.model import Actor, Evidence, Finding, Fix
 from kubetriage.needs import Get, List, Need
 from kubetriage.readers.pods import Pod
-from kubetriage.records import dataclass, replace
-from kubetriage.rules.crash import pod_security, policy_engines, webhook_calls
+from kubetriage.records import replace
+from kubetriage.rules.crash import built_in_admission, pod_security, policy_engines, webhook_calls
 from kubetriage.rules.crash.admission_refusals import Refusal, Refused, refusals
+from kubetriage.rules.crash.built_in_admission import Told
 from kubetriage.rules.crash.case import ControllerCase
 from kubetriage.values.commands import kubectl, placeholder, shell
 from kubetriage.values.fields import name_of, text
@@ -56,16 +57,6 @@ _OBJECTION = lazy(
 )
 
 
-@dataclass(frozen=True)
-class _Told:
-    """What one refusal means."""
-
-    message: str
-    """Follows "... cannot create its pods: "."""
-    fix: tuple[Fix, ...]
-    evidence: tuple[Evidence, ...] = ()
-
-
 def controller_needs(case: ControllerCase) -> Iterator[Need]:
     """Ask for the classes when one is missing, for the namespace's labels, and for the way to a webhook's server."""
     for refusal in refusals(case, Refused.ADMISSION):
@@ -73,7 +64,7 @@ def controller_needs(case: ControllerCase) -> Iterator[Need]:
             yield List("priorityclasses")
         if _RUNTIME.search(refusal.words):
             yield List("runtimeclasses")
-        if _SECURITY.search(refusal.words):
+        if _SECURITY.search(refusal.words) or built_in_admission.asks_namespace(refusal):
             yield Get("namespaces", "", case.ref.namespace)
         yield from webhook_calls.needs(refusal)
 
@@ -93,7 +84,7 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
         if call is not None:
             yield _uncalled(refusal, call)
             continue
-        told = _by_rule(refusal) or _by_reference(refusal) or _otherwise(refusal)
+        told = _by_rule(refusal) or _by_reference(refusal) or built_in_admission.told(refusal) or _otherwise(refusal)
         first, *more = told.fix
         made = refusal.finding(CODE, f"{refusal.blocked}: {told.message}", first, evidence=told.evidence)
         yield replace(made, fix=(first, *more))
@@ -108,13 +99,13 @@ def _uncalled(refusal: Refusal, call: webhook_calls.Uncalled) -> Finding:
     return replace(refusal.finding(CODE, message, fix[0], evidence=evidence, details=details), fix=fix)
 
 
-def _by_rule(refusal: Refusal) -> _Told | None:
+def _by_rule(refusal: Refusal) -> Told | None:
     """Read a refusal by a policy that somebody set up."""
     words, target, namespace = refusal.words, refusal.target, refusal.case.ref.namespace
     security = _SECURITY.search(words)
     if security:
         level, why = security["level"], _plain(security["why"])
-        return _Told(
+        return Told(
             f"they violate Pod Security level {level}: {why}",
             pod_security.fixes(refusal, level, security["why"]),
             pod_security.evidence(refusal),
@@ -122,20 +113,20 @@ def _by_rule(refusal: Refusal) -> _Told | None:
     webhook, policy = _WEBHOOK.search(words), _POLICY.search(words)
     if webhook and (owner := policy_engines.engine_of(webhook["hook"])) is not None:
         why = policy_engines.plain(webhook["why"])
-        return _Told(f"{owner.name} refuses them: {why or 'it gives no reason'}", owner.fixes(refusal, webhook["why"]))
+        return Told(f"{owner.name} refuses them: {why or 'it gives no reason'}", owner.fixes(refusal, webhook["why"]))
     if webhook:
         columns = "custom-columns=NAME:.metadata.name,WEBHOOKS:.webhooks[*].name"
         find = kubectl("get", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "-o", columns)
         asked = f"Change {target} as webhook {webhook['hook']} asks."
         rule = f"Or have the rule behind webhook {webhook['hook']} changed, by whoever owns it."
-        return _Told(
+        return Told(
             f"webhook {webhook['hook']} refuses them: {_plain(webhook['why']) or 'it gives no reason'}",
             (refusal.fix(asked), Fix(rule, actor=Actor.CLUSTER, commands=(find,))),
         )
     if policy:
         look = kubectl("get", "validatingadmissionpolicy", policy["policy"], "-o", "yaml")
         rule = f"Or have policy {policy['policy']} or its binding changed, by whoever owns it."
-        return _Told(
+        return Told(
             f"ValidatingAdmissionPolicy {policy['policy']} refuses them: {_plain(policy['why'])}",
             (
                 refusal.fix(f"Change {target} as policy {policy['policy']} asks."),
@@ -148,7 +139,7 @@ def _by_rule(refusal: Refusal) -> _Told | None:
         because = f": {_plain('; '.join(objects_to[:3]))}." if objects_to else "."
         constraint = _least_constraint(words)
         grant = shell("oc", "adm", "policy", "add-scc-to-user", constraint, "-z", account, "-n", namespace)
-        return _Told(
+        return Told(
             f"no security context constraint that ServiceAccount {account} may use allows them{because}",
             (
                 refusal.fix(f"Lower what {target} asks for: drop the fields that the message names."),
@@ -174,7 +165,7 @@ def _least_constraint(words: str) -> str:
     return found or placeholder("constraint")
 
 
-def _by_reference(refusal: Refusal) -> _Told | None:
+def _by_reference(refusal: Refusal) -> Told | None:
     """Read a refusal for something that the template names and that is not there."""
     words, target = refusal.words, refusal.target
     for pattern, kind, plural, field in (
@@ -192,7 +183,7 @@ def _by_reference(refusal: Refusal) -> _Told | None:
                 commands=(kubectl("get", kind.lower()),),
             )
             spot = Evidence("spec", f"{refusal.maker} spec.template.spec.{field}", name)
-            return _Told(f"{kind} {name} does not exist.{there}", (fix,), (spot,))
+            return Told(f"{kind} {name} does not exist.{there}", (fix,), (spot,))
     ending = _TERMINATING.search(words)
     if ending:
         name = ending["namespace"]
@@ -202,11 +193,11 @@ def _by_reference(refusal: Refusal) -> _Told | None:
             actor=Actor.CLUSTER,
             commands=(kubectl("get", "namespace", name, "-o", "yaml"),),
         )
-        return _Told(f"namespace {name} is being terminated.", (fix,))
+        return Told(f"namespace {name} is being terminated.", (fix,))
     return None
 
 
-def _otherwise(refusal: Refusal) -> _Told:
+def _otherwise(refusal: Refusal) -> Told:
     """Quote words that fit no rule that is known, and say where to look."""
     look = kubectl("get", "validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies")
     fix = refusal.fix(
@@ -214,7 +205,7 @@ def _otherwise(refusal: Refusal) -> _Told:
         f"{refusal.target} or the rule.",
         commands=(look,),
     )
-    return _Told(_plain(refusal.words), (fix,))
+    return Told(_plain(refusal.words), (fix,))
 
 
 def _plain(words: str) -> str:

@@ -100,10 +100,13 @@ _SETTINGS: tuple[re.Pattern[str], ...] = tuple(
 )
 
 
+_MAY_BE_LINKED = lazy(r"(?i:tcp)|valid port|[A-Z0-9]_(?:PORT|SERVICE_HOST|SERVICE_PORT)\b")
+
+
 def needs(case: Case) -> Iterator[Need]:
     """Ask for what may hold the missing setting: the ConfigMaps of the pod, and the Services behind service links."""
     for words in last_words(case):
-        if "tcp" in words.text.lower() or "valid port" in words.text:
+        if _MAY_BE_LINKED.search(words.text[-65536:]):
             yield List("services", case.pod.namespace)
         path = missing_file(words)
         found = mount_of(words.container, path[0]) if path else None

@@ -27,11 +27,12 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.container_spec import variable_state
 from kubetriage.rules.crash.crash_context import older_runs
 from kubetriage.rules.crash.known_errors import known_findings, unknown_words
-from kubetriage.rules.crash.named_values import origin, origin_evidence, origin_fix, origin_hint
-from kubetriage.rules.crash.next_looks import next_looks, rollback
+from kubetriage.rules.crash.named_values import origin, origin_evidence, origin_fixes, origin_hint
+from kubetriage.rules.crash.next_looks import changed_looks, next_looks, rollback
 from kubetriage.rules.crash.own_advice import own_advice_fix
 from kubetriage.rules.crash.program_output import LastWords, short
 from kubetriage.rules.crash.refused_settings import about_settings, settings_fixes
+from kubetriage.rules.crash.shared_files import collected, collected_evidence, collected_fixes, collected_hint
 from kubetriage.rules.crash.windows_exits import WindowsExit, is_status, windows_exit
 from kubetriage.values.fields import objects, text
 from kubetriage.values.nearest import nearest
@@ -119,7 +120,12 @@ def _told(case: Case, words: LastWords) -> Finding:
     elif (source := origin(words)) is not None:
         hint = origin_hint(source)
         evidence.append(origin_evidence(source))
-        fixes = (origin_fix(words, source), *own_advice_fix(words), *next_looks(words)[:2])
+        fixes = (*origin_fixes(words, source), *own_advice_fix(words), *changed_looks(words))
+        confidence = Confidence.POSSIBLE if confidence is Confidence.POSSIBLE else Confidence.LIKELY
+    elif (writer := collected(words)) is not None:
+        hint = collected_hint(writer)
+        evidence.append(collected_evidence(writer))
+        fixes = (*collected_fixes(words, writer), *own_advice_fix(words), *changed_looks(words))
         confidence = Confidence.POSSIBLE if confidence is Confidence.POSSIBLE else Confidence.LIKELY
     elif frame:
         hint = f"; it happened at {frame}"
@@ -194,14 +200,18 @@ def _untold(words: LastWords) -> Finding:
     name = words.container.name
     line = last_line(words.text)
     told = "it tells of no error" if understood(words.text) else "no line of its log is known as an error"
+    source = origin(words)
+    fixes = settings_fixes(words) if about_settings(line) else next_looks(words)
+    if source is not None:
+        fixes = (*origin_fixes(words, source), *changed_looks(words))
     return words.finding(
         CODE,
         Confidence.POSSIBLE,
-        f"{name} {_ended(words)}; {told}, its last line is: {short(line)}.",
+        f"{name} {_ended(words)}; {told}, its last line is: {short(line)}{origin_hint(source) if source else ''}.",
         quoted=(line,),
-        evidence=_convention(words),
+        evidence=[*([origin_evidence(source)] if source else ()), *_convention(words)],
         ruled_out=_rivals(words),
-        fix=(*own_advice_fix(words), *(settings_fixes(words) if about_settings(line) else next_looks(words))),
+        fix=(*own_advice_fix(words), *fixes),
     )
 
 

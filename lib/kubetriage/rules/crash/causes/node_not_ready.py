@@ -166,7 +166,37 @@ def _back(pod: Pod, marked: datetime | None, now: datetime) -> bool:
     return pod.ready and marked is not None and ((since is not None and since >= marked) or now - marked > _MARKING)
 
 
+def _never_was(case: Case) -> Finding | None:
+    """Judge a pod that no scheduler placed: its spec names the node itself, and there is none of that name."""
+    pod = case.pod
+    if any(c.status for c in case.containers) or text(pod.condition("PodScheduled"), "status"):
+        return None
+    return Finding(
+        CODE,
+        Severity.ERROR,
+        Confidence.CONFIRMED,
+        pod.ref,
+        f"The pod names node {pod.node} itself (spec.nodeName), and that node does not exist: no kubelet starts it, "
+        "and no scheduler looks for another node.",
+        (pod.fact("spec", "spec.nodeName", pod.node), Evidence("status", f"node/{pod.node}", "not found")),
+        fix=(
+            case.template_fix(
+                f"Remove nodeName from {case.workload_name}, or name a node that exists; nodeSelector "
+                "kubernetes.io/hostname keeps a pod to a node by way of the scheduler. Delete the pod: it cannot move.",
+                commands=(
+                    kubectl("get", "nodes"),
+                    kubectl("delete", "pod", pod.name, namespace=pod.namespace),
+                ),
+            ),
+        ),
+        verify=(kubectl("get", "pod", pod.name, "-o", "wide", namespace=pod.namespace),),
+    )
+
+
 def _gone(case: Case) -> Finding:
+    never = _never_was(case)
+    if never is not None:
+        return never
     pod = case.pod
     return Finding(
         CODE,

@@ -114,6 +114,35 @@ _SCHEDULE = {
         "left out a run, because the one before still goes on (concurrencyPolicy Forbid)",
     ),
 }
+
+
+def _held_up(case: ControllerCase, active: list[str]) -> tuple[str, tuple[str, ...]]:
+    """Say what ends the run that no other may start beside, by the pods of its Job."""
+    if not active:
+        return (
+            f"See why the job that still runs takes so long, or set another concurrencyPolicy in "
+            f"cronjob/{case.ref.name}.",
+            (kubectl("get", "jobs", namespace=case.ref.namespace),),
+        )
+    job = active[0]
+    delete = kubectl("delete", "job", job, namespace=case.ref.namespace)
+    pods = [p for p in case.pods if text(p.controller, "name") == job and not p.finished]
+    stuck = next((p for p in pods if p.is_troubled), None)
+    if stuck is not None:
+        age = human_duration(case.now - stuck.created) if stuck.created is not None else ""
+        return (
+            f"Repair what holds up pod/{stuck.name} of job/{job} "
+            f"({stuck.status_text()}{f' for {age}' if age else ''}): until that job ends or is deleted, no run starts. "
+            "activeDeadlineSeconds in the Job's template ends a run that hangs.",
+            (kubectl("why-crash", f"pod/{stuck.name}", namespace=case.ref.namespace), delete),
+        )
+    return (
+        f"Until job/{job} ends or is deleted, no run starts: see what it does. activeDeadlineSeconds in the Job's "
+        f"template ends a run that hangs; concurrencyPolicy Replace of cronjob/{case.ref.name} gives way to the next.",
+        (kubectl("logs", f"job/{job}", "--tail=50", namespace=case.ref.namespace),),
+    )
+
+
 _MISSED = ("FailedNeedsStart", "TooManyMissedTimes")
 _LOOK_BACK = 300
 """Seconds: more than the controller's 10 between two looks, and no 100 starts of any schedule."""
@@ -130,8 +159,7 @@ def _schedule(case: ControllerCase) -> Iterator[Finding]:
     fix = f"Correct spec.schedule and spec.timeZone of cronjob/{case.ref.name}."
     commands: tuple[str, ...] = ()
     if event.reason == "JobAlreadyActive":
-        job = f"job/{active[0]}" if active else "the job that still runs"
-        fix = f"See why {job} takes so long, or set another concurrencyPolicy in cronjob/{case.ref.name}."
+        fix, commands = _held_up(case, active)
     elif event.reason in _MISSED:
         fix = (
             f"Let cronjob/{case.ref.name} count only the last {_LOOK_BACK} seconds, and look what held it up so long: "

@@ -35,6 +35,7 @@ MODULES = (
     "releases",
     "add_ons",
     "cloud_settings",
+    "advertised_addresses",
     "cloud_metadata",
     "cluster_dns",
     "database_access",
@@ -50,7 +51,9 @@ MODULES = (
     "missing_parts",
     "kubernetes_clients",
     "renamed_settings",
+    "plugins",
     "settings",
+    "config_syntax",
 )
 """Where the known errors stand; the first that matches the last error counts, then the first that matches beside it."""
 

@@ -33,13 +33,7 @@ def _no_database(words: LastWords, said: Said) -> Advice:
             inside = (kubectl("exec", "-it", f"svc/{service}", "--", *make, namespace=namespace),)
             break
     one = origin(words)
-    held = (
-        f"variable {one.name}"
-        if one is not None and one.kind == "env"
-        else f"argument {one.name}"
-        if one is not None
-        else "the connection settings"
-    )
+    held = one.words if one is not None else "the connection settings"
     variable = (
         " POSTGRES_DB (POSTGRESQL_DATABASE)"
         if kind == "pg"
@@ -49,7 +43,11 @@ def _no_database(words: LastWords, said: Said) -> Advice:
     )
     return Advice(
         f"the server has no database {name}: it answers and accepts the login"
-        + (f"; {name} is the value of {held}" if one is not None and one.value == name else ""),
+        + (
+            f"; {name} is the value of {held}"
+            if one is not None and one.setting is not None and one.setting.value == name
+            else ""
+        ),
         (
             manifest(words, f"Correct the name of the database in {held} of {where(words)}, if {name} is not meant."),
             app(
@@ -178,7 +176,8 @@ def _https_without_certificate(words: LastWords, _: Said) -> Advice:
 def _virtual_host(words: LastWords, said: Said) -> Advice:
     name = said.match["vhost"].strip("'\"/") or "/"
     one = origin(words)
-    held = f"variable {one.name}" if one is not None and one.kind == "env" else "the broker's URL"
+    variable = one.setting if one is not None and one.setting is not None and one.setting.kind != "args" else None
+    held = variable.called if variable is not None else "the broker's URL"
     return Advice(
         f"RabbitMQ has no virtual host {name}",
         (

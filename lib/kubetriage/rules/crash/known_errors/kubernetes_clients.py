@@ -247,8 +247,10 @@ def _object_missing(words: LastWords, said: Said) -> Advice | None:
     if plural in ("configmaps", "secrets") and case.snapshot.get(plural, space, name).found:
         return None
     label = _LABELS.get(plural, kind)
-    given = origin(words)
-    at = f" ({given.kind} {given.name})" if given is not None else ""
+    one = origin(words)
+    given = one.setting if one is not None else None
+    at = f" ({given.called})" if given is not None else ""
+    held = f" ({given.value})" if given is not None and given.value else ""
     chart = case.pod.labels.get("app.kubernetes.io/instance", "")
     release = f" of release {chart}" if chart else ""
     return Advice(
@@ -264,7 +266,7 @@ def _object_missing(words: LastWords, said: Said) -> Advice | None:
             ),
             manifest(
                 words,
-                f"If another one is meant, correct {given.kind} {given.name} ({given.value}) of {where(words)}."
+                f"If another one is meant, correct {given.called}{held} of {where(words)}."
                 if given is not None
                 else "If it is there under that name, see whether the program looks for it by label or in another "
                 "namespace (its arguments, POD_NAMESPACE).",

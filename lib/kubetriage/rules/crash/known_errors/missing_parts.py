@@ -381,7 +381,6 @@ ROWS: tuple[Row, ...] = (
             r"|Error: Cannot find (?:module|package) ['\"]([^'\"\n]{1,200})['\"]|cannot load such file -- (\S{1,200})"
             r"|ClassNotFoundException: ([\w.$]{1,200})|NoClassDefFoundError: ([\w./$]{1,200})"
             r"|Could not find or load main class ([\w.$]{1,200})|Unable to access jarfile (\S{1,200})"
-            r"|Unknown (?:output|input|filter|parser) plugin '(\w{1,60})'"
             r"|Missing script: \"([\w:.-]{1,60})\"|Couldn't find a (package\.json) file"
             r"|bundler: command not found: ([\w.-]{1,60})"
             r"|Could not find (?:gem )?['\"]?([\w.-]{1,80})['\"]?(?: \([^)\n]{1,40}\))? (?:required by your"

@@ -44,7 +44,9 @@ def _linked(words: LastWords, said: Said) -> tuple[Obj | None, str]:
     for line in lines:
         named = _VARIABLE.search(line[:4096])
         if named is not None:
-            return next((s for s in services if named["name"].startswith(variable_of(name_of(s)))), None), named["name"]
+            exact = next((s for s in services if named["name"] in link_variables(s)), None)
+            begins = (s for s in services if named["name"].startswith(variable_of(name_of(s))))
+            return exact or next(begins, None), named["name"]
     # The usual clash: the Service has the name of the program whose pod this is.
     names = {words.container.name, case.workload.name, *case.pod.labels.values()}
     for service in services:
@@ -119,7 +121,58 @@ def _service_link(words: LastWords, said: Said) -> Advice | None:
     )
 
 
+def link_variables(service: Obj) -> set[str]:
+    """Return the names that the kubelet sets for a Service (pkg/kubelet/envvars)."""
+    head = variable_of(name_of(service)).removesuffix("_PORT")
+    found = {f"{head}_SERVICE_HOST", f"{head}_SERVICE_PORT", f"{head}_PORT"}
+    for port in objects(service, "spec", "ports"):
+        proto = (text(port, "protocol") or "TCP").upper()
+        base = f"{head}_PORT_{number(port, 'port')}_{proto}"
+        found |= {base, f"{base}_PROTO", f"{base}_PORT", f"{base}_ADDR"}
+        if text(port, "name"):
+            found.add(f"{head}_SERVICE_PORT_{re.sub(r'[^A-Z0-9]', '_', text(port, 'name').upper())}")
+    return found
+
+
+def _called_variable(words: LastWords, said: Said) -> Advice | None:
+    """Judge a variable that is refused by its name, and that nothing but a Service sets."""
+    name = said.match["variable"]
+    if name in words.container.environment() or any(
+        text(e, "name") == name for e in objects(words.container.spec, "env")
+    ):
+        return None
+    here = words.case.pod.namespace
+    services = words.case.snapshot.list("services", here).items
+    if not any(
+        name in link_variables(s)
+        for s in services
+        if text(s, "metadata", "namespace") == here and text(s, "spec", "clusterIP") not in ("", "None")
+    ):
+        return None
+    return _service_link(words, said)
+
+
 ROWS: tuple[Row, ...] = (
+    Row(
+        "service-link",
+        lazy(
+            r"(?:[Ii]nvalid|[Ii]llegal|[Bb]ad|[Ww]rong|[Uu]nexpected|[Uu]nparsable|[Mm]alformed|[Pp]arsing|must be"
+            r"|(?:[Cc]annot|[Cc]ould not|[Cc]an't|[Ff]ailed to|[Uu]nable to) (?:parse|convert|read|decode)"
+            r"|not (?:a )?valid)[^\n]{0,100}?"
+            r"\b(?P<variable>[A-Z][A-Z0-9_]{1,80}_(?:PORT|SERVICE_(?:HOST|PORT))(?:_\w{1,40})?)\b"
+        ),
+        _called_variable,
+        "AppConfigMissing",
+    ),
+    Row(
+        "service-link",
+        lazy(
+            r"\b(?P<variable>[A-Z][A-Z0-9_]{1,80}_(?:PORT|SERVICE_(?:HOST|PORT))(?:_\w{1,40})?)\b[^\n]{0,60}"
+            r"(?:is (?:not|invalid|malformed)|must be|should be|invalid|could not be|cannot be (?:parsed|converted))"
+        ),
+        _called_variable,
+        "AppConfigMissing",
+    ),
     Row(
         "service-link",
         lazy(

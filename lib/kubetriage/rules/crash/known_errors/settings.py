@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import posixpath
-import re
-
-from kubetriage.model import Evidence, Fix, RuledOut
+from kubetriage.model import Evidence, RuledOut
 from kubetriage.rules.crash.acts import app, image, manifest, node, on_node, place, where
 from kubetriage.rules.crash.container_spec import mount_of, volume_words
 from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.next_looks import history, rollback
 from kubetriage.rules.crash.own_advice import own_advice
-from kubetriage.rules.crash.program_output import LastWords, Said, path_near, without_clock
+from kubetriage.rules.crash.program_output import LastWords, Said, path_near
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import objects, text, texts
 from kubetriage.values.patterns import lazy
@@ -58,93 +55,6 @@ def _flag(words: LastWords, said: Said) -> Advice:
             f"The command stands in image {container.image}: correct {shown} in its ENTRYPOINT or CMD.{named}"
         )
     return Advice(f"it does not know {shown}", tuple(fixes), evidence, details={"argument": wanted} if wanted else {})
-
-
-_LINE = lazy(r"(?:line[ :]{1,2}|:)(\d{1,6})(?:[:,. )]|\Z)", re.IGNORECASE)
-
-
-_NO_FIELD = lazy(r"field (\S{1,80}) not found in (?:type|struct) (\S{1,80})")
-_NO_TIME = lazy(
-    r"parsing time \\{0,3}\"(?P<value>[^\"\\]{1,60})\\{0,3}\" as \\{0,3}\"(?P<layout>[^\"\\]{1,40})\\{0,3}\""
-)
-
-
-def _told(words: LastWords) -> tuple[str, str]:
-    """Return what the program says of the content: a clause of the meaning, and one of the act."""
-    whole = "\n".join(words.error.lines) if words.error is not None else ""
-    unknown = list(dict.fromkeys(m[1] for m in _NO_FIELD.finditer(whole[:8000])))
-    if unknown:
-        shown = ", ".join(unknown[:5]) + (", ..." if unknown[5:] else "")
-        release = f"(image {words.container.image}; the notes of a new release name what replaces them)"
-        return f": it knows no field {shown}", f": take out or rename {shown} {release}"
-    time = _NO_TIME.search(whole[:8000])
-    if time is not None:
-        example = "a date as 2024-01-31" if time["layout"] == "2006-01-02" else f"a time like {time['layout']}"
-        return f": {time['value']} is no date or time", f": {example} instead of {time['value']}, in quotation marks"
-    return "", ""
-
-
-def _syntax(words: LastWords, said: Said) -> Advice | None:
-    container, case = words.container, words.case
-    path = path_near(said.line, said.match.start()) or path_near(said.line, len(said.line))
-    path = re.sub(r":\d+(?::\d+)?\Z", "", path)
-    line = _LINE.search(without_clock(said.line[said.match.start() :])) or _LINE.search(without_clock(said.line))
-    at_line = f" line {line[1]}" if line is not None else ""
-    what, which = _told(words)
-    found = mount_of(container, path) if path else None
-    evidence: tuple[Evidence, ...] = ()
-    if found is not None:
-        mount, volume = found
-        evidence = (
-            Evidence(
-                "spec",
-                f"{container.spec_path}.volumeMounts[{text(mount, 'name')}]",
-                f"{text(mount, 'mountPath')} is {volume_words(volume)}",
-            ),
-        )
-        kind, name = (
-            ("configmap", text(volume, "configMap", "name"))
-            if "configMap" in volume
-            else ("secret", text(volume, "secret", "secretName"))
-        )
-        key = posixpath.basename(path)
-        if name:
-            label = "ConfigMap" if kind == "configmap" else "Secret"
-            fix = manifest(
-                words,
-                f"Correct{f'{at_line} of' if at_line else ''} key {key} in {label} {name}{which}, then restart "
-                f"{case.workload_name}: "
-                "files are read at "
-                "the start only.",
-                None,
-                kubectl("edit", kind, name, namespace=case.pod.namespace),
-                *(
-                    (kubectl("rollout", "restart", case.workload_name, namespace=case.pod.namespace),)
-                    if case.workload.kind in ("Deployment", "StatefulSet", "DaemonSet")
-                    else ()
-                ),
-            )
-            return Advice(f"it cannot parse {path}{at_line}{what}", (fix,), evidence, details={"file": path})
-    target = path or "its configuration"
-    fixes: list[Fix] = []
-    mounted = [
-        f"{text(m, 'mountPath')} ({volume_words(v)})"
-        for m in objects(container.spec, "volumeMounts")
-        for v in objects(case.pod.raw, "spec", "volumes")
-        if text(m, "name") == text(v, "name") and ("configMap" in v or "secret" in v)
-    ]
-    if mounted and not path:
-        fixes.append(manifest(words, f"Correct{at_line or ' the syntax'} of the file in {', '.join(mounted[:3])}."))
-    fixes.append(
-        image(f"Correct{at_line or ' the syntax'} of {target} in the image, or mount a corrected file over it.")
-        if path
-        else app(
-            f"Correct{at_line or ' the syntax'} of {target}; check variables and arguments that hold YAML or JSON."
-        )
-    )
-    return Advice(
-        f"it cannot parse {target}{at_line}{what}", tuple(fixes), evidence, details={"file": path} if path else {}
-    )
 
 
 def _family(words: LastWords, _: Said) -> Advice:
@@ -412,25 +322,6 @@ ROWS: tuple[Row, ...] = (
         ),
         _jvm_flag,
         beside=True,
-    ),
-    Row(
-        "config-syntax",
-        lazy(
-            r"(?:yaml|toml|json|ini|hcl|xml|properties)[:.][^\n]{0,80}\bline \d{1,6}"
-            r"|yaml: (?:unmarshal|line|did not|control|found)"
-            r"|unknown directive \"|unexpected (?:\"[^\"]{0,20}\""
-            r"|end of file)[^\n]{0,40} in /\S{1,200}|is not terminated by \";\" in"
-            r"|directive is not allowed here in|invalid (?:parameter|number of arguments|value"
-            r"|port)[^\n]{0,80} in (?:[^\n]{0,40})?/\S{1,200}:\d"
-            r"|(?i:error|failed|cannot|could not|unable|invalid)[^\n]{0,60}(?:pars|unmarshal|decod|load)\w*[^\n]{0,120}"
-            r"(?:line \d{1,6}|\.ya?ml|\.json|\.toml|\.conf|\.cfg|\.ini|\.properties)[^\n]{0,200}(?::|line \d)"
-            r"|invalid character ['\"].{1,4}['\"] (?:looking for|after|in)[^\n]{0,80}"
-            r"|while (?:parsing|scanning) a (?:block|flow|simple|plain|quoted)|ScannerError|ParserError: while"
-            r"|Syntax error (?:on|at) line \d{1,6}|syntax error in (?:line|file)|duplicate key[^\n]{0,60}\bline \d"
-            r"|\[ALERT\][^\n]{0,80}parsing \[/\S{1,200}:\d{1,6}\]|Fatal errors found in configuration"
-        ),
-        _syntax,
-        whole=False,
     ),
     Row("address-family", lazy(r"[Aa]ddress family not supported by protocol|EAFNOSUPPORT"), _family),
     Row(
