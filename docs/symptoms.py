@@ -143,6 +143,12 @@ SYMPTOMS = (
         _codes("ReadinessProbeFailed ReadinessGateNotReady ProbeErrored StartupProbeFailed"),
     ),
     Symptom(
+        "A pod keeps its old requests and limits after a resize",
+        "`kubectl get pod -o yaml`: condition `PodResizePending` or `PodResizeInProgress`",
+        "",
+        _codes("PodResizePending"),
+    ),
+    Symptom(
         "Evicted, or a pod that failed at once",
         "`kubectl get pods`: STATUS `Evicted`, `Preempted`, `NodeShutdown`, `UnexpectedAdmissionError`, "
         "`SysctlForbidden`, `DeadlineExceeded`",

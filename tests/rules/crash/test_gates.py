@@ -21,6 +21,7 @@ from kubetriage.rules.crash.gated import (
     ended,
     replaced,
     run_once,
+    with_a_resize,
     with_init_containers,
     with_pending_volumes,
     with_readiness_gates,
@@ -103,6 +104,11 @@ def ungated(raw: Any) -> None:
     raw.get("spec", {}).pop("readinessGates", None)
 
 
+def of_one_size(raw: Any) -> None:
+    status = raw.get("status", {})
+    status["conditions"] = [c for c in status.get("conditions") or () if "Resize" not in str(c.get("type"))]
+
+
 WAYS: dict[Callable[..., Any], Callable[[Any], None]] = {
     without_node: placed,
     without_image: crashing,
@@ -114,6 +120,7 @@ WAYS: dict[Callable[..., Any], Callable[[Any], None]] = {
     with_init_containers: without_init,
     run_once: lasting,
     with_readiness_gates: ungated,
+    with_a_resize: of_one_size,
 }
 
 

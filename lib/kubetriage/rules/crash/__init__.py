@@ -73,6 +73,7 @@ from kubetriage.rules.crash.gated import (
     last_resort,
     replaced,
     run_once,
+    with_a_resize,
     with_init_containers,
     with_pending_volumes,
     with_readiness_gates,
@@ -146,6 +147,7 @@ TIERS: tuple[tuple[ModuleType | Gated, ...], ...] = (
         *with_init_containers("init_container_waiting"),
         *with_readiness_gates("readiness_gate_not_ready"),
         *run_once("job_blocked_by_sidecar"),
+        *with_a_resize("pod_resize_pending"),
         pre_stop_hook_failed,
     ),
     # A runtime that is out of memory may have itself killed (OnOutOfMemoryError="kill -9 %p") or aborted.

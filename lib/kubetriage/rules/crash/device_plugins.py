@@ -23,6 +23,11 @@ def plugin_name(resource: str) -> str:
     return f"the {row['plugin']}" if row is not None else "its device plugin"
 
 
+def lacking(resource: str) -> str:
+    """Return what to do where no node reports a resource; empty where nothing special is known."""
+    return str((_row(resource) or {}).get("lacking", ""))
+
+
 def needs(resource: str) -> Iterator[Need]:
     """Ask for the pods of the namespaces in which the plugin usually runs."""
     for namespace in (_row(resource) or {}).get("namespaces", ()):

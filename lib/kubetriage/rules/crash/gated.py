@@ -142,5 +142,15 @@ def with_readiness_gates(*names: str) -> tuple[Gated, ...]:
     return tuple(Gated(name, lambda case: bool(objects(case.pod.raw, "spec", "readinessGates"))) for name in names)
 
 
+def with_a_resize(*names: str) -> tuple[Gated, ...]:
+    """Return rules about pods whose resources are to change in place."""
+    return tuple(
+        Gated(
+            name, lambda case: bool(case.pod.condition("PodResizePending") or case.pod.condition("PodResizeInProgress"))
+        )
+        for name in names
+    )
+
+
 def _has_ended(case: Case) -> bool:
     return case.pod.finished or bool(case.pod.reason) or case.pod.deleting

@@ -6,10 +6,11 @@ import re
 
 from kubetriage.model import Fix
 from kubetriage.rules.crash.acts import image, manifest, restart, where
-from kubetriage.rules.crash.container_spec import env_sources
+from kubetriage.rules.crash.container_spec import env_sources, mount_of
 from kubetriage.rules.crash.crash_context import changes, older_runs
 from kubetriage.rules.crash.next_looks import history, rollback
 from kubetriage.rules.crash.program_output import LastWords
+from kubetriage.rules.crash.shared_files import kept_file_fix
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import objects, text
 from kubetriage.values.patterns import lazy
@@ -47,6 +48,15 @@ def _named_file(words: LastWords) -> str | None:
         return None
     line = found["line"] or found["at"]
     return f"line {line} of {found['path']}" if line else found["path"]
+
+
+def _kept_file(words: LastWords) -> Fix | None:
+    """Return where to correct the file of an error that lies on a volume; None for one of the image."""
+    found = _FILE.search(words.error.summary) if words.error is not None else None
+    if found is None or mount_of(words.container, found["path"]) is None:
+        return None
+    line = found["line"] or found["at"]
+    return kept_file_fix(words, found["path"], f" line {line}" if line else "")
 
 
 _READ_BY_API = {"cilium/cilium": "cilium-config", "cilium/operator": "cilium-config"}
@@ -92,6 +102,8 @@ def settings_fixes(words: LastWords) -> tuple[Fix, ...]:
                 *restart(words),
             )
         )
+    elif (kept := _kept_file(words)) is not None:
+        fixes.append(kept)
     elif (file := _named_file(words)) is not None:
         fixes.append(image(f"Correct {file} in image {container.image}, or mount a corrected file over it."))
     else:

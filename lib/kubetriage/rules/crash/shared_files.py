@@ -9,6 +9,8 @@ from kubetriage.model import Actor, Evidence, Fix
 from kubetriage.readers.pods import Container
 from kubetriage.records import dataclass
 from kubetriage.rules.crash.acts import restart
+from kubetriage.rules.crash.container_spec import mount_of, volume_words
+from kubetriage.rules.crash.node_commands import in_copy
 from kubetriage.rules.crash.program_output import LastWords
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, flag, objects, text
@@ -141,4 +143,26 @@ def writer_fix(words: LastWords, path: str) -> Fix | None:
         "not there, and correct what it makes.",
         actor=Actor.MANIFEST,
         commands=(kubectl("logs", pod.name, "-c", first.container.name, namespace=pod.namespace),),
+    )
+
+
+def kept_file_fix(words: LastWords, path: str, at_line: str = "") -> Fix:
+    """Say where to correct a file that lies on a volume which is no ConfigMap or Secret: not in the image."""
+    found = mount_of(words.container, path)
+    pod = words.case.pod
+    volume = found[1] if found is not None else {}
+    written = writers_of(words, path)
+    if written:
+        first = written[0].container
+        return Fix(
+            f"Correct{f'{at_line} of' if at_line else ''} {path} where container {first.name} makes it: both share "
+            f"{volume_words(volume)}.",
+            actor=Actor.MANIFEST,
+            commands=(kubectl("logs", pod.name, "-c", first.name, namespace=pod.namespace),),
+        )
+    return Fix(
+        f"Correct{f'{at_line} of' if at_line else ''} {path} on {volume_words(volume)}, which keeps it over restarts "
+        "and new images: open it in a copy of the pod.",
+        actor=Actor.APP,
+        commands=(in_copy(pod, words.container.name, "sh"),),
     )

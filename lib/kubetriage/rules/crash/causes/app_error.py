@@ -120,7 +120,11 @@ def _told(case: Case, words: LastWords) -> Finding:
     elif (source := origin(words)) is not None:
         hint = origin_hint(source)
         evidence.append(origin_evidence(source))
-        fixes = (*origin_fixes(words, source), *own_advice_fix(words), *changed_looks(words))
+        fixes = origin_fixes(words, source)
+        # Where the error says what to write, that comes before the place where it names something.
+        proposed = own_advice_fix(words)
+        fixes = (*proposed, *fixes) if source.file is not None and proposed else (*fixes, *proposed)
+        fixes = (*fixes, *changed_looks(words))
         confidence = Confidence.POSSIBLE if confidence is Confidence.POSSIBLE else Confidence.LIKELY
     elif (writer := collected(words)) is not None:
         hint = collected_hint(writer)

@@ -82,6 +82,52 @@ def _unpack(case: Case, failure: PullFailure) -> Finding:
     )
 
 
+# containerd content/local writer.Commit: what came is not what the manifest names.
+_CHANGED = lazy(
+    r"failed size validation: (?P<came>\d{1,15}) != (?P<meant>\d{1,15})|unexpected commit (?:digest|size)"
+    r"|(?:blob|digest|content)[^\n]{0,60}(?:does not match|mismatch)|failed precondition",
+    re.I,
+)
+
+
+def _whole(failure: PullFailure) -> str:
+    """Return the runtime's words with what was cut off them for the screen."""
+    return "\n".join((failure.error, *(e.value for e in failure.evidence)))[:8192]
+
+
+def _changed(case: Case, failure: PullFailure) -> Finding:
+    """Judge layers that arrived whole for the runtime and are not what the manifest names."""
+    node, image, registry = case.pod.node or "the node", failure.image, failure.parsed.registry
+    sizes = _CHANGED.search(_whole(failure))
+    cut = sizes is not None and sizes["came"] is not None and int(sizes["came"]) < int(sizes["meant"])
+    how = (
+        f"only {sizes['came']} of {sizes['meant']} bytes of a layer came"
+        if sizes is not None and cut
+        else "a layer that came is not the one that its manifest names"
+    )
+    return failure.finding(
+        CODE,
+        f"{node} cannot use what it got of {image} from {registry}: {how}. Name, tag and credentials are right.",
+        [
+            Fix(
+                f"Look at what stands between {node} and {registry}: a mirror or proxy cache that kept a broken copy "
+                "(delete the artifact there), or a proxy or ingress that cuts long answers (its limits of body size, "
+                "buffer and time).",
+                actor=Actor.CLOUD,
+                commands=(
+                    shell("crictl", "pull", image),
+                    node_command(case, "sh", "-c", "cat /etc/containerd/certs.d/*/hosts.toml"),
+                ),
+            ),
+            failure.image_fix(
+                f"If all nodes and a pull from outside fail alike, the layer is broken in {registry}: push {image} "
+                "anew under a new tag, and use that."
+            ),
+        ],
+        confidence=Confidence.LIKELY,
+    )
+
+
 def _web_page(case: Case, failure: PullFailure) -> list[Fix]:
     """Lead to whoever answers with a page; what the node kept under the image's name goes, too."""
     node, image = case.pod.node or "the node", failure.image
@@ -143,6 +189,8 @@ def check(case: Case) -> Iterator[Finding]:
             )
         elif failure.kind is Pull.UNPACK:
             yield _unpack(case, failure)
+        elif _CHANGED.search(_whole(failure)):
+            yield _changed(case, failure)
         elif _CUT.search(failure.error):
             node = case.pod.node or "the node"
             yield failure.finding(

@@ -122,7 +122,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = (
         lazy(r"hcs::\w{1,40}[^\n]{0,200}attach namespace failed|hcsshim[^\n]{0,200}endpoint was not found", re.I),
         "Container {container} does not get its network on {node}: Windows could not attach it to the pod's network "
         "namespace.",
-        "Delete the pod of {where}, so that a new one gets a new sandbox. Where it comes back on {node}: compare "
+        "Delete the pod ({where}), so that a new one gets a new sandbox. Where it comes back on {node}: compare "
         "the Windows "
         "build of {image} with the node's (label node.kubernetes.io/windows-build), then drain {node} and restart "
         "it (or its "
@@ -136,6 +136,22 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = (
         ),
         "The runtime of {node} cannot load the seccomp filter for container {container}: {words}.",
         "Load the current runc and libseccomp on {node} (upgrade its runtime); until then keep {where} to newer nodes.",
+    ),
+    # runc libcontainer/cgroups: the pod's cgroup and the container's do not fit together.
+    (
+        lazy(
+            r"failed to write \"?(?P<value>[\w-]{1,40})\"?: write (?P<path>/sys/fs/cgroup/\S{1,300}/"
+            r"(?P<file>cpu\.cfs_quota_us|cpu\.max|cpu\.rt_runtime_us|cpuset\.(?:cpus|mems)|memory\.(?:limit_in_bytes|max|memsw\.limit_in_bytes)))"
+            r": (?P<why>invalid argument|device or resource busy|permission denied|no such device)"
+        ),
+        "The runtime of {node} cannot write {file} of container {container} ({value}): {why}. The cgroup of its pod "
+        "has "
+        "a value that does not allow it, as after limits that were changed or rounded, or CPUs that went offline.",
+        "Delete the pod of {where}, so that a new one gets new cgroups. Where it comes back on {node} only: restart "
+        "its "
+        "kubelet and runtime after a change of CPUs (cpuset), and move it to cgroup v2 with a current runc, which "
+        "write "
+        "these values together.",
     ),
     (
         lazy(r"nvidia-container-cli: [^\n]*driver/library version mismatch"),
@@ -213,7 +229,10 @@ def _larger_limit(failure: StartFailure) -> dict[str, object] | None:
 # Who acts, by what the advice is about; all else is the manifest's.
 _ACTORS = (
     (
-        lazy(r"\A(?:Put the profile on|Load the|Repair the NVIDIA|Look at the|Drain |Share the mounts|Run runc )"),
+        lazy(
+            r"\A(?:Put the profile on|Load the|Repair the NVIDIA|Look at the|Drain |Delete the pod|Share the mounts"
+            r"|Run runc )"
+        ),
         Actor.NODE,
     ),
     (lazy(r"in image \S+\.\Z"), Actor.IMAGE),

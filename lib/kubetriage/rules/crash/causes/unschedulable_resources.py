@@ -23,7 +23,7 @@ from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass, replace
 from kubetriage.rules.crash import device_plugins, scheduling
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.device_plugins import plugin_name
+from kubetriage.rules.crash.device_plugins import lacking, plugin_name
 from kubetriage.rules.crash.resource_requests import BYTES, amount_text, pod_request
 from kubetriage.rules.crash.root_causes import Root, repair
 from kubetriage.rules.crash.scheduling import Block, Unscheduled
@@ -217,6 +217,8 @@ def _words(case: Case, resource: str, wanted: Fraction, rooms: list[Room]) -> st
             f"{resource}: "
             "MIG profiles and time slices change these names."
         )
+    if "/" in resource and not any(r.allocatable for r in rooms) and (known := lacking(resource)):
+        return known
     if "/" in resource and rooms and not any(r.allocatable for r in rooms):
         return (
             f"Add a node with {resource}, or check that its device plugin runs where the device is; else drop it "

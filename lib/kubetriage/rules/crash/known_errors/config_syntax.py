@@ -11,12 +11,15 @@ from kubetriage.rules.crash.acts import app, image, manifest
 from kubetriage.rules.crash.container_spec import mount_of, volume_words
 from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.named_values import in_a_file, numbered
+from kubetriage.rules.crash.pod_settings import mounted_files
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near, without_clock
+from kubetriage.rules.crash.shared_files import kept_file_fix
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import objects, text
 from kubetriage.values.patterns import lazy
 
-_LINE = lazy(r"(?:line[ :]{1,2}|:)(\d{1,6})(?:[:,. )]|\Z)", re.IGNORECASE)
+# A line of the file. A number after another one is a column, or a place in a text of the program's own ("near 1:512").
+_LINE = lazy(r"(?:\bline[ :]{1,2}|(?<=\S)(?<!\d):)(\d{1,6})(?:[\]:,. )'\"]|\Z)", re.IGNORECASE)
 
 
 _NO_FIELD = lazy(r"field (\S{1,80}) not found in (?:type|struct) (\S{1,80})")
@@ -54,12 +57,18 @@ def _content(line: str, path: str) -> str:
     return f": {tail}" if tail and not _FORM.search(tail) else ""
 
 
+def _beyond(words: LastWords, path: str, line: int) -> bool:
+    """Tell whether a mounted file is known and has fewer lines: the number is about something else."""
+    known = next((content for _, _, at, content in mounted_files(words.case, words.container) if at == path), None)
+    return known is not None and line > known.count("\n") + 1
+
+
 def _syntax(words: LastWords, said: Said) -> Advice | None:
     container, case = words.container, words.case
     path = path_near(said.line, said.match.start()) or path_near(said.line, len(said.line))
     path = re.sub(r":\d+(?::\d+)?\Z", "", path)
     line = _LINE.search(without_clock(said.line[said.match.start() :])) or _LINE.search(without_clock(said.line))
-    at_line = f" line {line[1]}" if line is not None else ""
+    at_line = f" line {line[1]}" if line is not None and not _beyond(words, path, int(line[1])) else ""
     what, which = _told(words)
     reason = "" if what or at_line else _content(said.line, path)
     verb = "does not accept" if reason else "cannot parse"
@@ -101,6 +110,12 @@ def _syntax(words: LastWords, said: Said) -> Advice | None:
                 ),
             )
             return Advice(f"it {verb} {path}{at_line}{what}", (fix,), evidence, details={"file": path})
+        return Advice(
+            f"it {verb} {path}{at_line}{what}",
+            (kept_file_fix(words, path, at_line),),
+            evidence,
+            details={"file": path},
+        )
     target = path or "its configuration"
     fixes: list[Fix] = []
     mounted = [
@@ -125,7 +140,8 @@ ROWS: tuple[Row, ...] = (
     Row(
         "config-syntax",
         lazy(
-            r"(?:yaml|toml|json|ini|hcl|xml|properties)[:.][^\n]{0,80}\bline \d{1,6}"
+            r"\.(?:ya?ml|toml|json|ini|hcl|xml|properties|conf|cfg)['\"]?,? (?:at |on |in )?(?:line|row) \d{1,6}"
+            r"|(?:yaml|toml|json|ini|hcl|xml|properties)[:.][^\n]{0,80}\bline \d{1,6}"
             r"|yaml: (?:unmarshal|line|did not|control|found)"
             r"|unknown directive \"|unexpected (?:\"[^\"]{0,20}\""
             r"|end of file)[^\n]{0,40} in /\S{1,200}|is not terminated by \";\" in"

@@ -70,6 +70,33 @@ def _hostname(words: LastWords, _: Said) -> Advice:
     )
 
 
+def _no_https(words: LastWords, _: Said) -> Advice:
+    return Advice(
+        "Keycloak in production mode serves HTTPS only, and has no certificate",
+        (
+            manifest(
+                words,
+                f"Let {where(words)} serve HTTP, where an ingress or a mesh ends TLS: KC_HTTP_ENABLED=true, with "
+                "KC_PROXY_HEADERS=xforwarded (before 24: KC_PROXY=edge).",
+                words.container.patch(
+                    {
+                        "env": [
+                            {"name": "KC_HTTP_ENABLED", "value": "true"},
+                            {"name": "KC_PROXY_HEADERS", "value": "xforwarded"},
+                        ]
+                    }
+                ),
+            ),
+            manifest(
+                words,
+                "Or mount a TLS Secret, and name its files in KC_HTTPS_CERTIFICATE_FILE and "
+                "KC_HTTPS_CERTIFICATE_KEY_FILE.",
+            ),
+        ),
+        details={"setting": "KC_HTTP_ENABLED"},
+    )
+
+
 def _server_version(words: LastWords, said: Said) -> Advice:
     server, has, client, needs = (said.match[k] for k in ("server", "has", "client", "needs"))
     return Advice(
@@ -243,6 +270,7 @@ ROWS: tuple[Row, ...] = (
         _short_secret,
         beside=True,
     ),
+    Row("no-https-key", lazy(r"Key material not provided to setup HTTPS"), _no_https, "AppConfigMissing", beside=True),
     Row("advertised-listener", lazy(r"advertised\.listeners cannot use the nonroutable meta-address"), _advertised),
     Row(
         "hostname-missing",
