@@ -302,6 +302,34 @@ def test_every_row_has_a_name_and_a_cause_that_exists():
     assert all(re.fullmatch(r"[a-z0-9-]+", row.name) for row in rows)
 
 
+NO_FILE = "npm ERR! code ENOENT\nnpm ERR! syscall open\nnpm ERR! path /app/package.json\nnpm ERR! enoent ENOENT: no such file or directory, open '/app/package.json'\n"
+
+
+def test_a_file_that_only_the_image_could_have():
+    finding = first(NO_FILE)
+    assert finding.details["mechanism"] == "file-not-in-image"
+    assert finding.fix[0].commands[0].endswith("-la /app")
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        "Error: ENOENT: no such file or directory, open '/app/run/app.sock'\n",
+        "Error: ENOENT: no such file or directory, open '/data/state.db'\n",
+        "Error: ENOENT: no such file or directory, open '/app/config/app.yaml'\n",
+    ],
+    ids=["socket", "data", "configuration"],
+)
+def test_a_file_that_something_else_brings_is_not_asked_of_the_image(log):
+    assert first(log).details.get("mechanism") != "file-not-in-image"
+
+
+def test_a_file_below_a_mount_is_not_asked_of_the_image():
+    spec = container(volumeMounts=[{"name": "d", "mountPath": "/app"}])
+    finding = first(NO_FILE, spec=spec, volumes=[{"name": "d", "emptyDir": {}}])
+    assert finding.details.get("mechanism") != "file-not-in-image"
+
+
 def test_the_build_line_of_a_php_extension_is_the_one_that_builds_it():
     """What does not come with PHP's source is built by pecl."""
     assert "docker-php-ext-install mysqli" in words(

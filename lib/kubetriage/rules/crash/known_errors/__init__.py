@@ -51,6 +51,7 @@ MODULES = (
     "php_extensions",
     "hidden_files",
     "missing_parts",
+    "absent_files",
     "kubernetes_clients",
     "renamed_settings",
     "plugins",
