@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 
 from kubetriage.cluster.errors import DumpError
-from kubetriage.model import Confidence, Diagnosis
+from kubetriage.model import Confidence, Diagnosis, Severity
 from kubetriage.plugins import EXPLAINING, Plugin, Request, Target, load
 from kubetriage.records import replace
 from kubetriage.snapshot import Snapshot
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _BETTER = (("nodes", "node-triage"), ("pods", "why-crash"), ("services", "svc-trace"), ("ingresses", "svc-trace"))
 """Resources with the plugin that answers about them."""
+_OF_MACHINES = ("node-triage", "triage")
+"""Plugins that judge machines which are no Nodes yet."""
+_OF_OTHERS = ("svc-trace", "triage")
 _WAYS = ("services", "ingresses")
 _PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcdctl", "kubeadm")
 """Parts of the control plane, and tools, whose words plane-trace reads without their pods."""
@@ -51,12 +54,17 @@ def about(request: Request, plugin: Plugin, reader: RecordedReader, snapshot: Sn
     if not mine and not any(snapshot.covers(o, "status") for o in known):
         _refuse_others(plugin, paste.described, known, snapshot, reader)
     if chosen is None:
-        return request
+        # What hubble saw names pods of any namespace.
+        wide = plugin.name in _OF_OTHERS and not request.namespace and snapshot.logged("kube-system", "hubble")
+        return replace(request, all_namespaces=True) if wide else request
     resource, namespace, name = chosen
     own = replace(request, namespace=namespace or request.namespace)
     if resource == "pods" and any(p in plugin.resources and snapshot.list(p, namespace).items for p in _WAYS):
         # Who shows a pod beside a Service or an Ingress asks about the way between them.
         return own
+    if resource == "pods" and any(p in plugin.resources and snapshot.list(p).items for p in _WAYS):
+        # A controller stands in a namespace of its own, and what it serves in others.
+        return replace(request, all_namespaces=True)
     return replace(own, targets=(Target(resource, name),))
 
 
@@ -71,15 +79,39 @@ def explained(plugin: Plugin, said: tuple[str, ...], asked: str) -> Diagnosis | 
         if not told:
             continue
         if name == plugin.name:
+            told = _together(told)
             sure = (d for d in told if d.findings and d.findings[0].confidence is not Confidence.POSSIBLE)
             return next(sure, told[0])
         raise DumpError(f"this is what kubectl said of the cluster: kubectl {name} --from {shlex.quote(asked)}")
     return None
 
 
+def _together(told: list[Diagnosis]) -> list[Diagnosis]:
+    """Make one answer of what an analyzer said of several objects, what is an error first."""
+    findings = {f.evidence: f for d in told for f in d.findings}
+    if len(findings) < 2 or any(e.at != "istioctl" for said in findings for e in said):
+        return told
+    order = sorted(findings.values(), key=lambda f: f.severity is not Severity.ERROR)
+    head = next(d for d in told if d.findings[0] is order[0])
+    return [replace(head, findings=tuple(order))]
+
+
 def _refuse_others(
     plugin: Plugin, described: list[tuple[str, str, str]], known: list[Any], snapshot: Snapshot, reader: RecordedReader
 ) -> None:
+    if plugin.name in _OF_MACHINES:
+        from kubetriage.rules.node.autoscaler_words import autoscaler_logs
+        from kubetriage.rules.node.ordered_machines import ordered
+
+        if ordered(snapshot) or autoscaler_logs(snapshot):
+            return
+    flows = snapshot.logged("kube-system", "hubble")
+    if plugin.name in _OF_OTHERS and (snapshot.others or flows) and not known:
+        # A route of a custom kind stands for itself, and what hubble saw for the ways that it names.
+        return
+    if known and plugin.default_resource == "nodes":
+        # A table shows the nodes; a pod beside them is a witness, as that of the network plugin.
+        return
     for resource, better in _BETTER:
         there = any(key[0] == resource for key in described) or (not known and snapshot.list(resource).items)
         if there and resource not in plugin.resources and better != plugin.name:
@@ -98,6 +130,8 @@ def _refuse_others(
                 f"this is a log of the control plane: kubectl plane-trace --from {shlex.quote(reader.asked)}"
             )
         kinds = sorted({plural for plural, _ in snapshot.objects})
+        if plugin.name == "triage" and set(kinds) & set(load("svc-trace").resources):
+            return
         wanted = BY_PLURAL[plugin.default_resource].kind.lower()
         held = f"holds {', '.join(kinds)} and no {wanted}" if kinds else f"holds no {wanted}"
         raise DumpError(f"{reader.asked}: {held}; give the output of: kubectl describe {wanted} NAME")

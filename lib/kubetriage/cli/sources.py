@@ -173,6 +173,7 @@ def tracer(context: str) -> Callable[[str], None]:
     return trace
 
 
+_ASIDE = ("events", "nodes", "leases", "configmaps", "secrets")
 _TELLING = ("pods", "deployments", "statefulsets", "jobs", "services")
 """Resources whose namespaces tell what a dump is about."""
 
@@ -185,6 +186,10 @@ def _namespaces_of_dump(snapshot: Snapshot, request: Request) -> set[str]:
             places |= {namespace_of(o) for o in snapshot.list(target.resource).items if name_of(o) == target.name}
     if not places:
         found = {namespace_of(o) for r in _TELLING for o in snapshot.list(r).items}
+        if request.is_scan:
+            found |= {namespace_of(o) for o in snapshot.others} - {""}
+        # A Gateway alone is in its own namespace.
+        found = found or {namespace_of(o) for r, o in snapshot.objects if r not in _ASIDE} - {""}
         places = found - {"kube-system", "default"} or found
     return places
 

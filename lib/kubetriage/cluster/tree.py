@@ -142,7 +142,7 @@ class Tree:
             self._unplaced = content[:MAX_SAID].decode("utf-8", "replace")
         # Words that may be anything are a log only where the user says of what.
         guess = finds.guessed and not self._hint.targets and not _tells_error(finds)
-        told = finds.objects or finds.events or not (self._problems or guess)
+        told = finds.objects or finds.others or finds.events or not (self._problems or guess)
         if _is_used(finds) and told and _is_text(content):
             self._texts.append(finds)
             return 1
@@ -256,7 +256,14 @@ def _looks_like_objects(content: bytes) -> bool:
 
 def _is_used(finds: Finds) -> bool:
     return bool(
-        finds.objects or finds.events or finds.logs or finds.node_logs or finds.whole or finds.absent or finds.bodies
+        finds.objects
+        or finds.others
+        or finds.events
+        or finds.logs
+        or finds.node_logs
+        or finds.whole
+        or finds.absent
+        or finds.bodies
     )
 
 

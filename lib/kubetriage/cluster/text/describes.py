@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from kubetriage.cluster.documents import accepted_name
 from kubetriage.cluster.text import keyed, machines, pods, services, workloads
 from kubetriage.cluster.text.event_rows import described_events
 from kubetriage.cluster.text.flat import indented, is_flat
 from kubetriage.cluster.text.found import Finds, Found, Raw
 from kubetriage.cluster.text.outline import NONE, Entry, outline
 from kubetriage.found import Form
-from kubetriage.values.resources import BY_KIND, BY_PLURAL, Resource
+from kubetriage.values.resources import BY_KIND, BY_PLURAL, Resource, resource_of_kind
 
 _SIGNATURES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Node", ("System Info",)),
@@ -103,6 +104,10 @@ def read_describe(
     root = outline(rows)
     resource = _resource(root, asked, rows)
     if resource is None:
+        if (other := _other(root, namespace)) is not None:
+            finds.others.append(other)
+            _take_events(root, other["kind"], other["metadata"].get("namespace", ""), finds)
+            return True
         return _read_fragment(root, asked, namespace, finds, line, named)
     kind = resource.kind
     name = root.text("Name")
@@ -119,12 +124,34 @@ def read_describe(
         obj["metadata"].pop("name", None)
     finds.objects.append(Found(resource.plural, obj, _form(resource, root), line, described=True))
     _beside(kind, root, obj, finds, where, line)
-    events = root.get("Events")
+    _take_events(root, kind, where, finds)
+    return True
+
+
+def _take_events(root: Entry, kind: str, namespace: str, finds: Finds) -> None:
+    """Take the events at the end of a describe."""
+    events, name = root.get("Events"), root.text("Name")
     if events is not None and name:
         if events.value in ("<none>", "") or events.below:
-            finds.whole_events.append((kind, where, name))
-        finds.events += described_events(events.lines(), kind, where, name)
-    return True
+            finds.whole_events.append((kind, namespace, name))
+        finds.events += described_events(events.lines(), kind, namespace, name)
+
+
+def _other(root: Entry, namespace: str) -> Raw | None:
+    """Make an object of a kind that no table knows, of the generic form with its group; None for anything else."""
+    kind, version, name = root.text("Kind"), root.text("API Version", "ApiVersion"), root.text("Name")
+    if not (kind and name and "." in version.partition("/")[0] and "/" in version):
+        return None
+    made = keyed.custom(root, kind, version)
+    inner = made.pop("metadata", {})
+    told = {k: v for k, v in workloads.metadata(root).items() if v}
+    place = root.text("Namespace")
+    # A kind of the whole cluster prints the key without a value.
+    where = {"namespace": place or namespace} if place not in ("", "<none>") or root.get("Namespace") is None else {}
+    made["metadata"] = {**inner, **told, **where, "name": name}
+    if not where or not where["namespace"]:
+        made["metadata"].pop("namespace", None)
+    return made if accepted_name(made) else None
 
 
 def _form(resource: Resource, root: Entry) -> Form:
@@ -142,7 +169,10 @@ def _form(resource: Resource, root: Entry) -> Form:
 def _resource(root: Entry, asked: Sequence[str], rows: Sequence[str]) -> Resource | None:
     known = {e.key.lower() for e in root.below}
     plain = [r for r in asked if r in BY_PLURAL]
-    kind = root.text("Kind")
+    kind, version = root.text("Kind"), root.text("API Version", "ApiVersion")
+    if kind and "." in version.partition("/")[0]:
+        # Several groups have a Gateway, a Service or a Certificate.
+        return resource_of_kind(version.rpartition("/")[0], kind)
     if kind in BY_KIND and root.get("API Version", "ApiVersion") is not None:
         return BY_KIND[kind]
     if root.text("Name"):

@@ -12,12 +12,15 @@ from kubetriage.cluster.text.blocks import Block, blocks
 from kubetriage.cluster.text.chat import without_marks
 from kubetriage.cluster.text.commands import Command
 from kubetriage.cluster.text.component_lines import component_of
+from kubetriage.cluster.text.cut_conditions import read_cut_conditions
 from kubetriage.cluster.text.describes import read_describe
 from kubetriage.cluster.text.documents import read_documents
 from kubetriage.cluster.text.event_rows import described_events, is_listed, listed_events
 from kubetriage.cluster.text.found import Finds, FoundLog, FoundNodeLog, Unused
 from kubetriage.cluster.text.json_parts import json_events, picked
 from kubetriage.cluster.text.lines import dedent, read_lines
+from kubetriage.cluster.text.logged_events import logged_events
+from kubetriage.cluster.text.own_words import COMPONENTS, HUBBLE, component, flows
 from kubetriage.cluster.text.proxy_logs import failed_requests
 from kubetriage.cluster.text.spoken import spoken_event
 from kubetriage.cluster.text.tables import kind_of_table, read_table
@@ -87,6 +90,8 @@ def _read_block(block: Block, finds: Finds, source: str) -> bool:
         finds.version = match[1] if match is not None else finds.version
         return True
     if _read_checks(block, finds) or picked(command, block.rows, finds, block.first):
+        return True
+    if block.kind in ("words", "log") and read_cut_conditions(command, block.rows, finds, block.first):
         return True
     if block.kind == "answer":
         return _read_answer(block, finds)
@@ -175,7 +180,9 @@ def _read_words(block: Block, finds: Finds, namespace: str) -> bool:
     checked = [r.strip() for r in block.rows if _CHECKED.match(r)]
     if checked:
         finds.logs.append(FoundLog(KUBEADM, "kube-system", KUBEADM, None, "\n".join(checked) + "\n", block.first))
-    return bool(events or checked or listed)
+    if seen := flows(block.rows):
+        finds.logs.append(FoundLog(HUBBLE, "kube-system", HUBBLE, None, "\n".join(seen) + "\n", block.first))
+    return bool(events or checked or listed or seen)
 
 
 def _read_answer(block: Block, finds: Finds) -> bool:
@@ -298,6 +305,7 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
     content, chosen, defaulted = _without_kubectls_words(content)
     if _NO_CONTENT.match(content):
         return
+    finds.events += logged_events(block.rows)
     pod = container = namespace = workload = ""
     previous: bool | None = None
     if command is not None and command.verb == "logs" and command.tool == "kubectl":
@@ -312,8 +320,8 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
     )
     if listed is not None:
         pod, namespace, container = listed.pod, listed.namespace, listed.name
-    part = listed.name if listed is not None and listed.name in _COMPONENTS else ""
-    part = part or (_component(block, source) if not pod else "")
+    part = listed.name if listed is not None and listed.name in COMPONENTS else ""
+    part = part or (component(block, source) if not pod else "")
     if part:
         finds.logs.append(FoundLog(part, "kube-system", part, None, content, block.first))
         return
@@ -364,20 +372,10 @@ _OF_CLUSTER = lazy(
     r"\A[IWEF]\d{4} \S+ +\d+ (?:kubelet(?:_node_status|_pods|_network\w*)?|pod_workers|kuberuntime_\w+|eviction_manager"
     r"|container_manager_linux|storage_rbac|available_controller|controllermanager|node_lifecycle_controller"
     r"|schedule_one|daemon|csi_plugin|oom_watcher_linux|remote_runtime)\.go:\d"
+    r"|\A[EF]\d{4} \S+ +\d+ (?:run|server)\.go:\d+\] \"(?:Failed to run kubelet|command failed\" err=\"failed to run K)"
     r"|\AF\d{4} \S+ +\d+ (?:hooks|instance|server|controllermanager)\.go:\d"
     r"|\Atime=\"[^\"]{1,40}\" level=\w+ msg=\".{0,400}(?:\b(?:k3s|rke2|kubelet|kube-apiserver|datastore|etcd)\b)"
 )
-_COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns")
-
-
-def _component(block: Block, source: str) -> str:
-    """Return the component of the cluster whose log this is by the name of its file; empty for others."""
-    command = block.command
-    if command is not None and command.tool in ("crictl", "docker", "podman", "nerdctl"):
-        # A container by its name, as the kubelet names Docker's: k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT.
-        return next((part for part in _COMPONENTS if command.unit.removeprefix("k8s_").startswith(part)), "")
-    name = (block.heading or source).rpartition("/")[2].lower()
-    return next((part for part in _COMPONENTS if name.startswith(part)), "")
 
 
 def _is_machine(block: Block, source: str) -> bool:
@@ -418,10 +416,16 @@ def _take_weak(weak: list[Block], found: list[Block], finds: Finds, source: str)
     finds.guessed = not (finds.objects or finds.events or finds.whole or finds.absent)
     for block in fenced or (weak if len(weak) == len(found) else []):
         content = "\n".join(block.rows).strip("\n") + "\n"
-        if _is_machine(block, source):
+        peeled = peel_rows(content.split("\n"))
+        if (part := component(block, source)) and not block.fenced:
+            finds.logs.append(FoundLog(part, "kube-system", part, None, content, block.first))
+            finds.guessed = False
+        elif _is_machine(block, source):
             finds.node_logs.append(FoundNodeLog("", source.rpartition("/")[2], content))
+        elif any(_OF_CLUSTER.search(line.body) for line in peeled):
+            finds.node_logs.append(FoundNodeLog("", "the pasted log", content))
+            finds.guessed = False
         else:
-            peeled = peel_rows(content.split("\n"))
             wrote = component_of(peeled)
             own = FoundLog(wrote, "kube-system" if wrote else "", wrote, None, content, block.first)
             log = _etcd_log(content, peeled, block.first) or own
