@@ -44,6 +44,7 @@ PLUGIN = Plugin(
     diagnose=later(_PLAN, "diagnose"),
     guesses=later("kubetriage.plugins.guesses", "trace_guesses"),
     waits=True,
+    explains=later(_PLAN, "explains"),
     known_rules=later("kubetriage.rules.service.registry", "all_rules"),
     accepts_urls=True,
     access=ACCESS,

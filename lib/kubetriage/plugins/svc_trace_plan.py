@@ -8,11 +8,12 @@ from kubetriage.found import Lookup, State
 from kubetriage.model import Diagnosis, NotSeen
 from kubetriage.needs import Get, List, Need
 from kubetriage.plugins import ANY_KIND, Answer, Request, Target, reads_objects
-from kubetriage.plugins.answers import not_seen, target_error
+from kubetriage.plugins.answers import from_error_line, not_seen, target_error
 from kubetriage.plugins.svc_trace_scan import scan, scan_needs
 from kubetriage.plugins.trace_targets import namesakes, resolved, unknown_kind
 from kubetriage.readers.api_discovery import DISCOVERY, find_kind, served_group, serves
 from kubetriage.records import replace
+from kubetriage.rules.service.asked_names import log_needs
 from kubetriage.rules.service.case import Options, Trace
 from kubetriage.rules.service.client_policies import client_ref
 from kubetriage.rules.service.cluster_view import World
@@ -28,6 +29,7 @@ from kubetriage.rules.service.hop_table import judge
 from kubetriage.rules.service.ingress_objects import Ingress
 from kubetriage.rules.service.mesh_gateways import MeshGateway
 from kubetriage.rules.service.named_kinds import MESH_GATEWAYS, ROUTER_PLURALS, TEMPLATED
+from kubetriage.rules.service.observed_drops import FLOWS
 from kubetriage.rules.service.routes_to_target import (
     address_trace,
     all_routes,
@@ -170,7 +172,13 @@ def _address_needs(world: World, words: str, options: Options, namespace: str) -
 def _quiet_needs(world: World, request: Request, target: Target, options: Options) -> Iterator[Need]:
     """Say what may add to the verdict, and is not missed without."""
     yield from dns_needs(world, options)
+    if world.snapshot.has_log(FLOWS):
+        yield FLOWS
     trace = _trace(world, request, target, options)
+    if trace is not None and trace.target.kind == "Pod":
+        # What it asks for in vain, its log says.
+        pod = pod_of("pods", world.lookup("pods", trace.target.namespace, trace.target.name).obj)
+        yield from log_needs(pod)
     if trace is not None:
         yield from mesh_needs(world.snapshot, trace.backends)
         yield from elsewhere_needs(trace.backends)
@@ -278,3 +286,10 @@ _WORDS = {
 def _in_words(gaps: tuple[NotSeen, ...]) -> tuple[NotSeen, ...]:
     """Name the lists that only a selector tells apart by what they are for."""
     return tuple(replace(g, what=_WORDS.get(g.what, g.what)) for g in gaps)
+
+
+def explains(line: str) -> Diagnosis | None:
+    """Answer where a paste holds nothing but what istioctl analyze said."""
+    from kubetriage.rules.service.mesh_analysis import explain
+
+    return from_error_line("svc-trace", explain(line))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from kubetriage.model import Diagnosis, NotSeen, Severity
+from kubetriage.model import Diagnosis, NotSeen, Ref, Severity
 from kubetriage.needs import Get, List, Need
 from kubetriage.plugins import Answer, Request, reads_objects
 from kubetriage.plugins.answers import list_error, not_seen
@@ -14,20 +14,24 @@ from kubetriage.readers.pods import Pod
 from kubetriage.records import replace
 from kubetriage.rules.incident.folding import folded
 from kubetriage.rules.node_contact import carrier, contact_gaps, contact_needs
+from kubetriage.rules.service.asked_names import asker_needs, askers
 from kubetriage.rules.service.case import Options, Trace
 from kubetriage.rules.service.cluster_view import WORKLOADS, Backend, World
 from kubetriage.rules.service.custom_entrances import (
     custom_entrances,
 )
+from kubetriage.rules.service.drop_findings import homeless
 from kubetriage.rules.service.entrance_controllers import controller_selector
 from kubetriage.rules.service.gateway_objects import GROUP, ROUTE_KINDS
 from kubetriage.rules.service.hop_table import judge
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.rules.service.ingress_objects import Ingress
+from kubetriage.rules.service.observed_drops import FLOWS, drops
 from kubetriage.rules.service.pod_health import crash_needs, representatives, unready
 from kubetriage.rules.service.routes_to_target import (
     all_routes,
     custom_trace,
+    gateway_trace,
     ingress_trace,
     route_trace,
 )
@@ -63,6 +67,9 @@ def scan_needs(world: World, request: Request, options: Options) -> Iterator[Nee
         yield List("gatewayclasses")
     seen = _overview(world, request)
     yield from contact_needs(snapshot, seen.nodes)
+    yield from asker_needs(world, namespace)
+    if snapshot.has_log(FLOWS):
+        yield FLOWS
     if seen.empty:
         for plural in WORKLOADS:
             yield List(plural, namespace, shape=scanned(plural))
@@ -151,7 +158,8 @@ def _scanned_entrances(world: World, request: Request) -> list[Entrance]:
 def scan(world: World, request: Request, options: Options) -> Answer:
     """Answer for each Service below its entrances, and for each entrance above its Services."""
     listing = world.listing("services", request.namespace)
-    if not listing.complete and not listing.items:
+    if not listing.complete and not listing.items and next(_scan_traces(world, request, options), None) is None:
+        # What a text shows of entrances can be judged without their Services.
         return Answer((), (list_error("services", listing.why),))
     lists = [n for n in scan_needs(world, request, options) if isinstance(n, List)]
     gaps = not_seen(world.snapshot, _present(world, lists), {}, reads_objects)
@@ -195,6 +203,13 @@ def _scan_traces(world: World, request: Request, options: Options) -> Iterator[t
     """Yield each trace of a scan, and the hops that it answers for; all when there are none."""
     for backend in _scanned(world, request):
         yield Trace(world, backend.ref, (backend,), options), ()
+    seen = drops(world.snapshot)
+    for drop in homeless(tuple(_scanned(world, request)), seen) if seen else ():
+        if request.namespace in ("", drop.target.namespace, drop.source.namespace):
+            yield Trace(world, Ref("Pod", drop.target.namespace, drop.target.name), (), options), ()
+    for pod in askers(world, request.namespace):
+        # Whatever leads to the pod itself stands under its own Service.
+        yield Trace(world, Ref("Pod", pod.namespace, pod.name, pod.uid), (), options), ()
     yield from _entrance_traces(world, request, options)
 
 
@@ -202,9 +217,19 @@ def _entrance_traces(world: World, request: Request, options: Options) -> Iterat
     """Yield the traces of what leads to the Services of a scan."""
     for entrance in _scanned_entrances(world, request):
         yield ingress_trace(world, entrance.ingress, options), _UPPER_HOPS
+    attached = set()
     for route in all_routes(world, request.namespace):
         if label_selector_matches(request.selector, labels(route.raw, "metadata", "labels")):
-            yield route_trace(world, route, options), _UPPER_HOPS
+            made = route_trace(world, route, options)
+            attached |= {(entry.namespace, entry.name) for entry in made.gateways}
+            yield made, _UPPER_HOPS
+    for raw in world.listing("gateways", request.namespace).items:
+        # One that no Route uses may be what keeps its Routes away, or all that a text shows.
+        place, name = namespace_of(raw), name_of(raw)
+        if (place, name) not in attached and label_selector_matches(
+            request.selector, labels(raw, "metadata", "labels")
+        ):
+            yield gateway_trace(world, place, name, options), _UPPER_HOPS
     for custom in custom_entrances(world, request.namespace):
         if label_selector_matches(request.selector, labels(custom.raw, "metadata", "labels")):
             yield custom_trace(world, custom, options), _UPPER_HOPS

@@ -102,3 +102,41 @@ def test_an_annotated_ingress_is_for_cert_manager_too():
 
 def test_a_listener_that_says_nothing_leaves_the_gateways_own_words():
     assert causes(ask(gateway_class(), gateway(*REFUSED)))[0] == "GatewayNotAccepted"
+
+
+# Certificates of other namespaces, by what the listener says of them.
+
+NOT_PERMITTED = (
+    t.condition("Programmed", "False", "Invalid", "Invalid CertificateRef"),
+    t.condition("ResolvedRefs", "False", "RefNotPermitted", "CertificateRef is not permitted"),
+)
+TAKEN = (t.condition("Accepted", "True", "Accepted", "Gateway successfully scheduled"),)
+
+
+def foreign(*places):
+    refs = [{"kind": "Secret", "name": "web-tls", "namespace": place} for place in places]
+    return {"tls": {"mode": "Terminate", "certificateRefs": refs}}
+
+
+def unseen_grants(made):
+    return trace(cluster(*healthy_web(), gateway_class(), made, unseen=("referencegrants", "secrets")), "gateway/edge")
+
+
+def test_a_listener_that_may_not_use_a_secret_asks_for_the_grant_though_grants_were_not_seen():
+    found = unseen_grants(gateway(*TAKEN, listener=NOT_PERMITTED, tls=foreign("tooling")))
+    assert causes(found)[0] == "ReferenceNotGranted"
+    fault = problems(found)[0]
+    assert "namespace: tooling" in fault.fix[1].text
+    assert "RefNotPermitted" in fault.evidence[1].value
+    assert "waited" not in " ".join(f.message for f in found.findings)
+
+
+def test_of_two_foreign_certificates_the_listener_does_not_say_which():
+    found = unseen_grants(gateway(*TAKEN, listener=NOT_PERMITTED, tls=foreign("tooling", "vault")))
+    assert causes(found)[0] == "GatewayNotProgrammed"
+    assert "ReferenceGrant" in problems(found)[0].fix[0].text
+
+
+def test_an_own_certificate_needs_no_grant():
+    found = unseen_grants(gateway(*TAKEN, listener=NO_SECRET, tls=TLS))
+    assert "ReferenceNotGranted" not in causes(found)

@@ -49,7 +49,11 @@ def detail_command(fault: Fault, command: str) -> Command:
         return kubectl(command)
     if ref.kind == "Node":
         return kubectl("node-triage", ref.name)
-    word = ref.name if ref.kind == "Pod" else f"{ref.kind.lower()}/{ref.name}"
+    if command == "node-triage":
+        # A machine that is no Node yet: its own command takes Nodes only, and tells of it in a scan.
+        return kubectl(command)
+    # To svc-trace a bare name is a Service.
+    word = ref.name if ref.kind == "Pod" and command != "svc-trace" else f"{ref.kind.lower()}/{ref.name}"
     return kubectl(command, word, namespace=ref.namespace)
 
 

@@ -82,6 +82,7 @@ RULES: tuple[ModuleType | Gated, ...] = (
     *of_entrances("host_path_conflict"),
     *of_gateways("route_hostname_mismatch", "route_not_accepted"),
     # What their controllers say of them, and what is not judged.
+    *of_entrances("controller_forbidden"),
     ingress_rejected,
     load_balancer_health_check_failed,
     external_auth_failed,

@@ -73,7 +73,9 @@ def check(trace: Trace) -> Iterator[Fault]:
             found = _fault(entry, words, programmed, Severity.ERROR, f"Programmed False: {reason}")
             yield replace(found, proof="inferred") if follows else found
         elif text(accepted, "status") != "True" or not (programmed or entry.gateway.addresses):
-            yield _waiting(trace, entry, programmed or accepted)
+            # A controller that judged the listeners has processed it.
+            told = list(_listeners(entry))
+            yield from told or [_waiting(trace, entry, programmed or accepted)]
 
 
 _REASONS = {
@@ -186,7 +188,7 @@ def _fault(entry: Entry, words: str, found: Obj, severity: Severity, short: str,
         fix=[Fix(fix)],
         verify=(
             entry.kubectl("describe", "gateway", entry.name),
-            kubectl("describe", "gatewayclass", entry.gateway.class_name),
+            *((kubectl("describe", "gatewayclass", entry.gateway.class_name),) if entry.gateway.class_name else ()),
         ),
         short=short,
         details={"reason": text(found, "reason")},

@@ -10,7 +10,8 @@ ipBlock admits it, and the platform's documented ranges are compared. Told apart
 
 Between pods of Istio's ambient mode all arrives on the mesh's port 15008, which the policies must admit as well.
 
-Policies of Cilium, Calico and the policy API are judged alike where their rules are of the common forms.
+Policies of Cilium, Calico and the policy API are judged alike where their rules are of the common forms. What ``hubble
+observe`` printed of denied packets is a fact: it needs no policy that was read.
 
 Fix: add the missing rule to a policy that selects the pods; allow the pod's port, not the Service's.
 
@@ -35,6 +36,7 @@ from kubetriage.rules.service.client_policies import (
 )
 from kubetriage.rules.service.cluster_view import Backend
 from kubetriage.rules.service.custom_entrances import ROUTER_NAMESPACE
+from kubetriage.rules.service.drop_findings import dropped
 from kubetriage.rules.service.foreign_crossings import foreign_crossings, foreign_limits
 from kubetriage.rules.service.foreign_findings import foreign_blocked, foreign_nobody
 from kubetriage.rules.service.hop_faults import Fault, fault
@@ -51,6 +53,7 @@ CODE = "NetworkPolicyBlocks"
 def check(trace: Trace) -> Iterator[Fault]:
     """Judge each Service port against the policies around its pods, then the clients that are known."""
     yield from _without_dns(trace)
+    yield from dropped(trace)
     for backend in trace.services:
         closed = [a for a in admissions(backend) if a.admission.nobody]
         for one in closed:

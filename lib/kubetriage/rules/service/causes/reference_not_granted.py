@@ -4,7 +4,8 @@ Meaning: the Gateway answers 500 for that backend, or does not program the liste
 
 Told by: the namespaces of ``backendRefs`` and ``certificateRefs`` against the ReferenceGrants of the target
 namespace; one grant must hold both the ``from`` and the ``to``. Attaching to a Gateway in another namespace needs
-none. Not told when ReferenceGrants may not be read, unless the controller says RefNotPermitted.
+none. Not told when ReferenceGrants may not be read, unless the controller says RefNotPermitted of the Route or of
+the listener.
 
 Fix: create the ReferenceGrant in the target's namespace.
 
@@ -17,10 +18,10 @@ from kubetriage.model import Confidence, Evidence, Fix, Ref
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Place
 from kubetriage.rules.service.gateway_objects import grant_yaml, granted
-from kubetriage.rules.service.gateway_routes import controller_says
+from kubetriage.rules.service.gateway_routes import Entry, controller_says
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.values.commands import PIPE, kubectl, shell
-from kubetriage.values.fields import text
+from kubetriage.values.fields import Obj, text
 
 CODE = "ReferenceNotGranted"
 
@@ -33,13 +34,14 @@ def check(trace: Trace) -> Iterator[Fault]:
             if verdict is True:
                 continue
             said = [controller_says(route.route.parent_status(parent), "ResolvedRefs") for parent, _ in route.parents]
-            refused = any(text(s, "status") == "False" and text(s, "reason") == "RefNotPermitted" for s in said)
+            refused = next((s for s in said if _refuses(s)), {})
             if verdict is False or refused:
                 yield _fault(
                     route.place,
                     route.ref,
                     ref.at,
                     (ref.kind, ref.namespace, ref.name),
+                    refused,
                     presumed=not refused and trace.world.listing("referencegrants", ref.namespace).presumed,
                 )
     for entry in trace.gateways:
@@ -47,14 +49,30 @@ def check(trace: Trace) -> Iterator[Fault]:
             if use.ref.namespace == entry.namespace:
                 continue
             grants = trace.world.listing("referencegrants", use.ref.namespace)
-            if grants.complete and not granted(
-                grants.items, "Gateway", entry.namespace, "Secret", use.ref.namespace, use.ref.name
-            ):
+            allowed = granted(grants.items, "Gateway", entry.namespace, "Secret", use.ref.namespace, use.ref.name)
+            refused = {} if allowed else _refused(entry, use.ref)
+            if refused or (grants.complete and not allowed):
                 target = ("Secret", use.ref.namespace, use.ref.name)
-                yield _fault(entry.place, entry.ref, use.at, target, presumed=grants.presumed)
+                yield _fault(entry.place, entry.ref, use.at, target, refused, presumed=not refused and grants.presumed)
 
 
-def _fault(place: Place, source: Ref, at: str, target: tuple[str, str, str], *, presumed: bool) -> Fault:
+def _refuses(said: Obj) -> bool:
+    """Tell whether a condition says that a reference is not permitted."""
+    return text(said, "status") == "False" and text(said, "reason") == "RefNotPermitted"
+
+
+def _refused(entry: Entry, secret: Ref) -> Obj:
+    """Return the condition of a listener with this one foreign certificate that says that it may not be used."""
+    for listener in entry.gateway.listeners:
+        said = listener.condition("ResolvedRefs")
+        foreign = {(place, name) for place, name in listener.certificates if place not in ("", entry.namespace)}
+        # With several foreign certificates it does not say which one it means.
+        if _refuses(said) and foreign == {(secret.namespace, secret.name)}:
+            return said
+    return {}
+
+
+def _fault(place: Place, source: Ref, at: str, target: tuple[str, str, str], refused: Obj, *, presumed: bool) -> Fault:
     kind, namespace, name = target
     shown = f"{source.kind.lower()}/{source.name}"
     manifest = grant_yaml(source.kind, source.namespace, kind, namespace, name)
@@ -66,7 +84,9 @@ def _fault(place: Place, source: Ref, at: str, target: tuple[str, str, str], *, 
         confidence=Confidence.LIKELY if presumed else Confidence.CONFIRMED,
         evidence=[
             Evidence("spec", f"{shown} {at}", f"{namespace}/{name}"),
-            Evidence("status", f"referencegrants in {namespace}", "none with this from and to"),
+            Evidence("status", f"{shown} condition ResolvedRefs", f"False, RefNotPermitted: {text(refused, 'message')}")
+            if refused
+            else Evidence("status", f"referencegrants in {namespace}", "none with this from and to"),
         ],
         fix=[
             Fix(
