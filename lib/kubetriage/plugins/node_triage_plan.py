@@ -14,6 +14,7 @@ from kubetriage.readers.kubelet_contact import NODE_LEASES, Beat, grace_period
 from kubetriage.records import replace
 from kubetriage.rules.incident.folding import folded
 from kubetriage.rules.incident.roots import bare
+from kubetriage.rules.node.autoscaler_words import autoscaler_findings, autoscaler_logs
 from kubetriage.rules.node.case import NodeCase, cases
 from kubetriage.rules.node.causes import (
     all_nodes_lost,
@@ -37,6 +38,7 @@ from kubetriage.rules.node.needs import (
     shows_trouble,
     troubled,
 )
+from kubetriage.rules.node.ordered_machines import order_findings
 from kubetriage.rules.node.outage_scope import Cluster, Cutoffs
 from kubetriage.rules.node.sections import GROUP_SHOWN, NOWHERE, banner, document_keys, lead_sections, tail_sections
 from kubetriage.rules.node.signing_requests import REQUESTS
@@ -78,6 +80,7 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
         return
     yield List("nodes", cached=True, timeout=FIRST_SECONDS, shape=lean_node)
     yield from unit_logs(snapshot)
+    yield from autoscaler_logs(snapshot)
     yield List("leases", cached=True, timeout=FIRST_SECONDS, shape=lean_lease)
     if _denied(snapshot, List("leases")):
         for namespace in (NODE_LEASES, "kube-system"):
@@ -192,10 +195,11 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
     cluster = read_cluster(snapshot, _cutoffs(request))
     if not cluster.nodes and (told := _by_logs(snapshot, request)) is not None:
         return told
+    machines = _machines(snapshot, request)
     if not cluster.nodes and not listing.complete:
-        return _unread(snapshot, request)
+        return Answer(machines, checked=len(machines)) if machines else _unread(snapshot, request)
     missing = [t for t in request.targets if t.name not in cluster.nodes]
-    lone = _unregistered(snapshot, request, cluster)
+    lone = (*_unregistered(snapshot, request, cluster), *machines)
     errors = tuple(target_error(snapshot, t, "") for t in missing if t.name not in {d.target.name for d in lone})
     gaps = list(snapshot.unseen(plan(snapshot, request)))
     shown = _shown(snapshot, request, cluster)
@@ -220,6 +224,16 @@ def diagnose(snapshot: Snapshot, request: Request) -> Answer:
             diagnoses = list(folded(diagnoses, snapshot, {**_untold(diagnoses), **alike}, groups=groups))
     whole = (*strangers(snapshot, cluster.nodes), *(_unseen_contacts(cluster) if request.is_scan else ()))
     return Answer((*lone, *diagnoses), errors, checked=len(cluster.nodes) + len(lone), not_seen=whole)
+
+
+def _machines(snapshot: Snapshot, request: Request) -> tuple[Diagnosis, ...]:
+    """Judge machines that were ordered and are no Nodes yet, as far as a recording tells of them."""
+    asked = {t.name for t in request.targets}
+    by_object: dict[Ref, list[Finding]] = {}
+    for finding in (*order_findings(snapshot), *autoscaler_findings(snapshot)):
+        if not asked or finding.object.name in asked:
+            by_object.setdefault(finding.object, []).append(finding)
+    return tuple(_from_words(ref, tuple(found), ()) for ref, found in by_object.items())
 
 
 def _unregistered(snapshot: Snapshot, request: Request, cluster: Cluster) -> tuple[Diagnosis, ...]:
@@ -382,7 +396,8 @@ def _unwatched(cluster: Cluster) -> Diagnosis:
 
 
 def explains(line: str) -> Diagnosis | None:
-    """Answer where a paste holds nothing but an error line of kubectl about its way to a kubelet."""
+    """Answer where a paste holds nothing but an error line of kubectl about its way to a kubelet, or of kubeadm."""
+    from kubetriage.rules import kubeadm_errors
     from kubetriage.rules.node.kubectl_errors import explain
 
-    return from_error_line(NAME, explain(line))
+    return from_error_line(NAME, kubeadm_errors.explain(line, "node") or explain(line))

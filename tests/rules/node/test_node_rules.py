@@ -10,7 +10,7 @@ from kubetriage.model import Confidence, Ref, Severity
 from kubetriage.needs import Body, Failure, List, Raw, Why
 from kubetriage.plugins import Request, codes, load
 from kubetriage.render.card import patch_command
-from kubetriage.rules.node.causes import kernel_log, kubelet_log, node_problem
+from kubetriage.rules.node.causes import kernel_log, kubelet_log, machine_not_joined, node_problem
 from kubetriage.rules.node.kubelet_probe import kubelet_path
 from kubetriage.rules.node.registry import RULES
 from support.nodes import (
@@ -212,7 +212,7 @@ def test_every_rule_is_reached_by_these_cases():
         "DrainBlocked",
     }
     # What conditions and logs say has tests of its own, a case per code.
-    own = (node_problem, kubelet_log, kernel_log)
+    own = (node_problem, kubelet_log, kernel_log, machine_not_joined)
     assert {code for rule in RULES if rule not in own for code in codes(rule)} == reached | told_below
 
 

@@ -133,3 +133,53 @@ def test_a_budget_that_an_operator_holds_is_left_to_it(budget: str, keeper: str)
 )
 def test_as_many_pods_as_a_budget_needs_to_let_one_go(asks: str, expected: int, enough: int) -> None:
     assert _enough(asks, expected) == enough
+
+
+# The runtime's own database.
+
+PANIC = "panic: freepages: failed to get all reachable pages (page 371: multiple references)"
+
+
+@pytest.mark.parametrize(
+    ("row", "unit", "root"),
+    [
+        (PANIC, "containerd[5]", "/var/lib/containerd "),
+        (PANIC, "microk8s.daemon-containerd[5]", "/var/snap/microk8s/common/var/lib/containerd "),
+        (
+            "containerd: failed to create metadata store: open"
+            " /var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db: invalid database",
+            "systemd[1]",
+            "/var/lib/containerd ",
+        ),
+    ],
+)
+def test_a_damaged_database_of_a_runtime_is_moved_away(row, unit, root):
+    extra = journal("I1124 11:59:02.100000 1 x.go:1] up", "microk8s.daemon-kubelite[1]") if "microk8s" in unit else ""
+    found = told(journal(row, unit) + extra)[0]
+    assert found.cause == "ContainerRuntimeDown"
+    assert f"sudo mv {root}" in said(found)
+    assert "Volumes and emptyDirs are not in it" in said(found)
+
+
+@pytest.mark.parametrize("unit", ["etcd[5]", "k3s[5]", "mongod[5]"])
+def test_the_same_panic_of_another_program_is_no_runtime(unit):
+    assert all("sudo mv" not in said(f) for f in told(journal(PANIC, unit)))
+
+
+def kubelet(words: str) -> str:
+    return journal(
+        f'E1124 11:59:01.100000 9 run.go:74] "command failed" err="failed to run Kubelet: {words}"', "kubelet[9]"
+    )
+
+
+def test_two_addresses_of_one_family_leave_one():
+    words = 'bad --node-ip \\"10.8.12.20,10.8.12.5\\"; must contain either a single IP or a dual-stack pair of IPs'
+    found = told(kubelet(words))[0]
+    assert found.cause == "NodeAddressInvalid"
+    assert "10.8.12.20,10.8.12.5" in found.message
+    assert "one address, or one of each family" in said(found)
+
+
+def test_an_address_that_is_on_no_interface_is_another_matter():
+    words = 'failed to validate nodeIP: node IP: \\"10.8.12.20\\" not found in the host\'s network interfaces'
+    assert "takes one address" not in said(told(kubelet(words))[0])

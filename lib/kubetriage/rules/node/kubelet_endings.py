@@ -135,6 +135,28 @@ def _reserved(match: re.Match[str], stage: Stage) -> Meaning:
     )
 
 
+def _two_addresses(match: re.Match[str], stage: Stage) -> Meaning:
+    given = match[1]
+    talos = stage.machine.name == "talos"
+    where = (
+        "In the machine configuration let machine.kubelet.nodeIP.validSubnets leave one: the subnet of the nodes, and"
+        " with an exclamation mark before it what is not to be taken (a virtual address as !ADDRESS/32)."
+        if talos
+        else f"Give --node-ip (k3s, RKE2: node-ip) in {stage.flags} one address, or one of each family. On Talos"
+        " machine.kubelet.nodeIP.validSubnets decides; there an exclamation mark leaves a subnet out."
+    )
+    return Meaning(
+        "NodeAddressInvalid",
+        f"The kubelet of {{name}} does not start: --node-ip is {given}, and it takes one address, or one of IPv4 and"
+        " one of IPv6. The others are mostly a virtual address that moves between machines, or another network's.",
+        where,
+        () if talos else ("kubelet restart",),
+        commands=(stage.machine.line(["talosctl", "-n", "{address}", "edit", "machineconfig"]),)
+        if talos
+        else on_machine(stage, f"ip -brief address; sudo grep -rn node-ip {stage.flags}"),
+    )
+
+
 _QUANTITY = lazy(r"\b(\d+(?:[KMGT]i?|m)?) (?:BinarySI|DecimalSI)")
 
 # cmd/kubelet and pkg/kubelet with cAdvisor, 1.18 to 1.37, also inside k3s and RKE2.
@@ -163,6 +185,10 @@ _ENDINGS: tuple[tuple[re.Pattern[str], _Make], ...] = (
             r" (.{1,120}?)\. Expected"
         ),
         _reserved,
+    ),
+    (
+        lazy(r"bad --node-ip \\?\"([\da-fA-F.:, ]{3,200})\\?\"|--node-ip \\?\"?([\da-fA-F.:]+,[\da-fA-F.:,]+)"),
+        _two_addresses,
     ),
     (lazy(r"built-in cloud providers are disabled|unknown cloud provider|could not init cloud provider"), _cloud),
     (

@@ -6,6 +6,9 @@ import re
 
 from kubetriage.values.patterns import lazy
 
+RUNTIMES = ("containerd", "docker")
+"""Parts of the names of units whose last words are those of a container runtime."""
+
 KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     # What keeps an agent of k3s or RKE2, or a new kubelet, out (pkg/agent, pkg/clientaccess, kubelet's bootstrap).
     ("node password", lazy(r"[Nn]ode password (?:rejected|validation failed|not set)|hash does not match.{0,40}node")),
@@ -116,6 +119,10 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"|invalid plugin config: .{0,200}"
             r"|level=fatal msg=\"(?:[Ff]ailed to start|validating|configuring|could not).{0,300}"
             r"|/var/lib/containers/storage\S{0,200}.{0,80}(?:layer not known|invalid argument|structure needs cleaning)"
+            # go.etcd.io/bbolt; embedded etcd says the same, so a line without the file counts by its unit (RUNTIMES).
+            r"|io\.containerd\.metadata\S{0,80}meta\.db\S{0,5} .{0,200}(?:invalid|corrupt|checksum|version mismatch)"
+            r"|panic: (?:freepages|page \d+ already freed|(?:assertion failed: )?Page expected"
+            r"|invalid (?:freelist )?page).{0,200}"
         ),
     ),
     # The image of the pod's own sandbox: without it nothing starts, static pods neither.

@@ -15,7 +15,7 @@ from kubetriage.model import Evidence, NotSeen
 from kubetriage.needs import Log
 from kubetriage.readers.outer_layers import KLOG, Line, message_of, peeled
 from kubetriage.records import dataclass
-from kubetriage.rules.node.machine_kinds import KINDS
+from kubetriage.rules.node.machine_kinds import KINDS, RUNTIMES
 from kubetriage.rules.node.plugin_pods import PluginPod, failing_plugin_pod
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj
@@ -164,7 +164,7 @@ def _fields(word: Word) -> tuple[str, str, str, datetime | None, str]:
 def _words(line: Line, source: str) -> Iterable[Word]:
     for kind, pattern in KINDS:
         found = pattern.search(line.text)
-        if found is None:
+        if found is None or (kind == "runtime end" and _elsewhere(line, source)):
             continue
         about = next((g for g in found.groups() if g), "")
         klog = KLOG.match(line.text)
@@ -180,6 +180,11 @@ def _words(line: Line, source: str) -> Iterable[Word]:
             source if not line.unit else f"{source} [{line.unit}]",
         )
         return
+
+
+def _elsewhere(line: Line, source: str) -> bool:
+    """Tell whether a panic is of another program than a container runtime, as far as its unit tells."""
+    return line.text.startswith("panic: ") and not any(name in f"{source} {line.unit}" for name in RUNTIMES)
 
 
 def _part(said: str, found: re.Match[str] | None) -> str:

@@ -149,11 +149,15 @@ _FAILS = lazy(r"BackOff|Err(?:or|ImagePull|ImageNeverPull)|Create\w*Error|RunCon
 
 
 def failing_here(case: NodeCase) -> Missing | None:
-    """Return the network plugin's pod on this node where it fails: alone, that makes a node NotReady."""
+    """Return what keeps the network plugin from working here, where that alone makes a node NotReady.
+
+    Its pod fails on this node, or the node gets no range of addresses.
+    """
     missing = missing_network(case)
     pod = missing.pod
     fails = pod is not None and _FAILS.search(pod.status_text()) is not None
-    return missing if missing.reason == "failing" and fails else None
+    without_range = missing.reason == "range" and missing.event is not None
+    return missing if (missing.reason in ("failing", "range") and fails) or without_range else None
 
 
 _TERMS = ("spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms")

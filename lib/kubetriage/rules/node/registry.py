@@ -19,6 +19,7 @@ from kubetriage.rules.node.causes import (
     kubelet_not_ready,
     kubelet_unreachable,
     machine_config_degraded,
+    machine_not_joined,
     memory_pressure,
     network_plugin_not_ready,
     node_flapping,
@@ -36,6 +37,8 @@ from kubetriage.rules.node.causes import (
 RULES: tuple[ModuleType, ...] = (
     # Is what the cluster shows current at all?
     status_frozen,
+    # Is it a Node at all?
+    machine_not_joined,
     # Did the node ever exist, or was it stopped on purpose?
     node_never_ready,
     node_shutdown,

@@ -73,6 +73,14 @@ def dead_mount_meaning(stage: Stage, word: Word) -> Meaning:
     )
 
 
+_DAMAGED = lazy(r"meta\.db|panic: ")
+_ROOTS = {
+    "k3s": "/var/lib/rancher/k3s/agent/containerd",
+    "rke2": "/var/lib/rancher/rke2/agent/containerd",
+    "microk8s": "/var/snap/microk8s/common/var/lib/containerd",
+    "k0s": "/var/lib/k0s/containerd",
+}
+"""Where a distribution's containerd keeps images and containers, by its key; else /var/lib/containerd."""
 _TOML_LINE = lazy(r"line (\d+)")
 
 
@@ -89,6 +97,21 @@ def runtime_end_meaning(stage: Stage, word: Word) -> Meaning:
             commands=on_machine(stage, clear)
             if stage.machine.name != "openshift"
             else (shell("oc", "debug", f"node/{stage.ref.name}", "--", "chroot", "/host", "sh", "-c", clear),),
+        )
+    if _DAMAGED.search(said):
+        root = _ROOTS.get(stage.machine.name, "/var/lib/docker" if "docker" in word.source else "/var/lib/containerd")
+        units = f"{stage.machine.kubelet_unit} {stage.machine.line(['{runtime}'])}"
+        units = " ".join(dict.fromkeys(units.split()))
+        return Meaning(
+            "ContainerRuntimeDown",
+            "The container runtime of {name} does not start: its database is damaged, as after a power loss, a full"
+            " disk or a machine that was shut off.",
+            f"Stop the kubelet and the runtime, move {root} away and restart the machine: images are pulled again and"
+            " pods made anew. Volumes and emptyDirs are not in it. See that the disk is healthy first (dmesg, df).",
+            commands=on_machine(
+                stage, f"sudo systemctl stop {units}; sudo mv {root} {root}.damaged; sudo systemctl reboot"
+            ),
+            rules_out=("DiskPressure", "the runtime ends on reading its own database"),
         )
     file = "/etc/crio/crio.conf.d" if "crio" in word.source else "/etc/containerd/config.toml"
     line = _TOML_LINE.search(said)

@@ -70,13 +70,15 @@ def _beside_a_table(case: NodeCase) -> Iterator[Finding]:
     missing = failing_here(case)
     if missing is None:
         return
+    # Plugins that give out addresses themselves (Calico, Cilium) work without a range of the node.
+    doubt = " Flannel and kubenet wait for it; Calico and Cilium mostly do not." if missing.pod is None else ""
     yield Finding(
         CODE,
         Severity.ERROR,
-        Confidence.LIKELY,
+        Confidence.POSSIBLE if doubt else Confidence.LIKELY,
         case.ref,
-        f"{case.name} is NotReady, for which the table gives no reason. {_why(missing, case)} While it does not run, a"
-        " node has no network for pods.",
+        f"{case.name} is NotReady, for which the table gives no reason. {_why(missing, case)}{doubt} Without its plugin"
+        " a node has no network for pods.",
         evidence=(*case.contact_evidence(), *missing.evidence()),
         fix=tuple(_fixes(missing, case)),
         verify=(
@@ -144,7 +146,9 @@ def _why(missing: Missing, case: NodeCase) -> str:
     if missing.reason == "range":
         told = "the controller-manager says CIDRNotAvailable" if missing.event else "its network plugin waits for one"
         have, size = _ranges(case)
-        return f"The Node has no podCIDR: {told}. {have} of {size} nodes have one.{said}"
+        # A table shows no ranges.
+        count = f" {have} of {size} nodes have one." if not case.untold else ""
+        return f"The Node has no podCIDR: {told}.{count}{said}"
     if missing.reason == "none":
         return f"No network plugin is installed: {missing.looked}.{all_of_them}"
     if missing.reason == "refused":
@@ -172,6 +176,7 @@ def _ranges(case: NodeCase) -> tuple[int, int]:
 def _range_fixes(missing: Missing, case: NodeCase) -> Iterator[Fix]:
     """Say who gives a node its range, and why none came."""
     have, _ = _ranges(case)
+    unseen = case.untold and missing.event is None
     show = kubectl("get", "nodes", "-o", "custom-columns=NAME:.metadata.name,CIDR:.spec.podCIDR")
     if missing.event is not None or have:
         yield Fix(
@@ -182,6 +187,18 @@ def _range_fixes(missing: Missing, case: NodeCase) -> Iterator[Fix]:
             actor=Actor.CLUSTER,
             commands=(
                 show,
+                kubectl("logs", "-l", "component=kube-controller-manager", "--tail=50", namespace="kube-system"),
+            ),
+        )
+    elif unseen:
+        yield Fix(
+            "See which nodes have one. If none: give the controller-manager --allocate-node-cidrs=true and"
+            " --cluster-cidr (kubeadm: networking.podSubnet), the range that the network plugin has. If all others:"
+            " that range has no block left; delete Nodes of machines that are gone, or widen it.",
+            actor=Actor.CLUSTER,
+            commands=(
+                show,
+                kubectl("get", "events", "-A", "--field-selector", "reason=CIDRNotAvailable"),
                 kubectl("logs", "-l", "component=kube-controller-manager", "--tail=50", namespace="kube-system"),
             ),
         )
