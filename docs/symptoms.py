@@ -207,7 +207,8 @@ SYMPTOMS = (
         "the Ingress controller's default backend answers",
         "502-503-504.md",
         _codes(
-            "IngressClassNotFound IngressClassNotSet IngressControllerNotFound IngressRejected HostPathConflict "
+            "IngressClassNotFound IngressClassNotSet IngressControllerNotFound IngressRejected ControllerForbidden "
+            "HostPathConflict "
             "RouteHostnameMismatch RouteNotAccepted GatewayNotFound NotEvaluated"
         ),
     ),
@@ -282,6 +283,12 @@ SYMPTOMS = (
         ),
     ),
     Symptom(
+        "A machine that does not become a node",
+        "a NodeClaim or Machine that is not ready; `error execution phase ...` of kubeadm; the autoscaler's log",
+        "",
+        _codes("MachineNotLaunched MachineNotJoined NodeJoinFailed KubeletUnauthorized ApiServerUnreachable"),
+    ),
+    Symptom(
         "kubectl drain does not finish, or refuses to begin",
         "`Cannot evict pod as it would violate the pod's disruption budget`; `cannot delete Pods ...`",
         "",
@@ -301,7 +308,7 @@ SYMPTOMS = (
             "EtcdSlowDisk EtcdDown EtcdQuorumLost EtcdLeaderFlapping EtcdSlowNetwork EtcdNoSpace EtcdNearQuota "
             "EtcdFragmented ApiServerUnready ApiServerOverloaded CertificateExpiring CertificateRejected "
             "WebhookBlocking ControlPlaneUnreachable ControlPlaneRestarts AuthenticationFailing ControlPlaneErrors "
-            "ClusterOperatorDegraded EtcdCorrupt"
+            "ClusterOperatorDegraded EtcdCorrupt EncryptionKeyMissing"
         ),
     ),
     Symptom(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PLUGINS: tuple[str, ...] = ("why-crash", "oom-budget", "svc-trace", "node-triage", "plane-trace", "triage")
 """Names of all executables, in the order of the documentation."""
-EXPLAINING = ("node-triage", "plane-trace", "why-crash")
+EXPLAINING = ("node-triage", "plane-trace", "why-crash", "svc-trace")
 """Plugins that know what kubectl's own error lines mean (``Plugin.explains``), the more particular one first."""
 
 

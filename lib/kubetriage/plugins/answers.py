@@ -103,6 +103,10 @@ def one_of_contact(lines: Iterable[NotSeen]) -> tuple[NotSeen, ...]:
     return tuple(kept.values())
 
 
+_TOOLS = ("kubeadm", "istioctl")
+"""Other tools than kubectl whose lines are explained."""
+
+
 def from_error_line(command: str, finding: Finding | None, about: Ref | None = None) -> Diagnosis | None:
     """Answer where a paste holds nothing but an error line of kubectl; None where nobody knows what it means.
 
@@ -110,5 +114,6 @@ def from_error_line(command: str, finding: Finding | None, about: Ref | None = N
     """
     if finding is None:
         return None
-    seen = (("", "from kubectl's error alone"),)
+    tool = finding.evidence[0].at if finding.evidence else "kubectl"
+    seen = (("", f"from {tool}'s words alone" if tool in _TOOLS else "from kubectl's error alone"),)
     return Diagnosis(command, about or finding.object, finding.message, (finding,), header=seen)

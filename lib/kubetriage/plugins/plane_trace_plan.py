@@ -372,7 +372,8 @@ def no_answer_at(error: str, server: str, command: str = "plane-trace") -> Diagn
 
 
 def explains(line: str) -> Diagnosis | None:
-    """Answer where a paste holds nothing but an error line of kubectl that is about the control plane."""
+    """Answer where a paste holds nothing but an error line of kubectl or kubeadm that is about the control plane."""
+    from kubetriage.rules import kubeadm_errors
     from kubetriage.rules.plane.kubectl_errors import explain
 
-    return from_error_line("plane-trace", explain(line), CLUSTER)
+    return from_error_line("plane-trace", kubeadm_errors.explain(line, "plane", CLUSTER) or explain(line), CLUSTER)

@@ -8,6 +8,7 @@ import pytest
 
 from kubetriage.needs import List, Log
 from kubetriage.plugins import Request, load
+from kubetriage.rules.plane.kubectl_errors import explain
 from kubetriage.snapshot import Snapshot
 from support.plane import NOW, ago, zap
 
@@ -399,3 +400,47 @@ def test_round_trips_in_a_log_tell_of_a_slow_network() -> None:
     found = load("plane-trace").diagnose(snapshot, Request()).diagnoses[0]
     assert found.cause == "EtcdSlowNetwork"
     assert "380" in words(found)
+
+
+# Values that no configured key opens; a KMS plugin that does not answer is another matter.
+
+KEY = 'unable to transform key "/registry/secrets/shop/db": '
+
+
+@pytest.mark.parametrize(
+    ("why", "says", "not_said"),
+    [
+        ("no matching prefix found", "identity: {} as the last provider of secrets", "a key that this"),
+        ("invalid padding on input", "Put the old key back", "identity: {}"),
+        ("cipher: message authentication failed", "Put the old key back", "identity: {}"),
+        ("identity transformer tried to read encrypted data", "Put the old key back", "plain"),
+    ],
+)
+def test_the_reason_says_whether_a_provider_or_a_key_is_missing(why, says, not_said):
+    log = line(f"cacher (secrets): unexpected ListAndWatch error: failed to list *core.Secret: {KEY}{why}; reiniting")
+    found = ask("kube-apiserver", log)
+    assert found.findings[0].cause == "EncryptionKeyMissing"
+    assert "secrets shop/db" in found.findings[0].message
+    assert says in words(found)
+    assert not_said not in words(found)
+    assert "Delete nothing" in words(found)
+    client = explain(f"Error from server (InternalError): Internal error occurred: {KEY}{why}")
+    assert client.cause == "EncryptionKeyMissing"
+    assert says in client.fix[0].text
+
+
+def test_a_plugin_that_does_not_answer_is_no_missing_key():
+    log = line(
+        f"{KEY}failed to decrypt DEK, error: rpc error: code = Unavailable desc = dial unix /run/kms.sock: connect:"
+    )
+    assert ask("kube-apiserver", log).findings[0].cause == "ApiServerUnready"
+
+
+def test_a_placeholder_in_the_file_is_told_from_a_lost_key():
+    log = (
+        'Error: error while parsing encryption provider configuration file "/etc/kubernetes/enc.yaml": could not obtain'
+        " secret for named key key1: illegal base64 data at input byte 0\n"
+    )
+    found = ask("kube-apiserver", log)
+    assert "variable unfilled" in words(found)
+    assert "put the key back" in words(found)

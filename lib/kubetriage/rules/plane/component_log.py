@@ -13,6 +13,7 @@ from datetime import datetime
 from kubetriage.needs import Log
 from kubetriage.readers.outer_layers import KLOG, Line, message_of, peeled
 from kubetriage.records import dataclass
+from kubetriage.rules.plane.stored_keys import UNREADABLE
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj, name_of, namespace_of, objects, text
 from kubetriage.values.patterns import lazy
@@ -103,9 +104,15 @@ def _conversion(match: re.Match[str]) -> tuple[str, float]:
     return f"{match[2]}.{match[1].partition('/')[0]}", 0.0
 
 
+def _key(match: re.Match[str]) -> tuple[str, float]:
+    return match["key"] or "", 0.0
+
+
 KINDS: tuple[tuple[str, re.Pattern[str], _Make], ...] = (
     # apiextensions-apiserver pkg/apiserver/conversion: quoted by whoever lists objects of that CRD.
     ("conversion", lazy(r"conversion webhook for (\S+?), Kind=(\w+) failed: "), _conversion),
+    # Before the key service: these reasons are about keys that are configured, not about who holds them.
+    ("stored key", UNREADABLE, _key),
     # apiserver/pkg/storage/value/encrypt/envelope and its health checks, KMS v1 and v2.
     (
         "key service",
@@ -331,7 +338,7 @@ def _shape(row: str) -> str:
 
 
 _ALONE = (
-    *("conversion", "key service", "authenticator", "token key", "etcd trust"),
+    *("conversion", "stored key", "key service", "authenticator", "token key", "etcd trust"),
     *("client certificate", "client clock", "client authority", "etcd certificate"),
 )
 """Kinds whose line says nothing else: the address or certificate in it is that of what the kind is about."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Ref, Severity
 from kubetriage.records import dataclass
 from kubetriage.rules.machine import named
+from kubetriage.rules.plane import stored_keys
 from kubetriage.rules.plane.case import CLUSTER
 from kubetriage.rules.plane.no_answer import no_answer
 from kubetriage.values.commands import kubectl
@@ -257,6 +258,18 @@ def _no_metrics(line: str, _: re.Match[str]) -> Finding:
     )
 
 
+def _unreadable(line: str, said: re.Match[str]) -> Finding:
+    what, why = stored_keys.told(said)
+    return _finding(
+        "EncryptionKeyMissing",
+        "API server health",
+        line,
+        stored_keys.meaning(what, why),
+        stored_keys.fixes(named("kubeadm"), what, why),
+        stored_keys.check(),
+    )
+
+
 def _overloaded(line: str, _: re.Match[str]) -> Finding:
     return _finding(
         "ApiServerOverloaded",
@@ -382,6 +395,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(lazy(r"failed calling webhook \"(?P<hook>[^\"]{1,253})\": (?P<why>.{1,1500})"), _webhook),
     Row(lazy(r"(?P<hook>conversion webhook for [^\n]{1,200}?) failed: (?P<why>.{1,1500})"), _webhook),
+    Row(stored_keys.UNREADABLE, _unreadable),
     Row(lazy(r"etcdserver: (?:mvcc: )?database space exceeded|etcdserver: no space"), _no_space),
     Row(lazy(r"etcdserver: no leader"), _no_leader),
     Row(lazy(r"etcdserver: leader changed"), _leader_changed),

@@ -84,6 +84,15 @@ _ASKS: tuple[tuple[re.Pattern[str], _Make], ...] = (
         lambda m, at: f"Add --{m[1]} to {at}.",
     ),
     (
+        lazy(r"named key (\S{1,80}): illegal base64"),
+        lambda m, at: (
+            f"The secret of {m[1]} in the EncryptionConfiguration is not base64, as where a script left its variable"
+            " unfilled. If nothing was encrypted with it yet: put the output of head -c 32 /dev/urandom | base64 there,"
+            " the same on all API servers. Else put the key back that the data was written with. The flag stands in"
+            f" {at}."
+        ),
+    ),
+    (
         lazy(r"encryption[ -]provider"),
         lambda _, at: (
             "Correct the EncryptionConfiguration that --encryption-provider-config names: base64 keys of 16, 24 or 32"

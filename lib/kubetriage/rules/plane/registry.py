@@ -15,6 +15,7 @@ from kubetriage.rules.plane.causes import (
     control_plane_errors,
     control_plane_restarts,
     controllers_down,
+    encryption_key_missing,
     etcd_corrupt,
     etcd_down,
     etcd_fragmented,
@@ -45,6 +46,7 @@ RULES: tuple[ModuleType, ...] = (
     etcd_fragmented,
     # The API server itself, then who presses on it.
     api_server_unready,
+    encryption_key_missing,
     certificate_expiring,
     certificate_rejected,
     authentication_failing,
