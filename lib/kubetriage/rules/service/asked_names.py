@@ -70,20 +70,23 @@ def _service_of(world: World, pod: Pod, host: str) -> tuple[str, str] | None:
 
 def askers(world: World, namespace: str) -> Iterator[Pod]:
     """Yield the pods of a recording with logs in which a Service is asked for in vain."""
-    if world.snapshot.source == "cluster":
-        return
-    logged = [p for p in world.pods(namespace) if any(world.snapshot.has_log(n) for n in log_needs(p))]
-    for pod in logged[:_LOGS]:
+    for pod in _logged(world, namespace):
         if any(lost.surely_absent for lost in lost_names(world, pod)):
             yield pod
 
 
 def asker_needs(world: World, namespace: str) -> Iterator[Need]:
     """Ask for the logs that a recording holds of its pods; a live scan reads none for this."""
+    for pod in _logged(world, namespace):
+        yield from (n for n in log_needs(pod) if world.snapshot.has_log(n))
+
+
+def _logged(world: World, namespace: str) -> list[Pod]:
+    """Return pods with logs; those of kube-system are judged as parts of the cluster, not as its clients."""
     if world.snapshot.source == "cluster":
-        return
-    logged = [n for p in world.pods(namespace) for n in log_needs(p) if world.snapshot.has_log(n)]
-    yield from logged[:_LOGS]
+        return []
+    known = (p for p in world.pods(namespace) if p.namespace != "kube-system")
+    return [p for p in known if any(world.snapshot.has_log(n) for n in log_needs(p))][:_LOGS]
 
 
 def log_needs(pod: Pod) -> Iterator[Log]:
