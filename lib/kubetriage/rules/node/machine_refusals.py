@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 from kubetriage.data import table
+from kubetriage.typed import Any
 
 LAUNCHED, JOINED = "MachineNotLaunched", "MachineNotJoined"
 
