@@ -842,6 +842,7 @@ def test_every_code_is_in_the_table_of_causes_and_has_a_test_here():
         # test_the_way.py and the modules of the custom kinds, controllers, load balancers and the mesh beside this one.
         "BackendConnectionFailed",
         "ClientAddressDenied",
+        "ControllerForbidden",
         "DNSNotReady",
         "ExternalAuthFailed",
         "IngressRejected",
