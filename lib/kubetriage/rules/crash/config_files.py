@@ -58,6 +58,28 @@ def missing_file(words: LastWords) -> tuple[str, Said] | None:
     named = _FILE.search(said.line) if said is not None else None
     if said is None or named is not None:
         return (named["file"], said) if said is not None and named is not None else None
+    return _of_a_volume(words, said)
+
+
+# A file that could not be opened, where the program gives no reason.
+_UNOPENED = lazy(
+    r"(?:unable to|failed to|could not|couldn't|cannot|can't|error) (?:open|read"
+    r"|load)(?:ing)? (?:the )?(?:[\w-]{1,20} ){0,3}"
+    r"['\"]?(?P<file>/[\w.@%+/-]{2,200}?)['\"]?\.?\s*\Z",
+    re.IGNORECASE,
+)
+
+
+def unopened_file(words: LastWords) -> tuple[str, Said] | None:
+    """Return the path of a file that a program could not open for no given reason, where nothing is mounted."""
+    said = words.find(_UNOPENED, unless=_NOT_CONFIG)
+    if said is None or said.match["file"].startswith(("/dev/", "/proc/", "/sys/", "/tmp/")):  # noqa: S108
+        return None
+    path = said.match["file"]
+    return (path, said) if mount_of(words.container, path) is None and posixpath.dirname(path) != "/" else None
+
+
+def _of_a_volume(words: LastWords, said: Said) -> tuple[str, Said] | None:
     # Any other file where a volume of the pod has to bring it.
     path = path_near(said.line, said.match.start())
     found = mount_of(words.container, path) if posixpath.splitext(path)[1] else None
@@ -84,6 +106,26 @@ def _unfilled(case: Case, volume: Obj, path: str) -> tuple[str, Fix] | None:
         f"container starts when {file} is there.",
         actor=Actor.CLUSTER,
         commands=(look, pods),
+    )
+
+
+_SECRET = lazy(r"pass|secret|token|credential|htaccess|kubeconfig|keytab", re.IGNORECASE)
+
+
+def _secret_file(words: LastWords, path: str) -> Fix:
+    """Mount a file with passwords or tokens: from a Secret."""
+    case, file = words.case, posixpath.basename(path)
+    own = f"{case.workload.name}-files"
+    return manifest(
+        words,
+        f"Mount a Secret with {file} at {path} in {case.workload_name}: nothing brings the file now.",
+        words.container.patch(
+            {"volumeMounts": [{"name": "secret-files", "mountPath": path, "subPath": file, "readOnly": True}]},
+            volumes=[{"name": "secret-files", "secret": {"secretName": own}}],
+        )
+        if path.startswith("/")
+        else None,
+        kubectl("create", "secret", "generic", own, f"--from-file={file}", namespace=case.pod.namespace),
     )
 
 
@@ -118,6 +160,7 @@ def missing_file_finding(code: str, case: Case, words: LastWords, path: str, sai
     """Report a file that is missing, with what would bring it to that place."""
     container, name = words.container, words.container.name
     found = mount_of(container, path)
+    state = "is missing" if said.match.re.pattern != _UNOPENED.pattern else "cannot be opened"
     evidence: list[Evidence] = []
     verify: list[str] = []
     where = "nothing is mounted there"
@@ -126,6 +169,8 @@ def missing_file_finding(code: str, case: Case, words: LastWords, path: str, sai
     fix = (
         _certificate(words, path)
         if path.endswith(_CERTIFICATES) and directory != "/"
+        else _secret_file(words, path)
+        if directory != "/" and _SECRET.search(posixpath.basename(path))
         else manifest(
             words,
             f"Mount a ConfigMap or Secret with {path} in {case.workload_name}, or put the file into the image.",
@@ -177,7 +222,7 @@ def missing_file_finding(code: str, case: Case, words: LastWords, path: str, sai
     return words.finding(
         code,
         said.confidence,
-        f"{name} ended because the file {path} is missing: {short(said.line)}; {where}.",
+        f"{name} ended because the file {path} {state}: {short(said.line)}; {where}.",
         quoted=(said.line,),
         evidence=evidence,
         fix=(fix,),

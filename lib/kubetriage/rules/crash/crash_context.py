@@ -74,8 +74,8 @@ def of_the_workload(case: Case) -> Iterator[Need]:
 def _node_needs(case: Case) -> Iterator[Need]:
     """Ask for the nodes of the replicas where some are well: one zone may be the difference."""
     crashed = next((c for c in case.containers if case.crash(c) is not None), None)
-    split = _alike(case, crashed) if crashed is not None else None
-    if split is not None and split.well and len(split.same) > 1:
+    split = split_of(case, crashed) if crashed is not None else None
+    if split is not None and split.well:
         for name in sorted({p.node for p in (*split.same, *split.well) if p.node})[:MOST_OBJECTS]:
             yield Get("nodes", "", name)
 
@@ -177,7 +177,7 @@ def _cap_words(case: Case) -> str:
 
 
 @dataclass(frozen=True)
-class _Split:
+class Split:
     """The replicas of a workload, by whether they are in the same trouble."""
 
     same: tuple[Pod, ...]
@@ -186,12 +186,12 @@ class _Split:
     """What the two have apart; empty with fewer than two of them."""
 
 
-def _splits(_: Snapshot) -> dict[tuple[object, ...], _Split]:
+def _splits(_: Snapshot) -> dict[tuple[object, ...], Split]:
     """Hold the splits that were made, for the other pods in the same trouble."""
     return {}
 
 
-def _alike(case: Case, container: Container) -> _Split | None:
+def split_of(case: Case, container: Container) -> Split | None:
     """Split the replicas into those in the same trouble and those that are well; None when they were not all seen."""
     controller = _selecting(case)
     if controller is None:
@@ -206,7 +206,7 @@ def _alike(case: Case, container: Container) -> _Split | None:
     return memo[key]
 
 
-def _split(case: Case, container: Container) -> _Split:
+def _split(case: Case, container: Container) -> Split:
     mine = container.termination
     same, well = [], []
     for replica in case.replicas:
@@ -223,7 +223,7 @@ def _split(case: Case, container: Container) -> _Split:
             well.append(replica)
         elif crashed or waits or (mine is None and twin is not None and twin.running and not twin.ready):
             same.append(replica)
-    return _Split(tuple(same), tuple(well), _compared(case, same, well))
+    return Split(tuple(same), tuple(well), _compared(case, same, well))
 
 
 def _compared(case: Case, same: list[Pod], well: list[Pod]) -> str:
@@ -247,7 +247,7 @@ def _compared(case: Case, same: list[Pod], well: list[Pod]) -> str:
 
 def siblings(case: Case, container: Container) -> Iterator[Evidence]:
     """Say whether all replicas are in the same trouble, or those of one node, zone or revision."""
-    split = _alike(case, container)
+    split = split_of(case, container)
     if split is None or not split.words:
         return
     words = split.words

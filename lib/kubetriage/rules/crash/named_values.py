@@ -52,7 +52,7 @@ class Origin:
 
 # What is wrong with a value or a name of a setting, not with what the program does with it.
 _ABOUT_VALUE = lazy(
-    r"\b(?:invalid|illegal|bad|wrong|unknown|unsupported|unexpected|unrecogni[sz]ed|deprecated|forbidden|duplicate\w*"
+    r"\b(?:invalid\w*|expired?|malformed|illegal|bad|wrong|unknown|unsupported|unexpected|unrecogni[sz]ed|deprecated|forbidden|duplicate\w*"
     r"|must|should|has to|needs? to|expected|conflict\w*|mismatch\w*|exceed\w*|larger|greater|less|smaller|higher"
     r"|lower|out of range|not (?:a |an )?(?:valid|allowed|supported|permitted|recogni[sz]ed|divisible|compatible|known)"
     r"|cannot be|can't be|may not be|no longer|only one|multiple|more than one|incompatible|set but|configured"
@@ -84,6 +84,9 @@ def origin(words: LastWords) -> Origin | None:
         named = _only([s for s in held if _named(s, said)])
         if named is not None:
             return Origin(named, None, said)
+    beside = _beside(words, held, said)
+    if beside is not None:
+        return beside
     if _ABOUT_VALUE.search(said):
         spelled = _only([s for s in held if _spelled(s, said)])
         if spelled is not None:
@@ -91,7 +94,52 @@ def origin(words: LastWords) -> Origin | None:
         file = in_a_file(words, said)
         if file is not None:
             return Origin(None, file, said)
+        noun = by_noun(held, said)
+        if noun is not None:
+            return Origin(noun, None, said)
     return None
+
+
+# A field of an error object that holds what was given: input: 'redis:6379'.
+_GIVEN = lazy(r"\s*['\"]?(?:input|value|given|received|actual|got|url|uri|address|path|option|key)['\"]?\s*[:=]", re.I)
+
+
+def _beside(words: LastWords, held: list[Setting], said: str) -> Origin | None:
+    """Return the setting that stands in the lines of an error: in a field of it, or in a line of its source code."""
+    error = words.error
+    if error is None or not _ABOUT_VALUE.search(f"{said} {error.name}"):
+        return None
+    for line in error.lines[:200]:
+        if _GIVEN.match(line) and (named := _only([s for s in held if _named(s, line)])) is not None:
+            return Origin(named, None, line)
+    called = [(s, line) for line in error.lines[:200] if (s := _called(held, line)) is not None]
+    return Origin(called[0][0], None, called[0][1]) if len({s.name for s, _ in called}) == 1 else None
+
+
+_NOUNS = lazy(
+    r"\b(?P<noun>URL|URI|DSN|connection[ _-]?string|licen[cs]e|webhook|bucket|region|time ?zone"
+    r"|log ?level|api ?key|issuer|passphrase)\b",
+    re.IGNORECASE,
+)
+
+
+def by_noun(held: list[Setting], said: str) -> Setting | None:
+    """Return the only setting that is called by the noun of an error: a URL that cannot be parsed, a license."""
+    if "://" in said:
+        return None  # the error shows what it is about
+    for match in _NOUNS.finditer(said[:1000]):
+        noun = re.sub(r"[^a-z]", "", match["noun"].lower()).replace("licence", "license")
+        kinds = ("url", "uri", "dsn") if noun in ("url", "uri", "dsn", "connectionstring") else (noun,)
+        found = [s for s in held if any(k in _names(s) for k in (*kinds, noun))]
+        if len({s.name for s in found}) == 1:
+            return found[0]
+    return None
+
+
+def _names(one: Setting) -> set[str]:
+    """Return the words of a setting's name, and each two neighbours together."""
+    parts = [p.lower() for p in _PARTS.findall(one.name)]
+    return {*parts, *("".join(parts[i : i + 2]) for i in range(len(parts)))}
 
 
 def _only(found: list[Setting]) -> Setting | None:
@@ -154,13 +202,13 @@ _PARTS = lazy(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 def _spelled(one: Setting, said: str) -> bool:
     """Tell whether an error writes a setting's name in another spelling: ``maxModelLen``, ``max model len``."""
     parts = [p.lower() for p in _PARTS.findall(one.name)]
-    if one.kind != "args" and len(parts) > 2:
-        # The first word of a variable is mostly the program's.
-        parts = parts[1:]
-    if len(parts) < 2 or len("".join(parts)) < 8:
-        return False
     told = " ".join(p.lower() for p in _PARTS.findall(said[:2000]))
-    return f" {' '.join(parts)} " in f" {told} "
+    # The first words of a variable are mostly the program's.
+    starts = range(len(parts) - 1) if one.kind != "args" else range(1)
+    return any(
+        len("".join(parts[at:])) >= 8 and len(parts) - at >= 2 and f" {' '.join(parts[at:])} " in f" {told} "
+        for at in starts
+    )
 
 
 _TOKEN = lazy(
@@ -259,7 +307,8 @@ def origin_fixes(words: LastWords, one: Origin) -> tuple[Fix, ...]:
         return (
             manifest(
                 words,
-                f"Correct {setting.source}, which is {setting.called} of {place}, then restart: variables are read at "
+                f"Correct {setting.source}{_scheme(words, setting)}, which is {setting.called} of {place}, then "
+                f"restart: variables are read at "
                 "the start.",
                 None,
                 kubectl(read, setting.resource, setting.holder, namespace=case.pod.namespace),
@@ -276,7 +325,7 @@ def origin_fixes(words: LastWords, one: Origin) -> tuple[Fix, ...]:
         manifest(
             words,
             f"Correct {setting.called}{shown} of {place} to a value that the error "
-            f"allows{_divisors(words, one)}, or bring what it is compared with in line.",
+            f"allows{_divisors(words, one)}{_scheme(words, setting)}, or bring what it is compared with in line.",
             None,
             *commands,
         ),
@@ -313,3 +362,14 @@ def _divisors(words: LastWords, one: Origin) -> str:
     device = next((k for k, v in limits.items() if "/" in k and str(v) == setting.value), "")
     more = f", and as many of {device} in resources.limits" if device else ""
     return f" (of {whole} divide: {', '.join(fit)}){more}"
+
+
+_URL = lazy(r"\b(?:URL|URI|DSN)\b|ERR_INVALID_URL|scheme", re.IGNORECASE)
+
+
+def _scheme(words: LastWords, setting: Setting) -> str:
+    """Say what a URL begins with, where an error is about one and the value has no scheme or is not known."""
+    said = f"{words.error.summary} {words.error.name}" if words.error is not None else ""
+    if not _URL.search(said) or "://" in setting.value:
+        return ""
+    return " (a whole URL begins with its scheme, as redis:// or postgresql://, and has no quotes or line end)"

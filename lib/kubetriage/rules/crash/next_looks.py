@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from kubetriage.model import Actor, Evidence, Fix
+from kubetriage.rules.crash.apart import apart
 from kubetriage.rules.crash.crash_context import changes, config_edits, older_runs
 from kubetriage.rules.crash.node_commands import in_copy
 from kubetriage.rules.crash.program_output import LastWords
@@ -69,7 +70,7 @@ def changed_looks(words: LastWords) -> tuple[Fix, ...]:
 
 def _looks(words: LastWords) -> list[Fix]:
     container, pod = words.container, words.case.pod
-    looks = changed_looks(words)
+    looks = [*changed_looks(words), *apart(words)]
     debug = Fix(
         f"Start a copy of the pod with a shell in place of {container.name}'s command, and run the "
         "command there by hand.",

@@ -9,6 +9,7 @@ from kubetriage.model import Actor, Fix
 from kubetriage.readers.logs import bodies, message_of
 from kubetriage.redact import clean
 from kubetriage.rules.crash.program_output import LastWords
+from kubetriage.values.fields import objects, text
 from kubetriage.values.patterns import lazy
 
 _LONGEST = 240
@@ -55,7 +56,8 @@ _HARMFUL = lazy(
 )
 # A line of the program's source in a stack trace.
 _CODE = lazy(
-    r"(?:raise|throw|return|await|assert|def|class|if|for|while|with|const|let|var|import|from)\b[^.]{0,200}[({=:]"
+    r"(?:raise|throw|return|await|yield|new)\s+(?:new )?[\w.]{1,80}\(|(?:raise|throw|return|await|assert|def|class|if"
+    r"|for|while|with|const|let|var|import|from)\b[^.]{0,200}[({=:]"
 )
 _SENTENCE = lazy(r"(?<=[.!?])\s+(?=[A-Z`'\"])|\n|\\n")
 
@@ -95,6 +97,23 @@ def own_advice(words: LastWords) -> str:
             return whole
         rest = " ".join(clean(sentence[order.start() :]).split()).lstrip(",;:!? ").rstrip(".")
         return rest[:1].upper() + rest[1:]
+    return ""
+
+
+_ASKED = lazy(
+    r"(?:set|define|provide|specify|export|declare|via|through|using|with|in)\b[^.\n]{0,60}?\benv(?:ironment)? var\w*"
+    r"(?: called| named)?:? ['\"`$]{0,2}(?P<name>[A-Z][A-Z0-9]*_[A-Z0-9_]{1,80})",
+    re.IGNORECASE,
+)
+
+
+def asked_variable(words: LastWords) -> str:
+    """Return the variable that a program asks for around its last error, and that its container does not declare."""
+    for sentence in _sentences(words):
+        match = _ASKED.search(sentence)
+        if match is not None and match["name"].isupper():
+            declared = any(text(e, "name") == match["name"] for e in objects(words.container.spec, "env"))
+            return "" if declared else match["name"]
     return ""
 
 

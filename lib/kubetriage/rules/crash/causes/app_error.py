@@ -23,13 +23,15 @@ from datetime import timedelta
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, RuledOut
 from kubetriage.readers.logs import last_line, own_frame, understood
+from kubetriage.rules.crash.apart import apart_evidence
 from kubetriage.rules.crash.case import Case
-from kubetriage.rules.crash.container_spec import variable_state
+from kubetriage.rules.crash.container_spec import env_sources, variable_state
 from kubetriage.rules.crash.crash_context import older_runs
+from kubetriage.rules.crash.declared_settings import declare
 from kubetriage.rules.crash.known_errors import known_findings, unknown_words
 from kubetriage.rules.crash.named_values import origin, origin_evidence, origin_fixes, origin_hint
 from kubetriage.rules.crash.next_looks import changed_looks, next_looks, rollback
-from kubetriage.rules.crash.own_advice import own_advice_fix
+from kubetriage.rules.crash.own_advice import asked_variable, own_advice_fix
 from kubetriage.rules.crash.program_output import LastWords, short
 from kubetriage.rules.crash.refused_settings import about_settings, settings_fixes
 from kubetriage.rules.crash.shared_files import collected, collected_evidence, collected_fixes, collected_hint
@@ -138,11 +140,20 @@ def _told(case: Case, words: LastWords) -> Finding:
         hint = "; it refuses its configuration"
         confidence = Confidence.POSSIBLE if confidence is Confidence.POSSIBLE else Confidence.LIKELY
         fixes = (*own_advice_fix(words), *settings_fixes(words))
+    elif (asked := asked_variable(words)) and env_sources(words.container) == []:
+        shown, state = variable_state(case, words.container, asked)
+        evidence.append(shown)
+        hint = f"; it asks for the variable {asked}, which {state}"
+        fix, more = declare(case, words, asked, state)
+        evidence += more
+        fixes = (fix, *changed_looks(words))
+        confidence = Confidence.POSSIBLE if confidence is Confidence.POSSIBLE else Confidence.LIKELY
     else:
         confidence = Confidence.POSSIBLE
         proposed = own_advice_fix(words)
         hint = "" if proposed else "; this message names no known cause"
         fixes = (*proposed, *next_looks(words))
+        evidence += apart_evidence(words)
     return words.finding(
         CODE,
         confidence,

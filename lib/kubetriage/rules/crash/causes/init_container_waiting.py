@@ -14,18 +14,19 @@ Source: kubernetes kuberuntime_manager.go (computeInitContainerActions), KEP-753
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.needs import Get, List, Log, Need
-from kubetriage.readers.logs import addresses, last_error, last_line
+from kubetriage.readers.logs import addresses, bodies, last_error, last_line
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.serving_pods import pods_behind, root_of
 from kubetriage.rules.crash.vault_logins import answered, refused_login
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import flag, labels, objects, texts
+from kubetriage.values.fields import flag, labels, objects, text, texts
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import SERVICE_NAME_LABEL
 from kubetriage.values.times import human_duration
@@ -110,6 +111,35 @@ def needs(case: Case) -> Iterator[Need]:
                 yield List("pods", service[0])
 
 
+_LAST = 5
+"""Lines at the end of a log that tell what a running program does now."""
+# Programs that are up and wait for requests.
+_SERVES = lazy(
+    r"main dispatch loop|all dependencies initialized|\blistening (?:on|at|for)\b|\bserving (?:on|at|http|requests)\b"
+    r"|(?:server|proxy|agent|service) (?:is )?(?:now )?(?:started|running|listening|ready|up)\b|ready to accept"
+    r"|\bstarted (?:\w+ )?(?:server|proxy|listener)|Started \S+ in [\d.]+ seconds|Envoy proxy is ready"
+    r"|ready for (?:connections|start ?up)|Uvicorn running on|start worker process",
+    re.IGNORECASE,
+)
+
+
+def _as_a_sidecar(case: Case, container: Container) -> Iterator[Fix]:
+    """Let a server that is declared as an init container run beside the others."""
+    version = re.match(r"v?1\.(\d{1,3})", text(case.node.obj, "status", "nodeInfo", "kubeletVersion"))
+    old = version is not None and int(version[1]) < 29
+    if not old:
+        yield case.template_fix(
+            f"Set restartPolicy: Always on init container {container.name} in {case.workload_name}: it then is a "
+            "sidecar, which the others do not wait for. If the manifest has it, something that knows no sidecars "
+            "dropped it (an old webhook, client or API).",
+            {"initContainers": [{"name": container.name, "restartPolicy": "Always"}]},
+        )
+    yield case.template_fix(
+        f"{'M' if old else 'Or m'}ove {container.name} to containers in {case.workload_name}"
+        + (f": the kubelet of {case.pod.node} is older than 1.29 and knows no sidecars." if old else ".")
+    )
+
+
 def check(case: Case) -> Iterator[Finding]:
     """Find the init container that the pod waits for."""
     container = _waiting(case)
@@ -190,15 +220,20 @@ def check(case: Case) -> Iterator[Finding]:
                     ),
                 )
             )
+    serves = not reasons and not told_error and _SERVES.search("\n".join(bodies(log)[-_LAST:])) is not None
+    if serves:
+        reasons.append(f"it is a server that never ends: {line}")
+        fixes = [*_as_a_sidecar(case, container)]
     kind = "last error" if told_error else "last log line"
     what = reasons[0] if reasons else f"its {kind} is: {line}" if line else "its log is empty or was not seen"
-    fixes.append(
-        Fix(
-            f"Make available what init container {container.name} waits for, and give the wait a time limit in "
-            f"{case.workload_name}.",
-            actor=Actor.MANIFEST,
+    if not serves:
+        fixes.append(
+            Fix(
+                f"Make available what init container {container.name} waits for, and give the wait a time limit in "
+                f"{case.workload_name}.",
+                actor=Actor.MANIFEST,
+            )
         )
-    )
     yield Finding(
         CODE,
         Severity.ERROR if age >= PATIENCE else Severity.WARNING if reasons else Severity.NOTE,

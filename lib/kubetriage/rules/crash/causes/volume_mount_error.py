@@ -30,6 +30,7 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.config_references import current_mount_failures, volumes_pending
 from kubetriage.rules.crash.kubelet_roots import kubelet_root, looks_elsewhere
 from kubetriage.rules.crash.node_commands import node_command
+from kubetriage.rules.crash.repeated_claims import repeated_claim
 from kubetriage.rules.crash.root_causes import repair
 from kubetriage.rules.crash.start_failures import Start, StartFailure, start_failures
 from kubetriage.rules.crash.storage_errors import mount_error
@@ -114,6 +115,10 @@ def _pending(case: Case) -> Iterator[Finding]:
     if summary is not None and not told:
         match = _SUMMARY.search(summary.message)
         names = match["volumes"].replace(" ", ", ") if match else ""
+        repeated = repeated_claim(case, CODE, names.split(", "), summary)
+        if repeated is not None:
+            yield repeated
+            return
         yield Finding(
             CODE,
             Severity.ERROR,

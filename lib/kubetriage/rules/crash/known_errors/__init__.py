@@ -21,6 +21,7 @@ from kubetriage.values.patterns import may_match
 MODULES = (
     "foreign_memory",
     "kernel_limits",
+    "kernel_features",
     "file_modes",
     "service_links",
     "invisible_characters",

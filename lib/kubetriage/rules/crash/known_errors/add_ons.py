@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 
-from kubetriage.rules.crash.acts import app, cloud, image, manifest, node, on_node, operator, place, where
+from kubetriage.model import Evidence
+from kubetriage.rules.crash.acts import app, cloud, image, manifest, node, on_node, operator, place, restart, where
 from kubetriage.rules.crash.known_errors.row import Advice, Row
+from kubetriage.rules.crash.named_values import by_noun
 from kubetriage.rules.crash.own_advice import own_advice
+from kubetriage.rules.crash.pod_settings import settings_of
 from kubetriage.rules.crash.program_output import LastWords, Said
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import text
@@ -182,7 +185,25 @@ def _not_migrated(words: LastWords, _: Said) -> Advice:
     )
 
 
-def _license(_: LastWords, __: Said) -> Advice:
+def _license(words: LastWords, _: Said) -> Advice:
+    setting = by_noun(settings_of(words.case, words.container), "license")
+    if setting is not None and setting.holder:
+        return Advice(
+            f"its license is missing, invalid or has expired ({setting.called}, {setting.source})",
+            (
+                app(
+                    f"Renew the license, put it into {setting.source}, and restart the workload.",
+                    kubectl(
+                        "edit" if setting.resource == "configmap" else "describe",
+                        setting.resource,
+                        setting.holder,
+                        namespace=words.case.pod.namespace,
+                    ),
+                    *restart(words),
+                ),
+            ),
+            (Evidence("spec", setting.at, f"{setting.name}: {setting.source}"),),
+        )
     return Advice(
         "its license is missing, invalid or has expired",
         (

@@ -6,6 +6,7 @@ import posixpath
 
 from kubetriage.model import Fix
 from kubetriage.rules.crash.acts import app, cloud, image, manifest, node, on_node, place, where
+from kubetriage.rules.crash.apart import rebuild
 from kubetriage.rules.crash.container_spec import mount_of, volume_words
 from kubetriage.rules.crash.known_errors.data_versions import all_said, held_data
 from kubetriage.rules.crash.known_errors.row import Advice, Row
@@ -62,9 +63,11 @@ def _member_known(words: LastWords, _: Said) -> Advice:
 def _damaged(words: LastWords, said: Said) -> Advice:
     low = all_said(words, said).lower()
     remedy = next((r for k, r in _REPAIRS.items() if k in low), "restore the newest backup into an empty volume")
+    rebuilt = rebuild(words)
     return Advice(
         f"its data on {held_data(words)} is damaged or cut off, as after a kill, a full disk or a lost volume",
         (
+            *rebuilt,
             app(f"Keep a copy of the volume (VolumeSnapshot or backup) before anything else; then {remedy}."),
             cloud(
                 "See whether the disk was full or had I/O errors before: the kernel log of the node, "
@@ -283,6 +286,7 @@ ROWS: tuple[Row, ...] = (
             r"|wal[^\n]{0,60}(?:corrupt|crc mismatch)"
             r"|crc mismatch|unexpected end of file reading the append only|database disk image is malformed"
             r"|(?:page|tablespace|data ?file|segment|chunk|index|block)[^\n]{0,60}\bcorrupt"
+            r"|\bCorruption: |RocksDB[^\n]{0,80}(?:corrupt|bad table magic)|bad magic number|invalid magic"
             r"|truncated (?:record|segment|aof|rdb)|Short read or OOM loading DB|unexpected EOF reading",
         ),
         _damaged,
