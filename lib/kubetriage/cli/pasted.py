@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from kubetriage.cluster.recorded import RecordedReader
     from kubetriage.cluster.text import Hint
 
-_BETTER = (("nodes", "node-triage"), ("pods", "why-crash"), ("services", "svc-trace"), ("ingresses", "svc-trace"))
+_BETTER = (
+    ("nodes", "node-triage"),
+    ("pods", "why-crash"),
+    ("services", "svc-trace"),
+    ("ingresses", "svc-trace"),
+    ("httproutes", "svc-trace"),
+    ("gateways", "svc-trace"),
+    ("apiservices", "plane-trace"),
+)
 """Resources with the plugin that answers about them."""
 _OF_MACHINES = ("node-triage", "triage")
 """Plugins that judge machines which are no Nodes yet."""
@@ -25,6 +33,8 @@ _OF_OTHERS = ("svc-trace", "triage")
 _WAYS = ("services", "ingresses")
 _PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcdctl", "kubeadm")
 """Parts of the control plane, and tools, whose words plane-trace reads without their pods."""
+_JOINED = ("apiservices",)
+"""What no plugin is named after its object for, and triage reads with all else."""
 _MOST_NOTES = 8
 """So many blocks that were not used are named; the rest is counted."""
 
@@ -99,6 +109,8 @@ def _together(told: list[Diagnosis]) -> list[Diagnosis]:
 def _refuse_others(
     plugin: Plugin, described: list[tuple[str, str, str]], known: list[Any], snapshot: Snapshot, reader: RecordedReader
 ) -> None:
+    if plugin.name == "triage" and any(key[0] in _JOINED for key in described):
+        return
     if plugin.name in _OF_MACHINES:
         from kubetriage.rules.node.autoscaler_words import autoscaler_logs
         from kubetriage.rules.node.ordered_machines import ordered
@@ -116,7 +128,8 @@ def _refuse_others(
         there = any(key[0] == resource for key in described) or (not known and snapshot.list(resource).items)
         if there and resource not in plugin.resources and better != plugin.name:
             words = BY_PLURAL[resource].kind.lower()
-            raise DumpError(f"this is a {words}: kubectl {better} --from {shlex.quote(reader.asked)}")
+            article = "an" if words[0] in "aei" else "a"
+            raise DumpError(f"this is {article} {words}: kubectl {better} --from {shlex.quote(reader.asked)}")
     if not known:
         if snapshot.node_logs():
             # The machine's own log says what its Node would not.

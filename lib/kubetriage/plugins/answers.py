@@ -9,6 +9,7 @@ from kubetriage.needs import Get, List, Log, Need, Why
 from kubetriage.plugins import Target
 from kubetriage.rules.node_contact import is_contact, unread
 from kubetriage.snapshot import Snapshot
+from kubetriage.values.fields import MADE_UID
 from kubetriage.values.resources import BY_PLURAL
 
 _STATUS_REASON = {
@@ -90,7 +91,10 @@ def not_seen(
         what = words if words and is_contact(need) else str(need)
         if isinstance(need, List) and need.fields.startswith("involvedObject.uid="):
             uid = need.fields.partition("=")[2]
-            what = f"events of {names.get(uid, uid)}"
+            # What stands for the uid of an object of a text tells its kind and name.
+            made = uid.removeprefix(MADE_UID).split("/") if uid.startswith(MADE_UID) else []
+            known = f"{made[0].lower()}/{made[-1]}" if len(made) > 1 else uid
+            what = f"events of {names.get(uid, known)}"
         lines.append(NotSeen(what, why, decides(snapshot, need), contact=is_contact(need)))
     return one_of_contact(lines)
 

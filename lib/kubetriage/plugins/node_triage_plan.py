@@ -35,6 +35,7 @@ from kubetriage.rules.node.needs import (
     FIRST_SECONDS,
     LIST_SECONDS,
     detail_needs,
+    lacked_memory,
     shows_trouble,
     troubled,
 )
@@ -152,6 +153,7 @@ def _shown(snapshot: Snapshot, request: Request, cluster: Cluster) -> list[str]:
         if (
             case.contact.ready == "True"
             and not case.drains
+            and not lacked_memory(case)
             and all(f.severity is Severity.NOTE for f in diagnose_node(case))
         ):
             continue

@@ -20,6 +20,7 @@ from kubetriage.rules.incident.folding import fold, unfolded
 from kubetriage.rules.incident.joining import Root, join
 from kubetriage.rules.incident.report import COLUMNS, age, counted, detail_command, document, explained, name_of, row
 from kubetriage.rules.incident.roots import bare, symptoms
+from kubetriage.rules.service.gateway_objects import ROUTE_KINDS
 from kubetriage.rules.shapes import lean_node, without_managed_fields
 from kubetriage.snapshot import Snapshot
 from kubetriage.typed import Any
@@ -300,7 +301,7 @@ PLUGIN = Plugin(
         ("From a dump of a colleague", "kubectl triage -A --from ./dump"),
     ),
     default_resource="pods",
-    resources=("pods", *CONTROLLERS, "services", "ingresses", "nodes"),
+    resources=("pods", *CONTROLLERS, "services", "ingresses", "nodes", *ROUTE_KINDS, "gateways"),
     plan=plan,
     diagnose=diagnose,
     waits=True,

@@ -632,10 +632,10 @@ def summary(snapshot) -> str:
 
 
 def test_a_ready_node_tells_of_its_latest_trouble():
-    told = summary(beside(node(), events=[event("SystemOOM", -60, message="victim process: java")]))
+    told = summary(beside(node(), events=[event("TaskHung", -60, message="task java:1 blocked for more than 120s")]))
     assert told.startswith("No fault: n1 is Ready")
-    assert "60s ago: SystemOOM: victim process: java." in told
-    assert "SystemOOM" not in summary(beside(node(), events=[event("SystemOOM", -1000)]))
+    assert "60s ago: TaskHung: task java:1 blocked for more than 120s." in told
+    assert "TaskHung" not in summary(beside(node(), events=[event("TaskHung", -1000)]))
     assert summary(beside(node())).startswith("Healthy: n1 is Ready")
 
 

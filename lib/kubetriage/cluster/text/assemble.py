@@ -7,6 +7,8 @@ from datetime import datetime, timedelta, timezone
 
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.text.clock import clock_of
+from kubetriage.cluster.text.event_nodes import FORM as OF_NODES
+from kubetriage.cluster.text.event_nodes import node_from, node_of
 from kubetriage.cluster.text.event_pods import BOUND, NO_NODE, REASONS, named_by, pod_of, replica_set_of
 from kubetriage.cluster.text.event_pods import FORM as EVENTS
 from kubetriage.cluster.text.event_words import name_images, statuses, tell
@@ -131,6 +133,7 @@ class _Assembly:
 
     def _make_of_events(self) -> None:
         """Make the pods, and the ReplicaSets that cannot create any, of which only events tell."""
+        self._make_nodes()
         nameless = [e for f in self.finds for e in f.events if not e.name]
         told = not any(key[0] in ("pods", *WORKLOADS) for key in self.objects) and not any(
             kind not in ("pods", *WORKLOADS) for kind, _ in self.hint.targets
@@ -162,6 +165,21 @@ class _Assembly:
                 made.update(pod_of(events))
                 if len(about) == 1:
                     self.paste.described.append(("pods", where, who))
+
+    def _make_nodes(self) -> None:
+        """Make the nodes of which only events tell."""
+        about: dict[str, list[FoundEvent]] = {}
+        for event in (e for f in self.finds for e in f.events):
+            if name := node_of(event):
+                event.kind, event.name, event.namespace = "Node", name, ""
+                about.setdefault(name, []).append(event)
+        for name, events in about.items():
+            if ("nodes", "", name) not in self.objects:
+                made = self.store.need("nodes", "", name, OF_NODES)
+                made["metadata"].pop("namespace", None)
+                made.update(node_from(events))
+                if len(about) == 1 and not self.paste.described:
+                    self.paste.described.append(("nodes", "", name))
 
     def _resolve_containers(self) -> None:
         """Give a container cut from its context its name, where the rest tells it."""

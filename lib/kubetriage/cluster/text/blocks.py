@@ -192,9 +192,20 @@ class _Scanner:
             return "journal"
         if _DOCUMENT.match(row) or _JSON.match(row):
             return "document"
+        if stripped and self.asked is not None and (part := self._part_asked(row)) is not None:
+            return part
         if stripped and _LOG_ROW.match(row):
             return "log"
         return "words"
+
+    def _part_asked(self, row: str) -> Kind | None:
+        """Return what the first line below a command is a part of, where grep left a part of the answer."""
+        c = self.command
+        if c is None or not c.chosen:
+            return None
+        if c.verb == "get" and c.output.startswith(("yaml", "json")) and _YAML_ROW.match(row):
+            return "document"
+        return "describe" if c.verb == "describe" and _TOP_KEY.match(row.strip()) else None
 
     def _goes_on(self, at: int, row: str, block: Block) -> bool:
         stripped = row.strip()

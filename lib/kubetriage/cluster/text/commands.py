@@ -18,6 +18,8 @@ _START = lazy(
     r"(?:\S{0,60}/)?(?:kubectl(?:\.exe)?|oc|k|kubecolor|journalctl|dmesg|crictl|docker|podman|nerdctl|talosctl|stern|date|cat|tail"
     r"|less|head|zcat|ssh|systemctl)(?:\s[^\n]{0,600})?)\Z"
 )
+RUNTIMES = ("crictl", "docker", "podman", "nerdctl")
+"""Tools of container runtimes."""
 _REMOTE = ("journalctl", "dmesg", "crictl", "kubectl", "cat", "tail")
 _VERBS = frozenset(
     {"get", "describe", "logs", "log", "top", "version", "events", "cluster-info", "explain", "apply", "exec"}
@@ -140,12 +142,33 @@ def read_command(row: str) -> Command | None:
         )
     if tool in ("dmesg", "stern") or (tool == "date" and not bare):
         return Command(tool, line=row.strip(), unit="kernel" if tool == "dmesg" else "")
-    if tool in ("crictl", "docker", "podman", "nerdctl") and len(words) > 1 and words[1] == "logs":
+    if tool in RUNTIMES and len(words) > 2 and words[1] in ("-n", "--namespace"):
+        # nerdctl -n k8s.io logs ID
+        words = [tool, *words[3:]]
+    if tool in RUNTIMES and len(words) > 1 and words[1] == "logs":
         unit = [word for word in words if ">" not in word][-1]
         return Command(tool, verb="logs", unit=unit, line=row.strip())
+    if tool in RUNTIMES and len(words) > 2 and words[1] in ("inspect", "ps"):
+        return _of_runtime(tool, words, row.strip())
     if not bare and tool in ("cat", "tail", "less", "head", "zcat", "ssh", "systemctl", "date"):
         return Command(tool, unit=words[-1] if len(words) > 1 else "", line=row.strip())
     return None
+
+
+def _of_runtime(tool: str, words: list[str], line: str) -> Command:
+    """Read what a runtime's tool was asked of a container: its ID or name, and a template for the answer."""
+    plain, output, at = list[str](), "", 2
+    while at < len(words):
+        word = words[at]
+        at += 1
+        if word in ("-f", "--format", "-o", "--output") and at < len(words):
+            output = words[at]
+            at += 1
+        elif word.startswith(("--format=", "--output=", "-f=")):
+            output = word.partition("=")[2]
+        elif not word.startswith("-"):
+            plain.append(word)
+    return Command(tool, verb=words[1], unit=plain[0] if plain else "", output=output, line=line)
 
 
 def _unit(words: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Tables of crictl: which container of which pod an ID is, as ``crictl ps`` prints it (cri-tools 1.20 to 1.34)."""
+"""Tables of runtimes: which container of which pod an ID is, by crictl (1.20 to 1.34), docker and nerdctl."""
 
 from __future__ import annotations
 
@@ -11,12 +11,21 @@ _ROW = lazy(
     r"\s*(?P<id>[0-9a-f]{12,64})\s+\S{1,300}\s.{1,60}?\s(?:Created|Running|Exited|Unknown)\s+(?P<container>[a-z0-9-]{1,63})"
     r"\s+\d{1,9}\s+[0-9a-f]{12,64}(?:\s+(?P<pod>[a-z0-9.-]{1,253}))?(?:\s+(?P<namespace>[a-z0-9-]{1,63}))?\s*\Z"
 )
+# The kubelet names Docker's containers k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT (dockershim, cri-dockerd).
+_DOCKER = lazy(
+    r"\s*(?P<id>[0-9a-f]{12,64})\s.{0,600}?\sk8s_(?P<container>[a-z0-9-]{1,63})_(?P<pod>[a-z0-9.-]{1,253})"
+    r"_(?P<namespace>[a-z0-9-]{1,63})_[0-9a-f-]{32,36}_\d{1,9}\s*\Z"
+)
+_NERDCTL = lazy(
+    r"\s*(?P<id>[0-9a-f]{12,64})\s.{0,600}?\sk8s://(?P<namespace>[a-z0-9-]{1,63})/(?P<pod>[a-z0-9.-]{1,253})"
+    r"/(?P<container>[a-z0-9-]{1,63})\s*\Z"
+)
 
 
 def containers(rows: Iterable[str]) -> dict[str, Container]:
     """Return the containers of the rows by their IDs."""
-    found = filter(None, map(_ROW.match, rows))
-    return {m["id"]: Container(m["pod"] or "", m["namespace"] or "", m["container"]) for m in found}
+    found = (_ROW.match(row) or _DOCKER.match(row) or _NERDCTL.match(row) for row in rows)
+    return {m["id"]: Container(m["pod"] or "", m["namespace"] or "", m["container"]) for m in found if m is not None}
 
 
 def named(known: Mapping[str, Container], given: str) -> Container | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from kubetriage.cluster.documents import accepted_name
-from kubetriage.cluster.text import keyed, machines, pods, services, workloads
+from kubetriage.cluster.text import condition_parts, keyed, machines, pods, services, workloads
 from kubetriage.cluster.text.event_rows import described_events
 from kubetriage.cluster.text.flat import indented, is_flat
 from kubetriage.cluster.text.found import Finds, Found, Raw
@@ -300,6 +300,9 @@ def _read_fragment(root: Entry, asked: Sequence[str], namespace: str, finds: Fin
     other = BY_PLURAL.get(asked[0]) if len(asked) == 1 and asked[0] != "pods" else None
     if other is not None:
         kind = _read_conditions(root, other, name, finds, line)
+        if not kind and other.kind != "Node":
+            told = condition_parts.About(tuple(asked), name, namespace)
+            kind = other.kind if condition_parts.read_described(root, told, finds, line) else ""
     elif known & _OF_A_CONTAINER and not known & {"containers", "init containers"}:
         holder = Entry("Containers", "", 0, "", below=[Entry("", "", 1, "", below=list(root.below))])
         holder.below[0].key = "CONTAINER"

@@ -64,7 +64,7 @@ def read_documents(rows: Sequence[str], finds: Finds, line: int) -> bool:
     """
     plain = dedent([row for row in rows if row.strip() not in ("...", "…", "[...]", "<snip>", "[snip]", "(...)")])
     gaps = len(plain) != len(rows)
-    documents = _parse("\n".join(margins.documented(plain)))
+    documents = parsed("\n".join(margins.documented(plain)))
     used = False
     for document in map(_named_part, documents):
         found = False
@@ -97,7 +97,7 @@ def _named_part(document: Any) -> Any:
     return document
 
 
-def _parse(content: str) -> list[Any]:
+def parsed(content: str) -> list[Any]:
     """Parse as much of a document as there is: a paste may end in the midst of one."""
     rows = content.split("\n")
     for _ in range(4):

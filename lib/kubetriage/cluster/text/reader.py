@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from kubetriage.cluster.text import cri_tables, margins
+from kubetriage.cluster.text import condition_parts, cri_tables, margins, runtime_states
 from kubetriage.cluster.text.ages import api_time
 from kubetriage.cluster.text.bare_rows import with_header
 from kubetriage.cluster.text.blocks import Block, blocks
 from kubetriage.cluster.text.chat import without_marks
-from kubetriage.cluster.text.commands import Command
+from kubetriage.cluster.text.commands import RUNTIMES, Command
 from kubetriage.cluster.text.component_lines import component_of
 from kubetriage.cluster.text.cut_conditions import read_cut_conditions
 from kubetriage.cluster.text.describes import read_describe
@@ -89,6 +89,10 @@ def _read_block(block: Block, finds: Finds, source: str) -> bool:
         match = next((m for m in map(_VERSION.search, block.rows) if m is not None), None)
         finds.version = match[1] if match is not None else finds.version
         return True
+    if block.kind in ("document", "words", "log") and (
+        runtime_states.read_inspect(block.rows, command, finds, block.first)
+    ):
+        return True
     if _read_checks(block, finds) or picked(command, block.rows, finds, block.first):
         return True
     if block.kind in ("words", "log") and read_cut_conditions(command, block.rows, finds, block.first):
@@ -110,7 +114,11 @@ def _read_block(block: Block, finds: Finds, source: str) -> bool:
     if block.kind == "document":
         if told := json_events(block.rows):
             finds.events += told
-        elif not read_documents(block.rows, finds, block.first):
+        elif not (
+            (command is not None and asked[:1] not in ((), ("pods",)) and _read_conditions(block, finds))
+            or read_documents(block.rows, finds, block.first)
+            or _read_conditions(block, finds)
+        ):
             words = "looks like YAML or JSON without an object of the API"
             _not_used(block, finds, words)
         return True
@@ -126,6 +134,21 @@ def _read_block(block: Block, finds: Finds, source: str) -> bool:
     return _read_words(block, finds, namespace)
 
 
+def _read_conditions(block: Block, finds: Finds) -> bool:
+    """Take conditions that were cut from an object; the YAML of a whole one says its kind."""
+    if any(_WHOLE.match(row) for row in block.rows):
+        return False
+    command = block.command
+    asked = command is not None and command.verb == "get"
+    about = condition_parts.About(
+        command.resources if command is not None and asked else (),
+        command.names[0] if command is not None and len(command.names) == 1 else "",
+        command.namespace if command is not None else "",
+    )
+    return condition_parts.read_yaml(block.rows, about, finds, block.first)
+
+
+_WHOLE = lazy(r"\s*\"?apiVersion\"?: ")
 # The API server's health checks (?verbose, all versions), and a row of a table of etcdctl (endpoint status -w table).
 _CHECK = lazy(r"\s*\[[+-]\][\w./-]{1,120} (?:ok|failed|excluded)")
 _WHICH = lazy(r"\s*(?:[a-z]+ )?(livez|readyz|healthz) check (passed|failed)")
@@ -286,15 +309,15 @@ def _named_logs(
     content: str, peeled: Sequence[Peeled], first: int, namespace: str = "", previous: bool | None = None
 ) -> list[FoundLog]:
     """Return the logs of the pods and containers that the lines themselves name; empty where they name none."""
-    by_name: dict[tuple[str, str], list[str]] = {}
+    by_name: dict[tuple[str, str, str], list[str]] = {}
     for row, line in zip(content.split("\n"), peeled, strict=True):
         if line.pod:
             # A single line would not show that stern's names are no part of it.
             own = row.removeprefix(f"{line.pod} {line.container} ")
-            by_name.setdefault((line.pod, line.container), []).append(own)
+            by_name.setdefault((line.pod, line.container, namespace or line.namespace), []).append(own)
     return [
-        FoundLog(pod, namespace, container, previous, "\n".join(rows) + "\n", first)
-        for (pod, container), rows in by_name.items()
+        FoundLog(pod, place, container, previous, "\n".join(rows) + "\n", first)
+        for (pod, container, place), rows in by_name.items()
     ]
 
 
@@ -315,9 +338,8 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
         workload = command.names[0] if command.names and not pod else ""
     elif block.heading:
         namespace, pod, container, previous = _from_file_name(block.heading)
-    listed = (
-        cri_tables.named(finds.containers, command.unit) if command is not None and command.tool == "crictl" else None
-    )
+    of_runtime = command is not None and command.tool in RUNTIMES
+    listed = cri_tables.named(finds.containers, command.unit) if command is not None and of_runtime else None
     if listed is not None:
         pod, namespace, container = listed.pod, listed.namespace, listed.name
     part = listed.name if listed is not None and listed.name in COMPONENTS else ""

@@ -7,11 +7,12 @@ fluent-bit, and the logfmt that k0s wraps around its components. What is left is
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from kubetriage.records import dataclass
+from kubetriage.records import dataclass, replace
 from kubetriage.typed import Any
 from kubetriage.values.fields import Obj, text
 from kubetriage.values.patterns import lazy
@@ -67,24 +68,55 @@ class Peeled:
     """Identifier in a journal, or the component that k0s names."""
     pod: str = ""
     container: str = ""
+    namespace: str = ""
+
+
+# logcli's default output: a time, the labels of the stream, the line.
+_LOGCLI = lazy(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) \{(\w{1,60}=\"[^\"]{0,300}\""
+    r"(?:, \w{1,60}=\"[^\"]{0,300}\"){0,40})\}(?: |\Z)"
+)
+_LABEL = lazy(r"(\w{1,60})=\"([^\"]{0,300})\"")
+_OF_POD = ("pod", "pod_name", "kubernetes_pod_name", "k8s_pod_name")
+_OF_CONTAINER = ("container", "container_name", "kubernetes_container_name", "k8s_container_name")
+_OF_NAMESPACE = ("namespace", "namespace_name", "kubernetes_namespace_name", "k8s_namespace_name")
+# A row of an export as CSV: a time with three digits behind a dot, then cells; Python's logging has a comma there.
+_CSV = lazy(r"\"?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\.\d{3}Z?\"?,(?=[^\s\d])")
+
+
+def _labels(words: str) -> tuple[str, str, str]:
+    """Return pod, container and namespace by the labels of a stream."""
+    told = {m[1]: m[2] for m in _LABEL.finditer(words)}
+    pod, container, namespace = (
+        next((told[key] for key in keys if told.get(key)), "") for keys in (_OF_POD, _OF_CONTAINER, _OF_NAMESPACE)
+    )
+    return pod, container, namespace
 
 
 def peel(row: str) -> Peeled:
     """Take the outer layers off one line that holds no control characters."""
-    body, time, partial, host, program, pod, container = row, "", False, "", "", "", ""
+    body, time, partial, host, program, pod, container, namespace = row, "", False, "", "", "", "", ""
     for _ in range(MAX_LAYERS):
         first = body[:1]
         if first == "[" and body.startswith("[pod/") and (prefix := _PREFIX.match(body)) is not None:
             pod, container, body = prefix[1], prefix[2], body[prefix.end() :]
+        elif first == '"' and _CSV.match(body) is not None:
+            body = _last_cell(body)
         elif first == "{":
             inner = _unwrapped(body)
             if inner is None:
                 break
             body, time, host, program = inner.body, inner.time or time, inner.host or host, inner.program or program
             pod, container = inner.pod or pod, inner.container or container
+            namespace = inner.namespace or namespace
         elif first.isdigit():
             if (cri := _CRI.match(body)) is not None:
                 time, partial, body = cri[1], cri[2] == "P", body[cri.end() :]
+            elif (logcli := _LOGCLI.match(body)) is not None:
+                time, body = logcli[1], body[logcli.end() :]
+                pod, container, namespace = _labels(logcli[2])
+            elif _CSV.match(body) is not None:
+                body = _last_cell(body)
             elif (stamp := _STAMP.match(body)) is not None:
                 time, body = stamp[1], body[stamp.end() :]
             elif (iso := _ISO.match(body)) is not None:
@@ -107,7 +139,16 @@ def peel(row: str) -> Peeled:
             host, body = talos[1] or talos[2], body[talos.end() :]
         else:
             break
-    return Peeled(body, time, partial, host, program, pod, container)
+    return Peeled(body, time, partial, host, program, pod, container, namespace)
+
+
+def _last_cell(row: str) -> str:
+    """Return the last cell of a row of CSV, where exports have the message; a row that is none as it is."""
+    try:
+        cells = next(csv.reader([row], strict=True))
+    except (csv.Error, StopIteration):
+        return row.partition(",")[2]
+    return cells[-1]
 
 
 def peel_rows(rows: Sequence[str]) -> list[Peeled]:
@@ -119,7 +160,7 @@ def peel_rows(rows: Sequence[str]) -> list[Peeled]:
             match = _STERN.match(row)
             if match is not None:
                 inner = peel(row[match.end() :])
-                out.append(Peeled(inner.body, inner.time, inner.partial, inner.host, inner.program, match[1], match[2]))
+                out.append(replace(inner, pod=match[1], container=match[2]))
                 continue
         out.append(peel(row))
     return out
@@ -173,6 +214,7 @@ def _from_object(value: Obj) -> Peeled | None:
         program=text(value, "SYSLOG_IDENTIFIER") or text(value, "_SYSTEMD_UNIT").removesuffix(".service"),
         pod=text(place, "pod_name") or text(place, "pod", "name"),
         container=text(place, "container_name") or text(place, "container", "name"),
+        namespace=text(place, "namespace_name") or text(place, "namespace"),
     )
 
 

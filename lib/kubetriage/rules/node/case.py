@@ -203,7 +203,10 @@ class NodeCase:
         """Quote the Lease, the Ready condition and the dial."""
         found = [self.contact.lease_evidence()]
         ready = condition(self.node, "Ready")
-        if self.untold:
+        event = self.events.last("NodeNotReady") if self.untold else None
+        if event is not None:
+            found = [event.evidence()]
+        elif self.untold:
             found = [Evidence("status", f"kubectl get nodes, {self.name}", "STATUS NotReady")]
         elif ready:
             found.append(condition_evidence(ready))

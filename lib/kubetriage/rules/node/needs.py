@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from kubetriage.model import Severity
 from kubetriage.needs import Get, List, Need, Raw
-from kubetriage.readers.events import node_event_need
+from kubetriage.readers.events import events_by_node, node_event_need
 from kubetriage.rules.node.case import MACHINE_CHECKS, NODE_CHECKS, NodeCase
 from kubetriage.rules.node.causes import (
     node_problem,
@@ -56,7 +56,14 @@ def shows_trouble(case: NodeCase) -> bool:
         or bool(waiting_taints(case.node))
         or "machineconfiguration.openshift.io/reason" in case.annotations
         or case.drains
+        or lacked_memory(case)
     )
+
+
+def lacked_memory(case: NodeCase) -> bool:
+    """Tell whether events that were read already, of a text or for other reasons, tell of kills on the machine."""
+    known = case.snapshot.derived(events_by_node).get(case.name, ())
+    return any(text(raw, "reason") == "SystemOOM" for raw in known)
 
 
 def _pressed(case: NodeCase) -> bool:

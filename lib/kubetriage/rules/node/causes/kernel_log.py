@@ -4,7 +4,8 @@ Meaning: memory, a disk, a link, the connection or neighbour table or the hardwa
 runtime and pods suffer from it in many ways.
 
 Told by: dmesg or a journal given with --node-log or inside --from, in the kernel's words; lines of the last hour of the
-log, or all where they carry no time.
+log, or all where they carry no time. Kills for want of the machine's memory also by the kubelet's event SystemOOM and
+Node Problem Detector's OOMKilling.
 
 Fix: below the cluster: disk, link, limits, memory. An out-of-memory kill of a container's cgroup is that container's
 matter (oom-budget), one of the whole machine is the machine's.
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 from kubetriage.model import Finding
 from kubetriage.rules.node.case import NodeCase
 from kubetriage.rules.node.kernel_meanings import meaning_of
+from kubetriage.rules.node.oom_events import machine_kills
 from kubetriage.rules.node.stage import stage_of
 from kubetriage.rules.node.word_findings import Stage, finding
 
@@ -37,6 +39,8 @@ CODES = {
 
 def check(case: NodeCase) -> Iterator[Finding]:
     """Report what the kernel of this node says."""
+    if stage_of(case).words.of("oom") is None:
+        yield from machine_kills(case)
     yield from check_words(stage_of(case))
 
 

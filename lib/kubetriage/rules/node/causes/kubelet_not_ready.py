@@ -78,7 +78,7 @@ def _of_a_table(case: NodeCase) -> Finding:
         Severity.ERROR,
         Confidence.CONFIRMED,
         case.ref,
-        f"{case.name} is NotReady. The table prints that word for a kubelet that reports a fault and for one that is"
+        f"{case.name} is NotReady. {_said_by(case)} for a kubelet that reports a fault and for one that is"
         f" silent; which of them it is was not seen.{many}{requests_sentence(case)}",
         evidence=(*case.contact_evidence(), *(r.evidence() for r in case.requests[-3:])),
         fix=(
@@ -102,6 +102,11 @@ def _of_a_table(case: NodeCase) -> Finding:
         ),
         verify=(kubectl("get", "node", case.name),),
     )
+
+
+def _said_by(case: NodeCase) -> str:
+    """Name what says NotReady without a reason: the kubelet and the node controller write one event."""
+    return "The event NodeNotReady is written" if case.events.select("NodeNotReady") else "The table prints that word"
 
 
 # apimachinery's StatusReasonNotFound for a path that the API server does not serve at all, all versions.

@@ -167,7 +167,21 @@ _WAIT = Fix(
 )
 
 
+_REPAIRS = {
+    "endpoints": "Bring back the pods behind it.",
+    "timeout": "Open the way from the API server's machines to its pods: network policies, firewall, or hostNetwork "
+    "where the control plane is not in the pod network.",
+    "refused": "Its pod must listen on the port that the Service leads to.",
+}
+"""By the way that is blocked, where the Service is not known."""
+
+
 def _fixes(way: str, where: str, name: str, api: str, *, stuck: bool) -> tuple[Fix, ...]:
+    if not name and api.partition(".")[2] != "metrics.k8s.io" and way in ("endpoints", "timeout", "refused", ""):
+        # Who serves it was not seen, and may be anybody.
+        look = kubectl("get", "apiservice", api, "-o", "jsonpath={.spec.service}")
+        words = f"Look at what serves {api}: its spec.service names the Service. {_REPAIRS.get(way, '')}".strip()
+        return (Fix(words, actor=Actor.CLUSTER, commands=(look,)), *((_WAIT,) if stuck else ()))
     service = name or "metrics-server"
     pods = kubectl("get", "pods,endpointslices", "-o", "wide", namespace=where)
     logs = kubectl("logs", f"service/{service}", "--tail=50", namespace=where)

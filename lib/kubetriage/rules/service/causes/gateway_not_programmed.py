@@ -57,7 +57,7 @@ def check(trace: Trace) -> Iterator[Fault]:
             yield from _listeners(entry)
         elif status == "False":
             reason, message = text(programmed, "reason"), text(programmed, "message")
-            told = [] if message else list(_listeners(entry))
+            told = list(_listeners(entry)) if not message or reason in _NOT_VALID else []
             if told:
                 # It says no more than that a listener does not work, and the listener says why.
                 yield from told
@@ -72,12 +72,17 @@ def check(trace: Trace) -> Iterator[Fault]:
             )
             found = _fault(entry, words, programmed, Severity.ERROR, f"Programmed False: {reason}")
             yield replace(found, proof="inferred") if follows else found
+        elif not trace.snapshot.covers(entry.gateway.raw, "status.conditions"):
+            # A part of it, of which only some conditions are there.
+            yield from _listeners(entry)
         elif text(accepted, "status") != "True" or not (programmed or entry.gateway.addresses):
             # A controller that judged the listeners has processed it.
             told = list(_listeners(entry))
             yield from told or [_waiting(trace, entry, programmed or accepted)]
 
 
+_NOT_VALID = ("Invalid", "ListenersNotValid")
+"""Reasons of a Gateway that only point to its listeners."""
 _REASONS = {
     "ProtocolConflict": "Give each listener of one port the same protocol, or the HTTPS listener of {entry} a port "
     "of its own (443)",
@@ -171,7 +176,10 @@ def _fault(entry: Entry, words: str, found: Obj, severity: Severity, short: str,
     controller = text(entry.class_lookup.obj, "spec", "controllerName")
     if reason in ("", "Pending", "Waiting"):
         who = f"the controller {controller}" if controller else "the controller"
-        fix = f"Start {who} that serves gatewayclass/{entry.gateway.class_name}"
+        served = (
+            f"gatewayclass/{entry.gateway.class_name}" if entry.gateway.class_name else f"the class of {entry.shown}"
+        )
+        fix = f"Start {who} that serves {served}"
     else:
         shape = shape_of(text(found, "message"), entry.shown)
         known = _REASONS.get(reason, "") or (shape.text if shape is not None else "")

@@ -18,10 +18,11 @@ from kubetriage.model import Confidence, Evidence, Fix, Ref
 from kubetriage.rules.service.case import Trace
 from kubetriage.rules.service.cluster_view import Place
 from kubetriage.rules.service.gateway_objects import grant_yaml, granted
-from kubetriage.rules.service.gateway_routes import Entry, controller_says
+from kubetriage.rules.service.gateway_routes import Entry, Path, controller_says
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.values.commands import PIPE, kubectl, shell
 from kubetriage.values.fields import Obj, text
+from kubetriage.values.patterns import lazy
 
 CODE = "ReferenceNotGranted"
 
@@ -29,6 +30,8 @@ CODE = "ReferenceNotGranted"
 def check(trace: Trace) -> Iterator[Fault]:
     """Judge each reference that crosses namespaces."""
     for route in trace.routes:
+        if not route.backends:
+            yield from _told(route)
         for ref in route.backends:
             verdict = route.is_granted(ref)
             if verdict is True:
@@ -72,6 +75,43 @@ def _refused(entry: Entry, secret: Ref) -> Obj:
     return {}
 
 
+# "Service payments/api not permitted", "backendRef payments/api not accessible".
+_TARGET = lazy(r"(?<![\w./-])([a-z0-9][a-z0-9-]{0,62})/([a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?)(?![\w/])")
+
+
+def _told(route: Path) -> Iterator[Fault]:
+    """Take the controller's word where the rules of the Route were not seen."""
+    for parent, _ in route.parents:
+        said = controller_says(route.route.parent_status(parent), "ResolvedRefs")
+        if not _refuses(said):
+            continue
+        message = text(said, "message").strip().rstrip(".")
+        target = _TARGET.search(message)
+        evidence = Evidence("status", f"{route.shown} ResolvedRefs", f"False, RefNotPermitted: {message}")
+        if target is not None and target[1] != route.route.namespace:
+            object_ = ("Service", target[1], target[2])
+            yield _fault(route.place, route.ref, "", object_, said, presumed=False)
+            return
+        look = route.kubectl("get", route.shown, "-o", "yaml")
+        yield fault(
+            CODE,
+            route.place,
+            f"{route.shown} refers to an object in another namespace, and no ReferenceGrant there allows it: "
+            f"{message}.",
+            evidence=[evidence],
+            fix=[
+                Fix(
+                    "Create a ReferenceGrant in the namespace of the object that its backendRefs name, from "
+                    f"{route.route.kind}s of namespace {route.route.namespace}",
+                    commands=(look,),
+                )
+            ],
+            verify=(look,),
+            short="no ReferenceGrant for a reference to another namespace",
+        )
+        return
+
+
 def _fault(place: Place, source: Ref, at: str, target: tuple[str, str, str], refused: Obj, *, presumed: bool) -> Fault:
     kind, namespace, name = target
     shown = f"{source.kind.lower()}/{source.name}"
@@ -83,7 +123,7 @@ def _fault(place: Place, source: Ref, at: str, target: tuple[str, str, str], ref
         "ReferenceGrant there allows it.",
         confidence=Confidence.LIKELY if presumed else Confidence.CONFIRMED,
         evidence=[
-            Evidence("spec", f"{shown} {at}", f"{namespace}/{name}"),
+            *((Evidence("spec", f"{shown} {at}", f"{namespace}/{name}"),) if at else ()),
             Evidence("status", f"{shown} condition ResolvedRefs", f"False, RefNotPermitted: {text(refused, 'message')}")
             if refused
             else Evidence("status", f"referencegrants in {namespace}", "none with this from and to"),

@@ -47,6 +47,9 @@ def check(trace: Trace) -> Iterator[Fault]:
         for parent, entry in route.parents:
             if entry.lookup.found:
                 yield from _judge(trace, route, parent, entry)
+            elif not entry.lookup.absent:
+                yield from _told(route, parent, entry)
+            if not entry.lookup.absent:
                 yield from _unresolved(trace, route, parent)
 
 
@@ -173,7 +176,19 @@ def _judge(trace: Trace, route: Path, parent: ParentRef, entry: Entry) -> Iterat
         )
 
 
+def _told(route: Path, parent: ParentRef, entry: Entry) -> Iterator[Fault]:
+    """Take the controller's word where the Gateway was not seen: who owns a Route may often not read the Gateway."""
+    statuses = route.route.parent_status(parent)
+    said = controller_says(statuses, "Accepted")
+    stale = is_stale(route.route.raw, [c for s in statuses for c in objects(s, "conditions")])
+    if text(said, "status") == "False" and not stale:
+        reason = text(said, "reason")
+        unseen = route.attachment(parent, entry)
+        yield _fault(route, parent, unseen, reason, f"{reason}: {text(said, 'message').strip().rstrip('.')}")
+
+
 _JUDGED_ELSEWHERE = ("BackendNotFound", "RefNotPermitted")
+"""By what the rules of the Route refer to."""
 
 
 def _unresolved(trace: Trace, route: Path, parent: ParentRef) -> Iterator[Fault]:
@@ -182,7 +197,8 @@ def _unresolved(trace: Trace, route: Path, parent: ParentRef) -> Iterator[Fault]
     said = controller_says(statuses, "ResolvedRefs")
     reason, message = text(said, "reason"), text(said, "message").strip().rstrip(".")
     conditions = [c for s in statuses for c in objects(s, "conditions")]
-    if text(said, "status") != "False" or reason in _JUDGED_ELSEWHERE or is_stale(route.route.raw, conditions):
+    elsewhere = reason == "RefNotPermitted" or (reason in _JUDGED_ELSEWHERE and route.backends)
+    if text(said, "status") != "False" or elsewhere or is_stale(route.route.raw, conditions):
         return
     at = f"{route.shown} status.parents[{parent.name}] ResolvedRefs"
     complaint = Complaint("status", reason, message, Evidence("status", at, f"False, {reason}: {message}"))
@@ -275,12 +291,25 @@ def _own_listener(route: Path, parent: ParentRef) -> Fix:
     )
 
 
+_UNSEEN_FIXES = {
+    "NotAllowedByListeners": "Let allowedRoutes of a listener of {gateway} take {route}: its namespaces must include "
+    "{space} (the default is Same), its kinds the kind of the Route",
+    "NoMatchingParent": "Set sectionName and port of {at} in {route} to a listener that {gateway} has",
+    "NoMatchingListenerHostname": "Give {route} a hostname that the hostname of a listener of {gateway} covers",
+}
+"""By the reason of condition Accepted, where the listeners were not seen (Gateway API v1 RouteConditionReason)."""
+
+
 def _fixes(route: Path, parent: ParentRef, predicted: Attachment, reason: str) -> list[Fix]:
     gateway, space = f"gateway/{parent.name}", route.route.namespace
     if predicted.reason == "NoMatchingParent":
         return [Fix(f"Set sectionName and port of {parent.at} in {route.shown} to a listener of {gateway}")]
     if predicted.reason == "Accepted":
         return [Fix(f"Look at the controller of {gateway}: it does not process {route.shown}")]
+    if predicted.reason == "Unknown" and reason in _UNSEEN_FIXES:
+        words = _UNSEEN_FIXES[reason].format(gateway=gateway, route=route.shown, at=parent.at, space=space)
+        look = kubectl("get", "gateway", parent.name, "-o", "yaml", namespace=parent.namespace)
+        return [Fix(words, actor=Actor.CLUSTER, commands=(look,))]
     if predicted.reason != "NotAllowedByListeners":
         return [Fix(f"Correct what the controller names in {route.shown}: {reason}")]
     if not predicted.refusing and route.route.kind in _PROTOCOLS:
