@@ -22,9 +22,9 @@ from kubetriage.records import replace
 from kubetriage.rules import custom_workloads
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.case import ControllerCase
-from kubetriage.rules.crash.causes import node_not_ready
+from kubetriage.rules.crash.causes import node_not_ready, unknown
 from kubetriage.rules.crash.manual_path import manual_path_of_controller, manual_path_of_pod, why_no_pods
-from kubetriage.rules.crash.representatives import representatives
+from kubetriage.rules.crash.representatives import joined, representatives
 from kubetriage.rules.node_contact import Sieve, carrier, contact_gaps, contact_needs, doubt
 from kubetriage.rules.shapes import lean_node
 from kubetriage.snapshot import Snapshot
@@ -206,7 +206,8 @@ def _scanned(snapshot: Snapshot, request: Request) -> tuple[list[Diagnosis], dic
     # Of a dump all pods are known; what the node alone is to blame for is told of the node.
     found = [d for p in _told(request, healthy) if not _node_alone(d := _diagnose_pod(snapshot, request, p))]
     found += [_diagnose_pod(snapshot, request, pod, replicas=few) for pod in _told(request, [p for p, _ in chosen])]
-    return found, {pod.ref: tuple(o.ref for o in others) for pod, others in chosen if others}
+    alike = {pod.ref: tuple(o.ref for o in others) for pod, others in chosen if others}
+    return joined(found, alike, (pod for pod, _ in chosen), unknown.CODE)
 
 
 def _told(request: Request, pods: Sequence[Pod]) -> Iterator[Pod]:

@@ -19,11 +19,12 @@ from kubetriage.cluster.text.owners import tell_owners
 from kubetriage.cluster.text.paste import Hint, ObjectKey, Paste
 from kubetriage.cluster.text.printed_pods import NO_CONTAINER, finish_pod
 from kubetriage.cluster.text.store import Store
-from kubetriage.cluster.text.subject import NO_POD, is_unwell, name_for_parts, only_pod
+from kubetriage.cluster.text.subject import NO_POD, alike_of, is_unwell, name_for_parts, only_pod
 from kubetriage.cluster.text.whose_logs import WORKLOADS, Owners
 from kubetriage.needs import Body, Failure, Get, List, Log, Why
 from kubetriage.needs import Raw as RawNeed
 from kubetriage.readers.events import PRINTED_AGE, node_event_need
+from kubetriage.records import replace
 from kubetriage.snapshot import Snapshot
 from kubetriage.typed import Any
 from kubetriage.values.fields import dig, name_of, namespace_of, objects, text
@@ -61,10 +62,14 @@ class _Assembly:
         tell_owners(self.finds, self.store, self.paste.namespace)
         self._tell_endpoints()
         for f in self.finds:
-            for event in f.events:
+            for event in list(f.events):
+                nameless = not event.name
                 self._place(event)
-                tell(event, self.objects)
-                self._bind(event)
+                alike = alike_of((event.namespace, event.name), self.objects) if nameless else ()
+                f.events += [replace(event, name=name) for name in alike]
+        for event in (e for f in self.finds for e in f.events):
+            tell(event, self.objects)
+            self._bind(event)
         nodes = {key[2]: obj for key, obj in self.objects.items() if key[0] == "nodes"}
         tell_nodes((log for f in self.finds for log in f.node_logs), nodes)
         for key, obj in self.objects.items():

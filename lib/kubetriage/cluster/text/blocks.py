@@ -46,10 +46,15 @@ _LOG_ROW = lazy(
     r"|(?:time|ts|level)=|\{\"|Traceback \(most|panic: |goroutine \d|fatal error: |Exception in thread|Caused by: "
     r"|at [\w.$<>/]{1,200}\(|npm ERR!|npm error|File \"[^\"]{1,300}\", line \d|\d{1,2}/\w{3}/\d{4}"
     r"|\d{4}/\d\d/\d\d|\[pod/|(?:java|javax|org|com|io)\.[\w.$]{3,200}(?:Exception|Error)\b"
+    r"|Stream closed (?:EOF|BY EOF|due to) |node:internal/"
     r"|[\w./-]{1,60}: (?:error|fatal|line \d{1,6}:)|\w{1,60}(?:Error|Exception): )"
 )
 
 
+# Lines of a trace that follow an empty one: V8 prints the throwing line, an empty one, and then the error.
+_GOES_ON = lazy(
+    r"(?:Error|\w{1,60}(?:Error|Exception))(?: \[\w{1,80}\])?: |\s+at [\w.$<>]|Node\.js v\d|\}\Z|Caused by: |Traceback "
+)
 # Names of objects, of rows that were left out, and of what zap and rollout print below a header.
 _CELL = lazy(r"\s*(?:[a-z0-9*.…\[(<][^\s]*|\S+/\S+)(?:\s|\Z)")
 
@@ -227,7 +232,7 @@ class _Scanner:
             kind = self._begins(row)
             if kind in ("describe", "table", "document") and (kind != "document" or _DOCUMENT.match(row)):
                 return False
-            return kind == "log" or not self.blank or self.fenced
+            return kind == "log" or not self.blank or self.fenced or _GOES_ON.match(row) is not None
         return self._begins(row) == "words"
 
     def _describes(self, at: int) -> bool:

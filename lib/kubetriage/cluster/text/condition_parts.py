@@ -6,7 +6,6 @@ Pods have other readers. An object is known by the command above, else by condit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from kubetriage.cluster.text.documents import parsed
 from kubetriage.cluster.text.found import Finds, Found, Raw
@@ -15,6 +14,7 @@ from kubetriage.cluster.text.lines import dedent
 from kubetriage.cluster.text.outline import Entry
 from kubetriage.found import Form
 from kubetriage.records import dataclass
+from kubetriage.typed import Any
 from kubetriage.values.fields import mapping, objects, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_PLURAL, Resource

@@ -83,7 +83,9 @@ def outline(rows: Sequence[str]) -> Entry:
             last.more.append(stripped)
             continue
         match = _KEY.match(stripped)
-        if wrapped and indent == 0 and last is not root and _is_rest(stripped, match is not None):
+        # Nothing follows the events of a describe, whatever a message looks like.
+        told = len(path) > 2 and path[1].key == "Events"
+        if wrapped and indent == 0 and last is not root and (told or _is_rest(stripped, match is not None)):
             # Wrapped on its way; the value goes on.
             last.value = f"{last.value} {stripped}".strip()
             last.raw += f" {stripped}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from kubetriage.cluster.text import condition_parts, cri_tables, margins, runtime_states
+from kubetriage.cluster.text import condition_parts, cri_tables, details_pages, margins, runtime_states
 from kubetriage.cluster.text.ages import api_time
 from kubetriage.cluster.text.bare_rows import with_header
 from kubetriage.cluster.text.blocks import Block, blocks
@@ -24,6 +24,7 @@ from kubetriage.cluster.text.own_words import COMPONENTS, HUBBLE, component, flo
 from kubetriage.cluster.text.proxy_logs import failed_requests
 from kubetriage.cluster.text.spoken import spoken_event
 from kubetriage.cluster.text.tables import kind_of_table, read_table
+from kubetriage.cluster.text.viewers import in_kubectls_form
 from kubetriage.readers.logs.layers import Peeled, is_etcd_line, is_journal_line, peel, peel_rows
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_PLURAL, find_resource
@@ -67,7 +68,7 @@ UNITS = (
 def read_text(content: str, source: str) -> Finds:
     """Read a text; what could not be used is named in the result."""
     finds = Finds()
-    lines = without_marks(read_lines(content))
+    lines = without_marks(in_kubectls_form(read_lines(content)))
     found = blocks(lines)
     weak: list[Block] = []
     for block in found:
@@ -91,6 +92,7 @@ def _read_block(block: Block, finds: Finds, source: str) -> bool:
         return True
     if block.kind in ("document", "words", "log") and (
         runtime_states.read_inspect(block.rows, command, finds, block.first)
+        or details_pages.read_details(block.rows, finds, block.first)
     ):
         return True
     if _read_checks(block, finds) or picked(command, block.rows, finds, block.first):
@@ -330,13 +332,17 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
         return
     finds.events += logged_events(block.rows)
     pod = container = namespace = workload = ""
+    if (closed := _CLOSED.search(content)) is not None:
+        namespace, pod, container = closed[1], closed[2], closed[3]
+        content = _CLOSED.sub("", content)
     previous: bool | None = None
     if command is not None and command.verb == "logs" and command.tool == "kubectl":
         pod = command.names[0] if command.names and command.resources == ("pods",) else ""
-        pod = pod or chosen
-        container, namespace, previous = command.container or defaulted, command.namespace, command.previous
+        pod = pod or chosen or (closed[2] if closed is not None else "")
+        container, previous = command.container or defaulted or container, command.previous
+        namespace = command.namespace or namespace
         workload = command.names[0] if command.names and not pod else ""
-    elif block.heading:
+    elif block.heading and closed is None:
         namespace, pod, container, previous = _from_file_name(block.heading)
     of_runtime = command is not None and command.tool in RUNTIMES
     listed = cri_tables.named(finds.containers, command.unit) if command is not None and of_runtime else None
@@ -371,6 +377,11 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
         finds.logs.append(FoundLog(pod, namespace, container, previous, content.lstrip("\n"), block.first, workload))
 
 
+# What k9s writes into its view of a log when the container has ended.
+_CLOSED = lazy(
+    r"(?m)^\s{0,8}Stream closed (?:EOF|BY EOF|due to .{1,100}) for ([a-z0-9-]{1,63})/([a-z0-9.-]{1,253}) "
+    r"\(([a-z0-9-]{1,63})\)[^\n]{0,200}\n?"
+)
 _DEFAULTED = lazy(
     r"Default(?:ed|ing) container (?:name to )?\"?([a-z0-9-]{1,63})\"?(?: out of: [^\n]*|\.)?[^\n]*(?:\n|\Z)"
 )

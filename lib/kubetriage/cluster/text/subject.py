@@ -56,6 +56,33 @@ def is_unwell(pod: Raw) -> bool:
     return dig(pod, "status", "phase") != "Succeeded" and ready.get("status") == "False"
 
 
+def alike_of(about: tuple[str, str], pods: Mapping[ObjectKey, Raw]) -> list[str]:
+    """Return the other pods of one workload that are not well in the same way: what is said of one holds for all."""
+    place, name = about
+    own = pods.get(("pods", place, name))
+    if own is None or not is_unwell(own):
+        return []
+    return [
+        key[2]
+        for key, pod in pods.items()
+        if key[0] == "pods"
+        and key[1] == place
+        and key[2] != name
+        and _workload(key[2]) == _workload(name)
+        and is_unwell(pod)
+        and _looks(pod) == _looks(own)
+    ]
+
+
+def _looks(pod: Raw) -> object:
+    """Return what tells how a pod is not well: the word of its table, else its phase and what containers wait for."""
+    printed = pod.get("x-printed")
+    if isinstance(printed, Mapping):
+        return printed["status"]
+    waits = [dig(c, "state", "waiting", "reason") for c in objects(pod, "status", "containerStatuses")]
+    return dig(pod, "status", "phase"), tuple(map(str, waits))
+
+
 def pods_of(pods: Mapping[ObjectKey, Raw], namespace: str, workload: str) -> list[ObjectKey]:
     """Return the pods that bear the name of a workload, the ones that are not well first."""
     mine = [

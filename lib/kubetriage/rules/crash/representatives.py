@@ -6,8 +6,9 @@ holds, on different nodes and of different revisions first; a scan then costs by
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from kubetriage.model import Diagnosis, Ref
 from kubetriage.readers.pods import Pod
 from kubetriage.values.fields import condition, labels, text
 from kubetriage.values.patterns import lazy
@@ -36,6 +37,31 @@ def representatives(pods: Iterable[Pod]) -> list[tuple[Pod, tuple[Pod, ...]]]:
         others = tuple(p for i, p in enumerate(alike) if i not in chosen)
         found += [(alike[i], others if number == 0 else ()) for number, i in enumerate(chosen)]
     return found
+
+
+def joined(
+    found: Iterable[Diagnosis], alike: Mapping[Ref, tuple[Ref, ...]], pods: Iterable[Pod], unknown: str
+) -> tuple[list[Diagnosis], dict[Ref, tuple[Ref, ...]]]:
+    """Let a pod stand for those that look like it of which too little was seen to know (cause ``unknown``).
+
+    Pods of one revision only, and only where all that are known have one cause.
+    """
+    looks: dict[Ref, object] = {p.ref: (_symptom(p), p.labels.get(_HASH, "")) for p in pods if p.controller}
+    causes: dict[object, dict[str, Diagnosis]] = {}
+    diagnoses = list(found)
+    for one in diagnoses:
+        if one.findings and one.cause != unknown and one.target in looks:
+            causes.setdefault(looks[one.target], {}).setdefault(one.cause, one)
+    kept: list[Diagnosis] = []
+    stands: dict[Ref, tuple[Ref, ...]] = dict(alike)
+    for one in diagnoses:
+        known = causes.get(looks[one.target], {}) if one.target in looks and one.cause == unknown else {}
+        if len(known) != 1 or not one.findings:
+            kept.append(one)
+            continue
+        head = next(iter(known.values())).target
+        stands[head] = (*stands.get(head, ()), one.target, *stands.pop(one.target, ()))
+    return kept, stands
 
 
 def _spread(alike: list[Pod], most: int) -> list[int]:

@@ -23,7 +23,7 @@ from kubetriage.needs import Log, Need
 from kubetriage.readers.pods import Container
 from kubetriage.rules.crash.case import Case
 from kubetriage.rules.crash.probes import Failure, Probe, ProbeEvent, happened_in, probe_events, probe_of
-from kubetriage.rules.crash.unseen_probes import told_by_events
+from kubetriage.rules.crash.unseen_probes import told_by_events, told_by_log
 from kubetriage.values.times import precise_duration
 
 CODE = "ReadinessProbeFailed"
@@ -57,7 +57,7 @@ def check(case: Case) -> Iterator[Finding]:
     for container in case.containers:
         probe = probe_of(container, "readiness")
         if probe is None and container.running:
-            unseen = told_by_events(case, container, CODE, "readiness")
+            unseen = told_by_events(case, container, CODE, "readiness") or told_by_log(case, container, CODE)
             if unseen is not None:
                 yield unseen
         if probe is None or not applies(case, container):

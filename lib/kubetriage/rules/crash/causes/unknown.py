@@ -13,7 +13,6 @@ Source: kubernetes core/v1 PodStatus; the kubelet invents exit code 137 for Cont
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -21,6 +20,7 @@ from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.readers.terminations import Termination
 from kubetriage.rules.crash.case import Case, ControllerCase
+from kubetriage.rules.crash.cron_schedules import told_by_schedule
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import Obj, flag, mapping, name_of, number, objects, text
 from kubetriage.values.times import human_duration, parse_time
@@ -53,7 +53,7 @@ def conclude(case: Case, findings: list[Finding]) -> list[Finding]:
 def check_controller(case: ControllerCase) -> Iterator[Finding]:
     """Say that pods are wanted and none is there; asked only where no other rule has an explanation."""
     if case.kind == "CronJob":
-        yield from _schedule(case)
+        yield from told_by_schedule(case, CODE)
     wanted, have = _counts(case)
     age = case.now - case.created if case.created is not None else None
     if case.pods or not wanted or have >= wanted or (age is not None and age <= SETTLING):
@@ -95,92 +95,6 @@ def check_controller(case: ControllerCase) -> Iterator[Finding]:
             ),
         ),
         verify=(kubectl("describe", *where.split(), namespace=case.ref.namespace),),
-    )
-
-
-# cronjob_controllerv2.go: why a CronJob starts nothing, or leaves out a run.
-_SCHEDULE = {
-    "UnparseableSchedule": (Severity.ERROR, "has a schedule that cannot be read, so it never starts a job"),
-    "UnknownTimeZone": (Severity.ERROR, "names a time zone that does not exist, so it never starts a job"),
-    "UnparseableTimeZone": (Severity.ERROR, "names a time zone that cannot be read, so it never starts a job"),
-    "FailedNeedsStart": (
-        Severity.ERROR,
-        "has missed more than 100 starts, after which its controller starts no job at all",
-    ),
-    "TooManyMissedTimes": (Severity.WARNING, "has missed more than 100 starts"),
-    "MissSchedule": (Severity.WARNING, "missed its time to start by more than startingDeadlineSeconds"),
-    "JobAlreadyActive": (
-        Severity.NOTE,
-        "left out a run, because the one before still goes on (concurrencyPolicy Forbid)",
-    ),
-}
-
-
-def _held_up(case: ControllerCase, active: list[str]) -> tuple[str, tuple[str, ...]]:
-    """Say what ends the run that no other may start beside, by the pods of its Job."""
-    if not active:
-        return (
-            f"See why the job that still runs takes so long, or set another concurrencyPolicy in "
-            f"cronjob/{case.ref.name}.",
-            (kubectl("get", "jobs", namespace=case.ref.namespace),),
-        )
-    job = active[0]
-    delete = kubectl("delete", "job", job, namespace=case.ref.namespace)
-    pods = [p for p in case.pods if text(p.controller, "name") == job and not p.finished]
-    stuck = next((p for p in pods if p.is_troubled), None)
-    if stuck is not None:
-        age = human_duration(case.now - stuck.created) if stuck.created is not None else ""
-        return (
-            f"Repair what holds up pod/{stuck.name} of job/{job} "
-            f"({stuck.status_text()}{f' for {age}' if age else ''}): until that job ends or is deleted, no run starts. "
-            "activeDeadlineSeconds in the Job's template ends a run that hangs.",
-            (kubectl("why-crash", f"pod/{stuck.name}", namespace=case.ref.namespace), delete),
-        )
-    return (
-        f"Until job/{job} ends or is deleted, no run starts: see what it does. activeDeadlineSeconds in the Job's "
-        f"template ends a run that hangs; concurrencyPolicy Replace of cronjob/{case.ref.name} gives way to the next.",
-        (kubectl("logs", f"job/{job}", "--tail=50", namespace=case.ref.namespace),),
-    )
-
-
-_MISSED = ("FailedNeedsStart", "TooManyMissedTimes")
-_LOOK_BACK = 300
-"""Seconds: more than the controller's 10 between two looks, and no 100 starts of any schedule."""
-
-
-def _schedule(case: ControllerCase) -> Iterator[Finding]:
-    """Tell from its newest event of this kind why a CronJob does not start a job when it should."""
-    event = case.events_of(case.kind, case.raw).last(*_SCHEDULE, "SuccessfulCreate")
-    if event is None or event.reason not in _SCHEDULE:
-        return
-    severity, what = _SCHEDULE[event.reason]
-    active = [text(j, "name") for j in objects(case.raw, "status", "active")]
-    spec = mapping(case.raw, "spec")
-    fix = f"Correct spec.schedule and spec.timeZone of cronjob/{case.ref.name}."
-    commands: tuple[str, ...] = ()
-    if event.reason == "JobAlreadyActive":
-        fix, commands = _held_up(case, active)
-    elif event.reason in _MISSED:
-        fix = (
-            f"Let cronjob/{case.ref.name} count only the last {_LOOK_BACK} seconds, and look what held it up so long: "
-            "it was suspended, kube-controller-manager was down, or a clock is wrong."
-        )
-        patch = json.dumps({"spec": {"startingDeadlineSeconds": _LOOK_BACK}})
-        commands = (
-            kubectl("patch", "cronjob", case.ref.name, "--type=merge", "-p", patch, namespace=case.ref.namespace),
-        )
-    elif event.reason == "MissSchedule":
-        fix = f"Raise startingDeadlineSeconds of cronjob/{case.ref.name}, or see what held up kube-controller-manager."
-    asked = {f: text(spec, f) for f in ("schedule", "timeZone", "concurrencyPolicy")}
-    yield Finding(
-        CODE,
-        severity,
-        Confidence.CONFIRMED,
-        case.ref,
-        f"CronJob {case.ref.name} {what}: {event.message.rstrip('.')}.",
-        (event.evidence(), *(Evidence("spec", f"spec.{f}", v) for f, v in asked.items() if v)),
-        fix=(Fix(fix, actor=Actor.MANIFEST, commands=commands),),
-        verify=(kubectl("describe", "cronjob", case.ref.name, namespace=case.ref.namespace),),
     )
 
 
@@ -228,7 +142,9 @@ def _gaps(case: Case, container: Container | None) -> list[str]:
     if not case.events.seen:
         gaps.append(f"events could not be read ({case.events.why})")
     elif not case.events.items:
-        gaps.append("no events are left")
+        pod = case.pod
+        presumed = case.snapshot.events(pod.namespace, pod.uid, pod.name, "Pod").presumed
+        gaps.append("its events were not given" if presumed else "no events are left")
     if container is not None and container.termination is not None:
         log = case.log(container)
         if not log.seen:
