@@ -99,21 +99,22 @@ class StoredPatterns:
         """``begin`` is where they begin in the open ``file``; nothing is read yet."""
         self._file = file
         self._begin = begin
-        self._index: dict[str, tuple[int, int]] | None = None
+        self._known: tuple[dict[str, tuple[int, int]], int] | None = None
 
     def find(self, pattern: str, flags: int) -> re.Pattern[str] | None:
         """Return what ``re.compile`` would; None for a pattern that is not here."""
         engine = sys.modules["_sre"]
-        if self._index is None:
+        if self._known is None:
+            # Several threads may be here at once: each reads for itself, and what they leave is the same.
             size = int.from_bytes(os.pread(self._file, 8, self._begin), "little")
             version, index = marshal.loads(os.pread(self._file, size, self._begin + 8))  # noqa: S302
-            self._index = index if version == engine.MAGIC else {}
-            self._begin += 8 + size
-        known = self._index.get(_key(pattern, flags))
+            self._known = (index if version == engine.MAGIC else {}, self._begin + 8 + size)
+        places, first = self._known
+        known = places.get(_key(pattern, flags))
         if known is None:
             return None
         begin, end = known
-        arguments = marshal.loads(os.pread(self._file, end - begin, self._begin + begin))  # noqa: S302
+        arguments = marshal.loads(os.pread(self._file, end - begin, first + begin))  # noqa: S302
         made: re.Pattern[str] = engine.compile(pattern, *arguments)
         return made
 

@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -197,16 +199,47 @@ def test_the_stored_patterns_are_what_that_python_compiles(version, unpacked):
     assert compiled == 1, "only the pattern that no module holds is compiled"
 
 
+def patterns_begin(file, version, table):
+    """Return where the patterns begin in a file that holds them only, in the order of the table."""
+    places, at = {}, 0
+    for key, code in table.items():
+        places[key] = (at, at + len(code))
+        at += len(code)
+    return file.read_bytes().rindex(marshal.dumps((version, places), 2)) - 8
+
+
 def test_patterns_of_another_release_of_python_are_not_used(tmp_path):
     version, table = marshal.loads(precompiled.pattern_table([("a[b-z]+", 0)]))
     for given, found in ((version, True), (version + 1, False)):
         file = tmp_path / "stored"
         file.write_bytes(precompiled.packed(b"", {}, (given, table)))
-        begin = file.read_bytes().rindex(marshal.dumps((given, {"0 a[b-z]+": (0, len(table["0 a[b-z]+"]))}), 2)) - 8
+        begin = patterns_begin(file, given, table)
         with file.open("rb") as opened:
             stored = precompiled.StoredPatterns(opened.fileno(), begin)
             assert (stored.find("a[b-z]+", 0) == re.compile("a[b-z]+")) is found
             assert stored.find("a[b-z]+", re.IGNORECASE) is None
+
+
+def test_threads_that_ask_for_their_first_pattern_at_once_get_it(tmp_path, monkeypatch):
+    """Reads end while others wait for theirs: what one thread leaves must not move what another one reads."""
+    version, table = marshal.loads(precompiled.pattern_table([("a[b-z]+", 0), ("c[d-z]+", 0)]))
+    file = tmp_path / "stored"
+    file.write_bytes(precompiled.packed(b"", {}, (version, table)))
+    begin = patterns_begin(file, version, table)
+    together = threading.Barrier(2, timeout=10)
+    usual = os.pread
+
+    def pread(number, size, at):
+        if (size, at) == (8, begin):
+            together.wait()
+        return usual(number, size, at)
+
+    monkeypatch.setattr(precompiled.os, "pread", pread)
+    with file.open("rb") as opened, ThreadPoolExecutor(2) as pool:
+        stored = precompiled.StoredPatterns(opened.fileno(), begin)
+        found = list(pool.map(lambda pattern: stored.find(pattern, 0), ("a[b-z]+", "c[d-z]+")))
+        assert found == [re.compile("a[b-z]+"), re.compile("c[d-z]+")]
+        assert stored.find("a[b-z]+", 0) == re.compile("a[b-z]+")
 
 
 @pytest.mark.parametrize(
