@@ -9,10 +9,11 @@ from kubetriage.rules.crash.acts import image, manifest, restart, where
 from kubetriage.rules.crash.container_spec import env_sources, mount_of
 from kubetriage.rules.crash.crash_context import changes, older_runs
 from kubetriage.rules.crash.next_looks import history, rollback
+from kubetriage.rules.crash.pod_settings import settings_of
 from kubetriage.rules.crash.program_output import LastWords
 from kubetriage.rules.crash.shared_files import kept_file_fix
 from kubetriage.values.commands import kubectl
-from kubetriage.values.fields import objects, text
+from kubetriage.values.fields import mapping, objects, text
 from kubetriage.values.patterns import lazy
 
 _CONFIGURATION = lazy(
@@ -59,6 +60,43 @@ def _kept_file(words: LastWords) -> Fix | None:
     return kept_file_fix(words, found["path"], f" line {line}" if line else "")
 
 
+# A file that an argument or a variable names: --config=/etc/app/app.yaml.
+_GIVEN_FILE = lazy(r"(?:\A|=|file:)(?P<path>/[\w.@%+-]{1,100}(?:/[\w.@%+-]{1,100}){1,12})\Z")
+
+
+def _held_key(words: LastWords) -> tuple[str, str, str, str] | None:
+    """Return kind, object, key and line of the file that an error is about, where a ConfigMap or Secret brings it.
+
+    The error names the file, else one argument or variable of the container does.
+    """
+    told = _FILE.search(words.error.summary) if words.error is not None else None
+    if told is not None:
+        found = _key_at(words, told["path"])
+        return (*found, told["line"] or told["at"] or "") if found is not None else None
+    given = {
+        found
+        for s in settings_of(words.case, words.container)
+        if (m := _GIVEN_FILE.search(s.value)) is not None and (found := _key_at(words, m["path"])) is not None
+    }
+    return (*next(iter(given)), "") if len(given) == 1 else None
+
+
+def _key_at(words: LastWords, path: str) -> tuple[str, str, str] | None:
+    """Return kind, object and key of the file at a path of the container; None for what no object brings."""
+    mount = mount_of(words.container, path)
+    if mount is None:
+        return None
+    at, volume = mount
+    kind, source = (
+        ("configmap", mapping(volume, "configMap")) if "configMap" in volume else ("secret", mapping(volume, "secret"))
+    )
+    name = text(source, "name") or text(source, "secretName")
+    inside = text(at, "subPath") or path[len(text(at, "mountPath").rstrip("/")) + 1 :]
+    keys = {text(i, "path"): text(i, "key") for i in objects(source, "items")}
+    file = keys.get(inside, "" if keys else inside)
+    return (kind, name, file) if name and file and "/" not in file else None
+
+
 _READ_BY_API = {"cilium/cilium": "cilium-config", "cilium/operator": "cilium-config"}
 """ConfigMaps that a program reads over the API, so that no mount names them, by a part of the image."""
 
@@ -87,7 +125,22 @@ def settings_fixes(words: LastWords) -> tuple[Fix, ...]:
         held.append(("configmap", own, "read over the API"))
     changed = next(iter(changes(case)), None)
     fixes: list[Fix] = []
-    if held:
+    key = _held_key(words)
+    if key is not None:
+        kind, name, held_file, line = key
+        label = "ConfigMap" if kind == "configmap" else "Secret"
+        fixes.append(
+            manifest(
+                words,
+                f"Correct the setting that the line names in {f'line {line} of ' if line else ''}key {held_file} of "
+                f"{label} "
+                f"{name}, then restart: files and variables are read at the start.",
+                None,
+                kubectl("edit" if kind == "configmap" else "describe", kind, name, namespace=case.pod.namespace),
+                *restart(words),
+            )
+        )
+    elif held:
         shown = ", ".join(f"{'ConfigMap' if k == 'configmap' else 'Secret'} {n} ({at})" for k, n, at in held[:3])
         first = next((h for h in held if h[0] == "configmap"), held[0])
         fixes.append(

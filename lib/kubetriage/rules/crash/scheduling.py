@@ -14,6 +14,7 @@ from kubetriage.needs import List, Need
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass, replace
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.karpenter_words import pools
 from kubetriage.rules.crash.resource_requests import pod_request, requested_resources
 from kubetriage.rules.shapes import lean_node
 from kubetriage.snapshot import Snapshot
@@ -252,7 +253,9 @@ class Unscheduled:
             return words, (pod.fact("status", "status.nominatedNodeName", nominated),)
         event = self.case.events.last(*_AUTOSCALERS)
         if event is None:
-            return "", ()
+            tried, proof = pools(self.case)
+            told = "; ".join(f"NodePool {p.name}: {p.why}" for p in tried[:3])
+            return (f" Karpenter makes no node: {told}.", proof) if tried else ("", ())
         said = event.message.strip().rstrip(".")
         if event.reason == "NotTriggerScaleUp":
             why = said.partition("scale-up: ")[2] or said

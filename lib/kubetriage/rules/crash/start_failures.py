@@ -76,10 +76,12 @@ _RUNTIME: tuple[tuple[Start, re.Pattern[str]], ...] = (
     (
         Start.MOUNT,
         lazy(
-            r"error mounting|mounting \S+ to rootfs|failed to mount|to rootfs at|failed to (?:prepare|expand) subPath|"
+            # What the runtime mounts into each container itself is no volume.
+            r"\A(?!.{0,400}mounting \"(?:proc|sysfs|cgroup|mqueue|devpts|tmpfs)\" to rootfs)(?s:.*?)(?:error mounting"
+            r"|mounting \S+ to rootfs|failed to mount|to rootfs at|failed to (?:prepare|expand) subPath|"
             r"\Afailed to (?:mkdir|stat) \"|"
             r"Are you trying to mount a directory onto a file|mount source path|cannot mount|"
-            r"mount `[^`]*` to|error during container init: .*mount",
+            r"mount `[^`]*` to|error during container init: .*mount)",
             re.I,
         ),
     ),

@@ -137,6 +137,21 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "The runtime of {node} cannot load the seccomp filter for container {container}: {words}.",
         "Load the current runc and libseccomp on {node} (upgrade its runtime); until then keep {where} to newer nodes.",
     ),
+    # runc rootfs_linux.go: mounts that each container gets, refused by the kernel in a nested user namespace.
+    (
+        lazy(
+            r"mounting \"(?P<kind>proc|sysfs|cgroup|mqueue"
+            r"|devpts)\" to rootfs at \"(?P<path>/[^\"]{1,60})\"[^\n]{0,300}"
+            r"(?P<why>operation not permitted|permission denied|invalid argument)"
+        ),
+        "The runtime of {node} may not mount {path} for container {container}: {why}. The kernel refuses that in a "
+        "user "
+        "namespace whose own {path} is covered in parts, as in nested containers (kind, LXC, rootless nodes).",
+        "Run {where} without a user namespace or procMount of its own (hostUsers, procMount) on {node}, or on a node "
+        "that "
+        "is no container itself; a nested node needs an uncovered /proc (LXC: nesting, privileged; Docker: "
+        "--security-opt systempaths=unconfined).",
+    ),
     # runc libcontainer/cgroups: the pod's cgroup and the container's do not fit together.
     (
         lazy(

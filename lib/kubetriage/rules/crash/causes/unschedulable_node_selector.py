@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from kubetriage.model import Evidence, Finding
 from kubetriage.rules.crash import scheduling
 from kubetriage.rules.crash.case import Case
+from kubetriage.rules.crash.karpenter_words import pools
 from kubetriage.rules.crash.scheduling import Block, Requirement, Unscheduled
-from kubetriage.values.commands import kubectl
+from kubetriage.values.commands import kubectl, placeholder
 from kubetriage.values.fields import name_of
 from kubetriage.values.nearest import nearest
 
@@ -74,6 +75,16 @@ def check(case: Case) -> Iterator[Finding]:
         if own
         else "."
     )
+    pool = next((p for p in pools(case)[0] if p.label and p.label in {w[0] for w in unmet}), None)
+    if pool is not None:
+        value = next((w[2][0] for w in unmet if w[0] == pool.label and w[1] == "In" and w[2]), placeholder("value"))
+        words = (
+            f"Correct nodeSelector or node affinity in {case.workload_name}, or give NodePool {pool.name} the label in "
+            f"spec.template.metadata.labels ({pool.label}: {value}), so that Karpenter makes nodes that have it."
+        )
+        fix = case.template_fix(words, _patch(found, unmet), commands=(kubectl("edit", "nodepool", pool.name),))
+        yield found.finding(CODE, message, (fix,), tuple(evidence), verify=(kubectl("get", "nodepools,nodeclaims"),))
+        return
     yield found.finding(
         CODE,
         message,

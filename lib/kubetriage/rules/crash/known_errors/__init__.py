@@ -51,6 +51,7 @@ MODULES = (
     "language_runtimes",
     "php_extensions",
     "hidden_files",
+    "unknown_users",
     "missing_parts",
     "absent_files",
     "kubernetes_clients",
@@ -58,6 +59,7 @@ MODULES = (
     "plugins",
     "settings",
     "config_syntax",
+    "relative_files",
 )
 """Where the known errors stand; the first that matches the last error counts, then the first that matches beside it."""
 
