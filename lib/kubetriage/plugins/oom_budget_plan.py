@@ -25,6 +25,7 @@ from kubetriage.rules.memory.pod_templates import manifest_pods, template_pod
 from kubetriage.rules.node_contact import carrier, contact_gaps, contact_needs
 from kubetriage.snapshot import Snapshot
 from kubetriage.values.fields import Obj
+from kubetriage.values.packed import packing
 from kubetriage.values.resources import BY_PLURAL
 
 _DETAILED_AT_MOST = 20
@@ -121,12 +122,10 @@ def _pod_needs(snapshot: Snapshot, request: Request, pod: Pod) -> Iterator[Need]
 
 
 def _listing(snapshot: Snapshot, request: Request) -> List:
-    now, judged = snapshot.now, dict[str, bool]()
+    now, judged, slim = snapshot.now, dict[str, bool](), packing(scan.slim)
 
     def keep(raw: Obj) -> Obj | None:
-        return (
-            raw if request.show_all or scan.worth_showing(Pod(raw), request.container, now, judged) else scan.slim(raw)
-        )
+        return raw if request.show_all or scan.worth_showing(Pod(raw), request.container, now, judged) else slim(raw)
 
     return List("pods", request.namespace, request.selector, request.field_selector, shape=keep)
 
@@ -250,7 +249,7 @@ def _diagnose_listing(snapshot: Snapshot, request: Request, wishes: Wishes) -> A
     everyone = list(selected_pods(snapshot, request))
     if request.options.get(KILLS_ONLY):
         # Budgets of healthy pods are no incident, and most of the work.
-        everyone = [p for p in everyone if kill_time(p) is not None or evicted_for_memory(p)]
+        everyone = [p for p in everyone if kill_time(Pod(p.raw)) is not None or evicted_for_memory(p)]
     limited, idle = dashboard.rows(snapshot, everyone, request.earlier)
     overview, gaps_of_all, document = _overview(snapshot, request, everyone, limited, idle)
     pods = [p for p in everyone if scan.SLIM not in p.raw]

@@ -8,11 +8,12 @@ it by the life that it had.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from datetime import datetime, timedelta
 
 from kubetriage.model import NotSeen, Table
 from kubetriage.readers.pods import Container, Pod
-from kubetriage.records import dataclass, replace
+from kubetriage.records import dataclass
 from kubetriage.rules.memory import memory_usage, node_memory
 from kubetriage.rules.memory.budget import exact
 from kubetriage.rules.memory.case import Case
@@ -37,29 +38,58 @@ _LONGEST = timedelta(days=7)
 _NODES_AT_MOST = 10
 
 
-@dataclass(frozen=True)
 class Row:
-    """One container, or the containers of a workload that have no limit."""
+    """One container, or the containers of a workload that have no limit.
 
-    key: Key
-    pod: Pod
-    container: Container
-    used: int | None
-    peak: int | None
-    """Largest usage of the cgroup where its counter was read, else the largest of the looks of ``--watch``."""
-    limit: int | None
-    request: int | None
-    trend: float | None = None
-    """Bytes per minute; None when there is no former look."""
-    full_in: timedelta | None = None
-    """When it meets its limit at that pace."""
-    expected: int | None = None
-    ceiling: int | None = None
-    count: int = 1
-    """Containers that the row stands for."""
-    killed: bool = False
-    source: str = ""
-    """API that the used bytes come from."""
+    A large scan holds one for each container, so it is a class with slots and not a record.
+    """
+
+    __slots__ = (
+        *("ceiling", "count", "expected", "full_in", "key", "killed", "limit"),
+        *("peak", "pod", "request", "source", "trend", "used"),
+    )
+
+    def __init__(
+        self,
+        key: Key,
+        pod: Pod,
+        used: int | None,
+        peak: int | None,
+        limit: int | None,
+        request: int | None,
+        trend: float | None = None,
+        full_in: timedelta | None = None,
+        *,
+        killed: bool = False,
+        source: str = "",
+    ) -> None:
+        """Hold what one look at a container showed.
+
+        ``peak`` is the largest usage of the cgroup where its counter was read, else the largest of the looks of
+        ``--watch``; ``trend`` is in bytes per minute, None without a former look; ``full_in`` says when it meets its
+        limit at that pace; ``source`` is the API that the used bytes come from.
+        """
+        self.key = key
+        self.pod = pod
+        self.used = used
+        self.peak = peak
+        self.limit = limit
+        self.request = request
+        self.trend = trend
+        self.full_in = full_in
+        self.killed = killed
+        self.source = source
+        self.expected: int | None = None
+        self.ceiling: int | None = None
+        self.count = 1
+        """Containers that the row stands for."""
+
+    @property
+    def container(self) -> Container:
+        """The container itself; of a folded row the first one."""
+        found = self.pod.container(self.key[2])
+        assert found is not None
+        return found
 
     @property
     def share(self) -> float | None:
@@ -78,11 +108,13 @@ def rows(
     """Return the containers with a limit, the worst first, and those without one folded per workload."""
     limited: list[Row] = []
     folded: dict[tuple[str, str, str], Row] = {}
-    for pod in pods:
+    for given in pods:
+        # What is read of it here goes with it: the rows of a large scan hold their pods as these were listed.
+        pod = Pod(given.raw)
         if pod.finished:
             continue
         for container in _shown(pod):
-            row = _row(snapshot, pod, container, earlier)
+            row = _row(snapshot, given, container, earlier)
             if row.limit is not None:
                 limited.append(row)
                 continue
@@ -118,7 +150,7 @@ def _row(snapshot: Snapshot, pod: Pod, container: Container, earlier: Sequence[t
     peak = usage.peak.size if usage.peak is not None else max(looks, default=None)
     request = node_memory.request_of(container).size
     source = usage.working_set.source if usage.working_set is not None else ""
-    return Row(key, pod, container, used, peak, limit, request, trend, full_in, killed=killed, source=source)
+    return Row(key, pod, used, peak, limit, request, trend, full_in, killed=killed, source=source)
 
 
 def _trend(key: Key, used: int | None, now: datetime, earlier: Sequence[tuple[datetime, Samples]]) -> float | None:
@@ -137,8 +169,11 @@ def _full_in(used: int | None, limit: int | None, trend: float | None) -> timede
 
 
 def _joined(one: Row, other: Row) -> Row:
-    used = None if one.used is None and other.used is None else (one.used or 0) + (other.used or 0)
-    return replace(one, used=used, peak=None, count=one.count + 1)  # peaks of different moments add up to nothing
+    joined = copy(one)
+    joined.used = None if one.used is None and other.used is None else (one.used or 0) + (other.used or 0)
+    joined.peak = None  # peaks of different moments add up to nothing
+    joined.count = one.count + 1
+    return joined
 
 
 def _badness(row: Row) -> tuple[int, float, str]:
@@ -156,7 +191,9 @@ def with_budgets(snapshot: Snapshot, shown: Iterable[Row]) -> list[Row]:
         if owner not in known:
             budget = Case(row.container, snapshot).budget
             known[owner] = budget.expected, budget.ceiling if budget.solvable else None
-        made.append(replace(row, expected=known[owner][0], ceiling=known[owner][1]))
+        told = copy(row)
+        told.expected, told.ceiling = known[owner]
+        made.append(told)
     return made
 
 
@@ -250,7 +287,8 @@ def node_sums(snapshot: Snapshot, pods: Iterable[Pod]) -> list[NodeSums]:
     if not listing.items or not snapshot.list("pods").complete:
         return []
     by_node: dict[str, list[tuple[int, int, bool]]] = {}
-    for pod in pods:
+    for given in pods:
+        pod = Pod(given.raw)
         if pod.node and not pod.finished:
             sums = node_memory.requested(pod), limit_sum(pod), unbounded(pod)
             by_node.setdefault(pod.node, []).append(sums)

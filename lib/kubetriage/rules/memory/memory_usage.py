@@ -20,6 +20,7 @@ from kubetriage.rules.memory.terminations import was_oom_kill
 from kubetriage.snapshot import Snapshot
 from kubetriage.typed import Any
 from kubetriage.values.fields import Obj, mapping, number, objects, text
+from kubetriage.values.patterns import lazy
 from kubetriage.values.quantity import UNLIMITED_BYTES, parse_bytes
 from kubetriage.values.times import parse_time
 
@@ -127,7 +128,7 @@ def read_usage(snapshot: Snapshot, container: Container) -> Usage:
 def listed_usage(snapshot: Snapshot, container: Container) -> Usage:
     """Read what lists of metrics.k8s.io hold of a container, for a scan of thousands; else what any source says."""
     pod = container.pod
-    sample = snapshot.derived(_listed_samples).get((pod.namespace, pod.name, container.name))
+    sample = _listed_sample(snapshot, container)
     if sample is not None:
         return Usage(working_set=sample)
     asked = pod.node in snapshot.derived(_kubelets) or snapshot.body(pod_metrics(pod).path) is not None
@@ -161,29 +162,63 @@ def _from_metrics_api(snapshot: Snapshot, container: Container) -> Sample | None
     pod = container.pod
     found = _json(snapshot, pod_metrics(pod))
     if found is None:
-        return snapshot.derived(_listed_samples).get((pod.namespace, pod.name, container.name))
-    return dict(_samples_of(found)).get(container.name)
+        return _listed_sample(snapshot, container)
+    return next((_of_metrics(size, at) for name, size, at in _samples_of(found) if name == container.name), None)
 
 
-def _samples_of(item: Any) -> Iterator[tuple[str, Sample]]:
-    """Yield the containers of one PodMetrics with what they use."""
+def _listed_sample(snapshot: Snapshot, container: Container) -> Sample | None:
+    pod = container.pod
+    found = snapshot.derived(_listed_samples).get((pod.namespace, pod.name, container.name))
+    return _of_metrics(*found) if found is not None else None
+
+
+def _of_metrics(size: int, moment: datetime | None) -> Sample:
+    return Sample(size, "working set", "metrics.k8s.io", moment)
+
+
+def _samples_of(item: Any) -> Iterator[tuple[str, int, datetime | None]]:
+    """Yield the containers of one PodMetrics with the bytes that they use, and when."""
     moment = parse_time(mapping(item).get("timestamp"))
     for row in objects(item, "containers"):
         size = parse_bytes(mapping(row, "usage").get("memory"))
         # metrics-server gives 0 for a container that it has not seen two samples of.
         if size:
-            yield text(row, "name"), Sample(size, "working set", "metrics.k8s.io", moment)
+            yield text(row, "name"), size, moment
 
 
-def _listed_samples(snapshot: Snapshot) -> dict[tuple[str, str, str], Sample]:
+def _listed_samples(snapshot: Snapshot) -> dict[tuple[str, str, str], tuple[int, datetime | None]]:
     """Index what lists of metrics.k8s.io hold by namespace, pod and container."""
-    found: dict[tuple[str, str, str], Sample] = {}
+    found: dict[tuple[str, str, str], tuple[int, datetime | None]] = {}
     for need, _ in snapshot.bodies:
         if isinstance(need, Raw) and need.path.startswith("/apis/metrics.k8s.io/") and need.path.endswith("/pods"):
-            for item in objects(_json(snapshot, need), "items"):
+            body = snapshot.body(need.path)
+            for item in _items(body.text) if body is not None and body.status < 400 else ():
                 place = text(item, "metadata", "namespace"), text(item, "metadata", "name")
-                found.update({(*place, name): sample for name, sample in _samples_of(item)})
+                found.update({(*place, name): (size, at) for name, size, at in _samples_of(item)})
     return found
+
+
+_ITEMS = lazy(r"\"items\"\s{0,9}:\s{0,9}\[\s{0,9}")
+_BETWEEN = lazy(r"\s{0,99}(?:,\s{0,99}|(?P<end>\]))")
+
+
+def _items(body: str) -> Iterator[Any]:
+    """Yield the items of a list one by one; all at once they take a large cluster ten times the text's memory."""
+    first = _ITEMS.search(body)
+    if first is None or body.startswith("]", first.end()):
+        return
+    decoder, at = json.JSONDecoder(), first.end()
+    try:
+        while True:
+            item, at = decoder.raw_decode(body, at)
+            yield item
+            after = _BETWEEN.match(body, at)
+            if after is None or after["end"]:
+                return
+            at = after.end()
+    except (ValueError, RecursionError):
+        # Cut off, or no JSON: what came before it counts.
+        return
 
 
 def _summary_entry(snapshot: Snapshot, pod: Pod) -> Obj:
