@@ -237,7 +237,7 @@ def in_a_file(words: LastWords, said: str) -> FileLines | None:
 def origin_hint(one: Origin) -> str:
     """Say in a clause where the value comes from."""
     if one.file is not None:
-        return f"; {one.file.word} stands in {one.words}, {numbered(one.file)}"
+        return f"; {_shown(one.file.word)} stands in {one.words}, {numbered(one.file)}"
     setting = one.setting
     assert setting is not None
     if setting.source:
@@ -246,6 +246,11 @@ def origin_hint(one: Origin) -> str:
     if not shown or shown not in one.said or len(shown) > 40 or " " in shown or _hidden(setting):
         return f"; it is about {setting.called}"
     return f"; {shown} is the value of {setting.called}"
+
+
+def _shown(word: str) -> str:
+    """Return a word of an error for a sentence; in words where what follows it would be taken for its value."""
+    return word if clean(f"{word} stands in key") == f"{word} stands in key" else "what it names"
 
 
 def _hidden(setting: Setting) -> bool:
@@ -277,7 +282,8 @@ def origin_fixes(words: LastWords, one: Origin) -> tuple[Fix, ...]:
         return (
             manifest(
                 words,
-                f"Correct {file.word} in key {file.key} of ConfigMap {file.config_map} ({numbered(file)}; {file.path} "
+                f"Correct {_shown(file.word)} in key {file.key} of ConfigMap {file.config_map} ({numbered(file)}; "
+                f"{file.path} "
                 f"in container {name}), then restart: it is read at the start.",
                 None,
                 kubectl("edit", "configmap", file.config_map, namespace=case.pod.namespace),

@@ -163,3 +163,21 @@ def _config_maps(volume: Obj) -> Iterator[Obj]:
     for source in objects(volume, "projected", "sources"):
         if mapping(source, "configMap"):
             yield mapping(source, "configMap")
+
+
+_WHOLE_VARIABLE = lazy(r"\$\((?P<name>[A-Za-z_][A-Za-z0-9_.-]{0,100})\)\Z")
+
+
+def one_word(container: Container, said: str) -> tuple[str, str, str] | None:
+    """Return the variable, its value and the place of an argument that Kubernetes passes as one word.
+
+    ``args: ["$(JAVA_OPTS)"]`` becomes one argument, whatever spaces the value has: no shell splits it.
+    """
+    given = container.environment()
+    for field in ("command", "args"):
+        for i, word in enumerate(texts(container.spec, field)):
+            match = _WHOLE_VARIABLE.match(word)
+            value = given.get(match["name"], "").strip() if match is not None else ""
+            if match is not None and " " in value and (value in said or value.split()[0] in said):
+                return match["name"], value, f"{container.spec_path}.{field}[{i}]"
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kubetriage.model import Fix
+from kubetriage.readers.logs import bodies
 from kubetriage.rules.crash.acts import image, manifest, restart, where
 from kubetriage.rules.crash.container_spec import env_sources, mount_of
 from kubetriage.rules.crash.crash_context import changes, older_runs
@@ -72,13 +73,27 @@ def _held_key(words: LastWords) -> tuple[str, str, str, str] | None:
     told = _FILE.search(words.error.summary) if words.error is not None else None
     if told is not None:
         found = _key_at(words, told["path"])
-        return (*found, told["line"] or told["at"] or "") if found is not None else None
+        return (*found, told["line"] or told["at"] or _line_above(words, told["path"])) if found is not None else None
     given = {
         found
         for s in settings_of(words.case, words.container)
         if (m := _GIVEN_FILE.search(s.value)) is not None and (found := _key_at(words, m["path"])) is not None
     }
     return (*next(iter(given)), "") if len(given) == 1 else None
+
+
+_NEAR = 20
+_LINE = lazy(r"\bline (?P<line>\d{1,6})\b")
+
+
+def _line_above(words: LastWords, path: str) -> str:
+    """Return the line of a file that an error before the last one names; the last may only say that it has errors."""
+    error = words.error
+    for row in reversed(bodies(words.text)[max(error.at - _NEAR, 0) : error.at]) if error is not None else ():
+        found = _LINE.search(row[:2000]) if path in row[:2000] else None
+        if found is not None:
+            return found["line"]
+    return ""
 
 
 def _key_at(words: LastWords, path: str) -> tuple[str, str, str] | None:

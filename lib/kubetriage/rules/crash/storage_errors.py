@@ -302,6 +302,15 @@ MOUNT: tuple[StorageError, ...] = (
         "Make the mount shared on {node} (mount --make-rshared), or drop mountPropagation.",
         Actor.NODE,
     ),
+    # Workload Identity of GKE: the ServiceAccount of the pod may not act for the account of Google.
+    _row(
+        r"iam\.serviceAccounts\.getAccessToken|failed to fetch GCP SA token|IAM returned 403",
+        "may not be mounted: the pod's ServiceAccount may not act for the Google service account that it names",
+        "Let the pod's ServiceAccount use it: role roles/iam.workloadIdentityUser on that account for member "
+        "serviceAccount:PROJECT.svc.id.goog[NAMESPACE/SERVICEACCOUNT], and annotation iam.gke.io/gcp-service-account "
+        "on the ServiceAccount; or give the ServiceAccount itself rights on the bucket (roles/storage.objectUser).",
+        Actor.CLOUD,
+    ),
     _row(
         r"credentials? (?:not found|missing)|cannot get credentials|Unauthenticated|PermissionDenied|"
         r"permission denied|\b403\b|access ?denied",

@@ -62,6 +62,8 @@ _PLUGIN = lazy(r'plugin type="?(?P<plugin>[\w.-]+)"?(?: name="[^"]*")? failed \(
 _ATTACHMENT = lazy(r'network-attachment-definitions?\.k8s\.cni\.cncf\.io "(?P<name>[^"]+)" not found')
 # runc init: the kernel or its namespaces do not have the parameter.
 _SYSCTL = lazy(r"/proc/sys/(?P<path>[\w./-]{1,120}): (?P<why>[^:\n]{1,300})")
+# kubelet network/dns GetPodDNS, from resolvConf of its configuration.
+_RESOLVER = lazy(r"open (?P<path>/\S{0,200}resolv(?:\.conf)?\S{0,60}): no such file or directory")
 _SPACE = lazy(r"\A(?!.*cgroup).*(?:no space left on device|disk quota exceeded)", re.I | re.S)
 # kernel mem_cgroup_alloc: 65,535 memory cgroups, of which old kernels keep dead ones.
 _CGROUPS = lazy(r"cgroup\S{0,600}: (?:no space left on device|cannot allocate memory)", re.I)
@@ -233,6 +235,24 @@ def _of_the_node(case: Case, said: str) -> _Told:
     pause, told = _PAUSE.search(said), _PLUGIN.search(said)
     plugin = f"network plugin {told['plugin']}" if told else "network plugin"
     on_node = pods_on(node)
+    names = _RESOLVER.search(said)
+    if names:
+        return (
+            f"The kubelet on {node} is told to give pods the name servers of {names['path']}, and that file is not "
+            f"there.",
+            Fix(
+                f"Set resolvConf of the kubelet on {node} to a file that exists (/etc/resolv.conf where "
+                f"systemd-resolved "
+                "does not run; kubeadm: /var/lib/kubelet/config.yaml), or start systemd-resolved; then restart the "
+                "kubelet.",
+                actor=Actor.NODE,
+                commands=(
+                    node_command(case, "grep", "-r", "resolvConf\\|resolv-conf", "/var/lib/kubelet"),
+                    node_command(case, "ls", "-l", "/etc/resolv.conf", names["path"]),
+                ),
+            ),
+            (),
+        )
     if _ADDRESSES.search(said):
         row = cni_of(said)
         message = f"The {plugin} has no free address for the pod on {node}."

@@ -15,13 +15,16 @@ Source: core/v1 ObjectMeta.deletionTimestamp; kubelet pod_workers.go; KEP-2268 (
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
 from kubetriage.model import Actor, Confidence, Evidence, Finding, Fix, Severity
+from kubetriage.readers.events import Event
 from kubetriage.rules.crash.case import Case
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import condition, dig, number, text, texts
+from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time, human_duration, span_of
 
 CODE = "StuckTerminating"
@@ -118,6 +121,9 @@ def _holder(case: Case) -> tuple[str, Fix, tuple[Evidence, ...], Confidence]:
         evidence = (pod.fact("spec", "metadata.finalizers", shown),)
         return f"finalizer {shown} is still set.", fix, evidence, Confidence.CONFIRMED
     failure = case.events.last("FailedKillPod", "ExceededGracePeriod", "FailedPreStopHook")
+    network = _NETWORK.search(failure.message) if failure is not None else None
+    if network is not None and failure is not None:
+        return _of_the_network(case, failure, network)
     if running:
         told = (failure.evidence(),) if failure else ()
         why = f"container {', '.join(running)} still runs."
@@ -150,6 +156,41 @@ def _holder(case: Case) -> tuple[str, Fix, tuple[Evidence, ...], Confidence]:
         fix,
         (),
         Confidence.POSSIBLE,
+    )
+
+
+# CNI DEL: the plugin cannot take the pod's network down.
+_NETWORK = lazy(
+    r"KillPodSandbox[^\n]{0,400}plugin type=\\{0,3}\"(?P<plugin>[\w.-]{1,60})\\{0,3}\"[^\n]{0,80}"
+    r"\(del(?:ete)?\): (?P<why>[^\n\"]{1,300})",
+    re.IGNORECASE,
+)
+_LOGIN = lazy(r"[Uu]nauthorized|certificate has expired|token (?:is |has )?expired")
+
+
+def _of_the_network(
+    case: Case, failure: Event, said: re.Match[str]
+) -> tuple[str, Fix, tuple[Evidence, ...], Confidence]:
+    """Name the network plugin that does not let the sandbox go, and what it lacks."""
+    plugin, why, node = said["plugin"], said["why"].strip(" .\\'"), case.pod.node or "its node"
+    agent = {"calico": "calico-node", "cilium-cni": "cilium", "aws-cni": "aws-node", "flannel": "kube-flannel"}.get(
+        plugin, plugin
+    )
+    pods = kubectl("get", "pods", "-A", "-o", "wide", "--field-selector", f"spec.nodeName={node}")
+    words = (
+        f"Restart the pod of {agent} on {node}: it writes the kubeconfig by which {plugin} logs in, and the token in "
+        f"that "
+        "one is no longer valid. The kubelet then ends the pod by itself; forcing the deletion would leave its address "
+        "and interface behind."
+        if _LOGIN.search(why)
+        else f"Repair the network plugin {plugin} on {node} ({agent}): the kubelet tries again and ends the pod by "
+        "itself then; forcing the deletion would leave its address and interface behind."
+    )
+    return (
+        f"network plugin {plugin} cannot take its network down: {why}.",
+        Fix(words, actor=Actor.NODE, commands=(pods,)),
+        (failure.evidence(),),
+        Confidence.CONFIRMED,
     )
 
 

@@ -28,6 +28,7 @@ from kubetriage.rules.crash.known_errors import known_error
 from kubetriage.rules.crash.known_images import cpu_need
 from kubetriage.rules.crash.node_commands import node_command
 from kubetriage.rules.crash.program_output import words_of
+from kubetriage.rules.crash.sandbox_loops import loop_findings, stopped_with_it
 from kubetriage.rules.crash.signals import signal_meaning, signal_name
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import mapping
@@ -42,8 +43,11 @@ _OTHER_RULES = (6, 9, 11)
 
 def check(case: Case) -> Iterator[Finding]:
     """Find containers that a signal ended."""
+    yield from loop_findings(case, CODE)
     for container in case.containers:
         end = case.crash(container)
+        if stopped_with_it(case, container):
+            continue
         if end is None or end.signal is None or end.signal in _OTHER_RULES:
             continue
         if end.reason in ("OOMKilled", "ContainerStatusUnknown", "StartError"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from kubetriage.model import Evidence, RuledOut
+from kubetriage.redact import clean
 from kubetriage.rules.crash.acts import app, image, manifest, node, on_node, place, where
 from kubetriage.rules.crash.container_spec import mount_of, volume_words
 from kubetriage.rules.crash.known_errors.row import Advice, Row
 from kubetriage.rules.crash.next_looks import history, rollback
 from kubetriage.rules.crash.own_advice import own_advice
+from kubetriage.rules.crash.pod_settings import one_word
 from kubetriage.rules.crash.program_output import LastWords, Said, path_near
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import objects, text, texts
@@ -20,6 +22,9 @@ def _group(said: Said) -> str:
 
 def _flag(words: LastWords, said: Said) -> Advice:
     container = words.container
+    joined = _one_word(words, said)
+    if joined is not None:
+        return joined
     wanted = _group(said).split("=")[0].strip("'\"`: ")
     given = [*texts(container.spec, "command"), *texts(container.spec, "args")]
     holds = next(
@@ -138,7 +143,38 @@ def _discovery(words: LastWords, _: Said) -> Advice:
 _NEVER_RAN = (RuledOut("RuntimeOutOfMemory", "the JVM refused its options and never ran the program"),)
 
 
+def _one_word(words: LastWords, said: Said) -> Advice | None:
+    """Judge options that reach the program as one argument, because no shell splits a variable in args."""
+    joined = one_word(words.container, said.line)
+    if joined is None:
+        return None
+    name, value, at = joined
+    java = "java" in said.line.lower() or "heap" in said.line or "VM" in said.line or value.startswith("-X")
+    instead = (
+        f"Drop $({name}) there and pass the options in JAVA_TOOL_OPTIONS, which the JVM splits itself"
+        if java
+        else f"Write each word of {name} as an argument of its own"
+    )
+    spec = (
+        words.container.patch({"env": [{"name": "JAVA_TOOL_OPTIONS", "value": value}]})
+        if java and clean(value) == value
+        else None
+    )
+    return Advice(
+        f"it gets all of {name} as one argument: Kubernetes puts $({name}) in as one word, spaces and all",
+        (
+            manifest(words, f"{instead}, in {where(words)}.", spec),
+            manifest(words, f'Or let a shell split it: command ["sh", "-c", "exec PROGRAM ${name}"].'),
+        ),
+        (Evidence("spec", at, f"$({name}) = {value}"),),
+        details={"setting": name},
+    )
+
+
 def _jvm_flag(words: LastWords, said: Said) -> Advice:
+    joined = _one_word(words, said)
+    if joined is not None:
+        return joined
     option = _group(said)
     variables = [
         n for n, v in words.container.environment().items() if option and option.lstrip("-+") in v.replace("+", "")

@@ -76,7 +76,7 @@ ROWS: tuple[Row, ...] = (
         lazy(
             # PHP-FPM, nginx, HAProxy, Apache, coreutils, Dovecot and others.
             r"cannot get [ug]id for (?:user|group) '([\w.-]{1,60})'"
-            r"|get(?:pw|gr)nam\(\"([\w.-]{1,60})\"\) failed"
+            r"|(?:getpwnam|getgrnam)\(\"([\w.-]{1,60})\"\) failed"
             r"|cannot find (?:user|group) id for '([\w.-]{1,60})'"
             r"|bad (?:user|group) name ([\w.-]{1,60})"
             r"|(?:chown|chgrp|install|su|su-exec|gosu)[^\n]{0,60}(?:unknown user|unknown group|invalid user"
