@@ -67,6 +67,11 @@ def test_a_sum_of_errors_names_the_variable_above_it():
     assert "APP_CACHE_SIZE" not in told(quiet, env=env(APP_CACHE_SIZE="10"))[0].message
 
 
+def test_a_variable_without_which_the_program_went_on():
+    log = "error: APP_CACHE_SIZE is deprecated, ignoring it\nerror: the ring must be whole\n"
+    assert "APP_CACHE_SIZE" not in told(log, env=env(APP_CACHE_SIZE="10"))[0].message
+
+
 def test_a_secret_value_is_not_shown():
     _, words = told("Error: API_TOKEN is malformed\n", env=env(API_TOKEN="hunter2hunter2"))
     assert "variable API_TOKEN" in words
@@ -154,6 +159,7 @@ def test_content_that_is_refused_is_not_called_a_file_that_cannot_be_parsed():
         ("Error: unknown provider type 'oidc-2'\n", "oidc-2\n" * 9),
         ("Error: worker 'users' must not be stopped\n", "a: users\n"),
         ("Error: lost 'oidc-2'\n", "a: oidc-2\n"),
+        ("Error: cannot parse answer of api.example.com: invalid character\n", "a: api.example.com\n"),
     ],
 )
 def test_words_that_prove_nothing_about_a_file(log, text):

@@ -77,7 +77,7 @@ def differences(case: Case, others: list[str]) -> str:
 
 def _by_node(words: LastWords, differs: str) -> Fix:
     case, node = words.case, words.case.pod.node
-    why = f" has {differs}" if differs else " is all that differs"
+    why = f" has {differs}" if differs else " is what is seen to differ"
     delete = kubectl("delete", "pod", case.pod.name, namespace=case.pod.namespace)
     if case.workload.kind == "DaemonSet":
         return Fix(

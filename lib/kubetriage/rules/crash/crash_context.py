@@ -76,7 +76,8 @@ def _node_needs(case: Case) -> Iterator[Need]:
     crashed = next((c for c in case.containers if case.crash(c) is not None), None)
     split = split_of(case, crashed) if crashed is not None else None
     if split is not None and split.well:
-        for name in sorted({p.node for p in (*split.same, *split.well) if p.node})[:MOST_OBJECTS]:
+        most = MOST_OBJECTS if len(split.same) > 1 else MOST_NAMES
+        for name in sorted({p.node for p in (*split.same, *split.well) if p.node})[:most]:
             yield Get("nodes", "", name)
 
 

@@ -117,7 +117,7 @@ def _beside(words: LastWords, held: list[Setting], said: str) -> Origin | None:
 
 
 _NOUNS = lazy(
-    r"\b(?P<noun>URL|URI|DSN|connection[ _-]?string|licen[cs]e|webhook|bucket|region|time ?zone"
+    r"\b(?P<noun>URL|URI|DSN|connection[ _-]?string|licen[cs]e|bucket|(?:(?<=unknown )|(?<=invalid ))region|time ?zone"
     r"|log ?level|api ?key|issuer|passphrase)\b",
     re.IGNORECASE,
 )
@@ -147,6 +147,14 @@ def _only(found: list[Setting]) -> Setting | None:
     return found[0] if found and len({s.name for s in found}) == 1 else None
 
 
+# The program went on without it.
+_OVERCOME = lazy(
+    r"\b(?:ignor(?:ed|ing)|skipp(?:ed|ing)|fall(?:ing)? ?back|using (?:the )?default|will be (?:removed|ignored)"
+    r"|continuing)\b",
+    re.IGNORECASE,
+)
+
+
 def _above(words: LastWords) -> list[str]:
     """Return the errors right above the last one, the nearest first: it may only sum them up."""
     if words.error is None:
@@ -157,7 +165,8 @@ def _above(words: LastWords) -> list[str]:
         told = last_error(row[:4096])
         if told is None or told.weight == "weak":
             break
-        found.append(told.summary)
+        if not _OVERCOME.search(row[:4096]):
+            found.append(told.summary)
     return found
 
 
@@ -217,6 +226,12 @@ _TOKEN = lazy(
 )
 
 
+_HOST = lazy(
+    r"\A(?:[a-z0-9-]{1,63}\.){1,8}(?:com|org|net|io|dev|cloud|local|internal|svc|test|example|[a-z]{2})\Z"
+    r"|\A[\d.]{7,15}\Z",
+)
+
+
 def in_a_file(words: LastWords, said: str) -> FileLines | None:
     """Return the lines of a mounted ConfigMap that hold what an error quotes, where only one file does."""
     own = {words.container.name, words.case.workload.name, words.case.pod.name}
@@ -225,6 +240,8 @@ def in_a_file(words: LastWords, said: str) -> FileLines | None:
         word = next(g for g in match.groups() if g).strip()
         if len(word) < 3 or word.lower() in _COMMON or word in own or clean(word) != word or "/" in word:
             continue
+        if _HOST.search(word):
+            continue  # what answers there may be wrong; its name is not
         if word.isalpha() and not about_settings(said):
             continue  # a common noun may stand anywhere
         places = [f for f in lines_with(words.case, words.container, word) if f.key != word]
