@@ -622,6 +622,7 @@ LITERALS: dict[str, tuple[str, ...]] = {
     '\\"OOMKilled\\": ?(?:true|false)|\\"state\\": ?\\"CONTAINER_(?:EXITED|RUNNING)\\"': ('"container_', 'oomkilled":'),
     '\\"Skipping pod synchronization\\" err=\\"\\[?((?:[^\\"\\\\\\]]|\\\\.){1,1000})': ('"skipping pod synchronization" err="',),
     '\\"caller\\":\\"(?:etcdserver|etcdmain|wal|mvcc|raft|rafthttp|embed|v3rpc|traceutil|membership|snap|backend|auth|lease|schema|fileutil|cindex|flags|osutil|netutil|httputil|txn|verify|pkg)[/.]': ('"caller":"',),
+    '\\"items\\"\\s{0,9}:\\s{0,9}\\[\\s{0,9}': ('"items"',),
     '\\"level\\": ?\\"(?:fatal|error)\\".{0,300}\\"caller\\": ?\\"(?:cmd/)?nodeadm/.{0,200}\\"error\\": ?\\"(.{1,600})|nodeadm.{0,40}level=(?:fatal|error).{0,400}|bootstrap\\.sh.{0,80}(?:Exited with error|error).{0,300}|\\[talos\\] service\\[(kubelet|cri)\\]\\(Failed\\): .{1,600}': ('"caller":', '[talos] service[', 'bootstrap.sh', 'nodeadm'),
     '\\"logger\\": ?\\"etcd-client\\"|retrying of unary invoker failed|etcd-endpoints://': ('"etcd-client"', 'etcd-endpoints://', 'retrying of unary invoker failed'),
     '\\"message\\": ?\\"((?:[^\\"\\\\]|\\\\.){3,600})\\"': ('"message":',),
