@@ -10,6 +10,7 @@ from kubetriage.needs import Get, List, Need
 from kubetriage.plugins import KILLS_ONLY, Answer, Request, Target
 from kubetriage.plugins.answers import list_error, target_error
 from kubetriage.plugins.selection import controlled_pods, selected_pods, target_needs
+from kubetriage.readers.cgroup_values import nmt_path
 from kubetriage.readers.pods import Pod
 from kubetriage.records import replace
 from kubetriage.rules.crash import evaluation
@@ -17,6 +18,7 @@ from kubetriage.rules.incident.folding import folded
 from kubetriage.rules.memory import dashboard, memory_usage, pod_answer, scan
 from kubetriage.rules.memory.case import Case, container_needs
 from kubetriage.rules.memory.fitted_answer import fitted_answer, parse_fit
+from kubetriage.rules.memory.native_memory_tracking import parse_nmt
 from kubetriage.rules.memory.node_load import node_pods
 from kubetriage.rules.memory.oom_kills import evicted_for_memory, handed_over, kill_key, kill_time, oom_killed_at
 from kubetriage.rules.memory.overrides import Wishes, wishes_of
@@ -210,6 +212,10 @@ def _diagnose_pod(
     snapshot: Snapshot, request: Request, wishes: Wishes, pod: Pod, *, node_view: bool = False
 ) -> Diagnosis:
     subject = request.container or default_container(pod)
+    printed = snapshot.body(nmt_path(pod.namespace, pod.name, subject))
+    if printed is not None and wishes.nmt is None:
+        # Only a HotSpot JVM tracks its memory so.
+        wishes = replace(wishes, nmt=parse_nmt(printed.text), runtime=wishes.runtime or "hotspot")
     others = Wishes(margin=wishes.margin)
     cases = [
         Case(c, snapshot, wishes if c.name == subject else others) for c in scan.containers_of(pod, request.container)

@@ -170,6 +170,15 @@ def test_a_resize_that_a_policy_excludes_is_not_made_smaller():
     assert "no more than node" not in advised(found)
 
 
+@pytest.mark.parametrize("whose", ['container "app"', "pod"])
+def test_a_limit_below_what_is_used_is_not_given_to_a_new_pod(whose):
+    said = f"attempting to set {whose} memory limit (1073741824) below current usage (2786287616)"
+    (found,) = resized("Error", said, "PodResizeInProgress")
+    assert found.cause == "PodResizePending"
+    assert "ask for 3328Mi or more" in advised(found)
+    assert "delete" not in advised(found)
+
+
 def test_a_resize_that_goes_on_is_no_fault():
     assert not resized("", "", "PodResizeInProgress")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 
 from kubetriage.cluster.secrets import strip
+from kubetriage.cluster.text.cgroup_files import KEPT, KEPT_NMT
 from kubetriage.cluster.text.clock import clock_of
 from kubetriage.cluster.text.event_nodes import FORM as OF_NODES
 from kubetriage.cluster.text.event_nodes import node_from, node_of
@@ -23,6 +25,7 @@ from kubetriage.cluster.text.subject import NO_POD, alike_of, is_unwell, name_fo
 from kubetriage.cluster.text.whose_logs import WORKLOADS, Owners
 from kubetriage.needs import Body, Failure, Get, List, Log, Why
 from kubetriage.needs import Raw as RawNeed
+from kubetriage.readers.cgroup_values import cgroup_path, nmt_path
 from kubetriage.readers.events import PRINTED_AGE, node_event_need
 from kubetriage.records import replace
 from kubetriage.snapshot import Snapshot
@@ -266,6 +269,11 @@ class _Assembly:
             target = part.get("targetRef") if isinstance(part, Mapping) else None
             if isinstance(target, dict) and not target.get("uid"):
                 target["uid"] = self.store.uid(text(target, "kind"), place, text(target, "name"))
+        container = next((text(one, "name") for one in objects(obj, "spec", "containers")), "")
+        if values := obj.pop(KEPT, None):
+            self.snapshot.add_body(RawNeed(cgroup_path(place, name, container)), Body(json.dumps(values)))
+        if words := obj.pop(KEPT_NMT, ""):
+            self.snapshot.add_body(RawNeed(nmt_path(place, name, container)), Body(words))
         if self.snapshot.get(resource, place, name).found:
             return
         self.snapshot.add(resource, strip(resource, obj))

@@ -221,7 +221,8 @@ class _Scanner:
         if block.kind in ("log", "journal") and self._is_log:
             return not (_NAME.match(row) and self._describes(at))
         if not stripped:
-            return block.kind != "words" or self.fenced
+            # jcmd parts its categories with empty lines.
+            return block.kind != "words" or self.fenced or any("Native Memory Tracking" in r for r in block.rows[:4])
         if block.kind == "describe":
             return self._describe_goes_on(at, row)
         if block.kind == "document":

@@ -191,7 +191,8 @@ def _kubectl(words: list[str], piped: bool, line: str, bare: bool) -> Command | 
     while at < len(words):
         word = words[at]
         at += 1
-        if word in (">", ">>", "&&", ";", "2>&1", "<"):
+        if word in (">", ">>", "&&", ";", "2>&1", "<") or (word == "--" and plain[:1] == ["exec"]):
+            # What runs inside has options of its own.
             break
         if not word.startswith("-") or word in ("-", "--"):
             plain.append(word)
@@ -210,7 +211,7 @@ def _kubectl(words: list[str], piped: bool, line: str, bare: bool) -> Command | 
             flags[name] = ""
     if not plain or plain[0] not in _VERBS:
         return None
-    if bare and any(not re.fullmatch(r"[\w./,:@%+-]+", word) for word in plain):
+    if bare and any(not re.fullmatch(r"[\w./,:@%+-]+", word) for word in plain if plain[0] != "exec"):
         return None
     verb = "logs" if plain[0] == "log" else plain[0]
     resources, names = _objects(verb, plain[1:])
@@ -236,7 +237,7 @@ def _kubectl(words: list[str], piped: bool, line: str, bare: bool) -> Command | 
 
 def _objects(verb: str, words: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Part the arguments into resources and names, as kubectl does."""
-    if verb == "logs":
+    if verb in ("logs", "exec"):
         words = words[:1]
         if words and "/" not in words[0]:
             return ("pods",), tuple(words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from kubetriage.cluster.text import condition_parts, cri_tables, details_pages, margins, runtime_states
+from kubetriage.cluster.text import cgroup_files, condition_parts, cri_tables, details_pages, margins, runtime_states
 from kubetriage.cluster.text.ages import api_time
 from kubetriage.cluster.text.bare_rows import with_header
 from kubetriage.cluster.text.blocks import Block, blocks
@@ -93,6 +93,7 @@ def _read_block(block: Block, finds: Finds, source: str) -> bool:
     if block.kind in ("document", "words", "log") and (
         runtime_states.read_inspect(block.rows, command, finds, block.first)
         or details_pages.read_details(block.rows, finds, block.first)
+        or cgroup_files.read_cgroup(block.rows, command, block.heading, finds, block.first)
     ):
         return True
     if _read_checks(block, finds) or picked(command, block.rows, finds, block.first):

@@ -238,14 +238,16 @@ _LARGEST_LIMIT_MIB = 2**24
 """16 TiB: a limit beyond is no proposal."""
 
 
-def propose(model: Model, limit: int | None, margin: Callable[[int], int]) -> tuple[Proposal, ...]:
+def propose(
+    model: Model, limit: int | None, margin: Callable[[int], int], used: Mapping[str, int] | None = None
+) -> tuple[Proposal, ...]:
     """Solve the budget three ways, each exactly: one step more (or one MiB of limit less) does not close.
 
-    ``margin`` gives the bytes to keep free under a limit.
+    ``margin`` gives the bytes to keep free under a limit; ``used`` what was measured by area, below which no cap goes.
     """
     if limit is None:
         return tuple(_smallest_limit(model, margin))
-    heaps, caps = list(_largest_heap(model, limit, margin(limit))), list(_caps(model, limit, margin))
+    heaps, caps = list(_largest_heap(model, limit, margin(limit))), list(_caps(model, limit, margin, used or {}))
     pinned = [] if heaps or caps else list(_same_heap(model, limit, margin))
     return (*heaps, *pinned, *_smallest_limit(model, margin), *caps)
 
@@ -299,13 +301,22 @@ def _smallest_limit(model: Model, margin: Callable[[int], int]) -> Iterator[Prop
     yield Proposal("limit", f"smallest limit for these flags: {best}Mi", (), size, left)
 
 
-def _caps(model: Model, limit: int, margin: Callable[[int], int]) -> Iterator[Proposal]:
+_ROOM_ABOVE_USE = 5, 4
+"""A cap leaves a quarter above what was in use when somebody looked."""
+
+
+def _caps(model: Model, limit: int, margin: Callable[[int], int], used: Mapping[str, int]) -> Iterator[Proposal]:
     if not isinstance(model, CappedModel) or not solvable(model.areas(limit)):
         return
     over = total(model, limit) + margin(limit) - limit
     if over <= 0:
         return
-    capped = [a for a in model.areas(limit) if a.flag and a.ceiling.size is not None]
+    more, of = _ROOM_ABOVE_USE
+    capped = [
+        replace(a, least=max(a.least, used.get(a.name, 0) * more // of))
+        for a in model.areas(limit)
+        if a.flag and a.ceiling.size is not None
+    ]
     # Stacks last, unless they are the trouble: a program that recurses deeply dies of smaller ones.
     by_slack = sorted(
         (a for a in capped if a.counted - a.least >= MIB),

@@ -17,6 +17,7 @@ from kubetriage.rules.memory.jvm_areas import JvmModel
 from kubetriage.rules.memory.jvm_flags import parse_size
 from kubetriage.rules.memory.jvm_options import runs_java, split_options
 from kubetriage.rules.memory.limit_planner import plan
+from kubetriage.rules.memory.measured_areas import below_use
 from kubetriage.rules.memory.node_memory import qos_class
 from kubetriage.rules.memory.program_fixes import program_fix
 from kubetriage.typed import Literal, cast
@@ -291,7 +292,7 @@ def holds(case: Case, proposal: Proposal, patch: Mapping[str, object] | None, li
     before = {(lint.option, lint.message) for lint in case.budget.lints if lint.kind == "refused"}
     after = case.changed(patch, limit)
     refused = [x for x in after.budget.lints if x.kind == "refused" and (x.option, x.message) not in before]
-    if refused:
+    if refused or below_use(case, after):
         return False
     margin, size = after.budget.margin, after.limit.size
     if proposal.kind == "limit" and not proposal.flags and margin is None:

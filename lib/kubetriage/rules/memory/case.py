@@ -171,7 +171,11 @@ class Case:
         model, limit = self.budget.model, self.limit.size
         if model is None or (limit is None and follows_limit(model)):
             return ()  # without a limit now, a share of a new one would shrink the heap unasked
-        return propose(model, limit, self.wishes.margin.of)
+        # Stacks are counted by their number, and the heap is what the collector has taken, not what is needed.
+        used = dict(self.wishes.nmt.areas) if self.wishes.nmt is not None else {}
+        for name in (jvm_areas.HEAP, jvm_areas.STACKS):
+            used.pop(name, None)
+        return propose(model, limit, self.wishes.margin.of, used)
 
     @cached_property
     def proposals(self) -> tuple[Proposal, ...]:

@@ -121,12 +121,18 @@ def _finding(case: Case, confidence: Confidence, times: str, *evidence: Evidence
         confidence=confidence,
         object=case.ref,
         message=f"The kernel {verb} a child process of container {name}{times} for memory; {fate}.",
-        evidence=(*evidence, case.container.fact("status", "restartCount", case.container.restarts)),
+        evidence=(*evidence, *_restarts(case)),
         ruled_out=(RuledOut("OOMKilled", rival),),
         fix=tuple(_fixes(case)),
         verify=(kubectl("logs", case.pod.name, "-c", name, "--tail=200", namespace=case.pod.namespace),),
         details={"killedBy": case.kill_level},
     )
+
+
+def _restarts(case: Case) -> Iterator[Evidence]:
+    """Quote the number of restarts, where it was seen."""
+    if case.snapshot.covers(case.pod.raw, "status.containerStatuses.restartCount"):
+        yield case.container.fact("status", "restartCount", case.container.restarts)
 
 
 def _fixes(case: Case) -> Iterator[Fix]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from kubetriage.needs import Need, Raw
+from kubetriage.readers.cgroup_values import cgroup_values
 from kubetriage.readers.pods import Container, Pod
 from kubetriage.readers.prometheus import Metrics, text_lines
 from kubetriage.records import dataclass
@@ -115,13 +116,30 @@ def read_usage(snapshot: Snapshot, container: Container) -> Usage:
     working_set = working_set or _sample(memory, "workingSetBytes", "working set", moment)
     working_set = working_set or _from_resource_metrics(snapshot, container)
     cadvised = _from_cadvisor(snapshot, container)
+    printed = _from_cgroup(snapshot, container)
     return Usage(
-        working_set=working_set,
-        rss=rss,
+        working_set=working_set or printed.working_set,
+        rss=rss or printed.rss,
         swap=_sample(mapping(row, "swap"), "swapUsageBytes", "swap", moment),
         threads=cadvised.threads,
-        oom_events=cadvised.oom_events,
-        peak=cadvised.peak,
+        oom_events=cadvised.oom_events or printed.oom_events,
+        peak=cadvised.peak or printed.peak,
+    )
+
+
+def _from_cgroup(snapshot: Snapshot, container: Container) -> Usage:
+    """Read what somebody printed of the container's cgroup from inside."""
+    pod = container.pod
+    told = cgroup_values(snapshot, pod.namespace, pod.name, container.name)
+    if not told:
+        return Usage()
+    current, idle = told.get("current"), told.get("inactive_file", 0)
+    kills, peak, anon = told.get("oom_kill"), told.get("peak"), told.get("anon")
+    return Usage(
+        working_set=Sample(max(current - idle, 0), "memory.current", "cgroup") if current is not None else None,
+        rss=Sample(anon, "anon", "cgroup memory.stat") if anon is not None else None,
+        oom_events=(kills, "memory.events oom_kill") if kills is not None else None,
+        peak=Sample(peak, "memory.peak", "cgroup") if peak is not None else None,
     )
 
 

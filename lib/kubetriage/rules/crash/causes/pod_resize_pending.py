@@ -22,6 +22,7 @@ from kubetriage.rules.crash.case import Case
 from kubetriage.values.commands import kubectl
 from kubetriage.values.fields import mapping, text
 from kubetriage.values.patterns import lazy
+from kubetriage.values.quantity import format_bytes, format_mebibytes
 from kubetriage.values.times import human_duration, parse_time
 
 CODE = "PodResizePending"
@@ -30,6 +31,12 @@ CODE = "PodResizePending"
 _NEVER = lazy(
     r"static (?:CPU|pod|policy)|CPU [Mm]anager|Memory [Mm]anager|[Ss]wap|[Ww]indows|not supported|feature gate"
 )
+
+
+# kuberuntime doPodResizeAction, 1.34 and later: the kernel would kill at once what uses more than its new limit.
+_BELOW_USE = lazy(r"memory limit \((\d{1,19})\) below current usage \((\d{1,19})\)")
+_ROOM, _STEP = 1.25, 2**27
+"""A limit at the very use leaves no room; limits are asked for in steps of 128Mi."""
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -98,6 +105,22 @@ def _fixes(case: Case, reason: str, said: str) -> tuple[Fix, ...]:
         else "Or make the pod anew with the new size, where it fits: its requests decide about the node.",
         commands=() if case.workload.kind == "Pod" else (delete,),
     )
+    below = _BELOW_USE.search(said)
+    if below is not None:
+        # A new pod with that limit would be killed as soon as it needs as much again.
+        wanted = format_mebibytes(-(-int(int(below[2]) * _ROOM) // _STEP) * _STEP)
+        keep = Fix(
+            f"Keep the memory limit above what it uses ({format_bytes(int(below[2]))}): ask for {wanted} or more, in "
+            f"{case.workload_name}, too.",
+            actor=Actor.MANIFEST,
+            commands=(kubectl("edit", "pod", pod.name, "--subresource=resize", namespace=pod.namespace),),
+        )
+        less = Fix(
+            "If the smaller limit is meant, let the program need less first: a smaller cache, heap or maxmemory. Memory"
+            " that it does not give back only goes with a restart.",
+            actor=Actor.APP,
+        )
+        return (keep, less)
     if reason == "Deferred":
         room = Fix(
             f"Make room on node {pod.node}: move other pods from it. The kubelet then resizes by itself, higher "

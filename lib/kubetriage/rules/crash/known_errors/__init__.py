@@ -20,6 +20,7 @@ from kubetriage.values.patterns import may_match
 
 MODULES = (
     "foreign_memory",
+    "server_states",
     "kernel_limits",
     "kernel_features",
     "file_modes",
