@@ -268,7 +268,7 @@ SYMPTOMS = (
             "InotifyLimitReached ProcessLimitReached NodeDiskFull NodeClockWrong KernelOOMKill DiskIOError LinkDown "
             "ConntrackFull HardwareError NeighbourTableFull NFSServerNotResponding NodeNameMismatch NodeAddressInvalid "
             "KubeletErrors KubeletCheckpointInvalid NodePasswordRejected ApiServerCertificateInvalid KernelPanic "
-            "NodeDeleted"
+            "NodeDeleted OOMDaemonKill"
         ),
     ),
     Symptom(

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from kubetriage.model import Diagnosis, Finding, NotSeen, Ref, Table
-from kubetriage.needs import Get, List, Need
+from kubetriage.needs import Get, List, Log, Need
 from kubetriage.plugins import KILLS_ONLY, Answer, Request, Target
 from kubetriage.plugins.answers import list_error, target_error
 from kubetriage.plugins.selection import controlled_pods, selected_pods, target_needs
 from kubetriage.readers.cgroup_values import nmt_path
+from kubetriage.readers.container_logs import ended_log_need
 from kubetriage.readers.pods import Pod
 from kubetriage.records import replace
 from kubetriage.rules.crash import evaluation
@@ -59,7 +60,9 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
             yield from map(memory_usage.summary, _asked_nodes(snapshot, request)[0])
         yield from contact_needs(snapshot, _carriers(selected_pods(snapshot, request)))
         # What was kept of a pod for the table alone was not killed.
-        whole = (p for p in selected_pods(snapshot, request) if scan.SLIM not in p.raw)
+        whole = [p for p in selected_pods(snapshot, request) if scan.SLIM not in p.raw]
+        if not request.options.get(KILLS_ONLY):
+            yield from _recorded_ends(snapshot, request, whole)
         pods = [p for p in whole if kill_time(p) is not None]
         for pod in sorted(pods, key=kill_key)[:_DETAILED_AT_MOST]:
             for container in scan.containers_of(pod, request.container):
@@ -73,6 +76,15 @@ def plan(snapshot: Snapshot, request: Request) -> Iterator[Need]:
         yield from _pod_needs(snapshot, request, pod)
     if len(pods) <= _NODE_VIEW_AT_MOST:
         yield from (node_pods(p.node) for p in pods if p.node)
+
+
+def _recorded_ends(snapshot: Snapshot, request: Request, pods: Iterable[Pod]) -> Iterator[Need]:
+    """Ask for the logs of ended instances that a recording has: they cost nothing, and may name memory."""
+    for pod in pods:
+        for container in scan.containers_of(pod, request.container):
+            need = ended_log_need(snapshot, container) if container.termination is not None else None
+            if isinstance(need, Log) and snapshot.has_log(need):
+                yield need
 
 
 def _asked_nodes(snapshot: Snapshot, request: Request) -> tuple[list[str], int]:

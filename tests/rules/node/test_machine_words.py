@@ -63,6 +63,7 @@ LINES = {
         ' err="Unauthorized" node="n1"'
     ),
     "KernelOOMKill": "Out of memory: Killed process 1234 (java) total-vm:8000000kB, anon-rss:4000000kB",
+    "OOMDaemonKill": 'sending SIGTERM to process 8121 uid 1000 "java": oom_score 1203, VmRSS 4012 MiB',
     "DiskIOError": "blk_update_request: I/O error, dev sda, sector 12345 op 0x1:(WRITE)",
     "ReadonlyFilesystem": "EXT4-fs (sda1): Remounting filesystem read-only",
     "LinkDown": "e1000e 0000:00:19.0 eth0: NIC Link is Down",
@@ -71,7 +72,7 @@ LINES = {
     "HardwareError": "mce: [Hardware Error]: Machine check events logged",
     "NeighbourTableFull": "neighbour: arp_cache: neighbor table overflow!",
 }
-KERNEL = ("Kernel", "Disk", "Readonly", "Link", "Conntrack", "Hardware", "Neighbour")
+KERNEL = ("Kernel", "OOMDaemon", "Disk", "Readonly", "Link", "Conntrack", "Hardware", "Neighbour")
 
 
 def journal(row: str, host: str = "n1") -> str:

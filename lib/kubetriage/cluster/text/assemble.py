@@ -9,6 +9,8 @@ from datetime import datetime, timedelta, timezone
 from kubetriage.cluster.secrets import strip
 from kubetriage.cluster.text.cgroup_files import KEPT, KEPT_NMT
 from kubetriage.cluster.text.clock import clock_of
+from kubetriage.cluster.text.event_claims import FORM as OF_CLAIMS
+from kubetriage.cluster.text.event_claims import claims_of, tie
 from kubetriage.cluster.text.event_nodes import FORM as OF_NODES
 from kubetriage.cluster.text.event_nodes import node_from, node_of
 from kubetriage.cluster.text.event_pods import BOUND, NO_NODE, REASONS, named_by, pod_of, replica_set_of
@@ -20,6 +22,7 @@ from kubetriage.cluster.text.node_words import tell_nodes
 from kubetriage.cluster.text.owners import tell_owners
 from kubetriage.cluster.text.paste import Hint, ObjectKey, Paste
 from kubetriage.cluster.text.printed_pods import NO_CONTAINER, finish_pod
+from kubetriage.cluster.text.printed_usage import add_usage, tell_running
 from kubetriage.cluster.text.store import Store
 from kubetriage.cluster.text.subject import NO_POD, alike_of, is_unwell, name_for_parts, only_pod
 from kubetriage.cluster.text.whose_logs import WORKLOADS, Owners
@@ -61,6 +64,7 @@ class _Assembly:
         for item in found:
             self._merge(item)
         self._make_of_events()
+        self._make_claims()
         self._resolve_containers()
         tell_owners(self.finds, self.store, self.paste.namespace)
         self._tell_endpoints()
@@ -75,6 +79,8 @@ class _Assembly:
             self._bind(event)
         nodes = {key[2]: obj for key, obj in self.objects.items() if key[0] == "nodes"}
         tell_nodes((log for f in self.finds for log in f.node_logs), nodes)
+        for f in self.finds:
+            tell_running(f.usage, self.objects, self.paste.namespace)
         for key, obj in self.objects.items():
             self._add(key, obj)
         self._lists()
@@ -173,6 +179,21 @@ class _Assembly:
                 made.update(pod_of(events))
                 if len(about) == 1:
                     self.paste.described.append(("pods", where, who))
+
+    def _make_claims(self) -> None:
+        """Make the claims of which only events tell, and tie the pods to them that wait for one."""
+        claims = claims_of((e for f in self.finds for e in f.events), self.paste.namespace)
+        for (place, name), missing in claims.items():
+            if ("persistentvolumeclaims", place, name) not in self.objects:
+                made = self.store.need("persistentvolumeclaims", place, name, OF_CLAIMS)
+                made["status"] = {"phase": "Pending"}
+                if missing:
+                    made["spec"] = {"storageClassName": missing}
+            if missing:
+                self.finds[0].absent.append(("storageclasses", "", missing))
+        for (resource, place, name), obj in self.objects.items() if claims else ():
+            if resource == "pods":
+                tie(obj, name, [claim for where, claim in claims if where == place])
 
     def _make_nodes(self) -> None:
         """Make the nodes of which only events tell."""
@@ -401,6 +422,7 @@ class _Assembly:
                 if not self.snapshot.get(resource, where, name).found:
                     words = f'{BY_PLURAL[resource].qualified} "{name}" not found'
                     self.snapshot.fail(Get(resource, where, name), Failure(Why.NOT_FOUND, words, 404))
+            add_usage(f.usage, self.objects, self.paste.namespace, self.snapshot)
             for resource, place, words in f.refused:
                 where = (place or self.paste.namespace) if BY_PLURAL[resource].namespaced else ""
                 self.snapshot.fail(List(resource, where), Failure(Why.FORBIDDEN, words, 403))

@@ -42,6 +42,11 @@ _NODE = lazy(
 )
 
 
+def pod_rows(rows: Sequence[str]) -> list[str]:
+    """Return the rows that no other line looks like: those of pods."""
+    return [row for row in rows if _POD.match(row)]
+
+
 def with_header(command: Command | None, rows: Sequence[str]) -> tuple[str, str, list[str]] | None:
     """Return plural name, header and rows, in columns, of rows that lack their header; None for anything else."""
     lines = [row for row in rows if row.strip()]

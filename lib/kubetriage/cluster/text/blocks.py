@@ -22,7 +22,7 @@ _FRAGMENT = lazy(
     r"\s*(?:Containers|Init Containers|Conditions|Events|State|Last State|Volumes|Tolerations|QoS Class|Node-Selectors"
     r"|Restart Count|Exit Code|Limits|Requests|Liveness|Readiness|Startup|Pod Template|Non-terminated Pods"
     r"|Allocated resources|System Info|Controlled By|Start Time|Taints|Container ID|Pods Status(?:es)?)"
-    r":(?:\s|\Z)"
+    r":(?:\s|\Z)|\s*Status: +(?:Failed|Pending|Running|Succeeded)(?: \(\w{1,40}\))?\Z"
 )
 """Keys of describe that begin a part of one; nobody else writes them so."""
 _DOCUMENT = lazy(

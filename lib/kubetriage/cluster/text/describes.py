@@ -50,6 +50,9 @@ _SIGNATURES: tuple[tuple[str, tuple[str, ...]], ...] = (
 _OF_A_CONTAINER = frozenset(
     {"state", "last state", "restart count", "limits", "requests", "liveness", "readiness", "startup", "container id"}
 )
+_OF_RESOURCES = frozenset({"limits", "requests"})
+_OF_STATUS = frozenset({"state", "last state", "restart count", "container id"})
+_PHASES = ("Failed", "Pending", "Running", "Succeeded")
 _OF_A_POD = frozenset(
     {"containers", "init containers", "volumes", "qos class", "tolerations", "node-selectors", "conditions"}
 )
@@ -308,8 +311,12 @@ def _read_fragment(root: Entry, asked: Sequence[str], namespace: str, finds: Fin
         holder.below[0].key = "CONTAINER"
         inner = Entry("", "", -1, "", below=[holder])
         obj, kind = pods.pod(inner), "Pod"
-        shows: tuple[str, ...] = ("spec.containers.resources", "status.containerStatuses")
-    elif known & _OF_A_POD:
+        shows: tuple[str, ...] = tuple(
+            field
+            for field, keys in (("spec.containers.resources", _OF_RESOURCES), ("status.containerStatuses", _OF_STATUS))
+            if known & keys
+        )
+    elif known & _OF_A_POD or (root.text("Status") in _PHASES and "reason" in known):
         obj, kind = pods.pod(root), "Pod"
         shows = tuple(
             f
@@ -321,6 +328,7 @@ def _read_fragment(root: Entry, asked: Sequence[str], namespace: str, finds: Fin
             if k in known
         )
         shows += ("status.containerStatuses",) if "containers" in known else ()
+        shows += ("status.phase", "status.reason", "status.message") if "status" in known else ()
     events = root.get("Events")
     if kind == "Pod":
         obj["metadata"] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 
 from kubetriage.found import Form
@@ -133,5 +132,5 @@ class Finds:
     unused: list[Unused] = field(default_factory=list)
     containers: dict[str, Container] = field(default_factory=dict)
     """By ID, as ``crictl ps`` lists them."""
-    usage: list[tuple[str, str, str, Mapping[str, str]]] = field(default_factory=list)
-    """Resource, namespace, name and usage, as ``kubectl top`` shows them."""
+    usage: list[tuple[str, str, str, str]] = field(default_factory=list)
+    """Namespace, pod, container (empty: the pod's) and memory, as ``kubectl top`` shows them."""

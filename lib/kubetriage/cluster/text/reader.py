@@ -5,9 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from kubetriage.cluster.text import cgroup_files, condition_parts, cri_tables, details_pages, margins, runtime_states
+from kubetriage.cluster.text import (
+    cgroup_files,
+    condition_parts,
+    cri_tables,
+    custom_columns,
+    details_pages,
+    margins,
+    runtime_states,
+)
 from kubetriage.cluster.text.ages import api_time
-from kubetriage.cluster.text.bare_rows import with_header
+from kubetriage.cluster.text.bare_rows import pod_rows, with_header
 from kubetriage.cluster.text.blocks import Block, blocks
 from kubetriage.cluster.text.chat import without_marks
 from kubetriage.cluster.text.commands import RUNTIMES, Command
@@ -16,6 +24,7 @@ from kubetriage.cluster.text.cut_conditions import read_cut_conditions
 from kubetriage.cluster.text.describes import read_describe
 from kubetriage.cluster.text.documents import read_documents
 from kubetriage.cluster.text.event_rows import described_events, is_listed, listed_events
+from kubetriage.cluster.text.exported_logs import exported_logs
 from kubetriage.cluster.text.found import Finds, FoundLog, FoundNodeLog, Unused
 from kubetriage.cluster.text.json_parts import json_events, picked
 from kubetriage.cluster.text.lines import dedent, read_lines
@@ -96,6 +105,8 @@ def _read_block(block: Block, finds: Finds, source: str) -> bool:
         or cgroup_files.read_cgroup(block.rows, command, block.heading, finds, block.first)
     ):
         return True
+    if custom_columns.read_custom(command, block.rows, finds, block.first):
+        return True
     if _read_checks(block, finds) or picked(command, block.rows, finds, block.first):
         return True
     if block.kind in ("words", "log") and read_cut_conditions(command, block.rows, finds, block.first):
@@ -117,6 +128,8 @@ def _read_block(block: Block, finds: Finds, source: str) -> bool:
     if block.kind == "document":
         if told := json_events(block.rows):
             finds.events += told
+        elif exported := exported_logs(block.rows, block.first):
+            finds.logs += exported
         elif not (
             (command is not None and asked[:1] not in ((), ("pods",)) and _read_conditions(block, finds))
             or read_documents(block.rows, finds, block.first)
@@ -195,6 +208,9 @@ def _read_words(block: Block, finds: Finds, namespace: str) -> bool:
     """Take rows of events without a header, and times; the rest is prose."""
     listed = cri_tables.containers(block.rows)
     finds.containers |= listed
+    if (bare := with_header(None, pod_rows(block.rows))) is not None:
+        # A row among words.
+        read_table(*bare, namespace, finds, block.first)
     rows = [r for r in block.rows if _PROSE_EVENT.match(r)]
     events = described_events(rows, "", namespace, "")
     for row in block.rows:
@@ -208,7 +224,7 @@ def _read_words(block: Block, finds: Finds, namespace: str) -> bool:
         finds.logs.append(FoundLog(KUBEADM, "kube-system", KUBEADM, None, "\n".join(checked) + "\n", block.first))
     if seen := flows(block.rows):
         finds.logs.append(FoundLog(HUBBLE, "kube-system", HUBBLE, None, "\n".join(seen) + "\n", block.first))
-    return bool(events or checked or listed or seen)
+    return bool(events or checked or listed or seen or bare)
 
 
 def _read_answer(block: Block, finds: Finds) -> bool:

@@ -76,15 +76,17 @@ def is_header(row: str) -> bool:
         or len(stripped) > 2000
     ):
         return False
-    return stripped == stripped.upper() and (len(columns(row)) > 1 or stripped == "NAME")
+    # kubectl top writes its units in small letters.
+    plain = stripped.replace("(cores)", "").replace("(bytes)", "")
+    return plain == plain.upper() and (len(columns(row)) > 1 or stripped == "NAME")
 
 
 def columns(header: str) -> list[tuple[str, int]]:
     """Return the names of the columns with the places where they begin."""
     return (
-        [(m[0].strip(), m.start()) for m in re.finditer(r"[^\s](?:[^\s]| (?=[^\s]))*", header.expandtabs(8))]
+        [(m[0].strip().upper(), m.start()) for m in re.finditer(r"[^\s](?:[^\s]| (?=[^\s]))*", header.expandtabs(8))]
         if "  " in header or "\t" in header
-        else [(m[0], m.start()) for m in re.finditer(r"\S+", header)]
+        else [(m[0].upper(), m.start()) for m in re.finditer(r"\S+", header)]
     )
 
 
@@ -141,6 +143,10 @@ def read_table(plural: str, header: str, rows: Sequence[str], namespace: str, fi
             continue
         count += 1
         if plural.startswith("top"):
+            if plural == "top pods" and (used := row.get("MEMORY(BYTES)")):
+                # With --containers the pod has a column of its own.
+                whose = (row["POD"], name) if row.get("POD") else (name, "")
+                finds.usage.append((row.get("NAMESPACE", "") or namespace, *whose, used))
             continue
         resource = BY_PLURAL.get(plural)
         if resource is None:

@@ -87,6 +87,50 @@ def _oom(stage: Stage, word: Word) -> Meaning:
     )
 
 
+_DAEMONS = (
+    (
+        lazy(r"systemd-oomd|^Killed /"),
+        "systemd-oomd",
+        "Take kubepods.slice out of its reach (ManagedOOMMemoryPressure=auto and ManagedOOMSwap=auto for that slice and"
+        " those above it), or switch it off on nodes: the kubelet evicts by requests and priority, which it does not"
+        " know.",
+        ("systemctl", "disable", "--now", "systemd-oomd"),
+    ),
+    (
+        lazy(r"SIG(?:TERM|KILL) to process"),
+        "earlyoom",
+        "Switch it off on nodes, or raise its thresholds above evictionHard, so that the kubelet acts first.",
+        ("systemctl", "disable", "--now", "earlyoom"),
+    ),
+    (
+        lazy(r"OOM controller"),
+        "Talos' OOM controller",
+        "OOMConfig of the machine configuration sets when it acts and whom it ranks first.",
+        (),
+    ),
+)
+"""Who kills before the kernel has to, by its words; what sets it; the command that switches it off."""
+
+
+def _oom_daemon(stage: Stage, word: Word) -> Meaning:
+    """Name the daemon that killed for memory: no status says OOMKilled, and the kernel says nothing."""
+    _, daemon, setting, off = next((row for row in _DAEMONS if row[0].search(word.words)), _DAEMONS[0])
+    pod, uid = _pod_of(stage, word.words), _uid_of(word.words)
+    whom = f"pod {pod}" if pod else f"a container of the pod with uid {uid}" if uid else word.about or "a process"
+    commands = on_machine(stage, " ".join(("sudo", *off))) if off else ()
+    if uid and not pod:
+        shown = '{.metadata.namespace} {.metadata.name}{"\\n"}'
+        path = f'{{range .items[?(@.metadata.uid=="{uid}")]}}{shown}{{end}}'
+        commands = (kubectl("get", "pods", "-A", "-o", f"jsonpath={path}"), *commands)
+    return Meaning(
+        "OOMDaemonKill",
+        f"{daemon} on {{name}} killed {whom} under memory pressure, before the kernel had to; no status says so.",
+        f"{setting} Then give pods requests that cover their use, so that the node is not full.",
+        commands=commands,
+        rules_out=("OOMKilled", "a daemon of the machine killed it, not the kernel at the container's limit"),
+    )
+
+
 _DEVICE = lazy(r"\b(nvme\d+(?:n\d+)?|sd[a-z]{1,2}\d*|vd[a-z]\d*|xvd[a-z]\d*|dm-\d+|md\d+|mmcblk\d+)")
 
 
@@ -215,6 +259,8 @@ _MADE: Mapping[str, Callable[[Stage, Word], Meaning | None]] = {
     "gpu": _gpu,
     "oom": _oom,
     "oom context": _oom,
+    "oom daemon": _oom_daemon,
+    "oom daemon context": _oom_daemon,
     "io error": _disk,
     "read-only": _read_only,
     "nfs": _nfs,

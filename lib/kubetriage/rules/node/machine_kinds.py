@@ -254,6 +254,16 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     # The kernel.
     ("panic", lazy(r"Kernel panic - not syncing: (.{0,80})|BUG: unable to handle .{0,60}|kernel BUG at (\S+)")),
     ("oom", lazy(r"(?:Out of memory|[Mm]emory cgroup out of memory).{0,40}process \d+ \(([^)]+)\)")),
+    # Daemons that kill before the kernel has to: systemd-oomd (oomd-manager.c), earlyoom (kill.c), Talos from 1.12 on.
+    (
+        "oom daemon",
+        lazy(
+            r"Killed (/\S{1,600}) due to (?:memory|swap) (?:pressure|used)"
+            r"|sending SIG(?:TERM|KILL) to process \d{1,9} (?:uid \d{1,9} )?\"([^\"]{1,64})\""
+            r"|OOM controller triggered.{0,600}"
+        ),
+    ),
+    ("oom daemon context", lazy(r"(\S{1,300}): systemd-oomd killed \d{1,6} process")),
     ("oom context", lazy(r"oom-kill:constraint=.{0,200}task_memcg=([^,]+)|oom-kill:constraint=|oom_reaper: reaped")),
     (
         "io error",

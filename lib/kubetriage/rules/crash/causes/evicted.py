@@ -142,12 +142,13 @@ def _read(case: Case, said: str) -> _Told:
     match = _LOW.search(said)
     if match:
         return _node_low(case, said, match)
+    where = f"node {case.pod.node}" if case.pod.node else "its node"
     return _Told(
         f"The kubelet evicted the pod: {said.strip() or 'it gave no reason'}",
         Fix(
-            f"Look at the conditions and events of node {case.pod.node}; the controller replaces the pod.",
+            f"Look at the conditions and events of {where}; the controller replaces the pod.",
             actor=Actor.NODE,
-            commands=(kubectl("node-triage", case.pod.node),),
+            commands=(kubectl("node-triage", case.pod.node),) if case.pod.node else (),
         ),
     )
 

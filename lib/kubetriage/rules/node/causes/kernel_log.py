@@ -5,7 +5,7 @@ runtime and pods suffer from it in many ways.
 
 Told by: dmesg or a journal given with --node-log or inside --from, in the kernel's words; lines of the last hour of the
 log, or all where they carry no time. Kills for want of the machine's memory also by the kubelet's event SystemOOM and
-Node Problem Detector's OOMKilling.
+Node Problem Detector's OOMKilling; those of a daemon (systemd-oomd, earlyoom, Talos' OOM controller) by its own words.
 
 Fix: below the cluster: disk, link, limits, memory. An out-of-memory kill of a container's cgroup is that container's
 matter (oom-budget), one of the whole machine is the machine's.
@@ -27,6 +27,7 @@ from kubetriage.rules.node.word_findings import Stage, finding
 
 CODES = {
     "KernelOOMKill": "The kernel killed a process for want of memory",
+    "OOMDaemonKill": "A daemon of the node killed a process under memory pressure, before the kernel had to",
     "DiskIOError": "A disk of the node reports I/O errors",
     "NFSServerNotResponding": "An NFS server does not answer the node, so that what touches its mounts hangs",
     "KernelPanic": "The kernel of the node stopped with a panic",
@@ -35,6 +36,10 @@ CODES = {
     "HardwareError": "The hardware of the node reports an uncorrected error",
     "NeighbourTableFull": "The neighbour table of the node is full",
 }
+
+
+_BESIDE = {"oom context": "oom", "oom daemon context": "oom daemon"}
+"""Lines beside a kill, which name the cgroup or the unit, by the line of the kill itself."""
 
 
 def check(case: NodeCase) -> Iterator[Finding]:
@@ -47,8 +52,7 @@ def check(case: NodeCase) -> Iterator[Finding]:
 def check_words(stage: Stage) -> Iterator[Finding]:
     """Report what a kernel's log says of a machine, whether its Node was seen or not."""
     for word in stage.words.words:
-        if word.kind == "oom context" and stage.words.of("oom") is not None:
-            # The line before the kill: it names the cgroup of the process.
+        if word.kind in _BESIDE and stage.words.of(_BESIDE[word.kind]) is not None:
             continue
         meaning = meaning_of(stage, word)
         if meaning is not None:
