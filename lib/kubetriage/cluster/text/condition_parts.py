@@ -99,7 +99,8 @@ def _take(parts: Sequence[Raw], about: About, finds: Finds, line: int) -> bool:
             status[key] = [*status.get(key, ()), *value] if isinstance(value, list) else value
     conditions = [c for c in objects(status, "conditions") if text(c, "type")]
     resource = _resource(status, conditions, about.asked)
-    if resource is None:
+    if resource is None or (about.asked and not about.name and resource.plural != "apiservices"):
+        # A command without a name printed all objects of the kind.
         return False
     if resource.plural in _ROUTES and "parents" not in status:
         status = {"parents": [{"conditions": conditions}]}
