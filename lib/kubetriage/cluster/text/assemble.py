@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 
 from kubetriage.cluster.secrets import strip
+from kubetriage.cluster.text import event_entries
 from kubetriage.cluster.text.cgroup_files import KEPT, KEPT_NMT
 from kubetriage.cluster.text.clock import clock_of
 from kubetriage.cluster.text.event_claims import FORM as OF_CLAIMS
@@ -148,6 +149,7 @@ class _Assembly:
     def _make_of_events(self) -> None:
         """Make the pods, and the ReplicaSets that cannot create any, of which only events tell."""
         self._make_nodes()
+        self._make_entries()
         nameless = [e for f in self.finds for e in f.events if not e.name]
         told = not any(key[0] in ("pods", *WORKLOADS) for key in self.objects) and not any(
             kind not in ("pods", *WORKLOADS) for kind, _ in self.hint.targets
@@ -179,6 +181,22 @@ class _Assembly:
                 made.update(pod_of(events))
                 if len(about) == 1:
                     self.paste.described.append(("pods", where, who))
+
+    def _make_entries(self) -> None:
+        """Make the Services, Ingresses and Gateway objects of which only events tell."""
+        about: dict[ObjectKey, list[FoundEvent]] = {}
+        for event in (e for f in self.finds for e in f.events):
+            if resource := event_entries.entry_of(event):
+                key = resource, event.namespace or self.paste.namespace, event.name
+                about.setdefault(key, []).append(event)
+        for key, events in about.items():
+            if key in self.objects:
+                continue
+            waits = event_entries.is_balanced(key[0], events)
+            made = self.store.need(*key, event_entries.FORM_OF_BALANCED if waits else event_entries.FORM)
+            made.update(event_entries.balanced() if waits else {})
+            if len(about) == 1 and not self.paste.described:
+                self.paste.described.append(key)
 
     def _make_claims(self) -> None:
         """Make the claims of which only events tell, and tie the pods to them that wait for one."""

@@ -20,6 +20,7 @@ from kubetriage.cluster.text.blocks import Block, blocks
 from kubetriage.cluster.text.chat import without_marks
 from kubetriage.cluster.text.commands import RUNTIMES, Command
 from kubetriage.cluster.text.component_lines import component_of
+from kubetriage.cluster.text.controller_lines import told_by_controllers
 from kubetriage.cluster.text.cut_conditions import read_cut_conditions
 from kubetriage.cluster.text.describes import read_describe
 from kubetriage.cluster.text.documents import read_documents
@@ -370,7 +371,7 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
     if part:
         finds.logs.append(FoundLog(part, "kube-system", part, None, content, block.first))
         return
-    if not pod and (failed := failed_requests(block.rows)):
+    if not pod and (failed := failed_requests(block.rows) or told_by_controllers(block.rows)):
         _not_used(block, finds, failed)
         return
     peeled = peel_rows(content.split("\n"))

@@ -125,7 +125,8 @@ def _pending(trace: Trace, backend: Backend, place: Place) -> Fault:
     found = _reason(trace, backend)
     young = age is None or age < _USUAL
     fresh = age is not None and age < _FRESH and not found.proven
-    inside = "" if place.hop == "Gateway" else " It works inside the cluster."
+    seen = backend.world.snapshot.covers(backend.service, "spec.selector")
+    inside = "" if place.hop == "Gateway" or not seen else " It works inside the cluster."
     return fault(
         CODE,
         place,
