@@ -23,6 +23,12 @@ _STORES = (
     r"((?<![A-Za-z0-9+.-])(?:postgres(?:ql)?|mysqlx?|mariadb|mongodb|rediss?|amqps?|mssql|sqlserver|oracle|cockroachdb"
     r"|clickhouse|nats|ldaps?|smtps?|s?ftps?)(?:\+[a-z0-9]{1,16})?://)"
 )
+# A password with a hash or a question mark, which end the host for a parser and not for people.
+_USERINFO_HASH = lazy(
+    _STORES + r"([^\s:/@\"'<>\\]{0,128}):(?!\[redacted\])([^\s/\"'<>\\]{0,256}[#?][^\s/\"'<>\\]{0,256})@(?=[\w.\[-])"
+)
+# Go's net/url: the part of such a password that it takes for a port.
+_NO_PORT = lazy(r"(invalid port \\{0,3}\":)(?!\d{1,6}\\{0,3}\")([^\"\\\n]{1,256})(?=\\{0,3}\" after host)")
 # A password that begins with digits and a slash, or that holds a quote, a bracket or a blank.
 _USERINFO_ODD = lazy(
     _STORES + r"([^\s:/@\"'<>\\]{1,128}):(?!\[redacted\])(?!\d{1,5}(?:[/?]?(?:[\s\"',]|$)|,))(?=\S)([^\n@]{1,128})"
@@ -130,6 +136,8 @@ def _redact_go_mysql(text: str) -> str:
 
 LITERALS: Mapping[re.Pattern[str], tuple[str, ...]] = {
     DER: ("mi",),
+    _USERINFO_HASH: ("://",),
+    _NO_PORT: ("after host",),
     _USERINFO: ("://",),
     _USERINFO_SLASH: ("://",),
     _USERINFO_ODD: ("://",),
@@ -196,12 +204,14 @@ def redact_forms(text: str) -> str:
     """Replace what shows by its form or its place."""
     text = _sub(DER, MARK, text)
     if "://" in text and "@" in text:
+        text = _sub(_USERINFO_HASH, rf"\1\2:{MARK}@", text)
         text = _sub(_USERINFO, rf"\1\2:{MARK}@", text)
         text = _sub(_USERINFO_SLASH, rf"\1\2:{MARK}@", text)
         text = _sub(_USERINFO_ODD, rf"\1\2:{MARK}@", text)
         text = _sub(_USER_ONLY, rf"\1{MARK}@", text)
     if "://" in text:
         text = _sub(_USERINFO_CUT, rf"\1\2:{MARK}", text)
+    text = _sub(_NO_PORT, rf"\1{MARK}", text)
     if "@" in text:
         text = _sub(_ORACLE, rf"\1/{MARK}@", text)
         text = _redact_go_mysql(text)

@@ -58,6 +58,7 @@ MODULES = (
     "kubernetes_clients",
     "renamed_settings",
     "plugins",
+    "url_values",
     "settings",
     "config_syntax",
     "relative_files",
