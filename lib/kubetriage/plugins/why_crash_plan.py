@@ -22,7 +22,7 @@ from kubetriage.records import replace
 from kubetriage.rules import custom_workloads
 from kubetriage.rules.crash import evaluation
 from kubetriage.rules.crash.case import ControllerCase
-from kubetriage.rules.crash.causes import node_not_ready, unknown
+from kubetriage.rules.crash.causes import node_not_ready
 from kubetriage.rules.crash.manual_path import manual_path_of_controller, manual_path_of_pod, why_no_pods
 from kubetriage.rules.crash.representatives import joined, representatives
 from kubetriage.rules.node_contact import Sieve, carrier, contact_gaps, contact_needs, doubt
@@ -207,6 +207,8 @@ def _scanned(snapshot: Snapshot, request: Request) -> tuple[list[Diagnosis], dic
     found = [d for p in _told(request, healthy) if not _node_alone(d := _diagnose_pod(snapshot, request, p))]
     found += [_diagnose_pod(snapshot, request, pod, replicas=few) for pod in _told(request, [p for p, _ in chosen])]
     alike = {pod.ref: tuple(o.ref for o in others) for pod, others in chosen if others}
+    from kubetriage.rules.crash.causes import unknown
+
     return joined(found, alike, (pod for pod, _ in chosen), unknown.CODE)
 
 
