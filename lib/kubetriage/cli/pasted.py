@@ -29,6 +29,8 @@ _BETTER = (
 """Resources with the plugin that answers about them."""
 _OF_MACHINES = ("node-triage", "triage")
 """Plugins that judge machines which are no Nodes yet."""
+_ANALYZERS = ("istioctl", "linkerd")
+"""Tools whose lines are about several objects; one answer tells of all."""
 _OF_OTHERS = ("svc-trace", "triage")
 _WAYS = ("services", "ingresses")
 _PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcdctl", "kubeadm")
@@ -99,7 +101,7 @@ def explained(plugin: Plugin, said: tuple[str, ...], asked: str) -> Diagnosis | 
 def _together(told: list[Diagnosis]) -> list[Diagnosis]:
     """Make one answer of what an analyzer said of several objects, what is an error first."""
     findings = {f.evidence: f for d in told for f in d.findings}
-    if len(findings) < 2 or any(e.at != "istioctl" for said in findings for e in said):
+    if len(findings) < 2 or any(e.at not in _ANALYZERS for said in findings for e in said):
         return told
     order = sorted(findings.values(), key=lambda f: f.severity is not Severity.ERROR)
     head = next(d for d in told if d.findings[0] is order[0])

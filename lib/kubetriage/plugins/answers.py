@@ -107,7 +107,7 @@ def one_of_contact(lines: Iterable[NotSeen]) -> tuple[NotSeen, ...]:
     return tuple(kept.values())
 
 
-_TOOLS = ("kubeadm", "istioctl")
+_TOOLS = ("kubeadm", "istioctl", "linkerd", "cilium")
 """Other tools than kubectl whose lines are explained."""
 
 

@@ -289,7 +289,7 @@ def _in_words(gaps: tuple[NotSeen, ...]) -> tuple[NotSeen, ...]:
 
 
 def explains(line: str) -> Diagnosis | None:
-    """Answer where a paste holds nothing but what istioctl analyze said."""
-    from kubetriage.rules.service.mesh_analysis import explain
+    """Answer where a paste holds nothing but what istioctl, linkerd or Cilium's own status said."""
+    from kubetriage.rules.service import mesh_analysis, mesh_checks
 
-    return from_error_line("svc-trace", explain(line))
+    return from_error_line("svc-trace", mesh_analysis.explain(line) or mesh_checks.explain(line))
