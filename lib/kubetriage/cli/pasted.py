@@ -31,6 +31,7 @@ _OF_MACHINES = ("node-triage", "triage")
 """Plugins that judge machines which are no Nodes yet."""
 _ANALYZERS = ("istioctl", "linkerd")
 """Tools whose lines are about several objects; one answer tells of all."""
+_OF_THE_PLANE = ("namespaces", "apiservices")
 _OF_OTHERS = ("svc-trace", "triage")
 _WAYS = ("services", "ingresses")
 _PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcdctl", "kubeadm")
@@ -115,12 +116,14 @@ def _refuse_others(
         return
     if plugin.name in _OF_MACHINES:
         from kubetriage.rules.node.autoscaler_words import autoscaler_logs
+        from kubetriage.rules.node.machine_words import kernel_events
         from kubetriage.rules.node.ordered_machines import ordered
 
-        if ordered(snapshot) or autoscaler_logs(snapshot):
+        if ordered(snapshot) or autoscaler_logs(snapshot) or any(True for _ in kernel_events(snapshot)):
             return
     flows = snapshot.logged("kube-system", "hubble")
-    if plugin.name in _OF_OTHERS and (snapshot.others or flows) and not known:
+    certificates = snapshot.list("certificates").items
+    if plugin.name in _OF_OTHERS and (snapshot.others or flows or certificates) and not known:
         # A route of a custom kind stands for itself, and what hubble saw for the ways that it names.
         return
     if known and plugin.default_resource == "nodes":
@@ -145,7 +148,7 @@ def _refuse_others(
                 f"this is a log of the control plane: kubectl plane-trace --from {shlex.quote(reader.asked)}"
             )
         kinds = sorted({plural for plural, _ in snapshot.objects})
-        if plugin.name == "triage" and set(kinds) & set(load("svc-trace").resources):
+        if plugin.name == "triage" and set(kinds) & {*load("svc-trace").resources, *_OF_THE_PLANE}:
             return
         wanted = BY_PLURAL[plugin.default_resource].kind.lower()
         held = f"holds {', '.join(kinds)} and no {wanted}" if kinds else f"holds no {wanted}"

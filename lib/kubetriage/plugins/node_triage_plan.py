@@ -29,7 +29,7 @@ from kubetriage.rules.node.diagnose import diagnose_node, words_alone
 from kubetriage.rules.node.failover_audit import audit, lean_pod, lines, parse_wanted, table
 from kubetriage.rules.node.gaps import not_seen
 from kubetriage.rules.node.losses_alike import losses_alike, told_apart
-from kubetriage.rules.node.machine_words import read_words, some_logs, strangers, unit_logs
+from kubetriage.rules.node.machine_words import kernel_events, read_words, some_logs, strangers, unit_logs
 from kubetriage.rules.node.needs import (
     ASIDE_SECONDS,
     FIRST_SECONDS,
@@ -331,10 +331,14 @@ def _audit(snapshot: Snapshot, request: Request) -> Answer:
 
 
 def _by_logs(snapshot: Snapshot, request: Request) -> Answer | None:
-    """Answer from a machine's own logs where no Node was seen: the API server is down, or there is only the log."""
-    if not snapshot.node_logs():
+    """Answer from a machine's own logs where no Node was seen: the API server is down, or there is only the log.
+
+    Events in which an agent quotes the kernel stand for such a log.
+    """
+    logs = snapshot.node_logs() or tuple(kernel_events(snapshot))[:1]
+    if not logs:
         return None
-    words = read_words(snapshot.node_logs(), snapshot.now)
+    words = read_words(logs, snapshot.now)
     ref = Ref("Node", "", request.targets[0].name if request.targets else words.host or "machine")
     findings = words_alone(ref, words)
     gaps = [NotSeen("the Node and its Lease", "no cluster was read; judged by the machine's log alone", decides=True)]

@@ -16,6 +16,7 @@ from kubetriage.rules.incident.folding import folded
 from kubetriage.rules.node_contact import carrier, contact_gaps, contact_needs
 from kubetriage.rules.service.asked_names import asker_needs, askers
 from kubetriage.rules.service.case import Options, Trace
+from kubetriage.rules.service.certificate_issuance import is_issued
 from kubetriage.rules.service.cluster_view import WORKLOADS, Backend, World
 from kubetriage.rules.service.custom_entrances import (
     custom_entrances,
@@ -43,7 +44,7 @@ from kubetriage.rules.service.trace_reads import (
     routes_served,
 )
 from kubetriage.rules.shapes import events_of_pods, without_managed_fields
-from kubetriage.values.fields import labels, name_of, namespace_of, objects
+from kubetriage.values.fields import labels, name_of, namespace_of, objects, text
 from kubetriage.values.resources import BY_PLURAL
 from kubetriage.values.selectors import field_selector_matches, label_selector_matches
 
@@ -230,6 +231,18 @@ def _entrance_traces(world: World, request: Request, options: Options) -> Iterat
             request.selector, labels(raw, "metadata", "labels")
         ):
             yield gateway_trace(world, place, name, options), _UPPER_HOPS
+    yield from _lone_certificates(world, request, options)
     for custom in custom_entrances(world, request.namespace):
         if label_selector_matches(request.selector, labels(custom.raw, "metadata", "labels")):
             yield custom_trace(world, custom, options), _UPPER_HOPS
+
+
+def _lone_certificates(world: World, request: Request, options: Options) -> Iterator[tuple[Trace, tuple[str, ...]]]:
+    """Yield the certificates of a recording that are not issued and that no entrance of it names."""
+    if world.snapshot.source == "cluster":
+        return
+    used = {(u.ref.namespace, u.ref.name) for e in _scanned_entrances(world, request) for u in e.secrets}
+    for raw in world.listing("certificates", request.namespace).items:
+        place, secret = namespace_of(raw), text(raw, "spec", "secretName")
+        if not is_issued(raw) and (place, secret) not in used:
+            yield Trace(world, Ref("Certificate", place, name_of(raw)), (), options), ()

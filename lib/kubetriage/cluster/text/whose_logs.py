@@ -10,6 +10,7 @@ from kubetriage.cluster.text.paste import Hint, LogKey, ObjectKey, Paste
 from kubetriage.cluster.text.printed_pods import NO_CONTAINER, NO_IMAGE
 from kubetriage.cluster.text.store import Store
 from kubetriage.cluster.text.subject import NO_POD, only_pod, pods_of
+from kubetriage.data import table
 from kubetriage.found import Form
 from kubetriage.values.fields import dig, objects, text
 from kubetriage.values.resources import BY_PLURAL
@@ -30,6 +31,16 @@ def _part(log: FoundLog, pod: str) -> str:
     if log.container == pod:
         return pod
     return next((part for part in _PARTS if pod == part or pod.startswith(f"{part}-")), "")
+
+
+_SERVED = ("ingresses", "gateways", "httproutes", "ingressroutes.traefik.io", "ingressroutes", "services")
+"""Objects that controllers write about."""
+
+
+def _is_controller(pod: str) -> bool:
+    """Tell whether a pod is of a controller that routes by objects, or of an autoscaler, by its name."""
+    known = [name for row in table("ingress_controllers")["controllers"] for name in row.get("pods", ())]
+    return any(pod.startswith(f"{name}-") for name in (*known, "cluster-autoscaler"))
 
 
 class Owners:
@@ -101,8 +112,11 @@ class Owners:
             spec["containers"] = [*objects(spec, "containers"), {"name": container, "image": NO_IMAGE}]
         made = self._store.need("pods", place, name, _OF_TEMPLATE if owner is not None else _OF_LOG)
         made["spec"] = spec
-        # Who asks why a program failed and shows its log means an instance that ended.
-        made["status"] = {"containerStatuses": [{"name": container, "lastState": {"terminated": {}}}]}
+        # Who asks why a program failed and shows its log means an instance that ended; a controller's log beside the
+        # objects that it serves is shown for what it says of them.
+        speaks = _is_controller(name) and any(key[0] in _SERVED for key in self._store.objects)
+        ended = {} if speaks else {"lastState": {"terminated": {}}}
+        made["status"] = {"containerStatuses": [{"name": container, **ended}]}
         if template is not None and owner is not None:
             made["metadata"]["labels"] = dict(dig(owner, "spec", "template", "metadata", "labels") or {})
             self._owned(key, template)

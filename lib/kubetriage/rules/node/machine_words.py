@@ -18,7 +18,7 @@ from kubetriage.records import dataclass
 from kubetriage.rules.node.machine_kinds import KINDS, RUNTIMES
 from kubetriage.rules.node.plugin_pods import PluginPod, failing_plugin_pod
 from kubetriage.snapshot import Snapshot
-from kubetriage.values.fields import Obj
+from kubetriage.values.fields import Obj, mapping, text
 from kubetriage.values.patterns import lazy
 from kubetriage.values.times import format_time
 
@@ -239,6 +239,25 @@ def logs_of(snapshot: Snapshot, node: str, *, asked: bool, alone: bool) -> tuple
         ):
             found.append(NodeLog(node, "the kubelet's log query", body.text))
     return tuple(found)
+
+
+KERNEL_MONITOR = "kernel-monitor"
+"""The source under which node-problem-detector makes events of lines of the kernel's log."""
+
+
+def kernel_events(snapshot: Snapshot) -> Iterator[NodeLog]:
+    """Yield what events hold of the kernel's logs, by node."""
+    lines: dict[str, list[str]] = {}
+    for event in snapshot.list("events").items:
+        about = mapping(event, "involvedObject")
+        by = text(event, "source", "component") or text(event, "reportingComponent")
+        if by == KERNEL_MONITOR and text(about, "kind") == "Node":
+            stamp = text(event, "lastTimestamp") or text(event, "eventTime")
+            host = text(about, "name")
+            lines.setdefault(host, []).append(
+                f"{stamp} {host} kernel: {text(event, 'message')}" if stamp else f"kernel: {text(event, 'message')}"
+            )
+    yield from (NodeLog(node, f"events of {KERNEL_MONITOR}", "\n".join(rows) + "\n") for node, rows in lines.items())
 
 
 def some_logs(snapshot: Snapshot) -> bool:

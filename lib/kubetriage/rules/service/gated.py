@@ -47,6 +47,13 @@ def of_ingresses(*names: str) -> tuple[Gated, ...]:
     return tuple(Gated(name, lambda trace: bool(trace.ingresses)) for name in names)
 
 
+def of_issuance(*names: str) -> tuple[Gated, ...]:
+    """Return rules about certificates that are not issued, for an Ingress or by themselves."""
+    return tuple(
+        Gated(name, lambda trace: bool(trace.ingresses) or trace.target.kind == "Certificate") for name in names
+    )
+
+
 def of_gateways(*names: str) -> tuple[Gated, ...]:
     """Return rules about Gateways and what leads from them to Services."""
     return tuple(Gated(name, lambda trace: bool(trace.gateways or trace.routes or trace.customs)) for name in names)
@@ -68,6 +75,11 @@ def of_addresses(*names: str) -> tuple[Gated, ...]:
 def of_certificates(*names: str) -> tuple[Gated, ...]:
     """Return rules about the TLS Secrets on the way."""
     return tuple(Gated(name, lambda trace: bool(trace.secrets)) for name in names)
+
+
+def of_served(*names: str) -> tuple[Gated, ...]:
+    """Return rules about TLS Secrets, or about what an Ingress's controller says of some that were not seen."""
+    return tuple(Gated(name, lambda trace: bool(trace.secrets or trace.ingresses)) for name in names)
 
 
 def _has_entrance(trace: Trace) -> bool:

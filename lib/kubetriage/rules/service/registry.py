@@ -43,6 +43,8 @@ from kubetriage.rules.service.gated import (
     of_entrances,
     of_gateways,
     of_ingresses,
+    of_issuance,
+    of_served,
     without_pods,
 )
 
@@ -97,15 +99,15 @@ RULES: tuple[ModuleType | Gated, ...] = (
     *of_gateways("gateway_not_found", "gateway_class_not_found", "gateway_not_accepted", "gateway_not_programmed"),
     # Certificates.
     *of_certificates("tls_secret_not_found"),
-    *of_ingresses("tls_certificate_not_issued"),
+    *of_issuance("tls_certificate_not_issued"),
     *of_certificates(
         "tls_secret_invalid",
         "tls_key_mismatch",
         "tls_certificate_expired",
         "tls_certificate_not_yet_valid",
-        "tls_host_mismatch",
-        "tls_certificate_expiring_soon",
     ),
+    *of_served("tls_host_mismatch"),
+    *of_certificates("tls_certificate_expiring_soon"),
     # From outside, and by name.
     *of_addresses("load_balancer_pending", "load_balancer_not_announced"),
     proxy_protocol_mismatch,

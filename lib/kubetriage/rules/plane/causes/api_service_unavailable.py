@@ -64,6 +64,11 @@ def check(case: Case) -> Iterator[Finding]:
             known = down.setdefault(way, [])
             if remark.about not in [name for name, _, _ in known]:
                 known.append((remark.about, {}, remark.words))
+        for name, words in _undiscovered(case):
+            known = down.setdefault(_way(words, bool(tunnel)), [])
+            if all(name != other for apis in down.values() for other, _, _ in apis):
+                known.append((name, {}, words))
+        down = {way: apis for way, apis in down.items() if apis}
     for way, apis in down.items():
         yield _finding(case, way, apis)
     if tunnel and not down:
@@ -113,7 +118,7 @@ def _finding(case: Case, way: str, apis: list[tuple[str, Obj, str]]) -> Finding:
     if words is not None:
         evidence.append(words)
     own = backend_fix(words.value, where, name, case.machine) if words is not None else None
-    effects = ["kubectl top and HorizontalPodAutoscalers" if any("metrics" in n for n, _, _ in apis) else "its clients"]
+    effects = [_effect([n for n, _, _ in apis])]
     if stuck:
         effects.append(f"namespace {names(stuck)}, which stays Terminating")
         evidence += [Evidence("status", f"namespace {n}", "NamespaceDeletionDiscoveryFailure") for n in stuck[:2]]
@@ -144,6 +149,34 @@ def _finding(case: Case, way: str, apis: list[tuple[str, Obj, str]]) -> Finding:
             **({"namespaces": stuck} if stuck else {}),
         },
     )
+
+
+# k8s.io/client-go/discovery, quoted by the namespace controller: GROUP/VERSION: WHY, or a stale group.
+_UNDISCOVERED = lazy(
+    r"(?P<group>[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,10})/(?P<version>v\d\w{0,15}): (?P<why>[^,]{1,300})"
+    r"|stale GroupVersion discovery: (?P<stale>[a-z0-9.-]{1,253})/(?P<of>v\d\w{0,15})"
+)
+
+
+def _undiscovered(case: Case) -> Iterator[tuple[str, str]]:
+    """Yield the APIs that a namespace which is being deleted waits for, as ``VERSION.GROUP``, and why."""
+    for namespace in case.snapshot.list("namespaces").items:
+        said = condition(namespace, "NamespaceDeletionDiscoveryFailure")
+        for match in _UNDISCOVERED.finditer(text(said, "message")) if text(said, "status") == "True" else ():
+            if match["stale"]:
+                yield f"{match['of']}.{match['stale']}", f"namespace {name_of(namespace)}: {match[0]}"
+            else:
+                yield f"{match['version']}.{match['group']}", f"namespace {name_of(namespace)}: {match['why'].strip()}"
+
+
+_METRICS = "v1beta1.metrics.k8s.io"
+
+
+def _effect(apis: list[str]) -> str:
+    """Say who fails by an API: that of metrics-server, or one of an adapter for autoscalers."""
+    if any(a.endswith(".metrics.k8s.io") and a.count(".") == _METRICS.count(".") for a in apis):
+        return "kubectl top and HorizontalPodAutoscalers"
+    return "HorizontalPodAutoscalers" if any("metrics" in a for a in apis) else "its clients"
 
 
 def _stuck(namespace: Obj) -> bool:

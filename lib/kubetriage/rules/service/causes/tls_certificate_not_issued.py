@@ -1,9 +1,10 @@
-"""The platform has not issued the certificate that the Ingress asks for, so its load balancer answers no HTTPS.
+"""A certificate that was asked for is not issued: by the platform for an Ingress, or by cert-manager.
 
-Meaning: HTTP may work; every HTTPS connection fails at the handshake or is refused.
+Meaning: HTTP may work; every HTTPS connection fails at the handshake or is refused, or meets an older certificate.
 
 Told by: ManagedCertificate objects that the annotation ``networking.gke.io/managed-certificates`` names: one that does
-not exist, or whose status is not Active; the state of each domain says why.
+not exist, or whose status is not Active; the state of each domain says why. A Certificate of cert-manager that was
+asked about, or that no entrance of a text names: the deepest of its request, order and challenges says why.
 
 Fix: let the domain's A record name the address of the Ingress (and no AAAA record another one), without a proxy or CAA
 record in the way, then wait: the check is repeated, and a certificate takes up to an hour.
@@ -16,6 +17,8 @@ from collections.abc import Iterator
 
 from kubetriage.model import Actor, Evidence, Fix, Severity
 from kubetriage.rules.service.case import Trace
+from kubetriage.rules.service.certificate_issuance import issuance
+from kubetriage.rules.service.cluster_view import Place
 from kubetriage.rules.service.hop_faults import Fault, fault
 from kubetriage.rules.service.ingress_entrances import Entrance
 from kubetriage.values.commands import kubectl
@@ -33,7 +36,9 @@ _WHY = {
 
 
 def check(trace: Trace) -> Iterator[Fault]:
-    """Judge the managed certificates that each Ingress names."""
+    """Judge the managed certificates that each Ingress names, and a Certificate that the trace is about."""
+    if trace.target.kind == "Certificate":
+        yield from _asked(trace)
     for entrance in trace.ingresses:
         named = labels(entrance.ingress.raw, "metadata", "annotations").get(_ANNOTATION, "")
         known = {name_of(o): o for o in _certificates(trace, entrance.ingress.namespace)}
@@ -44,6 +49,24 @@ def check(trace: Trace) -> Iterator[Fault]:
                 yield _open(entrance, name, found, state or "<none>")
             elif found is None and known:
                 yield _lost(entrance, name, sorted(known))
+
+
+def _asked(trace: Trace) -> Iterator[Fault]:
+    """Tell why a Certificate of cert-manager is not issued."""
+    raw = trace.world.lookup("certificates", trace.target.namespace, trace.target.name).obj
+    secret = text(raw, "spec", "secretName")
+    why = issuance(trace.world, trace.target.namespace, secret) if secret else None
+    if why is not None:
+        yield fault(
+            CODE,
+            Place("Ingress", trace.target),
+            f"certificate/{trace.target.name} for secret/{secret} is not issued.{why.words}",
+            about=why.certificate,
+            evidence=why.evidence,
+            fix=[why.fix],
+            verify=(why.verify, kubectl("get", "certificate", trace.target.name, namespace=trace.target.namespace)),
+            short=f"certificate/{trace.target.name} is not issued",
+        )
 
 
 def _certificates(trace: Trace, namespace: str) -> Iterator[Obj]:
