@@ -115,7 +115,7 @@ class Owners:
         # Who asks why a program failed and shows its log means an instance that ended; a controller's log beside the
         # objects that it serves is shown for what it says of them.
         speaks = _is_controller(name) and any(key[0] in _SERVED for key in self._store.objects)
-        ended = {} if speaks else {"lastState": {"terminated": {}}}
+        ended: Raw = {} if speaks else {"lastState": {"terminated": {}}}
         made["status"] = {"containerStatuses": [{"name": container, **ended}]}
         if template is not None and owner is not None:
             made["metadata"]["labels"] = dict(dig(owner, "spec", "template", "metadata", "labels") or {})
