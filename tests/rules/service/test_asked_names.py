@@ -43,6 +43,8 @@ def test_a_service_that_does_not_exist_is_named_with_the_one_that_is_meant(line,
     [
         ASKS.format("web.shop.svc.cluster.local"),  # it exists now
         ASKS.format("api.example.com"),
+        ASKS.format("metadata"),  # a cloud's, and the pod's own
+        ASKS.format("tunnel"),
         ASKS.format("db-0.db.shop.svc.cluster.local"),  # a pod's own name
         "lookup webb.shop.svc on 10.96.0.10:53: server misbehaving\n",
         "lookup webb.shop.svc on 10.96.0.10:53: read udp 10.0.0.60:4->10.96.0.10:53: i/o timeout\n",

@@ -10,6 +10,7 @@ from kubetriage.readers.logs import addresses
 from kubetriage.readers.pods import Pod
 from kubetriage.records import dataclass
 from kubetriage.rules.service.cluster_view import Backend, World
+from kubetriage.values.fields import text
 from kubetriage.values.patterns import lazy
 
 _LOGS = 12
@@ -18,6 +19,10 @@ _LAST = 50
 """Lines of a log that speak of the present."""
 _ANSWERED = lazy(r"no such host|NXDOMAIN|ENOTFOUND|Name or service not known|host not found|UnknownHost|not resolve")
 """The DNS answered that there is no such name; other words may mean that it did not answer."""
+
+
+_OF_MACHINES = frozenset({"localhost", "metadata", "instance-data"})
+"""Names that machines and clouds answer to; no Service is meant by them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +67,8 @@ def _service_of(world: World, pod: Pod, host: str) -> tuple[str, str] | None:
     parts = host.rstrip(".").split(".")
     if len(parts) >= 3 and parts[2] == "svc":
         return parts[1], parts[0]
-    space = parts[1] if len(parts) == 2 else pod.namespace if len(parts) == 1 else ""
+    own = parts[0] in (pod.name, text(pod.raw, "spec", "hostname")) or parts[0] in _OF_MACHINES
+    space = parts[1] if len(parts) == 2 else pod.namespace if len(parts) == 1 and not own else ""
     listing = world.listing("services", space) if space else None
     # A short name may be one of outside; where the Services of its namespace are known it is judged by them.
     return (space, parts[0]) if listing is not None and listing.complete and listing.items else None
