@@ -355,6 +355,7 @@ LITERALS: dict[str, tuple[str, ...]] = {
     ':10250.{0,200}x509: certificate signed by unknown authority': ('x509: certificate signed by unknown authority',),
     ':10250\\b|error dialing backend|dialing backend:|/containerLogs/|unable to upgrade connection|proxy error from|too many open files|subresource=(?:proxy|log|stats|metrics)': ('/containerlogs/', ':10250', 'dialing backend:', 'error dialing backend', 'proxy error from', 'subresource=', 'too many open files', 'unable to upgrade connection'),
     ':1501[0-9]: (?:connect: |i/o )?(?:connection (?:timed out|refused)|timeout|no route to host)': ('connection ', 'no route to host', 'timeout'),
+    ':2379\\b|createTransport|authentication handshake failed': (':2379', 'authentication handshake failed', 'createtransport'),
     '<error: (services|endpoints) \\"([^\\"]{1,253})\\" not found>': ('" not found>',),
     "<set to the key '([^']{0,253})' (?:in|of) (secret|config map|configmap) '([^']{1,253})'>(?:\\s+Optional: (\\w+))?": ("<set to the key '",),
     '==== START logs for container (\\S+) of pod (\\S+)/(\\S+) ====\\n': ('==== start logs for container ',),

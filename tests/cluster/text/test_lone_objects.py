@@ -130,3 +130,16 @@ def test_the_kernels_words_in_a_nodes_events_are_its_log(tmp_path, capsys):
 def test_such_words_of_another_agent_are_not_the_kernels(tmp_path, capsys):
     text = EVENTS.format(reason="TaskHung", source="some-exporter", message=HUNG)
     assert ask("node-triage", text, tmp_path, capsys).get("cause") != "KernelDeadlock"
+
+
+TABLES = """$ kubectl get svc,pods -o wide
+NAME          TYPE        CLUSTER-IP      EXTERNAL-IP   PORT(S)        AGE    SELECTOR
+service/web   NodePort    10.100.53.100   <none>        80:30080/TCP   12m    app=web
+
+NAME                       READY   STATUS    RESTARTS   AGE   IP           NODE       NOMINATED NODE   READINESS GATES
+pod/web-6b7f5b9c4d-9k2xz   1/1     Running   0          12m   10.244.0.9   minikube   <none>           <none>
+"""
+
+
+def test_a_table_without_labels_does_not_say_whom_a_selector_selects(tmp_path, capsys):
+    assert ask("svc-trace", TABLES, tmp_path, capsys).get("cause") not in ("SelectorMismatch", "NoPods", "NoEndpoints")

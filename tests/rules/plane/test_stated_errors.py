@@ -444,3 +444,16 @@ def test_a_placeholder_in_the_file_is_told_from_a_lost_key():
     found = ask("kube-apiserver", log)
     assert "variable unfilled" in words(found)
     assert "put the key back" in words(found)
+
+
+def test_what_an_api_server_met_before_it_gave_up_names_etcds_certificate():
+    met = (
+        'grpc: addrConn.createTransport failed to connect to {Addr: "127.0.0.1:2379"}. Err: connection error: desc ='
+        ' "transport: authentication handshake failed: x509: certificate is valid for 10.0.0.5, not 127.0.0.1"'
+    )
+    end = "Error creating leases: error creating storage factory: context deadline exceeded"
+    found = ask("kube-apiserver", line(met, "W") + line(end, "F"))
+    assert "etcd's server certificate lacks 127.0.0.1" in words(found)
+    assert "kubeadm init phase certs etcd-server" in words(found)
+    alone = ask("kube-apiserver", line(end, "F"))
+    assert "etcd's server certificate" not in words(alone)

@@ -1,5 +1,7 @@
 """A Gateway whose class, listener or certificate its controller refuses: which object it is, and who makes it."""
 
+import pytest
+
 from support import traffic as t
 from support.services import causes, cluster, container, healthy_web, ingress, pod, problems, trace
 
@@ -140,3 +142,40 @@ def test_of_two_foreign_certificates_the_listener_does_not_say_which():
 def test_an_own_certificate_needs_no_grant():
     found = unseen_grants(gateway(*TAKEN, listener=NO_SECRET, tls=TLS))
     assert "ReferenceNotGranted" not in causes(found)
+
+
+# A Route whose Gateway was not seen.
+
+
+def lone_route(*conditions):
+    parent = {"controllerName": "example.com/edge", "parentRef": {"name": "edge"}, "conditions": list(conditions)}
+    route = t.custom(
+        "HTTPRoute",
+        GROUP,
+        "web",
+        status={"parents": [parent]},
+        parentRefs=[{"name": "edge"}],
+        hostnames=["shop.example.com"],
+        rules=[{"backendRefs": [{"name": "web", "port": 80}]}],
+    )
+    return trace(cluster(*healthy_web(), route, unseen=("gateways", "gatewayclasses")), "httproute/web")
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause", "told"),
+    [
+        ("NoMatchingListenerHostname", "RouteHostnameMismatch", "Compare shop.example.com with the hostname"),
+        ("NotAllowedByListeners", "RouteNotAccepted", "allowedRoutes.namespaces.from"),
+        ("NoMatchingParent", "RouteNotAccepted", "sectionName and port"),
+    ],
+)
+def test_what_the_controller_says_of_a_route_counts_without_its_gateway(reason, cause, told):
+    found = lone_route(t.condition("Accepted", "False", reason, "words"))
+    assert causes(found)[0] == cause
+    assert told in problems(found)[0].fix[0].text
+
+
+def test_a_route_that_was_accepted_is_no_fault_without_its_gateway():
+    assert not {"RouteNotAccepted", "RouteHostnameMismatch"} & set(
+        causes(lone_route(t.condition("Accepted", "True", "Accepted", "")))
+    )

@@ -144,7 +144,8 @@ def last_words(case: Case, pod: str, component: str) -> LastWords | None:
         return LastWords(denied.words, fix, _quote(denied))
     unnamed = next((r for r in reversed(mine) if r.kind == "certificate names"), None)
     if unnamed is not None:
-        return LastWords(unnamed.words, _names_fix(case, unnamed), _quote(unnamed))
+        fix = _etcd_names_fix(case, unnamed) if _TO_ETCD.search(unnamed.words) else _names_fix(case, unnamed)
+        return LastWords(unnamed.words, fix, _quote(unnamed))
     if fatal is None:
         return None
     flag = _flag_named(case, pod, fatal.words)
@@ -203,6 +204,33 @@ def _hook_fix(name: str, at: str) -> Fix:
 
 
 _VALID_FOR = lazy(r"certificate is valid for (.{1,200}?), not ([\w.:-]+)")
+
+
+_TO_ETCD = lazy(r":2379\b|createTransport|authentication handshake failed")
+
+
+def _etcd_names_fix(case: Case, remark: Remark) -> Fix:
+    """Say how etcd and the API server agree on an address that etcd's certificate has."""
+    found = _VALID_FOR.search(remark.words)
+    wanted = found[2].rstrip(".:") if found else "that address"
+    has = f" (it has {found[1]})" if found else ""
+    machine = case.machine
+    kubeadm = machine.path("manifests") == "/etc/kubernetes/manifests"
+    make = (
+        shell(
+            "ssh",
+            machine.address,
+            "sudo mv /etc/kubernetes/pki/etcd/server.crt /etc/kubernetes/pki/etcd/server.key /root/",
+        ),
+        shell("ssh", machine.address, "sudo kubeadm init phase certs etcd-server"),
+    )
+    return Fix(
+        f"etcd's server certificate lacks {wanted}{has}, under which the API server asks. Make it anew with {wanted}"
+        " (kubeadm writes the machine's address, localhost and 127.0.0.1; others stand in etcd.local.serverCertSANs),"
+        " and restart etcd. Or let --etcd-servers name an address that the certificate has.",
+        actor=Actor.CLUSTER,
+        commands=make if kubeadm else machine.rows("certificates"),
+    )
 
 
 def _names_fix(case: Case, remark: Remark) -> Fix:

@@ -9,7 +9,7 @@ from functools import cached_property
 from kubetriage.found import Listing, Lookup, State
 from kubetriage.model import Finding, Ref
 from kubetriage.readers.pods import Pod
-from kubetriage.records import dataclass
+from kubetriage.records import dataclass, replace
 from kubetriage.rules.service import service_endpoints as eps
 from kubetriage.rules.service.selector_edits import selects
 from kubetriage.rules.workloads import controller_ref
@@ -75,6 +75,13 @@ class World:
     def pods(self, namespace: str) -> Sequence[Pod]:
         """Return all pods of a namespace that are known, or (empty) of all."""
         return self.snapshot.derived_of(_PodIndex, "pods").pods(namespace)
+
+    def unlabelled(self, namespace: str) -> bool:
+        """Tell whether a text printed pods of a namespace without their labels."""
+        return self.snapshot.source != "cluster" and self.kept(
+            ("unlabelled", namespace),
+            lambda: any(not self.snapshot.covers(p.raw, "metadata.labels") for p in self.pods(namespace)),
+        )
 
     def selected(self, namespace: str, selector: Mapping[str, str]) -> tuple[Pod, ...]:
         """Return the pods of a namespace that a Service selector selects, as far as they are known."""
@@ -286,6 +293,9 @@ class Backend:
     def pod_list(self) -> Listing:
         """How well the selected pods are known."""
         whole = self.world.listing("pods", self.namespace)
+        if whole.complete and self.selector and self.world.unlabelled(self.namespace):
+            # Whom a selector selects, a table without labels does not tell.
+            return replace(whole, complete=False, why="the pods' labels were not printed")
         return whole if whole.complete else self.world.snapshot.list("pods", self.namespace, self.selector_text)
 
     @cached_property

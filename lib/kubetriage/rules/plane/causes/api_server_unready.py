@@ -26,7 +26,7 @@ from kubetriage.rules.plane.etcd_disk import disruptive
 from kubetriage.rules.plane.etcd_remedies import etcdctl, stopped_by_kubelet
 from kubetriage.rules.plane.figure_format import ago, metric, names, span
 from kubetriage.rules.plane.key_service import key_service_finding, key_service_fixes
-from kubetriage.rules.plane.last_words import asked_for
+from kubetriage.rules.plane.last_words import asked_for, last_words
 from kubetriage.rules.plane.leader_lease import loop_finding
 from kubetriage.rules.plane.leases import CONTROLLER_MANAGER
 from kubetriage.values.times import format_time, human_duration
@@ -97,6 +97,11 @@ def _ended(ended: list[Remark], case: Case) -> Finding:
     unit = case.machine.kubelet_unit
     folder = case.machine.path("manifests")
     asked = asked_for(case, last.words, f"{folder}/kube-apiserver.yaml" if folder else "its flags")
+    before = last_words(case, last.source.partition(" ")[0], "kube-apiserver") if asked is None else None
+    quoted: tuple[Evidence, ...] = ()
+    if before is not None and before.fix is not None:
+        # What it met before says more than that it gave up.
+        asked, quoted = before.fix, before.evidence
     return Finding(
         CODE,
         Severity.ERROR,
@@ -104,7 +109,10 @@ def _ended(ended: list[Remark], case: Case) -> Finding:
         CLUSTER,
         f"The API server's process ended itself: {last.words.rstrip('.')}. Until it starts again no client can read or"
         " write.",
-        tuple(Evidence("log", r.source, r.words, format_time(r.at)) for r in {r.words: r for r in ended}.values())[-2:],
+        (
+            *(Evidence("log", r.source, r.words, format_time(r.at)) for r in {r.words: r for r in ended[-2:]}.values()),
+            *(e for e in quoted if all(e.value != r.words for r in ended)),
+        )[:3],
         (),
         (asked,)
         if asked is not None

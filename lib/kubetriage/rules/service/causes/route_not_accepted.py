@@ -181,8 +181,9 @@ def _told(route: Path, parent: ParentRef, entry: Entry) -> Iterator[Fault]:
     statuses = route.route.parent_status(parent)
     said = controller_says(statuses, "Accepted")
     stale = is_stale(route.route.raw, [c for s in statuses for c in objects(s, "conditions")])
-    if text(said, "status") == "False" and not stale:
-        reason = text(said, "reason")
+    reason = text(said, "reason")
+    # Hostnames that do not meet are RouteHostnameMismatch.
+    if text(said, "status") == "False" and reason != _HOSTNAME and not stale:
         unseen = route.attachment(parent, entry)
         yield _fault(route, parent, unseen, reason, f"{reason}: {text(said, 'message').strip().rstrip('.')}")
 
@@ -295,7 +296,6 @@ _UNSEEN_FIXES = {
     "NotAllowedByListeners": "Let allowedRoutes of a listener of {gateway} take {route}: its namespaces must include "
     "{space} (the default is Same), its kinds the kind of the Route",
     "NoMatchingParent": "Set sectionName and port of {at} in {route} to a listener that {gateway} has",
-    "NoMatchingListenerHostname": "Give {route} a hostname that the hostname of a listener of {gateway} covers",
 }
 """By the reason of condition Accepted, where the listeners were not seen (Gateway API v1 RouteConditionReason)."""
 
