@@ -182,6 +182,9 @@ def words_alone(ref: Ref, words: MachineWords, others: tuple[Obj, ...] = ()) -> 
     known |= {TALOSCTL: "talos", "microk8s.daemon": "microk8s", "hyperkube": "openshift"}
     known |= {"kubenswrapper": "openshift", "nodeup": "kops", "nodeadm": "eks"}
     kind = next((known[u] for u in known if u in units), "")
+    if not kind and any("[talos] " in told for told in (words.head, *(w.words for w in words.words))):
+        # Its own lines in the kernel's log, as talosctl dmesg prints them.
+        kind = "talos"
     if not kind:
         kind = next((kind for kind, names in _NAMED_BY if names.match(ref.name)), "")
     if not kind and others:
