@@ -187,8 +187,8 @@ def test_an_address_that_is_on_no_interface_is_another_matter():
 
 def test_talos_is_known_by_its_lines_in_the_kernels_log():
     row = (
-        '10.5.0.3: user: warning: [2026-11-24T11:59:00.1Z]: [talos] controller failed {"error": "getting node: Get'
-        ' \\"https://127.0.0.1:7445/api/v1/nodes/w1\\": dial tcp 127.0.0.1:7445: connect: connection refused"}\n'
+        '10.5.0.3: user: warning: [2026-11-24T11:59:00.1Z]: [talos] controller failed {"error": "error getting node:'
+        ' Get \\"https://127.0.0.1:7445/api/v1/nodes/w1\\": dial tcp 127.0.0.1:7445: connect: connection refused"}\n'
     )
     found = told(row)[0]
     assert found.cause == "ApiServerUnreachable"
