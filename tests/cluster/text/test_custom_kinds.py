@@ -150,6 +150,7 @@ def test_conditions_that_are_all_true_name_no_listener(tmp_path, capsys):
     assert "LISTENER" not in json.dumps(answer.get("findings", []))
 
 
-def test_such_rows_of_a_pod_or_without_a_name_are_no_gateway(tmp_path, capsys):
+def test_such_rows_of_a_pod_are_no_gateway(tmp_path, capsys):
     text = CUT.format(message="x", reason="InvalidCertificateRef", status="False")
-    assert not ask("svc-trace", text.replace("gateway edge", "gateway"), tmp_path, capsys)
+    answer = ask("svc-trace", text.replace("gateway edge", "pod edge"), tmp_path, capsys)
+    assert answer.get("cause") != "GatewayNotProgrammed"

@@ -165,7 +165,7 @@ def lone_route(*conditions):
     ("reason", "cause", "told"),
     [
         ("NoMatchingListenerHostname", "RouteHostnameMismatch", "Compare shop.example.com with the hostname"),
-        ("NotAllowedByListeners", "RouteNotAccepted", "allowedRoutes.namespaces.from"),
+        ("NotAllowedByListeners", "RouteNotAccepted", "Let allowedRoutes of a listener"),
         ("NoMatchingParent", "RouteNotAccepted", "sectionName and port"),
     ],
 )

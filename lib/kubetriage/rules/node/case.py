@@ -30,7 +30,7 @@ from kubetriage.rules.node.eviction_timetable import (
     timetable,
 )
 from kubetriage.rules.node.kubelet_probe import Probe, kubelet_path, read_probe
-from kubetriage.rules.node.machine_words import MachineWords, logs_of, read_words
+from kubetriage.rules.node.machine_words import MachineWords, kernel_events, logs_of, read_words
 from kubetriage.rules.node.node_taints import LOSS_TAINTS
 from kubetriage.rules.node.outage_scope import Cluster, Plane, Scope
 from kubetriage.rules.node.self_report import SelfReport, parse_self_report
@@ -156,6 +156,9 @@ class NodeCase:
         """What the machine's own logs say, where they were given or asked for."""
         alone = len(self.cluster.nodes) == 1
         logs = logs_of(self.snapshot, self.name, asked=self.asked, alone=alone)
+        if not logs and not self.snapshot.covers(self.node, "status.nodeInfo"):
+            # Of a node that only events tell of, these hold what its kernel said.
+            logs = tuple(log for log in kernel_events(self.snapshot) if log.node == self.name)
         return read_words(logs, self.snapshot.now) if logs else MachineWords()
 
     @cached_property
