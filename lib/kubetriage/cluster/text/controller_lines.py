@@ -19,6 +19,7 @@ _NGINX = lazy(
     rf"|[Ss]ervice \"(?P<home>[a-z0-9.-]{{1,63}})/(?P<service>[a-z0-9.-]{{1,63}})\""
     rf"|certificate \"(?P<there>[a-z0-9.-]{{1,63}})/(?P<secret>[a-z0-9.-]{{1,253}})\")"
 )
+_CERTIFICATE = lazy(r"SSL certificate \"")
 _NAMED = (("place", "ingress", "ingress"), ("space", "key", "ingress"), ("home", "service", "service"))
 # Traefik 2 and 3: provider/kubernetes/ingress.
 _TRAEFIK = lazy(
@@ -45,9 +46,14 @@ _FLAGS = {
 """Response flags of Envoy (its documentation of access logs)."""
 
 
-def told_by_controllers(rows: Sequence[str]) -> str:
-    """Say what an ingress controller's or a mesh proxy's log is about, and whom to ask; empty for any other log."""
+def told_by_controllers(rows: Sequence[str], *, owned: bool = False) -> str:
+    """Say what an ingress controller's or a mesh proxy's log is about, and whom to ask; empty for any other log.
+
+    One whose command names its workload (``owned``) is kept where it tells of certificates: rules read that of it.
+    """
     lines = [row.strip()[:8192] for row in rows if row.strip()]
+    if owned and any(_CERTIFICATE.search(line) for line in lines):
+        return ""
     for told in (_of_nginx, _of_traefik, _of_envoy):
         said = [told(line) for line in lines]
         # One that ends says so in its last line.

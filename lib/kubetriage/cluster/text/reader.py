@@ -371,7 +371,7 @@ def _read_log(block: Block, finds: Finds, source: str) -> None:
     if part:
         finds.logs.append(FoundLog(part, "kube-system", part, None, content, block.first))
         return
-    if not pod and (failed := failed_requests(block.rows) or told_by_controllers(block.rows)):
+    if not pod and (failed := failed_requests(block.rows) or told_by_controllers(block.rows, owned=bool(workload))):
         _not_used(block, finds, failed)
         return
     peeled = peel_rows(content.split("\n"))
