@@ -102,11 +102,13 @@ def _aged(found: Found, part: Finds) -> Iterator[datetime]:
 
 
 def _newest_stamp(content: str) -> datetime | None:
-    stamps = [m[0] for m in _STAMP.finditer(content[-_TAIL:])]
-    if stamps:
-        return parse_time(stamps[-1])
-    short = list(_SHORT.finditer(content[-_TAIL:])) or list(_KLOG.finditer(content[-_TAIL:]))
-    return _this_year(short[-1]) if short else None
+    for row in reversed(content[-_TAIL:].split("\n")):
+        # The head of a line says when it was written; further times are those that it tells of: a certificate's end.
+        if (short := _SHORT.match(row) or _KLOG.match(row)) is not None:
+            return _this_year(short)
+        if (stamp := _STAMP.search(row)) is not None and (found := parse_time(stamp[0])) is not None:
+            return found
+    return None
 
 
 def _this_year(match: re.Match[str]) -> datetime | None:
