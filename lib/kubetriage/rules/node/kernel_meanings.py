@@ -280,6 +280,24 @@ def _plain(stage: Stage) -> dict[str, Meaning]:
             "Look at cable, switch port, bond and driver of that link.",
             commands=on_machine(stage, "ip -s link; cat /proc/net/bonding/* 2>/dev/null"),
         ),
+        "interface hung": Meaning(
+            "LinkDown",
+            "The network card of {name} hung and was reset: it sent nothing more by {about}.",
+            "Move the pods off and restart the machine. If it comes back: another driver or firmware (on a cloud the"
+            " instance type's driver: ena, gve, mlx5), then another machine.",
+            ("kernel log",),
+            commands=on_machine(stage, "ip -s link; ethtool -i eth0"),
+        ),
+        "interface kept": Meaning(
+            "KernelDeadlock",
+            "The kernel of {name} cannot let go of a network interface ({about}) of a pod that is gone, so networks of"
+            " pods are neither taken down nor made there.",
+            "Move the pods off and restart the machine: nothing else frees the reference. Old kernels leak it: take a"
+            " newer one.",
+            ("reboot",),
+            commands=(kubectl("drain", stage.ref.name, "--ignore-daemonsets", "--delete-emptydir-data"),),
+            rules_out=("NetworkPluginNotReady", "the kernel holds the interface, not the plugin"),
+        ),
         "conntrack": Meaning(
             "ConntrackFull",
             "The connection table of {name} is full, so the kernel drops packets of new connections.",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from kubetriage.data import table
 from kubetriage.model import Actor, Fix
 from kubetriage.rules.node.contact_meanings import api_server_meaning
+from kubetriage.rules.node.eviction_meaning import eviction_meaning
 from kubetriage.rules.node.machine_words import Word
 from kubetriage.rules.node.runtime_meanings import (
     dead_mount_meaning,
@@ -289,6 +290,7 @@ _MADE: Mapping[str, Callable[[Stage, Word], Meaning | None]] = {
     "api server": api_server_meaning,
     "proxy": _proxy,
     "webhook": webhook_meaning,
+    "eviction": eviction_meaning,
     "kernel flags": kernel_flags_meaning,
     "credentials": credentials_meaning,
     "start": start_meaning,
@@ -371,6 +373,33 @@ def _plain(stage: Stage) -> dict[str, Meaning]:
             "A disk of {name} is full: its kubelet or runtime cannot write.",
             "Free it: logs and unused data first, with the owner of the data.",
             ("disk", "disk use"),
+        ),
+        "images kept": Meaning(
+            "NodeDiskFull",
+            "The disk of {name} fills up, and the kubelet finds no unused image to delete: what fills it is something"
+            " else.",
+            "See what fills it: logs, emptyDirs and writable layers of containers, or files of the machine beside"
+            " Kubernetes; free that, or enlarge the disk.",
+            ("disk", "disk use"),
+        ),
+        "serving request": Meaning(
+            "ServingCertificatePending",
+            "The kubelet of {name} has no serving certificate: nobody approved its request. The node and its pods run;"
+            " logs, exec and metrics fail.",
+            "Look at who asks for which names, and approve it. Nothing in Kubernetes approves requests of"
+            " kubelet-serving: install an approver, or take serverTLSBootstrap out.",
+            actor=Actor.CLUSTER,
+            commands=(kubectl("get", "csr"), kubectl("certificate", "approve", "CSR")),
+        ),
+        "runtime database held": Meaning(
+            "ContainerRuntimeDown",
+            "containerd of {name} waits for its own database: another process has it open.",
+            "End the other one: a second containerd (Docker's, a snap, k3s beside it) or an old one that still stops."
+            " Then restart the runtime.",
+            ("runtime restart", "runtime answer"),
+            commands=on_machine(
+                stage, "ps -C containerd -o pid,lstart,cmd; sudo fuser -v /var/lib/containerd/*/meta.db"
+            ),
         ),
         "inotify": Meaning(
             "InotifyLimitReached",

@@ -185,6 +185,25 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"[Cc]annot fork|fork: retry: Resource"
         ),
     ),
+    # The image manager and the eviction manager (pkg/kubelet, all versions): nothing is left to free, or pods must go.
+    (
+        "images kept",
+        lazy(
+            r"[Ii]mage garbage collection failed|failed to garbage collect required amount of images"
+            r"|[Ff]ree disk space failed"
+        ),
+    ),
+    (
+        "eviction",
+        lazy(
+            r"[Ee]viction manager: (?:must evict pod\(s\) to reclaim|attempting to reclaim|unable to evict any pods)"
+            r"\W{0,3}(?:resourceName=\\?\"([\w.-]{1,60}))?"
+        ),
+    ),
+    # client-go/util/certificate: nobody approved or signed the request.
+    ("serving request", lazy(r"kubelet-serving: (?:[Cc]ertificate request was not signed|.{0,80}not approved)")),
+    # containerd's metadata plugin: another process has the file open.
+    ("runtime database held", lazy(r"waiting for response from boltdb open")),
     ("disk full", lazy(r"no space left on device|[Dd]isk quota exceeded")),
     # k3s and RKE2 agents (pkg/agent/loadbalancer): what the server told them to use in place of what they were given.
     ("server address", lazy(r"Removing server from load balancer [\w-]+: (\S{1,260}?)[\"\s]")),
@@ -285,11 +304,18 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "link down",
+        lazy(r"(?<!\S)(\S{1,60}): (?:NIC )?[Ll]ink is [Dd]own|(?<!\S)(\S{1,60}): link (?:down|becomes not ready)"),
+    ),
+    # Drivers and net/sched: packets that the card never sent, and the reset that follows.
+    (
+        "interface hung",
         lazy(
-            r"(?<!\S)(\S{1,60}): (?:NIC )?[Ll]ink is [Dd]own|(?<!\S)(\S{1,60}): link (?:down|becomes not ready)"
-            r"|NETDEV WATCHDOG: (\S+)"
+            r"NETDEV WATCHDOG: (\S+)|(?<!\S)(\S{1,60}): (?:TX hasn't completed|Trigger reset is on"
+            r"|Detected (?:Hardware|Tx) Unit Hang|transmit queue \d{1,4} timed out|TX timeout)"
         ),
     ),
+    # net/core/dev.c netdev_wait_allrefs, all versions.
+    ("interface kept", lazy(r"unregister_netdevice: waiting for (\S{1,60}) to become free")),
     ("nfs", lazy(r"nfs: server (\S+) (?:not responding|timed out)|NFS: .{0,40}server (\S+) error")),
     ("lockup", lazy(r"(?:soft|hard) lockup - (CPU#\d+)|(?:hard|soft) LOCKUP on cpu (\d+)|rcu.{0,30}detected stall")),
     ("hung task", lazy(r"INFO: task (\S+) blocked for more than \d+ seconds")),

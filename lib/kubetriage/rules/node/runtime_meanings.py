@@ -132,10 +132,12 @@ def runtime_end_meaning(stage: Stage, word: Word) -> Meaning:
         "ContainerRuntimeDown",
         "The container runtime of {name} does not start, or starts without what its kubelet needs.",
         f"{fix} Then restart the runtime and the kubelet.",
-        ("runtime restart", "kubelet restart", "runtime answer"),
+        ("runtime restart", "kubelet restart", "runtime answer")
+        if file.endswith("toml")
+        else ("kubelet restart", "runtime answer"),
         commands=on_machine(stage, f"sudo containerd config dump > /dev/null; sudo grep -n registry {file}")
         if file.endswith("toml")
-        else (),
+        else on_machine(stage, "sudo systemctl restart crio"),
     )
 
 

@@ -35,15 +35,15 @@ _CLASSES = (
             r"|error verifying flags|multiple discovery or bootstrap flags"
         ),
     ),
+    ("disk full", lazy(r"no space left on device")),
+    ("certificate", lazy(r"x509|tls:|certificate|private key|\.crt|\.pem|\.key\b")),
+    ("rights", lazy(r"permission denied|operation not permitted|read-only file system|no such file")),
     (
         "bootstrapped",
         lazy(
             r"already been bootstrapped|cluster ID mismatch|data-dir is in use|discovery failed|member count is unequal"
         ),
     ),
-    ("disk full", lazy(r"no space left on device")),
-    ("certificate", lazy(r"x509|tls:|certificate|private key|\.crt|\.pem|\.key\b")),
-    ("rights", lazy(r"permission denied|operation not permitted|read-only file system|no such file")),
     ("quota", lazy(r"database space exceeded|etcdserver: no space")),
 )
 
