@@ -75,3 +75,17 @@ Events:
     assert answer["target"]["name"] == "worker-3"
     assert answer["cause"] in ("KernelOOMKill", "MemoryPressure")
     assert "killed node" in json.dumps(answer)
+
+
+@pytest.mark.parametrize("reason", ["Starting", "Rebooted"])
+def test_a_node_of_which_only_events_are_there_is_not_called_ready(reason, tmp_path, capsys):
+    """Nobody called it not ready, and nobody saw that it is."""
+    file = tmp_path / "events.txt"
+    file.write_text(
+        "LAST SEEN   TYPE     REASON     OBJECT          MESSAGE\n"
+        f"5m          Normal   {reason}   node/worker-1   {reason} kubelet.\n"
+    )
+    main("node-triage", ["--from", str(file)])
+    shown = capsys.readouterr().out
+    assert "whether it is Ready was not seen" in " ".join(shown.split())
+    assert "worker-1 is Ready" not in shown

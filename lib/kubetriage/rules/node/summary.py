@@ -30,12 +30,17 @@ def header(case: NodeCase) -> tuple[tuple[str, str], ...]:
     if contact.age is None and contact.beat.value == "unseen":
         lease = "not seen"
     return (
-        ("", status_text(case.node)),
+        ("", status_text(case.node) if _shows_conditions(case) else "events only"),
         ("age", human_duration(case.now - created) if created else "<unknown>"),
         ("kubelet", text(case.node, "status", "nodeInfo", "kubeletVersion") or "<none>"),
         ("zone", zone_of(case.node) or "<none>"),
         ("lease", lease),
     )
+
+
+def _shows_conditions(case: NodeCase) -> bool:
+    """Tell whether its conditions were seen, and not made of its events."""
+    return case.snapshot.covers(case.node, "status.conditions")
 
 
 def summary(case: NodeCase, findings: tuple[Finding, ...]) -> str:
@@ -58,6 +63,9 @@ def summary(case: NodeCase, findings: tuple[Finding, ...]) -> str:
         more += f" Its clock is about {human_duration(abs(contact.skew))} {side} the API server's."
     more += _drain(case)
     head = "No fault" if more else "Healthy"
+    if not _shows_conditions(case):
+        # Events alone are there: of a kubelet that nobody called not ready.
+        return f"Nothing in its events speaks against {case.name}; whether it is Ready was not seen, and {age}.{more}"
     return f"{head}: {case.name} is {status_text(case.node)}, {age}.{more}"
 
 
