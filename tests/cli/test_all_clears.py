@@ -115,7 +115,9 @@ def flaws(command: str, whole: Seen, part: Seen, lost: tuple[str, ...]) -> list[
     # triage names the lowest cause that it sees: without the node, what the node broke.
     if command != "triage" and not set(lost) & EVIDENCE:
         for place, causes in part.faults("confirmed").items():
-            others = causes - known.get(place, set())
+            # A Gateway of which no Route was read says for itself what is else told of its Routes.
+            routes = set().union(*known.values()) if place[0] == "Gateway" and place not in known else set()
+            others = causes - known.get(place, set()) - routes
             # A cause that is named as unknown is no other one; a second fault beside the known ones was hidden by them.
             if others - {"Unknown"} and not causes & known.get(place, set()):
                 found.append(f"is sure of {sorted(others)} for {place}, which has {sorted(known.get(place, ()))}")
