@@ -19,7 +19,8 @@ FORM_OF_BALANCED = Form("its events", shows=("metadata.name", "spec.type", "stat
 # service-controller (SyncLoadBalancerFailed), AWS Load Balancer Controller, MetalLB, kube-vip and klipper: events that
 # only a Service of type LoadBalancer gets.
 _BALANCED = lazy(
-    r"(?i)\b(?:sync|ensur\w{1,4}|delet\w{1,4}|updat\w{1,4})LoadBalancer|load ?balancer|^AllocationFailed|^IPAllocated|^nodeAssigned"
+    r"(?i)\b(?:sync|ensur\w{1,4}|delet\w{1,4}|updat\w{1,4})LoadBalancer|load ?balancer|^AllocationFailed"
+    r"|^IPAllocated|^nodeAssigned"
     r"|Failed to allocate IP|FailedDeployModel|FailedBuildModel"
 )
 _DONE = lazy(r"^(?:EnsuredLoadBalancer|UpdatedLoadBalancer|IPAllocated|nodeAssigned|SuccessfullyReconciled)\b")
