@@ -17,6 +17,8 @@ from support.live import Read, Serve
 from support.tls import server_context
 
 NS, POD = "java-npe", "api"
+PATIENT = 30.0
+"""Seconds that a machine with other work to do may take for what is not about time."""
 Port = Callable[[socket.socket], None]
 
 
@@ -61,7 +63,7 @@ def api(request: pytest.FixtureRequest, serve: Serve) -> FakeApi:
 
 def test_open_port(api: FakeApi, read: Read) -> None:
     api.ports[NS, POD, 8080] = silent
-    need = Dial(NS, POD, 8080)
+    need = Dial(NS, POD, 8080, timeout=PATIENT)
     begun = time.monotonic()
     body = dialled(read(api), need).dialled(need)
     assert body is not None
@@ -71,12 +73,12 @@ def test_open_port(api: FakeApi, read: Read) -> None:
 
 def test_port_that_greets(api: FakeApi, read: Read) -> None:
     api.ports[NS, POD, 25] = lambda c: c.sendall(b"220 mail ready\r\n")
-    need = Dial(NS, POD, 25)
+    need = Dial(NS, POD, 25, timeout=PATIENT)
     assert dialled(read(api), need).dialled(need).text == "220 mail ready\r\n"  # type: ignore[union-attr]
 
 
 def test_closed_port(api: FakeApi, read: Read) -> None:
-    need = Dial(NS, POD, 81, "/healthz")
+    need = Dial(NS, POD, 81, "/healthz", timeout=PATIENT)
     snapshot = dialled(read(api), need)
     assert snapshot.dialled(need) is None
     failure = snapshot.failure(need)
@@ -88,7 +90,7 @@ def test_closed_port(api: FakeApi, read: Read) -> None:
 @pytest.mark.parametrize("tls", [False, True])
 def test_http_answer(api: FakeApi, read: Read, tls: bool) -> None:
     api.ports[NS, POD, 9090] = web(b"a_total 1\nb_total 2\n" * 5000, "503 Service Unavailable", tls)
-    need = Dial(NS, POD, 9090, "/metrics?x=1", tls)
+    need = Dial(NS, POD, 9090, "/metrics?x=1", tls, timeout=PATIENT)
     body = dialled(read(api), need).dialled(need)
     assert body is not None
     assert body.status == 503
@@ -97,8 +99,8 @@ def test_http_answer(api: FakeApi, read: Read, tls: bool) -> None:
 
 def test_kept_lines_and_second_sample(api: FakeApi, read: Read) -> None:
     api.ports[NS, POD, 9090] = web(b"a_total 1\nb_total 2\n")
-    first = Dial(NS, POD, 9090, "/metrics", keep=("b_",))
-    second = Dial(NS, POD, 9090, "/metrics", sample=1, keep=("b_",))
+    first = Dial(NS, POD, 9090, "/metrics", keep=("b_",), timeout=PATIENT)
+    second = Dial(NS, POD, 9090, "/metrics", sample=1, keep=("b_",), timeout=PATIENT)
     snapshot = dialled(read(api, interval=0.3), first, second)
     one, two = snapshot.dialled(first), snapshot.dialled(second)
     assert one is not None
@@ -125,13 +127,13 @@ def test_port_that_never_answers(api: FakeApi, read: Read) -> None:
 )
 def test_port_that_is_no_web_server(api: FakeApi, read: Read, port: Port, words: str) -> None:
     api.ports[NS, POD, 9090] = port
-    need = Dial(NS, POD, 9090, "/")
+    need = Dial(NS, POD, 9090, "/", timeout=PATIENT)
     assert dialled(read(api), need).failure(need).message == words  # type: ignore[union-attr]
 
 
 def test_tls_to_a_port_without(api: FakeApi, read: Read) -> None:
     api.ports[NS, POD, 9090] = lambda c: c.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    need = Dial(NS, POD, 9090, "/", tls=True)
+    need = Dial(NS, POD, 9090, "/", tls=True, timeout=PATIENT)
     assert dialled(read(api), need).failure(need).message.startswith("tls: ")  # type: ignore[union-attr]
 
 
@@ -141,7 +143,7 @@ def test_refusals_of_the_api_server(api: FakeApi, read: Read) -> None:
     assert failure is not None
     assert (failure.why, failure.message) == (Why.NOT_FOUND, 'pods "nope" not found')
     api.deny("pods/portforward")
-    need = Dial(NS, POD, 8080)
+    need = Dial(NS, POD, 8080, timeout=PATIENT)
     failure = dialled(read(api), need).failure(need)
     assert failure is not None
     assert failure.why is Why.FORBIDDEN
@@ -151,7 +153,7 @@ def test_refusals_of_the_api_server(api: FakeApi, read: Read) -> None:
 def test_who_asks_is_the_same_as_for_reads(serve: Serve, read: Read) -> None:
     api = serve(NS, tls=True, token="s3cret")
     api.ports[NS, POD, 8080] = silent
-    need = Dial(NS, POD, 8080)
+    need = Dial(NS, POD, 8080, timeout=PATIENT)
     dialled(read(api, flags={"as_": "jane", "as_groups": ("a", "b")}), need)
     request = api.asked("portforward")[0]
     assert request.method == "GET"
