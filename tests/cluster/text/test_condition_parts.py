@@ -178,3 +178,21 @@ def test_why_crash_says_which_plugin_answers(content, plugin, tmp_path, capsys):
     answer, err = ask("why-crash", content, tmp_path, capsys)
     assert not answer
     assert f"kubectl {plugin} --from" in err
+
+
+@pytest.mark.parametrize("command", ["svc-trace", "triage"])
+@pytest.mark.parametrize(("status", "cause"), [("False", "GatewayNotAccepted"), ("True", "Unknown")])
+def test_a_gateway_that_is_refused_is_told_without_programmed(command, status, cause, tmp_path, capsys):
+    """One condition of it that is False says enough; one that is True says nothing of the others."""
+    file = tmp_path / "cut.txt"
+    file.write_text(
+        "$ kubectl describe gateway edge -n shop | grep -A12 Conditions:\n"
+        "  Conditions:\n"
+        "    Last Transition Time:  2026-11-20T08:00:00Z\n"
+        "    Message:               Invalid GatewayParameters: nothing of that name\n"
+        "    Reason:                InvalidParameters\n"
+        f"    Status:                {status}\n"
+        "    Type:                  Accepted\n"
+    )
+    main(command, ["--from", str(file), "-o", "json"])
+    assert json.loads(capsys.readouterr().out)["items"][0]["cause"] == cause

@@ -31,7 +31,7 @@ _AGGREGATED = frozenset({"FailedDiscoveryCheck", "MissingEndpoints", "EndpointsN
 _API = lazy(r"/apis/([a-z0-9.-]{1,253})/(v\d{1,2}(?:(?:alpha|beta)\d{1,2})?)(?=[:\s\"/?]|\Z)")
 _SERVICE = lazy(r"(?:service/|endpoints for service/)([a-z0-9-]{1,63}) in \"([a-z0-9-]{1,63})\"")
 # Gateway API v1, ListenerConditionType: types that a Gateway itself does not have.
-_OF_LISTENERS = frozenset({"ResolvedRefs", "Conflicted", "Ready", "Detached"})
+_OF_LISTENERS = frozenset({"ResolvedRefs", "Conflicted", "Ready", "Detached", "OverlappingTLSConfig"})
 _NO_LISTENER = "LISTENER"
 _NODE_TYPES = frozenset({"MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable"})
 
@@ -57,13 +57,13 @@ def read_yaml(rows: Sequence[str], about: About, finds: Finds, line: int) -> boo
         # grep writes this between two matches.
         parts += [status for document in parsed("\n".join(dedent(chunk))) if (status := _status(document))]
         chunk = []
-    return _take(parts, about, finds, line)
+    return take(parts, about, finds, line)
 
 
 def read_described(root: Entry, about: About, finds: Finds, line: int) -> bool:
     """Take the conditions of a part of a describe of the generic form, in which kubectl prints custom kinds."""
     status = _status(custom(root, "", ""))
-    return bool(status) and _take([status], about, finds, line)
+    return bool(status) and take([status], about, finds, line)
 
 
 def _status(document: Any) -> Raw:
@@ -92,7 +92,8 @@ def _status(document: Any) -> Raw:
     return kept if any(objects(kept, key) for key in ("conditions", "parents", "listeners")) else {}
 
 
-def _take(parts: Sequence[Raw], about: About, finds: Finds, line: int) -> bool:
+def take(parts: Sequence[Raw], about: About, finds: Finds, line: int) -> bool:
+    """Make the object that parts of a status are of; return False where nobody tells which."""
     status: Raw = {}
     for part in parts:
         for key, value in part.items():
@@ -111,7 +112,7 @@ def _take(parts: Sequence[Raw], about: About, finds: Finds, line: int) -> bool:
             # Cut from a listener, whose name stands behind its conditions.
             theirs = [c for c in conditions if text(c, "type") in _OF_LISTENERS]
             status["listeners"] = [*objects(status, "listeners"), {"name": _NO_LISTENER, "conditions": theirs}]
-        if not any(text(c, "type") == "Programmed" for c in own):
+        if not any(text(c, "type") == "Programmed" or text(c, "status") == "False" for c in own):
             status.pop("conditions", None)
     made: Raw = {"apiVersion": resource.api_version, "kind": resource.kind, "status": status}
     shows = ["metadata.name", *(f"status.{key}" for key in status)]

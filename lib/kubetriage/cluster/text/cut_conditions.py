@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kubetriage.cluster.text import condition_parts
 from kubetriage.cluster.text.ages import api_time
 from kubetriage.cluster.text.commands import Command
-from kubetriage.cluster.text.found import Finds, Found, Raw
+from kubetriage.cluster.text.found import Finds, Raw
 from kubetriage.cluster.text.keyed import field_name
-from kubetriage.found import Form
 from kubetriage.values.patterns import lazy
 from kubetriage.values.resources import BY_PLURAL
 
@@ -16,10 +16,6 @@ _FIELD = lazy(
     r"\s{1,40}(Last Transition Time|Last Heartbeat Time|Message|Observed Generation|Reason|Severity|Status|Type):"
     r"(?:\s{1,40}(\S.{0,4000}))?\s*\Z"
 )
-_OF_LISTENERS = frozenset({"ResolvedRefs", "Conflicted", "Detached", "OverlappingTLSConfig"})
-"""Conditions that a Gateway has of its listeners only."""
-_LISTENER = "LISTENER"
-"""The name of a listener that the rows do not tell."""
 _OTHERS = frozenset({"nodes", "pods", "deployments", "replicasets", "jobs", "services"})
 """Resources whose describe prints conditions in a form of its own, or none."""
 
@@ -32,23 +28,8 @@ def read_cut_conditions(command: Command | None, rows: Sequence[str], finds: Fin
     conditions = _conditions(rows)
     if resource is None or resource.plural in _OTHERS or not conditions:
         return False
-    status: Raw = {"conditions": conditions}
-    spec: Raw = {}
-    if resource.kind == "Gateway":
-        own = [c for c in conditions if c["type"] not in _OF_LISTENERS]
-        cut = [c for c in conditions if c["type"] in _OF_LISTENERS]
-        status = {"conditions": own, **({"listeners": [{"name": _LISTENER, "conditions": cut}]} if cut else {})}
-        spec = {"listeners": [{"name": _LISTENER}]} if cut else {}
-    elif resource.kind.endswith("Route") and resource.kind != "Route":
-        status = {"parents": [{"conditions": conditions}]}
-    made: Raw = {"apiVersion": resource.api_version, "kind": resource.kind, "spec": spec, "status": status}
-    made["metadata"] = {"name": command.names[0], "namespace": command.namespace}
-    if not command.namespace:
-        made["metadata"].pop("namespace")
-    shows = ("metadata.name", "status.conditions", "status.listeners", "status.parents", "spec.listeners.name")
-    form = Form(f"a part of kubectl describe {resource.kind.lower()}", shows=shows)
-    finds.objects.append(Found(resource.plural, made, form, line, described=True))
-    return True
+    about = condition_parts.About((resource.plural,), command.names[0], command.namespace)
+    return condition_parts.take([{"conditions": conditions}], about, finds, line)
 
 
 def _conditions(rows: Sequence[str]) -> list[Raw]:
