@@ -145,7 +145,7 @@ def scans(environment: dict[str, str], pods: int, runs: int, with_kubectl: bool)
 
         def rows() -> Rows:
             for words in (*([GET_PODS] if with_kubectl else []), *SCANS):
-                measure(words, known)  # what the server makes once
+                measure(words, known, may_fail=True)  # what the server makes once, which may take it too long
                 yield words, typical(words, known, kubeconfig, runs)
 
         return table(f"{pods:,} pods", rows())
@@ -201,8 +201,13 @@ def server(words: Sequence[str]) -> Iterator[Path]:
             process.communicate()
 
 
-def measure(words: Sequence[str], environment: dict[str, str], kubeconfig: Path | None = None) -> Cost:
-    """Run kubectl; with ``kubeconfig`` of a counting server say what was requested of it."""
+def measure(
+    words: Sequence[str], environment: dict[str, str], kubeconfig: Path | None = None, *, may_fail: bool = False
+) -> Cost:
+    """Run kubectl; with ``kubeconfig`` of a counting server say what was requested of it.
+
+    What fails is quick and small: without ``may_fail`` it ends the measurement.
+    """
     before = counts(kubeconfig)
     begun = time.monotonic()
     with tempfile.TemporaryFile() as written, open(os.devnull, "wb") as nowhere:
@@ -212,6 +217,8 @@ def measure(words: Sequence[str], environment: dict[str, str], kubeconfig: Path 
         written.seek(0)
         rows = sum(1 for _ in written)
     process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode and not may_fail:
+        raise SystemExit(f"error: kubectl {' '.join(words)} ended with exit code {process.returncode}")
     after = counts(kubeconfig)
     scale = 1 if sys.platform == "darwin" else 1024
     return Cost(

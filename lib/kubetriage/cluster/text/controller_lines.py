@@ -55,10 +55,10 @@ def told_by_controllers(rows: Sequence[str], *, owned: bool = False) -> str:
     if owned and any(_CERTIFICATE.search(line) for line in lines):
         return ""
     for told in (_of_nginx, _of_traefik, _of_envoy):
-        said = [told(line) for line in lines]
         # One that ends says so in its last line.
-        if said and said[-1] and sum(map(bool, said)) * 2 > len(lines):
-            return said[-1]
+        last = told(lines[-1]) if lines else ""
+        if last and sum(bool(told(line)) for line in lines) * 2 > len(lines):
+            return last
     return ""
 
 
