@@ -59,3 +59,23 @@ def test_the_plane_answers_for_its_own_log(command, tmp_path, capsys):
     first = json.loads(capsys.readouterr().out)["items"][0]["findings"][0]
     assert first["cause"] == "ApiServerUnready"
     assert "--service-account-issuer" in first["fix"][0]["text"]
+
+
+@pytest.mark.parametrize("command", ["triage", "plane-trace"])
+@pytest.mark.parametrize("line", [LINES[6][0], LINES[7][0]])
+def test_a_picked_line_that_no_rule_knows_is_no_all_clear(command, line, tmp_path, capsys):
+    file = tmp_path / "part.txt"
+    file.write_text(line + "\n")
+    main(command, ["--from", str(file), "-o", "json"])
+    (answer,) = json.loads(capsys.readouterr().out)["items"][:1]
+    assert not answer["healthy"]
+    assert answer["findings"][0]["cause"] == "ControlPlaneErrors"
+    assert "logs an error" in answer["findings"][0]["message"]
+
+
+def test_one_line_of_a_long_log_is_noise(tmp_path, capsys):
+    file = tmp_path / "part.txt"
+    quiet = "I1129 10:00:01.000000       1 range_allocator.go:170] Starting range CIDR allocator\n"
+    file.write_text(quiet * 40 + LINES[7][0] + "\n")
+    main("plane-trace", ["--from", str(file), "-o", "json"])
+    assert not json.loads(capsys.readouterr().out)["items"][0]["findings"]

@@ -4,7 +4,8 @@ Meaning: the component runs or tries to; what it says fails is the best that was
 consequence of what was not seen.
 
 Told by: no other cause, and lines of level error or fatal of one shape in the last ten minutes of a component's log;
-three of them, or one that ended the process. Where every link was seen and is ok, such lines are noise.
+three of them, one that ended the process, or one in a log of a few lines that somebody picked. Where every link was
+seen and is ok, such lines are noise.
 
 Fix: follow the object, address or right that the line names, with the look that shows it.
 
@@ -30,6 +31,11 @@ CODE = "ControlPlaneErrors"
 _LATELY = 600.0
 _LEADERS = ("kube-controller-manager", "kube-scheduler")
 _SEVERAL = 3
+_FEW = 8
+"""Lines of a log that somebody cut out of a longer one."""
+_PARTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "cloud-controller-manager")
+_TOLD_ELSEWHERE = ("fatal", "election lost")
+"""Kinds of lines that end a process, of which the links tell."""
 _LINKS = {
     "kube-apiserver": "API server health",
     "kube-controller-manager": "controller-manager",
@@ -47,9 +53,16 @@ def check(case: Case) -> Iterator[Finding]:
         yield _ended(case, ended[-1])
         return
     told = sorted(shapes.values(), key=lambda rows: (-len(rows), rows[-1].at))
-    if not told or len(told[0]) < _SEVERAL:
+    if told and len(told[0]) >= _SEVERAL:
+        yield _finding(told[0], told[1:3])
         return
-    yield _finding(told[0], told[1:3])
+    if case.snapshot.dated:
+        return
+    # Text that somebody pasted, and of a log of few lines these were picked: one is enough.
+    picked = {log.source for log in case.logs if 0 < log.lines <= _FEW and log.source.startswith(_PARTS)}
+    alone = [r for r in case.remarks if r.source in picked and r.kind not in _TOLD_ELSEWHERE]
+    if alone:
+        yield _finding(alone[-1:], [])
 
 
 def _ended(case: Case, last: Remark) -> Finding:
@@ -76,13 +89,13 @@ def _ended(case: Case, last: Remark) -> Finding:
 def _finding(rows: list[Remark], others: list[list[Remark]]) -> Finding:
     last = rows[-1]
     link = next((v for k, v in _LINKS.items() if last.source.startswith(k)), "API server health")
+    often = f"fails at one thing again and again ({count(len(rows), 'line')})" if len(rows) > 1 else "logs an error"
     return Finding(
         CODE,
         Severity.WARNING,
         Confidence.POSSIBLE,
         CLUSTER,
-        f"{last.source} fails at one thing again and again ({count(len(rows), 'line')}):"
-        f" {last.words.rstrip('.')[:260]}.",
+        f"{last.source} {often}: {last.words.rstrip('.')[:260]}.",
         tuple(
             Evidence("log", r[-1].source, f"{r[-1].words} ({count(len(r), 'line')} like it)", format_time(r[-1].at))
             for r in (rows, *others)
